@@ -1,0 +1,49 @@
+# Needs Python 3.11 or newer and make; everything else comes from the package index.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+LOG ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup lint fmt test up demo lock clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+setup: $(READY) ## make .venv from the lock files; does nothing when they have not changed
+
+$(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+lint: setup ## ruff, its formatter, mypy strict
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+fmt: setup ## put the code in shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## all tests, on a real Postgres and a real Temporal
+	$(BIN)/pytest
+
+up: setup ## the whole stack, until Ctrl-C
+	$(BIN)/journeys up
+
+demo: setup ## history, then live players; LOG=deposits.csv replays a real log
+	$(BIN)/journeys demo $(if $(LOG),--log $(LOG))
+
+lock: setup ## write the lock files anew from pyproject.toml
+	$(BIN)/uv pip compile $(COMPILE) requirements-uv.in -o requirements-uv.txt
+	$(BIN)/uv pip compile $(COMPILE) pyproject.toml -o requirements.txt
+	$(BIN)/uv pip compile $(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+
+COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
+
+clean: ## remove the environment, the local stack's state and the caches
+	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
