@@ -1,0 +1,306 @@
+"""What every event is: a frozen fact with an identity, a moment and typed data.
+
+An event travels as a CloudEvent. Three of its attributes become fields here (``event_id``, ``event_source``,
+``occurred_at``); everything else a class declares is the CloudEvent's ``data``. Money is integer minor units,
+``pct`` is basis points (1/100 of a percent), a duration is whole seconds on the wire and ``timedelta`` in
+Python, an instant is RFC 3339 on the wire and aware UTC in Python.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    PlainSerializer,
+    StringConstraints,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema
+
+from workflows.errors import EventDesignError, UnknownEventType
+
+#: The largest integer every JSON reader keeps exact; money and counters stay below it.
+MAX_INTEGER: Final = 2**53 - 1
+#: The fields that are attributes of the CloudEvent; all others are its ``data``.
+ENVELOPE: Final = {"event_id", "event_source", "occurred_at"}
+
+_SHORT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
+_WIRE_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
+
+
+class Pii:
+    """Marks a field as personal data: ``Annotated[Text | None, Pii()] = None``.
+
+    Such a field must be optional, because everything that leaves Postgres for Temporal is redacted first and
+    must still be a valid event.
+    """
+
+    def __repr__(self) -> str:
+        return "Pii()"
+
+
+def _utc(moment: datetime) -> datetime:
+    # Guards astimezone, which overflows at both ends of the calendar with an error that is not a ValueError.
+    if not 1970 <= moment.year <= 9000:
+        raise ValueError("must lie between the years 1970 and 9000")
+    return moment.astimezone(UTC)
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return timedelta(days=duration.days, seconds=duration.seconds)
+
+
+def _seconds(duration: timedelta) -> int:
+    return duration.days * 86_400 + duration.seconds
+
+
+@lru_cache(maxsize=2_048)
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        # A refused name is cached by nobody: lru_cache keeps results, not exceptions.
+        raise ValueError("must be an IANA time zone such as Europe/Kyiv") from None
+    return name
+
+
+def _channel(name: object) -> object:
+    return "in_app" if name == "inapp" else name
+
+
+_PRINTABLE = r"^[^\x00]*$"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, StringConstraints(max_length=100, pattern=_PRINTABLE)]
+Text = Annotated[str, StringConstraints(max_length=1000, pattern=_PRINTABLE)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
+Timezone = Annotated[
+    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
+]
+Money = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+SignedMoney = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+Number = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Seconds = Annotated[
+    timedelta,
+    Field(ge=timedelta(0), le=timedelta(days=36_525)),
+    AfterValidator(_whole_seconds),
+    PlainSerializer(_seconds, return_type=int),
+    WithJsonSchema({"type": "integer", "minimum": 0, "description": "whole seconds"}),
+]
+Scalar = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Text | None
+Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
+#: A way to reach a player, or a use of the data that needs consent of its own (``ads``, ``profiling``).
+Channel = Annotated[
+    Literal["email", "sms", "push", "in_app", "phone", "post", "ads", "profiling"], BeforeValidator(_channel)
+]
+Device = Literal["mobile", "desktop", "tablet"]
+Category = Literal["slot", "table", "live", "crash", "bingo", "lottery", "poker", "virtual"]
+
+_E = TypeVar("_E", bound="Event")
+_classes: "dict[str, type[Event]]" = {}
+#: Every declared event class by its wire type. It grows while journey packages are imported, then rests.
+CATALOGUE: "Mapping[str, type[Event]]" = MappingProxyType(_classes)
+
+
+class Event(BaseModel):
+    """A fact about one player; subclass it to declare one.
+
+    ::
+
+        class VipFlagged(Event, type="acme.vip_flagged", example={"level": 2}):
+            \"\"\"The house system marked the player. Level 1 to 3.\"\"\"
+            level: int
+
+    The wire type is ``igaming.acme.vip_flagged.v1`` unless ``wire=`` gives it in full. A class without
+    ``type`` is a common base and is not in the catalogue.
+
+    Unknown data keys are dropped, not kept: what no class declares cannot leak into a journey. A module that
+    is imported twice declares its events once, and the first class stays in ``CATALOGUE``; code that must
+    recognise its own class (a journey in the sandbox) calls ``from_wire`` on that class.
+    """
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="ignore",
+        validate_by_name=True,
+        validate_by_alias=True,
+        serialize_by_alias=True,
+        allow_inf_nan=False,
+    )
+
+    #: Short type, ``payment.deposit_approved``; empty on a common base.
+    type: ClassVar[str] = ""
+    #: Type on the wire, ``igaming.payment.deposit_approved.v1``; empty on a common base.
+    wire_type: ClassVar[str] = ""
+    #: True for events the engine computes; intake refuses them from outside.
+    derived: ClassVar[bool] = False
+    #: One valid ``data`` object, for documentation and tests.
+    example_data: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    #: Names of the fields marked ``Pii``.
+    pii: ClassVar[frozenset[str]] = frozenset()
+
+    #: CloudEvents ``id``: with the source it is the event's identity, seen once.
+    event_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+    #: CloudEvents ``source``: who says so.
+    event_source: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+    #: CloudEvents ``time``: when it happened, not when we heard.
+    occurred_at: Instant
+
+    def __init_subclass__(
+        cls,
+        *,
+        type: str = "",  # noqa: A002: the word designers write
+        wire: str = "",
+        example: Mapping[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init_subclass__(**kwargs)
+        if type and not _SHORT_TYPE.fullmatch(type):
+            raise EventDesignError(
+                f"{cls.__qualname__} has the type {type!r}; write it as domain.fact, such as 'acme.vip_flagged'."
+            )
+        if wire and not type:
+            raise EventDesignError(f"{cls.__qualname__} gives wire= without type=; add its short type as well.")
+        if wire and not _WIRE_TYPE.fullmatch(wire):
+            raise EventDesignError(
+                f"{cls.__qualname__} has the wire type {wire[:140]!r}; "
+                "use at most 128 letters, digits, dots, dashes, underscores or slashes."
+            )
+        cls.type = type
+        cls.wire_type = (wire or f"igaming.{type}.v1") if type else ""
+        cls.example_data = MappingProxyType(dict(example or {}))
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__()
+        marked = {
+            name: field
+            for name, field in cls.model_fields.items()
+            if any(map(_is_marked, field.metadata)) or _is_marked(field.annotation)
+        }
+        for name, field in marked.items():
+            if field.default is not None and get_origin(field.annotation) is not dict:
+                raise EventDesignError(
+                    f"{cls.__qualname__}.{name} is marked Pii and must be optional; give it '| None = None', "
+                    "because journeys receive it redacted."
+                )
+        cls.pii = frozenset(marked)
+        if cls.type:
+            _register(cls)
+
+    @classmethod
+    def __get_pydantic_json_schema__(cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema = handler.resolve_ref_schema(handler(core_schema))
+        if cls.example_data:
+            schema["examples"] = [dict(cls.example_data)]
+        return schema
+
+    @classmethod
+    def data_schema(cls) -> dict[str, Any]:
+        """JSON Schema of the CloudEvent's ``data`` alone, with the example."""
+        schema = cls.model_json_schema()
+        schema["properties"] = {name: part for name, part in schema["properties"].items() if name not in ENVELOPE}
+        required = [name for name in schema.get("required", ()) if name not in ENVELOPE]
+        schema.pop("required", None)
+        return schema | ({"required": required} if required else {})
+
+    @classmethod
+    def example(cls) -> Self:
+        """The documented example as an event. Raises ``ValidationError`` if the class has a wrong one."""
+        return _validate(cls, cls.example_data, "example-1", "/example", datetime(2026, 1, 15, 12, tzinfo=UTC))
+
+    def to_wire(self) -> dict[str, Any]:
+        """The JSON-able form ``{"type", "id", "source", "time", "data"}``; absent optional fields are left out."""
+        return {
+            "type": self.wire_type,
+            "id": self.event_id,
+            "source": self.event_source,
+            "time": self.occurred_at.isoformat().replace("+00:00", "Z"),
+            "data": self.model_dump(mode="json", exclude=ENVELOPE, exclude_none=True),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> Self:
+        """The event behind ``to_wire``. Raises ``UnknownEventType`` or pydantic's ``ValidationError``.
+
+        On ``Event`` or a common base the class comes from ``CATALOGUE``; on a concrete class it is that very
+        class, whatever the catalogue holds.
+        """
+        wire_type = wire["type"]
+        found = cls if cls.wire_type == wire_type else CATALOGUE.get(wire_type)
+        if found is None or not issubclass(found, cls):
+            raise UnknownEventType(str(wire_type))
+        return _validate(found, wire["data"], wire["id"], wire["source"], wire["time"])
+
+    def redacted(self) -> Self:
+        """A copy without personal data: marked fields become None, a marked map keeps its keys with nulls."""
+        if not self.pii:
+            return self
+        blank = {name: _blank(getattr(self, name)) for name in self.pii}
+        return self.model_copy(update=blank)
+
+
+def parse_event(
+    wire_type: str,
+    data: Mapping[str, Any],
+    *,
+    event_id: str,
+    event_source: str,
+    occurred_at: datetime | str,
+) -> Event:
+    """The typed event of a CloudEvent's parts. Raises ``UnknownEventType`` or pydantic's ``ValidationError``.
+
+    Error locations name keys of ``data``, except the three envelope fields. Derived types are parsed like
+    any other: refusing them from outside is the caller's duty (``type(event).derived``).
+    """
+    found = CATALOGUE.get(wire_type)
+    if found is None:
+        raise UnknownEventType(wire_type)
+    return _validate(found, data, event_id, event_source, occurred_at)
+
+
+def _validate(cls: "type[_E]", data: object, event_id: object, event_source: object, occurred_at: object) -> "_E":
+    if not isinstance(data, Mapping):
+        return cls.__pydantic_validator__.validate_python(data)  # type: ignore[no-any-return]
+    # The envelope comes last: a key of the same name inside data never replaces the identity.
+    whole = {**data, "event_id": event_id, "event_source": event_source, "occurred_at": occurred_at}
+    return cls.__pydantic_validator__.validate_python(whole)  # type: ignore[no-any-return]
+
+
+def _register(cls: "type[Event]") -> None:
+    known = _classes.setdefault(cls.wire_type, cls)
+    if known is cls or (known.__module__, known.__qualname__) == (cls.__module__, cls.__qualname__):
+        return
+    raise EventDesignError(
+        f"{cls.__module__}.{cls.__qualname__} and {known.__module__}.{known.__qualname__} both declare the event "
+        f"type {cls.wire_type}; give one of them another type."
+    )
+
+
+def _is_marked(annotation: object) -> bool:
+    return (
+        isinstance(annotation, Pii)
+        or annotation is Pii
+        or any(_is_marked(mark) for mark in getattr(annotation, "__metadata__", ()))
+        or any(_is_marked(part) for part in get_args(annotation))
+    )
+
+
+def _blank(value: object) -> object:
+    return dict.fromkeys(value) if isinstance(value, dict) else None

@@ -1,0 +1,126 @@
+"""What is said between us and the player: consent, messages, answers, cases, tasks (catalogue rows 36-40)."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflows.events.base import Channel, Event, Id, Instant, Label, Pii, Text
+
+MessageClass = Literal["service", "marketing", "rg", "survey", "security"]
+
+
+class ConsentChanged(
+    Event,
+    type="consent.changed",
+    example={
+        "channel": "email",
+        "product": "all",
+        "opted_in": True,
+        "source": "registration_form",
+        "text_version": "2026-01",
+    },
+):
+    """The player allowed or forbade marketing on a channel, for a product. From the account service.
+
+    ``inapp`` is read as ``in_app``. ``text_version`` names the wording the player saw.
+    """
+
+    channel: Channel
+    product: Literal["casino", "sport", "bingo", "all"] = "all"
+    opted_in: bool
+    source: Label = ""
+    text_version: Label = ""
+
+
+class MessageStatus(
+    Event,
+    type="message.status",
+    example={"message_id": "welcome:demo:p-1:1/send:welcome#1", "channel": "email", "status": "delivered"},
+):
+    """What became of a message (``class`` on the wire is ``message_class`` here). From the message provider."""
+
+    message_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    channel: Channel
+    message_class: Annotated[MessageClass | None, Field(alias="class")] = None
+    status: Literal[
+        "queued",
+        "sent",
+        "delivered",
+        "opened",
+        "clicked",
+        "bounced",
+        "complained",
+        "unsubscribed",
+        "suppressed",
+        "failed",
+    ]
+    suppress_reason: Label | None = None
+
+
+class FeedbackAnswered(Event, type="feedback.answered", example={"survey_id": "nps-2026-1", "kind": "nps", "score": 9}):
+    """The player answered. ``score``: thumb and yes/no 0-1, CSAT and review 1-5, NPS 0-10. From a survey."""
+
+    survey_id: Id
+    kind: Literal["thumb", "yes_no", "nps", "csat", "review", "text"]
+    #: None for an answer in words alone.
+    score: Annotated[int, Field(ge=0, le=10)] | None = None
+    text: Annotated[Text | None, Pii()] = None
+    subject_ref: Annotated[str, Field(max_length=255)] | None = None
+
+
+class SupportCase(Event):
+    """What both case events share; a base, not an event. ``severity`` 1 is the worst, 4 the mildest."""
+
+    case_id: Id
+    topic: Literal["payment", "bonus", "game", "account", "complaint", "rg"]
+    severity: Annotated[int, Field(ge=1, le=4)] = 3
+
+
+class SupportCaseOpened(
+    SupportCase,
+    type="support.case_opened",
+    example={"case_id": "c-1", "topic": "payment", "severity": 2},
+):
+    """The player asked for help; severity 1 (worst) to 4. From the support desk."""
+
+
+class SupportCaseClosed(
+    SupportCase,
+    type="support.case_closed",
+    example={"case_id": "c-1", "topic": "payment", "severity": 2, "csat": 5},
+):
+    """The case is settled; ``csat`` 1 to 5 if the player gave one. From the support desk."""
+
+    csat: Annotated[int, Field(ge=1, le=5)] | None = None
+
+
+class Task(Event):
+    """What the four task events share; a base, not an event. ``priority`` 0 to 100, 50 is normal."""
+
+    task_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    #: The form's name, or a kind such as ``birthday_call``.
+    kind: Label
+    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    due_at: Instant | None = None
+    assignee: Id | None = None
+    outcome: Label | None = None
+    note_ref: Id | None = None
+
+
+_task = {"task_id": "t-1", "kind": "Affordability", "priority": 50, "due_at": "2026-01-17T12:00:00Z"}
+
+
+class TaskCreated(Task, type="task.created", example=_task):
+    """A moment that needs a person. From the task list, ours or another."""
+
+
+class TaskClaimed(Task, type="task.claimed", example=_task | {"assignee": "manager-7"}):
+    """A person took the task. From the task list."""
+
+
+class TaskCompleted(Task, type="task.completed", example=_task | {"assignee": "manager-7", "outcome": "approve"}):
+    """The task is answered; ``outcome`` is the form's. From the task list."""
+
+
+class TaskBreached(Task, type="task.breached", example=_task):
+    """The deadline passed without an answer. From the task list."""

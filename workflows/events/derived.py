@@ -1,0 +1,38 @@
+"""Events the engine computes from others; nobody may post them, a replay of the sources gives them again."""
+
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+
+from workflows.events.base import Count, Event, Label, Number
+
+
+class Derived(Event):
+    """The base of computed events; intake refuses its subclasses from outside."""
+
+    derived: ClassVar[bool] = True
+
+
+class LossStreak(Derived, type="derived.loss_streak", example={"rounds": 3}):
+    """That many rounds in a row paid back less than their stake. From ``game.round_completed``."""
+
+    rounds: Number
+
+
+class WinStreak(Derived, type="derived.win_streak", example={"rounds": 3}):
+    """That many rounds in a row paid back more than their stake. From ``game.round_completed``."""
+
+    rounds: Number
+
+
+class Milestone(Derived, type="derived.milestone", example={"name": "deposits", "count": 50}):
+    """A count reached a declared mark, the 50th deposit for example. From the event it counts."""
+
+    name: Annotated[Label, Field(min_length=1)]
+    count: Number
+
+
+class Inactive(Derived, type="derived.inactive", example={"seconds": 1209600}):
+    """Nothing was heard of the player for that many seconds. From a tick of the clock, not from an event."""
+
+    seconds: Count

@@ -1,0 +1,185 @@
+"""Who the player is and when they are here: registration, profile, sessions (catalogue rows 1-9)."""
+
+from datetime import date
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from workflows.events.base import (
+    BasisPoints,
+    Channel,
+    Count,
+    Country,
+    Currency,
+    Device,
+    Event,
+    Facts,
+    Id,
+    Instant,
+    Label,
+    Language,
+    Money,
+    Pii,
+    Seconds,
+    Text,
+    Timezone,
+)
+
+AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending"]
+
+
+class PlayerRegistered(
+    Event,
+    type="player.registered",
+    example={
+        "username": "lucky_anna",
+        "email": "anna@example.com",
+        "first_name": "Anna",
+        "country": "UA",
+        "language": "uk",
+        "timezone": "Europe/Kyiv",
+        "birth_date": "1990-05-17",
+        "currency": "EUR",
+        "device": "mobile",
+        "opted_in": ["email", "in_app"],
+    },
+):
+    """An account was opened. From the registration service, once a player.
+
+    ``opted_in`` lists the channels whose marketing box was ticked on the form. A player without ``timezone``
+    gets no marketing on channels with quiet hours: unknown means no.
+    """
+
+    username: Annotated[Label | None, Pii()] = None
+    email: Annotated[Text | None, Pii()] = None
+    #: E.164, ``+380501234567``.
+    phone: Annotated[Label | None, Pii()] = None
+    first_name: Annotated[Label | None, Pii()] = None
+    birth_date: Annotated[date | None, Pii()] = None
+    country: Country | None = None
+    language: Language = "en"
+    timezone: Timezone | None = None
+    currency: Currency | None = None
+    affiliate_id: Id | None = None
+    signup_code: Label | None = None
+    device: Device | None = None
+    #: A test account: counted nowhere, contacted never.
+    is_test: bool = False
+    opted_in: Annotated[tuple[Channel, ...], Field(max_length=16)] = ()
+
+
+class ProfileUpdated(
+    Event,
+    type="player.profile_updated",
+    example={"changed": {"first_name": "Hanna", "language": "uk"}, "reason": "player"},
+):
+    """The profile changed. ``changed`` maps field names to new values, at most 50. From the account service.
+
+    Redacted, the names of the changed fields stay and every value is None.
+    """
+
+    changed: Annotated[Facts, Pii()]
+    reason: Literal["player", "support", "kyc", "merge"] = "player"
+
+
+class ContactVerified(
+    Event,
+    type="player.contact_verified",
+    example={"channel": "email", "verified_at": "2026-01-15T12:00:00Z"},
+):
+    """The player proved that an e-mail address or a phone is theirs. From the account service."""
+
+    channel: Literal["email", "phone"]
+    #: None: the moment of the event itself.
+    verified_at: Instant | None = None
+
+
+class PlayerMerged(
+    Event,
+    type="player.merged",
+    example={"survivor_id": "p-1", "absorbed_id": "p-2", "rule": "same_document", "score": 9800},
+):
+    """Two accounts turned out to be one person. ``score`` is certainty in basis points. From data quality."""
+
+    survivor_id: Id
+    absorbed_id: Id
+    rule: Label = ""
+    score: BasisPoints | None = None
+
+
+class StatusChanged(
+    Event,
+    type="player.status_changed",
+    example={"from": "active", "to": "suspended", "reason": "document_check", "until": "2026-02-01T00:00:00Z"},
+):
+    """The account's status changed (``from`` and ``to`` on the wire). From the account service.
+
+    ``reason`` is a code, never a sentence about the person: it is not redacted.
+    """
+
+    from_status: Annotated[AccountStatus | None, Field(alias="from")] = None
+    to_status: Annotated[AccountStatus, Field(alias="to")]
+    reason: Label = ""
+    until: Instant | None = None
+
+
+class PasswordReset(Event, type="player.password_reset", example={"stage": "requested"}):
+    """The player forgot the password. From the account service, one event a stage."""
+
+    stage: Literal["requested", "done", "failed"]
+
+
+class SessionLogin(
+    Event,
+    type="session.login",
+    example={"method": "password", "device": "mobile", "platform": "ios", "days_since_last": 3},
+):
+    """The player logged in. From the session service; a page reload is not a login.
+
+    ``failed_attempts`` counts wrong tries before this one, ``days_since_last`` whole days since the last login.
+    """
+
+    method: Label = ""
+    device: Device | None = None
+    platform: Literal["web", "ios", "android"] | None = None
+    new_device: bool = False
+    failed_attempts: Count = 0
+    days_since_last: Count | None = None
+
+
+class SessionEnded(
+    Event,
+    type="session.ended",
+    example={
+        "duration": 1800,
+        "bets": 120,
+        "stake_minor": 6000,
+        "win_minor": 5400,
+        "deposits_minor": 2000,
+        "currency": "EUR",
+        "reason": "logout",
+    },
+):
+    """A session closed. ``duration`` in seconds, money in minor units. From the session service."""
+
+    duration: Seconds
+    bets: Count = 0
+    stake_minor: Money = 0
+    win_minor: Money = 0
+    deposits_minor: Money = 0
+    #: None: the currency of the player's account.
+    currency: Currency | None = None
+    reason: Literal["logout", "timeout", "limit"] = "logout"
+
+
+class ContentViewed(
+    Event,
+    type="content.viewed",
+    example={"page": "/games/blackjack-classic", "item_id": "blackjack-classic", "item_type": "game", "dwell": 45},
+):
+    """The player looked at something. ``dwell`` in seconds. From the site or the app."""
+
+    page: Text
+    item_id: Id | None = None
+    item_type: Literal["game", "promo", "guide", "cashier", "help"] | None = None
+    dwell: Seconds | None = None
