@@ -27,7 +27,7 @@ class EventDesignError(DesignError):
     """An event class is declared wrongly; correct its type, its fields or its markers."""
 
 
-class UnknownEventType(JourneysError):  # noqa: N818: says what is wrong
+class UnknownEventType(JourneysError):  # noqa: N818 - says what is wrong
     """No event of this type is declared; use a type of the catalogue or declare an Event class for it."""
 
     def __init__(self, wire_type: str) -> None:
@@ -38,7 +38,7 @@ class UnknownEventType(JourneysError):  # noqa: N818: says what is wrong
         )
 
 
-class DerivedEventRefused(JourneysError):  # noqa: N818: says what happened
+class DerivedEventRefused(JourneysError):  # noqa: N818 - says what happened
     """A derived event is computed here from other events; send the events it is derived from."""
 
     def __init__(self, wire_type: str) -> None:

@@ -165,7 +165,7 @@ class Event(BaseModel):
     def __init_subclass__(
         cls,
         *,
-        type: str = "",  # noqa: A002: the word designers write
+        type: str = "",  # noqa: A002 - the word designers write
         wire: str = "",
         example: Mapping[str, Any] | None = None,
         **kwargs: Any,

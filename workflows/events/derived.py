@@ -32,7 +32,9 @@ class Milestone(Derived, type="derived.milestone", example={"name": "deposits", 
     count: Number
 
 
-class Inactive(Derived, type="derived.inactive", example={"seconds": 1209600}):
-    """Nothing was heard of the player for that many seconds. From a tick of the clock, not from an event."""
+class Inactive(Derived, type="derived.inactive", example={"seconds": 1209600, "kind": "session.login"}):
+    """No event of a kind came for that many seconds. From a tick of the clock, not from an event."""
 
     seconds: Count
+    #: Short type of the event that did not come.
+    kind: Label = ""

@@ -26,13 +26,13 @@ class TierChanged(
     type="loyalty.tier_changed",
     example={"from": "silver", "to": "gold", "direction": "up", "basis": "deposits"},
 ):
-    """The loyalty tier was decided (``from`` and ``to`` on the wire). From the loyalty service.
+    """The loyalty tier was decided; ``from_tier`` is ``from`` on the wire. From the loyalty service.
 
     A tier is not VIP status: the tier rises by itself, VIP status needs a person's sign-off.
     """
 
     from_tier: Annotated[Label | None, Field(alias="from")] = None
-    to_tier: Annotated[Label, Field(alias="to")]
+    to: Label
     direction: Literal["up", "down", "hold"]
     basis: Literal["points", "deposits", "wager", "manual"] | None = None
     valid_until: Instant | None = None

@@ -112,13 +112,13 @@ class StatusChanged(
     type="player.status_changed",
     example={"from": "active", "to": "suspended", "reason": "document_check", "until": "2026-02-01T00:00:00Z"},
 ):
-    """The account's status changed (``from`` and ``to`` on the wire). From the account service.
+    """The account's status changed; ``from_status`` is ``from`` on the wire. From the account service.
 
     ``reason`` is a code, never a sentence about the person: it is not redacted.
     """
 
     from_status: Annotated[AccountStatus | None, Field(alias="from")] = None
-    to_status: Annotated[AccountStatus, Field(alias="to")]
+    to: AccountStatus
     reason: Label = ""
     until: Instant | None = None
 
