@@ -3,6 +3,7 @@
 * JourneysError
   x DesignError
     + EventDesignError
+    + RewardDesignError
   x UnknownEventType
   x DerivedEventRefused
 
@@ -25,6 +26,10 @@ class DesignError(JourneysError):
 
 class EventDesignError(DesignError):
     """An event class is declared wrongly; correct its type, its fields or its markers."""
+
+
+class RewardDesignError(DesignError):
+    """A reward is declared with values no player could be given; correct them where it is written."""
 
 
 class UnknownEventType(JourneysError):  # noqa: N818 - says what is wrong
