@@ -9,6 +9,7 @@ from "asked once".
 import asyncio
 import hashlib
 import json
+import sys
 from collections import defaultdict
 from enum import StrEnum
 from pathlib import Path
@@ -19,6 +20,7 @@ from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from local.process import Service, http_ok
 from local.provider import Journal, Record, problem, server
 
 
@@ -207,6 +209,16 @@ def create_app(ledger: Path) -> FastAPI:
         return {"status": "ok"}
 
     return app
+
+
+def service(port: int, ledger: Path) -> Service:
+    """The engine as a supervised process."""
+    return Service(
+        name="bonus-engine",
+        command=(sys.executable, "-m", "local.bonus_engine", "--port", str(port), "--ledger", str(ledger)),
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+        address=f"http://127.0.0.1:{port}",
+    )
 
 
 def main(port: Annotated[int, typer.Option()], ledger: Annotated[Path, typer.Option()]) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
+import httpx
 import psutil
 
 LEASH = Path(__file__).with_name("leash.py")
@@ -197,6 +198,12 @@ class Supervised:
                 # Its own session: Ctrl-C in the terminal reaches the supervisor only, which then stops in order.
                 start_new_session=True,
             )
+
+
+async def http_ok(url: str) -> bool:
+    """Whether a GET is answered with success."""
+    async with httpx.AsyncClient(timeout=2) as client:
+        return (await client.get(url)).is_success
 
 
 def reason(code: int | None) -> str:

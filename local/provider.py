@@ -23,11 +23,9 @@ class Journal:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("a+b")
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        self._file.truncate(whole)
-        self.records: list[Record] = [json.loads(line) for line in content[:whole].splitlines()]
+        self.records = read_journal(path)
+        content = path.read_bytes()
+        self._file.truncate(content.rfind(b"\n") + 1)
 
     def append(self, record: Record) -> Record:
         """Keep a record, stamped with the time, on disk before returning."""
@@ -37,6 +35,12 @@ class Journal:
         os.fdatasync(self._file.fileno())
         self.records.append(record)
         return record
+
+
+def read_journal(path: Path) -> list[Record]:
+    """Every whole record of a journal that another process may be writing; none if there is no such file."""
+    content = path.read_bytes() if path.exists() else b""
+    return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].split(b"\n") if line]
 
 
 def problem(status: int, title: str, detail: str) -> JSONResponse:

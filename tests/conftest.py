@@ -1,0 +1,199 @@
+"""Real servers for the tests: one of each a session, started when the first test asks for it."""
+
+import secrets
+import shutil
+import tempfile
+from base64 import b64encode
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+
+from local import bonus_engine as bonus_engine_process
+from local import catch_all as catch_all_process
+from local.postgres import Postgres
+from local.process import Service, Supervised, free_port
+from local.provider import Record, read_journal
+from local.temporal import PROGRAM, TemporalServer
+
+MIGRATED = "migrated"
+
+
+@asynccontextmanager
+async def running(service: Service, folder: Path) -> AsyncIterator[Supervised]:
+    """The service, ready, for as long as the block lasts."""
+    supervised = Supervised(service, log=folder / f"{service.name}.log")
+    supervised.start()
+    try:
+        await supervised.ready()
+        yield supervised
+    finally:
+        await supervised.stop()
+
+
+@pytest.fixture(scope="session")
+def session_folder() -> Iterator[Path]:
+    """A folder for the servers' files that the server's own account may enter too, unlike pytest's."""
+    folder = Path(tempfile.mkdtemp(prefix="journeys-tests-"))
+    folder.chmod(0o711)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+async def postgres(session_folder: Path) -> AsyncIterator[Postgres]:
+    """A running PostgreSQL with one migrated database, the template of the others."""
+    from activities.database import migrate
+
+    server = Postgres(
+        home=session_folder / "postgres", port=free_port(), password=secrets.token_urlsafe(), durable=False
+    )
+    server.prepare()
+    async with running(server.service(), session_folder):
+        migrate(await server.create_database(MIGRATED))
+        yield server
+
+
+@pytest.fixture
+async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A fresh migrated database for one test."""
+    async with fresh_database(postgres) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+async def module_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
+    """A migrated database that the tests of one module share."""
+    async with fresh_database(postgres) as url:
+        yield url
+
+
+@asynccontextmanager
+async def fresh_database(postgres: Postgres) -> AsyncIterator[str]:
+    name = f"test_{secrets.token_hex(4)}"
+    yield await postgres.create_database(name, template=MIGRATED)
+    await postgres.drop_database(name)
+
+
+@pytest.fixture(scope="session")
+async def temporal_address(session_folder: Path) -> AsyncIterator[str]:
+    """A running Temporal development server, in memory. Use a task queue of your own."""
+    server = TemporalServer(port=free_port(), ui_port=None, database=None)
+    async with running(server.service(), session_folder):
+        yield server.address
+
+
+@pytest.fixture(scope="session")
+async def temporal(temporal_address: str) -> Client:
+    """A client of the development server that speaks pydantic."""
+    return await Client.connect(temporal_address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
+    """A Temporal whose clock jumps over waits. Its clock is one for all runs, so each test has its own."""
+    async with await WorkflowEnvironment.start_time_skipping(
+        test_server_existing_path=str(PROGRAM.with_name("temporal-test-server")),
+        test_server_startup_timeout=timedelta(seconds=30),
+        data_converter=pydantic_data_converter,
+    ) as environment:
+        yield environment
+
+
+@dataclass(frozen=True)
+class LocalBonusEngine:
+    """The bonus engine's process, seen from a test."""
+
+    url: str
+    ledger: Path
+    process: Supervised
+
+    def granted(self) -> list[Record]:
+        """Every grant the engine paid, from its own file."""
+        return [record for record in read_journal(self.ledger) if record["kind"] == "grant"]
+
+    def asked(self) -> list[Record]:
+        """Every request it got, from its own file."""
+        return read_journal(self.ledger.with_suffix(".requests.jsonl"))
+
+    async def fail(self, mode: str, **how: Any) -> None:
+        """Let the next grants go wrong: see `local.bonus_engine.Fault`."""
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            (await client.post("/faults", json={"mode": mode, **how})).raise_for_status()
+
+    async def heal(self) -> None:
+        """Take back every fault."""
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            (await client.delete("/faults")).raise_for_status()
+
+
+@pytest.fixture(scope="session")
+async def bonus_engine_server(session_folder: Path) -> AsyncIterator[LocalBonusEngine]:
+    port, ledger = free_port(), session_folder / "bonus-engine.jsonl"
+    async with running(bonus_engine_process.service(port, ledger), session_folder) as process:
+        yield LocalBonusEngine(f"http://127.0.0.1:{port}", ledger, process)
+
+
+@pytest.fixture
+async def bonus_engine(bonus_engine_server: LocalBonusEngine) -> AsyncIterator[LocalBonusEngine]:
+    """The session's bonus engine, without faults left by an earlier test. Its ledger holds other tests' grants too."""
+    yield bonus_engine_server
+    await bonus_engine_server.process.ready()
+    await bonus_engine_server.heal()
+
+
+@dataclass(frozen=True)
+class LocalCatchAll:
+    """The catch-all's process, seen from a test."""
+
+    url: str
+    smtp_url: str
+    secret: str
+    process: Supervised
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The variables that point our own processes at it."""
+        return {
+            "SMTP_URL": self.smtp_url,
+            "SMS_WEBHOOK_URL": f"{self.url}/sms",
+            "PUSH_WEBHOOK_URL": f"{self.url}/push",
+            "WEBHOOK_SECRET": self.secret,
+            "CATCH_ALL_URL": self.url,
+        }
+
+    async def mails(self, to: str) -> list[Record]:
+        """What one address received, oldest first."""
+        return await self._items("/mails", to=to)
+
+    async def sms(self) -> list[Record]:
+        """Every SMS of the session."""
+        return await self._items("/sms")
+
+    async def push(self) -> list[Record]:
+        """Every push message of the session."""
+        return await self._items("/push")
+
+    async def _items(self, path: str, **query: str) -> list[Record]:
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            answer = await client.get(path, params={"limit": "10000", **query})
+            items: list[Record] = answer.raise_for_status().json()["items"]
+            return items
+
+
+@pytest.fixture(scope="session")
+async def catch_all(session_folder: Path) -> AsyncIterator[LocalCatchAll]:
+    """The catch-all for mail, SMS and push, shared by the session: use addresses of your own."""
+    port, smtp_port = free_port(), free_port()
+    secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
+    service = catch_all_process.service(port, smtp_port, session_folder / "messages", secret)
+    async with running(service, session_folder) as process:
+        yield LocalCatchAll(f"http://127.0.0.1:{port}", f"smtp://127.0.0.1:{smtp_port}", secret, process)
