@@ -1,0 +1,63 @@
+"""Postgres: one engine a process, explicit transactions, migrations."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import orjson
+from alembic import command
+from alembic.config import Config
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from activities.settings import Settings
+
+MIGRATIONS = Path(__file__).parent.parent / "migrations"
+
+
+class Database:
+    """The process's pool of connections.
+
+    `transaction()` is the only way to write and it alone commits. Never call another system
+    inside it except where the docstring of the caller says why.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.url = settings.sqlalchemy_url
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=settings.pool_size,
+            max_overflow=0,
+            pool_timeout=2,
+            pool_pre_ping=True,
+            json_serializer=lambda value: orjson.dumps(value).decode(),
+            json_deserializer=orjson.loads,
+            connect_args={
+                "connect_timeout": 2,
+                "prepare_threshold": 3,
+                "options": "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+            },
+        )
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading; what is written on it is rolled back."""
+        async with self.engine.connect() as connection:
+            yield connection
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await self.engine.dispose()
+
+
+def migrate(url: str, revision: str = "head") -> None:
+    """Bring the schema of the database at `url` to `revision`. Blocking; safe to run twice at once."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    command.upgrade(config, revision)

@@ -1,0 +1,115 @@
+"""Effects of a run upon itself: its end, its marks, fresh facts, another journey."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import select, update
+from temporalio import activity
+
+from activities.database import Database
+from activities.intake import Intake
+from activities.story import tell
+from activities.tables import runs, task_history, tasks
+from workflows.effects import (
+    END,
+    MARK,
+    REFRESH,
+    START,
+    Done,
+    End,
+    Mark,
+    PlayerFacts,
+    Refresh,
+    Started,
+    StartJourney,
+)
+from workflows.state import Start
+
+OPEN_STATES = ("open", "claimed")
+
+
+class RunEffects:
+    """Ends, marks, refreshes and starts, on Postgres."""
+
+    def __init__(self, database: Database, intake: Intake, clock: Callable[[], datetime]) -> None:
+        self.database = database
+        self.intake = intake
+        self.clock = clock
+
+    @activity.defn(name=END.name)
+    async def end(self, given: End) -> Done:
+        """Record the end, close what the run left open, and free the player for another entry."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
+                players.states[given.player_id].end(given.run_id)
+            await connection.execute(
+                update(runs)
+                .where(runs.c.id == given.run_id, runs.c.state == "active")
+                .values(state="ended", ended_at=now, outcome=given.outcome)
+            )
+            cancelled = await connection.execute(
+                update(tasks)
+                .where(tasks.c.run_id == given.run_id, tasks.c.state.in_(OPEN_STATES))
+                .values(state="cancelled", closed_at=now, version=tasks.c.version + 1)
+                .returning(tasks.c.id)
+            )
+            for task_id in cancelled.scalars():
+                await connection.execute(
+                    task_history.insert().values(
+                        task_id=task_id,
+                        brand=given.brand,
+                        at=now,
+                        actor="engine",
+                        action="cancelled",
+                        text=f"The journey ended: {given.outcome}.",
+                    )
+                )
+            await tell(connection, given, now, given.outcome, given.detail)
+        return Done()
+
+    @activity.defn(name=MARK.name)
+    async def mark(self, given: Mark) -> Done:
+        """Keep the story with a marker."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            await tell(connection, given, now, "marked", given.detail)
+        return Done()
+
+    @activity.defn(name=REFRESH.name)
+    async def refresh(self, given: Refresh) -> PlayerFacts:
+        """The player's facts as of now."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
+                facts = players.states[given.player_id].snapshot()
+            await tell(connection, given, now, "refreshed")
+        return facts
+
+    @activity.defn(name=START.name)
+    async def start(self, given: StartJourney) -> Started:
+        """Enter the player into another journey, once however often this is tried."""
+        journey = self.intake.rules.journeys.get(given.start)
+        if journey is None:
+            return Started(refused=f"No journey is called {given.start}.")
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
+                earlier = await connection.execute(
+                    select(runs.c.id).where(
+                        runs.c.trigger["id"].astext == given.key, runs.c.player_id == given.player_id
+                    )
+                )
+                if (known := earlier.scalar_one_or_none()) is not None:
+                    return Started(new_run_id=known)
+                decisions = players.states[given.player_id].enter(
+                    journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
+                )
+                players.decide(given.player_id, decisions)
+                started = next((d for d in decisions if isinstance(d, Start)), None)
+            if started is None:
+                result = Started(refused="The entry rule of the journey does not allow it now.")
+            else:
+                result = Started(new_run_id=started.run_id, refused=started.refused)
+            await tell(connection, given, now, "started" if started else "refused", result.model_dump())
+        return result

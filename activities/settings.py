@@ -1,0 +1,81 @@
+"""Settings of every process, from the environment, read once."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workflows.registry import SHIPPED
+
+TASK_QUEUE = "journeys"
+
+
+class Settings(BaseSettings):
+    """What differs between development and production: addresses, keys, limits.
+
+    Temporal's address, namespace and TLS come from Temporal's own `TEMPORAL_*` variables and are
+    not repeated here. Nothing is read at import; the process that needs settings makes one.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+
+    #: SQLAlchemy or libpq URL of Postgres.
+    database_url: str
+    #: Further Python packages to scan for journeys, comma-separated.
+    journeys: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Further folders of message templates, searched before the shipped ones.
+    templates: Annotated[tuple[Path, ...], NoDecode] = ()
+    #: The bonus engine that pays grants out.
+    bonus_engine_url: str = "http://127.0.0.1:7501"
+    #: Where mail is handed over: smtp://[user:password@]host:port or smtps://…
+    smtp_url: str = "smtp://127.0.0.1:7502"
+    mail_from: str = "casino@example.com"
+    #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
+    sms_webhook_url: str = "http://127.0.0.1:7503/sms"
+    push_webhook_url: str = "http://127.0.0.1:7503/push"
+    #: whsec_… secret that signs them.
+    webhook_secret: str = ""
+    #: Base address players reach us at, for links in messages.
+    public_url: str = "http://127.0.0.1:7500"
+    #: Address of the development catch-all; unset in production.
+    catch_all_url: str | None = None
+
+    #: Events in one request.
+    batch_limit: int = 1_000
+    #: Bytes in one request.
+    body_limit: int = 4 * 1024 * 1024
+    #: Postgres connections a process may hold.
+    pool_size: int = 10
+    #: A provider that has not answered by then may or may not have acted.
+    provider_timeout: timedelta = timedelta(seconds=10)
+    #: A grant unanswered for so long is put before a person.
+    unknown_after: timedelta = timedelta(minutes=15)
+    #: Port of the worker's metrics; 0 turns them off.
+    metrics_port: int = 0
+
+    @field_validator("journeys", "templates", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Every package that holds journeys, the shipped ones first."""
+        return (SHIPPED, *self.journeys)
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """`database_url` as SQLAlchemy wants it, with the psycopg driver."""
+        scheme, _, rest = self.database_url.partition("://")
+        return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else self.database_url
+
+
+def settings_from(environment: dict[str, str] | None = None) -> Settings:
+    """Settings from the process environment, or from `environment` in tests."""
+    if environment is None:
+        return Settings()  # type: ignore[call-arg]  # filled from the environment
+    return Settings(**{k.lower(): v for k, v in environment.items()})  # type: ignore[arg-type]

@@ -1,0 +1,33 @@
+"""The story of a run: every step's outcome, kept in the transaction that brought it about."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables import steps
+from workflows.effects import EffectInput
+
+
+async def tell(
+    connection: AsyncConnection,
+    given: EffectInput,
+    now: datetime,
+    outcome: str | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Keep the lines that came with an effect, and the effect's own outcome as line 0.
+
+    Keeping the same lines again changes nothing, so every attempt of an effect may call it.
+    """
+    common = {"run_id": given.run_id, "brand": given.brand, "player_id": given.player_id}
+    lines = [
+        {**common, "step": s.step, "line": s.line, "at": s.at, "outcome": s.outcome, "detail": s.detail}
+        for s in given.story
+    ]
+    if outcome is not None:
+        own = {"step": given.step, "line": 0, "at": now, "outcome": outcome, "detail": detail or {}}
+        lines.append({**common, **own})
+    if lines:
+        await connection.execute(insert(steps).values(lines).on_conflict_do_nothing())

@@ -1,0 +1,263 @@
+"""Every table, in one place, as SQLAlchemy Core.
+
+Each table belongs to the effect or noun that writes it; see the comment above it. Amounts are
+integer minor units, instants are `timestamptz`, and every row carries its brand.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _instant(name: str, *, nullable: bool = True) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+# Intake: every acknowledged fact, once. (source, id) is the identity within a brand.
+events = Table(
+    "events",
+    metadata,
+    Column("brand", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("seq", BigInteger, Identity(), nullable=False),
+    Column("type", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    _instant("occurred_at", nullable=False),
+    _now("received_at"),
+    Column("history", Boolean, nullable=False, server_default=text("false")),
+    Column("data", JSONB, nullable=False),
+    Index("ix_events_player", "brand", "player_id", "occurred_at"),
+)
+
+# Intake: one row a player, one lock. `state` is PlayerState, `profile` holds personal data.
+players = Table(
+    "players",
+    metadata,
+    Column("brand", Text, primary_key=True),
+    Column("id", Text, primary_key=True),
+    Column("state", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("profile", JSONB, nullable=False, server_default=text("'{}'")),
+    _instant("next_moment"),
+    _now("created_at"),
+    _now("updated_at"),
+    Index("ix_players_next_moment", "next_moment", postgresql_where=text("next_moment IS NOT NULL")),
+)
+
+# Runs of both arms. A control run has no workflow; a refused entry is ended from the start.
+runs = Table(
+    "runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    Column("arm", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    _instant("entered_at", nullable=False),
+    _instant("ends_at", nullable=False),
+    Column("trigger", JSONB),
+    _instant("ended_at"),
+    Column("outcome", Text),
+    _instant("goal_until"),
+    _instant("goal_at"),
+    Index("ix_runs_player", "brand", "player_id", "entered_at"),
+    Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
+)
+
+# The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
+# an effect's own word, which may have several outcomes; the others are told by the run itself.
+steps = Table(
+    "steps",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("line", Integer, primary_key=True, server_default=text("0")),
+    Column("outcome", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    _instant("at", nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("seq", BigInteger, Identity(), nullable=False),
+    Index("ix_steps_player", "brand", "player_id", "at"),
+)
+
+# Dispatch: what Temporal must still hear. Rows leave when it has.
+deliveries = Table(
+    "deliveries",
+    metadata,
+    Column("run_id", Text, primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("priority", SmallInteger, nullable=False, server_default=text("5")),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("last_error", Text),
+    _now("due_at"),
+    _now("created_at"),
+    Index("ix_deliveries_due", "priority", "due_at"),
+)
+
+# Dispatch: what Temporal refuses for good, with the reason.
+dead_letters = Table(
+    "dead_letters",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("run_id", Text, nullable=False),
+    Column("seq", Integer, nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("payload", JSONB, nullable=False),
+    Column("reason", Text, nullable=False),
+    _now("at"),
+    _instant("retried_at"),
+)
+
+# send: one row a channel that was tried. `contact` is the step: one step is one contact.
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    Column("channel", Text, nullable=False),
+    Column("template", Text, nullable=False),
+    Column("message_class", Text, nullable=False),
+    Column("language", Text),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("decision", JSONB, nullable=False),
+    Column("subject", Text),
+    Column("body", Text),
+    _instant("handed_over_at"),
+    _instant("delivered_at"),
+    _instant("read_at"),
+    _now("created_at"),
+    Index("ix_messages_player", "brand", "player_id", "created_at"),
+)
+
+# grant: two-phase; `reserved` until the bonus engine has answered.
+grants = Table(
+    "grants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("reward", JSONB, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("reason", Text),
+    Column("decision", JSONB, nullable=False),
+    Column("provider_ref", Text),
+    _instant("reserved_at"),
+    _instant("asked_at"),
+    _instant("resolved_at"),
+    _now("created_at"),
+    Index("ix_grants_player", "brand", "player_id", "created_at"),
+    Index(
+        "ix_grants_open",
+        "status",
+        "asked_at",
+        postgresql_where=text("status IN ('reserved', 'unknown')"),
+    ),
+)
+
+# ask: human tasks. `version` is the ETag; every change adds one.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("run_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    Column("form", Text, nullable=False),
+    Column("question", Text, nullable=False),
+    Column("form_schema", JSONB, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("skill", Text),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("forbidden", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("snapshot", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("assignee", Text),
+    Column("priority", SmallInteger, nullable=False),
+    _instant("due_at", nullable=False),
+    _instant("follow_up_at"),
+    _instant("reminded_at"),
+    _instant("escalated_at"),
+    Column("escalate_to", Text),
+    Column("answer", JSONB),
+    Column("answered_by", Text),
+    _instant("closed_at"),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    _now("created_at"),
+    UniqueConstraint("run_id", "step"),
+    Index("ix_tasks_inbox", "brand", "state", "team", "due_at"),
+    Index("ix_tasks_player", "brand", "player_id", "created_at"),
+)
+
+# Tasks API and ask: who did what to a task, comments among it.
+task_history = Table(
+    "task_history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False, index=True),
+    Column("brand", Text, nullable=False),
+    _now("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("text", Text),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+)
+
+# auth: keys are hashed; the secret is shown once.
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("hash", Text, nullable=False, unique=True),
+    Column("scopes", ARRAY(Text), nullable=False),
+    _now("created_at"),
+    _instant("expires_at"),
+    _instant("revoked_at"),
+)

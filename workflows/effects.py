@@ -1,0 +1,267 @@
+"""The contract of every side effect: name, input, output, time limit, retries, in one place.
+
+`activities/` implements each on the real world and the stage implements each in memory. A journey
+reaches nothing else.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Generic, Literal, TypeVar
+
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+from temporalio.common import RetryPolicy
+
+from workflows.rewards import Reward
+
+Channel = Literal["email", "sms", "push", "in_app"]
+I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
+O = TypeVar("O", bound=BaseModel)  # noqa: E741 - and output
+
+UNTIL_THE_WORLD_ANSWERS = RetryPolicy(
+    initial_interval=timedelta(milliseconds=500),
+    backoff_coefficient=2.0,
+    maximum_interval=timedelta(seconds=30),
+)
+"""Infrastructure comes back, so an effect is tried for ever; a refusal is an answer, not an error."""
+
+
+class PlayerFacts(BaseModel):
+    """What a journey may know of a player; never names, addresses or birth dates.
+
+    It is a snapshot: taken when the run starts and again by `player.refresh()`.
+    """
+
+    player_id: str
+    language: str = "en"
+    timezone: str | None = None
+    country: str | None = None
+    currency: str = "EUR"
+    tier: str | None = None
+    favourite_category: str | None = None
+    deposits: int = 0
+    deposited_minor: int = 0
+    registered_at: AwareDatetime | None = None
+    last_login: AwareDatetime | None = None
+    is_test: bool = False
+
+
+class StoryLine(BaseModel):
+    """One thing that happened in a run without any effect: a wait that ended, a split, a mark.
+
+    Lines travel with the next effect and are kept in its transaction, so the story costs Temporal
+    nothing; until then they can be read from the run itself.
+    """
+
+    #: Counts the lines of a run, so that a line kept twice is kept once.
+    line: int
+    step: str
+    at: AwareDatetime
+    outcome: str
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class EffectInput(BaseModel):
+    """What every effect is told: whose step this is, and the story since the last one."""
+
+    brand: str
+    player_id: str
+    journey: str
+    run_id: str
+    step: str
+    story: list[StoryLine] = Field(default_factory=list)
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of this effect, the same on every attempt and after any crash."""
+        return f"{self.run_id}/{self.step}"
+
+
+class Send(EffectInput):
+    """Render `template` and hand it over on `via`; on `fallback` one by one if none may go."""
+
+    template: str
+    via: list[Channel]
+    fallback: list[Channel] = Field(default_factory=list)
+    variables: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class SendResult(BaseModel):
+    """What became of a message. `wait_until` set means: nothing yet, quiet hours, ask again."""
+
+    sent: list[Channel] = Field(default_factory=list)
+    suppressed: dict[str, str] = Field(default_factory=dict)
+    wait_until: AwareDatetime | None = None
+
+
+class Give(EffectInput):
+    """Grant `reward` once, through the bonus engine."""
+
+    reward: Reward
+
+
+class GiveResult(BaseModel):
+    """What became of a grant. `unknown` means the engine never answered: a person reconciles."""
+
+    status: Literal["confirmed", "refused", "unknown"]
+    grant_id: str
+    reason: str | None = None
+
+
+class OpenTask(EffectInput):
+    """Ask people to fill in a form."""
+
+    form: str
+    question: str
+    form_schema: dict[str, Any]
+    team: str
+    skill: str | None = None
+    reason: str = ""
+    forbidden: list[str] = Field(default_factory=list)
+    priority: int = 50
+    due_at: AwareDatetime
+    escalate_to: str | None = None
+    facts: PlayerFacts
+
+
+class TaskOpened(BaseModel):
+    """The task as it stands; its id is derived from the effect's key."""
+
+    task_id: str
+
+
+class MoveTask(EffectInput):
+    """Remind, escalate or expire an open task when its time has come."""
+
+    task_id: str
+    move: Literal["remind", "escalate", "expire"]
+    due_at: AwareDatetime | None = None
+
+
+class TaskMoved(BaseModel):
+    """Whether the task was still open; an answer that came first wins."""
+
+    state: str
+    answer: dict[str, JsonValue] | None = None
+
+
+class Refresh(EffectInput):
+    """Read the player's facts again."""
+
+
+class StartJourney(EffectInput):
+    """Enter the player into another journey, entry rules respected."""
+
+    start: str
+
+
+class Started(BaseModel):
+    """The new run, or why there is none."""
+
+    new_run_id: str | None = None
+    refused: str | None = None
+
+
+class Mark(EffectInput):
+    """Keep the story so far, with a marker for funnels."""
+
+    name: str
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class End(EffectInput):
+    """Record that the run is over and let the player in again; cancels its open tasks."""
+
+    outcome: str
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Done(BaseModel):
+    """The effect happened; there is nothing more to say."""
+
+
+@dataclass(frozen=True)
+class Effect(Generic[I, O]):
+    """A declared side effect.
+
+    `time_limit` bounds one attempt. There is no limit over all attempts: a run waits for the
+    world to come back, and a stop reaches it at the next step.
+    """
+
+    name: str
+    input: type[I]
+    output: type[O]
+    time_limit: timedelta = timedelta(seconds=30)
+    retries: RetryPolicy = field(default_factory=lambda: UNTIL_THE_WORLD_ANSWERS)
+
+
+SEND = Effect("send", Send, SendResult)
+GRANT = Effect("grant", Give, GiveResult)
+OPEN_TASK = Effect("open_task", OpenTask, TaskOpened)
+MOVE_TASK = Effect("move_task", MoveTask, TaskMoved)
+REFRESH = Effect("refresh", Refresh, PlayerFacts)
+START = Effect("start", StartJourney, Started)
+MARK = Effect("mark", Mark, Done)
+END = Effect("end", End, Done)
+
+EFFECTS: tuple[Effect[Any, Any], ...] = (
+    SEND,
+    GRANT,
+    OPEN_TASK,
+    MOVE_TASK,
+    REFRESH,
+    START,
+    MARK,
+    END,
+)
+
+
+class Item(BaseModel):
+    """One delivery to a run: an event, an answer to a task, or the order to stop."""
+
+    seq: int
+    kind: Literal["event", "answer", "stop"]
+    event: dict[str, JsonValue] | None = None
+    step: str | None = None
+    answer: dict[str, JsonValue] | None = None
+    reason: str | None = None
+
+
+class Batch(BaseModel):
+    """Everything a run has not heard yet, in order, as one signal."""
+
+    items: list[Item]
+
+
+class RunInput(BaseModel):
+    """All a run knows when it begins, or begins its next chapter.
+
+    The second half is empty at first and is the whole state that `again(...)` carries over:
+    absolute deadlines, the events not yet used, the last delivery heard, the step counters.
+    """
+
+    run_id: str
+    brand: str
+    player_id: str
+    journey: str
+    entered_at: AwareDatetime
+    ends_at: AwareDatetime
+    trigger: dict[str, JsonValue] | None
+    facts: PlayerFacts
+
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
+    answers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    last_seen: int = 0
+    counters: dict[str, int] = Field(default_factory=dict)
+    story: list[StoryLine] = Field(default_factory=list)
+    chapter: int = 1
+
+
+class Position(BaseModel):
+    """Where a run stands: what it waits for, until when, and the story not yet kept."""
+
+    step: str | None
+    waiting_until: datetime | None
+    story: list[StoryLine]
+    last_seen: int
+    chapter: int

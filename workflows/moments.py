@@ -1,0 +1,81 @@
+"""Durations and local moments: the two ways a journey speaks of time.
+
+Nothing here reads a clock. Every function that needs the present takes it as an argument.
+"""
+
+from datetime import UTC, date, datetime, time, timedelta
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+
+
+def days(count: float) -> timedelta:
+    """`count` days of 24 hours.
+
+    A day here is a duration, not a calendar day: across a change of daylight saving the local
+    time moves by an hour. Use `player.until` for a moment on the player's own clock.
+    """
+    return timedelta(days=count)
+
+
+def hours(count: float) -> timedelta:
+    """`count` hours."""
+    return timedelta(hours=count)
+
+
+def minutes(count: float) -> timedelta:
+    """`count` minutes."""
+    return timedelta(minutes=count)
+
+
+def zone(name: str | None) -> ZoneInfo:
+    """The IANA zone called `name`, and UTC where the name is missing or unknown.
+
+    Only for choosing a pleasant hour. The gate does not use it: there an unknown zone means no.
+    """
+    try:
+        return ZoneInfo(name or "UTC")
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo("UTC")
+
+
+def next_local(
+    now: datetime,
+    timezone: str | None,
+    at: str,
+    *,
+    weekday: str | None = None,
+    on: date | None = None,
+) -> datetime:
+    """The next instant at which the player's clock shows `at` ("HH:MM"), as aware UTC.
+
+    With `weekday` the next such day, with `on` that very date. An hour that daylight saving skips
+    is taken as the first instant after the gap; an hour that happens twice is its first pass. A
+    date in the past gives an instant in the past, so that a wait for it ends at once.
+    """
+    clock = time.fromisoformat(at)
+    local = zone(timezone)
+    today = now.astimezone(local).date()
+    if on is not None:
+        return _instant(on, clock, local)
+    if weekday is not None and weekday not in WEEKDAYS:
+        raise ValueError(f"{weekday!r} is no weekday: write one of {', '.join(WEEKDAYS)}.")
+    for ahead in range(9):
+        day = today + timedelta(days=ahead)
+        if weekday is not None and WEEKDAYS[day.weekday()] != weekday:
+            continue
+        moment = _instant(day, clock, local)
+        if moment > now:
+            return moment
+    raise AssertionError("nine consecutive days hold every weekday twice or once ahead of now")
+
+
+def _instant(day: date, clock: time, local: ZoneInfo) -> datetime:
+    naive = datetime.combine(day, clock)
+    first = naive.replace(tzinfo=local, fold=0)
+    as_utc = first.astimezone(UTC)
+    if as_utc.astimezone(local).replace(tzinfo=None) == naive:
+        return as_utc
+    # The wall clock jumps over this hour: fold=1 reads it by the offset after the jump, which
+    # lands before the gap, and fold=0 lands after it.
+    return max(as_utc, naive.replace(tzinfo=local, fold=1).astimezone(UTC))

@@ -1,0 +1,382 @@
+"""`Player`: the verbs a journey is written in.
+
+Every verb returns a value that says what happened. A verb raises nothing for an outcome that can
+be expected: a refused message is `Suppressed`, a wait that ended is `None`.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from pydantic import JsonValue
+from temporalio import workflow
+
+from workflows.effects import (
+    GRANT,
+    MARK,
+    MOVE_TASK,
+    OPEN_TASK,
+    REFRESH,
+    SEND,
+    START,
+    Channel,
+    Give,
+    Mark,
+    MoveTask,
+    OpenTask,
+    Refresh,
+    Send,
+    StartJourney,
+    TaskMoved,
+)
+from workflows.events import Event
+from workflows.forms import Form
+from workflows.moments import next_local
+from workflows.rewards import Reward
+from workflows.rules import Where
+
+if TYPE_CHECKING:
+    from workflows.journey import JourneyRun
+
+E = TypeVar("E", bound=Event)
+E2 = TypeVar("E2", bound=Event)
+E3 = TypeVar("E3", bound=Event)
+F = TypeVar("F", bound=Form)
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The message was handed over on these channels."""
+
+    channels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Suppressed:
+    """The message went out on no channel; `reasons` names the rule that spoke on each."""
+
+    reasons: dict[str, str]
+
+    @property
+    def reason(self) -> str:
+        """The first channel's reason."""
+        return next(iter(self.reasons.values()), "no_channel")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """What became of a reward. Only `confirmed` means that the player has it.
+
+    `unknown` means that the bonus engine never answered; the engine keeps looking it up and a
+    person is asked when that fails, so a journey must not grant again.
+    """
+
+    status: str
+    grant_id: str
+    reason: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.status == "confirmed"
+
+
+@dataclass(frozen=True)
+class RunStarted:
+    """The other journey's run, or why the player did not enter it."""
+
+    run_id: str | None
+    refused: str | None = None
+
+    def __bool__(self) -> bool:
+        return self.run_id is not None
+
+
+class Player:
+    """The player of one run: facts as of the last `refresh`, and everything a journey can do."""
+
+    def __init__(self, run: "JourneyRun") -> None:
+        self._run = run
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """The operator's id of the player."""
+        return self._run.facts.player_id
+
+    @property
+    def language(self) -> str:
+        """BCP 47 language tag, such as `en` or `uk`."""
+        return self._run.facts.language
+
+    @property
+    def timezone(self) -> str | None:
+        """IANA zone; None when the operator never told us."""
+        return self._run.facts.timezone
+
+    @property
+    def country(self) -> str | None:
+        """ISO 3166 alpha-2 code."""
+        return self._run.facts.country
+
+    @property
+    def currency(self) -> str:
+        """ISO 4217 code of the player's wallet."""
+        return self._run.facts.currency
+
+    @property
+    def tier(self) -> str | None:
+        """Loyalty tier as last told by `loyalty.tier_changed`."""
+        return self._run.facts.tier
+
+    @property
+    def favourite_category(self) -> str | None:
+        """The game category with the highest stakes; None before the first round."""
+        return self._run.facts.favourite_category
+
+    @property
+    def deposits(self) -> int:
+        """How many deposits were approved so far."""
+        return self._run.facts.deposits
+
+    @property
+    def mean_deposit_minor(self) -> int:
+        """Mean approved deposit in minor units; 0 before the first."""
+        facts = self._run.facts
+        return facts.deposited_minor // facts.deposits if facts.deposits else 0
+
+    @property
+    def last_login(self) -> datetime | None:
+        """When the player was last seen to log in."""
+        return self._run.facts.last_login
+
+    # ---- effects -----------------------------------------------------------------------------
+
+    async def send(
+        self,
+        template: str,
+        *,
+        via: Sequence[Channel] | Channel = ("email",),
+        fallback: Sequence[Channel] = (),
+        **variables: JsonValue,
+    ) -> Sent | Suppressed:
+        """Send a message on every channel of `via`; if none may go, on the first of `fallback`.
+
+        Each channel passes the gate on its own: consent, caps, protection, an address. In quiet
+        hours the run waits until they end and asks the gate again. Variables are facts and
+        amounts; names and addresses are filled in where the message is rendered.
+        """
+        run = self._run
+        step = run.step(f"send:{template}")
+        channels = [via] if isinstance(via, str) else list(via)
+        while True:
+            result = await run.effect(
+                SEND,
+                Send(
+                    **run.common(step),
+                    template=template,
+                    via=channels,
+                    fallback=list(fallback),
+                    variables=dict(variables),
+                ),
+            )
+            if result.wait_until is None:
+                break
+            run.tell(step, "quiet_hours", until=result.wait_until.isoformat())
+            await run.wait(step, _never, result.wait_until)
+        return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
+
+    async def grant(self, reward: Reward) -> Grant:
+        """Give a reward, exactly once, through the bonus engine.
+
+        Test the result before telling the player about it: the gate or the engine may refuse.
+        """
+        run = self._run
+        step = run.step(f"grant:{reward.kind}")
+        result = await run.effect(GRANT, Give(**run.common(step), reward=reward))
+        return Grant(result.status, result.grant_id, result.reason)
+
+    async def ask(
+        self,
+        form: type[F],
+        *,
+        team: str,
+        due: timedelta,
+        skill: str | None = None,
+        escalate_to: str | None = None,
+        reason: str = "",
+        forbidden: Sequence[str] = (),
+        priority: int = 50,
+    ) -> F | None:
+        """Open a task for people and wait for the filled-in form.
+
+        A reminder goes out at half of `due`; at `due` the task moves to `escalate_to` for as long
+        again. None means that nobody answered in all that time and the task is closed: a journey
+        must say what happens then.
+        """
+        run = self._run
+        step = run.step(f"ask:{form.__name__}")
+        opened = workflow.now()
+        task = await run.effect(
+            OPEN_TASK,
+            OpenTask(
+                **run.common(step),
+                form=form.__name__,
+                question=(form.__doc__ or "").strip(),
+                form_schema=form.model_json_schema(),
+                team=team,
+                skill=skill,
+                reason=reason,
+                forbidden=list(forbidden),
+                priority=priority,
+                due_at=opened + due,
+                escalate_to=escalate_to,
+                facts=run.facts,
+            ),
+        )
+        for deadline, move in _stages(opened, due, escalate_to):
+            if await run.wait(step, lambda: step in run.answers, deadline):
+                break
+            later = opened + 2 * due if move == "escalate" else None
+            moved: TaskMoved = await run.effect(
+                MOVE_TASK,
+                MoveTask(**run.common(step), task_id=task.task_id, move=move, due_at=later),
+            )
+            # The answer may have been recorded while its delivery was still on the way.
+            if moved.answer is not None:
+                run.answers.setdefault(step, moved.answer)
+                break
+        answer = run.answers.pop(step, None)
+        if answer is None:
+            run.tell(step, "nobody_answered")
+            return None
+        run.tell(step, "answered")
+        return form.model_validate(answer)
+
+    async def start(self, journey: "type[JourneyRun] | str") -> RunStarted:
+        """Enter the player into another journey; its own entry rule and control arm apply."""
+        run = self._run
+        name = journey if isinstance(journey, str) else journey.definition.name
+        step = run.step(f"start:{name}")
+        result = await run.effect(START, StartJourney(**run.common(step), start=name))
+        return RunStarted(result.new_run_id, result.refused)
+
+    async def mark(self, name: str, **detail: JsonValue) -> None:
+        """Leave a marker in the run's story, to be counted in funnels."""
+        run = self._run
+        step = run.step(f"mark:{name}")
+        await run.effect(MARK, Mark(**run.common(step), name=name, detail=dict(detail)))
+
+    async def refresh(self) -> None:
+        """Read the player's facts again; until then they are as old as the run's start."""
+        run = self._run
+        run.facts = await run.effect(REFRESH, Refresh(**run.common(run.step("refresh"))))
+
+    # ---- waits -------------------------------------------------------------------------------
+
+    async def event(
+        self,
+        kind: type[E],
+        *,
+        within: timedelta,
+        where: Where | None = None,
+        fresh: bool = False,
+    ) -> E | None:
+        """Wait for an event of `kind`; None when none came `within` this time.
+
+        An event that arrived since the run began and was not used yet counts, oldest first, and
+        is used up by this wait. `fresh=True` looks only at what arrives from now on.
+        """
+        return await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
+
+    @overload
+    async def first(self, a: type[E], /, *, within: timedelta, fresh: bool = ...) -> E | None: ...
+    @overload
+    async def first(self, a: type[E], b: type[E2], /, *, within: timedelta, fresh: bool = ...) -> E | E2 | None: ...
+    @overload
+    async def first(
+        self, a: type[E], b: type[E2], c: type[E3], /, *, within: timedelta, fresh: bool = ...
+    ) -> E | E2 | E3 | None: ...
+    @overload
+    async def first(self, *kinds: type[Event], within: timedelta, fresh: bool = ...) -> Event | None: ...
+    async def first(self, *kinds: type[Event], within: timedelta, fresh: bool = False) -> Event | None:
+        """Wait for the first event of any of `kinds`; None when none came. Made for `match`."""
+        names = "|".join(kind.__name__ for kind in kinds)
+        return await self._await(f"first:{names}", kinds, within, None, fresh=fresh)
+
+    async def sleep(self, duration: timedelta) -> None:
+        """Wait for a time, whatever happens meanwhile; events are kept."""
+        run = self._run
+        step = run.step("sleep")
+        await run.wait(step, _never, workflow.now() + duration)
+
+    async def until(self, at: str, *, weekday: str | None = None, on: date | None = None) -> datetime:
+        """Wait until the player's own clock shows `at` ("15:00"), next time or on that day.
+
+        Where the player's zone is unknown the clock is UTC. A date in the past waits for nothing.
+        """
+        run = self._run
+        step = run.step("until")
+        moment = next_local(workflow.now(), self.timezone, at, weekday=weekday, on=on)
+        await run.wait(step, _never, moment)
+        run.tell(step, "reached", moment=moment.isoformat())
+        return moment
+
+    # ---- decisions ---------------------------------------------------------------------------
+
+    def split(self, name: str, **shares: float) -> str:
+        """Put the player into one of several parts, in proportion to their shares.
+
+        The same player always falls into the same part of the same split of a journey, also when
+        entering again. Changing the shares moves players between parts.
+        """
+        run = self._run
+        total = sum(shares.values())
+        if not shares or total <= 0 or min(shares.values()) < 0:
+            raise ValueError(f"split({name!r}) needs parts with positive shares, such as a=50, b=50.")
+        seed = f"{run.given.brand}:{run.given.journey}:{name}:{self.id}".encode()
+        point = int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") / 2**64 * total
+        chosen = ""
+        for part, share in shares.items():
+            chosen = part
+            point -= share
+            if point < 0:
+                break
+        run.tell(run.step(f"split:{name}"), chosen)
+        return chosen
+
+    async def _await(
+        self,
+        name: str,
+        kinds: tuple[type[Any], ...],
+        within: timedelta,
+        where: Where | None,
+        *,
+        fresh: bool,
+    ) -> Any:
+        run = self._run
+        step = run.step(name)
+        after = run.arrived if fresh else 0
+        deadline = workflow.now() + within
+        if not await run.wait(step, lambda: run.oldest(kinds, where, after) is not None, deadline):
+            run.tell(step, "timed_out")
+            return None
+        event = run.oldest(kinds, where, after)
+        assert event is not None
+        run.use(event)
+        run.tell(step, type(event).__name__, event_id=event.event_id)
+        return event
+
+
+def _never() -> bool:
+    return False
+
+
+def _stages(opened: datetime, due: timedelta, escalate_to: str | None) -> list[tuple[datetime, Any]]:
+    stages: list[tuple[datetime, Any]] = [(opened + due / 2, "remind")]
+    if escalate_to is not None:
+        stages += [(opened + due, "escalate"), (opened + 2 * due, "expire")]
+    else:
+        stages += [(opened + due, "expire")]
+    return stages

@@ -1,0 +1,173 @@
+"""What a journey declares about itself: what starts it, who may enter, what counts as success.
+
+Pure values. `state.PlayerState.advance` reads them; nothing here decides by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from workflows.events import Event
+
+Where = Callable[[Any], bool]
+
+
+@dataclass(frozen=True)
+class On:
+    """Fires on every event of a kind that passes `where`."""
+
+    kind: type[Event]
+    where: Where | None = None
+
+    @property
+    def key(self) -> str:
+        return f"on:{self.kind.type}"
+
+    def matches(self, event: Event) -> bool:
+        return isinstance(event, self.kind) and (self.where is None or self.where(event))
+
+
+@dataclass(frozen=True)
+class MilestoneRule:
+    """Fires on the event that brings the player's count of its kind to exactly `count`."""
+
+    kind: type[Event]
+    count: int
+
+    @property
+    def key(self) -> str:
+        return f"milestone:{self.kind.type}:{self.count}"
+
+
+@dataclass(frozen=True)
+class Streak:
+    """Fires on the event that makes it `length` in a row, and again at every multiple."""
+
+    kind: type[Event]
+    length: int
+    where: Where | None = None
+    broken_by: type[Event] | None = None
+    within: timedelta | None = None
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        return f"streak:{self.name or self.kind.type}:{self.length}"
+
+
+@dataclass(frozen=True)
+class InactiveRule:
+    """Fires when nothing of a kind was seen for `duration` after the last one."""
+
+    kind: type[Event]
+    duration: timedelta
+
+    @property
+    def key(self) -> str:
+        return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}"
+
+
+Trigger = On | MilestoneRule | Streak | InactiveRule
+
+
+def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
+    """Start the journey on each event of `kind` that passes `where`.
+
+    `where` must be a pure function of the event: it runs inside the transaction that takes the
+    event in, and again whenever the same history is rehearsed.
+    """
+    return On(kind, where) if isinstance(kind, type) else kind
+
+
+def milestone(kind: type[Event], count: int) -> MilestoneRule:
+    """Start on the player's `count`-th event of `kind`, counted by us over all history.
+
+    It fires once, on the event that makes the count; players beyond it when the journey is first
+    deployed do not enter.
+    """
+    if count < 1:
+        raise ValueError(f"A milestone counts from 1, not {count}.")
+    return MilestoneRule(kind, count)
+
+
+def streak(
+    kind: type[Event],
+    length: int,
+    *,
+    where: Where | None = None,
+    broken_by: type[Event] | None = None,
+    within: timedelta | None = None,
+    name: str = "",
+) -> Streak:
+    """Start on the `length`-th event of `kind` in a row.
+
+    A streak ends with an event of `broken_by`, with one of `kind` that fails `where`, or when more
+    than `within` passed since it began. Two streaks over one kind with different `where` need a
+    `name` each: their progress is kept under it.
+    """
+    if length < 2:
+        raise ValueError("A streak has at least two events; use on(...) for one.")
+    return Streak(kind, length, where, broken_by, within, name)
+
+
+def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
+    """Start when no event of `kind` came for `duration` after the player's last one.
+
+    A player who never had such an event is not inactive but unknown, and does not enter.
+    """
+    if duration <= timedelta(0):
+        raise ValueError("inactive(...) needs a positive duration.")
+    return InactiveRule(kind, duration)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How often one player may enter one journey. A player is never in it twice at a time,
+    except under `per(field)`, where it is never twice for one value of the field.
+    """
+
+    kind: str
+    period: timedelta | None = None
+    field: str | None = None
+
+
+once = Entry("once")
+"""One entry in a player's life."""
+
+always = Entry("always")
+"""Enter on every trigger, unless a run of the same journey is still under way."""
+
+
+def every(period: timedelta) -> Entry:
+    """At most one entry in any `period`, counted from the last entry."""
+    return Entry("every", period=period)
+
+
+def per(field: str) -> Entry:
+    """One entry for each value of the trigger's `field`, such as a withdrawal's payment id.
+
+    The last 64 values are remembered; an older one could enter again.
+    """
+    return Entry("per", field=field)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What success is, and how soon after entry it counts."""
+
+    kind: type[Event]
+    within: timedelta
+    where: Where | None = None
+
+    def matches(self, event: Event) -> bool:
+        return isinstance(event, self.kind) and (self.where is None or self.where(event))
+
+
+def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:
+    """Count the run as successful when `kind` happens `within` this time after entry.
+
+    A goal measures and does not end the run; use `exit_on` for that. It is measured in the
+    control arm too.
+    """
+    return Goal(kind, within, where)
