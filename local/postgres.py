@@ -106,6 +106,13 @@ class Postgres:
             await connection.execute(statement)
         return self.url(name)
 
+    async def ensure_database(self, name: str = SUPERUSER) -> str:
+        """Make a database if it is not there, and return its address."""
+        async with await self._connect() as connection:
+            found = await connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
+            exists = await found.fetchone() is not None
+        return self.url(name) if exists else await self.create_database(name)
+
     async def drop_database(self, name: str) -> None:
         """Remove a database and end whatever is still connected to it."""
         statement = psycopg.sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(psycopg.sql.Identifier(name))

@@ -1,0 +1,391 @@
+"""The whole stack on one machine: servers, providers and our own processes, as children of one supervisor.
+
+Everything lives in one folder (`.local/`): data, logs, and `stack.json` with the ports and secrets, so that the next
+start finds the same addresses and every run in flight.
+"""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import secrets
+import signal
+import sys
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+from rich.console import Console
+from rich.table import Table
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
+from temporalio.client import Client
+
+from activities.database import migrate
+from activities.settings import TASK_QUEUE
+from local import bonus_engine, catch_all
+from local.postgres import Postgres
+from local.process import (
+    Identity,
+    Service,
+    StackError,
+    Supervised,
+    end_orphan,
+    free_port,
+    http_ok,
+    port_is_free,
+)
+from local.temporal import TemporalServer
+
+PORTS = ("api", "postgres", "temporal", "temporal-ui", "bonus-engine", "catch-all", "smtp", "worker-metrics")
+START_WITHIN = timedelta(seconds=90)
+
+
+@dataclass
+class Memory:
+    """What must be the same after a restart."""
+
+    ports: dict[str, int] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)  # API key by role
+
+
+class Stack:
+    """The running stack; an asynchronous context manager.
+
+    Servers named by DATABASE_URL or TEMPORAL_ADDRESS in `given` are used instead of local ones and are never stopped.
+    `extra` are further variables for our own processes; with `servers_only` these do not run.
+
+    Only one supervisor may use a folder. If the last one was killed, its children are found by pid and start time and
+    are ended first; nothing else ever is.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        given: Mapping[str, str] | None = None,
+        extra: Mapping[str, str] | None = None,
+        servers_only: bool = False,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder.absolute()
+        self.memory = Memory()
+        self._given = {name: url for name, url in (given or {}).items() if name in {"DATABASE_URL", "TEMPORAL_ADDRESS"}}
+        self._extra = dict(extra or {})
+        self._servers_only = servers_only
+        self._say = say
+        self._children: dict[str, Supervised] = {}
+        self._lock: IO[str] | None = None
+
+    # ---- what it is made of ----------------------------------------------------------------
+
+    @property
+    def postgres(self) -> Postgres:
+        """The database server, whether or not it runs."""
+        return Postgres(
+            home=self.folder / "postgres",
+            port=self.memory.ports["postgres"],
+            password=self.memory.secrets["postgres"],
+        )
+
+    def servers(self) -> list[Service]:
+        """The parts that are not ours."""
+        ports = self.memory.ports
+        temporal = TemporalServer(
+            port=ports["temporal"], ui_port=ports["temporal-ui"], database=self.folder / "temporal.db"
+        )
+        messages = self.folder / "messages"
+        return [
+            *([] if "DATABASE_URL" in self._given else [self.postgres.service()]),
+            *([] if "TEMPORAL_ADDRESS" in self._given else [temporal.service()]),
+            bonus_engine.service(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
+            catch_all.service(ports["catch-all"], ports["smtp"], messages, self.memory.secrets["webhook"]),
+        ]
+
+    def app(self) -> list[Service]:
+        """Our own processes, as production runs them."""
+        environment = self.environment()
+        port = self.memory.ports["api"]
+        return [
+            Service(
+                name="api",
+                command=(sys.executable, "-m", "cli", "serve", "--host", "127.0.0.1", "--port", str(port)),
+                environment=environment,
+                ready=lambda _: http_ok(f"http://127.0.0.1:{port}/readyz"),
+                address=f"http://127.0.0.1:{port}",
+            ),
+            Service(
+                name="worker",
+                command=(sys.executable, "-m", "worker"),
+                environment=environment,
+                ready=_polls(environment["TEMPORAL_ADDRESS"]),
+                stop_within=timedelta(seconds=30),
+            ),
+        ]
+
+    def environment(self) -> dict[str, str]:
+        """The variables that point a process at this stack."""
+        ports = self.memory.ports
+        return {
+            "DATABASE_URL": self.postgres.url(),
+            "TEMPORAL_ADDRESS": f"127.0.0.1:{ports['temporal']}",
+            "TEMPORAL_NAMESPACE": "default",
+            "BONUS_ENGINE_URL": f"http://127.0.0.1:{ports['bonus-engine']}",
+            "SMTP_URL": f"smtp://127.0.0.1:{ports['smtp']}",
+            "SMS_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/sms",
+            "PUSH_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/push",
+            "WEBHOOK_SECRET": self.memory.secrets["webhook"],
+            "CATCH_ALL_URL": f"http://127.0.0.1:{ports['catch-all']}",
+            "PUBLIC_URL": f"http://127.0.0.1:{ports['api']}",
+            "METRICS_PORT": str(ports["worker-metrics"]),
+            **self._given,
+            **self._extra,
+        }
+
+    @property
+    def keys(self) -> dict[str, str]:
+        """An API key by role."""
+        return self.memory.keys
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens."""
+        return f"http://127.0.0.1:{self.memory.ports['api']}"
+
+    def addresses(self) -> dict[str, str]:
+        """What a person opens or points a client at, by name."""
+        ports = self.memory.ports
+        return {
+            "API": self.api_url,
+            "API documentation": f"{self.api_url}/docs",
+            "Temporal UI": f"http://127.0.0.1:{ports['temporal-ui']}",
+            "Messages sent": f"http://127.0.0.1:{ports['catch-all']}/mails",
+            "Bonus engine": f"http://127.0.0.1:{ports['bonus-engine']}",
+            "Postgres": self.environment()["DATABASE_URL"].replace("+psycopg", ""),
+            "Temporal": self.environment()["TEMPORAL_ADDRESS"],
+        }
+
+    # ---- living ----------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._stop()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stop()
+
+    async def kill(self, name: str) -> None:
+        """SIGKILL a part, as a power cut would. It is started again by itself; await `ready(name)`."""
+        await self._child(name).kill()
+
+    async def ready(self, *names: str) -> None:
+        """Return when these parts, or all, answer."""
+        children = [self._child(name) for name in names] or list(self._children.values())
+        await asyncio.gather(*(child.ready(within=START_WITHIN) for child in children))
+
+    async def stop(self, name: str) -> None:
+        """Stop a part cleanly and leave it stopped until `start(name)`."""
+        await self._child(name).stop()
+
+    def start(self, name: str) -> None:
+        """Start a part that was stopped. Await `ready(name)`."""
+        self._child(name).start()
+
+    def restarts(self, name: str) -> int:
+        """How often a part has died and been started again."""
+        return self._child(name).restarts
+
+    def pid(self, name: str) -> int | None:
+        """The process id of a part; None while it is down."""
+        identity = self._child(name).identity
+        return None if identity is None else identity.pid
+
+    def _child(self, name: str) -> Supervised:
+        try:
+            return self._children[name]
+        except KeyError:
+            parts = ", ".join(self._children)
+            raise StackError(f"The stack has no part named {name}. Its parts are {parts}.") from None
+
+    async def _start(self) -> None:
+        (self.folder / "logs").mkdir(parents=True, exist_ok=True)
+        self._take_lock()
+        self._end_orphans()
+        self._remember()
+        if "DATABASE_URL" in self._given:
+            self.memory.keys.clear()  # they belong to another database
+        else:
+            if not self.postgres.home.exists():
+                self._say("Making the database.")
+                self.memory.keys.clear()
+            await asyncio.to_thread(self.postgres.prepare)
+        self._say("Starting the servers.")
+        await self._start_all(self.servers())
+        self._say("Migrating.")
+        if "DATABASE_URL" not in self._given:
+            await self.postgres.ensure_database()
+        await asyncio.to_thread(migrate, self.environment()["DATABASE_URL"])
+        if self._servers_only:
+            return
+        self._say("Starting the API and the worker.")
+        await self._start_all(self.app())
+        if not self.memory.keys:
+            self.memory.keys = await self._make_keys()
+            self._write_memory()
+
+    async def _start_all(self, services: Sequence[Service]) -> None:
+        for service in services:
+            child = Supervised(
+                service,
+                log=self.folder / "logs" / f"{service.name}.log",
+                changed=self._write_processes,
+                say=self._say,
+            )
+            self._children[service.name] = child
+            child.start()
+        await self.ready(*(service.name for service in services))
+
+    async def _stop(self) -> None:
+        for child in reversed(self._children.values()):
+            await child.stop()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    async def _make_keys(self) -> dict[str, str]:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "cli",
+            "keys",
+            "--json",
+            env=os.environ | self.environment(),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, error = await process.communicate()
+        if process.returncode != 0:
+            raise StackError(f"The API keys could not be made. `journeys keys --json` said:\n{error.decode()}")
+        keys: dict[str, str] = json.loads(out)
+        return keys
+
+    # ---- memory ----------------------------------------------------------------------------
+
+    def _take_lock(self) -> None:
+        lock = (self.folder / "lock").open("a+")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.seek(0)
+            owner = lock.read().strip() or "unknown"
+            lock.close()
+            raise StackError(
+                f"A stack already runs in {self.folder} (process {owner}). Use it, or stop it first."
+            ) from None
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        self._lock = lock
+
+    def _remember(self) -> None:
+        path = self.folder / "stack.json"
+        if path.exists():
+            self.memory = Memory(**json.loads(path.read_text()))
+        taken = set(self.memory.ports.values())
+        for name in PORTS:
+            port = self.memory.ports.get(name)
+            if port is None or not port_is_free(port):
+                self.memory.ports[name] = _other_port(taken)
+                taken.add(self.memory.ports[name])
+        self.memory.secrets.setdefault("postgres", secrets.token_urlsafe(24))
+        self.memory.secrets.setdefault("webhook", "whsec_" + b64encode(secrets.token_bytes(24)).decode())
+        self._write_memory()
+
+    def _write_memory(self) -> None:
+        self._write("stack.json", asdict(self.memory))
+
+    def _write_processes(self) -> None:
+        alive = {name: child.identity for name, child in self._children.items()}
+        self._write("processes.json", {name: asdict(found) for name, found in alive.items() if found is not None})
+
+    def _write(self, name: str, content: object) -> None:
+        unfinished = self.folder / f"{name}.new"
+        unfinished.touch(mode=0o600)
+        unfinished.write_text(json.dumps(content, indent=2))
+        unfinished.replace(self.folder / name)
+
+    def _end_orphans(self) -> None:
+        path = self.folder / "processes.json"
+        left = json.loads(path.read_text()) if path.exists() else {}
+        for name, identity in reversed(left.items()):
+            if end_orphan(Identity(**identity)):
+                self._say(f"Ended {name}, which an earlier run had left behind.")
+
+
+def _other_port(taken: set[int]) -> int:
+    while (port := free_port()) in taken:
+        pass
+    return port
+
+
+def _polls(temporal_address: str) -> Callable[[int], Awaitable[bool]]:
+    """Whether the process with this pid takes workflow tasks; Temporal's SDK names pollers `pid@host`."""
+
+    async def ready(pid: int) -> bool:
+        client = await Client.connect(temporal_address)
+        answer = await client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=client.namespace,
+                task_queue=TaskQueue(name=TASK_QUEUE),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            )
+        )
+        return any(poller.identity.startswith(f"{pid}@") for poller in answer.pollers)
+
+    return ready
+
+
+async def run(folder: Path, *, console: Console) -> None:
+    """Run the stack until SIGINT or SIGTERM, then stop it cleanly: `journeys up`."""
+    loop, task = asyncio.get_running_loop(), asyncio.current_task()
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def leave() -> None:
+        for number in signals:
+            loop.add_signal_handler(number, lambda: console.print("Still stopping."))
+        console.print("Stopping.")
+        if task is not None:
+            task.cancel()
+
+    for number in signals:
+        loop.add_signal_handler(number, leave)
+    with contextlib.suppress(asyncio.CancelledError):
+        async with Stack(folder, given=os.environ, say=console.print) as stack:
+            console.print(table("Addresses", stack.addresses()))
+            console.print(table("API keys", stack.keys))
+            console.print("Everything runs. Ctrl-C stops it; the next start resumes every run.")
+            await asyncio.Event().wait()
+    console.print(f"Stopped. Data and logs are in {folder}.")
+
+
+def table(title: str, rows: Mapping[str, str]) -> Table:
+    """Two columns, never cut: addresses and keys are there to be copied."""
+    made = Table(title=title, title_justify="left", show_header=False, box=None)
+    made.add_column(style="bold", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, content in rows.items():
+        made.add_row(name, content)
+    return made
