@@ -103,7 +103,7 @@ Seconds = Annotated[
     PlainSerializer(_seconds, return_type=int),
     WithJsonSchema({"type": "integer", "minimum": 0, "description": "whole seconds"}),
 ]
-Scalar = bool | int | Annotated[float, Field(allow_inf_nan=False)] | Text | None
+Scalar = bool | SignedMoney | Annotated[float, Field(allow_inf_nan=False)] | Text | None
 Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
 #: A way to reach a player, or a use of the data that needs consent of its own (``ads``, ``profiling``).
 Channel = Annotated[

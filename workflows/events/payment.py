@@ -78,7 +78,10 @@ class DepositAbandoned(
     type="payment.deposit_abandoned",
     example={"amount_minor": 5000, "currency": "EUR", "method": "card", "cashier_open": 90},
 ):
-    """The cashier was opened and left. ``cashier_open`` in seconds. From the cashier after 15 silent minutes."""
+    """The cashier was opened and left. From the cashier after 15 silent minutes.
+
+    ``amount_minor`` in minor units if one was typed, ``cashier_open`` in seconds.
+    """
 
     amount_minor: Money | None = None
     currency: Currency | None = None
@@ -143,7 +146,7 @@ class WithdrawalCancelledByPlayer(
     type="payment.withdrawal_cancelled_by_player",
     example={"payment_id": "pay-3", "amount_minor": 20000, "currency": "EUR", "processing": 600},
 ):
-    """The player took the money back into play; minor units. From the cashier.
+    """The player took the money back into play; minor units, ``processing`` in seconds. From the cashier.
 
     A known marker of harm when it repeats: never answer it with an offer.
     """
