@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 from babel import Locale, UnknownLocaleError
 from jinja2 import BaseLoader, DictLoader, StrictUndefined, Template, TemplateSyntaxError, pass_context
@@ -30,8 +30,7 @@ from activities.formats import (
 )
 from activities.template_syntax import SHARED, Declared, Reading, read_source
 from workflows.effects import Channel
-
-MessageClass = Literal["service", "marketing", "rg", "survey", "security"]
+from workflows.events import MessageClass
 
 CHANNELS: tuple[Channel, ...] = get_args(Channel)
 BLOCKS: Mapping[Channel, tuple[str, ...]] = {
@@ -41,6 +40,8 @@ BLOCKS: Mapping[Channel, tuple[str, ...]] = {
     "sms": ("body",),
 }
 M = TypeVar("M", bound=BaseModel)
+
+_SHARED_TOML = "variables.toml"
 
 _FILE = re.compile(r"(?P<channel>[a-z_]+)\.(?P<language>[A-Za-z-]+)(?P<html>\.html)?\.j2\Z")
 _NAME = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*\Z")
@@ -142,10 +143,13 @@ def _manner(context: Context) -> Manner:
 
 
 class TemplateFiles:
-    """One reading of a directory: what was found, and everything that is wrong with it."""
+    """One reading of the directories: what was found, and everything that is wrong with it.
 
-    def __init__(self, directory: Path, languages: tuple[str, ...]) -> None:
-        self.directory = directory
+    A template is taken whole from the first directory that has its folder; of the shared pieces, each file is.
+    """
+
+    def __init__(self, directories: Sequence[Path], languages: tuple[str, ...]) -> None:
+        self.directories = directories
         self.languages = languages
         self.problems: list[str] = []
         self.templates: dict[str, MessageTemplate] = {}
@@ -156,27 +160,48 @@ class TemplateFiles:
 
     def read_all(self) -> None:
         """Fill `templates`, `texts` and `html`, or `problems`."""
-        folders = sorted(p for p in self.directory.glob("*") if p.is_dir() and not p.name.startswith("."))
-        if not any(folder.name != SHARED for folder in folders):
-            self.problems.append(f"{self.directory} holds no templates; name the directory that holds their folders.")
-            return
-        for path in sorted(self.directory.rglob("*.j2")):
-            try:
-                self.sources[path.relative_to(self.directory).as_posix()] = path.read_text(encoding="utf-8")
-            except UnicodeDecodeError:
-                self.problems.append(f"{path.relative_to(self.directory)} is not UTF-8; save it as UTF-8.")
-        shared = self._read_toml(f"{SHARED}/variables.toml", _SharedDeclaration) or _SharedDeclaration()
-        self._check_variables(f"{SHARED}/variables.toml", shared.variables, self.languages)
-        for folder in folders:
-            if folder.name != SHARED:
+        folders: dict[str, Path] = {}
+        for directory in self.directories:
+            if not directory.is_dir():
+                self.problems.append(f"{directory} is no directory; name the one that holds the templates' folders.")
+                continue
+            for folder in sorted(p for p in directory.iterdir() if p.is_dir() and not p.name.startswith((".", "__"))):
+                if folder.name == SHARED or folder.name not in folders:
+                    self._read_texts(folder)
+                folders.setdefault(folder.name, folder)
+        shared = self._shared()
+        for name, folder in sorted(folders.items()):
+            if name != SHARED:
                 self._template(folder, shared)
+        if not self.templates and not self.problems:
+            self.problems.append("There are no templates; name a directory that holds their folders.")
+
+    def _read_texts(self, folder: Path) -> None:
+        for path in sorted(folder.glob("*.j2")):
+            try:
+                self.sources.setdefault(f"{folder.name}/{path.name}", path.read_text(encoding="utf-8"))
+            except UnicodeDecodeError:
+                self._complain(f"{folder.name}/{path.name}", "is not UTF-8; save it as UTF-8")
+
+    def _shared(self) -> _SharedDeclaration:
+        """The shared variables of all directories, an earlier one's before a later one's."""
+        variables: dict[str, Variable] = {}
+        example: dict[str, Any] = {}
+        for directory in reversed(self.directories):
+            if (directory / SHARED / _SHARED_TOML).is_file():
+                declaration = self._read_toml(directory / SHARED / _SHARED_TOML, _SharedDeclaration)
+                if declaration is not None:
+                    variables |= declaration.variables
+                    example |= declaration.example
+        self._check_variables(f"{SHARED}/{_SHARED_TOML}", variables, self.languages)
+        return _SharedDeclaration(variables=variables, example=example)
 
     def _template(self, folder: Path, shared: _SharedDeclaration) -> None:
         name = folder.name
         file = f"{name}/template.toml"
         if not _NAME.match(name):
             self.problems.append(f"{name} is not a template's name; use small letters, digits and single hyphens.")
-        declaration = self._read_toml(file, _Declaration)
+        declaration = self._read_toml(folder / "template.toml", _Declaration)
         if declaration is None:
             return
         before = len(self.problems)
@@ -313,16 +338,17 @@ class TemplateFiles:
                 except TemplateSyntaxError as error:
                     self._complain(error.name or file, f"{error.message}; correct the syntax")
 
-    def _read_toml(self, file: str, model: type[M]) -> M | None:
+    def _read_toml(self, path: Path, model: type[M]) -> M | None:
+        file = f"{path.parent.name}/{path.name}"
         try:
-            return model.model_validate(tomllib.loads((self.directory / file).read_text(encoding="utf-8")))
+            return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
         except FileNotFoundError:
             self._complain(file, "is missing; write it")
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             self._complain(file, f"is not TOML ({error}); correct it")
         except ValidationError as error:
             for mistake in error.errors():
-                self._complain(file, f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}")
+                self._complain(file, f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}; correct it")
         return None
 
     def _complain(self, file: str, what: str) -> None:

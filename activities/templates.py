@@ -97,12 +97,12 @@ class Catalogue:
         self._html = dict(html)
 
     @classmethod
-    def load(cls, directory: Path, languages: Sequence[str] = LANGUAGES) -> Self:
-        """Read and check every template below `directory`.
+    def load(cls, *directories: Path, languages: Sequence[str] = LANGUAGES) -> Self:
+        """Read and check every template below the directories; of two with one name, the first directory's counts.
 
         Raises CatalogueInvalid with all the mistakes at once, each naming its file and its mend.
         """
-        files = TemplateFiles(directory, tuple(languages))
+        files = TemplateFiles(directories, tuple(languages))
         files.read_all()
         catalogue = cls(files.templates, files.texts, files.html)
         problems = files.problems or [problem for name in catalogue for problem in catalogue.try_out(name)]

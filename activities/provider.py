@@ -1,0 +1,186 @@
+"""The bonus engine over HTTP: credit a grant, look it up, take it back.
+
+* JourneysError
+  x ProviderError
+    + NotSent
+    + OutcomeUnknown
+    + KeyReused
+
+A refusal is an answer (`Declined`), not an error. Of the errors, `NotSent` alone promises that nothing happened;
+after `OutcomeUnknown` the player may have the reward, and only `look_up` can tell.
+"""
+
+import asyncio
+import re
+from datetime import timedelta
+from typing import Literal
+from urllib.parse import quote, urlsplit
+
+import httpx
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
+
+from workflows.errors import JourneysError
+
+
+class ProviderError(JourneysError):
+    """The bonus engine gave no answer that settles the grant; the branch says what is known."""
+
+
+class NotSent(ProviderError):  # noqa: N818 - says what is known
+    """The bonus engine did not take the request, so nothing happened; send it again with the same key."""
+
+
+class OutcomeUnknown(ProviderError):  # noqa: N818 - says what is known
+    """The bonus engine may have acted and its answer is lost; look the grant up by its key before anything else."""
+
+
+class KeyReused(ProviderError):  # noqa: N818 - says what is wrong
+    """The bonus engine holds another grant under this key; a person must compare the two, no retry will help."""
+
+
+class GrantOrder(BaseModel):
+    """What the bonus engine is asked to credit. It must be the same on every attempt with one key."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grant_id: str
+    player_id: str
+    brand: str
+    reward: dict[str, JsonValue]
+    journey: str
+    run_id: str
+    step: str
+
+
+class Credited(BaseModel):
+    """The player has the reward; `ref` is the engine's own name for it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ref: str
+
+
+class Declined(BaseModel):
+    """The engine will not give the reward, or has taken it back; `reason` is its code, such as `not_eligible`."""
+
+    model_config = ConfigDict(frozen=True)
+
+    reason: str
+
+
+class _Answer(BaseModel):
+    provider_ref: str
+    status: Literal["credited", "voided"]
+
+
+class _Problem(BaseModel):
+    title: str | None = None
+    reason: str | None = None
+
+
+class BonusEngine:
+    """A client of the bonus engine at `base_url`.
+
+    The key is the effect's key and names the grant for ever: the same on every attempt of `credit`, and in
+    `look_up` and `void`. The HTTP client is the caller's, and closing it too; `timeout` bounds a whole call.
+    """
+
+    def __init__(self, base_url: str, client: httpx.AsyncClient, *, timeout: timedelta = timedelta(seconds=10)) -> None:
+        if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
+            raise ValueError("The bonus engine's address must look like https://host; correct BONUS_ENGINE_URL.")
+        self._url = f"{base_url.rstrip('/')}/grants"
+        self._client = client
+        self._timeout = timeout
+
+    async def credit(self, key: str, grant: GrantOrder) -> Credited | Declined:
+        """Give the reward once, however often this is called with the same key and the same grant.
+
+        Raises NotSent, OutcomeUnknown or KeyReused. After OutcomeUnknown call `look_up` and not `credit`, for an
+        engine that forgets its keys would pay twice.
+        """
+        headers = {"Idempotency-Key": key}
+        response = await self._request("POST", self._url, headers=headers, json=grant.model_dump(mode="json"))
+        status = response.status_code
+        if response.is_success:
+            return _settled(response)
+        if status in (409, 422):
+            return _declined(response)
+        if status in (401, 403, 404, 405, 429):
+            raise NotSent(f"The bonus engine turned the request away ({status}); nothing was credited, so try again.")
+        if status in (400, 413, 415):
+            return Declined(reason=f"http_{status}")
+        raise OutcomeUnknown(f"The bonus engine failed ({status}); look the grant up by its key.")
+
+    async def look_up(self, key: str) -> Credited | Declined | None:
+        """What became of the grant; None if the engine never heard of the key.
+
+        Raises OutcomeUnknown whenever the engine does not say, even if it could not be reached: not hearing of a
+        grant is no proof that there is none. None means "not yet": a request still on its way can arrive later.
+        """
+        try:
+            response = await self._request("GET", self._of(key))
+        except NotSent as error:
+            raise OutcomeUnknown(f"The grant could not be looked up; try again. {error}") from None
+        if response.status_code == 404:
+            return None
+        if response.is_success:
+            return _settled(response)
+        raise OutcomeUnknown(f"The bonus engine could not look the grant up ({response.status_code}); try again.")
+
+    async def void(self, key: str) -> bool:
+        """Take the grant back, and forbid one that has not arrived yet; calling it again changes nothing.
+
+        True if the engine keeps the grant void from now on, False if it refuses, for the reward has been used, or
+        never heard of the key. Raises NotSent or OutcomeUnknown; either way call it again.
+        """
+        response = await self._request("POST", f"{self._of(key)}/void")
+        if response.is_success:
+            return True
+        if response.status_code in (404, 409, 410, 422):
+            return False
+        raise OutcomeUnknown(f"The bonus engine failed to void the grant ({response.status_code}); try again.")
+
+    def _of(self, key: str) -> str:
+        # A key holds slashes, colons and hashes, and is one segment of the path all the same.
+        return f"{self._url}/{quote(key, safe='')}"
+
+    async def _request(
+        self, method: str, url: str, *, headers: dict[str, str] | None = None, json: object = None
+    ) -> httpx.Response:
+        seconds = self._timeout.total_seconds()
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._client.request(
+                    method, url, headers=headers, json=json, follow_redirects=False, timeout=seconds
+                )
+        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
+            # These three alone come before a byte of the request has left.
+            raise NotSent(
+                f"The bonus engine could not be reached ({type(error).__name__}); nothing was credited, so try again."
+            ) from None
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise OutcomeUnknown(
+                f"The bonus engine did not answer in time or broke off ({type(error).__name__}); look the grant up."
+            ) from None
+
+
+def _settled(response: httpx.Response) -> Credited | Declined:
+    try:
+        answer = _Answer.model_validate_json(response.content)
+    except ValidationError:
+        raise OutcomeUnknown("The bonus engine's answer could not be read; look the grant up by its key.") from None
+    return Credited(ref=answer.provider_ref) if answer.status == "credited" else Declined(reason="voided")
+
+
+def _declined(response: httpx.Response) -> Declined:
+    try:
+        problem = _Problem.model_validate_json(response.content)
+    except ValidationError:
+        problem = _Problem()
+    reason = re.sub(r"[^a-z0-9]+", "_", (problem.reason or problem.title or "").lower()).strip("_")[:100]
+    if reason == "idempotency_key_reused":
+        raise KeyReused
+    if not reason or reason == "idempotency_key_in_use":
+        # Without a reason this may as well be the first attempt, still running; saying "declined" would free the money.
+        raise OutcomeUnknown(f"The bonus engine gave no reason ({response.status_code}); look the grant up by its key.")
+    return Declined(reason=reason)
