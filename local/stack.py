@@ -43,7 +43,17 @@ from local.process import (
 )
 from local.temporal import TemporalServer
 
-PORTS = ("api", "postgres", "temporal", "temporal-ui", "bonus-engine", "catch-all", "smtp", "worker-metrics")
+PORTS = (
+    "api",
+    "postgres",
+    "temporal",
+    "temporal-ui",
+    "bonus-engine",
+    "catch-all",
+    "smtp",
+    "worker-metrics",
+    "dispatcher-metrics",
+)
 START_WITHIN = timedelta(seconds=90)
 
 
@@ -112,23 +122,28 @@ class Stack:
     def app(self) -> list[Service]:
         """Our own processes, as production runs them."""
         environment = self.environment()
-        port = self.memory.ports["api"]
+        ports = self.memory.ports
         return [
             Service(
                 name="api",
-                command=(sys.executable, "-m", "cli", "serve", "--host", "127.0.0.1", "--port", str(port)),
+                command=(sys.executable, "-m", "cli", "serve", "--host", "127.0.0.1", "--port", str(ports["api"])),
                 environment=environment,
-                ready=lambda _: http_ok(f"http://127.0.0.1:{port}/readyz"),
-                address=f"http://127.0.0.1:{port}",
+                ready=lambda _: http_ok(f"{self.api_url}/readyz"),
+                address=self.api_url,
             ),
-            Service(
-                name="worker",
-                command=(sys.executable, "-m", "worker"),
-                environment=environment,
-                ready=_polls(environment["TEMPORAL_ADDRESS"]),
-                stop_within=timedelta(seconds=30),
-            ),
+            self._worker("worker", _polls(environment["TEMPORAL_ADDRESS"])),
+            self._worker("dispatcher", lambda _: http_ok(f"http://127.0.0.1:{ports['dispatcher-metrics']}/metrics")),
         ]
+
+    def _worker(self, role: str, ready: Callable[[int], Awaitable[bool]]) -> Service:
+        """One half of the worker: apart, each can be killed and watched alone."""
+        return Service(
+            name=role,
+            command=(sys.executable, "-m", "worker", "--role", role),
+            environment=self.environment() | {"METRICS_PORT": str(self.memory.ports[f"{role}-metrics"])},
+            ready=ready,
+            stop_within=timedelta(seconds=30),
+        )
 
     def environment(self) -> dict[str, str]:
         """The variables that point a process at this stack."""
@@ -144,7 +159,6 @@ class Stack:
             "WEBHOOK_SECRET": self.memory.secrets["webhook"],
             "CATCH_ALL_URL": f"http://127.0.0.1:{ports['catch-all']}",
             "PUBLIC_URL": f"http://127.0.0.1:{ports['api']}",
-            "METRICS_PORT": str(ports["worker-metrics"]),
             **self._given,
             **self._extra,
         }
