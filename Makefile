@@ -48,4 +48,4 @@ lock: setup ## write the lock files anew from pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 clean: ## remove the environment, the local stack's state and the caches
-	rm -rf .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf "$$(readlink -f .local/postgres)" .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
