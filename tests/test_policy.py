@@ -242,6 +242,8 @@ def test_a_version_names_every_number_and_nothing_else() -> None:
     changed = [Policy(per_day=2), Policy(quiet_until=time(9)), Policy(channel_per_week={"sms": 1, "push": 3})]
     assert len({HOUSE.version, *(policy.version for policy in changed)}) == 4
     assert Policy(channel_per_week={"push": 3, "sms": 2}).version == HOUSE.version
+    unordered = Policy(quiet_exempt=frozenset("fedcba"))
+    assert unordered.model_dump(mode="json")["quiet_exempt"] == list("abcdef")
 
 
 # ---- caps -----------------------------------------------------------------------------------------------------
@@ -275,6 +277,11 @@ def test_a_channel_has_a_cap_of_its_own(channel: str, most: int) -> None:
     assert reason(may_send(at, message(channel), HOUSE, NOON)) == capped
     if most < 4:
         assert isinstance(may_send(at, message("email"), HOUSE, NOON), Allowed)
+
+
+def test_contacts_on_other_channels_leave_a_channels_own_cap_alone() -> None:
+    facts = replace(FREE, contacts=contacts(2 * DAY, 3 * DAY, channel="push"))
+    assert isinstance(may_send(facts, message("sms"), HOUSE, NOON), Allowed)
 
 
 def test_a_step_on_several_channels_is_one_contact_and_never_counts_against_itself() -> None:
@@ -361,6 +368,12 @@ def test_a_policy_without_quiet_hours_makes_nobody_wait() -> None:
 def test_a_night_that_ends_in_the_hour_the_clock_changes_ends_all_the_same(now: str, until: str) -> None:
     policy = Policy(quiet_until=time(3, 30))
     assert quiet_until(KYIV, policy, datetime.fromisoformat(now)) == datetime.fromisoformat(until)
+
+
+def test_a_morning_the_clock_jumps_over_into_the_next_night_is_no_morning() -> None:
+    half_an_hour_awake = Policy(quiet_from=time(4), quiet_until=time(3, 30))
+    until = quiet_until(KYIV, half_an_hour_awake, datetime(2026, 3, 28, 5, tzinfo=KYIV).astimezone(UTC))
+    assert until == datetime(2026, 3, 30, 3, 30, tzinfo=KYIV)
 
 
 def test_a_zone_that_skips_a_whole_day_still_wakes_up() -> None:

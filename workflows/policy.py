@@ -379,7 +379,7 @@ def quiet_until(zone: ZoneInfo, policy: Policy, now: datetime) -> datetime | Non
     local = now.astimezone(zone)
     if not _is_quiet(local.time(), policy):
         return now
-    # Three days ahead, because a zone that crossed the date line has skipped a whole one.
+    # Three days ahead: tomorrow's morning may be jumped over, a zone that crosses the date line skips a day.
     mornings = (
         morning
         for ahead in range(4)
