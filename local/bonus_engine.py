@@ -9,7 +9,6 @@ from "asked once".
 import asyncio
 import hashlib
 import json
-import sys
 from collections import defaultdict
 from enum import StrEnum
 from pathlib import Path
@@ -20,7 +19,6 @@ from fastapi import FastAPI, Header
 from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from local.process import Service, http_ok
 from local.provider import Journal, Record, problem, server
 
 
@@ -71,6 +69,7 @@ class Fault(BaseModel):
     count: int = Field(default=1, ge=1)
     seconds: float = Field(default=60, ge=0)  # how long "slow" and "timeout" take
     player_id: str | None = None
+    reason: str = "not_eligible"  # what "refuse" gives as its reason
 
 
 class BonusEngine:
@@ -107,7 +106,7 @@ class BonusEngine:
             if refusal is not None:
                 return refusal
             known = self._grants.get(key) or self._pay(key, body)
-            answer = JSONResponse(known["answer"])
+            answer = JSONResponse(known["answer"] | {"status": "voided" if key in self._voided else "credited"})
         match fault:
             case None:
                 return answer
@@ -128,11 +127,18 @@ class BonusEngine:
         if fault is not None and fault.mode is FaultMode.ERROR_500:
             return problem(500, "Internal error", "The bonus engine failed before it did anything.")
         if fault is not None and fault.mode is FaultMode.REFUSE:
-            return problem(422, "Grant refused", "This player may not receive this reward.")
+            return problem(422, "Grant refused", "This player may not receive this reward.", reason=fault.reason)
         if known is not None and known["fingerprint"] != fingerprint(body):
-            return problem(422, "Idempotency-Key reused", "This key came before with another body. Use a new key.")
+            return problem(
+                422,
+                "Idempotency-Key reused",
+                "This key came before with another body. Use a new key.",
+                reason="idempotency_key_reused",
+            )
         if known is None and key in self._voided:
-            return problem(409, "Grant voided", "This key was voided before the grant came. Use a new key.")
+            return problem(
+                409, "Grant voided", "This key was voided before the grant came. Use a new key.", reason="voided"
+            )
         return None
 
     def _pay(self, key: str, body: Record) -> Record:
@@ -209,16 +215,6 @@ def create_app(ledger: Path) -> FastAPI:
         return {"status": "ok"}
 
     return app
-
-
-def service(port: int, ledger: Path) -> Service:
-    """The engine as a supervised process."""
-    return Service(
-        name="bonus-engine",
-        command=(sys.executable, "-m", "local.bonus_engine", "--port", str(port), "--ledger", str(ledger)),
-        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
-        address=f"http://127.0.0.1:{port}",
-    )
 
 
 def main(port: Annotated[int, typer.Option()], ledger: Annotated[Path, typer.Option()]) -> None:

@@ -11,7 +11,6 @@ import asyncio
 import email
 import email.policy
 import os
-import sys
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -21,7 +20,6 @@ from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from local.process import Service, http_ok
 from local.provider import Journal, Record, problem, server
 
 
@@ -106,18 +104,6 @@ async def serve(port: int, smtp_port: int, folder: Path, secret: str) -> None:
     )
     async with smtp:
         await server(create_app(catch_all, secret), port).serve()
-
-
-def service(port: int, smtp_port: int, folder: Path, secret: str) -> Service:
-    """The catch-all as a supervised process."""
-    options = ("--port", str(port), "--smtp-port", str(smtp_port), "--folder", str(folder))
-    return Service(
-        name="catch-all",
-        command=(sys.executable, "-m", "local.catch_all", *options),
-        environment={"WEBHOOK_SECRET": secret},
-        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
-        address=f"http://127.0.0.1:{port}",
-    )
 
 
 def main(

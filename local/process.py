@@ -15,6 +15,8 @@ from pathlib import Path
 import httpx
 import psutil
 
+from workflows.errors import JourneysError
+
 LEASH = Path(__file__).with_name("leash.py")
 FIRST_PORT = 15_000
 POLL = 0.05
@@ -22,7 +24,7 @@ CALM = 3.0  # seconds a child must live before its next death counts as its firs
 LONGEST_PAUSE = 5.0
 
 
-class StackError(Exception):
+class StackError(JourneysError):
     """A part of the local stack did not start or stop as it should; the message says what to look at."""
 
 

@@ -43,13 +43,12 @@ def read_journal(path: Path) -> list[Record]:
     return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].split(b"\n") if line]
 
 
-def problem(status: int, title: str, detail: str) -> JSONResponse:
-    """An RFC 9457 answer."""
-    return JSONResponse(
-        {"title": title, "status": status, "detail": detail},
-        status_code=status,
-        media_type="application/problem+json",
-    )
+def problem(status: int, title: str, detail: str, *, reason: str | None = None) -> JSONResponse:
+    """An RFC 9457 answer; `reason` is a code for programs."""
+    body: Record = {"title": title, "status": status, "detail": detail}
+    if reason is not None:
+        body["reason"] = reason
+    return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
 def server(app: FastAPI, port: int) -> uvicorn.Server:

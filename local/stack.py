@@ -29,7 +29,6 @@ from temporalio.client import Client
 
 from activities.database import migrate
 from activities.settings import TASK_QUEUE
-from local import bonus_engine, catch_all
 from local.postgres import Postgres
 from local.process import (
     Identity,
@@ -41,6 +40,7 @@ from local.process import (
     http_ok,
     port_is_free,
 )
+from local.services import bonus_engine, catch_all
 from local.temporal import TemporalServer
 
 PORTS = (
@@ -115,8 +115,8 @@ class Stack:
         return [
             *([] if "DATABASE_URL" in self._given else [self.postgres.service()]),
             *([] if "TEMPORAL_ADDRESS" in self._given else [temporal.service()]),
-            bonus_engine.service(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
-            catch_all.service(ports["catch-all"], ports["smtp"], messages, self.memory.secrets["webhook"]),
+            bonus_engine(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
+            catch_all(ports["catch-all"], ports["smtp"], messages, self.memory.secrets["webhook"]),
         ]
 
     def app(self) -> list[Service]:

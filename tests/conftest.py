@@ -17,8 +17,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from local import bonus_engine as bonus_engine_process
-from local import catch_all as catch_all_process
+from local import services
 from local.postgres import Postgres
 from local.process import Service, Supervised, free_port
 from local.provider import Record, read_journal
@@ -138,7 +137,7 @@ class LocalBonusEngine:
 @pytest.fixture(scope="session")
 async def bonus_engine_server(session_folder: Path) -> AsyncIterator[LocalBonusEngine]:
     port, ledger = free_port(), session_folder / "bonus-engine.jsonl"
-    async with running(bonus_engine_process.service(port, ledger), session_folder) as process:
+    async with running(services.bonus_engine(port, ledger), session_folder) as process:
         yield LocalBonusEngine(f"http://127.0.0.1:{port}", ledger, process)
 
 
@@ -194,6 +193,6 @@ async def catch_all(session_folder: Path) -> AsyncIterator[LocalCatchAll]:
     """The catch-all for mail, SMS and push, shared by the session: use addresses of your own."""
     port, smtp_port = free_port(), free_port()
     secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
-    service = catch_all_process.service(port, smtp_port, session_folder / "messages", secret)
+    service = services.catch_all(port, smtp_port, session_folder / "messages", secret)
     async with running(service, session_folder) as process:
         yield LocalCatchAll(f"http://127.0.0.1:{port}", f"smtp://127.0.0.1:{smtp_port}", secret, process)

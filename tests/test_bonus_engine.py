@@ -90,10 +90,11 @@ async def test_an_unknown_grant_is_not_found_and_a_known_one_is(bonus_engine: Lo
 
 
 async def test_a_voided_grant_stays_voided(bonus_engine: LocalBonusEngine) -> None:
-    key = a_key()
-    await ask(bonus_engine, key, a_grant())
+    key, body = a_key(), a_grant()
+    await ask(bonus_engine, key, body)
     assert [(await void(bonus_engine, key)).status_code for _ in range(2)] == [200, 200]
     assert (await look_up(bonus_engine, key)).json()["status"] == "voided"
+    assert (await ask(bonus_engine, key, body)).json()["status"] == "voided"
 
 
 async def test_a_grant_that_arrives_after_its_void_is_not_paid(bonus_engine: LocalBonusEngine) -> None:
