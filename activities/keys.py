@@ -1,0 +1,102 @@
+"""API keys: made once, shown once, kept only as a hash.
+
+A key reads `jx_` + 30 base62 characters + `_` + a check of six. The prefix lets scanners of leaked
+secrets find it, the check lets everybody refuse a mistyped one without asking Postgres.
+"""
+
+import hashlib
+import re
+import secrets
+import string
+import zlib
+from collections.abc import Collection
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import func, update
+
+from activities.database import Database
+from activities.tables import api_keys
+
+SCOPES: Final = ("events:write", "tasks:work", "players:read", "journeys:manage", "admin")
+ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
+# 30 characters of 62 hold 178 bits; 128 are asked of a secret that is stored with a plain hash.
+LENGTH: Final = 30
+
+_SHAPE = re.compile(r"jx_([0-9A-Za-z]{30})_([0-9A-Za-z]{6})")
+_BRAND = re.compile(r"[a-z0-9-]{1,32}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}")
+
+
+async def create_key(
+    database: Database,
+    brand: str,
+    name: str,
+    scopes: Collection[str],
+    now: datetime,
+    *,
+    expires_at: datetime | None = None,
+) -> tuple[str, str]:
+    """Make a key for one brand; its id, and the secret that is never shown again.
+
+    `name` is who acts with it: it stands in histories. Two keys may share a name, which is how a
+    key is replaced without a gap. Raises `ValueError` with a sentence for a malformed argument.
+    """
+    if not _BRAND.fullmatch(brand):
+        raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
+    if not _NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -")
+    if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
+        given = ", ".join(unknown) if scopes else "none"
+        raise ValueError(f"A key needs one or more of the scopes {', '.join(SCOPES)}; given: {given}.")
+    body = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
+    secret = f"jx_{body}_{_check(body)}"
+    key_id = secrets.token_hex(8)
+    async with database.transaction() as connection:
+        await connection.execute(
+            api_keys.insert().values(
+                id=key_id,
+                brand=brand,
+                name=name,
+                hash=hash_of(secret),
+                scopes=sorted(set(scopes)),
+                created_at=now,
+                expires_at=expires_at,
+            )
+        )
+    return key_id, secret
+
+
+async def revoke_key(database: Database, key_id: str, now: datetime) -> bool:
+    """Take a key back; every API process refuses it within a second. False for an unknown id.
+
+    Revoking twice keeps the first moment.
+    """
+    async with database.transaction() as connection:
+        revoked = await connection.execute(
+            update(api_keys)
+            .where(api_keys.c.id == key_id)
+            .values(revoked_at=func.coalesce(api_keys.c.revoked_at, now))
+            .returning(api_keys.c.id)
+        )
+        return revoked.scalar_one_or_none() is not None
+
+
+def well_formed(secret: str) -> bool:
+    """Whether this can be a key at all: its shape and its check are right."""
+    match = _SHAPE.fullmatch(secret)
+    return match is not None and _check(match[1]) == match[2]
+
+
+def hash_of(secret: str) -> str:
+    """What is kept of a secret. A slow hash is for passwords; this has more than 128 random bits."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _check(body: str) -> str:
+    number = zlib.crc32(body.encode())
+    digits = ""
+    for _ in range(6):
+        number, digit = divmod(number, len(ALPHABET))
+        digits = ALPHABET[digit] + digits
+    return digits

@@ -1,0 +1,100 @@
+"""The application: every noun's routes behind one edge, and the OpenAPI document that describes them."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+
+from activities.settings import Settings, settings_from
+from api import events, health
+from api.auth import SCHEME, Needs
+from api.edge import Edge
+from api.engine import Clock, engine, utc_now
+from api.problems import SCHEMA, from_http, from_validation
+
+VERSION = "0.1.0"
+
+_DESCRIPTION = """\
+Player events in; journeys, messages, rewards and human tasks out.
+
+Every path under `/v1/` needs an API key, `Authorization: Bearer jx_…`. A key belongs to one brand, and another
+brand's data does not exist for it: the answer is 404. Each operation names the scopes of which the key needs one;
+`admin` has them all.
+
+Errors are `application/problem+json` (RFC 9457). Lists come in pages: pass `next_page_token` back as `page_token`
+until it is absent. Instants are RFC 3339, money is integer minor units with an ISO 4217 code.
+
+Limits: {batch_limit} events in a batch, {body_limit} bytes in a body, {line_limit} bytes in a line of a stream; more
+is answered with 413.
+"""
+
+
+def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> FastAPI:
+    """The API for one deployment. It starts, and takes events, while Temporal is away.
+
+    Nothing is connected before the lifespan begins; serve it without the `Server` header.
+    """
+    given = settings or settings_from()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with engine(given, clock) as built:
+            app.state.engine = built
+            yield
+
+    app = FastAPI(
+        title="Player journeys",
+        version=VERSION,
+        description=_DESCRIPTION.format(
+            batch_limit=given.batch_limit, body_limit=given.body_limit, line_limit=events.LINE_LIMIT
+        ),
+        lifespan=lifespan,
+        redoc_url=None,
+        redirect_slashes=False,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.add_middleware(Edge, owner=app, body_limit=given.body_limit)
+    app.add_exception_handler(HTTPException, _refused)
+    app.add_exception_handler(RequestValidationError, _refused)
+    for router in (events.router, health.router):
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    return app
+
+
+async def _refused(_: Request, error: Exception) -> Response:
+    """What the framework or an endpoint refused, as a problem."""
+    if isinstance(error, RequestValidationError):
+        return from_validation(error).response()
+    if isinstance(error, HTTPException):
+        return from_http(error).response()
+    raise error
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = SCHEMA
+        components["securitySchemes"] = {
+            SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "jx_<30 characters>_<6 characters>"}
+        }
+        for route, scopes in _secured(app):
+            for method in route.methods or ():
+                operation = document["paths"][route.path_format][method.lower()]
+                operation["security"] = [{SCHEME: [scope]} for scope in scopes] or [{SCHEME: []}]
+        app.openapi_schema = document
+    return app.openapi_schema
+
+
+def _secured(app: FastAPI) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
+    for route in app.routes:
+        if isinstance(route, APIRoute):
+            for dependency in route.dependant.dependencies:
+                if isinstance(dependency.call, Needs):
+                    yield route, dependency.call.scopes

@@ -1,0 +1,102 @@
+"""Who calls: API keys, checked at the edge before a body is read; and what the key may do."""
+
+import time
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from fastapi import Depends, Request
+from sqlalchemy import select
+
+from activities.database import Database
+from activities.keys import hash_of, well_formed
+from activities.tables import api_keys
+from api.problems import Problem
+
+SCHEME: Final = "apiKey"
+CHALLENGE: Final = 'Bearer realm="journeys"'
+# A revoked key is refused after this many seconds at the latest.
+REMEMBERED: Final = 0.8
+MOST: Final = 10_000
+
+
+@dataclass(frozen=True)
+class Key:
+    """A valid key: whose it is, of which brand, and what it may do."""
+
+    id: str
+    brand: str
+    name: str
+    scopes: frozenset[str]
+    expires_at: datetime | None
+
+    def may(self, scopes: tuple[str, ...]) -> bool:
+        """Whether the key has any of `scopes`; `admin` has all."""
+        return "admin" in self.scopes or not self.scopes.isdisjoint(scopes)
+
+
+class Keys:
+    """The keys in Postgres, each remembered for less than a second."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._known: dict[str, tuple[float, Key]] = {}
+
+    async def find(self, authorization: str | None, now: datetime) -> Key:
+        """The key behind an `Authorization` header. Raises `Problem` 401 with what is wrong."""
+        scheme, _, secret = (authorization or "").partition(" ")
+        secret = secret.strip()
+        if scheme.lower() != "bearer" or not secret:
+            raise _refused("Send an API key as `Authorization: Bearer jx_…`.", CHALLENGE)
+        if not well_formed(secret):
+            raise _refused("This is not an API key, or a character of it is wrong; copy it again.")
+        hashed = hash_of(secret)
+        until, key = self._known.get(hashed, (0.0, None))
+        if key is None or until < time.monotonic():
+            key = await self._read(hashed)
+        if key is None:
+            raise _refused("The key is unknown or was revoked; ask for a new one.")
+        if key.expires_at is not None and key.expires_at <= now:
+            raise _refused("The key has expired; ask for a new one.")
+        return key
+
+    async def _read(self, hashed: str) -> Key | None:
+        asked = time.monotonic()
+        self._known.pop(hashed, None)
+        async with self._database.reading() as connection:
+            query = select(api_keys).where(api_keys.c.hash == hashed, api_keys.c.revoked_at.is_(None))
+            row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            return None
+        if len(self._known) >= MOST:
+            self._known.clear()
+        key = Key(row.id, row.brand, row.name, frozenset(row.scopes), row.expires_at)
+        self._known[hashed] = (asked + REMEMBERED, key)
+        return key
+
+
+def _refused(detail: str, challenge: str = f'{CHALLENGE}, error="invalid_token"') -> Problem:
+    return Problem("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
+
+
+class Needs:
+    """What an endpoint asks of a key; `api.app` reads it to document the endpoint."""
+
+    def __init__(self, *scopes: str) -> None:
+        self.scopes = scopes
+
+    async def __call__(self, request: Request) -> Key:
+        """The key of the request. Raises `Problem` 403 when it has none of the scopes."""
+        key: Key = request.state.key
+        if self.scopes and not key.may(self.scopes):
+            needed = " or ".join(self.scopes)
+            challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{" ".join(self.scopes)}"'
+            raise Problem(
+                "scope", f"This needs a key with the scope {needed}.", headers={"WWW-Authenticate": challenge}
+            )
+        return key
+
+
+def needs(*scopes: str) -> Any:
+    """The dependency of an endpoint that asks for any one of `scopes`, or for just a valid key."""
+    return Depends(Needs(*scopes))

@@ -1,0 +1,134 @@
+"""One CloudEvent in, one typed event out, or every fault of it with a JSON Pointer."""
+
+import re
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from api.problems import pointer, sentence
+from workflows.errors import DerivedEventRefused, UnknownEventType
+from workflows.events import CATALOGUE, Event, parse_event
+
+#: How far ahead of ours a sender's clock may be.
+TOLERANCE: Final = timedelta(minutes=5)
+PLAYER_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._~:@=+-]{0,63}$"
+
+_PLAYER_ID = re.compile(PLAYER_ID.removesuffix("$") + r"\Z")
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
+_ATTRIBUTE: Final = {"event_id": "/id", "event_source": "/source", "occurred_at": "/time"}
+_MOST: Final = 20
+
+Fault = dict[str, str]
+Taken = tuple[str, Event]
+
+
+def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False) -> Taken | list[Fault]:
+    """The player's id and the event, or what is wrong with it.
+
+    `suspect` says that the body holds an escaped NUL somewhere, which Postgres cannot keep.
+    """
+    if not isinstance(item, dict):
+        return [_fault("", "An event is a JSON object.")]
+    faults: list[Fault] = []
+    if item.get("specversion") != "1.0":
+        faults.append(_fault("/specversion", 'Set specversion to "1.0".'))
+    player_id = item.get("subject")
+    if not isinstance(player_id, str) or not _PLAYER_ID.match(player_id):
+        faults.append(
+            _fault("/subject", "Set subject to the player's id: 1 to 64 letters, digits or any of . _ ~ : @ = + -")
+        )
+    if item.get("brandid", brand) != brand:
+        faults.append(_fault("/brandid", f"The key belongs to the brand {brand}; send its events only, or no brandid."))
+    if item.get("datacontenttype", "application/json") != "application/json" or "data_base64" in item:
+        faults.append(_fault("/datacontenttype", "Send data as JSON, with datacontenttype application/json or none."))
+    if suspect and (where := _nul(item)) is not None:
+        faults.append(_fault(where, "Remove the NUL character (\\u0000); it cannot be kept."))
+    time = item.get("time")
+    if time is None:
+        time = now
+    elif not isinstance(time, str) or not _RFC3339.fullmatch(time):
+        faults.append(_fault("/time", "Write time as RFC 3339 with an offset, such as 2026-01-15T12:00:00Z."))
+        time = now
+    event = _event(item, time, now, faults)
+    if faults or event is None:
+        return faults
+    return str(player_id), event
+
+
+def _event(item: dict[str, Any], time: str | datetime, now: datetime, faults: list[Fault]) -> Event | None:
+    kind = item.get("type")
+    if not isinstance(kind, str) or kind not in CATALOGUE:
+        faults.append(_fault("/type", str(UnknownEventType(kind if isinstance(kind, str) else ""))))
+        return None
+    if CATALOGUE[kind].derived:
+        faults.append(_fault("/type", str(DerivedEventRefused(kind))))
+        return None
+    data = item.get("data")
+    data = {} if data is None else data
+    try:
+        event = parse_event(
+            kind,
+            data,
+            event_id=item.get("id"),  # type: ignore[arg-type]  # whatever it is, the model judges it
+            event_source=item.get("source"),  # type: ignore[arg-type]
+            occurred_at=time,
+        )
+    except ValidationError as error:
+        faults += _faults(error, data)
+        return None
+    if event.occurred_at > now + TOLERANCE:
+        faults.append(_fault("/time", "This lies more than five minutes ahead of our clock; send it when it happened."))
+    return event
+
+
+def _faults(error: ValidationError, data: object) -> list[Fault]:
+    found: dict[str, Fault] = {}
+    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+        place = fault["loc"]
+        if place and place[0] in _ATTRIBUTE:
+            where = _ATTRIBUTE[str(place[0])]
+        else:
+            where = "/data" + _path(place, data, missing=fault["type"] == "missing")
+        found.setdefault(where, _fault(where, sentence(fault["msg"])))
+    return list(found.values())[:_MOST]
+
+
+def _path(place: tuple[int | str, ...], data: object, *, missing: bool) -> str:
+    """The part of pydantic's location that exists in the data; it also names branches of unions."""
+    kept: list[int | str] = []
+    current: Any = data
+    for part in place:
+        if not _inside(current, part):
+            if missing:
+                kept.append(part)
+            break
+        current = current[part]
+        kept.append(part)
+    return pointer(kept)
+
+
+def _inside(value: object, part: int | str) -> bool:
+    if isinstance(value, list):
+        return isinstance(part, int) and part < len(value)
+    return isinstance(value, dict) and part in value
+
+
+def _nul(value: object) -> str | None:
+    """Where in a JSON value a NUL character stands. Without recursion: JSON may be nested deeper than our stack."""
+    waiting: list[tuple[str, object]] = [("", value)]
+    while waiting:
+        where, part = waiting.pop()
+        if isinstance(part, str) and "\x00" in part:
+            return where
+        if isinstance(part, dict):
+            if any("\x00" in name for name in part):
+                return where
+            waiting += [(where + pointer([name]), inner) for name, inner in part.items()]
+        elif isinstance(part, list):
+            waiting += [(f"{where}/{index}", inner) for index, inner in enumerate(part)]
+    return None
+
+
+def _fault(where: str, detail: str) -> Fault:
+    return {"pointer": where, "detail": detail}

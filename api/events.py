@@ -1,0 +1,327 @@
+"""Events in: CloudEvents one by one, in batches and in streams; 202 only after the commit."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Annotated, Any, Final, Literal
+from urllib.parse import unquote
+
+import orjson
+from fastapi import APIRouter, Query, Request, Response
+from prometheus_client import Counter
+from pydantic import BaseModel, Field
+
+from api.auth import Key, needs
+from api.cloudevents import TOLERANCE, Taken, read_event
+from api.edge import NDJSON
+from api.engine import Engine, EngineOf
+from api.patience import AWAY, in_time
+from api.problems import COMMON, Problem, away, documented
+from workflows.events import DepositApproved, SessionLogin
+from workflows.state import Mode
+
+router = APIRouter(tags=["events"])
+
+EVENTS = Counter("journeys_events_total", "Events received.", ["status", "mode"])
+
+#: Bytes of one line of a stream.
+LINE_LIMIT: Final = 256 * 1024
+#: Rejected lines a stream's answer lists; the rest are counted.
+LISTED: Final = 1_000
+# Far beyond any healthy batch: by then the server is frozen and nobody knows whether it committed.
+COMMIT_LIMIT: Final = 10.0
+
+SINGLE: Final = "application/cloudevents+json"
+BATCH: Final = "application/cloudevents-batch+json"
+STREAM: Final = "application/x-ndjson"
+JSON: Final = "application/json"
+
+Result = dict[str, Any]
+
+
+class ItemError(BaseModel):
+    """One fault of one event."""
+
+    pointer: str = Field(description="JSON Pointer into the event.", examples=["/data/amount_minor"])
+    detail: str
+
+
+class ItemResult(BaseModel):
+    """What became of one event, in the order they were sent."""
+
+    id: str | None
+    source: str | None
+    status: Literal["accepted", "duplicate", "rejected"]
+    line: int | None = Field(None, description="Line of a stream, from 1.")
+    errors: list[ItemError] = Field(default_factory=list)
+
+
+class Summary(BaseModel):
+    """How many events were accepted, known already, or refused. Of a stream only refused ones are listed."""
+
+    accepted: int
+    duplicate: int
+    rejected: int
+    results: list[ItemResult]
+
+
+class Limits(BaseModel):
+    """What one request may hold."""
+
+    batch_limit: int = Field(description="Events in one batch.", examples=[1000])
+    body_limit: int = Field(description="Bytes in one body, streams aside.", examples=[4194304])
+    line_limit: int = Field(description="Bytes in one line of a stream; a stream may have any number of lines.")
+    future_tolerance_seconds: int = Field(description="How far ahead of our clock an event's time may be.")
+
+
+def _example(event: DepositApproved | SessionLogin) -> dict[str, Any]:
+    wire = event.to_wire()
+    return {"specversion": "1.0", "subject": "p-1001", **wire}
+
+
+_EVENT_SCHEMA: Final[dict[str, Any]] = {
+    "title": "CloudEvent",
+    "type": "object",
+    "description": "CloudEvents 1.0. `subject` is the player's id, `data` is the typed event named by `type`.",
+    "properties": {
+        "specversion": {"const": "1.0"},
+        "id": {"type": "string", "minLength": 1, "maxLength": 255},
+        "source": {"type": "string", "minLength": 1, "maxLength": 255},
+        "type": {"type": "string"},
+        "subject": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._~:@=+-]{0,63}$"},
+        "time": {"type": "string", "format": "date-time"},
+        "brandid": {"type": "string", "description": "If given, the key's own brand."},
+        "datacontenttype": {"const": "application/json"},
+        "data": {"type": "object"},
+    },
+    "required": ["specversion", "id", "source", "type", "subject"],
+}
+_ONE: Final = _example(DepositApproved.example())
+_MANY: Final = [_ONE, _example(SessionLogin.example())]
+_BODY: Final[dict[str, Any]] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            SINGLE: {"schema": _EVENT_SCHEMA, "example": _ONE},
+            BATCH: {"schema": {"type": "array", "items": _EVENT_SCHEMA}, "example": _MANY},
+            STREAM: {
+                "schema": {"type": "string", "description": "One CloudEvent a line."},
+                "example": "".join(orjson.dumps(event).decode() + "\n" for event in _MANY),
+            },
+            JSON: {"schema": {"oneOf": [_EVENT_SCHEMA, {"type": "array", "items": _EVENT_SCHEMA}]}, "example": _ONE},
+        },
+    }
+}
+
+
+@router.post(
+    "/v1/events",
+    status_code=202,
+    openapi_extra=_BODY,
+    response_model=Summary,
+    responses={**COMMON, **documented(415)},
+)
+async def take_events(
+    request: Request,
+    engine: EngineOf,
+    key: Annotated[Key, needs("events:write")],
+    mode: Annotated[
+        Literal["live", "history"],
+        Query(description="`history` advances players and starts, wakes and stops nothing."),
+    ] = "live",
+) -> Response:
+    """Take player events in, each exactly once by its `source` and `id`.
+
+    Every event has a result of its own, in order, and a bad one never costs its neighbours: the answer is 202
+    whenever the body could be read, even if every event in it was refused. When it arrives, everything accepted
+    is committed together with all it causes. Sending anything again is always safe: it is a `duplicate`.
+
+    A stream (`application/x-ndjson`) may have any number of lines; it is taken in batches as it arrives and only
+    refused lines are listed, with their numbers. If it fails in the middle, the lines before are kept; send all of
+    it again. Binary mode (`ce-` headers with a JSON body) is taken too.
+    """
+    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type in NDJSON:
+        return _answer(await _take_stream(request, engine, key, mode), mode)
+    body = await request.body() if media_type in {SINGLE, BATCH, JSON} else b""
+    items = _items(media_type, request.headers, body)
+    if len(items) > engine.settings.batch_limit:
+        raise Problem(
+            "too-large",
+            f"Send at most {engine.settings.batch_limit} events in one batch, or a stream ({STREAM}).",
+        )
+    results = await _take(engine, key, items, mode, suspect=b"\\u0000" in body)
+    return _answer({**_count(results), "results": results}, mode)
+
+
+@router.get("/v1/limits", responses=COMMON)
+async def get_limits(engine: EngineOf, _key: Annotated[Key, needs()]) -> Limits:
+    """What one request may hold; beyond it the answer is 413."""
+    return Limits(
+        batch_limit=engine.settings.batch_limit,
+        body_limit=engine.settings.body_limit,
+        line_limit=LINE_LIMIT,
+        future_tolerance_seconds=int(TOLERANCE.total_seconds()),
+    )
+
+
+def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> list[object]:
+    """The events of a body that holds them all. Raises `Problem` 400 or 415."""
+    if media_type == JSON and "ce-specversion" in headers:
+        binary: dict[str, object] = {n[3:]: unquote(v) for n, v in headers.items() if n.startswith("ce-")}
+        return [binary | ({"data": _parse(body)} if body else {})]
+    if media_type not in {SINGLE, BATCH, JSON}:
+        raise Problem("media-type", f"Send {SINGLE}, {BATCH} or {STREAM}.")
+    document = _parse(body)
+    if isinstance(document, list) and media_type != SINGLE:
+        return document
+    if isinstance(document, dict) and media_type != BATCH:
+        return [document]
+    raise Problem("malformed", f"{SINGLE} holds one JSON object, {BATCH} an array of them.")
+
+
+def _parse(body: bytes) -> object:
+    try:
+        return orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise Problem("malformed", f"The body is not UTF-8 JSON: {error}.") from None
+
+
+async def _take(engine: Engine, key: Key, items: Sequence[object], mode: Mode, *, suspect: bool) -> list[Result]:
+    now = engine.clock()
+    good: list[Taken] = []
+    results: list[Result] = []
+    accepted: list[Result] = []
+    for item in items:
+        result: Result = {"id": _echo(item, "id"), "source": _echo(item, "source")}
+        read = read_event(item, key.brand, now, suspect=suspect)
+        if isinstance(read, tuple):
+            good.append(read)
+            accepted.append(result)
+        else:
+            result |= {"status": "rejected", "errors": read}
+        results.append(result)
+    if good:
+        receipts = await in_time(engine.intake.take(key.brand, good, now, mode=mode), COMMIT_LIMIT)
+        for result, receipt in zip(accepted, receipts, strict=True):
+            result["status"] = receipt
+    return results
+
+
+async def _take_stream(request: Request, engine: Engine, key: Key, mode: Mode) -> Result:
+    counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
+    listed: list[Result] = []
+    kept = 0
+    try:
+        async for batch in _batches(request.stream(), engine.settings.batch_limit, engine.settings.body_limit):
+            for line in (line for line in batch if isinstance(line, Unread)):
+                counts["rejected"] += 1
+                listed.append(
+                    {
+                        "id": None,
+                        "source": None,
+                        "status": "rejected",
+                        "line": line.number,
+                        "errors": [{"pointer": "", "detail": line.detail}],
+                    }
+                )
+            read = [line for line in batch if isinstance(line, Line)]
+            suspect = any(line.suspect for line in read)
+            results = await _take(engine, key, [line.item for line in read], mode, suspect=suspect)
+            for name, count in _count(results).items():
+                counts[name] += count
+            listed += [
+                {**result, "line": line.number}
+                for line, result in zip(read, results, strict=True)
+                if result["status"] == "rejected"
+            ]
+            del listed[LISTED:]
+            kept = batch[-1].number
+    except AWAY:
+        detail = f"Postgres went away: the lines up to {kept} are kept, send all of it again."
+        raise away(detail, {"lines_kept": kept, **counts}) from None
+    listed.sort(key=lambda result: int(result["line"]))
+    return {**counts, "results": listed}
+
+
+class Line:
+    """A line of a stream that is JSON."""
+
+    __slots__ = ("item", "number", "suspect")
+
+    def __init__(self, number: int, item: object, *, suspect: bool) -> None:
+        self.number = number
+        self.item = item
+        self.suspect = suspect
+
+
+class Unread:
+    """A line of a stream that cannot be read, and why."""
+
+    __slots__ = ("detail", "number")
+
+    def __init__(self, number: int, detail: str) -> None:
+        self.number = number
+        self.detail = detail
+
+
+async def _batches(
+    stream: AsyncIterator[bytes], batch_limit: int, body_limit: int
+) -> AsyncIterator[list[Line | Unread]]:
+    """The lines of a stream in batches that fit in memory, blank lines left out."""
+    batch: list[Line | Unread] = []
+    size = 0
+    number = 0
+    async for raw in _lines(stream):
+        number += 1
+        if raw is not None and not raw.strip():
+            continue
+        batch.append(_line(number, raw))
+        size += len(raw or b"")
+        if len(batch) >= batch_limit or size >= body_limit:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def _line(number: int, raw: bytes | None) -> Line | Unread:
+    if raw is None:
+        return Unread(number, f"The line is longer than {LINE_LIMIT} bytes.")
+    try:
+        return Line(number, orjson.loads(raw), suspect=b"\\u0000" in raw)
+    except orjson.JSONDecodeError as error:
+        return Unread(number, f"The line is not UTF-8 JSON: {error}.")
+
+
+async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """Each line without its end; None for one too long, of which no more than the limit is ever held."""
+    rest = b""
+    overlong = False
+    async for chunk in stream:
+        first, *others = chunk.split(b"\n")
+        rest += first
+        for line in others:
+            yield None if overlong or len(rest) > LINE_LIMIT else rest
+            rest, overlong = line, False
+        if len(rest) > LINE_LIMIT:
+            rest, overlong = b"", True
+    if rest or overlong:
+        yield None if overlong else rest
+
+
+def _echo(item: object, name: str) -> str | None:
+    value = item.get(name) if isinstance(item, dict) else None
+    return value[:255] if isinstance(value, str) else None
+
+
+def _count(results: Sequence[Result]) -> dict[str, int]:
+    counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
+    for result in results:
+        counts[result["status"]] += 1
+    return counts
+
+
+def _answer(summary: Result, mode: Mode) -> Response:
+    for status in ("accepted", "duplicate", "rejected"):
+        if summary[status]:
+            EVENTS.labels(status, mode).inc(summary[status])
+    return Response(orjson.dumps(summary), 202, media_type=JSON)

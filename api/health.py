@@ -1,0 +1,94 @@
+"""Is it alive, is it ready, how is it doing: for supervisors and for Prometheus."""
+
+import asyncio
+from datetime import timedelta
+from functools import cache
+from typing import Annotated, Literal
+
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel, Field
+from sqlalchemy import exc, text
+from temporalio.service import RPCError
+
+from activities.database import MIGRATIONS
+from api.engine import Engine, EngineOf
+from api.patience import AWAY
+from api.problems import RETRY, Problem, documented
+
+router = APIRouter(tags=["health"])
+
+TEMPORAL_LIMIT = timedelta(seconds=0.5)
+
+
+class Live(BaseModel):
+    """The process answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Ready(BaseModel):
+    """What the process can reach. Without Temporal it is ready all the same: events are taken and wait."""
+
+    status: Literal["ready"] = "ready"
+    postgres: Literal["ok"] = "ok"
+    migrations: Annotated[str, Field(description="Revision of the schema.", examples=["0001"])]
+    temporal: Literal["ok", "away"]
+
+
+@router.get("/livez")
+async def live() -> Live:
+    """Whether the process answers at all; restart it when it does not."""
+    return Live()
+
+
+@router.get("/readyz", responses=documented(503))
+async def ready(engine: EngineOf) -> Ready:
+    """Whether to send requests here: Postgres answers and its schema is the one this code knows."""
+    found, temporal = await asyncio.gather(_revision(engine), _temporal(engine))
+    if found is None:
+        raise _unready("Postgres does not answer.", temporal, postgres="away")
+    if found != head():
+        detail = f"The schema is at revision {found or 'none'}, this code needs {head()}: run `journeys migrate`."
+        raise _unready(detail, temporal, postgres="ok", migrations=found)
+    return Ready(migrations=found, temporal=temporal)
+
+
+@router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}})
+async def metrics() -> Response:
+    """Prometheus metrics of this process. No series names a player or a brand."""
+    return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+@cache
+def head() -> str:
+    """The revision of the schema this code was written for."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    return ScriptDirectory.from_config(config).get_current_head() or ""
+
+
+async def _revision(engine: Engine) -> str | None:
+    try:
+        async with engine.database.reading() as connection:
+            found = await connection.execute(text("SELECT version_num FROM alembic_version"))
+            return found.scalar_one_or_none() or ""
+    except exc.ProgrammingError:
+        return ""
+    except AWAY:
+        return None
+
+
+async def _temporal(engine: Engine) -> Literal["ok", "away"]:
+    limit = TEMPORAL_LIMIT.total_seconds()
+    try:
+        await asyncio.wait_for(engine.temporal.service_client.check_health(timeout=TEMPORAL_LIMIT), limit)
+    except (RPCError, RuntimeError, TimeoutError):
+        return "away"
+    return "ok"
+
+
+def _unready(detail: str, temporal: str, **checks: str) -> Problem:
+    return Problem("away", detail, headers=RETRY, members={"checks": {**checks, "temporal": temporal}})

@@ -1,0 +1,97 @@
+"""A database that says within a second whether it is there."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import exc
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.database import Database
+
+T = TypeVar("T")
+
+PATIENCE: Final = 0.9
+REST: Final = 0.5
+
+#: What SQLAlchemy, the driver and the sockets raise when Postgres is away, restarts or is full.
+AWAY: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, ConnectionError, TimeoutError)
+
+
+class Away(ConnectionError):  # noqa: N818 - says what is wrong
+    """Postgres does not answer, or every connection is in use; nothing was asked of it."""
+
+
+class PromptDatabase(Database):
+    """The pool of an API process: a caller hears within a second that there is no connection.
+
+    A wait that is given up is not cancelled, because the driver would then wait for the server to
+    confirm, which a frozen server never does. The connection goes back to the pool when it comes.
+    """
+
+    _away_until = 0.0
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed when the block ends, rolled back when it raises."""
+        async with self._connected() as connection, connection.begin():
+            yield connection
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A connection for reading; what is written on it is rolled back."""
+        async with self._connected() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._away_until:
+            raise Away
+        connecting = asyncio.ensure_future(self.engine.connect().start())
+        try:
+            done, _ = await asyncio.wait({connecting}, timeout=PATIENCE)
+        except asyncio.CancelledError:
+            connecting.add_done_callback(_give_back)
+            raise
+        if not done:
+            # Many callers waiting on a full pool is load; one waiting on the server is absence, and
+            # the next ones need not find that out again.
+            if self.engine.pool.checkedout() < self.engine.pool.size():  # type: ignore[attr-defined]
+                self._away_until = loop.time() + REST
+            connecting.add_done_callback(_give_back)
+            raise Away
+        connection = connecting.result()
+        try:
+            yield connection
+        finally:
+            await connection.close()
+
+
+async def in_time(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """The result of `work`, or `Away` after that many seconds while it goes on by itself.
+
+    Only for work that may be repeated: after `Away` nobody knows whether it was done.
+    """
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait({task}, timeout=seconds)
+    if not done:
+        task.add_done_callback(_forget)
+        raise Away
+    return task.result()
+
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+def _give_back(connecting: "asyncio.Future[AsyncConnection]") -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        task = asyncio.ensure_future(connecting.result().close())
+        _closing.add(task)
+        task.add_done_callback(_closing.discard)
+
+
+def _forget(task: "asyncio.Future[Any]") -> None:
+    if not task.cancelled():
+        task.exception()

@@ -1,0 +1,197 @@
+"""Errors over HTTP: RFC 9457 problem details, one kind a reason, each with a sentence that says what to do."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import orjson
+from fastapi import Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+MEDIA_TYPE: Final = "application/problem+json"
+TYPE: Final = "urn:journeys:problem:"
+RETRY: Final = {"Retry-After": "1"}
+
+#: Every kind of problem: its status and its title. The kind is the last part of `type`.
+KINDS: Final[Mapping[str, tuple[int, str]]] = {
+    "malformed": (400, "The request cannot be read"),
+    "page-token": (400, "The page token is not valid here"),
+    "unauthenticated": (401, "No valid API key"),
+    "scope": (403, "The key lacks a scope"),
+    "not-found": (404, "Not found"),
+    "method": (405, "Method not allowed"),
+    "task-claimed": (409, "The task is claimed by somebody else"),
+    "task-closed": (409, "The task is closed"),
+    "task-answered": (409, "The task was answered differently"),
+    "task-not-claimed": (409, "The task is not yours"),
+    "run-ended": (409, "The run has ended"),
+    "entry-refused": (409, "The player may not enter"),
+    "wrong-channel": (409, "Not an in-app message"),
+    "not-lost": (409, "The run is not lost"),
+    "stale": (412, "The task has changed"),
+    "too-large": (413, "The request is too large"),
+    "media-type": (415, "Unsupported content type"),
+    "invalid": (422, "The request is not valid"),
+    "key-reused": (422, "The idempotency key was used for something else"),
+    "if-match-required": (428, "If-Match is required"),
+    "fault": (500, "The engine made a mistake"),
+    "away": (503, "Temporarily unavailable"),
+}
+
+_DESCRIPTIONS: Final = {
+    400: "The request cannot be read.",
+    401: "No API key was given, or it is unknown, expired or revoked.",
+    403: "The key lacks the scope this needs.",
+    404: "There is no such thing in the key's brand.",
+    409: "It is not in a state that allows this.",
+    412: "The task changed since its ETag was read.",
+    413: "The body, or the batch in it, is larger than the published limits.",
+    415: "The content type is not one of those listed.",
+    422: "The request is readable but not valid; `errors` points at each fault.",
+    428: "Send the ETag you read in If-Match.",
+    503: "Postgres is away or overloaded; nothing was changed. Repeat after Retry-After seconds.",
+}
+
+
+class Problem(HTTPException):
+    """An answer that is not what was asked for; raise it anywhere below the edge."""
+
+    def __init__(
+        self,
+        kind: str,
+        detail: str,
+        *,
+        errors: Sequence[Mapping[str, Any]] = (),
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
+    ) -> None:
+        status, self.title = KINDS[kind]
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.kind = kind
+        self.errors = errors
+        self.members = members or {}
+
+    def response(self) -> Response:
+        """The problem as the client sees it."""
+        body: dict[str, Any] = {
+            "type": f"{TYPE}{self.kind}",
+            "title": self.title,
+            "status": self.status_code,
+            "detail": self.detail,
+            **self.members,
+        }
+        if self.errors:
+            body["errors"] = list(self.errors)
+        return Response(orjson.dumps(body), self.status_code, self.headers, MEDIA_TYPE)
+
+
+def missing(what: str) -> Problem:
+    """404: not there, or another brand's, which is the same to the asker."""
+    return Problem("not-found", f"There is no such {what}; check the id and the brand of the key.")
+
+
+def away(
+    detail: str = "Postgres does not answer; send the request again, doing so is safe.",
+    members: Mapping[str, object] | None = None,
+) -> Problem:
+    """503 with Retry-After."""
+    return Problem("away", detail, headers=RETRY, members=members)
+
+
+def from_http(error: HTTPException) -> Problem:
+    """What the framework refuses by itself: unknown paths, wrong methods, unreadable bodies."""
+    if isinstance(error, Problem):
+        return error
+    match error.status_code:
+        case 404:
+            return Problem("not-found", "There is nothing at this path; see /openapi.json for what there is.")
+        case 405:
+            detail = "This path knows other methods; the Allow header lists them."
+            return Problem("method", detail, headers=error.headers)
+        case _:
+            return Problem("malformed", "The body cannot be read; send UTF-8 JSON as the documentation shows.")
+
+
+def from_validation(error: RequestValidationError) -> Problem:
+    """422 with a pointer into the body, or the name of the parameter, for each fault."""
+    faults = error.errors()
+    if any(fault["type"] == "json_invalid" for fault in faults):
+        return Problem("malformed", "The body is not JSON; send a UTF-8 JSON document.")
+    return Problem("invalid", "Correct what errors lists and send the request again.", errors=[*map(_fault, faults)])
+
+
+def pointer(parts: Sequence[int | str]) -> str:
+    """A JSON Pointer (RFC 6901)."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in parts)
+
+
+def sentence(message: str) -> str:
+    """A message of pydantic or jsonschema with a capital and a full stop."""
+    message = message.removeprefix("Value error, ")
+    return f"{message[:1].upper()}{message[1:].rstrip('.')}."
+
+
+def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
+    place, *path = fault["loc"]
+    detail = sentence(str(fault["msg"]))
+    if place == "body":
+        return {"pointer": pointer(path), "detail": detail}
+    return {"parameter": str(path[0]) if path else str(place), "detail": detail}
+
+
+SCHEMA: Final[dict[str, Any]] = {
+    "title": "Problem",
+    "type": "object",
+    "description": "RFC 9457 problem details.",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string", "enum": [f"{TYPE}{kind}" for kind in KINDS]},
+        "title": {"type": "string"},
+        "status": {"type": "integer", "description": "The HTTP status."},
+        "detail": {"type": "string", "description": "A sentence that says what to do."},
+        "errors": {
+            "type": "array",
+            "description": "Each fault, with a JSON Pointer into the body or the name of a parameter.",
+            "items": {
+                "type": "object",
+                "required": ["detail"],
+                "properties": {
+                    "pointer": {"type": "string"},
+                    "parameter": {"type": "string"},
+                    "detail": {"type": "string"},
+                },
+            },
+        },
+    },
+}
+
+
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The problem responses of an operation, for its OpenAPI entry."""
+    return {status: _documented(status) for status in statuses}
+
+
+def _documented(status: int) -> dict[str, Any]:
+    kind, title = next((kind, title) for kind, (code, title) in KINDS.items() if code == status)
+    entry: dict[str, Any] = {
+        "description": _DESCRIPTIONS[status],
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "example": {
+                    "type": f"{TYPE}{kind}",
+                    "title": title,
+                    "status": status,
+                    "detail": _DESCRIPTIONS[status],
+                },
+            }
+        },
+    }
+    if status == 503:
+        entry["headers"] = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds to wait."}}
+    if status == 401:
+        entry["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}
+    return entry
+
+
+COMMON: Final = documented(400, 401, 403, 413, 422, 503)
