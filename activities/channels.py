@@ -164,13 +164,14 @@ class EmailChannel:
         mail["Date"] = now.astimezone(UTC)
         mail["Message-ID"] = f"<{hashlib.sha256(message.key.encode()).hexdigest()}@{message.brand}>"
         mail["X-Idempotency-Key"] = message.key
-        mail["Content-Language"] = message.language
         if message.message_class == "marketing":
             mail["List-Unsubscribe"] = f"<{message.unsubscribe_url}>"
             mail["List-Unsubscribe-Post"] = "List-Unsubscribe=One-Click"
         mail.set_content(message.body)
         if message.html is not None:
             mail.add_alternative(message.html, subtype="html")
+        # Last, because setting the content clears every Content- header.
+        mail["Content-Language"] = message.language
         return mail
 
     async def _hand_over(self, mail: EmailMessage, to: Address) -> None:
