@@ -22,6 +22,7 @@ FIRST_PORT = 15_000
 POLL = 0.05
 CALM = 3.0  # seconds a child must live before its next death counts as its first
 LONGEST_PAUSE = 5.0
+HOPELESS = 6  # deaths before the first answer; a database whose old children linger needs two or three starts
 
 
 class StackError(JourneysError):
@@ -93,6 +94,7 @@ class Supervised:
         self._say = say
         self._process: asyncio.subprocess.Process | None = None
         self._identity: Identity | None = None
+        self._served = False
         self._stopping = asyncio.Event()
         self._keeper: asyncio.Task[None] | None = None
 
@@ -110,24 +112,26 @@ class Supervised:
     async def ready(self, *, within: timedelta = timedelta(seconds=60)) -> None:
         """Return when the service answers.
 
-        Raises StackError with the end of its log when it does not in time.
+        Raises StackError with the end of its log when it does not in time, or at once when it has never served and
+        keeps dying.
         """
-        try:
+        before = self.restarts
+        with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(within.total_seconds()):
                 while not await self._answers():
-                    if self._keeper is None or self._keeper.done():
+                    if self._keeper is None or self._keeper.done() or self._hopeless(before):
                         break
                     await asyncio.sleep(POLL)
                 else:
+                    self._served = True
                     return
-        except TimeoutError:
-            pass
         if self._keeper is not None and self._keeper.done() and not self._keeper.cancelled():
             self._keeper.result()
-        raise StackError(
-            f"{self.service.name} was not ready within {within.total_seconds():.0f} s. Look at {self.log}; it ends:\n"
-            + tail(self.log)
-        )
+        how = "keeps ending" if self._hopeless(before) else f"was not ready within {within.total_seconds():.0f} s"
+        raise StackError(f"{self.service.name} {how}. Look at {self.log}; it ends:\n{tail(self.log)}")
+
+    def _hopeless(self, before: int) -> bool:
+        return not self._served and self.restarts - before >= HOPELESS
 
     async def kill(self) -> None:
         """SIGKILL, as a power cut would; returns when the process is gone. It is then started again."""

@@ -15,7 +15,7 @@ import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -27,8 +27,9 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from activities.database import migrate
-from activities.settings import TASK_QUEUE
+from activities.database import Database, migrate
+from activities.keys import create_key
+from activities.settings import TASK_QUEUE, settings_from
 from local.postgres import Postgres
 from local.process import (
     Identity,
@@ -54,6 +55,13 @@ PORTS = (
     "worker-metrics",
     "dispatcher-metrics",
 )
+BRAND = "demo"
+ROLES = {
+    "backend": ["events:write"],
+    "vip-manager": ["tasks:work", "players:read"],
+    "designer": ["journeys:manage", "players:read"],
+    "admin": ["admin"],
+}
 START_WITHIN = timedelta(seconds=90)
 
 
@@ -63,7 +71,7 @@ class Memory:
 
     ports: dict[str, int] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, str] = field(default_factory=dict)  # API key by role
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)  # API key by database and role
 
 
 class Stack:
@@ -165,8 +173,8 @@ class Stack:
 
     @property
     def keys(self) -> dict[str, str]:
-        """An API key by role."""
-        return self.memory.keys
+        """An API key by role; every one is bound to `BRAND`."""
+        return self.memory.keys[self.environment()["DATABASE_URL"]]
 
     @property
     def api_url(self) -> str:
@@ -239,26 +247,25 @@ class Stack:
         self._take_lock()
         self._end_orphans()
         self._remember()
-        if "DATABASE_URL" in self._given:
-            self.memory.keys.clear()  # they belong to another database
-        else:
+        database = self.environment()["DATABASE_URL"]
+        if "DATABASE_URL" not in self._given:
             if not self.postgres.home.exists():
                 self._say("Making the database.")
-                self.memory.keys.clear()
+                self.memory.keys.pop(database, None)
             await asyncio.to_thread(self.postgres.prepare)
         self._say("Starting the servers.")
         await self._start_all(self.servers())
         self._say("Migrating.")
         if "DATABASE_URL" not in self._given:
             await self.postgres.ensure_database()
-        await asyncio.to_thread(migrate, self.environment()["DATABASE_URL"])
+        await asyncio.to_thread(migrate, database)
         if self._servers_only:
             return
+        if database not in self.memory.keys:
+            self.memory.keys[database] = await self._make_keys()
+            self._write_memory()
         self._say("Starting the API and the worker.")
         await self._start_all(self.app())
-        if not self.memory.keys:
-            self.memory.keys = await self._make_keys()
-            self._write_memory()
 
     async def _start_all(self, services: Sequence[Service]) -> None:
         for service in services:
@@ -280,21 +287,12 @@ class Stack:
             self._lock = None
 
     async def _make_keys(self) -> dict[str, str]:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "cli",
-            "keys",
-            "--json",
-            env=os.environ | self.environment(),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, error = await process.communicate()
-        if process.returncode != 0:
-            raise StackError(f"The API keys could not be made. `journeys keys --json` said:\n{error.decode()}")
-        keys: dict[str, str] = json.loads(out)
-        return keys
+        database = Database(settings_from(self.environment()))
+        try:
+            now = datetime.now(UTC)
+            return {role: (await create_key(database, BRAND, role, scopes, now))[1] for role, scopes in ROLES.items()}
+        finally:
+            await database.close()
 
     # ---- memory ----------------------------------------------------------------------------
 

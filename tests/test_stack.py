@@ -165,17 +165,25 @@ async def test_a_process_with_a_reused_pid_is_not_ended() -> None:
         assert end_orphan(identity)
 
 
-async def test_a_service_that_never_answers_fails_with_the_end_of_its_log(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("program", "patience", "told"),
+    [
+        ("import sys; sys.exit('The port is taken by a cat.')", 60, "broken keeps ending"),
+        ("print('Here is a cat.', flush=True); import signal; signal.pause()", 1, "broken was not ready within 1 s"),
+    ],
+)
+async def test_a_service_that_never_answers_fails_with_the_end_of_its_log(
+    tmp_path: Path, program: str, patience: int, told: str
+) -> None:
     async def never(_: int) -> bool:
         return False
 
-    command = (sys.executable, "-c", "import sys; sys.exit('The port is taken by a cat.')")
+    command = (sys.executable, "-c", program)
     broken = Supervised(Service(name="broken", command=command, ready=never), log=tmp_path / "broken.log")
     broken.start()
     try:
-        with pytest.raises(StackError, match=r"broken was not ready within 1 s(.|\n)*taken by a cat"):
-            await broken.ready(within=timedelta(seconds=1))
-        assert broken.restarts > 0
+        with pytest.raises(StackError, match=rf"{told}(.|\n)*cat"):
+            await broken.ready(within=timedelta(seconds=patience))
     finally:
         await broken.stop()
 
