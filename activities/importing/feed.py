@@ -1,0 +1,212 @@
+"""Events to the API, many at a time: batches, retries, a player's own in order.
+
+Players are dealt out to a few lanes, and a lane has one request under way at a time. Sending again is always safe: an
+event is kept once by its source and id.
+"""
+
+import asyncio
+import zlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import httpx
+
+from workflows.errors import JourneysError
+
+BATCH = 500
+LANES = 2
+PATIENCE = 120.0
+LONGEST_PAUSE = 10.0
+AGAIN = {429, 502, 503, 504}
+MEDIA_TYPE = "application/cloudevents-batch+json"
+
+Mode = Literal["live", "history"]
+Status = Literal["accepted", "duplicate", "rejected"]
+
+
+class ImportStopped(JourneysError):  # noqa: N818 - says what happened
+    """The import could not go on; repeat the same command, what was kept is not counted twice."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One event on its way: its bytes, whose it is, and the row of the file it came from."""
+
+    body: bytes
+    subject: str
+    line: int = 0
+    row: Any = None
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """A row that never became an event, and why."""
+
+    line: int
+    row: Any
+    reason: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """What the API said about one item."""
+
+    status: Status
+    reason: str = ""
+
+
+#: Batches of the players of one lane; None ends it.
+Lane = asyncio.Queue[list[Item] | None]
+
+
+class Events:
+    """`POST /v1/events` of one API with one key; waits while it is away and takes no for an answer otherwise."""
+
+    def __init__(self, http: httpx.AsyncClient, url: str, key: str, *, patience: float = PATIENCE) -> None:
+        self._http = http
+        self._url = f"{url.rstrip('/')}/v1/events"
+        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": MEDIA_TYPE}
+        self._patience = patience
+        self._answered = False
+
+    async def post(self, items: Sequence[Item], mode: Mode) -> list[Receipt]:
+        """Send a batch until the API has taken it; one receipt an item, in their order.
+
+        A batch the API calls too large is halved. Raises ImportStopped with a sentence when the API refuses the
+        request as a whole or stays away for longer than our patience. The batch may then have been kept.
+        """
+        answer = await self._ask(b"[" + b",".join(item.body for item in items) + b"]", mode)
+        if answer.status_code == 413:
+            if len(items) == 1:
+                return [Receipt("rejected", "The event is larger than the API takes; make it smaller.")]
+            half = len(items) // 2
+            return [*await self.post(items[:half], mode), *await self.post(items[half:], mode)]
+        if answer.status_code not in {200, 202, 207}:
+            raise ImportStopped(_refusal(answer, self._url))
+        return _receipts(answer, len(items))
+
+    async def _ask(self, body: bytes, mode: Mode) -> httpx.Response:
+        loop = asyncio.get_running_loop()
+        until, pause = loop.time() + self._patience, 0.25
+        while True:
+            try:
+                answer = await self._http.post(
+                    self._url, params={"mode": mode}, content=body, headers=self._headers, timeout=60
+                )
+                self._answered = True
+                if answer.status_code not in AGAIN:
+                    return answer
+                trouble = f"it answered {answer.status_code}"
+                wait = _retry_after(answer) or pause
+            except httpx.UnsupportedProtocol:
+                raise ImportStopped(f"{self._url} is not an HTTP address; write --url http://HOST:PORT.") from None
+            except httpx.TransportError as error:
+                if not self._answered:
+                    raise ImportStopped(
+                        f"No API answers at {self._url} ({_words(error)}); start the stack with `journeys up`, "
+                        "or name another address with --url."
+                    ) from None
+                trouble, wait = _words(error), pause
+            if loop.time() + wait > until:
+                raise ImportStopped(
+                    f"The API at {self._url} has been away for {self._patience:.0f} s ({trouble}); repeat the same "
+                    "command when it is back, what was kept is not counted twice."
+                )
+            await asyncio.sleep(wait)
+            pause = min(pause * 2, LONGEST_PAUSE)
+
+
+async def feed(
+    items: Iterable[Item | Unreadable],
+    events: Events,
+    mode: Mode,
+    done: Callable[[Item | Unreadable, Receipt], None],
+    *,
+    stop: asyncio.Event | None = None,
+    batch: int = BATCH,
+    lanes: int = LANES,
+) -> None:
+    """Send all items, a player's own in order, and report each to `done` as soon as its fate is known.
+
+    When `stop` is set nothing more is read or sent; requests under way are awaited.
+    """
+    queues: list[Lane] = [asyncio.Queue(1) for _ in range(lanes)]
+
+    async def run(lane: Lane) -> None:
+        while (found := await lane.get()) is not None:
+            for item, receipt in zip(found, await events.post(found, mode), strict=True):
+                done(item, receipt)
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(_deal(items, queues, done, stop or asyncio.Event(), batch))
+            for lane in queues:
+                group.create_task(run(lane))
+    except ExceptionGroup as several:
+        # Lanes fail together when the API goes; one sentence is enough.
+        raise several.exceptions[0] from None
+
+
+async def _deal(
+    items: Iterable[Item | Unreadable],
+    queues: Sequence[Lane],
+    done: Callable[[Item | Unreadable, Receipt], None],
+    stop: asyncio.Event,
+    batch: int,
+) -> None:
+    waiting: list[list[Item]] = [[] for _ in queues]
+    for item in items:
+        if stop.is_set():
+            break
+        if isinstance(item, Unreadable):
+            done(item, Receipt("rejected", item.reason))
+            continue
+        lane = zlib.crc32(item.subject.encode()) % len(queues)
+        waiting[lane].append(item)
+        if len(waiting[lane]) >= batch:
+            await queues[lane].put(waiting[lane])
+            waiting[lane] = []
+            await asyncio.sleep(0)
+    for queue, left in zip(queues, waiting, strict=True):
+        if left and not stop.is_set():
+            await queue.put(left)
+        await queue.put(None)
+
+
+def _receipts(answer: httpx.Response, count: int) -> list[Receipt]:
+    results = answer.json()["results"]
+    receipts = [
+        Receipt(one["status"], " ".join(f"{e.get('pointer', '')} {e['detail']}".strip() for e in one.get("errors", ())))
+        for one in results
+    ]
+    if len(receipts) != count:
+        raise ImportStopped(f"The API told the fate of {len(receipts)} events where {count} were sent; report this.")
+    return receipts
+
+
+def _refusal(answer: httpx.Response, url: str) -> str:
+    try:
+        detail = str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        detail = answer.text[:200]
+    match answer.status_code:
+        case 401:
+            return f"The API does not know this key: {detail} Make one with `journeys keys create`."
+        case 403:
+            return f"The key may not send events: {detail} Make one with the scope events:write."
+        case 404:
+            return f"There is no journeys API at {url}; name its address with --url."
+        case status:
+            return f"The API refused the batch ({status}): {detail}"
+
+
+def _retry_after(answer: httpx.Response) -> float | None:
+    try:
+        return min(max(float(answer.headers["Retry-After"]), 0.05), 60.0)
+    except (KeyError, ValueError):
+        return None
+
+
+def _words(error: Exception) -> str:
+    return str(error).strip().rstrip(".").lower() or type(error).__name__

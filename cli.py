@@ -1,0 +1,462 @@
+"""`journeys`: everything done from a terminal, one command each.
+
+A command reads its options, calls the part that does the work and says in one sentence what went wrong. Exit codes:
+0 done, 1 not done, 2 the command was written wrongly, 130 stopped with Ctrl-C.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal, NoReturn
+
+import httpx
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
+
+import activities.database
+from activities.database import Database
+from activities.importing.feed import Events
+from activities.importing.file import Importer, Report, SourceFile
+from activities.importing.mapping import mapping_of
+from activities.keys import SCOPES, create_key, revoke_key
+from activities.settings import Settings, settings_from
+from activities.tables import api_keys
+from workflows.errors import DesignError, JourneysError
+from workflows.journey import Journey
+from workflows.registry import load
+from workflows.rules import InactiveRule, MilestoneRule, On, Streak, Trigger
+
+LOCAL = Path(".local")
+#: What `keys --json` makes: a key for everyone who works with a development stack.
+ROLES = {
+    "backend": ("events:write",),
+    "vip-manager": ("tasks:work", "players:read"),
+    "crm": ("journeys:manage", "players:read"),
+    "admin": ("admin",),
+}
+DEMO_BRAND = "demo"
+
+app = typer.Typer(
+    name="journeys",
+    help="Durable player journeys: events in; messages, rewards and human tasks out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+keys = typer.Typer(help="API keys: make, list, revoke.")
+app.add_typer(keys, name="keys")
+out = Console()
+err = Console(stderr=True)
+
+BrandOption = Annotated[str, typer.Option(help="The brand the key belongs to.")]
+
+
+# ---- processes ---------------------------------------------------------------------------------
+
+
+@app.command()
+def up(folder: Annotated[Path, typer.Option(help="Where data, logs and addresses are kept.")] = LOCAL) -> None:
+    """Run the whole stack on this machine until Ctrl-C; the next start resumes every run."""
+    stack = _local("local.stack")
+    try:
+        asyncio.run(stack.run(folder, console=out))
+    except stack.StackError as error:
+        _fail(str(error))
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+) -> None:
+    """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
+    import uvicorn  # noqa: PLC0415  a command loads only what it needs
+
+    from api.app import create_app  # noqa: PLC0415
+
+    _log_to_stderr()
+    settings = _settings()
+    load(settings.packages)  # here its mistakes are sentences, in the server they would be a traceback
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        log_config=None,
+    )
+
+
+@app.command()
+def worker(
+    role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
+) -> None:
+    """Run journeys, their effects, the dispatcher and the sweep."""
+    import worker as process  # noqa: PLC0415
+
+    _log_to_stderr()
+    asyncio.run(process.main(role, _settings()))
+
+
+@app.command()
+def dispatcher() -> None:
+    """Run the dispatcher and the sweep alone: the same as `journeys worker --role dispatcher`."""
+    worker("dispatcher")
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's schema up to date. Safe to run twice, also at once."""
+    settings = _settings()
+    try:
+        activities.database.migrate(settings.sqlalchemy_url)
+    except SQLAlchemyError as error:
+        _fail(f"The database was not migrated: {_first_line(error)}")
+    err.print("The database is up to date.")
+
+
+# ---- keys --------------------------------------------------------------------------------------
+
+
+@keys.callback(invoke_without_command=True)
+def keys_of_every_role(
+    context: typer.Context,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Make a key of the brand `demo` for each role and print them as JSON.")
+    ] = False,
+) -> None:
+    """API keys: make, list, revoke."""
+    if context.invoked_subcommand is not None:
+        return
+    if not as_json:
+        out.print(context.get_help())
+        raise typer.Exit(2)
+
+    async def make() -> dict[str, str]:
+        async with _database() as database:
+            now = datetime.now(UTC)
+            return {role: (await create_key(database, DEMO_BRAND, role, s, now))[1] for role, s in ROLES.items()}
+
+    out.print_json(json.dumps(_run(make())))
+
+
+@keys.command("create")
+def keys_create(
+    name: Annotated[str, typer.Argument(help="Who acts with the key; it stands in histories.")],
+    scope: Annotated[list[str], typer.Option(help=f"What it may do; repeat it. One of {', '.join(SCOPES)}.")],
+    brand: BrandOption = DEMO_BRAND,
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
+) -> None:
+    """Make a key and print its secret, once."""
+
+    async def make() -> tuple[str, str]:
+        async with _database() as database:
+            now = datetime.now(UTC)
+            expires_at = None if days is None else now + timedelta(days=days)
+            return await create_key(database, brand, name, scope, now, expires_at=expires_at)
+
+    try:
+        key_id, secret = _run(make())
+    except ValueError as error:
+        _fail(str(error))
+    err.print(f"Key {key_id} of {brand}. This is its secret; it is not shown again:")
+    print(secret)  # noqa: T201  alone on stdout, so that a script can take it
+
+
+@keys.command("list")
+def keys_list(
+    brand: Annotated[str | None, typer.Option(help="Only this brand's keys.")] = None,
+) -> None:
+    """List keys, without their secrets."""
+
+    async def read() -> list[Any]:
+        query = select(api_keys).order_by(api_keys.c.brand, api_keys.c.created_at)
+        async with _database() as database, database.reading() as connection:
+            return list(await connection.execute(query if brand is None else query.where(api_keys.c.brand == brand)))
+
+    table = Table("id", "brand", "name", "scopes", "created", "expires", "revoked", box=None)
+    for row in _run(read()):
+        moments = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row.created_at, row.expires_at, row.revoked_at))
+        table.add_row(row.id, row.brand, row.name, " ".join(row.scopes), *moments)
+    out.print(table)
+
+
+@keys.command("revoke")
+def keys_revoke(key_id: Annotated[str, typer.Argument(help="The id that `journeys keys list` shows.")]) -> None:
+    """Take a key back; the API refuses it within a second."""
+
+    async def revoke() -> bool:
+        async with _database() as database:
+            return await revoke_key(database, key_id, datetime.now(UTC))
+
+    if not _run(revoke()):
+        _fail(f"There is no key {key_id}; `journeys keys list` shows them.")
+    err.print(f"Key {key_id} is revoked.")
+
+
+# ---- events ------------------------------------------------------------------------------------
+
+
+@app.command("import")
+def import_file(
+    file: Annotated[Path, typer.Argument(help="CSV with a header, NDJSON, or NDJSON of CloudEvents.")],
+    *,
+    url: Annotated[str | None, typer.Option(envvar="JOURNEYS_URL", help="The API; the local stack's if unset.")] = None,
+    key: Annotated[
+        str | None, typer.Option(envvar="JOURNEYS_KEY", help="A key with events:write; the local stack's if unset.")
+    ] = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Event type, such as payment.deposit_approved.")] = None,
+    maps: Annotated[
+        list[str] | None, typer.Option("--map", help="PART=COLUMN or PART=COLUMN:CONVERSION; repeat it.")
+    ] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", help="PART=TEXT, the same in all rows; repeat it.")] = None,
+    mapping: Annotated[
+        Path | None, typer.Option(help="A TOML file with type, source and the tables map and set.")
+    ] = None,
+    source: Annotated[str | None, typer.Option(help="CloudEvents source of every row; /import if unset.")] = None,
+    zone: Annotated[str | None, typer.Option(help="Zone of times without an offset; UTC if unset.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Let journeys start; history starts nothing.")] = False,
+    batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in one request.")] = 500,
+    rejected: Annotated[Path | None, typer.Option(help="Where refused rows go; FILE.rejected.ndjson if unset.")] = None,
+) -> None:
+    """Send a file of events, by default as history, which starts nothing.
+
+    PART is subject, time, type, id, source or data.<field>. Conversions: minor (amounts to minor units), unix, list,
+    json, lower, upper. The column @id is the row's own identity. Stop it with Ctrl-C and repeat it as often as you
+    like: what was kept is not counted twice.
+    """
+    read = SourceFile(file, mapping_of(maps or (), sets or (), kind=kind, source=source, file=mapping, zone=zone))
+    found_url, found_key = _local_api() if url is None or key is None else (None, None)
+    url, key = url or found_url, key or found_key
+    if url is None or key is None:
+        _fail("No local stack was found here; name the API with --url and a key of it with --key.")
+    importing = _Import(
+        read,
+        url,
+        key,
+        "live" if live else "history",
+        rejected or Path(f"{file.name}.rejected.ndjson"),
+        batch,
+    )
+    report = asyncio.run(importing.run())
+    if importing.failure is not None and not report.sent:
+        _fail(str(importing.failure))
+    table = Table(box=None)
+    for column, style in (("sent", ""), ("accepted", "green"), ("duplicate", "yellow"), ("rejected", "red")):
+        table.add_column(column, style=style, justify="right")
+    table.add_row(*(f"{n:,}" for n in (report.sent, report.accepted, report.duplicate, report.rejected)))
+    out.print(table)
+    if report.rejected:
+        err.print(f"Rejected rows and why: {importing.rejections}")
+    if importing.failure is not None:
+        _fail(str(importing.failure))
+    if report.stopped:
+        err.print("Stopped. Repeat the same command to go on; what was kept is not counted twice.")
+        raise typer.Exit(130)
+    if report.rejected:
+        raise typer.Exit(1)
+
+
+class _Import:
+    """One import as a terminal sees it: a bar, a rate, and Ctrl-C."""
+
+    def __init__(
+        self, file: SourceFile, url: str, key: str, mode: Literal["live", "history"], rejections: Path, batch: int
+    ) -> None:
+        self.file, self.url, self.key, self.mode, self.batch = file, url, key, mode, batch
+        self.rejections = rejections
+        self.failure: JourneysError | None = None
+
+    async def run(self) -> Report:
+        """Send the file; a failure in the middle is kept, so that what was sent can still be told."""
+        async with httpx.AsyncClient() as http:
+            importer = Importer(
+                self.file, Events(http, self.url, self.key), self.mode, self.rejections, batch=self.batch
+            )
+            loop = asyncio.get_running_loop()
+
+            def leave() -> None:
+                # A second Ctrl-C does not wait for the requests under way.
+                loop.remove_signal_handler(signal.SIGINT)
+                importer.stop.set()
+
+            loop.add_signal_handler(signal.SIGINT, leave)
+            showing = asyncio.create_task(self._show(importer.report))
+            try:
+                await importer.run()
+            except JourneysError as failure:
+                self.failure = failure
+            finally:
+                showing.cancel()
+                await asyncio.gather(showing, return_exceptions=True)
+                loop.remove_signal_handler(signal.SIGINT)
+            return importer.report
+
+    async def _show(self, report: Report) -> None:
+        began = asyncio.get_running_loop().time()
+        columns = (
+            TextColumn(self.file.path.name),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[sent]:,} events · {task.fields[rate]:,.0f}/s"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=err) as progress:
+            bar = progress.add_task("", total=self.file.size, sent=0, rate=0)
+
+            def now() -> None:
+                rate = report.sent / max(asyncio.get_running_loop().time() - began, 0.001)
+                progress.update(bar, completed=self.file.read, sent=report.sent, rate=rate)
+
+            try:
+                while True:
+                    now()
+                    await asyncio.sleep(0.2)
+            finally:
+                now()
+
+
+@app.command()
+def demo(
+    log: Annotated[Path | None, typer.Option(help="A real log of deposits: player_id, ts_utc, amount_usd.")] = None,
+    folder: Annotated[Path, typer.Option(help="Made anew each time.")] = LOCAL / "demo",
+    players: Annotated[int, typer.Option(min=12, help="Players with a past, without --log.")] = 300,
+    seed: Annotated[int, typer.Option(help="The same seed makes the same synthetic casino.")] = 1,
+) -> None:
+    """Show the main job: history in, then live players, messages, rewards, tasks, and a check that nothing was lost."""
+    shown = _local("local.demo")
+    try:
+        raise typer.Exit(asyncio.run(shown.run(folder, log=log, players=players, seed=seed)))
+    except shown.DemoError as error:
+        _fail(str(error))
+
+
+# ---- journeys ----------------------------------------------------------------------------------
+
+
+@app.command()
+def show() -> None:
+    """List the journeys this environment loads, or the mistakes in them."""
+    from worker import designed  # noqa: PLC0415
+
+    registry, _ = designed(Settings(database_url=os.environ.get("DATABASE_URL", "")))
+    table = Table("journey", "starts on", "entry", "control", "ends after", "waits for", "about", box=None)
+    for journey in registry.journeys.values():
+        table.add_row(*_columns(journey))
+    out.print(
+        table if registry.journeys else "No journeys; put one into workflows/journeys or name a package in JOURNEYS."
+    )
+
+
+def _columns(journey: Journey) -> tuple[str, ...]:
+    entry = journey.entry
+    return (
+        journey.name,
+        "\n".join(map(_told, journey.triggers)) or "by hand",
+        f"every {entry.period}" if entry.period else f"per {entry.field}" if entry.field else entry.kind,
+        f"{journey.control} %",
+        str(journey.ends_after),
+        "\n".join(sorted(journey.listens_to)),
+        journey.description,
+    )
+
+
+def _told(trigger: Trigger) -> str:
+    match trigger:
+        case On():
+            return trigger.kind.type + (" where …" if trigger.where else "")
+        case MilestoneRule():
+            return f"{trigger.kind.type} number {trigger.count}"
+        case Streak():
+            return f"{trigger.kind.type} {trigger.length} times in a row"
+        case InactiveRule():
+            return f"no {trigger.kind.type} for {trigger.duration}"
+
+
+# ---- what they share ---------------------------------------------------------------------------
+
+
+def _fail(sentence: str, code: int = 1) -> NoReturn:
+    err.print(sentence, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(code)
+
+
+def _settings() -> Settings:
+    try:
+        return settings_from()
+    except ValidationError as error:
+        faults = [f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
+        _fail(f"The environment is not complete; set these variables. {'; '.join(faults)}.")
+
+
+@asynccontextmanager
+async def _database() -> AsyncIterator[Database]:
+    database = Database(_settings())
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    try:
+        return asyncio.run(work)
+    except SQLAlchemyError as error:
+        _fail(f"The database named by DATABASE_URL does not do this: {_first_line(error)}")
+
+
+def _local(module: str) -> Any:
+    """A module of the development stack, which production does not install."""
+    try:
+        return __import__(module, fromlist=["_"])
+    except ModuleNotFoundError as missing:
+        _fail(f"The local stack needs {missing.name}, which is not installed here; run `make setup` in a checkout.")
+
+
+def _local_api() -> tuple[str | None, str | None]:
+    """Address and key of the stack that `journeys up` made in this folder."""
+    try:
+        memory = json.loads((LOCAL / "stack.json").read_text())
+        return f"http://127.0.0.1:{memory['ports']['api']}", memory["keys"]["backend"]
+    except (OSError, ValueError, KeyError):
+        return None, None
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+
+
+def _first_line(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        app()
+    except DesignError as mistakes:
+        err.print(str(mistakes), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+    except JourneysError as error:
+        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()
