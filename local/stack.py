@@ -15,21 +15,19 @@ import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
 from rich.console import Console
-from rich.table import Table
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from activities.database import Database, migrate
-from activities.keys import create_key
-from activities.settings import TASK_QUEUE, settings_from
+from activities.database import migrate
+from activities.settings import TASK_QUEUE
 from local.postgres import Postgres
 from local.process import (
     Identity,
@@ -55,13 +53,6 @@ PORTS = (
     "worker-metrics",
     "dispatcher-metrics",
 )
-BRAND = "demo"
-ROLES = {
-    "backend": ["events:write"],
-    "vip-manager": ["tasks:work", "players:read"],
-    "designer": ["journeys:manage", "players:read"],
-    "admin": ["admin"],
-}
 START_WITHIN = timedelta(seconds=90)
 
 
@@ -71,7 +62,8 @@ class Memory:
 
     ports: dict[str, int] = field(default_factory=dict)
     secrets: dict[str, str] = field(default_factory=dict)
-    keys: dict[str, dict[str, str]] = field(default_factory=dict)  # API key by database and role
+    keys: dict[str, str] = field(default_factory=dict)  # API key by role
+    keys_of: str = ""  # the database they were made in
 
 
 class Stack:
@@ -162,6 +154,7 @@ class Stack:
             "TEMPORAL_NAMESPACE": "default",
             "BONUS_ENGINE_URL": f"http://127.0.0.1:{ports['bonus-engine']}",
             "SMTP_URL": f"smtp://127.0.0.1:{ports['smtp']}",
+            "MAIL_LOOKUP_URL": f"http://127.0.0.1:{ports['catch-all']}/mails?key={{key}}",
             "SMS_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/sms",
             "PUSH_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/push",
             "WEBHOOK_SECRET": self.memory.secrets["webhook"],
@@ -173,8 +166,8 @@ class Stack:
 
     @property
     def keys(self) -> dict[str, str]:
-        """An API key by role; every one is bound to `BRAND`."""
-        return self.memory.keys[self.environment()["DATABASE_URL"]]
+        """An API key by role, as `journeys keys --json` makes them."""
+        return self.memory.keys
 
     @property
     def api_url(self) -> str:
@@ -251,7 +244,7 @@ class Stack:
         if "DATABASE_URL" not in self._given:
             if not self.postgres.home.exists():
                 self._say("Making the database.")
-                self.memory.keys.pop(database, None)
+                self.memory.keys_of = ""
             await asyncio.to_thread(self.postgres.prepare)
         self._say("Starting the servers.")
         await self._start_all(self.servers())
@@ -261,8 +254,8 @@ class Stack:
         await asyncio.to_thread(migrate, database)
         if self._servers_only:
             return
-        if database not in self.memory.keys:
-            self.memory.keys[database] = await self._make_keys()
+        if self.memory.keys_of != database:
+            self.memory.keys, self.memory.keys_of = await self._make_keys(), database
             self._write_memory()
         self._say("Starting the API and the worker.")
         await self._start_all(self.app())
@@ -287,12 +280,18 @@ class Stack:
             self._lock = None
 
     async def _make_keys(self) -> dict[str, str]:
-        database = Database(settings_from(self.environment()))
-        try:
-            now = datetime.now(UTC)
-            return {role: (await create_key(database, BRAND, role, scopes, now))[1] for role, scopes in ROLES.items()}
-        finally:
-            await database.close()
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", "keys", "--json"),
+            env=os.environ | self.environment(),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, error = await process.communicate()
+        if process.returncode != 0:
+            raise StackError(f"The API keys could not be made. `journeys keys --json` said:\n{error.decode()}")
+        keys: dict[str, str] = json.loads(out)
+        return keys
 
     # ---- memory ----------------------------------------------------------------------------
 
@@ -386,18 +385,16 @@ async def run(folder: Path, *, console: Console) -> None:
         loop.add_signal_handler(number, leave)
     with contextlib.suppress(asyncio.CancelledError):
         async with Stack(folder, given=os.environ, say=console.print) as stack:
-            console.print(table("Addresses", stack.addresses()))
-            console.print(table("API keys", stack.keys))
-            console.print("Everything runs. Ctrl-C stops it; the next start resumes every run.")
+            show(console, "Addresses", stack.addresses())
+            show(console, "API keys, by role", stack.keys)
+            console.print("\nEverything runs. Ctrl-C stops it; the next start resumes every run.")
             await asyncio.Event().wait()
     console.print(f"Stopped. Data and logs are in {folder}.")
 
 
-def table(title: str, rows: Mapping[str, str]) -> Table:
-    """Two columns, never cut: addresses and keys are there to be copied."""
-    made = Table(title=title, title_justify="left", show_header=False, box=None)
-    made.add_column(style="bold", no_wrap=True)
-    made.add_column(overflow="fold")
+def show(console: Console, title: str, rows: Mapping[str, str]) -> None:
+    """Two columns, never cut nor folded: addresses and keys are there to be copied."""
+    console.print(f"\n[bold]{title}[/bold]")
+    width = max(map(len, rows))
     for name, content in rows.items():
-        made.add_row(name, content)
-    return made
+        console.print(f"  {name:{width}}  {content}", soft_wrap=True, markup=False, highlight=False)
