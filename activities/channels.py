@@ -25,10 +25,11 @@ from email.policy import SMTP as SMTP_POLICY
 from email.utils import parsedate_to_datetime
 from types import MappingProxyType
 from typing import Literal, Protocol
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 import aiosmtplib
 import httpx
+from pydantic import BaseModel, JsonValue, ValidationError
 from standardwebhooks import Webhook
 
 from workflows.effects import Channel
@@ -48,10 +49,14 @@ Refusal = Literal["address_invalid", "address_refused", "content_refused", "head
 
 
 class ChannelUnavailable(JourneysError):  # noqa: N818 - says what is wrong
-    """The channel could not be reached or did not answer; try again, after `retry_after` if it names a time."""
+    """The channel could not be reached or did not answer; try again, after `retry_after` if it names a time.
 
-    def __init__(self, message: str, retry_after: timedelta | None = None) -> None:
+    `may_have_arrived` is False only where the channel certainly did not take the message.
+    """
+
+    def __init__(self, message: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = True) -> None:
         self.retry_after = retry_after
+        self.may_have_arrived = may_have_arrived
         super().__init__(message)
 
 
@@ -137,24 +142,28 @@ class EmailChannel:
         except ValueError:
             return Rejected("address_invalid")
         mail = self._compose(message, to, now)
+        attempt = _Attempt()
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                await self._hand_over(mail, to)
-        except aiosmtplib.SMTPRecipientsRefused as refused:
-            code = max(recipient.code for recipient in refused.recipients)
-            if code >= 500:
-                return Rejected("address_refused", str(code))
-            raise self._unavailable(f"put the recipient off ({code})") from None
-        except aiosmtplib.SMTPDataError as refused:
-            if refused.code >= 500:
-                return Rejected("content_refused", str(refused.code))
-            raise self._unavailable(f"put the mail off ({refused.code})") from None
-        except aiosmtplib.SMTPResponseException as error:
-            raise self._unavailable(f"refused us ({type(error).__name__} {error.code})") from None
+                await self._hand_over(mail, to, attempt)
+        except aiosmtplib.SMTPResponseException as said:
+            return self._refused(said)
         except (aiosmtplib.SMTPException, OSError, TimeoutError) as error:
-            # From None, here and below: a chained error carries the server's words, which repeat addresses.
-            raise self._unavailable(f"could not be reached or broke off ({type(error).__name__})") from None
+            # A server that has said yes may still break off at the farewell.
+            if not attempt.taken:
+                what = f"could not be reached or broke off ({type(error).__name__})"
+                # From None, because a chained error carries the server's words, which repeat addresses.
+                raise self._unavailable(what, may_have_arrived=attempt.began) from None
         return Delivered(str(mail["Message-ID"]))
+
+    def _refused(self, said: aiosmtplib.SMTPResponseException) -> Rejected:
+        if said.code >= 500 and isinstance(said, aiosmtplib.SMTPRecipientRefused):
+            return Rejected("address_refused", str(said.code))
+        if said.code >= 500 and isinstance(said, aiosmtplib.SMTPDataError):
+            return Rejected("content_refused", str(said.code))
+        # A refusal is an answer too: whatever it was, the mail was not taken.
+        what = f"put us off ({type(said).__name__} {said.code})"
+        raise self._unavailable(what, may_have_arrived=False) from None
 
     def _compose(self, message: Outgoing, to: Address, now: datetime) -> EmailMessage:
         mail = EmailMessage(policy=_MAIL)
@@ -174,12 +183,9 @@ class EmailChannel:
         mail["Content-Language"] = message.language
         return mail
 
-    async def _hand_over(self, mail: EmailMessage, to: Address) -> None:
+    async def _hand_over(self, mail: EmailMessage, to: Address, attempt: "_Attempt") -> None:
         # Connecting once a mail is cheap beside what the mail costs, and no mail then waits behind a broken line.
-        await aiosmtplib.send(
-            mail.as_bytes(),
-            sender=self._sender.addr_spec,
-            recipients=[to.addr_spec],
+        server = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
             username=self._username,
@@ -190,9 +196,51 @@ class EmailChannel:
             start_tls=True if self._password and not self._tls else None,
             timeout=self._timeout.total_seconds(),
         )
+        async with server:
+            await server.mail(self._sender.addr_spec)
+            await server.rcpt(to.addr_spec)
+            attempt.began = True
+            await server.data(mail.as_bytes())
+            attempt.taken = True
 
-    def _unavailable(self, what: str) -> ChannelUnavailable:
-        return ChannelUnavailable(f"The mail server {self._host}:{self._port} {what}; try again.")
+    def _unavailable(self, what: str, *, may_have_arrived: bool) -> ChannelUnavailable:
+        where = f"{self._host}:{self._port}"
+        return ChannelUnavailable(f"The mail server {where} {what}; try again.", may_have_arrived=may_have_arrived)
+
+
+@dataclass
+class _Attempt:
+    """How far a hand-over came: the mail's content was under way, and the server has said yes to it."""
+
+    began: bool = False
+    taken: bool = False
+
+
+class _Found(BaseModel):
+    items: list[JsonValue]
+
+
+class MailLookup:
+    """Asks the mail system whether it has taken a mail, by the key in its `X-Idempotency-Key`.
+
+    SMTP keeps no keys, so after a lost answer only this can tell. `url` has `{key}` in it and answers
+    `{"items": [...]}`; a mail system without such an address leaves doubtful mails unknown.
+    """
+
+    def __init__(self, url: str, client: httpx.AsyncClient) -> None:
+        self._url = url
+        self._client = client
+
+    async def arrived(self, key: str) -> bool:
+        """Whether a mail with this key was taken over; raises ChannelUnavailable when nobody says."""
+        try:
+            response = await self._client.get(self._url.replace("{key}", quote(key, safe="")))
+            response.raise_for_status()
+            return bool(_Found.model_validate_json(response.content).items)
+        except (httpx.HTTPError, ValidationError) as error:
+            raise ChannelUnavailable(
+                f"The mail system does not say what became of a mail ({type(error).__name__}); try again."
+            ) from None
 
 
 class WebhookChannel:
@@ -227,7 +275,9 @@ class WebhookChannel:
                     timeout=self._timeout.total_seconds(),
                 )
         except (httpx.HTTPError, OSError, TimeoutError) as error:
-            raise self._unavailable(message, f"could not be reached or broke off ({type(error).__name__})") from None
+            began = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            what = f"could not be reached or broke off ({type(error).__name__})"
+            raise self._unavailable(message, what, may_have_arrived=began) from None
         status = response.status_code
         if response.is_success:
             return Delivered(_reference(response) or message.key)
@@ -236,7 +286,8 @@ class WebhookChannel:
         if 400 <= status < 500 and status not in _TRY_AGAIN:
             return Rejected("refused", str(status))
         what = _TRY_AGAIN.get(status, "failed" if status >= 500 else "answered in a way nobody agreed on")
-        raise self._unavailable(message, f"{what} ({status})", retry_after(response.headers.get("retry-after"), now))
+        pause = retry_after(response.headers.get("retry-after"), now)
+        raise self._unavailable(message, f"{what} ({status})", pause, may_have_arrived=status not in (425, 429))
 
     def _headers(self, key: str, content: str, now: datetime) -> dict[str, str]:
         # The library takes the clock's figures as UTC whatever their zone.
@@ -248,8 +299,11 @@ class WebhookChannel:
             "webhook-signature": " ".join(signer.sign(key, moment, content) for signer in self._signers),
         }
 
-    def _unavailable(self, message: Outgoing, what: str, pause: timedelta | None = None) -> ChannelUnavailable:
-        return ChannelUnavailable(f"The {message.channel} gateway {what}; try again.", pause)
+    def _unavailable(
+        self, message: Outgoing, what: str, pause: timedelta | None = None, *, may_have_arrived: bool
+    ) -> ChannelUnavailable:
+        text = f"The {message.channel} gateway {what}; try again."
+        return ChannelUnavailable(text, pause, may_have_arrived=may_have_arrived)
 
 
 def retry_after(header: str | None, now: datetime) -> timedelta | None:

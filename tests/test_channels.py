@@ -24,6 +24,7 @@ from activities.channels import (
     ChannelUnavailable,
     Delivered,
     EmailChannel,
+    MailLookup,
     Outgoing,
     Rejected,
     WebhookChannel,
@@ -104,6 +105,33 @@ async def serving(mailbox: Mailbox) -> AsyncIterator[EmailChannel]:
         port = server.sockets[0].getsockname()[1]
         yield EmailChannel(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example")
     finally:
+        server.close()
+
+
+@asynccontextmanager
+async def speaking(*, after_content: str = "", after_yes: str = "") -> AsyncIterator[EmailChannel]:
+    """A mail server that takes a mail's content and then hangs up or falls silent, before its yes or after it."""
+    done = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for reply in (b"220 hello", b"250 hello", b"250 from", b"250 to", b"354 go on"):
+            writer.write(reply + b"\r\n")
+            await reader.readuntil(b"\r\n.\r\n" if reply.startswith(b"354") else b"\r\n")
+        end = after_content
+        if not after_content:
+            writer.write(b"250 taken\r\n")
+            await reader.readuntil(b"\r\n")
+            end = after_yes
+        if end == "fall silent":
+            await done.wait()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        port = server.sockets[0].getsockname()[1]
+        yield EmailChannel(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example", timeout=QUICK)
+    finally:
+        done.set()
         server.close()
 
 
@@ -241,20 +269,37 @@ async def test_a_refusal_for_now_or_of_ourselves_is_tried_again(answers: dict[st
     assert "ann@" not in str(caught.value)
     assert caught.value.__cause__ is None
     assert caught.value.__suppress_context__
+    assert caught.value.may_have_arrived is False
 
 
 async def test_a_mail_server_that_is_away_is_tried_again() -> None:
     channel = EmailChannel(f"smtp://127.0.0.1:{free_port()}", sender="casino@northlight.example")
-    with pytest.raises(ChannelUnavailable, match="could not be reached"):
+    with pytest.raises(ChannelUnavailable, match="could not be reached") as caught:
         await channel.deliver(a_mail(), now())
+    assert caught.value.may_have_arrived is False
 
 
 async def test_a_mail_server_that_never_speaks_is_given_up_in_time() -> None:
     async with scripted(None) as silent:
         url = silent.url.replace("http", "smtp")
         channel = EmailChannel(url, sender="casino@northlight.example", timeout=QUICK)
-        with pytest.raises(ChannelUnavailable, match="Timeout"):
+        with pytest.raises(ChannelUnavailable, match="Timeout") as caught:
             await channel.deliver(a_mail(), now())
+    assert caught.value.may_have_arrived is False
+
+
+@pytest.mark.parametrize("end", ["hang up", "fall silent"])
+async def test_a_mail_whose_answer_is_lost_may_have_arrived(end: str) -> None:
+    async with speaking(after_content=end) as channel:
+        with pytest.raises(ChannelUnavailable) as caught:
+            await channel.deliver(a_mail(), now())
+    assert caught.value.may_have_arrived is True
+
+
+@pytest.mark.parametrize("end", ["hang up", "fall silent"])
+async def test_a_mail_server_that_breaks_off_after_its_yes_has_the_mail(end: str) -> None:
+    async with speaking(after_yes=end) as channel:
+        assert isinstance(await channel.deliver(a_mail(), now()), Delivered)
 
 
 async def test_a_password_is_never_sent_without_tls() -> None:
@@ -360,30 +405,36 @@ async def test_a_gateways_refusal_is_final(status: int, outcome: Rejected, clien
 
 
 @pytest.mark.parametrize(
-    ("reply", "said", "pause"),
+    ("reply", "said", "pause", "may_have_arrived"),
     [
-        (answer(429, Retry_After="7"), "throttling", timedelta(seconds=7)),
-        (answer(503, Retry_After="999999"), "503", timedelta(hours=1)),
-        (answer(500), "500", None),
-        (answer(408), "408", None),
-        (HANG_UP, "broke off", None),
-        (b"not http at all\r\n\r\n", "broke off", None),
-        (None, "Timeout", None),
+        (answer(429, Retry_After="7"), "throttling", timedelta(seconds=7), False),
+        (answer(503, Retry_After="999999"), "503", timedelta(hours=1), True),
+        (answer(500), "500", None, True),
+        (answer(408), "408", None, True),
+        (HANG_UP, "broke off", None, True),
+        (b"not http at all\r\n\r\n", "broke off", None, True),
+        (None, "Timeout", None, True),
     ],
 )
 async def test_a_gateway_in_trouble_is_tried_again(
-    reply: bytes | None, said: str, pause: timedelta | None, client: httpx.AsyncClient
+    reply: bytes | None,
+    said: str,
+    pause: timedelta | None,
+    may_have_arrived: bool,  # noqa: FBT001 - a column of the table above
+    client: httpx.AsyncClient,
 ) -> None:
     async with scripted(reply) as gateway:
         with pytest.raises(ChannelUnavailable, match=said) as caught:
             await WebhookChannel(gateway.url, SECRET, client, timeout=QUICK).deliver(an_sms(), now())
     assert caught.value.retry_after == pause
+    assert caught.value.may_have_arrived is may_have_arrived
 
 
 async def test_a_gateway_that_is_away_is_tried_again(client: httpx.AsyncClient) -> None:
     channel = WebhookChannel(f"http://127.0.0.1:{free_port()}", SECRET, client)
-    with pytest.raises(ChannelUnavailable, match="ConnectError"):
+    with pytest.raises(ChannelUnavailable, match="ConnectError") as caught:
         await channel.deliver(an_sms(), now())
+    assert caught.value.may_have_arrived is False
 
 
 async def test_a_redirect_is_not_followed() -> None:
@@ -421,3 +472,22 @@ def test_a_gateway_needs_an_address_and_a_secret() -> None:
 )
 def test_retry_after_is_read_in_both_its_forms(header: str | None, pause: timedelta | None) -> None:
     assert retry_after(header, datetime(2026, 7, 5, 12, 0, tzinfo=UTC)) == pause
+
+
+# ---- what became of a mail ------------------------------------------------------------------------------------
+
+
+async def test_a_mail_in_doubt_can_be_asked_for_by_its_key(client: httpx.AsyncClient) -> None:
+    key = a_mail().key
+    async with scripted(answer(200, {"items": [{}]}), answer(200, {"items": []})) as mail_system:
+        lookup = MailLookup(mail_system.url + "/mails?key={key}", client)
+        assert await lookup.arrived(key) is True
+        assert await lookup.arrived(key) is False
+    assert httpx.URL(mail_system.url + mail_system.asked[0].target).params["key"] == key
+
+
+@pytest.mark.parametrize("reply", [answer(500), answer(200, {}), answer(200, []), answer(404), HANG_UP, b"?\r\n\r\n"])
+async def test_a_mail_system_that_does_not_say_is_asked_again(reply: bytes, client: httpx.AsyncClient) -> None:
+    async with scripted(reply) as mail_system:
+        with pytest.raises(ChannelUnavailable, match="does not say what became"):
+            await MailLookup(mail_system.url + "/{key}", client).arrived("a/b#1")
