@@ -42,7 +42,7 @@ class RunEffects:
         now = self.clock()
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                players.states[given.player_id].end(given.run_id)
+                players.states[given.player_id].end(given.run_id, now)
             await connection.execute(
                 update(runs)
                 .where(runs.c.id == given.run_id, runs.c.state == "active")

@@ -4,12 +4,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workflows.registry import SHIPPED
 
 TASK_QUEUE = "journeys"
+SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
 class Settings(BaseSettings):
@@ -25,13 +26,17 @@ class Settings(BaseSettings):
     database_url: str
     #: Further Python packages to scan for journeys, comma-separated.
     journeys: Annotated[tuple[str, ...], NoDecode] = ()
-    #: Further folders of message templates, searched before the shipped ones.
+    #: Further folders of message templates; one there replaces the shipped template of its name.
     templates: Annotated[tuple[Path, ...], NoDecode] = ()
     #: The bonus engine that pays grants out.
     bonus_engine_url: str = "http://127.0.0.1:7501"
     #: Where mail is handed over: smtp://[user:password@]host:port or smtps://…
     smtp_url: str = "smtp://127.0.0.1:7502"
     mail_from: str = "casino@example.com"
+    #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
+    mail_lookup_url: str | None = None
+    #: What players call each brand, as JSON: {"acme": "Acme Casino"}.
+    brand_names: dict[str, str] = Field(default_factory=dict)
     #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
     sms_webhook_url: str = "http://127.0.0.1:7503/sms"
     push_webhook_url: str = "http://127.0.0.1:7503/push"
@@ -68,6 +73,11 @@ class Settings(BaseSettings):
         return (SHIPPED, *self.journeys)
 
     @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """Every folder that holds templates, the shipped one last."""
+        return (*self.templates, SHIPPED_TEMPLATES)
+
+    @property
     def sqlalchemy_url(self) -> str:
         """`database_url` as SQLAlchemy wants it, with the psycopg driver."""
         scheme, _, rest = self.database_url.partition("://")
@@ -78,4 +88,4 @@ def settings_from(environment: dict[str, str] | None = None) -> Settings:
     """Settings from the process environment, or from `environment` in tests."""
     if environment is None:
         return Settings()  # type: ignore[call-arg]  # filled from the environment
-    return Settings(**{k.lower(): v for k, v in environment.items()})  # type: ignore[arg-type]
+    return Settings(**{k.lower(): v for k, v in environment.items()})

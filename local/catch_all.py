@@ -76,12 +76,15 @@ def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
     async def mails(
         to: str | None = None,
         subject: str | None = None,
+        key: str | None = None,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     ) -> JSONResponse:
         found = [
             mail
             for mail in catch_all.mails.records
-            if (to is None or to in mail["to"]) and (subject is None or subject in (mail["subject"] or ""))
+            if (to is None or to in mail["to"])
+            and (subject is None or subject in (mail["subject"] or ""))
+            and (key is None or key == mail["headers"].get("X-Idempotency-Key"))
         ]
         return JSONResponse({"items": found[-limit:]})
 

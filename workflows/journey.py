@@ -293,7 +293,7 @@ def journey(
     ends_after: timedelta,
     entry: Entry = once,
     goal: Goal | None = None,
-    exit_on: Sequence[type[Event] | On] = (),
+    exit_on: Sequence[type[Event] | Trigger] = (),
     control: int = 0,
     late_after: timedelta = hours(24),
     listens: Sequence[type[Event]] = (),
@@ -330,7 +330,7 @@ def journey(
             triggers=tuple(trigger_on(t) for t in triggers),
             entry=entry,
             goal=goal,
-            exit_on=tuple(On(e) if isinstance(e, type) else e for e in exit_on),
+            exit_on=tuple(_exit(name, e) for e in exit_on),
             ends_after=ends_after,
             control=control,
             late_after=late_after,
@@ -341,27 +341,37 @@ def journey(
     return build
 
 
+def _exit(name: str, rule: type[Event] | Trigger) -> On:
+    exit_rule = trigger_on(rule)
+    if not isinstance(exit_rule, On):
+        raise DesignError(f"Journey {name}: exit_on takes event types and on(...), not {exit_rule.key}.")
+    return exit_rule
+
+
 def _workflow_class(definition: Journey) -> type[JourneyRun]:
     function = definition.function
 
-    # The SDK finds the class by module and name, inside its sandbox too, and insists that the run
-    # method is defined on that very class.
-    async def run(self: JourneyRun, given: RunInput) -> str:
-        return await self.play()
+    # The SDK finds the class by module and name, inside its sandbox too, insists that the run method
+    # is defined on that very class, and reads the arguments' types off it: an annotated `self`
+    # would be taken for the first of them.
+    async def run(self, given: RunInput) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG001
+        outcome: str = await self.play()
+        return outcome
 
-    def init(self: JourneyRun, given: RunInput) -> None:
+    def init(self, given: RunInput) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
         JourneyRun.__init__(self, given)
 
-    members: dict[str, Any] = {
-        "__module__": function.__module__,
-        "__doc__": function.__doc__,
-        "definition": definition,
-    }
     for name, method in (("run", run), ("__init__", init)):
         method.__module__ = function.__module__
         method.__qualname__ = f"{definition.name}.{name}"
         method.__name__ = name
-        members[name] = (workflow.run if name == "run" else workflow.init)(method)
+    members: dict[str, Any] = {
+        "__module__": function.__module__,
+        "__doc__": function.__doc__,
+        "definition": definition,
+        "run": workflow.run(run),
+        "__init__": workflow.init(init),
+    }
     made: type[JourneyRun] = type(definition.name, (JourneyRun,), members)
     object.__setattr__(definition, "workflow_class", made)
     return workflow.defn(name=definition.name)(made)

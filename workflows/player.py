@@ -288,7 +288,8 @@ class Player:
         An event that arrived since the run began and was not used yet counts, oldest first, and
         is used up by this wait. `fresh=True` looks only at what arrives from now on.
         """
-        return await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
+        found: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
+        return found
 
     @overload
     async def first(self, a: type[E], /, *, within: timedelta, fresh: bool = ...) -> E | None: ...
@@ -303,7 +304,8 @@ class Player:
     async def first(self, *kinds: type[Event], within: timedelta, fresh: bool = False) -> Event | None:
         """Wait for the first event of any of `kinds`; None when none came. Made for `match`."""
         names = "|".join(kind.__name__ for kind in kinds)
-        return await self._await(f"first:{names}", kinds, within, None, fresh=fresh)
+        found: Event | None = await self._await(f"first:{names}", kinds, within, None, fresh=fresh)
+        return found
 
     async def sleep(self, duration: timedelta) -> None:
         """Wait for a time, whatever happens meanwhile; events are kept."""

@@ -24,7 +24,31 @@ SHIPPED = "workflows.journeys"
 # Everything a journey may import. What is missing here either reads the world (files, network,
 # clock, random) or would make replay depend on something outside the run.
 PURE = frozenset(
-    ["__future__", "calendar", "collections", "dataclasses", "datetime", "decimal", "enum", "fractions", "functools", "itertools", "math", "numbers", "operator", "pydantic", "re", "statistics", "string", "textwrap", "types", "typing", "typing_extensions", "workflows", "zoneinfo"]
+    [
+        "__future__",
+        "calendar",
+        "collections",
+        "dataclasses",
+        "datetime",
+        "decimal",
+        "enum",
+        "fractions",
+        "functools",
+        "itertools",
+        "math",
+        "numbers",
+        "operator",
+        "pydantic",
+        "re",
+        "statistics",
+        "string",
+        "textwrap",
+        "types",
+        "typing",
+        "typing_extensions",
+        "workflows",
+        "zoneinfo",
+    ]
 )
 WAITS = {"event": "within", "first": "within", "ask": "due"}
 

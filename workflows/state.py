@@ -27,12 +27,14 @@ from workflows.events import (
     TierChanged,
 )
 from workflows.journey import Journey
+from workflows.policy import Exclusion
 from workflows.rules import InactiveRule, MilestoneRule, On, Streak, Trigger
 
 Arm = Literal["treated", "control"]
 Mode = Literal["live", "history"]
 
 REMEMBERED_KEYS = 64
+STRENGTHS = ("weak", "medium", "strong")
 LATE_STOP_REASONS = frozenset({"self_excluded", "time_out", "account_not_active"})
 
 
@@ -110,6 +112,8 @@ class ActiveRun:
     seq: int = 0
     stopping: bool = False
     reached: bool = False
+    #: It has ended and stays only until its goal can no longer be reached.
+    over: bool = False
 
 
 @dataclass(slots=True)
@@ -119,15 +123,6 @@ class Entries:
     count: int = 0
     last: datetime | None = None
     keys: list[str] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Exclusion:
-    """A block set by the player, the operator or a register; `until=None` means for good."""
-
-    kind: str
-    scope: str
-    until: datetime | None
 
 
 class Rules:
@@ -274,10 +269,10 @@ class PlayerState:
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
         """End one run: a treated one is told, a control one is over at once."""
         run = self.runs.get(run_id)
-        if run is None or run.stopping:
+        if run is None or run.stopping or run.over:
             return []
         if run.arm == "control":
-            del self.runs[run_id]
+            self.end(run_id, now)
             return [Ended(run_id, now, reason)]
         run.stopping = True
         run.seq += 1
@@ -290,14 +285,21 @@ class PlayerState:
     def next_seq(self, run_id: str) -> int | None:
         """Number the next delivery to a run under way; None when it has ended."""
         run = self.runs.get(run_id)
-        if run is None:
+        if run is None or run.over:
             return None
         run.seq += 1
         return run.seq
 
-    def end(self, run_id: str) -> None:
-        """Forget a run that has said its last word, so that the player may enter again."""
-        self.runs.pop(run_id, None)
+    def end(self, run_id: str, now: datetime) -> None:
+        """Let go of a run that has said its last word, so that the player may enter again.
+
+        Its goal is still counted until its time is up.
+        """
+        run = self.runs.get(run_id)
+        if run is not None and not run.reached and run.goal_until is not None and run.goal_until > now:
+            run.over = True
+        else:
+            self.runs.pop(run_id, None)
 
     def protected(self, now: datetime) -> str | None:
         """Why this player must be left alone, or None. An unknown status is not protection
@@ -313,7 +315,7 @@ class PlayerState:
     @property
     def next_moment(self) -> datetime | None:
         """When this player must be looked at again although nothing happens."""
-        ends = (r.ends_at for r in self.runs.values() if r.arm == "control")
+        ends = (r.ends_at for r in self.runs.values() if r.arm == "control" and not r.over)
         return min(heapq.merge(sorted(self.moments.values()), sorted(ends)), default=None)
 
     def snapshot(self) -> PlayerFacts:
@@ -356,7 +358,8 @@ class PlayerState:
             case ExclusionEnded():
                 self.exclusions = [e for e in self.exclusions if (e.kind, e.scope) != (event.kind, event.scope)]
             case HarmSignal():
-                self.harm = event.strength
+                # A weaker signal does not lift what a stronger one called for; a person does.
+                self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
             case ConsentChanged():
                 self._consent(event.channel, event.opted_in, event.occurred_at)
             case TierChanged():
@@ -439,7 +442,7 @@ class PlayerState:
             ):
                 run.reached = True
                 decisions.append(GoalReached(run_id, event.occurred_at))
-            if run.stopping:
+            if run.stopping or run.over:
                 continue
             if any(rule.matches(event) for rule in journey.exit_on):
                 decisions += self.stop(run_id, f"exit_on:{event.type}", event.occurred_at)
@@ -451,15 +454,17 @@ class PlayerState:
     def _lapse(self, at: datetime) -> Iterator[Decision]:
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
-            if run.arm == "control" and run.ends_at <= at:
-                del self.runs[run_id]
+            if run.over:
+                self.end(run_id, at)
+            elif run.arm == "control" and run.ends_at <= at:
+                self.end(run_id, at)
                 yield Ended(run_id, run.ends_at, "ended")
 
     def _may_enter(self, journey: Journey, entries: Entries, key: str | None, at: datetime) -> bool:
         rule = journey.entry
         if rule.kind == "per":
             return key is not None and key not in entries.keys
-        if any(run.journey == journey.name for run in self.runs.values()):
+        if any(run.journey == journey.name and not run.over for run in self.runs.values()):
             return False
         if rule.kind == "once":
             return entries.count == 0
@@ -487,6 +492,7 @@ class PlayerState:
                     "seq": r.seq,
                     "stopping": r.stopping,
                     "reached": r.reached,
+                    "over": r.over,
                 }
                 for k, r in self.runs.items()
             },
@@ -526,6 +532,7 @@ class PlayerState:
                     seq=r["seq"],
                     stopping=r["stopping"],
                     reached=r["reached"],
+                    over=r.get("over", False),
                 )
                 for k, r in data.get("runs", {}).items()
             },

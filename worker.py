@@ -1,0 +1,196 @@
+"""Composition root of the worker process: effects, journeys, dispatcher, sweeper.
+
+`python -m worker` runs everything; `--role worker` only journeys and effects, `--role dispatcher`
+only deliveries and the sweep. Any number of each may run.
+"""
+
+import argparse
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import prometheus_client
+from sqlalchemy.exc import SQLAlchemyError
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.worker import Worker
+
+from activities.channels import Adapter, EmailChannel, MailLookup, WebhookChannel
+from activities.database import Database
+from activities.dispatch import Dispatcher
+from activities.intake import Intake
+from activities.messages import Messages
+from activities.provider import BonusEngine
+from activities.rewards import Grants
+from activities.runs import RunEffects
+from activities.settings import TASK_QUEUE, Settings, settings_from
+from activities.sweep import Sweeper
+from activities.tasks import TaskEffects
+from activities.templates import Catalogue
+from workflows.effects import Channel
+from workflows.errors import DesignError
+from workflows.policy import Policy
+from workflows.registry import Registry, load
+from workflows.sandbox import runner
+from workflows.state import Rules
+
+logger = logging.getLogger("journeys.worker")
+
+Clock = Callable[[], datetime]
+GRACE = timedelta(seconds=10)
+RECONCILE = timedelta(seconds=30)
+
+
+def utc_now() -> datetime:
+    """The clock of production."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """Everything one process needs, built once from settings."""
+
+    settings: Settings
+    registry: Registry
+    catalogue: Catalogue
+    database: Database
+    intake: Intake
+    grants: Grants
+    activities: Sequence[Callable[..., Any]]
+    clock: Clock
+
+
+def designed(settings: Settings) -> tuple[Registry, Catalogue]:
+    """The journeys and templates of a deployment, checked against each other."""
+    registry = load(settings.packages)
+    catalogue = Catalogue.load(*settings.template_folders)
+    used: dict[str, set[Any]] = {}
+    for use in registry.templates:
+        used.setdefault(use.template, set()).update(use.channels)
+    if mistakes := catalogue.check(used):
+        raise DesignError("\n".join(mistakes))
+    return registry, catalogue
+
+
+@asynccontextmanager
+async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[Engine]:
+    """Build the engine and give its connections back at the end."""
+    registry, catalogue = designed(settings)
+    async with AsyncExitStack() as stack:
+        database = Database(settings)
+        stack.push_async_callback(database.close)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
+        intake = Intake(database, Rules(registry.journeys))
+        secret = settings.webhook_secret
+        adapters: dict[Channel, Adapter] = {
+            "email": EmailChannel(settings.smtp_url, sender=settings.mail_from),
+            "sms": WebhookChannel(settings.sms_webhook_url, secret, http),
+            "push": WebhookChannel(settings.push_webhook_url, secret, http),
+        }
+        lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
+        messages = Messages(database, catalogue, adapters, lookup, Policy(), settings, clock)
+        bonus_engine = BonusEngine(settings.bonus_engine_url, http, timeout=settings.provider_timeout)
+        grants = Grants(database, bonus_engine, Policy(), settings, clock)
+        runs = RunEffects(database, intake, clock)
+        tasks = TaskEffects(database, clock)
+        yield Engine(
+            settings=settings,
+            registry=registry,
+            catalogue=catalogue,
+            database=database,
+            intake=intake,
+            grants=grants,
+            activities=[
+                messages.send,
+                grants.give,
+                tasks.open,
+                tasks.move,
+                runs.end,
+                runs.mark,
+                runs.refresh,
+                runs.start,
+            ],
+            clock=clock,
+        )
+
+
+async def connect() -> Client:
+    """Temporal, named by its own `TEMPORAL_*` variables; waits until it answers."""
+    config = ClientConfig.load_client_connect_config()
+    config.setdefault("target_host", "localhost:7233")
+    while True:
+        try:
+            return await Client.connect(**config, data_converter=pydantic_data_converter)
+        except RuntimeError as away:
+            logger.warning("Temporal is away, trying again: %s", away)
+            await asyncio.sleep(1)
+
+
+def make_worker(client: Client, built: Engine, **options: Any) -> Worker:  # noqa: ANN401 - the SDK's own
+    """The Temporal worker of an engine."""
+    return Worker(
+        client,
+        task_queue=TASK_QUEUE,
+        workflows=built.registry.workflows,
+        activities=built.activities,
+        workflow_runner=runner(),
+        graceful_shutdown_timeout=GRACE,
+        **options,
+    )
+
+
+async def main(role: str, settings: Settings | None = None) -> None:
+    """Run until SIGINT or SIGTERM, then let what is under way finish."""
+    settings = settings or settings_from()
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    if settings.metrics_port:
+        prometheus_client.start_http_server(settings.metrics_port, "127.0.0.1")
+    async with engine(settings) as built:
+        client = await connect()
+        async with asyncio.TaskGroup() as group:
+            if role in {"all", "dispatcher"}:
+                group.create_task(Dispatcher(built.database, client, built.registry).run(stop))
+                group.create_task(Sweeper(built.database, built.intake, built.clock).run(stop))
+                group.create_task(_reconcile(built, stop))
+            if role in {"all", "worker"}:
+                group.create_task(_work(make_worker(client, built), stop))
+            logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
+
+
+async def _reconcile(built: Engine, stop: asyncio.Event) -> None:
+    """Ask about grants nobody knows the outcome of, every half minute."""
+    while not stop.is_set():
+        try:
+            await built.grants.reconcile_once()
+        except (SQLAlchemyError, OSError) as away:
+            logger.warning("Postgres is away, reconciling tries again: %s", away)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), RECONCILE.total_seconds())
+
+
+async def _work(worker: Worker, stop: asyncio.Event) -> None:
+    running = asyncio.create_task(worker.run())
+    stopping = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        # A fatal error of the worker ends the process, so that whoever supervises it starts a new one.
+        await running
+    await worker.shutdown()
+    await running
+
+
+if __name__ == "__main__":
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    parser = argparse.ArgumentParser(description="Run journeys and their effects.")
+    parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
+    asyncio.run(main(parser.parse_args().role))

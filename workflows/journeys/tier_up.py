@@ -1,0 +1,50 @@
+"""J12, upwards: Gold at the fiftieth deposit."""
+
+from typing import Literal
+
+from workflows import (
+    DepositApproved,
+    Form,
+    Player,
+    RewardActivated,
+    days,
+    free_spins,
+    goal,
+    journey,
+    milestone,
+    once,
+    tier_upgrade,
+)
+
+
+class PersonalNote(Form):
+    """Write the player a personal note on reaching Gold, by hand where an address is known."""
+
+    outcome: Literal["written", "not_possible"]
+    note: str = ""
+
+
+@journey(
+    milestone(DepositApproved, 50),
+    entry=once,
+    goal=goal(RewardActivated, within=days(30)),
+    ends_after=days(30),
+    control=10,
+)
+async def tier_up(player: Player, deposit: DepositApproved) -> None:
+    """Gold at once: the tier and its perks open first, then the player is told, then a person writes.
+
+    The way down (monthly, one step, with a warning) needs schedules and is a journey of its own.
+    """
+    if not await player.grant(tier_upgrade("gold")):
+        return
+    await player.grant(free_spins(20, max_win=10000))
+    await player.send("tier-gold", via=["in_app", "push", "email"])
+    await player.ask(
+        PersonalNote,
+        team="vip",
+        due=days(5),
+        escalate_to="vip-head",
+        reason=f"Reached Gold with deposit number {player.deposits}.",
+        forbidden=["no new offer"],
+    )
