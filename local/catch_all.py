@@ -2,9 +2,11 @@
 
     python -m local.catch_all --port 7503 --smtp-port 7502 --folder messages
 
-Everything is kept in the folder before it is accepted and can be read back over HTTP. Nothing is deduplicated: a
-message handed over twice is there twice, which is what the crash test looks for. The webhook secret comes from
-WEBHOOK_SECRET, so that it does not show in the list of processes.
+Everything is kept in the folder before it is accepted and can be read back over HTTP. `GET /mails?key=` tells whether
+a mail with this X-Idempotency-Key was taken over, which SMTP alone cannot say after a lost answer.
+
+Nothing is deduplicated: a message handed over twice is there twice, which is what the crash test looks for. The
+webhook secret comes from WEBHOOK_SECRET, so that it does not show in the list of processes.
 """
 
 import asyncio
@@ -43,6 +45,7 @@ def read_mail(content: bytes) -> Record:
     bodies = {kind: message.get_body((kind,)) for kind in ("plain", "html")}
     return {
         "message_id": message["Message-ID"],
+        "key": message["X-Idempotency-Key"],
         "subject": message["Subject"],
         "headers": {name: str(header) for name, header in message.items()},
         "text": None if bodies["plain"] is None else bodies["plain"].get_content(),
@@ -84,16 +87,17 @@ def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
             for mail in catch_all.mails.records
             if (to is None or to in mail["to"])
             and (subject is None or subject in (mail["subject"] or ""))
-            and (key is None or key == mail["headers"].get("X-Idempotency-Key"))
+            and (key is None or key == mail["key"])
         ]
-        return JSONResponse({"items": found[-limit:]})
+        return JSONResponse({"total": len(found), "items": found[-limit:]})
 
     @app.get("/{channel}")
     async def messages(
         channel: Literal["sms", "push"],
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     ) -> JSONResponse:
-        return JSONResponse({"items": catch_all.webhooks[channel].records[-limit:]})
+        found = catch_all.webhooks[channel].records
+        return JSONResponse({"total": len(found), "items": found[-limit:]})
 
     return app
 

@@ -163,6 +163,7 @@ class LocalCatchAll:
         """The variables that point our own processes at it."""
         return {
             "SMTP_URL": self.smtp_url,
+            "MAIL_LOOKUP_URL": f"{self.url}/mails?key={{key}}",
             "SMS_WEBHOOK_URL": f"{self.url}/sms",
             "PUSH_WEBHOOK_URL": f"{self.url}/push",
             "WEBHOOK_SECRET": self.secret,

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 import yaml
 from packaging.version import Version
-from pydantic_core import PydanticUndefined
 from starlette.routing import Match
 
 from activities.settings import Settings
@@ -31,6 +30,7 @@ PRODUCTION = {
     "WEBHOOK_SECRET",
     "MAIL_FROM",
     "PUBLIC_URL",
+    "BRAND_NAMES",
 }
 
 
@@ -74,7 +74,7 @@ def test_a_variable_is_one_the_settings_read(name: str) -> None:
 
 @pytest.mark.parametrize("name", OURS)
 def test_no_process_runs_on_a_development_default(name: str) -> None:
-    required = {field.upper() for field, info in Settings.model_fields.items() if info.default is PydanticUndefined}
+    required = {field.upper() for field, info in Settings.model_fields.items() if info.is_required()}
     wanted = required | PRODUCTION | {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
     assert wanted <= set(environment(name)), f"{name} lacks {wanted - set(environment(name))}."
     assert "CATCH_ALL_URL" not in environment(name)
