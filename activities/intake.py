@@ -184,7 +184,6 @@ class Intake:
                     "kinds": [d[2] for d in deliveries],
                     "payloads": [_json(d[3]) for d in deliveries],
                     "priorities": [d[4] for d in deliveries],
-                    "now": now,
                 },
             )
             await connection.execute(_NOTIFY)
@@ -343,8 +342,8 @@ _END_RUNS = _arrays(
 )
 _INSERT_DELIVERIES = _arrays(
     """
-    INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority, due_at, created_at)
-    SELECT run_id, seq, :brand, kind, payload::jsonb, priority, :now, :now
+    INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
+    SELECT run_id, seq, :brand, kind, payload::jsonb, priority
     FROM unnest(:run_ids, :seqs, :kinds, :payloads, :priorities)
       AS t (run_id, seq, kind, payload, priority)
     """,
