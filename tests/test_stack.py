@@ -7,10 +7,14 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
+from uuid import uuid4
 
+import httpx
 import psutil
 import psycopg
 import pytest
@@ -19,6 +23,7 @@ from local.postgres import Postgres, reachable
 from local.process import Identity, Service, StackError, Supervised, end_orphan, free_port
 from local.stack import Stack
 from tests.conftest import running
+from workflows.events import PlayerRegistered
 
 SUPERVISOR = """
 import asyncio, sys
@@ -92,6 +97,53 @@ async def test_a_killed_supervisor_leaves_nothing_in_the_way(folder: Path) -> No
     async with Stack(folder, servers_only=True) as stack:
         assert await run_sql(stack, "SELECT 1") == [(1,)]
         assert not [process for process in left if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+@contextmanager
+def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """`journeys up` on this folder, from the moment it has said that everything runs."""
+    command = [sys.executable, "-m", "cli", "up", "--folder", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
+        try:
+            assert up.stdout is not None
+            told = []
+            while not (told and told[-1].startswith("Everything runs.")):
+                told.append(up.stdout.readline())
+                assert told[-1], "".join(told)
+            yield up
+        finally:
+            up.terminate()
+
+
+def send_event(folder: Path, event_id: str) -> dict[str, Any]:
+    """Send an event with the key and to the address that the stack keeps in its folder."""
+    memory = json.loads((folder / "stack.json").read_text())
+    event = PlayerRegistered.example().to_wire() | {"specversion": "1.0", "id": event_id, "subject": "player-1"}
+    answer = httpx.post(
+        f"http://127.0.0.1:{memory['ports']['api']}/v1/events",
+        content=json.dumps(event),
+        headers={
+            "Authorization": f"Bearer {memory['keys']['backend']}",
+            "Content-Type": "application/cloudevents+json",
+        },
+    )
+    assert answer.status_code == 202, answer.text
+    summary: dict[str, Any] = answer.json()
+    return summary
+
+
+def test_one_command_runs_everything_and_ctrl_c_stops_it_until_it_resumes(folder: Path) -> None:
+    event_id = str(uuid4())
+    with started(folder) as up:
+        assert send_event(folder, event_id)["accepted"] == 1
+        up.send_signal(signal.SIGINT)
+        assert up.wait(timeout=60) == 0
+    assert processes(folder) == []
+    with started(folder) as up:
+        assert send_event(folder, event_id)["duplicate"] == 1
+        up.send_signal(signal.SIGTERM)
+        assert up.wait(timeout=60) == 0
+    assert processes(folder) == []
 
 
 async def test_a_folder_has_one_supervisor_at_a_time(stack: Stack) -> None:
