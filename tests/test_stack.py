@@ -106,7 +106,7 @@ def started(folder: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as up:
         try:
             assert up.stdout is not None
-            told = []
+            told: list[str] = []
             while not (told and told[-1].startswith("Everything runs.")):
                 told.append(up.stdout.readline())
                 assert told[-1], "".join(told)
