@@ -90,7 +90,6 @@ class Postgres:
             command=(str(self._installed() / "pginstall" / "bin" / "postgres"), "-D", str(home / "data"), *options),
             ready=self._answers,
             user=self.user,
-            address=f"127.0.0.1:{self.port}",
             stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, none is waited for
             stop_within=timedelta(seconds=30),
         )

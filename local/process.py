@@ -41,7 +41,6 @@ class Service:
     command: tuple[str, ...]
     ready: Callable[[int], Awaitable[bool]]
     environment: Mapping[str, str] = field(default_factory=dict)
-    address: str = ""
     user: str | None = None  # account to run as, when we are root and the server refuses to be
     stop_signal: signal.Signals = signal.SIGTERM
     stop_within: timedelta = timedelta(seconds=15)
@@ -75,7 +74,7 @@ class Identity:
 class Supervised:
     """Keeps one service running until it is told to stop.
 
-    `stop` and `pause` return when the process has ended; `ready` returns when it serves. A child that dies is started
+    `stop` returns when the process has ended; `ready` returns when it serves. A child that dies is started
     again after a pause that doubles from 0.1 to 5 seconds and is forgotten once a child has lived for 3.
     """
 

@@ -15,7 +15,6 @@ def bonus_engine(port: int, ledger: Path) -> Service:
         name="bonus-engine",
         command=(sys.executable, "-m", "local.bonus_engine", "--port", str(port), "--ledger", str(ledger)),
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
-        address=f"http://127.0.0.1:{port}",
     )
 
 
@@ -27,5 +26,4 @@ def catch_all(port: int, smtp_port: int, folder: Path, secret: str) -> Service:
         command=(sys.executable, "-m", "local.catch_all", *options),
         environment={"WEBHOOK_SECRET": secret},
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
-        address=f"http://127.0.0.1:{port}",
     )

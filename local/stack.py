@@ -129,7 +129,6 @@ class Stack:
                 command=(sys.executable, "-m", "cli", "serve", "--host", "127.0.0.1", "--port", str(ports["api"])),
                 environment=environment,
                 ready=lambda _: http_ok(f"{self.api_url}/readyz"),
-                address=self.api_url,
             ),
             self._worker("worker", _polls(environment["TEMPORAL_ADDRESS"])),
             self._worker("dispatcher", lambda _: http_ok(f"http://127.0.0.1:{ports['dispatcher-metrics']}/metrics")),

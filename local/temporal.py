@@ -63,7 +63,6 @@ class TemporalServer:
             name="temporal",
             command=tuple(command),
             ready=self._answers,
-            address=self.address,
             stop_within=timedelta(seconds=20),
         )
 
