@@ -14,6 +14,7 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, JsonValue
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from workflows.effects import (
     END,
@@ -81,7 +82,7 @@ class Again:
 
 
 def again(**arguments: JsonValue) -> Again:
-    """Begin the next chapter of a journey that lives for years: `return again(chapter=2)`.
+    """Begin the next chapter of a journey that lives for years, by `return again(chapter=2)`.
 
     The arguments reach the journey function by name. Events not yet used, deadlines and step
     counters are carried over. It must be returned from the journey function itself; calling it
@@ -224,7 +225,10 @@ class JourneyRun:
             outcome = await self._perform()
         except JourneyExit as told:
             outcome = told.outcome
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, ActivityError) as error:
+            # A cancellation that meets an effect under way arrives as the effect's failure.
+            if not is_cancelled_exception(error):
+                raise
             outcome = "cancelled"
         given = End(**self.common("end"), outcome=outcome)
         await self._execute(END, given)

@@ -1,0 +1,36 @@
+"""Every kind of wait."""
+
+from tests.designs.facts import Ping, Pong
+from workflows import Player, always, days, hours, journey, on
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "buffer"), entry=always, ends_after=days(30))
+async def buffering(player: Player, ping: Ping) -> None:
+    """Sleep through two events, then use the older, then look only forward."""
+    await player.sleep(hours(1))
+    older = await player.event(Pong, within=hours(1))
+    forward = await player.event(Pong, within=hours(1), fresh=True)
+    newer = await player.event(Pong, within=hours(1))
+    await player.mark("seen", older=older and older.name, forward=forward and forward.name, newer=newer and newer.name)
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "filter"), entry=always, ends_after=days(30))
+async def choosy(player: Player, ping: Ping) -> None:
+    """Take only the event that fits, and the first of two kinds."""
+    fitting = await player.event(Pong, within=days(1), where=lambda pong: pong.name == "right")
+    either = await player.first(Ping, Pong, within=days(1))
+    await player.mark("seen", fitting=fitting and fitting.name, either=type(either).__name__)
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "long"), entry=always, ends_after=days(3))
+async def outlived(player: Player, ping: Ping) -> None:
+    """Wait for longer than the run may live."""
+    await player.event(Pong, within=days(10))
+    await player.mark("never")
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "monday"), entry=always, ends_after=days(30))
+async def punctual(player: Player, ping: Ping) -> None:
+    """Wait for a weekday and an hour of the player's own clock."""
+    moment = await player.until("09:00", weekday="monday")
+    await player.mark("moment", at=moment.isoformat())
