@@ -1,0 +1,99 @@
+"""A scripted VIP manager: finds open tasks over HTTP, claims them and answers their forms."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx
+import jsonschema
+
+PAUSE = 0.3
+
+
+class Manager:
+    """Works every open task until told to stop; `completed` counts the answers that were taken."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self._http = http
+        self.completed = 0
+        self.idle = asyncio.Event()
+        self.faults: list[str] = []
+
+    async def work(self) -> None:
+        """Look for open tasks again and again; `idle` is set while there are none. Ends by being cancelled."""
+        while True:
+            try:
+                answer = await self._http.get("/v1/tasks", params={"state": "open", "page_size": 200})
+                tasks = answer.raise_for_status().json()["items"]
+                for task in tasks:
+                    await self._answer(task["id"])
+            except httpx.HTTPError as error:
+                tasks = [error]
+            if tasks:
+                self.idle.clear()
+            else:
+                self.idle.set()
+            await asyncio.sleep(PAUSE)
+
+    async def _answer(self, task_id: str) -> None:
+        claimed = await self._http.post(f"/v1/tasks/{task_id}/claim")
+        if claimed.is_error:
+            return  # somebody was faster, or the journey has ended; the list will tell
+        task = claimed.json()
+        headers = {"If-Match": claimed.headers["ETag"]}
+        body = {"answer": fill(task["form_schema"])}
+        done = await self._http.post(f"/v1/tasks/{task_id}/complete", json=body, headers=headers)
+        if done.is_success:
+            self.completed += 1
+        elif done.status_code != 409:
+            self.faults.append(f"{task['form']}: {done.json().get('detail', done.text)}")
+
+
+def fill(schema: Mapping[str, Any]) -> Any:
+    """An answer that a form's JSON Schema allows, the friendliest one: yes, the first choice, a short sentence.
+
+    Raises jsonschema's ValidationError for a schema it cannot fill.
+    """
+    answer = _fill(schema, schema)
+    jsonschema.validate(answer, schema, format_checker=jsonschema.FormatChecker())
+    return answer
+
+
+def _fill(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Any:
+    schema = _resolved(schema, root)
+    if choices := schema.get("enum", [schema["const"]] if "const" in schema else []):
+        return choices[0]
+    match schema.get("type"):
+        case "object":
+            return {name: _fill(schema["properties"][name], root) for name in schema.get("required", ())}
+        case "array":
+            return [_fill(schema["items"], root)] * int(schema.get("minItems", 0))
+        case "string":
+            return _text(schema)
+        case "integer" | "number":
+            return schema.get("minimum", schema.get("exclusiveMinimum", 0) + 1)
+        case kind:
+            return True if kind == "boolean" else None
+
+
+def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Follow references, and take the first of alternatives."""
+    while True:
+        alternatives = next((schema[name] for name in ("anyOf", "oneOf", "allOf") if name in schema), None)
+        if alternatives is not None:
+            schema = alternatives[0]
+        elif "$ref" in schema:
+            found: Any = root
+            for part in str(schema["$ref"]).removeprefix("#/").split("/"):
+                found = found[part]
+            schema = found
+        else:
+            return schema
+
+
+def _text(schema: Mapping[str, Any]) -> str:
+    soon = datetime.now(UTC) + timedelta(days=7)
+    known = {"date": soon.date().isoformat(), "date-time": soon.isoformat(), "email": "host@synthetic.example"}
+    text = known.get(schema.get("format", ""), "Checked by the manager of the demo.")
+    return text.ljust(int(schema.get("minLength", 0)), ".")[: schema.get("maxLength")]
