@@ -22,10 +22,11 @@ SCOPES: Final = ("events:write", "tasks:work", "players:read", "journeys:manage"
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 # 30 characters of 62 hold 178 bits; 128 are asked of a secret that is stored with a plain hash.
 LENGTH: Final = 30
+#: Who may act: the name of a key, or of a person that a desk tool acts for.
+NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
 
 _SHAPE = re.compile(r"jx_([0-9A-Za-z]{30})_([0-9A-Za-z]{6})")
 _BRAND = re.compile(r"[a-z0-9-]{1,32}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}")
 
 
 async def create_key(
@@ -44,7 +45,7 @@ async def create_key(
     """
     if not _BRAND.fullmatch(brand):
         raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
-    if not _NAME.fullmatch(name):
+    if not re.fullmatch(NAME, name):
         raise ValueError(f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -")
     if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
         given = ", ".join(unknown) if scopes else "none"

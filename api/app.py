@@ -5,13 +5,28 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
 from activities.settings import Settings, settings_from
-from api import events, health
+from api import (
+    dead_letters,
+    dev,
+    events,
+    grants,
+    health,
+    journeys,
+    messages,
+    players,
+    runs,
+    task_moves,
+    tasks,
+    timeline,
+    unsubscribe,
+)
 from api.auth import SCHEME, Needs
 from api.edge import Edge
 from api.engine import Clock, engine, utc_now
@@ -61,8 +76,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     app.add_middleware(Edge, owner=app, body_limit=given.body_limit)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
-    for router in (events.router, health.router):
-        app.include_router(router)
+    for noun in (events, tasks, task_moves, players, timeline, journeys, runs, messages, grants, dead_letters):
+        app.include_router(noun.router)
+    app.include_router(unsubscribe.router)
+    app.include_router(health.router)
+    if given.catch_all_url is not None:
+        app.include_router(dev.router)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
@@ -95,6 +114,12 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
 def _secured(app: FastAPI) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
     for route in app.routes:
         if isinstance(route, APIRoute):
-            for dependency in route.dependant.dependencies:
+            for dependency in _all(route.dependant):
                 if isinstance(dependency.call, Needs):
                     yield route, dependency.call.scopes
+
+
+def _all(dependant: Dependant) -> Iterator[Dependant]:
+    for inner in dependant.dependencies:
+        yield inner
+        yield from _all(inner)

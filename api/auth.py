@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import Depends, Request
+from fastapi import Depends, Header, Request
 from sqlalchemy import select
 
 from activities.database import Database
-from activities.keys import hash_of, well_formed
+from activities.keys import NAME, hash_of, well_formed
 from activities.tables import api_keys
 from api.problems import Problem
 
@@ -97,6 +97,38 @@ class Needs:
         return key
 
 
+@dataclass(frozen=True)
+class Actor:
+    """Who acts, as histories name them, and in which brand."""
+
+    brand: str
+    name: str
+
+
 def needs(*scopes: str) -> Any:
     """The dependency of an endpoint that asks for any one of `scopes`, or for just a valid key."""
     return Depends(Needs(*scopes))
+
+
+def acts(*scopes: str) -> Any:
+    """The dependency of an endpoint whose caller is remembered: the person named in X-Actor, or the key itself.
+
+    Naming a person takes the scope `tasks:work`: it is for desks that serve many managers with one key.
+    """
+
+    async def actor(
+        key: Annotated[Key, needs(*scopes)],
+        x_actor: Annotated[
+            str | None,
+            Header(
+                pattern=f"^{NAME}$",
+                description="The person a desk tool acts for; without it, the key's own name acts.",
+                examples=["olena@example.com"],
+            ),
+        ] = None,
+    ) -> Actor:
+        if x_actor is not None and not key.may(("tasks:work",)):
+            raise Problem("scope", "Only a key with the scope tasks:work may act for a person in X-Actor.")
+        return Actor(key.brand, x_actor or key.name)
+
+    return Depends(actor)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from api.documents import find_nul
 from api.problems import pointer, sentence
 from workflows.errors import DerivedEventRefused, UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
@@ -23,6 +24,11 @@ Fault = dict[str, str]
 Taken = tuple[str, Event]
 
 
+def is_player_id(text: str) -> bool:
+    """Whether a player may have this id."""
+    return _PLAYER_ID.match(text) is not None
+
+
 def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False) -> Taken | list[Fault]:
     """The player's id and the event, or what is wrong with it.
 
@@ -34,7 +40,7 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
     if item.get("specversion") != "1.0":
         faults.append(_fault("/specversion", 'Set specversion to "1.0".'))
     player_id = item.get("subject")
-    if not isinstance(player_id, str) or not _PLAYER_ID.match(player_id):
+    if not isinstance(player_id, str) or not is_player_id(player_id):
         faults.append(
             _fault("/subject", "Set subject to the player's id: 1 to 64 letters, digits or any of . _ ~ : @ = + -")
         )
@@ -42,7 +48,7 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
         faults.append(_fault("/brandid", f"The key belongs to the brand {brand}; send its events only, or no brandid."))
     if item.get("datacontenttype", "application/json") != "application/json" or "data_base64" in item:
         faults.append(_fault("/datacontenttype", "Send data as JSON, with datacontenttype application/json or none."))
-    if suspect and (where := _nul(item)) is not None:
+    if suspect and (where := find_nul(item)) is not None:
         faults.append(_fault(where, "Remove the NUL character (\\u0000); it cannot be kept."))
     time = item.get("time")
     if time is None:
@@ -112,22 +118,6 @@ def _inside(value: object, part: int | str) -> bool:
     if isinstance(value, list):
         return isinstance(part, int) and part < len(value)
     return isinstance(value, dict) and part in value
-
-
-def _nul(value: object) -> str | None:
-    """Where in a JSON value a NUL character stands. Without recursion: JSON may be nested deeper than our stack."""
-    waiting: list[tuple[str, object]] = [("", value)]
-    while waiting:
-        where, part = waiting.pop()
-        if isinstance(part, str) and "\x00" in part:
-            return where
-        if isinstance(part, dict):
-            if any("\x00" in name for name in part):
-                return where
-            waiting += [(where + pointer([name]), inner) for name, inner in part.items()]
-        elif isinstance(part, list):
-            waiting += [(f"{where}/{index}", inner) for index, inner in enumerate(part)]
-    return None
 
 
 def _fault(where: str, detail: str) -> Fault:

@@ -24,8 +24,9 @@ REQUESTS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
 )
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson"})
-#: Prefix of every path that needs a key.
+#: Prefix of every path that needs a key, and of what lies under it without needing one.
 PRIVATE: Final = "/v1/"
+PUBLIC: Final = "/v1/unsubscribe/"
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -83,7 +84,7 @@ class Edge:
         headers = Headers(scope=scope)
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
             raise Problem("malformed", "The address holds a NUL character; remove it.")
-        if scope["path"].startswith(PRIVATE):
+        if scope["path"].startswith(PRIVATE) and not scope["path"].startswith(PUBLIC):
             engine: Engine = self.owner.state.engine
             key = await engine.keys.find(headers.get("authorization"), engine.clock())
             scope.setdefault("state", {})["key"] = key

@@ -242,7 +242,7 @@ async def test_without_a_valid_key_nothing_is_told(api: Api, authorization: str 
 
 async def test_a_revoked_key_is_refused_within_a_second(api: Api) -> None:
     now = datetime.now(UTC)
-    key_id, secret = await create_key(api.engine.database, "acme", "short-lived", ["events:write"], now)
+    key_id, secret = await create_key(api.engine.database, api.brand, "short-lived", ["events:write"], now)
     headers = {"Authorization": f"Bearer {secret}"}
     assert (await api.anonymous.get("/v1/limits", headers=headers)).status_code == 200
     assert await revoke_key(api.engine.database, key_id, now)
@@ -254,14 +254,14 @@ async def test_a_revoked_key_is_refused_within_a_second(api: Api) -> None:
 
 async def test_an_expired_key_is_refused_at_once(api: Api) -> None:
     now = datetime.now(UTC)
-    _, secret = await create_key(api.engine.database, "acme", "old", ["admin"], now, expires_at=now)
+    _, secret = await create_key(api.engine.database, api.brand, "old", ["admin"], now, expires_at=now)
     answer = await api.anonymous.get("/v1/limits", headers={"Authorization": f"Bearer {secret}"})
     assert answer.status_code == 401
     assert "expired" in answer.json()["detail"]
 
 
 async def test_a_secret_is_kept_only_as_a_hash(api: Api) -> None:
-    _, secret = await create_key(api.engine.database, "acme", "kept", ["admin"], datetime.now(UTC))
+    _, secret = await create_key(api.engine.database, api.brand, "kept", ["admin"], datetime.now(UTC))
     async with api.engine.database.reading() as connection:
         rows = (await connection.execute(text("SELECT * FROM api_keys"))).all()
     assert secret not in str(rows)

@@ -16,8 +16,10 @@ from workflows.events.base import (
     Instant,
     Label,
     Money,
+    Pii,
     Seconds,
     SignedMoney,
+    Text,
 )
 
 #: Indicators the field knows (after UKGC SR 3.4.3). Others are accepted: a signal is never refused for its name.
@@ -106,6 +108,8 @@ class ExclusionSet(
     kind: ExclusionKind
     scope: ExclusionScope = "brand"
     until: Instant | None = None
+    #: Why, in a person's words.
+    reason: Annotated[Text | None, Pii()] = None
 
 
 class ExclusionEnded(Event, type="compliance.exclusion_ended", example={"kind": "time_out", "scope": "brand"}):

@@ -1,0 +1,99 @@
+"""Grants: what players were given, what was refused, and what nobody knows yet."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from activities.tables import grants
+from api.auth import Key, needs
+from api.engine import EngineOf
+from api.pages import Filter, Page, PageQuery, where_given
+from api.problems import COMMON, documented, missing
+
+router = APIRouter(prefix="/v1/grants", tags=["grants"])
+
+Reading = Annotated[Key, needs("players:read", "journeys:manage")]
+Status = Literal["reserved", "confirmed", "refused", "unknown"]
+
+
+class Grant(BaseModel):
+    """A reward a journey gave. `unknown`: the bonus engine never answered; it is being looked up."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "welcome:acme:p-1001:1/grant:free_spins#1",
+                    "player_id": "p-1001",
+                    "run_id": "welcome:acme:p-1001:1",
+                    "journey": "welcome",
+                    "step": "grant:free_spins#1",
+                    "kind": "free_spins",
+                    "reward": {"kind": "free_spins", "count": 10},
+                    "status": "confirmed",
+                    "decision": {"rule": None},
+                    "provider_ref": "be-42",
+                    "created_at": "2026-01-15T12:00:00Z",
+                }
+            ]
+        },
+    )
+
+    id: str = Field(description="Also the Idempotency-Key the bonus engine was given. Percent-encode it in a path.")
+    player_id: str
+    run_id: str
+    journey: str
+    step: str
+    kind: str
+    reward: dict[str, Any]
+    status: Status
+    reason: str | None = None
+    decision: dict[str, Any] = Field(description="Which rule of the gate spoke, and what it saw.")
+    provider_ref: str | None = None
+    reserved_at: datetime | None = None
+    asked_at: datetime | None = None
+    resolved_at: datetime | None = None
+    created_at: datetime
+
+
+class GrantQuery(PageQuery):
+    """Which grants."""
+
+    status: Status | None = None
+    player: Filter | None = None
+    run: Filter | None = None
+    journey: Filter | None = None
+    kind: Filter | None = None
+
+
+@router.get("", responses=COMMON)
+async def list_grants(engine: EngineOf, key: Reading, query: Annotated[GrantQuery, Query()]) -> Page[Grant]:
+    """Grants, the newest first. `status=unknown` is what somebody should look at."""
+    chosen = where_given(
+        select(grants).where(grants.c.brand == key.brand),
+        (grants.c.status, query.status),
+        (grants.c.player_id, query.player),
+        (grants.c.run_id, query.run),
+        (grants.c.journey, query.journey),
+        (grants.c.kind, query.kind),
+    )
+    chosen = query.newest_first(chosen, key.brand, grants.c.created_at, grants.c.id)
+    async with engine.database.reading() as connection:
+        rows = (await connection.execute(chosen)).all()
+    kept, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[Grant.model_validate(row) for row in kept], next_page_token=token)
+
+
+@router.get("/{grant_id:path}", responses={**COMMON, **documented(404)})
+async def get_grant(grant_id: str, engine: EngineOf, key: Reading) -> Grant:
+    """One grant."""
+    async with engine.database.reading() as connection:
+        query = select(grants).where(grants.c.id == grant_id, grants.c.brand == key.brand)
+        row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise missing("grant")
+    return Grant.model_validate(row)

@@ -1,0 +1,191 @@
+"""Journeys as their designers declared them, with what they did so far."""
+
+from datetime import timedelta
+from typing import Annotated, Any
+
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, func, select
+
+from activities.tables import runs
+from api.auth import Key, needs
+from api.engine import Engine, EngineOf
+from api.problems import COMMON, documented, missing
+from workflows.journey import Journey
+from workflows.rules import Goal, InactiveRule, MilestoneRule, On, Streak, Trigger
+
+router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
+
+Reading = Annotated[Key, needs("journeys:manage", "players:read")]
+
+
+class TriggerRule(BaseModel):
+    """What lets players in."""
+
+    rule: str = Field(examples=["on"])
+    event: str = Field(examples=["player.registered"])
+    filtered: bool = Field(default=False, description="Whether the designer's own condition must hold too.")
+    count: int | None = None
+    within_seconds: int | None = None
+
+
+class EntryRule(BaseModel):
+    """How often one player may enter."""
+
+    rule: str = Field(examples=["once"])
+    period_seconds: int | None = None
+    field: str | None = None
+
+
+class GoalRule(BaseModel):
+    """What success is."""
+
+    event: str
+    filtered: bool = False
+    within_seconds: int
+
+
+class ArmCounts(BaseModel):
+    """What became of the players of one arm."""
+
+    entered: int = 0
+    active: int = 0
+    reached_goal: int = 0
+    outcomes: dict[str, int] = Field(default_factory=dict, description="How runs ended; refused ones among them.")
+
+
+class JourneyView(BaseModel):
+    """A journey's declaration and its numbers in the key's brand."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "name": "welcome",
+                    "description": "From registration to a first deposit, without selling on day one.",
+                    "triggers": [{"rule": "on", "event": "player.registered", "filtered": False}],
+                    "entry": {"rule": "once"},
+                    "goal": {"event": "payment.deposit_approved", "within_seconds": 604800, "filtered": False},
+                    "exit_on": [],
+                    "listens_to": ["game.round_completed", "payment.deposit_approved"],
+                    "ends_after_seconds": 1209600,
+                    "late_after_seconds": 86400,
+                    "control_percent": 10,
+                    "forms": [],
+                    "templates": ["guide", "welcome"],
+                    "arms": {
+                        "treated": {"entered": 90, "active": 12, "reached_goal": 31, "outcomes": {"completed": 78}},
+                        "control": {"entered": 10, "active": 1, "reached_goal": 3, "outcomes": {"ended": 9}},
+                    },
+                }
+            ]
+        }
+    )
+
+    name: str
+    description: str
+    triggers: list[TriggerRule]
+    entry: EntryRule
+    goal: GoalRule | None = None
+    exit_on: list[TriggerRule]
+    listens_to: list[str]
+    ends_after_seconds: int
+    late_after_seconds: int = Field(description="A trigger older than this enters nobody.")
+    control_percent: int
+    forms: list[str]
+    templates: list[str]
+    arms: dict[str, ArmCounts]
+
+
+class JourneyList(BaseModel):
+    """Every journey that is deployed; there are few enough for one page."""
+
+    items: list[JourneyView]
+
+
+@router.get("", responses=COMMON)
+async def list_journeys(engine: EngineOf, key: Reading) -> JourneyList:
+    """Every deployed journey: what starts it, who may enter, what counts as success, and how it goes."""
+    counted = await _counts(engine, key.brand, None)
+    return JourneyList(
+        items=[_view(engine, journey, counted.get(name, [])) for name, journey in engine.registry.journeys.items()]
+    )
+
+
+@router.get("/{name}", responses={**COMMON, **documented(404)})
+async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
+    """One deployed journey."""
+    journey = engine.registry.journeys.get(name)
+    if journey is None:
+        raise missing("journey")
+    counted = await _counts(engine, key.brand, name)
+    return _view(engine, journey, counted.get(name, []))
+
+
+async def _counts(engine: Engine, brand: str, name: str | None) -> dict[str, list[Row[Any]]]:
+    grouping = (runs.c.journey, runs.c.arm, runs.c.state, runs.c.outcome)
+    query = (
+        select(*grouping, func.count().label("runs"), func.count(runs.c.goal_at).label("goals"))
+        .where(runs.c.brand == brand)
+        .group_by(*grouping)
+    )
+    if name is not None:
+        query = query.where(runs.c.journey == name)
+    counted: dict[str, list[Row[Any]]] = {}
+    async with engine.database.reading() as connection:
+        for row in await connection.execute(query):
+            counted.setdefault(row.journey, []).append(row)
+    return counted
+
+
+def _view(engine: Engine, journey: Journey, counted: list[Row[Any]]) -> JourneyView:
+    arms = {"treated": ArmCounts(), "control": ArmCounts()}
+    for row in counted:
+        arm = arms[row.arm]
+        arm.entered += row.runs
+        arm.reached_goal += row.goals
+        if row.state == "active":
+            arm.active += row.runs
+        else:
+            arm.outcomes[row.outcome or "ended"] = arm.outcomes.get(row.outcome or "ended", 0) + row.runs
+    entry, goal = journey.entry, journey.goal
+    return JourneyView(
+        name=journey.name,
+        description=journey.description,
+        triggers=[_trigger(trigger) for trigger in journey.triggers],
+        entry=EntryRule(rule=entry.kind, period_seconds=_seconds(entry.period), field=entry.field),
+        goal=None if goal is None else _goal(goal),
+        exit_on=[_trigger(rule) for rule in journey.exit_on],
+        listens_to=sorted(journey.listens_to),
+        ends_after_seconds=int(journey.ends_after.total_seconds()),
+        late_after_seconds=int(journey.late_after.total_seconds()),
+        control_percent=journey.control,
+        forms=sorted(engine.registry.forms.get(journey.name, {})),
+        templates=sorted({use.template for use in engine.registry.templates if use.journey == journey.name}),
+        arms=arms,
+    )
+
+
+def _trigger(trigger: Trigger) -> TriggerRule:
+    match trigger:
+        case On(kind, where):
+            return TriggerRule(rule="on", event=kind.type, filtered=where is not None)
+        case MilestoneRule(kind, count):
+            return TriggerRule(rule="milestone", event=kind.type, count=count)
+        case Streak():
+            filtered = trigger.where is not None
+            within = _seconds(trigger.within)
+            return TriggerRule(
+                rule="streak", event=trigger.kind.type, filtered=filtered, count=trigger.length, within_seconds=within
+            )
+        case InactiveRule(kind, duration):
+            return TriggerRule(rule="inactive", event=kind.type, within_seconds=_seconds(duration))
+
+
+def _goal(goal: Goal) -> GoalRule:
+    within = int(goal.within.total_seconds())
+    return GoalRule(event=goal.kind.type, filtered=goal.where is not None, within_seconds=within)
+
+
+def _seconds(duration: timedelta | None) -> int | None:
+    return None if duration is None else int(duration.total_seconds())

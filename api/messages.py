@@ -1,0 +1,189 @@
+"""Messages: what was said to players, what was not and why, and the in-app inbox."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import func, select, update
+
+from activities.tables import messages, players
+from api.auth import Key, needs
+from api.engine import EngineOf
+from api.pages import Filter, Page, PageQuery, where_given
+from api.problems import COMMON, Problem, documented, missing
+
+router = APIRouter(tags=["messages"])
+
+Reading = Annotated[Key, needs("players:read")]
+IN_APP = "in_app"
+
+_EXAMPLE: dict[str, Any] = {
+    "id": "welcome:acme:p-1001:1/send:welcome#1/email",
+    "player_id": "p-1001",
+    "run_id": "welcome:acme:p-1001:1",
+    "journey": "welcome",
+    "step": "send:welcome#1",
+    "channel": "email",
+    "template": "welcome",
+    "message_class": "marketing",
+    "language": "uk",
+    "status": "sent",
+    "created_at": "2026-01-15T12:00:00Z",
+}
+
+
+class Message(BaseModel):
+    """A message on one channel. Its text is personal data and is shown one message at a time."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_EXAMPLE]})
+
+    id: str = Field(description="Percent-encode it in a path: it holds `/` and `#`.")
+    player_id: str
+    run_id: str
+    journey: str
+    step: str
+    channel: str
+    template: str
+    message_class: str
+    language: str | None = None
+    status: str = Field(description="handed_over, waiting, sent, suppressed, failed or unknown.")
+    reason: str | None = Field(None, description="Which rule suppressed it, or why it failed.")
+    handed_over_at: datetime | None = None
+    delivered_at: datetime | None = None
+    read_at: datetime | None = None
+    created_at: datetime
+
+
+class MessageDetail(Message):
+    """A message with its text and the decision of the gate: which rule spoke and what it saw."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={"examples": [_EXAMPLE | {"subject": "Вітаємо", "body": "…", "decision": {"rule": None}}]},
+    )
+
+    subject: str | None = None
+    body: str | None = None
+    decision: dict[str, Any]
+
+
+class InboxItem(BaseModel):
+    """An in-app message, as the site shows it to the player."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "welcome:acme:p-1001:1/send:welcome#1/in_app",
+                    "template": "welcome",
+                    "language": "uk",
+                    "subject": "Вітаємо",
+                    "body": "…",
+                    "created_at": "2026-01-15T12:00:00Z",
+                }
+            ]
+        },
+    )
+
+    id: str
+    template: str
+    language: str | None = None
+    subject: str | None = None
+    body: str | None = None
+    created_at: datetime
+    read_at: datetime | None = None
+
+
+class MessageQuery(PageQuery):
+    """Which messages."""
+
+    player: Filter | None = None
+    run: Filter | None = None
+    journey: Filter | None = None
+    channel: Filter | None = None
+    template: Filter | None = None
+    status: Filter | None = None
+
+
+class InboxQuery(PageQuery):
+    """Which in-app messages."""
+
+    unread: bool = False
+
+
+@router.get("/v1/messages", responses=COMMON)
+async def list_messages(engine: EngineOf, key: Reading, query: Annotated[MessageQuery, Query()]) -> Page[Message]:
+    """Messages, suppressed ones among them, the newest first."""
+    chosen = where_given(
+        select(messages).where(messages.c.brand == key.brand),
+        (messages.c.player_id, query.player),
+        (messages.c.run_id, query.run),
+        (messages.c.journey, query.journey),
+        (messages.c.channel, query.channel),
+        (messages.c.template, query.template),
+        (messages.c.status, query.status),
+    )
+    chosen = query.newest_first(chosen, key.brand, messages.c.created_at, messages.c.id)
+    async with engine.database.reading() as connection:
+        rows = (await connection.execute(chosen)).all()
+    kept, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[Message.model_validate(row) for row in kept], next_page_token=token)
+
+
+@router.post("/v1/messages/{message_id:path}/read", responses={**COMMON, **documented(404, 409)})
+async def read_message(message_id: str, engine: EngineOf, key: Annotated[Key, needs("events:write")]) -> InboxItem:
+    """Say that the player has read an in-app message. The first time counts."""
+    ours = (messages.c.id == message_id) & (messages.c.brand == key.brand)
+    async with engine.database.transaction() as connection:
+        marked = await connection.execute(
+            update(messages)
+            .where(ours)
+            .values(read_at=func.coalesce(messages.c.read_at, engine.clock()))
+            .returning(messages)
+        )
+        row = marked.one_or_none()
+        if row is None:
+            raise missing("message")
+        if row.channel != IN_APP or row.status != "sent":
+            raise Problem("wrong-channel", "Only an in-app message that was sent can be read here.")
+    return InboxItem.model_validate(row)
+
+
+@router.get("/v1/messages/{message_id:path}", responses={**COMMON, **documented(404)})
+async def get_message(message_id: str, engine: EngineOf, key: Reading) -> MessageDetail:
+    """A message with its text, and why it went or did not go."""
+    async with engine.database.reading() as connection:
+        query = select(messages).where(messages.c.id == message_id, messages.c.brand == key.brand)
+        row = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise missing("message")
+    return MessageDetail.model_validate(row)
+
+
+@router.get("/v1/players/{player_id}/inbox", tags=["players"], responses={**COMMON, **documented(404)})
+async def list_inbox(
+    player_id: str,
+    engine: EngineOf,
+    key: Annotated[Key, needs("events:write", "players:read")],
+    query: Annotated[InboxQuery, Query()],
+) -> Page[InboxItem]:
+    """The player's in-app messages, the newest first, for the site to show."""
+    chosen = select(messages).where(
+        messages.c.brand == key.brand,
+        messages.c.player_id == player_id,
+        messages.c.channel == IN_APP,
+        messages.c.status == "sent",
+    )
+    if query.unread:
+        chosen = chosen.where(messages.c.read_at.is_(None))
+    whose = f"{key.brand} {player_id}"
+    chosen = query.newest_first(chosen, whose, messages.c.created_at, messages.c.id)
+    async with engine.database.reading() as connection:
+        here = select(players.c.id).where(players.c.brand == key.brand, players.c.id == player_id)
+        if (await connection.execute(here)).one_or_none() is None:
+            raise missing("player")
+        rows = (await connection.execute(chosen)).all()
+    kept, token = query.page(whose, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[InboxItem.model_validate(row) for row in kept], next_page_token=token)

@@ -1,0 +1,337 @@
+"""Players: who they are, what we know, what they are in, and the way to leave them alone."""
+
+import hashlib
+import secrets
+from datetime import datetime
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, select
+
+from activities.tables import events, players, runs
+from api.auth import Actor, Key, acts, needs
+from api.cloudevents import is_player_id
+from api.documents import Prose
+from api.engine import Engine, EngineOf
+from api.pages import Page, PageQuery
+from api.problems import COMMON, Problem, documented, missing
+from api.runs import IdempotencyKey, Run
+from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
+from workflows.state import PlayerState
+
+router = APIRouter(prefix="/v1/players", tags=["players"])
+
+Reading = Annotated[Key, needs("players:read")]
+
+_PROTECTION = {
+    "self_excluded": "The player is self-excluded: nothing is sold or given, and every run stops.",
+    "time_out": "The player takes a time-out: nothing is sold or given, and every run stops.",
+    "account_not_active": "The account is not active: no journey may begin, and every run stops.",
+}
+
+
+class Protection(BaseModel):
+    """Why a player is left alone right now."""
+
+    reason: str = Field(examples=["self_excluded"])
+    detail: str
+
+
+class ExclusionView(BaseModel):
+    """A block that is or was set. No `until` means for ever."""
+
+    kind: str
+    scope: str
+    until: datetime | None = None
+    in_force: bool
+
+
+class ConsentView(BaseModel):
+    """The player's newest word on a channel."""
+
+    channel: str
+    opted_in: bool
+    at: datetime
+
+
+class Statistics(BaseModel):
+    """What we counted ourselves. Money is minor units of the player's currency."""
+
+    events: dict[str, int] = Field(description="How many events of each type.")
+    last: dict[str, datetime] = Field(description="When the newest of each type happened.")
+    deposits: int
+    deposited_minor: int
+    mean_deposit_minor: int
+    favourite_category: str | None = None
+
+
+class PlayerSummary(BaseModel):
+    """A player in a list, without personal data."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "p-1001",
+                    "status": "active",
+                    "tier": "Gold",
+                    "runs": 1,
+                    "created_at": "2026-01-15T12:00:00Z",
+                    "updated_at": "2026-01-16T09:30:00Z",
+                }
+            ]
+        }
+    )
+
+    id: str
+    status: str | None = Field(None, description="Absent when nobody told us.")
+    tier: str | None = None
+    protected: Protection | None = None
+    runs: int = Field(description="Runs under way.")
+    created_at: datetime
+    updated_at: datetime
+
+
+class PlayerView(PlayerSummary):
+    """A player. `profile` is personal data and lives nowhere else."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "p-1001",
+                    "status": "active",
+                    "tier": "Gold",
+                    "created_at": "2026-01-15T12:00:00Z",
+                    "updated_at": "2026-01-16T09:30:00Z",
+                    "profile": {"first_name": "Anna", "email": "anna@example.com"},
+                    "facts": {"language": "uk", "timezone": "Europe/Kyiv", "country": "UA"},
+                    "statistics": {
+                        "events": {"payment.deposit_approved": 2},
+                        "last": {"payment.deposit_approved": "2026-01-16T09:30:00Z"},
+                        "deposits": 2,
+                        "deposited_minor": 7000,
+                        "mean_deposit_minor": 3500,
+                    },
+                    "consents": [{"channel": "email", "opted_in": True, "at": "2026-01-15T12:00:00Z"}],
+                    "exclusions": [],
+                    "runs": 0,
+                    "running": [],
+                }
+            ]
+        }
+    )
+
+    profile: dict[str, Any]
+    facts: dict[str, Any] = Field(description="What journeys may know: language, zone, tier, never a name.")
+    statistics: Statistics
+    consents: list[ConsentView]
+    exclusions: list[ExclusionView]
+    harm: str | None = Field(None, description="The newest signal of gambling harm: weak, medium or strong.")
+    running: list[Run] = Field(description="The journeys the player is in.")
+
+
+class Exclusion(BaseModel):
+    """A wish to be left alone, or somebody's duty to leave the player alone."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"kind": "self_exclusion", "scope": "brand", "reason": "Asked for it on the phone."}]
+        },
+    )
+
+    kind: ExclusionKind
+    scope: ExclusionScope = "brand"
+    until: Annotated[Instant | None, Field(description="None means for ever.")] = None
+    reason: Prose | None = None
+
+
+class Excluded(BaseModel):
+    """The exclusion is in force. `repeated` says that it was before."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "player_id": "p-1001",
+                    "kind": "self_exclusion",
+                    "scope": "brand",
+                    "repeated": False,
+                    "protected": {"reason": "self_excluded", "detail": _PROTECTION["self_excluded"]},
+                }
+            ]
+        }
+    )
+
+    player_id: str
+    kind: str
+    scope: str
+    until: datetime | None = None
+    repeated: bool
+    protected: Protection | None
+
+
+class PlayerQuery(PageQuery):
+    """Which players."""
+
+
+@router.get("", responses=COMMON)
+async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQuery, Query()]) -> Page[PlayerSummary]:
+    """The players of the key's brand, by id."""
+    chosen = select(players).where(players.c.brand == key.brand)
+    after = query.after(key.brand, str)
+    if after is not None:
+        chosen = chosen.where(players.c.id > after[0])
+    async with engine.database.reading() as connection:
+        rows = (await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))).all()
+    kept, token = query.page(key.brand, rows, lambda row: (row.id,))
+    now = engine.clock()
+    return Page(items=[PlayerSummary(**_summary(row, _state(row), now)) for row in kept], next_page_token=token)
+
+
+@router.get("/{player_id}", responses={**COMMON, **documented(404)})
+async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerView:
+    """Everything known of a player: profile, facts, statistics, consents, exclusions, and the runs under way."""
+    async with engine.database.reading() as connection:
+        query = select(players).where(players.c.brand == key.brand, players.c.id == player_id)
+        row = (await connection.execute(query)).one_or_none()
+        if row is None:
+            raise missing("player")
+        under_way = (
+            select(runs)
+            .where(runs.c.brand == key.brand, runs.c.player_id == player_id, runs.c.state == "active")
+            .order_by(runs.c.entered_at.desc(), runs.c.id.desc())
+        )
+        running = (await connection.execute(under_way)).all()
+    state, now = _state(row), engine.clock()
+    return PlayerView(
+        **_summary(row, state, now),
+        profile=row.profile,
+        facts=state.facts,
+        statistics=_statistics(state),
+        consents=[
+            ConsentView(channel=channel, opted_in=given, at=at)
+            for channel, (given, at) in sorted(state.consents.items())
+        ],
+        exclusions=[
+            ExclusionView(kind=e.kind, scope=e.scope, until=e.until, in_force=e.until is None or e.until > now)
+            for e in state.exclusions
+        ],
+        harm=state.harm,
+        running=[Run.model_validate(run) for run in running],
+    )
+
+
+@router.post(
+    "/{player_id}/exclusion",
+    status_code=202,
+    responses={**COMMON, **documented(404), 200: {"model": Excluded, "description": "It was in force before."}},
+)
+async def exclude_player(
+    player_id: str,
+    given: Exclusion,
+    engine: EngineOf,
+    actor: Annotated[Actor, acts("events:write", "tasks:work")],
+    response: Response,
+    idempotency_key: IdempotencyKey = None,
+) -> Excluded:
+    """Leave a player alone from now on. When this is answered it is in force: nothing is sold or given any more.
+
+    Runs under way are told to stop in the same transaction. A player nobody heard of yet is excluded too. Without an
+    `Idempotency-Key` a wish that is in force already is answered with 200 and changes nothing.
+    """
+    now = engine.clock()
+    if not is_player_id(player_id):
+        raise missing("player")
+    if given.until is not None and given.until <= now:
+        fault = {"pointer": "/until", "detail": "This moment has passed; leave it out to exclude for ever."}
+        raise Problem("invalid", "Correct what errors lists and send the request again.", errors=[fault])
+    repeated = idempotency_key is None and await _in_force(engine, actor.brand, player_id, given, now)
+    if not repeated:
+        wish = (
+            secrets.token_hex(16) if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
+        )
+        event = ExclusionSet(
+            event_id=f"exclusion:{wish}", event_source=f"api:{actor.name}", occurred_at=now, **given.model_dump()
+        )
+        (receipt,) = await engine.intake.take(actor.brand, [(player_id, event)], now)
+        if receipt == "duplicate":
+            await _must_be_the_same(engine, actor.brand, player_id, event)
+            repeated = True
+    response.status_code = 200 if repeated else 202
+    state = await _read_state(engine, actor.brand, player_id)
+    return Excluded(
+        player_id=player_id,
+        **given.model_dump(exclude={"reason"}),
+        repeated=repeated,
+        protected=_protection(state, engine.clock()) if state else None,
+    )
+
+
+async def _in_force(engine: Engine, brand: str, player_id: str, given: Exclusion, now: datetime) -> bool:
+    """Whether a block of this kind and scope holds already, at least as long as wished."""
+    state = await _read_state(engine, brand, player_id)
+    if state is None:
+        return False
+    for block in state.exclusions:
+        if (block.kind, block.scope) == (given.kind, given.scope):
+            if block.until is None:
+                return True
+            if given.until is not None and now < given.until <= block.until:
+                return True
+    return False
+
+
+async def _must_be_the_same(engine: Engine, brand: str, player_id: str, event: ExclusionSet) -> None:
+    """422 when an idempotency key comes back with another wish."""
+    async with engine.database.reading() as connection:
+        query = select(events.c.player_id, events.c.data).where(
+            events.c.brand == brand, events.c.source == event.event_source, events.c.id == event.event_id
+        )
+        first = (await connection.execute(query)).one()
+    if (first.player_id, first.data) != (player_id, event.to_wire()["data"]):
+        raise Problem("key-reused", "This key excluded before, with other words; use a new one for another wish.")
+
+
+async def _read_state(engine: Engine, brand: str, player_id: str) -> PlayerState | None:
+    async with engine.database.reading() as connection:
+        query = select(players).where(players.c.brand == brand, players.c.id == player_id)
+        row = (await connection.execute(query)).one_or_none()
+    return None if row is None else _state(row)
+
+
+def _state(row: Row[Any]) -> PlayerState:
+    return PlayerState.from_json(row.brand, row.id, row.state)
+
+
+def _summary(row: Row[Any], state: PlayerState, now: datetime) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "status": state.status,
+        "tier": state.facts.get("tier"),
+        "protected": _protection(state, now),
+        "runs": len(state.runs),
+        "created_at": row.created_at,
+        "updated_at": row.updated_at,
+    }
+
+
+def _protection(state: PlayerState, now: datetime) -> Protection | None:
+    reason = state.protected(now)
+    if reason is None:
+        return None
+    return Protection(reason=reason, detail=_PROTECTION.get(reason, "The player is left alone."))
+
+
+def _statistics(state: PlayerState) -> Statistics:
+    facts = state.snapshot()
+    return Statistics(
+        events=state.counts,
+        last=state.last,
+        deposits=facts.deposits,
+        deposited_minor=facts.deposited_minor,
+        mean_deposit_minor=facts.deposited_minor // facts.deposits if facts.deposits else 0,
+        favourite_category=facts.favourite_category,
+    )

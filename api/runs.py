@@ -1,0 +1,322 @@
+"""Runs of journeys: listed, looked into, started and stopped by hand."""
+
+import asyncio
+import hashlib
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.service import RPCError
+
+from activities.runs import RunEffects
+from activities.tables import dead_letters, deliveries, runs, steps
+from api.auth import Key, needs
+from api.cloudevents import PLAYER_ID
+from api.documents import Line, Prose
+from api.engine import Engine, EngineOf
+from api.pages import Filter, Page, PageQuery, where_given
+from api.problems import COMMON, Problem, documented, missing
+from workflows.effects import End, Position
+from workflows.journey import Journey
+from workflows.state import PlayerState, Start
+
+router = APIRouter(prefix="/v1/runs", tags=["runs"])
+
+Reading = Annotated[Key, needs("journeys:manage", "players:read")]
+Managing = Annotated[Key, needs("journeys:manage")]
+
+#: What a run that was stopped by hand ends as. The reason stays in Postgres: people write names into it.
+STOPPED = "stopped_by_hand"
+STEPS = 1_000
+_QUERY_LIMIT = timedelta(seconds=1)
+
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Makes a repetition safe: the same key from the same API key is one and the same wish. Kept for "
+        "good.",
+        examples=["b0a7c3d2-6f1e-4a53-9d2b-1f0c9a8e7d65"],
+    ),
+]
+
+
+class Run(BaseModel):
+    """A player's way through a journey. `control` runs are tracked and contacted by nobody."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "welcome:acme:p-1001:1",
+                    "journey": "welcome",
+                    "player_id": "p-1001",
+                    "arm": "treated",
+                    "state": "active",
+                    "entered_at": "2026-01-15T12:00:00Z",
+                    "ends_at": "2026-01-29T12:00:00Z",
+                    "trigger": {"type": "player.registered", "id": "reg-1", "source": "/accounts"},
+                    "goal_until": "2026-01-22T12:00:00Z",
+                }
+            ]
+        },
+    )
+
+    id: str
+    journey: str
+    player_id: str
+    arm: Literal["treated", "control"]
+    state: Literal["active", "ended"]
+    entered_at: datetime
+    ends_at: datetime = Field(description="The run is over then, wherever it stands.")
+    trigger: dict[str, Any] | None = Field(None, description="What let the player in: an event, a run or a person.")
+    ended_at: datetime | None = None
+    outcome: str | None = Field(None, description="How it ended; `refused:…` when a protected player was let alone.")
+    goal_until: datetime | None = None
+    goal_at: datetime | None = Field(None, description="When the goal was reached in time.")
+
+
+class Step(BaseModel):
+    """One thing a run did, and what came of it."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    step: str = Field(examples=["send:welcome#1"])
+    outcome: str = Field(examples=["sent"])
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class RunDetail(Run):
+    """A run with its story and, if Temporal answers, where it stands right now."""
+
+    steps: list[Step] = Field(description="The last thousand, oldest first.")
+    position: Position | None = Field(None, description="From the run itself; absent when it cannot be asked.")
+    position_missing: str | None = Field(None, description="Why there is no position.")
+    deliveries: int = Field(description="What the run has not heard yet.")
+
+
+class RunQuery(PageQuery):
+    """Which runs."""
+
+    journey: Filter | None = None
+    player: Filter | None = None
+    state: Literal["active", "ended"] | None = None
+    arm: Literal["treated", "control"] | None = None
+    outcome: Filter | None = None
+
+
+class Beginning(BaseModel):
+    """Which player enters which journey."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"journey": "win_back", "player_id": "p-1001"}]}
+    )
+
+    journey: Line
+    player_id: Annotated[str, Field(pattern=PLAYER_ID)]
+
+
+class Ending(BaseModel):
+    """Why a run is stopped."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "The offer was wrong."}]})
+
+    reason: Prose
+    force: bool = Field(
+        default=False, description="End the run here alone. Only for one Temporal has lost, as its dead letter says."
+    )
+
+
+@router.get("", responses=COMMON)
+async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Query()]) -> Page[Run]:
+    """Runs of both arms, the newest entry first."""
+    chosen = where_given(
+        select(runs).where(runs.c.brand == key.brand),
+        (runs.c.journey, query.journey),
+        (runs.c.player_id, query.player),
+        (runs.c.state, query.state),
+        (runs.c.arm, query.arm),
+        (runs.c.outcome, query.outcome),
+    )
+    chosen = query.newest_first(chosen, key.brand, runs.c.entered_at, runs.c.id)
+    async with engine.database.reading() as connection:
+        rows = (await connection.execute(chosen)).all()
+    kept, token = query.page(key.brand, rows, lambda row: (row.entered_at, row.id))
+    return Page(items=[Run.model_validate(row) for row in kept], next_page_token=token)
+
+
+@router.get("/{run_id}", responses={**COMMON, **documented(404)})
+async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
+    """A run, everything it did, and where it stands."""
+    async with engine.database.reading() as connection:
+        row = await _one(connection, _of(key.brand, run_id))
+        newest = select(steps).where(steps.c.run_id == run_id).order_by(steps.c.seq.desc()).limit(STEPS)
+        story = (await connection.execute(newest)).all()
+        waiting = select(func.count()).select_from(deliveries).where(deliveries.c.run_id == run_id)
+        unheard = (await connection.execute(waiting)).scalar_one()
+    position, why = await _position(engine, row)
+    told = [Step.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))]
+    return RunDetail(
+        **Run.model_validate(row).model_dump(),
+        steps=told,
+        position=position,
+        position_missing=why,
+        deliveries=unheard,
+    )
+
+
+@router.post("", status_code=201, responses={**COMMON, **documented(404, 409), 200: {"model": Run}})
+async def start_run(
+    given: Beginning, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
+) -> Run:
+    """Let a player into a journey by hand. Its entry rule and its control group hold; 409 says why not.
+
+    With an `Idempotency-Key` a repetition answers 200 with the run of the first time.
+    """
+    journey = engine.registry.journeys.get(given.journey)
+    if journey is None:
+        raise missing("journey")
+    now = engine.clock()
+    cause = {"type": "manual", "id": _wish(idempotency_key, now), "source": key.name}
+    async with (
+        engine.database.transaction() as connection,
+        engine.intake.locked(connection, key.brand, [given.player_id], now) as locked,
+    ):
+        state = locked.states.get(given.player_id)
+        if state is None:
+            raise missing("player")
+        if (known := await _started_by(connection, key.brand, given.player_id, cause)) is not None:
+            if known.journey != journey.name:
+                raise Problem("key-reused", f"This key started {known.journey} before; use a new one for another wish.")
+            response.status_code = 200
+            return Run.model_validate(known)
+        if (why := why_not(state, journey, now)) is not None:
+            raise Problem("entry-refused", why)
+        decisions = state.enter(journey, None, now, cause)
+        locked.decide(given.player_id, decisions)
+        started = next((d for d in decisions if isinstance(d, Start)), None)
+        if started is None:
+            raise Problem("entry-refused", f"The entry rule of {journey.name} does not allow it now.")
+    async with engine.database.reading() as connection:
+        row = await _one(connection, _of(key.brand, started.run_id))
+    response.headers["Location"] = f"/v1/runs/{started.run_id}"
+    return Run.model_validate(row)
+
+
+@router.post("/{run_id}/stop", status_code=202, responses={**COMMON, **documented(404, 409)})
+async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) -> Run:
+    """Tell a run to end. It ends at its next step; a control run at once. Stopping twice is stopping once.
+
+    The reason is kept in the run's story and never leaves Postgres.
+    """
+    async with engine.database.reading() as connection:
+        row = await _one(connection, _of(key.brand, run_id))
+        buried = select(dead_letters.c.id).where(dead_letters.c.run_id == run_id).limit(1)
+        lost = (await connection.execute(buried)).one_or_none() is not None
+    if row.state == "ended":
+        raise Problem("run-ended", "The run is over already; there is nothing to stop.")
+    if given.force:
+        if not lost:
+            raise Problem("not-lost", "Temporal has not lost this run; stop it without force.")
+        end = End(
+            brand=row.brand, player_id=row.player_id, journey=row.journey, run_id=run_id, step="end", outcome=STOPPED
+        )
+        await RunEffects(engine.database, engine.intake, engine.clock).end(end)
+    now = engine.clock()
+    async with (
+        engine.database.transaction() as connection,
+        engine.intake.locked(connection, key.brand, [row.player_id], now) as locked,
+    ):
+        state = locked.states[row.player_id]
+        if run_id not in state.runs and not given.force:
+            raise Problem("run-ended", "The run is over already; there is nothing to stop.")
+        if not getattr(state.runs.get(run_id), "stopping", False):
+            locked.decide(row.player_id, state.stop(run_id, STOPPED, now))
+            await _tell(connection, row, key, given.reason, now)
+    async with engine.database.reading() as connection:
+        return Run.model_validate(await _one(connection, _of(key.brand, run_id)))
+
+
+def why_not(state: PlayerState, journey: Journey, now: datetime) -> str | None:
+    """Why a person may not let this player into a journey now, as a sentence; None when nothing speaks against it."""
+    if (reason := state.protected(now)) is not None:
+        return f"The player is left alone ({reason}); no journey may begin."
+    if journey.entry.kind == "per":
+        return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
+    if any(run.journey == journey.name for run in state.runs.values()):
+        return f"The player is in {journey.name} already; wait until that run has ended, or stop it."
+    entries = state.entries.get(journey.name)
+    last = entries.last if entries else None
+    if last is not None and journey.entry.kind == "once":
+        return f"{journey.name} is entered once in a player's life, and was on {last:%Y-%m-%d}."
+    if last is not None and journey.entry.period is not None and now < last + journey.entry.period:
+        return f"{journey.name} may be entered again from {last + journey.entry.period:%Y-%m-%d %H:%M} UTC on."
+    return None
+
+
+async def _position(engine: Engine, row: Row[Any]) -> tuple[Position | None, str | None]:
+    """Ask the run itself, for a second at most."""
+    if row.arm == "control":
+        return None, "A control run is only tracked; there is nothing that could stand anywhere."
+    if row.state != "active":
+        return None, "The run is over."
+    handle = engine.temporal.get_workflow_handle(row.id)
+    try:
+        asked = handle.query("position", result_type=Position, rpc_timeout=_QUERY_LIMIT)
+        return await asyncio.wait_for(asked, _QUERY_LIMIT.total_seconds()), None
+    except (RPCError, RuntimeError, TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
+        detail = f" ({error.message})" if isinstance(error, RPCError) else ""
+        return None, f"The run cannot be asked right now: Temporal or a worker does not answer{detail[:200]}."
+
+
+async def _started_by(
+    connection: AsyncConnection, brand: str, player_id: str, cause: dict[str, str]
+) -> Row[Any] | None:
+    found = await connection.execute(
+        select(runs).where(runs.c.brand == brand, runs.c.player_id == player_id, runs.c.trigger == cause)
+    )
+    return found.one_or_none()
+
+
+async def _tell(connection: AsyncConnection, row: Row[Any], key: Key, reason: str, now: datetime) -> None:
+    await connection.execute(
+        insert(steps)
+        .values(
+            run_id=row.id,
+            step="stop",
+            line=0,
+            outcome=STOPPED,
+            brand=row.brand,
+            player_id=row.player_id,
+            at=now,
+            detail={"by": key.name, "reason": reason},
+        )
+        .on_conflict_do_nothing()
+    )
+
+
+def _wish(idempotency_key: str | None, now: datetime) -> str:
+    """The id of a wish to start: the caller's key, hashed, or one that nobody else has."""
+    if idempotency_key is None:
+        return f"at-{now.isoformat()}"
+    return hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
+
+
+def _of(brand: str, run_id: str) -> Select[Any]:
+    return select(runs).where(runs.c.id == run_id, runs.c.brand == brand)
+
+
+async def _one(connection: AsyncConnection, query: Select[Any]) -> Row[Any]:
+    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+    if row is None:
+        raise missing("run")
+    return row

@@ -1,0 +1,202 @@
+"""Human tasks, found and read. What is done with them is in `api.task_moves`."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, Select, literal, or_, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables import task_history, tasks
+from api.auth import Key, needs
+from api.engine import EngineOf
+from api.pages import Filter, Page, PageQuery, where_given
+from api.problems import COMMON, documented, missing
+from workflows.events import Instant
+
+router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+State = Literal["open", "claimed", "completed", "expired", "cancelled"]
+
+_TASK_EXAMPLE: dict[str, Any] = {
+    "id": "5f1c0e7a9b3d4c2e8f60a1b2",
+    "player_id": "p-1001",
+    "run_id": "vip_onboarding:acme:p-1001:1",
+    "journey": "vip_onboarding",
+    "step": "ask:Affordability#1",
+    "form": "Affordability",
+    "question": "Is this player's spend affordable and sustainable?",
+    "team": "vip",
+    "skill": "aml",
+    "reason": "Deposits tripled in a week.",
+    "forbidden": ["offer a bonus"],
+    "state": "open",
+    "priority": 50,
+    "due_at": "2026-01-17T12:00:00Z",
+    "escalate_to": "vip-head",
+    "created_at": "2026-01-15T12:00:00Z",
+    "version": 1,
+}
+
+
+class TaskSummary(BaseModel):
+    """A question to people, as the list shows it."""
+
+    model_config = ConfigDict(from_attributes=True, json_schema_extra={"examples": [_TASK_EXAMPLE]})
+
+    id: str
+    player_id: str
+    run_id: str
+    journey: str
+    step: str
+    form: str
+    question: str
+    team: str
+    skill: str | None = None
+    reason: str
+    forbidden: list[str] = Field(description="What the person must not do.")
+    state: State
+    assignee: str | None = None
+    priority: int = Field(description="0 to 100, the highest first.")
+    due_at: datetime
+    follow_up_at: datetime | None = Field(None, description="Until then the task is left out of the list.")
+    reminded_at: datetime | None = None
+    escalated_at: datetime | None = None
+    escalate_to: str | None = None
+    closed_at: datetime | None = None
+    created_at: datetime
+    version: int = Field(description="The ETag without its quotes.")
+
+
+class HistoryLine(BaseModel):
+    """Who did what to a task."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    at: datetime
+    actor: str = Field(description="A key's name, the person named in X-Actor, or `engine`.")
+    action: str
+    text: str | None = None
+    detail: dict[str, Any] = Field(default_factory=dict)
+
+
+class Task(TaskSummary):
+    """A task with all that is needed to answer it."""
+
+    model_config = ConfigDict(
+        from_attributes=True,
+        json_schema_extra={
+            "examples": [
+                _TASK_EXAMPLE
+                | {
+                    "form_schema": {
+                        "type": "object",
+                        "properties": {"outcome": {"enum": ["approve", "reject", "more_documents"]}},
+                        "required": ["outcome"],
+                    },
+                    "snapshot": {"player_id": "p-1001", "language": "uk", "deposits": 51},
+                    "history": [{"at": "2026-01-15T12:00:00Z", "actor": "engine", "action": "opened"}],
+                }
+            ]
+        },
+    )
+
+    form_schema: dict[str, Any] = Field(description="JSON Schema of the answer.")
+    snapshot: dict[str, Any] = Field(description="The player as the journey saw them when it asked.")
+    answer: dict[str, Any] | None = None
+    answered_by: str | None = None
+    history: list[HistoryLine]
+
+
+class TaskQuery(PageQuery):
+    """Which tasks, and in which order."""
+
+    state: list[State] = Field(["open", "claimed"], max_length=5)
+    team: Filter | None = None
+    skill: Filter | None = None
+    player: Filter | None = None
+    journey: Filter | None = None
+    assignee: Filter | None = None
+    due_before: Instant | None = None
+    due_after: Instant | None = None
+    follow_up: Annotated[
+        Literal["due", "later", "all"], Field(description="`due` leaves out what is to be followed up later.")
+    ] = "due"
+    sort: Annotated[
+        Literal["priority", "due"], Field(description="Highest priority first, or what is due soonest first.")
+    ] = "priority"
+
+
+@router.get("", responses=COMMON)
+async def list_tasks(
+    engine: EngineOf, key: Annotated[Key, needs("tasks:work")], query: Annotated[TaskQuery, Query()]
+) -> Page[TaskSummary]:
+    """The tasks of the key's brand, what is open or claimed if not told otherwise, the most urgent first."""
+    async with engine.database.reading() as connection:
+        rows = (await connection.execute(_listed(key.brand, query, engine.clock()))).all()
+    kept, token = query.page(key.brand, rows, lambda row: _sort_keys(row, query))
+    return Page(items=[TaskSummary.model_validate(row) for row in kept], next_page_token=token)
+
+
+@router.get("/{task_id}", responses={**COMMON, **documented(404)})
+async def get_task(
+    task_id: str, engine: EngineOf, key: Annotated[Key, needs("tasks:work")], response: Response
+) -> Task:
+    """A task with its form, its player as the journey saw them, and its history. `ETag` is its version."""
+    async with engine.database.reading() as connection:
+        row = (await connection.execute(_one(key.brand, task_id))).one_or_none()
+        if row is None:
+            raise missing("task")
+        return await shown(connection, row, response)
+
+
+async def shown(connection: AsyncConnection, row: Row[Any], response: Response) -> Task:
+    """A task's row as the API shows it, with its history and its ETag."""
+    found = await connection.execute(
+        select(task_history).where(task_history.c.task_id == row.id).order_by(task_history.c.id)
+    )
+    response.headers["ETag"] = etag(row.version)
+    lines = [HistoryLine.model_validate(line) for line in found]
+    return Task.model_validate({**row._mapping, "history": lines})  # noqa: SLF001 - SQLAlchemy's public name
+
+
+def etag(version: int) -> str:
+    """The strong ETag of a task's version."""
+    return f'"{version}"'
+
+
+def _one(brand: str, task_id: str) -> Select[Any]:
+    return select(tasks).where(tasks.c.id == task_id, tasks.c.brand == brand)
+
+
+def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:
+    chosen = where_given(
+        select(tasks).where(tasks.c.brand == brand, tasks.c.state.in_(query.state)),
+        (tasks.c.team, query.team),
+        (tasks.c.skill, query.skill),
+        (tasks.c.player_id, query.player),
+        (tasks.c.journey, query.journey),
+        (tasks.c.assignee, query.assignee),
+    )
+    if query.due_before is not None:
+        chosen = chosen.where(tasks.c.due_at < query.due_before)
+    if query.due_after is not None:
+        chosen = chosen.where(tasks.c.due_at > query.due_after)
+    if query.follow_up == "due":
+        chosen = chosen.where(or_(tasks.c.follow_up_at.is_(None), tasks.c.follow_up_at <= now))
+    elif query.follow_up == "later":
+        chosen = chosen.where(tasks.c.follow_up_at > now)
+    order: tuple[Any, ...] = (-tasks.c.priority, tasks.c.due_at, tasks.c.id)
+    kinds: tuple[type, ...] = (int, datetime, str)
+    if query.sort == "due":
+        order, kinds = order[1:], kinds[1:]
+    after = query.after(brand, *kinds)
+    if after is not None:
+        chosen = chosen.where(tuple_(*order) > tuple_(*map(literal, after)))
+    return chosen.order_by(*order).limit(query.size + 1)
+
+
+def _sort_keys(row: Row[Any], query: TaskQuery) -> tuple[Any, ...]:
+    keys = (-row.priority, row.due_at, row.id)
+    return keys[1:] if query.sort == "due" else keys

@@ -1,0 +1,225 @@
+"""Everything that happened to a player, newest first, each with a sentence that says what and why."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal, NamedTuple
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row, TextClause, select, text
+
+from activities.tables import players
+from api.auth import Key, needs
+from api.engine import EngineOf
+from api.pages import Page, PageQuery
+from api.problems import COMMON, documented, missing
+from api.wording import sentence_of
+
+router = APIRouter(prefix="/v1/players", tags=["players"])
+
+Kind = Literal["event", "run", "step", "message", "grant", "task"]
+
+
+class Entry(BaseModel):
+    """One thing that happened."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "message:welcome:acme:p-1001:1/send:welcome#1/email",
+                    "at": "2026-01-15T12:00:01Z",
+                    "kind": "message",
+                    "text": "E-mail “welcome” was not sent: the player did not opt in to this channel.",
+                    "run_id": "welcome:acme:p-1001:1",
+                    "journey": "welcome",
+                    "detail": {"channel": "email", "status": "suppressed", "reason": "no_consent"},
+                }
+            ]
+        }
+    )
+
+    id: str
+    at: datetime
+    kind: Kind
+    text: str = Field(description="What happened and why.")
+    run_id: str | None = None
+    journey: str | None = None
+    detail: dict[str, Any]
+
+
+class TimelineQuery(PageQuery):
+    """Which part of the timeline."""
+
+    kind: list[Kind] = Field(
+        ["event", "run", "step", "message", "grant", "task"],
+        max_length=6,
+        description="Leave kinds out by naming the others.",
+    )
+    run: Annotated[str | None, Field(max_length=255, description="Only what belongs to this run.")] = None
+
+
+@router.get("/{player_id}/timeline", responses={**COMMON, **documented(404)})
+async def list_timeline(
+    player_id: str,
+    engine: EngineOf,
+    key: Annotated[Key, needs("players:read")],
+    query: Annotated[TimelineQuery, Query()],
+) -> Page[Entry]:
+    """Events, entries and ends of runs, their steps, messages, grants and tasks as one story, newest first.
+
+    Events carry what they brought, personal data among it.
+    """
+    whose = f"{key.brand} {player_id}"
+    at, entry_id = query.after(whose, datetime, str) or ("infinity", "")
+    given = {
+        "brand": key.brand,
+        "player": player_id,
+        "at": at if isinstance(at, str) else at.isoformat(),
+        "id": entry_id,
+        "run": query.run,
+        "size": query.size + 1,
+    }
+    async with engine.database.reading() as connection:
+        here = select(players.c.id).where(players.c.brand == key.brand, players.c.id == player_id)
+        if (await connection.execute(here)).one_or_none() is None:
+            raise missing("player")
+        rows = (await connection.execute(_merged(query), given)).all()
+    kept, token = query.page(whose, rows, lambda row: (row.at, row.id))
+    return Page(items=[_entry(row) for row in kept], next_page_token=token)
+
+
+def _entry(row: Row[Any]) -> Entry:
+    return Entry(
+        id=row.id,
+        at=row.at,
+        kind=row.kind,
+        text=sentence_of(row.kind, row.name, row.journey, row.detail),
+        run_id=row.run_id,
+        journey=row.journey,
+        detail=row.detail,
+    )
+
+
+class Source(NamedTuple):
+    """Where entries come from: a table under an alias, and the expressions of an entry over it."""
+
+    table: str
+    alias: str
+    at: str
+    id: str
+    name: str
+    #: The run it belongs to; NULL for what belongs to none.
+    run: str
+    journey: str
+    detail: str
+
+
+_SOURCES = {
+    "event": Source(
+        table="events",
+        alias="e",
+        at="e.occurred_at",
+        id="'event:' || e.source || '/' || e.id",
+        name="e.type",
+        run="NULL",
+        journey="NULL",
+        detail="jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data)",
+    ),
+    "entered": Source(
+        table="runs",
+        alias="r",
+        at="r.entered_at",
+        id="'run:' || r.id || '/entered'",
+        name="'entered'",
+        run="r.id",
+        journey="r.journey",
+        detail="jsonb_build_object('arm', r.arm, 'trigger', r.trigger, 'outcome', r.outcome)",
+    ),
+    "reached": Source(
+        table="runs",
+        alias="r",
+        at="r.goal_at",
+        id="'run:' || r.id || '/goal'",
+        name="'reached_goal'",
+        run="r.id",
+        journey="r.journey",
+        detail="jsonb_build_object('arm', r.arm)",
+    ),
+    "ended": Source(
+        table="(SELECT * FROM runs WHERE outcome NOT LIKE 'refused:%')",
+        alias="r",
+        at="r.ended_at",
+        id="'run:' || r.id || '/ended'",
+        name="'ended'",
+        run="r.id",
+        journey="r.journey",
+        detail="jsonb_build_object('arm', r.arm, 'outcome', r.outcome)",
+    ),
+    "step": Source(
+        # What these verbs bring about has entries of its own; the run's own lines about them have not.
+        table="(SELECT * FROM steps WHERE line > 0 OR step !~ '^(send|grant|ask|end)(:|$)')",
+        alias="s",
+        at="s.at",
+        id="'step:' || s.run_id || '/' || s.step || '/' || s.line || '/' || s.outcome",
+        name="s.step",
+        run="s.run_id",
+        journey="split_part(s.run_id, ':', 1)",
+        detail="s.detail || jsonb_build_object('outcome', s.outcome)",
+    ),
+    "message": Source(
+        table="messages",
+        alias="m",
+        at="m.created_at",
+        id="'message:' || m.id",
+        name="m.template",
+        run="m.run_id",
+        journey="m.journey",
+        detail="jsonb_build_object('channel', m.channel, 'status', m.status, 'reason', m.reason, "
+        "'message_class', m.message_class, 'decision', m.decision)",
+    ),
+    "grant": Source(
+        table="grants",
+        alias="g",
+        at="g.created_at",
+        id="'grant:' || g.id",
+        name="g.kind",
+        run="g.run_id",
+        journey="g.journey",
+        detail="jsonb_build_object('status', g.status, 'reason', g.reason, 'reward', g.reward, 'decision', g.decision)",
+    ),
+    "task": Source(
+        table="(SELECT h.id AS line, h.at, h.action, h.actor, h.text, h.detail, t.id, t.form, t.run_id, t.journey, "
+        "t.brand, t.player_id FROM tasks t JOIN task_history h ON h.task_id = t.id)",
+        alias="t",
+        at="t.at",
+        id="'task:' || t.id || '/' || t.line",
+        name="t.form",
+        run="t.run_id",
+        journey="t.journey",
+        detail="t.detail || jsonb_build_object('task_id', t.id, 'action', t.action, 'actor', t.actor, "
+        "'comment', t.text)",
+    ),
+}
+_OF_KIND: dict[Kind, tuple[str, ...]] = {"run": ("entered", "reached", "ended")}
+
+
+def _merged(query: TimelineQuery) -> TextClause:
+    """All sources of the wanted kinds, each cut to the page by its own index before they are merged."""
+    parts = [_cut(_SOURCES[name], kind) for kind in dict.fromkeys(query.kind) for name in _OF_KIND.get(kind, (kind,))]
+    return text(" UNION ALL ".join(parts) + " ORDER BY at DESC, id DESC LIMIT :size")
+
+
+def _cut(source: Source, kind: Kind) -> str:
+    # The first condition on the moment is for the index, the second, with the id, for rows of one moment.
+    return f"""(
+        SELECT * FROM (
+            SELECT {source.at} AS at, {source.id} AS id, '{kind}' AS kind, {source.name} AS name,
+                   {source.run} AS run_id, {source.journey} AS journey, {source.detail} AS detail
+            FROM {source.table} AS {source.alias}
+            WHERE {source.alias}.brand = :brand AND {source.alias}.player_id = :player
+              AND {source.at} <= CAST(:at AS timestamptz)
+              AND (CAST(:run AS text) IS NULL OR {source.run} = :run)
+        ) AS entries
+        WHERE (at, id) < (CAST(:at AS timestamptz), :id)
+        ORDER BY at DESC, id DESC LIMIT :size
+    )"""  # noqa: S608 - made of the constants above

@@ -1,0 +1,64 @@
+"""Journeys of a package outside `workflows`, as a casino would add its own; for the tests of the API."""
+
+from datetime import date
+from typing import Literal
+
+from pydantic import model_validator
+
+from workflows import (
+    DepositApproved,
+    DepositFailed,
+    Form,
+    Player,
+    SessionLogin,
+    WithdrawalRequested,
+    days,
+    every,
+    goal,
+    hours,
+    journey,
+    on,
+    once,
+    per,
+)
+
+
+class Affordability(Form):
+    """Is this player's spend affordable and sustainable?"""
+
+    outcome: Literal["approve", "reject", "more_documents"]
+    since: date | None = None
+    note: str = ""
+
+    @model_validator(mode="after")
+    def _a_rejection_has_a_reason(self) -> "Affordability":
+        if self.outcome == "reject" and not self.note:
+            raise ValueError("say in the note why")
+        return self
+
+
+@journey(on(DepositFailed), entry=once, goal=goal(DepositApproved, within=days(7)), ends_after=days(30))
+async def api_review(player: Player, _failed: DepositFailed) -> None:
+    """Ask a manager about a failed deposit."""
+    review = await player.ask(
+        Affordability, team="vip", skill="aml", due=hours(48), escalate_to="vip-head", forbidden=["offer a bonus"]
+    )
+    await player.mark("reviewed", outcome=review.outcome if review else None)
+
+
+@journey(entry=every(days(7)), ends_after=days(1))
+async def api_call(player: Player, _trigger: None) -> None:
+    """Wait for the player to come back after a call. Only a person starts it."""
+    await player.event(SessionLogin, within=days(1))
+
+
+@journey(entry=once, ends_after=days(1), control=100)
+async def api_control(player: Player, _trigger: None) -> None:
+    """Everybody is in the control group."""
+    await player.event(SessionLogin, within=days(1))
+
+
+@journey(on(WithdrawalRequested), entry=per("payment_id"), ends_after=days(1))
+async def api_withdrawal(player: Player, _requested: WithdrawalRequested) -> None:
+    """One run a withdrawal."""
+    await player.event(SessionLogin, within=days(1))
