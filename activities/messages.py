@@ -5,6 +5,7 @@ and says `handed_over`. What a crash leaves in that state is in doubt and is loo
 again, unless its channel recognises repetitions by key.
 """
 
+import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -22,10 +23,12 @@ from activities.links import unsubscribe_token
 from activities.settings import Settings
 from activities.story import tell
 from activities.tables import messages
-from activities.templates import Catalogue
+from activities.templates import Catalogue, RenderError
 from workflows.effects import SEND, Channel, Send, SendResult
 from workflows.moments import zone
 from workflows.policy import NECESSARY, Allowed, MessageFacts, Policy, Refused, Wait, may_send
+
+logger = logging.getLogger(__name__)
 
 SENT = Counter("journeys_messages_total", "Messages by channel and what became of them.", ["channel", "status"])
 
@@ -168,13 +171,20 @@ class Messages:
         }
         if isinstance(decision, Refused):
             values |= {"status": "suppressed", "reason": str(decision.reason)}
-            SENT.labels(channel, "suppressed").inc()
         else:
             assert known is not None
-            values |= {"status": "handed_over", "handed_over_at": now} | self._text(given, channel, known)
-            if channel == "in_app":
-                values |= {"status": "sent", "delivered_at": now}
-                SENT.labels(channel, "sent").inc()
+            try:
+                values |= {"status": "handed_over", "handed_over_at": now} | self._text(given, channel, known)
+            except RenderError as unfit:
+                # No attempt will ever render it: kept for people to see, and the journey goes on.
+                logger.error("%s cannot be rendered: %s", given.key, unfit)  # noqa: TRY400 - the sentence says it all
+                ways.passed[channel] = ways.allowed[channel] = False
+                values |= {"status": "failed", "reason": "not_renderable", "handed_over_at": None}
+            else:
+                if channel == "in_app":
+                    values |= {"status": "sent", "delivered_at": now}
+        if values["status"] != "handed_over":
+            SENT.labels(channel, values["status"]).inc()
         await connection.execute(messages.insert().values(values))
 
     def _text(self, given: Send, channel: Channel, known: gate.Known) -> dict[str, Any]:

@@ -324,6 +324,8 @@ def journey(
         name = function.__name__
         if not inspect.iscoroutinefunction(function):
             raise DesignError(f"Journey {name} must be an async function: write `async def {name}`.")
+        if not name.isascii():
+            raise DesignError(f"Journey {name}: its name travels in ids and headers; use ASCII letters.")
         if not 0 <= control <= 100:
             raise DesignError(f"Journey {name}: control is a percentage from 0 to 100, not {control}.")
         if ends_after <= timedelta(0):
