@@ -48,7 +48,7 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
         )
     )
     facts = GateFacts(
-        status=state.status,
+        status=state.status_at(now),
         exclusions=tuple(state.exclusions),
         harm=state.harm or "none",
         is_test=bool(state.facts.get("is_test", False)),

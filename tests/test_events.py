@@ -22,7 +22,6 @@ from workflows.events import (
     HarmSignal,
     Inactive,
     LossStreak,
-    Milestone,
     Pii,
     PlayerRegistered,
     ProfileUpdated,
@@ -113,7 +112,7 @@ def test_every_row_of_the_catalogue_is_a_class_and_nothing_else_is() -> None:
 
 
 def test_only_what_we_compute_is_marked_derived() -> None:
-    assert {cls for cls in OURS if cls.derived} == {LossStreak, WinStreak, Milestone, Inactive}
+    assert {cls for cls in OURS if cls.derived} == {LossStreak, WinStreak, Inactive}
 
 
 def test_every_class_is_imported_from_the_facade_under_its_own_name() -> None:

@@ -35,7 +35,7 @@ def zone(name: str | None) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name or "UTC")
-    except (ZoneInfoNotFoundError, ValueError):
+    except (OSError, ValueError, ZoneInfoNotFoundError):
         return ZoneInfo("UTC")
 
 
@@ -72,10 +72,17 @@ def next_local(
 
 def _instant(day: date, clock: time, local: ZoneInfo) -> datetime:
     naive = datetime.combine(day, clock)
-    first = naive.replace(tzinfo=local, fold=0)
-    as_utc = first.astimezone(UTC)
-    if as_utc.astimezone(local).replace(tzinfo=None) == naive:
-        return as_utc
-    # The wall clock jumps over this hour: fold=1 reads it by the offset after the jump, which
-    # lands before the gap, and fold=0 lands after it.
-    return max(as_utc, naive.replace(tzinfo=local, fold=1).astimezone(UTC))
+    by_offset_before, by_offset_after = (naive.replace(tzinfo=local, fold=fold).astimezone(UTC) for fold in (0, 1))
+    if by_offset_before.astimezone(local).replace(tzinfo=None) == naive:
+        return by_offset_before
+    # The clock jumps over this hour. Read by the offset after the jump it lies before the gap, read
+    # by the one before the jump it lies after: the jump itself is between the two.
+    early, late = by_offset_after, by_offset_before
+    after = late.astimezone(local).utcoffset()
+    while late - early > timedelta(seconds=1):
+        middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))
+        if middle.astimezone(local).utcoffset() == after:
+            late = middle
+        else:
+            early = middle
+    return late

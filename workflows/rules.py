@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from workflows.errors import DesignError
 from workflows.events import Event
 
 Where = Callable[[Any], bool]
@@ -22,9 +23,11 @@ class On:
 
     @property
     def key(self) -> str:
+        """The rule's name in a player's state."""
         return f"on:{self.kind.type}"
 
     def matches(self, event: Event) -> bool:
+        """Whether `event` is meant."""
         return isinstance(event, self.kind) and (self.where is None or self.where(event))
 
 
@@ -37,6 +40,7 @@ class MilestoneRule:
 
     @property
     def key(self) -> str:
+        """The rule's name in a player's state."""
         return f"milestone:{self.kind.type}:{self.count}"
 
 
@@ -53,6 +57,7 @@ class Streak:
 
     @property
     def key(self) -> str:
+        """The rule's name in a player's state."""
         return f"streak:{self.name or self.kind.type}:{self.length}"
 
 
@@ -65,6 +70,7 @@ class InactiveRule:
 
     @property
     def key(self) -> str:
+        """The rule's name in a player's state."""
         return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}"
 
 
@@ -77,7 +83,11 @@ def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
     `where` must be a pure function of the event: it runs inside the transaction that takes the
     event in, and again whenever the same history is rehearsed.
     """
-    return On(kind, where) if isinstance(kind, type) else kind
+    if isinstance(kind, On | MilestoneRule | Streak | InactiveRule):
+        if where is not None:
+            raise DesignError(f"on({kind.key}, where=...) would drop its where=; give it to an event type.")
+        return kind
+    return On(_concrete(kind, "on"), where)
 
 
 def milestone(kind: type[Event], count: int) -> MilestoneRule:
@@ -87,8 +97,8 @@ def milestone(kind: type[Event], count: int) -> MilestoneRule:
     deployed do not enter.
     """
     if count < 1:
-        raise ValueError(f"A milestone counts from 1, not {count}.")
-    return MilestoneRule(kind, count)
+        raise DesignError(f"A milestone counts from 1, not {count}.")
+    return MilestoneRule(_concrete(kind, "milestone"), count)
 
 
 def streak(
@@ -100,31 +110,37 @@ def streak(
     within: timedelta | None = None,
     name: str = "",
 ) -> Streak:
-    """Start on the `length`-th event of `kind` in a row.
+    """Start on the `length`-th event of `kind` in a row, and again at every multiple of it.
 
     A streak ends with an event of `broken_by`, with one of `kind` that fails `where`, or when more
     than `within` passed since it began. Two streaks over one kind with different `where` need a
     `name` each: their progress is kept under it.
     """
     if length < 2:
-        raise ValueError("A streak has at least two events; use on(...) for one.")
-    return Streak(kind, length, where, broken_by, within, name)
+        raise DesignError("A streak has at least two events; use on(...) for one.")
+    if broken_by is not None:
+        _concrete(broken_by, "streak")
+    return Streak(_concrete(kind, "streak"), length, where, broken_by, within, name)
 
 
 def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
     """Start when no event of `kind` came for `duration` after the player's last one.
 
-    A player who never had such an event is not inactive but unknown, and does not enter.
+    A player who never had such an event is not inactive but unknown, and does not enter. The wait
+    is armed by the event itself: players whose last one came before the journey was deployed do
+    not enter until they have had another.
     """
-    if duration <= timedelta(0):
-        raise ValueError("inactive(...) needs a positive duration.")
-    return InactiveRule(kind, duration)
+    if duration < timedelta(seconds=1):
+        raise DesignError("inactive(...) needs a positive duration of at least one second.")
+    return InactiveRule(_concrete(kind, "inactive"), duration)
 
 
 @dataclass(frozen=True)
 class Entry:
-    """How often one player may enter one journey. A player is never in it twice at a time,
-    except under `per(field)`, where it is never twice for one value of the field.
+    """How often one player may enter one journey.
+
+    A player is never in it twice at a time, except under `per(field)`, where it is never twice for
+    one value of the field.
     """
 
     kind: str
@@ -141,6 +157,8 @@ always = Entry("always")
 
 def every(period: timedelta) -> Entry:
     """At most one entry in any `period`, counted from the last entry."""
+    if period <= timedelta(0):
+        raise DesignError("every(...) needs a positive period; use always for no limit.")
     return Entry("every", period=period)
 
 
@@ -161,6 +179,7 @@ class Goal:
     where: Where | None = None
 
     def matches(self, event: Event) -> bool:
+        """Whether `event` is meant."""
         return isinstance(event, self.kind) and (self.where is None or self.where(event))
 
 
@@ -168,6 +187,17 @@ def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) ->
     """Count the run as successful when `kind` happens `within` this time after entry.
 
     A goal measures and does not end the run; use `exit_on` for that. It is measured in the
-    control arm too.
+    control arm too, and also after the run is over.
     """
-    return Goal(kind, within, where)
+    if within <= timedelta(0):
+        raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
+    return Goal(_concrete(kind, "goal"), within, where)
+
+
+def _concrete(kind: Any, word: str) -> type[Event]:
+    """`kind`, if events of it can arrive at all."""
+    if not (isinstance(kind, type) and issubclass(kind, Event)):
+        raise DesignError(f"{word}(...) takes an event class of workflows, or one of your own, not {kind!r}.")
+    if not kind.type:
+        raise DesignError(f"{word}({kind.__name__}): no event has this type itself; name the events it stands for.")
+    return kind

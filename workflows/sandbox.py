@@ -4,9 +4,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 # Imported once a process instead of once a run, because they hold no state of a run. `workflows`
 # itself is left out: passing it through would pass the journeys through, and unchecked code with them.
-PASSED_THROUGH = tuple(
-    f"workflows.{name}" for name in "effects errors events forms journey moments player policy rewards rules".split()
-)
+ENGINE = ("effects", "errors", "events", "forms", "journey", "moments", "player", "policy", "rewards", "rules")
+PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)
 
 
 def runner() -> SandboxedWorkflowRunner:

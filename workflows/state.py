@@ -5,46 +5,39 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 """
 
 import hashlib
-import heapq
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Literal
+from datetime import datetime
+from typing import Any, Final, Literal
 
-from workflows.effects import PlayerFacts
-from workflows.events import (
-    ConsentChanged,
-    Event,
-    ExclusionEnded,
-    ExclusionSet,
-    HarmSignal,
-    Inactive,
-    LossStreak,
-    PlayerRegistered,
-    ProfileUpdated,
-    RoundCompleted,
-    StatusChanged,
-    TierChanged,
-)
+from pydantic import TypeAdapter
+
+from workflows.events import Event, Inactive
 from workflows.journey import Journey
-from workflows.policy import Exclusion
-from workflows.rules import InactiveRule, MilestoneRule, On, Streak, Trigger
+from workflows.knowledge import Knowledge
+from workflows.rulebook import Rules
+
+__all__ = [
+    "ActiveRun",
+    "Arm",
+    "Decision",
+    "Ended",
+    "Entries",
+    "GoalReached",
+    "Mode",
+    "PlayerState",
+    "Rules",
+    "Start",
+    "Stop",
+    "Wake",
+    "arm_of",
+]
 
 Arm = Literal["treated", "control"]
 Mode = Literal["live", "history"]
 
-REMEMBERED_KEYS = 64
-STRENGTHS = ("weak", "medium", "strong")
-LATE_STOP_REASONS = frozenset({"self_excluded", "time_out", "account_not_active"})
-
-
-def lost(event: RoundCompleted) -> bool:
-    """Whether the player got less out of a round than went in, real and bonus money together."""
-    return event.win_minor + event.bonus_win_minor < event.stake_minor + event.bonus_stake_minor
-
-
-LOSS_STREAK = Streak(RoundCompleted, 3, where=lost, name="loss")
-"""Three losing rounds in a row, told to journeys as `LossStreak`."""
+REMEMBERED_KEYS: Final = 64
+PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
 
 
 @dataclass(frozen=True)
@@ -125,74 +118,12 @@ class Entries:
     keys: list[str] = field(default_factory=list)
 
 
-class Rules:
-    """Every rule of every journey, indexed by what can fire it. Built once a process.
-
-    Give the same journeys to every process that takes events in: two processes with different
-    rules would let the same event start different things.
-    """
-
-    def __init__(self, journeys: Mapping[str, Journey]) -> None:
-        self.journeys = dict(sorted(journeys.items()))
-        self.triggers: dict[str, list[tuple[Journey, Trigger]]] = {}
-        self.milestones: dict[str, list[MilestoneRule]] = {}
-        self.streaks: dict[str, list[Streak]] = {}
-        self.inactive: dict[str, list[InactiveRule]] = {}
-        self.by_key: dict[str, list[Journey]] = {}
-        streaks: dict[str, Streak] = {LOSS_STREAK.key: LOSS_STREAK}
-        milestones: dict[str, MilestoneRule] = {}
-        inactive: dict[str, InactiveRule] = {}
-        for journey in self.journeys.values():
-            for trigger in journey.triggers:
-                match trigger:
-                    case On():
-                        self.triggers.setdefault(trigger.kind.type, []).append((journey, trigger))
-                    case MilestoneRule():
-                        milestones[trigger.key] = trigger
-                    case Streak():
-                        streaks[trigger.key] = trigger
-                    case InactiveRule():
-                        inactive[trigger.key] = trigger
-                if not isinstance(trigger, On):
-                    self.by_key.setdefault(trigger.key, []).append(journey)
-        for rule in milestones.values():
-            self.milestones.setdefault(rule.kind.type, []).append(rule)
-        for streak in streaks.values():
-            kinds = {streak.kind.type} | ({streak.broken_by.type} if streak.broken_by else set())
-            for kind in sorted(kinds):
-                self.streaks.setdefault(kind, []).append(streak)
-        for quiet in inactive.values():
-            self.inactive.setdefault(quiet.kind.type, []).append(quiet)
-
-    def triggered_by(self, event: Event) -> Iterator[Journey]:
-        """Journeys whose `on(...)` matches `event`, by name."""
-        for journey, trigger in self.triggers.get(event.type, ()):
-            if isinstance(trigger, On) and trigger.matches(event):
-                yield journey
-
-
 @dataclass(slots=True)
-class PlayerState:
-    """Everything the engine derives about one player, as one JSON value in the player's row.
+class PlayerState(Knowledge):
+    """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
-    No personal data: names, addresses and birth dates live beside it, in the profile.
-    """
-
-    brand: str
-    player_id: str
-    counts: dict[str, int] = field(default_factory=dict)
-    last: dict[str, datetime] = field(default_factory=dict)
-    streaks: dict[str, tuple[int, datetime]] = field(default_factory=dict)
-    stakes: dict[str, int] = field(default_factory=dict)
-    deposited_minor: int = 0
     entries: dict[str, Entries] = field(default_factory=dict)
     runs: dict[str, ActiveRun] = field(default_factory=dict)
-    status: str | None = None
-    exclusions: list[Exclusion] = field(default_factory=list)
-    harm: str | None = None
-    consents: dict[str, tuple[bool, datetime]] = field(default_factory=dict)
-    moments: dict[str, datetime] = field(default_factory=dict)
-    facts: dict[str, Any] = field(default_factory=dict)
 
     # ---- decisions -------------------------------------------------------------------------
 
@@ -202,24 +133,23 @@ class PlayerState:
         Events are taken in the order they are given. The caller has already dropped duplicates;
         giving the same event twice would count it twice.
         """
-        self._learn(event)
-        fired = self._count(event, rules)
+        self.learn(event)
+        fired, derived = self.count(event, rules)
         if mode == "history":
             return []
-        decisions: list[Decision] = []
-        decisions += self._lapse(event.occurred_at)
+        # An event may claim to come from the near future; no run ends sooner for it.
+        decisions = list(self._lapse(min(event.occurred_at, now)))
         if reason := self.protected(now):
             decisions += self.stop_all(reason, now)
-        told: list[Event] = [event, *(d for _, d in fired if d is not None)]
-        for happened in told:
-            decisions += self._tell(happened, rules)
-        for journey in self._entering(event, fired, rules):
-            decisions += self.enter(journey, event, now)
+        for happened in (event, *derived):
+            decisions += self._tell(happened, rules, now)
+        for journey, trigger in _entering(event, fired, derived, rules):
+            decisions += self.enter(journey, trigger, now)
         return decisions
 
     def tick(self, rules: Rules, now: datetime) -> list[Decision]:
         """Take in that time has passed: inactivity that is due, control runs that are over."""
-        decisions: list[Decision] = list(self._lapse(now))
+        decisions = list(self._lapse(now))
         due = sorted((at, key) for key, at in self.moments.items() if at <= now)
         for at, key in due:
             del self.moments[key]
@@ -231,8 +161,8 @@ class PlayerState:
                 seconds=int(seconds),
                 kind=kind,
             )
-            decisions += self._tell(happened, rules)
-            for journey in rules.by_key.get(key, ()):
+            decisions += self._tell(happened, rules, now)
+            for journey, _ in _entering(happened, [key], [], rules):
                 decisions += self.enter(journey, happened, now)
         return decisions
 
@@ -241,7 +171,8 @@ class PlayerState:
     ) -> list[Decision]:
         """Let the player into `journey` if its entry rule allows; an empty list means no.
 
-        `cause` names who asked where no event did: a person, or another run.
+        `cause` names who asked where no event did: a person, or another run. A protected player
+        enters only in the books: the entry counts, its `Start` says why nothing is played.
         """
         at = trigger.occurred_at if trigger is not None else now
         if now - at > journey.late_after:
@@ -276,7 +207,7 @@ class PlayerState:
             return [Ended(run_id, now, reason)]
         run.stopping = True
         run.seq += 1
-        return [Stop(run_id, run.seq, reason, reason in LATE_STOP_REASONS)]
+        return [Stop(run_id, run.seq, reason, reason in PROTECTION)]
 
     def stop_all(self, reason: str, now: datetime) -> list[Decision]:
         """End every run of the player."""
@@ -296,137 +227,20 @@ class PlayerState:
         Its goal is still counted until its time is up.
         """
         run = self.runs.get(run_id)
-        if run is not None and not run.reached and run.goal_until is not None and run.goal_until > now:
+        if run is not None and not run.reached and run.goal_until is not None and run.goal_until >= now:
             run.over = True
         else:
             self.runs.pop(run_id, None)
 
-    def protected(self, now: datetime) -> str | None:
-        """Why this player must be left alone, or None. An unknown status is not protection
-        here: the gate refuses it before every effect.
-        """
-        for block in self.exclusions:
-            if block.until is None or block.until > now:
-                return "time_out" if block.kind == "time_out" else "self_excluded"
-        if self.status is not None and self.status not in {"active", "pending"}:
-            return "self_excluded" if self.status == "self_excluded" else "account_not_active"
-        return None
-
     @property
     def next_moment(self) -> datetime | None:
         """When this player must be looked at again although nothing happens."""
-        ends = (r.ends_at for r in self.runs.values() if r.arm == "control" and not r.over)
-        return min(heapq.merge(sorted(self.moments.values()), sorted(ends)), default=None)
-
-    def snapshot(self) -> PlayerFacts:
-        """What a journey may know of the player: facts, never personal data."""
-        return PlayerFacts(
-            player_id=self.player_id,
-            favourite_category=self.favourite_category,
-            deposits=self.counts.get("payment.deposit_approved", 0),
-            deposited_minor=self.deposited_minor,
-            last_login=self.last.get("session.login"),
-            **self.facts,
-        )
-
-    @property
-    def favourite_category(self) -> str | None:
-        """The game category with the highest stakes so far, None before the first round."""
-        return min(self.stakes, key=lambda c: (-self.stakes[c], c), default=None)
-
-    # ---- facts -----------------------------------------------------------------------------
-
-    def _learn(self, event: Event) -> None:
-        match event:
-            case PlayerRegistered():
-                self.status = self.status or "active"
-                for name in ("language", "timezone", "country", "currency"):
-                    if (known := getattr(event, name)) is not None:
-                        self.facts[name] = known
-                self.facts["registered_at"] = event.occurred_at
-                self.facts["is_test"] = event.is_test
-                for channel in event.opted_in:
-                    self._consent(channel, True, event.occurred_at)
-            case ProfileUpdated():
-                for name in ("language", "timezone", "country", "currency"):
-                    if isinstance(value := event.changed.get(name), str):
-                        self.facts[name] = value
-            case StatusChanged():
-                self.status = event.to
-            case ExclusionSet():
-                self.exclusions.append(Exclusion(event.kind, event.scope, event.until))
-            case ExclusionEnded():
-                self.exclusions = [e for e in self.exclusions if (e.kind, e.scope) != (event.kind, event.scope)]
-            case HarmSignal():
-                # A weaker signal does not lift what a stronger one called for; a person does.
-                self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
-            case ConsentChanged():
-                self._consent(event.channel, event.opted_in, event.occurred_at)
-            case TierChanged():
-                self.facts["tier"] = event.to
-            case RoundCompleted():
-                stake = event.stake_minor + event.bonus_stake_minor
-                self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
-            case _:
-                pass
-
-    def _consent(self, channel: str, opted_in: bool, at: datetime) -> None:
-        """Keep the newest word on a channel; of two at one instant the refusal counts."""
-        channel = "in_app" if channel == "inapp" else channel
-        known = self.consents.get(channel)
-        if known is None or at > known[1] or (at == known[1] and not opted_in):
-            self.consents[channel] = (opted_in, at)
-
-    def _count(self, event: Event, rules: Rules) -> list[tuple[str, Event | None]]:
-        kind = event.type
-        count = self.counts[kind] = self.counts.get(kind, 0) + 1
-        seen = self.last.get(kind)
-        if seen is None or event.occurred_at > seen:
-            self.last[kind] = event.occurred_at
-            for rule in rules.inactive.get(kind, ()):
-                self.moments[rule.key] = event.occurred_at + rule.duration
-        if kind == "payment.deposit_approved":
-            self.deposited_minor += getattr(event, "amount_minor", 0)
-        fired: list[tuple[str, Event | None]] = [
-            (m.key, None) for m in rules.milestones.get(kind, ()) if m.count == count
-        ]
-        for rule_ in rules.streaks.get(kind, ()):
-            if length := self._extend(rule_, event):
-                derived = None
-                if rule_ is LOSS_STREAK:
-                    derived = LossStreak(
-                        event_id=f"{event.event_id}:loss_streak",
-                        event_source=event.event_source,
-                        occurred_at=event.occurred_at,
-                        rounds=length,
-                    )
-                fired.append((rule_.key, derived))
-        return fired
-
-    def _extend(self, rule: Streak, event: Event) -> int:
-        """Take the event into the streak; its length when that fires the rule, else 0."""
-        counts = isinstance(event, rule.kind) and (rule.where is None or rule.where(event))
-        if not counts:
-            self.streaks.pop(rule.key, None)
-            return 0
-        length, began = self.streaks.get(rule.key, (0, event.occurred_at))
-        if rule.within is not None and event.occurred_at - began > rule.within:
-            length, began = 0, event.occurred_at
-        length += 1
-        self.streaks[rule.key] = (length, began)
-        return length if length % rule.length == 0 else 0
+        ends = [run.ends_at for run in self.runs.values() if run.arm == "control" and not run.over]
+        return min([*self.moments.values(), *ends], default=None)
 
     # ---- runs ------------------------------------------------------------------------------
 
-    def _entering(self, event: Event, fired: list[tuple[str, Event | None]], rules: Rules) -> list[Journey]:
-        found = {j.name: j for j in rules.triggered_by(event)}
-        for key, derived in fired:
-            found |= {j.name: j for j in rules.by_key.get(key, ())}
-            if derived is not None:
-                found |= {j.name: j for j in rules.triggered_by(derived)}
-        return [found[name] for name in sorted(found)]
-
-    def _tell(self, event: Event, rules: Rules) -> list[Decision]:
+    def _tell(self, event: Event, rules: Rules, now: datetime) -> list[Decision]:
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
@@ -442,10 +256,13 @@ class PlayerState:
             ):
                 run.reached = True
                 decisions.append(GoalReached(run_id, event.occurred_at))
-            if run.stopping or run.over:
+            if run.over:
+                if run.reached:
+                    del self.runs[run_id]
+            elif run.stopping:
                 continue
-            if any(rule.matches(event) for rule in journey.exit_on):
-                decisions += self.stop(run_id, f"exit_on:{event.type}", event.occurred_at)
+            elif any(rule.matches(event) for rule in journey.exit_on):
+                decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
             elif run.arm == "treated" and event.type in journey.listens_to:
                 run.seq += 1
                 decisions.append(Wake(run_id, run.seq, event))
@@ -475,77 +292,19 @@ class PlayerState:
     # ---- storage ---------------------------------------------------------------------------
 
     def to_json(self) -> dict[str, Any]:
-        """The state as a JSON object; empty parts are left out."""
-        parts: dict[str, Any] = {
-            "counts": self.counts,
-            "last": {k: _write(v) for k, v in self.last.items()},
-            "streaks": {k: [n, _write(at)] for k, (n, at) in self.streaks.items()},
-            "stakes": self.stakes,
-            "deposited_minor": self.deposited_minor,
-            "entries": {k: {"count": e.count, "last": _write(e.last), "keys": e.keys} for k, e in self.entries.items()},
-            "runs": {
-                k: {
-                    "journey": r.journey,
-                    "arm": r.arm,
-                    "ends_at": _write(r.ends_at),
-                    "goal_until": _write(r.goal_until),
-                    "seq": r.seq,
-                    "stopping": r.stopping,
-                    "reached": r.reached,
-                    "over": r.over,
-                }
-                for k, r in self.runs.items()
-            },
-            "status": self.status,
-            "exclusions": [[e.kind, e.scope, _write(e.until)] for e in self.exclusions],
-            "harm": self.harm,
-            "consents": {k: [given, _write(at)] for k, (given, at) in self.consents.items()},
-            "moments": {k: _write(v) for k, v in self.moments.items()},
-            "facts": {k: _write(v) if isinstance(v, datetime) else v for k, v in self.facts.items()},
-        }
-        return {name: part for name, part in parts.items() if part not in (None, {}, [], 0)}
+        """The state as a JSON object; what is empty is left out."""
+        stored: dict[str, Any] = _STORED.dump_python(
+            self, mode="json", exclude_defaults=True, exclude={"brand", "player_id"}
+        )
+        return stored
 
     @classmethod
     def from_json(cls, brand: str, player_id: str, data: Mapping[str, Any]) -> "PlayerState":
         """Read what `to_json` wrote; unknown parts are ignored, so that a release can be undone."""
-        facts = dict(data.get("facts", {}))
-        if "registered_at" in facts:
-            facts["registered_at"] = _read(facts["registered_at"])
-        return cls(
-            brand=brand,
-            player_id=player_id,
-            counts=dict(data.get("counts", {})),
-            last={k: _read(v) for k, v in data.get("last", {}).items()},
-            streaks={k: (n, _read(at)) for k, (n, at) in data.get("streaks", {}).items()},
-            stakes=dict(data.get("stakes", {})),
-            deposited_minor=data.get("deposited_minor", 0),
-            entries={
-                k: Entries(e["count"], _read(e["last"]) if e["last"] else None, list(e["keys"]))
-                for k, e in data.get("entries", {}).items()
-            },
-            runs={
-                k: ActiveRun(
-                    journey=r["journey"],
-                    arm=r["arm"],
-                    ends_at=_read(r["ends_at"]),
-                    goal_until=_read(r["goal_until"]) if r["goal_until"] else None,
-                    seq=r["seq"],
-                    stopping=r["stopping"],
-                    reached=r["reached"],
-                    over=r.get("over", False),
-                )
-                for k, r in data.get("runs", {}).items()
-            },
-            status=data.get("status"),
-            exclusions=[
-                Exclusion(kind, scope, _read(until) if until else None)
-                for kind, scope, until in data.get("exclusions", [])
-            ],
-            harm=data.get("harm"),
-            consents={k: (given, _read(at)) for k, (given, at) in data.get("consents", {}).items()},
-            moments={k: _read(v) for k, v in data.get("moments", {}).items()},
-            facts=facts,
-        )
+        return _STORED.validate_python({**data, "brand": brand, "player_id": player_id})
+
+
+_STORED: Final = TypeAdapter(PlayerState)
 
 
 def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
@@ -554,16 +313,21 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
     return "control" if int.from_bytes(digest[:8], "big") % 100 < control else "treated"
 
 
+def _entering(
+    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: Rules
+) -> list[tuple[Journey, Event]]:
+    """The journeys that want the player, by name, each once, with the event it is entered with."""
+    found: dict[str, tuple[Journey, Event]] = {}
+    wanted = [(journey, event) for journey in rules.triggered_by(event)]
+    wanted += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
+    wanted += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened)]
+    for journey, trigger in wanted:
+        found.setdefault(journey.name, (journey, trigger))
+    return [found[name] for name in sorted(found)]
+
+
 def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
     if journey.entry.field is None or trigger is None:
         return None
     value = getattr(trigger, journey.entry.field, None)
     return None if value is None else str(value)
-
-
-def _write(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).isoformat()
-
-
-def _read(text: str) -> datetime:
-    return datetime.fromisoformat(text)

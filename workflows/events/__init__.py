@@ -57,7 +57,6 @@ from workflows.events.derived import (
     Derived,
     Inactive,
     LossStreak,
-    Milestone,
     WinStreak,
 )
 from workflows.events.game import (
@@ -160,7 +159,6 @@ __all__ = [
     "LossStreak",
     "MessageClass",
     "MessageStatus",
-    "Milestone",
     "MissionCompleted",
     "MissionProgress",
     "Money",

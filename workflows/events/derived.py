@@ -1,8 +1,6 @@
 """Events the engine computes from others; nobody may post them, a replay of the sources gives them again."""
 
-from typing import Annotated, ClassVar
-
-from pydantic import Field
+from typing import ClassVar
 
 from workflows.events.base import Count, Event, Label, Number
 
@@ -23,13 +21,6 @@ class WinStreak(Derived, type="derived.win_streak", example={"rounds": 3}):
     """That many rounds in a row paid back more than their stake. From ``game.round_completed``."""
 
     rounds: Number
-
-
-class Milestone(Derived, type="derived.milestone", example={"name": "deposits", "count": 50}):
-    """A count reached a declared mark, the 50th deposit for example. From the event it counts."""
-
-    name: Annotated[Label, Field(min_length=1)]
-    count: Number
 
 
 class Inactive(Derived, type="derived.inactive", example={"seconds": 1209600, "kind": "session.login"}):
