@@ -133,7 +133,7 @@ async def connect() -> Client:
             await asyncio.sleep(1)
 
 
-def make_worker(client: Client, built: Engine, **options: Any) -> Worker:  # noqa: ANN401 - the SDK's own
+def make_worker(client: Client, built: Engine, **options: Any) -> Worker:
     """The Temporal worker of an engine."""
     return Worker(
         client,
@@ -174,6 +174,8 @@ async def _reconcile(built: Engine, stop: asyncio.Event) -> None:
             await built.grants.reconcile_once()
         except (SQLAlchemyError, OSError) as away:
             logger.warning("Postgres is away, reconciling tries again: %s", away)
+        except Exception:
+            logger.exception("Reconciling grants failed and is tried again.")
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), RECONCILE.total_seconds())
 

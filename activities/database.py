@@ -29,10 +29,17 @@ class Database:
             max_overflow=0,
             pool_timeout=2,
             pool_pre_ping=True,
+            # An error's text ends in logs and in Temporal; parameters are names, addresses and messages.
+            hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
             connect_args={
                 "connect_timeout": 2,
+                # A server whose machine is gone says nothing: without these a query waits for it for hours.
+                "keepalives_idle": 10,
+                "keepalives_interval": 5,
+                "keepalives_count": 3,
+                "tcp_user_timeout": 15_000,
                 "prepare_threshold": 3,
                 "options": "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
             },

@@ -13,9 +13,11 @@ from typing import Any
 
 import psycopg
 from prometheus_client import Counter, Histogram
+from pydantic import ValidationError
 from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -31,10 +33,11 @@ from workflows.registry import Registry
 logger = logging.getLogger(__name__)
 
 CLAIM = 64
+MOST_AT_ONCE, MOST_BYTES = 500, 1_000_000
 RPC_LIMIT = timedelta(seconds=10)
 POLL = 1.0
-# Above this many attempts a delivery is looked at by people; it goes on being tried.
-BACKOFF_CEILING = 60
+# The longest pause between two attempts, in seconds; what protects a player never waits long.
+LONGEST_PAUSE, LONGEST_URGENT_PAUSE = 60, 1
 
 DELIVERED = Counter("journeys_deliveries_total", "Deliveries handed to Temporal.", ["kind"])
 DEAD = Counter("journeys_dead_letters_total", "Deliveries Temporal refused for good.")
@@ -59,53 +62,78 @@ class Later:
     reason: str
 
 
-Outcome = Refused | Later | None
+@dataclass(frozen=True)
+class Over:
+    """Temporal has no such run under way: it is over, which is fine, or lost, which is not."""
+
+
+Outcome = Refused | Later | Over | None
 
 
 class Dispatcher:
-    """Hands deliveries to Temporal. Any number may run side by side."""
+    """Hands deliveries to Temporal. Any number may run side by side.
 
-    def __init__(self, database: Database, client: Client, registry: Registry) -> None:
+    `poll` is how many seconds a missed notification can cost.
+    """
+
+    def __init__(self, database: Database, client: Client, registry: Registry, *, poll: float = POLL) -> None:
         self.database = database
         self.client = client
         self.registry = registry
+        self.poll = poll
 
     async def run_once(self) -> int:
         """Claim runs that have deliveries due and deliver; how many runs were served.
 
         The claim's transaction is held during the calls to Temporal, which bound themselves to
-        ten seconds: if this process dies, Postgres frees the claim at once and nothing waits for
-        a lease to expire.
+        seconds: if this process dies, Postgres frees the claim at once and nothing waits for a
+        lease to expire.
         """
         async with self.database.transaction() as connection:
-            claimed = (await connection.execute(_CLAIM, {"limit": CLAIM})).scalars().all()
+            claimed = [*(await connection.execute(_CLAIM_URGENT, {"limit": CLAIM})).scalars()]
+            if len(claimed) < CLAIM:
+                claimed += (await connection.execute(_CLAIM, {"limit": CLAIM - len(claimed)})).scalars()
             if not claimed:
                 return 0
-            rows = (await connection.execute(_READ, {"runs": list(claimed)})).all()
             by_run: dict[str, list[Row[Any]]] = {}
-            for row in rows:
+            for row in await connection.execute(_READ, {"runs": claimed}):
                 by_run.setdefault(row.run_id, []).append(row)
-            outcomes = await asyncio.gather(*(self._deliver(run_id, found) for run_id, found in by_run.items()))
-            done: list[Row[Any]] = []
-            later: dict[str, str] = {}
-            for (run_id, found), outcome in zip(by_run.items(), outcomes, strict=True):
-                match outcome:
-                    case None:
-                        done += found
-                    case Refused(reason):
-                        done += found
-                        DEAD.inc(len(found))
-                        await connection.execute(_BURY, {"run": run_id, "seqs": _seqs(found), "reason": reason})
-                    case Later(reason):
-                        later[run_id] = reason
-            if done:
-                await connection.execute(_DELETE, {"runs": [r.run_id for r in done], "seqs": _seqs(done)})
-            if later:
-                await connection.execute(_POSTPONE, {"runs": list(later), "errors": list(later.values())})
+            told = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
+            outcomes = dict(zip(by_run, told, strict=True))
+            over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Over)]
+            outcomes |= await _lost(connection, over)
+            return await self._settle(connection, by_run, outcomes)
+
+    async def _settle(
+        self, connection: AsyncConnection, by_run: dict[str, list[Row[Any]]], outcomes: dict[str, Outcome]
+    ) -> int:
+        """Write down what became of every delivery of these runs; how many runs are done with."""
+        done: list[Row[Any]] = []
+        later: dict[str, str] = {}
+        for run_id, rows in by_run.items():
+            match outcomes[run_id]:
+                case Later(reason):
+                    later[run_id] = reason
+                    continue
+                case Refused(reason):
+                    DEAD.inc(len(rows))
+                    logger.error("Run %s: %s", run_id, reason)
+                    await connection.execute(_BURY, {"run": run_id, "seqs": _seqs(rows), "reason": reason})
+                case None:
+                    for row in rows:
+                        DELIVERED.labels(row.kind).inc()
+                        DELAY.observe(max(row.age, 0.0))
+            done += rows
+        if done:
+            await connection.execute(_DELETE, {"runs": [r.run_id for r in done], "seqs": _seqs(done)})
+        if later:
+            newest = [by_run[run_id][-1].seq for run_id in later]
+            given = {"runs": [*later], "newest": newest, "errors": [*later.values()]}
+            await connection.execute(_POSTPONE, given)
         return len(by_run) - len(later)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Deliver until told to stop, woken by Postgres and at least once a second."""
+        """Deliver until told to stop, woken by Postgres and at least once in `poll` seconds."""
         wake = asyncio.Event()
         listener = asyncio.create_task(self._listen(wake))
         try:
@@ -118,7 +146,7 @@ class Dispatcher:
                     served = 0
                     await _either(stop.wait(), timeout=POLL)
                 if not served:
-                    await _either(wake.wait(), stop.wait(), timeout=POLL)
+                    await _either(wake.wait(), stop.wait(), timeout=self.poll)
         finally:
             listener.cancel()
             await asyncio.gather(listener, return_exceptions=True)
@@ -127,7 +155,7 @@ class Dispatcher:
         url = self.database.url.replace("postgresql+psycopg", "postgresql")
         while True:
             try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True) as connection:
+                async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=2) as connection:
                     await connection.execute(f"LISTEN {CHANNEL}")
                     wake.set()
                     async for _ in connection.notifies():
@@ -136,20 +164,22 @@ class Dispatcher:
                 await asyncio.sleep(POLL)
 
     async def _deliver(self, run_id: str, rows: Sequence[Row[Any]]) -> Outcome:
-        start = next((row for row in rows if row.kind == "start"), None)
-        items = [Item(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]
+        """Tell one run everything; whatever goes wrong, it is this run's trouble and no other's."""
         try:
-            if start is not None:
-                outcome = await self._start(run_id, RunInput.model_validate(start.payload), items)
-            else:
-                outcome = await self._signal(run_id, items)
+            start = next((RunInput.model_validate(row.payload) for row in rows if row.kind == "start"), None)
+            items = [Item(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]
+        except (ValidationError, TypeError):
+            logger.exception("A delivery to run %s cannot be read.", run_id)
+            return Refused("The delivery cannot be read by this release; deploy the one that wrote it and retry.")
+        try:
+            if start is None:
+                return await self._signal(run_id, items)
+            return await self._start(run_id, start, items)
         except RPCError as error:
             return _judge(error)
-        if outcome is None:
-            for row in rows:
-                DELIVERED.labels(row.kind).inc()
-                DELAY.observe(max(row.age, 0.0))
-        return outcome
+        except Exception as error:
+            logger.exception("The call to Temporal for run %s failed in a way nobody foresaw.", run_id)
+            return Later(f"{type(error).__name__}: {error}"[:500])
 
     async def _start(self, run_id: str, given: RunInput, items: list[Item]) -> Outcome:
         journey = self.registry.journeys.get(given.journey)
@@ -172,8 +202,8 @@ class Dispatcher:
                 **together,
             )
         except WorkflowAlreadyStartedError:
-            # An earlier attempt succeeded without our hearing of it, and the run is over already.
-            return None
+            # An earlier attempt succeeded without our hearing of it, and the run is closed already.
+            return Over()
         return None
 
     async def _signal(self, run_id: str, items: list[Item]) -> Outcome:
@@ -181,21 +211,25 @@ class Dispatcher:
         try:
             await handle.signal("deliver", Batch(items=items), rpc_timeout=RPC_LIMIT)
         except RPCError as error:
-            if error.status is not RPCStatusCode.NOT_FOUND:
-                raise
-            return await self._missing(run_id)
+            if error.status is RPCStatusCode.NOT_FOUND and not _names_namespace(error):
+                return Over()
+            raise
         return None
 
-    async def _missing(self, run_id: str) -> Outcome:
-        """A run that Temporal no longer knows: over, which is fine, or lost, which is not."""
-        async with self.database.reading() as connection:
-            state = (await connection.execute(_RUN_STATE, {"run": run_id})).scalar_one_or_none()
-        if state == "active":
-            return Refused(
-                "Temporal knows no such run although it never recorded its end: it was terminated or its "
-                "history is gone. Stop the run here, or restore Temporal and retry."
-            )
-        return None
+
+async def _lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Outcome]:
+    """Which of these runs Temporal should know and does not; the others are over.
+
+    Asked after Temporal has answered, because a run records its end here before it closes there.
+    """
+    if not run_ids:
+        return {}
+    active = set((await connection.execute(_ACTIVE, {"runs": run_ids})).scalars())
+    lost = Refused(
+        "Temporal has no such run under way although it never recorded its end: it was terminated or its "
+        "history is gone. Stop the run here, or restore Temporal and retry."
+    )
+    return {run_id: lost if run_id in active else None for run_id in run_ids}
 
 
 def _judge(error: RPCError) -> Outcome:
@@ -203,6 +237,11 @@ def _judge(error: RPCError) -> Outcome:
     if error.status in {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.PERMISSION_DENIED}:
         return Refused(f"Temporal refused it: {error.message}")
     return Later(f"{error.status.name}: {error.message}"[:500])
+
+
+def _names_namespace(error: RPCError) -> bool:
+    """Whether it is the namespace that was not found, as from a server that is still starting."""
+    return any("NamespaceNotFound" in detail.type_url for detail in error.grpc_status.details)
 
 
 def _seqs(rows: Sequence[Row[Any]]) -> list[int]:
@@ -227,12 +266,28 @@ _CLAIM = text(
     FOR UPDATE OF d SKIP LOCKED
     """
 )
+# A stop that protects takes everything before it along, however long that was to wait.
+_CLAIM_URGENT = text(
+    """
+    SELECT d.run_id FROM deliveries d
+    WHERE d.run_id IN (SELECT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now())
+      AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
+    LIMIT :limit
+    FOR UPDATE OF d SKIP LOCKED
+    """
+)
+# The oldest of each run, no more than one signal can carry: Temporal refuses two megabytes for good.
 _READ = text(
     """
     SELECT run_id, seq, kind, payload, extract(epoch FROM now() - created_at)::float8 AS age
-    FROM deliveries WHERE run_id = ANY(:runs) ORDER BY run_id, seq
+    FROM (
+      SELECT *, row_number() OVER w AS place, sum(octet_length(payload::text)) OVER w AS bytes
+      FROM deliveries WHERE run_id = ANY(:runs) WINDOW w AS (PARTITION BY run_id ORDER BY seq)
+    ) d
+    WHERE place = 1 OR (place <= :most AND bytes <= :most_bytes)
+    ORDER BY run_id, seq
     """
-).bindparams(bindparam("runs", type_=ARRAY(Text)))
+).bindparams(bindparam("runs", type_=ARRAY(Text)), most=MOST_AT_ONCE, most_bytes=MOST_BYTES)
 _DELETE = text(
     """
     DELETE FROM deliveries d USING unnest(:runs, :seqs) AS t (run_id, seq)
@@ -246,12 +301,23 @@ _BURY = text(
     WHERE run_id = :run AND seq = ANY(:seqs)
     """
 ).bindparams(bindparam("seqs", type_=ARRAY(Integer)))
+# Only what was tried: a stop that came meanwhile is due at once.
 _POSTPONE = text(
-    f"""
+    """
     UPDATE deliveries d
     SET attempts = attempts + 1, last_error = t.error,
-        due_at = now() + least({BACKOFF_CEILING}, 0.25 * power(2, least(attempts, 10))) * interval '1 second'
-    FROM unnest(:runs, :errors) AS t (run_id, error) WHERE d.run_id = t.run_id
+        due_at = now() + interval '1 second' * least(
+            CASE d.priority WHEN 0 THEN :urgent_pause ELSE :pause END, 0.25 * power(2, least(attempts, 10)))
+    FROM unnest(:runs, :newest, :errors) AS t (run_id, newest, error)
+    WHERE d.run_id = t.run_id AND d.seq <= t.newest
     """
-).bindparams(bindparam("runs", type_=ARRAY(Text)), bindparam("errors", type_=ARRAY(Text)))
-_RUN_STATE = text("SELECT state FROM runs WHERE id = :run")
+).bindparams(
+    bindparam("runs", type_=ARRAY(Text)),
+    bindparam("newest", type_=ARRAY(Integer)),
+    bindparam("errors", type_=ARRAY(Text)),
+    pause=LONGEST_PAUSE,
+    urgent_pause=LONGEST_URGENT_PAUSE,
+)
+_ACTIVE = text("SELECT id FROM runs WHERE id = ANY(:runs) AND state = 'active'").bindparams(
+    bindparam("runs", type_=ARRAY(Text))
+)

@@ -253,7 +253,8 @@ def _profile(event: Event) -> dict[str, Any]:
             found = {name: getattr(event, name) for name in PROFILE_FIELDS}
             return {k: str(v) for k, v in found.items() if v is not None}
         case ProfileUpdated():
-            return {k: v for k, v in event.changed.items() if k in PROFILE_FIELDS}
+            changed = {k: v for k, v in event.changed.items() if k in PROFILE_FIELDS}
+            return {k: None if v is None else str(v) for k, v in changed.items()}
         case _:
             return {}
 

@@ -11,7 +11,7 @@ def unsubscribe_token(secret: str, brand: str, player_id: str, channel: str) -> 
 
     It never expires: a way out must work in a mail of last year too.
     """
-    content = "\n".join((brand, player_id, channel)).encode()
+    content = f"{brand}\n{player_id}\n{channel}".encode()
     return _encode(content) + "." + _encode(_sign(secret, content))
 
 

@@ -1,20 +1,23 @@
 """`send`: the gate, the text, the hand-over, each message once.
 
-A message's row is written in the transaction that passed the gate, before the channel is called,
-and says `handed_over`. What a crash leaves in that state is in doubt and is looked up, not sent
-again, unless its channel recognises repetitions by key.
+A message's row says `handed_over` from the transaction that passed the gate, which is committed
+before the channel is called. What a crash or a lost answer leaves in that state is in doubt: it is
+looked up first, and sent again only where it certainly did not arrive or where the receiver
+recognises a repetition by its key.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+from datetime import UTC, datetime, timedelta
+from typing import Any, Literal
 
 from prometheus_client import Counter
 from sqlalchemy import Row, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities import gate
 from activities.channels import Adapter, ChannelUnavailable, Delivered, MailLookup, Outgoing
@@ -34,28 +37,31 @@ SENT = Counter("journeys_messages_total", "Messages by channel and what became o
 
 # Channels whose receivers drop a repetition by its key; mail has no such promise.
 KEYED: frozenset[Channel] = frozenset({"sms", "push"})
-GONE_OUT = ("sent", "handed_over", "unknown")
+# `handed_over` may have arrived, `waiting` certainly has not; the other states are final.
+IN_DOUBT, WAITING = "handed_over", "waiting"
+GONE_OUT = ("sent", IN_DOUBT, "unknown")
+# An attempt is over before the next one may begin, so that two never hand over at once.
+ATTEMPT = SEND.time_limit - timedelta(seconds=5)
+# A mail system may still be working on a mail whose sender has hung up; only then is its no a no.
+SETTLING = timedelta(seconds=30)
 
-
-# Still to be handed over, or in doubt: `waiting` certainly has not gone out, `handed_over` may have.
-OPEN = ("handed_over", "waiting")
-
-Settled = tuple[str, str | None]
+Finding = Literal["arrived", "absent", "nobody_says"]
 
 
 @dataclass
-class Ways:
-    """What the gate said about each channel of one send, and the rows it said it of."""
+class Plan:
+    """What one attempt does about each channel of a message."""
 
     known: gate.Known | None
-    #: Rows an earlier attempt left.
-    earlier: Mapping[Channel, Row[Any]]
-    rows: Mapping[Channel, Row[Any]] = field(default_factory=dict)
+    rows: Mapping[Channel, Row[Any]]
+    #: What was found out about the rows in doubt; an error means to ask again.
+    findings: Mapping[Channel, Finding | ChannelUnavailable]
+    #: Channels marked as handed over in this attempt, to be handed over after the commit.
+    due: list[Channel] = field(default_factory=list)
     waits: dict[Channel, datetime] = field(default_factory=dict)
-    #: Whether the channel counts as used, so that no fallback is needed.
-    passed: dict[Channel, bool] = field(default_factory=dict)
-    #: What the gate says now.
-    allowed: dict[Channel, bool] = field(default_factory=dict)
+    #: Channels that count as used, so that no fallback is needed.
+    used: set[Channel] = field(default_factory=set)
+    failed: ChannelUnavailable | None = None
 
 
 class Messages:
@@ -83,52 +89,115 @@ class Messages:
     async def send(self, given: Send) -> SendResult:
         """Hand a message over on every channel that the gate lets pass, each once.
 
-        Raises `ChannelUnavailable` to be tried again; what other channels took is kept.
+        Raises to be tried again while a channel is away; what other channels took is kept. A text
+        that cannot be rendered is `failed`: no attempt would ever render it.
         """
+        deadline = asyncio.get_running_loop().time() + ATTEMPT.total_seconds()
         now = self.clock()
+        findings = await self._look_into(given, now)
         async with self.database.transaction() as connection:
-            ways = await self._pass_gate(connection, given, now)
-        settled: dict[str, Settled] = {}
-        failed: ChannelUnavailable | None = None
-        for row in ways.rows.values():
-            if row.status in OPEN:
-                try:
-                    settled[row.id] = await self._hand_over(row, ways)
-                except ChannelUnavailable as away:
-                    failed = away
-                    if not away.may_have_arrived:
-                        settled[row.id] = ("waiting", None)
+            plan = await self._pass_gate(connection, given, now, findings)
+        answers = await asyncio.gather(
+            *(self._hand_over(plan.rows[channel], plan.known, deadline) for channel in plan.due), return_exceptions=True
+        )
+        broken: BaseException | None = None
         async with self.database.transaction() as connection:
-            for message_id, (status, reason) in settled.items():
-                await self._settle(connection, message_id, status, reason)
-            rows = await self._rows(connection, given)
-            result = _result(rows, ways.waits)
-            outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
-            if failed is None:
+            for channel, answer in zip(plan.due, answers, strict=True):
+                match answer:
+                    case ChannelUnavailable():
+                        plan.failed = answer
+                        if not answer.may_have_arrived:
+                            await self._settle(connection, plan.rows[channel], WAITING, None)
+                    case BaseException():
+                        broken = answer
+                    case status, reason:
+                        await self._settle(connection, plan.rows[channel], status, reason)
+            rows = await _rows(connection, given)
+            result = _result(rows, plan.waits)
+            if broken is None and plan.failed is None:
+                outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
                 await tell(connection, given, self.clock(), outcome, _detail(given, rows, result))
-        if failed is not None:
-            raise failed
+        if broken is not None:
+            raise broken
+        if plan.failed is not None:
+            raise _again(plan.failed)
         return result
 
-    async def _pass_gate(self, connection: AsyncConnection, given: Send, now: datetime) -> Ways:
-        known = await gate.read(connection, given.brand, given.player_id, now)
-        earlier = await self._rows(connection, given)
-        ways = Ways(known, earlier)
-        for channel in given.via:
-            await self._try(connection, given, channel, now, ways)
-        for channel in given.fallback:
-            if ways.waits or any(ways.passed.values()):
-                break
-            await self._try(connection, given, channel, now, ways)
-        ways.rows = await self._rows(connection, given)
-        return ways
+    async def _look_into(self, given: Send, now: datetime) -> dict[Channel, Finding | ChannelUnavailable]:
+        """What became of the messages an earlier attempt left in doubt.
 
-    async def _try(self, connection: AsyncConnection, given: Send, channel: Channel, now: datetime, ways: Ways) -> None:
-        """Ask the gate about one channel and keep its answer; a settled channel is left as it is."""
-        known, row = ways.known, ways.earlier.get(channel)
-        if row is not None and row.status not in OPEN:
-            ways.passed[channel] = row.status in GONE_OUT
+        Asked before the gate: its answer must not grow old while somebody else is asked.
+        """
+        async with self.database.reading() as connection:
+            rows = await _rows(connection, given)
+        findings: dict[Channel, Finding | ChannelUnavailable] = {}
+        for channel, row in rows.items():
+            if row.status != IN_DOUBT:
+                continue
+            if channel != "email" or self.lookup is None:
+                findings[channel] = "nobody_says"
+                continue
+            try:
+                arrived = await self.lookup.arrived(row.id)
+            except ChannelUnavailable as away:
+                findings[channel] = away
+                continue
+            if not arrived and (left := row.handed_over_at + SETTLING - now) > timedelta(0):
+                findings[channel] = ChannelUnavailable("The mail may still be on its way; ask again later.", left)
+                continue
+            findings[channel] = "arrived" if arrived else "absent"
+        return findings
+
+    async def _pass_gate(
+        self,
+        connection: AsyncConnection,
+        given: Send,
+        now: datetime,
+        findings: Mapping[Channel, Finding | ChannelUnavailable],
+    ) -> Plan:
+        known = await gate.read(connection, given.brand, given.player_id, now)
+        plan = Plan(known, await _rows(connection, given), findings)
+        for channel in given.via:
+            await self._decide(connection, given, channel, now, plan)
+        for channel in given.fallback:
+            if plan.waits or plan.used:
+                break
+            await self._decide(connection, given, channel, now, plan)
+        plan.rows = await _rows(connection, given)
+        return plan
+
+    async def _decide(
+        self, connection: AsyncConnection, given: Send, channel: Channel, now: datetime, plan: Plan
+    ) -> None:
+        """Decide about one channel and write it down; what is settled is left as it is."""
+        row = plan.rows.get(channel)
+        if row is not None and row.status not in (IN_DOUBT, WAITING):
+            if row.status in GONE_OUT:
+                plan.used.add(channel)
             return
+        # A row that fell into doubt since we looked is asked about in the next attempt.
+        finding = None if row is None or row.status == WAITING else plan.findings.get(channel, _meanwhile())
+        if isinstance(finding, ChannelUnavailable):
+            plan.failed = finding
+            plan.used.add(channel)
+        elif row is not None and finding == "arrived":
+            await self._settle(connection, row, "sent", None)
+            plan.used.add(channel)
+        else:
+            await self._ask_gate(connection, given, channel, now, plan, doubtful=finding == "nobody_says")
+
+    async def _ask_gate(
+        self,
+        connection: AsyncConnection,
+        given: Send,
+        channel: Channel,
+        now: datetime,
+        plan: Plan,
+        *,
+        doubtful: bool,
+    ) -> None:
+        """Ask the gate about one channel and write down what it says and saw."""
+        row = plan.rows.get(channel)
         template = self.catalogue[given.template]
         asked = MessageFacts(
             channel=channel,
@@ -136,22 +205,42 @@ class Messages:
             step=given.key,
             suppress_if_active_today=template.suppress_if_active_today,
         )
-        decision = may_send(known.facts if known else None, asked, self.policy, now)
-        ways.passed[channel] = ways.allowed[channel] = isinstance(decision, Allowed)
-        if row is not None:
-            if isinstance(decision, Allowed):
-                return
-            # The world changed while the channel was away. What may have gone out already is only
-            # looked up; what certainly has not is not sent any more.
-            ways.passed[channel] = row.status == "handed_over"
-            if row.status == "waiting":
-                reason = decision.reason if isinstance(decision, Refused) else "expired"
-                await self._settle(connection, row.id, "suppressed", str(reason))
+        decision = may_send(plan.known.facts if plan.known else None, asked, self.policy, now)
+        repeatable = isinstance(decision, Allowed) and channel in KEYED
+        if row is not None and doubtful and not repeatable:
+            await self._settle(connection, row, "unknown", "outcome_unknown")
+            plan.used.add(channel)
             return
         if isinstance(decision, Wait):
-            ways.waits[channel] = decision.until
+            plan.waits[channel] = decision.until
+            if row is not None:
+                await self._settle(connection, row, WAITING, None)
             return
         values: dict[str, Any] = {
+            "decision": {
+                "rule": decision.rule if isinstance(decision, Refused) else None,
+                "detail": decision.detail if isinstance(decision, Refused) else None,
+                "seen": dict(decision.seen),
+                "policy": decision.policy,
+            }
+        }
+        if isinstance(decision, Refused):
+            values |= {"status": "suppressed", "reason": str(decision.reason), "handed_over_at": None}
+        elif row is None and (unfit := self._write_text(given, channel, plan, values)):
+            values |= {"status": "failed", "reason": unfit}
+        elif channel == "in_app":
+            values |= {"status": "sent", "handed_over_at": now, "delivered_at": now}
+            plan.used.add(channel)
+        else:
+            values |= {"status": IN_DOUBT, "handed_over_at": now}
+            plan.used.add(channel)
+            plan.due.append(channel)
+        if values["status"] != IN_DOUBT:
+            SENT.labels(channel, values["status"]).inc()
+        if row is not None:
+            await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
+            return
+        values |= {
             "id": f"{given.key}/{channel}",
             "brand": given.brand,
             "player_id": given.player_id,
@@ -161,62 +250,38 @@ class Messages:
             "channel": channel,
             "template": given.template,
             "message_class": template.message_class,
-            "decision": {
-                "rule": decision.rule if isinstance(decision, Refused) else None,
-                "detail": decision.detail if isinstance(decision, Refused) else None,
-                "seen": dict(decision.seen),
-                "policy": decision.policy,
-            },
             "created_at": now,
         }
-        if isinstance(decision, Refused):
-            values |= {"status": "suppressed", "reason": str(decision.reason)}
-        else:
-            assert known is not None
-            try:
-                values |= {"status": "handed_over", "handed_over_at": now} | self._text(given, channel, known)
-            except RenderError as unfit:
-                # No attempt will ever render it: kept for people to see, and the journey goes on.
-                logger.error("%s cannot be rendered: %s", given.key, unfit)  # noqa: TRY400 - the sentence says it all
-                ways.passed[channel] = ways.allowed[channel] = False
-                values |= {"status": "failed", "reason": "not_renderable", "handed_over_at": None}
-            else:
-                if channel == "in_app":
-                    values |= {"status": "sent", "delivered_at": now}
-        if values["status"] != "handed_over":
-            SENT.labels(channel, values["status"]).inc()
         await connection.execute(messages.insert().values(values))
 
-    def _text(self, given: Send, channel: Channel, known: gate.Known) -> dict[str, Any]:
-        rendered = self.catalogue.render(
-            given.template,
-            channel,
-            known.state.facts.get("language", "en"),
-            {
-                **given.variables,
-                "first_name": known.profile.get("first_name"),
-                "brand_name": self._brand_name(given.brand),
-                "unsubscribe_url": self._unsubscribe_url(given.brand, given.player_id, channel),
-            },
-            zone=zone(known.state.facts.get("timezone")),
-            currency=known.state.facts.get("currency"),
-        )
-        return {"subject": rendered.title, "body": rendered.body, "language": rendered.language}
+    def _write_text(self, given: Send, channel: Channel, plan: Plan, values: dict[str, Any]) -> str | None:
+        """Add the message's text to its row's values, or say why there is none."""
+        assert plan.known is not None
+        state, profile = plan.known.state, plan.known.profile
+        try:
+            rendered = self.catalogue.render(
+                given.template,
+                channel,
+                state.facts.get("language", "en"),
+                {
+                    **given.variables,
+                    "first_name": profile.get("first_name"),
+                    "brand_name": self._brand_name(given.brand),
+                    "unsubscribe_url": self._unsubscribe_url(given.brand, given.player_id, channel),
+                },
+                zone=zone(state.facts.get("timezone")),
+                currency=state.facts.get("currency"),
+            )
+        except RenderError as unfit:
+            # No attempt will ever render it: kept for people to see, and the journey goes on.
+            logger.error("%s cannot be rendered: %s", given.key, unfit)  # noqa: TRY400 - the sentence says it all
+            return "not_renderable"
+        values |= {"subject": rendered.title, "body": rendered.body, "language": rendered.language}
+        return None
 
-    async def _hand_over(self, row: Row[Any], ways: Ways) -> Settled:
-        """Give one message to its channel; what became of it."""
-        earlier = ways.earlier.get(row.channel)
-        in_doubt = earlier is not None and earlier.status == "handed_over"
-        barred = not ways.allowed.get(row.channel, False)
-        if in_doubt and (barred or row.channel not in KEYED):
-            arrived = await self.lookup.arrived(row.id) if self.lookup and row.channel == "email" else None
-            if arrived:
-                return "sent", None
-            if barred and arrived is False:
-                return "suppressed", "protected_meanwhile"
-            if barred or arrived is None:
-                return "unknown", "outcome_unknown"
-        profile = ways.known.profile if ways.known else {}
+    async def _hand_over(self, row: Row[Any], known: gate.Known | None, deadline: float) -> tuple[str, str | None]:
+        """Give one message to its channel; the state that follows, and why."""
+        profile = known.profile if known else {}
         unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)
         outgoing = Outgoing(
             key=row.id,
@@ -230,29 +295,31 @@ class Messages:
             language=row.language or "en",
             unsubscribe_url=None if row.message_class in NECESSARY else unsubscribe,
         )
-        # A signature is dated by the receiver's clock, which is the wall's even where ours is a test's.
-        answer = await self.adapters[row.channel].deliver(outgoing, datetime.now(UTC))
+        try:
+            async with asyncio.timeout_at(deadline):
+                # A signature is dated by the receiver's clock, which is the wall's even where ours is a test's.
+                answer = await self.adapters[row.channel].deliver(outgoing, datetime.now(UTC))
+        except TimeoutError:
+            raise ChannelUnavailable(f"The {row.channel} channel took too long; try again.") from None
         return ("sent", None) if isinstance(answer, Delivered) else ("failed", answer.reason)
 
-    async def _settle(self, connection: AsyncConnection, message_id: str, status: str, reason: str | None) -> None:
-        now = self.clock()
+    async def _settle(self, connection: AsyncConnection, row: Row[Any], status: str, reason: str | None) -> None:
+        """Write what became of a message, unless a later attempt has taken it over meanwhile.
+
+        That it was sent is true whoever says it, and is always written.
+        """
         values: dict[str, Any] = {"status": status, "reason": reason}
+        unsettled = messages.c.status.in_([IN_DOUBT, WAITING]) & (messages.c.handed_over_at == row.handed_over_at)
         if status == "sent":
-            values["delivered_at"] = now
-        if status in {"suppressed", "failed"}:
+            values["delivered_at"] = self.clock()
+            unsettled = messages.c.status != "sent"
+        elif status == "failed":
             values["handed_over_at"] = None
         settled = await connection.execute(
-            update(messages).where(messages.c.id == message_id).values(values).returning(messages.c.channel)
+            update(messages).where(messages.c.id == row.id, unsettled).values(values).returning(messages.c.id)
         )
-        SENT.labels(settled.scalar_one(), status).inc()
-
-    async def _rows(self, connection: AsyncConnection, given: Send) -> dict[Channel, Row[Any]]:
-        found = await connection.execute(
-            select(messages)
-            .where(messages.c.run_id == given.run_id, messages.c.step == given.step)
-            .order_by(messages.c.created_at, messages.c.id)
-        )
-        return {row.channel: row for row in found}
+        if settled.scalar_one_or_none() is not None:
+            SENT.labels(row.channel, status).inc()
 
     def _brand_name(self, brand: str) -> str:
         return self.settings.brand_names.get(brand, brand)
@@ -262,10 +329,31 @@ class Messages:
         return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
 
 
+def _meanwhile() -> ChannelUnavailable:
+    return ChannelUnavailable("Another attempt has just handed the message over; try again.")
+
+
+def _again(failed: ChannelUnavailable) -> Exception:
+    """The error that makes Temporal try again, at the time the channel named if it did."""
+    if failed.retry_after is None:
+        return failed
+    return ApplicationError(str(failed), type=type(failed).__name__, next_retry_delay=failed.retry_after)
+
+
+async def _rows(connection: AsyncConnection, given: Send) -> dict[Channel, Row[Any]]:
+    found = await connection.execute(
+        select(messages)
+        .where(messages.c.run_id == given.run_id, messages.c.step == given.step)
+        .order_by(messages.c.created_at, messages.c.id)
+    )
+    return {row.channel: row for row in found}
+
+
 def _result(rows: Mapping[Channel, Row[Any]], waits: Mapping[Channel, datetime]) -> SendResult:
+    final = {channel: row for channel, row in rows.items() if row.status not in (IN_DOUBT, WAITING)}
     return SendResult(
-        sent=[channel for channel, row in rows.items() if row.status in GONE_OUT],
-        suppressed={channel: row.reason or row.status for channel, row in rows.items() if row.status not in GONE_OUT},
+        sent=[channel for channel, row in final.items() if row.status in GONE_OUT],
+        suppressed={channel: row.reason or row.status for channel, row in final.items() if row.status not in GONE_OUT},
         wait_until=min(waits.values(), default=None),
     )
 

@@ -1,17 +1,19 @@
 """`grant`: reserve, call the bonus engine, confirm or void; each reward once.
 
 A reservation is committed before the engine is called. Whatever is left reserved by a crash or a
-lost answer is looked up by its key before anything else is done with it.
+lost answer is looked up by its key before anything else is done with it. A grant has one owner at
+a time: the run's attempt while it is `reserved`, the reconciler once it is `unknown`.
 """
 
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from prometheus_client import Counter
-from sqlalchemy import Row, select, update
+from sqlalchemy import Row, exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities import gate
@@ -27,7 +29,7 @@ from activities.provider import (
 )
 from activities.settings import Settings
 from activities.story import tell
-from activities.tables import grants
+from activities.tables import grants, runs
 from workflows.effects import GRANT, Give, GiveResult
 from workflows.policy import Allowed, GrantFacts, Policy, Refused, may_grant
 
@@ -35,6 +37,11 @@ logger = logging.getLogger(__name__)
 
 GRANTS = Counter("journeys_grants_total", "Grants by kind and what became of them.", ["kind", "status"])
 SETTLED = frozenset({"confirmed", "refused", "unknown"})
+NEVER_ANSWERED = "the bonus engine never answered"
+#: Only a person can settle this one: what the engine holds under our key is not what we asked for.
+KEY_TAKEN = "the bonus engine holds another grant under this key"
+# Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
+LEASE = timedelta(minutes=1)
 
 
 class Grants:
@@ -68,51 +75,80 @@ class Grants:
             except (NotSent, OutcomeUnknown):
                 if self.clock() - row.reserved_at < self.settings.unknown_after:
                     raise
-                row = await self._write(row, "unknown", reason="the bonus engine never answered")
+                row = await self._write(row, "unknown", reason=NEVER_ANSWERED)
             except KeyReused as reused:
-                logger.error("Grant %s needs a person: %s", row.id, reused)
-                row = await self._write(row, "unknown", reason="the bonus engine holds another grant under this key")
+                logger.error("Grant %s needs a person: %s", row.id, reused)  # noqa: TRY400 - the sentence says it all
+                row = await self._write(row, "unknown", reason=KEY_TAKEN)
             else:
                 row = await self._record(row, answer)
+        if row.status not in SETTLED:
+            raise OutcomeUnknown("A later attempt has taken this grant over; it will tell what became of it.")
         async with self.database.transaction() as connection:
             detail = {"kind": row.kind, "reason": row.reason, "provider_ref": row.provider_ref}
             await tell(connection, given, self.clock(), row.status, detail)
         return GiveResult(status=row.status, grant_id=row.id, reason=row.reason)
 
     async def reconcile_once(self, limit: int = 20) -> int:
-        """Ask the engine about grants left unknown; how many were settled.
+        """Ask the engine about grants left unknown, the longest unasked first; how many were settled.
 
         One that the engine never heard of is voided there first, so that a request still on its
-        way cannot pay out after we have called it refused.
+        way cannot pay out after we have called it refused. A reservation whose run is over has
+        nobody else to settle it and is treated alike. Any number may run side by side.
         """
-        async with self.database.reading() as connection:
-            open_rows = (
-                await connection.execute(
-                    select(grants).where(grants.c.status == "unknown").order_by(grants.c.asked_at).limit(limit)
-                )
-            ).all()
         settled = 0
-        for row in open_rows:
+        for _ in range(limit):
+            row = await self._claim_doubtful()
+            if row is None:
+                break
             try:
                 answer = await self.engine.look_up(row.id)
                 if answer is None and await self.engine.void(row.id):
                     answer = Declined(reason="never_arrived")
-            except (NotSent, OutcomeUnknown):
-                break
+            except (NotSent, OutcomeUnknown) as unanswered:
+                logger.info("Grant %s stays unknown: %s", row.id, unanswered)
+                continue
             if answer is not None:
                 await self._record(row, answer)
                 settled += 1
         return settled
+
+    async def _claim_doubtful(self) -> Row[Any] | None:
+        """Take one grant nobody owns; until the lease is over nobody else takes it."""
+        now = self.clock()
+        ended = exists().where(runs.c.id == grants.c.run_id, runs.c.state == "ended")
+        async with self.database.transaction() as connection:
+            chosen = (
+                select(grants.c.id)
+                .where(
+                    or_(
+                        (grants.c.status == "unknown") & (grants.c.reason == NEVER_ANSWERED),
+                        (grants.c.status == "reserved") & ended,
+                    ),
+                    grants.c.asked_at <= now - LEASE,
+                )
+                .order_by(grants.c.asked_at)
+                .limit(1)
+                .with_for_update(skip_locked=True, of=grants)
+                .scalar_subquery()
+            )
+            claimed = await connection.execute(
+                update(grants)
+                .where(grants.c.id == chosen)
+                .values(asked_at=now, status="unknown", reason=NEVER_ANSWERED)
+                .returning(grants)
+            )
+            row: Row[Any] | None = claimed.one_or_none()
+        return row
 
     async def _reserve(self, given: Give) -> tuple[Row[Any], bool]:
         """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked."""
         now = self.clock()
         async with self.database.transaction() as connection:
             known = await gate.read(connection, given.brand, given.player_id, now)
-            found = await connection.execute(select(grants).where(grants.c.id == given.key))
+            found = await connection.execute(select(grants).where(grants.c.id == given.key).with_for_update())
             row = found.one_or_none()
             if row is not None:
-                return row, True
+                return await _ask_again(connection, row, now), True
             decision = may_grant(known.facts if known else None, GrantFacts.of(given.reward), self.policy, now)
             allowed = isinstance(decision, Allowed)
             values = {
@@ -128,6 +164,7 @@ class Grants:
                 "reason": str(decision.reason) if isinstance(decision, Refused) else None,
                 "decision": {
                     "rule": decision.rule if isinstance(decision, Refused) else None,
+                    "detail": decision.detail if isinstance(decision, Refused) else None,
                     "seen": dict(decision.seen),
                     "policy": decision.policy,
                 },
@@ -138,9 +175,9 @@ class Grants:
             }
             inserted = await connection.execute(insert(grants).values(values).returning(grants))
             row = inserted.one()
-            if not allowed:
-                GRANTS.labels(row.kind, "refused").inc()
-            return row, False
+        if not allowed:
+            GRANTS.labels(row.kind, "refused").inc()
+        return row, False
 
     async def _settle_with_engine(self, row: Row[Any], *, look_first: bool) -> Credited | Declined:
         order = GrantOrder(
@@ -158,8 +195,9 @@ class Grants:
                 return answer
             if not await self._still_allowed(row):
                 # It never arrived and may not any more: forbid the engine to take it late.
-                await self.engine.void(row.id)
-                return Declined(reason="protected_meanwhile")
+                if await self.engine.void(row.id):
+                    return Declined(reason="protected_meanwhile")
+                raise OutcomeUnknown("The bonus engine does not void a grant the player may not have; look it up.")
         return await self.engine.credit(row.id, order)
 
     async def _still_allowed(self, row: Row[Any]) -> bool:
@@ -176,13 +214,26 @@ class Grants:
     async def _write(
         self, row: Row[Any], status: str, *, reason: str | None = None, provider_ref: str | None = None
     ) -> Row[Any]:
-        GRANTS.labels(row.kind, status).inc()
+        """Settle a grant, or leave it to whoever has taken it over since; the row as it stands."""
         async with self.database.transaction() as connection:
             written = await connection.execute(
                 update(grants)
-                .where(grants.c.id == row.id)
+                .where(grants.c.id == row.id, grants.c.status == row.status, grants.c.asked_at == row.asked_at)
                 .values(status=status, reason=reason, provider_ref=provider_ref, resolved_at=self.clock())
                 .returning(grants)
             )
-            settled: Row[Any] = written.one()
-        return settled
+            mine: Row[Any] | None = written.one_or_none()
+            if mine is None:
+                theirs: Row[Any] = (await connection.execute(select(grants).where(grants.c.id == row.id))).one()
+                return theirs
+        GRANTS.labels(row.kind, status).inc()
+        return mine
+
+
+async def _ask_again(connection: AsyncConnection, row: Row[Any], now: datetime) -> Row[Any]:
+    """Own a reservation for another attempt; a settled grant is nobody's any more."""
+    if row.status in SETTLED:
+        return row
+    owned = await connection.execute(update(grants).where(grants.c.id == row.id).values(asked_at=now).returning(grants))
+    reserved: Row[Any] = owned.one()
+    return reserved

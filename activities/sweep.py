@@ -48,6 +48,9 @@ class Sweeper:
                 swept = await self.run_once()
             except (SQLAlchemyError, OSError) as away:
                 logger.warning("Postgres is away, the sweep tries again: %s", away)
+            except Exception:
+                # A journey's own rule may raise; that must not end the process that dispatches.
+                logger.exception("The sweep failed and is tried again; correct the rule that the traceback names.")
             if swept < CLAIM:
                 try:
                     await asyncio.wait_for(stop.wait(), PERIOD)
