@@ -1,10 +1,10 @@
 """The application: every noun's routes behind one edge, and the OpenAPI document that describes them."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
@@ -33,6 +33,21 @@ from api.engine import Clock, engine, utc_now
 from api.problems import SCHEMA, from_http, from_validation
 
 VERSION = "0.1.0"
+
+_ROUTERS = (
+    events.router,
+    tasks.router,
+    task_moves.router,
+    players.router,
+    timeline.router,
+    journeys.router,
+    runs.router,
+    messages.router,
+    grants.router,
+    dead_letters.router,
+    unsubscribe.router,
+    health.router,
+)
 
 _DESCRIPTION = """\
 Player events in; journeys, messages, rewards and human tasks out.
@@ -76,13 +91,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     app.add_middleware(Edge, owner=app, body_limit=given.body_limit)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
-    for noun in (events, tasks, task_moves, players, timeline, journeys, runs, messages, grants, dead_letters):
-        app.include_router(noun.router)
-    app.include_router(unsubscribe.router)
-    app.include_router(health.router)
-    if given.catch_all_url is not None:
-        app.include_router(dev.router)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]  # FastAPI's own way to extend it
+    routers = [*_ROUTERS, *([dev.router] if given.catch_all_url is not None else [])]
+    for router in routers:
+        app.include_router(router)
+    app.openapi = lambda: _openapi(app, routers)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
 
@@ -95,7 +107,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     raise error
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = document.setdefault("components", {})
@@ -103,7 +115,7 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
         components["securitySchemes"] = {
             SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "jx_<30 characters>_<6 characters>"}
         }
-        for route, scopes in _secured(app):
+        for route, scopes in _secured(routers):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 operation["security"] = [{SCHEME: [scope]} for scope in scopes] or [{SCHEME: []}]
@@ -111,8 +123,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     return app.openapi_schema
 
 
-def _secured(app: FastAPI) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
-    for route in app.routes:
+def _secured(routers: Sequence[APIRouter]) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
+    for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
             for dependency in _all(route.dependant):
                 if isinstance(dependency.call, Needs):

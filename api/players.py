@@ -312,7 +312,7 @@ def _summary(row: Row[Any], state: PlayerState, now: datetime) -> dict[str, Any]
         "status": state.status,
         "tier": state.facts.get("tier"),
         "protected": _protection(state, now),
-        "runs": len(state.runs),
+        "runs": sum(not run.over for run in state.runs.values()),
         "created_at": row.created_at,
         "updated_at": row.updated_at,
     }

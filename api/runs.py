@@ -223,7 +223,7 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
         buried = select(dead_letters.c.id).where(dead_letters.c.run_id == run_id).limit(1)
         lost = (await connection.execute(buried)).one_or_none() is not None
     if row.state == "ended":
-        raise Problem("run-ended", "The run is over already; there is nothing to stop.")
+        raise _ended()
     if given.force:
         if not lost:
             raise Problem("not-lost", "Temporal has not lost this run; stop it without force.")
@@ -237,13 +237,18 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
         engine.intake.locked(connection, key.brand, [row.player_id], now) as locked,
     ):
         state = locked.states[row.player_id]
-        if run_id not in state.runs and not given.force:
-            raise Problem("run-ended", "The run is over already; there is nothing to stop.")
-        if not getattr(state.runs.get(run_id), "stopping", False):
+        run = state.runs.get(run_id)
+        if not given.force and (run is None or run.over):
+            raise _ended()
+        if run is None or not run.stopping:
             locked.decide(row.player_id, state.stop(run_id, STOPPED, now))
             await _tell(connection, row, key, given.reason, now)
     async with engine.database.reading() as connection:
         return Run.model_validate(await _one(connection, _of(key.brand, run_id)))
+
+
+def _ended() -> Problem:
+    return Problem("run-ended", "The run is over already; there is nothing to stop.")
 
 
 def why_not(state: PlayerState, journey: Journey, now: datetime) -> str | None:
@@ -252,7 +257,7 @@ def why_not(state: PlayerState, journey: Journey, now: datetime) -> str | None:
         return f"The player is left alone ({reason}); no journey may begin."
     if journey.entry.kind == "per":
         return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
-    if any(run.journey == journey.name for run in state.runs.values()):
+    if any(run.journey == journey.name and not run.over for run in state.runs.values()):
         return f"The player is in {journey.name} already; wait until that run has ended, or stop it."
     entries = state.entries.get(journey.name)
     last = entries.last if entries else None

@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/unsubscribe", tags=["unsubscribe"])
 
 _RESPONSES: dict[int | str, dict[str, Any]] = {
     200: {"description": "A page for the player.", "content": {"text/html": {"schema": {"type": "string"}}}},
-    **documented(400, 404, 413, 503),
+    **documented(400, 404, 413, 422, 503),
 }
 
 #: Question, button, and what is said afterwards.
