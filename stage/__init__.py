@@ -1,0 +1,1 @@
+"""The second theatre: journeys performed in memory, on the SDK's own workflow runtime."""
