@@ -4,39 +4,32 @@ A command reads its options, calls the part that does the work and says in one s
 0 done, 1 not done, 2 the command was written wrongly, 130 stopped with Ctrl-C.
 """
 
+# ruff: noqa: PLC0415  a command loads only what it needs; all of it takes seconds
+
+from __future__ import annotations
+
 import asyncio
 import json
 import logging
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated, Any, Literal, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NoReturn
 
-import httpx
 import typer
-from pydantic import ValidationError
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.markup import escape
 from rich.table import Table
-from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
 
-import activities.database
-from activities.database import Database
-from activities.importing.feed import Events
-from activities.importing.file import Importer, Report, SourceFile
-from activities.importing.mapping import mapping_of
-from activities.keys import SCOPES, create_key, revoke_key
-from activities.settings import Settings, settings_from
-from activities.tables import api_keys
-from workflows.errors import DesignError, JourneysError
-from workflows.journey import Journey
-from workflows.registry import load
-from workflows.rules import InactiveRule, MilestoneRule, On, Streak, Trigger
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    from activities.database import Database
+    from activities.settings import Settings
+    from workflows.journey import Journey
+    from workflows.rules import Trigger
 
 LOCAL = Path(".local")
 #: What `keys --json` makes: a key for everyone who works with a development stack.
@@ -60,8 +53,6 @@ app.add_typer(keys, name="keys")
 out = Console()
 err = Console(stderr=True)
 
-BrandOption = Annotated[str, typer.Option(help="The brand the key belongs to.")]
-
 
 # ---- processes ---------------------------------------------------------------------------------
 
@@ -82,9 +73,10 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
 ) -> None:
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
-    import uvicorn  # noqa: PLC0415  a command loads only what it needs
+    import uvicorn
 
-    from api.app import create_app  # noqa: PLC0415
+    from api.app import create_app
+    from workflows.registry import load
 
     _log_to_stderr()
     settings = _settings()
@@ -107,7 +99,7 @@ def worker(
     role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
 ) -> None:
     """Run journeys, their effects, the dispatcher and the sweep."""
-    import worker as process  # noqa: PLC0415
+    import worker as process
 
     _log_to_stderr()
     asyncio.run(process.main(role, _settings()))
@@ -122,9 +114,13 @@ def dispatcher() -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's schema up to date. Safe to run twice, also at once."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from activities.database import migrate as bring_up_to_date
+
     settings = _settings()
     try:
-        activities.database.migrate(settings.sqlalchemy_url)
+        bring_up_to_date(settings.sqlalchemy_url)
     except SQLAlchemyError as error:
         _fail(f"The database was not migrated: {_first_line(error)}")
     err.print("The database is up to date.")
@@ -148,6 +144,8 @@ def keys_of_every_role(
         out.print(context.get_help())
         raise typer.Exit(2)
 
+    from activities.keys import create_key
+
     async def make() -> dict[str, str]:
         async with _database() as database:
             now = datetime.now(UTC)
@@ -159,11 +157,12 @@ def keys_of_every_role(
 @keys.command("create")
 def keys_create(
     name: Annotated[str, typer.Argument(help="Who acts with the key; it stands in histories.")],
-    scope: Annotated[list[str], typer.Option(help=f"What it may do; repeat it. One of {', '.join(SCOPES)}.")],
-    brand: BrandOption = DEMO_BRAND,
+    scope: Annotated[list[str], typer.Option(help="What it may do, such as events:write; repeat it.")],
+    brand: Annotated[str, typer.Option(help="The brand whose events, players and tasks it opens.")],
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
 ) -> None:
     """Make a key and print its secret, once."""
+    from activities.keys import create_key
 
     async def make() -> tuple[str, str]:
         async with _database() as database:
@@ -184,6 +183,9 @@ def keys_list(
     brand: Annotated[str | None, typer.Option(help="Only this brand's keys.")] = None,
 ) -> None:
     """List keys, without their secrets."""
+    from sqlalchemy import select
+
+    from activities.tables import api_keys
 
     async def read() -> list[Any]:
         query = select(api_keys).order_by(api_keys.c.brand, api_keys.c.created_at)
@@ -200,6 +202,7 @@ def keys_list(
 @keys.command("revoke")
 def keys_revoke(key_id: Annotated[str, typer.Argument(help="The id that `journeys keys list` shows.")]) -> None:
     """Take a key back; the API refuses it within a second."""
+    from activities.keys import revoke_key
 
     async def revoke() -> bool:
         async with _database() as database:
@@ -241,95 +244,18 @@ def import_file(
     json, lower, upper. The column @id is the row's own identity. Stop it with Ctrl-C and repeat it as often as you
     like: what was kept is not counted twice.
     """
+    from activities.importing.file import SourceFile
+    from activities.importing.mapping import mapping_of
+    from activities.importing.terminal import import_on_terminal
+
     read = SourceFile(file, mapping_of(maps or (), sets or (), kind=kind, source=source, file=mapping, zone=zone))
     found_url, found_key = _local_api() if url is None or key is None else (None, None)
     url, key = url or found_url, key or found_key
     if url is None or key is None:
         _fail("No local stack was found here; name the API with --url and a key of it with --key.")
-    importing = _Import(
-        read,
-        url,
-        key,
-        "live" if live else "history",
-        rejected or Path(f"{file.name}.rejected.ndjson"),
-        batch,
-    )
-    report = asyncio.run(importing.run())
-    if importing.failure is not None and not report.sent:
-        _fail(str(importing.failure))
-    table = Table(box=None)
-    for column, style in (("sent", ""), ("accepted", "green"), ("duplicate", "yellow"), ("rejected", "red")):
-        table.add_column(column, style=style, justify="right")
-    table.add_row(*(f"{n:,}" for n in (report.sent, report.accepted, report.duplicate, report.rejected)))
-    out.print(table)
-    if report.rejected:
-        err.print(f"Rejected rows and why: {importing.rejections}")
-    if importing.failure is not None:
-        _fail(str(importing.failure))
-    if report.stopped:
-        err.print("Stopped. Repeat the same command to go on; what was kept is not counted twice.")
-        raise typer.Exit(130)
-    if report.rejected:
-        raise typer.Exit(1)
-
-
-class _Import:
-    """One import as a terminal sees it: a bar, a rate, and Ctrl-C."""
-
-    def __init__(
-        self, file: SourceFile, url: str, key: str, mode: Literal["live", "history"], rejections: Path, batch: int
-    ) -> None:
-        self.file, self.url, self.key, self.mode, self.batch = file, url, key, mode, batch
-        self.rejections = rejections
-        self.failure: JourneysError | None = None
-
-    async def run(self) -> Report:
-        """Send the file; a failure in the middle is kept, so that what was sent can still be told."""
-        async with httpx.AsyncClient() as http:
-            importer = Importer(
-                self.file, Events(http, self.url, self.key), self.mode, self.rejections, batch=self.batch
-            )
-            loop = asyncio.get_running_loop()
-
-            def leave() -> None:
-                # A second Ctrl-C does not wait for the requests under way.
-                loop.remove_signal_handler(signal.SIGINT)
-                importer.stop.set()
-
-            loop.add_signal_handler(signal.SIGINT, leave)
-            showing = asyncio.create_task(self._show(importer.report))
-            try:
-                await importer.run()
-            except JourneysError as failure:
-                self.failure = failure
-            finally:
-                showing.cancel()
-                await asyncio.gather(showing, return_exceptions=True)
-                loop.remove_signal_handler(signal.SIGINT)
-            return importer.report
-
-    async def _show(self, report: Report) -> None:
-        began = asyncio.get_running_loop().time()
-        columns = (
-            TextColumn(self.file.path.name),
-            BarColumn(),
-            TaskProgressColumn(),
-            TextColumn("{task.fields[sent]:,} events · {task.fields[rate]:,.0f}/s"),
-            TimeRemainingColumn(),
-        )
-        with Progress(*columns, console=err) as progress:
-            bar = progress.add_task("", total=self.file.size, sent=0, rate=0)
-
-            def now() -> None:
-                rate = report.sent / max(asyncio.get_running_loop().time() - began, 0.001)
-                progress.update(bar, completed=self.file.read, sent=report.sent, rate=rate)
-
-            try:
-                while True:
-                    now()
-                    await asyncio.sleep(0.2)
-            finally:
-                now()
+    rejections = rejected or Path(f"{file.name}.rejected.ndjson")
+    sending = import_on_terminal(read, url, key, "live" if live else "history", rejections, batch=batch)
+    raise typer.Exit(asyncio.run(sending))
 
 
 @app.command()
@@ -353,31 +279,47 @@ def demo(
 @app.command()
 def show() -> None:
     """List the journeys this environment loads, or the mistakes in them."""
-    from worker import designed  # noqa: PLC0415
+    from activities.settings import Settings
+    from worker import designed
 
     registry, _ = designed(Settings(database_url=os.environ.get("DATABASE_URL", "")))
-    table = Table("journey", "starts on", "entry", "control", "ends after", "waits for", "about", box=None)
+    if not registry.journeys:
+        out.print("There are no journeys; name a package of them in JOURNEYS.")
     for journey in registry.journeys.values():
-        table.add_row(*_columns(journey))
-    out.print(
-        table if registry.journeys else "No journeys; put one into workflows/journeys or name a package in JOURNEYS."
-    )
+        _print_journey(journey)
 
 
-def _columns(journey: Journey) -> tuple[str, ...]:
+def _print_journey(journey: Journey) -> None:
     entry = journey.entry
-    return (
-        journey.name,
-        "\n".join(map(_told, journey.triggers)) or "by hand",
-        f"every {entry.period}" if entry.period else f"per {entry.field}" if entry.field else entry.kind,
-        f"{journey.control} %",
-        str(journey.ends_after),
-        "\n".join(sorted(journey.listens_to)),
-        journey.description,
-    )
+    rule = f"every {_span(entry.period)}" if entry.period else f"per {entry.field}" if entry.field else entry.kind
+    facts = {
+        "starts on": "\n".join(map(_told, journey.triggers)) or "nothing; by hand or from another journey",
+        "entry": f"{rule}, {journey.control} % control, over after {_span(journey.ends_after)}",
+        "goal": f"{journey.goal.kind.type} within {_span(journey.goal.within)}" if journey.goal else "",
+        "waits for": ", ".join(sorted(journey.listens_to)),
+    }
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim", no_wrap=True)
+    table.add_column()
+    for name, fact in facts.items():
+        if fact:
+            table.add_row(f"  {name}", fact)
+    out.print(f"[bold]{journey.name}[/bold]  {escape(journey.description)}", soft_wrap=True, highlight=False)
+    out.print(table)
+
+
+def _span(span: timedelta) -> str:
+    """A duration in its largest whole unit."""
+    for unit, seconds in (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1)):
+        count, rest = divmod(span.total_seconds(), seconds)
+        if count and not rest:
+            return f"{count:.0f} {unit}{'s' if count > 1 else ''}"
+    return str(span)
 
 
 def _told(trigger: Trigger) -> str:
+    from workflows.rules import InactiveRule, MilestoneRule, On, Streak
+
     match trigger:
         case On():
             return trigger.kind.type + (" where …" if trigger.where else "")
@@ -386,7 +328,7 @@ def _told(trigger: Trigger) -> str:
         case Streak():
             return f"{trigger.kind.type} {trigger.length} times in a row"
         case InactiveRule():
-            return f"no {trigger.kind.type} for {trigger.duration}"
+            return f"no {trigger.kind.type} for {_span(trigger.duration)}"
 
 
 # ---- what they share ---------------------------------------------------------------------------
@@ -398,6 +340,10 @@ def _fail(sentence: str, code: int = 1) -> NoReturn:
 
 
 def _settings() -> Settings:
+    from pydantic import ValidationError
+
+    from activities.settings import settings_from
+
     try:
         return settings_from()
     except ValidationError as error:
@@ -407,6 +353,8 @@ def _settings() -> Settings:
 
 @asynccontextmanager
 async def _database() -> AsyncIterator[Database]:
+    from activities.database import Database
+
     database = Database(_settings())
     try:
         yield database
@@ -415,6 +363,8 @@ async def _database() -> AsyncIterator[Database]:
 
 
 def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    from sqlalchemy.exc import SQLAlchemyError
+
     try:
         return asyncio.run(work)
     except SQLAlchemyError as error:
@@ -450,10 +400,11 @@ def main() -> None:
     """The console script."""
     try:
         app()
-    except DesignError as mistakes:
-        err.print(str(mistakes), markup=False, highlight=False, soft_wrap=True)
-        sys.exit(1)
-    except JourneysError as error:
+    except Exception as error:
+        from workflows.errors import JourneysError
+
+        if not isinstance(error, JourneysError):
+            raise
         err.print(str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
 
