@@ -53,6 +53,15 @@ class Block(Exclusion):
     since: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class TimedStatus:
+    """An account status that ends by itself."""
+
+    status: str
+    until: datetime
+    since: datetime
+
+
 @dataclass(slots=True)
 class Knowledge:
     """Everything the engine derives about one player from events, whatever journeys make of it.
@@ -71,8 +80,8 @@ class Knowledge:
     deposited_minor: int = 0
     #: The lasting status. Ask `status_at`: one with an end may lie over it.
     status: str | None = None
-    timed_status: tuple[str, datetime] | None = None
     status_since: datetime | None = None
+    timed_status: TimedStatus | None = None
     exclusions: list[Block] = field(default_factory=list)
     harm: str | None = None
     consents: dict[str, tuple[bool, datetime]] = field(default_factory=dict)
@@ -83,9 +92,8 @@ class Knowledge:
 
     def status_at(self, now: datetime) -> str | None:
         """The account's status, None if nobody told it. One with an end is over when that has passed."""
-        if self.timed_status is not None and now < self.timed_status[1]:
-            return self.timed_status[0]
-        return self.status
+        timed = self.timed_status
+        return self.status if timed is None or timed.until <= now else timed.status
 
     def protected(self, now: datetime) -> str | None:
         """Why this player must be left alone, the strongest reason, or None.
@@ -127,7 +135,7 @@ class Knowledge:
                 self.facts["registered_at"] = event.occurred_at.isoformat()
                 self.facts["is_test"] = event.is_test
                 for channel in event.opted_in:
-                    self._consent(channel, True, event.occurred_at)
+                    self._consent(channel, event.occurred_at, opted_in=True)
             case ProfileUpdated():
                 for name, kind in PROFILE.items():
                     with suppress(KeyError, ValidationError):
@@ -146,7 +154,7 @@ class Knowledge:
                 # A weaker signal does not lift what a stronger one called for; a person does.
                 self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
             case ConsentChanged():
-                self._consent(event.channel, event.opted_in, event.occurred_at)
+                self._consent(event.channel, event.occurred_at, opted_in=event.opted_in)
             case TierChanged():
                 self.facts["tier"] = event.to
             case RoundCompleted():
@@ -184,23 +192,21 @@ class Knowledge:
         return fired, derived
 
     def _change_status(self, event: StatusChanged) -> None:
-        """Keep the newest word on the account; of two at one instant the one that protects."""
-        at = event.occurred_at
-        known = self.status_at(at)
-        if self.status_since is not None:
-            lifts = event.to in FREE and known not in FREE
-            if at < self.status_since or (at == self.status_since and lifts):
-                return
-        self.status_since = at
+        at, to, timed = event.occurred_at, event.to, self.timed_status
+        replaces_lasting = _outranks(to, at, self.status, self.status_since)
+        replaces_timed = timed is None or _outranks(to, at, timed.status, timed.since)
         if event.until is None:
-            self.status, self.timed_status = event.to, None
-            return
-        # What was before is what will be after; where the event knows better than we do, it is believed.
-        if event.from_status is not None and event.from_status != known:
-            self.status = event.from_status
-        self.timed_status = (event.to, event.until)
+            if replaces_lasting:
+                self.status, self.status_since = to, at
+            if replaces_timed:
+                self.timed_status = None
+        elif replaces_lasting and replaces_timed:
+            # What was before is what will be after; where the event knows that better, it is believed.
+            if event.from_status is not None and event.from_status != self.status_at(at):
+                self.status, self.status_since = event.from_status, at
+            self.timed_status = TimedStatus(to, event.until, at)
 
-    def _consent(self, channel: str, opted_in: bool, at: datetime) -> None:  # noqa: FBT001 - the event's own word
+    def _consent(self, channel: str, at: datetime, *, opted_in: bool) -> None:
         """Keep the newest word on a channel; of two at one instant the refusal counts."""
         known = self.consents.get(channel)
         if known is None or at > known[1] or (at == known[1] and not opted_in):
@@ -218,3 +224,9 @@ class Knowledge:
         length += 1
         self.streaks[rule.key] = (length, began)
         return length if length % rule.length == 0 else 0
+
+
+def _outranks(new: str, at: datetime, known: str | None, since: datetime | None) -> bool:
+    """Whether a word on the account counts: the newest does, and of two at one instant the one that protects."""
+    lifts = new in FREE and known not in FREE
+    return since is None or at > since or (at == since and not lifts)
