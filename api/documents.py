@@ -7,12 +7,12 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from api.problems import pointer
 
-_NO_NUL: Final = r"^[^\x00]*$"
+NO_NUL: Final = r"^[^\x00]*$"
 
 #: A line of text a person or a program gives us.
-Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=_NO_NUL)]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
 #: What a person writes.
-Prose = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=_NO_NUL)]
+Prose = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=NO_NUL)]
 
 
 def find_nul(value: object) -> str | None:

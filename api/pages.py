@@ -11,12 +11,13 @@ import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Column, Row, Select, literal, tuple_
 
+from api.documents import NO_NUL
 from api.problems import Problem
 
 T = TypeVar("T")
 
 #: A value a list is filtered by.
-Filter = Annotated[str, StringConstraints(min_length=1, max_length=255)]
+Filter = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
 Keys = tuple[Any, ...]
 
 

@@ -13,7 +13,7 @@ from activities.database import Database
 T = TypeVar("T")
 
 PATIENCE: Final = 0.9
-REST: Final = 0.5
+SLICES: Final = 9
 
 #: What SQLAlchemy, the driver and the sockets raise when Postgres is away, restarts or is full.
 AWAY: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, ConnectionError, TimeoutError)
@@ -30,8 +30,6 @@ class PromptDatabase(Database):
     confirm, which a frozen server never does. The connection goes back to the pool when it comes.
     """
 
-    _away_until = 0.0
-
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends, rolled back when it raises."""
@@ -46,22 +44,17 @@ class PromptDatabase(Database):
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
-        loop = asyncio.get_running_loop()
-        if loop.time() < self._away_until:
-            raise Away
         connecting = asyncio.ensure_future(self.engine.connect().start())
         try:
-            done, _ = await asyncio.wait({connecting}, timeout=PATIENCE)
-        except asyncio.CancelledError:
+            # In slices, so that a stall of this process's own loop uses up one of them and not all.
+            for _ in range(SLICES):
+                if (await asyncio.wait({connecting}, timeout=PATIENCE / SLICES))[0]:
+                    break
+            else:
+                raise Away
+        except (asyncio.CancelledError, Away):
             connecting.add_done_callback(_give_back)
             raise
-        if not done:
-            # Many callers waiting on a full pool is load; one waiting on the server is absence, and
-            # the next ones need not find that out again.
-            if self.engine.pool.checkedout() < self.engine.pool.size():  # type: ignore[attr-defined]
-                self._away_until = loop.time() + REST
-            connecting.add_done_callback(_give_back)
-            raise Away
         connection = connecting.result()
         try:
             yield connection

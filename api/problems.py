@@ -117,6 +117,8 @@ def from_validation(error: RequestValidationError) -> Problem:
     faults = error.errors()
     if any(fault["type"] == "json_invalid" for fault in faults):
         return Problem("malformed", "The body is not JSON; send a UTF-8 JSON document.")
+    if any(fault["type"] == "missing" and fault["loc"] == ("header", "If-Match") for fault in faults):
+        return Problem("if-match-required", "Read it and send its ETag in If-Match, so that nobody's edit is lost.")
     return Problem("invalid", "Correct what errors lists and send the request again.", errors=[*map(_fault, faults)])
 
 

@@ -31,6 +31,10 @@ router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
 _MOVE = {**COMMON, **documented(404, 409, 412)}
 
 
+def _without_default(schema: dict[str, Any]) -> None:
+    schema.pop("default")
+
+
 class Completion(BaseModel):
     """The answer to a task."""
 
@@ -61,17 +65,22 @@ class Reassignment(BaseModel):
     """Who takes a task over: one person, or a team in which anybody may claim it."""
 
     model_config = ConfigDict(
-        extra="forbid", json_schema_extra={"examples": [{"assignee": "olena@example.com"}, {"team": "compliance"}]}
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"assignee": "olena@example.com"}, {"team": "compliance"}],
+            "oneOf": [{"required": ["assignee"]}, {"required": ["team"]}],
+        },
     )
 
-    assignee: Annotated[str, Field(pattern=NAME)] | None = None
-    team: Line | None = None
+    # Empty is "not given" and cannot be given, so that the document can say "one of both" without nulls.
+    assignee: Annotated[str, Field(pattern=f"^{NAME}$", json_schema_extra=_without_default)] = ""
+    team: Annotated[Line, Field(json_schema_extra=_without_default)] = ""
     comment: Prose | None = None
 
     @model_validator(mode="after")
     def _one_of_both(self) -> "Reassignment":
-        if (self.assignee is None) == (self.team is None):
-            raise ValueError("Give either an assignee or a team.")
+        if bool(self.assignee) == bool(self.team):
+            raise ValueError("give either an assignee or a team")
         return self
 
 
@@ -87,10 +96,14 @@ class Changes(BaseModel):
 
 
 ActorOf = Annotated[Actor, acts("tasks:work")]
-IfMatch = Annotated[
-    str | None,
-    Header(max_length=200, description="The ETag the caller read; 412 when the task changed since.", examples=['"3"']),
-]
+_IF_MATCH = Header(
+    alias="If-Match",
+    max_length=200,
+    description="The ETag the caller read; 412 when the task changed since.",
+    examples=['"3"'],
+)
+IfMatch = Annotated[str | None, _IF_MATCH]
+Seen = Annotated[str, _IF_MATCH]
 
 
 @router.post("/claim", responses=_MOVE)
@@ -172,7 +185,7 @@ async def reassign_task(
     """Pass a task on to a person, who has then claimed it, or to a team. Also somebody else's task."""
     async with _moving(engine, actor, task_id) as move:
         move.must_be_open()
-        if given.assignee is not None:
+        if given.assignee:
             changes: dict[str, Any] = {"state": "claimed", "assignee": given.assignee}
         else:
             changes = {"state": "open", "assignee": None, "team": given.team}
@@ -185,14 +198,12 @@ async def reassign_task(
 
 @router.patch("", responses={**_MOVE, **documented(428)})
 async def change_task(
-    task_id: str, given: Changes, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
+    task_id: str, given: Changes, engine: EngineOf, actor: ActorOf, response: Response, if_match: Seen
 ) -> Task:
     """Change a task's priority or put it off until a follow-up date. `If-Match` is required.
 
     The deadline belongs to the journey and cannot be changed here.
     """
-    if if_match is None:
-        raise Problem("if-match-required", "Read the task and send its ETag in If-Match, so that no edit is lost.")
     async with _moving(engine, actor, task_id) as move:
         move.must_be_open()
         move.must_match(if_match)

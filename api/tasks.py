@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from sqlalchemy import Row, Select, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,7 +13,6 @@ from api.auth import Key, needs
 from api.engine import EngineOf
 from api.pages import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, documented, missing
-from workflows.events import Instant
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
@@ -118,8 +117,8 @@ class TaskQuery(PageQuery):
     player: Filter | None = None
     journey: Filter | None = None
     assignee: Filter | None = None
-    due_before: Instant | None = None
-    due_after: Instant | None = None
+    due_before: AwareDatetime | None = None
+    due_after: AwareDatetime | None = None
     follow_up: Annotated[
         Literal["due", "later", "all"], Field(description="`due` leaves out what is to be followed up later.")
     ] = "due"

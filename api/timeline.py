@@ -10,7 +10,7 @@ from sqlalchemy import Row, TextClause, select, text
 from activities.tables import players
 from api.auth import Key, needs
 from api.engine import EngineOf
-from api.pages import Page, PageQuery
+from api.pages import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 from api.wording import sentence_of
 
@@ -55,7 +55,7 @@ class TimelineQuery(PageQuery):
         max_length=6,
         description="Leave kinds out by naming the others.",
     )
-    run: Annotated[str | None, Field(max_length=255, description="Only what belongs to this run.")] = None
+    run: Annotated[Filter | None, Field(description="Only what belongs to this run.")] = None
 
 
 @router.get("/{player_id}/timeline", responses={**COMMON, **documented(404)})
@@ -206,7 +206,8 @@ _OF_KIND: dict[Kind, tuple[str, ...]] = {"run": ("entered", "reached", "ended")}
 def _merged(query: TimelineQuery) -> TextClause:
     """All sources of the wanted kinds, each cut to the page by its own index before they are merged."""
     parts = [_cut(_SOURCES[name], kind) for kind in dict.fromkeys(query.kind) for name in _OF_KIND.get(kind, (kind,))]
-    return text(" UNION ALL ".join(parts) + " ORDER BY at DESC, id DESC LIMIT :size")
+    merged = " UNION ALL ".join(parts)
+    return text(f"SELECT * FROM ({merged}) AS merged ORDER BY at DESC, id DESC LIMIT :size")  # noqa: S608 - as below
 
 
 def _cut(source: Source, kind: Kind) -> str:

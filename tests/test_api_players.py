@@ -102,8 +102,9 @@ async def test_the_timeline_is_paged_without_loss_or_repetition(api: Api, desk: 
 async def test_the_timeline_can_be_narrowed(api: Api, desk: httpx.AsyncClient) -> None:
     ids = await seeded(api)
     path = f"/v1/players/{PLAYER}/timeline"
-    kinds = (await desk.get(path, params={"kind": ["message", "grant"]})).json()["items"]
-    assert {entry["kind"] for entry in kinds} == {"message", "grant"}
+    for kinds in (["message", "grant"], ["task"], ["run"]):
+        entries = (await desk.get(path, params={"kind": kinds})).json()["items"]
+        assert {entry["kind"] for entry in entries} == set(kinds)
     of_run = (await desk.get(path, params={"run": ids["run_id"]})).json()["items"]
     assert {entry["run_id"] for entry in of_run} == {ids["run_id"]}
     assert (await desk.get("/v1/players/unknown/timeline")).status_code == 404
