@@ -1,0 +1,76 @@
+"""What is left after a crash test, read from the files, the database and Temporal. Imports nothing of ours."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg.rows import dict_row
+from temporalio.client import Client
+
+Row = dict[str, Any]
+
+TABLES = {
+    "events": "SELECT source, id, type, player_id, data, history FROM events",
+    "players": "SELECT id, state FROM players",
+    "runs": "SELECT id, player_id, journey, arm, state, outcome FROM runs",
+    "messages": "SELECT id, player_id, channel, status, reason, handed_over_at, run_id FROM messages",
+    "grants": "SELECT id, player_id, kind, status, reason, run_id FROM grants",
+    "tasks": "SELECT id, run_id, form, state, answer FROM tasks",
+    "deliveries": "SELECT run_id, seq, kind, attempts, last_error FROM deliveries",
+    "dead_letters": "SELECT run_id, seq, kind, reason FROM dead_letters",
+}
+
+
+@dataclass
+class Evidence:
+    """Everything the checker looks at."""
+
+    journal: list[Row]
+    tables: dict[str, list[Row]]
+    ledger: list[Row]
+    mails: list[Row]
+    webhooks: dict[str, list[Row]]
+    open_workflows: set[str]
+    #: How many attempts had which outcome, how many operations there were, and how many took one attempt.
+    outcomes: dict[str, int] = field(default_factory=dict)
+    operations: int = 0
+    at_once: int = 0
+
+
+async def gather(folder: Path, database_url: str, temporal_address: str) -> Evidence:
+    """Read what a stack in `folder` left, while its two servers still run."""
+    messages = folder / "messages"
+    return Evidence(
+        journal=read_lines(folder / "journal.jsonl"),
+        tables=await read_tables(database_url),
+        ledger=read_lines(folder / "bonus-engine.jsonl"),
+        mails=read_lines(messages / "mails.jsonl"),
+        webhooks={channel: read_lines(messages / f"{channel}.jsonl") for channel in ("sms", "push")},
+        open_workflows=await open_workflows(temporal_address),
+    )
+
+
+def read_lines(path: Path) -> list[Row]:
+    """The whole lines of a file of JSON; a last one cut short was never promised to anybody."""
+    content = path.read_bytes() if path.exists() else b""
+    return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
+
+
+async def read_tables(database_url: str) -> dict[str, list[Row]]:
+    """The rows of one consistent moment."""
+    async with await psycopg.AsyncConnection.connect(
+        database_url.replace("+psycopg", ""), row_factory=dict_row, connect_timeout=5
+    ) as connection:
+        await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
+        return {
+            table: [dict(row) for row in await (await connection.execute(query)).fetchall()]
+            for table, query in TABLES.items()
+        }
+
+
+async def open_workflows(temporal_address: str) -> set[str]:
+    """The ids of the workflows Temporal calls running."""
+    client = await Client.connect(temporal_address)
+    return {found.id async for found in client.list_workflows('ExecutionStatus = "Running"')}

@@ -1,0 +1,184 @@
+"""The crash test: load, kills, quiet, judgement.
+
+    python -m tests.crash.harness [--seeds 1,2,3] [--minutes 10]
+
+Everything that can die is killed with SIGKILL at moments drawn from the seed. Afterwards all is given time to become
+quiet, and `checker` judges what is left. The seed decides who is killed when and what players do; the machine
+decides the rest, so a seed that failed is worth several runs.
+"""
+
+import asyncio
+import contextlib
+import random
+import shutil
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+from rich.console import Console
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer
+
+from local.stack import Stack
+from tests.crash.checker import LONG, check
+from tests.crash.evidence import Evidence, gather, open_workflows
+from tests.crash.load import Caller, Journal, Manager, Players
+from workflows.registry import SHIPPED, load
+from workflows.sandbox import runner
+
+HERE = Path(__file__).parent
+JOURNEYS = f"{__package__}.journeys"
+PARTS = ("api", "worker", "dispatcher", "temporal", "postgres", "bonus-engine", "catch-all")
+# How long everything may take to become quiet: an attempt that died is noticed after half a minute.
+CALM_WITHIN = timedelta(minutes=4)
+
+QUIET = """
+SELECT (SELECT count(*) FROM deliveries)
+     + (SELECT count(*) FROM runs WHERE state = 'active' AND journey LIKE 'crash%')
+     + (SELECT count(*) FROM runs r WHERE r.state = 'active' AND r.arm = 'treated' AND r.journey = 'tier_up')
+     + (SELECT count(*) FROM grants WHERE status IN ('reserved', 'unknown'))
+     + (SELECT count(*) FROM messages WHERE status IN ('handed_over', 'waiting'))
+     + (SELECT count(*) FROM tasks WHERE state IN ('open', 'claimed'))
+     + (SELECT count(*) FROM runs r JOIN players p ON p.brand = r.brand AND p.id = r.player_id
+        WHERE r.state = 'active' AND p.state ? 'exclusions')
+"""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one seed came to."""
+
+    seed: int
+    kills: Counter[str]
+    evidence: Evidence
+    problems: list[str]
+    replayed: int
+    calm_after: float
+
+    def __str__(self) -> str:
+        said = Counter(line["what"] for line in self.evidence.journal)
+        events = sum(len(line["events"]) for line in self.evidence.journal if line["what"] == "events")
+        told = [
+            f"seed {self.seed}: {self.kills.total()} kills {dict(self.kills)}, quiet {self.calm_after:.0f} s after",
+            f"{events} events in {said['events']} requests, {said['answered']} answers, {said['excluded']} exclusions",
+            f"{self.evidence.at_once} of {self.evidence.operations} operations answered at once",
+            f"attempts {dict(sorted(self.evidence.outcomes.items()))}",
+            f"{len(self.evidence.ledger)} lines in the ledger, {len(self.evidence.mails)} mails, "
+            + ", ".join(f"{len(hooks)} {channel}" for channel, hooks in self.evidence.webhooks.items())
+            + f"; {self.replayed} histories replayed",
+        ]
+        if self.problems:
+            told += [f"{len(self.problems)} promises broken (seed {self.seed}):", *sorted(self.problems)[:60]]
+        return "\n".join(told)
+
+
+async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[float, float] = (1.0, 3.0)) -> Verdict:
+    """Run one seed in `folder` and judge it."""
+    extra = {"JOURNEYS": JOURNEYS, "TEMPLATES": str(HERE / "templates")}
+    async with Stack(folder, extra=extra) as stack:
+        journal = Journal(folder / "journal.jsonl")
+        backend, desk = (Caller(stack.api_url, stack.keys[role]) for role in ("admin", "vip-manager"))
+        players = Players(backend, journal, seed)
+        manager = asyncio.create_task(Manager(desk, journal).work())
+        nemesis = asyncio.create_task(_kill(stack, journal, random.Random(seed), pause))
+        try:
+            living = asyncio.create_task(players.live(load_for.total_seconds()))
+            await asyncio.sleep(load_for.total_seconds())
+            nemesis.cancel()
+            kills = await nemesis
+            await stack.ready()
+            began = time.monotonic()
+            await living
+            database, temporal = stack.environment()["DATABASE_URL"], stack.environment()["TEMPORAL_ADDRESS"]
+            with contextlib.suppress(TimeoutError):
+                # Whoever does not become quiet in time is found by the checker, with names.
+                async with asyncio.timeout(CALM_WITHIN.total_seconds()):
+                    await _quiet(database, temporal)
+            calm_after = time.monotonic() - began
+        finally:
+            for task in (manager, nemesis):
+                task.cancel()
+            await asyncio.gather(manager, nemesis, return_exceptions=True)
+        evidence = await gather(folder, database, temporal)
+        evidence.outcomes = dict(backend.outcomes + desk.outcomes)
+        evidence.operations, evidence.at_once = backend.operations, backend.at_once
+        problems = check(evidence)
+        replayed, faults = await _replay(temporal)
+        return Verdict(seed, kills, evidence, [*problems, *faults], replayed, calm_after)
+
+
+async def _kill(stack: Stack, journal: Journal, chance: random.Random, pause: tuple[float, float]) -> Counter[str]:
+    """Kill one part after the other, now and then two at once and once in a while all, until cancelled."""
+    kills: Counter[str] = Counter()
+    try:
+        while True:
+            await asyncio.sleep(chance.uniform(*pause))
+            count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
+            victims = [part for part in chance.sample(PARTS, count) if stack.pid(part) is not None]
+            await asyncio.gather(*(stack.kill(part) for part in victims))
+            for part in victims:
+                journal.write("killed", part=part)
+            kills.update(victims)
+    except asyncio.CancelledError:
+        return kills
+
+
+async def _quiet(database: str, temporal: str) -> None:
+    """Return when nothing is under way any more but what waits for days."""
+    async with await psycopg.AsyncConnection.connect(
+        database.replace("+psycopg", ""), autocommit=True, connect_timeout=5
+    ) as connection:
+        while True:
+            row = await (await connection.execute(QUIET)).fetchone()
+            if row == (0,) and all(run.startswith(LONG) for run in await open_workflows(temporal)):
+                return
+            await asyncio.sleep(0.5)
+
+
+async def _replay(temporal: str) -> tuple[int, list[str]]:
+    """Replay every history there is; how many there were, and which did not replay."""
+    client = await Client.connect(temporal, data_converter=pydantic_data_converter)
+    replayer = Replayer(
+        workflows=load((SHIPPED, JOURNEYS)).workflows,
+        workflow_runner=runner(),
+        data_converter=pydantic_data_converter,
+    )
+    histories = client.list_workflows().map_histories()
+    done = await replayer.replay_workflows(histories, raise_on_replay_failure=False)
+    faults = [f"A history does not replay: {failure}" for failure in done.replay_failures.values()]
+    return await _count(client), faults
+
+
+async def _count(client: Client) -> int:
+    return (await client.count_workflows()).count
+
+
+def main(
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "",
+    minutes: Annotated[float, typer.Option(help="How long each seed is loaded and killed.")] = 1.0,
+) -> None:
+    """Run the crash test for some seeds, each on a stack of its own, and stop at the first broken promise."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    chosen = [int(seed) for seed in seeds.split(",") if seed.strip()] or [random.randrange(1_000_000)]
+    for seed in chosen:
+        folder = Path(tempfile.mkdtemp(prefix=f"journeys-crash-{seed}-"))
+        folder.chmod(0o711)  # the database's own account must get in
+        verdict = asyncio.run(crash(seed, timedelta(minutes=minutes), folder))
+        console.print(str(verdict))
+        if verdict.problems:
+            console.print(f"What is left of it lies in {folder}.")
+            raise typer.Exit(1)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

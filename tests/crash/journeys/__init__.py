@@ -1,0 +1,1 @@
+"""Journeys that are over within seconds, so that a crash test sees them end."""
