@@ -86,7 +86,8 @@ class TestDemo:
         assert entered(summary, "failed_deposit") >= 1
         assert entered(summary, "win_back") >= 2
         assert summary["messages"]["sent"] > 0
-        assert summary["tasks"]["opened"] == summary["tasks"]["completed"] > 0
+        # The player who self-excluded may have had a task open; it was cancelled.
+        assert 0 < summary["tasks"]["completed"] <= summary["tasks"]["opened"] <= summary["tasks"]["completed"] + 1
         assert summary["grants"]["unknown"] == 0
 
     @pytest.mark.timeout(900)
