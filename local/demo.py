@@ -42,6 +42,7 @@ __all__ = ["DemoError", "run"]
 #: How many runs may lag behind before the sender waits for them. Temporal's dev server is what it waits for.
 LAG = 10
 LOOK = 0.1
+STANDSTILL = 60.0
 #: Seconds for effects to end after the last event, and for each run that was started.
 SETTLE, SETTLE_A_RUN = 30.0, 0.25
 
@@ -116,7 +117,9 @@ class Demo:
             after = await self.auditor.intake_figures()
         finally:
             working.cancel()
-            await asyncio.gather(working, return_exceptions=True)
+            [end] = await asyncio.gather(working, return_exceptions=True)
+        if isinstance(end, Exception):
+            self.refused.append(f"The manager gave up: {end!r}")
         contacts: list[str] = []
         excluded: list[str] = []
         for one in self.excluded.values():
@@ -175,10 +178,16 @@ class Demo:
 
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()
-        if loop.time() - self.looked > LOOK:
-            while await self.auditor.backlog() > LAG:  # noqa: ASYNC110  the backlog is other processes'
-                await asyncio.sleep(LOOK / 2)
-            self.looked = loop.time()
+        if loop.time() - self.looked < LOOK:
+            return
+        until = loop.time() + STANDSTILL
+        while await self.auditor.backlog() > LAG:
+            if loop.time() > until:
+                raise DemoError(
+                    f"Effects have stood still for {STANDSTILL:.0f} s; see the logs in {self.stack.folder}."
+                )
+            await asyncio.sleep(LOOK / 2)
+        self.looked = loop.time()
 
     async def _exclude_somebody(self, coming: list[CloudEvent]) -> bool:
         """Let a player with a run under way self-exclude, of whom most is still to come; False if there is none."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,23 +18,16 @@ class Manager:
     def __init__(self, http: httpx.AsyncClient) -> None:
         self._http = http
         self.completed = 0
-        self.idle = asyncio.Event()
         self.faults: list[str] = []
 
     async def work(self) -> None:
-        """Look for open tasks again and again; `idle` is set while there are none. Ends by being cancelled."""
+        """Look for open tasks again and again; ends by being cancelled."""
         while True:
-            try:
+            # Whatever goes wrong on the way is tried again: the list is the truth.
+            with suppress(httpx.HTTPError):
                 answer = await self._http.get("/v1/tasks", params={"state": "open", "page_size": 200})
-                tasks = answer.raise_for_status().json()["items"]
-                for task in tasks:
+                for task in answer.raise_for_status().json()["items"]:
                     await self._answer(task["id"])
-            except httpx.HTTPError as error:
-                tasks = [error]
-            if tasks:
-                self.idle.clear()
-            else:
-                self.idle.set()
             await asyncio.sleep(PAUSE)
 
     async def _answer(self, task_id: str) -> None:
@@ -42,7 +36,11 @@ class Manager:
             return  # somebody was faster, or the journey has ended; the list will tell
         task = claimed.json()
         headers = {"If-Match": claimed.headers["ETag"]}
-        body = {"answer": fill(task["form_schema"])}
+        try:
+            body = {"answer": fill(task["form_schema"])}
+        except jsonschema.ValidationError as error:
+            self.faults.append(f"{task['form']} cannot be filled by a script: {error.message}")
+            return
         done = await self._http.post(f"/v1/tasks/{task_id}/complete", json=body, headers=headers)
         if done.is_success:
             self.completed += 1

@@ -50,8 +50,8 @@ class Story:
 
     @property
     def clean(self) -> bool:
-        """Nothing lost, nothing doubled, nobody contacted who had asked for silence, nothing refused."""
-        return not (self.lost or self.doubled or self.contacts or self.refused)
+        """Nothing lost, doubled, refused or left undone, and nobody contacted who had asked for silence."""
+        return not (self.lost or self.doubled or self.contacts or self.refused or self.unfinished)
 
     def summary(self) -> dict[str, Any]:
         """The last line of the output."""

@@ -245,6 +245,7 @@ class TestReport:
             {"changed": ["Feeding again changed runs."]},
             {"contacts": ["a message was handed over"]},
             {"refused": ["The API refused an event"]},
+            {"unfinished": {"workflows at work": 1}},
         ],
     )
     def test_anything_wrong_makes_it_unclean(self, change: dict[str, Any]) -> None:
