@@ -301,12 +301,13 @@ _BURY = text(
     WHERE run_id = :run AND seq = ANY(:seqs)
     """
 ).bindparams(bindparam("seqs", type_=ARRAY(Integer)))
-# Only what was tried: a stop that came meanwhile is due at once.
+# Only what was tried: a stop that came meanwhile is due at once. The pause begins when the attempt has ended,
+# which now(), the transaction's beginning, would not know.
 _POSTPONE = text(
     """
     UPDATE deliveries d
     SET attempts = attempts + 1, last_error = t.error,
-        due_at = now() + interval '1 second' * least(
+        due_at = clock_timestamp() + interval '1 second' * least(
             CASE d.priority WHEN 0 THEN :urgent_pause ELSE :pause END, 0.25 * power(2, least(attempts, 10)))
     FROM unnest(:runs, :newest, :errors) AS t (run_id, newest, error)
     WHERE d.run_id = t.run_id AND d.seq <= t.newest
