@@ -7,7 +7,7 @@ lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, e
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import orjson
@@ -34,6 +34,8 @@ from workflows.state import (
 Receipt = Literal["accepted", "duplicate"]
 CHANNEL = "deliveries"
 PROTECTION, NORMAL = 0, 5
+# An import brings a player's past in pieces: until the rest has come, nobody is called absent.
+SETTLING = timedelta(hours=1)
 PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
 
 
@@ -45,6 +47,8 @@ class Players:
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     answers: list[tuple[str, int, str, dict[str, Any]]] = field(default_factory=list)
+    #: No player of these is ticked before this moment.
+    not_before: datetime | None = None
 
     def decide(self, player_id: str, decisions: Iterable[Decision]) -> None:
         """Remember decisions; they are written when the transaction ends."""
@@ -89,6 +93,7 @@ class Intake:
             if new:
                 ids = {player_id for player_id, _ in new}
                 async with self.locked(connection, brand, ids, now, create=True) as players:
+                    players.not_before = now + SETTLING if mode == "history" else None
                     for player_id, event in new:
                         state = players.states[player_id]
                         players.decide(player_id, state.advance(event, self.rules, now, mode=mode))
@@ -128,7 +133,7 @@ class Intake:
                 "id": player_id,
                 "state": state.to_json(),
                 "profile": players.profiles.get(player_id, {}),
-                "moment": state.next_moment,
+                "moment": _later(state.next_moment, players.not_before),
             }
             for player_id, state in sorted(states.items())
         ]
@@ -241,6 +246,10 @@ def _profile(event: Event) -> dict[str, Any]:
             return {k: None if v is None else str(v) for k, v in changed.items()}
         case _:
             return {}
+
+
+def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:
+    return moment if moment is None or not_before is None else max(moment, not_before)
 
 
 def _json(value: object) -> str:

@@ -270,6 +270,23 @@ class TestWinBack:
         grant = next(g for g in await stage.rows(grants))
         assert grant["reward"]["count"] == 25  # 5 % of a mean deposit of 50.00 in spins of 0.10
 
+    async def test_a_past_that_is_still_being_imported_calls_nobody_absent(self, play: Opens) -> None:
+        stage = await play("halfway")
+        await stage.registers(mode="history")
+        await stage.happens(SessionLogin, mode="history", ago=days(14) + minutes(1))
+        await stage.advance(minutes(30))
+        assert await stage.entered() == {}
+        await stage.happens(SessionLogin, mode="history", ago=days(1))
+        await stage.advance(hours(3))
+        assert await stage.entered() == {}
+
+    async def test_a_past_that_ends_in_absence_does_start_it(self, play: Opens) -> None:
+        stage = await play("whole")
+        await stage.registers(mode="history")
+        await stage.happens(SessionLogin, mode="history", ago=days(14) + minutes(1))
+        await stage.advance(hours(2))
+        assert "win_back" in await stage.entered()
+
     async def test_nobody_who_is_back_is_missed(self, play: Opens) -> None:
         stage = await play("back")
         await self.leaves(stage)

@@ -60,12 +60,16 @@ class Theatre:
         email = f"{self.player_id}@synthetic.example"
         await self.happens(PlayerRegistered, mode=mode, **REACHABLE | {"email": email} | facts)
 
-    async def happens(self, kind: type[Event], /, *, mode: Any = "live", times: int = 1, **data: Any) -> None:
-        """Something happens to the player now; what it causes reaches Temporal before this returns."""
+    async def happens(
+        self, kind: type[Event], /, *, mode: Any = "live", times: int = 1, ago: timedelta = timedelta(0), **data: Any
+    ) -> None:
+        """Something happened to the player; what it causes reaches Temporal before this returns."""
         batch = []
         for _ in range(times):
             self.events += 1
-            event = kind(event_id=f"{self.player_id}-{self.events}", event_source="/test", occurred_at=self.now, **data)
+            event = kind(
+                event_id=f"{self.player_id}-{self.events}", event_source="/test", occurred_at=self.now - ago, **data
+            )
             batch.append((self.player_id, event))
         await self.engine.intake.take(BRAND, batch, self.now, mode=mode)
         await self.deliver()
