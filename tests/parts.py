@@ -26,6 +26,7 @@ from workflows.state import Mode, Rules
 BRAND = "acme"
 #: A Wednesday noon in Kyiv, a fortnight ago: nobody sleeps.
 NOON = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0) - timedelta(days=14)
+SECRET = "whsec_" + "c2VjcmV0" * 4
 Row = dict[str, Any]
 I = TypeVar("I", bound=EffectInput)  # noqa: E741 - as in effects.py
 
@@ -153,7 +154,7 @@ class Effects:
 async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
     """The effects of the worker, built as the worker builds them, with a clock that stands still."""
     clock = Clock()
-    async with engine(Settings(database_url=url, **settings), clock) as built:
+    async with engine(Settings(database_url=url, **{"webhook_secret": SECRET} | settings), clock) as built:
         owners: dict[Any, Any] = {type(effect.__self__): effect.__self__ for effect in built.activities}  # type: ignore[attr-defined]  # they are bound methods
         yield Effects(
             casino=Casino(built.intake, clock),
