@@ -23,7 +23,6 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "task-claimed": (409, "The task is claimed by somebody else"),
     "task-closed": (409, "The task is closed"),
     "task-answered": (409, "The task was answered differently"),
-    "task-not-claimed": (409, "The task is not yours"),
     "run-ended": (409, "The run has ended"),
     "entry-refused": (409, "The player may not enter"),
     "wrong-channel": (409, "Not an in-app message"),

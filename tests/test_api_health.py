@@ -4,14 +4,17 @@ import secrets
 import smtplib
 from collections.abc import AsyncIterator
 from email.message import EmailMessage
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 
+from activities.keys import SCOPES
 from activities.settings import Settings
 from api.app import create_app
 from api.health import head
+from api.problems import KINDS
 from local.postgres import Postgres
 from tests.api_client import Api, serving
 from tests.conftest import LocalCatchAll
@@ -113,6 +116,14 @@ def test_operation_ids_are_unique_and_every_model_shows_an_example() -> None:
     for name in bodies | answers:
         assert made["components"]["schemas"][name]["examples"]
     assert made["openapi"].startswith("3.1")
+
+
+def test_the_guide_knows_every_problem_and_every_scope() -> None:
+    guide = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    for kind, (status, _) in KINDS.items():
+        assert f"| `{kind}` | {status} |" in guide
+    for scope in SCOPES:
+        assert f"| `{scope}` |" in guide
 
 
 async def test_what_players_received_can_be_read_in_development_only(
