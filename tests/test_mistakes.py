@@ -25,7 +25,11 @@ from workflows import Event
 class Anything(Event): ...
 
 
-class Call(Form): ...
+class Mute(Form): ...
+
+
+class Call(Form):
+    'Call the player.'
 
 
 async def greet(someone): ...
@@ -77,6 +81,10 @@ def without_await(verb: str) -> str:
         ),
         ("await player.ask(dict, team='vip', due=days(1))", f"{NO_FORM} dict."),
         ("await player.ask(team='vip', due=days(1))", f"{NO_FORM} nothing."),
+        (
+            "await player.ask(Mute, team='vip', due=days(1))",
+            "the form Mute asks nothing; write the question as its docstring.",
+        ),
         ("player.send('hello')", without_await("send")),
         ("came = player.event(DepositApproved, within=days(1))", without_await("event")),
         ("return player.sleep(days(1))", without_await("sleep")),

@@ -260,6 +260,8 @@ class _Reader:
         form = None if argument is None else resolve(argument, self.names)
         if isinstance(form, type) and issubclass(form, Form):
             self.reading.forms[form.__name__] = form
+            if not form.__doc__:
+                self._mistake(call, f"the form {form.__name__} asks nothing; write the question as its docstring")
         else:
             got = "nothing" if argument is None else ast.unparse(argument)
             self._mistake(call, f"player.ask needs a class that is a Form and that the module can see, not {got}")

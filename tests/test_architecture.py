@@ -1,0 +1,241 @@
+"""The house's rules, held by reading every file. Each failure says why the rule is there."""
+
+import ast
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+LONGEST = 500
+
+#: Who may import whom. Everything points one way, so that the core can be read, tested and replayed alone.
+LAYERS = {
+    "workflows": set[str](),
+    "activities": {"workflows"},
+    "stage": {"workflows"},
+    "api": {"activities", "workflows"},
+    "local": {"activities", "workflows"},
+    "worker": {"activities", "workflows"},
+    "cli": {"activities", "api", "local", "stage", "worker", "workflows"},
+    "migrations": {"activities"},
+}
+OURS = {*LAYERS, "tests", "bench"}
+CORE = {"pydantic", "pydantic_core", "temporalio"}
+
+#: What would make a decision depend on something that is not its argument, and what to do instead.
+WORLD = {
+    "asyncio.subprocess": "declare an effect in workflows/effects.py",
+    "concurrent": "a run is one thread; start what runs beside it as a journey",
+    "ftplib": "declare an effect in workflows/effects.py",
+    "glob": "files are read in activities/ and handed in",
+    "http": "declare an effect in workflows/effects.py",
+    "io": "files are read in activities/ and handed in",
+    "logging": "a run tells its story with JourneyRun.tell, or logs by workflow.logger, which is silent in replay",
+    "multiprocessing": "a run is one thread; start what runs beside it as a journey",
+    "os": "settings are read in activities/settings.py and handed in",
+    "pathlib": "files are read in activities/ and handed in",
+    "random": "draw by a hash of what identifies the choice, as arm_of and Player.split do",
+    "requests": "declare an effect in workflows/effects.py",
+    "secrets": "draw by a hash of what identifies the choice, as arm_of and Player.split do",
+    "shutil": "files are read in activities/ and handed in",
+    "signal": "processes are the business of worker.py",
+    "smtplib": "declare an effect in workflows/effects.py",
+    "socket": "declare an effect in workflows/effects.py",
+    "sqlite3": "storage is the business of activities/",
+    "ssl": "declare an effect in workflows/effects.py",
+    "subprocess": "declare an effect in workflows/effects.py",
+    "sys": "the interpreter is the business of worker.py and cli.py",
+    "tempfile": "files are read in activities/ and handed in",
+    "threading": "a run is one thread; start what runs beside it as a journey",
+    "time": "time is an argument: take now, or ask workflow.now() in a verb",
+    "urllib": "declare an effect in workflows/effects.py",
+    "uuid": "an identity is made of what it identifies, such as run id and step",
+}
+#: Reading code is done once, at start-up, by the registry. Nothing a run imports does it.
+CODE_READERS = {"ast", "importlib", "inspect", "pkgutil", "traceback"}
+READS_CODE = {
+    "workflows/registry": CODE_READERS,
+    # Whether a function is a coroutine, and its docstring; no source is read.
+    "workflows/journey.py": {"inspect"},
+}
+FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
+IN_SANDBOX = "temporalio.worker.workflow_sandbox"
+DRAWERS = {
+    *("utils", "util", "utilities", "helpers", "common", "misc", "shared", "base_classes"),
+    *("service", "services", "manager", "managers", "repository", "repositories", "schemas", "dtos"),
+}
+
+
+def files() -> Iterator[tuple[str, str]]:
+    """Every Python file of ours, by its path in the repository, with its source."""
+    for path in sorted(ROOT.rglob("*.py")):
+        inside = path.relative_to(ROOT)
+        if inside.parts[0].removesuffix(".py") in OURS:
+            yield inside.as_posix(), path.read_text()
+
+
+def imports(source: str) -> Iterator[tuple[int, str]]:
+    """Every module a source imports, with its line; `from temporalio import x` is temporalio.x."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "temporalio":
+                yield from ((node.lineno, f"temporalio.{alias.name}") for alias in node.names)
+            else:
+                yield node.lineno, node.module
+
+
+def below(name: str, module: str) -> bool:
+    return name == module or name.startswith(f"{module}.")
+
+
+def wrong_way(path: str, source: str) -> Iterator[str]:
+    layer = path.partition("/")[0].removesuffix(".py")
+    for line, name in imports(source):
+        root = name.partition(".")[0]
+        if layer in LAYERS and root in OURS - {layer} - LAYERS[layer]:
+            allowed = " and ".join(sorted(LAYERS[layer])) or "nothing of ours"
+            yield (
+                f"{path}:{line} imports {name}. {layer} may import {allowed}: imports point one way, from the edges to "
+                "workflows, so that the core can be read, tested and replayed without the world. Move what is shared "
+                "inwards, or hand it in as an argument."
+            )
+
+
+def impure(path: str, source: str) -> Iterator[str]:
+    if not path.startswith("workflows/"):
+        return
+    for line, name in imports(source):
+        at, root = f"{path}:{line} imports {name}.", name.partition(".")[0]
+        for module, instead in WORLD.items():
+            if below(name, module):
+                yield (
+                    f"{at} Every decision in workflows/ is a pure function of its arguments: the same facts must give "
+                    f"the same run in production, on the stage and in replay. Instead: {instead}."
+                )
+        if root in CODE_READERS and not any(below_path(path, at) and root in which for at, which in READS_CODE.items()):
+            yield (
+                f"{at} Only workflows/registry reads code and modules: it runs once, outside the sandbox, "
+                "and nothing a run imports may do it, because it would do it again in every run."
+            )
+        if root == "temporalio" and not any(below(name, module) for module in FROM_TEMPORAL):
+            if (path, name) == ("workflows/sandbox.py", IN_SANDBOX):
+                continue
+            yield (
+                f"{at} The core speaks the workflow side of the SDK only, {', '.join(FROM_TEMPORAL)}; clients, "
+                "workers and activities are the business of activities/ and worker.py."
+            )
+        if root not in sys.stdlib_module_names | CORE | OURS:
+            yield (
+                f"{at} The core stands on the standard library, pydantic and temporalio, so that a journey runs "
+                "wherever they do. Do the work in activities/, behind an effect."
+            )
+
+
+def below_path(path: str, place: str) -> bool:
+    return path == place or path.startswith(f"{place}/")
+
+
+def junk_drawer(path: str, _: str) -> Iterator[str]:
+    if path == "local/services.py":
+        return  # there a service is the noun itself: a process of the local stack
+    for part in Path(path).with_suffix("").parts:
+        if part in DRAWERS:
+            yield (
+                f"{path}: {part} is the name of a drawer, not of a thing; whatever fits nowhere lands in it. Name the "
+                "noun it is about, or put it beside the one place that uses it."
+            )
+
+
+def too_long(path: str, source: str) -> Iterator[str]:
+    length = len(source.splitlines())
+    if length > LONGEST:
+        yield (
+            f"{path} has {length} lines. A file that passes {LONGEST} has found a second idea: give that idea a name "
+            "and a module of its own."
+        )
+
+
+def told(path: str, source: str) -> list[str]:
+    """Everything wrong with one file."""
+    return [sentence for rule in RULES for sentence in rule(path, source)]
+
+
+RULES = (wrong_way, impure, junk_drawer, too_long)
+
+
+@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
+def test_every_file_keeps_the_rules_of_the_house(rule: Callable[[str, str], Iterator[str]]) -> None:
+    found = [sentence for path, source in files() for sentence in rule(path, source)]
+    assert not found, "\n\n" + "\n\n".join(found)
+
+
+def test_the_files_are_really_read() -> None:
+    paths = {path for path, _ in files()}
+    assert {path.partition("/")[0].removesuffix(".py") for path in paths} >= {*LAYERS, "tests"} - {"stage"}
+    assert {"workflows/state.py", "workflows/journeys/welcome.py", "tests/test_architecture.py"} <= paths
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "why"),
+    [
+        ("workflows/x.py", "from activities.database import Database", "workflows may import nothing of ours"),
+        ("workflows/journeys/x.py", "import worker", "workflows may import nothing of ours"),
+        ("activities/x.py", "def f():\n    import api.app", "activities may import workflows: imports point one way"),
+        ("stage/x.py", "from activities import intake", "stage may import workflows: imports point one way"),
+        ("api/x.py", "from worker import engine", "api may import activities and workflows"),
+        ("worker.py", "import tests.lives", "worker may import activities and workflows"),
+        ("workflows/x.py", "import os.path", "settings are read in activities/settings.py"),
+        ("workflows/x.py", "from time import monotonic", "time is an argument"),
+        ("workflows/registry/__init__.py", "import random", "draw by a hash"),
+        ("workflows/x.py", "import logging", "a run tells its story"),
+        ("workflows/x.py", "import importlib.util", "Only workflows/registry reads code"),
+        ("workflows/journey.py", "import pkgutil", "Only workflows/registry reads code"),
+        ("workflows/state.py", "import inspect", "Only workflows/registry reads code"),
+        ("workflows/x.py", "from temporalio import activity", "the workflow side of the SDK only"),
+        ("workflows/x.py", "from temporalio.client import Client", "the workflow side of the SDK only"),
+        ("workflows/state.py", f"import {IN_SANDBOX}", "the workflow side of the SDK only"),
+        ("workflows/x.py", "import httpx", "the standard library, pydantic and temporalio"),
+        ("activities/utils.py", "", "utils is the name of a drawer"),
+        ("api/services/players.py", "", "services is the name of a drawer"),
+        ("api/schemas.py", "", "schemas is the name of a drawer"),
+        ("activities/x.py", "x = 1\n" * 501, "has 501 lines"),
+    ],
+)
+def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why: str) -> None:
+    (sentence,) = told(path, source)
+    assert why in sentence
+    assert sentence.startswith(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("workflows/x.py", "import asyncio\nimport hashlib\nfrom temporalio import workflow\nimport pydantic"),
+        ("workflows/registry/reading.py", "import ast\nimport inspect"),
+        ("workflows/sandbox.py", f"from {IN_SANDBOX} import SandboxedWorkflowRunner"),
+        ("activities/x.py", "import os\nimport httpx\nfrom workflows.state import Rules"),
+        ("cli.py", "from api.app import create_app\nimport worker"),
+        ("tests/test_x.py", "import activities\nimport cli"),
+        ("api/x.py", "x = 1\n" * 500),
+    ],
+)
+def test_what_keeps_the_rules_is_left_alone(path: str, source: str) -> None:
+    assert told(path, source) == []
+
+
+def test_a_journey_has_a_file_of_its_own_named_after_it() -> None:
+    folder = ROOT / "workflows" / "journeys"
+    assert not (folder / "__init__.py").read_text(), "Every run imports it again: what it holds, each run pays for."
+    for path in sorted(folder.glob("*.py")):
+        declared = [
+            node.name
+            for node in ast.parse(path.read_text()).body
+            if isinstance(node, ast.AsyncFunctionDef) and any("journey(" in ast.unparse(d) for d in node.decorator_list)
+        ]
+        assert declared == ([] if path.stem == "__init__" else [path.stem]), (
+            f"{path.name} declares {declared}: one journey a file, under the file's name, so that a designer finds it."
+        )
