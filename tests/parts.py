@@ -1,8 +1,8 @@
 """The engine's parts one by one, on a real Postgres, with a clock that the test holds."""
 
 import secrets
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -125,6 +125,16 @@ class Effects:
     grants: Grants
     tasks: TaskEffects
     runs: RunEffects
+
+    @contextmanager
+    def for_one_test(self) -> Iterator[None]:
+        """Time, names and providers as they were built; what a test changes of them is gone afterwards."""
+        built = dict(vars(self.messages)), dict(vars(self.grants))
+        self.casino.clock.now = NOON
+        self.casino.mark = secrets.token_hex(3)
+        yield
+        vars(self.messages).update(built[0])
+        vars(self.grants).update(built[1])
 
     async def enters(self, player: str, journey: str = "tested", entry: int = 1) -> str:
         """Put a player into a run that no workflow plays; its id."""
