@@ -16,18 +16,21 @@ from api import (
     dead_letters,
     dev,
     events,
+    fasttrack,
     grants,
     health,
     journeys,
     messages,
     players,
     runs,
+    segment,
     task_moves,
     tasks,
     timeline,
     unsubscribe,
 )
 from api.auth import SCHEME, Needs
+from api.docs import add_docs
 from api.edge import Edge
 from api.engine import Clock, engine, utc_now
 from api.problems import SCHEMA, from_http, from_validation
@@ -36,6 +39,8 @@ VERSION = "0.1.0"
 
 _ROUTERS = (
     events.router,
+    segment.router,
+    fasttrack.router,
     tasks.router,
     task_moves.router,
     players.router,
@@ -84,10 +89,12 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
             batch_limit=given.batch_limit, body_limit=given.body_limit, line_limit=events.LINE_LIMIT
         ),
         lifespan=lifespan,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
+    add_docs(app)
     app.add_middleware(Edge, owner=app, body_limit=given.body_limit)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)

@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.dialects.credentials import authorization_of
 from api.engine import Engine
 from api.patience import AWAY
 from api.problems import Problem, away
@@ -36,11 +37,10 @@ _HEADERS: Final = {
     "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
 }
-# The documentation page is FastAPI's, which loads Swagger UI from a CDN and starts it inline.
+# The documentation page starts Swagger UI inline; its assets are our own.
 _DOCS_POLICY: Final = (
-    "default-src 'none'; connect-src 'self'; img-src 'self' https://fastapi.tiangolo.com data:; "
-    "script-src 'unsafe-inline' https://cdn.jsdelivr.net; style-src 'unsafe-inline' https://cdn.jsdelivr.net; "
-    "frame-ancestors 'none'"
+    "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; "
+    "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 )
 
 
@@ -86,7 +86,7 @@ class Edge:
             raise Problem("malformed", "The address holds a NUL character; remove it.")
         if scope["path"].startswith(PRIVATE) and not scope["path"].startswith(PUBLIC):
             engine: Engine = self.owner.state.engine
-            key = await engine.keys.find(headers.get("authorization"), engine.clock())
+            key = await engine.keys.find(authorization_of(scope["path"], headers), engine.clock())
             scope.setdefault("state", {})["key"] = key
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type in NDJSON:

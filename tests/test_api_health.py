@@ -1,5 +1,6 @@
 """Health, metrics, the document itself, and what only a development stack has."""
 
+import re
 import secrets
 import smtplib
 from collections.abc import AsyncIterator
@@ -92,6 +93,15 @@ async def test_the_documentation_page_may_load_its_scripts_and_nothing_else_may(
     page = await api.anonymous.get("/docs")
     assert (page.status_code, "script-src" in page.headers["content-security-policy"]) == (200, True)
     assert "script-src" not in (await api.anonymous.get("/livez")).headers["content-security-policy"]
+
+
+async def test_the_documentation_page_needs_no_internet(api: Api) -> None:
+    page = (await api.anonymous.get("/docs")).text
+    links = re.findall(r'(?:src|href)="([^"]+)"', page)
+    assert len(links) == 3
+    for link in links:
+        assert (await api.anonymous.get(link)).status_code == 200
+    assert "://" not in page
 
 
 @pytest.mark.parametrize(("name", "operation"), described(), ids=lambda part: part if isinstance(part, str) else "")
