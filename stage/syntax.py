@@ -1,0 +1,517 @@
+"""Reading a journey's code into its flow, from the syntax tree: the journey is not run.
+
+Helper coroutines are followed into wherever they are called, so a step they take in two places is two nodes.
+"""
+
+import ast
+import inspect
+import textwrap
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from types import FunctionType
+from typing import Any, Final, get_type_hints
+
+from stage.flow import UNKNOWN, Decision, Edge, End, Flow, Group, Node, Repeat, Start, Step, Value, numbered
+from stage.words import Names, plain
+from workflows.events import Event
+from workflows.forms import Form
+from workflows.journey import Journey, JourneyRun, again
+from workflows.rewards import RewardBase
+
+#: Verbs whose result is something or nothing, and what the two are called.
+OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
+    "ask": ("answered", "nobody answered"),
+    "event": ("it came", "it did not come"),
+    "first": ("one came", "none came"),
+    "grant": ("confirmed", "not confirmed"),
+    "start": ("entered", "not entered"),
+}
+#: Verbs whose steps are named after nothing, and the parameters that name the steps of the others.
+_NAMELESS = frozenset({"sleep", "until", "refresh"})
+_NAMING = ("template", "reward", "form", "kind", "journey", "name")
+
+_Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+def read_flow(journey: Journey) -> Flow:
+    """The flow of a journey. What the reader does not know is drawn in the code's own words, never left out."""
+    reader = _Reader()
+    function: Any = journey.function
+    tree = _tree_of(function)
+    scope = _Scope(
+        meaning=Names(_names_of(function), _assigned(tree)),
+        players=frozenset(_parameters(tree)[:1]),
+        offset=function.__code__.co_firstlineno - 1,
+        calls=(function,),
+    )
+    front = reader.add(Start(), [])
+    reader.end(reader.block(tree.body, front, scope) + scope.returns)
+    chapters = any(isinstance(node, End) and node.again for node in reader.nodes)
+    if chapters:
+        # Counts go on from chapter to chapter.
+        reader.edges += [
+            Edge(node, reader.nodes[0], "next chapter")
+            for node in reader.nodes
+            if isinstance(node, End) and node.again is not None
+        ]
+    numbers = numbered(reader.nodes, reader.edges)
+    return Flow(journey, tuple(reader.nodes), tuple(reader.edges), reader.groups, numbers)
+
+
+# ---- reading --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Loose:
+    """A way that leads out of a node and has not arrived anywhere yet."""
+
+    source: Node
+    words: str = ""
+    kinds: tuple[type[Event], ...] = ()
+    happened: bool | None = None
+
+
+_Front = list[_Loose]
+
+
+@dataclass
+class _Loop:
+    leaving: _Front = field(default_factory=list)
+    again: _Front = field(default_factory=list)
+
+
+@dataclass
+class _Scope:
+    """One call of one function: what its names mean and where its `return` leads."""
+
+    meaning: Names
+    players: frozenset[str]
+    offset: int
+    calls: tuple[Any, ...]
+    group: Group | None = None
+    results: dict[str, Step] = field(default_factory=dict)
+    nested: dict[str, _Function] = field(default_factory=dict)
+    loops: list[_Loop] = field(default_factory=list)
+    returns: _Front = field(default_factory=list)
+    returned: list[Step | None] = field(default_factory=list)
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.nodes: list[Node] = []
+        self.edges: list[Edge] = []
+        self.groups: dict[Node, Group] = {}
+
+    # ---- building --------------------------------------------------------------------------------
+
+    def add(self, node: Node, front: _Front, group: Group | None = None) -> _Front:
+        self.nodes.append(node)
+        if group is not None:
+            self.groups[node] = group
+        self.join(front, node)
+        return [_Loose(node)]
+
+    def join(self, front: _Front, node: Node) -> None:
+        self.edges += [Edge(loose.source, node, loose.words, loose.kinds, loose.happened) for loose in front]
+
+    def end(self, front: _Front) -> None:
+        if front:
+            self.add(End(), front)
+
+    # ---- statements ------------------------------------------------------------------------------
+
+    def block(self, body: Sequence[ast.stmt], front: _Front, scope: _Scope) -> _Front:
+        for statement in body:
+            if not front:
+                break
+            front = self.statement(statement, front, scope)
+        return front
+
+    def statement(self, node: ast.stmt, front: _Front, scope: _Scope) -> _Front:  # noqa: PLR0911 - one match over them all
+        match node:
+            case ast.FunctionDef() | ast.AsyncFunctionDef():
+                scope.nested[node.name] = node
+                return front
+            case (
+                ast.Assign(targets=[ast.Name(id=name)], value=value)
+                | ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value)
+            ):
+                return self.assigned(name, value, front, scope)
+            case ast.Return(value=value):
+                return self.left(value, front, scope)
+            case ast.Break() | ast.Continue():
+                loop = scope.loops[-1]
+                (loop.leaving if isinstance(node, ast.Break) else loop.again).extend(front)
+                return []
+            case ast.Raise():
+                self.end(front)
+                return []
+            case _ if not _matters(node, scope):
+                return front
+            case ast.If(test=test, body=body, orelse=orelse):
+                yes, no = self.test(test, front, scope)
+                return self.block(body, yes, scope) + self.block(orelse, no, scope)
+            case ast.Match():
+                return self.matched(node, front, scope)
+            case ast.For() | ast.While():
+                return self.repeated(node, front, scope)
+            case ast.Try(body=body, handlers=handlers, orelse=orelse, finalbody=last):
+                ends = self.block(orelse, self.block(body, front, scope), scope)
+                for handler in handlers:
+                    words = f"except {ast.unparse(handler.type)}" if handler.type else "except"
+                    ends += self.block(handler.body, [_Loose(way.source, words) for way in front], scope)
+                return self.block(last, ends, scope)
+            case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
+                for item in items:
+                    front, _ = self.value(item.context_expr, front, scope)
+                return self.block(body, front, scope)
+        for expression in _expressions(node):
+            front, _ = self.value(expression, front, scope)
+        return front
+
+    def assigned(self, name: str, value: ast.expr, front: _Front, scope: _Scope) -> _Front:
+        front, step = self.value(value, front, scope)
+        scope.results.pop(name, None)
+        if step is not None:
+            scope.results[name] = step
+        elif scope.meaning.local[name] == 1:
+            scope.meaning.bound[name] = scope.meaning.worth(value)
+        return front
+
+    def left(self, value: ast.expr | None, front: _Front, scope: _Scope) -> _Front:
+        if isinstance(value, ast.IfExp) and (scope.group is None or _acts(value, scope)):
+            yes, no = self.test(value.test, front, scope)
+            return self.left(value.body, yes, scope) + self.left(value.orelse, no, scope)
+        step: Step | None = None
+        if value is not None:
+            front, step = self.value(value, front, scope)
+        if isinstance(value, ast.Call) and scope.meaning.worth(value.func).known is again and scope.group is None:
+            self.add(End(again=ast.unparse(value)), front)
+        elif scope.group is None:
+            self.end(front)
+        else:
+            scope.returns += front
+            scope.returned.append(step)
+        return []
+
+    def repeated(self, node: ast.For | ast.While, front: _Front, scope: _Scope) -> _Front:
+        loop = _Loop()
+        first = len(self.nodes)
+        if isinstance(node, ast.For):
+            front, _ = self.value(node.iter, front, scope)
+            first = len(self.nodes)
+            words = f"for {ast.unparse(node.target)} in {ast.unparse(node.iter)}"
+            head = Repeat(words, node.lineno + scope.offset)
+            self.add(head, front, scope.group)
+            inside, done = [_Loose(head, "each time")], [_Loose(head, "done")]
+        elif isinstance(node.test, ast.Constant) and node.test.value:
+            head = Repeat("again and again", node.lineno + scope.offset)
+            inside, done = self.add(head, front, scope.group), list[_Loose]()
+        else:
+            inside, done = self.test(node.test, front, scope)
+        scope.loops.append(loop)
+        loop.again += self.block(node.body, inside, scope)
+        scope.loops.pop()
+        self.join(loop.again, self.nodes[first])
+        return self.block(node.orelse, done, scope) + loop.leaving
+
+    def matched(self, node: ast.Match, front: _Front, scope: _Scope) -> _Front:
+        front, step = self.value(node.subject, front, scope)
+        if step is not None and _stands_at(front, step):
+            source: Node = step
+        else:
+            source, step = Decision(ast.unparse(node.subject), node.lineno + scope.offset), None
+            self.add(source, front, scope.group)
+        left = _alternatives(step)
+        ends: _Front = []
+        open_ended = True
+        for case in node.cases:
+            covered = _covered(case.pattern, left)
+            ends += self.block(case.body, [self.way(source, step, case, covered)], scope)
+            if case.guard is None:
+                left = [name for name in left if name not in covered]
+                open_ended = open_ended and not _takes_all(case.pattern)
+        if open_ended and (left or not _alternatives(step)):
+            ends.append(_way(source, step, left))
+        return ends
+
+    def way(self, source: Node, step: Step | None, case: ast.match_case, covered: Sequence[str]) -> _Loose:
+        loose = _way(source, step, covered)
+        words = loose.words if covered and case.guard is None else _pattern_words(case)
+        return _Loose(source, words, loose.kinds, loose.happened)
+
+    # ---- expressions -----------------------------------------------------------------------------
+
+    def value(self, node: ast.expr, front: _Front, scope: _Scope) -> tuple[_Front, Step | None]:  # noqa: PLR0911 - the same
+        """Take the steps an expression takes, in their order; the step whose result it is, if it is one's."""
+        match node:
+            case ast.Await(value=inner):
+                return self.value(inner, front, scope)
+            case ast.NamedExpr(target=ast.Name(id=name), value=inner):
+                front = self.assigned(name, inner, front, scope)
+                return front, scope.results.get(name)
+            case ast.Name(id=name):
+                return front, scope.results.get(name)
+            case _ if not _acts(node, scope):
+                return front, None
+            case ast.IfExp(test=test, body=body, orelse=orelse):
+                yes, no = self.test(test, front, scope)
+                return self.value(body, yes, scope)[0] + self.value(orelse, no, scope)[0], None
+            case ast.BoolOp():
+                yes, no = self.test(node, front, scope)
+                return yes + no, None
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name), attr=verb)) if name in scope.players:
+                return self.step(verb, node, front, scope)
+            case ast.Call():
+                for part in (*node.args, *(keyword.value for keyword in node.keywords)):
+                    front, _ = self.value(part, front, scope)
+                return self.helper(node, front, scope)
+        for part in _expressions(node):
+            front, _ = self.value(part, front, scope)
+        return front, None
+
+    def step(self, verb: str, call: ast.Call, front: _Front, scope: _Scope) -> tuple[_Front, Step]:
+        for part in (*call.args, *(keyword.value for keyword in call.keywords)):
+            front, _ = self.value(part, front, scope)
+        given = tuple(scope.meaning.worth(argument) for argument in call.args)
+        named = {keyword.arg or "**": scope.meaning.worth(keyword.value) for keyword in call.keywords}
+        seen = (value.known for value in (*given, *named.values()))
+        kinds = tuple(known for known in seen if isinstance(known, type) and issubclass(known, Event))
+        step = Step(verb, self.subject(verb, given, named, scope), call.lineno + scope.offset, given, named, kinds)
+        return self.add(step, front, scope.group), step
+
+    def subject(self, verb: str, given: Sequence[Value], named: Mapping[str, Value], scope: _Scope) -> str:
+        if verb in _NAMELESS:
+            return ""
+        if verb == "first":
+            return "|".join(map(_called, given))
+        about = given[0] if given else next((named[word] for word in _NAMING if word in named), None)
+        return "" if about is None else _called(self.reward(about, scope))
+
+    def reward(self, value: Value, scope: _Scope) -> Value:
+        """The reward a phrase makes, when its numbers are not known but its kind is."""
+        if value.known is not UNKNOWN or not isinstance(value.code, ast.Call):
+            return value
+        phrase = scope.meaning.worth(value.code.func).known
+        made = get_type_hints(phrase).get("return") if isinstance(phrase, FunctionType) else phrase
+        if isinstance(made, type) and issubclass(made, RewardBase):
+            return Value(value.words, made, value.code)
+        return value
+
+    def helper(self, call: ast.Call, front: _Front, scope: _Scope) -> tuple[_Front, Step | None]:
+        found = _helper_of(call.func, scope)
+        if found is None:
+            return front, None
+        function, tree, names, offset = found
+        positional = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args)]
+        given = {**dict(zip(positional, call.args, strict=False)), **{k.arg: k.value for k in call.keywords if k.arg}}
+        inner = _Scope(
+            meaning=Names(names, _assigned(tree), {name: scope.meaning.worth(value) for name, value in given.items()}),
+            players=frozenset(n for n, v in given.items() if isinstance(v, ast.Name) and v.id in scope.players),
+            offset=offset,
+            calls=(*scope.calls, function),
+            group=Group(tree.name, (ast.get_docstring(tree) or "").partition("\n")[0], scope.group),
+            nested=dict(scope.nested) if isinstance(function, ast.AST) else {},
+        )
+        front = self.block(tree.body, front, inner) + inner.returns
+        step = inner.returned[0] if len(inner.returned) == 1 else None
+        return front, step if step is not None and _stands_at(front, step) else None
+
+    # ---- questions -------------------------------------------------------------------------------
+
+    def test(self, node: ast.expr, front: _Front, scope: _Scope) -> tuple[_Front, _Front]:  # noqa: PLR0911 - the same
+        """Ask whether an expression holds: the ways on if it does, and if it does not."""
+        match node:
+            case ast.UnaryOp(op=ast.Not(), operand=inner):
+                yes, no = self.test(inner, front, scope)
+                return no, yes
+            case ast.BoolOp(op=op, values=[first, *rest]) if _acts(node, scope):
+                yes, no = self.test(first, front, scope)
+                for part in rest:
+                    if isinstance(op, ast.And):
+                        yes, more = self.test(part, yes, scope)
+                        no = no + more
+                    else:
+                        more, no = self.test(part, no, scope)
+                        yes = yes + more
+                return yes, no
+            case ast.Compare(left=inner, ops=[ast.Is() | ast.IsNot() as op], comparators=[ast.Constant(value=None)]):
+                after, step = self.value(inner, front, scope)
+                if step is not None and step.verb in OUTCOMES and _stands_at(after, step):
+                    yes, no = _outcomes(step)
+                    return (no, yes) if isinstance(op, ast.Is) else (yes, no)
+                front = after
+            case ast.Compare(left=inner, ops=[ast.Eq()], comparators=[ast.Constant(value=str(part))]):
+                front, step = self.value(inner, front, scope)
+                if step is not None and step.verb == "split" and _stands_at(front, step):
+                    others = [name for name in _alternatives(step) if name != part]
+                    return [_way(step, step, [part])], [_way(step, step, others)]
+            case _:
+                front, step = self.value(node, front, scope)
+                if step is not None and step.verb in OUTCOMES and _stands_at(front, step):
+                    return _outcomes(step)
+        if not front:
+            return [], []
+        asked = Decision(plain(node), node.lineno + scope.offset)
+        self.add(asked, front, scope.group)
+        return [_Loose(asked, "yes")], [_Loose(asked, "no")]
+
+
+# ---- what the reader asks of the tree ---------------------------------------------------------------
+
+
+@cache
+def _tree_of(function: Any) -> _Function:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(function))).body[0]
+    assert isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef)
+    return tree
+
+
+def _names_of(function: Any) -> dict[str, Any]:
+    return {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+
+
+def _assigned(tree: _Function) -> Counter[str]:
+    """How often each local name is given a value; a parameter is given one by the caller."""
+    names = (node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store))
+    return Counter([*names, *_parameters(tree)])
+
+
+def _parameters(tree: _Function) -> list[str]:
+    return [a.arg for a in (*tree.args.posonlyargs, *tree.args.args, *tree.args.kwonlyargs)]
+
+
+def _expressions(node: ast.AST) -> Iterator[ast.expr]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.Lambda):
+            continue
+        if isinstance(child, ast.expr):
+            yield child
+        elif isinstance(child, ast.keyword | ast.comprehension):
+            yield from _expressions(child)
+
+
+def _helper_of(node: ast.expr, scope: _Scope) -> tuple[Any, _Function, Mapping[str, Any], int] | None:
+    """The function a call leads to, if it is the designer's and takes steps; not when it calls itself."""
+    if not isinstance(node, ast.Name | ast.Attribute):
+        return None
+    if isinstance(node, ast.Name) and node.id in scope.nested:
+        tree = scope.nested[node.id]
+        return None if tree in scope.calls else (tree, tree, scope.meaning.known_names, scope.offset)
+    function = scope.meaning.known(node)
+    if not isinstance(function, FunctionType) or function in scope.calls:
+        return None
+    if function.__module__.startswith("workflows.") and not function.__module__.startswith("workflows.journeys."):
+        return None
+    tree = _tree_of(function)
+    inner = _Scope(
+        meaning=Names(_names_of(function), Counter()),
+        players=frozenset(argument.arg for argument in tree.args.args),
+        offset=0,
+        calls=(*scope.calls, function),
+    )
+    if not any(_acts(statement, inner) for statement in tree.body):
+        return None
+    return function, tree, inner.meaning.known_names, function.__code__.co_firstlineno - 1
+
+
+def _acts(node: ast.AST, scope: _Scope) -> bool:
+    """Whether a run takes a step somewhere in this code."""
+    for part in ast.walk(node):
+        match part:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=name))) if name in scope.players:
+                return True
+            case ast.Call(func=function) if _helper_of(function, scope) is not None:
+                return True
+    return False
+
+
+def _matters(node: ast.AST, scope: _Scope) -> bool:
+    """Whether a run takes a step here, or goes another way because of it."""
+    leaving = ast.Return | ast.Raise | ast.Break | ast.Continue
+    return any(isinstance(part, leaving) for part in ast.walk(node)) or _acts(node, scope)
+
+
+def _stands_at(front: _Front, step: Step) -> bool:
+    return len(front) == 1 and front[0].source is step and not front[0].words
+
+
+def _called(value: Value) -> str:
+    known = value.known
+    match known:
+        case str():
+            return known
+        case RewardBase():
+            return known.name
+        case type() if issubclass(known, RewardBase):
+            return str(known.model_fields["kind"].default)
+        case type() if issubclass(known, JourneyRun):
+            return known.definition.name
+        case type():
+            return known.__name__
+    return value.words
+
+
+def _alternatives(step: Step | None) -> list[str]:
+    """What a step's result can be, by name; empty where that is not known."""
+    match step:
+        case Step(verb="event" | "first"):
+            return [*(kind.__name__ for kind in step.kinds), "None"] if step.kinds else []
+        case Step(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
+            return [form.__name__, "None"]
+        case Step(verb="send"):
+            return ["Sent", "Suppressed"]
+        case Step(verb="split"):
+            return [name for name in step.named if name != "**"]
+    return []
+
+
+def _covered(pattern: ast.pattern, left: Sequence[str]) -> list[str]:  # noqa: PLR0911 - one match over the patterns
+    """Which of the results still `left` a pattern takes."""
+    match pattern:
+        case ast.MatchClass(cls=cls, patterns=[], kwd_patterns=[]):
+            name = ast.unparse(cls).rpartition(".")[2]
+            return [name] if name in left else []
+        case ast.MatchSingleton(value=None):
+            return ["None"] if "None" in left else []
+        case ast.MatchValue(value=ast.Constant(value=str(name))):
+            return [name] if name in left else []
+        case ast.MatchOr(patterns=patterns):
+            return [name for inner in patterns for name in _covered(inner, left)]
+        case ast.MatchAs(pattern=None):
+            return list(left)
+        case ast.MatchAs(pattern=ast.pattern() as inner):
+            return _covered(inner, left)
+    return []
+
+
+def _takes_all(pattern: ast.pattern) -> bool:
+    return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or _takes_all(pattern.pattern))
+
+
+def _pattern_words(case: ast.match_case) -> str:
+    words = "otherwise" if _takes_all(case.pattern) else plain(case.pattern).removesuffix("()")
+    return words if case.guard is None else f"{words} if {plain(case.guard)}"
+
+
+def _way(source: Node, step: Step | None, names: Sequence[str]) -> _Loose:
+    """The way out of a step whose result is one of `names`."""
+    if step is None or not names:
+        return _Loose(source, "otherwise")
+    kinds = tuple(kind for kind in step.kinds if kind.__name__ in names)
+    nothing = _nothing(step)
+    words = " or ".join(nothing if name == "None" else name for name in names)
+    happened = "None" not in names if step.kinds and not (kinds and "None" in names) else None
+    return _Loose(source, words, kinds, happened)
+
+
+def _nothing(step: Step) -> str:
+    within = step.named.get("within")
+    return f"{within.words} passed" if within is not None else OUTCOMES.get(step.verb, ("", "None"))[1]
+
+
+def _outcomes(step: Step) -> tuple[_Front, _Front]:
+    came = " or ".join(kind.__name__ for kind in step.kinds) or OUTCOMES[step.verb][0]
+    return [_Loose(step, came, step.kinds, happened=True)], [_Loose(step, _nothing(step), (), happened=False)]
