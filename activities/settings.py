@@ -47,6 +47,11 @@ class Settings(BaseSettings):
     #: Address of the development catch-all; unset in production.
     catch_all_url: str | None = None
 
+    #: Names of Segment events to types of the catalogue, as JSON: {"Order Completed": "payment.deposit_approved"}.
+    segment_events: dict[str, str] = Field(default_factory=dict)
+    #: Kinds of game in other systems' feeds to categories of ours, as JSON: {"arcade": "slot"}.
+    game_types: dict[str, str] = Field(default_factory=dict)
+
     #: Events in one request.
     batch_limit: int = 1_000
     #: Bytes in one request.

@@ -1,0 +1,28 @@
+"""API keys as other systems' clients send them, for the paths that speak their dialects and no others."""
+
+import binascii
+from base64 import b64decode
+from typing import Final
+
+from starlette.datastructures import Headers
+
+#: Segment's libraries send a write key as the user name of HTTP Basic authentication.
+SEGMENT: Final = frozenset(
+    f"/v1/{call}" for call in ("track", "identify", "batch", "import", "page", "screen", "group", "alias")
+)
+#: Feeds for Fast Track send it in a header of its own.
+FAST_TRACK: Final = "/v1/integration/"
+
+
+def authorization_of(path: str, headers: Headers) -> str | None:
+    """The `Authorization` a request means, written as our own."""
+    given = headers.get("authorization")
+    if path in SEGMENT and given is not None and given[:6].lower() == "basic ":
+        try:
+            user, _, _ = b64decode(given[6:].strip(), validate=True).decode("latin-1").partition(":")
+        except binascii.Error:
+            return given
+        return f"Bearer {user}"
+    if given is None and path.startswith(FAST_TRACK) and "x-api-key" in headers:
+        return f"Bearer {headers['x-api-key']}"
+    return given
