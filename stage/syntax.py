@@ -11,23 +11,26 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from types import FunctionType
-from typing import Any, Final, get_type_hints
+from typing import Any, get_type_hints
 
 from stage.flow import UNKNOWN, Decision, Edge, End, Flow, Group, Node, Repeat, Start, Step, Value, numbered
+from stage.ways import (
+    OUTCOMES,
+    Front,
+    Way,
+    alternatives,
+    outcomes,
+    pattern_words,
+    stands_at,
+    taken_by,
+    takes_all,
+    way_of,
+)
 from stage.words import Names, plain
 from workflows.events import Event
-from workflows.forms import Form
 from workflows.journey import Journey, JourneyRun, again
 from workflows.rewards import RewardBase
 
-#: Verbs whose result is something or nothing, and what the two are called.
-OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
-    "ask": ("answered", "nobody answered"),
-    "event": ("it came", "it did not come"),
-    "first": ("one came", "none came"),
-    "grant": ("confirmed", "not confirmed"),
-    "start": ("entered", "not entered"),
-}
 #: Verbs whose steps are named after nothing, and the parameters that name the steps of the others.
 _NAMELESS = frozenset({"sleep", "until", "refresh"})
 _NAMING = ("template", "reward", "form", "kind", "journey", "name")
@@ -63,23 +66,10 @@ def read_flow(journey: Journey) -> Flow:
 # ---- reading --------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Loose:
-    """A way that leads out of a node and has not arrived anywhere yet."""
-
-    source: Node
-    words: str = ""
-    kinds: tuple[type[Event], ...] = ()
-    happened: bool | None = None
-
-
-_Front = list[_Loose]
-
-
 @dataclass
 class _Loop:
-    leaving: _Front = field(default_factory=list)
-    again: _Front = field(default_factory=list)
+    leaving: Front = field(default_factory=list)
+    again: Front = field(default_factory=list)
 
 
 @dataclass
@@ -94,7 +84,7 @@ class _Scope:
     results: dict[str, Step] = field(default_factory=dict)
     nested: dict[str, _Function] = field(default_factory=dict)
     loops: list[_Loop] = field(default_factory=list)
-    returns: _Front = field(default_factory=list)
+    returns: Front = field(default_factory=list)
     returned: list[Step | None] = field(default_factory=list)
 
 
@@ -106,30 +96,30 @@ class _Reader:
 
     # ---- building --------------------------------------------------------------------------------
 
-    def add(self, node: Node, front: _Front, group: Group | None = None) -> _Front:
+    def add(self, node: Node, front: Front, group: Group | None = None) -> Front:
         self.nodes.append(node)
         if group is not None:
             self.groups[node] = group
         self.join(front, node)
-        return [_Loose(node)]
+        return [Way(node)]
 
-    def join(self, front: _Front, node: Node) -> None:
+    def join(self, front: Front, node: Node) -> None:
         self.edges += [Edge(loose.source, node, loose.words, loose.kinds, loose.happened) for loose in front]
 
-    def end(self, front: _Front) -> None:
+    def end(self, front: Front) -> None:
         if front:
             self.add(End(), front)
 
     # ---- statements ------------------------------------------------------------------------------
 
-    def block(self, body: Sequence[ast.stmt], front: _Front, scope: _Scope) -> _Front:
+    def block(self, body: Sequence[ast.stmt], front: Front, scope: _Scope) -> Front:
         for statement in body:
             if not front:
                 break
             front = self.statement(statement, front, scope)
         return front
 
-    def statement(self, node: ast.stmt, front: _Front, scope: _Scope) -> _Front:  # noqa: PLR0911 - one match over them all
+    def statement(self, node: ast.stmt, front: Front, scope: _Scope) -> Front:  # noqa: PLR0911 - one match over them all
         match node:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 scope.nested[node.name] = node
@@ -161,7 +151,7 @@ class _Reader:
                 ends = self.block(orelse, self.block(body, front, scope), scope)
                 for handler in handlers:
                     words = f"except {ast.unparse(handler.type)}" if handler.type else "except"
-                    ends += self.block(handler.body, [_Loose(way.source, words) for way in front], scope)
+                    ends += self.block(handler.body, [Way(way.source, words) for way in front], scope)
                 return self.block(last, ends, scope)
             case ast.With(items=items, body=body) | ast.AsyncWith(items=items, body=body):
                 for item in items:
@@ -171,7 +161,7 @@ class _Reader:
             front, _ = self.value(expression, front, scope)
         return front
 
-    def assigned(self, name: str, value: ast.expr, front: _Front, scope: _Scope) -> _Front:
+    def assigned(self, name: str, value: ast.expr, front: Front, scope: _Scope) -> Front:
         front, step = self.value(value, front, scope)
         scope.results.pop(name, None)
         if step is not None:
@@ -180,7 +170,7 @@ class _Reader:
             scope.meaning.bound[name] = scope.meaning.worth(value)
         return front
 
-    def left(self, value: ast.expr | None, front: _Front, scope: _Scope) -> _Front:
+    def left(self, value: ast.expr | None, front: Front, scope: _Scope) -> Front:
         if isinstance(value, ast.IfExp) and (scope.group is None or _acts(value, scope)):
             yes, no = self.test(value.test, front, scope)
             return self.left(value.body, yes, scope) + self.left(value.orelse, no, scope)
@@ -196,7 +186,7 @@ class _Reader:
             scope.returned.append(step)
         return []
 
-    def repeated(self, node: ast.For | ast.While, front: _Front, scope: _Scope) -> _Front:
+    def repeated(self, node: ast.For | ast.While, front: Front, scope: _Scope) -> Front:
         loop = _Loop()
         first = len(self.nodes)
         if isinstance(node, ast.For):
@@ -205,10 +195,10 @@ class _Reader:
             words = f"for {ast.unparse(node.target)} in {ast.unparse(node.iter)}"
             head = Repeat(words, node.lineno + scope.offset)
             self.add(head, front, scope.group)
-            inside, done = [_Loose(head, "each time")], [_Loose(head, "done")]
+            inside, done = [Way(head, "each time")], [Way(head, "done")]
         elif isinstance(node.test, ast.Constant) and node.test.value:
             head = Repeat("again and again", node.lineno + scope.offset)
-            inside, done = self.add(head, front, scope.group), list[_Loose]()
+            inside, done = self.add(head, front, scope.group), list[Way]()
         else:
             inside, done = self.test(node.test, front, scope)
         scope.loops.append(loop)
@@ -217,34 +207,33 @@ class _Reader:
         self.join(loop.again, self.nodes[first])
         return self.block(node.orelse, done, scope) + loop.leaving
 
-    def matched(self, node: ast.Match, front: _Front, scope: _Scope) -> _Front:
+    def matched(self, node: ast.Match, front: Front, scope: _Scope) -> Front:
         front, step = self.value(node.subject, front, scope)
-        if step is not None and _stands_at(front, step):
+        if step is not None and stands_at(front, step):
             source: Node = step
         else:
-            source, step = Decision(ast.unparse(node.subject), node.lineno + scope.offset), None
+            source, step = Decision(plain(node.subject), node.lineno + scope.offset), None
             self.add(source, front, scope.group)
-        left = _alternatives(step)
-        ends: _Front = []
+        left = alternatives(step)
+        ends: Front = []
         open_ended = True
         for case in node.cases:
-            covered = _covered(case.pattern, left)
-            ends += self.block(case.body, [self.way(source, step, case, covered)], scope)
+            taken = taken_by(case.pattern, left)
+            part = taken_by(case.pattern, left, partly=True)
+            way = way_of(source, step, part)
+            if part != taken or not part or case.guard is not None:
+                way = Way(source, pattern_words(case), way.kinds, way.happened)
+            ends += self.block(case.body, [way], scope)
             if case.guard is None:
-                left = [name for name in left if name not in covered]
-                open_ended = open_ended and not _takes_all(case.pattern)
-        if open_ended and (left or not _alternatives(step)):
-            ends.append(_way(source, step, left))
+                left = [name for name in left if name not in taken]
+                open_ended = open_ended and not takes_all(case.pattern)
+        if open_ended and (left or not alternatives(step)):
+            ends.append(way_of(source, step, left))
         return ends
-
-    def way(self, source: Node, step: Step | None, case: ast.match_case, covered: Sequence[str]) -> _Loose:
-        loose = _way(source, step, covered)
-        words = loose.words if covered and case.guard is None else _pattern_words(case)
-        return _Loose(source, words, loose.kinds, loose.happened)
 
     # ---- expressions -----------------------------------------------------------------------------
 
-    def value(self, node: ast.expr, front: _Front, scope: _Scope) -> tuple[_Front, Step | None]:  # noqa: PLR0911 - the same
+    def value(self, node: ast.expr, front: Front, scope: _Scope) -> tuple[Front, Step | None]:  # noqa: PLR0911 - the same
         """Take the steps an expression takes, in their order; the step whose result it is, if it is one's."""
         match node:
             case ast.Await(value=inner):
@@ -272,7 +261,7 @@ class _Reader:
             front, _ = self.value(part, front, scope)
         return front, None
 
-    def step(self, verb: str, call: ast.Call, front: _Front, scope: _Scope) -> tuple[_Front, Step]:
+    def step(self, verb: str, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, Step]:
         for part in (*call.args, *(keyword.value for keyword in call.keywords)):
             front, _ = self.value(part, front, scope)
         given = tuple(scope.meaning.worth(argument) for argument in call.args)
@@ -300,7 +289,7 @@ class _Reader:
             return Value(value.words, made, value.code)
         return value
 
-    def helper(self, call: ast.Call, front: _Front, scope: _Scope) -> tuple[_Front, Step | None]:
+    def helper(self, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, Step | None]:
         found = _helper_of(call.func, scope)
         if found is None:
             return front, None
@@ -317,11 +306,11 @@ class _Reader:
         )
         front = self.block(tree.body, front, inner) + inner.returns
         step = inner.returned[0] if len(inner.returned) == 1 else None
-        return front, step if step is not None and _stands_at(front, step) else None
+        return front, step if step is not None and stands_at(front, step) else None
 
     # ---- questions -------------------------------------------------------------------------------
 
-    def test(self, node: ast.expr, front: _Front, scope: _Scope) -> tuple[_Front, _Front]:  # noqa: PLR0911 - the same
+    def test(self, node: ast.expr, front: Front, scope: _Scope) -> tuple[Front, Front]:  # noqa: PLR0911 - the same
         """Ask whether an expression holds: the ways on if it does, and if it does not."""
         match node:
             case ast.UnaryOp(op=ast.Not(), operand=inner):
@@ -339,24 +328,24 @@ class _Reader:
                 return yes, no
             case ast.Compare(left=inner, ops=[ast.Is() | ast.IsNot() as op], comparators=[ast.Constant(value=None)]):
                 after, step = self.value(inner, front, scope)
-                if step is not None and step.verb in OUTCOMES and _stands_at(after, step):
-                    yes, no = _outcomes(step)
+                if step is not None and step.verb in OUTCOMES and stands_at(after, step):
+                    yes, no = outcomes(step)
                     return (no, yes) if isinstance(op, ast.Is) else (yes, no)
                 front = after
             case ast.Compare(left=inner, ops=[ast.Eq()], comparators=[ast.Constant(value=str(part))]):
                 front, step = self.value(inner, front, scope)
-                if step is not None and step.verb == "split" and _stands_at(front, step):
-                    others = [name for name in _alternatives(step) if name != part]
-                    return [_way(step, step, [part])], [_way(step, step, others)]
+                if step is not None and step.verb == "split" and stands_at(front, step):
+                    others = [name for name in alternatives(step) if name != part]
+                    return [way_of(step, step, [part])], [way_of(step, step, others)]
             case _:
                 front, step = self.value(node, front, scope)
-                if step is not None and step.verb in OUTCOMES and _stands_at(front, step):
-                    return _outcomes(step)
+                if step is not None and step.verb in OUTCOMES and stands_at(front, step):
+                    return outcomes(step)
         if not front:
             return [], []
         asked = Decision(plain(node), node.lineno + scope.offset)
         self.add(asked, front, scope.group)
-        return [_Loose(asked, "yes")], [_Loose(asked, "no")]
+        return [Way(asked, "yes")], [Way(asked, "no")]
 
 
 # ---- what the reader asks of the tree ---------------------------------------------------------------
@@ -434,10 +423,6 @@ def _matters(node: ast.AST, scope: _Scope) -> bool:
     return any(isinstance(part, leaving) for part in ast.walk(node)) or _acts(node, scope)
 
 
-def _stands_at(front: _Front, step: Step) -> bool:
-    return len(front) == 1 and front[0].source is step and not front[0].words
-
-
 def _called(value: Value) -> str:
     known = value.known
     match known:
@@ -452,66 +437,3 @@ def _called(value: Value) -> str:
         case type():
             return known.__name__
     return value.words
-
-
-def _alternatives(step: Step | None) -> list[str]:
-    """What a step's result can be, by name; empty where that is not known."""
-    match step:
-        case Step(verb="event" | "first"):
-            return [*(kind.__name__ for kind in step.kinds), "None"] if step.kinds else []
-        case Step(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
-            return [form.__name__, "None"]
-        case Step(verb="send"):
-            return ["Sent", "Suppressed"]
-        case Step(verb="split"):
-            return [name for name in step.named if name != "**"]
-    return []
-
-
-def _covered(pattern: ast.pattern, left: Sequence[str]) -> list[str]:  # noqa: PLR0911 - one match over the patterns
-    """Which of the results still `left` a pattern takes."""
-    match pattern:
-        case ast.MatchClass(cls=cls, patterns=[], kwd_patterns=[]):
-            name = ast.unparse(cls).rpartition(".")[2]
-            return [name] if name in left else []
-        case ast.MatchSingleton(value=None):
-            return ["None"] if "None" in left else []
-        case ast.MatchValue(value=ast.Constant(value=str(name))):
-            return [name] if name in left else []
-        case ast.MatchOr(patterns=patterns):
-            return [name for inner in patterns for name in _covered(inner, left)]
-        case ast.MatchAs(pattern=None):
-            return list(left)
-        case ast.MatchAs(pattern=ast.pattern() as inner):
-            return _covered(inner, left)
-    return []
-
-
-def _takes_all(pattern: ast.pattern) -> bool:
-    return isinstance(pattern, ast.MatchAs) and (pattern.pattern is None or _takes_all(pattern.pattern))
-
-
-def _pattern_words(case: ast.match_case) -> str:
-    words = "otherwise" if _takes_all(case.pattern) else plain(case.pattern).removesuffix("()")
-    return words if case.guard is None else f"{words} if {plain(case.guard)}"
-
-
-def _way(source: Node, step: Step | None, names: Sequence[str]) -> _Loose:
-    """The way out of a step whose result is one of `names`."""
-    if step is None or not names:
-        return _Loose(source, "otherwise")
-    kinds = tuple(kind for kind in step.kinds if kind.__name__ in names)
-    nothing = _nothing(step)
-    words = " or ".join(nothing if name == "None" else name for name in names)
-    happened = "None" not in names if step.kinds and not (kinds and "None" in names) else None
-    return _Loose(source, words, kinds, happened)
-
-
-def _nothing(step: Step) -> str:
-    within = step.named.get("within")
-    return f"{within.words} passed" if within is not None else OUTCOMES.get(step.verb, ("", "None"))[1]
-
-
-def _outcomes(step: Step) -> tuple[_Front, _Front]:
-    came = " or ".join(kind.__name__ for kind in step.kinds) or OUTCOMES[step.verb][0]
-    return [_Loose(step, came, step.kinds, happened=True)], [_Loose(step, _nothing(step), (), happened=False)]
