@@ -104,7 +104,7 @@ def without_await(verb: str) -> str:
 )
 def test_a_mistake_with_a_verb_is_told(package: Write, body: str, sentence: str) -> None:
     source = journey_of(f"await player.sleep(days(1))\n{body}", head=HEAD)
-    assert mistakes(package(one=source)) == [f"Journey hello (one, line {line_of(source, body)}): {sentence}"]
+    assert mistakes(package(one=source)) == [f"Journey hello, line {line_of(source, body)}: {sentence}"]
 
 
 def test_a_mistake_in_a_helper_names_the_helpers_module(package: Write) -> None:
@@ -112,7 +112,7 @@ def test_a_mistake_in_a_helper_names_the_helpers_module(package: Write) -> None:
         one=journey_of("await wait_for(player)", head="from PACKAGE.helpers import wait_for"),
         helpers="from workflows import SessionLogin\n\n\nasync def wait_for(p):\n    await p.event(SessionLogin)\n",
     )
-    assert mistakes(name) == [f"Journey hello (helpers, line 5): {without_end('event')}"]
+    assert mistakes(name) == [f"Journey hello, helpers, line 5: {without_end('event')}"]
 
 
 # ---- declarations -------------------------------------------------------------------------------
@@ -128,7 +128,7 @@ from workflows.events.compliance import Limit
 {function}:
     pass
 """
-HERE = "Journey hello (one, line 5)"
+HERE = "Journey hello, line 5"
 
 
 @pytest.mark.parametrize(
@@ -183,7 +183,7 @@ def test_per_a_field_that_the_trigger_does_not_have_is_told(package: Write) -> N
     source = DECLARED.format(declaration=declaration, function="async def hello(player, asked)")
     (told,) = mistakes(package(one=source))
     assert told == (
-        "Journey hello (one, line 5): per('payment_id') lets nobody in by PasswordReset, which has no such field; "
+        "Journey hello, line 5: per('payment_id') lets nobody in by PasswordReset, which has no such field; "
         "name one of event_id, event_source, occurred_at, stage."
     )
 
@@ -322,7 +322,7 @@ def test_a_package_that_is_not_there_is_told(name: str) -> None:
     with pytest.raises(DesignError) as refusal:
         load([name])
     assert str(refusal.value) == (
-        f"JOURNEYS names {name}, but no such package can be imported: install it or add its folder to PYTHONPATH."
+        f"JOURNEYS names {name}, but it cannot be imported: install the package or add its folder to PYTHONPATH."
     )
 
 
@@ -365,8 +365,8 @@ def test_all_mistakes_of_all_packages_are_told_together(package: Write) -> None:
     assert [line.partition(": ")[0] for line in told] == [
         "one, line 2",
         "two, line 1",
-        "JOURNEYS names nowhere, but no such package can be imported",
-        f"Journey hello (one, line {len(both.splitlines()) - 1})",
-        f"Journey hello (one, line {len(both.splitlines())})",
-        f"Journey other (one, line {len(other.splitlines())})",
+        "JOURNEYS names nowhere, but it cannot be imported",
+        f"Journey hello, line {len(both.splitlines()) - 1}",
+        f"Journey hello, line {len(both.splitlines())}",
+        f"Journey other, line {len(other.splitlines())}",
     ]

@@ -81,7 +81,7 @@ def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Itera
         spec = None
     if spec is None:
         mistakes.append(
-            f"JOURNEYS names {name}, but no such package can be imported: install it or add its folder to PYTHONPATH."
+            f"JOURNEYS names {name}, but it cannot be imported: install the package or add its folder to PYTHONPATH."
         )
         return
     try:

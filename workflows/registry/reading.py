@@ -278,13 +278,15 @@ class _Reader:
             self._mistake(call, f"{weekday.value!r} is no weekday; write one of {', '.join(WEEKDAYS)}")
 
     def _mistake(self, node: ast.expr, what: str) -> None:
-        at = f"{self.function.__module__}, line {node.lineno}"
-        self.reading.mistakes.append(f"Journey {self.journey.name} ({at}): {what}.")
+        module = self.function.__module__
+        at = "" if module == self.journey.function.__module__ else f" {module},"
+        self.reading.mistakes.append(f"Journey {self.journey.name},{at} line {node.lineno}: {what}.")
 
 
 def _misdeclared(journey: Journey) -> Iterator[str]:
     """What is wrong with the declaration itself."""
-    at = f"Journey {journey.name} ({where(journey)})"
+    function: Any = journey.function
+    at = f"Journey {journey.name}, line {function.__code__.co_firstlineno}"
     parameters = list(inspect.signature(journey.function).parameters.values())
     placed = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
     if len(placed) < 2:
