@@ -91,6 +91,7 @@ runs = Table(
     _instant("goal_until"),
     _instant("goal_at"),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
+    Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
 )
 
@@ -167,6 +168,8 @@ messages = Table(
     _instant("read_at"),
     _now("created_at"),
     Index("ix_messages_player", "brand", "player_id", "created_at"),
+    Index("ix_messages_newest", "brand", "created_at", "id"),
+    Index("ix_messages_step", "run_id", "step"),
 )
 
 # grant: two-phase; `reserved` until the bonus engine has answered.
@@ -190,6 +193,7 @@ grants = Table(
     _instant("resolved_at"),
     _now("created_at"),
     Index("ix_grants_player", "brand", "player_id", "created_at"),
+    Index("ix_grants_newest", "brand", "created_at", "id"),
     Index(
         "ix_grants_open",
         "status",

@@ -1,0 +1,39 @@
+"""The migrations and the tables say the same."""
+
+import asyncio
+import os
+import sys
+
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import create_engine, text
+
+from activities.settings import Settings
+from activities.tables import metadata
+from local.postgres import Postgres
+
+
+def url_of(database: str) -> str:
+    """The address as SQLAlchemy wants it."""
+    return Settings(database_url=database).sqlalchemy_url
+
+
+async def test_migrations_build_exactly_the_tables_the_code_declares(postgres_url: str) -> None:
+    engine = create_engine(url_of(postgres_url))
+    with engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})
+        assert compare_metadata(context, metadata) == []
+    engine.dispose()
+
+
+async def test_two_processes_that_migrate_at_once_take_turns(postgres: Postgres) -> None:
+    database = url_of(await postgres.create_database("at_once"))
+    command = (sys.executable, "-m", "cli", "migrate")
+    environment = os.environ | {"DATABASE_URL": database}
+    processes = [await asyncio.create_subprocess_exec(*command, env=environment) for _ in range(3)]
+    assert await asyncio.gather(*(process.wait() for process in processes)) == [0, 0, 0]
+    engine = create_engine(database)
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
+    engine.dispose()
+    await postgres.drop_database("at_once")
