@@ -8,7 +8,7 @@ and call effects, and every wait also ends when the run is told to stop or has o
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
@@ -57,6 +57,7 @@ class Journey:
     control: int
     late_after: timedelta
     listens: frozenset[type[Event]]
+    waives: Mapping[str, str] = field(default_factory=dict)
     workflow_class: type["JourneyRun"] | None = None
     listens_to: frozenset[str] = frozenset()
 
@@ -301,6 +302,7 @@ def journey(
     control: int = 0,
     late_after: timedelta = hours(24),
     listens: Sequence[type[Event]] = (),
+    waives: Mapping[str, str] | None = None,
 ) -> Callable[[JourneyFunction], type[JourneyRun]]:
     """Make a journey of an async function `(player, trigger event)`.
 
@@ -314,6 +316,7 @@ def journey(
         control: percent of players who are tracked but never contacted.
         late_after: a trigger older than this when we learn of it enters nobody.
         listens: event types the code waits for that cannot be read off it.
+        waives: rules of `journeys check` that this journey breaks on purpose, each with its reason.
 
     The function becomes a workflow class under its own name and module, so there is one journey
     of a name and its module must be importable without side effects. A run in flight replays the
@@ -341,6 +344,7 @@ def journey(
             control=control,
             late_after=late_after,
             listens=frozenset(listens),
+            waives=dict(waives or {}),
         )
         return _workflow_class(definition)
 

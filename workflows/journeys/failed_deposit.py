@@ -32,6 +32,7 @@ class LiveHelp(Form):
     goal=goal(DepositApproved, within=hours(1)),
     exit_on=[DepositApproved],
     ends_after=hours(24),
+    waives={"no-control": "Help is not withheld."},
 )
 async def failed_deposit(player: Player, failed: DepositFailed) -> None:
     """Help, not money; and no nudge at all where a limit or an empty account stopped the player.
