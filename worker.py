@@ -74,7 +74,14 @@ def designed(settings: Settings) -> tuple[Registry, Catalogue]:
     used: dict[str, set[Any]] = {}
     for use in registry.templates:
         used.setdefault(use.template, set()).update(use.channels)
-    if mistakes := catalogue.check(used):
+    mistakes = catalogue.check(used)
+    for use in registry.templates if not mistakes else ():
+        forgotten = [] if use.variables is None else catalogue.forgotten(use.template, use.channels, use.variables)
+        mistakes += [
+            f"Journey {use.journey}, line {use.line}: the template {use.template} needs {name}; add {name}=… to the send."
+            for name in forgotten
+        ]
+    if mistakes:
         raise DesignError("\n".join(mistakes))
     return registry, catalogue
 

@@ -7,7 +7,7 @@ source and its variables make it and never more.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -27,6 +27,10 @@ LANGUAGES = ("en", "ru", "uk")
 # Against a runaway text, not a style guide: an SMS of ten parts, a push the platforms still carry.
 _LONGEST: Mapping[Channel, int] = {"email": 50_000, "in_app": 5_000, "push": 1_000, "sms": 670}
 _LONGEST_TITLE = 250
+
+
+#: Shared variables that `send` itself gives.
+FILLED_IN = frozenset({"first_name", "brand_name", "unsubscribe_url"})
 
 
 class CatalogueInvalid(DesignError):  # noqa: N818 - says what is wrong
@@ -206,6 +210,13 @@ class Catalogue:
                 for channel in sorted(used[name] - set(known))
             ]
         return problems
+
+    def forgotten(self, name: str, channels: Collection[str], given: Collection[str]) -> list[str]:
+        """Required variables that a send on these channels would lack, those the engine fills in aside."""
+        template = self[name]
+        used = [channel for channel in template.channels if channel in channels]
+        needed = {variable for channel in used for variable in template.required(channel)}
+        return sorted(needed - set(given) - FILLED_IN)
 
 
 def _block(template: Template, block: str, context: Mapping[str, object]) -> str:

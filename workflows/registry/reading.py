@@ -34,6 +34,8 @@ class TemplateUse:
     template: str
     channels: frozenset[str]
     line: int
+    #: The variables it gives by name; None where `**` hides them.
+    variables: frozenset[str] | None = None
 
 
 @dataclass
@@ -232,7 +234,10 @@ class _Reader:
                 call, f"there is no channel {', '.join(unknown)}; the channels are {', '.join(sorted(CHANNELS))}"
             )
             return
-        self.reading.templates.append(TemplateUse(self.journey.name, template.value, frozenset(channels), call.lineno))
+        names = {name for name in given if name is not None} - {"template", "via", "fallback"}
+        variables = None if None in given else frozenset(names)
+        use = TemplateUse(self.journey.name, template.value, frozenset(channels), call.lineno, variables)
+        self.reading.templates.append(use)
 
     def _channels(self, node: ast.expr) -> set[str] | None:
         """The channels an expression can stand for, None when that cannot be told."""
