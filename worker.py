@@ -78,7 +78,8 @@ def designed(settings: Settings) -> tuple[Registry, Catalogue]:
     for use in registry.templates if not mistakes else ():
         forgotten = [] if use.variables is None else catalogue.forgotten(use.template, use.channels, use.variables)
         mistakes += [
-            f"Journey {use.journey}, line {use.line}: the template {use.template} needs {name}; add {name}=… to the send."
+            f"Journey {use.journey}, line {use.line}: the template {use.template} needs {name}; "
+            f"add {name}=… to the send."
             for name in forgotten
         ]
     if mistakes:
