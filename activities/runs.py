@@ -96,12 +96,14 @@ class RunEffects:
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
                 earlier = await connection.execute(
-                    select(runs.c.id).where(
-                        runs.c.trigger["id"].astext == given.key, runs.c.player_id == given.player_id
+                    select(runs.c.id, runs.c.outcome).where(
+                        runs.c.brand == given.brand,
+                        runs.c.player_id == given.player_id,
+                        runs.c.trigger["id"].astext == given.key,
                     )
                 )
-                if (known := earlier.scalar_one_or_none()) is not None:
-                    return Started(new_run_id=known)
+                if (known := earlier.one_or_none()) is not None:
+                    return _started(known.id, (known.outcome or "").partition("refused:")[2] or None)
                 decisions = players.states[given.player_id].enter(
                     journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
                 )
@@ -110,6 +112,11 @@ class RunEffects:
             if started is None:
                 result = Started(refused="The entry rule of the journey does not allow it now.")
             else:
-                result = Started(new_run_id=started.run_id, refused=started.refused)
-            await tell(connection, given, now, "started" if started else "refused", result.model_dump())
+                result = _started(started.run_id, started.refused)
+            await tell(connection, given, now, "refused" if result.refused else "started", result.model_dump())
         return result
+
+
+def _started(run_id: str, refused: str | None) -> Started:
+    """A protected player's entry counts, and nothing is played."""
+    return Started(refused=refused) if refused else Started(new_run_id=run_id)

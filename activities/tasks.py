@@ -88,6 +88,7 @@ class TaskEffects:
                         "escalated_at": now,
                         "team": row.escalate_to,
                         "assignee": None,
+                        "follow_up_at": None,
                         "state": state,
                         "due_at": given.due_at or row.due_at,
                     }
