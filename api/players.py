@@ -309,7 +309,7 @@ def _state(row: Row[Any]) -> PlayerState:
 def _summary(row: Row[Any], state: PlayerState, now: datetime) -> dict[str, Any]:
     return {
         "id": row.id,
-        "status": state.status,
+        "status": state.status_at(now),
         "tier": state.facts.get("tier"),
         "protected": _protection(state, now),
         "runs": sum(not run.over for run in state.runs.values()),
