@@ -23,11 +23,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from stage.commands import House, add_rehearse
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from activities.database import Database
+    from activities.importing.mapping import RowMapping
     from activities.settings import Settings
+    from activities.template_files import MessageTemplate
     from workflows.journey import Journey
     from workflows.rules import Trigger
 
@@ -329,6 +333,40 @@ def _told(trigger: Trigger) -> str:
             return f"{trigger.kind.type} {trigger.length} times in a row"
         case InactiveRule():
             return f"no {trigger.kind.type} for {_span(trigger.duration)}"
+
+
+# ---- what the stage may not import -------------------------------------------------------------
+
+
+def _packages() -> Sequence[str]:
+    from activities.settings import Settings
+
+    return Settings(database_url=os.environ.get("DATABASE_URL", "")).packages
+
+
+def _templates() -> Mapping[str, MessageTemplate]:
+    from activities.settings import Settings
+    from worker import designed
+
+    _, catalogue = designed(Settings(database_url=os.environ.get("DATABASE_URL", "")))
+    return {name: catalogue[name] for name in catalogue}
+
+
+def _mapping(*given: Any, **options: Any) -> RowMapping | None:
+    from activities.importing.mapping import mapping_of
+
+    return mapping_of(*given, **options)
+
+
+async def _kept(brand: str) -> AsyncIterator[dict[str, Any]]:
+    from activities.kept import kept_events
+
+    async with _database() as database:
+        async for event in kept_events(database, brand):
+            yield event
+
+
+add_rehearse(app, House(packages=_packages, templates=_templates, mapping=_mapping, kept=_kept))
 
 
 # ---- what they share ---------------------------------------------------------------------------
