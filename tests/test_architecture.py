@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from workflows.sandbox import ENGINE
+
 ROOT = Path(__file__).parent.parent
 LONGEST = 500
 
@@ -239,3 +241,18 @@ def test_a_journey_has_a_file_of_its_own_named_after_it() -> None:
         assert declared == ([] if path.stem == "__init__" else [path.stem]), (
             f"{path.name} declares {declared}: one journey a file, under the file's name, so that a designer finds it."
         )
+
+
+def test_what_every_run_imports_is_passed_through_the_sandbox() -> None:
+    sources = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): text for path, text in files()}
+    reached, waiting = set[str](), ["workflows"]
+    while waiting:
+        module = waiting.pop()
+        if module in sources and module not in reached:
+            reached.add(module)
+            waiting += [name for _, name in imports(sources[module]) if below(name, "workflows")]
+    parts = {module.split(".")[1] for module in reached - {"workflows"}}
+    assert parts == set(ENGINE), (
+        "workflows/sandbox.py lists the modules that a run takes from the process instead of importing them anew: all "
+        "that `import workflows` reaches, and only modules that hold no state of a run. Change ENGINE there."
+    )

@@ -83,11 +83,11 @@ class Again:
 
 
 def again(**arguments: JsonValue) -> Again:
-    """Begin the next chapter of a journey that lives for years, by `return again(chapter=2)`.
+    """Begin the next chapter of a journey that lives for years.
 
-    The arguments reach the journey function by name. Events not yet used, deadlines and step
-    counters are carried over. It must be returned from the journey function itself; calling it
-    without `return` does nothing.
+    Write `return again(chapter=2)`: the arguments reach the journey function by name. Events not
+    yet used, deadlines and step counters are carried over. It must be returned from the journey
+    function itself; calling it without `return` does nothing, and is refused at start-up.
     """
     return Again(arguments)
 
@@ -114,8 +114,9 @@ class JourneyRun:
 
     @workflow.signal(name="deliver", description="Events, answers and stops, in order.")
     def deliver(self, batch: Batch) -> None:
-        """Take deliveries in. One that was heard before is dropped, which makes an
-        at-least-once dispatcher exactly once.
+        """Take deliveries in.
+
+        One that was heard before is dropped, which makes an at-least-once dispatcher exactly once.
         """
         for item in batch.items:
             if item.seq <= self.last_seen:
