@@ -266,7 +266,7 @@ def _nobody_disturbed(evidence: Evidence) -> Iterator[str]:
 def _not_trivial(evidence: Evidence) -> Iterator[str]:
     """A test in which nothing ever worked would pass every check above."""
     if evidence.at_once * 2 < evidence.operations or not evidence.operations:
-        yield f"Only {evidence.at_once} of {evidence.operations} operations were answered at once: too little was tested."
+        yield f"Too little was tried: {evidence.at_once} of {evidence.operations} operations were answered at once."
     if evidence.outcomes.get("500"):
         yield f"The API answered 500 {evidence.outcomes['500']} times: some failure is not foreseen."
     if not evidence.ledger or not evidence.mails or not all(evidence.webhooks.values()):

@@ -106,6 +106,8 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
             for task in (manager, nemesis):
                 task.cancel()
             await asyncio.gather(manager, nemesis, return_exceptions=True)
+            await asyncio.gather(backend.client.aclose(), desk.client.aclose())
+            journal.close()
         evidence = await gather(folder, database, temporal)
         evidence.outcomes = dict(backend.outcomes + desk.outcomes)
         evidence.operations, evidence.at_once = backend.operations, backend.at_once
@@ -121,7 +123,8 @@ async def _kill(stack: Stack, journal: Journal, chance: random.Random, pause: tu
         while True:
             await asyncio.sleep(chance.uniform(*pause))
             count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
-            victims = [part for part in chance.sample(PARTS, count) if stack.pid(part) is not None]
+            standing = [part for part in PARTS if stack.pid(part) is not None]
+            victims = chance.sample(standing, min(count, len(standing)))
             await asyncio.gather(*(stack.kill(part) for part in victims))
             for part in victims:
                 journal.write("killed", part=part)

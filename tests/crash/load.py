@@ -40,6 +40,9 @@ class Journal:
         self._file.flush()
         os.fsync(self._file.fileno())
 
+    def close(self) -> None:
+        self._file.close()
+
 
 class Caller:
     """An HTTP client that never gives up, and counts how often it would have had to."""
