@@ -162,7 +162,7 @@ async def main(role: str, settings: Settings | None = None) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     if settings.metrics_port:
-        prometheus_client.start_http_server(settings.metrics_port, "127.0.0.1")
+        prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     async with engine(settings) as built:
         client = await connect()
         async with asyncio.TaskGroup() as group:
