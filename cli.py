@@ -24,9 +24,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from stage.commands import House, add_rehearse
+from stage.design_commands import Surroundings, add_design
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+
+    from temporalio.client import Client
 
     from activities.database import Database
     from activities.importing.mapping import RowMapping
@@ -366,7 +369,14 @@ async def _kept(brand: str) -> AsyncIterator[dict[str, Any]]:
             yield event
 
 
+async def _temporal() -> Client:
+    from worker import connect
+
+    return await connect()
+
+
 add_rehearse(app, House(packages=_packages, templates=_templates, mapping=_mapping, kept=_kept))
+add_design(app, Surroundings(packages=_packages, templates=_templates, temporal=_temporal))
 
 
 # ---- what they share ---------------------------------------------------------------------------
