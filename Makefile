@@ -5,7 +5,7 @@ READY := .venv/ready
 LOG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test up demo lock clean
+.PHONY: help setup lint fmt test crash up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -33,6 +33,9 @@ fmt: setup ## put the code in shape
 
 test: setup ## all tests, on a real Postgres and a real Temporal
 	$(BIN)/pytest
+
+crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEEDS=1,2,3
+	$(BIN)/python -m tests.crash.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
 
 up: setup ## the whole stack, until Ctrl-C
 	$(BIN)/journeys up

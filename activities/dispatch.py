@@ -85,7 +85,7 @@ class Dispatcher:
     async def run_once(self) -> int:
         """Claim runs that have deliveries due and deliver; how many runs were served.
 
-        The claim's transaction is held during the calls to Temporal, which bound themselves to
+        The claim's transaction is held during the calls to Temporal, which are bound to ten
         seconds: if this process dies, Postgres frees the claim at once and nothing waits for a
         lease to expire.
         """
@@ -172,9 +172,13 @@ class Dispatcher:
             logger.exception("A delivery to run %s cannot be read.", run_id)
             return Refused("The delivery cannot be read by this release; deploy the one that wrote it and retry.")
         try:
-            if start is None:
-                return await self._signal(run_id, items)
-            return await self._start(run_id, start, items)
+            # The client repeats calls by itself for as long again, and the claim is held all the while.
+            async with asyncio.timeout(RPC_LIMIT.total_seconds()):
+                if start is None:
+                    return await self._signal(run_id, items)
+                return await self._start(run_id, start, items)
+        except TimeoutError:
+            return Later(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
         except RPCError as error:
             return _judge(error)
         except Exception as error:
