@@ -24,6 +24,7 @@ from stage.tally import Tally, tally_of
 from stage.world import TemplateFacts, World
 from workflows.events import DepositApproved, PlayerRegistered
 from workflows.registry import Registry, load
+from workflows.state import Rules
 
 #: How long runs may go on after the last event, unless `--to` says otherwise.
 AFTERWARDS: Final = timedelta(days=30)
@@ -134,6 +135,8 @@ def play(plan: Plan, log: Log, heard: Heard = lambda _: None) -> Tally:
         if unheard == STRIDE:
             heard(unheard)
             unheard = 0
+    # From here on nobody in the log does anything, so everybody would count as gone.
+    world.rules = Rules({name: replace(one, triggers=()) for name, one in registry.journeys.items()})
     world.advance_to(plan.end)
     heard(unheard)
     told.add(tally_of(world, deposits, currencies))

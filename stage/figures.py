@@ -237,7 +237,7 @@ def _nested(counts: "dict[Key, int] | Counter[Key]", outer: int, inner: int) -> 
 def _arm(tally: Tally, journey: Journey, arm: str) -> Arm:
     entered = sum(n for key, n in tally.entries.items() if key[:2] == (journey.name, arm))
     within = {int(key[2]): n for key, n in tally.goals.items() if key[:2] == (journey.name, arm)}
-    days = 0 if journey.goal is None else -(-journey.goal.within // DAY)
+    days = 0 if journey.goal is None or not entered else -(-journey.goal.within // DAY)
     by_day = list(accumulate(within.get(day, 0) for day in range(days)))
     return Arm(entered=entered, conversions=sum(within.values()), by_day=by_day)
 

@@ -1,8 +1,9 @@
 """The report of a rehearsal: one HTML file that opens anywhere and asks the network for nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +12,7 @@ from markupsafe import Markup
 
 from stage import report_charts as charts
 from stage.costs import scaled
-from stage.figures import Figures, Step
+from stage.figures import Figures, RewardLine, Step
 from stage.tally import UNDER_WAY
 
 FOLDER: Final = Path(__file__).parent
@@ -71,6 +72,7 @@ def report(figures: Figures) -> str:
         rows={name: rows_of(figures, name) for name in figures.journeys},
         totals=totals(figures),
         title=title(figures),
+        rewards=rewards_of(figures),
         # Inside a script element only this character could end it.
         line=Markup(figures.line().replace("<", "\\u003c")),  # noqa: S704
     )
@@ -104,11 +106,33 @@ def totals(figures: Figures) -> dict[str, Any]:
     }
 
 
+def rewards_of(figures: Figures) -> list[dict[str, Any]]:
+    """Rewards of one kind and rule in one line, whatever the currencies."""
+    found: dict[tuple[str, str, str], list[RewardLine]] = {}
+    for line in figures.rewards:
+        found.setdefault((line.journey, line.kind, line.rule), []).append(line)
+    return [
+        {
+            "journey": journey,
+            "kind": kind,
+            "rule": rule,
+            "granted": sum(line.granted for line in lines),
+            "expected": _amounts([(line.expected_minor, line.currency) for line in lines]),
+            "most": _amounts([(line.most_minor, line.currency) for line in lines]),
+        }
+        for (journey, kind, rule), lines in found.items()
+    ]
+
+
+def _amounts(amounts: Sequence[tuple[int | None, str]]) -> list[str]:
+    return [money(minor, currency) for minor, currency in amounts if minor] or [DASH]
+
+
 def rows_of(figures: Figures, journey: str) -> list[Row]:
-    """The steps of a journey as a river that narrows, from everybody who was treated to the last one left."""
+    """The steps of a journey as a river that narrows by those who go no further, to the last one left."""
     steps = figures.steps[journey]
-    most = figures.arms[journey]["treated"].entered or 1
-    widths = [step.runs / most for step in steps]
+    most = sum(sum(step.left.values()) for step in steps) or 1
+    widths = list(accumulate((-sum(step.left.values()) / most for step in steps), initial=1.0))
     return [
         Row(
             *_named(step.step),
@@ -119,7 +143,7 @@ def rows_of(figures: Figures, journey: str) -> list[Row]:
             after=told(step.median_minutes),
             left=sorted(((_outcome(name), count) for name, count in step.left.items()), key=lambda one: (-one[1], one)),
         )
-        for step, width, below in zip(steps, widths, [*widths[1:], 0.0], strict=False)
+        for step, width, below in zip(steps, widths, widths[1:], strict=False)
     ]
 
 
@@ -151,6 +175,7 @@ def _outcome(name: str) -> str:
         "opened": "left before an answer",
         "remind": "left before an answer",
         "escalate": "left before an answer",
+        "waiting": "held for the morning",
         "ended": "time was up",
         UNDER_WAY: "still under way",
     }
@@ -160,7 +185,7 @@ def _outcome(name: str) -> str:
 
 
 def _river(width: float, below: float) -> str:
-    """A stretch of river, 100 by 100, as wide at its top as the runs that come in and at its foot as the next one."""
+    """A stretch of river, 100 by 100: the share of runs still in it above the step, and below."""
     top, foot = 48 * width, 48 * below
     return (
         f"M{50 - top:.2f} 0C{50 - top:.2f} 60 {50 - foot:.2f} 40 {50 - foot:.2f} 100"

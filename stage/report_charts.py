@@ -67,11 +67,11 @@ def contacts(figures: Figures) -> Draw:
             .mark_area(interpolate="step")
             .encode(
                 x=_time_axis(width),
-                y=_count_axis(None, stack="zero"),
+                y=_count_axis(None, stack="zero", extent=34),
                 color=_legend(list(series), ["var(--c1)", QUIET]),
                 order=alt.Order("series:N"),
             )
-            .properties(width=width, height=150)
+            .properties(width=width - 34, height=150)
         )
 
     return draw
@@ -115,7 +115,7 @@ def suppressed(figures: Figures) -> Draw:
             .mark_bar(cornerRadius=2, height=20)
             .encode(
                 x=_count_axis("messages not sent", axis="x", stack="zero"),
-                y=alt.Y("journey:N", title=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8)),
+                y=alt.Y("journey:N", title=None, axis=_axis(minExtent=110, grid=False)),
                 color=alt.Color(
                     "reason:N",
                     scale=alt.Scale(domain=[_words(reason) for reason in reasons], range=SERIES),
@@ -131,27 +131,43 @@ def suppressed(figures: Figures) -> Draw:
 
 
 def spending(figures: Figures) -> Draw:
-    """Expected cost of rewards by month."""
-    series = figures.daily["spending"]
+    """Expected cost of rewards by month, each currency on a scale of its own."""
     rows = [
-        {"month": f"{month}-01", "kind": _words(kind), "amount": scaled(minor, kind.rpartition(" ")[2])}
-        for kind, months in series.items()
+        {"month": f"{month}-01", "kind": _words(kind), "currency": currency, "amount": scaled(minor, currency)}
+        for name, months in figures.daily["spending"].items()
+        for kind, _, currency in [name.rpartition(" ")]
         for month, minor in months.items()
     ]
+    kinds = sorted({str(row["kind"]) for row in rows})
+    months = sorted({str(row["month"]) for row in rows})
+    currencies = sorted({str(row["currency"]) for row in rows})
 
     def draw(width: int) -> Drawn:
         if not rows:
             return None
-        return (
-            _chart(rows)
+        bands = [
+            _chart([row for row in rows if row["currency"] == currency])
             .mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2)
             .encode(
-                x=alt.X("utcyearmonth(month):T", title=None, axis=_axis(format="%b %y", labelOverlap=True, grid=False)),
-                y=_count_axis(None, field="amount", stack="zero"),
-                color=_legend([_words(kind) for kind in series], SERIES, field="kind"),
+                x=alt.X(
+                    "month:O",
+                    title=None,
+                    scale=alt.Scale(domain=months),
+                    axis=_axis(
+                        labelExpr="utcFormat(toDate(datum.value), '%b %y')",
+                        labelOverlap=True,
+                        labelAngle=0,
+                        grid=False,
+                        labels=currency == currencies[-1],
+                    ),
+                ),
+                y=_count_axis(None, field="amount", stack="zero", extent=34, ticks=4 if len(currencies) == 1 else 2),
+                color=_legend(kinds, SERIES, field="kind"),
             )
-            .properties(width=width - 40, height=150)
-        )
+            .properties(width=width - 34, height=150 if len(currencies) == 1 else ROW, title=_heading(currency))
+            for currency in currencies
+        ]
+        return alt.vconcat(*bands, spacing=12)
 
     return draw
 
@@ -209,7 +225,7 @@ def returning(found: Mapping[int, Returned]) -> Draw:
             return None
         base = _chart(rows).encode(
             x=alt.X("share:Q", title=None, axis=None),
-            y=alt.Y("idle:N", title=None, sort=None, axis=alt.Axis(domain=False, ticks=False, labelPadding=8)),
+            y=alt.Y("idle:N", title=None, sort=None, axis=_axis(minExtent=56, grid=False)),
         )
         return (base.mark_bar(color=SERIES[2], cornerRadius=2, height=18) + _labels(base)).properties(
             width=width - 130, height=alt.Step(28)
@@ -241,8 +257,7 @@ def _bands(
         if limit is not None:
             rule = _chart([{"count": limit}]).mark_rule(color=WARN, strokeDash=[4, 3], strokeWidth=1.5)
             band = band + rule.encode(y="count:Q")
-        heading = alt.TitleParams(title, anchor="start", color=INK, fontSize=12, fontWeight=600, offset=4)
-        bands.append(band.properties(width=width, height=ROW, title=heading))
+        bands.append(band.properties(width=width - 34, height=ROW, title=_heading(title)))
     return alt.vconcat(*bands, spacing=12)
 
 
@@ -259,8 +274,11 @@ def _histogram(title: str, players: Mapping[int, int], cap: int | None, width: i
     )
     bars = base.mark_bar(cornerRadiusTopLeft=2, cornerRadiusTopRight=2).encode(color=alt.Color("colour:N", scale=None))
     text = base.mark_text(dy=-7, fontSize=11, color=MUTED).encode(text="told:N")
-    heading = alt.TitleParams(title, anchor="start", color=INK, fontSize=12, fontWeight=600)
-    return (bars + text).properties(width=width, height=96, title=heading)
+    return (bars + text).properties(width=width, height=96, title=_heading(title))
+
+
+def _heading(title: str) -> alt.TitleParams:
+    return alt.TitleParams(title, anchor="start", color=INK, fontSize=12, fontWeight=600, offset=6, frame="group")
 
 
 def _labels(base: alt.Chart) -> Drawn:
