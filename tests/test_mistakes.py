@@ -178,6 +178,22 @@ def test_a_function_that_cannot_be_played_is_told(package: Write, function: str,
     assert mistakes(package(one=source)) == [sentence]
 
 
+@pytest.mark.parametrize(
+    ("declaration", "sentence"),
+    [
+        ("entry='once'", "entry= is one of once, always, every(...) and per(...), not 'once'."),
+        ("goal=3", "goal= is goal(...), such as goal(DepositApproved, within=days(7)), not 3."),
+        ("listens=[Limit]", "no event has the type Limit; listens= names event classes."),
+        ("listens=['login']", "no event has the type 'login'; listens= names event classes."),
+    ],
+)
+def test_a_declaration_of_the_wrong_kind_is_told(package: Write, declaration: str, sentence: str) -> None:
+    source = DECLARED.format(
+        declaration=f"on(SessionLogin), ends_after=days(1), {declaration}", function="async def hello(player, login)"
+    )
+    assert mistakes(package(one=source)) == [f"{HERE}: {sentence}"]
+
+
 def test_per_a_field_that_the_trigger_does_not_have_is_told(package: Write) -> None:
     declaration = "on(WithdrawalRequested), on(PasswordReset), ends_after=days(1), entry=per('payment_id')"
     source = DECLARED.format(declaration=declaration, function="async def hello(player, asked)")

@@ -112,6 +112,14 @@ def test_exit_on_ends_a_run_and_lets_the_player_in_again(control: int) -> None:
     assert started(life.happens(SessionLogin))
 
 
+def test_a_control_run_ended_by_an_event_ends_when_it_happened_but_never_in_the_future() -> None:
+    for ago in (hours(1), -timedelta(minutes=5)):
+        life, run_id = entered(hello(exit_on=[DepositApproved], control=100))
+        ended = life.happens(DepositApproved, after=hours(2), ago=ago)
+        at = life.now - max(ago, timedelta(0))
+        assert ended == [Ended(run_id, at, "exit_on:payment.deposit_approved")]
+
+
 def test_an_event_that_ends_a_run_is_not_delivered_besides() -> None:
     life, _ = entered(hello(exit_on=[DepositApproved], listens=[DepositApproved]))
     assert only(Wake, life.happens(DepositApproved)) == []
@@ -244,6 +252,13 @@ def test_a_goal_is_reached_after_the_run_is_over_too(control: int) -> None:
     assert life.happens(DepositFailed, after=days(2)) == []
     assert life.happens(DepositApproved, after=days(1)) == [GoalReached(run_id, life.now)]
     assert life.state.runs == {}
+
+
+def test_a_goal_counts_to_its_last_instant_after_the_run_is_over_too() -> None:
+    life, run_id = entered(hello(goal=WITHIN))
+    life.now += days(7)
+    life.run_ends(run_id)
+    assert life.happens(DepositApproved) == [GoalReached(run_id, life.now)]
 
 
 @ARMS

@@ -63,7 +63,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
                 continue
             reading = read(journey, unique)
             mistakes += reading.mistakes
-            listens = reading.listens | {kind.type for kind in journey.listens}
+            listens = reading.listens | {getattr(kind, "type", "") for kind in journey.listens}
             journeys[journey.name] = replace(journey, listens_to=frozenset(listens))
             templates += reading.templates
             forms[journey.name] = reading.forms

@@ -19,7 +19,7 @@ from workflows.forms import Form
 from workflows.journey import Journey, again
 from workflows.moments import WEEKDAYS
 from workflows.player import Player
-from workflows.rules import InactiveRule
+from workflows.rules import Entry, Goal, InactiveRule
 
 VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
 WAITS = {"event": "within", "first": "within", "ask": "due"}
@@ -299,6 +299,14 @@ def _misdeclared(journey: Journey) -> Iterator[str]:
     for one in parameters[2:]:
         if one.default is one.empty and one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD}:
             yield f"{at}: give the parameter {one.name} a default, because the first chapter begins without it."
+    if not isinstance(journey.entry, Entry):
+        yield f"{at}: entry= is one of once, always, every(...) and per(...), not {journey.entry!r}."
+        return
+    if not isinstance(journey.goal, Goal | None):
+        yield f"{at}: goal= is goal(...), such as goal(DepositApproved, within=days(7)), not {journey.goal!r}."
+    for kind in journey.listens:
+        if not getattr(kind, "type", ""):
+            yield f"{at}: no event has the type {getattr(kind, '__name__', repr(kind))}; listens= names event classes."
     for trigger in journey.triggers:
         kind = Inactive if isinstance(trigger, InactiveRule) else trigger.kind
         if journey.entry.field is not None and journey.entry.field not in kind.model_fields:
