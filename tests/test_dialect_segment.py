@@ -170,7 +170,7 @@ async def test_a_key_comes_as_the_user_name_of_basic_authentication(api: Api, pa
 
 @pytest.mark.parametrize("credentials", ["Basic", "Basic !", "Basic " + b64encode(b"jx_short:").decode(), "basic é"])
 async def test_basic_authentication_that_is_no_key_is_refused(api: Api, credentials: str) -> None:
-    answer = await api.anonymous.post("/v1/track", json=track(), headers={"Authorization": credentials.encode()})
+    answer = await api.anonymous.post("/v1/track", json=track(), headers={b"Authorization": credentials.encode()})
     assert answer.status_code == 401
 
 
