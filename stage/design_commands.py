@@ -100,11 +100,11 @@ def add_design(app: typer.Typer, around: Surroundings) -> None:
         journeys = {name: _named(every, name) for name in names} if names else every
         checked = check_rules(journeys.values(), templates)
         wrong = [str(finding) for finding in checked.findings]
-        looked_at = [f"{len(journeys)} journeys", f"{len(templates)} templates"]
+        looked_at = [_counted(len(journeys), "journey"), _counted(len(templates), "template")]
         if histories is not None or from_temporal:
             release = _obeyed(lambda: asyncio.run(_release(histories, around, every, names or None, most)))
             wrong += release.sentences
-            looked_at.append(f"{release.replayed.total()} runs in flight")
+            looked_at.append(f"{_counted(release.replayed.total(), 'run')} in flight")
             for name, count in sorted(release.left_out.items()):
                 _say(f"{name}: {count:,} older runs were not looked at; raise --most to look at them.")
         for waiver in checked.waivers:
@@ -113,7 +113,7 @@ def add_design(app: typer.Typer, around: Surroundings) -> None:
             out.print(sentence, markup=False, highlight=False, soft_wrap=True)
         listed = f"{', '.join(looked_at[:-1])} and {looked_at[-1]}"
         if wrong:
-            _fail(f"{len(wrong)} thing{'s' if len(wrong) > 1 else ''} to mend in {listed}.")
+            _fail(f"{_counted(len(wrong), 'thing')} to mend in {listed}.")
         _say(f"Nothing is wrong with {listed}.")
 
 
@@ -167,6 +167,10 @@ def _counts(file: Path) -> Mapping[str, int]:
     if not isinstance(counts, dict) or not all(isinstance(count, int) for count in counts.values()):
         _fail(f'{file} must be one JSON object of step ids and whole numbers, such as {{"send:welcome#1": 1204}}.')
     return {str(step): count for step, count in counts.items()}
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def _say(sentence: str) -> None:
