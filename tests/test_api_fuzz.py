@@ -35,6 +35,18 @@ EXCUSED = {
     "change_task": [positive_data_acceptance],
     # A header nobody asked for and a parameter given twice, of which the last counts, are no fault of a list.
     **{name: [negative_data_rejection] for name in IDS if name.startswith("list_")},
+    # Segment's libraries repeat what is refused: every message is answered with 200 and judged in the answer.
+    **{
+        f"take_{call}": [negative_data_rejection]
+        for call in ("track", "identify", "batch", "import", "page", "screen", "group", "alias")
+    },
+    # A player's id, the decimals of a currency and the sum of parts are more than a schema says.
+    **{
+        name: [positive_data_acceptance]
+        for name in IDS
+        if name.removeprefix("take_") in {"payment", "casino", "bonus", "consents", "blocks", "login", "user"}
+    },
+    "update_user": [positive_data_acceptance],
 }
 
 
@@ -51,7 +63,7 @@ async def target(module_postgres_url: str) -> AsyncIterator[Target]:
     # A machine busy with other tests may be slow; that it is away is not what is tried here.
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr("api.patience.PATIENCE", 60)
-    async with serving(module_postgres_url, journeys="tests.api_journeys") as api:
+    async with serving(module_postgres_url, journeys="tests.api_journeys", webhook_secret="whsec_dGVzdA==") as api:
         ids = await seeded(api)
         headers = {"Authorization": f"Bearer {await api.key('admin')}"}
     app = create_app(Settings(database_url=module_postgres_url, journeys=("tests.api_journeys",)))
