@@ -7,19 +7,22 @@ import sqlalchemy as sa
 
 from activities.database import Database
 from activities.tables import events
+from workflows.events import CATALOGUE
 
 
 async def kept_events(database: Database, brand: str) -> AsyncIterator[dict[str, Any]]:
     """Every event of a brand as a CloudEvent, in the order intake took them in.
 
-    They carry what the casino told us, personal data included: whoever passes them on redacts them first.
+    They carry what the casino told us, personal data included: whoever passes them on redacts them first. A type that
+    no loaded package declares any more is given as it was kept.
     """
+    wire_types = {kind.type: kind.wire_type for kind in CATALOGUE.values()}
     query = sa.select(events).where(events.c.brand == brand).order_by(events.c.seq)
     async with database.reading() as connection:
         async for row in await connection.stream(query):
             yield {
                 "specversion": "1.0",
-                "type": row.type,
+                "type": wire_types.get(row.type, row.type),
                 "source": row.source,
                 "id": row.id,
                 "subject": row.player_id,

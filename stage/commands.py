@@ -117,9 +117,12 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
         from stage.logs import gathered_from, read_log
         from stage.world import TemplateFacts
         from workflows.policy import Policy
+        from workflows.registry import load
 
         if (log is None) == (not from_database):
             raise typer.BadParameter("Give the history: either --log FILE or --from-database.")
+        packages = house.packages()
+        load(packages)  # a package may declare events of its own, and the log may hold them
         since, until = _moment("--from", from_), _moment("--to", to)
         how = house.mapping(maps or (), sets or (), kind=kind, file=mapping, zone=zone)
         if log is not None:
@@ -128,7 +131,7 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
             read = asyncio.run(gathered_from(f"the database, brand {brand}", house.kept(brand)))
         plan, played = plan_of(
             read,
-            packages=house.packages(),
+            packages=packages,
             journeys=journeys or (),
             templates={
                 name: TemplateFacts(template.message_class, template.suppress_if_active_today)
@@ -199,8 +202,8 @@ def _progress(events: int) -> "Iterator[Callable[[int], None]]":
 def _tell(figures: "Figures") -> None:
     for notice in figures.notices:
         err.print(notice, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for name in figures.never_starts:
-        missing = ", ".join(figures.unseen[name])
+    for name, kinds in figures.never_starts.items():
+        missing = " or ".join(kinds)
         err.print(
             f"{name} cannot start on this log: it has no {missing}.", markup=False, highlight=False, soft_wrap=True
         )

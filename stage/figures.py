@@ -143,7 +143,8 @@ class Figures(Figure):
     goals: dict[str, str]
     #: By journey: what it starts on or waits for that the log never shows.
     unseen: dict[str, list[str]]
-    never_starts: list[str]
+    #: By journey that cannot start on this log: what it starts on.
+    never_starts: dict[str, list[str]]
     notices: list[str]
     #: By name of the series, by day or month. Only the report has them.
     daily: dict[str, dict[str, dict[str, int]]]
@@ -159,9 +160,7 @@ def figures_of(tally: Tally, plan: Plan, log: Log, registry: Registry, desk: Des
     """Turn counts into figures. `log` is the part that was played."""
     names = list(plan.journeys)
     unseen = {name: _unseen(registry.journeys[name], log) for name in names}
-    never = [
-        name for name in names if registry.journeys[name].triggers and not _can_start(registry.journeys[name], log)
-    ]
+    never = {name: missing for name in names if (missing := _never_starts(registry.journeys[name], log))}
     return Figures(
         journeys=names,
         period=Period(
@@ -344,9 +343,10 @@ def _unseen(journey: Journey, log: Log) -> list[str]:
     return sorted(kind for kind in wanted if kind not in seen and not _counted(kind, seen))
 
 
-def _can_start(journey: Journey, log: Log) -> bool:
+def _never_starts(journey: Journey, log: Log) -> list[str]:
+    kinds = {kind for trigger in journey.triggers for kind in _kinds(trigger)}
     seen = log.types
-    return any(all(kind in seen for kind in _kinds(trigger)) for trigger in journey.triggers)
+    return [] if any(kind in seen or _counted(kind, seen) for kind in kinds) else sorted(kinds)
 
 
 def _kinds(trigger: Trigger) -> set[str]:

@@ -364,6 +364,8 @@ def _svg(chart: Drawn, name: str, label: str) -> str:
 
 
 def _with_own_ids(drawn: str, prefix: str) -> str:
-    """Every drawing starts counting its clip paths anew, and a page has many drawings."""
-    drawn = re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', drawn)
-    return re.sub(r"url\(#([^)]+)\)", rf"url(#{prefix}-\1)", drawn)
+    """Ids of this drawing alone: Vega goes on counting its clip paths from one drawing to the next."""
+    found = dict.fromkeys(re.findall(r'\bid="([^"]+)"', drawn))
+    own = {name: f"{prefix}-{number}" for number, name in enumerate(found)}
+    drawn = re.sub(r'\bid="([^"]+)"', lambda match: f'id="{own[match.group(1)]}"', drawn)
+    return re.sub(r"url\(#([^)]+)\)", lambda match: f"url(#{own[match.group(1)]})", drawn)
