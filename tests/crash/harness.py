@@ -9,8 +9,10 @@ decides the rest, so a seed that failed is worth several runs.
 
 import asyncio
 import contextlib
+import os
 import random
 import shutil
+import signal
 import tempfile
 import time
 from collections import Counter
@@ -36,6 +38,7 @@ from workflows.sandbox import runner
 HERE = Path(__file__).parent
 JOURNEYS = f"{__package__}.journeys"
 PARTS = ("api", "worker", "dispatcher", "temporal", "postgres", "bonus-engine", "catch-all")
+FROZEN = 0.1
 # How long everything may take to become quiet: an attempt that died is noticed after half a minute.
 CALM_WITHIN = timedelta(minutes=4)
 
@@ -66,7 +69,10 @@ class Verdict:
         said = Counter(line["what"] for line in self.evidence.journal)
         events = sum(len(line["events"]) for line in self.evidence.journal if line["what"] == "events")
         told = [
-            f"seed {self.seed}: {self.kills.total()} kills {dict(self.kills)}, quiet {self.calm_after:.0f} s after",
+            (
+                f"seed {self.seed}: {self.kills.total()} kills {dict(self.kills)} and {said['frozen']} freezes, "
+                f"quiet {self.calm_after:.0f} s after"
+            ),
             f"{events} events in {said['events']} requests, {said['answered']} answers, {said['excluded']} exclusions",
             f"{self.evidence.at_once} of {self.evidence.operations} operations answered at once",
             f"attempts {dict(sorted(self.evidence.outcomes.items()))}",
@@ -84,7 +90,9 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
     extra = {"JOURNEYS": JOURNEYS, "TEMPLATES": str(HERE / "templates")}
     async with Stack(folder, extra=extra) as stack:
         journal = Journal(folder / "journal.jsonl")
-        backend, desk = (Caller(stack.api_url, stack.keys[role]) for role in ("admin", "vip-manager"))
+        backend, desk = (
+            Caller(stack.api_url, stack.keys[role], random.Random(seed)) for role in ("admin", "vip-manager")
+        )
         players = Players(backend, journal, seed)
         manager = asyncio.create_task(Manager(desk, journal).work())
         nemesis = asyncio.create_task(_kill(stack, journal, random.Random(seed), pause))
@@ -117,13 +125,21 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
 
 
 async def _kill(stack: Stack, journal: Journal, chance: random.Random, pause: tuple[float, float]) -> Counter[str]:
-    """Kill one part after the other, now and then two at once and once in a while all, until cancelled."""
+    """Kill one part after the other, now and then two at once, rarely all, until cancelled.
+
+    Sometimes a part is frozen for a while instead, which is how an overloaded machine fails.
+    """
     kills: Counter[str] = Counter()
     try:
         while True:
             await asyncio.sleep(chance.uniform(*pause))
-            count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
             standing = [part for part in PARTS if stack.pid(part) is not None]
+            if chance.random() < FROZEN:
+                part = chance.choice(standing)
+                journal.write("frozen", part=part)
+                await _freeze(stack, part, chance.uniform(1, 4))
+                continue
+            count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
             victims = chance.sample(standing, min(count, len(standing)))
             await asyncio.gather(*(stack.kill(part) for part in victims))
             for part in victims:
@@ -131,6 +147,18 @@ async def _kill(stack: Stack, journal: Journal, chance: random.Random, pause: tu
             kills.update(victims)
     except asyncio.CancelledError:
         return kills
+
+
+async def _freeze(stack: Stack, part: str, seconds: float) -> None:
+    pid = stack.pid(part)
+    if pid is None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 async def _quiet(database: str, temporal: str) -> None:

@@ -5,6 +5,7 @@ before anything else happens, and is all that the checker believes of this side.
 """
 
 import asyncio
+import contextlib
 import json
 import os
 import random
@@ -25,6 +26,8 @@ SINGLE, BATCH, STREAM = (
     "application/x-ndjson",
 )
 PAUSE = 0.3
+# Shares of requests whose first answer the client does not wait for, and that it sends again although answered.
+FORGOTTEN, REPEATED = 0.15, 0.1
 LANGUAGES = ("en", "ru", "uk")
 
 
@@ -47,7 +50,8 @@ class Journal:
 class Caller:
     """An HTTP client that never gives up, and counts how often it would have had to."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, chance: random.Random) -> None:
+        self.chance = chance
         self.client = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=8)
         self.outcomes: Counter[str] = Counter()
         self.operations = self.at_once = 0
@@ -63,6 +67,10 @@ class Caller:
         return None if response.status_code >= 500 else response
 
     async def until_answered(self, method: str, path: str, **how: Any) -> httpx.Response:
+        """The answer, however often it has to be asked for; some answers are not even waited for."""
+        if self.chance.random() < FORGOTTEN:
+            with contextlib.suppress(httpx.HTTPError):
+                await self.client.request(method, path, **how, timeout=self.chance.uniform(0.001, 0.05))
         self.operations += 1
         response = await self.once(method, path, **how)
         self.at_once += response is not None
@@ -134,11 +142,12 @@ class Players:
             kind, content = BATCH, json.dumps(events)
         else:
             kind, content = STREAM, "".join(json.dumps(event) + "\n" for event in events)
-        response = await self.caller.until_answered(
-            "POST", "/v1/events", params={"mode": mode}, content=content, headers={"Content-Type": kind}
-        )
-        answer = response.raise_for_status().json()
-        assert answer["accepted"] + answer["duplicate"] == len(events), answer
+        for _ in range(2 if self.random.random() < REPEATED else 1):
+            response = await self.caller.until_answered(
+                "POST", "/v1/events", params={"mode": mode}, content=content, headers={"Content-Type": kind}
+            )
+            answer = response.raise_for_status().json()
+            assert answer["accepted"] + answer["duplicate"] == len(events), answer
         self.journal.write("events", mode=mode, events=list(events))
 
     def _registered(self, name: str, chance: random.Random) -> Wire:
