@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
@@ -99,21 +99,22 @@ def add_design(app: typer.Typer, around: Surroundings) -> None:
         every, templates = _journeys(around), _obeyed(around.templates)
         journeys = {name: _named(every, name) for name in names} if names else every
         checked = check_rules(journeys.values(), templates)
-        wrong = [str(finding) for finding in checked.findings]
+        for waiver in checked.waivers:
+            _say(str(waiver))
+        _tell(checked.findings)
+        wrong = len(checked.findings)
         looked_at = [_counted(len(journeys), "journey"), _counted(len(templates), "template")]
         if histories is not None or from_temporal:
             release = _obeyed(lambda: asyncio.run(_release(histories, around, every, names or None, most)))
-            wrong += release.sentences
-            looked_at.append(f"{_counted(release.replayed.total(), 'run')} in flight")
             for name, count in sorted(release.left_out.items()):
                 _say(f"{name}: {count:,} older runs were not looked at; raise --most to look at them.")
-        for waiver in checked.waivers:
-            _say(str(waiver))
-        for sentence in wrong:
-            out.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            sentences = list(release.sentences)
+            _tell(sentences)
+            wrong += len(sentences)
+            looked_at.append(f"{_counted(release.replayed.total(), 'run')} in flight")
         listed = f"{', '.join(looked_at[:-1])} and {looked_at[-1]}"
         if wrong:
-            _fail(f"{_counted(len(wrong), 'thing')} to mend in {listed}.")
+            _fail(f"{_counted(wrong, 'thing')} to mend in {listed}.")
         _say(f"Nothing is wrong with {listed}.")
 
 
@@ -125,13 +126,17 @@ async def _release(
     release = Release()
     if folder is not None:
         return await replay(in_folder(folder, chosen), journeys, release)
+    from temporalio.service import RPCError
+
     try:
         async with asyncio.timeout(PATIENCE):
             client = await around.temporal()
+        fetched = in_flight(client, around.task_queue, journeys, release, most=most, chosen=chosen)
+        return await replay(fetched, journeys, release)
     except TimeoutError:
         _fail(f"Temporal did not answer in {PATIENCE:.0f} seconds; name it with TEMPORAL_ADDRESS, or see that it runs.")
-    fetched = in_flight(client, around.task_queue, journeys, release, most=most, chosen=chosen)
-    return await replay(fetched, journeys, release)
+    except RPCError as refusal:
+        _fail(f"Temporal does not list the runs in flight: {refusal}.")
 
 
 # ---- what they share -----------------------------------------------------------------------------------
@@ -171,6 +176,11 @@ def _counts(file: Path) -> Mapping[str, int]:
 
 def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def _tell(sentences: Iterable[object]) -> None:
+    for sentence in sentences:
+        out.print(str(sentence), markup=False, highlight=False, soft_wrap=True)
 
 
 def _say(sentence: str) -> None:
