@@ -290,20 +290,10 @@ class _Reader:
         return value
 
     def helper(self, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, Step | None]:
-        found = _helper_of(call.func, scope)
+        found = _helper_of(call, scope)
         if found is None:
             return front, None
-        function, tree, names, offset = found
-        positional = [a.arg for a in (*tree.args.posonlyargs, *tree.args.args)]
-        given = {**dict(zip(positional, call.args, strict=False)), **{k.arg: k.value for k in call.keywords if k.arg}}
-        inner = _Scope(
-            meaning=Names(names, _assigned(tree), {name: scope.meaning.worth(value) for name, value in given.items()}),
-            players=frozenset(n for n, v in given.items() if isinstance(v, ast.Name) and v.id in scope.players),
-            offset=offset,
-            calls=(*scope.calls, function),
-            group=Group(tree.name, (ast.get_docstring(tree) or "").partition("\n")[0], scope.group),
-            nested=dict(scope.nested) if isinstance(function, ast.AST) else {},
-        )
+        tree, inner = found
         front = self.block(tree.body, front, inner) + inner.returns
         step = inner.returned[0] if len(inner.returned) == 1 else None
         return front, step if step is not None and stands_at(front, step) else None
@@ -382,28 +372,52 @@ def _expressions(node: ast.AST) -> Iterator[ast.expr]:
             yield from _expressions(child)
 
 
-def _helper_of(node: ast.expr, scope: _Scope) -> tuple[Any, _Function, Mapping[str, Any], int] | None:
-    """The function a call leads to, if it is the designer's and takes steps; not when it calls itself."""
-    if not isinstance(node, ast.Name | ast.Attribute):
+def _helper_of(call: ast.Call, scope: _Scope) -> tuple[_Function, _Scope] | None:
+    """The helper a call leads to and what its names mean there; None if it takes no steps, or calls itself."""
+    nested = scope.nested.get(call.func.id) if isinstance(call.func, ast.Name) else None
+    function: Any = nested if nested is not None else scope.meaning.known(call.func)
+    if function in scope.calls:
         return None
-    if isinstance(node, ast.Name) and node.id in scope.nested:
-        tree = scope.nested[node.id]
-        return None if tree in scope.calls else (tree, tree, scope.meaning.known_names, scope.offset)
-    function = scope.meaning.known(node)
-    if not isinstance(function, FunctionType) or function in scope.calls:
+    if nested is not None:
+        tree, names, offset = nested, scope.meaning.known_names, scope.offset
+    elif _is_designers(function):
+        tree, names, offset = _tree_of(function), _names_of(function), function.__code__.co_firstlineno - 1
+    else:
         return None
-    if function.__module__.startswith("workflows.") and not function.__module__.startswith("workflows.journeys."):
-        return None
-    tree = _tree_of(function)
+    given = _given(tree, call)
+    bound = {name: scope.meaning.worth(value) for name, value in given.items()}
+    bound = {name: Names(names, Counter()).worth(value) for name, value in _defaults(tree).items()} | bound
+    players = {name for name, value in given.items() if isinstance(value, ast.Name) and value.id in scope.players}
     inner = _Scope(
-        meaning=Names(_names_of(function), Counter()),
-        players=frozenset(argument.arg for argument in tree.args.args),
-        offset=0,
+        meaning=Names(names, _assigned(tree), bound),
+        # A function inside the journey sees the journey's player without being handed it.
+        players=frozenset(players | (scope.players - set(_parameters(tree)) if nested is not None else set())),
+        offset=offset,
         calls=(*scope.calls, function),
+        group=Group(tree.name, (ast.get_docstring(tree) or "").partition("\n")[0], scope.group),
+        nested=dict(scope.nested) if nested is not None else {},
     )
-    if not any(_acts(statement, inner) for statement in tree.body):
-        return None
-    return function, tree, inner.meaning.known_names, function.__code__.co_firstlineno - 1
+    return (tree, inner) if any(_acts(statement, inner) for statement in tree.body) else None
+
+
+def _is_designers(function: Any) -> bool:
+    if not isinstance(function, FunctionType) or function.__name__ == "<lambda>":
+        return False
+    module = function.__module__
+    return module.startswith("workflows.journeys.") or not module.startswith("workflows.")
+
+
+def _given(tree: _Function, call: ast.Call) -> dict[str, ast.expr]:
+    positional = [argument.arg for argument in (*tree.args.posonlyargs, *tree.args.args)]
+    given = dict(zip(positional, call.args, strict=False))
+    return given | {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+
+
+def _defaults(tree: _Function) -> dict[str, ast.expr]:
+    positional = [argument.arg for argument in (*tree.args.posonlyargs, *tree.args.args)]
+    named = zip(tree.args.kwonlyargs, tree.args.kw_defaults, strict=True)
+    given = dict(zip(reversed(positional), reversed(tree.args.defaults), strict=False))
+    return given | {argument.arg: value for argument, value in named if value is not None}
 
 
 def _acts(node: ast.AST, scope: _Scope) -> bool:
@@ -412,7 +426,7 @@ def _acts(node: ast.AST, scope: _Scope) -> bool:
         match part:
             case ast.Call(func=ast.Attribute(value=ast.Name(id=name))) if name in scope.players:
                 return True
-            case ast.Call(func=function) if _helper_of(function, scope) is not None:
+            case ast.Call() if _helper_of(part, scope) is not None:
                 return True
     return False
 

@@ -7,6 +7,7 @@ To store new golden texts after a journey was changed on purpose: RECORD_DIAGRAM
 import json
 import os
 from base64 import b64decode
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree as ET
@@ -41,6 +42,7 @@ HISTORIES = sorted((Path(__file__).parent / "histories").glob("*.json"))
 SHIPPED = load().journeys
 SVG = "{http://www.w3.org/2000/svg}"
 TEAM = "vip"
+SOON = hours(4)
 
 
 class Call(Form):
@@ -88,8 +90,35 @@ async def call(somebody: Player, reason: str) -> Call | None:
     return await ask(somebody, note)
 
 
-async def ask(p: Player, reason: str) -> Call | None:
-    return await p.ask(Call, team=TEAM, due=hours(4), reason=reason)
+async def ask(p: Player, reason: str, *, due: timedelta = SOON) -> Call | None:
+    return await p.ask(Call, team=TEAM, due=due, reason=reason)
+
+
+@journey(on(PlayerRegistered), ends_after=days(30))
+async def nested(player: Player, registered: PlayerRegistered) -> None:
+    """A function inside, one that takes no steps, one that hands its wait on, and trouble."""
+
+    async def remind(template: str) -> None:
+        if shouted(template):
+            await player.mark("loud")
+        await seen(player)
+
+    try:
+        await remind("a")
+    except ValueError:
+        await player.mark("caught")
+    if shouted("b"):
+        raise ValueError(registered.country)
+
+
+def shouted(text: str) -> bool:
+    if not text:
+        return False
+    return text.isupper()
+
+
+def seen(player: Player) -> Any:
+    return player.event(SessionLogin, within=days(1))
 
 
 @journey(on(PlayerRegistered), ends_after=days(30))
@@ -253,6 +282,20 @@ def test_helpers_are_followed_into_with_what_they_are_given() -> None:
         ("ask", "g0"),
         ("call", None),
         ("ask", "g2"),
+    ]
+
+
+def test_a_function_inside_sees_the_player_and_one_without_steps_is_left_out() -> None:
+    assert ways(flow(nested)) == [
+        "start --> (shouted(template))",
+        "(shouted(template)) -yes-> mark:loud#1",
+        "mark:loud#1 --> event:SessionLogin#1",
+        "(shouted(template)) -no-> event:SessionLogin#1",
+        "start -except ValueError-> mark:caught#1",
+        'event:SessionLogin#1 --> (shouted("b"))',
+        'mark:caught#1 --> (shouted("b"))',
+        '(shouted("b")) -yes-> end',
+        '(shouted("b")) -no-> end',
     ]
 
 
