@@ -8,114 +8,57 @@ the same trace on every machine, because moments of one instant are played in th
 import asyncio
 import hashlib
 import heapq
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from functools import partial
+from typing import Any, Self
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload, Payloads
-from temporalio.api.enums.v1 import RetryState, TimeoutType
-from temporalio.api.failure.v1 import (
-    ActivityFailureInfo,
-    ApplicationFailureInfo,
-    CanceledFailureInfo,
-    ChildWorkflowExecutionFailureInfo,
-    Failure,
-    TimeoutFailureInfo,
+from temporalio.api.common.v1 import Payload, Payloads, SearchAttributes
+from temporalio.bridge.proto.workflow_activation import (
+    CancelWorkflow,
+    FireTimer,
+    InitializeWorkflow,
+    QueryWorkflow,
+    RemoveFromCache,
+    SignalWorkflow,
+    WorkflowActivation,
 )
-from temporalio.bridge.proto import activity_result, child_workflow
-from temporalio.bridge.proto import workflow_activation as activation
-from temporalio.bridge.proto.workflow_commands import (
-    ActivityCancellationType,
-    ContinueAsNewWorkflowExecution,
-    ScheduleActivity,
-    ScheduleLocalActivity,
-    StartChildWorkflowExecution,
-    WorkflowCommand,
-)
-from temporalio.common import Priority, RetryPolicy, TypedSearchAttributes
+from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
+from temporalio.bridge.proto.workflow_commands import ContinueAsNewWorkflowExecution, WorkflowCommand
+from temporalio.common import MetricMeter, Priority
 from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.exceptions import ApplicationError
-from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstance, WorkflowInstanceDetails, WorkflowRunner
+from temporalio.converter import decode_search_attributes, decode_typed_search_attributes
+from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstanceDetails, WorkflowRunner
 
+from stage import failures
+from stage.attempts import Attempts, Latency, Perform, TimedOut, at_once
 from stage.errors import StageError
+from stage.relations import Relations
+from stage.runs import Call, Child, Run, duration_of
+
+__all__ = ["Call", "Latency", "Perform", "Run", "TimedOut", "VirtualTemporal"]
 
 TASK_QUEUE = "stage"
 NAMESPACE = "stage"
-# A server suggests a new chapter at this length; one more than a signal and an effect a step ever needs.
-SUGGEST_CONTINUE_AS_NEW = 4_096
-
-Perform = Callable[["Call"], Any]
-
-
-@dataclass(frozen=True)
-class Call:
-    """One attempt of an activity, as the world is asked to perform it."""
-
-    name: str
-    workflow_id: str
-    attempt: int
-    now: datetime
-    arguments: Sequence[Payload] = field(repr=False)
-
-    def decode(self, kind: type[Any]) -> Any:
-        """The single argument, as its type."""
-        return pydantic_data_converter.payload_converter.from_payloads(self.arguments, [kind])[0]
-
-
-class TimedOut(Exception):  # noqa: N818 - it says what happened to the attempt
-    """Raised by a world whose activity never answered within its time limit."""
-
-
-@dataclass
-class Activity:
-    """An activity under way: between attempts, or waiting for its result."""
-
-    command: ScheduleActivity | ScheduleLocalActivity
-    local: bool
-    scheduled_at: datetime
-    attempt: int = 1
-    cancelled: bool = False
-    done: bool = False
-
-
-@dataclass
-class Run:
-    """One workflow: its living instance and everything it waits for."""
-
-    workflow_id: str
-    workflow_type: str
-    run_id: str
-    started_at: datetime
-    instance: WorkflowInstance | None = None
-    chapter: int = 1
-    length: int = 0
-    timers: set[int] = field(default_factory=set)
-    activities: dict[int, Activity] = field(default_factory=dict)
-    children: dict[int, str] = field(default_factory=dict)
-    patches: set[str] = field(default_factory=set)
-    parent: tuple[str, int] | None = None
-    status: str = "running"
-    result: Payload | None = None
-    failure: Failure | None = None
-    closed_at: datetime | None = None
-
-    @property
-    def open(self) -> bool:
-        """Whether the run goes on."""
-        return self.status == "running"
+#: A server suggests a new chapter at this length of a run's history, and terminates the run at that one.
+SUGGEST_CONTINUE_AS_NEW, LONGEST_HISTORY = 4_096, 51_200
+#: Instances want some event loop to be set while they are made; nothing ever runs on it.
+NO_LOOP = asyncio.BaseEventLoop()
+NO_LOOP.close()
 
 
 class VirtualTemporal:
     """Workflows, timers and activities on a clock that only moves when told.
 
-    `perform` is called for every attempt of an activity, returns its result or raises; it runs at once and must
-    not block. Errors that fail a workflow task on a server (a bug, a broken rule of replay) are raised here, from
-    whichever call moved the clock.
+    `perform` is called for every attempt of an activity, returns its result or raises; it must not block.
+    `step_of` names the step a run was last seen at, for error messages. `closed` hears of every run that is over.
+
+    Errors that fail a workflow task on a server (a bug, a broken rule of replay) are raised here as StageError, from
+    whichever call moved the clock. End it with `close()` or use it as a context manager: runs still open are then
+    taken down in order instead of whenever the garbage collector finds them.
     """
 
     def __init__(
@@ -126,65 +69,85 @@ class VirtualTemporal:
         *,
         seed: int = 0,
         runner: WorkflowRunner | None = None,
-        latency: Callable[[str], timedelta] = lambda _: timedelta(0),
+        latency: Latency = at_once,
+        step_of: Callable[[Run], str | None] = lambda _: None,
+        closed: Callable[[Run], None] = lambda _: None,
     ) -> None:
         self.now = now
         self.runs: dict[str, Run] = {}
-        self._perform = perform
+        self.converter = pydantic_data_converter.payload_converter
+        self.failure_converter = pydantic_data_converter.failure_converter
         self._seed = seed
-        self._latency = latency
+        self._step_of = step_of
+        self._closed = closed
         self._runner = runner or UnsandboxedWorkflowRunner()
         self._definitions = {d.name: d for d in map(workflow._Definition.must_from_class, workflows)}  # noqa: SLF001 - how the worker itself reads a class
         for definition in self._definitions.values():
             self._runner.prepare_workflow(definition)
-        self._converter = pydantic_data_converter.payload_converter
-        self._failures = pydantic_data_converter.failure_converter
-        self._moments: list[tuple[datetime, int, Callable[[], None]]] = []
+        self._attempts = Attempts(self, perform, latency)
+        self._relations = Relations(self, NAMESPACE)
+        self._moments: list[tuple[datetime, int, Callable[[], object]]] = []
         self._order = 0
-        self._loop = asyncio.new_event_loop()
-        # It never runs: instances only want some loop to be set while they are made.
-        self._loop.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take down every run that is still open, and forget what was planned."""
+        self._moments.clear()
+        for run in self.runs.values():
+            self._evict(run)
 
     # ---- what a client does ------------------------------------------------------------------
 
-    def start(self, workflow_type: str, workflow_id: str, argument: object) -> None:
-        """Start a workflow now; an id is used once."""
+    def start(
+        self, workflow_type: str, workflow_id: str, argument: object, *, signals: Sequence[tuple[str, object]] = ()
+    ) -> None:
+        """Start a workflow now, `signals` heard before its first step; an id is used once."""
         if workflow_id in self.runs:
             raise StageError(f"A run {workflow_id} exists already; ids are never used again.")
-        self._begin(workflow_type, workflow_id, self._converter.to_payloads([argument]))
+        run = self.create(workflow_type, workflow_id)
+        for name, given in signals:
+            run.held.append(_signal_job(name, self.converter.to_payloads([given]), len(run.held) + 1))
+        self.initialise(run, self.converter.to_payloads([argument]))
 
     def signal(self, workflow_id: str, name: str, argument: object) -> bool:
         """Signal a run now; False when it is over."""
-        run = self.runs.get(workflow_id)
-        if run is None or not run.open:
-            return False
-        self._signal(run, name, self._converter.to_payloads([argument]))
-        return True
+        return self.deliver_signal(workflow_id, name, self.converter.to_payloads([argument]))
 
-    def cancel(self, workflow_id: str) -> None:
-        """Ask a run to cancel."""
+    def cancel(self, workflow_id: str, reason: str = "") -> None:
+        """Ask a run to cancel; one that is over does not mind."""
+        self.tell(self.runs[workflow_id], Job(cancel_workflow=CancelWorkflow(reason=reason)))
+
+    def terminate(self, workflow_id: str) -> None:
+        """End a run without asking it."""
         run = self.runs[workflow_id]
         if run.open:
-            self._activate(run, activation.WorkflowActivationJob(cancel_workflow=activation.CancelWorkflow()))
+            self._close(run, "terminated")
 
-    def query(self, workflow_id: str, name: str, kind: type[Any]) -> Any:
+    def query(self, workflow_id: str, name: str, kind: type[Any], *arguments: object) -> Any:
         """Ask a run that is still open."""
         run = self.runs[workflow_id]
-        job = activation.WorkflowActivationJob(query_workflow=activation.QueryWorkflow(query_id="q", query_type=name))
-        for command in self._commands(run, [job]):
+        if run.instance is None:
+            raise StageError(f"{workflow_id} is {run.status} and cannot be asked any more; ask before it ends.")
+        asked = QueryWorkflow(query_id="q", query_type=name, arguments=self.converter.to_payloads(arguments))
+        for command in self._activate(run, [Job(query_workflow=asked)]):
             answer = command.respond_to_query
             if answer.HasField("failed"):
-                raise self._failures.from_failure(answer.failed, self._converter)
-            return self._converter.from_payloads([answer.succeeded.response], [kind])[0]
+                raise self.failure_converter.from_failure(answer.failed, self.converter)
+            return self.converter.from_payloads([answer.succeeded.response], [kind])[0]
         raise StageError(f"The query {name} of {workflow_id} was not answered.")
 
     def result(self, workflow_id: str, kind: type[Any] = str) -> Any:
         """What a completed run returned; raises what a failed one raised."""
         run = self.runs[workflow_id]
         if run.status == "completed" and run.result is not None:
-            return self._converter.from_payloads([run.result], [kind])[0]
+            return self.converter.from_payloads([run.result], [kind])[0]
         if run.failure is not None:
-            raise self._failures.from_failure(run.failure, self._converter)
+            raise self.failure_converter.from_failure(run.failure, self.converter)
         raise StageError(f"{workflow_id} has no result: it is {run.status}.")
 
     # ---- the clock ---------------------------------------------------------------------------
@@ -194,7 +157,7 @@ class VirtualTemporal:
         """When something is due next, or None."""
         return self._moments[0][0] if self._moments else None
 
-    def at(self, moment: datetime, happen: Callable[[], None]) -> None:
+    def at(self, moment: datetime, happen: Callable[[], object]) -> None:
         """Have something happen at a moment, after whatever was planned for it before."""
         self._order += 1
         heapq.heappush(self._moments, (max(moment, self.now), self._order, happen))
@@ -211,47 +174,43 @@ class VirtualTemporal:
         self.now = max(self.now, moment)
         happen()
 
-    # ---- activations -------------------------------------------------------------------------
+    # ---- the life of a run -------------------------------------------------------------------
 
-    def _begin(
-        self,
-        workflow_type: str,
-        workflow_id: str,
-        arguments: Sequence[Payload],
-        *,
-        parent: tuple[str, int] | None = None,
-    ) -> Run:
+    def create(self, workflow_type: str, workflow_id: str, *, parent: tuple[Run, Child] | None = None) -> Run:
+        """A run that has not begun yet."""
         if workflow_type not in self._definitions:
-            raise StageError(
-                f"No workflow {workflow_type} is on this stage; it has {', '.join(map(str, self._definitions))}."
-            )
-        run = Run(workflow_id, workflow_type, f"{workflow_id}/1", self.now, parent=parent)
-        self.runs[workflow_id] = run
-        self._initialise(run, arguments)
+            known = ", ".join(map(str, self._definitions))
+            raise StageError(f"No workflow {workflow_type} is on this stage; add it to {known}.")
+        run = self.runs[workflow_id] = Run(workflow_id, workflow_type, self.now, parent)
         return run
 
-    def _initialise(self, run: Run, arguments: Sequence[Payload]) -> None:
+    def initialise(self, run: Run, arguments: Sequence[Payload]) -> None:
+        """Begin a chapter of a run, with everything that came while there was none."""
+        if not run.open:
+            return
         digest = hashlib.sha256(f"{self._seed}:{run.run_id}".encode()).digest()
         seed = int.from_bytes(digest[:8], "big")
         details = WorkflowInstanceDetails(
-            payload_converter_factory=lambda: self._converter,
+            payload_converter_factory=lambda: self.converter,
             failure_converter_class=pydantic_data_converter.failure_converter_class,
             interceptor_classes=[],
             defn=self._definitions[run.workflow_type],
             info=self._info(run),
             randomness_seed=seed,
-            extern_functions={},
+            extern_functions={
+                "__temporal_get_metric_meter": lambda: MetricMeter.noop,
+                "__temporal_assert_local_activity_valid": lambda _: None,
+            },
             disable_eager_activity_execution=True,
             worker_level_failure_exception_types=[],
             patch_activation_callback=None,
             last_completion_result=Payloads(),
             last_failure=None,
         )
-        with self._loop_set():
-            # The runtime makes futures when it is made, and futures want to know their loop.
-            asyncio._set_running_loop(self._loop)  # noqa: SLF001 - as the SDK's own worker does
+        with _loop_kept():
+            asyncio._set_running_loop(NO_LOOP)  # noqa: SLF001 - as the SDK's own worker does
             run.instance = self._runner.create_instance(details)
-        begin = activation.InitializeWorkflow(
+        begin = InitializeWorkflow(
             workflow_type=run.workflow_type,
             workflow_id=run.workflow_id,
             arguments=arguments,
@@ -260,340 +219,252 @@ class VirtualTemporal:
             first_execution_run_id=f"{run.workflow_id}/1",
             start_time=_timestamp(run.started_at),
         )
-        self._activate(run, activation.WorkflowActivationJob(initialize_workflow=begin))
+        held, run.held = run.held, []
+        self.tell(run, Job(initialize_workflow=begin), *held)
 
     def _info(self, run: Run) -> workflow.Info:
-        first = f"{run.workflow_id}/1"
+        root = run
+        while root.parent is not None:
+            root = root.parent[0]
+        attributes = SearchAttributes(indexed_fields=run.search_attributes)
         return workflow.Info(
             attempt=1,
             continued_run_id=None if run.chapter == 1 else f"{run.workflow_id}/{run.chapter - 1}",
             cron_schedule=None,
             execution_timeout=None,
-            first_execution_run_id=first,
+            first_execution_run_id=f"{run.workflow_id}/1",
             headers={},
             namespace=NAMESPACE,
             original_execution_run_id=run.run_id,
             parent=None
             if run.parent is None
             else workflow.ParentInfo(
-                namespace=NAMESPACE, run_id=self.runs[run.parent[0]].run_id, workflow_id=run.parent[0]
+                namespace=NAMESPACE, run_id=run.parent[0].run_id, workflow_id=run.parent[0].workflow_id
             ),
-            root=None,
+            root=None if root is run else workflow.RootInfo(run_id=root.run_id, workflow_id=root.workflow_id),
             priority=Priority.default,
-            raw_memo={},
+            raw_memo=dict(run.memo),
             retry_policy=None,
             run_id=run.run_id,
             run_timeout=None,
-            search_attributes={},
+            search_attributes=decode_search_attributes(attributes),
             start_time=self.now,
             workflow_start_time=run.started_at,
             task_queue=TASK_QUEUE,
             task_timeout=timedelta(seconds=10),
-            typed_search_attributes=TypedSearchAttributes.empty,
+            typed_search_attributes=decode_typed_search_attributes(attributes),
             workflow_id=run.workflow_id,
             workflow_type=run.workflow_type,
         )
 
-    def _signal(self, run: Run, name: str, arguments: Sequence[Payload]) -> None:
-        # Without an originating event the SDK warns that it cannot order the signal.
-        signal = activation.SignalWorkflow(signal_name=name, input=arguments, originating_event_id=run.length + 1)
-        self._activate(run, activation.WorkflowActivationJob(signal_workflow=signal))
+    def deliver_signal(self, workflow_id: str, name: str, arguments: Sequence[Payload]) -> bool:
+        """Signal a run now; False when there is none under way."""
+        run = self.runs.get(workflow_id)
+        if run is None or not run.open:
+            return False
+        self.tell(run, _signal_job(name, arguments, run.length + 1))
+        return True
 
-    def _activate(self, run: Run, *jobs: activation.WorkflowActivationJob) -> None:
-        for command in self._commands(run, jobs):
-            self._obey(run, command)
-            if not run.open:
-                break
+    def tell(self, run: Run, *jobs: Job) -> None:
+        """Give an open run something new: one workflow task, with as many activations as it takes."""
+        if not run.open:
+            return
+        if run.instance is None:
+            run.held.extend(jobs)
+            return
+        if run.busy:
+            run.jobs.extend(jobs)
+            return
+        run.busy = True
+        run.length += 3
+        try:
+            self._obey_all(run, self._activate(run, jobs))
+            while run.jobs or run.locals:
+                if run.jobs:
+                    heard, run.jobs = run.jobs, []
+                    self._obey_all(run, self._activate(run, heard))
+                else:
+                    self._attempts.attempt(run, run.locals.popleft())
+        finally:
+            run.busy = False
 
-    def _commands(self, run: Run, jobs: Sequence[activation.WorkflowActivationJob]) -> list[WorkflowCommand]:
+    def _activate(self, run: Run, jobs: Sequence[Job]) -> Sequence[WorkflowCommand]:
         assert run.instance is not None
-        run.length += 3 + len(jobs)
-        sent = activation.WorkflowActivation(
+        run.tasks += 1
+        given = WorkflowActivation(
             run_id=run.run_id,
             timestamp=_timestamp(self.now),
             history_length=run.length,
             continue_as_new_suggested=run.length >= SUGGEST_CONTINUE_AS_NEW,
             jobs=jobs,
         )
-        with self._loop_set():
-            completion = run.instance.activate(sent)
+        with _loop_kept():
+            completion = run.instance.activate(given)
         if completion.HasField("failed"):
-            cause = self._failures.from_failure(completion.failed.failure, self._converter)
-            raise StageError(
-                f"The code of {run.workflow_type} broke at {self.now.isoformat()} in {run.workflow_id}: {cause}"
-            ) from cause
-        return list(completion.successful.commands)
+            # The failure is a copy on the wire; the exception itself still knows where it was raised.
+            cause = getattr(run.instance, "_current_activation_error", None)
+            told = self.failure_converter.from_failure(completion.failed.failure, self.converter)
+            raise self._broken(run, cause or told)
+        commands: Sequence[WorkflowCommand] = completion.successful.commands
+        if not jobs[0].HasField("query_workflow"):
+            run.length += len(jobs) + len(commands)
+        return commands
 
-    @contextmanager
-    def _loop_set(self) -> Iterator[None]:
-        """Activations set the running loop and leave none; whoever called us gets theirs back."""
-        outer = asyncio._get_running_loop()  # noqa: SLF001 - as the SDK's own worker does
-        try:
-            yield
-        finally:
-            asyncio._set_running_loop(outer)  # noqa: SLF001 - as the SDK's own worker does
+    def _broken(self, run: Run, cause: BaseException) -> StageError:
+        file, line = _place(cause, self._definitions[run.workflow_type].cls)
+        step = self._step_of(run)
+        error = StageError(
+            f"{run.workflow_type} broke in run {run.workflow_id} at {self.now.isoformat()}"
+            + (f" after step {step}" if step else "")
+            + (f", {file} line {line}" if line else "")
+            + f": {type(cause).__name__}: {cause}. A server would try this task again for ever; correct the code."
+        )
+        error.__cause__ = cause
+        return error
+
+    def _evict(self, run: Run) -> None:
+        """Take an instance down: tasks that still wait end here, not in whichever thread collects garbage."""
+        instance, run.instance = run.instance, None
+        if instance is None:
+            return
+        if getattr(instance, "_tasks", True):
+            outer = asyncio._get_running_loop()  # noqa: SLF001 - as the SDK's own worker does
+            try:
+                instance.activate(
+                    WorkflowActivation(run_id=run.run_id, jobs=[Job(remove_from_cache=RemoveFromCache())])
+                )
+            finally:
+                asyncio._set_running_loop(outer)  # noqa: SLF001 - the instance sets itself and leaves none
 
     # ---- commands ----------------------------------------------------------------------------
 
-    def _obey(self, run: Run, command: WorkflowCommand) -> None:
-        variant = command.WhichOneof("variant")
-        match variant:
+    def _obey_all(self, run: Run, commands: Sequence[WorkflowCommand]) -> None:
+        chapter = run.chapter
+        for command in commands:
+            self._obey(run, command)
+            if not run.open or run.chapter != chapter:
+                return
+        if run.length > LONGEST_HISTORY:
+            raise StageError(
+                f"{run.workflow_type} made {run.length} events of history in run {run.workflow_id} by "
+                f"{self.now.isoformat()}, and a server terminates a run at {LONGEST_HISTORY}; if the code does not go "
+                "in circles, begin a new chapter with `return again(...)`."
+            )
+
+    def _obey(self, run: Run, command: WorkflowCommand) -> None:  # noqa: C901, PLR0912 - one case for each command
+        match command.WhichOneof("variant"):
             case "start_timer":
                 self._start_timer(run, command.start_timer.seq, command.start_timer.start_to_fire_timeout)
             case "cancel_timer":
                 run.timers.discard(command.cancel_timer.seq)
             case "schedule_activity":
-                self._schedule(run, Activity(command.schedule_activity, local=False, scheduled_at=self.now))
+                self._attempts.schedule(run, command.schedule_activity)
             case "schedule_local_activity":
-                local = command.schedule_local_activity
-                self._schedule(run, Activity(local, local=True, scheduled_at=self.now, attempt=max(1, local.attempt)))
+                self._attempts.schedule(run, command.schedule_local_activity)
             case "request_cancel_activity":
-                self._cancel_activity(run, command.request_cancel_activity.seq)
+                self._attempts.cancel(run, command.request_cancel_activity.seq)
             case "request_cancel_local_activity":
-                self._cancel_activity(run, command.request_cancel_local_activity.seq)
+                self._attempts.cancel(run, command.request_cancel_local_activity.seq)
             case "start_child_workflow_execution":
-                self._start_child(run, command.start_child_workflow_execution)
+                self._relations.start_child(run, command.start_child_workflow_execution)
             case "cancel_child_workflow_execution":
-                self._cancel_child(run, command.cancel_child_workflow_execution.child_workflow_seq)
+                unwanted = command.cancel_child_workflow_execution
+                self._relations.cancel_child(run, unwanted.child_workflow_seq, unwanted.reason)
+            case "signal_external_workflow_execution":
+                self._relations.signal(run, command.signal_external_workflow_execution)
+            case "cancel_signal_workflow":
+                self._relations.cancel_signal(run, command.cancel_signal_workflow.seq)
+            case "request_cancel_external_workflow_execution":
+                self._relations.request_cancel(run, command.request_cancel_external_workflow_execution)
             case "set_patch_marker":
                 run.patches.add(command.set_patch_marker.patch_id)
-            case "upsert_workflow_search_attributes" | "modify_workflow_properties":
-                # Both only describe the run to people who list runs; nothing of it comes back to the code.
-                run.length += 1
+            case "upsert_workflow_search_attributes":
+                self._describe(
+                    run.search_attributes, command.upsert_workflow_search_attributes.search_attributes.indexed_fields
+                )
+            case "modify_workflow_properties":
+                pass  # the run has changed its own copy, and a next chapter begins with the memo of the start
             case "continue_as_new_workflow_execution":
                 self._continue(run, command.continue_as_new_workflow_execution)
             case "complete_workflow_execution":
-                self._close(run, "completed", result=command.complete_workflow_execution.result)
+                run.result = command.complete_workflow_execution.result
+                self._close(run, "completed")
             case "fail_workflow_execution":
-                self._close(run, "failed", failure=command.fail_workflow_execution.failure)
+                run.failure = command.fail_workflow_execution.failure
+                self._close(run, "failed")
             case "cancel_workflow_execution":
-                self._close(run, "cancelled", failure=_cancelled())
-            case _:
+                run.failure = failures.cancelled()
+                self._close(run, "cancelled")
+            case other:
                 raise StageError(
-                    f"{run.workflow_type} uses {variant}, which the stage does not perform; a journey has no need of "
+                    f"{run.workflow_type} uses {other}, which the stage does not perform; a journey has no need of "
                     "it, so write the step with the verbs of Player."
                 )
 
     def _start_timer(self, run: Run, seq: int, after: Duration) -> None:
         run.timers.add(seq)
-        run_id = run.run_id
+        self.at(self.now + duration_of(after), partial(self._fire, run, run.chapter, seq))
 
-        def fire() -> None:
-            if run.open and run.run_id == run_id and seq in run.timers:
-                run.timers.discard(seq)
-                self._activate(run, activation.WorkflowActivationJob(fire_timer=activation.FireTimer(seq=seq)))
+    def _fire(self, run: Run, chapter: int, seq: int) -> None:
+        if run.open and run.chapter == chapter and seq in run.timers:
+            run.timers.discard(seq)
+            self.tell(run, Job(fire_timer=FireTimer(seq=seq)))
 
-        self.at(self.now + after.ToTimedelta(), fire)
-
-    def _schedule(self, run: Run, activity: Activity) -> None:
-        seq = activity.command.seq
-        run.activities[seq] = activity
-        run_id = run.run_id
-
-        def attempt() -> None:
-            if run.run_id == run_id and run.activities.get(seq) is activity and not activity.done:
-                self._attempt(run, activity)
-
-        self.at(self.now + self._latency(activity.command.activity_type), attempt)
-
-    def _attempt(self, run: Run, activity: Activity) -> None:
-        command = activity.command
-        call = Call(
-            name=command.activity_type,
-            workflow_id=run.workflow_id,
-            attempt=activity.attempt,
-            now=self.now,
-            arguments=list(command.arguments),
-        )
-        try:
-            value = self._perform(call)
-        except StageError:
-            raise
-        except TimedOut:
-            failure = Failure(
-                message="activity StartToClose timeout",
-                timeout_failure_info=TimeoutFailureInfo(timeout_type=TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE),
-            )
-            self._failed(run, activity, failure, retryable=True, error_type="", wanted=None)
-        except Exception as error:  # noqa: BLE001 - whatever an effect raises is the activity's failure
-            failure = Failure()
-            self._failures.to_failure(error, self._converter, failure)
-            if not failure.HasField("application_failure_info"):
-                failure.application_failure_info.CopyFrom(ApplicationFailureInfo(type=type(error).__name__))
-            stated = error if isinstance(error, ApplicationError) else None
-            self._failed(
-                run,
-                activity,
-                failure,
-                retryable=stated is None or not stated.non_retryable,
-                error_type=(stated.type or "") if stated else type(error).__name__,
-                wanted=stated.next_retry_delay if stated else None,
-            )
-        else:
-            [payload] = self._converter.to_payloads([value])
-            self._resolve(
-                run, activity, activity_result.ActivityResolution(completed=activity_result.Success(result=payload))
-            )
-
-    def _failed(
-        self,
-        run: Run,
-        activity: Activity,
-        failure: Failure,
-        *,
-        retryable: bool,
-        error_type: str,
-        wanted: timedelta | None,
-    ) -> None:
-        command = activity.command
-        policy = RetryPolicy.from_proto(command.retry_policy) if command.HasField("retry_policy") else RetryPolicy()
-        delay = wanted if wanted is not None else _backoff(policy, activity.attempt)
-        over = _total_limit(command)
-        state = RetryState.RETRY_STATE_UNSPECIFIED
-        if not retryable or error_type in (policy.non_retryable_error_types or ()):
-            state = RetryState.RETRY_STATE_NON_RETRYABLE_FAILURE
-        elif policy.maximum_attempts and activity.attempt >= policy.maximum_attempts:
-            state = RetryState.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
-        elif over is not None and self.now + delay >= activity.scheduled_at + over:
-            state = RetryState.RETRY_STATE_TIMEOUT
-        if state == RetryState.RETRY_STATE_UNSPECIFIED and not activity.cancelled:
-            activity.attempt += 1
-
-            def again() -> None:
-                if run.activities.get(command.seq) is activity and not activity.done:
-                    self._attempt(run, activity)
-
-            self.at(self.now + delay, again)
-            return
-        wrapped = failure
-        if not activity.local:
-            info = ActivityFailureInfo(activity_id=command.activity_id, retry_state=state)
-            info.activity_type.name = command.activity_type
-            wrapped = Failure(message="Activity task failed", activity_failure_info=info, cause=failure)
-        self._resolve(
-            run, activity, activity_result.ActivityResolution(failed=activity_result.Failure(failure=wrapped))
-        )
-
-    def _cancel_activity(self, run: Run, seq: int) -> None:
-        activity = run.activities.get(seq)
-        if activity is None or activity.done:
-            return
-        activity.cancelled = True
-        if activity.command.cancellation_type == ActivityCancellationType.ABANDON:
-            run.activities.pop(seq)
-            return
-        info = ActivityFailureInfo(activity_id=activity.command.activity_id)
-        info.activity_type.name = activity.command.activity_type
-        failure = Failure(message="Activity cancelled", activity_failure_info=info, cause=_cancelled())
-        self._resolve(
-            run, activity, activity_result.ActivityResolution(cancelled=activity_result.Cancellation(failure=failure))
-        )
-
-    def _resolve(self, run: Run, activity: Activity, resolution: activity_result.ActivityResolution) -> None:
-        activity.done = True
-        seq = activity.command.seq
-        run.activities.pop(seq, None)
-        run_id = run.run_id
-
-        def tell() -> None:
-            if run.open and run.run_id == run_id:
-                resolved = activation.ResolveActivity(seq=seq, result=resolution, is_local=activity.local)
-                self._activate(run, activation.WorkflowActivationJob(resolve_activity=resolved))
-
-        # A command is obeyed inside an activation; its answer is always a later one.
-        self.at(self.now, tell)
-
-    # ---- other runs --------------------------------------------------------------------------
-
-    def _start_child(self, run: Run, command: StartChildWorkflowExecution) -> None:
-        run.children[command.seq] = command.workflow_id
-        run_id = run.run_id
-
-        def begin() -> None:
-            if not run.open or run.run_id != run_id:
-                return
-            started = activation.ResolveChildWorkflowExecutionStartSuccess(run_id=f"{command.workflow_id}/1")
-            self._activate(
-                run,
-                activation.WorkflowActivationJob(
-                    resolve_child_workflow_execution_start=activation.ResolveChildWorkflowExecutionStart(
-                        seq=command.seq, succeeded=started
-                    )
-                ),
-            )
-            self._begin(
-                command.workflow_type, command.workflow_id, list(command.input), parent=(run.workflow_id, command.seq)
-            )
-
-        if command.workflow_id in self.runs:
-            raise StageError(f"{run.workflow_id} starts a child {command.workflow_id}, and that id is taken.")
-        self.at(self.now, begin)
-
-    def _cancel_child(self, run: Run, seq: int) -> None:
-        self.at(self.now, lambda: self.cancel(run.children[seq]) if run.children.get(seq) in self.runs else None)
+    def _describe(self, known: dict[str, Payload], changed: Any) -> None:
+        for name, value in changed.items():
+            if value.data in {b"null", b"[]", b""}:
+                known.pop(name, None)
+            else:
+                known[name] = value
 
     def _continue(self, run: Run, command: ContinueAsNewWorkflowExecution) -> None:
+        self._relations.closed(run)
+        self._evict(run)
+        run.forget_chapter()
         run.chapter += 1
-        run.run_id = f"{run.workflow_id}/{run.chapter}"
-        run.length = 0
-        run.timers.clear()
-        run.activities.clear()
-        run.patches.clear()
+        run.started_at = self.now
         run.workflow_type = command.workflow_type or run.workflow_type
-        arguments = list(command.arguments)
-        run.instance = None
-        self.at(self.now + command.backoff_start_interval.ToTimedelta(), lambda: self._initialise(run, arguments))
+        if command.memo:
+            run.memo = dict(command.memo)
+        if command.HasField("search_attributes"):
+            run.search_attributes = dict(command.search_attributes.indexed_fields)
+        begin = partial(self.initialise, run, list(command.arguments))
+        self.at(self.now + duration_of(command.backoff_start_interval), begin)
 
-    def _close(self, run: Run, status: str, *, result: Payload | None = None, failure: Failure | None = None) -> None:
-        run.status, run.result, run.failure, run.closed_at = status, result, failure, self.now
-        run.instance = None
-        run.timers.clear()
-        run.activities.clear()
-        if run.parent is not None:
-            self._tell_parent(run)
-
-    def _tell_parent(self, run: Run) -> None:
-        assert run.parent is not None
-        parent, seq = self.runs[run.parent[0]], run.parent[1]
-        if run.status == "completed":
-            outcome = child_workflow.ChildWorkflowResult(completed=child_workflow.Success(result=run.result))
-        else:
-            info = ChildWorkflowExecutionFailureInfo(namespace=NAMESPACE)
-            info.workflow_execution.workflow_id = run.workflow_id
-            info.workflow_type.name = run.workflow_type
-            failure = Failure(
-                message="Child workflow failed", child_workflow_execution_failure_info=info, cause=run.failure
-            )
-            outcome = (
-                child_workflow.ChildWorkflowResult(cancelled=child_workflow.Cancellation(failure=failure))
-                if run.status == "cancelled"
-                else child_workflow.ChildWorkflowResult(failed=child_workflow.Failure(failure=failure))
-            )
-
-        def tell() -> None:
-            if parent.open and parent.children.pop(seq, None) is not None:
-                resolved = activation.ResolveChildWorkflowExecution(seq=seq, result=outcome)
-                self._activate(parent, activation.WorkflowActivationJob(resolve_child_workflow_execution=resolved))
-
-        self.at(self.now, tell)
+    def _close(self, run: Run, status: str) -> None:
+        run.status, run.closed_at = status, self.now
+        self._relations.closed(run)
+        self._evict(run)
+        run.forget_chapter()
+        self._closed(run)
 
 
-def _backoff(policy: RetryPolicy, attempt: int) -> timedelta:
-    """The pause after a failed attempt, by the SDK's rule; the default longest is a hundred times the first."""
-    longest = policy.maximum_interval or policy.initial_interval * 100
-    pause = policy.initial_interval.total_seconds() * policy.backoff_coefficient ** min(attempt - 1, 60)
-    return min(timedelta(seconds=min(pause, longest.total_seconds())), longest)
+class _loop_kept:  # noqa: N801 - read as `with _loop_kept():`
+    """An instance sets itself as the running loop and leaves none; whoever called us gets theirs back."""
+
+    __slots__ = ("outer",)
+
+    def __enter__(self) -> None:
+        self.outer = asyncio._get_running_loop()  # noqa: SLF001 - as the SDK's own worker does
+
+    def __exit__(self, *_: object) -> None:
+        asyncio._set_running_loop(self.outer)  # noqa: SLF001 - as the SDK's own worker does
 
 
-def _total_limit(command: ScheduleActivity | ScheduleLocalActivity) -> timedelta | None:
-    if not command.HasField("schedule_to_close_timeout"):
-        return None
-    limit = command.schedule_to_close_timeout.ToTimedelta()
-    return limit if limit > timedelta(0) else None
+def _signal_job(name: str, arguments: Sequence[Payload], event: int) -> Job:
+    # Without an originating event the SDK warns that it cannot order the signal.
+    return Job(signal_workflow=SignalWorkflow(signal_name=name, input=arguments, originating_event_id=event))
 
 
-def _cancelled() -> Failure:
-    return Failure(message="Cancelled", canceled_failure_info=CanceledFailureInfo())
+def _place(error: BaseException, cls: type[Any]) -> tuple[str, int | None]:
+    """Where in the workflow's own file an error came from."""
+    file, line = "", None
+    trace = error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_globals.get("__name__") == cls.__module__:
+            file, line = trace.tb_frame.f_code.co_filename.rpartition("/")[2], trace.tb_lineno
+        trace = trace.tb_next
+    return file, line
 
 
 def _timestamp(moment: datetime) -> Timestamp:
