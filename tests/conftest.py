@@ -23,6 +23,7 @@ from local.process import Service, Supervised, free_port
 from local.provider import Record, read_journal
 from local.temporal import PROGRAM, TemporalServer
 
+pytest_plugins = ["pytester"]
 MIGRATED = "migrated"
 
 
