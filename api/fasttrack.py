@@ -25,10 +25,10 @@ from api.dialects.fasttrack import (
     read_registration,
     read_update,
 )
-from api.dialects.mapping import Fact, Mapped, Outcome
+from api.dialects.mapping import Fact, Mapped
 from api.dialects.reading import read_document
-from api.dialects.rounds import Activity, whole_round
-from api.dialects.taking import EventResult, Result, take
+from api.dialects.rounds import RoundPart, whole_round
+from api.dialects.taking import EventResult, take
 from api.dialects.words import Words
 from api.engine import Engine, EngineOf
 from api.problems import Problem, documented
@@ -265,29 +265,25 @@ async def _take(request: Request, engine: Engine, key: Key, kind: str, read: Rea
     document = await read_document(request, engine.settings.body_limit)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
-    result = await _keep(engine, key, outcome, kind)
-    if kind == "casino" and isinstance(outcome, Mapped) and result["status"] != "rejected":
-        # Also after a duplicate: the first attempt may have ended between the part and its round.
-        for part in outcome.facts:
-            if (whole := await _whole(engine, key, part)) is not None:
-                told = await _keep(engine, key, Mapped((whole,), history=outcome.history), "round")
-                result["events"] += told["events"]
-    return Response(orjson.dumps(result), 202, media_type="application/json")
-
-
-async def _keep(engine: Engine, key: Key, outcome: Outcome, kind: str) -> Result:
     [result] = await take(engine, key, [outcome], dialect="fast_track", kinds=[kind])
     if result["status"] == "rejected":
         detail = "Correct what errors lists and send the message again; nothing of it was kept."
         raise Problem("invalid", detail, errors=result["errors"])
-    return result
+    if kind == "casino" and isinstance(outcome, Mapped):
+        # Also after a duplicate: the first attempt may have ended between the part and its round.
+        for part in outcome.facts:
+            if (whole := await _whole(engine, key, part)) is not None:
+                round_ = Mapped((whole,), history=outcome.history)
+                [told] = await take(engine, key, [round_], dialect="fast_track", kinds=["round"])
+                result["events"] += told.get("events", [])
+    return Response(orjson.dumps(result), 202, media_type="application/json")
 
 
 async def _whole(engine: Engine, key: Key, part: Fact) -> Fact | None:
     """The round of a part that was just kept, if that completes it."""
     query = (
         select(events.c.id, events.c.occurred_at, events.c.data)
-        .where(events.c.brand == key.brand, events.c.source == part.source, events.c.type == Activity.type)
+        .where(events.c.brand == key.brand, events.c.source == part.source, events.c.type == RoundPart.type)
         .order_by(events.c.seq)
         .limit(MOST_PARTS)
     )
@@ -295,8 +291,8 @@ async def _whole(engine: Engine, key: Key, part: Fact) -> Fact | None:
         rows = (await connection.execute(query)).all()
     kept = [
         parse_event(
-            Activity.wire_type, row.data, event_id=row.id, event_source=part.source, occurred_at=row.occurred_at
+            RoundPart.wire_type, row.data, event_id=row.id, event_source=part.source, occurred_at=row.occurred_at
         )
         for row in rows
     ]
-    return whole_round(part.player_id, [activity for activity in kept if isinstance(activity, Activity)])
+    return whole_round(part.player_id, [event for event in kept if isinstance(event, RoundPart)])

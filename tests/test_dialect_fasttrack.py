@@ -102,10 +102,10 @@ async def test_a_round_is_told_when_it_is_whole_and_once(api: Api, feed: httpx.A
     bet = part("a-1", "Bet", 20, is_round_end=False)
     win = part("a-2", "Win", 50.5, is_round_end=True, timestamp=(NOON + timedelta(seconds=7)).isoformat())
     first = await post(feed, "casino", bet)
-    assert [event["type"] for event in first["events"]] == ["fasttrack.activity"]
+    assert [event["type"] for event in first["events"]] == ["fasttrack.round_part"]
     second = await post(feed, "casino", win)
     assert [(event["type"], event["status"]) for event in second["events"]] == [
-        ("fasttrack.activity", "accepted"),
+        ("fasttrack.round_part", "accepted"),
         ("game.round_completed", "accepted"),
     ]
     again = await post(feed, "casino", win)
@@ -260,3 +260,11 @@ async def test_what_became_of_messages_is_counted(feed: httpx.AsyncClient) -> No
     for body in (payment(), payment(), payment("Maybe"), payment(type="Void")):
         await feed.post("/v1/integration/payment", json=body)
     assert {status: counted(status) - count for status, count in before.items()} == dict.fromkeys(before, 1.0)
+
+
+async def test_a_manager_sees_the_parts_of_a_round_and_the_round(api: Api, feed: httpx.AsyncClient) -> None:
+    for body in (part("a-1", "Bet", 20), part("a-2", "Loss", 0)):
+        await post(feed, "casino", body)
+    manager = await api.client("players:read")
+    timeline = (await manager.get("/v1/players/p-1/timeline")).json()["items"]
+    assert [entry["text"].partition(",")[0] for entry in timeline] == ["Round completed", "Round part", "Round part"]

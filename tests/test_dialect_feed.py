@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from api.dialects import fasttrack
 from api.dialects.mapping import Mapped
-from api.dialects.rounds import Activity, whole_round
+from api.dialects.rounds import RoundPart, whole_round
 from api.dialects.words import CATEGORIES
 from tests.dialect_messages import (
     BASE,
@@ -61,7 +61,7 @@ def test_a_deposit_keeps_what_the_feed_knows_of_it() -> None:
 def test_a_kind_of_game_is_read_in_the_senders_words_and_never_guessed() -> None:
     for word, category in {**CATEGORIES, "Live-Casino": "live", "ARCADE": "slot"}.items():
         [event] = facts_of(fasttrack.read_casino(BET | {"game_type": word}, WORDS))
-        assert isinstance(event, Activity)
+        assert isinstance(event, RoundPart)
         assert event.category == category
     for unknown in ("unknown", "", None, 7):
         assert faults_of(fasttrack.read_casino(BET | {"game_type": unknown}, WORDS)) == {"/game_type"}
@@ -69,7 +69,7 @@ def test_a_kind_of_game_is_read_in_the_senders_words_and_never_guessed() -> None
 
 def test_money_that_is_not_bonus_is_the_players_own() -> None:
     [event] = facts_of(fasttrack.read_casino(BET | {"bonus_wager_amount": 5, "locked_wager_amount": 1}, WORDS))
-    assert isinstance(event, Activity)
+    assert isinstance(event, RoundPart)
     assert (event.real_minor, event.bonus_minor, event.balance_after_minor) == (1400, 600, 17403)
     assert faults_of(fasttrack.read_casino(BET | {"bonus_wager_amount": 21}, WORDS)) == {"/amount"}
 
@@ -155,14 +155,14 @@ def test_the_same_instant_is_the_same_login_however_it_is_written() -> None:
     assert zulu.event_id == local.event_id
 
 
-def part(number: int, kind: str, amount: int, **changes: Any) -> Activity:
+def part(number: int, kind: str, amount: int, **changes: Any) -> RoundPart:
     message = BET | {"activity_id": number, "type": kind, "amount": Decimal(amount) / 100, "is_round_end": None}
     [event] = facts_of(fasttrack.read_casino(message | changes, WORDS))
-    assert isinstance(event, Activity)
+    assert isinstance(event, RoundPart)
     return event
 
 
-def told(*parts: Activity) -> RoundCompleted | None:
+def told(*parts: RoundPart) -> RoundCompleted | None:
     fact = whole_round("p-1", parts)
     event = None if fact is None else event_of(fact)
     assert event is None or isinstance(event, RoundCompleted)

@@ -22,7 +22,7 @@ from api.dialects.mapping import (
     moment,
     to_minor,
 )
-from api.dialects.rounds import Activity, source_of
+from api.dialects.rounds import RoundPart, source_of
 from api.dialects.words import Words
 from workflows.events import (
     ConsentChanged,
@@ -210,7 +210,7 @@ def read_casino(message: object, words: Words) -> Outcome:
         "/data/provider": "/vendor_name",
     }
     own = f"activity/{activity_id}" + ("/rollback" if status == "Rollback" else "")
-    fact = form.fact(Activity, own, "activity_id", data, places)
+    fact = form.fact(RoundPart, own, "activity_id", data, places)
     source = source_of(form.player_id, round_id)
     return form.outcome(Fact(fact.player_id, fact.type, data, own, source, fact.time, fact.places))
 

@@ -13,9 +13,9 @@ from api.dialects.mapping import Fact
 from workflows.events import Category, Currency, Event, Id, Label, Money, RoundCompleted
 
 
-class Activity(
+class RoundPart(
     Event,
-    type="fasttrack.activity",
+    type="fasttrack.round_part",
     example={
         "kind": "bet",
         "round_id": "r-1",
@@ -55,7 +55,7 @@ def source_of(player_id: str, round_id: str) -> str:
     return f"/fasttrack/rounds/{quote(player_id, safe='')}/{quote(round_id, safe='', errors='replace')}"
 
 
-def whole_round(player_id: str, parts: Sequence[Activity]) -> Fact | None:
+def whole_round(player_id: str, parts: Sequence[RoundPart]) -> Fact | None:
     """The round that the parts kept so far make up, or None while something is missing.
 
     It needs an end and a bet that was not taken back: a win may overtake its bet on the way here, and a stake of
@@ -87,7 +87,7 @@ def whole_round(player_id: str, parts: Sequence[Activity]) -> Fact | None:
     return Fact(player_id, RoundCompleted.wire_type, data, "round", source, last.occurred_at.isoformat())
 
 
-def _sum(parts: Sequence[Activity], kind: str, field: Literal["real_minor", "bonus_minor"]) -> int:
+def _sum(parts: Sequence[RoundPart], kind: str, field: Literal["real_minor", "bonus_minor"]) -> int:
     amounts: list[int] = [
         -getattr(part, field) if part.reversed else getattr(part, field) for part in parts if part.kind == kind
     ]
