@@ -1,0 +1,72 @@
+"""A year of the real log, six journeys, one process: seconds and memory of the whole command, report included.
+
+    python bench/year_of_real_log.py [LOG] [--runs N]
+
+Prints one JSON line. Each run is a process of its own, started as a designer starts it; the shortest counts, because
+whatever else the machine does only ever makes a run longer. CPU seconds stand beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+REAL_LOG = ROOT.parent / "shared" / "data" / "casino_deposits.csv"
+EXACTLY = {"tier_up": 298, "second_deposit": 2_280, "welcome": 2_280}
+SECONDS, MEGABYTES = 60, 1_024
+
+
+def once(log: Path, report: Path) -> tuple[float, float, float, dict[str, int]]:
+    """Wall seconds, CPU seconds, peak megabytes and who entered."""
+    words = ["rehearse", "--log", str(log), "--control", "0", "--answers", "approve", "--report", str(report)]
+    began = time.perf_counter()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "cli", *words],
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    assert running.stdout is not None
+    said = running.stdout.read()
+    _, status, used = os.wait4(running.pid, 0)
+    wall = time.perf_counter() - began
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        sys.exit("The rehearsal failed; run `journeys rehearse` on the log to see why.")
+    return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1_024, json.loads(said)["entered"]
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("log", nargs="?", type=Path, default=Path(os.environ.get("LOG") or REAL_LOG))
+    options.add_argument("--runs", type=int, default=3)
+    given = options.parse_args()
+    if not given.log.is_file():
+        print(f"{given.log} is not there; give the real log's path.", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory() as folder:
+        runs = [once(given.log, Path(folder) / "report.html") for _ in range(given.runs)]
+    entered = runs[0][3]
+    seconds, megabytes = min(wall for wall, *_ in runs), max(peak for _, _, peak, _ in runs)
+    right = all(entered[name] == players for name, players in EXACTLY.items())
+    figures = {
+        "year_of_real_log_s": round(seconds, 1),
+        "year_of_real_log_cpu_s": round(min(cpu for _, cpu, _, _ in runs), 1),
+        "year_of_real_log_peak_mb": round(megabytes),
+        "runs": given.runs,
+        "entered": entered,
+    }
+    print(json.dumps(figures))
+    return 0 if right and seconds <= SECONDS and megabytes <= MEGABYTES else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
