@@ -170,6 +170,9 @@ def test_of_a_player_we_know_nothing_else_of_the_event_says_what_was_before() ->
     assert known((NOON, {"to": "suspended", "until": end})).state.status_at(end) is None
     told_before = known((NOON, {"to": "suspended", "until": end, "from_status": "active"}))
     assert told_before.state.status_at(end) == "active"
+    # What comes late is older than what the event knew.
+    told(told_before, StatusChanged, NOON - hours(1), from_status=None, to="blocked", until=None)
+    assert told_before.state.status_at(end) == "active"
     # A block nobody told us of: the event knows better.
     missed = known(
         (NOON - days(1), {"to": "active"}), (NOON, {"to": "pending", "until": end, "from_status": "blocked"})

@@ -241,6 +241,19 @@ def test_two_streaks_that_would_share_one_count_are_told(package: Write) -> None
     ]
 
 
+def test_two_journeys_may_begin_with_the_same_streak(package: Write) -> None:
+    source = """
+    from workflows import DepositFailed, days, journey, streak
+
+    @journey(streak(DepositFailed, 3), ends_after=days(1))
+    async def one(player, failed): ...
+
+    @journey(streak(DepositFailed, 3), ends_after=days(1))
+    async def two(player, failed): ...
+    """
+    assert list(load([package(one=source)]).journeys) == ["one", "two"]
+
+
 # ---- purity -------------------------------------------------------------------------------------
 
 
@@ -286,6 +299,12 @@ def test_a_module_beside_the_named_package_must_be_named_too(package: Write) -> 
         "so that a journey may import it."
     )
     assert load([f"{name}.journeys", f"{name}.shared"]).journeys == {}
+
+
+def test_a_relative_import_is_followed_to_where_it_leads(package: Write) -> None:
+    name = package({"journeys.__init__": "", "journeys.one": "from ..shared import WORD\n", "shared": "WORD = 1\n"})
+    (told,) = mistakes(f"{name}.journeys")
+    assert told.startswith(f"one, line 1: {name}.shared is not checked; ")
 
 
 def test_the_engines_own_machinery_is_not_a_journeys_business(package: Write) -> None:

@@ -119,9 +119,17 @@ def test_the_player_may_have_any_name_and_goes_by_others_in_helpers(package: Wri
             await second_helper(player)
             """,
             head="""
+            from functools import wraps
             from PACKAGE.helpers import first_helper
             from PACKAGE import helpers
 
+            def wrapped(function):
+                @wraps(function)
+                def inner(*given):
+                    return function(*given)
+                return inner
+
+            @wrapped
             async def second_helper(someone):
                 await helpers.third_helper(1, someone)
 
@@ -151,6 +159,12 @@ def test_the_player_may_have_any_name_and_goes_by_others_in_helpers(package: Wri
     listens = registry.journeys["hello"].listens_to
     assert listens == {"payment.deposit_approved", "player.contact_verified", "payment.deposit_failed"}
     assert list(registry.forms["hello"]) == ["Call"]
+
+
+def test_the_first_parameter_is_the_player_also_where_nothing_says_so(package: Write) -> None:
+    source = journey_of("await gambler.event(DepositApproved, within=days(1))")
+    registry = read(package, one=source.replace("player: Player, login: SessionLogin", "gambler, login"))
+    assert registry.journeys["hello"].listens_to == {"payment.deposit_approved"}
 
 
 def test_a_helper_of_something_else_that_is_called_the_same_is_not_the_player(package: Write) -> None:
@@ -233,6 +247,11 @@ def test_what_is_allowed_is_not_refused(package: Write) -> None:
                 from os import PathLike
 
             START = datetime(2026, 1, 1, tzinfo=UTC)
+
+            def compile(text: str) -> str:
+                return text
+
+            NAME = compile("its own")
 
             class Call(Form):
                 '''Call.'''

@@ -109,6 +109,15 @@ def test_several_triggers_that_fire_together_are_one_entry() -> None:
     assert len(started(life.happens(DepositApproved))) == 1
 
 
+def test_a_journey_that_waits_for_an_event_and_for_what_is_derived_from_it_begins_with_the_event_itself() -> None:
+    big = on(RoundCompleted, where=lambda played: played.stake_minor > 100)
+    life = Life(declared("help", on(LossStreak), big, entry=always))
+    for stake in (100, 100):
+        assert life.happens(RoundCompleted, **LOSS | {"stake_minor": stake}) == []
+    (start,) = only(Start, life.happens(RoundCompleted, **LOSS | {"stake_minor": 101}))
+    assert isinstance(start.trigger, RoundCompleted)
+
+
 def test_where_decides_which_events_trigger() -> None:
     life = Life(declared("big", on(DepositApproved, where=lambda deposit: deposit.amount_minor >= 10_000)))
     assert life.happens(DepositApproved, amount_minor=9_999) == []
@@ -341,6 +350,10 @@ def test_bonus_money_counts_as_stake_and_as_win() -> None:
     for _ in range(3):
         life.happens(RoundCompleted, stake_minor=100, bonus_stake_minor=50, win_minor=100, bonus_win_minor=49)
     assert fires(life)
+    life = Life(declared("help", on(WinStreak), entry=always))
+    for _ in range(3):
+        life.happens(RoundCompleted, stake_minor=100, bonus_stake_minor=50, win_minor=100, bonus_win_minor=51)
+    assert fires(life)
 
 
 # ---- inactivity ---------------------------------------------------------------------------------
@@ -370,6 +383,15 @@ def test_inactivity_fires_once_until_the_player_was_here_again() -> None:
     assert life.passes(days(100)) == []
     life.happens(SessionLogin)
     assert started(life.passes(days(14))) == ["gone:acme:p-1:2"]
+
+
+@pytest.mark.parametrize("earlier", [timedelta(0), SECOND])
+def test_an_event_that_comes_late_rouses_no_inactivity_that_was_over(earlier: timedelta) -> None:
+    life = Life(GONE)
+    life.happens(SessionLogin)
+    assert started(life.passes(days(14)))
+    life.happens(SessionLogin, ago=days(14) + earlier)
+    assert life.state.next_moment is None
 
 
 def test_an_event_that_comes_late_moves_no_moment_back() -> None:

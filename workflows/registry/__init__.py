@@ -53,15 +53,15 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     templates: list[TemplateUse] = []
     forms: dict[str, dict[str, type[Form]]] = {}
     mistakes: list[str] = []
-    unique = tuple(dict.fromkeys(packages))
-    modules = {module.__name__: module for package in unique for module in _modules(package, unique, mistakes)}
+    named = tuple(packages)
+    modules = {module.__name__: module for package in named for module in _modules(package, named, mistakes)}
     for module in modules.values():
         for journey in _declared_in(module):
             known = journeys.setdefault(journey.name, journey)
             if known is not journey:
                 mistakes.append(_same_name(journey.name, where(known), where(journey)))
                 continue
-            reading = read(journey, unique)
+            reading = read(journey, named)
             mistakes += reading.mistakes
             listens = reading.listens | {getattr(kind, "type", "") for kind in journey.listens}
             journeys[journey.name] = replace(journey, listens_to=frozenset(listens))
@@ -103,8 +103,7 @@ def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Itera
     mistakes += impure_calls(tree, module)
     mistakes += _declared_twice(tree, module)
     yield module
-    below = pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}.")
-    for info in sorted(below, key=lambda one: one.name):
+    for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}."):
         yield from _modules(info.name, packages, mistakes)
 
 
