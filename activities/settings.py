@@ -94,5 +94,5 @@ class Settings(BaseSettings):
 def settings_from(environment: dict[str, str] | None = None) -> Settings:
     """Settings from the process environment, or from `environment` in tests."""
     if environment is None:
-        return Settings()  # type: ignore[call-arg]  # filled from the environment
-    return Settings(**{k.lower(): v for k, v in environment.items()})  # type: ignore[arg-type]  # all are read as text
+        return Settings()
+    return Settings.model_validate({name.lower(): value for name, value in environment.items()})

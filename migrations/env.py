@@ -7,7 +7,7 @@ from activities.tables import metadata
 
 LOCK = 7_061_126
 
-url = context.config.attributes.get("url") or context.config.get_main_option("sqlalchemy.url")
+url = str(context.config.attributes["url"])
 engine = create_engine(url)
 with engine.connect() as connection:
     connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})

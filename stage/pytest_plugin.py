@@ -13,7 +13,7 @@ KEY = pytest.StashKey["Rehearse"]()
 
 @pytest.fixture
 def rehearse(request: pytest.FixtureRequest) -> "Rehearse":
-    """Rehearses a journey, as in `run = await rehearse(welcome, player(language="uk"))`."""
+    """Give a test the means to rehearse a journey with a player."""
     # The engine is imported by the tests that use it, not by every pytest of the machine.
     from stage.rehearsal import Rehearse  # noqa: PLC0415
 

@@ -99,17 +99,19 @@ class Theatre:
 
     async def answers(self, form: str, answer: Mapping[str, Any]) -> None:
         """A person fills in the open task of this form."""
-        async with self.engine.database.transaction() as connection:
-            async with self.engine.intake.locked(connection, BRAND, [self.player_id], self.now) as players:
-                task = (
-                    await connection.execute(
-                        sa.update(tasks)
-                        .where(tasks.c.player_id == self.player_id, tasks.c.form == form, tasks.c.state == "open")
-                        .values(state="completed", answer=dict(answer), closed_at=self.now)
-                        .returning(tasks.c.run_id, tasks.c.step)
-                    )
-                ).one()
-                players.answer(self.player_id, task.run_id, task.step, dict(answer))
+        async with (
+            self.engine.database.transaction() as connection,
+            self.engine.intake.locked(connection, BRAND, [self.player_id], self.now) as players,
+        ):
+            task = (
+                await connection.execute(
+                    sa.update(tasks)
+                    .where(tasks.c.player_id == self.player_id, tasks.c.form == form, tasks.c.state == "open")
+                    .values(state="completed", answer=dict(answer), closed_at=self.now)
+                    .returning(tasks.c.run_id, tasks.c.step)
+                )
+            ).one()
+            players.answer(self.player_id, task.run_id, task.step, dict(answer))
         await self.deliver()
 
     def handle(self, journey: str, entry: int = 1) -> WorkflowHandle[Any, str]:
@@ -120,7 +122,8 @@ class Theatre:
 
     async def position(self, journey: str) -> Position:
         """Where the run stands."""
-        return await self.handle(journey).query("position", result_type=Position)
+        position: Position = await self.handle(journey).query("position", result_type=Position)
+        return position
 
     # ---- what was seen -----------------------------------------------------------------------
 

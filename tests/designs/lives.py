@@ -14,7 +14,7 @@ class Question(Form):
 async def chaptered(player: Player, ping: Ping, chapter: int = 1) -> Again | None:
     """Three chapters of one event each; an event too many is carried into the next."""
     pong = await player.event(Pong, within=days(1000))
-    await player.mark("chapter", number=chapter, heard=pong and pong.name)
+    await player.mark("chapter", number=chapter, heard=pong.name if pong else None)
     return again(chapter=chapter + 1) if chapter < 3 else None
 
 
@@ -38,7 +38,7 @@ async def other(player: Player, nothing: None) -> None:
 async def asking(player: Player, ping: Ping) -> None:
     """Ask with nobody to escalate to."""
     answer = await player.ask(Question, team="desk", due=hours(4))
-    await player.mark("answered", opinion=answer and answer.opinion)
+    await player.mark("answered", opinion=answer.opinion if answer else None)
 
 
 @journey(on(Ping, where=lambda ping: ping.name == "rest"), entry=always, ends_after=days(30))

@@ -11,7 +11,12 @@ async def buffering(player: Player, ping: Ping) -> None:
     older = await player.event(Pong, within=hours(1))
     forward = await player.event(Pong, within=hours(1), fresh=True)
     newer = await player.event(Pong, within=hours(1))
-    await player.mark("seen", older=older and older.name, forward=forward and forward.name, newer=newer and newer.name)
+    await player.mark(
+        "seen",
+        older=older.name if older else None,
+        forward=forward.name if forward else None,
+        newer=newer.name if newer else None,
+    )
 
 
 @journey(on(Ping, where=lambda ping: ping.name == "filter"), entry=always, ends_after=days(30))
@@ -19,7 +24,7 @@ async def choosy(player: Player, ping: Ping) -> None:
     """Take only the event that fits, and the first of two kinds."""
     fitting = await player.event(Pong, within=days(1), where=lambda pong: pong.name == "right")
     either = await player.first(Ping, Pong, within=days(1))
-    await player.mark("seen", fitting=fitting and fitting.name, either=type(either).__name__)
+    await player.mark("seen", fitting=fitting.name if fitting else None, either=type(either).__name__)
 
 
 @journey(on(Ping, where=lambda ping: ping.name == "long"), entry=always, ends_after=days(3))
