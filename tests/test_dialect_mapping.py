@@ -137,6 +137,10 @@ def test_a_fault_points_at_the_senders_own_property(properties: dict[str, Any], 
     assert pointer in faults_of(track("Deposit Approved", **properties))
 
 
+def test_a_nul_is_a_fault_where_the_catalogue_itself_would_take_it() -> None:
+    assert faults_of(track("reward.offered", grant_id="g-1", step_id="grant\x00")) == {"/properties/step_id"}
+
+
 def test_a_sign_up_takes_what_is_known_from_traits_and_the_device() -> None:
     [event] = facts_of(track("Signed Up", email="anna@example.com", signup_code="SPRING"))
     assert isinstance(event, PlayerRegistered)
@@ -223,7 +227,26 @@ def test_a_part_of_a_minor_unit_is_no_money(minor: int, part: int) -> None:
     assert to_minor(Decimal(minor * 1_000 + part).scaleb(-5), "EUR") is None
 
 
-@pytest.mark.parametrize("value", [True, None, "", "1e3", "-1", "1.", ".5", "٣", [5], -1, Decimal(-5), Decimal("NaN")])
+@pytest.mark.parametrize(
+    "value",
+    [
+        True,
+        None,
+        "",
+        "1e3",
+        "-1",
+        "1.",
+        ".5",
+        "٣",
+        [5],
+        -1,
+        Decimal(-5),
+        Decimal("NaN"),
+        Decimal("1e999999"),
+        Decimal("1e-999999"),
+        10**500,
+    ],
+)
 def test_what_is_not_an_amount_is_no_money(value: object) -> None:
     assert to_minor(value, "EUR") is None
 
