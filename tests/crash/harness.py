@@ -38,7 +38,8 @@ from workflows.sandbox import runner
 HERE = Path(__file__).parent
 JOURNEYS = f"{__package__}.journeys"
 PARTS = ("api", "worker", "dispatcher", "temporal", "postgres", "bonus-engine", "catch-all")
-FROZEN = 0.1
+# Shares of the nemesis's acts.
+FROZEN, AWAY = 0.08, 0.04
 # How long everything may take to become quiet: an attempt that died is noticed after half a minute.
 CALM_WITHIN = timedelta(minutes=4)
 
@@ -69,10 +70,8 @@ class Verdict:
         said = Counter(line["what"] for line in self.evidence.journal)
         events = sum(len(line["events"]) for line in self.evidence.journal if line["what"] == "events")
         told = [
-            (
-                f"seed {self.seed}: {self.kills.total()} kills {dict(self.kills)} and {said['frozen']} freezes, "
-                f"quiet {self.calm_after:.0f} s after"
-            ),
+            f"seed {self.seed}: {self.kills.total()} kills {dict(self.kills)}",
+            f"{said['frozen']} freezes, {said['away']} absences; quiet {self.calm_after:.0f} s after",
             f"{events} events in {said['events']} requests, {said['answered']} answers, {said['excluded']} exclusions",
             f"{self.evidence.at_once} of {self.evidence.operations} operations answered at once",
             f"attempts {dict(sorted(self.evidence.outcomes.items()))}",
@@ -127,26 +126,37 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
 async def _kill(stack: Stack, journal: Journal, chance: random.Random, pause: tuple[float, float]) -> Counter[str]:
     """Kill one part after the other, now and then two at once, rarely all, until cancelled.
 
-    Sometimes a part is frozen for a while instead, which is how an overloaded machine fails.
+    Some parts are frozen for a moment instead, which is how an overloaded machine fails, and some stay away for
+    longer than any client tries by itself.
     """
     kills: Counter[str] = Counter()
-    try:
-        while True:
-            await asyncio.sleep(chance.uniform(*pause))
-            standing = [part for part in PARTS if stack.pid(part) is not None]
-            if chance.random() < FROZEN:
-                part = chance.choice(standing)
-                journal.write("frozen", part=part)
-                await _freeze(stack, part, chance.uniform(1, 4))
-                continue
-            count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
-            victims = chance.sample(standing, min(count, len(standing)))
-            await asyncio.gather(*(stack.kill(part) for part in victims))
-            for part in victims:
-                journal.write("killed", part=part)
-            kills.update(victims)
-    except asyncio.CancelledError:
-        return kills
+    async with asyncio.TaskGroup() as absences:
+        try:
+            while True:
+                await asyncio.sleep(chance.uniform(*pause))
+                standing = [part for part in PARTS if stack.pid(part) is not None]
+                one, act = chance.choice(standing), chance.random()
+                if act < FROZEN:
+                    journal.write("frozen", part=one)
+                    await _freeze(stack, one, chance.uniform(1, 4))
+                elif act < FROZEN + AWAY:
+                    journal.write("away", part=one)
+                    absences.create_task(_keep_away(stack, one, chance.uniform(12, 20)))
+                else:
+                    count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
+                    victims = chance.sample(standing, min(count, len(standing)))
+                    await asyncio.gather(*(stack.kill(part) for part in victims))
+                    for part in victims:
+                        journal.write("killed", part=part)
+                    kills.update(victims)
+        except asyncio.CancelledError:
+            return kills
+
+
+async def _keep_away(stack: Stack, part: str, seconds: float) -> None:
+    await stack.stop(part)
+    await asyncio.sleep(seconds)
+    stack.start(part)
 
 
 async def _freeze(stack: Stack, part: str, seconds: float) -> None:
