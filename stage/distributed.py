@@ -35,6 +35,8 @@ with workflow.unsafe.imports_passed_through():
     from stage.tally import Tally
     from workflows.errors import JourneysError
 
+logger = logging.getLogger("journeys.stage")
+
 QUEUE: Final = "back-test"
 #: A shard of a thousand players takes seconds; a machine that says nothing for so long is gone.
 SILENCE: Final = timedelta(minutes=2)
@@ -156,13 +158,21 @@ def worker(client: Client) -> Worker:
 
 
 async def main() -> None:
-    """Run a worker until SIGINT or SIGTERM."""
+    """Run a worker until SIGINT or SIGTERM; wait for Temporal where it is away."""
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with worker(await _connect()):
-        logging.getLogger("journeys.stage").info("Process %d plays shards.", os.getpid())
-        await stop.wait()
+    while not stop.is_set():
+        try:
+            client = await _connect()
+        except StageError as away:
+            logger.warning("%s", away)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK)
+            continue
+        async with worker(client):
+            logger.info("Process %d plays shards.", os.getpid())
+            await stop.wait()
 
 
 async def _connect() -> Client:
@@ -172,7 +182,7 @@ async def _connect() -> Client:
         return await Client.connect(**config, data_converter=pydantic_data_converter)
     except (RuntimeError, RPCError) as error:
         raise StageError(
-            f"Temporal does not answer at {config['target_host']}; set TEMPORAL_ADDRESS or leave out --shared: {error}."
+            f"Temporal does not answer at {config['target_host']}; set TEMPORAL_ADDRESS to where it does. ({error})"
         ) from None
 
 
