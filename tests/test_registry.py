@@ -284,6 +284,7 @@ class Called(Event, type="PACKAGE.called", example={"minutes": 2}):
 @journey(on(VipFlagged, where=lambda flagged: flagged.level > 1), ends_after=days(30))
 async def care(player: Player, flagged: VipFlagged) -> None:
     '''Somebody calls.'''
+    assert isinstance(flagged, VipFlagged)
     called = await player.event(Called, within=days(3), where=lambda call: call.minutes > flagged.level)
     await player.sleep(days(1) if called is None else days(2))
 """

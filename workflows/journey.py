@@ -239,7 +239,10 @@ class JourneyRun:
     async def _perform(self) -> str:
         given = self.given
         player = Player(self)
-        trigger = None if given.trigger is None else Event.from_wire(given.trigger)
+        # A designer's own event class exists once more inside the sandbox; the journey knows that one.
+        kinds = {rule.kind.wire_type: rule.kind for rule in self.definition.triggers}
+        wire = given.trigger
+        trigger = None if wire is None else kinds.get(str(wire["type"]), Event).from_wire(wire)
         result = await self.definition.function(player, trigger, **given.arguments)
         if isinstance(result, Again):
             self.leave_if_told()
