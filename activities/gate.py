@@ -8,10 +8,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import messages, players
+from workflows.gate import facts_of
 from workflows.policy import NECESSARY, WEEK, Contact, GateFacts
 from workflows.state import PlayerState
-
-SIGNS_OF_LIFE = ("session.login", "session.ended", "game.round_completed", "payment.deposit_approved")
 
 
 @dataclass(frozen=True)
@@ -47,16 +46,11 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
             messages.c.message_class.not_in(NECESSARY),
         )
     )
-    facts = GateFacts(
-        status=state.status_at(now),
-        exclusions=tuple(state.exclusions),
-        harm=state.harm or "none",
-        is_test=bool(state.facts.get("is_test", False)),
-        consents={channel: given for channel, (given, _) in state.consents.items()},
-        addresses=tuple(addresses(player_id, row.profile)),
-        timezone=state.facts.get("timezone"),
-        activity=[state.last[kind] for kind in SIGNS_OF_LIFE if kind in state.last],
+    facts = facts_of(
+        state,
+        addresses=addresses(player_id, row.profile),
         contacts=[Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in contacts],
+        now=now,
     )
     return Known(facts, state, row.profile)
 

@@ -39,7 +39,7 @@ from stage.errors import StageError
 from stage.relations import Relations
 from stage.runs import Call, Child, Run, duration_of
 
-__all__ = ["Call", "Latency", "Perform", "Run", "TimedOut", "VirtualTemporal"]
+__all__ = ["Call", "Latency", "Perform", "Run", "TimedOut", "VirtualTemporal", "at_once"]
 
 TASK_QUEUE = "stage"
 NAMESPACE = "stage"
@@ -146,9 +146,11 @@ class VirtualTemporal:
         run = self.runs[workflow_id]
         if run.status == "completed" and run.result is not None:
             return self.converter.from_payloads([run.result], [kind])[0]
-        if run.failure is not None:
-            raise self.failure_converter.from_failure(run.failure, self.converter)
-        raise StageError(f"{workflow_id} has no result: it is {run.status}.")
+        raise self.failure_of(run) or StageError(f"{workflow_id} has no result: it is {run.status}.")
+
+    def failure_of(self, run: Run) -> BaseException | None:
+        """What a run failed of."""
+        return None if run.failure is None else self.failure_converter.from_failure(run.failure, self.converter)
 
     # ---- the clock ---------------------------------------------------------------------------
 

@@ -4,152 +4,44 @@ It implements the effects contract of `workflows/effects.py` and asks the same p
 `PlayerState` decides who enters, wakes and stops, `policy` decides what may be sent and granted.
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Self
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
+from temporalio.worker import WorkflowRunner
 
+from stage.effects import EVERYWHERE, Effects
 from stage.errors import StageError
-from stage.temporal import Call, VirtualTemporal
-from workflows.effects import (
-    EFFECTS,
-    Batch,
-    Channel,
-    Done,
-    EffectInput,
-    End,
-    Give,
-    GiveResult,
-    Item,
-    Mark,
-    MoveTask,
-    OpenTask,
-    PlayerFacts,
-    Refresh,
-    RunInput,
-    Send,
-    SendResult,
-    Started,
-    StartJourney,
-    TaskMoved,
-    TaskOpened,
-)
-from workflows.events import Event, MessageClass
-from workflows.gate import facts_of
-from workflows.policy import (
-    NECESSARY,
-    WEEK,
-    Allowed,
-    Contact,
-    GateFacts,
-    GrantFacts,
-    MessageFacts,
-    Policy,
-    Refused,
-    Wait,
-    may_grant,
-    may_send,
-)
+from stage.faults import Faults
+from stage.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, TemplateFacts
+from stage.temporal import Latency, Run, VirtualTemporal, at_once
+from workflows.effects import Batch, Channel, EffectInput, Item, OpenTask, RunInput
+from workflows.events import Event
+from workflows.policy import Policy
 from workflows.registry import Registry
 from workflows.state import Decision, Ended, GoalReached, Mode, PlayerState, Rules, Start, Stop, Wake
 
+__all__ = [
+    "BRAND",
+    "EVERYWHERE",
+    "Answer",
+    "Answers",
+    "Faults",
+    "GrantRecord",
+    "MessageRecord",
+    "RunRecord",
+    "StoryRecord",
+    "TaskRecord",
+    "TemplateFacts",
+    "World",
+    "nobody",
+    "with_control",
+]
+
 BRAND = "stage"
-EVERYWHERE: frozenset[Channel] = frozenset({"email", "sms", "push", "in_app"})
-
-
-@dataclass(frozen=True)
-class TemplateFacts:
-    """What the gate must know of a template; the words are nobody's business on the stage."""
-
-    message_class: MessageClass = "marketing"
-    suppress_if_active_today: bool = False
-
-
-@dataclass
-class RunRecord:
-    """One run, of either arm, as it went."""
-
-    run_id: str
-    player_id: str
-    journey: str
-    arm: str
-    entered_at: datetime
-    ended_at: datetime | None = None
-    outcome: str | None = None
-    goal_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class MessageRecord:
-    """One channel of one message, sent or not."""
-
-    at: datetime
-    run_id: str
-    player_id: str
-    journey: str
-    step: str
-    template: str
-    channel: Channel
-    message_class: MessageClass
-    suppressed: str | None
-    variables: Mapping[str, JsonValue]
-
-
-@dataclass(frozen=True)
-class GrantRecord:
-    """One reward, given or not."""
-
-    at: datetime
-    run_id: str
-    player_id: str
-    journey: str
-    step: str
-    kind: str
-    reward: BaseModel
-    status: Literal["confirmed", "refused"]
-    reason: str | None
-
-
-@dataclass
-class TaskRecord:
-    """One human task."""
-
-    task_id: str
-    run_id: str
-    player_id: str
-    journey: str
-    step: str
-    form: str
-    team: str
-    reason: str
-    opened_at: datetime
-    due_at: datetime
-    escalate_to: str | None = None
-    state: str = "open"
-    answer: dict[str, JsonValue] | None = None
-    closed_at: datetime | None = None
-
-
-@dataclass(frozen=True)
-class StoryRecord:
-    """One line of a run's story."""
-
-    at: datetime
-    run_id: str
-    step: str
-    outcome: str
-    detail: Mapping[str, JsonValue]
-
-
-class Faults(Protocol):
-    """Provider faults on demand: raise to fail this attempt, return to let it pass."""
-
-    def __call__(self, call: Call, given: EffectInput) -> None:
-        """Decide about one attempt of one effect."""
-
 
 #: A person's answer to a task, and how long it takes; None when nobody answers.
 Answer = tuple[timedelta, Mapping[str, JsonValue]] | None
@@ -164,8 +56,22 @@ def nobody(_task: TaskRecord, _asked: OpenTask) -> Answer:
 class World:
     """A casino of its own, at a moment of its own.
 
-    `templates` says what class each template is; an unknown one is an error. `control` overrides every
-    journey's control share, in percent. `on_effect` hears every effect with its input and its result.
+    Args:
+        registry: the journeys of this casino.
+        templates: what class each template is; sending an unknown one is an error.
+        now: the moment it begins at.
+        policy: the numbers of the gate; the house's unless given.
+        answers: how people answer tasks; nobody does unless given.
+        faults: how providers fail; they never do unless given.
+        latency: how long an attempt of an effect takes; no time unless given.
+        control: every journey's control share in percent, instead of its own.
+        seed: another one gives the runs another chance, where they use any.
+        brand: a part of every run's id, so that arms and splits fall as for this brand in production.
+        runner: how the SDK runs a journey; without its sandbox unless given.
+        on_effect: hears every effect with its input and its result.
+
+    A mistake in a journey's code is raised as StageError from whichever call moved the clock. Give runs that are
+    still open back with `close()`, or use the world as a context manager.
     """
 
     def __init__(
@@ -177,8 +83,11 @@ class World:
         policy: Policy | None = None,
         answers: Answers = nobody,
         faults: Faults | None = None,
+        latency: Latency = at_once,
         control: int | None = None,
         seed: int = 0,
+        brand: str = BRAND,
+        runner: WorkflowRunner | None = None,
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None = None,
     ) -> None:
         self.registry = registry if control is None else with_control(registry, control)
@@ -186,6 +95,9 @@ class World:
         self.templates = templates
         self.policy = policy or Policy()
         self.answers = answers
+        self.faults = faults
+        self.on_effect = on_effect
+        self.brand = brand
         self.players: dict[str, PlayerState] = {}
         self.addresses: dict[str, frozenset[Channel]] = {}
         self.runs: dict[str, RunRecord] = {}
@@ -193,25 +105,27 @@ class World:
         self.grants: list[GrantRecord] = []
         self.tasks: dict[str, TaskRecord] = {}
         self.story: list[StoryRecord] = []
-        self.temporal = VirtualTemporal(self.registry.workflows, self._perform, now, seed=seed)
-        self._faults = faults
-        self._on_effect = on_effect
-        self._settled: dict[str, dict[Channel, MessageRecord]] = {}
-        self._contacts: dict[str, list[Contact]] = {}
-        self._granted: dict[str, GrantRecord] = {}
-        self._tasks_of: dict[str, list[TaskRecord]] = {}
+        self.temporal = VirtualTemporal(
+            self.registry.workflows,
+            Effects(self).perform,
+            now,
+            seed=seed,
+            runner=runner,
+            latency=latency,
+            step_of=self._step_of,
+            closed=self._closed,
+        )
         self._ticks: dict[str, datetime] = {}
-        self._effects = {effect.name: effect for effect in EFFECTS}
-        self._performers: dict[str, Callable[[Any], BaseModel]] = {
-            "send": self._send,
-            "grant": self._grant,
-            "open_task": self._open_task,
-            "move_task": self._move_task,
-            "refresh": self._refresh,
-            "start": self._start,
-            "mark": self._mark,
-            "end": self._end,
-        }
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take down every run that is still open; the records stay."""
+        self.temporal.close()
 
     @property
     def now(self) -> datetime:
@@ -222,9 +136,10 @@ class World:
 
     def player(self, player_id: str) -> PlayerState:
         """The player's state; an unknown one is made, as intake does."""
-        if player_id not in self.players:
-            self.players[player_id] = PlayerState(BRAND, player_id)
-        return self.players[player_id]
+        state = self.players.get(player_id)
+        if state is None:
+            state = self.players[player_id] = PlayerState(self.brand, player_id)
+        return state
 
     def happen(self, player_id: str, *events: Event, mode: Mode = "live") -> None:
         """Events reach intake now, as one batch."""
@@ -232,22 +147,29 @@ class World:
         decisions: list[Decision] = []
         for event in events:
             decisions += state.advance(event, self.rules, self.now, mode=mode)
-        self._carry_out(state, decisions)
+        self.carry_out(state, decisions)
 
     def enter(self, player_id: str, journey: str, trigger: Event | None) -> str | None:
         """Let a player into a journey as if `trigger` had started it; the run, or None if the rules refuse."""
         state = self.player(player_id)
         decisions = state.enter(self.registry.journeys[journey], trigger, self.now)
-        self._carry_out(state, decisions)
+        self.carry_out(state, decisions)
         return next((d.run_id for d in decisions if isinstance(d, Start)), None)
 
     def answer(self, task: TaskRecord, answer: Mapping[str, JsonValue]) -> bool:
-        """A person completes a task now; False if it is closed already."""
+        """A person completes a task now; False if it is closed already.
+
+        An answer that does not fit its form is a StageError: in production the API refuses it.
+        """
         if task.state != "open":
             return False
-        form = self.registry.forms[task.journey].get(task.form)
+        form = self.registry.forms.get(task.journey, {}).get(task.form)
         if form is not None:
-            form.model_validate(dict(answer))
+            try:
+                form.model_validate(dict(answer))
+            except ValidationError as error:
+                faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
+                raise StageError(f"The answer {dict(answer)} does not fit {task.form}: {faults}.") from None
         task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
         seq = self.player(task.player_id).next_seq(task.run_id)
         if seq is not None:
@@ -265,19 +187,16 @@ class World:
 
     # ---- decisions -----------------------------------------------------------------------------
 
-    def _carry_out(self, state: PlayerState, decisions: Iterable[Decision]) -> None:
+    def carry_out(self, state: PlayerState, decisions: Iterable[Decision]) -> None:
+        """What intake's transaction and the dispatcher after it do about decisions."""
         deliveries: dict[str, list[Item]] = {}
-        starts: list[tuple[Start, PlayerFacts]] = []
+        starts: dict[str, Start] = {}
         for decision in decisions:
             match decision:
                 case Start():
-                    self.runs[decision.run_id] = RunRecord(
-                        decision.run_id, state.player_id, decision.journey, decision.arm, decision.entered_at
-                    )
-                    if decision.refused is not None:
-                        self._close(decision.run_id, decision.entered_at, f"refused:{decision.refused}")
-                    elif decision.arm == "treated":
-                        starts.append((decision, state.snapshot()))
+                    self._enter(state, decision)
+                    if decision.refused is None and decision.arm == "treated":
+                        starts[decision.run_id] = decision
                 case Wake():
                     wire = decision.event.redacted().to_wire()
                     deliveries.setdefault(decision.run_id, []).append(Item(seq=decision.seq, kind="event", event=wire))
@@ -288,233 +207,76 @@ class World:
                 case GoalReached():
                     self.runs[decision.run_id].goal_at = decision.at
                 case Ended():
-                    self._close(decision.run_id, decision.at, decision.outcome)
-        for start, facts in starts:
-            self._begin(start, facts)
+                    record = self.runs[decision.run_id]
+                    record.ended_at, record.outcome = decision.at, decision.outcome
+        for run_id, start in starts.items():
+            # Deliveries of one transaction go out together: a run stopped in it does nothing at all.
+            self._begin(state, start, deliveries.pop(run_id, []))
         for run_id, items in deliveries.items():
             self._deliver(run_id, items)
-        self._tick_later(state)
+        self.tick_later(state)
 
-    def _begin(self, start: Start, facts: PlayerFacts) -> None:
+    def _enter(self, state: PlayerState, start: Start) -> None:
+        record = self.runs[start.run_id] = RunRecord(
+            start.run_id, state.player_id, start.journey, start.arm, start.entered_at
+        )
+        if start.refused is not None:
+            record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
+
+    def _begin(self, state: PlayerState, start: Start, items: Sequence[Item]) -> None:
         given = RunInput(
             run_id=start.run_id,
-            brand=BRAND,
-            player_id=facts.player_id,
+            brand=self.brand,
+            player_id=state.player_id,
             journey=start.journey,
             entered_at=start.entered_at,
             ends_at=start.ends_at,
             trigger=None if start.trigger is None else start.trigger.redacted().to_wire(),
-            facts=facts,
+            facts=state.snapshot(),
         )
+        signals = [("deliver", Batch(items=list(items)))] if items else []
         # Dispatch comes after the transaction: never inside whatever decided the start.
-        self.temporal.at(self.now, lambda: self.temporal.start(start.journey, start.run_id, given))
+        self.temporal.at(self.now, partial(self.temporal.start, start.journey, start.run_id, given, signals=signals))
 
     def _deliver(self, run_id: str, items: Sequence[Item]) -> None:
-        batch = Batch(items=list(items))
+        self.temporal.at(self.now, partial(self.temporal.signal, run_id, "deliver", Batch(items=list(items))))
 
-        def signal() -> None:
-            self.temporal.signal(run_id, "deliver", batch)
-
-        self.temporal.at(self.now, signal)
-
-    def _close(self, run_id: str, at: datetime, outcome: str) -> None:
-        record = self.runs[run_id]
-        record.ended_at, record.outcome = at, outcome
-
-    def _tick_later(self, state: PlayerState) -> None:
+    def tick_later(self, state: PlayerState) -> None:
+        """See to it that the player is looked at when their next moment has come, as the sweep does."""
         moment = state.next_moment
         if moment is None or self._ticks.get(state.player_id) == moment:
             return
         self._ticks[state.player_id] = moment
+        self.temporal.at(moment, partial(self._tick, state, moment))
 
-        def tick() -> None:
-            if self._ticks.get(state.player_id) == moment:
-                del self._ticks[state.player_id]
-                self._carry_out(state, state.tick(self.rules, self.now))
+    def _tick(self, state: PlayerState, moment: datetime) -> None:
+        if self._ticks.get(state.player_id) == moment:
+            del self._ticks[state.player_id]
+            self.carry_out(state, state.tick(self.rules, self.now))
 
-        self.temporal.at(moment, tick)
+    # ---- what the virtual Temporal tells ---------------------------------------------------------
 
-    # ---- effects -------------------------------------------------------------------------------
+    def _step_of(self, run: Run) -> str | None:
+        """The last step a run is known to have reached: one it has told itself, or one that had an effect."""
+        journey_run: Any = getattr(run.instance, "_object", None)
+        untold = getattr(journey_run, "story", None)
+        if untold:
+            step: str = untold[-1].step
+            return step
+        record = self.runs.get(run.workflow_id)
+        return None if record is None else record.step
 
-    def _perform(self, call: Call) -> BaseModel:
-        effect = self._effects[call.name]
-        given: EffectInput = call.decode(effect.input)
-        if self._faults is not None:
-            self._faults(call, given)
-        for line in given.story:
-            self.story.append(StoryRecord(line.at, given.run_id, line.step, line.outcome, line.detail))
-        result = self._performers[call.name](given)
-        if self._on_effect is not None:
-            self._on_effect(self.now, call.name, given, result)
-        return result
-
-    def _tell(self, given: EffectInput, outcome: str, **detail: JsonValue) -> None:
-        self.story.append(StoryRecord(self.now, given.run_id, given.step, outcome, detail))
-
-    def _facts(self, player_id: str) -> GateFacts | None:
-        state = self.players.get(player_id)
-        if state is None:
-            return None
-        contacts = [c for c in self._contacts.get(player_id, ()) if c.at > self.now - WEEK]
-        self._contacts[player_id] = contacts
-        addresses = self.addresses.get(player_id, EVERYWHERE)
-        return facts_of(state, addresses=addresses, contacts=contacts, now=self.now)
-
-    def _send(self, given: Send) -> SendResult:
-        settled = self._settled.setdefault(given.key, {})
-        waits: dict[Channel, datetime] = {}
-        for channel in given.via:
-            self._try(given, channel, settled, waits)
-        for channel in given.fallback:
-            if waits or any(message.suppressed is None for message in settled.values()):
-                break
-            self._try(given, channel, settled, waits)
-        result = SendResult(
-            sent=[channel for channel, message in settled.items() if message.suppressed is None],
-            suppressed={c: message.suppressed for c, message in settled.items() if message.suppressed is not None},
-            wait_until=min(waits.values(), default=None),
-        )
-        if result.wait_until is None:
-            del self._settled[given.key]
-        outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
-        self._tell(given, outcome, template=given.template, channels=list(settled))
-        return result
-
-    def _try(
-        self,
-        given: Send,
-        channel: Channel,
-        settled: dict[Channel, MessageRecord],
-        waits: dict[Channel, datetime],
-    ) -> None:
-        if channel in settled:
+    def _closed(self, run: Run) -> None:
+        """A run that fails has recorded no end: in production its player would be in it for ever."""
+        if run.status != "failed":
             return
-        template = self.templates.get(given.template)
-        if template is None:
-            raise StageError(
-                f"{given.journey} sends {given.template}, which is no template here; it has "
-                f"{', '.join(sorted(self.templates))}."
-            )
-        asked = MessageFacts(
-            channel=channel,
-            message_class=template.message_class,
-            step=given.key,
-            suppress_if_active_today=template.suppress_if_active_today,
-        )
-        decision = may_send(self._facts(given.player_id), asked, self.policy, self.now)
-        if isinstance(decision, Wait):
-            waits[channel] = decision.until
-            return
-        settled[channel] = record = MessageRecord(
-            at=self.now,
-            run_id=given.run_id,
-            player_id=given.player_id,
-            journey=given.journey,
-            step=given.step,
-            template=given.template,
-            channel=channel,
-            message_class=template.message_class,
-            suppressed=str(decision.reason) if isinstance(decision, Refused) else None,
-            variables=given.variables,
-        )
-        self.messages.append(record)
-        if isinstance(decision, Allowed) and template.message_class not in NECESSARY:
-            self._contacts.setdefault(given.player_id, []).append(Contact(self.now, channel, given.key))
-
-    def _grant(self, given: Give) -> GiveResult:
-        if given.key not in self._granted:
-            decision = may_grant(self._facts(given.player_id), GrantFacts.of(given.reward), self.policy, self.now)
-            refused = isinstance(decision, Refused)
-            record = GrantRecord(
-                at=self.now,
-                run_id=given.run_id,
-                player_id=given.player_id,
-                journey=given.journey,
-                step=given.step,
-                kind=given.reward.kind,
-                reward=given.reward,
-                status="refused" if refused else "confirmed",
-                reason=str(decision.reason) if isinstance(decision, Refused) else None,
-            )
-            self._granted[given.key] = record
-            self.grants.append(record)
-            self._tell(given, record.status, kind=record.kind, reason=record.reason)
-        known = self._granted[given.key]
-        return GiveResult(status=known.status, grant_id=given.key, reason=known.reason)
-
-    def _open_task(self, given: OpenTask) -> TaskOpened:
-        task_id = hashlib.sha256(given.key.encode()).hexdigest()[:24]
-        if task_id not in self.tasks:
-            task = self.tasks[task_id] = TaskRecord(
-                task_id=task_id,
-                run_id=given.run_id,
-                player_id=given.player_id,
-                journey=given.journey,
-                step=given.step,
-                form=given.form,
-                team=given.team,
-                reason=given.reason,
-                opened_at=self.now,
-                due_at=given.due_at,
-                escalate_to=given.escalate_to,
-            )
-            self._tasks_of.setdefault(given.run_id, []).append(task)
-            self._tell(given, "opened", task_id=task_id, team=given.team)
-            answer = self.answers(task, given)
-            if answer is not None:
-                after, filled_in = answer
-
-                def complete() -> None:
-                    self.answer(task, filled_in)
-
-                self.temporal.at(self.now + after, complete)
-        return TaskOpened(task_id=task_id)
-
-    def _move_task(self, given: MoveTask) -> TaskMoved:
-        task = self.tasks[given.task_id]
-        if task.state != "open":
-            return TaskMoved(state=task.state, answer=task.answer)
-        if given.move == "escalate":
-            task.due_at = given.due_at or task.due_at
-            task.team = task.escalate_to or task.team
-        elif given.move == "expire":
-            task.state, task.closed_at = "expired", self.now
-        self._tell(given, given.move)
-        return TaskMoved(state=task.state)
-
-    def _refresh(self, given: Refresh) -> PlayerFacts:
-        self._tell(given, "refreshed")
-        return self.player(given.player_id).snapshot()
-
-    def _start(self, given: StartJourney) -> Started:
-        journey = self.registry.journeys.get(given.start)
-        if journey is None:
-            return Started(refused=f"No journey is called {given.start}.")
-        state = self.player(given.player_id)
-        decisions = state.enter(journey, None, self.now, {"type": "run", "id": given.key, "source": given.run_id})
-        self._carry_out(state, decisions)
-        start = next((d for d in decisions if isinstance(d, Start)), None)
-        if start is None:
-            result = Started(refused="The entry rule of the journey does not allow it now.")
-        else:
-            result = Started(new_run_id=start.run_id, refused=start.refused)
-        self._tell(given, "started" if start else "refused", **result.model_dump())
-        return result
-
-    def _mark(self, given: Mark) -> Done:
-        self._tell(given, "marked", **given.detail)
-        return Done()
-
-    def _end(self, given: End) -> Done:
-        state = self.player(given.player_id)
-        state.end(given.run_id, self.now)
-        self._close(given.run_id, self.now, given.outcome)
-        for task in self._tasks_of.pop(given.run_id, ()):
-            if task.state == "open":
-                task.state, task.closed_at = "cancelled", self.now
-        self._tell(given, given.outcome, **given.detail)
-        self._tick_later(state)
-        return Done()
+        cause = self.temporal.failure_of(run)
+        step = self._step_of(run)
+        raise StageError(
+            f"{run.workflow_type} failed in run {run.workflow_id} at {self.now.isoformat()}"
+            + (f" after step {step}" if step else "")
+            + f": {type(cause).__name__}: {cause}. Catch what may be expected; the player could never leave this run."
+        ) from cause
 
 
 def with_control(registry: Registry, percent: int) -> Registry:

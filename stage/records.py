@@ -1,0 +1,96 @@
+"""What is kept of everything that happened in a world: runs, messages, rewards, tasks, stories."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, JsonValue
+
+from workflows.effects import Channel
+from workflows.events import MessageClass
+
+
+@dataclass(frozen=True)
+class TemplateFacts:
+    """What the gate must know of a template; the words are nobody's business on the stage."""
+
+    message_class: MessageClass = "marketing"
+    suppress_if_active_today: bool = False
+
+
+@dataclass(slots=True)
+class RunRecord:
+    """One run, of either arm, as it went. `step` is the last one that had an effect."""
+
+    run_id: str
+    player_id: str
+    journey: str
+    arm: str
+    entered_at: datetime
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    goal_at: datetime | None = None
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRecord:
+    """One channel of one message, sent or not."""
+
+    at: datetime
+    run_id: str
+    player_id: str
+    journey: str
+    step: str
+    template: str
+    channel: Channel
+    message_class: MessageClass
+    suppressed: str | None
+    variables: Mapping[str, JsonValue]
+
+
+@dataclass(frozen=True, slots=True)
+class GrantRecord:
+    """One reward, given or not. `unknown`: the bonus engine never answered."""
+
+    at: datetime
+    run_id: str
+    player_id: str
+    journey: str
+    step: str
+    kind: str
+    reward: BaseModel
+    status: Literal["confirmed", "refused", "unknown"]
+    reason: str | None
+
+
+@dataclass(slots=True)
+class TaskRecord:
+    """One human task."""
+
+    task_id: str
+    run_id: str
+    player_id: str
+    journey: str
+    step: str
+    form: str
+    team: str
+    reason: str
+    opened_at: datetime
+    due_at: datetime
+    escalate_to: str | None = None
+    state: str = "open"
+    answer: dict[str, JsonValue] | None = None
+    closed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoryRecord:
+    """One line of a run's story."""
+
+    at: datetime
+    run_id: str
+    step: str
+    outcome: str
+    detail: Mapping[str, JsonValue]
