@@ -17,10 +17,11 @@ class Settings(BaseSettings):
     """What differs between development and production: addresses, keys, limits.
 
     Temporal's address, namespace and TLS come from Temporal's own `TEMPORAL_*` variables and are
-    not repeated here. Nothing is read at import; the process that needs settings makes one.
+    not repeated here. Nothing is read at import; the process that needs settings makes one. A variable
+    that is empty counts as not set.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     #: SQLAlchemy or libpq URL of Postgres.
     database_url: str
