@@ -437,6 +437,7 @@ def _local_api() -> tuple[str | None, str | None]:
 
 
 def _log_to_stderr() -> None:
+    logging.captureWarnings(True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
 
 

@@ -1,7 +1,7 @@
 """What events teach about a player: status, protection, consent, harm, facts."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,6 +25,7 @@ from workflows import (
     days,
     hours,
 )
+from workflows.rules import On, RuleWarning, on
 
 SECOND = timedelta(seconds=1)
 
@@ -275,3 +276,18 @@ def test_last_seen_is_the_newest_moment_not_the_newest_message() -> None:
     life.happens(SessionLogin, ago=days(1))
     assert life.state.last["session.login"] == NOON - hours(1)
     assert life.state.counts["session.login"] == 2
+
+
+def test_a_where_that_raises_takes_nothing_and_is_told() -> None:
+    """One designer's mistake about one event must not keep other players' events out."""
+
+    def broken(deposit: DepositApproved) -> bool:
+        return deposit.currency.startswith("E")  # type: ignore[union-attr]  # the mistake: it may be None
+
+    rule = on(DepositApproved, where=broken)
+    deposit = DepositApproved(
+        event_id="1", event_source="/t", occurred_at=datetime(2026, 1, 1, tzinfo=UTC), payment_id="p", amount_minor=1
+    )
+    assert isinstance(rule, On)
+    with pytest.warns(RuleWarning, match="broken raised AttributeError on a payment.deposit_approved event"):
+        assert rule.matches(deposit) is False

@@ -31,7 +31,7 @@ from workflows.events import (
 )
 from workflows.policy import Exclusion
 from workflows.rulebook import TOLD, Rules
-from workflows.rules import Streak
+from workflows.rules import Streak, passes
 
 STRENGTHS: Final = ("weak", "medium", "strong")
 #: Account statuses that protect from nothing.
@@ -214,7 +214,7 @@ class Knowledge:
 
     def _extend(self, rule: Streak, event: Event) -> int:
         """Take the event into the streak; its length when that fires the rule, else 0."""
-        counts = isinstance(event, rule.kind) and (rule.where is None or rule.where(event))
+        counts = isinstance(event, rule.kind) and passes(rule.where, event)
         if not counts:
             self.streaks.pop(rule.key, None)
             return 0

@@ -3,6 +3,7 @@
 Pure values. `state.PlayerState.advance` reads them; nothing here decides by itself.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
@@ -12,6 +13,27 @@ from workflows.errors import DesignError
 from workflows.events import Event
 
 Where = Callable[[Any], bool]
+
+
+class RuleWarning(UserWarning):
+    """A designer's `where` raised and was taken for no; the message names it and the error."""
+
+
+def passes(where: Where | None, event: Event) -> bool:
+    """Whether `where` takes the event.
+
+    One that raises takes nothing and warns: it is a designer's mistake about one event, and must not keep
+    a whole batch of other players' events out.
+    """
+    if where is None:
+        return True
+    try:
+        return bool(where(event))
+    except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
+        name = getattr(where, "__qualname__", repr(where))
+        told = f"where={name} raised {type(error).__name__} on a {event.type} event ({error}); it was taken for no."
+        warnings.warn(told, RuleWarning, stacklevel=2)
+        return False
 
 
 @dataclass(frozen=True)
@@ -28,7 +50,7 @@ class On:
 
     def matches(self, event: Event) -> bool:
         """Whether `event` is meant."""
-        return isinstance(event, self.kind) and (self.where is None or self.where(event))
+        return isinstance(event, self.kind) and passes(self.where, event)
 
 
 @dataclass(frozen=True)
@@ -180,7 +202,7 @@ class Goal:
 
     def matches(self, event: Event) -> bool:
         """Whether `event` is meant."""
-        return isinstance(event, self.kind) and (self.where is None or self.where(event))
+        return isinstance(event, self.kind) and passes(self.where, event)
 
 
 def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:
