@@ -164,7 +164,9 @@ async def main(role: str, settings: Settings | None = None) -> None:
     if settings.metrics_port:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     async with engine(settings) as built:
-        client = await connect()
+        client = await _connect_unless(stop)
+        if client is None:
+            return
         async with asyncio.TaskGroup() as group:
             if role in {"all", "dispatcher"}:
                 group.create_task(Dispatcher(built.database, client, built.registry).run(stop))
@@ -173,6 +175,17 @@ async def main(role: str, settings: Settings | None = None) -> None:
             if role in {"all", "worker"}:
                 group.create_task(_work(make_worker(client, built), stop))
             logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
+
+
+async def _connect_unless(stop: asyncio.Event) -> Client | None:
+    """A client, or None if this process was told to stop while Temporal was away."""
+    connecting, stopping = asyncio.create_task(connect()), asyncio.create_task(stop.wait())
+    await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if connecting.done():
+        return await connecting
+    connecting.cancel()
+    return None
 
 
 async def _reconcile(built: Engine, stop: asyncio.Event) -> None:
@@ -200,6 +213,7 @@ async def _work(worker: Worker, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
+    logging.captureWarnings(True)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     parser = argparse.ArgumentParser(description="Run journeys and their effects.")
     parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
