@@ -1,12 +1,17 @@
 """What the language promises a designer, on a Temporal that skips waits."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from temporalio.api.enums.v1 import EventType
+from temporalio.client import WorkflowFailureError
 from temporalio.testing import WorkflowEnvironment
 
+from activities.messages import Messages
 from activities.tables import runs, steps
 from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.designs.facts import Ping, Pong
@@ -38,6 +43,25 @@ async def marks(stage: Theatre, name: str) -> list[dict[str, Any]]:
     """What was marked under this name, oldest first."""
     found = await stage.rows(steps, order="seq")
     return [s["detail"] for s in found if s["step"].startswith(f"mark:{name}#")]
+
+
+async def until(happened: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until Temporal tells that something has happened."""
+    async with asyncio.timeout(30):
+        while not await happened():
+            await asyncio.sleep(0.05)
+
+
+async def failing(stage: Theatre, journey: str) -> bool:
+    """Whether an attempt of the effect under way has failed."""
+    pending = (await stage.handle(journey).describe()).raw_description.pending_activities
+    return any(effect.HasField("last_failure") for effect in pending)
+
+
+async def cancelling(stage: Theatre, journey: str) -> bool:
+    """Whether the run has taken the cancellation in."""
+    told = [event.event_type async for event in stage.handle(journey).fetch_history_events()]
+    return EventType.EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED in told
 
 
 class TestWaits:
@@ -79,6 +103,14 @@ class TestWaits:
         assert moment.hour in {6, 7}  # nine in Kyiv
         assert moment - began < days(7)
 
+    async def test_a_gate_whose_clock_is_behind_is_not_asked_without_a_pause(self, stage: Theatre) -> None:
+        [messages] = {effect.__self__ for effect in stage.engine.activities if isinstance(effect.__self__, Messages)}  # type: ignore[attr-defined]  # they are bound methods
+        messages.clock = lambda: stage.clock() - minutes(2)
+        await stage.happens(Ping, name="night")
+        assert await stage.ends("nightly") == "completed"
+        waits = [line for line in await stage.story("nightly") if line.endswith(": quiet_hours")]
+        assert 1 < len(waits) < 20
+
     async def test_a_parked_run_says_what_it_waits_for(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="long")
         await stage.advance(minutes(1))
@@ -104,6 +136,13 @@ class TestDeliveries:
         batch = Batch(items=[Item(seq=1, kind="event", event={**gone, "data": {}})])
         await stage.handle("resting").signal("deliver", batch)
         assert await stage.ends("resting") == "completed"
+
+    async def test_an_event_that_cannot_be_read_any_more_does_not_hide_the_stop_behind_it(self, stage: Theatre) -> None:
+        await stage.happens(Ping, name="rest")
+        changed = Pong(event_id="x", event_source="/test", occurred_at=stage.now).to_wire() | {"data": {"name": 7}}
+        batch = Batch(items=[Item(seq=1, kind="event", event=changed), Item(seq=2, kind="stop", reason="by_hand")])
+        await stage.handle("resting").signal("deliver", batch)
+        assert await stage.ends("resting") == "by_hand"
 
 
 class TestLives:
@@ -163,6 +202,26 @@ class TestStops:
         assert [r["outcome"] for r in await stage.rows(runs)] == ["cancelled"]
         await stage.happens(Ping, name="rest")
         assert await stage.ends("resting", entry=2) == "completed"
+
+    async def test_an_end_that_meets_a_cancellation_is_recorded_all_the_same(self, stage: Theatre) -> None:
+        await stage.happens(Ping, name="rest")
+        async with stage.engine.database.transaction() as connection:
+            await connection.execute(sa.text("ALTER TABLE tasks RENAME TO tasks_away"))
+        stop = Batch(items=[Item(seq=1, kind="stop", reason="by_hand")])
+        await stage.handle("resting").signal("deliver", stop)
+        await until(lambda: failing(stage, "resting"))
+        await stage.handle("resting").cancel()
+        await until(lambda: cancelling(stage, "resting"))
+        async with stage.engine.database.transaction() as connection:
+            await connection.execute(sa.text("ALTER TABLE tasks_away RENAME TO tasks"))
+        assert await stage.ends("resting") == "by_hand"
+        assert [r["outcome"] for r in await stage.rows(runs)] == ["by_hand"]
+
+    async def test_a_run_that_fails_is_over_in_the_books_too(self, stage: Theatre) -> None:
+        await stage.happens(Ping, name="fail")
+        with pytest.raises(WorkflowFailureError):
+            await stage.ends("failing")
+        assert [(r["state"], r["outcome"]) for r in await stage.rows(runs)] == [("ended", "failed")]
 
     async def test_a_run_stopped_before_it_began_does_nothing(self, stage: Theatre) -> None:
         async with stage.engine.database.transaction() as connection:

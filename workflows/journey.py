@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import FailureError, is_cancelled_exception
 
 from workflows.effects import (
     END,
@@ -223,18 +223,30 @@ class JourneyRun:
 
     async def play(self) -> str:
         """Perform the journey from its trigger to its recorded end."""
+        failure: FailureError | None = None
         try:
             outcome = await self._perform()
         except JourneyExit as told:
             outcome = told.outcome
-        except (asyncio.CancelledError, ActivityError) as error:
-            # A cancellation that meets an effect under way arrives as the effect's failure.
+        except (asyncio.CancelledError, FailureError) as error:
+            # A cancellation that meets an effect under way arrives as the effect's failure. Any other failure closes
+            # the run in Temporal, and it must not stay open in the books.
+            outcome = "cancelled" if is_cancelled_exception(error) else "failed"
+            failure = error if outcome == "failed" and isinstance(error, FailureError) else None
+        await self._record_end(outcome)
+        if failure is not None:
+            raise failure
+        return outcome
+
+    async def _record_end(self, outcome: str) -> None:
+        given = End(**self.common("end"), outcome=outcome)
+        try:
+            await self._execute(END, given)
+        except (asyncio.CancelledError, FailureError) as error:
             if not is_cancelled_exception(error):
                 raise
-            outcome = "cancelled"
-        given = End(**self.common("end"), outcome=outcome)
-        await self._execute(END, given)
-        return outcome
+            # Temporal cancels a run once at most, so the second attempt is left in peace.
+            await self._execute(END, given)
 
     async def _perform(self) -> str:
         given = self.given
@@ -287,11 +299,12 @@ class JourneyRun:
             self._buffer(item.event)
 
     def _buffer(self, wire: Mapping[str, Any]) -> None:
-        # A run outlives releases: an event type that is gone must not wedge it.
+        # A run outlives releases: an event whose type is gone or has changed must not wedge it, for the stop that
+        # comes after it would never be heard.
         try:
             event = Event.from_wire(wire)
-        except UnknownEventType:
-            workflow.logger.warning("A run was sent an event of unknown type %s.", wire.get("type"))
+        except (UnknownEventType, ValidationError):
+            workflow.logger.warning("A run was sent an event of type %s that it cannot read.", wire.get("type"))
             return
         self.arrived += 1
         self.inbox.append((self.arrived, event))

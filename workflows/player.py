@@ -45,6 +45,8 @@ E2 = TypeVar("E2", bound=Event)
 E3 = TypeVar("E3", bound=Event)
 F = TypeVar("F", bound=Form)
 
+BETWEEN_ASKING = timedelta(seconds=10)
+
 
 @dataclass(frozen=True)
 class Sent:
@@ -184,7 +186,8 @@ class Player:
             if result.wait_until is None:
                 break
             run.tell(step, "quiet_hours", until=result.wait_until.isoformat())
-            await run.wait(step, _never, result.wait_until)
+            # The gate's clock may be behind Temporal's: without a pause it would be asked hundreds of times.
+            await run.wait(step, _never, max(result.wait_until, workflow.now() + BETWEEN_ASKING))
         return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
 
     async def grant(self, reward: Reward) -> Grant:

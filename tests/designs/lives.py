@@ -1,5 +1,7 @@
 """Chapters, forks, other journeys, questions nobody answers."""
 
+from temporalio.exceptions import ApplicationError
+
 from tests.designs.facts import Ping, Pong
 from workflows import Again, Form, Player, again, always, days, hours, journey, minutes, on, once
 
@@ -47,3 +49,9 @@ async def resting(player: Player, ping: Ping) -> None:
     await player.sleep(days(1))
     await player.send("deposit-help", via=["in_app"])
     await player.sleep(minutes(1))
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "fail"), entry=always, ends_after=days(30))
+async def failing(player: Player, ping: Ping) -> None:
+    """Give up in Temporal's own way."""
+    raise ApplicationError("This run cannot go on.")

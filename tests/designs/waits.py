@@ -39,3 +39,10 @@ async def punctual(player: Player, ping: Ping) -> None:
     """Wait for a weekday and an hour of the player's own clock."""
     moment = await player.until("09:00", weekday="monday")
     await player.mark("moment", at=moment.isoformat())
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "night"), entry=always, ends_after=days(30))
+async def nightly(player: Player, ping: Ping) -> None:
+    """Write in the middle of the night."""
+    await player.until("03:00")
+    await player.send("content-news", via=["email"])
