@@ -16,7 +16,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
@@ -37,7 +37,8 @@ from workflows.sandbox import runner
 
 HERE = Path(__file__).parent
 JOURNEYS = f"{__package__}.journeys"
-PARTS = ("api", "worker", "dispatcher", "temporal", "postgres", "bonus-engine", "catch-all")
+SERVERS = ("temporal", "postgres", "bonus-engine", "catch-all")
+PARTS = ("api", "worker", "dispatcher", *SERVERS)
 # Shares of the nemesis's acts.
 FROZEN, AWAY = 0.08, 0.04
 # How long everything may take to become quiet: an attempt that died is noticed after half a minute.
@@ -84,8 +85,15 @@ class Verdict:
         return "\n".join(told)
 
 
-async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[float, float] = (1.0, 3.0)) -> Verdict:
-    """Run one seed in `folder` and judge it."""
+async def crash(
+    seed: int,
+    load_for: timedelta,
+    folder: Path,
+    *,
+    pause: tuple[float, float] = (1.0, 3.0),
+    at_least: int = 0,
+) -> Verdict:
+    """Run one seed in `folder` and judge it. Killing goes on beyond the load until there were `at_least` kills."""
     extra = {"JOURNEYS": JOURNEYS, "TEMPLATES": str(HERE / "templates")}
     async with Stack(folder, extra=extra) as stack:
         journal = Journal(folder / "journal.jsonl")
@@ -93,13 +101,17 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
             Caller(stack.api_url, stack.keys[role], random.Random(seed)) for role in ("admin", "vip-manager")
         )
         players = Players(backend, journal, seed)
-        manager = asyncio.create_task(Manager(desk, journal).work())
-        nemesis = asyncio.create_task(_kill(stack, journal, random.Random(seed), pause))
+        nemesis = Nemesis(stack, journal, random.Random(seed), pause)
+        manager, raging, living = (
+            asyncio.create_task(work)
+            for work in (Manager(desk, journal).work(), nemesis.rage(), players.live(load_for.total_seconds()))
+        )
         try:
-            living = asyncio.create_task(players.live(load_for.total_seconds()))
             await asyncio.sleep(load_for.total_seconds())
-            nemesis.cancel()
-            kills = await nemesis
+            while nemesis.kills.total() < at_least:
+                await asyncio.sleep(0.1)
+            raging.cancel()
+            await raging
             await stack.ready()
             began = time.monotonic()
             await living
@@ -110,9 +122,9 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
                     await _quiet(database, temporal)
             calm_after = time.monotonic() - began
         finally:
-            for task in (manager, nemesis):
+            for task in (manager, raging, living):
                 task.cancel()
-            await asyncio.gather(manager, nemesis, return_exceptions=True)
+            await asyncio.gather(manager, raging, living, return_exceptions=True)
             await asyncio.gather(backend.client.aclose(), desk.client.aclose())
             journal.close()
         evidence = await gather(folder, database, temporal)
@@ -120,55 +132,66 @@ async def crash(seed: int, load_for: timedelta, folder: Path, *, pause: tuple[fl
         evidence.operations, evidence.at_once = backend.operations, backend.at_once
         problems = check(evidence)
         replayed, faults = await _replay(temporal)
-        return Verdict(seed, kills, evidence, [*problems, *faults], replayed, calm_after)
+        return Verdict(seed, nemesis.kills, evidence, [*problems, *faults], replayed, calm_after)
 
 
-async def _kill(stack: Stack, journal: Journal, chance: random.Random, pause: tuple[float, float]) -> Counter[str]:
-    """Kill one part after the other, now and then two at once, rarely all, until cancelled.
+@dataclass
+class Nemesis:
+    """Kills one part after the other, now and then two at once, rarely all, until cancelled.
 
     Some parts are frozen for a moment instead, which is how an overloaded machine fails, and some stay away for
     longer than any client tries by itself.
     """
-    kills: Counter[str] = Counter()
-    async with asyncio.TaskGroup() as absences:
-        try:
-            while True:
-                await asyncio.sleep(chance.uniform(*pause))
-                standing = [part for part in PARTS if stack.pid(part) is not None]
-                one, act = chance.choice(standing), chance.random()
-                if act < FROZEN:
-                    journal.write("frozen", part=one)
-                    await _freeze(stack, one, chance.uniform(1, 4))
-                elif act < FROZEN + AWAY:
-                    journal.write("away", part=one)
-                    absences.create_task(_keep_away(stack, one, chance.uniform(12, 20)))
-                else:
-                    count = chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
-                    victims = chance.sample(standing, min(count, len(standing)))
-                    await asyncio.gather(*(stack.kill(part) for part in victims))
-                    for part in victims:
-                        journal.write("killed", part=part)
-                    kills.update(victims)
-        except asyncio.CancelledError:
-            return kills
 
+    stack: Stack
+    journal: Journal
+    chance: random.Random
+    pause: tuple[float, float]
+    kills: Counter[str] = field(default_factory=Counter)
 
-async def _keep_away(stack: Stack, part: str, seconds: float) -> None:
-    await stack.stop(part)
-    await asyncio.sleep(seconds)
-    stack.start(part)
+    async def rage(self) -> None:
+        """Act until cancelled; whoever was sent away is back when this returns."""
+        async with asyncio.TaskGroup() as absences:
+            with contextlib.suppress(asyncio.CancelledError):
+                while True:
+                    await asyncio.sleep(self.chance.uniform(*self.pause))
+                    await self._act(absences)
 
+    async def _act(self, absences: asyncio.TaskGroup) -> None:
+        standing = [part for part in PARTS if self.stack.pid(part) is not None]
+        if not standing:
+            return
+        one, act = self.chance.choice(standing), self.chance.random()
+        if act < FROZEN:
+            self.journal.write("frozen", part=one)
+            await self._freeze(one, self.chance.uniform(1, 4))
+        elif act < FROZEN + AWAY:
+            one = self.chance.choice(SERVERS)
+            self.journal.write("away", part=one)
+            absences.create_task(self._keep_away(one, self.chance.uniform(12, 20)))
+        else:
+            count = self.chance.choices((1, 2, len(PARTS)), weights=(84, 13, 3))[0]
+            victims = self.chance.sample(standing, min(count, len(standing)))
+            await asyncio.gather(*(self.stack.kill(part) for part in victims))
+            for part in victims:
+                self.journal.write("killed", part=part)
+            self.kills.update(victims)
 
-async def _freeze(stack: Stack, part: str, seconds: float) -> None:
-    pid = stack.pid(part)
-    if pid is None:
-        return
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            os.kill(pid, signal.SIGCONT)
+    async def _freeze(self, part: str, seconds: float) -> None:
+        pid = self.stack.pid(part)
+        if pid is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                await asyncio.sleep(seconds)
+            finally:
+                os.kill(pid, signal.SIGCONT)
+
+    async def _keep_away(self, part: str, seconds: float) -> None:
+        await self.stack.stop(part)
+        await asyncio.sleep(seconds)
+        self.stack.start(part)
 
 
 async def _quiet(database: str, temporal: str) -> None:
