@@ -149,7 +149,9 @@ class Effects:
         if result.wait_until is None:
             del self._settled[given.key]
         outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
-        self._tell(given, outcome, template=given.template, channels=list(settled))
+        became: dict[str, JsonValue] = {message.channel: message.suppressed or "sent" for message in rows}
+        until = {"until": result.wait_until.isoformat()} if result.wait_until else {}
+        self._tell(given, outcome, template=given.template, channels=became, **until)
         return result
 
     def _try(

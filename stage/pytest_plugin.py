@@ -12,13 +12,14 @@ KEY = pytest.StashKey["Rehearse"]()
 
 
 @pytest.fixture
-def rehearse(request: pytest.FixtureRequest) -> "Rehearse":
+def rehearse(request: pytest.FixtureRequest) -> Generator["Rehearse", None, None]:
     """Give a test the means to rehearse a journey with a player."""
     # The engine is imported by the tests that use it, not by every pytest of the machine.
     from stage.rehearsal import Rehearse  # noqa: PLC0415
 
     made = request.node.stash[KEY] = Rehearse()
-    return made
+    yield made
+    made.close()
 
 
 @pytest.hookimpl(wrapper=True)

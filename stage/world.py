@@ -267,15 +267,16 @@ class World:
         return None if record is None else record.step
 
     def _closed(self, run: Run) -> None:
-        """A run that fails has recorded no end: in production its player would be in it for ever."""
-        if run.status != "failed":
+        """A run that fails without recording its end keeps its player in it for ever: that is a mistake."""
+        record = self.runs.get(run.workflow_id)
+        if run.status != "failed" or record is None or record.outcome is not None:
             return
         cause = self.temporal.failure_of(run)
         step = self._step_of(run)
         raise StageError(
             f"{run.workflow_type} failed in run {run.workflow_id} at {self.now.isoformat()}"
             + (f" after step {step}" if step else "")
-            + f": {type(cause).__name__}: {cause}. Catch what may be expected; the player could never leave this run."
+            + f": {type(cause).__name__}: {cause}. Catch what may be expected; this player could never leave the run."
         ) from cause
 
 
