@@ -34,7 +34,7 @@ from activities.settings import TASK_QUEUE, Settings, settings_from
 from activities.sweep import Sweeper
 from activities.tasks import TaskEffects
 from activities.templates import Catalogue
-from workflows.effects import Channel
+from workflows.effects import SEND, Channel
 from workflows.errors import DesignError
 from workflows.policy import Policy
 from workflows.registry import Registry, load
@@ -44,7 +44,10 @@ from workflows.state import Rules
 logger = logging.getLogger("journeys.worker")
 
 Clock = Callable[[], datetime]
-GRACE = timedelta(seconds=10)
+# A hand-over cut off half-way is in doubt for good where nobody can be asked, so effects under way are finished.
+GRACE = SEND.time_limit
+# Each effect holds a connection now and then; far more at a time would only wait for the pool.
+EFFECTS_AT_ONCE = 40
 RECONCILE = timedelta(seconds=30)
 
 
@@ -150,7 +153,7 @@ def make_worker(client: Client, built: Engine, **options: Any) -> Worker:
         activities=built.activities,
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
-        **options,
+        **{"max_concurrent_activities": EFFECTS_AT_ONCE, **options},
     )
 
 
@@ -163,18 +166,18 @@ async def main(role: str, settings: Settings | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     if settings.metrics_port:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
-    async with engine(settings) as built:
+    async with engine(settings) as built, asyncio.TaskGroup() as group:
+        if role in {"all", "dispatcher"}:
+            group.create_task(Sweeper(built.database, built.intake, built.clock).run(stop))
+            group.create_task(_reconcile(built, stop))
         client = await _connect_unless(stop)
         if client is None:
             return
-        async with asyncio.TaskGroup() as group:
-            if role in {"all", "dispatcher"}:
-                group.create_task(Dispatcher(built.database, client, built.registry).run(stop))
-                group.create_task(Sweeper(built.database, built.intake, built.clock).run(stop))
-                group.create_task(_reconcile(built, stop))
-            if role in {"all", "worker"}:
-                group.create_task(_work(make_worker(client, built), stop))
-            logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
+        if role in {"all", "dispatcher"}:
+            group.create_task(Dispatcher(built.database, client, built.registry).run(stop))
+        if role in {"all", "worker"}:
+            group.create_task(_work(make_worker(client, built), stop))
+        logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
 
 
 async def _connect_unless(stop: asyncio.Event) -> Client | None:

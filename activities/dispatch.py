@@ -34,6 +34,8 @@ logger = logging.getLogger(__name__)
 
 CLAIM = 64
 MOST_AT_ONCE, MOST_BYTES = 500, 1_000_000
+# As long as a rolling release may take.
+RELEASE = timedelta(minutes=15)
 RPC_LIMIT = timedelta(seconds=10)
 POLL = 1.0
 # The longest pause between two attempts, in seconds; what protects a player never waits long.
@@ -145,6 +147,10 @@ class Dispatcher:
                     logger.warning("Postgres is away, dispatch tries again: %s", away)
                     served = 0
                     await _either(stop.wait(), timeout=POLL)
+                except Exception:
+                    logger.exception("A pass of dispatch failed and is tried again.")
+                    served = 0
+                    await _either(stop.wait(), timeout=POLL)
                 if not served:
                     await _either(wake.wait(), stop.wait(), timeout=self.poll)
         finally:
@@ -170,7 +176,17 @@ class Dispatcher:
             items = [Item(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]
         except (ValidationError, TypeError):
             logger.exception("A delivery to run %s cannot be read.", run_id)
-            return Refused("The delivery cannot be read by this release; deploy the one that wrote it and retry.")
+            told = "The delivery cannot be read by this release; deploy the one that wrote it and retry."
+            return _unless_young(rows, Refused(told))
+        if start is not None and start.journey not in self.registry.journeys:
+            told = f"No journey {start.journey} is deployed here; deploy it again and retry."
+            return _unless_young(rows, Refused(told))
+        outcome = await self._call(run_id, start, items)
+        if isinstance(outcome, Refused) and start is None and any(item.kind == "stop" for item in items):
+            return await self._cancel(run_id, outcome)
+        return outcome
+
+    async def _call(self, run_id: str, start: RunInput | None, items: list[Item]) -> Outcome:
         try:
             # The client repeats calls by itself for as long again, and the claim is held all the while.
             async with asyncio.timeout(RPC_LIMIT.total_seconds()):
@@ -185,10 +201,16 @@ class Dispatcher:
             logger.exception("The call to Temporal for run %s failed in a way nobody foresaw.", run_id)
             return Later(f"{type(error).__name__}: {error}"[:500])
 
+    async def _cancel(self, run_id: str, refused: Refused) -> Outcome:
+        """End a run that cannot be told to stop, as one that has had all the signals Temporal allows a run."""
+        try:
+            await self.client.get_workflow_handle(run_id).cancel(rpc_timeout=RPC_LIMIT)
+        except RPCError as error:
+            return Over() if error.status is RPCStatusCode.NOT_FOUND else _judge(error)
+        logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
+        return None
+
     async def _start(self, run_id: str, given: RunInput, items: list[Item]) -> Outcome:
-        journey = self.registry.journeys.get(given.journey)
-        if journey is None:
-            return Refused(f"No journey {given.journey} is deployed here; deploy it again and retry.")
         together: dict[str, Any] = {}
         if items:
             together = {"start_signal": "deliver", "start_signal_args": [Batch(items=items)]}
@@ -234,6 +256,11 @@ async def _lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Ou
         "history is gone. Stop the run here, or restore Temporal and retry."
     )
     return {run_id: lost if run_id in active else None for run_id in run_ids}
+
+
+def _unless_young(rows: Sequence[Row[Any]], refused: Refused) -> Outcome:
+    """Refuse for good only what is old enough: while a release rolls, another process may know what we do not."""
+    return refused if max(row.age for row in rows) > RELEASE.total_seconds() else Later(refused.reason)
 
 
 def _judge(error: RPCError) -> Outcome:

@@ -1,17 +1,18 @@
 """Deliveries Temporal refused for good: looked at by people and, once the cause is gone, tried again."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select, text, update
+from sqlalchemy import Row, select, text, update
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.intake import CHANNEL, NORMAL, PROTECTION
-from activities.tables import dead_letters, deliveries
+from activities.tables import dead_letters, deliveries, runs
 from api.auth import Key, needs
-from api.engine import EngineOf
+from api.engine import Engine, EngineOf
 from api.pages import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 
@@ -78,7 +79,8 @@ async def list_dead_letters(
 async def retry_dead_letter(letter_id: str, engine: EngineOf, key: Managing, response: Response) -> DeadLetter:
     """Deliver it again. If it is refused again, it comes back as a new dead letter.
 
-    A run drops what is older than what it heard last. A letter is tried once: repeating the call answers 200.
+    It is told to the run after everything the run has heard meanwhile. A letter is tried once: repeating the call
+    answers 200.
     """
     number = int(letter_id) if letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19 else -1
     ours = (dead_letters.c.id == number) & (dead_letters.c.brand == key.brand)
@@ -90,12 +92,25 @@ async def retry_dead_letter(letter_id: str, engine: EngineOf, key: Managing, res
             response.status_code = 200
             return DeadLetter.model_validate(row)
         now = engine.clock()
+        seq = row.seq if row.kind == "start" else await _next_seq(engine, connection, row)
         again = {name: getattr(row, name) for name in ("run_id", "seq", "brand", "kind", "payload")}
         priority = PROTECTION if row.kind == "stop" else NORMAL
-        values = {**again, "priority": priority, "due_at": now, "created_at": now}
+        values = {**again, "seq": seq, "priority": priority, "due_at": now, "created_at": now}
         await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
         await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
         marked = await connection.execute(
             update(dead_letters).where(ours).values(retried_at=now).returning(dead_letters)
         )
         return DeadLetter.model_validate(marked.one())
+
+
+async def _next_seq(engine: Engine, connection: AsyncConnection, letter: Row[Any]) -> int:
+    """A new number for the delivery: under its old one the run would drop it, having heard later ones."""
+    owner = await connection.execute(select(runs.c.player_id).where(runs.c.id == letter.run_id))
+    player_id = owner.scalar_one_or_none()
+    if player_id is None:
+        return int(letter.seq)
+    async with engine.intake.locked(connection, letter.brand, [player_id], engine.clock()) as players:
+        state = players.states.get(player_id)
+        seq = None if state is None else state.next_seq(letter.run_id)
+    return int(letter.seq) if seq is None else seq

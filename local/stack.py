@@ -141,7 +141,7 @@ class Stack:
             command=(sys.executable, "-m", "worker", "--role", role),
             environment=self.environment() | {"METRICS_PORT": str(self.memory.ports[f"{role}-metrics"])},
             ready=ready,
-            stop_within=timedelta(seconds=30),
+            stop_within=timedelta(seconds=45),
         )
 
     def environment(self) -> dict[str, str]:

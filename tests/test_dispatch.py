@@ -259,7 +259,7 @@ class TestRefusals:
         assert await rows(database, deliveries) == await rows(database, dead_letters) == []
         assert [run async for run in temporal.list_workflows(f'WorkflowId = "{run_of(player)}"')][1:] == []
 
-    async def test_an_unknown_journey_and_an_unreadable_delivery_cost_nobody_else(
+    async def test_what_this_release_does_not_know_waits_for_the_next_and_costs_nobody_else(
         self, casino: Casino, database: Database, temporal: Client
     ) -> None:
         unreadable, good = casino.player("unreadable"), casino.player("good")
@@ -275,7 +275,12 @@ class TestRefusals:
             "FROM deliveries WHERE run_id = :run",
             run=run_of(good),
         )
-        assert await dispatching(database, temporal).run_once() == 3
+        dispatcher = dispatching(database, temporal)
+        assert await dispatcher.run_once() == 1
+        assert await rows(database, dead_letters) == []
+        aged = "UPDATE deliveries SET due_at = now(), created_at = now() - interval '1 hour'"
+        await execute(database, aged)
+        assert await dispatcher.run_once() == 2
         letters = {letter["run_id"]: letter["reason"] for letter in await rows(database, dead_letters)}
         assert letters == {
             "untold": "No journey untold is deployed here; deploy it again and retry.",

@@ -120,6 +120,30 @@ class TestWaits:
         assert days(2) < position.waiting_until - stage.now < days(3)
 
 
+class TestBounds:
+    async def test_a_run_keeps_the_newest_thousand_events_and_says_so(self, stage: Theatre) -> None:
+        await stage.happens(Ping, name="hoard")
+        batch = [
+            Item(
+                seq=number,
+                kind="event",
+                event=Pong(event_id=str(number), event_source="/t", occurred_at=stage.now, name=str(number)).to_wire(),
+            )
+            for number in range(1, 1_004)
+        ]
+        await stage.handle("hoarding").signal("deliver", Batch(items=batch))
+        await stage.ends("hoarding")
+        assert await marks(stage, "seen") == [{"oldest": "4"}]
+        assert (await stage.story("hoarding")).count("inbox#1: full") == 1
+
+    async def test_a_story_without_effects_is_kept_now_and_then(self, stage: Theatre) -> None:
+        await stage.happens(Ping, name="tell")
+        await stage.ends("talkative")
+        story = await stage.story("talkative")
+        assert sum(line.endswith(": timed_out") for line in story) == 250
+        assert "mark:story#1: marked" in story
+
+
 class TestDeliveries:
     async def test_a_delivery_that_comes_twice_is_heard_once(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="buffer")

@@ -14,15 +14,17 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio import workflow
-from temporalio.exceptions import FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from workflows.effects import (
     END,
+    MARK,
     Batch,
     Effect,
     EffectInput,
     End,
     Item,
+    Mark,
     Position,
     RunInput,
     StoryLine,
@@ -35,6 +37,10 @@ from workflows.rules import Entry, Goal, On, Trigger, Where, once
 from workflows.rules import on as trigger_on
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
+
+# What a run carries along is bounded, because a payload is: 2 MiB, beyond which Temporal takes no step any more.
+INBOX = 1_000
+STORY = 200
 
 JourneyFunction = Callable[..., Awaitable[Any]]
 
@@ -164,7 +170,14 @@ class JourneyRun:
     async def effect(self, effect: Effect[Any, O], given: EffectInput) -> O:
         """Have an effect done, however long the world takes, then obey a stop that came meanwhile."""
         self.leave_if_told()
-        result = await self._execute(effect, given)
+        try:
+            result = await self._execute(effect, given)
+        except (asyncio.CancelledError, ActivityError) as error:
+            # A designer's `except Exception` must not eat a cancellation: Temporal asks only once.
+            if not is_cancelled_exception(error):
+                raise
+            self.exit = self.exit or "cancelled"
+            raise JourneyExit(self.exit) from error
         self.leave_if_told()
         return result
 
@@ -174,6 +187,9 @@ class JourneyRun:
         One timer at most, and none when the answer is already there. The run's own end is folded
         into the same timer.
         """
+        if len(self.story) >= STORY:
+            # A loop of waits alone would carry its whole story along, until Temporal takes it no more.
+            await self.effect(MARK, Mark(**self.common(self.step("mark:story")), name="story"))
         end = min(deadline, self.ends_at)
         if not self.exit and not happened() and end > workflow.now():
             self.waiting = (step, end)
@@ -185,6 +201,8 @@ class JourneyRun:
                 )
             except TimeoutError:
                 pass
+            except asyncio.CancelledError:
+                self.exit = "cancelled"
             finally:
                 self.waiting = None
         self.leave_if_told()
@@ -308,6 +326,10 @@ class JourneyRun:
             return
         self.arrived += 1
         self.inbox.append((self.arrived, event))
+        if len(self.inbox) > INBOX:
+            del self.inbox[0]
+            if self.counters.get("inbox") is None:
+                self.tell(self.step("inbox"), "full", kept=INBOX)
 
 
 def journey(

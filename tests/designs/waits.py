@@ -46,3 +46,18 @@ async def nightly(player: Player, ping: Ping) -> None:
     """Write in the middle of the night."""
     await player.until("03:00")
     await player.send("content-news", via=["email"])
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "hoard"), entry=always, ends_after=days(30))
+async def hoarding(player: Player, ping: Ping) -> None:
+    """Let events pile up, then look at the oldest that was kept."""
+    await player.sleep(hours(1))
+    oldest = await player.event(Pong, within=hours(1))
+    await player.mark("seen", oldest=oldest.name if oldest else None)
+
+
+@journey(on(Ping, where=lambda ping: ping.name == "tell"), entry=always, ends_after=days(300))
+async def talkative(player: Player, ping: Ping) -> None:
+    """Wait hundreds of times without any effect."""
+    for _ in range(250):
+        await player.event(Pong, within=hours(1))
