@@ -24,7 +24,7 @@ pytestmark = pytest.mark.timeout(420)
 @pytest.fixture(scope="module")
 async def verdict(session_folder: Path) -> AsyncIterator[Verdict]:
     folder = session_folder / "crash"
-    yield await crash(SEED, timedelta(seconds=30), folder, pause=(0.6, 1.8), at_least=20)
+    yield await crash(SEED, timedelta(seconds=27), folder, pause=(0.6, 1.8), at_least=20, pace=2)
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -92,6 +92,7 @@ async def crash(
     *,
     pause: tuple[float, float] = (1.0, 3.0),
     at_least: int = 0,
+    pace: float = 1.0,
 ) -> Verdict:
     """Run one seed in `folder` and judge it. Killing goes on beyond the load until there were `at_least` kills."""
     extra = {"JOURNEYS": JOURNEYS, "TEMPLATES": str(HERE / "templates")}
@@ -100,7 +101,7 @@ async def crash(
         backend, desk = (
             Caller(stack.api_url, stack.keys[role], random.Random(seed)) for role in ("admin", "vip-manager")
         )
-        players = Players(backend, journal, seed)
+        players = Players(backend, journal, seed, pace)
         nemesis = Nemesis(stack, journal, random.Random(seed), pause)
         manager, raging, living = (
             asyncio.create_task(work)

@@ -81,9 +81,10 @@ class Caller:
 
 
 class Players:
-    """Households of one to three players who register, deposit, lose, rise and leave."""
+    """Households of one to three who register, deposit, lose, rise and leave. One comes every `pace` seconds."""
 
-    def __init__(self, caller: Caller, journal: Journal, seed: int) -> None:
+    def __init__(self, caller: Caller, journal: Journal, seed: int, pace: float) -> None:
+        self.pace = pace
         self.caller = caller
         self.journal = journal
         self.random = random.Random(seed)
@@ -99,7 +100,7 @@ class Players:
                 names = [f"p{self.households}-{n}" for n in range(self.random.choice((1, 1, 2, 3)))]
                 story = self.random.choices((self._newcomers, self._regulars, self._leavers), weights=(6, 2, 2))[0]
                 group.create_task(story(names, random.Random(self.random.random())))
-                await asyncio.sleep(self.random.uniform(0.4, 1.4))
+                await asyncio.sleep(self.pace * self.random.uniform(0.5, 1.5))
 
     async def _newcomers(self, names: Sequence[str], chance: random.Random) -> None:
         await self._post([self._registered(name, chance) for name in names])
