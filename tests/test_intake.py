@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from sqlalchemy.exc import IntegrityError
 
 from activities.database import Database
-from activities.intake import Intake, Receipt
+from activities.intake import Receipt
 from activities.tables import deliveries, events, players, runs
-from tests.parts import BRAND, NOON, Casino, connected, declared, rows
+from tests.parts import BRAND, NOON, Casino, connected, declared, execute, rows
 from workflows import (
     DepositApproved,
     Event,
@@ -157,18 +158,17 @@ class TestOnce:
 
     async def test_a_batch_that_fails_keeps_nothing(self, casino: Casino, database: Database) -> None:
         player = casino.player()
-
-        def broken(deposit: DepositApproved) -> bool:
-            raise LookupError(deposit.payment_id)
-
-        @journey(on(DepositApproved, where=broken), ends_after=days(1))
-        async def faulty(player: Player, deposit: DepositApproved) -> None:
-            """A rule of its own that fails."""
-
-        batch = [(player, casino.event(SessionLogin)), (player, casino.event(DepositApproved))]
-        with pytest.raises(LookupError):
-            await Intake(database, Rules(declared(faulty))).take(BRAND, batch, NOON)
+        batch = [(player, casino.event(kind)) for kind in (SessionLogin, DepositApproved)]
+        await execute(
+            database,
+            "INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at) "
+            "VALUES (:id, 'acme', 'p', 'watched', 'treated', 'active', now(), now())",
+            id=f"watched:{BRAND}:{player}:1",
+        )
+        with pytest.raises(IntegrityError):
+            await casino.intake.take(BRAND, batch, NOON)
         assert await rows(database, events) == await rows(database, players) == []
+        await execute(database, "DELETE FROM runs")
         assert await casino.intake.take(BRAND, batch, NOON) == ["accepted", "accepted"]
 
 
