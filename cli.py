@@ -67,6 +67,11 @@ err = Console(stderr=True)
 @app.command()
 def up(folder: Annotated[Path, typer.Option(help="Where data, logs and addresses are kept.")] = LOCAL) -> None:
     """Run the whole stack on this machine until Ctrl-C; the next start resumes every run."""
+    from activities.settings import Settings
+    from worker import designed
+
+    # A mistake in a journey is a sentence here; in the parts of the stack it would be a row of restarts.
+    designed(Settings(database_url=""))
     stack = _local("local.stack")
     try:
         asyncio.run(stack.run(folder, console=out))
@@ -200,6 +205,7 @@ def keys_list(
             return list(await connection.execute(query if brand is None else query.where(api_keys.c.brand == brand)))
 
     table = Table("id", "brand", "name", "scopes", "created", "expires", "revoked", box=None)
+    table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"
     for row in _run(read()):
         moments = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row.created_at, row.expires_at, row.revoked_at))
         table.add_row(row.id, row.brand, row.name, " ".join(row.scopes), *moments)

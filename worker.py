@@ -79,12 +79,14 @@ def designed(settings: Settings) -> tuple[Registry, Catalogue]:
         used.setdefault(use.template, set()).update(use.channels)
     mistakes = catalogue.check(used)
     for use in registry.templates if not mistakes else ():
-        forgotten = [] if use.variables is None else catalogue.forgotten(use.template, use.channels, use.variables)
-        mistakes += [
-            f"Journey {use.journey}, line {use.line}: the template {use.template} needs {name}; "
-            f"add {name}=… to the send."
-            for name in forgotten
-        ]
+        if use.variables is None:
+            continue
+        where = f"Journey {use.journey}, line {use.line}: the template {use.template}"
+        forgotten = catalogue.forgotten(use.template, use.channels, use.variables)
+        mistakes += [f"{where} needs {name}; add {name}=… to the send." for name in forgotten]
+        known = ", ".join(sorted(catalogue[use.template].variables))
+        unknown = catalogue.unknown(use.template, use.variables)
+        mistakes += [f"{where} says nothing with {name}; it knows {known}." for name in unknown]
     if mistakes:
         raise DesignError("\n".join(mistakes))
     return registry, catalogue
@@ -220,4 +222,7 @@ if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     parser = argparse.ArgumentParser(description="Run journeys and their effects.")
     parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
-    asyncio.run(main(parser.parse_args().role))
+    try:
+        asyncio.run(main(parser.parse_args().role))
+    except DesignError as mistakes:
+        parser.exit(1, f"{mistakes}\n")

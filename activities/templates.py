@@ -218,6 +218,10 @@ class Catalogue:
         needed = {variable for channel in used for variable in template.required(channel)}
         return sorted(needed - set(given) - FILLED_IN)
 
+    def unknown(self, name: str, given: Collection[str]) -> list[str]:
+        """Variables that no text of the template uses, so that a send gives them for nothing."""
+        return sorted(set(given) - set(self[name].variables))
+
 
 def _block(template: Template, block: str, context: Mapping[str, object]) -> str:
     return "".join(template.blocks[block](template.new_context(dict(context))))

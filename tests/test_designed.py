@@ -53,6 +53,12 @@ def test_a_forgotten_variable_is_told_with_its_line(tmp_path: Path, monkeypatch:
     )
 
 
+def test_a_variable_no_text_uses_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = mistakes(tmp_path, monkeypatch, "misspelt", 'await player.send("deposit-thanks", amont=5000)')
+    assert told.startswith("Journey misspelt, line 7: the template deposit-thanks says nothing with amont; it knows ")
+    assert "amount" in told
+
+
 def test_the_shipped_journeys_and_templates_fit() -> None:
     registry, catalogue = designed(Settings(database_url=""))
     assert {use.template for use in registry.templates} <= set(catalogue.names)

@@ -370,6 +370,8 @@ def journey(
             raise DesignError(f"Journey {name}: its name travels in ids and headers; use ASCII letters.")
         if not 0 <= control <= 100:
             raise DesignError(f"Journey {name}: control is a percentage from 0 to 100, not {control}.")
+        if not isinstance(ends_after, timedelta):
+            raise DesignError(f"Journey {name}: ends_after must be a duration such as days(14), not {ends_after!r}.")
         if ends_after <= timedelta(0):
             raise DesignError(f"Journey {name}: ends_after must be a positive duration.")
         definition = Journey(
