@@ -1,4 +1,8 @@
-"""The shipped journeys, performed on real Postgres, real effects and a Temporal that skips waits."""
+"""The shipped journeys on real Postgres, real effects and a Temporal that skips waits.
+
+What the journeys decide is proven on the stage (`test_journeys_stage.py`); this proves the effects behind it, and
+records the histories that every later version must replay.
+"""
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -13,11 +17,9 @@ from activities.tables import grants, runs
 from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.theatre import BRAND, Theatre, theatre
 from workflows import (
-    ContactVerified,
     DepositApproved,
     DepositFailed,
     ExclusionSet,
-    HarmSignal,
     RoundCompleted,
     SessionLogin,
     TierChanged,
@@ -102,13 +104,6 @@ class TestWelcome:
         assert await stage.granted() == []
         assert await stage.entered() == {"welcome": ("treated", "ended", "completed")}
 
-    async def test_a_verified_address_is_not_asked_to_verify(self, play: Opens) -> None:
-        stage = await play("verified")
-        await stage.registers()
-        await stage.happens(ContactVerified, channel="email", verified_at=stage.now)
-        await stage.advance(hours(2))
-        assert await stage.sent() == ["welcome/email", "welcome/in_app"]
-
     @pytest.mark.recorded
     async def test_three_lost_rounds_on_the_second_day_bring_spins_at_once(self, play: Opens) -> None:
         stage = await play("unlucky")
@@ -117,15 +112,6 @@ class TestWelcome:
         await stage.happens(RoundCompleted, times=3, **LOST_ROUND)
         await stage.advance(minutes(1))
         assert await stage.granted() == ["free_spins"]
-
-    async def test_a_first_deposit_ends_it_and_reaches_the_goal(self, play: Opens) -> None:
-        stage = await play("buyer")
-        await stage.registers()
-        deposited = stage.now
-        await stage.happens(DepositApproved, **DEPOSIT)
-        assert await stage.ends("welcome") == "completed"
-        welcome = next(r for r in await stage.rows(runs) if r["journey"] == "welcome")
-        assert welcome["goal_at"] == deposited
 
 
 class TestProtection:
@@ -140,13 +126,6 @@ class TestProtection:
         await stage.advance(days(10))
         assert await stage.sent() == before
 
-    async def test_an_excluded_player_enters_on_paper_only(self, play: Opens) -> None:
-        stage = await play("gone")
-        await stage.happens(ExclusionSet, kind="self_exclusion", scope="brand")
-        await stage.registers()
-        assert await stage.entered() == {"welcome": ("treated", "ended", "refused:self_excluded")}
-        assert await stage.undelivered() == 0
-
     @pytest.mark.recorded
     async def test_marketing_waits_for_the_morning(self, play: Opens) -> None:
         stage = await play("asleep")
@@ -159,26 +138,8 @@ class TestProtection:
         await stage.advance(hours(10))
         assert "guide/email" in await stage.sent()
 
-    async def test_a_player_without_consent_gets_service_messages_only(self, play: Opens) -> None:
-        stage = await play("private")
-        await stage.registers(opted_in=[])
-        await stage.ends("welcome")
-        assert await stage.sent() == ["welcome/email", "welcome/in_app", "verify-email/email"]
-        assert await stage.suppressed() == {"guide/email": "no_consent"}
-
 
 class TestSecondDeposit:
-    async def test_it_thanks_at_once_and_offers_a_reload_after_three_hours(self, play: Opens) -> None:
-        stage = await play("first")
-        await stage.registers()
-        await stage.happens(DepositApproved, **DEPOSIT)
-        await stage.advance(minutes(5))
-        assert {"deposit-thanks/email", "deposit-thanks/in_app"} <= set(await stage.sent())
-        assert await stage.granted() == []
-        await stage.advance(hours(3))
-        assert await stage.granted() == ["reload"]
-        assert {"reload-offer/email", "reload-offer/in_app"} <= set(await stage.sent())
-
     @pytest.mark.recorded
     async def test_the_second_deposit_ends_it_at_once_as_a_success(self, play: Opens) -> None:
         stage = await play("second")
@@ -190,21 +151,6 @@ class TestSecondDeposit:
         run = next(r for r in await stage.rows(runs) if r["journey"] == "second_deposit")
         assert run["goal_at"] is not None
 
-    async def test_losses_after_the_deposit_withhold_the_offer(self, play: Opens) -> None:
-        stage = await play("losing")
-        await stage.registers()
-        await stage.happens(DepositApproved, **DEPOSIT)
-        await stage.happens(RoundCompleted, times=3, **LOST_ROUND)
-        await stage.advance(hours(4))
-        assert "reload" not in await stage.granted()
-
-    async def test_a_medium_signal_of_harm_ends_every_offer(self, play: Opens) -> None:
-        stage = await play("harmed")
-        await stage.registers()
-        await stage.happens(DepositApproved, **DEPOSIT)
-        await stage.happens(HarmSignal, indicator="chasing", strength="medium")
-        assert await stage.ends("second_deposit") == "exit_on:compliance.harm_signal"
-
     @pytest.mark.recorded
     async def test_who_does_not_log_in_gets_a_text_message(self, play: Opens) -> None:
         stage = await play("absent")
@@ -213,15 +159,6 @@ class TestSecondDeposit:
         await stage.ends("second_deposit")
         assert "comeback-sms/sms" in await stage.sent()
         assert (await stage.granted()).count("reload") == 2
-
-    async def test_who_logs_in_gets_none(self, play: Opens) -> None:
-        stage = await play("present")
-        await stage.registers()
-        await stage.happens(DepositApproved, **DEPOSIT)
-        await stage.advance(hours(5))
-        await stage.happens(SessionLogin)
-        await stage.ends("second_deposit")
-        assert "comeback-sms/sms" not in await stage.sent()
 
 
 class TestTierUp:
@@ -287,15 +224,6 @@ class TestWinBack:
         await stage.advance(hours(2))
         assert "win_back" in await stage.entered()
 
-    async def test_nobody_who_is_back_is_missed(self, play: Opens) -> None:
-        stage = await play("back")
-        await self.leaves(stage)
-        await stage.advance(days(3))
-        await stage.happens(SessionLogin)
-        assert await stage.ends("win_back") == "completed"
-        assert await stage.sent() == ["content-news/email"]
-        assert await stage.granted() == []
-
     @pytest.mark.recorded
     async def test_a_gold_player_is_called_after_45_days(self, play: Opens) -> None:
         stage = await play("golden")
@@ -330,16 +258,6 @@ class TestVipOnboarding:
         await stage.answers("Review", {"outcome": "keep"})
         assert await stage.ends("vip_onboarding") == "completed"
 
-    async def test_unsustainable_spend_ends_it_without_a_word_to_the_player(self, play: Opens) -> None:
-        stage = await play("stretched")
-        await stage.registers(mode="history")
-        await stage.happens(TierChanged, to="diamond", direction="up", basis="wager")
-        await stage.advance(minutes(1))
-        await stage.answers("Affordability", {"outcome": "reject", "note": "Third loan."})
-        assert await stage.ends("vip_onboarding") == "completed"
-        assert await stage.sent() == []
-        assert await stage.granted() == []
-
 
 class TestFailedDeposit:
     async def fails(self, stage: Theatre, failure: str, times: int = 3) -> None:
@@ -356,13 +274,6 @@ class TestFailedDeposit:
         assert await stage.sent() == ["deposit-help/in_app", "deposit-help/push"]
         assert await stage.ends("failed_deposit") == "completed"
         assert (await stage.sent())[-1] == "deposit-help-email/email"
-
-    async def test_a_limit_is_respected_not_argued_with(self, play: Opens) -> None:
-        stage = await play("limited")
-        await stage.registers(mode="history")
-        await self.fails(stage, "limit")
-        assert await stage.ends("failed_deposit") == "completed"
-        assert await stage.sent() == ["limit-info/email", "limit-info/in_app"]
 
     @pytest.mark.recorded
     async def test_an_approved_deposit_ends_it_and_closes_the_task(self, play: Opens) -> None:
