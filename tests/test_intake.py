@@ -141,6 +141,20 @@ class TestOnce:
                 name: entry.count for name, entry in expected.entries.items()
             }
 
+    async def test_batches_about_the_same_players_never_wait_for_each_other_in_a_circle(
+        self, casino: Casino, database: Database
+    ) -> None:
+        chance = random.Random(5)
+        names = [casino.player(f"p{number}") for number in range(30)]
+        # No event is in two batches, so that only the players' locks can meet.
+        batches = [
+            [(player, casino.event(SessionLogin)) for player in chance.sample(names, len(names))] for _ in range(24)
+        ]
+        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches[:8]))
+        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches[8:16]))
+        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches[16:]))
+        assert set((await counted(database)).values()) == {len(batches)}
+
     async def test_a_repetition_inside_a_batch_is_a_duplicate(self, casino: Casino) -> None:
         login = casino.event(SessionLogin)
         player = casino.player()
