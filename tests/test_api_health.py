@@ -112,7 +112,9 @@ def test_every_operation_is_described_with_its_problems(name: str, operation: di
         if status in PROBLEMS:
             assert list(answer["content"]) == ["application/problem+json"]
     if "security" in operation:
-        assert {"400", "401", "403", "413", "422", "503"} <= set(operation["responses"])
+        # Segment's libraries take every refusal of a message for a reason to repeat it, so there is none.
+        refused = set() if "segment" in operation["tags"] else {"422"}
+        assert {"400", "401", "403", "413", "503"} | refused <= set(operation["responses"])
     if "{" in name and name.startswith(("get /v1", "post /v1", "patch")) and "/dev/" not in name:
         assert "404" in operation["responses"]
 

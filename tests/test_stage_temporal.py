@@ -20,23 +20,10 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from stage.errors import StageError
 from stage.temporal import Call, TimedOut, VirtualTemporal
-from tests.stage import plays
-from tests.stage.plays import (
-    CHILDREN_END,
-    ENDINGS,
-    PLAYS,
-    WORKFLOWS,
-    Broken,
-    Chances,
-    Child,
-    Circles,
-    Labelled,
-    Play,
-    Strange,
-    Wise,
-    Works,
-    told,
-)
+from tests.stage import plays_that_break
+from tests.stage.plays import Play, Works, told
+from tests.stage.plays_of_lives import CHILDREN_END, ENDINGS, PLAYS, WORKFLOWS, Child
+from tests.stage.plays_that_break import Broken, Chances, Circles, Labelled, Strange, Wise
 from tests.stage.servers import skipping
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
@@ -200,10 +187,12 @@ class TestMistakes:
                 temporal.advance_to(MORNING + timedelta(hours=1))
         message = str(raised.value)
         line = next(
-            number for number, text in enumerate(getsource(plays).splitlines(), 1) if "the line that is told" in text
+            number
+            for number, text in enumerate(getsource(plays_that_break).splitlines(), 1)
+            if "the line that is told" in text
         )
         assert "Broken broke in run run-1 at 2026-03-09T09:01:40+00:00 after step send:welcome#1" in message
-        assert f"plays.py line {line}: KeyError: 'missing'" in message
+        assert f"plays_that_break.py line {line}: KeyError: 'missing'" in message
         assert isinstance(raised.value.__cause__, KeyError)
         assert raised.value.__cause__.__traceback__ is not None
 
