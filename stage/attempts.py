@@ -88,8 +88,7 @@ class Attempts:
         )
         activity.attempting = True
         takes = self._latency(call)
-        limit = _limit(command, "start_to_close_timeout") or _limit(command, "schedule_to_close_timeout")
-        if limit is not None and takes >= limit:
+        if takes and takes >= self._limit_of_attempt(command):
             self._lapse(run, activity)
             return
         try:
@@ -105,6 +104,11 @@ class Attempts:
         else:
             [payload] = server.converter.to_payloads([value])
             self._after(takes, partial(self._completed, run, activity, Success(result=payload)))
+
+    def _limit_of_attempt(self, command: ScheduleActivity | ScheduleLocalActivity) -> timedelta:
+        limit = _limit(command, "start_to_close_timeout") or _limit(command, "schedule_to_close_timeout")
+        assert limit is not None, "the SDK schedules nothing without a limit"
+        return limit
 
     def _lapse(self, run: Run, activity: Activity) -> None:
         """An attempt that never answers; without a limit of its own it lasts until the activity's deadline."""

@@ -15,8 +15,9 @@ from temporalio.bridge.proto.workflow_commands import (
     ScheduleLocalActivity,
     StartChildWorkflowExecution,
 )
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import WorkflowInstance
+
+from stage.payloads import CONVERTER
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Call:
 
     def decode(self, kind: type[Any]) -> Any:
         """The single argument, as its type."""
-        return pydantic_data_converter.payload_converter.from_payloads(self.arguments, [kind])[0]
+        return CONVERTER.from_payloads(self.arguments, [kind])[0]
 
 
 @dataclass(slots=True)

@@ -6,9 +6,11 @@ the same trace on every machine, because moments of one instant are played in th
 """
 
 import asyncio
+import gc
 import hashlib
 import heapq
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -29,13 +31,13 @@ from temporalio.bridge.proto.workflow_activation import (
 from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
 from temporalio.bridge.proto.workflow_commands import ContinueAsNewWorkflowExecution, WorkflowCommand
 from temporalio.common import MetricMeter, Priority
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import decode_search_attributes, decode_typed_search_attributes
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstanceDetails, WorkflowRunner
 
 from stage import failures
 from stage.attempts import Attempts, Latency, Perform, TimedOut, at_once
 from stage.errors import StageError
+from stage.payloads import CONVERTER, FAILURE_CLASS, FAILURES
 from stage.relations import Relations
 from stage.runs import Call, Child, Run, duration_of
 
@@ -45,6 +47,9 @@ TASK_QUEUE = "stage"
 NAMESPACE = "stage"
 #: A server suggests a new chapter at this length of a run's history, and terminates the run at that one.
 SUGGEST_CONTINUE_AS_NEW, LONGEST_HISTORY = 4_096, 51_200
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+#: New objects between two looks of the garbage collector, instead of the usual 700.
+YOUNG = 20_000
 #: Instances want some event loop to be set while they are made; nothing ever runs on it.
 NO_LOOP = asyncio.BaseEventLoop()
 NO_LOOP.close()
@@ -75,8 +80,8 @@ class VirtualTemporal:
     ) -> None:
         self.now = now
         self.runs: dict[str, Run] = {}
-        self.converter = pydantic_data_converter.payload_converter
-        self.failure_converter = pydantic_data_converter.failure_converter
+        self.converter = CONVERTER
+        self.failure_converter = FAILURES
         self._seed = seed
         self._step_of = step_of
         self._closed = closed
@@ -166,9 +171,16 @@ class VirtualTemporal:
 
     def advance_to(self, until: datetime) -> None:
         """Play every moment up to and including `until`, which is now afterwards."""
-        while self._moments and self._moments[0][0] <= until:
-            self.step()
+        with rare_collections():
+            while self._moments and self._moments[0][0] <= until:
+                self.step()
         self.now = max(self.now, until)
+
+    def finish(self) -> None:
+        """Play every moment until nothing more is due."""
+        with rare_collections():
+            while self._moments:
+                self.step()
 
     def step(self) -> None:
         """Play the next moment."""
@@ -194,7 +206,7 @@ class VirtualTemporal:
         seed = int.from_bytes(digest[:8], "big")
         details = WorkflowInstanceDetails(
             payload_converter_factory=lambda: self.converter,
-            failure_converter_class=pydantic_data_converter.failure_converter_class,
+            failure_converter_class=FAILURE_CLASS,
             interceptor_classes=[],
             defn=self._definitions[run.workflow_type],
             info=self._info(run),
@@ -229,6 +241,7 @@ class VirtualTemporal:
         while root.parent is not None:
             root = root.parent[0]
         attributes = SearchAttributes(indexed_fields=run.search_attributes)
+        # A run may describe itself anew, and the SDK changes the attributes of its info in place.
         return workflow.Info(
             attempt=1,
             continued_run_id=None if run.chapter == 1 else f"{run.workflow_id}/{run.chapter - 1}",
@@ -441,6 +454,18 @@ class VirtualTemporal:
         self._closed(run)
 
 
+@contextmanager
+def rare_collections() -> Iterator[None]:
+    """Let the garbage collector look less often: most of what a run makes lives until it is over."""
+    before = gc.get_threshold()
+    if before[0]:
+        gc.set_threshold(max(before[0], YOUNG), *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
+
+
 class _loop_kept:  # noqa: N801 - read as `with _loop_kept():`
     """An instance sets itself as the running loop and leaves none; whoever called us gets theirs back."""
 
@@ -470,6 +495,5 @@ def _place(error: BaseException, cls: type[Any]) -> tuple[str, int | None]:
 
 
 def _timestamp(moment: datetime) -> Timestamp:
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.astimezone(UTC).replace(tzinfo=None))
-    return stamp
+    since = moment - EPOCH
+    return Timestamp(seconds=since.days * 86_400 + since.seconds, nanos=since.microseconds * 1_000)

@@ -182,8 +182,7 @@ class World:
 
     def finish(self) -> None:
         """Let time pass until nothing more is due."""
-        while self.temporal.next_moment is not None:
-            self.temporal.step()
+        self.temporal.finish()
 
     # ---- decisions -----------------------------------------------------------------------------
 
