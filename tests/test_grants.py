@@ -248,6 +248,10 @@ class TestUnknown:
     async def test_two_reconcilers_never_take_the_same_grant(self, granting: Granting) -> None:
         await self.unanswered(granting, "error_500")
         granting.parts.casino.clock.later(LEASE)
+        async with granting.parts.database.transaction() as another:
+            await another.execute(grants.select().where(grants.c.id == granting.key).with_for_update())
+            async with asyncio.timeout(20):
+                assert await granting.parts.grants.reconcile_once() == 0
         settled = await asyncio.gather(*(granting.parts.grants.reconcile_once() for _ in range(4)))
         assert sum(settled) == 1
         assert granting.asked().count("void") == 1

@@ -160,9 +160,9 @@ class TestGate:
         again = Sending(sending.parts, sending.player, await sending.parts.enters(sending.player, "again"))
         assert (await again.send(WORD, "email", fallback=["email"])).sent == ["email"]
 
-    async def test_a_fallback_waits_while_a_first_choice_may_still_go_in_the_morning(self, sending: Sending) -> None:
+    async def test_nothing_falls_back_on_what_may_go_at_night_while_the_rest_waits(self, sending: Sending) -> None:
         sending.parts.casino.clock.now = NIGHT
-        result = await sending.send(NEWS, "email", fallback=["push"])
+        result = await sending.send("favourite-tip", "email", fallback=["in_app"])
         assert result.wait_until is not None
         assert await sending.rows() == {}
 
@@ -253,17 +253,26 @@ class TestOnce:
         assert {asked.headers["webhook-id"] for asked in gateway.asked} == {sending.key("tier-gold", "push")}
 
     async def test_an_attempt_that_was_overtaken_changes_nothing_any_more(self, sending: Sending) -> None:
-        async with scripted(None) as gateway:
-            sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, gateway.url)}
-            slow = asyncio.create_task(sending.send("tier-gold", "push"))
-            async with asyncio.timeout(20):
-                while not gateway.asked:
-                    await asyncio.sleep(0.02)
-            # Another attempt has come to an end meanwhile.
-            await sending.change("push", status="suppressed", reason="self_excluded", handed_over_at=None)
-        with pytest.raises(ChannelUnavailable):
-            await slow
-        assert await sending.states() == {"push": ("suppressed", "self_excluded")}
+        asked, answering = asyncio.Event(), asyncio.Event()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await answering.wait()
+            writer.write(answer(400))
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as gateway, asyncio.timeout(20):
+            url = f"http://127.0.0.1:{gateway.sockets[0].getsockname()[1]}"
+            sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, url)}
+            attempt = asyncio.create_task(sending.send("tier-gold", "push"))
+            await asked.wait()
+            # The next attempt has marked the message as its own meanwhile.
+            await sending.left_in_doubt("push", ago=timedelta(seconds=-1))
+            answering.set()
+            await attempt
+        assert await sending.states() == {"push": ("handed_over", None)}
 
     async def put_off(self, sending: Sending, post: Post) -> None:
         """A mail that certainly did not go out, its channel back again."""
