@@ -261,6 +261,12 @@ class TestIntake:
         casino.passes(minutes(1))
         assert [template for template, *_ in casino.sent()] == ["welcome", "verify-email"]
 
+    def test_a_wait_as_long_as_the_run_may_last_is_its_end(self, casino: Casino) -> None:
+        run_id = casino.calls("exact")
+        casino.passes(days(2))
+        assert casino.runs[run_id].outcome == "ended"
+        assert casino.runs[run_id].ended_at == MORNING + days(1)
+
     def test_the_brand_is_a_part_of_every_id(self) -> None:
         with Casino(brand="acme") as casino:
             assert casino.calls("waits") == "waits:acme:p:1"

@@ -208,7 +208,7 @@ class JourneyRun:
         self.leave_if_told()
         if happened():
             return True
-        if end == self.ends_at and deadline > end:
+        if deadline >= self.ends_at:
             raise JourneyExit("ended")
         return False
 

@@ -80,3 +80,10 @@ async def waits(player: Player, called: Called) -> None:
     await player.send("welcome", via=["in_app"])
     await player.event(SessionLogin, within=days(10))
     await player.send("verify-email", via=["in_app"])
+
+
+@journey(on(Called, where=lambda called: called.what == "exact"), entry=always, ends_after=days(1))
+async def exact(player: Player, called: Called) -> None:
+    """Waits for as long as the run may last: production begins a moment after it is entered, and never gets on."""
+    await player.event(SessionLogin, within=days(1))
+    await player.mark("too late")
