@@ -66,9 +66,10 @@ class Players:
 class Intake:
     """Takes facts in, for one set of journeys."""
 
-    def __init__(self, database: Database, rules: Rules) -> None:
+    def __init__(self, database: Database, rules: Rules, settling: timedelta = SETTLING) -> None:
         self.database = database
         self.rules = rules
+        self.settling = settling
 
     async def take(
         self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, *, mode: Mode = "live"
@@ -93,7 +94,7 @@ class Intake:
             if new:
                 ids = {player_id for player_id, _ in new}
                 async with self.locked(connection, brand, ids, now, create=True) as players:
-                    players.not_before = now + SETTLING if mode == "history" else None
+                    players.not_before = now + self.settling if mode == "history" else None
                     for player_id, event in new:
                         state = players.states[player_id]
                         players.decide(player_id, state.advance(event, self.rules, now, mode=mode))

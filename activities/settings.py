@@ -57,6 +57,8 @@ class Settings(BaseSettings):
     batch_limit: int = 1_000
     #: Bytes in one request.
     body_limit: int = 4 * 1024 * 1024
+    #: How long after its last imported event a player is called absent by nobody, for more may be on its way.
+    import_settles_after: timedelta = timedelta(hours=1)
     #: Postgres connections a process may hold.
     pool_size: int = 10
     #: A provider that has not answered by then may or may not have acted.

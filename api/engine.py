@@ -54,7 +54,7 @@ async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             settings=settings,
             database=database,
             registry=registry,
-            intake=Intake(database, Rules(registry.journeys)),
+            intake=Intake(database, Rules(registry.journeys), settings.import_settles_after),
             keys=Keys(database),
             temporal=await Client.connect(**config, data_converter=pydantic_data_converter, lazy=True),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),

@@ -52,7 +52,9 @@ async def run(folder: Path, *, log: Path | None, players: int, seed: int) -> int
     say = Console(stderr=True)
     _prepare(folder, log)
     try:
-        async with Stack(folder, say=lambda line: say.print(line, style="dim")) as stack:
+        # The sweep stands still during the import here, so nobody has to wait for the rest of a past.
+        settled = {"IMPORT_SETTLES_AFTER": "PT0S"}
+        async with Stack(folder, extra=settled, say=lambda line: say.print(line, style="dim")) as stack:
             now = datetime.now(UTC)
             script = from_log(log, now) if log is not None else synthetic(seed, now, players)
             story = await _played(stack, script, say)
