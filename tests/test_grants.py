@@ -149,6 +149,29 @@ class TestOnce:
         assert "confirmed" in {answer.status for answer in told if isinstance(answer, GiveResult)}
         assert await granting.status() == ("confirmed", None)
 
+    async def test_an_attempt_that_was_overtaken_settles_nothing(self, granting: Granting) -> None:
+        asked, answering = asyncio.Event(), asyncio.Event()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await answering.wait()
+            writer.write(answer(422, {"title": "Grant refused", "reason": "not_eligible"}))
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as engine, asyncio.timeout(20):
+            url = f"http://127.0.0.1:{engine.sockets[0].getsockname()[1]}"
+            granting.parts.grants.engine = BonusEngine(url, granting.parts.grants.engine._client)
+            attempt = asyncio.create_task(granting.give())
+            await asked.wait()
+            # The next attempt owns the grant meanwhile.
+            await execute(granting.parts.database, "UPDATE grants SET asked_at = asked_at + interval '1 minute'")
+            answering.set()
+            with pytest.raises(OutcomeUnknown):
+                await attempt
+        assert await granting.status() == ("reserved", None)
+
 
 class TestGate:
     async def test_a_protected_player_is_not_even_reserved_for(self, granting: Granting) -> None:
