@@ -123,6 +123,10 @@ def player_disturbed_by_a_late_mail(seen: Evidence) -> None:
     _leaves(seen, mail["key"].split(":")[2], datetime.fromisoformat(mail["at"]) - timedelta(minutes=1))
 
 
+def personal_data_leaked(seen: Evidence) -> None:
+    seen.leaks.append("temporal.db-wal")
+
+
 def nothing_worked(seen: Evidence) -> None:
     seen.at_once = seen.operations // 3
 
@@ -152,6 +156,7 @@ FAULTS: dict[Callable[[Evidence], None], str] = {
     delivery_buried: r"was buried",
     player_disturbed: r"was let pass after .* left alone",
     player_disturbed_by_a_late_mail: r"reached a player who had been promised to be left alone",
+    personal_data_leaked: r"temporal\.db-wal holds personal data",
     nothing_worked: r"Too little was tried",
     the_api_failed: r"answered 500 1 times",
 }

@@ -41,6 +41,7 @@ def check(evidence: Evidence) -> list[str]:
         *_every_answer_heard(evidence),
         *_nothing_stuck(evidence),
         *_nobody_disturbed(evidence),
+        *(f"{name} holds personal data, which belongs into Postgres alone." for name in evidence.leaks),
         *_not_trivial(evidence),
     ]
 

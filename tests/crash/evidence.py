@@ -33,15 +33,21 @@ class Evidence:
     mails: list[Row]
     webhooks: dict[str, list[Row]]
     open_workflows: set[str]
+    #: Files of Temporal and logs that hold a name or an address.
+    leaks: list[str]
     #: How many attempts had which outcome, how many operations there were, and how many took one attempt.
     outcomes: dict[str, int] = field(default_factory=dict)
     operations: int = 0
     at_once: int = 0
 
 
-async def gather(folder: Path, database_url: str, temporal_address: str) -> Evidence:
-    """Read what a stack in `folder` left, while its two servers still run."""
+async def gather(folder: Path, database_url: str, temporal_address: str, canary: str) -> Evidence:
+    """Read what a stack in `folder` left, while its two servers still run.
+
+    `canary` is part of every name and address of its players.
+    """
     messages = folder / "messages"
+    watched = [*folder.glob("temporal.db*"), *(folder / "logs").iterdir()]
     return Evidence(
         journal=read_lines(folder / "journal.jsonl"),
         tables=await read_tables(database_url),
@@ -49,6 +55,7 @@ async def gather(folder: Path, database_url: str, temporal_address: str) -> Evid
         mails=read_lines(messages / "mails.jsonl"),
         webhooks={channel: read_lines(messages / f"{channel}.jsonl") for channel in ("sms", "push")},
         open_workflows=await open_workflows(temporal_address),
+        leaks=[path.name for path in watched if canary.lower().encode() in path.read_bytes().lower()],
     )
 
 

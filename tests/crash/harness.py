@@ -31,7 +31,7 @@ from temporalio.worker import Replayer
 from local.stack import Stack
 from tests.crash.checker import LONG, check
 from tests.crash.evidence import Evidence, gather, open_workflows
-from tests.crash.load import Caller, Journal, Manager, Players
+from tests.crash.load import CANARY, Caller, Journal, Manager, Players
 from workflows.registry import SHIPPED, load
 from workflows.sandbox import runner
 
@@ -129,7 +129,7 @@ async def crash(
             await asyncio.gather(manager, raging, living, return_exceptions=True)
             await asyncio.gather(backend.client.aclose(), desk.client.aclose())
             journal.close()
-        evidence = await gather(folder, database, temporal)
+        evidence = await gather(folder, database, temporal, CANARY)
         evidence.outcomes = dict(backend.outcomes + desk.outcomes)
         evidence.operations, evidence.at_once = backend.operations, backend.at_once
         problems = check(evidence)

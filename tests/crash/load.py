@@ -29,6 +29,8 @@ PAUSE = 0.3
 # Shares of requests whose first answer the client does not wait for, and that it sends again although answered.
 FORGOTTEN, REPEATED = 0.15, 0.1
 LANGUAGES = ("en", "ru", "uk")
+# Part of every name and address; it may be found in Postgres and in the messages, and nowhere else.
+CANARY = "Canarina"
 
 
 class Journal:
@@ -153,9 +155,9 @@ class Players:
 
     def _registered(self, name: str, chance: random.Random) -> Wire:
         about = {
-            "email": f"{name}@synthetic.example",
+            "email": f"{name}@{CANARY}.example",
             "phone": f"+38050{self.events:07d}",
-            "first_name": "Synthia",
+            "first_name": CANARY,
             "language": chance.choice(LANGUAGES),
             "timezone": "Europe/Kyiv",
             "currency": "EUR",
