@@ -33,6 +33,7 @@ REASONS = {
     "protected_meanwhile": "the player became protected meanwhile",
     "expired": "its time had passed",
     "outcome_unknown": "nobody can say whether it arrived",
+    "not_renderable": "its text lacks something the journey should have given",
     "stopped_by_hand": "a person stopped it",
     "completed": "it was played to its end",
     "ended": "its time was over",
