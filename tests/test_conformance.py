@@ -134,6 +134,12 @@ HISTORIES: Mapping[str, History] = {
     ],
     # win_back
     "leaves": away(),
+    "leaves-at-night": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved, times=3, **PAST),
+        happens(hours(13), SessionLogin),
+        Looking(days(14) + hours(13)),
+    ],
     "comes-back": away(happens(days(17) + minutes(1), SessionLogin)),
     "comes-back-to-pay": away(happens(days(22) + minutes(1), DepositApproved)),
     "golden": away(

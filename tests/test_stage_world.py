@@ -173,6 +173,27 @@ class TestProviders:
             assert [template for template, *_ in casino.sent()] == ["welcome"] * 3 + ["guide"]
 
 
+class TestGate:
+    def test_a_message_that_must_wait_for_the_morning_does_not_fall_back(self, casino: Casino) -> None:
+        casino.passes(hours(14))
+        casino.calls("night")
+        assert casino.sent() == []
+        casino.passes(hours(12))
+        assert casino.sent() == [("reload-offer", "email", hours(23))]
+
+    def test_contacts_are_remembered_for_a_week(self, casino: Casino) -> None:
+        casino.calls("daily")
+        casino.passes(days(10))
+        assert [at.days for _, _, at in casino.sent()] == [0, 1, 2, 3, 7, 8]
+        assert {m.suppressed for m in casino.messages} == {None, "weekly_cap"}
+
+    def test_contacts_of_one_journey_count_for_another(self, casino: Casino) -> None:
+        casino.calls("daily")
+        casino.passes(hours(1))
+        casino.calls("night")
+        assert casino.messages[-1].suppressed == "daily_cap"
+
+
 class TestPeople:
     def answered(self, answers: Any, players: int = 1) -> Counter[Any]:
         with Casino(answers=answers) as casino:

@@ -87,3 +87,18 @@ async def exact(player: Player, called: Called) -> None:
     """Waits for as long as the run may last: production begins a moment after it is entered, and never gets on."""
     await player.event(SessionLogin, within=days(1))
     await player.mark("too late")
+
+
+@journey(on(Called, where=lambda called: called.what == "night"), entry=always, ends_after=days(30))
+async def nightly(player: Player, called: Called) -> None:
+    """A marketing message whose fallback would disturb nobody at night."""
+    sent = await player.send("reload-offer", via=["email"], fallback=["in_app"])
+    await player.mark("told", what=repr(sent))
+
+
+@journey(on(Called, where=lambda called: called.what == "daily"), entry=always, ends_after=days(30))
+async def daily(player: Player, called: Called) -> None:
+    """A marketing message every day for nine days."""
+    for _ in range(9):
+        await player.send("guide", via=["email"])
+        await player.sleep(days(1))
