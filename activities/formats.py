@@ -16,21 +16,13 @@ from babel import Locale
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
+from workflows.money import minor_units
+
 VariableType = Literal["text", "name", "money", "date", "datetime", "number", "percent", "url"]
 
 LONGEST_TEXT = 2_000
 LONGEST_NAME = 40
 
-# ISO 4217 minor units, where they are not two. CLDR's digits are how many people *write* (RSD 0, IQD 0),
-# so taking them for the scale of an amount would be wrong by a factor of a hundred.
-_MINOR_UNITS = {
-    **dict.fromkeys(
-        ("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "UYI", "VND", "VUV"), 0
-    ),
-    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-    **dict.fromkeys(("CLF", "UYW"), 4),
-}
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 _NAME_MARKS = frozenset(" .'-\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}")
 _NO_NAMES = frozenset({"first name", "firstname", "name", "none", "null", "undefined", "unknown", "test", "n.a"})
@@ -162,11 +154,6 @@ _READERS: dict[VariableType, Callable[[object], Value | None]] = {
     "percent": _number,
     "url": _url,
 }
-
-
-def minor_units(currency: str) -> int:
-    """How many decimal places a minor unit of the currency stands for, after ISO 4217: EUR 2, JPY 0, KWD 3."""
-    return _MINOR_UNITS.get(currency, 2)
 
 
 def write_money(manner: Manner, money: Money) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from workflows.money import minor_units
 from workflows.rewards import (
     BonusMoney,
     Cash,
@@ -28,12 +29,6 @@ from workflows.rewards import (
 HOUSE_EDGE: Final = 0.04
 #: The stake of a free spin whose value is left to the provider, in minor units.
 USUAL_SPIN: Final = 10
-#: Decimal places of a minor unit after ISO 4217, where they are not two.
-MINOR_UNITS: Final = {
-    **dict.fromkeys(("BIF", "CLP", "DJF", "GNF", "ISK", "JPY", "KMF", "KRW", "PYG", "RWF", "UGX", "VND", "VUV"), 0),
-    **dict.fromkeys(("XAF", "XOF", "XPF"), 0),
-    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
-}
 
 
 @dataclass(frozen=True)
@@ -88,7 +83,7 @@ def cost_of(reward: RewardBase, granted_at: datetime, deposits: Deposits) -> Cos
 
 def scaled(minor: int, currency: str) -> float:
     """An amount in whole units of its currency."""
-    return float(minor / 10 ** MINOR_UNITS.get(currency, 2))
+    return float(minor / 10 ** minor_units(currency))
 
 
 def _after_wagering(bonus: float, wager_x: int) -> int:

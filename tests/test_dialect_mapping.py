@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.formats import minor_units
 from api.dialects.mapping import Ignored, Mapped, Refused, to_minor
 from api.dialects.rounds import RoundPart
 from api.dialects.segment import EVENTS
@@ -25,6 +24,7 @@ from workflows.events import (
     SessionLogin,
 )
 from workflows.events.base import MAX_INTEGER
+from workflows.money import minor_units
 
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.none()

@@ -73,7 +73,14 @@ class TestMapping:
         assert event["data"]["opted_in"] == expected
 
     @pytest.mark.parametrize(
-        ("currency", "text", "minor"), [("EUR", "10", 1000), ("JPY", "500", 500), ("KWD", "1.234", 1234)]
+        ("currency", "text", "minor"),
+        [
+            ("EUR", "10", 1000),
+            ("JPY", "500", 500),
+            ("KWD", "1.234", 1234),
+            ("RSD", "1500.50", 150050),
+            ("IQD", "1.5", 1500),
+        ],
     )
     def test_minor_units_are_those_of_the_row_s_currency(self, currency: str, text: str, minor: int) -> None:
         event = mapped(ROW | {"paid": text, "cur": currency.lower()}, *DEPOSIT, "data.currency=cur")

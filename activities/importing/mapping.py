@@ -21,10 +21,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
-from babel.numbers import get_currency_precision
 
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, Event
+from workflows.money import minor_units
 
 CloudEvent = dict[str, Any]
 Values = Mapping[str, Any]
@@ -48,7 +48,7 @@ class RowRefused(JourneysError):  # noqa: N818 - says what happened
 def _minor(value: Any, event: CloudEvent) -> int:
     currency = str(event["data"].get("currency") or "EUR").upper()
     try:
-        amount = Decimal(str(value)) * 10 ** get_currency_precision(currency)
+        amount = Decimal(str(value)) * 10 ** minor_units(currency)
         whole = amount.to_integral_exact()
     except (InvalidOperation, OverflowError):
         raise RowRefused(f"{str(value)[:50]!r} is not an amount; write it with digits and a decimal point.") from None

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from babel.numbers import list_currencies
 
-from activities.formats import minor_units
 from api.cloudevents import Fault, Taken, read_event
 from workflows.events import Event
+from workflows.money import minor_units
 
 #: A JSON object as a sender wrote it, its fractions kept as `Decimal`.
 Message = Mapping[str, Any]
