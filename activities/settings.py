@@ -59,6 +59,13 @@ class Settings(BaseSettings):
     body_limit: int = 4 * 1024 * 1024
     #: How long after its last imported event a player is called absent by nobody, for more may be on its way.
     import_settles_after: timedelta = timedelta(hours=1)
+    #: Deliveries Temporal has not taken at which intake tells callers to come again (429) and the sweep holds back;
+    #: about what Temporal takes in a minute.
+    backlog_high: int = Field(20_000, ge=1)
+    #: Deliveries below which it takes everything in again.
+    backlog_low: int = Field(15_000, ge=1)
+    #: Players a second that a process's sweep ticks at most.
+    sweep_rate: int = Field(500, ge=1)
     #: Postgres connections a process may hold.
     pool_size: int = 10
     #: A provider that has not answered by then may or may not have acted.
