@@ -17,8 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Boolean, Text
 
 from activities.database import Database
-from activities.pressure import LATER, Pressure, protects
-from workflows.effects import RunInput
+from workflows.effects import PlayerFacts, RunInput
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.state import (
     Decision,
@@ -32,7 +31,7 @@ from workflows.state import (
     Wake,
 )
 
-Receipt = Literal["accepted", "duplicate", "later"]
+Receipt = Literal["accepted", "duplicate"]
 CHANNEL = "deliveries"
 PROTECTION, NORMAL = 0, 5
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
@@ -48,12 +47,21 @@ class Players:
     profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     answers: list[tuple[str, int, str, dict[str, Any]]] = field(default_factory=list)
+    #: By run that begins: what it is told of its player.
+    facts: dict[str, PlayerFacts] = field(default_factory=dict)
     #: No player of these is ticked before this moment.
     not_before: datetime | None = None
 
     def decide(self, player_id: str, decisions: Iterable[Decision]) -> None:
-        """Remember decisions; they are written when the transaction ends."""
-        self.decisions += [(player_id, decision) for decision in decisions]
+        """Remember decisions; they are written when the transaction ends.
+
+        To be called after each event: a run is told what was known when it began, and not what the
+        rest of the batch teaches.
+        """
+        for decision in decisions:
+            self.decisions.append((player_id, decision))
+            if isinstance(decision, Start):
+                self.facts[decision.run_id] = self.states[player_id].snapshot()
 
     def answer(self, player_id: str, run_id: str, step: str, answer: dict[str, Any]) -> bool:
         """Deliver a person's answer to a run; False when the run is over."""
@@ -65,43 +73,21 @@ class Players:
 
 
 class Intake:
-    """Takes facts in, for one set of journeys; with `pressure`, only what Temporal can keep up with."""
+    """Takes facts in, for one set of journeys."""
 
-    def __init__(
-        self, database: Database, rules: Rules, settling: timedelta = SETTLING, pressure: Pressure | None = None
-    ) -> None:
+    def __init__(self, database: Database, rules: Rules, settling: timedelta = SETTLING) -> None:
         self.database = database
         self.rules = rules
         self.settling = settling
-        self.pressure = pressure
 
     async def take(
-        self,
-        brand: str,
-        events: Sequence[tuple[str, Event]],
-        now: datetime,
-        *,
-        mode: Mode = "live",
-        urgent_only: bool = False,
+        self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, *, mode: Mode = "live"
     ) -> list[Receipt]:
         """Take `(player id, event)` pairs of one brand in; one receipt each, in their order.
 
         When it returns, every accepted event is committed together with all it caused. When it
         raises, nothing of the batch is kept and the caller may send it again.
-
-        While deliveries pile up, and with `urgent_only`, what does not protect the player is `later`: not kept, to
-        be sent again. History causes no deliveries and is always taken.
         """
-        if mode == "history" or all(protects(event) for _, event in events):
-            return await self._take(brand, events, now, mode)
-        if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
-            return await self._take(brand, events, now, mode)
-        urgent = [(player_id, event) for player_id, event in events if protects(event)]
-        LATER.inc(len(events) - len(urgent))
-        receipts = iter(await self._take(brand, urgent, now, mode) if urgent else ())
-        return [next(receipts) if protects(event) else "later" for _, event in events]
-
-    async def _take(self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode) -> list[Receipt]:
         async with self.database.transaction() as connection:
             fresh = await _keep(connection, brand, events, history=mode == "history")
             receipts: list[Receipt] = []
@@ -178,7 +164,8 @@ class Intake:
                 case Start():
                     starts.append((player_id, decision))
                     if decision.refused is None and decision.arm == "treated":
-                        deliver(decision.run_id, 0, "start", _run_input(brand, states[player_id], decision))
+                        given = _run_input(brand, decision, players.facts[decision.run_id])
+                        deliver(decision.run_id, 0, "start", given)
                 case Wake():
                     wire = decision.event.redacted().to_wire()
                     deliver(decision.run_id, decision.seq, "event", {"event": wire})
@@ -226,17 +213,17 @@ async def _keep(
     return {(row.source, row.id) for row in kept}
 
 
-def _run_input(brand: str, state: PlayerState, start: Start) -> dict[str, Any]:
+def _run_input(brand: str, start: Start, facts: PlayerFacts) -> dict[str, Any]:
     trigger = None if start.trigger is None else start.trigger.redacted().to_wire()
     return RunInput(
         run_id=start.run_id,
         brand=brand,
-        player_id=state.player_id,
+        player_id=facts.player_id,
         journey=start.journey,
         entered_at=start.entered_at,
         ends_at=start.ends_at,
         trigger=trigger,
-        facts=state.snapshot(),
+        facts=facts,
     ).model_dump(mode="json", exclude_defaults=True)
 
 
