@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Boolean, Text
 
 from activities.database import Database
+from activities.pressure import LATER, Pressure, protects
 from workflows.effects import PlayerFacts, RunInput
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.state import (
@@ -31,7 +32,7 @@ from workflows.state import (
     Wake,
 )
 
-Receipt = Literal["accepted", "duplicate"]
+Receipt = Literal["accepted", "duplicate", "later"]
 CHANNEL = "deliveries"
 PROTECTION, NORMAL = 0, 5
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
@@ -73,21 +74,43 @@ class Players:
 
 
 class Intake:
-    """Takes facts in, for one set of journeys."""
+    """Takes facts in, for one set of journeys; with `pressure`, only what Temporal can keep up with."""
 
-    def __init__(self, database: Database, rules: Rules, settling: timedelta = SETTLING) -> None:
+    def __init__(
+        self, database: Database, rules: Rules, settling: timedelta = SETTLING, pressure: Pressure | None = None
+    ) -> None:
         self.database = database
         self.rules = rules
         self.settling = settling
+        self.pressure = pressure
 
     async def take(
-        self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, *, mode: Mode = "live"
+        self,
+        brand: str,
+        events: Sequence[tuple[str, Event]],
+        now: datetime,
+        *,
+        mode: Mode = "live",
+        urgent_only: bool = False,
     ) -> list[Receipt]:
         """Take `(player id, event)` pairs of one brand in; one receipt each, in their order.
 
         When it returns, every accepted event is committed together with all it caused. When it
         raises, nothing of the batch is kept and the caller may send it again.
+
+        While deliveries pile up, and with `urgent_only`, what does not protect the player is `later`: not kept, to
+        be sent again. History causes no deliveries and is always taken.
         """
+        if mode == "history" or all(protects(event) for _, event in events):
+            return await self._take(brand, events, now, mode)
+        if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
+            return await self._take(brand, events, now, mode)
+        urgent = [(player_id, event) for player_id, event in events if protects(event)]
+        LATER.inc(len(events) - len(urgent))
+        receipts = iter(await self._take(brand, urgent, now, mode) if urgent else ())
+        return [next(receipts) if protects(event) else "later" for _, event in events]
+
+    async def _take(self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode) -> list[Receipt]:
         async with self.database.transaction() as connection:
             fresh = await _keep(connection, brand, events, history=mode == "history")
             receipts: list[Receipt] = []
