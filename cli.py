@@ -376,7 +376,7 @@ async def _kept(brand: str) -> AsyncIterator[dict[str, Any]]:
 
 
 async def _temporal() -> Client:
-    from worker import connect
+    from activities.temporal import connect
 
     return await connect()
 

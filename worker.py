@@ -18,13 +18,13 @@ import httpx
 import prometheus_client
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
+from temporalio.runtime import Runtime
 from temporalio.worker import Worker
 
 from activities.channels import Adapter, EmailChannel, MailLookup, WebhookChannel
 from activities.database import Database
 from activities.dispatch import Dispatcher
+from activities.failures import TellsFailures
 from activities.intake import Intake
 from activities.messages import Messages
 from activities.provider import BonusEngine
@@ -34,6 +34,7 @@ from activities.settings import TASK_QUEUE, Settings, settings_from
 from activities.sweep import Sweeper
 from activities.tasks import TaskEffects
 from activities.templates import Catalogue
+from activities.temporal import PortTaken, connect, metered
 from workflows.effects import SEND, Channel
 from workflows.errors import DesignError
 from workflows.policy import Policy
@@ -134,18 +135,6 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
         )
 
 
-async def connect() -> Client:
-    """Temporal, named by its own `TEMPORAL_*` variables; waits until it answers."""
-    config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "localhost:7233")
-    while True:
-        try:
-            return await Client.connect(**config, data_converter=pydantic_data_converter)
-        except RuntimeError as away:
-            logger.warning("Temporal is away, trying again: %s", away)
-            await asyncio.sleep(1)
-
-
 def make_worker(client: Client, built: Engine, **options: Any) -> Worker:
     """The Temporal worker of an engine."""
     return Worker(
@@ -155,6 +144,7 @@ def make_worker(client: Client, built: Engine, **options: Any) -> Worker:
         activities=built.activities,
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
+        interceptors=[TellsFailures()],
         **{"max_concurrent_activities": EFFECTS_AT_ONCE, **options},
     )
 
@@ -168,11 +158,12 @@ async def main(role: str, settings: Settings | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     if settings.metrics_port:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
+    runtime = metered(settings)
     async with engine(settings) as built, asyncio.TaskGroup() as group:
         if role in {"all", "dispatcher"}:
             group.create_task(Sweeper(built.database, built.intake, built.clock).run(stop))
             group.create_task(_reconcile(built, stop))
-        client = await _connect_unless(stop)
+        client = await _connect_unless(stop, runtime)
         if client is None:
             return
         if role in {"all", "dispatcher"}:
@@ -182,9 +173,9 @@ async def main(role: str, settings: Settings | None = None) -> None:
         logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
 
 
-async def _connect_unless(stop: asyncio.Event) -> Client | None:
+async def _connect_unless(stop: asyncio.Event, runtime: Runtime | None) -> Client | None:
     """A client, or None if this process was told to stop while Temporal was away."""
-    connecting, stopping = asyncio.create_task(connect()), asyncio.create_task(stop.wait())
+    connecting, stopping = asyncio.create_task(connect(runtime)), asyncio.create_task(stop.wait())
     await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if connecting.done():
@@ -224,5 +215,5 @@ if __name__ == "__main__":
     parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
     try:
         asyncio.run(main(parser.parse_args().role))
-    except DesignError as mistakes:
+    except (DesignError, PortTaken) as mistakes:
         parser.exit(1, f"{mistakes}\n")

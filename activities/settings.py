@@ -74,7 +74,9 @@ class Settings(BaseSettings):
     unknown_after: timedelta = timedelta(minutes=15)
     #: Port of the worker's metrics; 0 turns them off.
     metrics_port: int = 0
-    #: Address it listens on; in a container 0.0.0.0, so that a scraper outside may come.
+    #: Port of the Temporal SDK's own metrics, which need one to themselves; 0 turns them off.
+    sdk_metrics_port: int = 0
+    #: Address both listen on; in a container 0.0.0.0, so that a scraper outside may come.
     metrics_host: str = "127.0.0.1"
 
     @field_validator("journeys", "templates", mode="before")

@@ -9,11 +9,10 @@ from typing import Annotated, cast
 import httpx
 from fastapi import Depends, Request
 from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.envconfig import ClientConfig
 
 from activities.intake import Intake
 from activities.settings import Settings
+from activities.temporal import client_options
 from api.auth import Keys
 from api.patience import PromptDatabase
 from workflows.registry import Registry, load
@@ -45,8 +44,6 @@ class Engine:
 async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
     """Build it; nothing is connected yet, so neither Postgres nor Temporal need be there."""
     registry = load(settings.packages)
-    config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "localhost:7233")
     async with AsyncExitStack() as stack:
         database = PromptDatabase(settings)
         stack.push_async_callback(database.close)
@@ -56,7 +53,7 @@ async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             registry=registry,
             intake=Intake(database, Rules(registry.journeys), settings.import_settles_after),
             keys=Keys(database),
-            temporal=await Client.connect(**config, data_converter=pydantic_data_converter, lazy=True),
+            temporal=await Client.connect(**client_options(), lazy=True),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),
             clock=clock,
         )

@@ -1,8 +1,7 @@
 """Runs of journeys: listed, looked into, started and stopped by hand."""
 
-import asyncio
 import hashlib
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
@@ -10,17 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
-from temporalio.service import RPCError
 
 from activities.runs import RunEffects
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
 from api.cloudevents import PLAYER_ID
 from api.documents import Line, Prose
-from api.engine import Engine, EngineOf
+from api.engine import EngineOf
 from api.pages import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing
+from api.standing import Failing, standing
 from workflows.effects import End, Position
 from workflows.journey import Journey
 from workflows.state import PlayerState, Start
@@ -33,7 +31,6 @@ Managing = Annotated[Key, needs("journeys:manage")]
 #: What a run that was stopped by hand ends as. The reason stays in Postgres: people write names into it.
 STOPPED = "stopped_by_hand"
 STEPS = 1_000
-_QUERY_LIMIT = timedelta(seconds=1)
 
 IdempotencyKey = Annotated[
     str | None,
@@ -101,6 +98,7 @@ class RunDetail(Run):
     steps: list[Step] = Field(description="The last thousand, oldest first.")
     position: Position | None = Field(None, description="From the run itself; absent when it cannot be asked.")
     position_missing: str | None = Field(None, description="Why there is no position.")
+    failing: Failing | None = Field(None, description="What the run tries again and again; see the worker's log.")
     deliveries: int = Field(description="What the run has not heard yet.")
 
 
@@ -163,13 +161,14 @@ async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
         story = (await connection.execute(newest)).all()
         waiting = select(func.count()).select_from(deliveries).where(deliveries.c.run_id == run_id)
         unheard = (await connection.execute(waiting)).scalar_one()
-    position, why = await _position(engine, row)
+    position, why, failing = await standing(engine, row)
     told = [Step.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))]
     return RunDetail(
         **Run.model_validate(row).model_dump(),
         steps=told,
         position=position,
         position_missing=why,
+        failing=failing,
         deliveries=unheard,
     )
 
@@ -266,21 +265,6 @@ def why_not(state: PlayerState, journey: Journey, now: datetime) -> str | None:
     if last is not None and journey.entry.period is not None and now < last + journey.entry.period:
         return f"{journey.name} may be entered again from {last + journey.entry.period:%Y-%m-%d %H:%M} UTC on."
     return None
-
-
-async def _position(engine: Engine, row: Row[Any]) -> tuple[Position | None, str | None]:
-    """Ask the run itself, for a second at most."""
-    if row.arm == "control":
-        return None, "A control run is only tracked; there is nothing that could stand anywhere."
-    if row.state != "active":
-        return None, "The run is over."
-    handle = engine.temporal.get_workflow_handle(row.id)
-    try:
-        asked = handle.query("position", result_type=Position, rpc_timeout=_QUERY_LIMIT)
-        return await asyncio.wait_for(asked, _QUERY_LIMIT.total_seconds()), None
-    except (RPCError, RuntimeError, TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError) as error:
-        detail = f" ({error.message})" if isinstance(error, RPCError) else ""
-        return None, f"The run cannot be asked right now: Temporal or a worker does not answer{detail[:200]}."
 
 
 async def _started_by(

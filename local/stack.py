@@ -52,6 +52,8 @@ PORTS = (
     "smtp",
     "worker-metrics",
     "dispatcher-metrics",
+    "worker-sdk-metrics",
+    "dispatcher-sdk-metrics",
 )
 START_WITHIN = timedelta(seconds=90)
 
@@ -136,10 +138,12 @@ class Stack:
 
     def _worker(self, role: str, ready: Callable[[int], Awaitable[bool]]) -> Service:
         """One half of the worker: apart, each can be killed and watched alone."""
+        ports = self.memory.ports
+        metrics = {"METRICS_PORT": ports[f"{role}-metrics"], "SDK_METRICS_PORT": ports[f"{role}-sdk-metrics"]}
         return Service(
             name=role,
             command=(sys.executable, "-m", "worker", "--role", role),
-            environment=self.environment() | {"METRICS_PORT": str(self.memory.ports[f"{role}-metrics"])},
+            environment=self.environment() | {name: str(port) for name, port in metrics.items()},
             ready=ready,
             stop_within=timedelta(seconds=45),
         )

@@ -1,8 +1,8 @@
 """Runs and journeys over HTTP: started, looked into and stopped by hand; lost deliveries tried again."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 from temporalio.client import Client
-from temporalio.worker import Worker
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.dispatch import Dispatcher
 from activities.runs import RunEffects
@@ -19,6 +19,7 @@ from activities.tasks import TaskEffects
 from local.process import free_port
 from tests.api_client import Api, serving
 from tests.api_seed import JOURNEY, PLAYER, seeded
+from workflows import Player, days, journey
 from workflows.events import DepositFailed, SessionLogin
 from workflows.sandbox import runner
 
@@ -208,41 +209,108 @@ async def test_runs_are_listed_newest_first_and_in_pages(api: Api, crm: httpx.As
     assert (await crm.get("/v1/runs", params={"outcome": "completed"})).json()["items"] == []
 
 
+@asynccontextmanager
+async def played(api: Api, temporal: Client, workflow: type | None = None, **options: Any) -> AsyncIterator[Dispatcher]:
+    """A worker that plays `api_review`, and what hands its deliveries over."""
+    built = api.engine
+    effects, ask = RunEffects(built.database, built.intake, built.clock), TaskEffects(built.database, built.clock)
+    worker = Worker(
+        temporal,
+        task_queue=TASK_QUEUE,
+        workflows=[workflow or built.registry.journeys["api_review"].workflow_class or type(None)],
+        activities=[effects.end, effects.mark, effects.refresh, effects.start, ask.open, ask.move],
+        **{"workflow_runner": runner(), **options},
+    )
+    async with worker:
+        yield Dispatcher(built.database, temporal, built.registry)
+
+
+async def until(dispatcher: Dispatcher, condition: Callable[[], Awaitable[Any]]) -> Any:
+    async with asyncio.timeout(30):
+        while not (found := await condition()):
+            await dispatcher.run_once()
+        return found
+
+
+async def test_a_run_tells_what_it_cannot_get_done(
+    postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    async with serving(postgres_url, journeys="tests.api_journeys") as api, played(api, temporal) as dispatcher:
+        crm = await api.client("journeys:manage")
+        await known(api, "p-1")
+        await rename(api, "tasks", "tasks_away")
+        run_id = (await started(crm, "api_review", "p-1")).json()["id"]
+
+        async def detail() -> Any:
+            return (await crm.get(f"/v1/runs/{run_id}")).json()
+
+        async def failing() -> Any:
+            run = await detail()
+            return run if run["failing"] and run["failing"]["attempts"] > 1 else None
+
+        run = await until(dispatcher, failing)
+        assert run["position"]["step"] == "ask:Affordability#1"
+        assert run["position"]["waiting_until"] is None
+        assert run["failing"]["effect"] == "open_task"
+        assert 'relation "tasks" does not exist' in run["failing"]["error"]
+        assert datetime.fromisoformat(run["failing"]["since"]) > datetime.fromisoformat(run["entered_at"])
+        await rename(api, "tasks_away", "tasks")
+
+        async def waiting() -> Any:
+            run = await detail()
+            return run if run["position"] and run["position"]["waiting_until"] else None
+
+        assert (await until(dispatcher, waiting))["failing"] is None
+
+
+async def test_a_run_tells_that_its_journeys_own_code_fails(
+    postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    @journey(ends_after=days(1))
+    async def api_review(player: Player, nothing: None) -> None:  # noqa: ARG001 - the signature of a journey
+        """As a bad release has it."""
+        raise RuntimeError("A mistake of the designer.")
+
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    async with (
+        serving(postgres_url, journeys="tests.api_journeys") as api,
+        played(api, temporal, workflow=api_review, workflow_runner=UnsandboxedWorkflowRunner()) as dispatcher,
+    ):
+        crm = await api.client("journeys:manage")
+        await known(api, "p-1")
+        run_id = (await started(crm, "api_review", "p-1")).json()["id"]
+
+        async def failing() -> Any:
+            return (await crm.get(f"/v1/runs/{run_id}")).json()["failing"]
+
+        told = await until(dispatcher, failing)
+        assert (told["effect"], told["attempts"]) == (None, 1)
+        assert "its code failed" in told["error"]
+        await temporal.get_workflow_handle(run_id).terminate()
+
+
+async def rename(api: Api, table: str, name: str) -> None:
+    async with api.engine.database.transaction() as connection:
+        await connection.execute(text(f"ALTER TABLE {table} RENAME TO {name}"))
+
+
 async def test_a_managers_answer_reaches_the_run_that_asked(
     postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From the event to the end of the journey, with a person in between and the run asked where it stands."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
-    async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(serving(postgres_url, journeys="tests.api_journeys"))
-        built = api.engine
-        effects = RunEffects(built.database, built.intake, built.clock)
-        ask = TaskEffects(built.database, built.clock)
-        worker = Worker(
-            temporal,
-            task_queue=TASK_QUEUE,
-            workflows=[built.registry.journeys["api_review"].workflow_class or type(None)],
-            activities=[effects.end, effects.mark, effects.refresh, effects.start, ask.open, ask.move],
-            workflow_runner=runner(),
-        )
-        await stack.enter_async_context(worker)
-        dispatcher = Dispatcher(built.database, temporal, built.registry)
+    async with serving(postgres_url, journeys="tests.api_journeys") as api, played(api, temporal) as dispatcher:
         backend, manager = await api.client("events:write"), await api.client("tasks:work", "players:read")
-        failed = DepositFailed.example().model_copy(update={"occurred_at": built.clock()}).to_wire()
+        failed = DepositFailed.example().model_copy(update={"occurred_at": api.engine.clock()}).to_wire()
         answer = await backend.post("/v1/events", json=failed | {"specversion": "1.0", "subject": "p-1"})
         assert answer.json()["accepted"] == 1
         run_id = f"api_review:{api.brand}:p-1:1"
 
-        async def until(condition: Any) -> Any:
-            async with asyncio.timeout(30):
-                while not (found := await condition()):
-                    await dispatcher.run_once()
-                return found
-
         async def task() -> Any:
             return (await manager.get("/v1/tasks", params={"journey": "api_review"})).json()["items"]
 
-        (asked,) = await until(task)
+        (asked,) = await until(dispatcher, task)
         assert (asked["team"], asked["forbidden"]) == ("vip", ["offer a bonus"])
         assert timedelta(hours=47) < datetime.fromisoformat(asked["due_at"]) - datetime.now(UTC)
 
@@ -250,7 +318,7 @@ async def test_a_managers_answer_reaches_the_run_that_asked(
             position = (await manager.get(f"/v1/runs/{run_id}")).json()["position"]
             return position and position["step"] == "ask:Affordability#1"
 
-        assert await until(waiting)
+        assert await until(dispatcher, waiting)
         given = {"answer": {"outcome": "approve", "note": "Payslips seen."}}
         assert (await manager.post(f"/v1/tasks/{asked['id']}/complete", json=given)).status_code == 200
 
@@ -258,7 +326,7 @@ async def test_a_managers_answer_reaches_the_run_that_asked(
             run = (await manager.get(f"/v1/runs/{run_id}")).json()
             return run if run["state"] == "ended" else None
 
-        run = await until(over)
+        run = await until(dispatcher, over)
         assert run["outcome"] == "completed"
         (reviewed,) = [step for step in run["steps"] if step["step"] == "mark:reviewed#1"]
         assert reviewed["detail"] == {"outcome": "approve"}

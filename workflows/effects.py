@@ -258,7 +258,10 @@ class RunInput(BaseModel):
 
 
 class Position(BaseModel):
-    """Where a run stands: what it waits for, until when, and the story not yet kept."""
+    """Where a run stands: what it does or waits for, until when, and the story not yet kept.
+
+    `waiting_until` is None while `step` is an effect, which has no end but its success.
+    """
 
     step: str | None
     waiting_until: datetime | None

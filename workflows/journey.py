@@ -115,6 +115,7 @@ class JourneyRun:
         self.counters = dict(given.counters)
         self.story = list(given.story)
         self.waiting: tuple[str, datetime] | None = None
+        self.doing: str | None = None
         for wire in given.inbox:
             self._buffer(wire)
 
@@ -133,7 +134,7 @@ class JourneyRun:
     @workflow.query(name="position", description="Where the run stands.")
     def position(self) -> Position:
         """Where the run stands right now."""
-        step, until = self.waiting or (None, None)
+        step, until = self.waiting or (self.doing, None)
         return Position(
             step=step,
             waiting_until=until,
@@ -297,14 +298,18 @@ class JourneyRun:
 
     async def _execute(self, effect: Effect[Any, O], given: EffectInput) -> O:
         told = len(given.story)
-        result: O = await workflow.execute_activity(
-            effect.name,
-            given,
-            result_type=effect.output,
-            start_to_close_timeout=effect.time_limit,
-            retry_policy=effect.retries,
-            summary=given.step,
-        )
+        self.doing = given.step
+        try:
+            result: O = await workflow.execute_activity(
+                effect.name,
+                given,
+                result_type=effect.output,
+                start_to_close_timeout=effect.time_limit,
+                retry_policy=effect.retries,
+                summary=given.step,
+            )
+        finally:
+            self.doing = None
         self.story = self.story[told:]
         return result
 

@@ -1,0 +1,150 @@
+"""Effects that fail again and again, told to whoever watches.
+
+An effect is tried for ever, because the world comes back. What never comes back, a fault of ours or a provider set up
+wrongly, looks the same to a run: it waits. So every failed attempt is counted, and an effect that has been failing
+for a minute is shown until it succeeds.
+"""
+
+import asyncio
+import logging
+import time
+from collections import Counter as Tally
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from prometheus_client import REGISTRY, Counter
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
+from temporalio import activity
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+
+from workflows.effects import EffectInput
+
+logger = logging.getLogger(__name__)
+
+#: From then on it is more than a provider that takes a breath.
+KEEPS_FAILING = timedelta(minutes=1)
+#: An effect is tried about twice a minute; one not seen for so long is tried by another worker, or its run is gone.
+FORGOTTEN = timedelta(minutes=5)
+#: Steps of one journey with a label of their own. Journeys are few, but a step may be named by the player's data.
+STEPS = 50
+OTHER = "other"
+#: Told in the log from this attempt on, and whenever their number has doubled: a few lines in the first hour.
+WORTH_A_LINE = 4
+
+FAILED = Counter(
+    "journeys_effect_failures_total", "Attempts of effects that failed and will be repeated.", ["journey", "step"]
+)
+
+
+@dataclass(frozen=True)
+class _Failure:
+    journey: str
+    step: str
+    at: float
+
+
+class Failing(Collector):
+    """The effects that have been failing for a minute and more, as far as this process has tried them.
+
+    An effect that two workers try in turns is told by both: alert on there being any, not on their number.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._last: dict[str, _Failure] = {}
+        self._steps: dict[str, set[str]] = {}
+
+    def failed(self, key: str, given: EffectInput, since: timedelta) -> None:
+        """Another attempt failed, of an effect that was first due so long ago."""
+        step = self._label(given)
+        FAILED.labels(given.journey, step).inc()
+        # Out and in again, so that the longest unseen stand first.
+        self._last.pop(key, None)
+        if since >= KEEPS_FAILING:
+            self._last[key] = _Failure(given.journey, step, self._clock())
+        self._forget()
+
+    def settled(self, key: str) -> None:
+        """The effect came about, or is wanted no more."""
+        self._last.pop(key, None)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """For Prometheus: how many there are now, by journey and step."""
+        self._forget()
+        gauge = GaugeMetricFamily(
+            "journeys_effects_failing",
+            "Effects that have been failing for a minute and more.",
+            labels=["journey", "step"],
+        )
+        for labels, number in Tally((failure.journey, failure.step) for failure in self._last.values()).items():
+            gauge.add_metric(labels, number)
+        yield gauge
+
+    def _forget(self) -> None:
+        oldest = self._clock() - FORGOTTEN.total_seconds()
+        while self._last and (key := next(iter(self._last))) and self._last[key].at < oldest:
+            del self._last[key]
+
+    def _label(self, given: EffectInput) -> str:
+        step = given.step.partition("#")[0]
+        known = self._steps.setdefault(given.journey, set())
+        if step not in known and len(known) >= STEPS:
+            return OTHER
+        known.add(step)
+        return step
+
+
+FAILING = Failing()
+REGISTRY.register(FAILING)
+
+
+class TellsFailures(Interceptor):
+    """Counts and tells every failed attempt of a worker's effects."""
+
+    def __init__(self, failing: Failing = FAILING) -> None:
+        self._failing = failing
+
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
+        """Stand between the worker and its effects."""
+        return _Attempts(next, self._failing)
+
+
+class _Attempts(ActivityInboundInterceptor):
+    def __init__(self, following: ActivityInboundInterceptor, failing: Failing) -> None:
+        super().__init__(following)
+        self._failing = failing
+
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
+        given = input.args[0] if input.args else None
+        if not isinstance(given, EffectInput):
+            return await super().execute_activity(input)
+        info = activity.info()
+        # Two effects of one step, a task that is opened and then moved, share the step's key.
+        key = f"{info.activity_type} {given.key}"
+        try:
+            result = await super().execute_activity(input)
+        except asyncio.CancelledError:
+            why = activity.cancellation_details()
+            if why is not None and why.timed_out:
+                self._tell(key, given, info, "it was not done within its time limit")
+            raise
+        except Exception as error:
+            self._tell(key, given, info, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            raise
+        self._failing.settled(key)
+        return result
+
+    def _tell(self, key: str, given: EffectInput, info: activity.Info, why: str) -> None:
+        self._failing.failed(key, given, info.started_time - info.scheduled_time)
+        if info.attempt >= WORTH_A_LINE and info.attempt & (info.attempt - 1) == 0:
+            logger.error(
+                "Run %s, step %s has failed %d times since %s and is tried again: %s",
+                given.run_id,
+                given.step,
+                info.attempt,
+                f"{info.scheduled_time:%Y-%m-%d %H:%M:%S} UTC",
+                why,
+            )
