@@ -23,7 +23,7 @@ from workflows.knowledge import FREE
 #: Seconds a reading is good for.
 PERIOD: Final = 1.0
 #: Bounds of Retry-After in seconds, and what it is while nobody knows how fast the backlog drains.
-SOONEST, LATEST, UNKNOWN = 1, 30, 5
+SOONEST, LATEST, UNKNOWN = 1, 30, 2
 # How much of the newest reading goes into the rate: some ten seconds are remembered.
 NEWEST = 0.2
 

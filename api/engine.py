@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 from temporalio.client import Client
 
 from activities.intake import Intake
+from activities.pressure import Pressure
 from activities.settings import Settings
 from activities.temporal import client_options
 from api.auth import Keys
@@ -34,6 +35,7 @@ class Engine:
     database: PromptDatabase
     registry: Registry
     intake: Intake
+    pressure: Pressure
     keys: Keys
     temporal: Client
     http: httpx.AsyncClient
@@ -47,11 +49,13 @@ async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
     async with AsyncExitStack() as stack:
         database = PromptDatabase(settings)
         stack.push_async_callback(database.close)
+        pressure = Pressure(database, settings)
         yield Engine(
             settings=settings,
             database=database,
             registry=registry,
-            intake=Intake(database, Rules(registry.journeys), settings.import_settles_after),
+            intake=Intake(database, Rules(registry.journeys), settings.import_settles_after, pressure),
+            pressure=pressure,
             keys=Keys(database),
             temporal=await Client.connect(**client_options(), lazy=True),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),

@@ -14,7 +14,7 @@ from api.cloudevents import TOLERANCE, Taken, read_event
 from api.edge import NDJSON
 from api.engine import Engine, EngineOf
 from api.patience import AWAY, in_time
-from api.problems import COMMON, Problem, away, documented
+from api.problems import COMMON, Problem, away, busy, documented
 from workflows.events import DepositApproved, SessionLogin
 from workflows.state import Mode
 
@@ -117,7 +117,7 @@ _BODY: Final[dict[str, Any]] = {
     status_code=202,
     openapi_extra=_BODY,
     response_model=Summary,
-    responses={**COMMON, **documented(415)},
+    responses={**COMMON, **documented(415, 429)},
 )
 async def take_events(
     request: Request,
@@ -136,11 +136,15 @@ async def take_events(
 
     A stream (`application/x-ndjson`) may have any number of lines; it is taken in batches as it arrives and only
     refused lines are listed, with their numbers. If it fails in the middle, the lines before are kept; send all of
-    it again. Binary mode (`ce-` headers with a JSON body) is taken too.
+    it again.
+
+    429 means that deliveries have piled up: send the same request again after `Retry-After` seconds. Exclusions,
+    time-outs, accounts closed, signs of harm and withdrawn consents in it were taken all the same. History never
+    waits. Binary mode (`ce-` headers with a JSON body) is taken too.
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in NDJSON:
-        return _answer(await _take_stream(request, engine, key, mode), mode)
+        return _answer(engine, await _take_stream(request, engine, key, mode), mode)
     body = await request.body() if media_type in {SINGLE, BATCH, JSON} else b""
     items = _items(media_type, request.headers, body)
     if len(items) > engine.settings.batch_limit:
@@ -149,7 +153,7 @@ async def take_events(
             f"Send at most {engine.settings.batch_limit} events in one batch, or a stream ({STREAM}).",
         )
     results = await _take(engine, key, items, mode, suspect=b"\\u0000" in body)
-    return _answer({**_count(results), "results": results}, mode)
+    return _answer(engine, {**_count(results), "results": results}, mode)
 
 
 @router.get("/v1/limits", responses=COMMON)
@@ -185,7 +189,9 @@ def _parse(body: bytes) -> object:
         raise Problem("malformed", f"The body is not UTF-8 JSON: {error}.") from None
 
 
-async def _take(engine: Engine, key: Key, items: Sequence[object], mode: Mode, *, suspect: bool) -> list[Result]:
+async def _take(
+    engine: Engine, key: Key, items: Sequence[object], mode: Mode, *, suspect: bool, urgent_only: bool = False
+) -> list[Result]:
     now = engine.clock()
     good: list[Taken] = []
     results: list[Result] = []
@@ -200,16 +206,20 @@ async def _take(engine: Engine, key: Key, items: Sequence[object], mode: Mode, *
             result |= {"status": "rejected", "errors": read}
         results.append(result)
     if good:
-        receipts = await in_time(engine.intake.take(key.brand, good, now, mode=mode), COMMIT_LIMIT)
+        taking = engine.intake.take(key.brand, good, now, mode=mode, urgent_only=urgent_only)
+        receipts = await in_time(taking, COMMIT_LIMIT)
         for result, receipt in zip(accepted, receipts, strict=True):
             result["status"] = receipt
     return results
 
 
 async def _take_stream(request: Request, engine: Engine, key: Key, mode: Mode) -> Result:
-    counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
+    counts = _count(())
     listed: list[Result] = []
     kept = 0
+    # Once a line has to come again, so has every later one, whatever the backlog does: a player's events keep their
+    # order. The rest is read all the same, for what protects in it, and because a sender hears nothing before its end.
+    urgent_only = False
     try:
         async for batch in _batches(request.stream(), engine.settings.batch_limit, engine.settings.body_limit):
             for line in (line for line in batch if isinstance(line, Unread)):
@@ -225,7 +235,8 @@ async def _take_stream(request: Request, engine: Engine, key: Key, mode: Mode) -
                 )
             read = [line for line in batch if isinstance(line, Line)]
             suspect = any(line.suspect for line in read)
-            results = await _take(engine, key, [line.item for line in read], mode, suspect=suspect)
+            items = [line.item for line in read]
+            results = await _take(engine, key, items, mode, suspect=suspect, urgent_only=urgent_only)
             for name, count in _count(results).items():
                 counts[name] += count
             listed += [
@@ -234,12 +245,13 @@ async def _take_stream(request: Request, engine: Engine, key: Key, mode: Mode) -
                 if result["status"] == "rejected"
             ]
             del listed[LISTED:]
-            kept = batch[-1].number
+            urgent_only = counts["later"] > 0
+            kept = kept if urgent_only else batch[-1].number
     except AWAY:
         detail = f"Postgres went away: the lines up to {kept} are kept, send all of it again."
         raise away(detail, {"lines_kept": kept, **counts}) from None
     listed.sort(key=lambda result: int(result["line"]))
-    return {**counts, "results": listed}
+    return {**counts, **({"lines_kept": kept} if urgent_only else {}), "results": listed}
 
 
 class Line:
@@ -314,14 +326,17 @@ def _echo(item: object, name: str) -> str | None:
 
 
 def _count(results: Sequence[Result]) -> dict[str, int]:
-    counts = {"accepted": 0, "duplicate": 0, "rejected": 0}
+    counts = {"accepted": 0, "duplicate": 0, "rejected": 0, "later": 0}
     for result in results:
         counts[result["status"]] += 1
     return counts
 
 
-def _answer(summary: Result, mode: Mode) -> Response:
+def _answer(engine: Engine, summary: Result, mode: Mode) -> Response:
     for status in ("accepted", "duplicate", "rejected"):
         if summary[status]:
             EVENTS.labels(status, mode).inc(summary[status])
+    if summary["later"]:
+        raise busy(engine.pressure.retry_after, summary)
+    del summary["later"]
     return Response(orjson.dumps(summary), 202, media_type=JSON)

@@ -72,7 +72,7 @@ def _message(example: dict[str, Any], required: Sequence[str] = (), /, **propert
     return {
         "status_code": 202,
         "response_model": FastTrackAnswer,
-        "responses": documented(400, 401, 403, 413, 415, 422, 503),
+        "responses": documented(400, 401, 403, 413, 415, 422, 429, 503),
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
     }
 

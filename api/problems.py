@@ -33,6 +33,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "invalid": (422, "The request is not valid"),
     "key-reused": (422, "The idempotency key was used for something else"),
     "if-match-required": (428, "If-Match is required"),
+    "busy": (429, "Too much is waiting already"),
     "fault": (500, "The engine made a mistake"),
     "away": (503, "Temporarily unavailable"),
 }
@@ -48,6 +49,7 @@ _DESCRIPTIONS: Final = {
     415: "The content type is not one of those listed.",
     422: "The request is readable but not valid; `errors` points at each fault.",
     428: "Send the ETag you read in If-Match.",
+    429: "Deliveries have piled up; repeat after Retry-After seconds. What protects a player was taken all the same.",
     503: "Postgres is away or overloaded; nothing was changed. Repeat after Retry-After seconds.",
 }
 
@@ -95,6 +97,15 @@ def away(
 ) -> Problem:
     """503 with Retry-After."""
     return Problem("away", detail, headers=RETRY, members=members)
+
+
+def busy(retry_after: int, members: Mapping[str, object]) -> Problem:
+    """429 with Retry-After, in seconds: the same request again is safe, and then is taken whole."""
+    detail = (
+        f"More is waiting than can be worked off at once; send the request again in {retry_after} seconds. What "
+        "protects a player was taken all the same and will answer as a duplicate."
+    )
+    return Problem("busy", detail, headers={"Retry-After": str(retry_after)}, members=members)
 
 
 def from_http(error: HTTPException) -> Problem:
@@ -188,7 +199,7 @@ def _documented(status: int) -> dict[str, Any]:
             }
         },
     }
-    if status == 503:
+    if status in {429, 503}:
         entry["headers"] = {"Retry-After": {"schema": {"type": "string"}, "description": "Seconds to wait."}}
     if status == 401:
         entry["headers"] = {"WWW-Authenticate": {"schema": {"type": "string"}}}

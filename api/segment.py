@@ -63,7 +63,7 @@ _OTHER: Final[dict[str, Any]] = {"messageId": "m-1", "userId": "p-1001", "timest
 
 _ANSWERS: Final[dict[str, Any]] = {
     "response_model": SegmentAnswer,
-    "responses": documented(400, 401, 403, 413, 415, 503),
+    "responses": documented(400, 401, 403, 413, 415, 429, 503),
 }
 
 

@@ -102,8 +102,8 @@ class TestImport:
         first = start(deposits, batch=10)
 
         class StopInTheMiddle(Events):
-            async def post(self, items: Any, mode: Any) -> list[Receipt]:
-                receipts = await super().post(items, mode)
+            async def post(self, items: Any, mode: Any, stop: Any = None) -> list[Receipt]:
+                receipts = await super().post(items, mode, stop)
                 first.stop.set()
                 return receipts
 

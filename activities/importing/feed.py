@@ -7,6 +7,7 @@ event is kept once by its source and id.
 import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -69,27 +70,36 @@ class Events:
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": MEDIA_TYPE}
         self._patience = patience
         self._answered = False
+        #: Why nothing moves just now, in words; empty while the API takes events.
+        self.waiting = ""
 
-    async def post(self, items: Sequence[Item], mode: Mode) -> list[Receipt]:
+    async def post(self, items: Sequence[Item], mode: Mode, stop: asyncio.Event | None = None) -> list[Receipt]:
         """Send a batch until the API has taken it; one receipt an item, in their order.
 
-        A batch the API calls too large is halved. Raises ImportStopped with a sentence when the API refuses the
-        request as a whole or stays away for longer than our patience. The batch may then have been kept.
+        A batch the API calls too large is halved. An API that asks to wait (429) is waited for as long as it asks,
+        however often. When `stop` is set meanwhile, the receipts are of the first items only, or none.
+
+        Raises ImportStopped with a sentence when the API refuses the request as a whole or stays away for longer
+        than our patience. The batch may then have been kept.
         """
-        answer = await self._ask(b"[" + b",".join(item.body for item in items) + b"]", mode)
+        answer = await self._ask(b"[" + b",".join(item.body for item in items) + b"]", mode, stop or asyncio.Event())
+        if answer is None:
+            return []
         if answer.status_code == 413:
             if len(items) == 1:
                 return [Receipt("rejected", "The event is larger than the API takes; make it smaller.")]
             half = len(items) // 2
-            return [*await self.post(items[:half], mode), *await self.post(items[half:], mode)]
+            first = await self.post(items[:half], mode, stop)
+            return first if len(first) < half else [*first, *await self.post(items[half:], mode, stop)]
         if answer.status_code not in {200, 202, 207}:
             raise ImportStopped(_refusal(answer, self._url))
         return _receipts(answer, len(items))
 
-    async def _ask(self, body: bytes, mode: Mode) -> httpx.Response:
+    async def _ask(self, body: bytes, mode: Mode, stop: asyncio.Event) -> httpx.Response | None:
         loop = asyncio.get_running_loop()
         until, pause = loop.time() + self._patience, 0.25
         while True:
+            busy = False
             try:
                 answer = await self._http.post(
                     self._url, params={"mode": mode}, content=body, headers=self._headers, timeout=60
@@ -99,6 +109,10 @@ class Events:
                     return answer
                 trouble = f"it answered {answer.status_code}"
                 wait = _retry_after(answer) or pause
+                busy = answer.status_code == 429
+                if busy:
+                    # It is there and has much to do, which may last and is no reason to give up.
+                    until, trouble = loop.time() + wait + self._patience, f"it asks to wait {wait:.0f} s"
             except httpx.UnsupportedProtocol:
                 raise ImportStopped(f"{self._url} is not an HTTP address; write --url http://HOST:PORT.") from None
             except httpx.TransportError as error:
@@ -108,12 +122,16 @@ class Events:
                         "or name another address with --url."
                     ) from None
                 trouble, wait = _words(error), pause
-            if loop.time() + wait > until:
+            if not busy and loop.time() + wait > until:
                 raise ImportStopped(
                     f"The API at {self._url} has been away for {self._patience:.0f} s ({trouble}); repeat the same "
                     "command when it is back, what was kept is not counted twice."
                 )
-            await asyncio.sleep(wait)
+            self.waiting = f"waiting for the API, {trouble}"
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), wait)
+                return None
+            self.waiting = ""
             pause = min(pause * 2, LONGEST_PAUSE)
 
 
@@ -129,18 +147,21 @@ async def feed(
 ) -> None:
     """Send all items, a player's own in order, and report each to `done` as soon as its fate is known.
 
-    When `stop` is set nothing more is read or sent; requests under way are awaited.
+    When `stop` is set nothing more is read or sent; requests under way are awaited, one that the API asked to
+    repeat later is not.
     """
+    stop = stop or asyncio.Event()
     queues: list[Lane] = [asyncio.Queue(1) for _ in range(lanes)]
 
     async def run(lane: Lane) -> None:
         while (found := await lane.get()) is not None:
-            for item, receipt in zip(found, await events.post(found, mode), strict=True):
+            # Of what a stop kept from being sent nothing is known.
+            for item, receipt in zip(found, await events.post(found, mode, stop), strict=False):
                 done(item, receipt)
 
     try:
         async with asyncio.TaskGroup() as group:
-            group.create_task(_deal(items, queues, done, stop or asyncio.Event(), batch))
+            group.create_task(_deal(items, queues, done, stop, batch))
             for lane in queues:
                 group.create_task(run(lane))
     except ExceptionGroup as several:

@@ -73,17 +73,19 @@ async def _show(importer: Importer, say: Console) -> None:
         TaskProgressColumn(),
         TextColumn("{task.fields[sent]:,} events, {task.fields[rate]:,.0f} a second"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[waiting]}"),
     )
     with Progress(*columns, console=say) as progress:
-        bar = progress.add_task("", total=file.size, sent=0, rate=0)
+        bar = progress.add_task("", total=file.size, sent=0, rate=0, waiting="")
         try:
             while True:
                 rate = report.sent / max(loop.time() - began, 0.001)
-                progress.update(bar, completed=file.read, sent=report.sent, rate=rate)
+                waiting = importer.events.waiting
+                progress.update(bar, completed=file.read, sent=report.sent, rate=rate, waiting=waiting)
                 await asyncio.sleep(LOOK)
         finally:
             rate = report.sent / max(loop.time() - began, 0.001)
-            progress.update(bar, completed=file.read, sent=report.sent, rate=rate)
+            progress.update(bar, completed=file.read, sent=report.sent, rate=rate, waiting="")
 
 
 def _table(report: Report) -> Table:

@@ -13,6 +13,7 @@ from api.dialects.mapping import Ignored, Mapped, Outcome, Refused
 from api.engine import Engine
 from api.events import COMMIT_LIMIT, EVENTS, ItemError
 from api.patience import in_time
+from api.problems import busy
 from workflows.state import Mode
 
 MESSAGES: Final = Counter(
@@ -51,7 +52,8 @@ async def take(
 ) -> list[Result]:
     """Keep what the messages tell, all of one or nothing, and say of each what became of it.
 
-    Raises what the intake raises when Postgres is away: then nothing is kept and everything may be sent again.
+    Raises what the intake raises when Postgres is away: then nothing is kept and everything may be sent again. Raises
+    `Problem` 429 when a message has to come again because too much is waiting; it is repeated by Segment's libraries.
     """
     now = engine.clock()
     results: list[Result] = []
@@ -75,13 +77,18 @@ async def take(
                 for _, event in read
             ]
             for kept in result["events"]:
-                EVENTS.labels(kept["status"], mode).inc()
+                if kept["status"] == "later":
+                    result["status"] = "later"
+                else:
+                    EVENTS.labels(kept["status"], mode).inc()
             if all(kept["status"] == "duplicate" for kept in result["events"]):
                 result["status"] = "duplicate"
     for kind, result in zip(kinds, results, strict=True):
         MESSAGES.labels(dialect, kind, result["status"]).inc()
         if result["status"] == "rejected":
             EVENTS.labels("rejected", "live").inc()
+    if later := sum(result["status"] == "later" for result in results):
+        raise busy(engine.pressure.retry_after, {"later": later, "results": results})
     return results
 
 
