@@ -29,6 +29,7 @@ from workflows.journey import Journey, JourneyRun
 from workflows.state import Rules
 
 Manner = Literal["cut", "die"]
+When = Literal["asked", "answered"]
 MANNERS: tuple[Manner, ...] = ("cut", "die")
 JOURNEYS: dict[str, Journey] = {
     run.definition.name: replace(
@@ -44,20 +45,10 @@ INCIDENTAL = {
     "steps": {"seq"},
     "deliveries": {"due_at", "created_at", "attempts", "last_error"},
     "dead_letters": {"id", "at"},
+    "memberships": {"seq"},
     "task_history": {"id"},
 }
-TABLES = (
-    "events",
-    "players",
-    "runs",
-    "steps",
-    "deliveries",
-    "dead_letters",
-    "messages",
-    "grants",
-    "tasks",
-    "task_history",
-)
+TABLES = [table.name for table in metadata.sorted_tables if table.name != "api_keys"]
 World = dict[str, list[Row]]
 
 
@@ -109,7 +100,8 @@ class Faults:
             self._at = None
 
     def clear(self) -> None:
-        """Empty every table."""
+        """Empty every table, and count from nothing."""
+        self.felt = self.crashes = 0
         self._killer.execute("; ".join(f"DELETE FROM {table}" for table in reversed(TABLES)))
 
     def _statement(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
@@ -175,6 +167,17 @@ async def survives(
     return places
 
 
+async def patiently(faults: Faults, act: Callable[[], Awaitable[object]]) -> None:
+    """Do it again as long as it crashes: whoever calls the engine does."""
+    while True:
+        try:
+            await act()
+        except (Crash, DBAPIError):
+            faults.felt += 1
+        else:
+            return
+
+
 # ---- what must be the same ----------------------------------------------------------------------
 
 
@@ -184,9 +187,9 @@ async def world(database: Database, *tables: str) -> World:
     async with database.reading() as connection:
         for name in tables or TABLES:
             table = metadata.tables[name]
-            rows = await connection.execute(sa.select(table).order_by(*table.primary_key.columns))
             left_out = INCIDENTAL.get(name, set())
-            found[name] = [{k: v for k, v in row._mapping.items() if k not in left_out} for row in rows]
+            rows = await connection.execute(sa.select(*(c for c in table.c if c.name not in left_out)))
+            found[name] = sorted((dict(row._mapping) for row in rows), key=repr)
     return found
 
 
@@ -248,14 +251,15 @@ class Line(Interceptor):
 
     calls: list[str] = field(default_factory=list)
     _at: int | None = None
-    _when: Literal["asked", "answered"] = "asked"
+    _when: When = "asked"
     _manner: Manner = "cut"
+    crashes: int = 0
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's name
         return _Outbound(next, self)
 
     @contextmanager
-    def crash_at(self, call: int | None, when: Literal["asked", "answered"], manner: Manner) -> Iterator[None]:
+    def crash_at(self, call: int | None, when: When, manner: Manner) -> Iterator[None]:
         """Lose the call of this number on its way there, or its answer on the way back."""
         self.calls.clear()
         self._at, self._when, self._manner = call, when, manner
@@ -269,14 +273,16 @@ class Line(Interceptor):
         fails = self._at == len(self.calls) - 1
         if fails and self._when == "asked":
             self._fail(name)
-        answer = await call()
-        if fails:
-            self._fail(name)
-        return answer
+        try:
+            return await call()
+        finally:
+            if fails and self._at is not None:
+                self._fail(name)
 
     def _fail(self, name: str) -> None:
         self._at = None
         if self._manner == "die":
+            self.crashes += 1
             raise Crash(name)
         raise RPCError("The connection was lost.", RPCStatusCode.UNAVAILABLE, b"")
 

@@ -2,19 +2,18 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from functools import partial
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
-from sqlalchemy.exc import DBAPIError
 
 from activities.intake import Intake
 from activities.sweep import Sweeper
 from local.postgres import Postgres
 from tests.conftest import fresh_database
 from tests.exact_lives import Life, Sent, lives, ways
-from tests.exactness import MANNERS, RULES, Crash, Faults, faulty, survives, world
+from tests.exactness import MANNERS, RULES, Faults, faulty, patiently, survives, world
 from tests.parts import BRAND, NOON, Casino, Clock
 from workflows import (
     DepositApproved,
@@ -47,15 +46,6 @@ async def crowded(postgres: Postgres) -> AsyncIterator[Faults]:
 async def sweep(sweeper: Sweeper) -> None:
     while await sweeper.run_once():
         pass
-
-
-async def patiently(faults: Faults, act: Callable[[], Awaitable[object]]) -> None:
-    """Do it again when it crashed; there is one crash a time, and nothing else may fail, a deadlock least of all."""
-    try:
-        await act()
-    except (Crash, DBAPIError):
-        faults.felt += 1
-        await act()
 
 
 async def one_by_one(faults: Faults, life: Life) -> None:
