@@ -19,7 +19,7 @@ import prometheus_client
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.runtime import Runtime
-from temporalio.worker import Worker
+from temporalio.worker import Interceptor, Worker
 
 from activities.channels import Adapter, EmailChannel, MailLookup, WebhookChannel
 from activities.database import Database
@@ -135,7 +135,7 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
         )
 
 
-def make_worker(client: Client, built: Engine, **options: Any) -> Worker:
+def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interceptor] = (), **options: Any) -> Worker:
     """The Temporal worker of an engine."""
     return Worker(
         client,
@@ -144,7 +144,7 @@ def make_worker(client: Client, built: Engine, **options: Any) -> Worker:
         activities=built.activities,
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
-        interceptors=[TellsFailures()],
+        interceptors=[TellsFailures(), *interceptors],
         **{"max_concurrent_activities": EFFECTS_AT_ONCE, **options},
     )
 
