@@ -168,6 +168,16 @@ class TestDeliveries:
         await stage.handle("resting").signal("deliver", batch)
         assert await stage.ends("resting") == "by_hand"
 
+    async def test_a_delivery_of_a_later_release_is_passed_over_and_what_follows_is_heard(
+        self, stage: Theatre, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        await stage.happens(Ping, name="rest")
+        later = {"seq": 1, "kind": "nudge", "nudge": {"until": "2026-01-01T00:00:00Z"}}
+        stop = {"seq": 2, "kind": "stop", "reason": "by_hand"}
+        await stage.handle("resting").signal("deliver", {"items": [later, stop]})
+        assert await stage.ends("resting") == "by_hand"
+        assert "a delivery of kind nudge that this release does not know" in caplog.text
+
 
 class TestLives:
     async def test_chapters_carry_the_events_not_yet_used_and_never_repeat_a_step(self, stage: Theatre) -> None:

@@ -216,10 +216,15 @@ EFFECTS: tuple[Effect[Any, Any], ...] = (
 
 
 class Item(BaseModel):
-    """One delivery to a run: an event, an answer to a task, or the order to stop."""
+    """One delivery to a run: an `event`, an `answer` to a task, or the order to `stop`.
+
+    A kind that a later release adds is passed over with a line in the log while older workers play the run. Were the
+    kind a closed set, the SDK would drop the whole signal as unreadable, the stop in it too. The later release must
+    guard what it does on such an item with `workflow.patched`: in replay it meets those that were passed over.
+    """
 
     seq: int
-    kind: Literal["event", "answer", "stop"]
+    kind: str
     event: dict[str, JsonValue] | None = None
     step: str | None = None
     answer: dict[str, JsonValue] | None = None

@@ -314,12 +314,15 @@ class JourneyRun:
         return result
 
     def _take(self, item: Item) -> None:
-        if item.kind == "stop":
-            self.exit = self.exit or item.reason or "stopped"
-        elif item.kind == "answer" and item.step is not None:
-            self.answers.setdefault(item.step, item.answer or {})
-        elif item.event is not None:
-            self._buffer(item.event)
+        match item.kind:
+            case "stop":
+                self.exit = self.exit or item.reason or "stopped"
+            case "answer" if item.step is not None:
+                self.answers.setdefault(item.step, item.answer or {})
+            case "event" if item.event is not None:
+                self._buffer(item.event)
+            case kind:
+                workflow.logger.warning("A run was sent a delivery of kind %s that this release does not know.", kind)
 
     def _buffer(self, wire: Mapping[str, Any]) -> None:
         # A run outlives releases: an event whose type is gone or has changed must not wedge it, for the stop that
