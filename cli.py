@@ -342,6 +342,8 @@ def _told(trigger: Trigger) -> str:
             return f"{trigger.kind.type} {trigger.length} times in a row"
         case InactiveRule():
             return f"no {trigger.kind.type} for {_span(trigger.duration)}"
+        case _:
+            return trigger.words
 
 
 # ---- what the stage may not import -------------------------------------------------------------

@@ -4,7 +4,7 @@ Everything that changes a player's state goes through `Intake.locked`, so that t
 lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, ends of runs.
 """
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -25,6 +25,7 @@ from workflows.state import (
     Ended,
     GoalReached,
     Mode,
+    Moved,
     PlayerState,
     Rules,
     Start,
@@ -171,45 +172,75 @@ class Intake:
             for player_id, state in sorted(states.items())
         ]
         await connection.execute(_UPDATE, {"brand": brand, "rows": _json(changed), "now": now})
-        starts: list[tuple[str, Start]] = []
-        ends: dict[str, tuple[datetime, str]] = {}
-        goals: dict[str, datetime] = {}
-        deliveries: list[dict[str, Any]] = []
+        rows = _Rows(brand, players)
+        for statement, found in rows.by_statement():
+            await connection.execute(statement, {"brand": brand, "rows": _json(found)})
+        if rows.deliveries:
+            await connection.execute(_NOTIFY)
 
-        def deliver(run_id: str, seq: int, kind: str, payload: dict[str, Any], priority: int = NORMAL) -> None:
-            row = {"run_id": run_id, "seq": seq, "kind": kind, "payload": payload, "priority": priority}
-            deliveries.append(row)
 
+class _Rows:
+    """What the decisions of a transaction write, table by table."""
+
+    def __init__(self, brand: str, players: Players) -> None:
+        self.starts: list[tuple[str, Start]] = []
+        self.ends: dict[str, dict[str, Any]] = {}
+        self.goals: dict[str, dict[str, Any]] = {}
+        self.deliveries: list[dict[str, Any]] = []
+        self.left: list[dict[str, Any]] = []
+        self.stays: list[dict[str, Any]] = []
+        self._open: dict[tuple[str, str], dict[str, Any]] = {}
         for run_id, seq, step, answer in players.answers:
-            deliver(run_id, seq, "answer", {"step": step, "answer": answer})
+            self._deliver(run_id, seq, "answer", {"step": step, "answer": answer})
         for player_id, decision in players.decisions:
             match decision:
                 case Start():
-                    starts.append((player_id, decision))
+                    self.starts.append((player_id, decision))
                     if decision.refused is None and decision.arm == "treated":
                         given = _run_input(brand, decision, players.facts[decision.run_id])
-                        deliver(decision.run_id, 0, "start", given)
+                        self._deliver(decision.run_id, 0, "start", given)
                 case Wake():
                     wire = decision.event.redacted().to_wire()
-                    deliver(decision.run_id, decision.seq, "event", {"event": wire})
+                    self._deliver(decision.run_id, decision.seq, "event", {"event": wire})
                 case Stop():
                     priority = PROTECTION if decision.protection else NORMAL
-                    deliver(decision.run_id, decision.seq, "stop", {"reason": decision.reason}, priority)
+                    self._deliver(decision.run_id, decision.seq, "stop", {"reason": decision.reason}, priority)
                 case GoalReached():
-                    goals[decision.run_id] = decision.at
+                    self.goals[decision.run_id] = {"id": decision.run_id, "at": decision.at}
                 case Ended():
-                    ends[decision.run_id] = (decision.at, decision.outcome)
-        if starts:
-            await connection.execute(_INSERT_RUNS, {"brand": brand, "rows": _json(_run_rows(starts))})
-        if goals:
-            reached = [{"id": run_id, "at": at} for run_id, at in goals.items()]
-            await connection.execute(_REACH_GOALS, {"rows": _json(reached)})
-        if ends:
-            over = [{"id": run_id, "at": at, "outcome": outcome} for run_id, (at, outcome) in ends.items()]
-            await connection.execute(_END_RUNS, {"rows": _json(over)})
-        if deliveries:
-            await connection.execute(_INSERT_DELIVERIES, {"brand": brand, "rows": _json(deliveries)})
-            await connection.execute(_NOTIFY)
+                    ended = {"id": decision.run_id, "at": decision.at, "outcome": decision.outcome}
+                    self.ends[decision.run_id] = ended
+                case Moved():
+                    self._move(player_id, decision)
+
+    def by_statement(self) -> Iterator[tuple[TextClause, list[dict[str, Any]]]]:
+        """The statements that have something to write, in the order of their foreign keys."""
+        for statement, rows in (
+            (_INSERT_RUNS, _run_rows(self.starts)),
+            (_REACH_GOALS, [*self.goals.values()]),
+            (_END_RUNS, [*self.ends.values()]),
+            (_LEAVE, self.left),
+            (_STAY, self.stays),
+            (_INSERT_DELIVERIES, self.deliveries),
+        ):
+            if rows:
+                yield statement, rows
+
+    def _deliver(self, run_id: str, seq: int, kind: str, payload: dict[str, Any], priority: int = NORMAL) -> None:
+        row = {"run_id": run_id, "seq": seq, "kind": kind, "payload": payload, "priority": priority}
+        self.deliveries.append(row)
+
+    def _move(self, player_id: str, move: Moved) -> None:
+        """Close a membership that was left, open one that was entered; a stay within one transaction is kept too."""
+        key = (player_id, move.segment)
+        if move.entered:
+            stay = {"player_id": player_id, "segment": move.segment, "entered_at": move.at, "left_at": None}
+            self._open[key] = stay
+            self.stays.append(stay)
+        elif key in self._open:
+            self._open.pop(key)["left_at"] = move.at
+        else:
+            self.left.append({"player_id": player_id, "segment": move.segment, "left_at": move.at})
 
 
 async def _keep(
@@ -340,6 +371,21 @@ _END_RUNS = _rows(
     """
     UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome
     FROM json_to_recordset(:rows) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
+    """
+)
+_LEAVE = _rows(
+    """
+    UPDATE memberships m SET left_at = t.left_at
+    FROM json_to_recordset(:rows) AS t (player_id text, segment text, left_at timestamptz)
+    WHERE m.brand = :brand AND m.segment = t.segment AND m.player_id = t.player_id AND m.left_at IS NULL
+    """
+)
+_STAY = _rows(
+    """
+    INSERT INTO memberships (brand, segment, player_id, entered_at, left_at)
+    SELECT :brand, segment, player_id, entered_at, left_at
+    FROM json_to_recordset(:rows)
+      AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
     """
 )
 _INSERT_DELIVERIES = _rows(

@@ -9,21 +9,24 @@ from temporalio import activity
 from activities.database import Database
 from activities.intake import Intake
 from activities.story import tell
-from activities.tables import runs, task_history, tasks
+from activities.tables import players, runs, task_history, tasks
 from workflows.effects import (
     END,
     MARK,
+    MATCH,
     REFRESH,
     START,
     Done,
     End,
     Mark,
+    Match,
+    Matched,
     PlayerFacts,
     Refresh,
     Started,
     StartJourney,
 )
-from workflows.state import Start
+from workflows.state import PlayerState, Start
 
 OPEN_STATES = ("open", "claimed")
 
@@ -75,6 +78,22 @@ class RunEffects:
         async with self.database.transaction() as connection:
             await tell(connection, given, now, "marked", given.detail)
         return Done()
+
+    @activity.defn(name=MATCH.name)
+    async def match(self, given: Match) -> Matched:
+        """Whether the player is in the segment at this moment."""
+        segment = self.intake.rules.segments.get(given.segment)
+        if segment is None:
+            return Matched(matches=False, unknown=True)
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            stored = await connection.scalar(
+                select(players.c.state).where(players.c.brand == given.brand, players.c.id == given.player_id)
+            )
+            state = PlayerState.from_json(given.brand, given.player_id, stored or {})
+            matches, _ = segment.evaluate(state, now)
+            await tell(connection, given, now, "yes" if matches else "no")
+        return Matched(matches=matches)
 
     @activity.defn(name=REFRESH.name)
     async def refresh(self, given: Refresh) -> PlayerFacts:

@@ -95,6 +95,48 @@ runs = Table(
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
 )
 
+# Segments: who is in which, and who was. A player is in a segment while `left_at` is empty.
+memberships = Table(
+    "memberships",
+    metadata,
+    Column("seq", BigInteger, Identity(), primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("segment", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    _instant("entered_at", nullable=False),
+    _instant("left_at"),
+    Index(
+        "ix_memberships_now",
+        "brand",
+        "segment",
+        "player_id",
+        unique=True,
+        postgresql_where=text("left_at IS NULL"),
+    ),
+    Index("ix_memberships_player", "brand", "player_id", "entered_at"),
+)
+
+# Long work over many players (enrolling, deriving): where it stands. Each batch moves `cursor` in its own transaction.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("state", Text, nullable=False),
+    Column("cursor", Text, nullable=False, server_default=text("''")),
+    Column("total", BigInteger, nullable=False, server_default=text("0")),
+    Column("done", BigInteger, nullable=False, server_default=text("0")),
+    Column("counts", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("created_by", Text, nullable=False, server_default=text("''")),
+    _now("created_at"),
+    _now("updated_at"),
+    _instant("ended_at"),
+    Index("ix_jobs_newest", "brand", "created_at", "id"),
+)
+
 # The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
 # an effect's own word, which may have several outcomes; the others are told by the run itself.
 steps = Table(

@@ -17,7 +17,6 @@ from activities.temporal import client_options
 from api.auth import Keys
 from api.patience import PromptDatabase
 from workflows.registry import Registry, load
-from workflows.state import Rules
 
 Clock = Callable[[], datetime]
 
@@ -54,7 +53,7 @@ async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             settings=settings,
             database=database,
             registry=registry,
-            intake=Intake(database, Rules(registry.journeys), settings.import_settles_after, pressure),
+            intake=Intake(database, registry.rules, settings.import_settles_after, pressure),
             pressure=pressure,
             keys=Keys(database),
             temporal=await Client.connect(**client_options(), lazy=True),

@@ -12,7 +12,8 @@ from api.auth import Key, needs
 from api.engine import Engine, EngineOf
 from api.problems import COMMON, documented, missing
 from workflows.journey import Journey
-from workflows.rules import Goal, InactiveRule, MilestoneRule, On, Streak, Trigger
+from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.rules import DayStreakRule, Goal, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 
 router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
 
@@ -27,6 +28,7 @@ class TriggerRule(BaseModel):
     filtered: bool = Field(default=False, description="Whether the designer's own condition must hold too.")
     count: int | None = None
     within_seconds: int | None = None
+    words: str | None = Field(default=None, description="The rule in a few words, where the fields do not tell all.")
 
 
 class EntryRule(BaseModel):
@@ -166,7 +168,7 @@ def _view(engine: Engine, journey: Journey, counted: list[Row[Any]]) -> JourneyV
     )
 
 
-def _trigger(trigger: Trigger) -> TriggerRule:
+def _trigger(trigger: Trigger) -> TriggerRule:  # noqa: PLR0911 - one line a kind of trigger
     match trigger:
         case On(kind, where):
             return TriggerRule(rule="on", event=kind.type, filtered=where is not None)
@@ -180,6 +182,16 @@ def _trigger(trigger: Trigger) -> TriggerRule:
             )
         case InactiveRule(kind, duration):
             return TriggerRule(rule="inactive", event=kind.type, within_seconds=_seconds(duration))
+        case ThresholdRule(measure, at_least):
+            return TriggerRule(rule="threshold", event=measure.kind.type, count=at_least, words=trigger.words)
+        case DayStreakRule(measure, length):
+            return TriggerRule(rule="streak_of_days", event=measure.kind.type, count=length, words=trigger.words)
+        case BirthdayRule():
+            return TriggerRule(rule="birthday", event=trigger.enters.type, words=trigger.words)
+        case AnniversaryRule():
+            return TriggerRule(rule="anniversary", event=trigger.enters.type, words=trigger.words)
+        case ScheduleRule():
+            return TriggerRule(rule="schedule", event=trigger.enters.type, words=trigger.words)
 
 
 def _goal(goal: Goal) -> GoalRule:

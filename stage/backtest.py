@@ -136,7 +136,7 @@ def play(plan: Plan, log: Log, heard: Heard = lambda _: None) -> Tally:
             heard(unheard)
             unheard = 0
     # From here on nobody in the log does anything, so everybody would count as gone.
-    world.rules = Rules({name: replace(one, triggers=()) for name, one in registry.journeys.items()})
+    world.rules = Rules({name: replace(one, triggers=()) for name, one in registry.journeys.items()}, registry.segments)
     world.advance_to(plan.end)
     heard(unheard)
     told.add(tally_of(world, deposits, currencies))

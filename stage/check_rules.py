@@ -273,7 +273,7 @@ def _kinds(node: Node) -> tuple[type[Event], ...]:
 
 
 def _kind(trigger: Trigger) -> type[Event]:
-    return trigger.kind
+    return trigger.kind if isinstance(trigger, InactiveRule) else trigger.enters
 
 
 def _by_losing(trigger: Trigger) -> bool:

@@ -12,8 +12,9 @@ from typing import Final, Literal
 
 from stage.flow import Decision, End, Flow, Group, Node, Repeat, Start, Step, Value
 from stage.words import plain, span
+from workflows.conditions import Where
 from workflows.journey import Journey
-from workflows.rules import Entry, InactiveRule, MilestoneRule, On, Streak, Trigger, Where
+from workflows.rules import Entry, InactiveRule, MilestoneRule, On, Streak, Trigger
 
 Kind = Literal["start", "message", "reward", "human", "wait", "decision", "other", "end"]
 
@@ -270,6 +271,8 @@ def triggered(trigger: Trigger) -> str:
             return words + (f", broken by {broken.__name__}" if broken is not None else "")
         case InactiveRule(kind=kind, duration=duration):
             return f"no {kind.__name__} for {span(duration)}"
+        case _:
+            return trigger.words
 
 
 def entered(entry: Entry) -> str:

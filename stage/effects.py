@@ -25,6 +25,8 @@ from workflows.effects import (
     Give,
     GiveResult,
     Mark,
+    Match,
+    Matched,
     MoveTask,
     OpenTask,
     PlayerFacts,
@@ -79,6 +81,7 @@ class Effects:
             "refresh": self._refresh,
             "start": self._start,
             "mark": self._mark,
+            "match": self._match,
             "end": self._end,
         }
 
@@ -300,6 +303,14 @@ class Effects:
             result = Started(new_run_id=start.run_id, refused=start.refused)
         self._tell(given, "started" if start else "refused", **result.model_dump())
         return result
+
+    def _match(self, given: Match) -> Matched:
+        segment = self._world.rules.segments.get(given.segment)
+        if segment is None:
+            return Matched(matches=False, unknown=True)
+        matches, _ = segment.evaluate(self._world.player(given.player_id), self._world.now)
+        self._tell(given, "yes" if matches else "no")
+        return Matched(matches=matches)
 
     def _mark(self, given: Mark) -> Done:
         self._tell(given, "marked", **given.detail)

@@ -11,10 +11,11 @@ from pydantic import BaseModel, ConfigDict
 from stage.backtest import Plan
 from stage.logs import RETURN_DAYS, Log, natural_return
 from stage.tally import DAY, Key, Tally
+from workflows.events import PlayerRegistered
 from workflows.journey import Journey
 from workflows.policy import Policy
 from workflows.registry import Registry
-from workflows.rules import Trigger
+from workflows.rules import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 
 ARMS: Final = ("treated", "control")
 
@@ -350,7 +351,14 @@ def _never_starts(journey: Journey, log: Log) -> list[str]:
 
 
 def _kinds(trigger: Trigger) -> set[str]:
-    return {trigger.kind.type}
+    match trigger:
+        case InactiveRule() | MilestoneRule() | Streak() | On():
+            return {trigger.kind.type}
+        case ThresholdRule() | DayStreakRule():
+            return {trigger.measure.kind.type}
+        case _:
+            # By the calendar: it needs the player's registration and nothing else.
+            return {PlayerRegistered.type}
 
 
 def _counted(kind: str, seen: dict[str, int]) -> bool:

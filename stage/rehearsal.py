@@ -32,7 +32,7 @@ from workflows.journey import Journey, JourneyRun
 from workflows.moments import zone
 from workflows.policy import Policy
 from workflows.registry import SHIPPED, Registry, load
-from workflows.rules import InactiveRule, MilestoneRule, On, Streak, Trigger
+from workflows.rules import InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 from workflows.state import Rules
 
 __all__ = ["Cast", "Rehearsal", "Rehearse", "player", "rehearse"]
@@ -217,20 +217,20 @@ class Rehearsal:
         """The rule that starts the journey, and the event that fires it."""
         tried: list[str] = []
         for rule in self.journey.triggers:
-            wanted = trigger if trigger is not None else rule.kind
+            wanted = trigger if trigger is not None else rule.enters
             kind = wanted if isinstance(wanted, type) else type(wanted)
             if isinstance(rule, InactiveRule):
                 if trigger is None:
                     return rule, self._event(rule.kind, data)
                 continue
-            if not issubclass(kind, rule.kind):
+            if not issubclass(kind, rule.enters):
                 tried.append(f"{rule.key} does not fire on {kind.__name__}")
                 continue
             given = self.cast.registered if kind is PlayerRegistered and not isinstance(wanted, Event) else {}
-            if rule.kind is DepositApproved and not isinstance(wanted, Event):
+            if rule.enters is DepositApproved and not isinstance(wanted, Event):
                 given = self.cast.deposit[1]
             event = self._event(wanted, {**given, **data})
-            if isinstance(rule, MilestoneRule) or rule.where is None or rule.where(event):
+            if not isinstance(rule, On | Streak) or rule.where is None or rule.where(event):
                 return rule, event
             tried.append(f"where= of {rule.key} refuses {event.to_wire()['data']}")
         raise StageError(
@@ -257,7 +257,13 @@ class Rehearsal:
                 self._past(*[before] * (rule.count - had - 1))
             case Streak():
                 self._past(*((kind, data, MOMENT * ago) for ago in range(rule.length - 1, 0, -1)))
-            case On():
+            case ThresholdRule():
+                # Whatever lies before it, this is the event that reaches the number.
+                self.world.happen(self.cast.player_id, event, mode="history")
+                self.world.enter(self.cast.player_id, self.journey.name, event)
+                self._note(event, given)
+                return
+            case _:
                 pass
         if kind.derived:
             self.world.enter(self.cast.player_id, self.journey.name, event)

@@ -22,7 +22,7 @@ from workflows.effects import Batch, Channel, EffectInput, Item, OpenTask, RunIn
 from workflows.events import Event
 from workflows.policy import Policy
 from workflows.registry import Registry
-from workflows.state import Decision, Ended, GoalReached, Mode, PlayerState, Rules, Start, Stop, Wake
+from workflows.state import Decision, Ended, GoalReached, Mode, Moved, PlayerState, Start, Stop, Wake
 
 __all__ = [
     "BRAND",
@@ -91,7 +91,7 @@ class World:
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None = None,
     ) -> None:
         self.registry = registry if control is None else with_control(registry, control)
-        self.rules = Rules(self.registry.journeys)
+        self.rules = self.registry.rules
         self.templates = templates
         self.policy = policy or Policy()
         self.answers = answers
@@ -105,6 +105,8 @@ class World:
         self.grants: list[GrantRecord] = []
         self.tasks: dict[str, TaskRecord] = {}
         self.story: list[StoryRecord] = []
+        #: Who came into which segment or left it, in the order it happened.
+        self.moves: list[tuple[str, Moved]] = []
         self.temporal = VirtualTemporal(
             self.registry.workflows,
             Effects(self).perform,
@@ -205,6 +207,8 @@ class World:
                     )
                 case GoalReached():
                     self.runs[decision.run_id].goal_at = decision.at
+                case Moved():
+                    self.moves.append((state.player_id, decision))
                 case Ended():
                     record = self.runs[decision.run_id]
                     record.ended_at, record.outcome = decision.at, decision.outcome

@@ -14,7 +14,10 @@ from workflows import events
 from workflows.errors import DesignError, EventDesignError, UnknownEventType
 from workflows.events import (
     CATALOGUE,
+    Anniversary,
+    Birthday,
     ConsentChanged,
+    DayStreak,
     DepositApproved,
     Event,
     ExclusionSet,
@@ -26,6 +29,9 @@ from workflows.events import (
     PlayerRegistered,
     ProfileUpdated,
     RoundCompleted,
+    Scheduled,
+    SegmentEntered,
+    SegmentLeft,
     SessionEnded,
     StatusChanged,
     Text,
@@ -112,7 +118,17 @@ def test_every_row_of_the_catalogue_is_a_class_and_nothing_else_is() -> None:
 
 
 def test_only_what_we_compute_is_marked_derived() -> None:
-    assert {cls for cls in OURS if cls.derived} == {LossStreak, WinStreak, Inactive}
+    assert {cls for cls in OURS if cls.derived} == {
+        LossStreak,
+        WinStreak,
+        Inactive,
+        DayStreak,
+        SegmentEntered,
+        SegmentLeft,
+        Birthday,
+        Anniversary,
+        Scheduled,
+    }
 
 
 def test_every_class_is_imported_from_the_facade_under_its_own_name() -> None:

@@ -25,7 +25,8 @@ from workflows import (
     days,
     hours,
 )
-from workflows.rules import On, RuleWarning, on
+from workflows.conditions import RuleWarning
+from workflows.rules import On, on
 
 SECOND = timedelta(seconds=1)
 

@@ -348,4 +348,4 @@ def test_a_journey_class_is_a_workflow_under_its_functions_name(package: Write) 
     (made,) = registry.workflows
     assert issubclass(made, JourneyRun)
     assert (made.__name__, made.__module__) == ("hello", registry.journeys["hello"].function.__module__)
-    assert registry.journeys["hello"].triggers[0].kind is SessionLogin
+    assert registry.journeys["hello"].triggers[0].enters is SessionLogin

@@ -14,13 +14,16 @@ from workflows.registry.reading import VERBS
 
 EVENTS = [
     "AffordabilityChanged",
+    "Anniversary",
     "BadgeAwarded",
     "BetPlaced",
     "BetSettled",
     "BigWin",
+    "Birthday",
     "ConsentChanged",
     "ContactVerified",
     "ContentViewed",
+    "DayStreak",
     "DepositAbandoned",
     "DepositApproved",
     "DepositFailed",
@@ -59,6 +62,9 @@ EVENTS = [
     "RewardOffered",
     "RewardWageringProgress",
     "RoundCompleted",
+    "Scheduled",
+    "SegmentEntered",
+    "SegmentLeft",
     "SessionEnded",
     "SessionLogin",
     "StatusChanged",
@@ -82,15 +88,23 @@ WORDS = [
     "Grant",
     "Player",
     "RunStarted",
+    "Segment",
     "Sent",
+    "Statistics",
     "Suppressed",
     "again",
     "always",
+    "anniversary",
+    "birthday",
     "bonus_money",
     "cash",
     "cashback",
+    "count",
+    "day",
     "days",
     "deposit_match",
+    "distinct",
+    "entered",
     "every",
     "free_bet",
     "free_spins",
@@ -99,10 +113,12 @@ WORDS = [
     "hours",
     "inactive",
     "journey",
+    "left",
     "milestone",
     "mini_game",
     "minutes",
     "mission",
+    "month",
     "multiplier",
     "on",
     "once",
@@ -111,9 +127,16 @@ WORDS = [
     "raffle_ticket",
     "rakeback",
     "reload",
+    "schedule",
+    "segment",
     "streak",
+    "streak_of_days",
+    "threshold",
     "tier_upgrade",
+    "total",
     "tournament_ticket",
+    "week",
+    "weeks",
 ]
 
 
@@ -160,6 +183,6 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 
 def test_the_verbs_are_exactly_these() -> None:
-    waits = {"ask", "event", "first", "grant", "mark", "refresh", "send", "sleep", "start", "until"}
+    waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
     assert set(VERBS) == waits | {"split"}
     assert {name for name, verb in VERBS.items() if inspect.iscoroutinefunction(verb)} == waits

@@ -161,6 +161,19 @@ class Started(BaseModel):
     refused: str | None = None
 
 
+class Match(EffectInput):
+    """Ask whether the player is in a segment at this moment."""
+
+    segment: str
+
+
+class Matched(BaseModel):
+    """The answer; `unknown` when no segment of that name is deployed."""
+
+    matches: bool
+    unknown: bool = False
+
+
 class Mark(EffectInput):
     """Keep the story so far, with a marker for funnels."""
 
@@ -200,6 +213,7 @@ OPEN_TASK = Effect("open_task", OpenTask, TaskOpened)
 MOVE_TASK = Effect("move_task", MoveTask, TaskMoved)
 REFRESH = Effect("refresh", Refresh, PlayerFacts)
 START = Effect("start", StartJourney, Started)
+MATCH = Effect("match", Match, Matched)
 MARK = Effect("mark", Mark, Done)
 END = Effect("end", End, Done)
 
@@ -210,6 +224,7 @@ EFFECTS: tuple[Effect[Any, Any], ...] = (
     MOVE_TASK,
     REFRESH,
     START,
+    MATCH,
     MARK,
     END,
 )

@@ -16,6 +16,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
+from workflows.conditions import Where
 from workflows.effects import (
     END,
     MARK,
@@ -33,7 +34,7 @@ from workflows.errors import DesignError, UnknownEventType
 from workflows.events import Event
 from workflows.moments import hours
 from workflows.player import Player
-from workflows.rules import Entry, Goal, On, Trigger, Where, once
+from workflows.rules import Entry, Goal, On, Trigger, once
 from workflows.rules import on as trigger_on
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
@@ -271,7 +272,7 @@ class JourneyRun:
         given = self.given
         player = Player(self)
         # A designer's own event class exists once more inside the sandbox; the journey knows that one.
-        kinds = {rule.kind.wire_type: rule.kind for rule in self.definition.triggers}
+        kinds = {rule.enters.wire_type: rule.enters for rule in self.definition.triggers}
         wire = given.trigger
         trigger = None if wire is None else kinds.get(str(wire["type"]), Event).from_wire(wire)
         result = await self.definition.function(player, trigger, **given.arguments)

@@ -23,6 +23,11 @@ def hours(count: float) -> timedelta:
     return timedelta(hours=count)
 
 
+def weeks(count: float) -> timedelta:
+    """`count` times seven days of 24 hours."""
+    return timedelta(weeks=count)
+
+
 def minutes(count: float) -> timedelta:
     """`count` minutes."""
     return timedelta(minutes=count)
@@ -57,20 +62,24 @@ def next_local(
     local = zone(timezone)
     today = now.astimezone(local).date()
     if on is not None:
-        return _instant(on, clock, local)
+        return instant(on, clock, local)
     if weekday is not None and weekday not in WEEKDAYS:
         raise ValueError(f"{weekday!r} is no weekday: write one of {', '.join(WEEKDAYS)}.")
     for ahead in range(9):
         day = today + timedelta(days=ahead)
         if weekday is not None and WEEKDAYS[day.weekday()] != weekday:
             continue
-        moment = _instant(day, clock, local)
+        moment = instant(day, clock, local)
         if moment > now:
             return moment
     raise AssertionError("nine consecutive days hold every weekday twice or once ahead of now")
 
 
-def _instant(day: date, clock: time, local: ZoneInfo) -> datetime:
+def instant(day: date, clock: time, local: ZoneInfo) -> datetime:
+    """The instant at which a clock in `local` shows `clock` on `day`, as aware UTC.
+
+    An hour that daylight saving skips is the first instant after the gap, one that happens twice its first pass.
+    """
     naive = datetime.combine(day, clock)
     by_offset_before, by_offset_after = (naive.replace(tzinfo=local, fold=fold).astimezone(UTC) for fold in (0, 1))
     if by_offset_before.astimezone(local).replace(tzinfo=None) == naive:

@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pydantic import JsonValue
 from temporalio import workflow
 
+from workflows.conditions import Where
 from workflows.effects import (
     GRANT,
     MARK,
+    MATCH,
     MOVE_TASK,
     OPEN_TASK,
     REFRESH,
@@ -24,6 +26,7 @@ from workflows.effects import (
     Channel,
     Give,
     Mark,
+    Match,
     MoveTask,
     OpenTask,
     Refresh,
@@ -35,7 +38,7 @@ from workflows.events import Event
 from workflows.forms import Form
 from workflows.moments import next_local
 from workflows.rewards import Reward
-from workflows.rules import Where
+from workflows.segments import Segment
 
 if TYPE_CHECKING:
     from workflows.journey import JourneyRun
@@ -264,6 +267,13 @@ class Player:
         step = run.step(f"start:{name}")
         result = await run.effect(START, StartJourney(**run.common(step), start=name))
         return RunStarted(result.new_run_id, result.refused)
+
+    async def matches(self, segment: Segment) -> bool:
+        """Whether the player is in a segment now, by everything the engine has heard until this moment."""
+        run = self._run
+        step = run.step(f"matches:{segment.name}")
+        result = await run.effect(MATCH, Match(**run.common(step), segment=segment.name))
+        return result.matches
 
     async def mark(self, name: str, **detail: JsonValue) -> None:
         """Leave a marker in the run's story, to be counted in funnels."""

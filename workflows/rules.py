@@ -3,37 +3,17 @@
 Pure values. `state.PlayerState.advance` reads them; nothing here decides by itself.
 """
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Literal, get_args
 
+from workflows.conditions import Where, concrete, passes
 from workflows.errors import DesignError
-from workflows.events import Event
-
-Where = Callable[[Any], bool]
-
-
-class RuleWarning(UserWarning):
-    """A designer's `where` raised and was taken for no; the message names it and the error."""
-
-
-def passes(where: Where | None, event: Event) -> bool:
-    """Whether `where` takes the event.
-
-    One that raises takes nothing and warns: it is a designer's mistake about one event, and must not keep
-    a whole batch of other players' events out.
-    """
-    if where is None:
-        return True
-    try:
-        return bool(where(event))
-    except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-        name = getattr(where, "__qualname__", repr(where))
-        told = f"where={name} raised {type(error).__name__} on a {event.type} event ({error}); it was taken for no."
-        warnings.warn(told, RuleWarning, stacklevel=2)
-        return False
+from workflows.events import DayStreak, Event, Inactive, SegmentEntered, SegmentLeft
+from workflows.measures import Measure, day
+from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.segments import Segment
 
 
 @dataclass(frozen=True)
@@ -42,6 +22,11 @@ class On:
 
     kind: type[Event]
     where: Where | None = None
+
+    @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.kind
 
     @property
     def key(self) -> str:
@@ -61,6 +46,11 @@ class MilestoneRule:
     count: int
 
     @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.kind
+
+    @property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"milestone:{self.kind.type}:{self.count}"
@@ -78,6 +68,11 @@ class Streak:
     name: str = ""
 
     @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.kind
+
+    @property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"streak:{self.name or self.kind.type}:{self.length}"
@@ -90,13 +85,71 @@ class InactiveRule:
     kind: type[Event]
     duration: timedelta
 
+    enters = Inactive
+
     @property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}"
 
 
-Trigger = On | MilestoneRule | Streak | InactiveRule
+@dataclass(frozen=True)
+class ThresholdRule:
+    """Fires on the event that lifts a measure from below a number to it or beyond."""
+
+    measure: Measure
+    at_least: int
+
+    @property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"threshold:{self.measure.key}:{self.at_least}"
+
+    @property
+    def words(self) -> str:
+        """It in a few words."""
+        return f"{self.measure.words} reaches {self.at_least:,}"
+
+    @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.measure.kind
+
+
+@dataclass(frozen=True)
+class DayStreakRule:
+    """Fires at the end of the day that makes it `length` in a row, and again at every multiple."""
+
+    measure: Measure
+    length: int
+    where: Callable[[int], bool]
+    idle: Literal["skips", "breaks"] = "skips"
+    name: str = ""
+
+    @property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"days:{self.name or self.measure.series}:{self.length}"
+
+    @property
+    def words(self) -> str:
+        """It in a few words."""
+        return f"{self.length} days in a row by {self.measure.words}"
+
+    enters = DayStreak
+
+
+Trigger = (
+    On
+    | MilestoneRule
+    | Streak
+    | InactiveRule
+    | ThresholdRule
+    | DayStreakRule
+    | BirthdayRule
+    | AnniversaryRule
+    | ScheduleRule
+)
 
 
 def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
@@ -105,11 +158,12 @@ def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
     `where` must be a pure function of the event: it runs inside the transaction that takes the
     event in, and again whenever the same history is rehearsed.
     """
-    if isinstance(kind, On | MilestoneRule | Streak | InactiveRule):
+    if isinstance(kind, get_args(Trigger)):
+        trigger: Trigger = kind
         if where is not None:
-            raise DesignError(f"on({kind.key}, where=...) would drop its where=; give it to an event type.")
-        return kind
-    return On(_concrete(kind, "on"), where)
+            raise DesignError(f"on({trigger.key}, where=...) would drop its where=; give it to an event type.")
+        return trigger
+    return On(concrete(kind, "on"), where)
 
 
 def milestone(kind: type[Event], count: int) -> MilestoneRule:
@@ -120,7 +174,7 @@ def milestone(kind: type[Event], count: int) -> MilestoneRule:
     """
     if count < 1:
         raise DesignError(f"A milestone counts from 1, not {count}.")
-    return MilestoneRule(_concrete(kind, "milestone"), count)
+    return MilestoneRule(concrete(kind, "milestone"), count)
 
 
 def streak(
@@ -141,8 +195,8 @@ def streak(
     if length < 2:
         raise DesignError("A streak has at least two events; use on(...) for one.")
     if broken_by is not None:
-        _concrete(broken_by, "streak")
-    return Streak(_concrete(kind, "streak"), length, where, broken_by, within, name)
+        concrete(broken_by, "streak")
+    return Streak(concrete(kind, "streak"), length, where, broken_by, within, name)
 
 
 def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
@@ -154,7 +208,58 @@ def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
     """
     if duration < timedelta(seconds=1):
         raise DesignError("inactive(...) needs a positive duration of at least one second.")
-    return InactiveRule(_concrete(kind, "inactive"), duration)
+    return InactiveRule(concrete(kind, "inactive"), duration)
+
+
+def threshold(measure: Measure, at_least: int) -> ThresholdRule:
+    """Start on the event that lifts `measure` from below `at_least` to it or beyond.
+
+    A measure per week or month starts from nothing in each, so this fires once in each. A rolling one fires again
+    when it has fallen below in between. It is counted from the deployment on: `journeys derive` adds the past, and
+    then players who are beyond it already do not enter.
+    """
+    if at_least < 1:
+        raise DesignError(f"threshold(...) is a number of at least 1, not {at_least}.")
+    return ThresholdRule(measure, at_least)
+
+
+def streak_of_days(
+    measure: Measure,
+    length: int,
+    *,
+    where: Callable[[int], bool],
+    idle: Literal["skips", "breaks"] = "skips",
+    name: str = "",
+) -> DayStreakRule:
+    """Start when `where` held for a measure `per=day` on `length` of the player's days in a row.
+
+    A day is judged one hour after it ended on the player's clock, and what comes later does not change the verdict.
+    Days without any event are left out, or break the streak with `idle="breaks"`. Two streaks over one measure with
+    different `where` need a `name` each.
+    """
+    if measure.per != day:
+        raise DesignError("streak_of_days(...) judges a measure per=day.")
+    if length < 2:
+        raise DesignError("A streak has at least two days.")
+    return DayStreakRule(measure, length, where, idle, name)
+
+
+def entered(segment: Segment) -> On:
+    """Start when a player comes into `segment`. It is decided with the event, or at the moment, that caused it."""
+    return On(SegmentEntered, _about(segment))
+
+
+def left(segment: Segment) -> On:
+    """Start when a player is no longer in `segment`."""
+    return On(SegmentLeft, _about(segment))
+
+
+def _about(segment: Segment) -> Where:
+    def about(change: SegmentEntered | SegmentLeft) -> bool:
+        return change.segment == segment.name
+
+    about.__name__ = about.__qualname__ = f"segment == {segment.name!r}"
+    return about
 
 
 @dataclass(frozen=True)
@@ -213,13 +318,4 @@ def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) ->
     """
     if within <= timedelta(0):
         raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
-    return Goal(_concrete(kind, "goal"), within, where)
-
-
-def _concrete(kind: Any, word: str) -> type[Event]:
-    """`kind`, if events of it can arrive at all."""
-    if not (isinstance(kind, type) and issubclass(kind, Event)):
-        raise DesignError(f"{word}(...) takes an event class of workflows, or one of your own, not {kind!r}.")
-    if not kind.type:
-        raise DesignError(f"{word}({kind.__name__}): no event has this type itself; name the events it stands for.")
-    return kind
+    return Goal(concrete(kind, "goal"), within, where)

@@ -4,7 +4,21 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 # Imported once a process instead of once a run, because they hold no state of a run. `workflows`
 # itself is left out: passing it through would pass the journeys through, and unchecked code with them.
-ENGINE = ("effects", "errors", "events", "forms", "journey", "moments", "player", "rewards", "rules")
+ENGINE = (
+    "conditions",
+    "effects",
+    "errors",
+    "events",
+    "forms",
+    "journey",
+    "measures",
+    "moments",
+    "occasions",
+    "player",
+    "rewards",
+    "rules",
+    "segments",
+)
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)
 
 

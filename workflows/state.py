@@ -5,17 +5,20 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 """
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
-from workflows.events import Event, Inactive
+from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
 from workflows.journey import Journey
-from workflows.knowledge import Knowledge
-from workflows.rulebook import Rules
+from workflows.knowledge import Knowledge, derived_id
+from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.rulebook import Rule, Rules
+from workflows.rules import DayStreakRule, InactiveRule
+from workflows.segments import Segment
 
 __all__ = [
     "ActiveRun",
@@ -25,6 +28,7 @@ __all__ = [
     "Entries",
     "GoalReached",
     "Mode",
+    "Moved",
     "PlayerState",
     "Rules",
     "Start",
@@ -37,6 +41,9 @@ Arm = Literal["treated", "control"]
 Mode = Literal["live", "history"]
 
 REMEMBERED_KEYS: Final = 64
+#: Under `per(field)` a player may be in one journey many times; more than this at once only costs.
+MOST_RUNS: Final = 200
+ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
 PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
 
 
@@ -91,7 +98,16 @@ class Ended:
     outcome: str
 
 
-Decision = Start | Wake | Stop | GoalReached | Ended
+@dataclass(frozen=True)
+class Moved:
+    """A player came into a segment, or left it."""
+
+    segment: str
+    entered: bool
+    at: datetime
+
+
+Decision = Start | Wake | Stop | GoalReached | Ended | Moved
 
 
 @dataclass(slots=True)
@@ -102,6 +118,8 @@ class ActiveRun:
     arm: Arm
     ends_at: datetime
     goal_until: datetime | None = None
+    #: When what let the player in happened; a goal before that was not the journey's doing.
+    since: datetime | None = None
     seq: int = 0
     stopping: bool = False
     reached: bool = False
@@ -134,37 +152,68 @@ class PlayerState(Knowledge):
         giving the same event twice would count it twice.
         """
         self.learn(event)
-        fired, derived = self.count(event, rules)
+        fired, derived = self.count(event, rules, now)
+        moved = self._sort(rules.about(event.type), now)
+        self._await_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
         if mode == "history":
-            return []
+            return [*moved]
+        for move in moved:
+            kind = SegmentEntered if move.entered else SegmentLeft
+            event_id = derived_id(event, f"{kind.type}:{move.segment}")
+            derived.append(
+                kind(event_id=event_id, event_source=event.event_source, occurred_at=now, segment=move.segment)
+            )
         # An event may claim to come from the near future; no run ends sooner for it.
-        decisions = list(self._lapse(min(event.occurred_at, now)))
+        decisions: list[Decision] = [*moved, *self._lapse(min(event.occurred_at, now))]
         if reason := self.protected(now):
             decisions += self.stop_all(reason, now)
         for happened in (event, *derived):
-            decisions += self._tell(happened, rules, now)
+            decisions += self._tell_runs(happened, rules, now)
         for journey, trigger in _entering(event, fired, derived, rules):
             decisions += self.enter(journey, trigger, now)
         return decisions
 
     def tick(self, rules: Rules, now: datetime) -> list[Decision]:
-        """Take in that time has passed: inactivity that is due, control runs that are over."""
+        """Take in that time has passed: whatever moment is due, and control runs that are over."""
         decisions = list(self._lapse(now))
         due = sorted((at, key) for key, at in self.moments.items() if at <= now)
         for at, key in due:
             del self.moments[key]
-            _, kind, seconds = key.split(":")
-            happened = Inactive(
-                event_id=f"{key}:{int(at.timestamp())}",
-                event_source="engine",
-                occurred_at=at,
-                seconds=int(seconds),
-                kind=kind,
-            )
-            decisions += self._tell(happened, rules, now)
-            for journey, _ in _entering(happened, [key], [], rules):
-                decisions += self.enter(journey, happened, now)
+            rule = rules.rules.get(key)
+            asked = rules.segments.get(key.removeprefix("segment:"))
+            if isinstance(rule, ScheduleRule):
+                asked = rule.segment
+            moves = self._sort([asked] if asked is not None else [], now)
+            decisions += moves
+            came = [(_by_time(move, at), [""]) for move in moves]
+            if rule is not None:
+                came += [(happened, [key]) for happened in self._come(rule, at, now)]
+            for happened, fired in came:
+                decisions += self._tell_runs(happened, rules, now)
+                for journey, trigger in _entering(happened, fired, [], rules):
+                    decisions += self.enter(journey, trigger, now)
         return decisions
+
+    def rearm(self, rules: Rules, now: datetime) -> list[Decision]:
+        """Look at the player under the present rules, as after a release that changed them.
+
+        It starts and wakes nothing. Moments of rules that are gone are dropped, those of new rules are awaited, and
+        the player is sorted into segments anew.
+        """
+        for key in [key for key in self.moments if not key.startswith("segment:") and key not in rules.rules]:
+            del self.moments[key]
+        gone = [name for name in sorted(self.segments) if name not in rules.segments]
+        for name in gone:
+            del self.segments[name]
+        for key in [key for key in self.moments if key.startswith("segment:") and key[8:] not in rules.segments]:
+            del self.moments[key]
+        for quiet in (rule for rules_ in rules.inactive.values() for rule in rules_):
+            last = self.last.get(quiet.kind.type)
+            # What is past has been told, or was before the rule: it must not come again.
+            if last is not None and last + quiet.duration > now:
+                self.moments[quiet.key] = last + quiet.duration
+        self._await_occasions(rules, now, anew=True)
+        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(rules.segments.values(), now)]
 
     def enter(
         self, journey: Journey, trigger: Event | None, now: datetime, cause: dict[str, str] | None = None
@@ -192,7 +241,7 @@ class PlayerState(Knowledge):
         goal_until = at + journey.goal.within if journey.goal else None
         ends_at = now + journey.ends_after
         if refused is None:
-            self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until)
+            self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until, at)
         if trigger is not None:
             cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
         return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause)]
@@ -240,7 +289,7 @@ class PlayerState(Knowledge):
 
     # ---- runs ------------------------------------------------------------------------------
 
-    def _tell(self, event: Event, rules: Rules, now: datetime) -> list[Decision]:
+    def _tell_runs(self, event: Event, rules: Rules, now: datetime) -> list[Decision]:
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
@@ -251,6 +300,7 @@ class PlayerState(Knowledge):
                 journey.goal is not None
                 and run.goal_until is not None
                 and not run.reached
+                and (run.since is None or run.since <= event.occurred_at)
                 and event.occurred_at <= run.goal_until
                 and journey.goal.matches(event)
             ):
@@ -268,6 +318,45 @@ class PlayerState(Knowledge):
                 decisions.append(Wake(run_id, run.seq, event))
         return decisions
 
+    def _sort(self, segments: Iterable[Segment], now: datetime) -> list[Moved]:
+        return [Moved(name, entered, now) for name, entered in self.sort_into(segments, now)]
+
+    def _come(self, rule: Rule, at: datetime, now: datetime) -> list[Event]:
+        """The events of a moment that has come."""
+        envelope: dict[str, Any] = {
+            "event_id": f"{rule.key}:{int(at.timestamp())}",
+            "event_source": "engine",
+            "occurred_at": at,
+        }
+        match rule:
+            case InactiveRule():
+                return [Inactive(**envelope, seconds=int(rule.duration.total_seconds()), kind=rule.kind.type)]
+            case DayStreakRule():
+                id_ = envelope.pop("event_id")
+                return [
+                    DayStreak(**envelope, event_id=f"{id_}:{length}", days=length, name=rule.name)
+                    for length in self.judge_days(rule, now)
+                ]
+            case BirthdayRule() | AnniversaryRule() | ScheduleRule():
+                if (later := rule.after(self, now)) is not None:
+                    self.moments[rule.key] = later
+                if isinstance(rule, ScheduleRule) and rule.segment and rule.segment.name not in self.segments:
+                    return []
+                return [rule.event(**envelope)]
+            case _:
+                return []
+
+    def _await_occasions(self, rules: Rules, now: datetime, *, anew: bool) -> None:
+        """See to it that every birthday, anniversary and schedule is awaited; anew when the player's dates changed."""
+        for key, occasion in rules.occasions.items():
+            if not anew and key in self.moments:
+                continue
+            moment = occasion.after(self, now)
+            if moment is not None:
+                self.moments[key] = moment
+            elif anew:
+                self.moments.pop(key, None)
+
     def _lapse(self, at: datetime) -> Iterator[Decision]:
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
@@ -280,7 +369,7 @@ class PlayerState(Knowledge):
     def _may_enter(self, journey: Journey, entries: Entries, key: str | None, at: datetime) -> bool:
         rule = journey.entry
         if rule.kind == "per":
-            return key is not None and key not in entries.keys
+            return key is not None and key not in entries.keys and len(self.runs) < MOST_RUNS
         if any(run.journey == journey.name and not run.over for run in self.runs.values()):
             return False
         if rule.kind == "once":
@@ -331,3 +420,10 @@ def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
         return None
     value = getattr(trigger, journey.entry.field, None)
     return None if value is None else str(value)
+
+
+def _by_time(move: Moved, at: datetime) -> Event:
+    """What journeys hear when time alone moved a player; at is when the answer changed."""
+    kind = SegmentEntered if move.entered else SegmentLeft
+    event_id = f"segment:{move.segment}:{int(at.timestamp())}:{kind.type}"
+    return kind(event_id=event_id, event_source="engine", occurred_at=at, segment=move.segment)

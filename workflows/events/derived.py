@@ -29,3 +29,40 @@ class Inactive(Derived, type="derived.inactive", example={"seconds": 1209600, "k
     seconds: Count
     #: Short type of the event that did not come.
     kind: Label = ""
+
+
+class DayStreak(Derived, type="derived.day_streak", example={"days": 3, "name": "losing"}):
+    """So many of the player's days in a row were alike. From a tick of the clock, one hour after the last ended."""
+
+    days: Number
+    name: Label = ""
+
+
+class SegmentEntered(Derived, type="derived.segment_entered", example={"segment": "high_roller"}):
+    """The player is in a segment and was not before. From the event or the tick that changed it."""
+
+    segment: Label
+
+
+class SegmentLeft(Derived, type="derived.segment_left", example={"segment": "high_roller"}):
+    """The player was in a segment and is no longer. From the event or the tick that changed it."""
+
+    segment: Label
+
+
+class Birthday(Derived, type="derived.birthday", example={"at": "10:00"}):
+    """It is the player's birthday, at the hour the journey named. From a tick of the clock."""
+
+    at: Label
+
+
+class Anniversary(Derived, type="derived.anniversary", example={"months": 12}):
+    """The player registered so many months ago, or a multiple of them. From a tick of the clock."""
+
+    months: Number
+
+
+class Scheduled(Derived, type="derived.scheduled", example={"name": "monday:09:00"}):
+    """A moment that a journey named has come on the player's clock. From a tick of the clock."""
+
+    name: Label

@@ -7,25 +7,31 @@ registry filled by decorators would grow with every run that the sandbox imports
 import ast
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 import re
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
 from importlib.abc import InspectLoader
 from types import ModuleType
+from typing import Any
 
 from workflows.errors import DesignError
 from workflows.forms import Form
 from workflows.journey import Journey, JourneyRun
 from workflows.journey import journey as declares
+from workflows.knowledge import Knowledge
 from workflows.registry.purity import impure_calls, impure_imports
 from workflows.registry.reading import TemplateUse, read, resolve, where
-from workflows.rulebook import clashes
+from workflows.rulebook import Rules, clashes
+from workflows.segments import Segment
 
 __all__ = ["SHIPPED", "Registry", "TemplateUse", "load"]
 
 SHIPPED = "workflows.journeys"
+NOBODY_AT = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,12 @@ class Registry:
     journeys: Mapping[str, Journey]
     templates: tuple[TemplateUse, ...]
     forms: Mapping[str, Mapping[str, type[Form]]]
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> Rules:
+        """What intake and the sweep decide by."""
+        return Rules(self.journeys, self.segments)
 
     @property
     def workflows(self) -> list[type[JourneyRun]]:
@@ -67,10 +79,41 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             journeys[journey.name] = replace(journey, listens_to=frozenset(listens))
             templates += reading.templates
             forms[journey.name] = reading.forms
-    mistakes += clashes(journeys.values())
+    segments = _segments(modules.values(), mistakes)
+    mistakes += clashes(journeys.values(), segments.values())
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
-    return Registry(dict(sorted(journeys.items())), tuple(templates), forms)
+    return Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments)
+
+
+def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, Segment]:
+    """Every segment declared in a module, each asked about a player of whom nothing is known."""
+    found: dict[str, Segment] = {}
+    for module in modules:
+        for one in vars(module).values():
+            if not isinstance(one, Segment) or one.function.__module__ != module.__name__:
+                continue
+            known = found.setdefault(one.name, one)
+            code: Any = one.function
+            at = f"{module.__name__}, line {code.__code__.co_firstlineno}"
+            if known.function is not one.function:
+                mistakes.append(
+                    f"{at}: there is another segment {one.name} in {known.function.__module__}; rename one."
+                )
+                continue
+            if not one.description:
+                mistakes.append(f"{at}: the segment {one.name} does not say who is in it; write that as its docstring.")
+            if inspect.iscoroutinefunction(one.function):
+                mistakes.append(f"{at}: the segment {one.name} is async; write def, it decides at once.")
+                continue
+            try:
+                one.evaluate(Knowledge("", ""), NOBODY_AT)
+            except Exception as failure:  # noqa: BLE001 - whatever a designer's function raises
+                mistakes.append(
+                    f"{at}: the segment {one.name} fails on a player of whom nothing is known, with "
+                    f"{type(failure).__name__}: {failure}. Every statistic may be 0 or None."
+                )
+    return dict(sorted(found.items()))
 
 
 def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Iterator[ModuleType]:

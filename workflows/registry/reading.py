@@ -14,12 +14,12 @@ from types import FunctionType
 from typing import Any, get_args
 
 from workflows.effects import Channel
-from workflows.events import Event, Inactive
+from workflows.events import Event
 from workflows.forms import Form
 from workflows.journey import Journey, again
 from workflows.moments import WEEKDAYS
 from workflows.player import Player
-from workflows.rules import Entry, Goal, InactiveRule
+from workflows.rules import Entry, Goal
 
 VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
 WAITS = {"event": "within", "first": "within", "ask": "due"}
@@ -308,7 +308,7 @@ def _misdeclared(journey: Journey) -> Iterator[str]:
         if not getattr(kind, "type", ""):
             yield f"{at}: no event has the type {getattr(kind, '__name__', repr(kind))}; listens= names event classes."
     for trigger in journey.triggers:
-        kind = Inactive if isinstance(trigger, InactiveRule) else trigger.kind
+        kind = trigger.enters
         if journey.entry.field is not None and journey.entry.field not in kind.model_fields:
             yield (
                 f"{at}: per({journey.entry.field!r}) lets nobody in by {kind.__name__}, which has no such field; "
