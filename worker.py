@@ -40,7 +40,6 @@ from workflows.errors import DesignError
 from workflows.policy import Policy
 from workflows.registry import Registry, load
 from workflows.sandbox import runner
-from workflows.state import Rules
 
 logger = logging.getLogger("journeys.worker")
 
@@ -101,7 +100,7 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
         database = Database(settings)
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
-        intake = Intake(database, Rules(registry.journeys))
+        intake = Intake(database, registry.rules)
         secret = settings.webhook_secret
         adapters: dict[Channel, Adapter] = {
             "email": EmailChannel(settings.smtp_url, sender=settings.mail_from),
@@ -128,6 +127,7 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
                 tasks.move,
                 runs.end,
                 runs.mark,
+                runs.match,
                 runs.refresh,
                 runs.start,
             ],
