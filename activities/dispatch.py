@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database
 from activities.intake import CHANNEL
-from activities.settings import TASK_QUEUE
+from activities.settings import RELEASE, TASK_QUEUE
 from workflows.effects import Batch, Item, RunInput
 from workflows.registry import Registry
 
@@ -34,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 CLAIM = 64
 MOST_AT_ONCE, MOST_BYTES = 500, 1_000_000
-# As long as a rolling release may take.
-RELEASE = timedelta(minutes=15)
 RPC_LIMIT = timedelta(seconds=10)
 POLL = 1.0
 # The longest pause between two attempts, in seconds; what protects a player never waits long.

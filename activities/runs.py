@@ -5,9 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import select, update
 from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.database import Database
 from activities.intake import Intake
+from activities.settings import RELEASE
 from activities.story import tell
 from activities.tables import players, runs, task_history, tasks
 from workflows.effects import (
@@ -110,7 +112,9 @@ class RunEffects:
         """Enter the player into another journey, once however often this is tried."""
         journey = self.intake.rules.journeys.get(given.start)
         if journey is None:
-            return Started(refused=f"No journey is called {given.start}.")
+            refused = f"No journey is called {given.start}."
+            _unless_young(refused)
+            return Started(refused=refused)
         now = self.clock()
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
@@ -134,6 +138,13 @@ class RunEffects:
                 result = _started(started.run_id, started.refused)
             await tell(connection, given, now, "refused" if result.refused else "started", result.model_dump())
         return result
+
+
+def _unless_young(refused: str) -> None:
+    """Have the effect tried again while it is young: as a release rolls, another worker knows what we do not."""
+    info = activity.info()
+    if info.started_time - info.scheduled_time < RELEASE:
+        raise ApplicationError(refused, type="UnknownYet", category=ApplicationErrorCategory.BENIGN)
 
 
 def _started(run_id: str, refused: str | None) -> Started:

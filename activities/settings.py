@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from workflows.registry import SHIPPED
 
 TASK_QUEUE = "journeys"
+#: As long as a rolling release may take: until then another process may know what this one does not.
+RELEASE = timedelta(minutes=15)
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 

@@ -23,6 +23,7 @@ T = TypeVar("T")
 _LIMIT: Final = timedelta(seconds=1)
 _AWAY: Final = (RPCError, RuntimeError, TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError)
 
+
 class Failing(BaseModel):
     """What a run cannot get done. It is tried until it succeeds; the run waits meanwhile."""
 

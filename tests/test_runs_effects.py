@@ -2,12 +2,15 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
+from activities.settings import RELEASE
 from activities.tables import deliveries, players, runs, steps, task_history, tasks
 from tests.parts import BRAND, NOON, Effects, Row, effects, rows
 from workflows import DepositApproved, DepositFailed, ExclusionSet, ProfileUpdated
@@ -154,9 +157,21 @@ class TestStart:
             assert await asking.starts() == Started(refused="self_excluded")
         assert await asking.rows(deliveries, run_id=f"{OTHER}:{BRAND}:{asking.player}:1") == []
 
-    async def test_a_journey_that_is_not_deployed_is_a_refusal(self, asking: Running) -> None:
+    async def test_a_journey_that_is_not_deployed_is_a_refusal_once_a_release_is_over(self, asking: Running) -> None:
         given = asking.parts.given(StartJourney, asking.run, "start:gone#1", start="gone")
-        assert await asking.parts.runs.start(given) == Started(refused="No journey is called gone.")
+        attempt = ActivityEnvironment()
+        due = attempt.info.scheduled_time
+        attempt.info = replace(attempt.info, started_time=due + RELEASE)
+        assert await attempt.run(asking.parts.runs.start, given) == Started(refused="No journey is called gone.")
+
+    async def test_a_journey_that_another_worker_may_know_is_asked_for_again(self, asking: Running) -> None:
+        given = asking.parts.given(StartJourney, asking.run, "start:gone#1", start="gone")
+        attempt = ActivityEnvironment()
+        due = attempt.info.scheduled_time
+        attempt.info = replace(attempt.info, started_time=due + RELEASE - timedelta(seconds=1))
+        with pytest.raises(ApplicationError, match="No journey is called gone") as refused:
+            await attempt.run(asking.parts.runs.start, given)
+        assert not refused.value.non_retryable
 
 
 async def test_no_effect_loses_what_happened_to_the_player_meanwhile(running: Running) -> None:
