@@ -1,0 +1,75 @@
+"""Events a second over HTTP, the whole intake step, beside a bare multi-row insert of the same rows by psycopg.
+
+python bench/intake.py [--events N] [--players N] [--batch N] [--rounds N]
+"""
+
+import argparse
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+
+from bench.house import BRAND, House, batches, house
+from bench.measuring import Figures, alternate, leave, main, say
+from bench.peers.bare_insert import BareInsert
+from bench.traffic import day, past, players
+
+AT_ONCE = 4
+
+
+async def settle(built: House) -> None:
+    """Let Postgres write down what it holds back, so that no round pays for the one before."""
+    await built.sql.execute("CHECKPOINT")
+
+
+async def import_past(built: House, ids: list[str]) -> None:
+    """The players' past, which starts nothing."""
+    say(f"Importing the past of {len(ids):,} players …")
+    events = list(past(ids, datetime.now(UTC)))
+    await built.post_all(batches(events, 500), at_once=AT_ONCE, mode="history")
+    await built.sql.execute("VACUUM ANALYZE players, events")
+
+
+async def measure(given: argparse.Namespace) -> Figures:
+    ids = players(given.players)
+    async with house() as built:
+        await import_past(built, ids)
+        bare = BareInsert(built.postgres_url, given.batch)
+        await asyncio.to_thread(bare.prepare)
+
+        async def engine(number: int) -> float:
+            events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
+            bodies = batches(events, given.batch)
+            await settle(built)
+            began = time.perf_counter()
+            await built.post_all(bodies, at_once=AT_ONCE)
+            seconds = time.perf_counter() - began
+            kept = await built.count("SELECT count(*) FROM events WHERE id LIKE %s", f"e{number}-%")
+            assert kept == given.events, f"{kept} events of {given.events} were kept."
+            return float(given.events / seconds)
+
+        async def insert(number: int) -> float:
+            events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
+            rows = [bare.row(BRAND, event) for event in events]
+            await settle(built)
+            began = time.perf_counter()
+            await asyncio.to_thread(bare.insert, rows)
+            return float(given.events / (time.perf_counter() - began))
+
+        await engine(0)
+        await insert(0)
+        await asyncio.to_thread(bare.empty)
+        compared = await alternate(given.rounds, engine, insert, what="Intake", unit="events/s")
+        started = await built.count("SELECT count(*) FROM runs")
+        bare.close()
+    assert started == 0, "Nobody should have entered a journey."
+    return compared.figures("intake_vs_insert", "intake_events_per_s", "insert_rows_per_s", 0)
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--events", type=int, default=30_000)
+    options.add_argument("--players", type=int, default=5_000)
+    options.add_argument("--batch", type=int, default=500)
+    options.add_argument("--rounds", type=int, default=3)
+    given = options.parse_args()
+    leave(main(lambda: measure(given)))

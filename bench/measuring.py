@@ -1,0 +1,129 @@
+"""How every figure is taken: alternating rounds, medians, floors, one JSON line."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from statistics import median
+from typing import Any, Literal
+
+Figures = dict[str, Any]
+Side = Callable[[int], Awaitable[float]]
+Bound = tuple[Literal["at least", "at most", "exactly"], float]
+
+#: What a figure must reach. `actions_per_run` is compared with what was counted for it.
+FLOORS: Mapping[str, Bound] = {
+    "stage_runs_per_s": ("at least", 500),
+    "stage_vs_server": ("at least", 20),
+    "intake_vs_insert": ("at least", 0.25),
+    "intake_events_per_s": ("at least", 5_000),
+    "unmatched_calls": ("exactly", 0),
+    "journey_vs_bare": ("at least", 0.85),
+    "actions_beyond_expected": ("exactly", 0),
+    "log_vs_entity": ("at least", 5),
+    "log_vs_dbos": ("at least", 2),
+    "reaction_vs_bare_p50": ("at most", 1.5),
+    "reaction_vs_bare_p99": ("at most", 1.5),
+    "parked_100k_intake": ("at least", 0.9),
+    "parked_100k_reaction": ("at most", 1.1),
+}
+
+_began = time.monotonic()
+
+
+def say(text: str) -> None:
+    """Progress, on stderr."""
+    print(f"{time.monotonic() - _began:6.1f} s  {text}", file=sys.stderr, flush=True)
+
+
+@dataclass(frozen=True)
+class Compared:
+    """The same quantity on both sides, a value a round."""
+
+    ours: list[float]
+    theirs: list[float]
+
+    @property
+    def ratio(self) -> float:
+        """Ours over theirs, of the medians."""
+        return median(self.ours) / median(self.theirs)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """The least and the greatest ratio of any one round."""
+        ratios = [ours / theirs for ours, theirs in zip(self.ours, self.theirs, strict=True)]
+        return min(ratios), max(ratios)
+
+    def figures(self, key: str, ours: str, theirs: str, digits: int = 1) -> Figures:
+        """The ratio under `key`, its spread, and both sides round by round."""
+        return {
+            key: significant(self.ratio),
+            f"{key}_spread": [significant(edge) for edge in self.spread],
+            ours: round(median(self.ours), digits),
+            f"{ours}_rounds": [round(value, digits) for value in self.ours],
+            theirs: round(median(self.theirs), digits),
+            f"{theirs}_rounds": [round(value, digits) for value in self.theirs],
+        }
+
+
+async def alternate(rounds: int, ours: Side, theirs: Side, *, what: str, unit: str) -> Compared:
+    """Both sides in turn; who begins changes every round, so that nobody always runs on the other's leavings."""
+    found: dict[str, list[float]] = {"ours": [], "theirs": []}
+    for number in range(1, rounds + 1):
+        sides = [("ours", ours), ("theirs", theirs)]
+        for name, side in sides if number % 2 else reversed(sides):
+            found[name].append(await side(number))
+        say(f"{what}, round {number}: ours {found['ours'][-1]:.1f}, theirs {found['theirs'][-1]:.1f} {unit}")
+    return Compared(found["ours"], found["theirs"])
+
+
+def significant(value: float) -> float:
+    """Three significant digits."""
+    return float(f"{value:.3g}")
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that `share` of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+
+
+def missed(figures: Mapping[str, Any]) -> list[str]:
+    """A sentence for every figure that does not reach its floor."""
+    sentences = []
+    for key, (kind, bound) in FLOORS.items():
+        value = figures.get(key)
+        if value is None:
+            continue
+        held = value >= bound if kind == "at least" else value <= bound if kind == "at most" else value == bound
+        if not held:
+            sentences.append(f"{key} is {value}, and should be {kind} {bound:g}.")
+    return sentences
+
+
+def main(measure: Callable[[], Awaitable[Figures]]) -> int:
+    """Take the figures, print them as one JSON line, and say by the exit code whether the floors hold."""
+
+    async def guarded() -> Figures:
+        task = asyncio.current_task()
+        assert task is not None
+        # Told to stop, it still ends what it has started.
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await measure()
+
+    figures = asyncio.run(guarded())
+    for sentence in missed(figures):
+        say(sentence)
+    print(json.dumps(figures))
+    return 1 if missed(figures) else 0
+
+
+def leave(code: int) -> None:
+    """End the process at once: now and then a thread of the SDK is on its way into Python and would abort it."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
