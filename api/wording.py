@@ -34,10 +34,44 @@ REASONS = {
     "expired": "its time had passed",
     "outcome_unknown": "nobody can say whether it arrived",
     "not_renderable": "its text lacks something the journey should have given",
+    "address_invalid": "the address is none",
+    "address_refused": "the receiver knows no such address",
+    "content_refused": "the receiver did not take what it says",
+    "header_unsafe": "something in it would have broken its headers",
+    "endpoint_gone": "the gateway has gone for good",
+    "refused": "the receiver would not take it",
+    "never_arrived": "it never reached the bonus engine",
+    "voided": "it was taken back",
     "stopped_by_hand": "a person stopped it",
+    "stopped": "it was stopped",
     "completed": "it was played to its end",
     "ended": "its time was over",
     "cancelled": "it was cancelled",
+    "failed": "its code gave up, and Temporal keeps the error",
+}
+#: What a step came to, where that is not the name of an event or of a part of a split.
+STEPS = {
+    "sent": "sent",
+    "suppressed": "not sent",
+    "waiting": "waits until it may be sent",
+    "quiet_hours": "waits for the morning",
+    "confirmed": "given",
+    "refused": "refused",
+    "unknown": "nobody can say yet",
+    "opened": "put before people",
+    "remind": "people were reminded",
+    "escalate": "escalated",
+    "expire": "closed without an answer",
+    "answered": "answered",
+    "nobody_answered": "nobody answered",
+    "timed_out": "did not happen in time",
+    "reached": "the moment has come",
+    "marked": "marked",
+    "refreshed": "the player's facts were read again",
+    "started": "begun",
+    "yes": "the player is in it",
+    "no": "the player is not in it",
+    "full": "more events came than a run keeps, so the oldest were let go",
 }
 _CHANNELS = {"email": "E-mail", "sms": "SMS", "push": "Push message", "in_app": "In-app message"}
 _MESSAGES = {
@@ -116,7 +150,10 @@ def _step(name: str, journey: str, detail: Detail) -> str:
     what = f"{verb} {rest}".strip()
     if name == "stop":
         return f"{detail.get('by', 'Somebody')} stopped {journey}: {str(detail.get('reason', '')).rstrip('.')}."
-    return f"{journey}, {what}: {reason(str(detail['outcome']))}."
+    outcome = str(detail["outcome"])
+    # Parts of a split have names of their own, and one of them may be "refused".
+    said = outcome if verb == "split" else STEPS.get(outcome) or reason(outcome)
+    return f"{journey}, {what}: {said}."
 
 
 def _message(name: str, _: str, detail: Detail) -> str:
