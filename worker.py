@@ -27,6 +27,7 @@ from activities.dispatch import Dispatcher
 from activities.failures import TellsFailures
 from activities.intake import Intake
 from activities.messages import Messages
+from activities.pressure import Pressure
 from activities.provider import BonusEngine
 from activities.rewards import Grants
 from activities.runs import RunEffects
@@ -161,7 +162,7 @@ async def main(role: str, settings: Settings | None = None) -> None:
     runtime = metered(settings)
     async with engine(settings) as built, asyncio.TaskGroup() as group:
         if role in {"all", "dispatcher"}:
-            group.create_task(Sweeper(built.database, built.intake, built.clock).run(stop))
+            group.create_task(_sweeper(built).run(stop))
             group.create_task(_reconcile(built, stop))
         client = await _connect_unless(stop, runtime)
         if client is None:
@@ -182,6 +183,11 @@ async def _connect_unless(stop: asyncio.Event, runtime: Runtime | None) -> Clien
         return await connecting
     connecting.cancel()
     return None
+
+
+def _sweeper(built: Engine) -> Sweeper:
+    pressure = Pressure(built.database, built.settings)
+    return Sweeper(built.database, built.intake, built.clock, rate=built.settings.sweep_rate, pressure=pressure)
 
 
 async def _reconcile(built: Engine, stop: asyncio.Event) -> None:

@@ -2,65 +2,151 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Final
 
-from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
+from prometheus_client import Counter, Gauge
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
 from activities.database import Database
 from activities.intake import Intake
+from activities.pressure import Pressure
 
 logger = logging.getLogger(__name__)
 
-CLAIM = 100
-PERIOD = 1.0
+CLAIM: Final = 100
+RATE: Final = 500
+#: Seconds between two looks when nobody is due, and while deliveries pile up.
+PERIOD: Final = 1.0
+#: Seconds between two readings of the gauges, and how far due players are counted for them.
+MEASURED_EVERY, COUNTED = 5.0, 10_000
+#: How long a player waits whom the rules cannot tick: everybody else must not wait behind.
+PUT_OFF: Final = timedelta(minutes=5)
+
+TICKED: Final = Counter("journeys_sweep_ticks_total", "Players ticked by the sweep.")
+FAILED: Final = Counter("journeys_sweep_failures_total", "Players whose tick failed and was put off.")
+DUE: Final = Gauge("journeys_sweep_due_players", f"Players whose moment has come; counted no further than {COUNTED}.")
+LATE: Final = Gauge("journeys_sweep_lateness_seconds", "How long the longest waiting of them has been due.")
+
+Pause = Callable[[asyncio.Event, float], Awaitable[None]]
+
+
+async def wait(stop: asyncio.Event, seconds: float) -> None:
+    """So many seconds, fewer when told to stop."""
+    with suppress(TimeoutError):
+        await asyncio.wait_for(stop.wait(), seconds)
 
 
 class Sweeper:
     """Ticks players through the same pure function as events. Any number may run side by side.
 
-    The player's own row is the claim: two sweepers never tick one player twice for one moment.
+    The player's own row is the claim: two sweepers never tick one player twice for one moment. The oldest
+    moments come first and at most `rate` players a second, so that what has gathered while nobody swept is
+    spread and not unleashed; and nobody is ticked while deliveries pile up.
     """
 
-    def __init__(self, database: Database, intake: Intake, clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self,
+        database: Database,
+        intake: Intake,
+        clock: Callable[[], datetime],
+        *,
+        rate: int = RATE,
+        pressure: Pressure | None = None,
+        pause: Pause = wait,
+    ) -> None:
         self.database = database
         self.intake = intake
         self.clock = clock
+        self.rate = rate
+        self.claim = min(CLAIM, rate)
+        self.pressure = pressure
+        self.pause = pause
+        self._measured = -MEASURED_EVERY
 
     async def run_once(self) -> int:
-        """Tick up to a hundred players whose moment has come; how many there were."""
+        """Tick players whose moment has come, the longest waiting hundred; how many there were.
+
+        A player whose tick fails is put off and the others are ticked. Raises what the database raises when
+        it is away; then nobody was ticked.
+        """
         now = self.clock()
         async with self.database.transaction() as connection:
-            due = (await connection.execute(_DUE, {"now": now, "limit": CLAIM})).all()
+            # Locked in the order of their moments, where everybody else locks by id. It makes no circle: rows that
+            # are locked are skipped, so while it holds some a sweeper waits for none.
+            due = (await connection.execute(_DUE, {"now": now, "limit": self.claim})).all()
             for brand in sorted({row.brand for row in due}):
-                ids = [row.id for row in due if row.brand == brand]
-                async with self.intake.locked(connection, brand, ids, now) as players:
-                    for player_id, state in sorted(players.states.items()):
-                        players.decide(player_id, state.tick(self.intake.rules, now))
+                await self._tick(connection, brand, sorted(row.id for row in due if row.brand == brand), now)
+        TICKED.inc(len(due))
         return len(due)
 
+    async def _tick(self, connection: AsyncConnection, brand: str, ids: Sequence[str], now: datetime) -> None:
+        try:
+            async with connection.begin_nested(), self.intake.locked(connection, brand, ids, now) as players:
+                for player_id, state in sorted(players.states.items()):
+                    players.decide(player_id, state.tick(self.intake.rules, now))
+        except (OperationalError, InterfaceError, OSError):
+            raise
+        except Exception:
+            if len(ids) > 1:
+                for player_id in ids:
+                    await self._tick(connection, brand, [player_id], now)
+                return
+            logger.exception("Player %s of %s cannot be ticked; correct what the traceback names.", ids[0], brand)
+            FAILED.inc()
+            await connection.execute(_PUT_OFF, {"brand": brand, "ids": ids, "until": now + PUT_OFF})
+
     async def run(self, stop: asyncio.Event) -> None:
-        """Sweep until told to stop; a full claim is followed by the next at once."""
+        """Sweep until told to stop."""
         while not stop.is_set():
-            swept = 0
-            try:
-                swept = await self.run_once()
-            except (SQLAlchemyError, OSError) as away:
-                logger.warning("Postgres is away, the sweep tries again: %s", away)
-            except Exception:
-                # A journey's own rule may raise; that must not end the process that dispatches.
-                logger.exception("The sweep failed and is tried again; correct the rule that the traceback names.")
-            if swept < CLAIM:
-                try:
-                    await asyncio.wait_for(stop.wait(), PERIOD)
-                except TimeoutError:
-                    continue
+            await self.pause(stop, await self._turn())
+
+    async def _turn(self) -> float:
+        """One pass; how many seconds to rest before the next."""
+        try:
+            await self._measure()
+            if self.pressure is not None and await self.pressure.is_high():
+                return PERIOD
+            swept = await self.run_once()
+        except (SQLAlchemyError, OSError) as away:
+            logger.warning("Postgres is away, the sweep tries again: %s", away)
+            return PERIOD
+        except Exception:
+            # It must not end the process that dispatches.
+            logger.exception("The sweep failed and is tried again.")
+            return PERIOD
+        return swept / self.rate if swept == self.claim else PERIOD
+
+    async def _measure(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if now - self._measured < MEASURED_EVERY:
+            return
+        self._measured = now
+        async with self.database.reading() as connection:
+            row = (await connection.execute(_BEHIND, {"now": self.clock(), "most": COUNTED})).one()
+        DUE.set(row.due)
+        LATE.set(row.late)
 
 
 _DUE = text(
     """
     SELECT brand, id FROM players WHERE next_moment <= :now
-    ORDER BY brand, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ORDER BY next_moment LIMIT :limit FOR UPDATE SKIP LOCKED
+    """
+)
+_PUT_OFF = text("UPDATE players SET next_moment = :until WHERE brand = :brand AND id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_BEHIND = text(
+    """
+    SELECT count(*) AS due,
+           coalesce(extract(epoch FROM CAST(:now AS timestamptz) - min(next_moment)), 0)::float8 AS late
+    FROM (SELECT next_moment FROM players WHERE next_moment <= :now ORDER BY next_moment LIMIT :most) d
     """
 )
