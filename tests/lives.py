@@ -1,7 +1,7 @@
 """One player's life under a few journeys, for tests of the pure core: no database, no clock."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from workflows import Event, Player, journey
 from workflows.journey import Journey
 from workflows.rules import Trigger
+from workflows.segments import Segment
 from workflows.state import Decision, Mode, PlayerState, Rules, Start
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -27,8 +28,8 @@ def declared(name: str, *triggers: Trigger, ends_after: timedelta = timedelta(da
     return replace(definition, listens_to=frozenset(kind.type for kind in definition.listens))
 
 
-def rules(*journeys: Journey) -> Rules:
-    return Rules({one.name: one for one in journeys})
+def rules(*journeys: Journey, segments: Sequence[Segment] = ()) -> Rules:
+    return Rules({one.name: one for one in journeys}, {one.name: one for one in segments})
 
 
 def stored(state: PlayerState) -> PlayerState:
@@ -43,8 +44,8 @@ def only(kind: type[D], decisions: Iterable[Decision]) -> list[D]:
 class Life:
     """Things happen to one player, one transaction each: the state is stored and read in between."""
 
-    def __init__(self, *journeys: Journey, player_id: str = "p-1") -> None:
-        self.rules = rules(*journeys)
+    def __init__(self, *journeys: Journey, segments: Sequence[Segment] = (), player_id: str = "p-1") -> None:
+        self.rules = rules(*journeys, segments=segments)
         self.state = PlayerState(BRAND, player_id)
         self.now = NOON
         self.events = 0

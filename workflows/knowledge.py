@@ -272,8 +272,8 @@ class Knowledge:
                     del self.segments[one.name]
                 yield one.name, belongs
 
-    def judge_days(self, rule: DayStreakRule, now: datetime) -> Iterator[int]:
-        """Judge the days that ended and were not judged yet; the length of the streak each time it fires."""
+    def judge_days(self, rule: DayStreakRule, now: datetime) -> Iterator[tuple[int, datetime]]:
+        """Judge the days that ended and were not judged yet; each time it fires, how long it is and since when."""
         held = self.series.get(rule.measure.series, {})
         present = self.present(now - LATENESS)
         length, judged = self.day_streaks.get(rule.key, (0, date.min))
@@ -286,7 +286,7 @@ class Knowledge:
             length = length + 1 if self._holds(rule, value(held, rule.measure, present, day.isoformat())) else 0
             judged = day
             if length and length % rule.length == 0:
-                yield length
+                yield length, present.begin(day + timedelta(days=1)) + LATENESS
         self.day_streaks[rule.key] = (length, judged)
         if days and days[-1] >= present.today:
             self.await_day(rule, now)

@@ -332,10 +332,15 @@ class PlayerState(Knowledge):
             case InactiveRule():
                 return [Inactive(**envelope, seconds=int(rule.duration.total_seconds()), kind=rule.kind.type)]
             case DayStreakRule():
-                id_ = envelope.pop("event_id")
                 return [
-                    DayStreak(**envelope, event_id=f"{id_}:{length}", days=length, name=rule.name)
-                    for length in self.judge_days(rule, now)
+                    DayStreak(
+                        event_id=f"{rule.key}:{int(since.timestamp())}",
+                        event_source="engine",
+                        occurred_at=since,
+                        days=length,
+                        name=rule.name,
+                    )
+                    for length, since in self.judge_days(rule, now)
                 ]
             case BirthdayRule() | AnniversaryRule() | ScheduleRule():
                 if (later := rule.after(self, now)) is not None:
