@@ -1,11 +1,12 @@
 """Deliveries Temporal refused for good: looked at by people and, once the cause is gone, tried again."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, select, text, update
+from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,6 +18,9 @@ from api.pages import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])
+
+#: Letters one call tries again: each holds its player's row until all are written.
+AT_ONCE = 500
 
 Managing = Annotated[Key, needs("journeys:manage")]
 
@@ -47,6 +51,27 @@ class DeadLetter(BaseModel):
     reason: str = Field(description="Why, and what to do before it is tried again.")
     at: datetime
     retried_at: datetime | None = None
+
+
+class DeadLettersChosen(BaseModel):
+    """Which dead letters to try again; without anything, all of them."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={"examples": [{"reason": "No journey welcome is deployed here; deploy it again and retry."}]},
+    )
+
+    run: Filter | None = None
+    reason: Filter | None = Field(None, description="The whole reason, as the list shows it.")
+
+
+class DeadLettersRetried(BaseModel):
+    """How many were tried again by this call, and how many are left to try."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"retried": 500, "left": 1200}]})
+
+    retried: int
+    left: int
 
 
 class DeadLetterQuery(PageQuery):
@@ -91,26 +116,66 @@ async def retry_dead_letter(letter_id: str, engine: EngineOf, key: Managing, res
         if row.retried_at is not None:
             response.status_code = 200
             return DeadLetter.model_validate(row)
-        now = engine.clock()
-        seq = row.seq if row.kind == "start" else await _next_seq(engine, connection, row)
-        again = {name: getattr(row, name) for name in ("run_id", "seq", "brand", "kind", "payload")}
-        priority = PROTECTION if row.kind == "stop" else NORMAL
-        values = {**again, "seq": seq, "priority": priority, "due_at": now, "created_at": now}
-        await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
-        await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
-        marked = await connection.execute(
-            update(dead_letters).where(ours).values(retried_at=now).returning(dead_letters)
-        )
-        return DeadLetter.model_validate(marked.one())
+        (again,) = await _deliver_again(engine, connection, [row])
+        return DeadLetter.model_validate(again)
 
 
-async def _next_seq(engine: Engine, connection: AsyncConnection, letter: Row[Any]) -> int:
-    """A new number for the delivery: under its old one the run would drop it, having heard later ones."""
-    owner = await connection.execute(select(runs.c.player_id).where(runs.c.id == letter.run_id))
-    player_id = owner.scalar_one_or_none()
-    if player_id is None:
-        return int(letter.seq)
-    async with engine.intake.locked(connection, letter.brand, [player_id], engine.clock()) as players:
-        state = players.states.get(player_id)
-        seq = None if state is None else state.next_seq(letter.run_id)
-    return int(letter.seq) if seq is None else seq
+@router.post("/retry", status_code=202, responses=COMMON)
+async def retry_dead_letters(
+    engine: EngineOf, key: Managing, given: DeadLettersChosen | None = None
+) -> DeadLettersRetried:
+    """Deliver again what was never tried again, the oldest first, a few hundred in one call.
+
+    Call it again until `left` is 0. Each letter is tried once, however often and from wherever this is called.
+    """
+    chosen = (dead_letters.c.brand == key.brand) & dead_letters.c.retried_at.is_(None)
+    for column, value in (
+        (dead_letters.c.run_id, given and given.run),
+        (dead_letters.c.reason, given and given.reason),
+    ):
+        if value is not None:
+            chosen &= column == value
+    async with engine.database.transaction() as connection:
+        oldest = select(dead_letters).where(chosen).order_by(dead_letters.c.id).limit(AT_ONCE).with_for_update()
+        rows = (await connection.execute(oldest)).all()
+        again = await _deliver_again(engine, connection, rows)
+        left = await connection.scalar(select(func.count()).select_from(dead_letters).where(chosen))
+    return DeadLettersRetried(retried=len(again), left=left or 0)
+
+
+async def _deliver_again(
+    engine: Engine, connection: AsyncConnection, letters: Sequence[Row[Any]]
+) -> Sequence[Row[Any]]:
+    """Write locked letters' deliveries, in their order, and mark them; the letters as they are then.
+
+    A start keeps its number. The others get new ones: under an old one the run would drop it, having heard later ones.
+    """
+    if not letters:
+        return []
+    now = engine.clock()
+    brand = letters[0].brand
+    found = await connection.execute(
+        select(runs.c.id, runs.c.player_id).where(runs.c.id.in_({letter.run_id for letter in letters}))
+    )
+    owners = {row.id: row.player_id for row in found}
+    values = []
+    async with engine.intake.locked(connection, brand, owners.values(), now) as players:
+        for letter in letters:
+            state = players.states.get(owners.get(letter.run_id, ""))
+            seq = None if state is None or letter.kind == "start" else state.next_seq(letter.run_id)
+            values.append(
+                {
+                    **{name: getattr(letter, name) for name in ("run_id", "brand", "kind", "payload")},
+                    "seq": letter.seq if seq is None else seq,
+                    "priority": PROTECTION if letter.kind == "stop" else NORMAL,
+                    "due_at": now,
+                    "created_at": now,
+                }
+            )
+    await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
+    await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+    ids = [letter.id for letter in letters]
+    marked = await connection.execute(
+        update(dead_letters).where(dead_letters.c.id.in_(ids)).values(retried_at=now).returning(dead_letters)
+    )
+    return list(marked)
