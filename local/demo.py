@@ -50,13 +50,14 @@ SETTLE, SETTLE_A_RUN = 30.0, 0.25
 async def run(folder: Path, *, log: Path | None, players: int, seed: int) -> int:
     """Play the demo in `folder`, which is made anew; the exit code is 1 if anything was lost or doubled."""
     say = Console(stderr=True)
-    _prepare(folder, log)
+    # A log that cannot be played is told before anything is emptied or started.
+    now = datetime.now(UTC)
+    script = from_log(log, now) if log is not None else synthetic(seed, now, players)
+    _prepare(folder)
     try:
         # The sweep stands still during the import here, so nobody has to wait for the rest of a past.
         settled = {"IMPORT_SETTLES_AFTER": "PT0S"}
         async with Stack(folder, extra=settled, say=lambda line: say.print(line, style="dim")) as stack:
-            now = datetime.now(UTC)
-            script = from_log(log, now) if log is not None else synthetic(seed, now, players)
             story = await _played(stack, script, say)
     except (StackError, ImportStopped) as error:
         raise DemoError(str(error)) from error
@@ -256,10 +257,8 @@ def _item(event: CloudEvent) -> Item:
     return Item(orjson.dumps(event), event["subject"], row=event)
 
 
-def _prepare(folder: Path, log: Path | None) -> None:
+def _prepare(folder: Path) -> None:
     """Empty the folder of an earlier demo, and end what that demo may have left running."""
-    if log is not None and not log.is_file():
-        raise DemoError(f"There is no log at {log}; name a CSV with player_id, ts_utc and amount_usd.")
     folder.mkdir(parents=True, exist_ok=True)
     names = {entry.name for entry in folder.iterdir()}
     if names - {"lock"} and "stack.json" not in names:

@@ -220,6 +220,7 @@ SELECT (SELECT count(*) FROM events) AS events,
 """
 _FIGURES = """
 SELECT (SELECT count(*) FROM messages WHERE status = 'sent') AS sent,
+       (SELECT count(*) FROM messages WHERE status = 'sent' AND channel = 'in_app') AS in_app,
        (SELECT count(*) FROM messages WHERE status = 'suppressed') AS suppressed,
        (SELECT count(*) FROM grants WHERE status = 'confirmed') AS confirmed,
        (SELECT count(*) FROM grants WHERE status = 'unknown') AS unknown,

@@ -95,7 +95,8 @@ def _flow(story: Story) -> Table:
         "Live events": _rate(story.live_events, story.live_took),
         "Deposits": f"{story.deposits['history']:,} before, {story.deposits['live']:,} live",
         "Fed again": f"{story.duplicates:,} duplicates, {'nothing' if not story.changed else 'something'} changed",
-        "Messages": f"{figures['sent']:,} sent, {figures['suppressed']:,} suppressed by the gate",
+        "Messages": f"{figures['sent']:,} sent, {figures['suppressed']:,} suppressed by the gate\n"
+        f"{figures['in_app']:,} of those sent lie in the player's inbox here; providers got the others",
         "Rewards": f"{figures['confirmed']:,} confirmed, {figures['unknown']:,} unknown",
         "Tasks": f"{figures['opened']:,} opened, {figures['completed']:,} answered by the manager",
         "Reaction": "no run has acted yet"

@@ -14,8 +14,12 @@ from local.person import person
 from workflows.events import DepositApproved, PlayerRegistered
 
 LOG_SOURCE = "/casino-log"
-#: In a real log what happened before this is history; it falls at the demo's start.
+#: In a log that spans it, what happened before this is history.
 SPLIT = datetime(2020, 2, 1, tzinfo=UTC)
+#: In any other, what happened earlier than so long before its end.
+LAST_MONTH = timedelta(days=30)
+#: In one that is shorter than that, this much of its time.
+PAST = 0.75
 COLUMNS = ("player_id", "ts_utc", "amount_usd")
 
 
@@ -49,24 +53,38 @@ def synthetic(seed: int, now: datetime, players: int) -> Script:
 def from_log(path: Path, now: datetime) -> Script:
     """A real log of deposits, its split shifted to `now`, each player registered just before the first deposit.
 
+    The split is 2020-02-01 where the log spans it, else the midnight a month before its last deposit.
     Only the deposits are real: language, consent and addresses are made up from the player's id. Raises DemoError.
     """
+    if not path.is_file():
+        raise DemoError(f"There is no log at {path}; name a CSV with {', '.join(COLUMNS[:-1])} and {COLUMNS[-1]}.")
     history: list[CloudEvent] = []
     live: list[CloudEvent] = []
     known: set[str] = set()
-    for player_id, at, deposit in sorted(_deposits(path, now - SPLIT), key=lambda found: found[1]):
-        part = history if at < SPLIT else live
+    found = sorted(_deposits(path), key=lambda one: one[1].occurred_at)
+    split = _split(path, [deposit.occurred_at for _, deposit in found])
+    for player_id, deposit in found:
+        part = history if deposit.occurred_at < split else live
+        at = deposit.occurred_at + (now - split)
         if player_id not in known:
             known.add(player_id)
-            registered = _registration(player_id, deposit.occurred_at - timedelta(seconds=1))
-            part.append(cloud_event(player_id, registered))
-        part.append(cloud_event(player_id, deposit))
-    if not history or not live:
-        raise DemoError(f"{path} needs deposits on both sides of {SPLIT:%Y-%m-%d}; use a log that spans it.")
-    return Script(f"the deposits of {path.name}", history, live)
+            part.append(cloud_event(player_id, _registration(player_id, at - timedelta(seconds=1))))
+        part.append(cloud_event(player_id, deposit.model_copy(update={"occurred_at": at})))
+    return Script(f"the deposits of {path.name}, live from {split:%Y-%m-%d} on", history, live)
 
 
-def _deposits(path: Path, shift: timedelta) -> Iterator[tuple[str, datetime, DepositApproved]]:
+def _split(path: Path, times: list[datetime]) -> datetime:
+    """Where the past ends, so that there are deposits before and from then on; `times` are in order."""
+    if not times or times[0] == times[-1]:
+        raise DemoError(f"{path} needs deposits at two different times at least: a past, and what happens live.")
+    first, last = times[0], times[-1]
+    if first < SPLIT <= last:
+        return SPLIT
+    month = (last - LAST_MONTH).replace(hour=0, minute=0, second=0, microsecond=0)
+    return month if first < month else first + (last - first) * PAST
+
+
+def _deposits(path: Path) -> Iterator[tuple[str, DepositApproved]]:
     try:
         file = path.open(newline="", encoding="utf-8-sig")
     except OSError as error:
@@ -79,25 +97,25 @@ def _deposits(path: Path, shift: timedelta) -> Iterator[tuple[str, datetime, Dep
             raise DemoError(f"{path} has no column {missing[0]}; a log needs {', '.join(COLUMNS)}.")
         for row in reader:
             try:
-                yield _deposit(row, ids.of(row, DepositApproved.type), shift)
+                yield _deposit(row, ids.of(row, DepositApproved.type))
             except (ValueError, TypeError, InvalidOperation) as error:
                 raise DemoError(f"{path}, line {reader.line_num}, is not a deposit: {error}") from None
 
 
-def _deposit(row: dict[str, str], event_id: str, shift: timedelta) -> tuple[str, datetime, DepositApproved]:
+def _deposit(row: dict[str, str], event_id: str) -> tuple[str, DepositApproved]:
     player_id, at = row["player_id"], datetime.fromisoformat(row["ts_utc"])
     at = (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
     deposit = DepositApproved(
         event_id=event_id,
         event_source=LOG_SOURCE,
-        occurred_at=at + shift,
+        occurred_at=at,
         payment_id=event_id,
         amount_minor=round(Decimal(row["amount_usd"]) * 100),
         currency="USD",
         method=METHODS[zlib.crc32(player_id.encode()) % len(METHODS)],
         provider="casino-log",
     )
-    return player_id, at, deposit
+    return player_id, deposit
 
 
 def _registration(player_id: str, at: datetime) -> PlayerRegistered:

@@ -24,7 +24,7 @@ from activities.settings import Settings
 from activities.tables import events, grants, messages, players, runs
 from local.demo_audit import Auditor, Check, Excluded, percentile
 from local.demo_manager import fill
-from local.demo_report import Story
+from local.demo_report import Story, print_story
 from local.demo_script import SPLIT, DemoError, from_log, synthetic
 from local.provider import Record
 from workflows.events import Event
@@ -107,6 +107,14 @@ class TestDemo:
         assert played.stderr.startswith("There is no log at ")
         assert not (tmp_path / "demo").exists()
 
+    def test_a_log_that_cannot_be_played_is_told_before_anything_starts(self, tmp_path: Path) -> None:
+        log = log_of(tmp_path / "log.csv", ("p", "2020-01-01 00:00+00:00", "1.0"))
+        played = demo(tmp_path / "demo", "--log", str(log))
+        assert played.returncode == 1
+        assert "needs deposits at two different times at least" in played.stderr
+        assert "Starting" not in played.stderr
+        assert not (tmp_path / "demo").exists()
+
     def test_it_never_empties_a_folder_that_is_not_its_own(self, tmp_path: Path) -> None:
         (tmp_path / "thesis.txt").write_text("two years of work")
         played = demo(tmp_path)
@@ -144,6 +152,22 @@ class TestScript:
         for event in (*script.history, *script.live):
             Event.from_wire(event)
 
+    @pytest.mark.parametrize(
+        ("times", "history"),
+        [
+            (("2020-01-31 12:00", "2020-02-01 00:00", "2024-05-31 12:00"), 1),  # spans the day that is known
+            (("2023-01-01 12:00", "2024-04-30 12:00", "2024-05-01 00:00", "2024-05-31 12:00"), 2),
+            (("2024-05-01 00:00", "2024-05-02 00:00", "2024-05-05 00:00"), 2),  # shorter than a month
+            (("2024-05-01 00:00:00", "2024-05-01 00:00:01"), 1),
+        ],
+    )
+    def test_the_last_month_of_a_log_happens_live(self, tmp_path: Path, times: tuple[str, ...], history: int) -> None:
+        script = from_log(log_of(tmp_path / "log.csv", *(("p", f"{at}+00:00", "1.0") for at in times)), NOW)
+        assert script.deposits == {"history": history, "live": len(times) - history}
+        past = [datetime.fromisoformat(event["time"]) for event in script.history]
+        assert past == sorted(past)
+        assert past[-1] < NOW
+
     def test_a_log_gives_the_same_identities_whenever_it_is_read(self, tmp_path: Path) -> None:
         twin = ("p", "2020-01-31 10:00:00+00:00", "5.0")
         log = log_of(tmp_path / "log.csv", twin, twin, ("p", "2020-02-02 10:00:00+00:00", "5.0"))
@@ -158,7 +182,8 @@ class TestScript:
         ("content", "sentence"),
         [
             ("who,when\n", "has no column player_id"),
-            ("player_id,ts_utc,amount_usd\np,2020-01-01,1\n", "deposits on both sides of 2020-02-01"),
+            ("player_id,ts_utc,amount_usd\n", "deposits at two different times"),
+            ("player_id,ts_utc,amount_usd\np,2020-01-01,1\np,2020-01-01,2\n", "deposits at two different times"),
             ("player_id,ts_utc,amount_usd\np,yesterday,1\n", "line 2, is not a deposit"),
             ("player_id,ts_utc,amount_usd\np,2020-01-01,much\n", "line 2, is not a deposit"),
             ("player_id,ts_utc,amount_usd\np,2020-01-01\n", "line 2, is not a deposit"),
@@ -234,6 +259,12 @@ class TestReport:
         assert sum(value <= found for value in values) >= share * len(values)
         assert sum(value < found for value in values) < share * len(values)
 
+    def test_messages_that_no_provider_could_get_are_told_apart(self, capsys: pytest.CaptureFixture[str]) -> None:
+        print_story(story(figures=story().figures | {"sent": 7, "in_app": 3}))
+        told = " ".join(capsys.readouterr().out.split())
+        assert "7 sent" in told
+        assert "3 of those sent lie in the player's inbox here" in told
+
     def test_no_reaction_has_no_percentile(self) -> None:
         assert percentile([], 0.99) is None
 
@@ -262,7 +293,7 @@ def story(**changes: Any) -> Story:
         "duplicates": 1,
         "runs": {("welcome", "treated"): 1},
         "journeys": ["welcome"],
-        "figures": dict.fromkeys(("sent", "suppressed", "confirmed", "unknown", "opened", "completed"), 0),
+        "figures": dict.fromkeys(("sent", "in_app", "suppressed", "confirmed", "unknown", "opened", "completed"), 0),
         "reactions": [],
         "checks": [Check("events", 1, 1, 0, 0)],
         "changed": [],
