@@ -1,7 +1,7 @@
 """Runs of journeys: listed, looked into, started and stopped by hand."""
 
 import hashlib
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
@@ -250,21 +250,28 @@ def _ended() -> Problem:
     return Problem("run-ended", "The run is over already; there is nothing to stop.")
 
 
-def why_not(state: PlayerState, journey: Journey, now: datetime) -> str | None:
+def why_not(  # noqa: PLR0911 - one sentence a reason
+    state: PlayerState, journey: Journey, now: datetime
+) -> str | None:
     """Why a person may not let this player into a journey now, as a sentence; None when nothing speaks against it."""
     if (reason := state.protected(now)) is not None:
         return f"The player is left alone ({reason}); no journey may begin."
-    if journey.entry.kind == "per":
-        return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
-    if any(run.journey == journey.name and not run.over for run in state.runs.values()):
-        return f"The player is in {journey.name} already; wait until that run has ended, or stop it."
     entries = state.entries.get(journey.name)
-    last = entries.last if entries else None
-    if last is not None and journey.entry.kind == "once":
-        return f"{journey.name} is entered once in a player's life, and was on {last:%Y-%m-%d}."
-    if last is not None and journey.entry.period is not None and now < last + journey.entry.period:
-        return f"{journey.name} may be entered again from {last + journey.entry.period:%Y-%m-%d %H:%M} UTC on."
-    return None
+    last = entries.last if entries and entries.last else now
+    match state.refusal(journey, None, now):
+        case None:
+            return None
+        case "needs_event":
+            return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
+        case "in_it":
+            return f"The player is in {journey.name} already; wait until that run has ended, or stop it."
+        case "once":
+            return f"{journey.name} is entered once in a player's life, and was on {last:%Y-%m-%d}."
+        case "too_soon":
+            again = last + (journey.entry.period or timedelta(0))
+            return f"{journey.name} may be entered again from {again:%Y-%m-%d %H:%M} UTC on."
+        case _:
+            return f"The entry rule of {journey.name} does not allow it now."
 
 
 async def _started_by(

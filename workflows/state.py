@@ -30,6 +30,7 @@ __all__ = [
     "Mode",
     "Moved",
     "PlayerState",
+    "Refusal",
     "Rules",
     "Start",
     "Stop",
@@ -39,6 +40,8 @@ __all__ = [
 
 Arm = Literal["treated", "control"]
 Mode = Literal["live", "history"]
+#: Why a journey's entry rule does not let a player in.
+Refusal = Literal["too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"]
 
 REMEMBERED_KEYS: Final = 64
 #: Under `per(field)` a player may be in one journey many times; more than this at once only costs.
@@ -215,6 +218,32 @@ class PlayerState(Knowledge):
         self._await_occasions(rules, now, anew=True)
         return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(rules.segments.values(), now)]
 
+    def refusal(  # noqa: PLR0911 - one line a reason
+        self, journey: Journey, trigger: Event | None, now: datetime
+    ) -> Refusal | None:
+        """Why the entry rule of `journey` does not let the player in now, None if it does.
+
+        It looks only at `entries` and `runs`. Protection is no refusal: a protected player enters in the books.
+        """
+        at = trigger.occurred_at if trigger is not None else now
+        if now - at > journey.late_after:
+            return "too_late"
+        rule, entries = journey.entry, self.entries.get(journey.name) or Entries()
+        if rule.kind == "per":
+            key = _entry_key(journey, trigger)
+            if key is None:
+                return "needs_event"
+            if key in entries.keys:
+                return "entered_for_it"
+            return "in_too_many" if len(self.runs) >= MOST_RUNS else None
+        if any(run.journey == journey.name and not run.over for run in self.runs.values()):
+            return "in_it"
+        if rule.kind == "once" and entries.count:
+            return "once"
+        if rule.kind == "every" and rule.period is not None and entries.last is not None:
+            return "too_soon" if at - entries.last < rule.period else None
+        return None
+
     def enter(
         self, journey: Journey, trigger: Event | None, now: datetime, cause: dict[str, str] | None = None
     ) -> list[Decision]:
@@ -223,14 +252,11 @@ class PlayerState(Knowledge):
         `cause` names who asked where no event did: a person, or another run. A protected player
         enters only in the books: the entry counts, its `Start` says why nothing is played.
         """
+        if self.refusal(journey, trigger, now) is not None:
+            return []
         at = trigger.occurred_at if trigger is not None else now
-        if now - at > journey.late_after:
-            return []
-        entries = self.entries.get(journey.name) or Entries()
+        entries = self.entries.setdefault(journey.name, Entries())
         key = _entry_key(journey, trigger)
-        if not self._may_enter(journey, entries, key, at):
-            return []
-        self.entries[journey.name] = entries
         entries.count += 1
         entries.last = at
         if key is not None:
@@ -370,18 +396,6 @@ class PlayerState(Knowledge):
             elif run.arm == "control" and run.ends_at <= at:
                 self.end(run_id, at)
                 yield Ended(run_id, run.ends_at, "ended")
-
-    def _may_enter(self, journey: Journey, entries: Entries, key: str | None, at: datetime) -> bool:
-        rule = journey.entry
-        if rule.kind == "per":
-            return key is not None and key not in entries.keys and len(self.runs) < MOST_RUNS
-        if any(run.journey == journey.name and not run.over for run in self.runs.values()):
-            return False
-        if rule.kind == "once":
-            return entries.count == 0
-        if rule.kind == "every" and rule.period is not None and entries.last is not None:
-            return at - entries.last >= rule.period
-        return True
 
     # ---- storage ---------------------------------------------------------------------------
 
