@@ -4,10 +4,8 @@ What the journeys decide is proven on the stage (`test_journeys_stage.py`); this
 records the histories that every later version must replay.
 """
 
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, time, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +13,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.tables import grants, runs
 from tests.conftest import LocalBonusEngine, LocalCatchAll
+from tests.recording import record
 from tests.theatre import BRAND, Theatre, theatre
 from workflows import (
     DepositApproved,
@@ -47,7 +46,6 @@ CONTROL = {
     "failed_deposit": 0,
 }
 
-HISTORIES = Path(__file__).parent / "histories"
 Opens = Callable[[str], Awaitable[Theatre]]
 
 
@@ -68,10 +66,7 @@ async def play(
     bonus_engine: LocalBonusEngine,
     catch_all: LocalCatchAll,
 ) -> AsyncIterator[Opens]:
-    """Open the theatre for a treated player, at ten in the morning of the player's clock.
-
-    With RECORD_HISTORIES=1 the histories of tests marked `recorded` are written for `test_replay.py`.
-    """
+    """Open the theatre for a treated player, at ten in the morning of the player's clock."""
     stages: list[Theatre] = []
     opened: list[Any] = []
     variables = {"DATABASE_URL": postgres_url, "BONUS_ENGINE_URL": bonus_engine.url, **catch_all.environment}
@@ -85,11 +80,8 @@ async def play(
         return stages[-1]
 
     yield open_theatre
-    if os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded"):
-        for stage in stages:
-            for run in await stage.rows(runs):
-                name = f"{run['journey']}.{request.node.name.removeprefix('test_')}.json"
-                (HISTORIES / name).write_text(await stage.history(run["journey"]))
+    for stage in stages:
+        await record(request, stage)
     for managed in opened:
         await managed.__aexit__(None, None, None)
 

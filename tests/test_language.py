@@ -15,6 +15,7 @@ from activities.messages import Messages
 from activities.tables import runs, steps
 from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.designs.facts import Ping, Pong
+from tests.recording import record
 from tests.theatre import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
 from workflows.effects import Batch, Item
@@ -22,7 +23,11 @@ from workflows.effects import Batch, Item
 
 @pytest.fixture
 async def stage(
-    time_skipping: WorkflowEnvironment, postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
+    request: pytest.FixtureRequest,
+    time_skipping: WorkflowEnvironment,
+    postgres_url: str,
+    bonus_engine: LocalBonusEngine,
+    catch_all: LocalCatchAll,
 ) -> AsyncIterator[Theatre]:
     """A registered player in Kyiv, at ten on the morning of a Wednesday, and the designer's own journeys."""
     variables = {
@@ -37,6 +42,7 @@ async def stage(
     async with theatre(time_skipping, f"p-{postgres_url[-6:]}", variables, morning) as opened:
         await opened.registers(mode="history")
         yield opened
+        await record(request, opened)
 
 
 async def marks(stage: Theatre, name: str) -> list[dict[str, Any]]:
@@ -180,6 +186,7 @@ class TestDeliveries:
 
 
 class TestLives:
+    @pytest.mark.recorded
     async def test_chapters_carry_the_events_not_yet_used_and_never_repeat_a_step(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="chapters")
         for name in ("one", "two", "three"):
@@ -228,6 +235,7 @@ class TestLives:
 
 
 class TestStops:
+    @pytest.mark.recorded
     async def test_a_cancelled_workflow_still_records_its_end_and_frees_the_player(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="rest")
         await stage.advance(minutes(1))
@@ -237,6 +245,7 @@ class TestStops:
         await stage.happens(Ping, name="rest")
         assert await stage.ends("resting", entry=2) == "completed"
 
+    @pytest.mark.recorded
     async def test_an_end_that_meets_a_cancellation_is_recorded_all_the_same(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="rest")
         async with stage.engine.database.transaction() as connection:
@@ -251,6 +260,7 @@ class TestStops:
         assert await stage.ends("resting") == "by_hand"
         assert [r["outcome"] for r in await stage.rows(runs)] == ["by_hand"]
 
+    @pytest.mark.recorded
     async def test_a_run_that_fails_is_over_in_the_books_too(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="fail")
         with pytest.raises(WorkflowFailureError):

@@ -4,7 +4,6 @@ What production spreads over processes is here in one: intake, dispatcher, sweep
 the clock differs: effects read the moment at which Temporal says they began.
 """
 
-import json
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -170,17 +169,6 @@ class Theatre:
         async with self.engine.database.reading() as connection:
             count: int = (await connection.execute(sa.select(sa.func.count()).select_from(deliveries))).scalar_one()
             return count
-
-    async def history(self, journey: str, entry: int = 1) -> str:
-        """The run's Temporal history as JSON, without the names of the machine that made it."""
-        history = json.loads((await self.handle(journey, entry).fetch_history()).to_json())
-        return json.dumps(_nameless(history), separators=(",", ":"), sort_keys=True)
-
-
-def _nameless(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {k: "recorded" if k == "identity" else _nameless(v) for k, v in value.items()}
-    return [_nameless(v) for v in value] if isinstance(value, list) else value
 
 
 @asynccontextmanager
