@@ -126,7 +126,7 @@ class Knowledge:
 
     def present(self, now: datetime) -> Present:
         """The moment as this player's clock and calendar have it."""
-        return Present(now, self.timezone, self.player_id)
+        return Present.at(now, self.timezone, self.player_id)
 
     def status_at(self, now: datetime) -> str | None:
         """The account's status, None if nobody told it. One with an end is over when that has passed."""

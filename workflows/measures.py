@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
@@ -52,12 +52,26 @@ class Period:
         """The first day of the next period."""
         return self.start(start + {"day": DAY, "week": WEEK, "month": timedelta(days=31)}[self.name])
 
-    def earliest(self, on: date, kept: int) -> date:
-        """The first day of the oldest of `kept` periods, of which the last holds `on`."""
-        start = self.start(on)
-        for _ in range(kept - 1):
-            start = self.start(start - DAY)
-        return start
+
+@lru_cache(maxsize=4_096)
+def _key(period: Period, on: date) -> str:
+    """The bucket of the period that holds a date: its first day."""
+    return period.start(on).isoformat()
+
+
+@lru_cache(maxsize=4_096)
+def _earliest(period: Period, on: date, kept: int) -> str:
+    """The oldest bucket of `kept` periods, of which the last holds `on`."""
+    start = period.start(on)
+    for _ in range(kept - 1):
+        start = period.start(start - DAY)
+    return start.isoformat()
+
+
+@lru_cache(maxsize=4_096)
+def _end(period: Period, on: date, local: ZoneInfo) -> datetime:
+    """The instant at which the period that holds a date is over for who lives in `local`."""
+    return instant(period.after(period.start(on)), time(), local)
 
 
 day = Period("day")
@@ -77,6 +91,12 @@ class Present:
     now: datetime
     timezone: str | None
     player_id: str
+
+    @classmethod
+    @lru_cache(maxsize=4_096)
+    def at(cls, now: datetime, timezone: str | None, player_id: str) -> "Present":
+        """The same moment of the same player, once: one event asks for it several times."""
+        return cls(now, timezone, player_id)
 
     @cached_property
     def zone(self) -> ZoneInfo:
@@ -118,7 +138,7 @@ class Measure:
     name: str = ""
     most: int = MOST_DISTINCT
 
-    @property
+    @cached_property
     def series(self) -> str:
         """The key of what is kept for it; measures that differ only in how far they look back share it."""
         what = self.name or (self.of if isinstance(self.of, str) else "")
@@ -148,12 +168,12 @@ class Measure:
             return self.per.name
         return "ever" if self.last is None else self._slice[1]
 
-    @property
+    @cached_property
     def slice(self) -> timedelta:
         """The length of one slice of its window; only for a measure with `last`."""
         return self._slice[0]
 
-    @property
+    @cached_property
     def _slice(self) -> tuple[timedelta, str]:
         assert self.last is not None
         return next((length, name) for longest, length, name in SLICES if self.last <= longest)
@@ -235,6 +255,8 @@ def _declared(measure: Measure) -> Measure:
         raise DesignError(f"{word} looks at the last= so many days or at a period per=, not at both.")
     if measure.last is not None and not HOUR <= measure.last <= SLICES[-1][0]:
         raise DesignError(f"{word} can look back on last= an hour to 366 days; without last= it counts for ever.")
+    if measure.last is not None and measure.last % timedelta(seconds=1):
+        raise DesignError(f"{word} looks back on last= whole seconds.")
     if (measure.where is not None or callable(measure.of)) and not measure.name:
         raise DesignError(f"{word} with a function needs a name=, under which it is kept.")
     if ":" in measure.name or "/" in measure.name:
@@ -256,7 +278,7 @@ class Series:
     reach: timedelta | None
     periods: int = PERIODS_KEPT
 
-    @property
+    @cached_property
     def key(self) -> str:
         """Its name in a player's state."""
         return self.measure.series
@@ -284,26 +306,24 @@ class Series:
     def _bucket(self, event: Event, present: Present) -> str | None:
         measure = self.measure
         if measure.per is not None:
-            start = measure.per.start(present.day_of(event.occurred_at))
-            kept = start >= measure.per.earliest(present.today, self.periods)
-            return start.isoformat() if kept else None
+            bucket = _key(measure.per, present.day_of(event.occurred_at))
+            return bucket if bucket >= _earliest(measure.per, present.today, self.periods) else None
         if self.reach is None:
             return EVER
-        index = _index(event.occurred_at, measure, present)
-        return str(index) if _leaves(index, measure, self.reach, present) > present.now else None
+        index = _slice(event.occurred_at, measure, present)
+        return str(index) if index >= _oldest(measure, self.reach, present) else None
 
     def _forget(self, held: Held, bucket: str, present: Present) -> None:
         """Drop what no measure can see any more, and what is too much."""
         measure = self.measure
         if measure.per is not None:
-            earliest = measure.per.earliest(present.today, self.periods).isoformat()
+            earliest = _earliest(measure.per, present.today, self.periods)
             for key in [key for key in held if key < earliest]:
                 del held[key]
         elif self.reach is not None:
-            by_value = measure.how == "distinct"
+            oldest, by_value = _oldest(measure, self.reach, present), measure.how == "distinct"
             for key in [*held]:
-                index = held[key] if by_value else int(key)
-                if _leaves(index, measure, self.reach, present) <= present.now:
+                if (held[key] if by_value else int(key)) < oldest:
                     del held[key]
         if measure.how != "distinct":
             return
@@ -319,39 +339,46 @@ class Series:
 def value(held: Held, measure: Measure, present: Present, bucket: str | None = None) -> int:
     """The measure's value now, or in the given bucket of `Series.take`."""
     if measure.last is not None:
-        return sum(1 if measure.how == "distinct" else held[key] for key, _ in _live(held, measure, present))
+        oldest = _oldest(measure, measure.last, present)
+        if measure.how == "distinct":
+            return sum(index >= oldest for index in held.values())
+        return sum(number for key, number in held.items() if int(key) >= oldest)
     if bucket is None:
-        bucket = EVER if measure.per is None else measure.per.start(present.today).isoformat()
+        bucket = EVER if measure.per is None else _key(measure.per, present.today)
     if measure.how == "distinct":
         return sum(key.startswith(f"{bucket}/") for key in held)
     return held.get(bucket, 0)
 
 
 def changes_at(held: Held, measure: Measure, present: Present) -> datetime | None:
-    """When the value will change although nothing happens; None when it will not."""
+    """When the value may change although nothing happens; None when it will not."""
     if measure.last is not None:
-        return min((leaves for _, leaves in _live(held, measure, present)), default=None)
-    if measure.per is not None and value(held, measure, present):
-        return present.begin(measure.per.after(measure.per.start(present.today)))
+        oldest = _oldest(measure, measure.last, present)
+        indexes = held.values() if measure.how == "distinct" else map(int, held)
+        first = min((index for index in indexes if index >= oldest), default=None)
+        return None if first is None else _leaves(first, measure, present)
+    if measure.per is None:
+        return None
+    bucket = _key(measure.per, present.today)
+    if bucket in held or (measure.how == "distinct" and any(key.startswith(bucket) for key in held)):
+        return _end(measure.per, present.today, present.zone)
     return None
 
 
-def _live(held: Held, measure: Measure, present: Present) -> list[tuple[str, datetime]]:
+def _slice(at: datetime, measure: Measure, present: Present) -> int:
+    """The number of the slice an instant lies in."""
+    seconds = int(measure.slice.total_seconds())
+    return (int(at.timestamp()) - present.phase(seconds)) // seconds
+
+
+def _oldest(measure: Measure, reach: timedelta, present: Present) -> int:
+    """The number of the oldest slice that still counts: it ended less than `reach` ago."""
+    seconds = int(measure.slice.total_seconds())
+    return (int(present.now.timestamp()) - int(reach.total_seconds()) - present.phase(seconds)) // seconds
+
+
+def _leaves(index: int, measure: Measure, present: Present) -> datetime:
+    """When a slice has left the measure's window."""
     assert measure.last is not None
-    found = []
-    for key, number in held.items():
-        leaves = _leaves(number if measure.how == "distinct" else int(key), measure, measure.last, present)
-        if leaves > present.now:
-            found.append((key, leaves))
-    return found
-
-
-def _index(at: datetime, measure: Measure, present: Present) -> int:
     seconds = int(measure.slice.total_seconds())
-    return int((at.timestamp() - present.phase(seconds)) // seconds)
-
-
-def _leaves(index: int, measure: Measure, reach: timedelta, present: Present) -> datetime:
-    seconds = int(measure.slice.total_seconds())
-    end = (index + 1) * seconds + present.phase(seconds)
-    return datetime.fromtimestamp(end, UTC) + reach
+    return datetime.fromtimestamp((index + 1) * seconds + present.phase(seconds), UTC) + measure.last

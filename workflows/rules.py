@@ -6,6 +6,7 @@ Pure values. `state.PlayerState.advance` reads them; nothing here decides by its
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Literal, get_args
 
 from workflows.conditions import Where, concrete, passes
@@ -28,7 +29,7 @@ class On:
         """The event a journey is entered with."""
         return self.kind
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"on:{self.kind.type}"
@@ -50,7 +51,7 @@ class MilestoneRule:
         """The event a journey is entered with."""
         return self.kind
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"milestone:{self.kind.type}:{self.count}"
@@ -72,7 +73,7 @@ class Streak:
         """The event a journey is entered with."""
         return self.kind
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"streak:{self.name or self.kind.type}:{self.length}"
@@ -87,7 +88,7 @@ class InactiveRule:
 
     enters = Inactive
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}"
@@ -100,7 +101,7 @@ class ThresholdRule:
     measure: Measure
     at_least: int
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"threshold:{self.measure.key}:{self.at_least}"
@@ -126,7 +127,7 @@ class DayStreakRule:
     idle: Literal["skips", "breaks"] = "skips"
     name: str = ""
 
-    @property
+    @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
         return f"days:{self.name or self.measure.series}:{self.length}"

@@ -1,0 +1,98 @@
+"""What a player costs in bytes as rules grow: after three busy years, under 0 to 100 rules that all keep something.
+
+    python bench/state_size.py [--rules N ...]
+
+Prints one JSON line. A rule here is a measure of its own with a segment that reads it, which is the dearest kind.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from workflows import (
+    DepositApproved,
+    PlayerRegistered,
+    RoundCompleted,
+    SessionLogin,
+    Statistics,
+    count,
+    days,
+    distinct,
+    hours,
+    month,
+    total,
+    week,
+)
+from workflows.events import Event
+from workflows.measures import Measure
+from workflows.segments import Segment
+from workflows.state import PlayerState, Rules
+
+BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
+YEARS = 3
+#: What a rule may cost at most: 93 slices of a window, each with its number.
+A_RULE_AT_MOST = 2_600
+
+KINDS: tuple[Callable[[str], Measure], ...] = (
+    lambda name: total(RoundCompleted, "stake_minor", where=_any, last=days(7), name=name),
+    lambda name: total(DepositApproved, "amount_minor", where=_any, last=days(30), name=name),
+    lambda name: count(RoundCompleted, where=_any, per=month, name=name),
+    lambda name: distinct(RoundCompleted, "game_id", where=_any, per=week, name=name, most=20),
+    lambda name: count(SessionLogin, where=_any, last=hours(24), name=name),
+    lambda name: total(RoundCompleted, "stake_minor", where=_any, last=days(90), name=name),
+)
+
+
+def _any(_event: Event) -> bool:
+    return True
+
+
+def _segment(number: int) -> Segment:
+    measure = KINDS[number % len(KINDS)](f"m{number}")
+
+    def belongs(player: Statistics) -> bool:
+        return player[measure] > 1_000
+
+    return Segment(f"segment_{number}", belongs)
+
+
+def size_of(rules: int) -> int:
+    """Bytes of the player's row as JSON."""
+    segments = {one.name: one for one in map(_segment, range(rules))}
+    given, state = Rules({}, segments), PlayerState("bench", "player-1")
+    number = 0
+
+    def happens(kind: type[Event], now: datetime, **data: Any) -> None:
+        nonlocal number
+        number += 1
+        told = kind.example().model_dump() | {"event_id": f"e{number}", "event_source": "/b", "occurred_at": now}
+        state.advance(kind.model_validate(told | data), given, now)
+
+    happens(PlayerRegistered, BEGIN, timezone="Europe/Kyiv")
+    for day in range(365 * YEARS):
+        now = BEGIN + timedelta(days=day, hours=day % 24)
+        happens(SessionLogin, now)
+        happens(DepositApproved, now, amount_minor=5_000 + day)
+        happens(RoundCompleted, now, game_id=f"game-{day % 40}", stake_minor=137)
+        state.tick(given, now)
+    return len(orjson.dumps(state.to_json()))
+
+
+def main() -> int:
+    """Measure, print, and say by the exit code whether the bound holds."""
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--rules", type=int, nargs="+", default=[0, 10, 25, 50, 100])
+    sizes = {rules: size_of(rules) for rules in options.parse_args().rules}
+    nothing = min(sizes.values())
+    bound = all(size <= nothing + A_RULE_AT_MOST * rules for rules, size in sizes.items())
+    print(json.dumps({"player_bytes_by_rules": sizes, "player_bytes_a_rule_at_most": A_RULE_AT_MOST}))
+    return 0 if bound else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
