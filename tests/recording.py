@@ -10,8 +10,11 @@ from temporalio.client import Client
 
 from activities.tables import runs
 from tests.theatre import Theatre
+from workflows.registry import load
 
-HISTORIES = Path(__file__).parent / "histories"
+SHIPPED = Path(__file__).parent / "histories"
+#: Of journeys that only tests know.
+DESIGNS = SHIPPED / "designs"
 
 
 async def record(request: pytest.FixtureRequest, stage: Theatre) -> None:
@@ -19,13 +22,15 @@ async def record(request: pytest.FixtureRequest, stage: Theatre) -> None:
     if not (os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded")):
         return
     test = request.node.name.removeprefix("test_")
+    shipped = load().journeys
     for run in await stage.rows(runs):
+        folder = SHIPPED if run["journey"] in shipped else DESIGNS
         entry = run["id"].rpartition(":")[2]
         twice = "" if entry == "1" else f".entry-{entry}"
         chapters = await _chapters(stage.environment.client, run["id"])
         for number, history in enumerate(chapters, start=1):
             part = "" if number == 1 else f".chapter-{number}"
-            (HISTORIES / f"{run['journey']}.{test}{twice}{part}.json").write_text(history)
+            (folder / f"{run['journey']}.{test}{twice}{part}.json").write_text(history)
 
 
 async def _chapters(client: Client, workflow_id: str) -> list[str]:

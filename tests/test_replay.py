@@ -13,11 +13,12 @@ from temporalio.client import WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
-from tests.recording import HISTORIES as FOLDER
-from workflows.registry import SHIPPED, load
+from tests.recording import DESIGNS, SHIPPED
+from workflows.registry import SHIPPED as PACKAGE
+from workflows.registry import load
 from workflows.sandbox import runner
 
-HISTORIES = sorted(FOLDER.glob("*.json"))
+HISTORIES = [*sorted(SHIPPED.glob("*.json")), *sorted(DESIGNS.glob("*.json"))]
 
 
 def test_every_journey_has_a_stored_history() -> None:
@@ -40,7 +41,7 @@ def test_every_way_out_of_a_run_is_stored(journey: str, event: str) -> None:
 
 @pytest.mark.parametrize("path", HISTORIES, ids=lambda path: path.stem)
 async def test_a_stored_history_replays(path: Path) -> None:
-    played = load((SHIPPED, "tests.designs")).workflows
+    played = load((PACKAGE, "tests.designs")).workflows
     replayer = Replayer(workflows=played, data_converter=pydantic_data_converter, workflow_runner=runner())
     history = WorkflowHistory.from_json(path.stem, path.read_text())
     await replayer.replay_workflow(history, raise_on_replay_failure=True)
