@@ -5,7 +5,7 @@ READY := .venv/ready
 LOG ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test crash bench up demo lock clean
+.PHONY: help setup lint fmt test crash soak bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -36,6 +36,9 @@ test: setup ## all tests, on a real Postgres and a real Temporal
 
 crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEEDS=1,2,3
 	$(BIN)/python -m tests.crash.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))
+
+soak: setup ## a long load with Temporal away for a minute, judged; MINUTES=10 RATE=4000
+	$(BIN)/python -m tests.soak.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
 bench: setup ## every figure of bench/README.md, as one JSON object
 	$(BIN)/python -m bench

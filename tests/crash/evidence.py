@@ -1,6 +1,7 @@
 """What is left after a crash test, read from the files, the database and Temporal. Imports nothing of ours."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -41,16 +42,18 @@ class Evidence:
     at_once: int = 0
 
 
-async def gather(folder: Path, database_url: str, temporal_address: str, canary: str) -> Evidence:
+async def gather(
+    folder: Path, database_url: str, temporal_address: str, canary: str, queries: Mapping[str, str] = TABLES
+) -> Evidence:
     """Read what a stack in `folder` left, while its two servers still run.
 
-    `canary` is part of every name and address of its players.
+    `canary` is part of every name and address of its players; `queries` say what is read of each table.
     """
     messages = folder / "messages"
     watched = [*folder.glob("temporal.db*"), *(folder / "logs").iterdir()]
     return Evidence(
         journal=read_lines(folder / "journal.jsonl"),
-        tables=await read_tables(database_url),
+        tables=await read_tables(database_url, queries),
         ledger=read_lines(folder / "bonus-engine.jsonl"),
         mails=read_lines(messages / "mails.jsonl"),
         webhooks={channel: read_lines(messages / f"{channel}.jsonl") for channel in ("sms", "push")},
@@ -65,7 +68,7 @@ def read_lines(path: Path) -> list[Row]:
     return [json.loads(line) for line in content[: content.rfind(b"\n") + 1].splitlines()]
 
 
-async def read_tables(database_url: str) -> dict[str, list[Row]]:
+async def read_tables(database_url: str, queries: Mapping[str, str] = TABLES) -> dict[str, list[Row]]:
     """The rows of one consistent moment."""
     async with await psycopg.AsyncConnection.connect(
         database_url.replace("+psycopg", ""), row_factory=dict_row, connect_timeout=5
@@ -73,7 +76,7 @@ async def read_tables(database_url: str) -> dict[str, list[Row]]:
         await connection.set_isolation_level(psycopg.IsolationLevel.REPEATABLE_READ)
         return {
             table: [dict(row) for row in await (await connection.execute(query)).fetchall()]
-            for table, query in TABLES.items()
+            for table, query in queries.items()
         }
 
 

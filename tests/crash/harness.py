@@ -121,7 +121,7 @@ async def crash(
             began = time.monotonic()
             await living
             database, temporal = stack.environment()["DATABASE_URL"], stack.environment()["TEMPORAL_ADDRESS"]
-            await _quiet(database, temporal)
+            await until_quiet(database, temporal)
             calm_after = time.monotonic() - began
         finally:
             for task in (manager, raging, living):
@@ -196,7 +196,7 @@ class Nemesis:
         self.stack.start(part)
 
 
-async def _quiet(database: str, temporal: str) -> None:
+async def until_quiet(database: str, temporal: str) -> None:
     """Return when nothing is under way any more but what waits for days, or when all that is left is stuck.
 
     Whoever is stuck is found by the checker, with names.

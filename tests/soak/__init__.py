@@ -1,0 +1,1 @@
+"""A long time under load, and a judgement of what is left."""
