@@ -1,28 +1,110 @@
 """`python -m bench`: every figure in turn, each in a process of its own; one JSON object on the last line."""
 
+import argparse
 import json
+import os
+import platform
+import signal
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-FIGURES = ("stage_runs.py", "year_of_real_log.py")
+from bench.measuring import FLOORS, missed, say
+from bench.plots import draw
+
+HERE = Path(__file__).parent
+RESULTS = HERE / "results"
+#: Each file with the arguments of a quick look, which takes a few minutes and proves nothing.
+FILES = {
+    "stage_runs.py": ("--runs", "300"),
+    "year_of_real_log.py": ("--runs", "1"),
+    "intake.py": ("--events", "5000", "--players", "1000"),
+    "unmatched.py": ("--events", "2000"),
+    "journey.py": ("--runs", "40", "--rounds", "3"),
+    "log_vs_entity.py": ("--deposits", "300"),
+    "log_vs_dbos.py": ("--deposits", "300"),
+    "reaction.py": ("--seconds", "4", "--runs", "40"),
+    "parked.py": ("--many", "5000", "--live", "500", "--few", "200", "--events", "4000", "--seconds", "3"),
+    "growth.py": ("--seconds", "0.3"),
+}
+LIMIT = 300
+
+
+def take(name: str, arguments: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+    """Run one file; its figures, and whether it ended as it should."""
+    say(f"—— {name} {' '.join(arguments)}")
+    running = subprocess.Popen(
+        [sys.executable, str(HERE / name), *arguments],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(HERE.parent)},
+    )
+    try:
+        said, _ = running.communicate(timeout=LIMIT)
+    except subprocess.TimeoutExpired:
+        say(f"{name} did not end within {LIMIT} seconds and is stopped.")
+        said = ""
+    finally:
+        # Told to stop, a file first ends the servers it has started.
+        if running.poll() is None:
+            running.terminate()
+            running.wait(60)
+    lines = said.strip().splitlines()
+    figures: dict[str, Any] = json.loads(lines[-1]) if lines else {}
+    return figures, bool(lines) and running.returncode in {0, 1}
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were taken on, without naming anybody's machine."""
+    return {
+        "cores": os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "load_before": round(os.getloadavg()[0], 2),
+    }
 
 
 def main() -> int:
-    """Run what there is; a figure below its floor makes the exit code 1 and is printed all the same."""
-    together: dict[str, object] = {}
-    worst = 0
-    for name in FIGURES:
-        print(f"Measuring {name} …", file=sys.stderr)
-        done = subprocess.run(
-            [sys.executable, str(Path(__file__).parent / name)], stdout=subprocess.PIPE, text=True, check=False
-        )
-        said = done.stdout.strip().splitlines()
-        if said:
-            together |= json.loads(said[-1])
-        worst = max(worst, done.returncode)
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--quick", action="store_true", help="small sizes, to see that everything works")
+    options.add_argument("--only", nargs="*", default=list(FILES), help="these files alone; results are then not kept")
+    given = options.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    began, where = time.monotonic(), machine()
+    together: dict[str, Any] = {}
+    failed: list[str] = []
+    for name in given.only:
+        figures, ended = take(name, FILES[name] if given.quick else ())
+        together |= figures
+        if not ended:
+            failed.append(name)
+    growth = together.pop("growth", None)
+    whole = not given.quick and given.only == list(FILES)
+    folder = RESULTS if whole else Path(".local") / "bench"
+    if growth is not None:
+        drawn = draw(growth, folder)
+        say(f"Drawn: {', '.join(path.name for path in drawn)}")
+    below = missed(together)
+    for sentence in below:
+        say(sentence)
+    for name in failed:
+        say(f"{name} did not come to an end; take it alone to see why.")
+    folder.mkdir(parents=True, exist_ok=True)
+    kept = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": where,
+        "minutes": round((time.monotonic() - began) / 60, 1),
+        "floors": {key: " ".join(map(str, bound)) for key, bound in FLOORS.items()},
+        "below": below,
+        "figures": together,
+        "growth": growth,
+    }
+    (folder / "results.json").write_text(json.dumps(kept, indent=2) + "\n")
     print(json.dumps(together))
-    return worst
+    return 1 if below or failed else 0
 
 
 if __name__ == "__main__":

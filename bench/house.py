@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import orjson
+import psutil
 import psycopg
 from psycopg.rows import dict_row
 from temporalio.client import Client
@@ -28,6 +29,9 @@ BRAND = "demo"
 JOURNEYS = "bench.journeys"
 EVENTS = "application/cloudevents-batch+json"
 Row = dict[str, Any]
+#: A part that could still be busy, and how much of a core all of them may use when they are not.
+PARTS = ("temporal", "api", "worker", "dispatcher")
+CALM, LOOK = 0.25, 0.5
 
 
 class House(Stack):
@@ -99,6 +103,22 @@ class House(Stack):
             if asyncio.get_running_loop().time() > deadline:
                 raise TimeoutError(f"{what} did not come within {within:.0f} seconds; the logs are in {self.folder}.")
             await asyncio.sleep(every)
+
+    async def settle(self) -> None:
+        """Let everybody finish what they still do, so that no round pays for the one before it."""
+        await self.sql.execute("CHECKPOINT")
+        processes = [psutil.Process(pid) for name in PARTS if (pid := self.pid(name))]
+
+        def used() -> float:
+            return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
+
+        before = used()
+        for _ in range(240):
+            await asyncio.sleep(LOOK)
+            now = used()
+            if now - before < CALM * LOOK:
+                return
+            before = now
 
     @asynccontextmanager
     async def beside(self, name: str, *command: str, said: str) -> AsyncIterator[Supervised]:

@@ -16,11 +16,6 @@ from bench.traffic import day, past, players
 AT_ONCE = 4
 
 
-async def settle(built: House) -> None:
-    """Let Postgres write down what it holds back, so that no round pays for the one before."""
-    await built.sql.execute("CHECKPOINT")
-
-
 async def import_past(built: House, ids: list[str]) -> None:
     """The players' past, which starts nothing."""
     say(f"Importing the past of {len(ids):,} players …")
@@ -39,7 +34,7 @@ async def measure(given: argparse.Namespace) -> Figures:
         async def engine(number: int) -> float:
             events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
             bodies = batches(events, given.batch)
-            await settle(built)
+            await built.settle()
             began = time.perf_counter()
             await built.post_all(bodies, at_once=AT_ONCE)
             seconds = time.perf_counter() - began
@@ -50,7 +45,7 @@ async def measure(given: argparse.Namespace) -> Figures:
         async def insert(number: int) -> float:
             events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
             rows = [bare.row(BRAND, event) for event in events]
-            await settle(built)
+            await built.settle()
             began = time.perf_counter()
             await asyncio.to_thread(bare.insert, rows)
             return float(given.events / (time.perf_counter() - began))

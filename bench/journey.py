@@ -18,7 +18,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
 from bench.house import BRAND, House, batches, house
-from bench.intake import AT_ONCE, settle
+from bench.intake import AT_ONCE
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.bare_worker import QUEUE, READY
 from bench.peers.bare_workflows import Came, Run
@@ -89,7 +89,7 @@ async def measure(given: argparse.Namespace) -> Figures:
             ids = players(runs, f"{prefix}p")
             events = [registration(player, datetime.now(UTC)) for player in ids]
             await built.post_all(batches(events, 500), at_once=AT_ONCE, mode="history")
-            await settle(built)
+            await built.settle()
             return ids
 
         async def sent(prefix: str, runs: int) -> None:

@@ -152,7 +152,7 @@ async def play(built: House, tail: Tail, brand: str) -> float:
     key = await built.key(brand)
     bodies = batches(tail.events(brand, datetime.now(UTC)), 500)
     work = tail.work(brand)
-    await built.sql.execute("CHECKPOINT")
+    await built.settle()
     began = time.perf_counter()
     for body in bodies:
         await built.post(body, key=key)

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.house import House, house
-from bench.intake import settle
 from bench.journey import CALLS, each
 from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
 from bench.measuring import Figures, alternate, leave, main, say
@@ -57,7 +56,7 @@ async def entities(built: House, tail: Tail, brand: str) -> float:
 
     # Whoever has a past has an entity already.
     await each(begin, [player for player in tail.players if player in tail.before])
-    await settle(built)
+    await built.settle()
     began = time.perf_counter()
     await each(tell, by_player(events), CALLS)
     await work.wait(built)

@@ -60,9 +60,8 @@ class Callees:
         return [(row["at"] - self.due[row["run_id"], row["step"]]).total_seconds() * 1_000 for row in found]
 
 
-async def park(built: House, ids: Sequence[str]) -> Callees:
-    """Players in runs of the engine's `parked`, which are called over HTTP."""
-    await park_rows(built, ids)
+def calls_over_http(built: House, ids: Sequence[str]) -> Callees:
+    """Players in runs of the engine's `parked`, called over HTTP."""
 
     async def call(player: str, identity: str) -> None:
         await built.post(batches([cloud_event("bench.called", player, identity)], 1)[0])
@@ -70,10 +69,14 @@ async def park(built: House, ids: Sequence[str]) -> Callees:
     return Callees(built, "parked", ids, call)
 
 
-async def park_rows(built: House, ids: Sequence[str]) -> None:
-    """Enter the players into `parked` and wait until Temporal holds every run."""
+async def register(built: House, ids: Sequence[str]) -> None:
+    """Make players known, as history."""
     now = datetime.now(UTC)
-    await built.post_all(batches([registration(p, now) for p in ids], 500), at_once=1, mode="history")
+    await built.post_all(batches([registration(player, now) for player in ids], 500), at_once=1, mode="history")
+
+
+async def park(built: House, ids: Sequence[str]) -> None:
+    """Enter known players into `parked` and wait until each run waits in Temporal."""
     await built.post_all(batches([cloud_event("bench.parked", p, f"parked-{p}") for p in ids], 500), at_once=1)
 
     async def delivered() -> bool:
@@ -84,8 +87,6 @@ async def park_rows(built: House, ids: Sequence[str]) -> None:
 
 async def park_bare(built: House, ids: Sequence[str]) -> Callees:
     """Players in hand-written runs, which are signalled."""
-    now = datetime.now(UTC)
-    await built.post_all(batches([registration(p, now) for p in ids], 500), at_once=1, mode="history")
     runs = await enrol(built, "bare_parked", ids)
     await each(lambda run: built.temporal.start_workflow("bare_parked", run, id=run.run_id, task_queue=QUEUE), runs)
 
@@ -101,10 +102,10 @@ async def measure(given: argparse.Namespace) -> Figures:
         house(journeys="bench.journeys") as built,
         built.beside("bare-worker", sys.executable, "-m", "bench.peers.bare_worker", said=READY),
     ):
-        sides = {
-            "ours": await park(built, players(given.runs, "engine-p")),
-            "theirs": await park_bare(built, players(given.runs, "bare-p")),
-        }
+        ids, theirs = players(given.runs, "engine-p"), players(given.runs, "bare-p")
+        await register(built, [*ids, *theirs])
+        await park(built, ids)
+        sides = {"ours": calls_over_http(built, ids), "theirs": await park_bare(built, theirs)}
         for side in sides.values():
             await side.react(given.rate, 3)
         found: dict[str, list[list[float]]] = {"ours": [], "theirs": []}
@@ -118,8 +119,7 @@ async def measure(given: argparse.Namespace) -> Figures:
             say(f"Reaction, round {number}: {'; '.join(told)}")
     figures: Figures = {}
     for key, share in (("p50", 0.5), ("p99", 0.99)):
-        ours, theirs = ([percentile(round_, share) for round_ in found[name]] for name in ("ours", "theirs"))
-        compared = Compared(ours, theirs)
+        compared = Compared(*([percentile(one, share) for one in found[name]] for name in ("ours", "theirs")))
         figures |= compared.figures(f"reaction_vs_bare_{key}", f"reaction_{key}_ms", f"bare_reaction_{key}_ms")
     figures["reaction_rate_per_s"] = significant(given.rate)
     return figures
