@@ -1,7 +1,7 @@
 """Composition root of the worker process: effects, journeys, dispatcher, sweeper.
 
-`python -m worker` runs everything; `--role worker` only journeys and effects, `--role dispatcher`
-only deliveries and the sweep. Any number of each may run.
+`python -m worker` runs everything; `--role worker` only journeys, effects and what recurs on a
+calendar, `--role dispatcher` only deliveries and the sweep. Any number of each may run.
 """
 
 import argparse
@@ -9,16 +9,16 @@ import asyncio
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx
 import prometheus_client
-from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client
 from temporalio.runtime import Runtime
+from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 
 from activities.channels import Adapter, EmailChannel, MailLookup, WebhookChannel
@@ -31,16 +31,19 @@ from activities.pressure import Pressure
 from activities.provider import BonusEngine
 from activities.rewards import Grants
 from activities.runs import RunEffects
-from activities.settings import TASK_QUEUE, Settings, settings_from
-from activities.sweep import Sweeper
+from activities.schedules import keep_schedules
+from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
+from activities.sweep import Sweeper, wait
 from activities.tasks import TaskEffects
 from activities.templates import Catalogue
 from activities.temporal import PortTaken, connect, metered
+from activities.upkeep import Upkeep
 from workflows.effects import SEND, Channel
 from workflows.errors import DesignError
 from workflows.policy import Policy
 from workflows.registry import Registry, load
 from workflows.sandbox import runner
+from workflows.upkeep import UPKEEP
 
 logger = logging.getLogger("journeys.worker")
 
@@ -49,7 +52,8 @@ Clock = Callable[[], datetime]
 GRACE = SEND.time_limit
 # Each effect holds a connection now and then; far more at a time would only wait for the pool.
 EFFECTS_AT_ONCE = 40
-RECONCILE = timedelta(seconds=30)
+# Seconds between two attempts to see to the schedules.
+SCHEDULES_AGAIN = 5.0
 
 
 def utc_now() -> datetime:
@@ -66,7 +70,7 @@ class Engine:
     catalogue: Catalogue
     database: Database
     intake: Intake
-    grants: Grants
+    upkeep: Upkeep
     activities: Sequence[Callable[..., Any]]
     clock: Clock
 
@@ -120,7 +124,7 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
             catalogue=catalogue,
             database=database,
             intake=intake,
-            grants=grants,
+            upkeep=Upkeep(database, intake, grants, clock, rate=settings.rearm_rate),
             activities=[
                 messages.send,
                 grants.give,
@@ -150,6 +154,20 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
     )
 
 
+def make_upkeep_worker(client: Client, built: Engine) -> Worker:
+    """The Temporal worker of what recurs on a calendar; a few polls are enough for a few runs an hour."""
+    return Worker(
+        client,
+        task_queue=UPKEEP_QUEUE,
+        workflows=UPKEEP,
+        activities=built.upkeep.activities,
+        graceful_shutdown_timeout=GRACE,
+        max_concurrent_activities=2,
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=1,
+    )
+
+
 async def main(role: str, settings: Settings | None = None) -> None:
     """Run until SIGINT or SIGTERM, then let what is under way finish."""
     settings = settings or settings_from()
@@ -163,13 +181,14 @@ async def main(role: str, settings: Settings | None = None) -> None:
     async with engine(settings) as built, asyncio.TaskGroup() as group:
         if role in {"all", "dispatcher"}:
             group.create_task(_sweeper(built).run(stop))
-            group.create_task(_reconcile(built, stop))
         client = await _connect_unless(stop, runtime)
         if client is None:
             return
         if role in {"all", "dispatcher"}:
             group.create_task(Dispatcher(built.database, client, built.registry).run(stop))
         if role in {"all", "worker"}:
+            group.create_task(_schedule(client, stop))
+            group.create_task(_work(make_upkeep_worker(client, built), stop))
             group.create_task(_work(make_worker(client, built), stop))
         logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
 
@@ -190,17 +209,16 @@ def _sweeper(built: Engine) -> Sweeper:
     return Sweeper(built.database, built.intake, built.clock, rate=built.settings.sweep_rate, pressure=pressure)
 
 
-async def _reconcile(built: Engine, stop: asyncio.Event) -> None:
-    """Ask about grants nobody knows the outcome of, every half minute."""
+async def _schedule(client: Client, stop: asyncio.Event) -> None:
+    """Make the schedules what the code says, as soon as Temporal lets us."""
     while not stop.is_set():
         try:
-            await built.grants.reconcile_once()
-        except (SQLAlchemyError, OSError) as away:
-            logger.warning("Postgres is away, reconciling tries again: %s", away)
-        except Exception:
-            logger.exception("Reconciling grants failed and is tried again.")
-        with suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), RECONCILE.total_seconds())
+            await keep_schedules(client)
+        except RPCError as away:
+            logger.warning("The schedules cannot be seen to now, trying again: %s", away)
+            await wait(stop, SCHEDULES_AGAIN)
+        else:
+            return
 
 
 async def _work(worker: Worker, stop: asyncio.Event) -> None:

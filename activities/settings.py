@@ -10,6 +10,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from workflows.registry import SHIPPED
 
 TASK_QUEUE = "journeys"
+#: Of what recurs on a calendar, so that it never takes a slot from an effect.
+UPKEEP_QUEUE = "journeys-upkeep"
 #: As long as a rolling release may take: until then another process may know what this one does not.
 RELEASE = timedelta(minutes=15)
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -68,6 +70,8 @@ class Settings(BaseSettings):
     backlog_low: int = Field(15_000, ge=1)
     #: Players a second that a process's sweep ticks at most.
     sweep_rate: int = Field(500, ge=1)
+    #: Players a second that the nightly look at all players takes.
+    rearm_rate: int = Field(200, ge=1)
     #: Postgres connections a process may hold.
     pool_size: int = 10
     #: A provider that has not answered by then may or may not have acted.

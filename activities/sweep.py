@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from activities.database import Database
-from activities.intake import Intake
+from activities.intake import Intake, Players
 from activities.pressure import Pressure
 
 logger = logging.getLogger(__name__)
@@ -77,30 +77,22 @@ class Sweeper:
         it is away; then nobody was ticked.
         """
         now = self.clock()
+
+        def tick(players: Players, player_id: str) -> None:
+            players.decide(player_id, players.states[player_id].tick(self.intake.rules, now))
+
         async with self.database.transaction() as connection:
             # Locked in the order of their moments, where everybody else locks by id. It makes no circle: rows that
             # are locked are skipped, so while it holds some a sweeper waits for none.
             due = (await connection.execute(_DUE, {"now": now, "limit": self.claim})).all()
             for brand in sorted({row.brand for row in due}):
-                await self._tick(connection, brand, sorted(row.id for row in due if row.brand == brand), now)
+                ids = sorted(row.id for row in due if row.brand == brand)
+                failed = await for_each(connection, self.intake, brand, ids, now, tick)
+                if failed:
+                    FAILED.inc(len(failed))
+                    await connection.execute(_PUT_OFF, {"brand": brand, "ids": failed, "until": now + PUT_OFF})
         TICKED.inc(len(due))
         return len(due)
-
-    async def _tick(self, connection: AsyncConnection, brand: str, ids: Sequence[str], now: datetime) -> None:
-        try:
-            async with connection.begin_nested(), self.intake.locked(connection, brand, ids, now) as players:
-                for player_id, state in sorted(players.states.items()):
-                    players.decide(player_id, state.tick(self.intake.rules, now))
-        except (OperationalError, InterfaceError, OSError):
-            raise
-        except Exception:
-            if len(ids) > 1:
-                for player_id in ids:
-                    await self._tick(connection, brand, [player_id], now)
-                return
-            logger.exception("Player %s of %s cannot be ticked; correct what the traceback names.", ids[0], brand)
-            FAILED.inc()
-            await connection.execute(_PUT_OFF, {"brand": brand, "ids": ids, "until": now + PUT_OFF})
 
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until told to stop."""
@@ -132,6 +124,33 @@ class Sweeper:
             row = (await connection.execute(_BEHIND, {"now": self.clock(), "most": COUNTED})).one()
         DUE.set(row.due)
         LATE.set(row.late)
+
+
+async def for_each(
+    connection: AsyncConnection,
+    intake: Intake,
+    brand: str,
+    ids: Sequence[str],
+    now: datetime,
+    change: Callable[[Players, str], None],
+) -> list[str]:
+    """Change each of these players under their locks; the ids of those for whom it raised, who stay as they were.
+
+    To be called inside a transaction. Raises what the database raises when it is away.
+    """
+    try:
+        async with connection.begin_nested(), intake.locked(connection, brand, ids, now) as players:
+            for player_id in sorted(players.states):
+                change(players, player_id)
+    except (OperationalError, InterfaceError, OSError):
+        raise
+    except Exception:
+        if len(ids) > 1:
+            alone = [await for_each(connection, intake, brand, [player_id], now, change) for player_id in ids]
+            return [player_id for failed in alone for player_id in failed]
+        logger.exception("Player %s of %s cannot be looked at; correct what the traceback names.", ids[0], brand)
+        return [*ids]
+    return []
 
 
 _DUE = text(

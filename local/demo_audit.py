@@ -17,6 +17,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from activities.database import Database
+from activities.settings import TASK_QUEUE
 from local.provider import Record, read_journal
 
 Identity = tuple[str, str]
@@ -67,7 +68,7 @@ class Auditor:
     async def _busy(self) -> int:
         running = [
             (found.id, found.run_id)
-            async for found in self._temporal.list_workflows()
+            async for found in self._temporal.list_workflows(_OF_JOURNEYS)
             if found.status is WorkflowExecutionStatus.RUNNING
         ]
         turns = asyncio.Semaphore(16)
@@ -150,7 +151,7 @@ class Auditor:
         )
         started = [
             found.id
-            async for found in self._temporal.list_workflows()
+            async for found in self._temporal.list_workflows(_OF_JOURNEYS)
             if found.status is not WorkflowExecutionStatus.CONTINUED_AS_NEW
         ]
         return _compare("runs in Temporal", [row["id"] for row in rows], started)
@@ -201,6 +202,8 @@ def _player_of(key: str) -> str:
     return ":".join(key.partition("/")[0].split(":")[2:-1])
 
 
+# Not what recurs on a calendar.
+_OF_JOURNEYS = f"TaskQueue = '{TASK_QUEUE}'"
 _BACKLOG = """
 SELECT (SELECT count(*) FROM deliveries)
      + (SELECT count(*) FROM runs r

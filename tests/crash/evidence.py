@@ -81,6 +81,7 @@ async def read_tables(database_url: str, queries: Mapping[str, str] = TABLES) ->
 
 
 async def open_workflows(temporal_address: str) -> set[str]:
-    """The ids of the workflows Temporal calls running."""
+    """The ids of the journeys' workflows Temporal calls running."""
+    query = "TaskQueue = 'journeys' AND ExecutionStatus = 'Running'"
     client = await Client.connect(temporal_address)
-    return {found.id async for found in client.list_workflows('ExecutionStatus = "Running"')}
+    return {found.id async for found in client.list_workflows(query)}

@@ -34,6 +34,7 @@ from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
 from workflows.registry import SHIPPED, load
 from workflows.sandbox import runner
+from workflows.upkeep import UPKEEP
 
 HERE = Path(__file__).parent
 JOURNEYS = f"{__package__}.journeys"
@@ -219,7 +220,7 @@ async def _replay(temporal: str) -> tuple[int, list[str]]:
     """Replay every history there is; how many there were, and which did not replay."""
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
     replayer = Replayer(
-        workflows=load((SHIPPED, JOURNEYS)).workflows,
+        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *UPKEEP],
         workflow_runner=runner(),
         data_converter=pydantic_data_converter,
     )

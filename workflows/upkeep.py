@@ -1,0 +1,70 @@
+"""What recurs on a calendar and belongs to no player: workflows that Temporal Schedules start.
+
+Each is one activity, because all they do is talk to Postgres and to providers. Their value is what Temporal adds: one
+at a time whatever number of workers runs, seen and paused by people, and taken up elsewhere when a worker dies.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+RECONCILE: Final = "reconcile_grants"
+REARM: Final = "rearm_players"
+#: An activity that has said nothing for so long is taken up elsewhere.
+SILENCE: Final = timedelta(seconds=10)
+#: How long each may take in all; the next one begins anew.
+RECONCILE_LIMIT: Final = timedelta(minutes=10)
+REARM_LIMIT: Final = timedelta(hours=20)
+_AGAIN: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+
+
+class Rearmed(BaseModel):
+    """How far a look at all players has come: the last one seen, and how many before."""
+
+    brand: str = ""
+    player_id: str = ""
+    seen: int = 0
+    changed: int = 0
+    #: Players the rules cannot look at; the log names them.
+    failed: int = 0
+
+
+# Without the sandbox: they decide nothing, hold no designer's code, and would import all of it anew each time.
+@workflow.defn(name="ReconcileGrants", sandboxed=False)
+class ReconcileGrants:
+    """Asks the bonus engine about grants in doubt; the number settled."""
+
+    @workflow.run
+    async def run(self) -> int:
+        """Run once."""
+        settled: int = await workflow.execute_activity(
+            RECONCILE,
+            result_type=int,
+            schedule_to_close_timeout=RECONCILE_LIMIT,
+            heartbeat_timeout=SILENCE,
+            retry_policy=_AGAIN,
+        )
+        return settled
+
+
+@workflow.defn(name="RearmPlayers", sandboxed=False)
+class RearmPlayers:
+    """Looks at every player under the present rules, from where an earlier attempt was."""
+
+    @workflow.run
+    async def run(self) -> Rearmed:
+        """Run once."""
+        rearmed: Rearmed = await workflow.execute_activity(
+            REARM,
+            result_type=Rearmed,
+            schedule_to_close_timeout=REARM_LIMIT,
+            heartbeat_timeout=SILENCE,
+            retry_policy=_AGAIN,
+        )
+        return rearmed
+
+
+UPKEEP: Final = (ReconcileGrants, RearmPlayers)
