@@ -17,9 +17,11 @@ import psycopg
 from psycopg.rows import dict_row
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 
 from activities.database import Database
 from activities.keys import create_key
+from activities.schedules import SCHEDULES
 from activities.settings import Settings
 from bench.measuring import say
 from local.process import Service, Supervised, free_port
@@ -104,6 +106,15 @@ class House(Stack):
                 raise TimeoutError(f"{what} did not come within {within:.0f} seconds; the logs are in {self.folder}.")
             await asyncio.sleep(every)
 
+    async def undisturbed(self) -> bool:
+        """Nothing that recurs comes in between: its schedules are there and paused."""
+        try:
+            for schedule in SCHEDULES:
+                await self.temporal.get_schedule_handle(schedule).pause(note="Measuring.")
+        except RPCError:
+            return False
+        return True
+
     async def settle(self) -> None:
         """Let everybody finish what they still do, so that no round pays for the one before it."""
         await self.sql.execute("CHECKPOINT")
@@ -161,6 +172,7 @@ async def house(*, journeys: str = "", extra: dict[str, str] | None = None) -> A
                     built.postgres_url, autocommit=True, row_factory=dict_row
                 ) as built.sql,
             ):
+                await built.until(built.undisturbed, within=60, what="The pause of what recurs", every=0.2)
                 yield built
     finally:
         shutil.rmtree((folder / "postgres").resolve(), ignore_errors=True)
