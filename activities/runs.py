@@ -85,9 +85,12 @@ class RunEffects:
     async def match(self, given: Match) -> Matched:
         """Whether the player is in the segment at this moment."""
         segment = self.intake.rules.segments.get(given.segment)
-        if segment is None:
-            return Matched(matches=False, unknown=True)
         now = self.clock()
+        if segment is None:
+            _unless_young(f"No segment is called {given.segment}.")
+            async with self.database.transaction() as connection:
+                await tell(connection, given, now, "unknown_segment")
+            return Matched(matches=False, unknown=True)
         async with self.database.transaction() as connection:
             stored = await connection.scalar(
                 select(players.c.state).where(players.c.brand == given.brand, players.c.id == given.player_id)
@@ -111,11 +114,13 @@ class RunEffects:
     async def start(self, given: StartJourney) -> Started:
         """Enter the player into another journey, once however often this is tried."""
         journey = self.intake.rules.journeys.get(given.start)
-        if journey is None:
-            refused = f"No journey is called {given.start}."
-            _unless_young(refused)
-            return Started(refused=refused)
         now = self.clock()
+        if journey is None:
+            refused = Started(refused=f"No journey is called {given.start}.")
+            _unless_young(str(refused.refused))
+            async with self.database.transaction() as connection:
+                await tell(connection, given, now, "refused", refused.model_dump())
+            return refused
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
                 earlier = await connection.execute(

@@ -13,8 +13,9 @@ from typing import Final, Literal
 from stage.flow import Decision, End, Flow, Group, Node, Repeat, Start, Step, Value
 from stage.words import plain, span
 from workflows.conditions import Where
+from workflows.events import SegmentEntered
 from workflows.journey import Journey
-from workflows.rules import Entry, InactiveRule, MilestoneRule, On, Streak, Trigger
+from workflows.rules import Entry, InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
 
 Kind = Literal["start", "message", "reward", "human", "wait", "decision", "other", "end"]
 
@@ -261,6 +262,8 @@ def _facts(journey: Journey) -> list[tuple[str, str]]:
 def triggered(trigger: Trigger) -> str:
     """What starts a journey, in a few words."""
     match trigger:
+        case On(where=OfSegment(segment), kind=kind):
+            return f"{'comes into' if kind is SegmentEntered else 'leaves'} {segment}"
         case On(kind=kind, where=where):
             return f"{kind.__name__}{_where(where)}"
         case MilestoneRule(kind=kind, count=count):

@@ -307,6 +307,7 @@ class Effects:
     def _match(self, given: Match) -> Matched:
         segment = self._world.rules.segments.get(given.segment)
         if segment is None:
+            self._tell(given, "unknown_segment")
             return Matched(matches=False, unknown=True)
         matches, _ = segment.evaluate(self._world.player(given.player_id), self._world.now)
         self._tell(given, "yes" if matches else "no")

@@ -362,7 +362,9 @@ def _kinds(trigger: Trigger) -> set[str]:
 
 
 def _counted(kind: str, seen: dict[str, int]) -> bool:
-    """Streaks of rounds are events of their own, found wherever there are rounds."""
+    """Streaks of rounds are events of their own, found wherever there are rounds; so are changes of segments."""
+    if kind.startswith("derived.segment_"):
+        return True
     return kind in {"derived.loss_streak", "derived.win_streak"} and "game.round_completed" in seen
 
 

@@ -32,7 +32,7 @@ from workflows.journey import Journey, JourneyRun
 from workflows.moments import zone
 from workflows.policy import Policy
 from workflows.registry import SHIPPED, Registry, load
-from workflows.rules import InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
+from workflows.rules import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
 from workflows.state import Rules
 
 __all__ = ["Cast", "Rehearsal", "Rehearse", "player", "rehearse"]
@@ -229,6 +229,8 @@ class Rehearsal:
             given = self.cast.registered if kind is PlayerRegistered and not isinstance(wanted, Event) else {}
             if rule.enters is DepositApproved and not isinstance(wanted, Event):
                 given = self.cast.deposit[1]
+            if isinstance(rule, On) and isinstance(rule.where, OfSegment) and not isinstance(wanted, Event):
+                given = {"segment": rule.where.segment}
             event = self._event(wanted, {**given, **data})
             if not isinstance(rule, On | Streak) or rule.where is None or rule.where(event):
                 return rule, event
@@ -348,7 +350,8 @@ class Rehearse:
             {
                 n: one if n == name or n in others else replace(one, triggers=())
                 for n, one in world.registry.journeys.items()
-            }
+            },
+            world.registry.segments,
         )
         world.addresses[cast.player_id] = cast.reachable
         rehearsal = Rehearsal(world, cast, world.registry.journeys[name], others)

@@ -247,20 +247,23 @@ def streak_of_days(
 
 def entered(segment: Segment) -> On:
     """Start when a player comes into `segment`. It is decided with the event, or at the moment, that caused it."""
-    return On(SegmentEntered, _about(segment))
+    return On(SegmentEntered, OfSegment(segment.name))
 
 
 def left(segment: Segment) -> On:
     """Start when a player is no longer in `segment`."""
-    return On(SegmentLeft, _about(segment))
+    return On(SegmentLeft, OfSegment(segment.name))
 
 
-def _about(segment: Segment) -> Where:
-    def about(change: SegmentEntered | SegmentLeft) -> bool:
-        return change.segment == segment.name
+@dataclass(frozen=True)
+class OfSegment:
+    """The `where` of `entered` and `left`: which segment is meant."""
 
-    about.__name__ = about.__qualname__ = f"segment == {segment.name!r}"
-    return about
+    segment: str
+
+    def __call__(self, change: SegmentEntered | SegmentLeft) -> bool:
+        """Whether the change is about this segment."""
+        return change.segment == self.segment
 
 
 @dataclass(frozen=True)
