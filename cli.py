@@ -331,9 +331,11 @@ def _span(span: timedelta) -> str:
 
 
 def _told(trigger: Trigger) -> str:
-    from workflows.rules import InactiveRule, MilestoneRule, On, Streak
+    from workflows.rules import InactiveRule, MilestoneRule, OfSegment, On, Streak
 
     match trigger:
+        case On(where=OfSegment(segment)):
+            return f"{trigger.kind.type} {segment}"
         case On():
             return trigger.kind.type + (" where …" if trigger.where else "")
         case MilestoneRule():
