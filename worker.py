@@ -24,6 +24,7 @@ from temporalio.worker import Interceptor, Worker
 from activities.channels import Adapter, EmailChannel, MailLookup, WebhookChannel
 from activities.database import Database
 from activities.dispatch import Dispatcher
+from activities.enrolment import Enrolments
 from activities.failures import TellsFailures
 from activities.intake import Intake
 from activities.messages import Messages
@@ -40,6 +41,7 @@ from activities.temporal import PortTaken, connect, metered
 from activities.upkeep import Upkeep
 from workflows.effects import SEND, Channel
 from workflows.errors import DesignError
+from workflows.long_work import LongWork
 from workflows.policy import Policy
 from workflows.registry import Registry, load
 from workflows.sandbox import runner
@@ -70,7 +72,9 @@ class Engine:
     catalogue: Catalogue
     database: Database
     intake: Intake
+    pressure: Pressure
     upkeep: Upkeep
+    enrolments: Enrolments
     activities: Sequence[Callable[..., Any]]
     clock: Clock
 
@@ -118,13 +122,17 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
         grants = Grants(database, bonus_engine, Policy(), settings, clock)
         runs = RunEffects(database, intake, clock)
         tasks = TaskEffects(database, clock)
+        pressure = Pressure(database, settings)
+        enrolments = Enrolments(database, intake, pressure, clock)
         yield Engine(
             settings=settings,
             registry=registry,
             catalogue=catalogue,
             database=database,
             intake=intake,
+            pressure=pressure,
             upkeep=Upkeep(database, intake, grants, clock, rate=settings.rearm_rate),
+            enrolments=enrolments,
             activities=[
                 messages.send,
                 grants.give,
@@ -135,6 +143,7 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
                 runs.match,
                 runs.refresh,
                 runs.start,
+                enrolments.work,
             ],
             clock=clock,
         )
@@ -145,7 +154,7 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=built.registry.workflows,
+        workflows=[*built.registry.workflows, LongWork],
         activities=built.activities,
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
@@ -186,6 +195,7 @@ async def main(role: str, settings: Settings | None = None) -> None:
             return
         if role in {"all", "dispatcher"}:
             group.create_task(Dispatcher(built.database, client, built.registry).run(stop))
+            group.create_task(built.enrolments.watch(client, stop))
         if role in {"all", "worker"}:
             group.create_task(_schedule(client, stop))
             group.create_task(_work(make_upkeep_worker(client, built), stop))
@@ -205,8 +215,8 @@ async def _connect_unless(stop: asyncio.Event, runtime: Runtime | None) -> Clien
 
 
 def _sweeper(built: Engine) -> Sweeper:
-    pressure = Pressure(built.database, built.settings)
-    return Sweeper(built.database, built.intake, built.clock, rate=built.settings.sweep_rate, pressure=pressure)
+    rate = built.settings.sweep_rate
+    return Sweeper(built.database, built.intake, built.clock, rate=rate, pressure=built.pressure)
 
 
 async def _schedule(client: Client, stop: asyncio.Event) -> None:

@@ -35,7 +35,8 @@ from workflows.state import (
 
 Receipt = Literal["accepted", "duplicate", "later"]
 CHANNEL = "deliveries"
-PROTECTION, NORMAL = 0, 5
+#: What Temporal hears first; many who are enrolled at once wait behind everybody else.
+PROTECTION, NORMAL, BULK = 0, 5, 7
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
 SETTLING = timedelta(hours=1)
 PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
@@ -53,6 +54,8 @@ class Players:
     facts: dict[str, PlayerFacts] = field(default_factory=dict)
     #: No player of these is ticked before this moment.
     not_before: datetime | None = None
+    #: How soon Temporal hears of runs that begin.
+    start_priority: int = NORMAL
 
     def decide(self, player_id: str, decisions: Iterable[Decision]) -> None:
         """Remember decisions; they are written when the transaction ends.
@@ -198,7 +201,7 @@ class _Rows:
                     self.starts.append((player_id, decision))
                     if decision.refused is None and decision.arm == "treated":
                         given = _run_input(brand, decision, players.facts[decision.run_id])
-                        self._deliver(decision.run_id, 0, "start", given)
+                        self._deliver(decision.run_id, 0, "start", given, players.start_priority)
                 case Wake():
                     wire = decision.event.redacted().to_wire()
                     self._deliver(decision.run_id, decision.seq, "event", {"event": wire})

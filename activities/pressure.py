@@ -89,6 +89,14 @@ class Pressure:
                     await self._read()
         return self._high
 
+    async def backlog(self) -> int:
+        """How many deliveries wait, counted no further than twice `backlog_high`; costs and raises what `is_high` does.
+
+        For whoever must leave room for others long before callers are refused.
+        """
+        await self.is_high()
+        return 0 if self._last is None else self._last.backlog
+
     @property
     def retry_after(self) -> int:
         """Whole seconds after which it is worth coming again: how long it takes until the backlog is low.

@@ -137,6 +137,15 @@ jobs = Table(
     Index("ix_jobs_newest", "brand", "created_at", "id"),
 )
 
+# Enrolments: whom one meant when it was asked for, whoever joins the segment later. Gone when it has ended.
+enrolment_players = Table(
+    "enrolment_players",
+    metadata,
+    Column("job_id", Text, ForeignKey("jobs.id"), primary_key=True),
+    Column("player_id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+)
+
 # The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
 # an effect's own word, which may have several outcomes; the others are told by the run itself.
 steps = Table(

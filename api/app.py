@@ -15,6 +15,7 @@ from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
     dev,
+    enrolments,
     events,
     fasttrack,
     grants,
@@ -47,6 +48,7 @@ _ROUTERS = (
     timeline.router,
     journeys.router,
     runs.router,
+    enrolments.router,
     messages.router,
     grants.router,
     dead_letters.router,

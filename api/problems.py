@@ -25,6 +25,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "task-answered": (409, "The task was answered differently"),
     "run-ended": (409, "The run has ended"),
     "entry-refused": (409, "The player may not enter"),
+    "enrolment-ended": (409, "The enrolment has ended"),
     "wrong-channel": (409, "Not an in-app message"),
     "not-lost": (409, "The run is not lost"),
     "stale": (412, "The task has changed"),

@@ -135,6 +135,8 @@ def _cause(trigger: Detail) -> str:
             return ""
         case "manual":
             return f", let in by {trigger.get('source')}"
+        case "enrolment":
+            return f", enrolled by {trigger.get('source')}"
         case "run":
             return f", sent on by {trigger.get('source')}"
         case kind:

@@ -34,6 +34,7 @@ from temporalio.worker import (
 
 from stage.errors import StageError
 from workflows.journey import Journey
+from workflows.long_work import NAME as LONG_WORK
 
 How = Literal["stuck", "astray", "gone"]
 
@@ -167,7 +168,7 @@ async def in_flight(
     running = f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"
     queries = {name: f"{running} AND WorkflowType = '{name}'" for name in chosen or journeys}
     if chosen is None:
-        gone = [running, *(f"WorkflowType != '{name}'" for name in journeys)]
+        gone = [running, *(f"WorkflowType != '{name}'" for name in [*journeys, LONG_WORK])]
         queries["journeys that are gone"] = " AND ".join(gone)
     for name, query in queries.items():
         fetched = 0

@@ -11,6 +11,7 @@ from workflows import (
     Form,
     Player,
     SessionLogin,
+    Statistics,
     WithdrawalRequested,
     days,
     every,
@@ -20,7 +21,11 @@ from workflows import (
     on,
     once,
     per,
+    segment,
+    total,
 )
+
+DEPOSITED = total(DepositApproved, "amount_minor", last=days(30))
 
 
 class Affordability(Form):
@@ -62,3 +67,21 @@ async def api_control(player: Player, _trigger: None) -> None:
 async def api_withdrawal(player: Player, _requested: WithdrawalRequested) -> None:
     """One run a withdrawal."""
     await player.event(SessionLogin, within=days(1))
+
+
+@journey(entry=once, ends_after=days(1), control=50)
+async def api_offer(player: Player, _trigger: None) -> None:
+    """Half of the players are in the control group. Only people start it, for one player or for many."""
+    await player.event(SessionLogin, within=days(1))
+
+
+@segment
+def api_depositor(player: Statistics) -> bool:
+    """Whoever deposited once."""
+    return player.deposits > 0
+
+
+@segment
+def api_spender(player: Statistics) -> bool:
+    """Whoever deposited 50 or more in the last 30 days."""
+    return player[DEPOSITED] >= 5_000

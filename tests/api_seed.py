@@ -5,6 +5,8 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
+from activities.enrolment import KIND, enrol
+from activities.jobs import Job
 from activities.links import unsubscribe_token
 from activities.story import tell
 from activities.tables import dead_letters, deliveries, grants, messages, runs
@@ -16,6 +18,7 @@ from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
 
 PLAYER = "p-seed"
 JOURNEY = "api_review"
+SEGMENT = "api_depositor"
 
 
 async def seeded(api: Api) -> dict[str, str]:
@@ -78,6 +81,19 @@ async def seeded(api: Api) -> dict[str, str]:
         )
         letter_id = letter.scalar_one()
         assert (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).scalar_one() == run_id
+    job = Job(
+        id=f"enrolment-{brand}",
+        brand=brand,
+        kind=KIND,
+        subject="api_offer",
+        detail={"segment": SEGMENT, "per_second": 50},
+        created_at=now,
+        updated_at=now,
+    )
+    async with api.engine.database.transaction() as connection:
+        enrolment = await enrol(connection, job)
+    assert enrolment is not None
+    assert enrolment.total == 1
     return {
         "task_id": task.task_id,
         "player_id": PLAYER,
@@ -86,6 +102,8 @@ async def seeded(api: Api) -> dict[str, str]:
         "grant_id": grant_id,
         "letter_id": str(letter_id),
         "name": JOURNEY,
+        "segment": SEGMENT,
+        "enrolment_id": enrolment.id,
         "channel": "mails",
         "token": unsubscribe_token(api.engine.settings.webhook_secret, brand, PLAYER, "email"),
     }

@@ -19,7 +19,7 @@ from tests.api_seed import seeded
 #: Not a brand's: the journeys that are deployed, the limits, the catch-all of a development stack.
 SHARED = {"list_journeys", "get_journey", "get_limits", "list_caught"}
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
-OWN = {"exclude_player", "retry_dead_letters"}
+OWN = {"exclude_player", "retry_dead_letters", "create_enrolment", "preview_enrolment"}
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,457 @@
+"""Many players let into a journey: exactly those who were meant, once, at a rate, whatever stops in between."""
+
+import asyncio
+import dataclasses
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import text
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+from temporalio.worker import Worker
+
+from activities.enrolment import Enrolments, forecast
+from activities.intake import BULK, Intake
+from activities.pressure import Pressure
+from activities.settings import RELEASE, TASK_QUEUE, Settings
+from local.process import free_port
+from tests.api_client import Api, serving
+from tests.parts import SECRET
+from workflows.events import DepositApproved, Event, ExclusionSet, PlayerRegistered
+from workflows.long_work import ENROL, LongWork, Work, Worked
+from workflows.sandbox import runner
+from workflows.state import Rules
+
+ROOT = Path(__file__).parent.parent
+OFFER = {"journey": "api_offer", "segment": "api_depositor", "per_second": 100}
+
+
+@pytest.fixture
+async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
+    async with serving(module_postgres_url, journeys="tests.api_journeys") as served:
+        yield served
+
+
+@pytest.fixture
+async def crm(api: Api) -> httpx.AsyncClient:
+    return await api.client("journeys:manage", name="crm")
+
+
+def ids(count: int, name: str = "p") -> list[str]:
+    return [f"{name}-{n:05}" for n in range(count)]
+
+
+async def happens(
+    api: Api, event: type[Event], player_ids: list[str], now: datetime | None = None, **data: Any
+) -> None:
+    """One such event of every player's, as history, which starts nothing."""
+    at = now or datetime.now(UTC)
+    given = {**event.example_data, "event_source": "/t", "occurred_at": at, **data}
+    for begin in range(0, len(player_ids), 500):
+        batch = player_ids[begin : begin + 500]
+        facts = [(player, event(**given | {"event_id": f"{event.type}-{player}-{at}"})) for player in batch]
+        await api.engine.intake.take(api.brand, facts, at, mode="history")
+
+
+async def depositors(api: Api, count: int, name: str = "p") -> list[str]:
+    players = ids(count, name)
+    await happens(api, DepositApproved, players)
+    return players
+
+
+def enrolments(api: Api, **options: Any) -> Enrolments:
+    built = api.engine
+    return Enrolments(built.database, options.pop("intake", built.intake), built.pressure, built.clock, **options)
+
+
+async def enrolled(crm: httpx.AsyncClient, **given: Any) -> dict[str, Any]:
+    answer = await crm.post("/v1/enrolments", json=OFFER | given)
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    assert answer.headers["location"] == f"/v1/enrolments/{made['id']}"
+    return made
+
+
+async def status(crm: httpx.AsyncClient, made: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (await crm.get(f"/v1/enrolments/{made['id']}")).json()
+    return found
+
+
+async def worked_off(api: Api, crm: httpx.AsyncClient, made: dict[str, Any]) -> dict[str, Any]:
+    """The enrolment after every batch of it was worked off here."""
+    at_work = enrolments(api)
+    while await at_work.batch(made["id"]) is not None:
+        pass
+    return await status(crm, made)
+
+
+async def entries(api: Api, journey: str = "api_offer") -> Counter[str]:
+    """How often each player entered."""
+    query = text("SELECT player_id, count(*) AS n FROM runs WHERE brand = :brand AND journey = :journey GROUP BY 1")
+    async with api.engine.database.reading() as connection:
+        rows = await connection.execute(query, {"brand": api.brand, "journey": journey})
+        return Counter({row.player_id: row.n for row in rows})
+
+
+async def execute(api: Api, statement: str, **values: Any) -> None:
+    async with api.engine.database.transaction() as connection:
+        await connection.execute(text(statement), {"brand": api.brand, **values})
+
+
+# ---- who enters ---------------------------------------------------------------------------------
+
+
+async def test_what_the_preview_tells_is_what_happens(api: Api, crm: httpx.AsyncClient) -> None:
+    players = await depositors(api, 300)
+    for player in players[:5]:
+        await crm.post("/v1/runs", json={"journey": "api_offer", "player_id": player})
+    await happens(api, ExclusionSet, players[3:10], kind="self_exclusion", until=None)
+    await happens(api, ExclusionSet, players[10:14], kind="time_out", until=None)
+    await happens(api, PlayerRegistered, ids(20, "stranger"))
+    said = (await crm.post("/v1/enrolments/preview", json={"journey": "api_offer", "segment": "api_depositor"})).json()
+    assert (said["members"], said["looked_at"], said["estimate"]) == (300, 300, False)
+    assert said["refused"] == {"in_it": 5, "self_excluded": 5, "time_out": 4}
+    assert said["entering"] + said["control"] == 286
+    assert said["control"] > 100
+    done = await worked_off(api, crm, await enrolled(crm))
+    assert (done["state"], done["total"], done["done"]) == ("done", 300, 300)
+    assert (done["entered"], done["control"], done["refused"]) == (said["entering"], said["control"], said["refused"])
+    assert await entries(api) == Counter(players)
+
+
+async def test_a_protected_player_enters_in_the_books_alone(api: Api, crm: httpx.AsyncClient) -> None:
+    (player,) = await depositors(api, 1)
+    await happens(api, ExclusionSet, [player], kind="time_out", until=None)
+    done = await worked_off(api, crm, await enrolled(crm))
+    assert (done["entered"], done["control"], done["refused"]) == (0, 0, {"time_out": 1})
+    (run,) = (await crm.get("/v1/runs", params={"player": player})).json()["items"]
+    assert (run["state"], run["outcome"]) == ("ended", "refused:time_out")
+    assert (await worked_off(api, crm, await enrolled(crm)))["refused"] == {"once": 1}
+
+
+async def test_a_run_says_who_enrolled_its_player_and_waits_behind_what_others_cause(
+    api: Api, crm: httpx.AsyncClient
+) -> None:
+    players = await depositors(api, 20)
+    made = await enrolled(crm)
+    await worked_off(api, crm, made)
+    runs = (await crm.get("/v1/runs", params={"journey": "api_offer", "page_size": 50})).json()["items"]
+    assert {run["player_id"] for run in runs} == set(players)
+    assert all(run["trigger"] == {"type": "enrolment", "id": made["id"], "source": "crm"} for run in runs)
+    reader = await api.client("players:read")
+    story = (await reader.get(f"/v1/players/{players[0]}/timeline", params={"kind": "run"})).json()["items"]
+    assert story[0]["text"].endswith("enrolled by crm.")
+    async with api.engine.database.reading() as connection:
+        query = text("SELECT DISTINCT priority FROM deliveries WHERE brand = :brand")
+        assert (await connection.execute(query, {"brand": api.brand})).scalars().all() == [BULK]
+
+
+async def test_who_joins_later_or_has_left_is_not_enrolled(api: Api, crm: httpx.AsyncClient) -> None:
+    now = datetime.now(UTC)
+    players = ids(10)
+    await happens(api, DepositApproved, players, amount_minor=6_000)
+    made = await enrolled(crm, segment="api_spender")
+    later = ids(5, "later")
+    await happens(api, DepositApproved, later, amount_minor=6_000)
+    await happens(api, DepositApproved, players[:3], now + timedelta(days=40), amount_minor=1)
+    done = await worked_off(api, crm, made)
+    assert (done["total"], done["done"], done["refused"]) == (10, 10, {"left_segment": 3})
+    assert await entries(api) == Counter(players[3:])
+
+
+async def test_of_very_many_members_a_sample_is_asked_and_the_preview_says_so(api: Api) -> None:
+    await depositors(api, 400)
+    journey = api.engine.registry.journeys["api_offer"]
+    async with api.engine.database.reading() as connection:
+        said = await forecast(connection, api.brand, journey, "api_depositor", datetime.now(UTC), exact=399, sample=100)
+    assert (said.members, said.estimate, said.refused) == (400, True, {})
+    assert 50 < said.looked_at < 150
+    assert abs(said.entering + said.control - 400) <= 1
+
+
+async def test_what_cannot_be_entered_without_an_event_is_refused_at_once(crm: httpx.AsyncClient) -> None:
+    refused = await crm.post("/v1/enrolments", json=OFFER | {"journey": "api_withdrawal"})
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:journeys:problem:entry-refused")
+    for unknown in ({"journey": "unheard_of"}, {"segment": "unheard_of"}):
+        assert (await crm.post("/v1/enrolments", json=OFFER | unknown)).status_code == 404
+        preview = {"journey": "api_offer", "segment": "api_depositor"} | unknown
+        assert (await crm.post("/v1/enrolments/preview", json=preview)).status_code == 404
+
+
+# ---- once ---------------------------------------------------------------------------------------
+
+
+async def test_an_idempotency_key_makes_one_enrolment(api: Api, crm: httpx.AsyncClient) -> None:
+    players = await depositors(api, 10)
+    headers = {"Idempotency-Key": "wish-1"}
+    answers = await asyncio.gather(*(crm.post("/v1/enrolments", json=OFFER, headers=headers) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 5 + [201]
+    (made,) = {answer.json()["id"] for answer in answers}
+    await depositors(api, 3, "later")
+    done = await worked_off(api, crm, {"id": made})
+    again = await crm.post("/v1/enrolments", json=OFFER, headers=headers)
+    assert (again.status_code, again.json()) == (200, done)
+    assert await entries(api) == Counter(players)
+    other = await crm.post("/v1/enrolments", json=OFFER | {"per_second": 7}, headers=headers)
+    assert (other.status_code, other.json()["type"]) == (422, "urn:journeys:problem:key-reused")
+
+
+async def test_workers_who_work_on_one_enrolment_at_once_take_turns(api: Api, crm: httpx.AsyncClient) -> None:
+    players = await depositors(api, 300)
+    made = await enrolled(crm, per_second=20)
+
+    async def work() -> None:
+        at_work = enrolments(api)
+        while await at_work.batch(made["id"]) is not None:
+            pass
+
+    await asyncio.gather(*(work() for _ in range(4)))
+    done = await status(crm, made)
+    assert (done["state"], done["done"], done["entered"] + done["control"]) == ("done", 300, 300)
+    assert await entries(api) == Counter(players)
+
+
+async def test_an_enrolment_is_exact_although_its_worker_is_killed(
+    postgres_url: str, temporal_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    async with serving(postgres_url, journeys="tests.api_journeys") as api:
+        crm = await api.client("journeys:manage", name="crm")
+        players = await depositors(api, 400)
+        made = await enrolled(crm, per_second=40)
+        async with worker(postgres_url, temporal_address) as first:
+            before = await until(crm, made, lambda now: now["done"] >= 80)
+            first.kill()
+            await first.wait()
+        assert 80 <= before["done"] < 400
+        async with worker(postgres_url, temporal_address):
+            done = await until(crm, made, lambda now: now["state"] == "done")
+        assert (done["done"], done["entered"] + done["control"], done["refused"]) == (400, 400, {})
+        assert await entries(api) == Counter(players)
+
+
+@asynccontextmanager
+async def worker(database_url: str, temporal_address: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker", "--role", "worker"),
+        cwd=ROOT,
+        env=os.environ
+        | {
+            "DATABASE_URL": database_url,
+            "TEMPORAL_ADDRESS": temporal_address,
+            "JOURNEYS": "tests.api_journeys",
+            "WEBHOOK_SECRET": SECRET,
+        },
+        stderr=asyncio.subprocess.DEVNULL,
+    )
+    try:
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def until(crm: httpx.AsyncClient, made: dict[str, Any], true: Any) -> dict[str, Any]:
+    async with asyncio.timeout(100):
+        while not true(found := await status(crm, made)):
+            await asyncio.sleep(0.02)
+        return found
+
+
+# ---- held, ended --------------------------------------------------------------------------------
+
+
+async def test_a_paused_enrolment_lets_nobody_in_until_it_is_resumed(api: Api, crm: httpx.AsyncClient) -> None:
+    await depositors(api, 90)
+    made = await enrolled(crm, per_second=30)
+    at_work, path = enrolments(api), f"/v1/enrolments/{made['id']}"
+    assert await at_work.batch(made["id"]) == 1
+    for _ in range(2):
+        paused = await crm.post(f"{path}/pause")
+        assert (paused.status_code, paused.json()["state"], paused.json()["done"]) == (200, "paused", 30)
+    assert await at_work.batch(made["id"]) is None
+    assert (await status(crm, made))["done"] == 30
+    for _ in range(2):
+        resumed = await crm.post(f"{path}/resume")
+        assert (resumed.status_code, resumed.json()["state"]) == (200, "running")
+    assert (await worked_off(api, crm, made))["done"] == 90
+    for wish in ("pause", "resume", "cancel"):
+        refused = await crm.post(f"{path}/{wish}")
+        assert (refused.status_code, refused.json()["type"]) == (409, "urn:journeys:problem:enrolment-ended")
+
+
+async def test_a_cancelled_enrolment_is_over_for_good(api: Api, crm: httpx.AsyncClient) -> None:
+    await depositors(api, 90)
+    made = await enrolled(crm, per_second=30)
+    path = f"/v1/enrolments/{made['id']}"
+    await enrolments(api).batch(made["id"])
+    for _ in range(2):
+        cancelled = await crm.post(f"{path}/cancel")
+        assert (cancelled.status_code, cancelled.json()["state"], cancelled.json()["done"]) == (200, "cancelled", 30)
+    assert (await crm.post(f"{path}/resume")).status_code == 409
+    assert (await worked_off(api, crm, made))["done"] == 30
+    assert (await entries(api)).total() == 30
+    async with api.engine.database.reading() as connection:
+        query = text("SELECT count(*) FROM enrolment_players WHERE brand = :brand")
+        assert (await connection.execute(query, {"brand": api.brand})).scalar_one() == 0
+
+
+async def test_enrolments_are_listed_newest_first(crm: httpx.AsyncClient) -> None:
+    made = [(await enrolled(crm, journey=journey))["id"] for journey in ("api_offer", "api_call", "api_offer")]
+    await crm.post(f"/v1/enrolments/{made[0]}/pause")
+
+    async def listed(**query: str) -> list[str]:
+        return [item["id"] for item in (await crm.get("/v1/enrolments", params=query)).json()["items"]]
+
+    assert await listed() == made[::-1]
+    assert await listed(journey="api_call") == [made[1]]
+    assert await listed(state="paused") == [made[0]]
+
+
+async def test_a_journey_no_worker_knows_fails_the_enrolment_when_a_release_is_over(
+    api: Api, crm: httpx.AsyncClient
+) -> None:
+    await depositors(api, 5)
+    made = await enrolled(crm)
+    old = enrolments(api, intake=Intake(api.engine.database, Rules({}, api.engine.intake.rules.segments)))
+    environment, work = ActivityEnvironment(), Work(job_id=made["id"], activity=ENROL)
+    with pytest.raises(ApplicationError, match="No journey api_offer is deployed here"):
+        await environment.run(old.work, work)
+    assert (await status(crm, made))["state"] == "running"
+    info = environment.info
+    environment.info = dataclasses.replace(info, started_time=info.scheduled_time + RELEASE)
+    assert await environment.run(old.work, work) == Worked(more=False)
+    failed = await status(crm, made)
+    assert (failed["state"], "deploy it again and resume" in failed["failure"]) == ("failed", True)
+    paused = await crm.post(f"/v1/enrolments/{made['id']}/pause")
+    assert (paused.status_code, "has failed" in paused.json()["detail"]) == (409, True)
+    await crm.post(f"/v1/enrolments/{made['id']}/resume")
+    done = await worked_off(api, crm, made)
+    assert (done["done"], done["failure"]) == (5, None)
+
+
+# ---- the rate -----------------------------------------------------------------------------------
+
+
+class Pace:
+    """A timer that only sleeping moves."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    async def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def test_players_enter_at_the_rate_that_was_asked_for(api: Api, crm: httpx.AsyncClient) -> None:
+    await depositors(api, 100)
+    made, pace = await enrolled(crm, per_second=20), Pace()
+    seen: list[tuple[float, int]] = []
+
+    async def sleep(seconds: float) -> None:
+        seen.append((pace.now, (await status(crm, made))["done"]))
+        await pace.sleep(seconds)
+
+    at_work = enrolments(api, timer=pace, sleep=sleep)
+    worked = await ActivityEnvironment().run(at_work.work, Work(job_id=made["id"], activity=ENROL))
+    assert worked == Worked(more=False)
+    assert seen == [(0, 20), (1, 40), (2, 60), (3, 80), (4, 100)]
+
+
+async def test_an_enrolment_holds_back_while_deliveries_pile_up(api: Api, crm: httpx.AsyncClient) -> None:
+    await execute(api, "DELETE FROM deliveries")
+    await depositors(api, 40)
+    made, pace = await enrolled(crm, per_second=10), Pace()
+    pressure = Pressure(api.engine.database, Settings(database_url="", backlog_high=4, backlog_low=2), timer=pace)
+    held: list[int] = []
+
+    async def sleep(seconds: float) -> None:
+        await pace.sleep(seconds)
+        held.append((await status(crm, made))["done"])
+        if held[-3:] == [held[-1]] * 3:
+            await execute(api, "DELETE FROM deliveries WHERE brand = :brand")
+
+    at_work = enrolments(api, timer=pace, sleep=sleep)
+    at_work.pressure = pressure
+    await ActivityEnvironment().run(at_work.work, Work(job_id=made["id"], activity=ENROL))
+    assert Counter(held) == {10: 3, 20: 3, 30: 3, 40: 3}
+
+
+async def test_a_worker_that_goes_hands_the_work_on(api: Api, crm: httpx.AsyncClient) -> None:
+    await depositors(api, 40)
+    made, environment = await enrolled(crm, per_second=10), ActivityEnvironment()
+
+    async def sleep(_: float) -> None:
+        environment.worker_shutdown()
+
+    at_work = enrolments(api, sleep=sleep)
+    assert await environment.run(at_work.work, Work(job_id=made["id"], activity=ENROL)) == Worked(more=True)
+    assert (await status(crm, made))["done"] == 10
+
+
+# ---- Temporal -----------------------------------------------------------------------------------
+
+
+async def test_an_enrolment_asked_for_while_temporal_is_away_begins_when_it_is_back(
+    api: Api, crm: httpx.AsyncClient, temporal: Client
+) -> None:
+    """`wake_idle` is what the worker's process does every few seconds."""
+    players = await depositors(api, 30)
+    made = await enrolled(crm)
+    at_work = enrolments(api)
+    async with Worker(
+        temporal,
+        task_queue=TASK_QUEUE,
+        workflows=[LongWork],
+        activities=[at_work.work],
+        workflow_runner=runner(),
+    ):
+        await at_work.wake_idle(temporal)
+        await until(crm, made, lambda now: now["state"] == "done")
+        await temporal.get_workflow_handle(f"job:{made['id']}").result()
+    assert await entries(api) == Counter(players)
+
+
+async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
+    postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    async with serving(postgres_url, journeys="tests.api_journeys") as api:
+        crm = await api.client("journeys:manage", name="crm")
+        players = await depositors(api, 120)
+        at_work = enrolments(api)
+        async with Worker(
+            temporal,
+            task_queue=TASK_QUEUE,
+            workflows=[LongWork],
+            activities=[at_work.work],
+            workflow_runner=runner(),
+        ):
+            made = await enrolled(crm, per_second=20)
+            path = f"/v1/enrolments/{made['id']}"
+            await until(crm, made, lambda now: now["done"] > 0)
+            paused = (await crm.post(f"{path}/pause")).json()
+            # Resumed at once, while the worker may not have noticed the pause, and once more when it has left.
+            await crm.post(f"{path}/resume")
+            await until(crm, made, lambda now: now["done"] > paused["done"])
+            await crm.post(f"{path}/pause")
+            await temporal.get_workflow_handle(f"job:{made['id']}").result()
+            held = await status(crm, made)
+            assert 0 < held["done"] < 120
+            await crm.post(f"{path}/resume")
+            done = await until(crm, made, lambda now: now["state"] == "done")
+        assert (done["done"], await entries(api)) == (120, Counter(players))

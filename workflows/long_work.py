@@ -1,0 +1,66 @@
+"""The workflow that sees to it that long work over many players is done, whatever dies meanwhile.
+
+It knows nothing of the work: who is done and who is next stands in Postgres, moved by the activity batch by batch.
+"""
+
+from datetime import timedelta
+from typing import Final
+
+from pydantic import BaseModel
+from temporalio import workflow
+
+from workflows.effects import UNTIL_THE_WORLD_ANSWERS
+
+#: The workflow's name, which no journey can have.
+NAME: Final = "long work"
+#: The activity that lets players into a journey.
+ENROL: Final = "enrol"
+
+#: After this silence a worker is taken for dead, and another goes on.
+SILENCE: Final = timedelta(seconds=15)
+#: How long one worker goes on before the work is handed out anew, and the most its last batch may take.
+STRETCH: Final = timedelta(minutes=5)
+LAST_BATCH: Final = timedelta(minutes=2)
+
+
+class Work(BaseModel):
+    """Which job, and the activity that works on it."""
+
+    job_id: str
+    activity: str
+
+
+class Worked(BaseModel):
+    """Whether there is more to do; not when the job is done, or held by somebody."""
+
+    more: bool
+
+
+@workflow.defn(name=NAME)
+class LongWork:
+    """Has an activity called until it says that there is no more to do, and once more whenever it is woken."""
+
+    def __init__(self) -> None:
+        self._wanted = True
+
+    @workflow.signal(name="wake", description="Look again: the job may have been resumed.")
+    def wake(self) -> None:
+        """Look at the job once more before leaving."""
+        self._wanted = True
+
+    @workflow.run
+    async def run(self, given: Work) -> None:
+        """Work until nothing is left. Temporal closes no workflow over a signal, so no `wake` is lost."""
+        while self._wanted:
+            self._wanted = False
+            worked = await workflow.execute_activity(
+                given.activity,
+                given,
+                result_type=Worked,
+                heartbeat_timeout=SILENCE,
+                start_to_close_timeout=STRETCH + LAST_BATCH,
+                retry_policy=UNTIL_THE_WORLD_ANSWERS,
+            )
+            if worked.more and workflow.info().is_continue_as_new_suggested():
+                workflow.continue_as_new(given)
+            self._wanted = self._wanted or worked.more
