@@ -29,11 +29,14 @@ from workflows import (
 )
 
 HEARD = (SessionLogin, DepositApproved, RoundCompleted)
+LAST = TierChanged
 
 
 async def listen(player: Player) -> None:
-    """Mark everything that is heard until nothing is heard for long."""
-    while happened := await player.first(*HEARD, within=days(20)):
+    """Mark everything that is heard until the last word, or until nothing is heard for long."""
+    while happened := await player.first(*HEARD, LAST, within=days(20)):
+        if isinstance(happened, LAST):
+            return
         await player.mark("heard", event=happened.event_id)
 
 
@@ -42,7 +45,7 @@ async def listen(player: Player) -> None:
     entry=once,
     ends_after=days(30),
     goal=goal(WithdrawalRequested, within=days(5)),
-    listens=HEARD,
+    listens=[*HEARD, LAST],
 )
 async def exact_first(player: Player, deposit: DepositApproved) -> None:
     """One a player, hears of almost everything, ends by itself only."""
@@ -61,7 +64,7 @@ async def exact_each(player: Player, deposit: DepositApproved) -> None:
     entry=once,
     ends_after=days(30),
     exit_on=[WithdrawalRequested],
-    listens=[SessionLogin, RoundCompleted],
+    listens=[SessionLogin, RoundCompleted, LAST],
 )
 async def exact_third(player: Player, deposit: DepositApproved) -> None:
     """Told to end by an event."""
