@@ -218,6 +218,50 @@ async def test_every_shipped_journey_leaves_the_same_trace_in_both_theatres(
     assert differences(stage, server) == []
 
 
+DERIVED = "tests.derived.journeys"
+FOLLOWED: Mapping[str, History] = {
+    "rich": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved, amount_minor=60_000),
+        happens(minutes(7), DepositApproved, amount_minor=60_000),
+        happens(days(2) + minutes(3), RoundCompleted, times=10, **LOST),
+    ],
+    "modest": [registers(**PAST), *(happens(hours(n) + minutes(3), RoundCompleted, times=4, **LOST) for n in range(4))],
+    "gone": [
+        registers(**PAST),
+        happens(AT_ONCE, SessionLogin, **PAST),
+        *(
+            Looking(after)
+            for after in (days(3), days(5) - hours(1), days(7), days(12) - hours(1), days(14), days(19) - hours(1))
+        ),
+    ],
+    "losing-days": [
+        registers(**PAST),
+        *(happens(days(n), RoundCompleted, **LOST) for n in range(3)),
+        *(Looking(hours(15 + 24 * n)) for n in range(3)),
+    ],
+}
+
+
+async def test_what_follows_from_many_events_is_the_same_in_both_theatres(
+    postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
+) -> None:
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "JOURNEYS": DERIVED,
+        **catch_all.environment,
+    }
+    histories = dict(named(name, history) for name, history in FOLLOWED.items())
+    began = beginning(datetime.now(UTC))
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, histories, days(20))
+    stage = on_the_stage(load((SHIPPED, DERIVED)), histories, began, days(20))
+    played = {run_id.partition(":")[0] for run_id in stage.runs}
+    assert {"well_off_welcome", "wager_goal", "monday", "missing", "loss_checkin"} <= played
+    assert differences(stage, server) == []
+
+
 @settings(
     derandomize=True,
     database=None,
