@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from temporalio.client import Client
+    from temporalio.converter import DataConverter
 
     from activities.database import Database
     from activities.importing.mapping import RowMapping
@@ -87,12 +88,15 @@ def serve(
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
     import uvicorn
 
+    from activities.temporal import converter
     from api.app import create_app
     from workflows.registry import load
 
     _log_to_stderr()
     settings = _settings()
-    load(settings.packages)  # here its mistakes are sentences, in the server they would be a traceback
+    # Here mistakes are sentences, in the server they would be a traceback.
+    load(settings.packages)
+    converter(settings)
     uvicorn.run(
         create_app(settings),
         host=host,
@@ -292,10 +296,9 @@ def demo(
 @app.command()
 def show() -> None:
     """List the journeys this environment loads, or the mistakes in them."""
-    from activities.settings import Settings
     from worker import designed
 
-    registry, _ = designed(Settings(database_url=os.environ.get("DATABASE_URL", "")))
+    registry, _ = designed(_offline_settings())
     if not registry.journeys:
         out.print("There are no journeys; name a package of them in JOURNEYS.")
     for journey in registry.journeys.values():
@@ -352,16 +355,13 @@ def _told(trigger: Trigger) -> str:
 
 
 def _packages() -> Sequence[str]:
-    from activities.settings import Settings
-
-    return Settings(database_url=os.environ.get("DATABASE_URL", "")).packages
+    return _offline_settings().packages
 
 
 def _templates() -> Mapping[str, MessageTemplate]:
-    from activities.settings import Settings
     from worker import designed
 
-    _, catalogue = designed(Settings(database_url=os.environ.get("DATABASE_URL", "")))
+    _, catalogue = designed(_offline_settings())
     return {name: catalogue[name] for name in catalogue}
 
 
@@ -382,11 +382,17 @@ async def _kept(brand: str) -> AsyncIterator[dict[str, Any]]:
 async def _temporal() -> Client:
     from activities.temporal import connect
 
-    return await connect()
+    return await connect(_offline_settings())
+
+
+def _converter() -> DataConverter:
+    from activities.temporal import converter
+
+    return converter(_offline_settings())
 
 
 add_rehearse(app, House(packages=_packages, templates=_templates, mapping=_mapping, kept=_kept))
-add_design(app, Surroundings(packages=_packages, templates=_templates, temporal=_temporal))
+add_design(app, Surroundings(packages=_packages, templates=_templates, temporal=_temporal, converter=_converter))
 
 
 # ---- what they share ---------------------------------------------------------------------------
@@ -407,6 +413,13 @@ def _settings() -> Settings:
     except ValidationError as error:
         faults = [f"{'.'.join(map(str, fault['loc'])).upper()}: {fault['msg']}" for fault in error.errors()]
         _fail(f"The environment is not complete; set these variables. {'; '.join(faults)}.")
+
+
+def _offline_settings() -> Settings:
+    """Settings for what needs no database."""
+    from activities.settings import Settings
+
+    return Settings(database_url=os.environ.get("DATABASE_URL", ""))
 
 
 @asynccontextmanager

@@ -37,7 +37,7 @@ from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_fro
 from activities.sweep import Sweeper, wait
 from activities.tasks import TaskEffects
 from activities.templates import Catalogue
-from activities.temporal import PortTaken, connect, metered
+from activities.temporal import WrongSetting, client_options, connect, metered
 from activities.upkeep import Upkeep
 from workflows.effects import SEND, Channel
 from workflows.errors import DesignError
@@ -187,10 +187,11 @@ async def main(role: str, settings: Settings | None = None) -> None:
     if settings.metrics_port:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     runtime = metered(settings)
+    client_options(settings)  # a wrong one is told before anything starts
     async with engine(settings) as built, asyncio.TaskGroup() as group:
         if role in {"all", "dispatcher"}:
             group.create_task(_sweeper(built).run(stop))
-        client = await _connect_unless(stop, runtime)
+        client = await _connect_unless(stop, settings, runtime)
         if client is None:
             return
         if role in {"all", "dispatcher"}:
@@ -203,9 +204,9 @@ async def main(role: str, settings: Settings | None = None) -> None:
         logger.info("Ready as %s with journeys %s.", role, ", ".join(built.registry.journeys))
 
 
-async def _connect_unless(stop: asyncio.Event, runtime: Runtime | None) -> Client | None:
+async def _connect_unless(stop: asyncio.Event, settings: Settings, runtime: Runtime | None) -> Client | None:
     """A client, or None if this process was told to stop while Temporal was away."""
-    connecting, stopping = asyncio.create_task(connect(runtime)), asyncio.create_task(stop.wait())
+    connecting, stopping = asyncio.create_task(connect(settings, runtime)), asyncio.create_task(stop.wait())
     await asyncio.wait({connecting, stopping}, return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if connecting.done():
@@ -249,5 +250,5 @@ if __name__ == "__main__":
     parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
     try:
         asyncio.run(main(parser.parse_args().role))
-    except (DesignError, PortTaken) as mistakes:
+    except (DesignError, WrongSetting) as mistakes:
         parser.exit(1, f"{mistakes}\n")

@@ -78,6 +78,8 @@ class Settings(BaseSettings):
     provider_timeout: timedelta = timedelta(seconds=10)
     #: A grant unanswered for so long is put before a person.
     unknown_after: timedelta = timedelta(minutes=15)
+    #: module:attribute of a Temporal PayloadCodec, or of what makes one: it encodes all that Temporal keeps.
+    payload_codec: str = ""
     #: Port of the worker's metrics; 0 turns them off.
     metrics_port: int = 0
     #: Port of the Temporal SDK's own metrics, which need one to themselves; 0 turns them off.

@@ -1,11 +1,14 @@
-"""Temporal as every process of ours meets it: its own `TEMPORAL_*` variables, and the SDK's metrics."""
+"""Temporal as every process of ours meets it: its own `TEMPORAL_*` variables, one codec, the SDK's metrics."""
 
 import asyncio
 import logging
+from dataclasses import replace
+from importlib import import_module
 from typing import Any
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
@@ -15,20 +18,47 @@ from workflows.errors import JourneysError
 logger = logging.getLogger(__name__)
 
 
-class PortTaken(JourneysError):  # noqa: N818 - says what is wrong
-    """The port of the SDK's metrics is taken; set SDK_METRICS_PORT to another."""
+class WrongSetting(JourneysError):  # noqa: N818 - says what is wrong
+    """A variable of the environment cannot be used; correct it and start again."""
 
 
-def client_options() -> dict[str, Any]:
-    """What `Client.connect` is given in every process."""
+def converter(settings: Settings) -> DataConverter:
+    """How values become the payloads that Temporal keeps: as JSON, and as PAYLOAD_CODEC then makes of it.
+
+    With a codec the texts of errors are encoded too, for they may quote what an effect was given. Raises WrongSetting.
+    """
+    if not settings.payload_codec:
+        return pydantic_data_converter
+    return replace(
+        pydantic_data_converter,
+        payload_codec=_codec(settings.payload_codec),
+        failure_converter_class=DefaultFailureConverterWithEncodedAttributes,
+    )
+
+
+def _codec(name: str) -> PayloadCodec:
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        sentence = f"PAYLOAD_CODEC is {name!r}, which cannot be imported: write module:attribute. ({error})"
+        raise WrongSetting(sentence) from error
+    codec = found() if callable(found) else found
+    if not isinstance(codec, PayloadCodec):
+        raise WrongSetting(f"PAYLOAD_CODEC is {name!r}, which is no codec: name a temporalio PayloadCodec.")
+    return codec
+
+
+def client_options(settings: Settings) -> dict[str, Any]:
+    """What `Client.connect` is given in every process. Raises WrongSetting."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
-    return {**config, "data_converter": pydantic_data_converter}
+    return {**config, "data_converter": converter(settings)}
 
 
-async def connect(runtime: Runtime | None = None) -> Client:
-    """A client; waits until Temporal answers."""
-    options = client_options()
+async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
+    """A client; waits until Temporal answers. Raises WrongSetting."""
+    options = client_options(settings)
     while True:
         try:
             return await Client.connect(**options, runtime=runtime)
@@ -40,7 +70,7 @@ async def connect(runtime: Runtime | None = None) -> Client:
 def metered(settings: Settings) -> Runtime | None:
     """A runtime of the SDK that tells Prometheus how its workers and clients do; None where nobody asks.
 
-    It listens from here on, so a process makes one. Raises PortTaken.
+    It listens from here on, so a process makes one. Raises WrongSetting.
     """
     if not settings.sdk_metrics_port:
         return None
@@ -52,4 +82,4 @@ def metered(settings: Settings) -> Runtime | None:
     try:
         return Runtime(telemetry=TelemetryConfig(metrics=metrics))
     except ValueError as error:
-        raise PortTaken(f"The SDK's metrics cannot be served at {address}; set SDK_METRICS_PORT. ({error})") from None
+        raise WrongSetting(f"The SDK's metrics cannot be served at {address}: set SDK_METRICS_PORT. {error}") from None

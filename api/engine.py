@@ -56,7 +56,7 @@ async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
             intake=Intake(database, registry.rules, settings.import_settles_after, pressure),
             pressure=pressure,
             keys=Keys(database),
-            temporal=await Client.connect(**client_options(), lazy=True),
+            temporal=await Client.connect(**client_options(settings), lazy=True),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),
             clock=clock,
         )

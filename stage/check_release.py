@@ -10,7 +10,7 @@ import re
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -22,6 +22,7 @@ from temporalio.bridge.proto.workflow_commands import WorkflowCommand
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverter
 from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
@@ -105,16 +106,23 @@ class Release:
 
 
 async def replay(
-    histories: AsyncIterator[WorkflowHistory], journeys: Mapping[str, Journey], release: Release
+    histories: AsyncIterator[WorkflowHistory],
+    journeys: Mapping[str, Journey],
+    release: Release,
+    converter: DataConverter = pydantic_data_converter,
 ) -> Release:
-    """Replay histories, one after the other, on the code of `journeys`, and add what came of it to `release`."""
+    """Replay histories, one after the other, on the code of `journeys`, and add what came of it to `release`.
+
+    `converter` is that of the workers whose histories these are.
+    """
     runner = _Listening()
     classes = [journey.workflow_class for journey in journeys.values() if journey.workflow_class is not None]
     if not classes:
         raise StageError("There are no journeys to replay runs on; name a package of them in JOURNEYS.")
     replayer = Replayer(
         workflows=classes,
-        data_converter=pydantic_data_converter,
+        # What the code fails with is told, so it stays readable; what a history encodes is decoded all the same.
+        data_converter=replace(converter, failure_converter_class=DefaultFailureConverter),
         workflow_runner=runner,
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF"))),
     )
@@ -122,7 +130,7 @@ async def replay(
         async for history in histories:
             name = _journey_of(history)
             release.replayed[name] += 1
-            recorded = [deed for event in history.events if (deed := _recorded(event)) is not None]
+            recorded = [deed for event in history.events if (deed := await _recorded(event, converter)) is not None]
             if name not in journeys:
                 step = str(recorded[-1]) if recorded else "the start"
                 release.broken.append(Broken(name, history.workflow_id, "gone", step, "there is no such journey now"))
@@ -212,9 +220,14 @@ def _journey_of(history: WorkflowHistory) -> str:
     return history.events[0].workflow_execution_started_event_attributes.workflow_type.name
 
 
-def _recorded(event: HistoryEvent) -> Deed | None:
+async def _recorded(event: HistoryEvent, converter: DataConverter) -> Deed | None:
     kind = _RECORDED.get(str(event.WhichOneof("attributes")))
-    return None if kind is None else Deed(kind, _said(event.user_metadata.summary))
+    if kind is None:
+        return None
+    summary = event.user_metadata.summary
+    if summary.data and converter.payload_codec is not None:
+        [summary] = await converter.payload_codec.decode([summary])
+    return Deed(kind, _said(summary))
 
 
 def _commanded(command: WorkflowCommand) -> Deed | None:

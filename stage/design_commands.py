@@ -19,6 +19,7 @@ from rich.console import Console
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.converter import DataConverter
 
     from stage.check_release import Release
     from stage.check_rules import Templates
@@ -35,12 +36,14 @@ err = Console(stderr=True)
 class Surroundings:
     """What the commands need of the world and the stage may not import; the composition root brings it.
 
-    `packages` hold the journeys. `templates` and `temporal` may raise a `JourneysError` that tells every mistake.
+    `packages` hold the journeys. The others may raise a `JourneysError` that tells every mistake. `converter` reads the
+    payloads of histories.
     """
 
     packages: Callable[[], Sequence[str]]
     templates: Callable[[], Templates]
     temporal: Callable[[], Awaitable[Client]]
+    converter: Callable[[], DataConverter]
     task_queue: str = "journeys"
 
 
@@ -123,16 +126,16 @@ async def _release(
 ) -> Release:
     from stage.check_release import Release, in_flight, in_folder, replay
 
-    release = Release()
+    release, converter = Release(), around.converter()
     if folder is not None:
-        return await replay(in_folder(folder, chosen), journeys, release)
+        return await replay(in_folder(folder, chosen), journeys, release, converter)
     from temporalio.service import RPCError
 
     try:
         async with asyncio.timeout(PATIENCE):
             client = await around.temporal()
         fetched = in_flight(client, around.task_queue, journeys, release, most=most, chosen=chosen)
-        return await replay(fetched, journeys, release)
+        return await replay(fetched, journeys, release, converter)
     except TimeoutError:
         _fail(f"Temporal did not answer in {PATIENCE:.0f} seconds; name it with TEMPORAL_ADDRESS, or see that it runs.")
     except RPCError as refusal:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import typer
+from temporalio.contrib.pydantic import pydantic_data_converter
 from typer.testing import CliRunner, Result
 
 from activities.settings import SHIPPED_TEMPLATES, Settings
@@ -388,7 +389,10 @@ def run(arguments: Sequence[str], packages: Sequence[str] = ("workflows.journeys
         raise AssertionError("nobody asked Temporal")
 
     app = typer.Typer()
-    add_design(app, Surroundings(lambda: packages, templates, around.get("temporal", temporal)))
+    add_design(
+        app,
+        Surroundings(lambda: packages, templates, around.get("temporal", temporal), lambda: pydantic_data_converter),
+    )
     return CliRunner().invoke(app, list(arguments))
 
 
