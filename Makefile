@@ -40,7 +40,7 @@ crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEE
 soak: setup ## a long load with Temporal away for a minute, judged; MINUTES=10 RATE=4000
 	$(BIN)/python -m tests.soak.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
 
-bench: setup ## every figure of bench/README.md, as one JSON object
+bench: setup ## every figure of bench/README.md beside its peers; writes bench/results
 	$(BIN)/python -m bench
 
 up: setup ## the whole stack, until Ctrl-C

@@ -9,6 +9,7 @@ import vl_convert
 
 Point = dict[str, float]
 WIDTH, HEIGHT = 560, 320
+BLUE, ORANGE = "#4c78a8", "#f58518"
 
 
 def draw(growth: dict[str, list[Point]], folder: Path) -> list[Path]:
@@ -48,35 +49,29 @@ def _line(points: list[Point], column: str, across: str, up: str, title: str) ->
 
 
 def _reactions(points: list[Point]) -> Any:
-    names = {
-        "engine_p50_ms": ("event to effect, engine", "median"),
-        "engine_p99_ms": ("event to effect, engine", "99th percentile"),
-        "bare_p50_ms": ("signal to activity, bare Temporal", "median"),
-        "bare_p99_ms": ("signal to activity, bare Temporal", "99th percentile"),
+    # A colour a side, dashes for the 99th percentile, and one legend that shows both.
+    series = {
+        "engine_p50_ms": ("engine, median", BLUE, [1, 0]),
+        "engine_p99_ms": ("engine, 99th percentile", BLUE, [6, 4]),
+        "bare_p50_ms": ("bare Temporal, median", ORANGE, [1, 0]),
+        "bare_p99_ms": ("bare Temporal, 99th percentile", ORANGE, [6, 4]),
     }
     rows = [
-        {"load": float(point["load"]), "ms": float(point[key]), "side": side, "share": share}
+        {"load": float(point["load"]), "ms": float(point[key]), "series": name}
         for point in points
-        for key, (side, share) in names.items()
+        for key, (name, _, _) in series.items()
     ]
-    chart = (
-        alt.Chart(pl.DataFrame(rows))
-        .mark_line(point=alt.OverlayMarkDef(size=60))
-        .encode(
-            x=_across(points, "load", "Matched events a second"),
-            y=alt.Y("ms", title="Reaction in milliseconds", scale=alt.Scale(type="log"), axis=alt.Axis(format=",d")),
-            color=alt.Color("side", title=None, legend=alt.Legend(orient="top", labelLimit=300)),
-            strokeDash=alt.StrokeDash(
-                "share",
-                title=None,
-                sort=["median", "99th percentile"],
-                legend=alt.Legend(
-                    orient="top", labelLimit=300, symbolType="stroke", symbolSize=400, symbolStrokeColor="black"
-                ),
-            ),
-        )
+    names, colours, dashes = (list(column) for column in zip(*series.values(), strict=True))
+    legend = alt.Legend(orient="top", labelLimit=300, symbolSize=600, symbolType="stroke", columns=2)
+    base = alt.Chart(pl.DataFrame(rows)).encode(
+        x=_across(points, "load", "Matched events a second"),
+        y=alt.Y("ms", title="Reaction in milliseconds", scale=alt.Scale(type="log"), axis=alt.Axis(format=",d")),
+        color=alt.Color("series", title=None, scale=alt.Scale(domain=names, range=colours), legend=legend),
     )
-    return _finished(chart, "From an event to its effect, open loop")
+    line = base.mark_line().encode(
+        strokeDash=alt.StrokeDash("series", title=None, scale=alt.Scale(domain=names, range=dashes), legend=legend)
+    )
+    return _finished(line + base.mark_point(size=40), "From an event to its effect, open loop")
 
 
 def _across(points: list[Point], column: str, title: str) -> alt.X:
