@@ -71,6 +71,7 @@ STEPS = {
     "started": "begun",
     "yes": "the player is in it",
     "no": "the player is not in it",
+    "unknown_segment": "no such segment is deployed, so the answer was no",
     "full": "more events came than a run keeps, so the oldest were let go",
 }
 _CHANNELS = {"email": "E-mail", "sms": "SMS", "push": "Push message", "in_app": "In-app message"}
