@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -18,6 +19,8 @@ from api.pages import Page, PageQuery
 from api.problems import COMMON, Problem, documented, missing
 from api.runs import IdempotencyKey, Run
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
+from workflows.measures import Measure
+from workflows.segments import Statistics as Known
 from workflows.state import PlayerState
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
@@ -55,6 +58,21 @@ class ConsentView(BaseModel):
     at: datetime
 
 
+class MeasureView(BaseModel):
+    """A number about the player that a segment or a rule looks at."""
+
+    measure: str = Field(examples=["total:payment.deposit_approved:amount_minor:d:2592000"])
+    words: str
+    value: int
+
+
+class Belonging(BaseModel):
+    """A segment the player is in."""
+
+    segment: str
+    since: datetime
+
+
 class Statistics(BaseModel):
     """What we counted ourselves. Money is minor units of the player's currency."""
 
@@ -64,6 +82,7 @@ class Statistics(BaseModel):
     deposited_minor: int
     mean_deposit_minor: int
     favourite_category: str | None = None
+    measures: list[MeasureView] = Field(description="What rules measure, as of now.")
 
 
 class PlayerSummary(BaseModel):
@@ -113,7 +132,15 @@ class PlayerView(PlayerSummary):
                         "deposits": 2,
                         "deposited_minor": 7000,
                         "mean_deposit_minor": 3500,
+                        "measures": [
+                            {
+                                "measure": "total:payment.deposit_approved:amount_minor:d:2592000",
+                                "words": "total amount_minor of DepositApproved in the last 30 days",
+                                "value": 7000,
+                            }
+                        ],
                     },
+                    "segments": [{"segment": "high_roller", "since": "2026-01-16T09:30:00Z"}],
                     "consents": [{"channel": "email", "opted_in": True, "at": "2026-01-15T12:00:00Z"}],
                     "exclusions": [],
                     "runs": 0,
@@ -126,6 +153,7 @@ class PlayerView(PlayerSummary):
     profile: dict[str, Any]
     facts: dict[str, Any] = Field(description="What journeys may know: language, zone, tier, never a name.")
     statistics: Statistics
+    segments: list[Belonging] = Field(description="The segments the player is in.")
     consents: list[ConsentView]
     exclusions: list[ExclusionView]
     harm: str | None = Field(None, description="The newest signal of gambling harm: weak, medium or strong.")
@@ -193,7 +221,7 @@ async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQu
 
 @router.get("/{player_id}", responses={**COMMON, **documented(404)})
 async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerView:
-    """Everything known of a player: profile, facts, statistics, consents, exclusions, and the runs under way."""
+    """Everything known of a player: profile, facts, statistics, segments, consents, exclusions, runs under way."""
     async with engine.database.reading() as connection:
         query = select(players).where(players.c.brand == key.brand, players.c.id == player_id)
         row = (await connection.execute(query)).one_or_none()
@@ -210,7 +238,8 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
         **_summary(row, state, now),
         profile=row.profile,
         facts=state.facts,
-        statistics=_statistics(state),
+        statistics=_statistics(state, engine.intake.rules.measures, now),
+        segments=[Belonging(segment=name, since=since) for name, since in sorted(state.segments.items())],
         consents=[
             ConsentView(channel=channel, opted_in=given, at=at)
             for channel, (given, at) in sorted(state.consents.items())
@@ -325,8 +354,9 @@ def _protection(state: PlayerState, now: datetime) -> Protection | None:
     return Protection(reason=reason, detail=_PROTECTION.get(reason, "The player is left alone."))
 
 
-def _statistics(state: PlayerState) -> Statistics:
+def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) -> Statistics:
     facts = state.snapshot()
+    known = Known(state, now)
     return Statistics(
         events=state.counts,
         last=state.last,
@@ -334,4 +364,5 @@ def _statistics(state: PlayerState) -> Statistics:
         deposited_minor=facts.deposited_minor,
         mean_deposit_minor=facts.deposited_minor // facts.deposits if facts.deposits else 0,
         favourite_category=facts.favourite_category,
+        measures=[MeasureView(measure=one.key, words=one.words, value=known[one]) for one in measures],
     )

@@ -16,7 +16,7 @@ from api.wording import sentence_of
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 
-Kind = Literal["event", "run", "step", "message", "grant", "task"]
+Kind = Literal["event", "segment", "run", "step", "message", "grant", "task"]
 
 
 class Entry(BaseModel):
@@ -51,8 +51,8 @@ class TimelineQuery(PageQuery):
     """Which part of the timeline."""
 
     kind: list[Kind] = Field(
-        ["event", "run", "step", "message", "grant", "task"],
-        max_length=6,
+        ["event", "segment", "run", "step", "message", "grant", "task"],
+        max_length=7,
         description="Leave kinds out by naming the others.",
     )
     run: Annotated[Filter | None, Field(description="Only what belongs to this run.")] = None
@@ -65,8 +65,9 @@ async def list_timeline(
     key: Annotated[Key, needs("players:read")],
     query: Annotated[TimelineQuery, Query()],
 ) -> Page[Entry]:
-    """Events, entries and ends of runs, their steps, messages, grants and tasks as one story, newest first.
+    """Everything that happened to a player as one story, newest first.
 
+    That is events, segments entered and left, entries and ends of runs, their steps, messages, grants and tasks.
     Events carry what they brought, personal data among it.
     """
     whose = f"{key.brand} {player_id}"
@@ -124,6 +125,26 @@ _SOURCES = {
         run="NULL",
         journey="NULL",
         detail="jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data)",
+    ),
+    "came": Source(
+        table="memberships",
+        alias="m",
+        at="m.entered_at",
+        id="'segment:' || m.seq || '/entered'",
+        name="'entered'",
+        run="NULL",
+        journey="NULL",
+        detail="jsonb_build_object('segment', m.segment)",
+    ),
+    "went": Source(
+        table="memberships",
+        alias="m",
+        at="m.left_at",
+        id="'segment:' || m.seq || '/left'",
+        name="'left'",
+        run="NULL",
+        journey="NULL",
+        detail="jsonb_build_object('segment', m.segment, 'since', m.entered_at)",
     ),
     "entered": Source(
         table="runs",
@@ -200,7 +221,10 @@ _SOURCES = {
         "'comment', t.text)",
     ),
 }
-_OF_KIND: dict[Kind, tuple[str, ...]] = {"run": ("entered", "reached", "ended")}
+_OF_KIND: dict[Kind, tuple[str, ...]] = {
+    "run": ("entered", "reached", "ended"),
+    "segment": ("came", "went"),
+}
 
 
 def _merged(query: TimelineQuery) -> TextClause:

@@ -119,6 +119,10 @@ def _event(name: str, _: str, detail: Detail) -> str:
     return f"{what}, {told}{', as history: it started nothing' if detail['history'] else ''}."
 
 
+def _segment(name: str, _: str, detail: Detail) -> str:
+    return f"{'Entered' if name == 'entered' else 'Left'} the segment {detail['segment']}."
+
+
 def _run(name: str, journey: str, detail: Detail) -> str:
     outcome = str(detail.get("outcome") or "")
     if name == "reached_goal":
@@ -193,6 +197,7 @@ def _words(code: str) -> str:
 
 _WORDS: dict[str, Callable[[str, str, Detail], str]] = {
     "event": _event,
+    "segment": _segment,
     "run": _run,
     "step": _step,
     "message": _message,

@@ -16,8 +16,11 @@ from api.app import create_app
 from tests.api_client import Api, serving
 from tests.api_seed import seeded
 
-#: Not a brand's: the journeys that are deployed, the limits, the catch-all of a development stack.
-SHARED = {"list_journeys", "get_journey", "get_limits", "list_caught"}
+#: Not a brand's: the journeys and segments that are deployed, the limits, the catch-all of a development stack.
+SHARED = {
+    *("list_journeys", "get_journey", "get_limits", "list_caught"),
+    *("list_segments", "get_segment", "list_members", "export_members"),
+}
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
 OWN = {"exclude_player", "retry_dead_letters", "create_enrolment", "preview_enrolment"}
 

@@ -67,7 +67,7 @@ async def test_the_timeline_tells_everything_newest_first_in_sentences(api: Api,
     entries = (await desk.get(f"/v1/players/{PLAYER}/timeline", params={"page_size": "200"})).json()["items"]
     moments = [entry["at"] for entry in entries]
     assert moments == sorted(moments, reverse=True)
-    assert {entry["kind"] for entry in entries} == {"event", "run", "step", "message", "grant", "task"}
+    assert {entry["kind"] for entry in entries} == {"event", "segment", "run", "step", "message", "grant", "task"}
     told = [entry["text"] for entry in entries]
     for sentence in (
         "Deposit approved, €50.00, told by /example.",

@@ -1,4 +1,7 @@
-"""Segment's HTTP API: its client libraries work against this one, with an API key as their write key."""
+"""Segment's HTTP API: its client libraries work against this one, with an API key as their write key.
+
+Segments of players are in `segments`.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
