@@ -3,10 +3,12 @@
 import asyncio
 import random
 import secrets
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -15,8 +17,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.dispatch import Dispatcher
 from activities.intake import Intake
+from activities.runs import RunEffects
 from activities.sweep import Sweeper
-from activities.tables import deliveries
+from activities.tables import deliveries, runs
 from local.postgres import Postgres
 from local.process import free_port
 from local.temporal import TemporalServer
@@ -38,7 +41,8 @@ from tests.exactness import (
     world,
 )
 from tests.parts import BRAND, Casino, Clock, execute, rows
-from workflows import DepositApproved, ExclusionSet, SessionLogin, TierChanged
+from workflows import DepositApproved, DepositFailed, ExclusionSet, SessionLogin, TierChanged, days
+from workflows.effects import End, Refresh
 from workflows.registry import Registry
 
 EXAMPLES = 12
@@ -248,3 +252,60 @@ async def test_whatever_fails_on_the_way_every_run_hears_what_it_would_hear_one_
     assert wire.faults.felt == wire.faults.crashes + wire.line.crashes, "something failed that nobody broke"
     for run_id, heard in heard_one_by_one(told).items():
         assert await heard_in_temporal(wire.client, run_id) == heard, run_id
+
+
+async def test_intakes_sweeps_effects_and_dispatchers_never_wait_for_each_other_in_a_circle(wire: Wire) -> None:
+    """Postgres ends a circle with an error, and here nobody tries again."""
+    wire.faults.clear()
+    chance, database, clock = random.Random(7), wire.faults.database, Clock()
+    casino = Casino.of(database, JOURNEYS, clock)
+    effects = RunEffects(database, casino.intake, clock)
+    names = [casino.player(f"p{number}") for number in range(24)]
+    sent: Counter[str] = Counter()
+    await casino.intake.take(BRAND, [(player, casino.event(DepositApproved)) for player in names[:12]], clock.now)
+    sent.update(names[:12])
+
+    async def take() -> None:
+        batch = [
+            (player, casino.event(chance.choice((DepositApproved, DepositFailed, SessionLogin))))
+            for player in chance.sample(names, 16)
+        ]
+        sent.update(player for player, _ in batch)
+        await casino.intake.take(BRAND, batch, clock.now)
+
+    async def effect() -> None:
+        player = chance.choice(names[:12])
+        about: dict[str, Any] = {
+            "brand": BRAND,
+            "player_id": player,
+            "journey": "exact_first",
+            "run_id": f"exact_first:{BRAND}:{player}:1",
+        }
+        await effects.refresh(Refresh(**about, step=f"refresh#{chance.random()}"))
+        if chance.random() < 0.1:
+            await effects.end(End(**about, step="end", outcome="completed"))
+
+    async def tick() -> None:
+        await Sweeper(database, casino.intake, clock).run_once()
+
+    async def dispatch() -> None:
+        await wire.dispatcher().run_once()
+
+    eight = asyncio.Semaphore(8)
+
+    async def one(act: Callable[[], Awaitable[None]]) -> None:
+        async with eight:
+            await act()
+
+    for _ in range(3):
+        acts = [take] * 16 + [effect] * 12 + [tick] * 6 + [dispatch] * 4
+        chance.shuffle(acts)
+        await asyncio.gather(*map(one, acts))
+        clock.later(days(2))
+    await wire.deliver()
+    kept = Counter(row["player_id"] for row in (await world(database, "events"))["events"])
+    assert kept == sent
+    for player in names[:12]:
+        for run in await rows(database, runs, player_id=player, journey="exact_first"):
+            heard = await heard_in_temporal(wire.client, run["id"])
+            assert heard.last_seen == len(heard.events) + (heard.exit is not None)
