@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from activities.enrolment_command import add_enrol
 from stage.commands import House, add_rehearse
 from stage.design_commands import Surroundings, add_design
 
@@ -450,11 +451,11 @@ def _local(module: str) -> Any:
         _fail(f"The local stack needs {missing.name}, which is not installed here; run `make setup` in a checkout.")
 
 
-def _local_api() -> tuple[str | None, str | None]:
-    """Address and key of the stack that `journeys up` made in this folder."""
+def _local_api(role: str = "backend") -> tuple[str | None, str | None]:
+    """Address, and a role's key, of the stack that `journeys up` made in this folder."""
     try:
         memory = json.loads((LOCAL / "stack.json").read_text())
-        return f"http://127.0.0.1:{memory['ports']['api']}", memory["keys"]["backend"]
+        return f"http://127.0.0.1:{memory['ports']['api']}", memory["keys"][role]
     except (OSError, ValueError, KeyError):
         return None, None
 
@@ -466,6 +467,9 @@ def _log_to_stderr() -> None:
 
 def _first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+
+
+add_enrol(app, _local_api)
 
 
 def main() -> None:
