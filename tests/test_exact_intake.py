@@ -118,6 +118,19 @@ async def test_a_run_is_told_what_was_known_when_it_began(alone: Faults) -> None
     assert not any("last_login" in row["payload"]["facts"] for row in starts)
 
 
+async def test_newcomers_who_are_in_several_large_batches_are_made_once_and_without_a_circle(alone: Faults) -> None:
+    """Made in another order by each, they would wait for each other, and Postgres would end one."""
+    alone.clear()
+    casino = Casino.of(alone.database, {})
+    names = [f"n-{number}" for number in range(1_500)]
+    chance = random.Random(3)
+    for _ in range(2):
+        batches = [[(name, casino.event(SessionLogin)) for name in chance.sample(names, len(names))] for _ in range(5)]
+        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches))
+        assert {row["state"]["counts"]["session.login"] for row in (await world(alone.database))["players"]} == {5}
+        alone.clear()
+
+
 # ---- one crash at every place -------------------------------------------------------------------
 
 
