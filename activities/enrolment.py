@@ -5,12 +5,14 @@ entry rule as an event would, and moves the cursor, all in one transaction.
 """
 
 import asyncio
+import dis
+import inspect
 import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel, Field
 from sqlalchemy import delete, func, select, text
@@ -58,6 +60,22 @@ class Forecast(BaseModel):
     refused: dict[str, int] = Field(description="How many would not be let in, by reason.")
     looked_at: int = Field(description="How many players this was worked out from.")
     estimate: bool = Field(description="Whether the numbers are scaled up from a sample of `looked_at` players.")
+
+
+def reads_its_event(journey: Journey) -> bool:
+    """Whether the journey's code uses the event it begins with and does not declare that there may be none.
+
+    An enrolment has none to give: every run would fail at that line, and wait for a release that corrects it.
+    """
+    function: Any = journey.function
+    name, parameter = [*inspect.signature(function).parameters.items()][1]
+    declared = parameter.annotation
+    if "None" in declared if isinstance(declared, str) else declared is None or type(None) in get_args(declared):
+        return False
+    told = (step.argval for step in dis.get_instructions(function))
+    return name in function.__code__.co_cellvars or any(
+        name in (one if isinstance(one, tuple) else (one,)) for one in told
+    )
 
 
 def what_comes_of(state: PlayerState | None, journey: Journey, segment: str, now: datetime) -> str:
@@ -235,6 +253,8 @@ class Enrolments:
                 await self.wake_idle(client)
             except (SQLAlchemyError, OSError, RPCError) as away:
                 logger.warning("Postgres or Temporal is away, enrolments are looked after later: %s", away)
+            except Exception:
+                logger.exception("Looking after enrolments failed and is tried again.")
             try:
                 await asyncio.wait_for(stop.wait(), LOOK)
             except TimeoutError:

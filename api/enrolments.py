@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from temporalio.service import RPCError
 
-from activities.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget
+from activities.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget, reads_its_event
 from activities.jobs import Job, Wish, find, wake, wish
 from activities.tables import jobs
 from api.auth import Key, needs
@@ -137,7 +137,7 @@ class EnrolmentQuery(PageQuery):
     state: State | None = None
 
 
-@router.post("/preview", responses={**COMMON, **documented(404)})
+@router.post("/preview", responses={**COMMON, **documented(404, 409)})
 async def preview_enrolment(given: Group, engine: EngineOf, key: Managing) -> Preview:
     """Who would enter now and why not the others. It asks the entry rule about everybody and changes nothing.
 
@@ -158,10 +158,7 @@ async def create_enrolment(
     Who joins the segment later is not enrolled, and who has left it when the turn comes is not either. With an
     `Idempotency-Key` a repetition answers 200 with the enrolment of the first time, however far it has come.
     """
-    journey = _journey(engine, given)
-    if journey.entry.kind == "per":
-        why = f"{journey.name} is entered once for each {journey.entry.field} of an event; nobody can be enrolled."
-        raise Problem("entry-refused", why)
+    _journey(engine, given)
     now = engine.clock()
     detail = {"segment": given.segment, "per_second": given.per_second}
     job = Job(
@@ -267,6 +264,15 @@ def _journey(engine: Engine, given: Group) -> Journey:
     journey = engine.intake.rules.journeys.get(given.journey)
     if journey is None:
         raise missing("journey")
+    if journey.entry.kind == "per":
+        why = f"{journey.name} is entered once for each {journey.entry.field} of an event; nobody can be enrolled."
+        raise Problem("entry-refused", why)
+    if reads_its_event(journey):
+        why = (
+            f"{journey.name} reads the event it begins with, and an enrolment has none: declare that it may be None, "
+            "and say what happens then."
+        )
+        raise Problem("entry-refused", why)
     return journey
 
 

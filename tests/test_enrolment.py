@@ -19,14 +19,15 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import Worker
 
-from activities.enrolment import Enrolments, forecast
+from activities.enrolment import Enrolments, forecast, reads_its_event
 from activities.intake import BULK, Intake
 from activities.pressure import Pressure
 from activities.settings import RELEASE, TASK_QUEUE, Settings
 from local.process import free_port
 from tests.api_client import Api, serving
 from tests.parts import SECRET
-from workflows.events import DepositApproved, Event, ExclusionSet, PlayerRegistered
+from workflows import Player, days, journey, once
+from workflows.events import DepositApproved, Event, ExclusionSet, PlayerRegistered, SessionLogin
 from workflows.long_work import ENROL, LongWork, Work, Worked
 from workflows.sandbox import runner
 from workflows.state import Rules
@@ -45,6 +46,27 @@ async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Asyn
 @pytest.fixture
 async def crm(api: Api) -> httpx.AsyncClient:
     return await api.client("journeys:manage", name="crm")
+
+
+async def of_both(player: Player, event: SessionLogin | None) -> None:
+    """Says that there may be none."""
+    await player.mark("seen", last=event is not None)
+
+
+async def unused(player: Player, event: SessionLogin) -> None:  # noqa: ARG001 - the signature of a journey
+    """Does not look at it."""
+    await player.mark("seen")
+
+
+async def in_a_helper(player: Player, event: SessionLogin) -> None:
+    """Looks at it inside a function of its own."""
+    await player.event(SessionLogin, within=days(1), where=lambda login: login.event_id != event.event_id)
+
+
+def test_a_journey_that_reads_its_event_is_found() -> None:
+    asked = [of_both, unused, in_a_helper]
+    made: list[Any] = [journey(entry=once, ends_after=days(1))(function) for function in asked]
+    assert [reads_its_event(one.definition) for one in made] == [False, False, True]
 
 
 def ids(count: int, name: str = "p") -> list[str]:
@@ -182,6 +204,9 @@ async def test_of_very_many_members_a_sample_is_asked_and_the_preview_says_so(ap
 async def test_what_cannot_be_entered_without_an_event_is_refused_at_once(crm: httpx.AsyncClient) -> None:
     refused = await crm.post("/v1/enrolments", json=OFFER | {"journey": "api_withdrawal"})
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:journeys:problem:entry-refused")
+    # It reads `failed.reason` in its first line.
+    refused = await crm.post("/v1/enrolments", json=OFFER | {"journey": "failed_deposit"})
+    assert (refused.status_code, "reads the event it begins with" in refused.json()["detail"]) == (409, True)
     for unknown in ({"journey": "unheard_of"}, {"segment": "unheard_of"}):
         assert (await crm.post("/v1/enrolments", json=OFFER | unknown)).status_code == 404
         preview = {"journey": "api_offer", "segment": "api_depositor"} | unknown
