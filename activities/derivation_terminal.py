@@ -1,0 +1,106 @@
+"""`journeys derive` as a terminal sees it: a bar, a rate, Ctrl-C, and a table at the end."""
+
+import asyncio
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from activities.derivation import COUNTED, Deriver
+from activities.jobs import Job
+
+#: Players of the first batch, and of the largest. Between them a batch is as large as fits into `HOLD` seconds,
+#: for which its players are locked and their events wait.
+FIRST, MOST, HOLD = 50, 1_000, 0.2
+HEADINGS = {"unreadable": "events no class reads", "entered": "came in", "left": "went out"}
+
+
+class Pace:
+    """How many players to take next, and how long to wait before."""
+
+    def __init__(self, per_second: float | None) -> None:
+        self.per_second = per_second
+        self._size = float(FIRST)
+        self._most = float(MOST) if per_second is None else max(1.0, min(MOST, per_second))
+
+    @property
+    def size(self) -> int:
+        """Players of the next batch."""
+        return int(max(1.0, min(self._size, self._most)))
+
+    def took(self, players: int, seconds: float) -> float:
+        """Learn from a batch; the seconds to wait, so that the rate is kept."""
+        self._size = max(1.0, min(players * HOLD / max(seconds, 0.001), 2 * self._size, MOST))
+        return 0.0 if self.per_second is None else max(0.0, players / self.per_second - seconds)
+
+
+async def derive_on_terminal(deriver: Deriver, brand: str | None, *, again: bool, per_second: float | None) -> int:
+    """Derive a rule and tell how it went; the exit code: 0 done, 1 there was nobody, 130 stopped with Ctrl-C.
+
+    Whatever the code, and whatever is raised, the same command may be repeated and goes on.
+    """
+    say = Console(stderr=True)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    jobs = await deriver.open(brand, again=again)
+    if not jobs:
+        whom = f"of brand {brand}" if brand else "at all"
+        say.print(f"There are no players {whom}, so there is nothing to derive.", highlight=False, soft_wrap=True)
+        return 1
+    if went_before := sum(job.done for job in jobs):
+        say.print(f"Going on after {went_before:,} players; --again begins anew.", highlight=False, soft_wrap=True)
+    loop.add_signal_handler(signal.SIGINT, stop.set)
+    try:
+        done = await _work(deriver, jobs, Pace(per_second), stop, say)
+    finally:
+        loop.remove_signal_handler(signal.SIGINT)
+    Console().print(_table(done))
+    if stop.is_set():
+        say.print("Stopped. Repeat the same command to go on.", highlight=False, soft_wrap=True)
+        return 130
+    return 0
+
+
+async def _work(deriver: Deriver, jobs: Sequence[Job], pace: Pace, stop: asyncio.Event, say: Console) -> list[Job]:
+    """Batch after batch, brand after brand, until nothing is left or somebody stops it; the jobs as they are then."""
+    loop = asyncio.get_running_loop()
+    began, taken = loop.time(), 0
+    columns = (
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TaskProgressColumn(),
+        TextColumn("{task.completed:,} players, {task.fields[rate]:,.0f} a second"),
+        TimeRemainingColumn(),
+    )
+    now = {job.id: job for job in jobs}
+    with Progress(*columns, console=say) as progress:
+        bar = progress.add_task(deriver.what.name, total=None, rate=0)
+        for job in jobs:
+            while not stop.is_set():
+                at = loop.time()
+                batch = await deriver.batch(job, pace.size)
+                if batch is None:
+                    break
+                now[job.id] = batch.job
+                taken += batch.players
+                done, total = (sum(figures) for figures in zip(*((j.done, j.total) for j in now.values()), strict=True))
+                rate = taken / max(loop.time() - began, 0.001)
+                # Players who came since it began are derived too.
+                progress.update(bar, completed=done, total=max(done, total), rate=rate)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pace.took(batch.players, loop.time() - at))
+    return [*now.values()]
+
+
+def _table(done: Sequence[Job]) -> Table:
+    table = Table(box=None)
+    table.add_column("brand")
+    shown = [name for name in COUNTED if name != "unreadable" or any(job.counts.get(name) for job in done)]
+    for heading in ("players", *(HEADINGS.get(name, name) for name in shown)):
+        table.add_column(heading, justify="right")
+    for job in done:
+        table.add_row(job.brand, f"{job.done:,}", *(f"{job.counts.get(name, 0):,}" for name in shown))
+    return table
