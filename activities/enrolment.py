@@ -43,7 +43,7 @@ ROOM: Final = 0.25
 #: Seconds between two looks while it holds back.
 HOLD: Final = 1.0
 #: Up to so many members every one is looked at before an enrolment; of more, a sample of so many.
-EXACT, SAMPLE, PAGE = 100_000, 20_000, 1_000
+EXACT, SAMPLE, PAGE = 100_000, 20_000, 500
 #: What became of a player who is let in; everything else is why not.
 ENTERED: Final = ("treated", "control")
 #: Seconds between two looks for enrolments nobody works on.
@@ -290,7 +290,8 @@ _MEANT = text(
     UPDATE jobs SET total = (SELECT count(*) FROM meant) WHERE id = :job RETURNING total
     """
 )
-# Only what `what_comes_of` looks at: a whole state is ten times as much to read.
+# Only what `what_comes_of` looks at: a whole state is ten times as much to read. The second bound on the id is for a
+# merge of the two indexes, which would else begin with the first player on every page.
 _STANDINGS = text(
     """
     SELECT p.id, jsonb_build_object(
@@ -303,7 +304,8 @@ _STANDINGS = text(
     JOIN players p ON p.brand = m.brand AND p.id = m.player_id
     CROSS JOIN LATERAL jsonb_to_record(p.state)
       AS s (status text, timed_status jsonb, exclusions jsonb, runs jsonb, segments jsonb, entries jsonb)
-    WHERE m.brand = :brand AND m.segment = :segment AND m.left_at IS NULL AND m.player_id > :after
+    WHERE m.brand = :brand AND m.segment = :segment AND m.left_at IS NULL
+      AND m.player_id > :after AND p.id > :after
       AND (hashtext(m.player_id)::bigint + 2147483648) / 4294967296.0::float8 < CAST(:share AS float8)
     ORDER BY m.player_id LIMIT :limit
     """
