@@ -15,6 +15,7 @@ from workflows import (
     ProfileUpdated,
     RoundCompleted,
     SessionLogin,
+    Statistics,
     always,
     anniversary,
     birthday,
@@ -24,9 +25,11 @@ from workflows import (
     every,
     hours,
     inactive,
+    left,
     minutes,
     month,
     schedule,
+    segment,
     streak_of_days,
     threshold,
     total,
@@ -38,6 +41,7 @@ from workflows.state import Decision, Start
 
 KYIV = "Europe/Kyiv"
 SECOND = timedelta(seconds=1)
+COMING = count(SessionLogin, last=hours(24))
 
 
 def living(trigger: Trigger, *, entry: Any = always, **registration: Any) -> Life:
@@ -280,6 +284,27 @@ def test_what_was_told_already_is_not_told_again_by_a_new_release() -> None:
     assert len(only(Start, life.passes(days(3)))) == 1
     life.state.rearm(life.rules, life.now)
     assert life.state.moments == {}
+
+
+def test_a_moment_that_is_due_is_still_told_after_a_new_release_or_another_zone() -> None:
+    life = living(birthday(at="10:00"), timezone="UTC", birth_date="1990-05-17")
+    life.now = datetime(2026, 5, 17, 10, tzinfo=UTC)
+    life.state.rearm(life.rules, life.now)
+    life.happens(ProfileUpdated, changed={"timezone": "Asia/Tokyo"})
+    assert len(started(life.passes(SECOND))) == 1
+
+
+def test_a_segment_that_time_ends_is_left_aloud_although_a_new_release_came_first() -> None:
+    @segment
+    def fresh(player: Statistics) -> bool:
+        """Came within a day."""
+        return player[COMING] > 0
+
+    life = Life(declared("gone", left(fresh)), segments=[fresh])
+    life.happens(SessionLogin)
+    life.now = life.state.moments["segment:fresh"]
+    assert life.state.rearm(life.rules, life.now) == []
+    assert len(started(life.passes(SECOND))) == 1
 
 
 def test_a_goal_that_happened_before_the_player_came_in_is_not_the_journeys() -> None:

@@ -7,7 +7,7 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
@@ -46,6 +46,7 @@ Refusal = Literal["too_late", "needs_event", "entered_for_it", "in_too_many", "i
 REMEMBERED_KEYS: Final = 64
 #: Under `per(field)` a player may be in one journey many times; more than this at once only costs.
 MOST_RUNS: Final = 200
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
 ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
 PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
 
@@ -201,7 +202,7 @@ class PlayerState(Knowledge):
         """Look at the player under the present rules, as after a release that changed them.
 
         It starts and wakes nothing. Moments of rules that are gone are dropped, those of new rules are awaited, and
-        the player is sorted into segments anew.
+        the player is sorted into segments anew. What is due is left to the sweep, or no journey would hear of it.
         """
         for key in [key for key in self.moments if not key.startswith("segment:") and key not in rules.rules]:
             del self.moments[key]
@@ -216,7 +217,8 @@ class PlayerState(Knowledge):
             if last is not None and last + quiet.duration > now:
                 self.moments[quiet.key] = last + quiet.duration
         self._await_occasions(rules, now, anew=True)
-        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(rules.segments.values(), now)]
+        asked = [one for one in rules.segments.values() if self.moments.get(f"segment:{one.name}", LATEST) > now]
+        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(asked, now)]
 
     def refusal(  # noqa: PLR0911 - one line a reason
         self, journey: Journey, trigger: Event | None, now: datetime
@@ -380,7 +382,8 @@ class PlayerState(Knowledge):
     def _await_occasions(self, rules: Rules, now: datetime, *, anew: bool) -> None:
         """See to it that every birthday, anniversary and schedule is awaited; anew when the player's dates changed."""
         for key, occasion in rules.occasions.items():
-            if not anew and key in self.moments:
+            # What is due is still to be told, whatever comes after it.
+            if key in self.moments and (not anew or self.moments[key] <= now):
                 continue
             moment = occasion.after(self, now)
             if moment is not None:
