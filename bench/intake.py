@@ -7,10 +7,11 @@ import argparse
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
+from statistics import median
 
 from bench.house import BRAND, House, batches, house
-from bench.measuring import Figures, alternate, leave, main, say
-from bench.peers.bare_insert import BareInsert
+from bench.measuring import Compared, Figures, alternate, leave, main, say, significant
+from bench.peers.bare_insert import BareInsert, Way, row
 from bench.traffic import day, past, players
 
 AT_ONCE = 4
@@ -28,8 +29,8 @@ async def measure(given: argparse.Namespace) -> Figures:
     ids = players(given.players)
     async with house() as built:
         await import_past(built, ids)
-        bare = BareInsert(built.postgres_url, given.batch)
-        await asyncio.to_thread(bare.prepare)
+        bare = await asyncio.to_thread(BareInsert, built.postgres_url, given.batch)
+        others: dict[Way, list[float]] = {"executemany": [], "copy": []}
 
         async def engine(number: int) -> float:
             events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
@@ -42,22 +43,34 @@ async def measure(given: argparse.Namespace) -> Figures:
             assert kept == given.events, f"{kept} events of {given.events} were kept."
             return float(given.events / seconds)
 
-        async def insert(number: int) -> float:
-            events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
-            rows = [bare.row(BRAND, event) for event in events]
+        async def insert_by(way: Way, number: int) -> float:
+            events = day(ids, given.events, f"{way}{number}", datetime.now(UTC) - timedelta(minutes=1))
+            rows = [row(BRAND, event) for event in events]
             await built.settle()
             began = time.perf_counter()
-            await asyncio.to_thread(bare.insert, rows)
+            await asyncio.to_thread(bare.insert, rows, way)
             return float(given.events / (time.perf_counter() - began))
+
+        async def insert(number: int) -> float:
+            rate = await insert_by("values", number)
+            for way, rates in others.items():
+                rates.append(await insert_by(way, number))
+            return rate
 
         await engine(0)
         await insert(0)
         await asyncio.to_thread(bare.empty)
+        for rates in others.values():
+            rates.clear()
         compared = await alternate(given.rounds, engine, insert, what="Intake", unit="events/s")
         started = await built.count("SELECT count(*) FROM runs")
         bare.close()
     assert started == 0, "Nobody should have entered a journey."
-    return compared.figures("intake_vs_insert", "intake_events_per_s", "insert_rows_per_s", 0)
+    figures = compared.figures("intake_vs_insert", "intake_events_per_s", "insert_rows_per_s", 0)
+    for way, rates in others.items():
+        other = Compared(compared.ours, rates)
+        figures |= {f"intake_vs_{way}": significant(other.ratio), f"{way}_rows_per_s": round(median(rates))}
+    return figures
 
 
 if __name__ == "__main__":

@@ -18,31 +18,41 @@ from pathlib import Path
 import orjson
 
 from bench.house import House, house
-from bench.log import ABSENT, LOG, Tail, enrol, import_past, new_brand, play, read_tail
+from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.dbos_app import READY, TABLES, TAKEN
+from bench.traffic import CloudEvent
 
-#: Players whose events are under way at a time; more made DBOS slower, fewer too.
-AT_ONCE = 16
+#: One process a core, as DBOS is scaled; each with its share of the players, so many of them under way at a time.
+PROCESSES, AT_ONCE = 2, 8
 
 
 @asynccontextmanager
-async def app(built: House, brand: str, file: Path) -> AsyncIterator[Process]:
+async def app(built: House, brand: str, events: list[CloudEvent]) -> AsyncIterator[list[Process]]:
     """The DBOS application, ready; its system database is its own, so that it takes up no earlier round's journeys."""
     system = await built.postgres.create_database(f"dbos_{brand.replace('-', '_')}")
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bench.peers.dbos_app", str(file), brand, str(AT_ONCE)),
-        env=os.environ | built.environment() | {"DBOS_SYSTEM_DATABASE_URL": system},
-        stdin=PIPE,
-        stdout=PIPE,
-    )
+    shares: list[list[CloudEvent]] = [[] for _ in range(PROCESSES)]
+    for number, theirs in enumerate(by_player(events)):
+        shares[number % PROCESSES] += theirs
+    started: list[Process] = []
     try:
-        await said(process, READY)
-        yield process
+        for number, share in enumerate(shares):
+            file = built.folder / f"{brand}-{number}.json"
+            file.write_bytes(orjson.dumps(share))
+            process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "bench.peers.dbos_app", str(file), brand, str(AT_ONCE)),
+                env=os.environ | built.environment() | {"DBOS_SYSTEM_DATABASE_URL": system},
+                stdin=PIPE,
+                stdout=PIPE,
+            )
+            started.append(process)
+            await said(process, READY)
+        yield started
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        for process in started:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
         await built.postgres.drop_database(system.rpartition("/")[2])
 
 
@@ -69,14 +79,13 @@ async def on_dbos(built: House, tail: Tail, brand: str) -> float:
             "INSERT INTO dbos_players (brand, player_id, deposits, treated) VALUES (%s, %s, %s, %s)",
             [(brand, player, tail.before[player], journeys) for player, journeys in treated.items()],
         )
-    file = built.folder / f"{brand}.json"
-    file.write_bytes(orjson.dumps(tail.events(brand, now)))
-    async with app(built, brand, file) as process:
-        assert process.stdin is not None
+    async with app(built, brand, tail.events(brand, now)) as processes:
         await built.settle()
         began = time.perf_counter()
-        process.stdin.write(b"go\n")
-        await said(process, TAKEN)
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write(b"go\n")
+        await asyncio.gather(*(said(process, TAKEN) for process in processes))
         await work.wait(built)
         seconds = time.perf_counter() - began
     found = await built.rows("SELECT player_id, deposits FROM dbos_players WHERE brand = %s", brand)

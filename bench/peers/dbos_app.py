@@ -183,8 +183,7 @@ async def main(file: Path, brand: str, at_once: int) -> None:
     async def feed(theirs: list[dict[str, Any]]) -> None:
         for event in theirs:
             with SetWorkflowID(f"{brand}:{event['id']}"):
-                handle = await DBOS.start_workflow_async(take, brand, event)
-            await handle.get_result()
+                await take(brand, event)
 
     async with engine(settings) as built:
         App.effects = {effect.__name__: effect for effect in built.activities}
@@ -192,6 +191,7 @@ async def main(file: Path, brand: str, at_once: int) -> None:
         DBOS(
             config={
                 "name": "bench",
+                "executor_id": file.stem,
                 "system_database_url": os.environ["DBOS_SYSTEM_DATABASE_URL"],
                 "sys_db_pool_size": 20,
                 "log_level": "WARNING",
