@@ -69,9 +69,13 @@ class House(Stack):
             await database.close()
 
     async def post(self, body: bytes, *, mode: str = "live", key: str | None = None) -> None:
-        """One batch of events; anything but a 202 is an error."""
+        """One batch of events, sent again as long as the API asks for it; anything else but a 202 is an error."""
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
-        answer = await self.http.post("/v1/events", content=body, params={"mode": mode}, headers=headers)
+        while True:
+            answer = await self.http.post("/v1/events", content=body, params={"mode": mode}, headers=headers)
+            if answer.status_code != 429:
+                break
+            await asyncio.sleep(float(answer.headers["Retry-After"]))
         if answer.status_code != 202:
             raise RuntimeError(f"The API answered {answer.status_code}: {answer.text[:300]}")
 
