@@ -92,11 +92,13 @@ def show_segments(desk: Desk) -> None:
 
 def show_enrolments(desk: Desk) -> None:
     """The newest enrolments and how far they have come."""
-    table = Table("enrolment", "journey", "segment", "state", "done", "of", "entered", "asked for by", box=None)
-    table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"
+    table = Table("enrolment", "state", "players", "journey", "segment", box=None)
+    for column in table.columns[:3]:
+        # What is copied or read at a glance is never cut.
+        column.no_wrap, column.overflow = True, "ignore"
     for one in desk.get("/v1/enrolments")["items"]:
-        figures = (f"{one[name]:,}" for name in ("done", "total", "entered"))
-        table.add_row(one["id"], one["journey"], one["segment"], one["state"], *figures, one["created_by"])
+        done = f"{one['done']:,} of {one['total']:,}"
+        table.add_row(one["id"], one["state"], done, one["journey"], one["segment"])
     Console().print(table)
 
 

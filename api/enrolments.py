@@ -280,7 +280,7 @@ def _id(key: Key, idempotency_key: str | None) -> str:
     """What the caller's key stands for, in the brand and for the API key's name, or an id that nobody else has."""
     if idempotency_key is None:
         return secrets.token_hex(8)
-    return hashlib.sha256(f"{key.brand} {key.name} {idempotency_key}".encode()).hexdigest()[:32]
+    return hashlib.sha256(f"{key.brand} {key.name} {idempotency_key}".encode()).hexdigest()[:16]
 
 
 async def _view(engine: Engine, job: Job) -> Enrolment:

@@ -5,7 +5,7 @@ import dataclasses
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -287,7 +287,7 @@ async def worker(database_url: str, temporal_address: str) -> AsyncIterator[asyn
             await process.wait()
 
 
-async def until(crm: httpx.AsyncClient, made: dict[str, Any], true: Any) -> dict[str, Any]:
+async def until(crm: httpx.AsyncClient, made: dict[str, Any], true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     async with asyncio.timeout(100):
         while not true(found := await status(crm, made)):
             await asyncio.sleep(0.02)
@@ -451,13 +451,35 @@ async def test_an_enrolment_asked_for_while_temporal_is_away_begins_when_it_is_b
     assert await entries(api) == Counter(players)
 
 
+async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
+    api: Api, crm: httpx.AsyncClient, temporal: Client
+) -> None:
+    players = await depositors(api, 60)
+    made = await enrolled(crm, per_second=20)
+    at_work = enrolments(api)
+    async with Worker(
+        temporal,
+        task_queue=TASK_QUEUE,
+        workflows=[LongWork],
+        activities=[at_work.work],
+        workflow_runner=runner(),
+    ):
+        await at_work.wake_idle(temporal)
+        await until(crm, made, lambda now: now["done"] >= 20)
+        await temporal.get_workflow_handle(f"job:{made['id']}").terminate()
+        await at_work.wake_idle(temporal)
+        await until(crm, made, lambda now: now["state"] == "done")
+        await temporal.get_workflow_handle(f"job:{made['id']}").result()
+    assert await entries(api) == Counter(players)
+
+
 async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
     postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
     async with serving(postgres_url, journeys="tests.api_journeys") as api:
         crm = await api.client("journeys:manage", name="crm")
-        players = await depositors(api, 120)
+        await depositors(api, 400)
         at_work = enrolments(api)
         async with Worker(
             temporal,
@@ -476,7 +498,10 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
             await crm.post(f"{path}/pause")
             await temporal.get_workflow_handle(f"job:{made['id']}").result()
             held = await status(crm, made)
-            assert 0 < held["done"] < 120
+            assert held["state"] == "paused"
             await crm.post(f"{path}/resume")
-            done = await until(crm, made, lambda now: now["state"] == "done")
-        assert (done["done"], await entries(api)) == (120, Counter(players))
+            await until(crm, made, lambda now: now["done"] > held["done"])
+            done = (await crm.post(f"{path}/cancel")).json()
+            await temporal.get_workflow_handle(f"job:{made['id']}").result()
+        assert done["done"] < 400
+        assert (await entries(api)).total() == done["done"] == (await status(crm, made))["done"]
