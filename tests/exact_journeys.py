@@ -11,21 +11,34 @@ from workflows import (
     LossStreak,
     Player,
     RoundCompleted,
+    SegmentEntered,
+    SegmentLeft,
     SessionLogin,
+    Statistics,
     TierChanged,
     WithdrawalRequested,
     always,
+    anniversary,
+    day,
     days,
+    entered,
     every,
     goal,
     hours,
     inactive,
     journey,
+    left,
     milestone,
     on,
     once,
     per,
+    schedule,
+    segment,
     streak,
+    streak_of_days,
+    threshold,
+    total,
+    week,
 )
 
 HEARD = (SessionLogin, DepositApproved, RoundCompleted)
@@ -97,4 +110,59 @@ async def exact_loss(player: Player, losses: LossStreak) -> None:
     await player.event(RoundCompleted, within=hours(20))
 
 
-ALL = (exact_first, exact_each, exact_third, exact_failed, exact_away, exact_loss)
+STAKED = total(RoundCompleted, "stake_minor", last=days(2))
+STAKED_WEEK = total(RoundCompleted, "stake_minor", per=week)
+NET = total(RoundCompleted, lambda played: played.win_minor - played.stake_minor, per=day, name="exact_net")
+
+
+@segment
+def exact_player(player: Statistics) -> bool:
+    """Staked something lately: left by time alone."""
+    return player[STAKED] >= 200
+
+
+@segment
+def exact_payer(player: Statistics) -> bool:
+    """Deposits and has not gone quiet."""
+    return player.deposits > 0 and not player.quiet(DepositApproved, days(3))
+
+
+@journey(
+    on(entered(exact_player)), entry=always, ends_after=days(9), exit_on=[left(exact_player)], listens=[RoundCompleted]
+)
+async def exact_play(player: Player, came: SegmentEntered) -> None:
+    """Begins and ends with a segment."""
+    await player.sleep(days(8))
+
+
+@journey(threshold(STAKED_WEEK, 300), entry=always, ends_after=hours(9), control=40, listens=[SegmentLeft])
+async def exact_week(player: Player, last: RoundCompleted) -> None:
+    """Begins with what a week adds up to."""
+    await player.event(SegmentLeft, within=hours(8))
+
+
+@journey(
+    streak_of_days(NET, 2, where=lambda net: net < 0),
+    schedule("09:00", segment=exact_payer),
+    anniversary(months=1),
+    entry=every(days(1)),
+    ends_after=days(1),
+    late_after=days(3),
+)
+async def exact_calendar(player: Player, moment: Event) -> None:
+    """Begins with days."""
+    await player.sleep(hours(20))
+
+
+SEGMENTS = (exact_player, exact_payer)
+ALL = (
+    exact_play,
+    exact_week,
+    exact_calendar,
+    exact_first,
+    exact_each,
+    exact_third,
+    exact_failed,
+    exact_away,
+    exact_loss,
+)

@@ -1,5 +1,6 @@
 """What proofs of exact delivery share: places to crash at, lives to compare, and what a run has heard."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -22,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database
 from activities.tables import metadata
-from tests.exact_journeys import ALL
+from tests.exact_journeys import ALL, SEGMENTS
 from tests.parts import Row, connected
 from workflows.effects import Batch, Item, RunInput
 from workflows.journey import Journey, JourneyRun
@@ -37,7 +38,7 @@ JOURNEYS: dict[str, Journey] = {
     )
     for run in ALL
 }
-RULES = Rules(JOURNEYS)
+RULES = Rules(JOURNEYS, {segment.name: segment for segment in SEGMENTS})
 # What differs between two ways to the same end: our own clock's stamps, counters of attempts, numbers of rows.
 INCIDENTAL = {
     "events": {"seq", "received_at"},
@@ -50,6 +51,12 @@ INCIDENTAL = {
 }
 TABLES = [table.name for table in metadata.sorted_tables if table.name != "api_keys"]
 World = dict[str, list[Row]]
+
+
+_BUSY = """
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND state <> 'idle'
+"""
 
 
 class Crash(BaseException):
@@ -103,6 +110,12 @@ class Faults:
         """Empty every table, and count from nothing."""
         self.felt = self.crashes = 0
         self._killer.execute("; ".join(f"DELETE FROM {table}" for table in reversed(TABLES)))
+
+    async def freed(self) -> None:
+        """Return when Postgres has noticed who is dead: until then what they had locked is skipped."""
+        async with asyncio.timeout(30):
+            while self._killer.execute(_BUSY).fetchone() != (0,):
+                await asyncio.sleep(0.005)
 
     def _statement(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         self._arrive(" ".join(statement.split()), connection.connection)
@@ -162,6 +175,7 @@ async def survives(
                     pass
                 else:
                     raise AssertionError(f"{manner} at {place[:60]} was swallowed.")
+            await faults.freed()
             await act()
             assert await seen() == expected, f"{manner} at place {number}, {place[:60]}"
     return places

@@ -217,6 +217,7 @@ async def all_at_once(wire: Wire, life: Life) -> None:
                 line.crash_at(chance.randrange(8), chance.choice(WHENS), chance.choice(MANNERS)),
             ):
                 await asyncio.gather(*(patiently(faults, act) for act in acts))
+            await faults.freed()
             await execute(faults.database, DUE)
         before += [(player, event) for player, told in stretch.told.items() for event in told]
     await wire.deliver()

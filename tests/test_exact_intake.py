@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator
 from functools import partial
 
@@ -12,8 +13,9 @@ from activities.intake import Intake
 from activities.sweep import Sweeper
 from local.postgres import Postgres
 from tests.conftest import fresh_database
+from tests.exact_journeys import SEGMENTS
 from tests.exact_lives import Life, Sent, lives, ways
-from tests.exactness import MANNERS, RULES, Faults, faulty, patiently, survives, world
+from tests.exactness import JOURNEYS, MANNERS, RULES, Faults, faulty, patiently, survives, world
 from tests.parts import BRAND, NOON, Casino, Clock
 from workflows import (
     DepositApproved,
@@ -27,6 +29,7 @@ from workflows import (
 from workflows.state import arm_of
 
 EXAMPLES = 25
+REACHED: Counter[str | None] = Counter()
 
 
 @pytest.fixture(scope="module")
@@ -71,6 +74,7 @@ async def all_at_once(faults: Faults, life: Life) -> None:
         clock.now = stretch.now
         with faults.crash_at(chance.randrange(20), chance.choice(MANNERS)):
             await asyncio.gather(*(patiently(faults, partial(sweep, one)) for one in pair))
+        await faults.freed()
         await sweep(pair[0])
         for batches in ways(stretch, before, chance):
             with faults.crash_at(chance.randrange(30), chance.choice(MANNERS)):
@@ -103,11 +107,27 @@ async def test_whatever_way_events_come_players_runs_and_deliveries_are_those_of
     for table, rows in expected.items():
         assert found[table] == rows, table
     assert crowded.felt == crowded.crashes
+    REACHED.update(row["journey"] for row in expected["runs"])
+    REACHED.update(row["outcome"] for row in expected["runs"] if row["arm"] == "control")
+    REACHED.update(
+        f"{row['segment']} {'stays' if row['left_at'] is None else 'left'}" for row in expected["memberships"]
+    )
+    REACHED.update(row["kind"] for row in expected["deliveries"])
+    REACHED.update("goal" for row in expected["runs"] if row["goal_at"])
+
+
+def test_the_drawn_lives_reached_everything_there_is() -> None:
+    """Without it the test before could pass because nothing happens to anybody."""
+    if not REACHED:
+        pytest.skip("Nobody has lived yet.")
+    wanted = {*JOURNEYS, "start", "event", "stop", "goal", "ended", "refused:self_excluded"}
+    wanted |= {f"{segment.name} {what}" for segment in SEGMENTS for what in ("stays", "left")}
+    assert wanted - REACHED.keys() == set()
 
 
 async def test_a_run_is_told_what_was_known_when_it_began(alone: Faults) -> None:
     alone.clear()
-    casino = Casino.of(alone.database, dict(RULES.journeys))
+    casino = Casino(Intake(alone.database, RULES))
     await casino.happens("p-1", *[DepositApproved] * 3, SessionLogin)
     starts = [row for row in (await world(alone.database, "deliveries"))["deliveries"] if row["kind"] == "start"]
     assert {row["run_id"].partition(":")[0]: row["payload"]["facts"]["deposits"] for row in starts} == {
@@ -135,7 +155,7 @@ async def test_newcomers_who_are_in_several_large_batches_are_made_once_and_with
 
 
 async def test_a_batch_survives_a_crash_at_every_statement(alone: Faults) -> None:
-    casino = Casino.of(alone.database, dict(RULES.journeys), Clock())
+    casino = Casino(Intake(alone.database, RULES))
     one, third = "one", "third"
     other = next(
         name for name in map("other-{}".format, range(99)) if arm_of(BRAND, name, "exact_failed", 50) == "control"
@@ -170,7 +190,7 @@ async def test_a_batch_survives_a_crash_at_every_statement(alone: Faults) -> Non
 
 async def test_a_sweep_survives_a_crash_at_every_statement(alone: Faults) -> None:
     clock = Clock()
-    casino = Casino.of(alone.database, dict(RULES.journeys), clock)
+    casino = Casino(Intake(alone.database, RULES), clock)
     sweeper = Sweeper(alone.database, casino.intake, clock)
 
     async def prepare() -> None:
