@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import orjson
 from pydantic import ValidationError
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import Row, bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -154,17 +154,17 @@ class Deriver:
         if not self.what.kinds:
             return
         given = {"brand": brand, "ids": ids, "types": sorted(self.what.kinds), "since": self.what.since(now)}
-        async with connection.stream(_EVENTS, given, execution_options={"yield_per": FETCH}) as rows:
-            async for row in rows:
-                wire = self._wire.get(row.type, row.type)
-                try:
-                    event = parse_event(
-                        wire, row.data, event_id=row.id, event_source=row.source, occurred_at=row.occurred_at
-                    )
-                except (UnknownEventType, ValidationError):
-                    yield row.player_id, None
-                else:
-                    yield row.player_id, event
+        async with connection.stream(_EVENTS, given, execution_options={"yield_per": FETCH}) as found:
+            async for rows in found.partitions():
+                for row in rows:
+                    yield row.player_id, self._read(row)
+
+    def _read(self, row: Row[Any]) -> Event | None:
+        wire = self._wire.get(row.type, row.type)
+        try:
+            return parse_event(wire, row.data, event_id=row.id, event_source=row.source, occurred_at=row.occurred_at)
+        except (UnknownEventType, ValidationError):
+            return None
 
 
 def _json(value: object) -> str:

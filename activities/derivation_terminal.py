@@ -12,9 +12,9 @@ from rich.table import Table
 from activities.derivation import COUNTED, Deriver
 from activities.jobs import Job
 
-#: Players of the first batch, and of the largest. Between them a batch is as large as fits into `HOLD` seconds,
-#: for which its players are locked and their events wait.
-FIRST, MOST, HOLD = 50, 1_000, 0.2
+#: Players of the first batch, of the smallest and of the largest. Between these a batch is as large as fits into `HOLD`
+#: seconds, for which its players are locked and their events wait.
+FIRST, LEAST, MOST, HOLD = 50, 10, 1_000, 0.2
 HEADINGS = {"unreadable": "events no class reads", "entered": "came in", "left": "went out"}
 
 
@@ -33,7 +33,8 @@ class Pace:
 
     def took(self, players: int, seconds: float) -> float:
         """Learn from a batch; the seconds to wait, so that the rate is kept."""
-        self._size = max(1.0, min(players * HOLD / max(seconds, 0.001), 2 * self._size, MOST))
+        # On a busy machine even an empty batch takes long; smaller ones would only be more of them.
+        self._size = max(LEAST, min(players * HOLD / max(seconds, 0.001), 2 * self._size, MOST))
         return 0.0 if self.per_second is None else max(0.0, players / self.per_second - seconds)
 
 

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from activities.database import Database
 from activities.derivation import Batch, Deriver
+from activities.derivation_terminal import HOLD, LEAST, Pace
 from activities.intake import Intake, _keep
 from activities.tables import jobs, memberships, players
 from local.postgres import Postgres
@@ -341,3 +342,24 @@ async def test_an_event_that_no_class_reads_any_more_is_told_and_left_out(casino
     assert (batch.job.counts["events"], batch.job.counts["unreadable"]) == (2, 1)
     [found] = (await states(casino.intake.database)).values()
     assert sum(found.series[PAID.series].values()) == 1_500
+
+
+# ---- how fast -------------------------------------------------------------------------------------
+
+
+def test_a_batch_is_as_large_as_fits_into_the_time_that_events_may_wait() -> None:
+    pace = Pace(None)
+    for _ in range(20):
+        assert pace.took(pace.size, 0.001 * pace.size) == 0
+    assert pace.size == HOLD / 0.001
+    pace.took(pace.size, 60.0)
+    assert pace.size == LEAST
+
+
+def test_a_rate_is_kept_in_batches_of_a_second_or_less() -> None:
+    pace = Pace(7)
+    assert pace.size == 7
+    assert pace.took(7, 0.25) == 0.75
+    assert Pace(0.5).size == 1
+    assert Pace(0.5).took(1, 0.5) == 1.5
+    assert Pace(7).took(7, 3.0) == 0, "what was slow is not made up for"
