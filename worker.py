@@ -6,6 +6,7 @@ calendar, `--role dispatcher` only deliveries and the sweep. Any number of each 
 
 import argparse
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -189,6 +190,9 @@ async def main(role: str, settings: Settings | None = None) -> None:
     runtime = metered(settings)
     client_options(settings)  # a wrong one is told before anything starts
     async with engine(settings) as built, asyncio.TaskGroup() as group:
+        # All that is loaded by now stays, so no later collection need walk it.
+        gc.collect()
+        gc.freeze()
         if role in {"all", "dispatcher"}:
             group.create_task(_sweeper(built).run(stop))
         client = await _connect_unless(stop, settings, runtime)

@@ -157,7 +157,7 @@ class Intake:
         if create:
             await connection.execute(_CREATE, {"brand": brand, "ids": ids})
         rows = await connection.execute(_LOCK, {"brand": brand, "ids": ids})
-        players = Players({row.id: PlayerState.from_json(brand, row.id, row.state) for row in rows})
+        players = Players({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
         yield players
         await self._write(connection, brand, players, now)
 
@@ -168,7 +168,7 @@ class Intake:
         changed = [
             {
                 "id": player_id,
-                "state": state.to_json(),
+                "state": state.stored(),
                 "profile": players.profiles.get(player_id, {}),
                 "moment": _later(state.next_moment, players.not_before),
             }
@@ -262,7 +262,7 @@ async def _keep(
             "type": event.type,
             "player_id": player_id,
             "occurred_at": event.occurred_at,
-            "data": event.to_wire()["data"],
+            "data": orjson.Fragment(event.to_data()),
         }
         for (source, event_id), (player_id, event) in sorted(rows.items(), key=lambda row: row[0])
     ]
@@ -321,7 +321,7 @@ def _later(moment: datetime | None, not_before: datetime | None) -> datetime | N
 
 
 def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
 
 
 def _rows(statement: str) -> TextClause:
@@ -342,9 +342,9 @@ _INSERT_EVENTS = _rows(
 _CREATE = text("INSERT INTO players (brand, id) SELECT :brand, unnest(:ids) ON CONFLICT DO NOTHING").bindparams(
     bindparam("ids", type_=ARRAY(Text))
 )
-_LOCK = text("SELECT id, state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE").bindparams(
-    bindparam("ids", type_=ARRAY(Text))
-)
+_LOCK = text(
+    "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
 _UPDATE = _rows(
     """
     UPDATE players p

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -109,6 +110,18 @@ def test_what_is_known_of_a_player_does_not_depend_on_the_order_of_arrival(
         assert getattr(one, part) == getattr(other, part), part
     for rule in (busy, back):
         assert rule.evaluate(one, NOON) == rule.evaluate(other, NOON)
+
+
+@given(HAPPENED)
+def test_what_intake_writes_and_reads_is_the_state(happened: list[tuple[type[Event], dict[str, Any]]]) -> None:
+    life = Life(*RULES, segments=[busy, back])
+    life.happens(PlayerRegistered, ago=days(60), timezone="Europe/Kyiv", country="UA")
+    for kind, data in happened:
+        life.happens(kind, **data)
+    written = orjson.dumps(life.state.stored(), option=orjson.OPT_UTC_Z)
+    assert orjson.loads(written) == life.state.to_json()
+    assert PlayerState.from_text(BRAND, "p-1", written.decode()) == life.state
+    assert PlayerState.from_text(BRAND, 'p"1', "{}") == PlayerState(BRAND, 'p"1')
 
 
 def test_the_same_exclusion_said_a_thousand_times_is_kept_once() -> None:
