@@ -162,7 +162,11 @@ def show(report: Report, console: Console) -> None:
     table.add_row("events acknowledged", f"{figures['acknowledged']:,}", "each there once")
     table.add_row("deposits, each a run", f"{figures['deposits']:,}", "messages and reward once")
     table.add_row("answer p50 / p99", f"{figures['answer_p50_ms']} / {figures['answer_p99_ms']} ms", "")
-    table.add_row("429, honoured", str(report.crowd.answers["429"]), "")
+    table.add_row(
+        "answers 429 and 503, sent again",
+        f"{figures['answers'].get('429', 0)} and {figures['answers'].get('503', 0)}",
+        "",
+    )
     for what, after in report.findings.calm_after.items():
         table.add_row(f"backlog of {what} normal again", _seconds(after), f"within {CALM_WITHIN:.0f} s")
     table.add_row("all quiet after the load", _seconds(report.drained), "")
@@ -171,7 +175,7 @@ def show(report: Report, console: Console) -> None:
         table.add_row(f"memory of {one.part}", f"{one.mebibytes:.0f} MiB, {one.share:+.1%} in 10 min", judged)
     if {one.part for one in report.findings.grown} != set(PARTS):
         table.add_row("memory", "some parts did not live long enough", "")
-    console.print(table)
+    console.print(table, soft_wrap=False)
     for problem in report.findings.problems[:40]:
         console.print(problem)
     console.print(orjson.dumps(figures).decode())
@@ -187,7 +191,7 @@ def main(
     seed: Annotated[int, typer.Option(help="What players do.")] = 1,
 ) -> None:
     """Soak a stack of its own, and judge what is left of it."""
-    console = Console(soft_wrap=True, markup=False, highlight=False)
+    console = Console(soft_wrap=True, markup=False, highlight=False, width=120)
     folder = Path(tempfile.mkdtemp(prefix="journeys-soak-"))
     folder.chmod(0o711)  # the database's own account must get in
     report = asyncio.run(soak(Plan(minutes * 60, rate, seed=seed), folder, console))

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from tests.loopback import HANG_UP, answer, scripted
 from tests.parts import BRAND, NOON, Casino, connected
 from tests.soak.harness import Plan, show, soak
 from tests.soak.judge import counted_once, crowd_once
-from tests.soak.load import SOURCE
+from tests.soak.load import BATCH, SOURCE, Crowd, journal_in
 from tests.soak.watch import MIB, Sample, calm_again, growth
 from workflows import SessionLogin
 
@@ -26,6 +27,19 @@ async def test_nothing_is_lost_doubled_or_stuck_when_the_workers_are_away_for_a_
     assert report.figures()["acknowledged"] > 4_000
     assert report.figures()["deposits"] >= 15
     shutil.rmtree(folder, ignore_errors=True)
+
+
+async def test_a_429_is_waited_for_and_the_same_batch_is_sent_again(tmp_path: Path) -> None:
+    taken = {"accepted": BATCH, "duplicate": 0, "rejected": 0}
+    async with scripted(answer(429, {}, Retry_After="0.4"), HANG_UP, answer(202, taken)) as api:
+        with journal_in(tmp_path) as journal:
+            crowd = Crowd(api.url, "key", journal, seed=1, players=3, deposits=0)
+            await crowd.live(0.01, rate=1_000)
+            await crowd.close()
+    assert len({request.body for request in api.asked}) == 1
+    assert crowd.answers["429"] == crowd.answers["202"] == 1
+    assert (crowd.acknowledged.total(), crowd.at_once) == (BATCH, 0)
+    assert crowd.waits[0] >= 0.4
 
 
 async def test_a_lost_a_doubled_and_an_unheard_of_event_are_noticed(postgres_url: str) -> None:
