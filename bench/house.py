@@ -73,7 +73,7 @@ class House(Stack):
         headers = {} if key is None else {"Authorization": f"Bearer {key}"}
         while True:
             answer = await self.http.post("/v1/events", content=body, params={"mode": mode}, headers=headers)
-            if answer.status_code != 429:
+            if answer.status_code not in {429, 503}:
                 break
             await asyncio.sleep(float(answer.headers["Retry-After"]))
         if answer.status_code != 202:

@@ -156,8 +156,11 @@ async def play(built: House, tail: Tail, brand: str) -> float:
     began = time.perf_counter()
     for body in bodies:
         await built.post(body, key=key)
+    taken = time.perf_counter() - began
     await work.wait(built)
-    return time.perf_counter() - began
+    seconds = time.perf_counter() - began
+    say(f"The engine had acknowledged everything after {taken:.2f} s and done everything after {seconds:.2f} s")
+    return seconds
 
 
 async def enrol(built: House, work: Work, brand: str) -> None:
