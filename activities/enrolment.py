@@ -65,7 +65,7 @@ class Forecast(BaseModel):
 def reads_its_event(journey: Journey) -> bool:
     """Whether the journey's code uses the event it begins with and does not declare that there may be none.
 
-    An enrolment has none to give: every run would fail at that line, and wait for a release that corrects it.
+    Whoever lets players in by hand has none to give: each run would fail at that line, and wait for a release.
     """
     function: Any = journey.function
     name, parameter = [*inspect.signature(function).parameters.items()][1]

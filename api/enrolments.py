@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from temporalio.service import RPCError
 
-from activities.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget, reads_its_event
+from activities.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget
 from activities.jobs import Job, Wish, find, wake, wish
 from activities.tables import jobs
 from api.auth import Key, needs
@@ -19,7 +19,7 @@ from api.documents import Line
 from api.engine import Engine, EngineOf
 from api.pages import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing
-from api.runs import IdempotencyKey
+from api.runs import IdempotencyKey, lacks_event
 from workflows.journey import Journey
 from workflows.long_work import ENROL
 
@@ -264,14 +264,7 @@ def _journey(engine: Engine, given: Group) -> Journey:
     journey = engine.intake.rules.journeys.get(given.journey)
     if journey is None:
         raise missing("journey")
-    if journey.entry.kind == "per":
-        why = f"{journey.name} is entered once for each {journey.entry.field} of an event; nobody can be enrolled."
-        raise Problem("entry-refused", why)
-    if reads_its_event(journey):
-        why = (
-            f"{journey.name} reads the event it begins with, and an enrolment has none: declare that it may be None, "
-            "and say what happens then."
-        )
+    if (why := lacks_event(journey)) is not None:
         raise Problem("entry-refused", why)
     return journey
 

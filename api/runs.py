@@ -10,6 +10,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.enrolment import reads_its_event
 from activities.runs import RunEffects
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
@@ -250,19 +251,31 @@ def _ended() -> Problem:
     return Problem("run-ended", "The run is over already; there is nothing to stop.")
 
 
+def lacks_event(journey: Journey) -> str | None:
+    """Why nobody may be let into a journey without an event, as a sentence; None when that may be."""
+    if journey.entry.kind == "per":
+        return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
+    if reads_its_event(journey):
+        return (
+            f"{journey.name} reads the event it begins with, so without one it would fail; send the event instead, or "
+            "declare that it may be None and say what happens then."
+        )
+    return None
+
+
 def why_not(  # noqa: PLR0911 - one sentence a reason
     state: PlayerState, journey: Journey, now: datetime
 ) -> str | None:
     """Why a person may not let this player into a journey now, as a sentence; None when nothing speaks against it."""
     if (reason := state.protected(now)) is not None:
         return f"The player is left alone ({reason}); no journey may begin."
+    if (why := lacks_event(journey)) is not None:
+        return why
     entries = state.entries.get(journey.name)
     last = entries.last if entries and entries.last else now
     match state.refusal(journey, None, now):
         case None:
             return None
-        case "needs_event":
-            return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
         case "in_it":
             return f"The player is in {journey.name} already; wait until that run has ended, or stop it."
         case "once":
