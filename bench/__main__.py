@@ -30,7 +30,7 @@ FILES = {
     "parked.py": ("--many", "5000", "--live", "500", "--few", "200", "--events", "4000", "--seconds", "3"),
     "growth.py": ("--seconds", "0.3"),
 }
-LIMIT = 300
+LIMIT = 400
 
 
 def take(name: str, arguments: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
