@@ -124,3 +124,18 @@ async def test_many_take_several_calls_and_calls_side_by_side_try_each_once(
     await office.dispatch()
     for run_id in played:
         assert len(await office.heard(run_id)) == 2
+
+
+async def test_what_is_tried_again_late_is_heard_after_what_the_run_has_heard_meanwhile(office: Office) -> None:
+    run_id = (await office.refused())[0]
+    name = run_id.split(":")[2]
+    start = next(letter for letter in await office.letters(run=run_id) if letter["kind"] == "start")
+    assert (await office.crm.post(f"/v1/dead-letters/{start['id']}/retry")).status_code == 202
+    now = datetime.now(UTC)
+    login = SessionLogin.example().model_copy(update={"event_id": f"{name}-late", "occurred_at": now})
+    await office.api.engine.intake.take(office.api.brand, [(name, login)], now)
+    await office.dispatch()
+    assert await office.heard(run_id) == [f"{name}-late"]
+    await office.retry()
+    await office.dispatch()
+    assert await office.heard(run_id) == [f"{name}-late", f"{name}-1", f"{name}-2"]
