@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.database import Database
 from activities.intake import Intake
 from activities.settings import RELEASE
-from activities.story import tell
+from activities.story import tell, told
 from activities.tables import players, runs, task_history, tasks
 from workflows.effects import (
     END,
@@ -83,22 +83,25 @@ class RunEffects:
 
     @activity.defn(name=MATCH.name)
     async def match(self, given: Match) -> Matched:
-        """Whether the player is in the segment at this moment."""
+        """Whether the player is in the segment at this moment, the same however often this is tried."""
         segment = self.intake.rules.segments.get(given.segment)
         now = self.clock()
-        if segment is None:
-            _unless_young(f"No segment is called {given.segment}.")
-            async with self.database.transaction() as connection:
-                await tell(connection, given, now, "unknown_segment")
-            return Matched(matches=False, unknown=True)
         async with self.database.transaction() as connection:
             stored = await connection.scalar(
-                select(players.c.state).where(players.c.brand == given.brand, players.c.id == given.player_id)
+                select(players.c.state)
+                .where(players.c.brand == given.brand, players.c.id == given.player_id)
+                .with_for_update()
             )
-            state = PlayerState.from_json(given.brand, given.player_id, stored or {})
-            matches, _ = segment.evaluate(state, now)
-            await tell(connection, given, now, "yes" if matches else "no")
-        return Matched(matches=matches)
+            if (earlier := await told(connection, given)) is not None:
+                said = earlier.outcome
+            elif segment is None:
+                _unless_young(f"No segment is called {given.segment}.")
+                said = "unknown_segment"
+            else:
+                state = PlayerState.from_json(given.brand, given.player_id, stored or {})
+                said = "yes" if segment.evaluate(state, now)[0] else "no"
+            await tell(connection, given, now, said)
+        return Matched(matches=said == "yes", unknown=said == "unknown_segment")
 
     @activity.defn(name=REFRESH.name)
     async def refresh(self, given: Refresh) -> PlayerFacts:
@@ -123,15 +126,8 @@ class RunEffects:
             return refused
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                earlier = await connection.execute(
-                    select(runs.c.id, runs.c.outcome).where(
-                        runs.c.brand == given.brand,
-                        runs.c.player_id == given.player_id,
-                        runs.c.trigger["id"].astext == given.key,
-                    )
-                )
-                if (known := earlier.one_or_none()) is not None:
-                    return _started(known.id, (known.outcome or "").partition("refused:")[2] or None)
+                if (earlier := await told(connection, given)) is not None:
+                    return Started.model_validate(earlier.detail)
                 decisions = players.states[given.player_id].enter(
                     journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
                 )

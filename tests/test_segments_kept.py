@@ -112,6 +112,8 @@ async def test_a_run_asks_and_the_answer_stands_in_its_story(module_postgres_url
         parts.casino.clock.later(days(32))
         given = parts.given(Match, run, "matches:well_off#3", segment="well_off")
         assert not (await ActivityEnvironment().run(parts.runs.match, given)).matches
+        again = parts.given(Match, run, "matches:well_off#1", segment="well_off")
+        assert (await ActivityEnvironment().run(parts.runs.match, again)).matches, "what was told stands"
         told = [(row["step"], row["outcome"]) for row in await rows(parts.database, steps, run_id=run)]
         assert told == [
             ("matches:nobody#2", "unknown_segment"),
