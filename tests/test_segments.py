@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tests.test_order
 from tests.lives import NOON, Life, declared, only, started
 from workflows import (
     DepositApproved,
@@ -169,6 +170,18 @@ def test_what_is_read_inside_a_comprehension_or_a_closure_is_found() -> None:
         return any(player[measure] > 0 for measure in (inner, DEPOSITED)) or player.favourite_category == "slot"
 
     assert reads(lively) == {inner, DEPOSITED, RoundCompleted}
+
+
+def test_what_is_named_through_packages_is_found() -> None:
+    @segment
+    def staking(player: Statistics) -> bool:
+        """Stakes a lot, by a measure of another module."""
+        return player[tests.test_order.STAKES_30] > 10_000 or deep(player)
+
+    def deep(player: Statistics) -> bool:
+        return player[tests.test_order.LOGINS] > 0
+
+    assert reads(staking) == {tests.test_order.STAKES_30, tests.test_order.LOGINS}
 
 
 def test_an_event_that_cannot_matter_asks_nobody() -> None:

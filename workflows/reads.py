@@ -42,14 +42,22 @@ def _reads(function: Any, seen: set[int]) -> Iterator[Measure | type[Event]]:
         zip(function.__code__.co_freevars, (c.cell_contents for c in function.__closure__ or ()), strict=True)
     )
     for found in [*closed.values(), *(function.__globals__[name] for name in names if name in function.__globals__)]:
-        if isinstance(found, ModuleType):
-            for name in names & vars(found).keys():
-                yield from _meant(vars(found)[name], seen)
-        else:
-            yield from _meant(found, seen)
+        for one in _named(found, names, set()) if isinstance(found, ModuleType) else (found,):
+            yield from _meant(one, seen)
     for fact, kinds in FOLLOWS_FROM.items():
         if fact in names:
             yield from kinds
+
+
+def _named(module: ModuleType, names: set[str], met: set[int]) -> Iterator[Any]:
+    """What a module holds under these names, and so do the modules it holds: `casino.measures.wagered`."""
+    met.add(id(module))
+    for name in names & vars(module).keys():
+        found = vars(module)[name]
+        if not isinstance(found, ModuleType):
+            yield found
+        elif id(found) not in met:
+            yield from _named(found, names, met)
 
 
 def _meant(found: Any, seen: set[int]) -> Iterator[Measure | type[Event]]:
