@@ -126,14 +126,26 @@ def test_the_31st_is_the_last_day_of_a_shorter_month() -> None:
 
 
 def test_a_sweep_that_was_down_for_weeks_tells_of_a_schedule_once_and_lets_in_nobody_late() -> None:
-    life = living(schedule("09:00"))
-    life.now += days(20)
+    life = living(schedule("09:00", weekday="monday"))
+    life.now = datetime(2026, 6, 3, 12, tzinfo=UTC)
     decisions = life.state.tick(life.rules, life.now)
     assert started(decisions) == []
     assert life.state.next_moment is not None
     assert life.state.next_moment > life.now
     life.now = life.state.next_moment + minutes(90)
     assert started(life.state.tick(life.rules, life.now)) == ["j:acme:p-1:1"]
+
+
+def test_after_an_outage_the_last_that_was_missed_is_told_because_it_may_be_in_time() -> None:
+    life = living(schedule("09:00"))
+    first = life.state.next_moment
+    assert first is not None
+    life.now = first + days(20) + minutes(90)
+    (start,) = only(Start, life.state.tick(life.rules, life.now))
+    assert start.trigger is not None
+    assert (start.trigger.occurred_at - first).days in {19, 20}
+    assert life.now - start.trigger.occurred_at < hours(3)
+    assert life.state.next_moment == start.trigger.occurred_at + days(1)
 
 
 @given(

@@ -32,7 +32,7 @@ from workflows import (
     per,
     streak,
 )
-from workflows.state import Ended, Start, Wake, arm_of
+from workflows.state import MOST_RUNS, Ended, GoalReached, Start, Wake, arm_of
 
 SECOND = timedelta(seconds=1)
 LOSS: dict[str, Any] = {"stake_minor": 100, "win_minor": 0, "bonus_stake_minor": 0, "bonus_win_minor": 0}
@@ -83,6 +83,17 @@ def test_per_forgets_the_oldest_of_more_than_sixty_four_values() -> None:
     assert not started(life.happens(WithdrawalRequested, payment_id="w-1"))
     assert started(life.happens(WithdrawalRequested, payment_id="w-0"))
     assert len(life.state.entries["payout"].keys) == 64
+
+
+def test_a_row_holds_a_bounded_number_of_runs_that_only_wait_for_their_goal() -> None:
+    aim = goal(DepositApproved, within=days(30))
+    life = Life(declared("hello", on(SessionLogin), entry=always, goal=aim))
+    for _ in range(MOST_RUNS + 3):
+        (run_id,) = started(life.happens(SessionLogin, after=SECOND))
+        life.run_ends(run_id)
+    assert [*life.state.runs] == [f"hello:acme:p-1:{number}" for number in range(4, MOST_RUNS + 4)]
+    reached = [decision.run_id for decision in only(GoalReached, life.happens(DepositApproved, after=SECOND))]
+    assert sorted(reached) == sorted(f"hello:acme:p-1:{number}" for number in range(4, MOST_RUNS + 4))
 
 
 def test_per_lets_nobody_in_without_a_value() -> None:

@@ -142,6 +142,13 @@ class ScheduleRule:
 Occasion = BirthdayRule | AnniversaryRule | ScheduleRule
 
 
+def newest(occasion: Occasion, player: Dated, at: datetime, now: datetime) -> datetime:
+    """The last time it came until `now`, given that it was awaited at `at` and nobody looked since."""
+    while (later := occasion.after(player, at)) is not None and later <= now:
+        at = later
+    return at
+
+
 def birthday(*, at: str) -> BirthdayRule:
     """Start on the player's birthday, when their own clock shows `at` ("10:00").
 

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
 from workflows.journey import Journey
 from workflows.knowledge import Knowledge, derived_id
-from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule, newest
 from workflows.rulebook import Rule, Rules
 from workflows.rules import DayStreakRule, InactiveRule
 from workflows.segments import Segment
@@ -46,7 +46,7 @@ Mode = Literal["live", "history"]
 Refusal = Literal["too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"]
 
 REMEMBERED_KEYS: Final = 64
-#: Under `per(field)` a player may be in one journey many times; more than this at once only costs.
+#: Runs a player's row holds. Under `per(field)` nobody enters beyond it; under other rules a run that is over goes.
 MOST_RUNS: Final = 200
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
 ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
@@ -271,6 +271,8 @@ class PlayerState(Knowledge):
         goal_until = at + journey.goal.within if journey.goal else None
         ends_at = now + journey.ends_after
         if refused is None:
+            if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
+                del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
             self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until, at)
         if trigger is not None:
             cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
@@ -353,6 +355,9 @@ class PlayerState(Knowledge):
 
     def _come(self, rule: Rule, at: datetime, now: datetime) -> list[Event]:
         """The events of a moment that has come."""
+        if isinstance(rule, BirthdayRule | AnniversaryRule | ScheduleRule):
+            # After an outage the last of those that were missed may still be in time, where the first is not.
+            at = newest(rule, self, at, now)
         envelope: dict[str, Any] = {
             "event_id": f"{rule.key}:{int(at.timestamp())}",
             "event_source": "engine",
