@@ -6,6 +6,7 @@ python bench/log_vs_dbos.py [LOG] [--deposits N] [--rounds N]
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import time
 from asyncio.subprocess import PIPE, Process
@@ -22,6 +23,7 @@ from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_bran
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.dbos_app import READY, TABLES, TAKEN
 from bench.traffic import CloudEvent
+from local.process import LEASH
 
 #: One process a core, as DBOS is scaled; each with its share of the players, so many of them under way at a time.
 PROCESSES, AT_ONCE = 2, 8
@@ -39,7 +41,10 @@ async def app(built: House, brand: str, events: list[CloudEvent]) -> AsyncIterat
         for number, share in enumerate(shares):
             file = built.folder / f"{brand}-{number}.json"
             file.write_bytes(orjson.dumps(share))
+            # It ends with us, however we end.
+            leash = (sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(int(signal.SIGKILL)), "-")
             process = await asyncio.create_subprocess_exec(
+                *leash,
                 *(sys.executable, "-m", "bench.peers.dbos_app", str(file), brand, str(AT_ONCE)),
                 env=os.environ | built.environment() | {"DBOS_SYSTEM_DATABASE_URL": system},
                 stdin=PIPE,
