@@ -295,12 +295,16 @@ _CLAIM = text(
     FOR UPDATE OF d SKIP LOCKED
     """
 )
-# A stop that protects takes everything before it along, however long that was to wait.
+# A stop that protects takes everything before it along, however long that was to wait. Materialized, because what is
+# known of a queue's size is soon wrong: joined otherwise, each pass has read the whole backlog.
 _CLAIM_URGENT = text(
     """
-    SELECT d.run_id FROM deliveries d
-    WHERE d.run_id IN (SELECT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now())
-      AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
+    WITH urgent AS MATERIALIZED (
+        SELECT DISTINCT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now()
+    )
+    SELECT d.run_id FROM urgent
+    JOIN deliveries d ON d.run_id = urgent.run_id
+      AND d.seq = (SELECT min(e.seq) FROM deliveries e WHERE e.run_id = urgent.run_id)
     LIMIT :limit
     FOR UPDATE OF d SKIP LOCKED
     """

@@ -347,6 +347,31 @@ class TestAbsence:
         assert await heard(temporal, run_of(player)) == [[1, 2]]
         assert {row["run_id"] for row in await rows(database, deliveries)} == {run_of(other)}
 
+    async def test_a_stop_that_protects_is_found_without_reading_what_waits(
+        self, casino: Casino, dispatcher: Dispatcher, database: Database
+    ) -> None:
+        # Nobody has told Postgres yet how many there are.
+        await execute(
+            database,
+            "INSERT INTO deliveries (run_id, seq, brand, kind, payload, due_at) "
+            "SELECT 'r' || n % 10000, n / 10000, 'acme', 'event', '{}', now() + interval '1 hour' "
+            "FROM generate_series(0, 99999) n",
+        )
+        player = casino.player()
+        await casino.happens(player, DepositApproved)
+        await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
+        plan: list[str] = []
+
+        def explain(connection: sa.Connection, _cursor: Any, statement: str, given: Any, *_: Any) -> None:
+            if "priority = 0" in statement and "SKIP LOCKED" in statement and "EXPLAIN" not in statement:
+                told = connection.exec_driver_sql(f"EXPLAIN (ANALYZE, TIMING OFF) {statement}", given)
+                plan.extend(told.scalars())
+
+        sa.event.listen(database.engine.sync_engine, "before_cursor_execute", explain)
+        assert await dispatcher.run_once() == 1
+        assert plan
+        assert [line for line in plan if "Seq Scan" in line or "Rows Removed" in line] == []
+
     async def test_a_stop_that_protects_is_tried_every_second(
         self, casino: Casino, database: Database, server: tuple[Any, Client]
     ) -> None:
