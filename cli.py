@@ -122,10 +122,12 @@ def worker(
     role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
 ) -> None:
     """Run journeys, their effects, the dispatcher and the sweep."""
+    import uvloop
+
     import worker as process
 
     _log_to_stderr()
-    asyncio.run(process.main(role, _settings()))
+    uvloop.run(process.main(role, _settings()))
 
 
 @app.command()

@@ -17,6 +17,7 @@ from typing import Any
 
 import httpx
 import prometheus_client
+import uvloop
 from temporalio.client import Client
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
@@ -55,6 +56,8 @@ Clock = Callable[[], datetime]
 GRACE = SEND.time_limit
 # Each effect holds a connection now and then; far more at a time would only wait for the pool.
 EFFECTS_AT_ONCE = 40
+# Enrolments and sweeps over all players; more of them wait for their turn.
+LONG_AT_ONCE = 8
 # Seconds between two attempts to see to the schedules.
 SCHEDULES_AGAIN = 5.0
 
@@ -144,7 +147,6 @@ async def engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[En
                 runs.match,
                 runs.refresh,
                 runs.start,
-                enrolments.work,
             ],
             clock=clock,
         )
@@ -155,7 +157,7 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
     return Worker(
         client,
         task_queue=TASK_QUEUE,
-        workflows=[*built.registry.workflows, LongWork],
+        workflows=built.registry.workflows,
         activities=built.activities,
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
@@ -165,14 +167,14 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
 
 
 def make_upkeep_worker(client: Client, built: Engine) -> Worker:
-    """The Temporal worker of what recurs on a calendar; a few polls are enough for a few runs an hour."""
+    """The Temporal worker of what recurs on a calendar and of long work: neither may take a slot from effects."""
     return Worker(
         client,
         task_queue=UPKEEP_QUEUE,
-        workflows=UPKEEP,
-        activities=built.upkeep.activities,
+        workflows=[*UPKEEP, LongWork],
+        activities=[*built.upkeep.activities, built.enrolments.work],
         graceful_shutdown_timeout=GRACE,
-        max_concurrent_activities=2,
+        max_concurrent_activities=LONG_AT_ONCE,
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=1,
     )
@@ -253,6 +255,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description="Run journeys and their effects.")
     parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
     try:
-        asyncio.run(main(parser.parse_args().role))
+        uvloop.run(main(parser.parse_args().role))
     except (DesignError, WrongSetting) as mistakes:
         parser.exit(1, f"{mistakes}\n")

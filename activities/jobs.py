@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.settings import TASK_QUEUE
+from activities.settings import UPKEEP_QUEUE
 from activities.tables import jobs
 from workflows.long_work import LongWork, Work
 
@@ -115,7 +115,7 @@ async def wake(client: Client, job_id: str, activity: str, *, within: timedelta)
         LongWork.run,
         Work(job_id=job_id, activity=activity),
         id=_workflow(job_id),
-        task_queue=TASK_QUEUE,
+        task_queue=UPKEEP_QUEUE,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         # One that is about to leave looks again before it does.
         start_signal="wake",

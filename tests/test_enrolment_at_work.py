@@ -18,7 +18,7 @@ from temporalio.worker import Worker
 
 from activities.intake import Intake
 from activities.pressure import Pressure
-from activities.settings import RELEASE, TASK_QUEUE, Settings
+from activities.settings import RELEASE, UPKEEP_QUEUE, Settings
 from local.process import free_port
 from tests.api_client import Api, serving
 from tests.enrolling import depositors, enrolled, enrolments, entries, execute, status, until, worked_off
@@ -113,7 +113,7 @@ async def test_an_enrolment_asked_for_while_temporal_is_away_begins_when_it_is_b
     at_work = enrolments(api)
     async with Worker(
         temporal,
-        task_queue=TASK_QUEUE,
+        task_queue=UPKEEP_QUEUE,
         workflows=[LongWork],
         activities=[at_work.work],
         workflow_runner=runner(),
@@ -132,7 +132,7 @@ async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
     at_work = enrolments(api)
     async with Worker(
         temporal,
-        task_queue=TASK_QUEUE,
+        task_queue=UPKEEP_QUEUE,
         workflows=[LongWork],
         activities=[at_work.work],
         workflow_runner=runner(),
@@ -156,7 +156,7 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
         at_work = enrolments(api)
         async with Worker(
             temporal,
-            task_queue=TASK_QUEUE,
+            task_queue=UPKEEP_QUEUE,
             workflows=[LongWork],
             activities=[at_work.work],
             workflow_runner=runner(),

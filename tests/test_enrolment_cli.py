@@ -20,7 +20,7 @@ from activities.enrolment import Enrolments
 from activities.intake import Intake
 from activities.keys import create_key
 from activities.pressure import Pressure
-from activities.settings import TASK_QUEUE, Settings
+from activities.settings import UPKEEP_QUEUE, Settings
 from local.process import free_port
 from tests.test_cli import environment, rows, serving
 from workflows.events import DepositApproved, SessionLogin
@@ -86,7 +86,7 @@ async def casino(
     at_work = Enrolments(database, intake, Pressure(database, settings), lambda: datetime.now(UTC))
     work: dict[str, Any] = {"workflows": [LongWork], "activities": [at_work.work], "workflow_runner": runner()}
     with serving(postgres_url, tmp_path) as url:
-        async with Worker(temporal, task_queue=TASK_QUEUE, **work):
+        async with Worker(temporal, task_queue=UPKEEP_QUEUE, **work):
             yield Casino(postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
     await database.close()
 
