@@ -1,6 +1,7 @@
 """Is it alive, is it ready, how is it doing: for supervisors and for Prometheus."""
 
 import asyncio
+import math
 from datetime import timedelta
 from functools import cache
 from typing import Annotated, Literal
@@ -14,13 +15,16 @@ from sqlalchemy import exc, text
 from temporalio.service import RPCError
 
 from activities.database import MIGRATIONS
+from activities.pressure import BACKLOG, OLDEST
 from api.engine import Engine, EngineOf
-from api.patience import AWAY
+from api.patience import AWAY, in_time
 from api.problems import RETRY, Problem, documented
 
 router = APIRouter(tags=["health"])
 
 TEMPORAL_LIMIT = timedelta(seconds=0.5)
+#: Seconds a scrape waits for Postgres.
+SCRAPE_LIMIT = 1.0
 
 
 class Live(BaseModel):
@@ -57,8 +61,17 @@ async def ready(engine: EngineOf) -> Ready:
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}})
-async def metrics() -> Response:
-    """Prometheus metrics of this process. No series names a player or a brand."""
+async def metrics(engine: EngineOf) -> Response:
+    """Prometheus metrics of this process. No series names a player or a brand.
+
+    The backlog is looked at anew, once a second at most; it is NaN while Postgres does not tell.
+    """
+    try:
+        await in_time(engine.pressure.is_high(), SCRAPE_LIMIT)
+    except (*AWAY, exc.ProgrammingError):
+        # The last number would be believed for as long as Postgres is away.
+        BACKLOG.set(math.nan)
+        OLDEST.set(math.nan)
     return Response(generate_latest(), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
+from sqlalchemy import text
 
 from activities.keys import SCOPES
 from activities.settings import Settings
@@ -17,6 +18,7 @@ from api.app import create_app
 from api.health import head
 from api.problems import KINDS
 from local.postgres import Postgres
+from local.process import free_port
 from tests.api_client import Api, serving
 from tests.conftest import LocalCatchAll
 
@@ -62,6 +64,32 @@ async def test_metrics_name_routes_and_never_players(api: Api) -> None:
     assert 'route="/v1/players/{player_id}",status="404"' in metrics
     assert "secret" not in metrics
     assert "journeys_events_total" in metrics
+
+
+async def test_a_scrape_tells_the_backlog_of_this_moment(api: Api) -> None:
+    seconds = 0.0
+    api.engine.pressure.timer = lambda: seconds
+
+    async def backlog() -> str:
+        metrics = (await api.anonymous.get("/metrics")).text
+        return next(line for line in metrics.splitlines() if line.startswith("journeys_delivery_backlog"))
+
+    assert await backlog() == "journeys_delivery_backlog 0.0"
+    async with api.engine.database.transaction() as connection:
+        await connection.execute(
+            text("INSERT INTO deliveries (run_id, seq, brand, kind, payload) VALUES ('r', 1, 'b', 'event', '{}')")
+        )
+    assert await backlog() == "journeys_delivery_backlog 0.0"
+    seconds = 1.0
+    assert await backlog() == "journeys_delivery_backlog 1.0"
+    async with api.engine.database.transaction() as connection:
+        await connection.execute(text("DELETE FROM deliveries"))
+
+
+async def test_a_scrape_without_postgres_does_not_tell_an_old_backlog() -> None:
+    async with serving(f"postgresql://nobody@127.0.0.1:{free_port()}/nothing") as api:
+        answer = await api.anonymous.get("/metrics")
+    assert (answer.status_code, "journeys_delivery_backlog NaN" in answer.text) == (200, True)
 
 
 async def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(api: Api, caplog: pytest.LogCaptureFixture) -> None:
