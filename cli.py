@@ -24,6 +24,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from activities.catalogue import add_events
 from activities.derivation_command import add_derive
 from activities.enrolment_command import add_enrol
 from stage.commands import House, add_rehearse
@@ -477,6 +478,7 @@ def _first_line(error: Exception) -> str:
     return str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
 
 
+add_events(app, _packages)
 add_derive(app, packages=_packages, database=_database, run=_run)
 add_enrol(app, _local_api)
 

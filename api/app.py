@@ -16,6 +16,7 @@ from api import (
     dead_letters,
     dev,
     enrolments,
+    event_types,
     events,
     fasttrack,
     grants,
@@ -41,6 +42,7 @@ VERSION = "0.1.0"
 
 _ROUTERS = (
     events.router,
+    event_types.router,
     segment_io.router,
     fasttrack.router,
     tasks.router,

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from activities.catalogue import nearest_type
 from api.documents import find_nul
 from api.problems import pointer, sentence
 from workflows.errors import DerivedEventRefused, UnknownEventType
@@ -65,7 +66,7 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
 def _event(item: dict[str, Any], time: str | datetime, now: datetime, faults: list[Fault]) -> Event | None:
     kind = item.get("type")
     if not isinstance(kind, str) or kind not in CATALOGUE:
-        faults.append(_fault("/type", str(UnknownEventType(kind if isinstance(kind, str) else ""))))
+        faults.append(_fault("/type", _unknown(kind if isinstance(kind, str) else "")))
         return None
     if CATALOGUE[kind].derived:
         faults.append(_fault("/type", str(DerivedEventRefused(kind))))
@@ -86,6 +87,11 @@ def _event(item: dict[str, Any], time: str | datetime, now: datetime, faults: li
     if event.occurred_at > now + TOLERANCE:
         faults.append(_fault("/time", "This lies more than five minutes ahead of our clock; send it when it happened."))
     return event
+
+
+def _unknown(kind: str) -> str:
+    meant = nearest_type(kind)
+    return f"{UnknownEventType(kind)} {f'Did you mean {meant}?' if meant else 'GET /v1/event-types lists them.'}"
 
 
 def _faults(error: ValidationError, data: object) -> list[Fault]:

@@ -16,6 +16,8 @@ from api.cloudevents import read_event
 from api.events import LINE_LIMIT
 from local.process import free_port
 from tests.api_client import Api, serving
+from workflows.events import CATALOGUE
+from workflows.events.base import ENVELOPE
 
 SINGLE = {"Content-Type": "application/cloudevents+json"}
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
@@ -118,6 +120,39 @@ async def test_a_fault_is_pointed_at(
     assert (rejected["status"], accepted["status"]) == ("rejected", "accepted")
     assert pointer in {fault["pointer"] for fault in rejected["errors"]}
     assert await kept(api) == ["deposit-2"]
+
+
+async def test_the_catalogue_tells_what_may_be_sent_and_its_examples_are_taken(backend: httpx.AsyncClient) -> None:
+    listed = (await backend.get("/v1/event-types")).json()["items"]
+    assert [each["type"] for each in listed] == sorted(CATALOGUE)
+    derived = {each["type"] for each in listed if not each["postable"]}
+    assert derived == {name for name, kind in CATALOGUE.items() if kind.derived}
+    postable = [each for each in listed if each["postable"] and each["example"]]
+    for each in listed:
+        assert each["description"]
+        assert not set(each["data_schema"]["properties"]) & ENVELOPE
+    answer = await backend.post("/v1/events", json=[each["example"] for each in postable], headers=BATCH)
+    # The examples share one identity.
+    assert (answer.json()["rejected"], answer.json()["accepted"]) == (0, 1)
+    derived_one = next(each for each in listed if not each["postable"])
+    answer = await backend.post("/v1/events", json=derived_one["example"], headers=SINGLE)
+    assert answer.json()["rejected"] == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "hint"),
+    [
+        ("payment.deposit_approved", "Did you mean igaming.payment.deposit_approved.v1?"),
+        ("igaming.payment.deposit_aproved.v1", "Did you mean igaming.payment.deposit_approved.v1?"),
+        ("igaming.Player.Registred.v1", "Did you mean igaming.player.registered.v1?"),
+        ("com.example.weather.v1", "GET /v1/event-types lists them."),
+        ("x" * 100_000, "GET /v1/event-types lists them."),
+    ],
+)
+def test_a_type_that_nobody_declared_names_the_one_that_is_near(kind: str, hint: str) -> None:
+    read = read_event(event(type=kind), "acme", datetime.now(UTC))
+    assert isinstance(read, list)
+    assert read[0]["detail"].endswith(f" {hint}")
 
 
 @pytest.mark.parametrize(("ahead", "taken"), [(300, True), (301, False)])

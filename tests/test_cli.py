@@ -318,3 +318,10 @@ class TestImport:
         memory = {"ports": {"api": port}, "keys": {"backend": "k"}}
         (tmp_path / ".local" / "stack.json").write_text(json.dumps(memory))
         assert f"No API answers at http://127.0.0.1:{port}/v1/events" in journeys("import", "deposits.csv").stderr
+
+
+def test_every_type_of_event_is_listed_with_a_sentence(journeys: Journeys) -> None:
+    told = journeys("events")
+    assert told.returncode == 0, told.stderr
+    assert "igaming.payment.deposit_approved.v1\n  The money arrived.\n" in told.stdout
+    assert "igaming.derived.inactive.v1  computed here, not to be sent\n  No event of a kind came" in told.stdout
