@@ -1,7 +1,7 @@
 """Counts, sums and distinct values over all time, windows and calendar periods."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -22,6 +22,7 @@ from workflows import (
     weeks,
 )
 from workflows.errors import DesignError
+from workflows.events import Event, Seconds
 from workflows.measures import Measure, Present, Series, changes_at, value
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
@@ -235,8 +236,42 @@ def test_what_is_kept_is_bounded_however_much_happens(measure: Measure) -> None:
         (lambda: distinct(PlayerRegistered, "email"), "personal data"),
         (lambda: distinct(RoundCompleted, "game_id", most=0), "most=1"),
         (lambda: count(DepositApproved, where=lambda _: True, name="a:b"), "leave out"),
+        (lambda: total(DepositApproved, "amount_minor", per=days(30)), "takes day, week or month as per=; write last="),  # type: ignore[arg-type]
+        (lambda: total(DepositApproved, "amount_minor", per="month"), "not 'month'; write per=month without quotes"),  # type: ignore[arg-type]
+        (lambda: count(DepositApproved, per="year"), "not 'year'; import one of them from workflows"),  # type: ignore[arg-type]
+        (
+            lambda: total(DepositApproved, "amount_minor", last=30),
+            r"a duration as last=, such as last=days\(30\), not 30",
+        ),  # type: ignore[arg-type]
+        (lambda: count(DepositApproved, last=month), "write per=month for a period"),  # type: ignore[arg-type]
+        (lambda: distinct(RoundCompleted, 3), "name of a field, or a function of the event, not 3"),  # type: ignore[arg-type]
+        (
+            lambda: total(DepositApproved, "currency"),
+            "currency is no number and has no total; total one of amount_minor",
+        ),
+        (lambda: total(DepositApproved, "occurred_at"), "occurred_at is no number"),
     ],
 )
 def test_a_measure_that_cannot_be_kept_is_refused_with_a_sentence(declare: Any, told: str) -> None:
     with pytest.raises(DesignError, match=told):
         declare()
+
+
+def test_a_field_has_a_total_where_each_of_its_values_is_a_number() -> None:
+    class Shift(Event, type="casino.shift", example={"length": 60, "mixed": 1}):
+        """A shift at the tables. Only for this test."""
+
+        length: Seconds
+        bonus: int | None = None
+        paid: bool | None = None
+        level: Literal[1, 2] | None = None
+        word: Literal["a"] | None = None
+        mixed: int | str
+
+    envelope: dict[str, Any] = {"event_id": "e", "event_source": "/t", "occurred_at": NOW}
+    shift = Shift(**envelope, length=timedelta(minutes=1), paid=True, level=2, mixed=1)
+    adds = {name: total(Shift, name).amount(shift) for name in ("length", "bonus", "paid", "level")}
+    assert adds == {"length": 60, "bonus": 0, "paid": 1, "level": 2}
+    for name in ("word", "mixed", "event_id"):
+        with pytest.raises(DesignError, match=f"Shift.{name} is no number and has no total; total one of length, "):
+            total(Shift, name)

@@ -6,11 +6,12 @@ bounded however many events come. Adding to a series commutes, so the order in w
 
 import hashlib
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
-from typing import Any, Final, Literal
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 from zoneinfo import ZoneInfo
 
 from workflows.conditions import Where, concrete, passes
@@ -30,6 +31,7 @@ EVER: Final = ""
 #: A calendar period and the one before it are kept, so that what comes late still counts where it belongs.
 PERIODS_KEPT: Final = 2
 MOST_DISTINCT: Final = 100
+PERIODS: Final = ("day", "week", "month")
 
 
 @dataclass(frozen=True)
@@ -251,6 +253,8 @@ def _concrete(kind: type[Event]) -> type[Event]:
 
 def _declared(measure: Measure) -> Measure:
     word = f"{measure.how}({measure.kind.__name__}, ...)"
+    for refusal in _mistaken(measure):
+        raise DesignError(f"{word} {refusal}.")
     if measure.last is not None and measure.per is not None:
         raise DesignError(f"{word} looks at the last= so many days or at a period per=, not at both.")
     if measure.last is not None and not HOUR <= measure.last <= SLICES[-1][0]:
@@ -267,7 +271,46 @@ def _declared(measure: Measure) -> Measure:
             raise DesignError(f"{measure.kind.__name__} has no field {measure.of}; it has {known}.")
         if measure.of in measure.kind.pii:
             raise DesignError(f"{measure.kind.__name__}.{measure.of} is personal data and cannot be measured.")
+        if measure.how == "total" and not _is_number(measure.kind.model_fields[measure.of].annotation):
+            known = ", ".join(name for name, one in measure.kind.model_fields.items() if _is_number(one.annotation))
+            mend = f"total one of {known}" if known else f"use count({measure.kind.__name__})"
+            raise DesignError(f"{measure.kind.__name__}.{measure.of} is no number and has no total; {mend}.")
     return measure
+
+
+def _mistaken(measure: Measure) -> Iterator[str]:
+    """What was given where something of another kind belongs, as a designer without a type checker may."""
+    last: Any = measure.last
+    per: Any = measure.per
+    of: Any = measure.of
+    if isinstance(last, Period):
+        yield f"takes a duration as last=; write per={last.name} for a period of the calendar"
+    elif not isinstance(last, timedelta | None):
+        yield f"takes a duration as last=, such as last=days(30), not {last!r}"
+    if isinstance(per, timedelta):
+        yield "takes day, week or month as per=; write last= for a rolling window of that length"
+    elif not isinstance(per, Period | None):
+        mend = f"write per={per} without quotes" if per in PERIODS else "import one of them from workflows"
+        yield f"takes day, week or month as per=, not {per!r}; {mend}"
+    if measure.how != "count" and not isinstance(of, str) and not callable(of):
+        yield f"takes the name of a field, or a function of the event, not {of!r}"
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether `Measure.amount` can add every value of a field so annotated; None adds nothing."""
+    parts = get_args(annotation)
+    match get_origin(annotation):
+        case None:
+            return isinstance(annotation, type) and issubclass(annotation, int | timedelta)
+        case origin if origin is Annotated:
+            return _is_number(parts[0])
+        case origin if origin is Union or origin is UnionType:
+            rest = [part for part in parts if part is not type(None)]
+            return all(_is_number(part) for part in rest)
+        case origin if origin is Literal:
+            return all(isinstance(part, int | None) for part in parts)
+        case _:
+            return False
 
 
 @dataclass(frozen=True)
