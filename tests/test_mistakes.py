@@ -32,10 +32,14 @@ class Call(Form):
     'Call the player.'
 
 
+def regular(someone): ...
+
+
 async def greet(someone): ...
 
 
 """
+NO_SEGMENT = "put @segment above the function and name it here."
 NO_EVENT = "is not a declared event type; use a class of workflows, declare one of your own, or name it in listens=."
 NO_TYPE = "no event has the type Anything itself; name those it stands for."
 NOTHING = "player.first(...) waits for nothing; name an event, such as DepositApproved."
@@ -98,6 +102,9 @@ def without_await(verb: str) -> str:
             "await player.until('15:00', weekday='fri')",
             f"'fri' is no weekday; write one of {WEEKDAYS}.",
         ),
+        ("await player.matches('regular')", f"player.matches(...) takes a segment, not 'regular'; {NO_SEGMENT}"),
+        ("await player.matches(segment=regular)", f"player.matches(...) takes a segment, not regular; {NO_SEGMENT}"),
+        ("await player.matches()", f"player.matches(...) takes a segment, not nothing; {NO_SEGMENT}"),
         ("again(chapter=2)", "again(...) begins no chapter by itself; write return again(...)."),
         ("return again(chpter=2)", "again(chpter=...) has nowhere to go; add a parameter chpter with a default."),
     ],
@@ -113,6 +120,32 @@ def test_a_mistake_in_a_helper_names_the_helpers_module(package: Write) -> None:
         helpers="from workflows import SessionLogin\n\n\nasync def wait_for(p):\n    await p.event(SessionLogin)\n",
     )
     assert mistakes(name) == [f"Journey hello, helpers, line 5: {without_end('event')}"]
+
+
+def test_a_segment_by_a_name_of_the_functions_own_is_judged_when_it_is_asked(package: Write) -> None:
+    source = journey_of(
+        "which = regular if chapter > 1 else idle\nawait player.matches(which)\nawait within(player, idle)\n"
+        "await player.matches(regular if chapter > 1 else idle)",
+        head="""
+        from workflows import segment
+
+        which = 3
+
+        @segment
+        def regular(player):
+            'Paid before.'
+            return player.deposits > 0
+
+        @segment
+        def idle(player):
+            'Gone for a week.'
+            return player.quiet(SessionLogin, days(7))
+
+        async def within(player, segment):
+            return await player.matches(segment)
+        """,
+    )
+    assert list(load([package(one=source)]).journeys) == ["hello"]
 
 
 # ---- declarations -------------------------------------------------------------------------------

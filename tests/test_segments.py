@@ -1,7 +1,7 @@
 """Who is in a segment, decided with the event, or at the moment, that changed it."""
 
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
@@ -11,6 +11,7 @@ import tests.test_order
 from tests.lives import NOON, Life, declared, only, started
 from workflows import (
     DepositApproved,
+    Player,
     PlayerRegistered,
     ProfileUpdated,
     RoundCompleted,
@@ -29,11 +30,14 @@ from workflows import (
     on,
     schedule,
     segment,
+    streak_of_days,
+    threshold,
     total,
     week,
 )
 from workflows.conditions import RuleWarning
 from workflows.errors import DesignError
+from workflows.knowledge import Knowledge
 from workflows.measures import Measure
 from workflows.reads import reads
 from workflows.segments import Segment
@@ -292,6 +296,36 @@ def test_a_segment_is_a_function_with_a_name() -> None:
         segment(DEPOSITED)  # type: ignore[arg-type]
     with pytest.raises(DesignError, match="a lambda has none"):
         segment(lambda player: player.deposits > 1)
+
+
+@pytest.mark.parametrize(
+    ("declare", "word"),
+    [
+        (entered, "entered(...)"),
+        (left, "left(...)"),
+        (lambda given: schedule("09:00", segment=given), "schedule(..., segment=...)"),
+        (lambda given: Statistics(Knowledge("", ""), NOON).matches(given), "player.matches(...)"),
+    ],
+)
+@pytest.mark.parametrize(("given", "told"), [("rich", "'rich'"), (enough, "enough"), (DEPOSITED, "a measure")])
+def test_what_is_no_segment_is_refused_where_one_is_wanted(declare: Any, word: str, given: Any, told: str) -> None:
+    with pytest.raises(DesignError) as refusal:
+        declare(given)
+    assert str(refusal.value) == (
+        f"{word} takes a segment, not {told}; put @segment above the function and name it here."
+    )
+
+
+async def test_a_run_that_asks_for_what_is_no_segment_says_so() -> None:
+    with pytest.raises(DesignError, match=r"player\.matches\(\.\.\.\) takes a segment, not 'rich'"):
+        await Player(cast(Any, None)).matches(cast(Any, "rich"))
+
+
+@pytest.mark.parametrize("given", [DepositApproved, "rich", 3])
+def test_what_is_no_measure_is_refused_where_one_is_wanted(given: Any) -> None:
+    for declare in (lambda: threshold(given, 3), lambda: streak_of_days(given, 3, where=bool)):
+        with pytest.raises(DesignError, match=r"takes a measure, such as count\(DepositApproved, per=day\), not "):
+            declare()
 
 
 def test_segments_of_one_name_are_one_segment() -> None:

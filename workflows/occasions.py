@@ -9,7 +9,7 @@ from typing import Protocol
 from workflows.errors import DesignError
 from workflows.events import Anniversary, Birthday, Event, Scheduled
 from workflows.moments import WEEKDAYS, instant, zone
-from workflows.segments import Segment
+from workflows.segments import Segment, wanted
 
 LEAP_DAY = "02-29"
 
@@ -183,6 +183,8 @@ def schedule(
         raise DesignError(f"{weekday!r} is no weekday: write one of {', '.join(WEEKDAYS)}.")
     if day is not None and not 1 <= day <= 31:
         raise DesignError(f"A month has the days 1 to 31, not {day}.")
+    if segment is not None:
+        wanted(segment, "schedule(..., segment=...)")
     return ScheduleRule(_clock(at), weekday, day, segment)
 
 

@@ -38,7 +38,7 @@ from workflows.events import Event
 from workflows.forms import Form
 from workflows.moments import next_local
 from workflows.rewards import Reward
-from workflows.segments import Segment
+from workflows.segments import Segment, wanted
 
 if TYPE_CHECKING:
     from workflows.journey import JourneyRun
@@ -270,9 +270,9 @@ class Player:
 
     async def matches(self, segment: Segment) -> bool:
         """Whether the player is in a segment now, by everything the engine has heard until this moment."""
-        run = self._run
-        step = run.step(f"matches:{segment.name}")
-        result = await run.effect(MATCH, Match(**run.common(step), segment=segment.name))
+        run, name = self._run, wanted(segment, "player.matches(...)").name
+        step = run.step(f"matches:{name}")
+        result = await run.effect(MATCH, Match(**run.common(step), segment=name))
         return result.matches
 
     async def mark(self, name: str, **detail: JsonValue) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from workflows.conditions import Where, concrete, passes
 from workflows.errors import DesignError
 from workflows.events import DayStreak, Event, Inactive, SegmentEntered, SegmentLeft
 from workflows.measures import Measure, day
 from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
-from workflows.segments import Segment
+from workflows.segments import Segment, wanted
 
 
 @dataclass(frozen=True)
@@ -219,6 +219,7 @@ def threshold(measure: Measure, at_least: int) -> ThresholdRule:
     when it has fallen below in between. It is counted from the deployment on: `journeys derive` adds the past, and
     then players who are beyond it already do not enter.
     """
+    _counted(measure, "threshold")
     if at_least < 1:
         raise DesignError(f"threshold(...) is a number of at least 1, not {at_least}.")
     return ThresholdRule(measure, at_least)
@@ -238,6 +239,7 @@ def streak_of_days(
     Days without any event are left out, or break the streak with `idle="breaks"`. Two streaks over one measure with
     different `where` need a `name` each.
     """
+    _counted(measure, "streak_of_days")
     if measure.per != day:
         raise DesignError("streak_of_days(...) judges a measure per=day.")
     if length < 2:
@@ -245,14 +247,20 @@ def streak_of_days(
     return DayStreakRule(measure, length, where, idle, name)
 
 
+def _counted(measure: Any, word: str) -> None:
+    if not isinstance(measure, Measure):
+        told = getattr(measure, "__name__", None) or repr(measure)
+        raise DesignError(f"{word}(...) takes a measure, such as count(DepositApproved, per=day), not {told}.")
+
+
 def entered(segment: Segment) -> On:
     """Start when a player comes into `segment`. It is decided with the event, or at the moment, that caused it."""
-    return On(SegmentEntered, OfSegment(segment.name))
+    return On(SegmentEntered, OfSegment(wanted(segment, "entered(...)").name))
 
 
 def left(segment: Segment) -> On:
     """Start when a player is no longer in `segment`."""
-    return On(SegmentLeft, OfSegment(segment.name))
+    return On(SegmentLeft, OfSegment(wanted(segment, "left(...)").name))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import FunctionType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, GameSessionStarted, SessionLogin
@@ -53,6 +53,14 @@ def segment(function: "Callable[[Statistics], bool]") -> Segment:
     return Segment(function.__name__, function)
 
 
+def wanted(given: Any, word: str) -> Segment:
+    """`given`, if it is a segment; a `DesignError` that names the call otherwise."""
+    if isinstance(given, Segment):
+        return given
+    told = "a measure" if isinstance(given, Measure) else getattr(given, "__name__", None) or repr(given)
+    raise DesignError(f"{word} takes a segment, not {told}; put @segment above the function and name it here.")
+
+
 class Statistics:
     """Everything a segment may know of a player, at one moment.
 
@@ -77,7 +85,7 @@ class Statistics:
 
     def matches(self, other: Segment) -> bool:
         """Whether the player is in another segment."""
-        return bool(other.function(self))
+        return bool(wanted(other, "player.matches(...)").function(self))
 
     def count(self, kind: type[Event]) -> int:
         """How many events of `kind` there were, ever."""

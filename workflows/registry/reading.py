@@ -20,6 +20,7 @@ from workflows.journey import Journey, again
 from workflows.moments import WEEKDAYS
 from workflows.player import Player
 from workflows.rules import Entry, Goal
+from workflows.segments import Segment
 
 VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
 WAITS = {"event": "within", "first": "within", "ask": "due"}
@@ -135,6 +136,16 @@ class _Reader:
     def _of_player(self, node: ast.Attribute) -> bool:
         return isinstance(node.value, ast.Name) and node.value.id in self.players
 
+    def _is_own(self, node: ast.expr) -> bool:
+        """Whether a name is a parameter or a variable of the function, whatever its module calls so."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and any(
+            one.arg == node.id if isinstance(one, ast.arg) else one.id == node.id
+            for one in ast.walk(self.definition)
+            if isinstance(one, ast.arg) or (isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
+        )
+
     def _read_again(self, call: ast.Call) -> None:
         node: ast.AST | None = call
         while node is not None and not isinstance(node, ast.Return):
@@ -171,6 +182,8 @@ class _Reader:
                     self._read_send(call, given)
                 case "ask":
                     self._read_ask(call, given)
+                case "matches":
+                    self._read_matches(call, given)
                 case "until":
                     self._read_until(call, given)
                 case _:
@@ -270,6 +283,20 @@ class _Reader:
         else:
             got = "nothing" if argument is None else ast.unparse(argument)
             self._mistake(call, f"player.ask needs a class that is a Form and that the module can see, not {got}")
+
+    def _read_matches(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
+        argument = call.args[0] if call.args else given.get("segment")
+        if argument is None and None in given:
+            return
+        if argument is not None and not isinstance(argument, ast.Constant | ast.JoinedStr | ast.Lambda):
+            # What a function calls by a name of its own is judged when the run comes to it.
+            found = None if self._is_own(argument) else resolve(argument, self.names)
+            if found is None or isinstance(found, Segment):
+                return
+        got = "nothing" if argument is None else ast.unparse(argument)
+        self._mistake(
+            call, f"player.matches(...) takes a segment, not {got}; put @segment above the function and name it here"
+        )
 
     def _read_until(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
         at = call.args[0] if call.args else given.get("at")
