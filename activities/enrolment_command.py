@@ -63,7 +63,8 @@ def add_enrol(app: typer.Typer, local_api: LocalApi) -> None:
 
         api, whom = desk(url, key), {"journey": journey, "segment": segment}
         preview = api.post("/v1/enrolments/preview", whom)
-        show_preview(preview, per_second)
+        if not show_preview(preview, per_second):
+            return
         if not yes and not typer.confirm("Enrol them?", err=True):
             typer.echo("Nobody was enrolled.", err=True)
             raise typer.Exit(1)

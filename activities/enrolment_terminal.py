@@ -55,7 +55,7 @@ class Desk:
         return self._ask("POST", path, json=body, headers={} if wish is None else {"Idempotency-Key": wish})
 
     def _ask(self, method: str, path: str, **how: Any) -> Answer:
-        until = time.monotonic() + PATIENCE
+        until, told_away = time.monotonic() + PATIENCE, False
         while True:
             try:
                 answer = self._http.request(method, path, **how)
@@ -76,6 +76,10 @@ class Desk:
                 trouble = _sentence(answer)
                 if answer.status_code not in {502, 503, 504}:
                     raise ApiRefused(trouble)
+            if not told_away:
+                told_away = True
+                sentence = f"The API at {self._url} or its database is away; trying again for up to {PATIENCE:.0f} s."
+                Console(stderr=True).print(f"{sentence} ({trouble})", markup=False, highlight=False, soft_wrap=True)
             if time.monotonic() > until:
                 raise ApiRefused(f"The API at {self._url} has been away for {PATIENCE:.0f} s: {trouble}")
             time.sleep(LOOK)
@@ -102,15 +106,25 @@ def show_enrolments(desk: Desk) -> None:
     Console().print(table)
 
 
-def show_preview(said: Answer, per_second: int) -> None:
-    """How many would enter, why the others would not, and how long it takes."""
+def show_preview(said: Answer, per_second: int) -> bool:
+    """How many would enter, why the others would not, and how long it takes; False when it is sure that nobody would.
+
+    An estimate of nobody is not sure.
+    """
     say = Console(stderr=True)
-    say.print(f"{said['journey']} for the {said['members']:,} players in {said['segment']}, of whom", highlight=False)
+    if not said["members"]:
+        say.print(f"Nobody is in {said['segment']}. Nobody would enter.", highlight=False)
+        return False
+    say.print(f"{said['journey']} for the {players(said['members'])} in {said['segment']}, of whom", highlight=False)
     counts = {"treated": said["entering"], "control": said["control"], **said["refused"]}
     say.print(_counted({name: count for name, count in counts.items() if count}))
+    if not (said["entering"] or said["control"] or said["estimate"]):
+        say.print("Nobody would enter.")
+        return False
     if said["estimate"]:
         say.print(f"This is an estimate from {said['looked_at']:,} of them.", highlight=False)
     say.print(f"At {per_second:,} a second it takes about {_span(said['members'] / per_second)}.", highlight=False)
+    return True
 
 
 def watch(desk: Desk, enrolment: Answer) -> int:
@@ -165,6 +179,11 @@ def _counted(counts: Mapping[str, int]) -> Table:
     for name, count in counts.items():
         table.add_row(f"{count:,}", WORDS.get(name, name.replace("_", " ")))
     return table
+
+
+def players(count: int) -> str:
+    """So many players, in words."""
+    return f"{count:,} player{'' if count == 1 else 's'}"
 
 
 def _span(seconds: float) -> str:

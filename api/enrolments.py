@@ -18,7 +18,7 @@ from api.auth import Key, needs
 from api.documents import Line
 from api.engine import Engine, EngineOf
 from api.pages import Filter, Page, PageQuery, where_given
-from api.problems import COMMON, Problem, documented, missing
+from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.runs import IdempotencyKey, lacks_event
 from workflows.journey import Journey
 from workflows.long_work import ENROL
@@ -260,10 +260,10 @@ async def _wake(engine: Engine, job: Job) -> None:
 
 def _journey(engine: Engine, given: Group) -> Journey:
     if given.segment not in engine.intake.rules.segments:
-        raise missing("segment")
+        raise undeclared("segment", given.segment, engine.intake.rules.segments)
     journey = engine.intake.rules.journeys.get(given.journey)
     if journey is None:
-        raise missing("journey")
+        raise undeclared("journey", given.journey, engine.intake.rules.journeys)
     if (why := lacks_event(journey)) is not None:
         raise Problem("entry-refused", why)
     return journey

@@ -173,7 +173,7 @@ def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> list[obj
         binary: dict[str, object] = {n[3:]: unquote(v) for n, v in headers.items() if n.startswith("ce-")}
         return [binary | ({"data": _parse(body)} if body else {})]
     if media_type not in {SINGLE, BATCH, JSON}:
-        raise Problem("media-type", f"Send {SINGLE}, {BATCH} or {STREAM}.")
+        raise Problem("media-type", f"Send Content-Type {SINGLE}, {BATCH}, {STREAM} or {JSON}.")
     document = _parse(body)
     if isinstance(document, list) and media_type != SINGLE:
         return document

@@ -10,7 +10,7 @@ from sqlalchemy import Row, func, select
 from activities.tables import runs
 from api.auth import Key, needs
 from api.engine import Engine, EngineOf
-from api.problems import COMMON, documented, missing
+from api.problems import COMMON, documented, undeclared
 from workflows.journey import Journey
 from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules import DayStreakRule, Goal, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
@@ -119,7 +119,7 @@ async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
     """One deployed journey."""
     journey = engine.registry.journeys.get(name)
     if journey is None:
-        raise missing("journey")
+        raise undeclared("journey", name, engine.registry.journeys)
     counted = await _counts(engine, key.brand, name)
     return _view(engine, journey, counted.get(name, []))
 

@@ -1,12 +1,14 @@
 """Errors over HTTP: RFC 9457 problem details, one kind a reason, each with a sentence that says what to do."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 from fastapi import Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+
+from activities.catalogue import LONGEST, nearest
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:journeys:problem:"
@@ -90,6 +92,13 @@ class Problem(HTTPException):
 def missing(what: str) -> Problem:
     """404: not there, or another brand's, which is the same to the asker."""
     return Problem("not-found", f"There is no such {what}; check the id and the brand of the key.")
+
+
+def undeclared(what: str, name: str, known: Iterable[str]) -> Problem:
+    """404 for a name that no deployed package declares; it tells the known one that is nearest."""
+    meant = nearest(name, known)
+    hint = f"Did you mean {meant}?" if meant else f"GET /v1/{what}s lists what is deployed."
+    return Problem("not-found", f"There is no {what} {name[:LONGEST]}. {hint}")
 
 
 def away(

@@ -18,7 +18,7 @@ from api.cloudevents import PLAYER_ID
 from api.documents import Line, Prose
 from api.engine import EngineOf
 from api.pages import Filter, Page, PageQuery, where_given
-from api.problems import COMMON, Problem, documented, missing
+from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.standing import Failing, standing
 from workflows.effects import End, Position
 from workflows.journey import Journey
@@ -184,7 +184,7 @@ async def start_run(
     """
     journey = engine.registry.journeys.get(given.journey)
     if journey is None:
-        raise missing("journey")
+        raise undeclared("journey", given.journey, engine.registry.journeys)
     now = engine.clock()
     cause = {"type": "manual", "id": _wish(idempotency_key, now), "source": key.name}
     async with (

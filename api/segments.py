@@ -20,7 +20,7 @@ from activities.tables import memberships
 from api.auth import Key, needs
 from api.engine import Engine, EngineOf
 from api.pages import Page, PageQuery
-from api.problems import COMMON, documented, missing
+from api.problems import COMMON, documented, undeclared
 from workflows.measures import Measure
 from workflows.reads import reads
 from workflows.segments import Segment
@@ -231,7 +231,7 @@ def _now(brand: str, segment: str, after: str | None = None) -> Select[Any]:
 def _deployed(engine: Engine, name: str) -> Segment:
     one = engine.intake.rules.segments.get(name)
     if one is None:
-        raise missing("segment")
+        raise undeclared("segment", name, engine.intake.rules.segments)
     return one
 
 

@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -243,6 +245,13 @@ async def test_a_body_that_cannot_be_taken_is_a_problem(
     assert answer.status_code == status
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["status"] == status
+
+
+async def test_the_guide_and_the_refusal_name_every_content_type(backend: httpx.AsyncClient) -> None:
+    answer = await backend.post("/v1/events", content=b"{}", headers={"Content-Type": "text/plain"})
+    guide = (Path(__file__).parent.parent / "docs" / "api.md").read_text()
+    described = set(re.findall(r"^\| `(application/[\w.+-]+)` \|", guide, re.MULTILINE))
+    assert described == set(re.findall(r"application/[\w.+-]*\w", answer.json()["detail"]))
 
 
 async def test_a_body_without_a_declared_length_is_bounded_too(backend: httpx.AsyncClient) -> None:

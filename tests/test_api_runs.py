@@ -101,7 +101,11 @@ async def test_the_entry_rule_holds_for_people_too(api: Api, crm: httpx.AsyncCli
     control = (await started(crm, "api_control", "p-1")).json()
     await crm.post(f"/v1/runs/{control['id']}/stop", json={"reason": "A test."})
     assert "once in a player's life" in (await started(crm, "api_control", "p-1")).json()["detail"]
-    assert (await started(crm, "unheard_of", "p-1")).status_code == 404
+    unheard_of = await started(crm, "api_cal", "p-1")
+    assert (unheard_of.status_code, unheard_of.json()["detail"]) == (
+        404,
+        "There is no journey api_cal. Did you mean api_call?",
+    )
     assert (await started(crm, "api_call", "unheard-of")).status_code == 404
 
 

@@ -22,7 +22,8 @@ from activities.keys import create_key
 from activities.pressure import Pressure
 from activities.settings import UPKEEP_QUEUE, Settings
 from local.process import free_port
-from tests.test_cli import environment, rows, serving
+from tests.test_api_events import WELL_FORMED
+from tests.test_cli import NOWHERE, environment, rows, serving
 from workflows.events import DepositApproved, SessionLogin
 from workflows.long_work import LongWork
 from workflows.registry import load
@@ -107,6 +108,27 @@ async def test_everybody_in_a_segment_is_enrolled_after_a_look_and_a_yes(casino:
     assert (code, "done 40 of 40 win_back absent" in said) == (0, True)
 
 
+async def test_where_nobody_would_enter_nothing_is_asked_and_nothing_begun(casino: Casino) -> None:
+    for words in ((), ("--yes",)):
+        code, said = await casino.journeys("enrol", "win_back", "--segment", "high_roller", *words)
+        assert (code, said) == (0, "Nobody is in high_roller. Nobody would enter."), said
+    everybody = ("enrol", "win_back", "--segment", "absent", "--yes")
+    assert (await casino.journeys(*everybody))[0] == 0
+    code, said = await casino.journeys(*everybody)
+    assert (code, "40 are in it already Nobody would enter." in said) == (0, True), said
+    assert rows(casino.database_url, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+async def test_a_database_away_is_told_at_once_and_waited_for(tmp_path: Path) -> None:
+    with serving(NOWHERE, tmp_path) as url:
+        away = Casino(NOWHERE, {"JOURNEYS_URL": url, "JOURNEYS_KEY": WELL_FORMED}, tmp_path)
+        async with away.running("segments") as process, asyncio.timeout(30):
+            assert process.stdout is not None
+            said = (await process.stdout.readline()).decode()
+            assert process.returncode is None
+    assert said.startswith(f"The API at {url} or its database is away; trying again for up to 60 s. (Postgres does not")
+
+
 async def test_ctrl_c_leaves_it_running_and_says_how_to_hold_it(casino: Casino) -> None:
     async with casino.running("enrol", "win_back", "--segment", "absent", "--per-second", "1", "--yes") as process:
         async with asyncio.timeout(60):
@@ -130,7 +152,9 @@ async def test_ctrl_c_leaves_it_running_and_says_how_to_hold_it(casino: Casino) 
 
 
 async def test_what_goes_wrong_is_a_sentence(casino: Casino) -> None:
-    code, said = await casino.journeys("enrol", "win_back", "--segment", "unheard_of", "--yes")
-    assert (code, said) == (1, "There is no such segment; check the id and the brand of the key.")
+    code, said = await casino.journeys("enrol", "win_back", "--segment", "abstent", "--yes")
+    assert (code, said) == (1, "There is no segment abstent. Did you mean absent?")
+    code, said = await casino.journeys("enrol", "unheard_of", "--segment", "absent", "--yes")
+    assert (code, said) == (1, "There is no journey unheard_of. GET /v1/journeys lists what is deployed.")
     code, said = await casino.journeys("segments", "--url", f"http://127.0.0.1:{free_port()}")
     assert (code, said.startswith("No API answers at http://127.0.0.1:")) == (1, True)
