@@ -3,12 +3,14 @@
 import ast
 import importlib
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from difflib import get_close_matches
 from types import ModuleType
+from typing import Any
 
 from workflows.registry.reading import resolve
+from workflows.segments import Statistics, segment
 
 # Everything a journey may import. What is missing here either reads the world (files, network,
 # clock, random) or would make replay depend on something outside the run.
@@ -76,6 +78,7 @@ def impure_imports(tree: ast.Module, module: str, packages: tuple[str, ...], *, 
 def impure_calls(tree: ast.Module, module: ModuleType) -> Iterator[str]:
     """A sentence for each call that would give another answer when a run is replayed."""
     names = vars(module)
+    of_segments = {id(node) for one in ast.walk(tree) if _is_asked(one, names) for node in ast.walk(one)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -85,12 +88,29 @@ def impure_calls(tree: ast.Module, module: ModuleType) -> Iterator[str]:
             spelled = ast.unparse(called.value)
             # A class imported inside a function is not among the module's names; its own name must do.
             if owner is datetime or owner is date or (owner is None and spelled.split(".")[-1] in {"datetime", "date"}):
-                yield (
-                    f"{at}: {spelled}.{called.attr}() reads the machine's clock, and a replay would read another "
-                    "moment; use workflow.now() of temporalio, or the occurred_at of an event."
-                )
+                told = f"{at}: {spelled}.{called.attr}() reads the machine's clock, and"
+                if id(node) in of_segments:
+                    yield (
+                        f"{told} nobody would know when to ask the segment again; use player.quiet(...), "
+                        "player.registered_for(...) or a measure with last=, which take a duration."
+                    )
+                else:
+                    yield (
+                        f"{told} a replay would read another moment; use workflow.now() of temporalio, or the "
+                        "occurred_at of an event."
+                    )
         elif isinstance(called, ast.Name) and called.id in WORLD and called.id not in names:
             yield f"{at}: a journey may not call {called.id}(), it would run again with every replay; use a verb."
+
+
+def _is_asked(node: ast.AST, names: Mapping[str, Any]) -> bool:
+    """Whether it is a segment's function, or a helper of one: it is handed the statistics of a player."""
+    if not isinstance(node, ast.FunctionDef):
+        return False
+    notes = [one.annotation for one in ast.walk(node.args) if isinstance(one, ast.arg) and one.annotation is not None]
+    return any(resolve(one, names) is segment for one in node.decorator_list) or any(
+        resolve(one, names) is Statistics for one in notes
+    )
 
 
 def _at_run_time(node: ast.AST) -> Iterator[ast.AST]:
