@@ -240,9 +240,9 @@ def test_what_is_kept_is_bounded_however_much_happens(measure: Measure) -> None:
         (lambda: total(DepositApproved, "amount_minor", per="month"), "not 'month'; write per=month without quotes"),  # type: ignore[arg-type]
         (lambda: count(DepositApproved, per="year"), "not 'year'; import one of them from workflows"),  # type: ignore[arg-type]
         (
-            lambda: total(DepositApproved, "amount_minor", last=30),
+            lambda: total(DepositApproved, "amount_minor", last=30),  # type: ignore[arg-type]
             r"a duration as last=, such as last=days\(30\), not 30",
-        ),  # type: ignore[arg-type]
+        ),
         (lambda: count(DepositApproved, last=month), "write per=month for a period"),  # type: ignore[arg-type]
         (lambda: distinct(RoundCompleted, 3), "name of a field, or a function of the event, not 3"),  # type: ignore[arg-type]
         (
