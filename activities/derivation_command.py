@@ -5,12 +5,13 @@
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.text import Text
+
+from activities.catalogue import nearest
 
 if TYPE_CHECKING:
     from activities.database import Database
@@ -46,14 +47,15 @@ def add_derive(
         from workflows.derivation import derivables
         from workflows.registry import load
 
-        rules = load(packages()).rules
+        names = packages()
+        rules = load(names).rules
         known = derivables(rules)
         if rule is None:
             for line in _offer(known):
                 Console().print(line, soft_wrap=True)
             return
         if rule not in known:
-            Console(stderr=True).print(_unknown(rule, known), markup=False, highlight=False, soft_wrap=True)
+            Console(stderr=True).print(_unknown(rule, known, names), markup=False, highlight=False, soft_wrap=True)
             raise typer.Exit(1)
 
         async def work() -> int:
@@ -76,8 +78,10 @@ def _offer(known: "Mapping[str, Derivable]") -> Iterator[Text]:
         yield Text(f"  {reads}{lets}", style="dim")
 
 
-def _unknown(name: str, known: "Mapping[str, Derivable]") -> str:
-    """What to say to somebody who misspelt a rule."""
-    meant = get_close_matches(name, known, n=1, cutoff=0.4)
-    guess = f" Did you mean {meant[0]}?" if meant else ""
-    return f"There is no rule {name}.{guess} `journeys derive` without a name lists them."
+def _unknown(name: str, known: "Mapping[str, Derivable]", packages: Sequence[str]) -> str:
+    """What to say to somebody who misspelt a rule, or whose package is not loaded."""
+    meant = nearest(name, known)
+    guess = f" Did you mean {meant}?" if meant else ""
+    # The first package is the shipped one.
+    alone = "" if packages[1:] else " JOURNEYS names no package of yours; if the rule is your own, name it there."
+    return f"There is no rule {name}.{guess}{alone} `journeys derive` without a name lists them."

@@ -96,9 +96,9 @@ def test_without_a_rule_it_lists_what_there_is(journeys: Journeys) -> None:
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (("high_rolers",), "There is no rule high_rolers. Did you mean high_roller? `journeys derive` without"),
+        (("high_rolers",), "There is no rule high_rolers. Did you mean high_roller? JOURNEYS names no"),
         (("milestone:payment.deposit:50",), "Did you mean milestone:payment.deposit_approved:50?"),
-        (("?",), "There is no rule ?. `journeys derive` without a name lists them."),
+        (("deposits_a_lot",), "deposits_a_lot. JOURNEYS names no package of yours; if the rule is your own, name it"),
         (("high_roller",), "The database named by DATABASE_URL does not do this"),
     ],
 )
@@ -107,6 +107,11 @@ def test_what_cannot_be_done_is_a_sentence(journeys: Journeys, words: tuple[str,
     assert told.returncode == 1
     assert sentence in told.stderr
     assert "Traceback" not in told.stderr
+
+
+def test_who_named_a_package_is_not_told_to_name_one(journeys: Journeys) -> None:
+    told = journeys("derive", "?", JOURNEYS="tests.api_journeys")
+    assert "There is no rule ?. `journeys derive` without a name lists them." in told.stderr
 
 
 def test_where_nobody_is_nothing_is_derived(journeys: Journeys, postgres_url: str) -> None:
