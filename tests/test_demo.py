@@ -27,7 +27,7 @@ from local.demo_manager import fill
 from local.demo_report import Story, print_story
 from local.demo_script import SPLIT, DemoError, from_log, synthetic
 from local.provider import Record
-from workflows.events import Event
+from workflows.events import Event, ExclusionSet
 from workflows.forms import Form
 from workflows.registry import load
 from workflows.state import Rules
@@ -329,6 +329,11 @@ class TestAuditor:
         kept, counted, *_ = await auditor.checks({*acknowledged, ("/s", "never kept")}, 0)
         assert (kept.lost, kept.doubled) == (1, 0)
         assert (counted.expected, counted.found, counted.lost, counted.doubled) == (len(taken), len(taken), 0, 0)
+        assert counted.name == "events counted by players"
+        excluded = ExclusionSet.example().model_copy(update={"event_source": "api:crm", "occurred_at": NOW})
+        await intake.take("demo", [("p", excluded)], NOW)
+        _, counted, *_ = await auditor.checks(acknowledged, 0)
+        assert counted.name == "events counted by players, with 1 made by the desk"
 
     @pytest.mark.parametrize(("counts", "lost", "doubled"), [({"a.b": 2}, 0, 1), ({}, 1, 0), ({"a.b": 1}, 0, 0)])
     async def test_an_event_counted_twice_or_never_is_found(
