@@ -7,7 +7,7 @@ counts; one that is committed was counted under the same lock before. So none is
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -23,6 +23,7 @@ from activities import jobs
 from activities.database import Database
 from activities.intake import Intake, Players
 from activities.jobs import Job
+from activities.rule_failures import caught
 from activities.tables import jobs as table
 from workflows.derivation import Derivable, Rebuild
 from workflows.errors import UnknownEventType
@@ -33,6 +34,8 @@ KIND: Final = "derive"
 FETCH: Final = 2_000
 #: What is told of a job: events read and those no class can read, players changed, segments come into and left.
 COUNTED: Final = ("events", "unreadable", "changed", "entered", "left")
+#: Players for whom a designer's function raised; counted only when there are any.
+RAISED: Final = "raised"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,8 @@ class Deriver:
         self.what = what
         self.definition = what.definition
         self.clock = clock
+        #: The first that a designer's function raised here, as a sentence.
+        self.failure: str | None = None
         self._wire = {kind.type: kind.wire_type for kind in CATALOGUE.values()}
 
     async def open(self, brand: str | None = None, *, again: bool = False) -> list[Job]:
@@ -113,7 +118,7 @@ class Deriver:
             if put_off:
                 await connection.execute(_PUT_OFF, {"brand": job.brand, "rows": _json(put_off)})
             await jobs.advance(connection, taken, ids[-1], len(ids), counts, self.clock())
-        told = {name: taken.counts.get(name, 0) + count for name, count in counts.items()}
+        told = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
         return Batch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
 
     async def _rebuild(
@@ -123,17 +128,27 @@ class Deriver:
         counts = Counter(dict.fromkeys(COUNTED, 0))
         before = {player_id: (state.to_json(), state.next_moment) for player_id, state in players.states.items()}
         building = {player_id: Rebuild(state, self.what, now) for player_id, state in players.states.items()}
-        async for player_id, event in self._events(connection, brand, [*building], now):
-            counts["events"] += 1
-            if event is None:
-                counts["unreadable"] += 1
-            else:
-                building[player_id].take(event)
+        raised: set[str] = set()
+        async for page in self._events(connection, brand, [*building], now):
+            with caught() as told:
+                for player_id, event in page:
+                    counts["events"] += 1
+                    if event is None:
+                        counts["unreadable"] += 1
+                        continue
+                    building[player_id].take(event)
+                    if told:
+                        raised.add(player_id)
+                        self._remember(told)
         given = {"brand": brand, "ids": [*building]}
         noticed = {row.id: row.next_moment for row in await connection.execute(_MOMENTS, given)}
         put_off = []
         for player_id, one in building.items():
-            moved = one.finish()
+            with caught() as told:
+                moved = one.finish()
+            if told:
+                raised.add(player_id)
+                self._remember(told)
             counts["entered"] += sum(move.entered for move in moved)
             counts["left"] += sum(not move.entered for move in moved)
             players.decide(player_id, moved)
@@ -145,19 +160,27 @@ class Deriver:
             # Who is not looked at for a while, after an import for example, is not looked at sooner because of us.
             if moment is not None and noticed[player_id] is not None and noticed[player_id] > moment:
                 put_off.append({"id": player_id, "until": noticed[player_id]})
+        if raised:
+            counts[RAISED] = len(raised)
         return counts, put_off
+
+    def _remember(self, told: list[str]) -> None:
+        self.failure = self.failure or told[0]
+        told.clear()
 
     async def _events(
         self, connection: AsyncConnection, brand: str, ids: Sequence[str], now: datetime
-    ) -> AsyncIterator[tuple[str, Event | None]]:
-        """The kept events of players in the order of their own time; None for one that no class can read any more."""
+    ) -> AsyncIterator[Iterator[tuple[str, Event | None]]]:
+        """The kept events of players in the order of their own time, in pages.
+
+        None stands for one that no class can read any more.
+        """
         if not self.what.kinds:
             return
         given = {"brand": brand, "ids": ids, "types": sorted(self.what.kinds), "since": self.what.since(now)}
         async with connection.stream(_EVENTS, given, execution_options={"yield_per": FETCH}) as found:
             async for rows in found.partitions():
-                for row in rows:
-                    yield row.player_id, self._read(row)
+                yield ((row.player_id, self._read(row)) for row in rows)
 
     def _read(self, row: Row[Any]) -> Event | None:
         wire = self._wire.get(row.type, row.type)

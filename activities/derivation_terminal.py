@@ -9,13 +9,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from activities.derivation import COUNTED, Deriver
+from activities.derivation import COUNTED, RAISED, Deriver
 from activities.jobs import Job
 
 #: Players of the first batch, of the smallest and of the largest. Between these a batch is as large as fits into `HOLD`
 #: seconds, for which its players are locked and their events wait.
 FIRST, LEAST, MOST, HOLD = 50, 10, 1_000, 0.2
-HEADINGS = {"unreadable": "events no class reads", "entered": "came in", "left": "went out"}
+HEADINGS = {"unreadable": "events no class reads", "entered": "came in", "left": "went out", RAISED: "a rule raised"}
 
 
 class Pace:
@@ -39,7 +39,9 @@ class Pace:
 
 
 async def derive_on_terminal(deriver: Deriver, brand: str | None, *, again: bool, per_second: float | None) -> int:
-    """Derive a rule and tell how it went; the exit code: 0 done, 1 there was nobody, 130 stopped with Ctrl-C.
+    """Derive a rule and tell how it went; the exit code.
+
+    0: done. 1: nobody was there, or a rule raised. 130: stopped with Ctrl-C.
 
     Whatever the code, and whatever is raised, the same command may be repeated and goes on.
     """
@@ -52,7 +54,7 @@ async def derive_on_terminal(deriver: Deriver, brand: str | None, *, again: bool
         say.print(f"There are no players {whom}, so there is nothing to derive.", highlight=False, soft_wrap=True)
         return 1
     if went_before := sum(job.done for job in jobs):
-        say.print(f"Going on after {went_before:,} players; --again begins anew.", highlight=False, soft_wrap=True)
+        say.print(f"Going on after {_players(went_before)}; --again begins anew.", highlight=False, soft_wrap=True)
     loop.add_signal_handler(signal.SIGINT, stop.set)
     try:
         done = await _work(deriver, jobs, Pace(per_second), stop, say)
@@ -62,7 +64,21 @@ async def derive_on_terminal(deriver: Deriver, brand: str | None, *, again: bool
     if stop.is_set():
         say.print("Stopped. Repeat the same command to go on.", highlight=False, soft_wrap=True)
         return 130
+    if raised := sum(job.counts.get(RAISED, 0) for job in done):
+        say.print(_failed(raised, deriver.failure), markup=False, highlight=False, soft_wrap=True)
+        return 1
     return 0
+
+
+def _failed(raised: int, failure: str | None) -> str:
+    """What to do about rules that raised; the first failure is known only to the process that met it."""
+    told = f"For {_players(raised)} a rule raised and was taken for no."
+    first = f" The first: {failure}" if failure else ""
+    return f"{told}{first} Mend it and derive again."
+
+
+def _players(count: int) -> str:
+    return f"{count:,} player{'' if count == 1 else 's'}"
 
 
 async def _work(deriver: Deriver, jobs: Sequence[Job], pace: Pace, stop: asyncio.Event, say: Console) -> list[Job]:
@@ -99,7 +115,8 @@ async def _work(deriver: Deriver, jobs: Sequence[Job], pace: Pace, stop: asyncio
 def _table(done: Sequence[Job]) -> Table:
     table = Table(box=None)
     table.add_column("brand")
-    shown = [name for name in COUNTED if name != "unreadable" or any(job.counts.get(name) for job in done)]
+    rare = {"unreadable", RAISED}
+    shown = [name for name in (*COUNTED, RAISED) if name not in rare or any(job.counts.get(name) for job in done)]
     for heading in ("players", *(HEADINGS.get(name, name) for name in shown)):
         table.add_column(heading, justify="right")
     for job in done:

@@ -18,6 +18,7 @@ from sqlalchemy.types import Boolean, Text
 
 from activities.database import Database
 from activities.pressure import LATER, Pressure, protects
+from activities.rule_failures import counted
 from workflows.effects import PlayerFacts, RunInput
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.state import (
@@ -131,11 +132,12 @@ class Intake:
                 ids = {player_id for player_id, _ in new}
                 async with self.locked(connection, brand, ids, now, create=True) as players:
                     players.not_before = now + self.settling if mode == "history" else None
-                    for player_id, event in new:
-                        state = players.states[player_id]
-                        players.decide(player_id, state.advance(event, self.rules, now, mode=mode))
-                        if profile := _profile(event):
-                            players.profiles.setdefault(player_id, {}).update(profile)
+                    with counted():
+                        for player_id, event in new:
+                            state = players.states[player_id]
+                            players.decide(player_id, state.advance(event, self.rules, now, mode=mode))
+                            if profile := _profile(event):
+                                players.profiles.setdefault(player_id, {}).update(profile)
         return receipts
 
     @asynccontextmanager

@@ -17,6 +17,7 @@ from sqlalchemy.types import Text
 from activities.database import Database
 from activities.intake import Intake, Players
 from activities.pressure import Pressure
+from activities.rule_failures import counted
 
 logger = logging.getLogger(__name__)
 
@@ -140,8 +141,9 @@ async def for_each(
     """
     try:
         async with connection.begin_nested(), intake.locked(connection, brand, ids, now) as players:
-            for player_id in sorted(players.states):
-                change(players, player_id)
+            with counted():
+                for player_id in sorted(players.states):
+                    change(players, player_id)
     except (OperationalError, InterfaceError, OSError):
         raise
     except Exception:

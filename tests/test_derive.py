@@ -363,3 +363,18 @@ def test_a_rate_is_kept_in_batches_of_a_second_or_less() -> None:
     assert Pace(0.5).size == 1
     assert Pace(0.5).took(1, 0.5) == 1.5
     assert Pace(7).took(7, 3.0) == 0, "what was slow is not made up for"
+
+
+async def test_players_for_whom_the_segment_raised_are_counted(casino: Casino) -> None:
+    @segment
+    def broken(player: Statistics) -> bool:
+        """Divides by what nobody may have."""
+        return 1 // (player[PAID] - 900) >= 0
+
+    for player, amount in {"p-1": 900, "p-2": 1_000, "p-3": 900}.items():
+        await casino.happens(player, DepositApproved, amount_minor=amount)
+    derived = deriver(casino, "broken", ruled(segments=[broken]))
+    last = (await derive(derived, limit=1))[-1]
+    assert (last.job.counts["raised"], last.job.counts["entered"]) == (2, 1)
+    assert derived.failure is not None
+    assert derived.failure.startswith("Segment broken raised ZeroDivisionError (")

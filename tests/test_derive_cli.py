@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_cli import NOWHERE, Journeys, environment, journeys, rows
+from tests.test_cli import NOWHERE, ROOT, Journeys, environment, journeys, rows
 
 __all__ = ["journeys"]
 
@@ -112,6 +112,31 @@ def test_what_cannot_be_done_is_a_sentence(journeys: Journeys, words: tuple[str,
 def test_who_named_a_package_is_not_told_to_name_one(journeys: Journeys) -> None:
     told = journeys("derive", "?", JOURNEYS="tests.api_journeys")
     assert "There is no rule ?. `journeys derive` without a name lists them." in told.stderr
+
+
+HOUSE = """
+from workflows import DepositApproved, Statistics, days, segment, total
+
+PAID = total(DepositApproved, "amount_minor", last=days(30))
+
+
+@segment
+def broken(player: Statistics) -> bool:
+    \"\"\"Divides by what a payment of one leaves.\"\"\"
+    return 5 // (player[PAID] - 1) > 0
+"""
+
+
+def test_a_segment_that_raises_is_told_in_sentences(journeys: Journeys, postgres_url: str, tmp_path: Path) -> None:
+    (tmp_path / "house.py").write_text(HOUSE)
+    for statement in PAST:
+        rows(postgres_url, statement.replace(str(PLAYERS), "1").replace("k * interval", "10 * k * k * interval"))
+    told = journeys("derive", "broken", DATABASE_URL=postgres_url, JOURNEYS="house", PYTHONPATH=f"{ROOT}:{tmp_path}")
+    assert told.returncode == 1, told.stderr
+    assert "a rule raised" in told.stdout
+    assert "For 1 player a rule raised and was taken for no. The first: Segment broken raised Zero" in told.stderr
+    assert "Mend it and derive again." in told.stderr
+    assert "RuleWarning" not in told.stdout + told.stderr
 
 
 def test_where_nobody_is_nothing_is_derived(journeys: Journeys, postgres_url: str) -> None:
