@@ -205,9 +205,7 @@ def keys_create(
 
 
 @keys.command("list")
-def keys_list(
-    brand: Annotated[str | None, typer.Option(help="Only this brand's keys.")] = None,
-) -> None:
+def keys_list(brand: Annotated[str | None, typer.Option(help="Only this brand's keys.")] = None) -> None:
     """List keys, without their secrets."""
     from sqlalchemy import select
 
@@ -218,11 +216,13 @@ def keys_list(
         async with _database() as database, database.reading() as connection:
             return list(await connection.execute(query if brand is None else query.where(api_keys.c.brand == brand)))
 
-    table = Table("id", "brand", "name", "scopes", "created", "expires", "revoked", box=None)
-    table.columns[0].no_wrap, table.columns[0].overflow = True, "ignore"
+    table = Table("id", "brand", "name", "scopes", "when", box=None)
+    for column in table.columns:
+        column.no_wrap, column.overflow = column.header not in {"brand", "name"}, "fold"
     for row in _run(read()):
-        moments = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (row.created_at, row.expires_at, row.revoked_at))
-        table.add_row(row.id, row.brand, row.name, " ".join(row.scopes), *moments)
+        moments = {"made": row.created_at, "until": row.expires_at, "revoked": row.revoked_at}
+        when = "\n".join(f"{word} {at:%Y-%m-%d}" for word, at in moments.items() if at)
+        table.add_row(row.id, row.brand, row.name, "\n".join(row.scopes), when)
     out.print(table)
 
 

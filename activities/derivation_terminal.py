@@ -15,6 +15,8 @@ from activities.jobs import Job
 #: Players of the first batch, of the smallest and of the largest. Between these a batch is as large as fits into `HOLD`
 #: seconds, for which its players are locked and their events wait.
 FIRST, LEAST, MOST, HOLD = 50, 10, 1_000, 0.2
+#: Characters of a rule's name before the bar: with them and its figures a line fits into 80.
+NAMED = 24
 HEADINGS = {"unreadable": "events no class reads", "entered": "came in", "left": "went out", RAISED: "a rule raised"}
 
 
@@ -87,14 +89,16 @@ async def _work(deriver: Deriver, jobs: Sequence[Job], pace: Pace, stop: asyncio
     began, taken = loop.time(), 0
     columns = (
         TextColumn("{task.description}", markup=False),
-        BarColumn(),
+        # The bar takes what is left, or the figures would be cut.
+        BarColumn(bar_width=None),
         TaskProgressColumn(),
         TextColumn("{task.completed:,} players, {task.fields[rate]:,.0f} a second"),
         TimeRemainingColumn(),
     )
     now = {job.id: job for job in jobs}
     with Progress(*columns, console=say) as progress:
-        bar = progress.add_task(deriver.what.name, total=None, rate=0)
+        name = deriver.what.name
+        bar = progress.add_task(name if len(name) <= NAMED else f"{name[: NAMED - 1]}…", total=None, rate=0)
         for job in jobs:
             while not stop.is_set():
                 at = loop.time()

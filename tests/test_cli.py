@@ -203,6 +203,19 @@ class TestKeys:
         assert revoked.returncode == 1
         assert "There is no key unknown; `journeys keys list` shows them." in revoked.stderr
 
+    def test_the_list_fits_into_eighty_columns_and_cuts_nothing(self, journeys: Journeys, postgres_url: str) -> None:
+        scopes = ("events:write", "tasks:work", "players:read", "journeys:manage")
+        words = [word for scope in scopes for word in ("--scope", scope)]
+        for days in ((), ("--days", "30")):
+            named = ("acme-casino-of-the-north", "--brand", "acme-casino-of-the-north")
+            made = journeys("keys", "create", *named, *words, *days, DATABASE_URL=postgres_url)
+            assert made.returncode == 0, made.stderr
+        listed = journeys("keys", "list", DATABASE_URL=postgres_url, COLUMNS="80").stdout
+        assert max(map(len, listed.splitlines())) <= 80
+        assert "…" not in listed
+        assert all(listed.count(scope) == 2 for scope in scopes)
+        assert (listed.count("made 20"), listed.count("until 20")) == (2, 1)
+
     def test_one_command_makes_a_key_for_each_role(self, journeys: Journeys, postgres_url: str) -> None:
         made = journeys("keys", "--json", DATABASE_URL=postgres_url)
         assert made.returncode == 0, made.stderr
