@@ -21,6 +21,7 @@ RESULTS = HERE / "results"
 FILES = {
     "stage_runs.py": ("--runs", "300"),
     "year_of_real_log.py": ("--runs", "1"),
+    "state_size.py": ("--rules", "0", "10"),
     "intake.py": ("--events", "5000", "--players", "1000"),
     "unmatched.py": ("--events", "2000"),
     "journey.py": ("--runs", "40", "--rounds", "3"),
