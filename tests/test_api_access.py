@@ -16,9 +16,10 @@ from api.app import create_app
 from tests.api_client import Api, serving
 from tests.api_seed import seeded
 
-#: Not a brand's: the journeys and segments that are deployed, the limits, the catch-all of a development stack.
+#: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
 SHARED = {
     *("list_journeys", "get_journey", "get_limits", "list_caught"),
+    "list_event_types",
     *("list_segments", "get_segment", "list_members", "export_members"),
 }
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
