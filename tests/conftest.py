@@ -13,6 +13,7 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
@@ -22,6 +23,10 @@ from local.postgres import Postgres
 from local.process import Service, Supervised, free_port
 from local.provider import Record, read_journal
 from local.temporal import PROGRAM, TemporalServer
+
+# How long one example takes says something of the machine and its other work, and nothing of what is tested.
+settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("house")
 
 pytest_plugins = ["pytester"]
 MIGRATED = "migrated"
