@@ -111,7 +111,7 @@ def event_of(fact: Fact) -> Event:
     return read[1]
 
 
-def track(name: str, **properties: Any) -> Outcome:
+def track(name: str, /, **properties: Any) -> Outcome:
     return segment.read_message(TRACK | {"event": name, "properties": properties}, None, WORDS, NOON)
 
 

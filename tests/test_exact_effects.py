@@ -110,7 +110,7 @@ class Scene:
         paid = Counter(record["key"] for record in self.bonus.granted() if self.player in record["key"])
         mails, sms, push = (read_journal(self.post / f"{name}.jsonl") for name in ("mails", "sms", "push"))
         hooks = {hook["webhook_id"] for hook in (*sms, *push) if self.player in hook["webhook_id"]}
-        return found, paid, Counter(mail["key"] for mail in mails if self.player in mail["key"]), sorted(hooks)
+        return found, paid, Counter(mail["key"] for mail in mails if self.player in (mail["key"] or "")), sorted(hooks)
 
 
 @pytest.fixture(scope="module")
