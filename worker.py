@@ -56,6 +56,8 @@ Clock = Callable[[], datetime]
 GRACE = SEND.time_limit
 # Each effect holds a connection now and then; far more at a time would only wait for the pool.
 EFFECTS_AT_ONCE = 40
+# Runs that wait in memory, about 165 kB each; another is fetched and replayed when something happens to it.
+CACHED_RUNS = 6_000
 # Enrolments and sweeps over all players; more of them wait for their turn.
 LONG_AT_ONCE = 8
 # Seconds between two attempts to see to the schedules.
@@ -162,7 +164,7 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
         interceptors=[TellsFailures(), *interceptors],
-        **{"max_concurrent_activities": EFFECTS_AT_ONCE, **options},
+        **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
     )
 
 

@@ -13,7 +13,7 @@ from temporalio.worker import Worker
 from activities.settings import settings_from
 from bench.peers.bare_workflows import Parked, TwoSends
 from bench.peers.player_entity import PlayerEntity
-from worker import EFFECTS_AT_ONCE, engine
+from worker import CACHED_RUNS, EFFECTS_AT_ONCE, engine
 
 QUEUE = "bare"
 READY = "The bare worker runs."
@@ -33,6 +33,7 @@ async def main() -> None:
             workflows=WORKFLOWS,
             activities=built.activities,
             max_concurrent_activities=EFFECTS_AT_ONCE,
+            max_cached_workflows=CACHED_RUNS,
         ),
     ):
         print(READY, flush=True)
