@@ -19,6 +19,7 @@ from sqlalchemy.types import Boolean, Text
 from activities.database import Database
 from activities.pressure import LATER, Pressure, protects
 from activities.rule_failures import counted
+from activities.turns import Crowded, Turns
 from workflows.effects import PlayerFacts, RunInput
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.state import (
@@ -40,6 +41,10 @@ CHANNEL = "deliveries"
 PROTECTION, NORMAL, BULK = 0, 5, 7
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
 SETTLING = timedelta(hours=1)
+# Events taken in at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
+AT_ONCE = 1_000
+#: Seconds until a live batch whose turn has not come is sent back.
+PATIENCE = 2.0
 # So many players a process remembers to have rows; about 30 MB.
 MOST_SEEN = 200_000
 PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
@@ -90,6 +95,7 @@ class Intake:
         self.rules = rules
         self.settling = settling
         self.pressure = pressure
+        self.turns = Turns(AT_ONCE)
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
         self._seen: set[tuple[str, str]] = set()
 
@@ -107,13 +113,20 @@ class Intake:
         When it returns, every accepted event is committed together with all it caused. When it
         raises, nothing of the batch is kept and the caller may send it again.
 
-        While deliveries pile up, and with `urgent_only`, what does not protect the player is `later`: not kept, to
-        be sent again. History causes no deliveries and is always taken.
+        While deliveries pile up, while more is sent than can be taken in, and with `urgent_only`, what does not
+        protect the player is `later`: not kept, to be sent again. History causes no deliveries and is always taken.
         """
-        if mode == "history" or all(protects(event) for _, event in events):
+        if all(protects(event) for _, event in events):
             return await self._take(brand, events, now, mode)
+        if mode == "history":
+            async with self.turns.of(len(events), None):
+                return await self._take(brand, events, now, mode)
         if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
-            return await self._take(brand, events, now, mode)
+            try:
+                async with self.turns.of(len(events), PATIENCE):
+                    return await self._take(brand, events, now, mode)
+            except Crowded:
+                pass  # the sender waits instead
         urgent = [(player_id, event) for player_id, event in events if protects(event)]
         LATER.inc(len(events) - len(urgent))
         receipts = iter(await self._take(brand, urgent, now, mode) if urgent else ())

@@ -45,8 +45,11 @@ class Crowd(Players):
             timeout=20,
             limits=httpx.Limits(max_connections=CONNECTIONS),
         )
+        # A pool looks at everybody who waits for it whenever anything happens; thousands wait better out here.
+        self.free = asyncio.Semaphore(CONNECTIONS)
         self.batches = 0
-        self.due_deposits = 0.0
+        #: Deposits are due by the clock, whatever the rate of the others.
+        self.due_deposits, self.paid_until = 0.0, 0.0
         self.just_deposited: list[str] = []
         #: What was acknowledged: events by batch, and by player and kind.
         self.acknowledged: Counter[int] = Counter()
@@ -64,31 +67,41 @@ class Crowd(Players):
             past = [event for name in some for event in (self._registered(name, chance), *self._deposits(name, BEFORE))]
             await self._post(past, mode="history")
 
-    async def measure(self, seconds: float) -> float:
-        """Events a second when four callers send as fast as they are answered."""
-        end, before, began = time.monotonic() + seconds, self.acknowledged.total(), time.monotonic()
+    async def measure(self, seconds: float, warm: float) -> float:
+        """Events a second when four callers send as fast as they are answered, once `warm` seconds have gone.
+
+        The deposits and what they bring about are part of it, as they are of the evening.
+        """
+        self.paid_until = time.monotonic()
+        await self._press(warm)
+        before, began = self.acknowledged.total(), time.monotonic()
+        await self._press(seconds)
+        return (self.acknowledged.total() - before) / (time.monotonic() - began)
+
+    async def _press(self, seconds: float) -> None:
+        end = time.monotonic() + seconds
 
         async def caller() -> None:
             while time.monotonic() < end:
-                await self._deliver(time.monotonic(), rate=0)
+                await self._deliver(time.monotonic())
 
         await asyncio.gather(*(caller() for _ in range(4)))
-        return (self.acknowledged.total() - before) / (time.monotonic() - began)
 
-    async def live(self, seconds: float, rate: float = 0) -> None:
+    async def live(self, seconds: float, rate: float = 1_000) -> None:
         """Send `rate` events a second for so long; return when all are acknowledged."""
         period, began, number = BATCH / rate, time.monotonic(), 0
+        self.paid_until = began
         async with asyncio.TaskGroup() as group:
             while (due := began + number * period) < began + seconds:
                 await asyncio.sleep(max(0.0, due - time.monotonic()))
-                group.create_task(self._deliver(due, rate))
+                group.create_task(self._deliver(due))
                 number += 1
 
     async def close(self) -> None:
         await asyncio.gather(self.http.aclose(), self.caller.client.aclose())
 
-    async def _deliver(self, due: float, rate: float) -> None:
-        batch, events, paid = self._batch(rate)
+    async def _deliver(self, due: float) -> None:
+        batch, events, paid = self._batch(due)
         body = orjson.dumps(events)
         await self._until_acknowledged(body, len(events))
         self.waits.append(time.monotonic() - due)
@@ -101,7 +114,8 @@ class Crowd(Players):
         self.requests += 1
         for attempt in range(1_000_000):
             try:
-                answer = await self.http.post("/v1/events", content=body)
+                async with self.free:
+                    answer = await self.http.post("/v1/events", content=body)
             except httpx.HTTPError as error:
                 self.answers[type(error).__name__] += 1
                 await asyncio.sleep(PAUSE)
@@ -116,13 +130,14 @@ class Crowd(Players):
                 answer.raise_for_status()
             await asyncio.sleep(float(answer.headers.get("Retry-After", PAUSE)))
 
-    def _batch(self, rate: float) -> tuple[int, list[Wire], list[Wire]]:
-        """The next batch: its number, its events, and the deposits among them."""
+    def _batch(self, due: float) -> tuple[int, list[Wire], list[Wire]]:
+        """The batch due at this moment: its number, its events, and the deposits among them."""
         self.batches += 1
         now, chance = datetime.now(UTC).isoformat(), self.random
         # Whoever has just deposited logs in again, which the run of the deposit hears.
         logins, self.just_deposited = self.just_deposited, []
-        self.due_deposits += self.deposits * BATCH / rate if rate else 0
+        self.due_deposits += self.deposits * max(0.0, due - self.paid_until)
+        self.paid_until = max(self.paid_until, due)
         paid: list[Wire] = []
         while self.due_deposits >= 1:
             self.due_deposits -= 1
