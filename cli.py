@@ -9,7 +9,6 @@ A command reads its options, calls the part that does the work and says in one s
 from __future__ import annotations
 
 import asyncio
-import gc
 import json
 import logging
 import os
@@ -92,6 +91,7 @@ def serve(
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
     import uvicorn
 
+    from activities.memory import settle
     from activities.temporal import converter
     from api.app import create_app
     from workflows.registry import load
@@ -102,9 +102,7 @@ def serve(
     load(settings.packages)
     converter(settings)
     api = create_app(settings)
-    # All that is loaded by now stays. Collections that walk it again and again took half of intake's time.
-    gc.collect()
-    gc.freeze()
+    settle()
     uvicorn.run(
         api,
         host=host,

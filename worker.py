@@ -6,7 +6,6 @@ calendar, `--role dispatcher` only deliveries and the sweep. Any number of each 
 
 import argparse
 import asyncio
-import gc
 import logging
 import signal
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -29,6 +28,7 @@ from activities.dispatch import Dispatcher
 from activities.enrolment import Enrolments
 from activities.failures import TellsFailures
 from activities.intake import Intake
+from activities.memory import settle
 from activities.messages import Messages
 from activities.pressure import Pressure
 from activities.provider import BonusEngine
@@ -164,7 +164,12 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
         workflow_runner=runner(),
         graceful_shutdown_timeout=GRACE,
         interceptors=[TellsFailures(), *interceptors],
-        **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
+        **{
+            "max_concurrent_activities": EFFECTS_AT_ONCE,
+            "max_concurrent_local_activities": EFFECTS_AT_ONCE,
+            "max_cached_workflows": CACHED_RUNS,
+            **options,
+        },
     )
 
 
@@ -194,9 +199,7 @@ async def main(role: str, settings: Settings | None = None) -> None:
     runtime = metered(settings)
     client_options(settings)  # a wrong one is told before anything starts
     async with engine(settings) as built, asyncio.TaskGroup() as group:
-        # All that is loaded by now stays, so no later collection need walk it.
-        gc.collect()
-        gc.freeze()
+        settle()
         if role in {"all", "dispatcher"}:
             group.create_task(_sweeper(built).run(stop))
         client = await _connect_unless(stop, settings, runtime)

@@ -20,7 +20,7 @@ from activities.database import Database
 from activities.pressure import LATER, Pressure, protects
 from activities.rule_failures import counted
 from activities.turns import Crowded, Turns
-from workflows.effects import PlayerFacts, RunInput
+from workflows.effects import PlayerFacts
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.state import (
     Decision,
@@ -96,6 +96,7 @@ class Intake:
         self.settling = settling
         self.pressure = pressure
         self.turns = Turns(AT_ONCE)
+        self.patience = PATIENCE
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
         self._seen: set[tuple[str, str]] = set()
 
@@ -123,7 +124,7 @@ class Intake:
                 return await self._take(brand, events, now, mode)
         if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
             try:
-                async with self.turns.of(len(events), PATIENCE):
+                async with self.turns.of(len(events), self.patience):
                     return await self._take(brand, events, now, mode)
             except Crowded:
                 pass  # the sender waits instead
@@ -224,8 +225,9 @@ class _Rows:
                 case Start():
                     self.starts.append((player_id, decision))
                     if decision.refused is None and decision.arm == "treated":
-                        given = _run_input(brand, decision, players.facts[decision.run_id])
-                        self._deliver(decision.run_id, 0, "start", given, players.start_priority)
+                        given = decision.run_input(brand, players.facts[decision.run_id])
+                        told = given.model_dump(mode="json", exclude_defaults=True)
+                        self._deliver(decision.run_id, 0, "start", told, players.start_priority)
                 case Wake():
                     wire = decision.event.redacted().to_wire()
                     self._deliver(decision.run_id, decision.seq, "event", {"event": wire})
@@ -292,20 +294,6 @@ async def _keep(
     ]
     kept = await connection.execute(_INSERT_EVENTS, {"brand": brand, "rows": _json(fresh), "history": history})
     return {(row.source, row.id) for row in kept}
-
-
-def _run_input(brand: str, start: Start, facts: PlayerFacts) -> dict[str, Any]:
-    trigger = None if start.trigger is None else start.trigger.redacted().to_wire()
-    return RunInput(
-        run_id=start.run_id,
-        brand=brand,
-        player_id=facts.player_id,
-        journey=start.journey,
-        entered_at=start.entered_at,
-        ends_at=start.ends_at,
-        trigger=trigger,
-        facts=facts,
-    ).model_dump(mode="json", exclude_defaults=True)
 
 
 def _run_rows(starts: list[tuple[str, Start]]) -> list[dict[str, Any]]:

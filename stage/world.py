@@ -18,7 +18,7 @@ from stage.errors import StageError
 from stage.faults import Faults
 from stage.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, TemplateFacts
 from stage.temporal import Latency, Run, VirtualTemporal, at_once
-from workflows.effects import Batch, Channel, EffectInput, Item, OpenTask, RunInput
+from workflows.effects import Batch, Channel, EffectInput, Item, OpenTask
 from workflows.events import Event
 from workflows.policy import Policy
 from workflows.registry import Registry
@@ -227,16 +227,7 @@ class World:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
 
     def _begin(self, state: PlayerState, start: Start, items: Sequence[Item]) -> None:
-        given = RunInput(
-            run_id=start.run_id,
-            brand=self.brand,
-            player_id=state.player_id,
-            journey=start.journey,
-            entered_at=start.entered_at,
-            ends_at=start.ends_at,
-            trigger=None if start.trigger is None else start.trigger.redacted().to_wire(),
-            facts=state.snapshot(),
-        )
+        given = start.run_input(self.brand, state.snapshot())
         signals = [("deliver", Batch(items=list(items)))] if items else []
         # Dispatch comes after the transaction: never inside whatever decided the start.
         self.temporal.at(self.now, partial(self.temporal.start, start.journey, start.run_id, given, signals=signals))

@@ -252,6 +252,11 @@ class Batch(BaseModel):
     items: list[Item]
 
 
+#: How the engine's own part of a run is played. A run keeps the one it began with, so that it replays as it began.
+#: 1 records the end by an activity, 2 by a local activity.
+PROTOCOL = ENDS_LOCALLY = 2
+
+
 class RunInput(BaseModel):
     """All a run knows when it begins, or begins its next chapter.
 
@@ -267,6 +272,7 @@ class RunInput(BaseModel):
     ends_at: AwareDatetime
     trigger: dict[str, JsonValue] | None
     facts: PlayerFacts
+    protocol: int = 1
 
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
+from workflows.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
 from workflows.journey import Journey
 from workflows.knowledge import Knowledge, derived_id
@@ -40,7 +41,6 @@ __all__ = [
     "arm_of",
 ]
 
-Arm = Literal["treated", "control"]
 Mode = Literal["live", "history"]
 #: Why a journey's entry rule does not let a player in.
 Refusal = Literal["too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"]
@@ -51,69 +51,6 @@ MOST_RUNS: Final = 200
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
 ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
 PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
-
-
-@dataclass(frozen=True)
-class Start:
-    """A player enters a journey. `refused` says why nothing is played although it counts."""
-
-    run_id: str
-    journey: str
-    arm: Arm
-    entered_at: datetime
-    ends_at: datetime
-    goal_until: datetime | None
-    trigger: Event | None
-    refused: str | None = None
-    cause: dict[str, str] | None = None
-
-
-@dataclass(frozen=True)
-class Wake:
-    """A run hears of an event, as its `seq`-th delivery."""
-
-    run_id: str
-    seq: int
-    event: Event
-
-
-@dataclass(frozen=True)
-class Stop:
-    """A run is told to end. Protection stops are delivered before anything else."""
-
-    run_id: str
-    seq: int
-    reason: str
-    protection: bool
-
-
-@dataclass(frozen=True)
-class GoalReached:
-    """The goal of a run, of either arm, happened within its time."""
-
-    run_id: str
-    at: datetime
-
-
-@dataclass(frozen=True)
-class Ended:
-    """A run of the control arm is over; no workflow exists that could say so itself."""
-
-    run_id: str
-    at: datetime
-    outcome: str
-
-
-@dataclass(frozen=True)
-class Moved:
-    """A player came into a segment, or left it."""
-
-    segment: str
-    entered: bool
-    at: datetime
-
-
-Decision = Start | Wake | Stop | GoalReached | Ended | Moved
 
 
 @dataclass(slots=True)

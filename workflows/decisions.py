@@ -1,0 +1,87 @@
+"""What comes of an event: the decisions of `PlayerState.advance`, to be carried out by whoever asked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from workflows.effects import PROTOCOL, PlayerFacts, RunInput
+from workflows.events import Event
+
+Arm = Literal["treated", "control"]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A player enters a journey. `refused` says why nothing is played although it counts."""
+
+    run_id: str
+    journey: str
+    arm: Arm
+    entered_at: datetime
+    ends_at: datetime
+    goal_until: datetime | None
+    trigger: Event | None
+    refused: str | None = None
+    cause: dict[str, str] | None = None
+
+    def run_input(self, brand: str, facts: PlayerFacts) -> RunInput:
+        """What the run is told as it begins; personal data in the trigger stays behind."""
+        return RunInput(
+            run_id=self.run_id,
+            brand=brand,
+            player_id=facts.player_id,
+            journey=self.journey,
+            entered_at=self.entered_at,
+            ends_at=self.ends_at,
+            trigger=None if self.trigger is None else self.trigger.redacted().to_wire(),
+            facts=facts,
+            protocol=PROTOCOL,
+        )
+
+
+@dataclass(frozen=True)
+class Wake:
+    """A run hears of an event, as its `seq`-th delivery."""
+
+    run_id: str
+    seq: int
+    event: Event
+
+
+@dataclass(frozen=True)
+class Stop:
+    """A run is told to end. Protection stops are delivered before anything else."""
+
+    run_id: str
+    seq: int
+    reason: str
+    protection: bool
+
+
+@dataclass(frozen=True)
+class GoalReached:
+    """The goal of a run, of either arm, happened within its time."""
+
+    run_id: str
+    at: datetime
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run of the control arm is over; no workflow exists that could say so itself."""
+
+    run_id: str
+    at: datetime
+    outcome: str
+
+
+@dataclass(frozen=True)
+class Moved:
+    """A player came into a segment, or left it."""
+
+    segment: str
+    entered: bool
+    at: datetime
+
+
+Decision = Start | Wake | Stop | GoalReached | Ended | Moved
