@@ -161,7 +161,7 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
         task_queue=TASK_QUEUE,
         workflows=built.registry.workflows,
         activities=built.activities,
-        workflow_runner=runner(),
+        workflow_runner=runner(client.data_converter),
         graceful_shutdown_timeout=GRACE,
         interceptors=[TellsFailures(), *interceptors],
         **{

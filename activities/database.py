@@ -1,16 +1,22 @@
 """Postgres: one engine a process, explicit transactions, migrations."""
 
+import select
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, ClassVar, Final
 
 import orjson
 from alembic import command
 from alembic.config import Config
+from sqlalchemy import event
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from activities.settings import Settings
 
+RESTS_SINCE: Final = "rests_since"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -21,6 +27,9 @@ class Database:
     inside it except where the docstring of the caller says why.
     """
 
+    #: Seconds for which a connection at rest is believed to lead somewhere; longer, and the server is asked first.
+    BELIEVED: ClassVar[float] = 10.0
+
     def __init__(self, settings: Settings) -> None:
         self.url = settings.sqlalchemy_url
         self.engine: AsyncEngine = create_async_engine(
@@ -28,7 +37,6 @@ class Database:
             pool_size=settings.pool_size,
             max_overflow=0,
             pool_timeout=2,
-            pool_pre_ping=True,
             # An error's text ends in logs and in Temporal; parameters are names, addresses and messages.
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),
@@ -45,6 +53,26 @@ class Database:
             },
         )
 
+        event.listen(self.engine.sync_engine, "checkin", _rests)
+        event.listen(self.engine.sync_engine, "checkout", self._alive)
+
+    def _alive(self, connection: Any, record: Any, _proxy: Any) -> None:
+        """Give nobody a connection whose server has gone, without asking the server each time.
+
+        A connection at rest has nothing to read, except that its other end was closed. Raises what makes the pool
+        connect anew.
+        """
+        since = record.info.get(RESTS_SINCE)
+        if since is None:
+            return
+        if time.monotonic() - since < self.BELIEVED and not _readable(connection.driver_connection.pgconn.socket):
+            return
+        dialect = self.engine.dialect
+        try:
+            dialect.do_ping(connection)
+        except dialect.loaded_dbapi.Error as gone:
+            raise InvalidatePoolError from gone
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends, rolled back when it raises."""
@@ -60,6 +88,16 @@ class Database:
     async def close(self) -> None:
         """Give every connection back."""
         await self.engine.dispose()
+
+
+def _rests(_connection: Any, record: Any) -> None:
+    record.info[RESTS_SINCE] = time.monotonic()
+
+
+def _readable(descriptor: int) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def migrate(url: str, revision: str = "head") -> None:

@@ -45,6 +45,8 @@ ATTEMPT = SEND.time_limit - timedelta(seconds=5)
 # A mail system may still be working on a mail whose sender has hung up; only then is its no a no.
 SETTLING = timedelta(seconds=30)
 
+#: Rows that are written together have the same columns.
+TEXTLESS = dict.fromkeys(("subject", "body", "language", "reason", "handed_over_at", "delivered_at"))
 Finding = Literal["arrived", "absent", "nobody_says"]
 
 
@@ -53,15 +55,19 @@ class Plan:
     """What one attempt does about each channel of a message."""
 
     known: gate.Known | None
-    rows: Mapping[Channel, Row[Any]]
+    rows: Mapping[Channel, Row[Any]] = field(default_factory=dict)
     #: What was found out about the rows in doubt; an error means to ask again.
-    findings: Mapping[Channel, Finding | ChannelUnavailable]
+    findings: Mapping[Channel, Finding | ChannelUnavailable] = field(default_factory=dict)
+    #: Rows to be written.
+    fresh: list[dict[str, Any]] = field(default_factory=list)
     #: Channels marked as handed over in this attempt, to be handed over after the commit.
     due: list[Channel] = field(default_factory=list)
     waits: dict[Channel, datetime] = field(default_factory=dict)
     #: Channels that count as used, so that no fallback is needed.
     used: set[Channel] = field(default_factory=set)
     failed: ChannelUnavailable | None = None
+    #: The step's result, where there was nothing to hand over.
+    told: SendResult | None = None
 
 
 class Messages:
@@ -94,9 +100,9 @@ class Messages:
         """
         deadline = asyncio.get_running_loop().time() + ATTEMPT.total_seconds()
         now = self.clock()
-        findings = await self._look_into(given, now)
-        async with self.database.transaction() as connection:
-            plan = await self._pass_gate(connection, given, now, findings)
+        plan = await self._plan(given, now)
+        if plan.told is not None:
+            return plan.told
         answers = await asyncio.gather(
             *(self._hand_over(plan.rows[channel], plan.known, deadline) for channel in plan.due), return_exceptions=True
         )
@@ -112,59 +118,63 @@ class Messages:
                         broken = answer
                     case status, reason:
                         await self._settle(connection, plan.rows[channel], status, reason)
-            rows = await _rows(connection, given)
-            result = _result(rows, plan.waits)
+            plan.rows = await _rows(connection, given)
             if broken is None and plan.failed is None:
-                outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
-                await tell(connection, given, self.clock(), outcome, _detail(given, rows, result))
+                return await self._tell(connection, given, plan)
         if broken is not None:
             raise broken
-        if plan.failed is not None:
-            raise _again(plan.failed)
+        assert plan.failed is not None
+        raise _again(plan.failed)
+
+    async def _plan(self, given: Send, now: datetime) -> Plan:
+        """Decide about every channel, mark as handed over what is due, and commit; all is told if nothing is due."""
+        findings: dict[Channel, Finding | ChannelUnavailable] | None = None
+        while True:
+            async with self.database.transaction() as connection:
+                plan = Plan(await gate.read(connection, given.brand, given.player_id, now))
+                plan.rows = await _rows(connection, given)
+                doubtful = [row for row in plan.rows.values() if row.status == IN_DOUBT]
+                if findings is not None or not doubtful:
+                    plan.findings = findings or {}
+                    await self._pass_gate(connection, given, now, plan)
+                    if not plan.due and plan.failed is None:
+                        plan.told = await self._tell(connection, given, plan)
+                    return plan
+            # Others are asked outside of any transaction, and the gate after them: its answer must not grow old.
+            findings = {row.channel: await self._look_into(row, now) for row in doubtful}
+
+    async def _tell(self, connection: AsyncConnection, given: Send, plan: Plan) -> SendResult:
+        """Keep what became of the step, in the transaction that settles it."""
+        result = _result(plan.rows, plan.waits)
+        outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
+        await tell(connection, given, self.clock(), outcome, _detail(given, plan.rows, result))
         return result
 
-    async def _look_into(self, given: Send, now: datetime) -> dict[Channel, Finding | ChannelUnavailable]:
-        """What became of the messages an earlier attempt left in doubt.
+    async def _look_into(self, row: Row[Any], now: datetime) -> Finding | ChannelUnavailable:
+        """What became of a message that an earlier attempt left in doubt."""
+        if row.channel != "email" or self.lookup is None:
+            return "nobody_says"
+        try:
+            arrived = await self.lookup.arrived(row.id)
+        except ChannelUnavailable as away:
+            return away
+        if not arrived and (left := row.handed_over_at + SETTLING - now) > timedelta(0):
+            return ChannelUnavailable("The mail may still be on its way; ask again later.", left)
+        return "arrived" if arrived else "absent"
 
-        Asked before the gate: its answer must not grow old while somebody else is asked.
-        """
-        async with self.database.reading() as connection:
-            rows = await _rows(connection, given)
-        findings: dict[Channel, Finding | ChannelUnavailable] = {}
-        for channel, row in rows.items():
-            if row.status != IN_DOUBT:
-                continue
-            if channel != "email" or self.lookup is None:
-                findings[channel] = "nobody_says"
-                continue
-            try:
-                arrived = await self.lookup.arrived(row.id)
-            except ChannelUnavailable as away:
-                findings[channel] = away
-                continue
-            if not arrived and (left := row.handed_over_at + SETTLING - now) > timedelta(0):
-                findings[channel] = ChannelUnavailable("The mail may still be on its way; ask again later.", left)
-                continue
-            findings[channel] = "arrived" if arrived else "absent"
-        return findings
-
-    async def _pass_gate(
-        self,
-        connection: AsyncConnection,
-        given: Send,
-        now: datetime,
-        findings: Mapping[Channel, Finding | ChannelUnavailable],
-    ) -> Plan:
-        known = await gate.read(connection, given.brand, given.player_id, now)
-        plan = Plan(known, await _rows(connection, given), findings)
+    async def _pass_gate(self, connection: AsyncConnection, given: Send, now: datetime, plan: Plan) -> None:
+        tried_before = bool(plan.rows)
         for channel in given.via:
             await self._decide(connection, given, channel, now, plan)
         for channel in given.fallback:
             if plan.waits or plan.used:
                 break
             await self._decide(connection, given, channel, now, plan)
-        plan.rows = await _rows(connection, given)
-        return plan
+        if plan.fresh:
+            inserted = await connection.execute(messages.insert().values(plan.fresh).returning(messages))
+            plan.rows = {row.channel: row for row in inserted}
+        if tried_before:
+            plan.rows = await _rows(connection, given)
 
     async def _decide(
         self, connection: AsyncConnection, given: Send, channel: Channel, now: datetime, plan: Plan
@@ -240,19 +250,22 @@ class Messages:
         if row is not None:
             await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
             return
-        values |= {
-            "id": f"{given.key}/{channel}",
-            "brand": given.brand,
-            "player_id": given.player_id,
-            "run_id": given.run_id,
-            "step": given.step,
-            "journey": given.journey,
-            "channel": channel,
-            "template": given.template,
-            "message_class": template.message_class,
-            "created_at": now,
-        }
-        await connection.execute(messages.insert().values(values))
+        plan.fresh.append(
+            TEXTLESS
+            | values
+            | {
+                "id": f"{given.key}/{channel}",
+                "brand": given.brand,
+                "player_id": given.player_id,
+                "run_id": given.run_id,
+                "step": given.step,
+                "journey": given.journey,
+                "channel": channel,
+                "template": given.template,
+                "message_class": template.message_class,
+                "created_at": now,
+            }
+        )
 
     def _write_text(self, given: Send, channel: Channel, plan: Plan, values: dict[str, Any]) -> str | None:
         """Add the message's text to its row's values, or say why there is none."""

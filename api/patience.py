@@ -31,6 +31,9 @@ class PromptDatabase(Database):
     confirm, which a frozen server never does. The connection goes back to the pool when it comes.
     """
 
+    #: A frozen server closes nothing, so it is asked every time.
+    BELIEVED = 0.0
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends, rolled back when it raises."""
