@@ -33,6 +33,7 @@ from activities.messages import Messages
 from activities.pressure import Pressure
 from activities.provider import BonusEngine
 from activities.rewards import Grants
+from activities.runner import runner_for
 from activities.runs import RunEffects
 from activities.schedules import keep_schedules
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
@@ -46,7 +47,6 @@ from workflows.errors import DesignError
 from workflows.long_work import LongWork
 from workflows.policy import Policy
 from workflows.registry import Registry, load
-from workflows.sandbox import runner
 from workflows.upkeep import UPKEEP
 
 logger = logging.getLogger("journeys.worker")
@@ -161,7 +161,7 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
         task_queue=TASK_QUEUE,
         workflows=built.registry.workflows,
         activities=built.activities,
-        workflow_runner=runner(client.data_converter),
+        workflow_runner=runner_for(client.data_converter),
         graceful_shutdown_timeout=GRACE,
         interceptors=[TellsFailures(), *interceptors],
         **{

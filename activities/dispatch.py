@@ -90,9 +90,7 @@ class Dispatcher:
         lease to expire.
         """
         async with self.database.transaction() as connection:
-            claimed = [*(await connection.execute(_CLAIM_URGENT, {"limit": CLAIM})).scalars()]
-            if len(claimed) < CLAIM:
-                claimed += (await connection.execute(_CLAIM, {"limit": CLAIM - len(claimed)})).scalars()
+            claimed = [*(await connection.execute(_CLAIM, {"limit": CLAIM})).scalars()]
             if not claimed:
                 return 0
             by_run: dict[str, list[Row[Any]]] = {}
@@ -285,28 +283,27 @@ async def _either(*waits: Any, timeout: float) -> None:  # noqa: ASYNC109 - any 
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-_CLAIM = text(
-    """
-    SELECT d.run_id FROM deliveries d
-    WHERE d.due_at <= now()
-      AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
-    ORDER BY d.priority, d.due_at
-    LIMIT :limit
-    FOR UPDATE OF d SKIP LOCKED
-    """
-)
 # A stop that protects takes everything before it along, however long that was to wait. Materialized, because what is
 # known of a queue's size is soon wrong: joined otherwise, each pass has read the whole backlog.
-_CLAIM_URGENT = text(
+_CLAIM = text(
     """
     WITH urgent AS MATERIALIZED (
         SELECT DISTINCT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now()
+    ), first AS MATERIALIZED (
+        SELECT d.run_id FROM urgent
+        JOIN deliveries d ON d.run_id = urgent.run_id
+          AND d.seq = (SELECT min(e.seq) FROM deliveries e WHERE e.run_id = urgent.run_id)
+        LIMIT :limit
+        FOR UPDATE OF d SKIP LOCKED
+    ), others AS MATERIALIZED (
+        SELECT d.run_id FROM deliveries d
+        WHERE d.due_at <= now()
+          AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
+        ORDER BY d.priority, d.due_at
+        LIMIT :limit
+        FOR UPDATE OF d SKIP LOCKED
     )
-    SELECT d.run_id FROM urgent
-    JOIN deliveries d ON d.run_id = urgent.run_id
-      AND d.seq = (SELECT min(e.seq) FROM deliveries e WHERE e.run_id = urgent.run_id)
-    LIMIT :limit
-    FOR UPDATE OF d SKIP LOCKED
+    SELECT run_id FROM first UNION ALL SELECT run_id FROM others
     """
 )
 # The oldest of each run, no more than one signal can carry: Temporal refuses two megabytes for good.

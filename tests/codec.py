@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from temporalio.api.common.v1 import Payload
-from temporalio.converter import PayloadCodec
+from temporalio.converter import PayloadCodec, SerializationContext, WithSerializationContext, WorkflowSerializationContext
 
 ENCODING = b"binary/turned-around"
 NO_CODEC = object()
@@ -19,6 +19,22 @@ class TurnsAround(PayloadCodec):
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """What was encoded here; anything else as it is, from before there was a codec."""
         return [Payload.FromString(p.data[::-1]) if p.metadata["encoding"] == ENCODING else p for p in payloads]
+
+
+class NamesRun(TurnsAround, WithSerializationContext):
+    """Turns payloads around and notes beside them whose they are, as one does who has a key for each player."""
+
+    def __init__(self, run: str = "") -> None:
+        self.run = run
+
+    def with_context(self, context: SerializationContext) -> "NamesRun":
+        return NamesRun(context.workflow_id if isinstance(context, WorkflowSerializationContext) else "")
+
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        encoded = await super().encode(payloads)
+        for payload in encoded:
+            payload.metadata["run"] = self.run.encode()
+        return encoded
 
 
 made = TurnsAround()
