@@ -90,12 +90,11 @@ class Dispatcher:
         lease to expire.
         """
         async with self.database.transaction() as connection:
-            claimed = [*(await connection.execute(_CLAIM, {"limit": CLAIM})).scalars()]
-            if not claimed:
-                return 0
             by_run: dict[str, list[Row[Any]]] = {}
-            for row in await connection.execute(_READ, {"runs": claimed}):
+            for row in await connection.execute(_CLAIM):
                 by_run.setdefault(row.run_id, []).append(row)
+            if not by_run:
+                return 0
             told = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
             outcomes = dict(zip(by_run, told, strict=True))
             over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Over)]
@@ -283,41 +282,40 @@ async def _either(*waits: Any, timeout: float) -> None:  # noqa: ASYNC109 - any 
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-# A stop that protects takes everything before it along, however long that was to wait. Materialized, because what is
-# known of a queue's size is soon wrong: joined otherwise, each pass has read the whole backlog.
+# First whose runs, then what of it: of each run the oldest, no more than one signal can carry, because Temporal refuses
+# two megabytes for good. A stop that protects takes everything before it along, however long that was to wait. Limits
+# are spelled out and lists materialized, because what is known of a queue's size is soon wrong: planned by that, a pass
+# has read the whole backlog.
 _CLAIM = text(
-    """
+    f"""
     WITH urgent AS MATERIALIZED (
         SELECT DISTINCT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now()
     ), first AS MATERIALIZED (
         SELECT d.run_id FROM urgent
         JOIN deliveries d ON d.run_id = urgent.run_id
           AND d.seq = (SELECT min(e.seq) FROM deliveries e WHERE e.run_id = urgent.run_id)
-        LIMIT :limit
+        LIMIT {CLAIM}
         FOR UPDATE OF d SKIP LOCKED
     ), others AS MATERIALIZED (
         SELECT d.run_id FROM deliveries d
         WHERE d.due_at <= now()
           AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
         ORDER BY d.priority, d.due_at
-        LIMIT :limit
+        LIMIT {CLAIM}
         FOR UPDATE OF d SKIP LOCKED
+    ), claimed AS MATERIALIZED (
+        SELECT run_id FROM first UNION SELECT run_id FROM others
     )
-    SELECT run_id FROM first UNION ALL SELECT run_id FROM others
-    """
-)
-# The oldest of each run, no more than one signal can carry: Temporal refuses two megabytes for good.
-_READ = text(
-    """
     SELECT run_id, seq, kind, payload, extract(epoch FROM now() - created_at)::float8 AS age
-    FROM (
-      SELECT *, row_number() OVER w AS place, sum(octet_length(payload::text)) OVER w AS bytes
-      FROM deliveries WHERE run_id = ANY(:runs) WINDOW w AS (PARTITION BY run_id ORDER BY seq)
-    ) d
-    WHERE place = 1 OR (place <= :most AND bytes <= :most_bytes)
+    FROM claimed CROSS JOIN LATERAL (
+        SELECT d.seq, d.kind, d.payload, d.created_at, row_number() OVER w AS place,
+               sum(octet_length(d.payload::text)) OVER w AS bytes
+        FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
+    ) theirs
+    WHERE place = 1 OR (place <= {MOST_AT_ONCE} AND bytes <= {MOST_BYTES})
     ORDER BY run_id, seq
-    """
-).bindparams(bindparam("runs", type_=ARRAY(Text)), most=MOST_AT_ONCE, most_bytes=MOST_BYTES)
+    """  # noqa: S608 - our own numbers
+)
 _DELETE = text(
     """
     DELETE FROM deliveries d USING unnest(:runs, :seqs) AS t (run_id, seq)
