@@ -36,6 +36,8 @@ class Database:
             self.url,
             pool_size=settings.pool_size,
             max_overflow=0,
+            # The connection used last is the one most surely alive.
+            pool_use_lifo=True,
             pool_timeout=2,
             # An error's text ends in logs and in Temporal; parameters are names, addresses and messages.
             hide_parameters=True,

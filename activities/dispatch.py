@@ -7,6 +7,7 @@ are taken together and in order: whoever holds the row lock on the oldest holds 
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -27,6 +28,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.database import Database
 from activities.intake import CHANNEL
 from activities.settings import RELEASE, TASK_QUEUE
+from activities.sweep import wait
 from workflows.effects import Batch, Item, RunInput
 from workflows.registry import Registry
 
@@ -133,6 +135,7 @@ class Dispatcher:
         """Deliver until told to stop, woken by Postgres and at least once in `poll` seconds."""
         wake = asyncio.Event()
         listener = asyncio.create_task(self._listen(wake))
+        stopping = asyncio.create_task(_then(stop, wake))
         try:
             while not stop.is_set():
                 wake.clear()
@@ -141,16 +144,19 @@ class Dispatcher:
                 except (SQLAlchemyError, OSError) as away:
                     logger.warning("Postgres is away, dispatch tries again: %s", away)
                     served = 0
-                    await _either(stop.wait(), timeout=POLL)
+                    await wait(stop, POLL)
                 except Exception:
                     logger.exception("A pass of dispatch failed and is tried again.")
                     served = 0
-                    await _either(stop.wait(), timeout=POLL)
+                    await wait(stop, POLL)
                 if not served:
-                    await _either(wake.wait(), stop.wait(), timeout=self.poll)
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(self.poll):
+                            await wake.wait()
         finally:
             listener.cancel()
-            await asyncio.gather(listener, return_exceptions=True)
+            stopping.cancel()
+            await asyncio.gather(listener, stopping, return_exceptions=True)
 
     async def _listen(self, wake: asyncio.Event) -> None:
         url = self.database.url.replace("postgresql+psycopg", "postgresql")
@@ -274,12 +280,9 @@ def _seqs(rows: Sequence[Row[Any]]) -> list[int]:
     return [row.seq for row in rows]
 
 
-async def _either(*waits: Any, timeout: float) -> None:  # noqa: ASYNC109 - any awaitable
-    tasks = [asyncio.ensure_future(wait) for wait in waits]
-    await asyncio.wait(tasks, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+async def _then(stop: asyncio.Event, wake: asyncio.Event) -> None:
+    await stop.wait()
+    wake.set()
 
 
 # First whose runs, then what of it: of each run the oldest, no more than one signal can carry, because Temporal refuses

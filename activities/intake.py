@@ -201,9 +201,15 @@ class Intake:
             }
             for player_id, state in sorted(states.items())
         ]
-        await connection.execute(_UPDATE, {"brand": brand, "rows": _json(changed), "now": now})
-        rows = _Rows(brand, players)
-        for statement, found in rows.by_statement():
+        advanced = {"brand": brand, "players": _json(changed), "now": now}
+        statements = [*_Rows(brand, players).by_statement()]
+        if [statement for statement, _ in statements] == [_INSERT_DELIVERIES]:
+            # Somebody waits for what wakes a run and does nothing else: it goes in one round trip.
+            [(_, found)] = statements
+            await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": _json(found)})
+            return
+        await connection.execute(_UPDATE, advanced)
+        for statement, found in statements:
             await connection.execute(statement, {"brand": brand, "rows": _json(found)})
 
 
@@ -357,14 +363,13 @@ _CREATE = text("INSERT INTO players (brand, id) SELECT :brand, unnest(:ids) ON C
 _LOCK = text(
     "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
-_UPDATE = _rows(
-    """
+_ADVANCE = """
     UPDATE players p
     SET state = t.state, profile = p.profile || t.profile, next_moment = t.moment, updated_at = :now
-    FROM json_to_recordset(:rows) AS t (id text, state jsonb, profile jsonb, moment timestamptz)
+    FROM json_to_recordset(CAST(:players AS json)) AS t (id text, state jsonb, profile jsonb, moment timestamptz)
     WHERE p.brand = :brand AND p.id = t.id
     """
-)
+_UPDATE = text(_ADVANCE)
 _INSERT_RUNS = _rows(
     """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
@@ -404,9 +409,8 @@ _STAY = _rows(
     """
 )
 # The dispatcher is told in the same breath: a round trip less for every event that somebody waits for.
-_INSERT_DELIVERIES = _rows(
-    """
-    WITH written AS (
+_DELIVER = """
+    written AS (
       INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
       SELECT run_id, seq, :brand, kind, payload, priority
       FROM json_to_recordset(:rows)
@@ -415,4 +419,5 @@ _INSERT_DELIVERIES = _rows(
     )
     SELECT pg_notify(:channel, '') FROM (SELECT count(*) FROM written) AS told
     """
-).bindparams(channel=CHANNEL)
+_INSERT_DELIVERIES = _rows(f"WITH {_DELIVER}").bindparams(channel=CHANNEL)
+_UPDATE_AND_DELIVER = _rows(f"WITH advanced AS ({_ADVANCE}), {_DELIVER}").bindparams(channel=CHANNEL)

@@ -3,7 +3,13 @@
 from collections.abc import Sequence
 
 from temporalio.api.common.v1 import Payload
-from temporalio.converter import PayloadCodec, SerializationContext, WithSerializationContext, WorkflowSerializationContext
+from temporalio.converter import (
+    ActivitySerializationContext,
+    PayloadCodec,
+    SerializationContext,
+    WithSerializationContext,
+    WorkflowSerializationContext,
+)
 
 ENCODING = b"binary/turned-around"
 NO_CODEC = object()
@@ -22,13 +28,15 @@ class TurnsAround(PayloadCodec):
 
 
 class NamesRun(TurnsAround, WithSerializationContext):
-    """Turns payloads around and notes beside them whose they are, as one does who has a key for each player."""
+    """Turns payloads around and notes beside them whose they are, as a codec with a key for each player must know."""
 
     def __init__(self, run: str = "") -> None:
         self.run = run
 
     def with_context(self, context: SerializationContext) -> "NamesRun":
-        return NamesRun(context.workflow_id if isinstance(context, WorkflowSerializationContext) else "")
+        if isinstance(context, WorkflowSerializationContext | ActivitySerializationContext):
+            return NamesRun(context.workflow_id or "")
+        return self
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
         encoded = await super().encode(payloads)

@@ -7,21 +7,24 @@ import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError
+from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import PayloadCodec
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typer.testing import CliRunner
 
 from activities.dispatch import Dispatcher
+from activities.runner import runner_for
 from activities.settings import Settings
 from activities.temporal import WrongSetting, connect, converter
 from cli import app
 from tests.api_client import Api, serving
-from tests.codec import ENCODING, TurnsAround
+from tests.codec import ENCODING, NamesRun, TurnsAround
 from tests.designs.facts import Ping
 from tests.parts import SECRET
 from worker import engine, make_worker, utc_now
@@ -50,13 +53,16 @@ class Encoded:
 
 
 @pytest.fixture
-async def encoded(postgres_url: str, temporal_address: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Encoded]:
-    told = {"DATABASE_URL": postgres_url, "JOURNEYS": "tests.designs", "PAYLOAD_CODEC": CODEC, "WEBHOOK_SECRET": SECRET}
+async def encoded(
+    postgres_url: str, temporal_address: str, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[Encoded]:
+    codec = getattr(request, "param", CODEC)
+    told = {"DATABASE_URL": postgres_url, "JOURNEYS": "tests.designs", "PAYLOAD_CODEC": codec, "WEBHOOK_SECRET": SECRET}
     for name, value in {**told, "TEMPORAL_ADDRESS": temporal_address}.items():
         monkeypatch.setenv(name, value)
     settings = Settings()
     async with AsyncExitStack() as stack:
-        api = await stack.enter_async_context(serving(postgres_url, journeys="tests.designs", payload_codec=CODEC))
+        api = await stack.enter_async_context(serving(postgres_url, journeys="tests.designs", payload_codec=codec))
         built = await stack.enter_async_context(engine(settings))
         client = await connect(settings)
         await stack.enter_async_context(make_worker(client, built))
@@ -100,6 +106,30 @@ async def test_everything_a_run_leaves_in_temporal_is_encoded_and_all_of_us_read
     assert "1 run in flight" in checked.output
     assert "in flight would" not in checked.output
     await encoded.client.get_workflow_handle(run_id).terminate()
+
+
+@pytest.mark.parametrize("encoded", ["tests.codec:NamesRun"], indirect=True)
+async def test_a_codec_that_asks_whose_payload_it_is_hears_it(encoded: Encoded) -> None:
+    await encoded.happens("p-1", "fail")
+    run_id = f"failing:{encoded.api.brand}:p-1:1"
+    with pytest.raises(WorkflowFailureError):
+        await encoded.client.get_workflow_handle(run_id).result()
+    scheduled = [
+        one
+        for event in (await encoded.history(run_id))["events"]
+        if "activityTaskScheduledEventAttributes" in event or "markerRecordedEventAttributes" in event
+        for one in payloads(event)
+        if "run" in one["metadata"]
+    ]
+    assert scheduled
+    assert b64encode(run_id.encode()).decode() in {one["metadata"]["run"] for one in scheduled}
+
+
+def test_only_a_codec_that_asks_has_the_sandbox_asked() -> None:
+    plain, asking = (replace(pydantic_data_converter, payload_codec=codec()) for codec in (TurnsAround, NamesRun))
+    assert type(runner_for(asking)) is SandboxedWorkflowRunner
+    assert type(runner_for(plain)) is not SandboxedWorkflowRunner
+    assert type(runner_for(pydantic_data_converter)) is not SandboxedWorkflowRunner
 
 
 async def test_the_texts_of_errors_are_encoded_too(encoded: Encoded) -> None:
