@@ -253,7 +253,8 @@ class Batch(BaseModel):
 
 
 #: How the engine's own part of a run is played. A run keeps the one it began with, so that it replays as it began.
-#: 1 records the end by an activity, 2 by a local activity.
+#: 1 records the end by an activity, 2 by a local activity if that succeeds at once. A new number is written a release
+#: after the code that can play it: whoever starts a run may be newer than whoever plays it.
 PROTOCOL = ENDS_LOCALLY = 2
 
 
