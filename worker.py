@@ -90,9 +90,11 @@ def designed(settings: Settings) -> tuple[Registry, Catalogue]:
     registry = load(settings.packages)
     catalogue = Catalogue.load(*settings.template_folders)
     used: dict[str, set[Any]] = {}
+    named_by: dict[str, str] = {}
     for use in registry.templates:
         used.setdefault(use.template, set()).update(use.channels)
-    mistakes = catalogue.check(used)
+        named_by.setdefault(use.template, f"Journey {use.journey}, line {use.line},")
+    mistakes = catalogue.check(used, named_by)
     for use in registry.templates if not mistakes else ():
         if use.variables is None:
             continue

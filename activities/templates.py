@@ -193,19 +193,23 @@ class Catalogue:
                     problems.append(f"{name}/{channel}.{language}.j2: its example fails. {error}")
         return problems
 
-    def check(self, used: Mapping[str, set[Channel]]) -> list[str]:
-        """What is wrong with the templates and channels journeys name; empty if all is well."""
+    def check(self, used: Mapping[str, set[Channel]], named_by: Mapping[str, str] | None = None) -> list[str]:
+        """What is wrong with the templates and channels journeys name; empty if all is well.
+
+        `named_by` tells for a template which journey names it and where, such as "Journey welcome, line 12,".
+        """
         problems = []
         for name in sorted(used):
+            journey = (named_by or {}).get(name, "A journey")
             if name not in self:
                 problems.append(
-                    f"A journey sends the template {name}, which does not exist; "
+                    f"{journey} sends the template {name}, which does not exist; "
                     f"write templates/{name}/template.toml or name one of {', '.join(self.names)}."
                 )
                 continue
             known = self._templates[name].channels
             problems += [
-                f"A journey sends the template {name} via {channel}, which it has no text for; "
+                f"{journey} sends the template {name} via {channel}, which it has no text for; "
                 f"add {channel} to its channels with its files, or send it via {', '.join(known)}."
                 for channel in sorted(used[name] - set(known))
             ]
