@@ -91,7 +91,7 @@ def serve(
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
     import uvicorn
 
-    from activities.memory import settle
+    from activities.memory import collect_rarely, settle
     from activities.temporal import converter
     from api.app import create_app
     from workflows.registry import load
@@ -103,6 +103,7 @@ def serve(
     converter(settings)
     api = create_app(settings)
     settle()
+    collect_rarely()
     uvicorn.run(
         api,
         host=host,

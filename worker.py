@@ -166,12 +166,7 @@ def make_worker(client: Client, built: Engine, *, interceptors: Sequence[Interce
         workflow_runner=runner_for(client.data_converter),
         graceful_shutdown_timeout=GRACE,
         interceptors=[TellsFailures(), *interceptors],
-        **{
-            "max_concurrent_activities": EFFECTS_AT_ONCE,
-            "max_concurrent_local_activities": EFFECTS_AT_ONCE,
-            "max_cached_workflows": CACHED_RUNS,
-            **options,
-        },
+        **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
     )
 
 

@@ -67,10 +67,10 @@ class Database:
         since = record.info.get(RESTS_SINCE)
         if since is None:
             return
-        if time.monotonic() - since < self.BELIEVED and not _readable(connection.driver_connection.pgconn.socket):
-            return
         dialect = self.engine.dialect
         try:
+            if time.monotonic() - since < self.BELIEVED and not _readable(connection.driver_connection.pgconn.socket):
+                return
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as gone:
             raise InvalidatePoolError from gone

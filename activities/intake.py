@@ -42,9 +42,9 @@ PROTECTION, NORMAL, BULK = 0, 5, 7
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
 SETTLING = timedelta(hours=1)
 # Events taken in at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
-AT_ONCE = 1_000
-#: Seconds until a live batch whose turn has not come is sent back.
-PATIENCE = 2.0
+AT_ONCE, HISTORY_AT_ONCE = 1_000, 500
+#: Seconds until a batch whose turn has not come is sent back; a sender of history has time.
+PATIENCE, HISTORY_PATIENCE = 2.0, 8.0
 # So many players a process remembers to have rows; about 30 MB.
 MOST_SEEN = 200_000
 PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
@@ -95,8 +95,8 @@ class Intake:
         self.rules = rules
         self.settling = settling
         self.pressure = pressure
-        self.turns = Turns(AT_ONCE)
-        self.patience = PATIENCE
+        self.turns, self.turns_of_history = Turns(AT_ONCE), Turns(HISTORY_AT_ONCE)
+        self.patience, self.patience_of_history = PATIENCE, HISTORY_PATIENCE
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
         self._seen: set[tuple[str, str]] = set()
 
@@ -115,20 +115,24 @@ class Intake:
         raises, nothing of the batch is kept and the caller may send it again.
 
         While deliveries pile up, while more is sent than can be taken in, and with `urgent_only`, what does not
-        protect the player is `later`: not kept, to be sent again. History causes no deliveries and is always taken.
+        protect the player is `later`: not kept, to be sent again. What protects stands in no line, and takes the rest
+        of its batch along unless that must be later. History causes no deliveries and is never `later`; it has a line
+        of its own, and `Crowded` is raised when that does not move.
         """
-        if all(protects(event) for _, event in events):
+        urgent = [(player_id, event) for player_id, event in events if protects(event)]
+        if len(urgent) == len(events):
             return await self._take(brand, events, now, mode)
         if mode == "history":
-            async with self.turns.of(len(events), None):
+            async with self.turns_of_history.of(len(events), self.patience_of_history):
                 return await self._take(brand, events, now, mode)
         if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
+            if urgent:
+                return await self._take(brand, events, now, mode)
             try:
                 async with self.turns.of(len(events), self.patience):
                     return await self._take(brand, events, now, mode)
             except Crowded:
                 pass  # the sender waits instead
-        urgent = [(player_id, event) for player_id, event in events if protects(event)]
         LATER.inc(len(events) - len(urgent))
         receipts = iter(await self._take(brand, urgent, now, mode) if urgent else ())
         return [next(receipts) if protects(event) else "later" for _, event in events]

@@ -9,10 +9,11 @@ YOUNG: Final = 50_000
 
 
 def settle() -> None:
-    """Let no later collection walk what is loaded by now, and let them come rarely.
-
-    Walking it again and again took half of intake's time.
-    """
+    """Let no later collection walk what is loaded by now: walking it again and again took half of intake's time."""
     gc.collect()
     gc.freeze()
+
+
+def collect_rarely() -> None:
+    """Let collections come rarely as well; not for workers, where every run that leaves the cache is a circle."""
     gc.set_threshold(YOUNG, *gc.get_threshold()[1:])

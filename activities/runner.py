@@ -3,6 +3,7 @@
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import (
+    ActivitySerializationContext,
     DataConverter,
     SerializationContext,
     StorageDriverStoreContext,
@@ -15,6 +16,16 @@ from temporalio.workflow import Info
 
 from workflows.sandbox import runner
 
+OF_EFFECT = ActivitySerializationContext(
+    namespace="",
+    activity_id="",
+    activity_type="",
+    activity_task_queue="",
+    workflow_id="",
+    workflow_type="",
+    is_local=False,
+)
+
 
 def runner_for(converter: DataConverter) -> SandboxedWorkflowRunner:
     """The runner of a worker whose payloads `converter` makes.
@@ -22,8 +33,10 @@ def runner_for(converter: DataConverter) -> SandboxedWorkflowRunner:
     For every payload the SDK asks the run in its sandbox whose it is, three times over. Where the converter does not
     care, nobody is asked, which is an eighth of a worker's time.
     """
-    told = converter.with_context(WorkflowSerializationContext(namespace="", workflow_id=""))
-    if converter.external_storage is not None or told is not converter:
+    of_run = WorkflowSerializationContext(namespace="", workflow_id="")
+    if converter.external_storage is not None or any(
+        converter.with_context(context) is not converter for context in (of_run, OF_EFFECT)
+    ):
         return runner()
     return _Unasked(restrictions=runner().restrictions)
 

@@ -39,8 +39,6 @@ ACTIONS = {
     EventType.EVENT_TYPE_START_CHILD_WORKFLOW_EXECUTION_INITIATED: "children",
     EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW: "chapters",
 }
-#: What the SDK calls the marker that a local activity leaves: all of one workflow task are one action.
-LOCAL_ACTIVITY = "core_local_activity"
 EXPECTED = {"start": 1, "effects": 3, "waits": 1, "deliveries": 1}
 
 
@@ -76,9 +74,7 @@ async def actions(client: Client, run_id: str) -> dict[str, int]:
     history = await client.get_workflow_handle(run_id).fetch_history()
     found: Counter[str] = Counter()
     for event in history.events:
-        if event.marker_recorded_event_attributes.marker_name == LOCAL_ACTIVITY:
-            found["effects"] += 1
-        elif event.event_type in ACTIONS:
+        if event.event_type in ACTIONS:
             found[ACTIONS[event.event_type]] += 1
     return dict(found)
 

@@ -175,35 +175,42 @@ def wire(kind: str, /, **data: object) -> dict[str, object]:
     return {**about, "type": f"igaming.{kind}.v1", "data": data}
 
 
-async def test_while_too_much_is_sent_a_batch_is_sent_back_except_for_what_protects(
+async def test_while_too_much_is_sent_a_batch_is_sent_back_and_taken_later(
     api: Api, backend: httpx.AsyncClient
 ) -> None:
-    batch = [wire("session.login"), wire("compliance.exclusion_set", kind="self_exclusion")]
+    batch = [wire("session.login")]
     async with api.engine.intake.turns.of(10_000, None):
         answer = await backend.post("/v1/events", json=batch, headers=BATCH)
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
-    assert [result["status"] for result in answer.json()["results"]] == ["later", "accepted"]
-    assert [row["id"] for row in await rows(api.engine.database, events, brand=api.brand)] == [
-        "compliance.exclusion_set"
-    ]
-    again = await backend.post("/v1/events", json=batch, headers=BATCH)
-    assert again.status_code == 202
-    assert [result["status"] for result in again.json()["results"]] == ["accepted", "duplicate"]
+    assert [result["status"] for result in answer.json()["results"]] == ["later"]
+    assert await rows(api.engine.database, events, brand=api.brand) == []
+    assert (await backend.post("/v1/events", json=batch, headers=BATCH)).status_code == 202
 
 
-async def test_what_protects_alone_takes_no_turn(api: Api, backend: httpx.AsyncClient) -> None:
+async def test_what_protects_stands_in_no_line_and_takes_its_batch_along(api: Api, backend: httpx.AsyncClient) -> None:
     async with api.engine.intake.turns.of(10_000, None):
-        urgent = [wire("compliance.exclusion_set", kind="self_exclusion")]
-        assert (await backend.post("/v1/events", json=urgent, headers=BATCH)).status_code == 202
+        batch = [wire("session.login"), wire("compliance.exclusion_set", kind="self_exclusion")]
+        answer = await backend.post("/v1/events", json=batch, headers=BATCH)
+    assert answer.status_code == 202
+    assert [result["status"] for result in answer.json()["results"]] == ["accepted", "accepted"]
 
 
-async def test_history_waits_for_its_turn_and_is_taken(api: Api, backend: httpx.AsyncClient) -> None:
-    async with api.engine.intake.turns.of(10_000, None):
-        waiting = asyncio.create_task(
-            backend.post("/v1/events?mode=history", json=[wire("session.login")], headers=BATCH)
-        )
+async def test_history_waits_in_a_line_of_its_own(api: Api, backend: httpx.AsyncClient) -> None:
+    login = [wire("session.login")]
+    async with api.engine.intake.turns_of_history.of(10_000, None):
+        waiting = asyncio.create_task(backend.post("/v1/events?mode=history", json=login, headers=BATCH))
         while not REGISTRY.get_sample_value("journeys_events_waiting"):
             await asyncio.sleep(0.01)
+        assert (await backend.post("/v1/events", json=[wire("bonus.viewed")], headers=BATCH)).status_code == 202
         assert not waiting.done()
-    assert (await waiting).status_code == 202
+    assert (await waiting).json()["accepted"] == 1
+
+
+async def test_history_whose_line_does_not_move_may_be_sent_again(api: Api, backend: httpx.AsyncClient) -> None:
+    api.engine.intake.patience_of_history = 0.05
+    login = [wire("session.login")]
+    async with api.engine.intake.turns_of_history.of(10_000, None):
+        answer = await backend.post("/v1/events?mode=history", json=login, headers=BATCH)
+    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+    assert (await backend.post("/v1/events?mode=history", json=login, headers=BATCH)).json()["accepted"] == 1

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from workflows.effects import PROTOCOL, PlayerFacts, RunInput
+from workflows.effects import PlayerFacts, RunInput
 from workflows.events import Event
 
 Arm = Literal["treated", "control"]
@@ -35,7 +35,6 @@ class Start:
             ends_at=self.ends_at,
             trigger=None if self.trigger is None else self.trigger.redacted().to_wire(),
             facts=facts,
-            protocol=PROTOCOL,
         )
 
 

@@ -252,12 +252,6 @@ class Batch(BaseModel):
     items: list[Item]
 
 
-#: How the engine's own part of a run is played. A run keeps the one it began with, so that it replays as it began.
-#: 1 records the end by an activity, 2 by a local activity if that succeeds at once. A new number is written a release
-#: after the code that can play it: whoever starts a run may be newer than whoever plays it.
-PROTOCOL = ENDS_LOCALLY = 2
-
-
 class RunInput(BaseModel):
     """All a run knows when it begins, or begins its next chapter.
 
@@ -273,7 +267,6 @@ class RunInput(BaseModel):
     ends_at: AwareDatetime
     trigger: dict[str, JsonValue] | None
     facts: PlayerFacts
-    protocol: int = 1
 
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)

@@ -14,13 +14,11 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from workflows.conditions import Where
 from workflows.effects import (
     END,
-    ENDS_LOCALLY,
     MARK,
     Batch,
     Effect,
@@ -44,8 +42,6 @@ O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effe
 # What a run carries along is bounded, because a payload is: 2 MiB, beyond which Temporal takes no step any more.
 INBOX = 1_000
 STORY = 200
-#: Longer than that nobody waits within a workflow task, which is given ten seconds.
-AT_ONCE = timedelta(seconds=5)
 
 JourneyFunction = Callable[..., Awaitable[Any]]
 
@@ -263,10 +259,7 @@ class JourneyRun:
         return outcome
 
     async def _record_end(self, outcome: str) -> None:
-        """Record the end: once on the spot, and as any other effect if that does not succeed."""
         given = End(**self.common("end"), outcome=outcome)
-        if self.given.protocol >= ENDS_LOCALLY and await self._done_at_once(END, given):
-            return
         try:
             await self._execute(END, given)
         except (asyncio.CancelledError, FailureError) as error:
@@ -320,28 +313,6 @@ class JourneyRun:
             self.doing = None
         self.story = self.story[told:]
         return result
-
-    async def _done_at_once(self, effect: Effect[Any, O], given: EffectInput) -> bool:
-        """Try an effect within the workflow task under way, which spares Temporal an activity and another task.
-
-        Until the attempt is over the run hears nothing and answers nobody: only for an effect that nothing can come
-        too late for. One that fails is none of a task's business any more; whoever watches must see it fail.
-        """
-        self.doing = given.step
-        try:
-            await workflow.execute_local_activity(
-                effect.name,
-                given,
-                result_type=effect.output,
-                start_to_close_timeout=AT_ONCE,
-                retry_policy=RetryPolicy(maximum_attempts=1),
-                summary=given.step,
-            )
-        except (asyncio.CancelledError, FailureError):
-            return False
-        finally:
-            self.doing = None
-        return True
 
     def _take(self, item: Item) -> None:
         match item.kind:
