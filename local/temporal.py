@@ -13,8 +13,8 @@ PROGRAM = Path(sys.executable).with_name("temporal")
 
 # One partition keeps a lone machine from asking four queues for one task. The limits are those of a cluster with
 # neighbours; here they would only throttle our own demo and crash test. A shard reads its transfer queue 20 times a
-# second, which a cluster's hundreds of shards never notice and this one does: a run would hear an event up to 50 ms late.
-# At 1,000 reads a second nothing is read together any more, and a fifth fewer runs are played.
+# second, which a cluster's hundreds of shards never notice and this one does: a run would hear of an event up to 50 ms
+# late. At 1,000 reads a second nothing is read together any more, and a fifth fewer runs are played.
 SETTINGS = {
     "matching.numTaskqueueReadPartitions": 1,
     "matching.numTaskqueueWritePartitions": 1,
