@@ -146,8 +146,13 @@ class Messages:
     async def _tell(self, connection: AsyncConnection, given: Send, plan: Plan) -> SendResult:
         """Keep what became of the step, in the transaction that settles it."""
         result = _result(plan.rows, plan.waits)
-        outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
-        await tell(connection, given, self.clock(), outcome, _detail(given, plan.rows, result))
+        await tell(
+            connection,
+            given,
+            self.clock(),
+            "waiting" if result.wait_until else "sent" if result.sent else "suppressed",
+            _detail(given, plan.rows, result),
+        )
         return result
 
     async def _look_into(self, row: Row[Any], now: datetime) -> Finding | ChannelUnavailable:

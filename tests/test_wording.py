@@ -65,8 +65,6 @@ def step_outcomes() -> set[str]:
                     found |= written(outcome)
                 case ast.Call(func=ast.Attribute(attr="tell"), args=[_, outcome, *_]):
                     found |= written(outcome)
-                case ast.Assign(targets=[ast.Name(id="outcome")], value=outcome) if function.name == "send":
-                    found |= written(outcome)
     return found
 
 
