@@ -11,6 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from activities.turns import Crowded
 from api.dialects.credentials import authorization_of
 from api.engine import Engine
 from api.patience import AWAY
@@ -115,6 +116,8 @@ def _bounded(receive: Receive, limit: int, declared: str | None) -> Receive:
 def _problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
+    if isinstance(error, Crowded):
+        return away("More history is sent than can be taken in; send the request again, doing so is safe.")
     if isinstance(error, AWAY):
         return away()
     logger.error("A request failed by our own fault.", exc_info=error)

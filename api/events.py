@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
+from activities.turns import Crowded
 from api.auth import Key, needs
 from api.cloudevents import TOLERANCE, Taken, read_event
 from api.edge import NDJSON
@@ -247,8 +248,9 @@ async def _take_stream(request: Request, engine: Engine, key: Key, mode: Mode) -
             del listed[LISTED:]
             urgent_only = counts["later"] > 0
             kept = kept if urgent_only else batch[-1].number
-    except AWAY:
-        detail = f"Postgres went away: the lines up to {kept} are kept, send all of it again."
+    except AWAY as error:
+        why = "More history is sent than can be taken in" if isinstance(error, Crowded) else "Postgres went away"
+        detail = f"{why}: the lines up to {kept} are kept, send all of it again."
         raise away(detail, {"lines_kept": kept, **counts}) from None
     listed.sort(key=lambda result: int(result["line"]))
     return {**counts, **({"lines_kept": kept} if urgent_only else {}), "results": listed}

@@ -1,6 +1,7 @@
 """Batches take turns: so many events at a time, whoever came first goes first, and nobody takes a turn along."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -212,5 +213,10 @@ async def test_history_whose_line_does_not_move_may_be_sent_again(api: Api, back
     login = [wire("session.login")]
     async with api.engine.intake.turns_of_history.of(10_000, None):
         answer = await backend.post("/v1/events?mode=history", json=login, headers=BATCH)
-    assert (answer.status_code, answer.headers["Retry-After"]) == (503, "1")
+        stream = await backend.post(
+            "/v1/events?mode=history", content=json.dumps(login[0]), headers={"Content-Type": "application/x-ndjson"}
+        )
+    for told in (answer, stream):
+        assert (told.status_code, told.headers["Retry-After"]) == (503, "1")
+        assert "More history is sent than can be taken in" in told.json()["detail"]
     assert (await backend.post("/v1/events?mode=history", json=login, headers=BATCH)).json()["accepted"] == 1
