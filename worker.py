@@ -22,32 +22,32 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 
-from activities.channels import Adapter, EmailChannel, MailLookup, WebhookChannel
 from activities.database import Database
-from activities.dispatch import Dispatcher
-from activities.enrolment import Enrolments
-from activities.failures import TellsFailures
-from activities.intake import Intake
-from activities.memory import settle
+from activities.delivery.dispatcher import Dispatcher
+from activities.effect_failures import TellsFailures
+from activities.gc_tuning import settle
+from activities.intake.backpressure import Pressure
+from activities.intake.intake import Intake
+from activities.loops.enrolment import Enrolments
+from activities.loops.maintenance import Upkeep
+from activities.loops.schedules import keep_schedules
+from activities.loops.sweeper import Sweeper, wait
 from activities.messages import Messages
-from activities.pressure import Pressure
-from activities.provider import BonusEngine
+from activities.providers.bonus_engine import BonusEngine
+from activities.providers.messaging import Adapter, EmailChannel, MailLookup, WebhookChannel
 from activities.rewards import Grants
-from activities.runner import runner_for
 from activities.runs import RunEffects
-from activities.schedules import keep_schedules
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
-from activities.sweep import Sweeper, wait
 from activities.tasks import TaskEffects
-from activities.templates import Catalogue
-from activities.temporal import WrongSetting, client_options, connect, metered
-from activities.upkeep import Upkeep
+from activities.temporal_client import WrongSetting, client_options, connect, metered
+from activities.workflow_runner import runner_for
+from content.templates import Catalogue
+from workflows.background.bulk_job import LongWork
+from workflows.background.maintenance import UPKEEP
 from workflows.effects import SEND, Channel
 from workflows.errors import DesignError
-from workflows.long_work import LongWork
-from workflows.policy import Policy
-from workflows.registry import Registry, load
-from workflows.upkeep import UPKEEP
+from workflows.gate.policy import Policy
+from workflows.source.registry import Registry, load
 
 logger = logging.getLogger("journeys.worker")
 

@@ -19,17 +19,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities import gate
-from activities.channels import Adapter, ChannelUnavailable, Delivered, MailLookup, Outgoing
+from activities import gate_facts as gate
 from activities.database import Database
-from activities.links import unsubscribe_token
+from activities.providers.messaging import Adapter, ChannelUnavailable, Delivered, MailLookup, Outgoing
 from activities.settings import Settings
-from activities.story import tell
+from activities.step_log import tell
 from activities.tables import messages
-from activities.templates import Catalogue, RenderError
+from activities.unsubscribe import unsubscribe_token
+from content.templates import Catalogue, RenderError
 from workflows.effects import SEND, Channel, Send, SendResult
-from workflows.moments import zone
-from workflows.policy import NECESSARY, Allowed, MessageFacts, Policy, Refused, Wait, may_send
+from workflows.gate.policy import NECESSARY, Allowed, MessageFacts, Policy, Refused, Wait, may_send
+from workflows.local_time import zone
 
 logger = logging.getLogger(__name__)
 

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities import gate
+from activities import gate_facts as gate
 from activities.database import Database
-from activities.provider import (
+from activities.providers.bonus_engine import (
     BonusEngine,
     Credited,
     Declined,
@@ -28,10 +28,10 @@ from activities.provider import (
     OutcomeUnknown,
 )
 from activities.settings import Settings
-from activities.story import tell
+from activities.step_log import tell
 from activities.tables import grants, runs
 from workflows.effects import GRANT, Give, GiveResult
-from workflows.policy import Allowed, GrantFacts, Policy, Refused, may_grant
+from workflows.gate.policy import Allowed, GrantFacts, Policy, Refused, may_grant
 
 logger = logging.getLogger(__name__)
 

@@ -8,9 +8,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.database import Database
-from activities.intake import Intake
+from activities.intake.intake import Intake
 from activities.settings import RELEASE
-from activities.story import tell, told
+from activities.step_log import tell, told
 from activities.tables import players, runs, task_history, tasks
 from workflows.effects import (
     END,
@@ -28,7 +28,7 @@ from workflows.effects import (
     Started,
     StartJourney,
 )
-from workflows.state import PlayerState, Start
+from workflows.player_state.state import PlayerState, Start
 
 OPEN_STATES = ("open", "claimed")
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from workflows.registry import SHIPPED
+from workflows.source.registry import SHIPPED
 
 TASK_QUEUE = "journeys"
 #: Of what recurs on a calendar, so that it never takes a slot from an effect.

@@ -12,7 +12,7 @@ from temporalio import activity
 
 from activities.database import Database
 from activities.runs import OPEN_STATES
-from activities.story import tell
+from activities.step_log import tell
 from activities.tables import task_history, tasks
 from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened
 

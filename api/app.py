@@ -18,24 +18,24 @@ from api import (
     enrolments,
     event_types,
     events,
-    fasttrack,
     grants,
     health,
     journeys,
     messages,
     players,
     runs,
-    segment_io,
     segments,
-    task_moves,
     tasks,
     timeline,
     unsubscribe,
 )
+from api import task_actions as task_moves
 from api.auth import SCHEME, Needs
-from api.docs import add_docs
-from api.edge import Edge
-from api.engine import Clock, engine, utc_now
+from api.dependencies import Clock, engine, utc_now
+from api.integrations.fasttrack import routes as fasttrack
+from api.integrations.segment import routes as segment_io
+from api.middleware import Edge
+from api.openapi import add_docs
 from api.problems import SCHEMA, from_http, from_validation
 
 VERSION = "0.1.0"

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Header, Request
 from sqlalchemy import select
 
+from activities.api_keys import NAME, hash_of, well_formed
 from activities.database import Database
-from activities.keys import NAME, hash_of, well_formed
 from activities.tables import api_keys
 from api.problems import Problem
 

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from activities.catalogue import nearest_type
-from api.documents import find_nul
+from api.json_types import find_nul
 from api.problems import pointer, sentence
+from content.event_docs import nearest_type
 from workflows.errors import DerivedEventRefused, UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
 

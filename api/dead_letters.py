@@ -10,11 +10,11 @@ from sqlalchemy import Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.intake import CHANNEL, NORMAL, PROTECTION
+from activities.intake.intake import CHANNEL, NORMAL, PROTECTION
 from activities.tables import dead_letters, deliveries, runs
 from api.auth import Key, needs
-from api.engine import Engine, EngineOf
-from api.pages import Filter, Page, PageQuery
+from api.dependencies import Engine, EngineOf
+from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
 from api.auth import Key, needs
-from api.engine import EngineOf
+from api.dependencies import EngineOf
 from api.problems import COMMON, away
 
 router = APIRouter(prefix="/v1/dev", tags=["development"])

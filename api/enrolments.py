@@ -11,17 +11,17 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from temporalio.service import RPCError
 
-from activities.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget
-from activities.jobs import Job, Wish, find, wake, wish
+from activities.loops.bulk_jobs import Job, Wish, find, wake, wish
+from activities.loops.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget
 from activities.tables import jobs
 from api.auth import Key, needs
-from api.documents import Line
-from api.engine import Engine, EngineOf
-from api.pages import Filter, Page, PageQuery, where_given
+from api.dependencies import Engine, EngineOf
+from api.json_types import Line
+from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.runs import IdempotencyKey, lacks_event
-from workflows.journey import Journey
-from workflows.long_work import ENROL
+from workflows.background.bulk_job import ENROL
+from workflows.run import Journey
 
 router = APIRouter(prefix="/v1/enrolments", tags=["enrolments"])
 logger = logging.getLogger(__name__)

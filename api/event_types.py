@@ -6,9 +6,9 @@ from typing import Annotated, Any
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from activities.catalogue import description
 from api.auth import Key, needs
 from api.problems import COMMON
+from content.event_docs import description
 from workflows.events import CATALOGUE, Event, SessionLogin
 
 router = APIRouter(prefix="/v1/event-types", tags=["events"])

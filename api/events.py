@@ -9,15 +9,15 @@ from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
-from activities.turns import Crowded
+from activities.intake.admission import Crowded
 from api.auth import Key, needs
 from api.cloudevents import TOLERANCE, Taken, read_event
-from api.edge import NDJSON
-from api.engine import Engine, EngineOf
-from api.patience import AWAY, in_time
+from api.database import AWAY, in_time
+from api.dependencies import Engine, EngineOf
+from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented
 from workflows.events import DepositApproved, SessionLogin
-from workflows.state import Mode
+from workflows.player_state.state import Mode
 
 router = APIRouter(tags=["events"])
 

@@ -9,8 +9,8 @@ from sqlalchemy import select
 
 from activities.tables import grants
 from api.auth import Key, needs
-from api.engine import EngineOf
-from api.pages import Filter, Page, PageQuery, where_given
+from api.dependencies import EngineOf
+from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, documented, missing
 
 router = APIRouter(prefix="/v1/grants", tags=["grants"])

@@ -15,9 +15,9 @@ from sqlalchemy import exc, text
 from temporalio.service import RPCError
 
 from activities.database import MIGRATIONS
-from activities.pressure import BACKLOG, OLDEST
-from api.engine import Engine, EngineOf
-from api.patience import AWAY, in_time
+from activities.intake.backpressure import BACKLOG, OLDEST
+from api.database import AWAY, in_time
+from api.dependencies import Engine, EngineOf
 from api.problems import RETRY, Problem, documented
 
 router = APIRouter(tags=["health"])

@@ -9,11 +9,20 @@ from sqlalchemy import Row, func, select
 
 from activities.tables import runs
 from api.auth import Key, needs
-from api.engine import Engine, EngineOf
+from api.dependencies import Engine, EngineOf
 from api.problems import COMMON, documented, undeclared
-from workflows.journey import Journey
-from workflows.occasions import AnniversaryRule, BirthdayRule, ScheduleRule
-from workflows.rules import DayStreakRule, Goal, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
+from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.rules.triggers import (
+    DayStreakRule,
+    Goal,
+    InactiveRule,
+    MilestoneRule,
+    On,
+    Streak,
+    ThresholdRule,
+    Trigger,
+)
+from workflows.run import Journey
 
 router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
 

@@ -9,8 +9,8 @@ from sqlalchemy import func, select, update
 
 from activities.tables import messages, players
 from api.auth import Key, needs
-from api.engine import EngineOf
-from api.pages import Filter, Page, PageQuery, where_given
+from api.dependencies import EngineOf
+from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing
 
 router = APIRouter(tags=["messages"])

@@ -13,15 +13,15 @@ from sqlalchemy import Row, select
 from activities.tables import events, players, runs
 from api.auth import Actor, Key, acts, needs
 from api.cloudevents import is_player_id
-from api.documents import Prose
-from api.engine import Engine, EngineOf
-from api.pages import Page, PageQuery
+from api.dependencies import Engine, EngineOf
+from api.json_types import Prose
+from api.pagination import Page, PageQuery
 from api.problems import COMMON, Problem, documented, missing
 from api.runs import IdempotencyKey, Run
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
-from workflows.measures import Measure
-from workflows.segments import Statistics as Known
-from workflows.state import PlayerState
+from workflows.player_state.state import PlayerState
+from workflows.rules.measures import Measure
+from workflows.rules.segments import Statistics as Known
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 

@@ -8,7 +8,7 @@ from fastapi import Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from activities.catalogue import LONGEST, nearest
+from content.event_docs import LONGEST, nearest
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:journeys:problem:"

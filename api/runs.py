@@ -10,19 +10,19 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.enrolment import reads_its_event
+from activities.loops.enrolment import reads_its_event
 from activities.runs import RunEffects
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
 from api.cloudevents import PLAYER_ID
-from api.documents import Line, Prose
-from api.engine import EngineOf
-from api.pages import Filter, Page, PageQuery, where_given
+from api.dependencies import EngineOf
+from api.json_types import Line, Prose
+from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
-from api.standing import Failing, standing
+from api.run_status import Failing, standing
 from workflows.effects import End, Position
-from workflows.journey import Journey
-from workflows.state import PlayerState, Start
+from workflows.player_state.state import PlayerState, Start
+from workflows.run import Journey
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 

@@ -18,12 +18,12 @@ from sqlalchemy import Row, Select, func, select
 
 from activities.tables import memberships
 from api.auth import Key, needs
-from api.engine import Engine, EngineOf
-from api.pages import Page, PageQuery
+from api.dependencies import Engine, EngineOf
+from api.pagination import Page, PageQuery
 from api.problems import COMMON, documented, undeclared
-from workflows.measures import Measure
-from workflows.reads import reads
-from workflows.segments import Segment
+from workflows.rules.measures import Measure
+from workflows.rules.segments import Segment
+from workflows.source.dependencies import reads
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 

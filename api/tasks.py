@@ -1,4 +1,4 @@
-"""Human tasks, found and read. What is done with them is in `api.task_moves`."""
+"""Human tasks, found and read. What is done with them is in `api.task_actions`."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -10,8 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import task_history, tasks
 from api.auth import Key, needs
-from api.engine import EngineOf
-from api.pages import Filter, Page, PageQuery, where_given
+from api.dependencies import EngineOf
+from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, documented, missing
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])

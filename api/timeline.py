@@ -9,10 +9,10 @@ from sqlalchemy import Row, TextClause, select, text
 
 from activities.tables import players
 from api.auth import Key, needs
-from api.engine import EngineOf
-from api.pages import Filter, Page, PageQuery
+from api.dependencies import EngineOf
+from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
-from api.wording import sentence_of
+from api.timeline_text import sentence_of
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 

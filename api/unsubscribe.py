@@ -7,12 +7,12 @@ from typing import Any
 from fastapi import APIRouter, Response
 from sqlalchemy import select
 
-from activities.links import read_unsubscribe_token
 from activities.tables import players
-from api.engine import Engine, EngineOf
+from activities.unsubscribe import read_unsubscribe_token
+from api.dependencies import Engine, EngineOf
 from api.problems import documented, missing
 from workflows.events import ConsentChanged
-from workflows.state import PlayerState
+from workflows.player_state.state import PlayerState
 
 router = APIRouter(prefix="/v1/unsubscribe", tags=["unsubscribe"])
 

@@ -10,7 +10,7 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 
-from bench.house import House, batches, house
+from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
 from bench.measuring import Figures, leave, main, percentile, say
 from bench.parked import clone_rows

@@ -9,7 +9,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
 
-from bench.house import BRAND, House, batches, house
+from bench.harness import BRAND, House, batches, house
 from bench.measuring import Compared, Figures, alternate, leave, main, say, significant
 from bench.peers.bare_insert import BareInsert, Way, row
 from bench.traffic import day, past, players

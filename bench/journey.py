@@ -18,7 +18,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from bench.house import BRAND, House, batches, house
+from bench.harness import BRAND, House, batches, house
 from bench.intake import AT_ONCE
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.bare_worker import QUEUE, READY

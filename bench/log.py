@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.house import BRAND, House, batches
+from bench.harness import BRAND, House, batches
 from bench.measuring import say
 from bench.traffic import CloudEvent, cloud_event, registration
-from workflows.state import arm_of
+from workflows.player_state.state import arm_of
 
 LOG = Path(os.environ.get("LOG") or Path(__file__).parent.parent.parent / "shared" / "data" / "casino_deposits.csv")
 ABSENT = "The real log is not here, so its figures are left out; name it in LOG to take them."

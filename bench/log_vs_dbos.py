@@ -18,12 +18,12 @@ from pathlib import Path
 
 import orjson
 
-from bench.house import House, house
+from bench.harness import House, house
 from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.dbos_app import READY, TABLES, TAKEN
 from bench.traffic import CloudEvent
-from local.process import LEASH
+from local.supervisor import LEASH
 
 #: One process a core, as DBOS is scaled; each with its share of the players, so many of them under way at a time.
 PROCESSES, AT_ONCE = 2, 8

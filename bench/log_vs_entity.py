@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.house import House, house
+from bench.harness import House, house
 from bench.journey import CALLS, each
 from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
 from bench.measuring import Figures, alternate, leave, main, say

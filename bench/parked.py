@@ -12,7 +12,7 @@ import random
 import time
 from datetime import UTC, datetime, timedelta
 
-from bench.house import House, batches, house
+from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
 from bench.measuring import Compared, Figures, alternate, leave, main, percentile, say
 from bench.reaction import Callees, calls_over_http, park

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bench.house import BRAND, House, batches, house
+from bench.harness import BRAND, House, batches, house
 from bench.journey import each, enrol
 from bench.measuring import Compared, Figures, leave, main, percentile, say, significant
 from bench.peers.bare_worker import QUEUE, READY

@@ -24,12 +24,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
-from stage.templates import read_templates
-from stage.world import World
+from stage.world.templates import read_templates
+from stage.world.world import World
 from workflows.effects import Done, End, PlayerFacts, Refresh, RunInput, Send, SendResult
 from workflows.events import PlayerRegistered
-from workflows.registry import load
-from workflows.sandbox import runner
+from workflows.source.registry import load
+from workflows.temporal_internals import runner
 
 BEGIN = datetime(2026, 3, 2, 10, tzinfo=UTC)
 AT_LEAST, RATIO = 500, 20

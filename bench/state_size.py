@@ -29,9 +29,9 @@ from workflows import (
     week,
 )
 from workflows.events import Event
-from workflows.measures import Measure
-from workflows.segments import Segment
-from workflows.state import PlayerState, Rules
+from workflows.player_state.state import PlayerState, Rules
+from workflows.rules.measures import Measure
+from workflows.rules.segments import Segment
 
 BEGIN = datetime(2024, 1, 1, tzinfo=UTC)
 YEARS = 3

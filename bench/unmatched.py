@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 
 import httpx
 
-from activities.schedules import SCHEDULES
-from bench.house import House, batches, house
+from activities.loops.schedules import SCHEDULES
+from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
 from bench.measuring import Figures, leave, main, say
 from bench.traffic import cloud_event, day, players

@@ -22,7 +22,7 @@ import psutil
 import psycopg
 import psycopg.sql
 
-from local.process import Service, StackError
+from local.supervisor import Service, StackError
 
 SHARED_HOME = Path("/var/lib/journeys")
 SUPERUSER = "journeys"

@@ -29,7 +29,8 @@ from temporalio.client import Client
 from activities.database import migrate
 from activities.settings import TASK_QUEUE
 from local.postgres import Postgres
-from local.process import (
+from local.stand_in_processes import bonus_engine, catch_all
+from local.supervisor import (
     Identity,
     Service,
     StackError,
@@ -39,7 +40,6 @@ from local.process import (
     http_ok,
     port_is_free,
 )
-from local.services import bonus_engine, catch_all
 from local.temporal import TemporalServer
 
 PORTS = (

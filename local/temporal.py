@@ -7,7 +7,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from local.process import Service
+from local.supervisor import Service
 
 PROGRAM = Path(sys.executable).with_name("temporal")
 

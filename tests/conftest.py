@@ -18,10 +18,10 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
-from local import services
+from local import stand_in_processes as services
 from local.postgres import Postgres
-from local.process import Service, Supervised, free_port
-from local.provider import Record, read_journal
+from local.stand_ins.base import Record, read_journal
+from local.supervisor import Service, Supervised, free_port
 from local.temporal import PROGRAM, TemporalServer
 
 # How long one example takes says something of the machine and its other work, and nothing of what is tested.
@@ -130,7 +130,7 @@ class LocalBonusEngine:
         return read_journal(self.ledger.with_suffix(".requests.jsonl"))
 
     async def fail(self, mode: str, **how: Any) -> None:
-        """Let the next grants go wrong: see `local.bonus_engine.Fault`."""
+        """Let the next grants go wrong: see `local.stand_ins.bonus_engine.Fault`."""
         async with httpx.AsyncClient(base_url=self.url) as client:
             (await client.post("/faults", json={"mode": mode, **how})).raise_for_status()
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from workflows.sandbox import ENGINE
+from workflows.temporal_internals import ENGINE
 
 ROOT = Path(__file__).parent.parent
 LONGEST = 500
@@ -15,12 +15,13 @@ LONGEST = 500
 #: Who may import whom. Everything points one way, so that the core can be read, tested and replayed alone.
 LAYERS = {
     "workflows": set[str](),
-    "activities": {"workflows"},
-    "stage": {"workflows"},
-    "api": {"activities", "workflows"},
-    "local": {"activities", "workflows"},
-    "worker": {"activities", "workflows"},
-    "cli": {"activities", "api", "local", "stage", "worker", "workflows"},
+    "content": {"workflows"},
+    "activities": {"content", "workflows"},
+    "stage": {"content", "workflows"},
+    "api": {"activities", "content", "workflows"},
+    "local": {"activities", "content", "workflows"},
+    "worker": {"activities", "content", "workflows"},
+    "cli": {"activities", "api", "content", "local", "stage", "worker", "workflows"},
     "migrations": {"activities"},
 }
 OURS = {*LAYERS, "tests", "bench"}
@@ -48,7 +49,7 @@ WORLD = {
     "sqlite3": "storage is the business of activities/",
     "ssl": "declare an effect in workflows/effects.py",
     "subprocess": "declare an effect in workflows/effects.py",
-    "sys": "the interpreter is the business of worker.py and cli.py",
+    "sys": "the interpreter is the business of worker.py and cli/app.py",
     "tempfile": "files are read in activities/ and handed in",
     "threading": "a run is one thread; start what runs beside it as a journey",
     "time": "time is an argument: take now, or ask workflow.now() in a verb",
@@ -58,9 +59,9 @@ WORLD = {
 #: Reading code is done once, at start-up, by the registry. Nothing a run imports does it.
 CODE_READERS = {"ast", "importlib", "inspect", "pkgutil", "traceback"}
 READS_CODE = {
-    "workflows/registry": CODE_READERS,
+    "workflows/source": CODE_READERS,
     # Whether a function is a coroutine, and its docstring; no source is read.
-    "workflows/journey.py": {"inspect"},
+    "workflows/run.py": {"inspect"},
 }
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
 IN_SANDBOX = "temporalio.worker.workflow_sandbox"
@@ -108,7 +109,8 @@ def wrong_way(path: str, source: str) -> Iterator[str]:
     for line, name in imports(source):
         root = name.partition(".")[0]
         if layer in LAYERS and root in OURS - {layer} - LAYERS[layer]:
-            allowed = " and ".join(sorted(LAYERS[layer])) or "nothing of ours"
+            *most, last = sorted(LAYERS[layer]) or ["nothing of ours"]
+            allowed = f"{', '.join(most)} and {last}" if most else last
             yield (
                 f"{path}:{line} imports {name}. {layer} may import {allowed}: imports point one way, from the edges to "
                 "workflows, so that the core can be read, tested and replayed without the world. Move what is shared "
@@ -129,11 +131,11 @@ def impure(path: str, source: str) -> Iterator[str]:
                 )
         if root in CODE_READERS and not any(below_path(path, at) and root in which for at, which in READS_CODE.items()):
             yield (
-                f"{at} Only workflows/registry reads code and modules: it runs once, outside the sandbox, "
+                f"{at} Only workflows/source reads code and modules: it runs once, outside the sandbox, "
                 "and nothing a run imports may do it, because it would do it again in every run."
             )
         if root == "temporalio" and not any(below(name, module) for module in FROM_TEMPORAL):
-            if (path, name) == ("workflows/sandbox.py", IN_SANDBOX):
+            if (path, name) == ("workflows/temporal_internals.py", IN_SANDBOX):
                 continue
             yield (
                 f"{at} The core speaks the workflow side of the SDK only, {', '.join(FROM_TEMPORAL)}; clients, "
@@ -151,7 +153,7 @@ def below_path(path: str, place: str) -> bool:
 
 
 def junk_drawer(path: str, _: str) -> Iterator[str]:
-    if path == "local/services.py":
+    if path == "local/stand_in_processes.py":
         return  # there a service is the noun itself: a process of the local stack
     for part in Path(path).with_suffix("").parts:
         if part in DRAWERS:
@@ -187,7 +189,7 @@ def test_every_file_keeps_the_rules_of_the_house(rule: Callable[[str, str], Iter
 def test_the_files_are_really_read() -> None:
     paths = {path for path, _ in files()}
     assert {path.partition("/")[0].removesuffix(".py") for path in paths} >= {*LAYERS, "tests"} - {"stage"}
-    assert {"workflows/state.py", "workflows/journeys/welcome.py", "tests/test_architecture.py"} <= paths
+    assert {"workflows/player_state/state.py", "workflows/journeys/welcome.py", "tests/test_architecture.py"} <= paths
 
 
 @pytest.mark.parametrize(
@@ -195,20 +197,28 @@ def test_the_files_are_really_read() -> None:
     [
         ("workflows/x.py", "from activities.database import Database", "workflows may import nothing of ours"),
         ("workflows/journeys/x.py", "import worker", "workflows may import nothing of ours"),
-        ("activities/x.py", "def f():\n    import api.app", "activities may import workflows: imports point one way"),
-        ("stage/x.py", "from activities import intake", "stage may import workflows: imports point one way"),
-        ("api/x.py", "from worker import engine", "api may import activities and workflows"),
-        ("worker.py", "import tests.lives", "worker may import activities and workflows"),
+        (
+            "activities/x.py",
+            "def f():\n    import api.app",
+            "activities may import content and workflows: imports",
+        ),
+        (
+            "stage/x.py",
+            "from activities import intake",
+            "stage may import content and workflows: imports",
+        ),
+        ("api/x.py", "from worker import engine", "api may import activities, content and workflows"),
+        ("worker.py", "import tests.support.player_events", "worker may import activities, content and workflows"),
         ("workflows/x.py", "import os.path", "settings are read in activities/settings.py"),
         ("workflows/x.py", "from time import monotonic", "time is an argument"),
-        ("workflows/registry/__init__.py", "import random", "draw by a hash"),
+        ("workflows/source/__init__.py", "import random", "draw by a hash"),
         ("workflows/x.py", "import logging", "a run tells its story"),
-        ("workflows/x.py", "import importlib.util", "Only workflows/registry reads code"),
-        ("workflows/journey.py", "import pkgutil", "Only workflows/registry reads code"),
-        ("workflows/state.py", "import inspect", "Only workflows/registry reads code"),
+        ("workflows/x.py", "import importlib.util", "Only workflows/source reads code"),
+        ("workflows/run.py", "import pkgutil", "Only workflows/source reads code"),
+        ("workflows/player_state/state.py", "import inspect", "Only workflows/source reads code"),
         ("workflows/x.py", "from temporalio import activity", "the workflow side of the SDK only"),
         ("workflows/x.py", "from temporalio.client import Client", "the workflow side of the SDK only"),
-        ("workflows/state.py", f"import {IN_SANDBOX}", "the workflow side of the SDK only"),
+        ("workflows/player_state/state.py", f"import {IN_SANDBOX}", "the workflow side of the SDK only"),
         ("workflows/x.py", "import httpx", "the standard library, pydantic and temporalio"),
         ("activities/utils.py", "", "utils is the name of a drawer"),
         ("api/services/players.py", "", "services is the name of a drawer"),
@@ -226,10 +236,10 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
     ("path", "source"),
     [
         ("workflows/x.py", "import asyncio\nimport hashlib\nfrom temporalio import workflow\nimport pydantic"),
-        ("workflows/registry/reading.py", "import ast\nimport inspect"),
-        ("workflows/sandbox.py", f"from {IN_SANDBOX} import SandboxedWorkflowRunner"),
-        ("activities/x.py", "import os\nimport httpx\nfrom workflows.state import Rules"),
-        ("cli.py", "from api.app import create_app\nimport worker"),
+        ("workflows/source/verb_lint.py", "import ast\nimport inspect"),
+        ("workflows/temporal_internals.py", f"from {IN_SANDBOX} import SandboxedWorkflowRunner"),
+        ("activities/x.py", "import os\nimport httpx\nfrom workflows.player_state.state import Rules"),
+        ("cli/app.py", "from api.app import create_app\nimport worker"),
         ("tests/test_x.py", "import activities\nimport cli"),
         ("api/x.py", "x = 1\n" * 500),
     ],
@@ -262,6 +272,6 @@ def test_what_every_run_imports_is_passed_through_the_sandbox() -> None:
             waiting += [name for _, name in imports(at_run_time(sources[module])) if below(name, "workflows")]
     parts = {module.split(".")[1] for module in reached - {"workflows"}}
     assert parts == set(ENGINE), (
-        "workflows/sandbox.py lists the modules that a run takes from the process instead of importing them anew: all "
-        "that `import workflows` reaches, and only modules that hold no state of a run. Change ENGINE there."
+        "workflows/temporal_internals.py lists the modules that a run takes from the process instead of importing them "
+        "anew: all that `import workflows` reaches, and only modules that hold no state of a run. Change ENGINE there."
     )

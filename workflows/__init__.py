@@ -76,29 +76,11 @@ from workflows.events import (
 from workflows.forms import (
     Form,
 )
-from workflows.journey import (
-    Again,
-    again,
-    journey,
-)
-from workflows.measures import (
-    count,
-    day,
-    distinct,
-    month,
-    total,
-    week,
-)
-from workflows.moments import (
+from workflows.local_time import (
     days,
     hours,
     minutes,
     weeks,
-)
-from workflows.occasions import (
-    anniversary,
-    birthday,
-    schedule,
 )
 from workflows.player import (
     Grant,
@@ -125,7 +107,25 @@ from workflows.rewards import (
     tier_upgrade,
     tournament_ticket,
 )
-from workflows.rules import (
+from workflows.rules.calendar_rules import (
+    anniversary,
+    birthday,
+    schedule,
+)
+from workflows.rules.measures import (
+    count,
+    day,
+    distinct,
+    month,
+    total,
+    week,
+)
+from workflows.rules.segments import (
+    Segment,
+    Statistics,
+    segment,
+)
+from workflows.rules.triggers import (
     always,
     entered,
     every,
@@ -140,10 +140,10 @@ from workflows.rules import (
     streak_of_days,
     threshold,
 )
-from workflows.segments import (
-    Segment,
-    Statistics,
-    segment,
+from workflows.run import (
+    Again,
+    again,
+    journey,
 )
 
 __all__ = [

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from pydantic import JsonValue
 from temporalio import workflow
 
-from workflows.conditions import Where
 from workflows.effects import (
     GRANT,
     MARK,
@@ -36,12 +35,13 @@ from workflows.effects import (
 )
 from workflows.events import Event
 from workflows.forms import Form
-from workflows.moments import next_local
+from workflows.local_time import next_local
 from workflows.rewards import Reward
-from workflows.segments import Segment, wanted
+from workflows.rules.predicates import Where
+from workflows.rules.segments import Segment, wanted
 
 if TYPE_CHECKING:
-    from workflows.journey import JourneyRun
+    from workflows.run import JourneyRun
 
 E = TypeVar("E", bound=Event)
 E2 = TypeVar("E2", bound=Event)

@@ -32,9 +32,9 @@ from local.stack import Stack
 from tests.crash.checker import LONG, check
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
-from workflows.registry import SHIPPED, load
-from workflows.sandbox import runner
-from workflows.upkeep import UPKEEP
+from workflows.background.maintenance import UPKEEP
+from workflows.source.registry import SHIPPED, load
+from workflows.temporal_internals import runner
 
 HERE = Path(__file__).parent
 JOURNEYS = f"{__package__}.journeys"

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from tests.loopback import HANG_UP, answer, scripted
-from tests.parts import BRAND, NOON, Casino, connected
 from tests.soak.harness import Plan, show, soak
 from tests.soak.judge import counted_once, crowd_once
 from tests.soak.load import BATCH, SOURCE, Crowd, journal_in
 from tests.soak.watch import MIB, Sample, calm_again, growth
+from tests.support.engine import BRAND, NOON, Casino, connected
+from tests.support.loopback_server import HANG_UP, answer, scripted
 from workflows import SessionLogin
 
 

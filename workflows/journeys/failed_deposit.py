@@ -2,19 +2,7 @@
 
 from typing import Literal
 
-from workflows import (
-    DepositApproved,
-    DepositFailed,
-    Form,
-    Player,
-    days,
-    every,
-    goal,
-    hours,
-    journey,
-    minutes,
-    streak,
-)
+from workflows import DepositApproved, DepositFailed, Form, Player, days, every, goal, hours, journey, minutes, streak
 
 VIP_TIERS = ("gold", "platinum", "diamond")
 

@@ -3,19 +3,7 @@
 from datetime import timedelta
 from typing import Literal
 
-from workflows import (
-    DepositApproved,
-    Form,
-    Player,
-    TierChanged,
-    days,
-    goal,
-    hours,
-    journey,
-    milestone,
-    on,
-    once,
-)
+from workflows import DepositApproved, Form, Player, TierChanged, days, goal, hours, journey, milestone, on, once
 
 TEAM, HEAD = "vip", "vip-head"
 NO_OFFER = "no VIP reward before the checks are done"

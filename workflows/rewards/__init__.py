@@ -5,6 +5,24 @@ read them before taking it, and every offer ends. The functions refuse a wrong v
 the classes raise pydantic's ``ValidationError``, as data from outside deserves.
 """
 
+from workflows.rewards.constructors import (
+    bonus_money,
+    cash,
+    cashback,
+    deposit_match,
+    free_bet,
+    free_spins,
+    gift,
+    mini_game,
+    mission,
+    multiplier,
+    points,
+    raffle_ticket,
+    rakeback,
+    reload,
+    tier_upgrade,
+    tournament_ticket,
+)
 from workflows.rewards.models import (
     USUAL_WAGER,
     WEEK,
@@ -27,24 +45,6 @@ from workflows.rewards.models import (
     RewardBase,
     TierUpgrade,
     TournamentTicket,
-)
-from workflows.rewards.phrases import (
-    bonus_money,
-    cash,
-    cashback,
-    deposit_match,
-    free_bet,
-    free_spins,
-    gift,
-    mini_game,
-    mission,
-    multiplier,
-    points,
-    raffle_ticket,
-    rakeback,
-    reload,
-    tier_upgrade,
-    tournament_ticket,
 )
 
 __all__ = [

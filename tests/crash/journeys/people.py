@@ -14,7 +14,7 @@ from workflows import (
     per,
     points,
 )
-from workflows.journey import Again
+from workflows.run import Again
 
 CHAPTERS = 3
 

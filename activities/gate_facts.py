@@ -1,0 +1,65 @@
+"""The gate's facts, read from the primary under the player's row lock."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables import messages, players
+from workflows.gate.facts import facts_of
+from workflows.gate.policy import NECESSARY, WEEK, Contact, GateFacts
+from workflows.player_state.state import PlayerState
+
+
+@dataclass(frozen=True)
+class Known:
+    """A player as the gate sees one, with the personal data a message needs."""
+
+    facts: GateFacts
+    state: PlayerState
+    profile: dict[str, Any]
+
+
+async def read(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> Known | None:
+    """Lock the player's row and read what the gate asks for; None for a player we never heard of.
+
+    The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
+    waits until this transaction has marked its message handed over. Keep the transaction short.
+    """
+    row = (
+        await connection.execute(
+            select(players.c.state, players.c.profile)
+            .where(players.c.brand == brand, players.c.id == player_id)
+            .with_for_update()
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    state = PlayerState.from_json(brand, player_id, row.state)
+    contacts = await connection.execute(
+        select(messages.c.handed_over_at, messages.c.channel, messages.c.run_id, messages.c.step).where(
+            messages.c.brand == brand,
+            messages.c.player_id == player_id,
+            messages.c.handed_over_at > now - WEEK,
+            messages.c.message_class.not_in(NECESSARY),
+        )
+    )
+    facts = facts_of(
+        state,
+        addresses=addresses(player_id, row.profile),
+        contacts=[Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in contacts],
+        now=now,
+    )
+    return Known(facts, state, row.profile)
+
+
+def addresses(player_id: str, profile: dict[str, Any]) -> dict[str, str]:
+    """Where a player can be reached. A push gateway finds the player's devices by the player's id."""
+    found = {"push": player_id, "in_app": player_id}
+    if email := profile.get("email"):
+        found["email"] = email
+    if phone := profile.get("phone"):
+        found["sms"] = phone
+    return found

@@ -1,0 +1,138 @@
+"""Back-pressure: how many deliveries Temporal has not taken yet, and who must wait for that.
+
+One gauge a process, read at most once a second with a bounded count. Intake refuses while it is high, and
+the sweep holds back.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import text
+
+from activities.database import Database
+from activities.settings import Settings
+from workflows.events import ConsentChanged, Event, ExclusionSet, HarmSignal, StatusChanged
+from workflows.player_state.projection import FREE
+
+#: Seconds a reading is good for.
+PERIOD: Final = 1.0
+#: Bounds of Retry-After in seconds, and what it is while nobody knows how fast the backlog drains.
+SOONEST, LATEST, UNKNOWN = 1, 30, 2
+# How much of the newest reading goes into the rate: some ten seconds are remembered.
+NEWEST = 0.2
+
+BACKLOG: Final = Gauge(
+    "journeys_delivery_backlog", "Deliveries Temporal has not taken; counted no further than twice BACKLOG_HIGH."
+)
+OLDEST: Final = Gauge("journeys_oldest_delivery_seconds", "Age of the oldest of the deliveries that are due first.")
+LATER: Final = Counter(
+    "journeys_events_held_back_total", "Events not taken because of the backlog; their senders were told to come again."
+)
+
+
+def protects(event: Event) -> bool:
+    """Whether an event takes something away from us: it is never held back, whatever waits.
+
+    What lifts a protection again (the end of an exclusion, an account reopened, a consent given) is not
+    among them: late it does no harm.
+    """
+    match event:
+        case ExclusionSet() | HarmSignal():
+            return True
+        case StatusChanged():
+            return event.to not in FREE
+        case ConsentChanged():
+            return not event.opted_in
+        case _:
+            return False
+
+
+@dataclass(frozen=True)
+class _Reading:
+    at: float
+    backlog: int
+    taken: int
+
+
+class Pressure:
+    """Whether the deliveries have piled up, as this process last saw it.
+
+    From `backlog_high` deliveries on until they are fewer than `backlog_low`. Between two readings, a second
+    at most, the backlog may grow past the mark by what all processes take in meanwhile.
+    """
+
+    def __init__(self, database: Database, settings: Settings, *, timer: Callable[[], float] = time.monotonic) -> None:
+        self.database = database
+        self.high, self.low = settings.backlog_high, min(settings.backlog_low, settings.backlog_high)
+        self.timer = timer
+        self._last: _Reading | None = None
+        #: Deliveries taken a second, smoothed; None until it was seen.
+        self._rate: float | None = None
+        self._high = False
+        self._reading = asyncio.Lock()
+
+    async def is_high(self) -> bool:
+        """Whether callers must wait. Costs a query a second, however often it is asked.
+
+        Raises what the database raises when it is away.
+        """
+        # Whoever comes while another reads makes do with the last reading.
+        if self._stale() and (self._last is None or not self._reading.locked()):
+            async with self._reading:
+                if self._stale():
+                    await self._read()
+        return self._high
+
+    async def backlog(self) -> int:
+        """How many deliveries wait, counted no further than twice `backlog_high`; costs and raises what `is_high` does.
+
+        For whoever must leave room for others long before callers are refused.
+        """
+        await self.is_high()
+        return 0 if self._last is None else self._last.backlog
+
+    @property
+    def retry_after(self) -> int:
+        """Whole seconds after which it is worth coming again: how long it takes until the backlog is low.
+
+        Callers are spread over a quarter more, so that they do not come back as one.
+        """
+        if self._last is None or self._rate is None:
+            seconds = float(UNKNOWN)
+        else:
+            seconds = max(0, self._last.backlog - self.low) / max(self._rate, 0.001)
+        seconds = min(max(seconds, SOONEST), LATEST)
+        return math.ceil(seconds * random.uniform(1, 1.25))
+
+    def _stale(self) -> bool:
+        return self._last is None or self.timer() - self._last.at >= PERIOD
+
+    async def _read(self) -> None:
+        async with self.database.reading() as connection:
+            row = (await connection.execute(_LOOK, {"most": 2 * self.high})).one()
+        before, seen = self._last, _Reading(self.timer(), row.backlog, row.taken)
+        self._last = seen
+        self._high = seen.backlog >= self.high or (self._high and seen.backlog >= self.low)
+        # The count of Postgres starts anew after its crash.
+        if before is not None and seen.taken >= before.taken:
+            rate = (seen.taken - before.taken) / (seen.at - before.at)
+            self._rate = rate if self._rate is None else self._rate + NEWEST * (rate - self._rate)
+        BACKLOG.set(seen.backlog)
+        OLDEST.set(row.oldest)
+
+
+# What Temporal has taken is what was deleted; Postgres counts that by itself, within a second.
+_LOOK = text(
+    """
+    SELECT (SELECT count(*) FROM (SELECT FROM deliveries ORDER BY priority, due_at LIMIT :most) b) AS backlog,
+           (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8
+            FROM (SELECT created_at FROM deliveries ORDER BY priority, due_at LIMIT 100) o) AS oldest,
+           pg_stat_get_tuples_deleted('deliveries'::regclass) AS taken
+    """
+)

@@ -1,0 +1,427 @@
+"""Events in: keep each once, advance the player, write what must be delivered. One transaction.
+
+Everything that changes a player's state goes through `Intake.locked`, so that the player's row
+lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, ends of runs.
+"""
+
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Boolean, Text
+
+from activities.database import Database
+from activities.intake.admission import Crowded, Turns
+from activities.intake.backpressure import LATER, Pressure, protects
+from activities.intake.rule_errors import counted
+from workflows.effects import PlayerFacts
+from workflows.events import Event, PlayerRegistered, ProfileUpdated
+from workflows.player_state.state import (
+    Decision,
+    Ended,
+    GoalReached,
+    Mode,
+    Moved,
+    PlayerState,
+    Rules,
+    Start,
+    Stop,
+    Wake,
+)
+
+Receipt = Literal["accepted", "duplicate", "later"]
+CHANNEL = "deliveries"
+#: What Temporal hears first; many who are enrolled at once wait behind everybody else.
+PROTECTION, NORMAL, BULK = 0, 5, 7
+# An import brings a player's past in pieces: until the rest has come, nobody is called absent.
+SETTLING = timedelta(hours=1)
+# Events taken in at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
+AT_ONCE, HISTORY_AT_ONCE = 1_000, 500
+#: Seconds until a batch whose turn has not come is sent back; a sender of history has time.
+PATIENCE, HISTORY_PATIENCE = 2.0, 8.0
+# So many players a process remembers to have rows; about 30 MB.
+MOST_SEEN = 200_000
+PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
+
+
+@dataclass
+class Players:
+    """The locked players of one transaction, and everything decided about them so far."""
+
+    states: dict[str, PlayerState]
+    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    decisions: list[tuple[str, Decision]] = field(default_factory=list)
+    answers: list[tuple[str, int, str, dict[str, Any]]] = field(default_factory=list)
+    #: By run that begins: what it is told of its player.
+    facts: dict[str, PlayerFacts] = field(default_factory=dict)
+    #: No player of these is ticked before this moment.
+    not_before: datetime | None = None
+    #: How soon Temporal hears of runs that begin.
+    start_priority: int = NORMAL
+
+    def decide(self, player_id: str, decisions: Iterable[Decision]) -> None:
+        """Remember decisions; they are written when the transaction ends.
+
+        To be called after each event: a run is told what was known when it began, and not what the
+        rest of the batch teaches.
+        """
+        for decision in decisions:
+            self.decisions.append((player_id, decision))
+            if isinstance(decision, Start):
+                self.facts[decision.run_id] = self.states[player_id].snapshot()
+
+    def answer(self, player_id: str, run_id: str, step: str, answer: dict[str, Any]) -> bool:
+        """Deliver a person's answer to a run; False when the run is over."""
+        seq = self.states[player_id].next_seq(run_id)
+        if seq is None:
+            return False
+        self.answers.append((run_id, seq, step, answer))
+        return True
+
+
+class Intake:
+    """Takes facts in, for one set of journeys; with `pressure`, only what Temporal can keep up with."""
+
+    def __init__(
+        self, database: Database, rules: Rules, settling: timedelta = SETTLING, pressure: Pressure | None = None
+    ) -> None:
+        self.database = database
+        self.rules = rules
+        self.settling = settling
+        self.pressure = pressure
+        self.turns, self.turns_of_history = Turns(AT_ONCE), Turns(HISTORY_AT_ONCE)
+        self.patience, self.patience_of_history = PATIENCE, HISTORY_PATIENCE
+        #: Players whose rows are known to be committed, so that nobody tries to make them again.
+        self._seen: set[tuple[str, str]] = set()
+
+    async def take(
+        self,
+        brand: str,
+        events: Sequence[tuple[str, Event]],
+        now: datetime,
+        *,
+        mode: Mode = "live",
+        urgent_only: bool = False,
+    ) -> list[Receipt]:
+        """Take `(player id, event)` pairs of one brand in; one receipt each, in their order.
+
+        When it returns, every accepted event is committed together with all it caused. When it
+        raises, nothing of the batch is kept and the caller may send it again.
+
+        While deliveries pile up, while more is sent than can be taken in, and with `urgent_only`, what does not
+        protect the player is `later`: not kept, to be sent again. What protects stands in no line, and takes the rest
+        of its batch along unless that must be later. History causes no deliveries and is never `later`; it has a line
+        of its own, and `Crowded` is raised when that does not move.
+        """
+        urgent = [(player_id, event) for player_id, event in events if protects(event)]
+        if len(urgent) == len(events):
+            return await self._take(brand, events, now, mode)
+        if mode == "history":
+            async with self.turns_of_history.of(len(events), self.patience_of_history):
+                return await self._take(brand, events, now, mode)
+        if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
+            if urgent:
+                return await self._take(brand, events, now, mode)
+            try:
+                async with self.turns.of(len(events), self.patience):
+                    return await self._take(brand, events, now, mode)
+            except Crowded:
+                pass  # the sender waits instead
+        LATER.inc(len(events) - len(urgent))
+        receipts = iter(await self._take(brand, urgent, now, mode) if urgent else ())
+        return [next(receipts) if protects(event) else "later" for _, event in events]
+
+    async def _take(self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode) -> list[Receipt]:
+        async with self.database.transaction() as connection:
+            fresh = await _keep(connection, brand, events, history=mode == "history")
+            receipts: list[Receipt] = []
+            new: list[tuple[str, Event]] = []
+            for player_id, event in events:
+                identity = (event.event_source, event.event_id)
+                if identity in fresh:
+                    fresh.remove(identity)
+                    new.append((player_id, event))
+                    receipts.append("accepted")
+                else:
+                    receipts.append("duplicate")
+            if new:
+                ids = {player_id for player_id, _ in new}
+                async with self.locked(connection, brand, ids, now, create=True) as players:
+                    players.not_before = now + self.settling if mode == "history" else None
+                    with counted():
+                        for player_id, event in new:
+                            state = players.states[player_id]
+                            players.decide(player_id, state.advance(event, self.rules, now, mode=mode))
+                            if profile := _profile(event):
+                                players.profiles.setdefault(player_id, {}).update(profile)
+        if len(self._seen) > MOST_SEEN:
+            self._seen.clear()
+        self._seen.update((brand, player_id) for player_id, _ in new)
+        return receipts
+
+    @asynccontextmanager
+    async def locked(
+        self,
+        connection: AsyncConnection,
+        brand: str,
+        player_ids: Iterable[str],
+        now: datetime,
+        *,
+        create: bool = False,
+    ) -> AsyncIterator[Players]:
+        """Lock players in id order, yield their states, then write states and decisions back.
+
+        Must run inside a transaction. Unknown players are left out unless `create`. Everybody
+        locks in the same order, so two batches never wait for each other in a circle.
+        """
+        ids = sorted(set(player_ids))
+        if create and (unseen := [player_id for player_id in ids if (brand, player_id) not in self._seen]):
+            await connection.execute(_CREATE, {"brand": brand, "ids": unseen})
+        rows = (await connection.execute(_LOCK, {"brand": brand, "ids": ids})).all()
+        if create and len(rows) < len(ids):
+            # Somebody took a row away that was there.
+            await connection.execute(_CREATE, {"brand": brand, "ids": ids})
+            rows = (await connection.execute(_LOCK, {"brand": brand, "ids": ids})).all()
+        players = Players({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
+        yield players
+        await self._write(connection, brand, players, now)
+
+    async def _write(self, connection: AsyncConnection, brand: str, players: Players, now: datetime) -> None:
+        states = players.states
+        if not states:
+            return
+        changed = [
+            {
+                "id": player_id,
+                "state": state.stored(),
+                "profile": players.profiles.get(player_id, {}),
+                "moment": _later(state.next_moment, players.not_before),
+            }
+            for player_id, state in sorted(states.items())
+        ]
+        advanced = {"brand": brand, "players": _json(changed), "now": now}
+        statements = [*_Rows(brand, players).by_statement()]
+        if [statement for statement, _ in statements] == [_INSERT_DELIVERIES]:
+            # Somebody waits for what wakes a run and does nothing else: it goes in one round trip.
+            [(_, found)] = statements
+            await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": _json(found)})
+            return
+        await connection.execute(_UPDATE, advanced)
+        for statement, found in statements:
+            await connection.execute(statement, {"brand": brand, "rows": _json(found)})
+
+
+class _Rows:
+    """What the decisions of a transaction write, table by table."""
+
+    def __init__(self, brand: str, players: Players) -> None:
+        self.starts: list[tuple[str, Start]] = []
+        self.ends: dict[str, dict[str, Any]] = {}
+        self.goals: dict[str, dict[str, Any]] = {}
+        self.deliveries: list[dict[str, Any]] = []
+        self.left: list[dict[str, Any]] = []
+        self.stays: list[dict[str, Any]] = []
+        self._open: dict[tuple[str, str], dict[str, Any]] = {}
+        for run_id, seq, step, answer in players.answers:
+            self._deliver(run_id, seq, "answer", {"step": step, "answer": answer})
+        for player_id, decision in players.decisions:
+            match decision:
+                case Start():
+                    self.starts.append((player_id, decision))
+                    if decision.refused is None and decision.arm == "treated":
+                        given = decision.run_input(brand, players.facts[decision.run_id])
+                        told = given.model_dump(mode="json", exclude_defaults=True)
+                        self._deliver(decision.run_id, 0, "start", told, players.start_priority)
+                case Wake():
+                    wire = decision.event.redacted().to_wire()
+                    self._deliver(decision.run_id, decision.seq, "event", {"event": wire})
+                case Stop():
+                    priority = PROTECTION if decision.protection else NORMAL
+                    self._deliver(decision.run_id, decision.seq, "stop", {"reason": decision.reason}, priority)
+                case GoalReached():
+                    self.goals[decision.run_id] = {"id": decision.run_id, "at": decision.at}
+                case Ended():
+                    ended = {"id": decision.run_id, "at": decision.at, "outcome": decision.outcome}
+                    self.ends[decision.run_id] = ended
+                case Moved():
+                    self._move(player_id, decision)
+
+    def by_statement(self) -> Iterator[tuple[TextClause, list[dict[str, Any]]]]:
+        """The statements that have something to write, in the order of their foreign keys."""
+        for statement, rows in (
+            (_INSERT_RUNS, _run_rows(self.starts)),
+            (_REACH_GOALS, [*self.goals.values()]),
+            (_END_RUNS, [*self.ends.values()]),
+            (_LEAVE, self.left),
+            (_STAY, self.stays),
+            (_INSERT_DELIVERIES, self.deliveries),
+        ):
+            if rows:
+                yield statement, rows
+
+    def _deliver(self, run_id: str, seq: int, kind: str, payload: dict[str, Any], priority: int = NORMAL) -> None:
+        row = {"run_id": run_id, "seq": seq, "kind": kind, "payload": payload, "priority": priority}
+        self.deliveries.append(row)
+
+    def _move(self, player_id: str, move: Moved) -> None:
+        """Close a membership that was left, open one that was entered; a stay within one transaction is kept too."""
+        key = (player_id, move.segment)
+        if move.entered:
+            stay = {"player_id": player_id, "segment": move.segment, "entered_at": move.at, "left_at": None}
+            self._open[key] = stay
+            self.stays.append(stay)
+        elif key in self._open:
+            self._open.pop(key)["left_at"] = move.at
+        else:
+            self.left.append({"player_id": player_id, "segment": move.segment, "left_at": move.at})
+
+
+async def _keep(
+    connection: AsyncConnection,
+    brand: str,
+    events: Sequence[tuple[str, Event]],
+    *,
+    history: bool,
+) -> set[tuple[str, str]]:
+    """Insert events; the identities that were new. Sorted, so that two batches cannot deadlock."""
+    rows = {(e.event_source, e.event_id): (p, e) for p, e in reversed(events)}
+    fresh = [
+        {
+            "source": source,
+            "id": event_id,
+            "type": event.type,
+            "player_id": player_id,
+            "occurred_at": event.occurred_at,
+            "data": orjson.Fragment(event.to_data()),
+        }
+        for (source, event_id), (player_id, event) in sorted(rows.items(), key=lambda row: row[0])
+    ]
+    kept = await connection.execute(_INSERT_EVENTS, {"brand": brand, "rows": _json(fresh), "history": history})
+    return {(row.source, row.id) for row in kept}
+
+
+def _run_rows(starts: list[tuple[str, Start]]) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": start.run_id,
+            "player_id": player_id,
+            "journey": start.journey,
+            "arm": start.arm,
+            "state": "ended" if start.refused else "active",
+            "entered_at": start.entered_at,
+            "ends_at": start.ends_at,
+            "trigger": start.cause,
+            "ended_at": start.entered_at if start.refused else None,
+            "outcome": f"refused:{start.refused}" if start.refused else None,
+            "goal_until": start.goal_until,
+        }
+        for player_id, start in starts
+    ]
+
+
+def _profile(event: Event) -> dict[str, Any]:
+    """The personal data an event brings, which lives in the player's profile and nowhere else."""
+    match event:
+        case PlayerRegistered():
+            found = {name: getattr(event, name) for name in PROFILE_FIELDS}
+            return {k: str(v) for k, v in found.items() if v is not None}
+        case ProfileUpdated():
+            changed = {k: v for k, v in event.changed.items() if k in PROFILE_FIELDS}
+            return {k: None if v is None else str(v) for k, v in changed.items()}
+        case _:
+            return {}
+
+
+def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:
+    return moment if moment is None or not_before is None else max(moment, not_before)
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
+def _rows(statement: str) -> TextClause:
+    """A statement over `:rows`, one JSON document: cheaper for a batch than arrays, whose text must be escaped."""
+    return text(statement.replace(":rows", "CAST(:rows AS json)"))
+
+
+_INSERT_EVENTS = _rows(
+    """
+    INSERT INTO events (brand, source, id, type, player_id, occurred_at, data, history)
+    SELECT :brand, source, id, type, player_id, occurred_at, data, :history
+    FROM json_to_recordset(:rows)
+      AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb)
+    ON CONFLICT DO NOTHING
+    RETURNING source, id
+    """
+).bindparams(bindparam("history", type_=Boolean))
+_CREATE = text("INSERT INTO players (brand, id) SELECT :brand, unnest(:ids) ON CONFLICT DO NOTHING").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_LOCK = text(
+    "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_ADVANCE = """
+    UPDATE players p
+    SET state = t.state, profile = p.profile || t.profile, next_moment = t.moment, updated_at = :now
+    FROM json_to_recordset(CAST(:players AS json)) AS t (id text, state jsonb, profile jsonb, moment timestamptz)
+    WHERE p.brand = :brand AND p.id = t.id
+    """
+_UPDATE = text(_ADVANCE)
+_INSERT_RUNS = _rows(
+    """
+    INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
+                      ended_at, outcome, goal_until)
+    SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
+           ended_at, outcome, goal_until
+    FROM json_to_recordset(:rows)
+      AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
+            ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz)
+    """
+)
+_REACH_GOALS = _rows(
+    """
+    UPDATE runs r SET goal_at = t.at
+    FROM json_to_recordset(:rows) AS t (id text, at timestamptz) WHERE r.id = t.id
+    """
+)
+_END_RUNS = _rows(
+    """
+    UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome
+    FROM json_to_recordset(:rows) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
+    """
+)
+_LEAVE = _rows(
+    """
+    UPDATE memberships m SET left_at = t.left_at
+    FROM json_to_recordset(:rows) AS t (player_id text, segment text, left_at timestamptz)
+    WHERE m.brand = :brand AND m.segment = t.segment AND m.player_id = t.player_id AND m.left_at IS NULL
+    """
+)
+_STAY = _rows(
+    """
+    INSERT INTO memberships (brand, segment, player_id, entered_at, left_at)
+    SELECT :brand, segment, player_id, entered_at, left_at
+    FROM json_to_recordset(:rows)
+      AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
+    """
+)
+# The dispatcher is told in the same breath: a round trip less for every event that somebody waits for.
+_DELIVER = """
+    written AS (
+      INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
+      SELECT run_id, seq, :brand, kind, payload, priority
+      FROM json_to_recordset(:rows)
+        AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint)
+      RETURNING 1
+    )
+    SELECT pg_notify(:channel, '') FROM (SELECT count(*) FROM written) AS told
+    """
+_INSERT_DELIVERIES = _rows(f"WITH {_DELIVER}").bindparams(channel=CHANNEL)
+_UPDATE_AND_DELIVER = _rows(f"WITH advanced AS ({_ADVANCE}), {_DELIVER}").bindparams(channel=CHANNEL)

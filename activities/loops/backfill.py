@@ -1,0 +1,228 @@
+"""A rule derived anew for every player from the events that were kept, while intake goes on.
+
+Each batch locks its players as intake does, reads their events, rebuilds and moves the job's cursor, in one
+transaction. An event that is not committed when it reads is counted by intake, which waits for the lock before it
+counts; one that is committed was counted under the same lock before. So none is missed and none is counted twice.
+"""
+
+import secrets
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import orjson
+from pydantic import ValidationError
+from sqlalchemy import Row, bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+from activities.database import Database
+from activities.intake.intake import Intake, Players
+from activities.intake.rule_errors import caught
+from activities.loops import bulk_jobs as jobs
+from activities.loops.bulk_jobs import Job
+from activities.tables import jobs as table
+from workflows.errors import UnknownEventType
+from workflows.events import CATALOGUE, Event, parse_event
+from workflows.player_state.backfill import Derivable, Rebuild
+
+KIND: Final = "derive"
+#: Rows fetched at a time, so that a player of a million rounds costs no more memory than another.
+FETCH: Final = 2_000
+#: What is told of a job: events read and those no class can read, players changed, segments come into and left.
+COUNTED: Final = ("events", "unreadable", "changed", "entered", "left")
+#: Players for whom a designer's function raised; counted only when there are any.
+RAISED: Final = "raised"
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What one transaction did: where the job stands now, and how many players it took."""
+
+    job: Job
+    players: int
+
+
+class Deriver:
+    """Derives one rule anew. Any number may work on one job: each batch takes the next players."""
+
+    def __init__(self, database: Database, intake: Intake, what: Derivable, clock: Callable[[], datetime]) -> None:
+        self.database = database
+        self.intake = intake
+        self.what = what
+        self.definition = what.definition
+        self.clock = clock
+        #: The first that a designer's function raised here, as a sentence.
+        self.failure: str | None = None
+        self._wire = {kind.type: kind.wire_type for kind in CATALOGUE.values()}
+
+    async def open(self, brand: str | None = None, *, again: bool = False) -> list[Job]:
+        """The jobs to be done, one a brand: those that were stopped half-way, or else new ones.
+
+        With `again`, or when the rule is written differently since, what was stopped is given up for new ones.
+        """
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            # Two who begin at once must find the same jobs.
+            await connection.execute(_ALONE, {"subject": self.what.name})
+            brands = [brand] if brand is not None else [row.brand for row in await connection.execute(_BRANDS)]
+            query = select(table).where(
+                table.c.kind == KIND, table.c.subject == self.what.name, table.c.state == "running"
+            )
+            found = [Job.model_validate(row) for row in await connection.execute(query.order_by(table.c.brand))]
+            stopped = [job for job in found if job.brand in brands]
+            as_written = all(job.detail.get("definition") == self.definition for job in stopped)
+            if stopped and as_written and not again:
+                return stopped
+            if stopped:
+                given_up = update(table).where(table.c.id.in_([job.id for job in stopped]))
+                await connection.execute(given_up.values(state="cancelled", updated_at=now, ended_at=now))
+            begun = []
+            for name in brands:
+                total = (await connection.execute(_PLAYERS, {"brand": name})).scalar_one()
+                job = Job(
+                    id=f"{KIND}-{secrets.token_hex(8)}",
+                    brand=name,
+                    kind=KIND,
+                    subject=self.what.name,
+                    detail={"definition": self.definition},
+                    total=total,
+                    created_at=now,
+                    updated_at=now,
+                )
+                if total:
+                    await jobs.add(connection, job)
+                    begun.append(job)
+        return begun
+
+    async def batch(self, job: Job, limit: int) -> Batch | None:
+        """Derive for up to `limit` players more; None when nothing is left, or somebody ended the job.
+
+        Raises what the database raises; then nothing of the batch was done.
+        """
+        async with self.database.transaction() as connection:
+            taken = await jobs.take(connection, job.id)
+            if taken is None:
+                return None
+            given = {"brand": job.brand, "after": taken.cursor, "limit": limit}
+            ids = [row.id for row in await connection.execute(_NEXT, given)]
+            if not ids:
+                await jobs.end(connection, taken, "done", self.clock())
+                return None
+            async with self.intake.locked(connection, job.brand, ids, self.clock()) as players:
+                # Whatever happened to them before the lock was ours, this moment is later.
+                counts, put_off = await self._rebuild(connection, job.brand, players, self.clock())
+            if put_off:
+                await connection.execute(_PUT_OFF, {"brand": job.brand, "rows": _json(put_off)})
+            await jobs.advance(connection, taken, ids[-1], len(ids), counts, self.clock())
+        told = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
+        return Batch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
+
+    async def _rebuild(
+        self, connection: AsyncConnection, brand: str, players: Players, now: datetime
+    ) -> tuple[Counter[str], list[dict[str, Any]]]:
+        """Rebuild locked players and leave out those whom it did not change; what was counted, and whom to put off."""
+        counts = Counter(dict.fromkeys(COUNTED, 0))
+        before = {player_id: (state.to_json(), state.next_moment) for player_id, state in players.states.items()}
+        building = {player_id: Rebuild(state, self.what, now) for player_id, state in players.states.items()}
+        raised: set[str] = set()
+        async for page in self._events(connection, brand, [*building], now):
+            with caught() as told:
+                for player_id, event in page:
+                    counts["events"] += 1
+                    if event is None:
+                        counts["unreadable"] += 1
+                        continue
+                    building[player_id].take(event)
+                    if told:
+                        raised.add(player_id)
+                        self._remember(told)
+        given = {"brand": brand, "ids": [*building]}
+        noticed = {row.id: row.next_moment for row in await connection.execute(_MOMENTS, given)}
+        put_off = []
+        for player_id, one in building.items():
+            with caught() as told:
+                moved = one.finish()
+            if told:
+                raised.add(player_id)
+                self._remember(told)
+            counts["entered"] += sum(move.entered for move in moved)
+            counts["left"] += sum(not move.entered for move in moved)
+            players.decide(player_id, moved)
+            was, moment = before[player_id]
+            if not moved and was == one.state.to_json():
+                del players.states[player_id]
+                continue
+            counts["changed"] += 1
+            # Who is not looked at for a while, after an import for example, is not looked at sooner because of us.
+            if moment is not None and noticed[player_id] is not None and noticed[player_id] > moment:
+                put_off.append({"id": player_id, "until": noticed[player_id]})
+        if raised:
+            counts[RAISED] = len(raised)
+        return counts, put_off
+
+    def _remember(self, told: list[str]) -> None:
+        self.failure = self.failure or told[0]
+        told.clear()
+
+    async def _events(
+        self, connection: AsyncConnection, brand: str, ids: Sequence[str], now: datetime
+    ) -> AsyncIterator[Iterator[tuple[str, Event | None]]]:
+        """The kept events of players in the order of their own time, in pages.
+
+        None stands for one that no class can read any more.
+        """
+        if not self.what.kinds:
+            return
+        given = {"brand": brand, "ids": ids, "types": sorted(self.what.kinds), "since": self.what.since(now)}
+        async with connection.stream(_EVENTS, given, execution_options={"yield_per": FETCH}) as found:
+            async for rows in found.partitions():
+                yield ((row.player_id, self._read(row)) for row in rows)
+
+    def _read(self, row: Row[Any]) -> Event | None:
+        wire = self._wire.get(row.type, row.type)
+        try:
+            return parse_event(wire, row.data, event_id=row.id, event_source=row.source, occurred_at=row.occurred_at)
+        except (UnknownEventType, ValidationError):
+            return None
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value).decode()
+
+
+# A new brand's first player may come while we look: the jobs are for whoever is there now.
+_BRANDS = text(
+    """
+    WITH RECURSIVE found AS (
+        (SELECT brand FROM players ORDER BY brand LIMIT 1)
+        UNION ALL
+        SELECT (SELECT p.brand FROM players p WHERE p.brand > found.brand ORDER BY p.brand LIMIT 1)
+        FROM found WHERE found.brand IS NOT NULL
+    )
+    SELECT brand FROM found WHERE brand IS NOT NULL
+    """
+)
+_PLAYERS = text("SELECT count(*) FROM players WHERE brand = :brand")
+_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('derive:' || :subject, 0))")
+_NEXT = text("SELECT id FROM players WHERE brand = :brand AND id > :after ORDER BY id LIMIT :limit")
+_MOMENTS = text("SELECT id, next_moment FROM players WHERE brand = :brand AND id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_EVENTS = text(
+    """
+    SELECT player_id, source, id, type, occurred_at, data FROM events
+    WHERE brand = :brand AND player_id = ANY(:ids) AND type = ANY(:types) AND occurred_at >= :since
+    ORDER BY player_id, occurred_at, seq
+    """
+).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("types", type_=ARRAY(Text)))
+_PUT_OFF = text(
+    """
+    UPDATE players p SET next_moment = t.until
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, until timestamptz)
+    WHERE p.brand = :brand AND p.id = t.id AND p.next_moment < t.until
+    """
+)

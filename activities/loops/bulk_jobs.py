@@ -1,0 +1,142 @@
+"""Long work over many players, as one row: where it stands, and who may hold, resume or end it.
+
+The row is the truth. Temporal only sees to it that somebody works: every batch locks the row, does its part and moves
+the cursor in one transaction, so that work which is done twice at once, or again after a crash, is done once.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict
+from sqlalchemy import select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.service import RPCError, RPCStatusCode
+
+from activities.settings import UPKEEP_QUEUE
+from activities.tables import jobs
+from workflows.background.bulk_job import LongWork, Work
+
+State = Literal["running", "paused", "done", "cancelled", "failed"]
+Wish = Literal["pause", "resume", "cancel"]
+
+#: What a wish makes of a job, by what it is; where nothing stands the wish comes too late.
+MOVES: Final[Mapping[Wish, Mapping[State, State]]] = {
+    "pause": {"running": "paused", "paused": "paused"},
+    "resume": {"running": "running", "paused": "running", "failed": "running"},
+    "cancel": {"running": "cancelled", "paused": "cancelled", "failed": "cancelled", "cancelled": "cancelled"},
+}
+ENDED: Final = frozenset({"done", "cancelled"})
+
+
+class Job(BaseModel):
+    """A row of `jobs`. `subject` is what it is about, `detail` what its kind needs besides."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    id: str
+    brand: str
+    kind: str
+    subject: str
+    detail: dict[str, Any] = {}
+    state: State = "running"
+    #: The last of those that are done, in the order the kind works in.
+    cursor: str = ""
+    total: int = 0
+    done: int = 0
+    counts: dict[str, int] = {}
+    created_by: str = ""
+    created_at: datetime
+    updated_at: datetime
+    ended_at: datetime | None = None
+
+
+async def add(connection: AsyncConnection, job: Job) -> bool:
+    """Write a new job down; False when one of its id is there already."""
+    added = await connection.execute(
+        insert(jobs).values(**job.model_dump()).on_conflict_do_nothing().returning(jobs.c.id)
+    )
+    return added.one_or_none() is not None
+
+
+async def find(connection: AsyncConnection, kind: str, brand: str, job_id: str, *, lock: bool = False) -> Job | None:
+    """A brand's job, None if it has none of that id. With `lock` nobody works on it until the transaction ends."""
+    query = select(jobs).where(jobs.c.id == job_id, jobs.c.brand == brand, jobs.c.kind == kind)
+    row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    return None if row is None else Job.model_validate(row)
+
+
+async def take(connection: AsyncConnection, job_id: str) -> Job | None:
+    """The job, locked for a batch of its work; None when nobody wants it done, now or any more."""
+    query = select(jobs).where(jobs.c.id == job_id, jobs.c.state == "running").with_for_update()
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else Job.model_validate(row)
+
+
+async def advance(
+    connection: AsyncConnection, job: Job, cursor: str, done: int, counts: Mapping[str, int], now: datetime
+) -> None:
+    """Move a job that was taken on: up to `cursor`, by `done`, of which `counts` tell what came of them."""
+    told = {name: job.counts.get(name, 0) + counts.get(name, 0) for name in sorted({*job.counts, *counts})}
+    await _set(connection, job.id, cursor=cursor, done=job.done + done, counts=told, updated_at=now)
+
+
+async def end(
+    connection: AsyncConnection, job: Job, state: Literal["done", "failed"], now: datetime, why: str | None = None
+) -> None:
+    """Say that a job that was taken is done, or why nobody can go on with it."""
+    detail = {**job.detail, "failure": why} if why else job.detail
+    ended_at = now if state in ENDED else None
+    await _set(connection, job.id, state=state, updated_at=now, ended_at=ended_at, detail=detail)
+
+
+async def wish(connection: AsyncConnection, job: Job, wished: Wish, now: datetime) -> Job | None:
+    """What a locked job is after somebody's wish, which may be what it was; None when it comes too late.
+
+    When this is committed no batch is under way, so nothing more is done to anybody. One that runs again must be woken.
+    """
+    state = MOVES[wished].get(job.state)
+    if state is None:
+        return None
+    if state != job.state:
+        ended_at = now if state in ENDED else None
+        detail = {name: told for name, told in job.detail.items() if name != "failure"}
+        await _set(connection, job.id, state=state, updated_at=now, ended_at=ended_at, detail=detail)
+        job = job.model_copy(update={"state": state, "updated_at": now, "ended_at": ended_at, "detail": detail})
+    return job
+
+
+async def wake(client: Client, job_id: str, activity: str, *, within: timedelta) -> None:
+    """See to it that somebody works on the job. Safe to repeat; raises what the client raises when Temporal is away."""
+    await client.start_workflow(
+        LongWork.run,
+        Work(job_id=job_id, activity=activity),
+        id=_workflow(job_id),
+        task_queue=UPKEEP_QUEUE,
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        # One that is about to leave looks again before it does.
+        start_signal="wake",
+        rpc_timeout=within,
+    )
+
+
+async def is_awake(client: Client, job_id: str, *, within: timedelta) -> bool:
+    """Whether Temporal knows of somebody who works on the job."""
+    try:
+        told = await client.get_workflow_handle(_workflow(job_id)).describe(rpc_timeout=within)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return False
+        raise
+    return told.status is WorkflowExecutionStatus.RUNNING
+
+
+def _workflow(job_id: str) -> str:
+    return f"job:{job_id}"
+
+
+async def _set(connection: AsyncConnection, job_id: str, **values: Any) -> None:
+    await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))

@@ -1,0 +1,312 @@
+"""Let many players into a journey: everybody who is in a segment now, a batch at a time.
+
+Whom an enrolment means is written down when it is asked for. Every batch locks the job and its players, asks the same
+entry rule as an event would, and moves the cursor, all in one transaction.
+"""
+
+import asyncio
+import dis
+import inspect
+import logging
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime, timedelta
+from typing import Any, Final, get_args
+
+from pydantic import BaseModel, Field
+from sqlalchemy import delete, func, select, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from temporalio.service import RPCError
+
+from activities.database import Database
+from activities.intake.backpressure import Pressure
+from activities.intake.intake import BULK, Intake
+from activities.loops.bulk_jobs import Job, add, advance, end, is_awake, take, wake
+from activities.settings import RELEASE
+from activities.tables import enrolment_players, jobs, memberships
+from workflows.background.bulk_job import ENROL, STRETCH, Work, Worked
+from workflows.player_state.state import PlayerState, arm_of
+from workflows.run import Journey
+
+logger = logging.getLogger(__name__)
+
+KIND: Final = "enrol"
+#: Players in one transaction; their rows are locked meanwhile.
+BATCH: Final = 250
+#: The part of BACKLOG_HIGH at which an enrolment holds back, so that nobody else is ever refused for its sake.
+ROOM: Final = 0.25
+#: Seconds between two looks while it holds back.
+HOLD: Final = 1.0
+#: Up to so many members every one is looked at before an enrolment; of more, a sample of so many.
+EXACT, SAMPLE, PAGE = 100_000, 20_000, 500
+#: What became of a player who is let in; everything else is why not.
+ENTERED: Final = ("treated", "control")
+#: Seconds between two looks for enrolments nobody works on.
+LOOK: Final = 10.0
+CALL: Final = timedelta(seconds=5)
+
+
+class Forecast(BaseModel):
+    """What an enrolment would do now."""
+
+    members: int = Field(description="Players in the segment now: whom the enrolment will mean.")
+    entering: int = Field(description="Whom the journey would be played for.")
+    control: int = Field(description="Who would enter its control group: tracked, contacted by nobody.")
+    refused: dict[str, int] = Field(description="How many would not be let in, by reason.")
+    looked_at: int = Field(description="How many players this was worked out from.")
+    estimate: bool = Field(description="Whether the numbers are scaled up from a sample of `looked_at` players.")
+
+
+def reads_its_event(journey: Journey) -> bool:
+    """Whether the journey's code uses the event it begins with and does not declare that there may be none.
+
+    Whoever lets players in by hand has none to give: each run would fail at that line, and wait for a release.
+    """
+    function: Any = journey.function
+    name, parameter = [*inspect.signature(function).parameters.items()][1]
+    declared = parameter.annotation
+    if "None" in declared if isinstance(declared, str) else declared is None or type(None) in get_args(declared):
+        return False
+    told = (step.argval for step in dis.get_instructions(function))
+    return name in function.__code__.co_cellvars or any(
+        name in (one if isinstance(one, tuple) else (one,)) for one in told
+    )
+
+
+def what_comes_of(state: PlayerState | None, journey: Journey, segment: str, now: datetime) -> str:
+    """What becomes of a player who is enrolled now: an arm, or a reason. Pure, before the fact and in it alike."""
+    if state is None:
+        return "unknown_player"
+    if segment not in state.segments:
+        return "left_segment"
+    if (refusal := state.refusal(journey, None, now)) is not None:
+        return refusal
+    return state.protected(now) or arm_of(state.brand, state.player_id, journey.name, journey.control)
+
+
+async def forecast(
+    connection: AsyncConnection,
+    brand: str,
+    journey: Journey,
+    segment: str,
+    now: datetime,
+    *,
+    exact: int = EXACT,
+    sample: int = SAMPLE,
+) -> Forecast:
+    """Ask the entry rule about every member, or about a sample of them when there are too many to wait for.
+
+    It holds no lock, so what happens between this and the enrolment makes a difference.
+    """
+    whose = {"brand": brand, "segment": segment}
+    members = await members_of(connection, brand, segment)
+    share = 1.0 if members <= exact else sample / members
+    found: Counter[str] = Counter()
+    after = ""
+    while True:
+        rows = (
+            await connection.execute(
+                _STANDINGS, whose | {"journey": journey.name, "after": after, "share": share, "limit": PAGE}
+            )
+        ).all()
+        for row in rows:
+            state = PlayerState.from_json(brand, row.id, {k: v for k, v in row.known.items() if v is not None})
+            found[what_comes_of(state, journey, segment, now)] += 1
+        if len(rows) < PAGE:
+            break
+        after = rows[-1].id
+    looked_at = found.total()
+    scale = members / looked_at if share < 1 and looked_at else 1.0
+    counts = {name: round(number * scale) for name, number in sorted(found.items())}
+    return Forecast(
+        members=members,
+        entering=counts.get("treated", 0),
+        control=counts.get("control", 0),
+        refused={name: number for name, number in counts.items() if name not in ENTERED},
+        looked_at=looked_at,
+        estimate=share < 1,
+    )
+
+
+async def members_of(connection: AsyncConnection, brand: str, segment: str) -> int:
+    """How many players of a brand are in a segment now."""
+    counting = (
+        select(func.count())
+        .select_from(memberships)
+        .where(memberships.c.brand == brand, memberships.c.segment == segment, memberships.c.left_at.is_(None))
+    )
+    counted: int = (await connection.execute(counting)).scalar_one()
+    return counted
+
+
+async def enrol(connection: AsyncConnection, job: Job) -> Job | None:
+    """Write an enrolment down together with whom it means; None when there is one of its id. Wake it afterwards."""
+    if not await add(connection, job):
+        return None
+    meant = await connection.execute(_MEANT, {"job": job.id, "brand": job.brand, "segment": job.detail["segment"]})
+    return job.model_copy(update={"total": meant.scalar_one()})
+
+
+async def forget(connection: AsyncConnection, job_id: str) -> None:
+    """Let go of whom an enrolment that has ended meant."""
+    await connection.execute(delete(enrolment_players).where(enrolment_players.c.job_id == job_id))
+
+
+class Enrolments:
+    """Works on enrolments, as the activity of `LongWork`.
+
+    Two workers may come to work on one of them, when the first was taken for dead: they take turns at the job's row,
+    and nobody is let in twice, but for that while at twice the rate.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        intake: Intake,
+        pressure: Pressure,
+        clock: Callable[[], datetime],
+        *,
+        timer: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.database = database
+        self.intake = intake
+        self.pressure = pressure
+        self.clock = clock
+        self.timer = timer
+        self.sleep = sleep
+
+    @activity.defn(name=ENROL)
+    async def work(self, given: Work) -> Worked:
+        """Enrol batch after batch at the job's rate until nobody is left, somebody holds it or the worker goes."""
+        begun = self.timer()
+        while True:
+            activity.heartbeat()
+            if activity.is_worker_shutdown() or self.timer() - begun >= STRETCH.total_seconds():
+                return Worked(more=True)
+            if await self.pressure.backlog() >= self.pressure.high * ROOM:
+                await self.sleep(HOLD)
+                continue
+            began = self.timer()
+            seconds = await self.batch(given.job_id)
+            if seconds is None:
+                return Worked(more=False)
+            if (rest := seconds - (self.timer() - began)) > 0:
+                await self.sleep(rest)
+
+    async def batch(self, job_id: str) -> float | None:
+        """Enrol the next players; how many seconds that may take at the job's rate, None when there is nothing to do.
+
+        Raises what the database raises, and while a release rolls `UnknownYet` for a journey this process does not
+        know; then nothing has happened.
+        """
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            job = await take(connection, job_id)
+            if job is None:
+                return None
+            journey, segment = self.intake.rules.journeys.get(job.subject), str(job.detail["segment"])
+            if journey is None:
+                why = f"No journey {job.subject} is deployed here; deploy it again and resume, or cancel."
+                _unless_young(why)
+                await end(connection, job, "failed", now, why)
+                return None
+            rate = int(job.detail["per_second"])
+            ids = await _next(connection, job, min(BATCH, rate))
+            if not ids:
+                await forget(connection, job.id)
+                await end(connection, job, "done", now)
+                return None
+            cause = {"type": "enrolment", "id": job.id, "source": job.created_by}
+            counts: Counter[str] = Counter()
+            async with self.intake.locked(connection, job.brand, ids, now) as players:
+                players.start_priority = BULK
+                for player_id in ids:
+                    state = players.states.get(player_id)
+                    counts[what_comes_of(state, journey, segment, now)] += 1
+                    if state is not None and segment in state.segments:
+                        players.decide(player_id, state.enter(journey, None, now, cause))
+            await advance(connection, job, ids[-1], len(ids), counts, now)
+        return len(ids) / rate
+
+    async def wake_idle(self, client: Client) -> None:
+        """Have those worked on that should run and do not: asked for while Temporal was away, or ended there by hand.
+
+        Raises what the database and the client raise when they are away.
+        """
+        async with self.database.reading() as connection:
+            running = select(jobs.c.id).where(jobs.c.kind == KIND, jobs.c.state == "running")
+            found = (await connection.execute(running)).scalars().all()
+        for job_id in found:
+            if not await is_awake(client, job_id, within=CALL):
+                await wake(client, job_id, ENROL, within=CALL)
+
+    async def watch(self, client: Client, stop: asyncio.Event) -> None:
+        """Look for idle ones until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.wake_idle(client)
+            except (SQLAlchemyError, OSError, RPCError) as away:
+                logger.warning("Postgres or Temporal is away, enrolments are looked after later: %s", away)
+            except Exception:
+                logger.exception("Looking after enrolments failed and is tried again.")
+            try:
+                await asyncio.wait_for(stop.wait(), LOOK)
+            except TimeoutError:
+                continue
+
+
+def _unless_young(why: str) -> None:
+    """Have it tried again while it is young: as a release rolls, another worker knows what this one does not."""
+    info = activity.info()
+    if info.started_time - info.scheduled_time < RELEASE:
+        raise ApplicationError(why, type="UnknownYet", category=ApplicationErrorCategory.BENIGN)
+
+
+async def _next(connection: AsyncConnection, job: Job, most: int) -> list[Any]:
+    meant = enrolment_players.c
+    rows = await connection.execute(
+        select(meant.player_id)
+        .where(meant.job_id == job.id, meant.player_id > job.cursor)
+        .order_by(meant.player_id)
+        .limit(most)
+    )
+    return [*rows.scalars()]
+
+
+_MEANT = text(
+    """
+    WITH meant AS (
+        INSERT INTO enrolment_players (job_id, player_id, brand)
+        SELECT :job, player_id, brand FROM memberships
+        WHERE brand = :brand AND segment = :segment AND left_at IS NULL
+        RETURNING 1
+    )
+    UPDATE jobs SET total = (SELECT count(*) FROM meant) WHERE id = :job RETURNING total
+    """
+)
+# Only what `what_comes_of` looks at: a whole state is ten times as much to read. The second bound on the id is for a
+# merge of the two indexes, which would else begin with the first player on every page.
+_STANDINGS = text(
+    """
+    SELECT p.id, jsonb_build_object(
+        'status', s.status, 'timed_status', s.timed_status, 'exclusions', s.exclusions, 'runs', s.runs,
+        'segments', s.segments,
+        'entries', CASE WHEN s.entries ? :journey
+                     THEN jsonb_build_object(CAST(:journey AS text), s.entries -> :journey) END
+    ) AS known
+    FROM memberships m
+    JOIN players p ON p.brand = m.brand AND p.id = m.player_id
+    CROSS JOIN LATERAL jsonb_to_record(p.state)
+      AS s (status text, timed_status jsonb, exclusions jsonb, runs jsonb, segments jsonb, entries jsonb)
+    WHERE m.brand = :brand AND m.segment = :segment AND m.left_at IS NULL
+      AND m.player_id > :after AND p.id > :after
+      AND (hashtext(m.player_id)::bigint + 2147483648) / 4294967296.0::float8 < CAST(:share AS float8)
+    ORDER BY m.player_id LIMIT :limit
+    """
+)

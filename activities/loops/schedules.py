@@ -1,0 +1,82 @@
+"""Temporal Schedules: what starts the upkeep, made and kept as the code says by every worker that starts."""
+
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Final
+
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleRange,
+    ScheduleSpec,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+
+from activities.settings import UPKEEP_QUEUE
+from workflows.background.maintenance import REARM_LIMIT, RECONCILE_LIMIT, RearmPlayers, ReconcileGrants
+
+logger = logging.getLogger(__name__)
+
+#: Every schedule by its id. One run at a time; what was missed while Temporal was away is soon forgotten.
+SCHEDULES: Final[Mapping[str, Schedule]] = {
+    "journeys-reconcile-grants": Schedule(
+        action=ScheduleActionStartWorkflow(
+            ReconcileGrants.run,
+            id="upkeep-reconcile-grants",
+            task_queue=UPKEEP_QUEUE,
+            execution_timeout=RECONCILE_LIMIT,
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=30))], jitter=timedelta(seconds=5)),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=30)),
+    ),
+    "journeys-rearm-players": Schedule(
+        action=ScheduleActionStartWorkflow(
+            RearmPlayers.run, id="upkeep-rearm-players", task_queue=UPKEEP_QUEUE, execution_timeout=REARM_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(3),), comment="At night, in UTC.")],
+            jitter=timedelta(minutes=30),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=2)),
+    ),
+}
+
+
+async def keep_schedules(client: Client, schedules: Mapping[str, Schedule] = SCHEDULES) -> None:
+    """Make the schedules that are missing and correct those that the code says otherwise by now.
+
+    Any number of workers may do it at once. Whether one is paused, and the note on it, belong to people and
+    are left as they are. Raises RPCError while Temporal is away.
+    """
+    for name, wanted in schedules.items():
+        try:
+            await client.create_schedule(name, wanted)
+            logger.info("Made the schedule %s.", name)
+        except ScheduleAlreadyRunningError:
+            await client.get_schedule_handle(name).update(partial(_update, wanted))
+
+
+def _update(wanted: Schedule, found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    is_there = found.description.schedule
+    if _said(is_there) == _said(wanted):
+        return None
+    logger.info("Correcting the schedule %s.", found.description.id)
+    return ScheduleUpdate(Schedule(action=wanted.action, spec=wanted.spec, policy=wanted.policy, state=is_there.state))
+
+
+def _said(schedule: Schedule) -> tuple[object, ...]:
+    """What the code says of a schedule."""
+    action = schedule.action
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    started = (action.workflow, action.id, action.task_queue, action.execution_timeout)
+    spec = schedule.spec
+    return *started, [*spec.calendars], [*spec.intervals], spec.jitter, schedule.policy

@@ -1,1 +1,0 @@
-"""Events in the words of other systems, as pure functions from their messages to the typed catalogue."""

@@ -1,0 +1,108 @@
+"""Where a run stands: asked of the run itself, and of Temporal, which knows what fails while no worker answers."""
+
+import asyncio
+from collections.abc import Awaitable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import Row
+from temporalio.client import (
+    WorkflowExecutionDescription,
+    WorkflowHandle,
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+)
+from temporalio.service import RPCError
+
+from api.dependencies import Engine
+from workflows.effects import Position
+
+T = TypeVar("T")
+
+_LIMIT: Final = timedelta(seconds=1)
+_AWAY: Final = (RPCError, RuntimeError, TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError)
+
+
+class Failing(BaseModel):
+    """What a run cannot get done. It is tried until it succeeds; the run waits meanwhile."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "effect": "grant",
+                    "attempts": 7,
+                    "since": "2026-01-15T12:00:00Z",
+                    "error": "The bonus engine did not take the request: it does not answer.",
+                    "next_attempt_at": "2026-01-15T12:03:30Z",
+                }
+            ]
+        }
+    )
+
+    effect: str | None = Field(description="Null where it is the journey's own code that fails.")
+    attempts: int = Field(description="How many have failed.")
+    since: datetime | None = Field(description="When it was first due.")
+    error: str = Field(description="What the last attempt failed of.")
+    next_attempt_at: datetime | None = Field(description="Null while one is under way.")
+
+
+async def standing(engine: Engine, row: Row[Any]) -> tuple[Position | None, str | None, Failing | None]:
+    """Where a run is, else why nobody can say, and what it fails at; asked for a second at most."""
+    if row.arm == "control":
+        return None, "A control run is only tracked; there is nothing that could stand anywhere.", None
+    if row.state != "active":
+        return None, "The run is over.", None
+    handle = engine.temporal.get_workflow_handle(row.id)
+    position, described = await asyncio.gather(
+        _soon(handle.query("position", result_type=Position, rpc_timeout=_LIMIT)),
+        _soon(_failing(engine, handle)),
+    )
+    failing = None if isinstance(described, Exception) else described
+    if isinstance(position, Exception):
+        detail = f" ({position.message})" if isinstance(position, RPCError) else ""
+        why = f"The run cannot be asked right now: Temporal or a worker does not answer{detail[:200]}."
+        return None, why, failing
+    return position, None, failing
+
+
+async def _soon(asked: Awaitable[T]) -> T | Exception:
+    try:
+        return await asyncio.wait_for(asked, _LIMIT.total_seconds())
+    except _AWAY as error:
+        return error
+
+
+async def _failing(engine: Engine, handle: WorkflowHandle[Any, Any]) -> Failing | None:
+    described: WorkflowExecutionDescription = await handle.describe(rpc_timeout=_LIMIT)
+    raw = described.raw_description
+    for pending in raw.pending_activities:
+        if not pending.HasField("last_failure"):
+            continue
+        # Of a failure too long to be kept, Temporal keeps the beginning, as the cause of one of its own.
+        kept = pending.last_failure
+        long = kept.HasField("server_failure_info") and kept.HasField("cause")
+        failure = await engine.temporal.data_converter.decode_failure(kept.cause if long else kept)
+        waiting = pending.HasField("next_attempt_schedule_time")
+        return Failing(
+            effect=pending.activity_type.name,
+            attempts=pending.attempt - 1,
+            since=_time(pending.scheduled_time),
+            error=str(getattr(failure, "message", failure))[:500],
+            next_attempt_at=_time(pending.next_attempt_schedule_time) if waiting else None,
+        )
+    task = raw.pending_workflow_task
+    if task.attempt > 1:
+        return Failing(
+            effect=None,
+            attempts=task.attempt - 1,
+            since=_time(task.original_scheduled_time),
+            error="The journey could not be played on: its code failed, or its worker was killed. See the log.",
+            next_attempt_at=None,
+        )
+    return None
+
+
+def _time(stamp: Any) -> datetime | None:
+    return stamp.ToDatetime(UTC) if stamp.seconds else None

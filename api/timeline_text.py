@@ -1,0 +1,206 @@
+"""What happened to a player, in words: short English sentences for people who look after players."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC
+from typing import Any
+
+from babel import Locale
+
+from content.formatting import Manner, Money, write_money
+
+Detail = Mapping[str, Any]
+
+_MANNER = Manner(Locale("en"), UTC)
+
+#: Reasons of the gate, of providers and of stops, as they complete "… because": no more is said of a player.
+REASONS = {
+    "unknown_player": "we know nothing about the player",
+    "facts_unreadable": "the player's protection could not be read",
+    "account_not_active": "the account is not active",
+    "self_excluded": "the player is self-excluded",
+    "time_out": "the player takes a time-out",
+    "harm_signal": "there are signs of gambling harm",
+    "test_account": "it is a test account",
+    "no_consent": "the player did not opt in to this channel",
+    "no_address": "there is no address for it",
+    "unknown_timezone": "the player's time zone is not known",
+    "quiet_hours": "it is night where the player is",
+    "active_today": "the player was here today",
+    "daily_cap": "enough was said today",
+    "weekly_cap": "enough was said this week",
+    "channel_weekly_cap": "enough was said on this channel this week",
+    "wager_too_high": "its wagering is above the ceiling",
+    "protected_meanwhile": "the player became protected meanwhile",
+    "expired": "its time had passed",
+    "outcome_unknown": "nobody can say whether it arrived",
+    "not_renderable": "its text lacks something the journey should have given",
+    "address_invalid": "the address is none",
+    "address_refused": "the receiver knows no such address",
+    "content_refused": "the receiver did not take what it says",
+    "header_unsafe": "something in it would have broken its headers",
+    "endpoint_gone": "the gateway has gone for good",
+    "refused": "the receiver would not take it",
+    "never_arrived": "it never reached the bonus engine",
+    "voided": "it was taken back",
+    "stopped_by_hand": "a person stopped it",
+    "stopped": "it was stopped",
+    "completed": "it was played to its end",
+    "ended": "its time was over",
+    "cancelled": "it was cancelled",
+    "failed": "its code gave up, and Temporal keeps the error",
+}
+#: What a step came to, where that is not the name of an event or of a part of a split.
+STEPS = {
+    "sent": "sent",
+    "suppressed": "not sent",
+    "waiting": "waits until it may be sent",
+    "quiet_hours": "waits for the morning",
+    "confirmed": "given",
+    "refused": "refused",
+    "unknown": "nobody can say yet",
+    "opened": "put before people",
+    "remind": "people were reminded",
+    "escalate": "escalated",
+    "expire": "closed without an answer",
+    "answered": "answered",
+    "nobody_answered": "nobody answered",
+    "timed_out": "did not happen in time",
+    "reached": "the moment has come",
+    "marked": "marked",
+    "refreshed": "the player's facts were read again",
+    "started": "begun",
+    "yes": "the player is in it",
+    "no": "the player is not in it",
+    "unknown_segment": "no such segment is deployed, so the answer was no",
+    "full": "more events came than a run keeps, so the oldest were let go",
+}
+_CHANNELS = {"email": "E-mail", "sms": "SMS", "push": "Push message", "in_app": "In-app message"}
+_MESSAGES = {
+    "handed_over": "is being handed over",
+    "waiting": "waits for its channel to come back",
+    "sent": "was sent",
+    "suppressed": "was not sent",
+    "failed": "could not be delivered",
+    "unknown": "may or may not have arrived",
+}
+_GRANTS = {
+    "reserved": "is being given",
+    "confirmed": "was given",
+    "refused": "was not given",
+    "unknown": "may or may not have been given; the bonus engine is being asked",
+}
+_TASKS = {
+    "opened": "was put before people",
+    "reminded": "was not answered yet, and people were reminded",
+    "escalated": "was not answered in time and was escalated",
+    "expired": "was closed because nobody answered",
+    "cancelled": "was closed with its journey",
+    "claimed": "was taken by {actor}",
+    "released": "was given back by {actor}",
+    "completed": "was answered by {actor}",
+    "commented": "was commented by {actor}",
+    "reassigned": "was passed on by {actor}",
+    "changed": "was changed by {actor}",
+}
+
+
+def sentence_of(kind: str, name: str, journey: str | None, detail: Detail) -> str:
+    """The sentence for one entry of a timeline. What it does not know it names as it is stored."""
+    return _WORDS[kind](name, journey or "", detail)
+
+
+def _event(name: str, _: str, detail: Detail) -> str:
+    data = detail["data"]
+    what = _words(name.partition(".")[2] or name)
+    amount, currency = data.get("amount_minor"), data.get("currency")
+    if isinstance(amount, int) and isinstance(currency, str):
+        what += f", {write_money(_MANNER, Money(amount, currency))}"
+    told = f"told by {detail['source']}"
+    return f"{what}, {told}{', as history: it started nothing' if detail['history'] else ''}."
+
+
+def _segment(name: str, _: str, detail: Detail) -> str:
+    return f"{'Entered' if name == 'entered' else 'Left'} the segment {detail['segment']}."
+
+
+def _run(name: str, journey: str, detail: Detail) -> str:
+    outcome = str(detail.get("outcome") or "")
+    if name == "reached_goal":
+        return f"Reached the goal of {journey}{_control(detail)}."
+    if name == "ended":
+        return f"Left {journey}{_control(detail)}: {reason(outcome)}."
+    if outcome.startswith("refused:"):
+        return f"Did not enter {journey}: {reason(outcome.removeprefix('refused:'))}."
+    return f"Entered {journey}{_control(detail)}{_cause(detail.get('trigger') or {})}."
+
+
+def _cause(trigger: Detail) -> str:
+    match trigger.get("type"):
+        case None:
+            return ""
+        case "manual":
+            return f", let in by {trigger.get('source')}"
+        case "enrolment":
+            return f", enrolled by {trigger.get('source')}"
+        case "run":
+            return f", sent on by {trigger.get('source')}"
+        case kind:
+            return f" because of {_words(str(kind).partition('.')[2]).lower()}"
+
+
+def _control(detail: Detail) -> str:
+    return " in the control group, which is contacted by nobody" if detail.get("arm") == "control" else ""
+
+
+def _step(name: str, journey: str, detail: Detail) -> str:
+    verb, _, rest = name.partition("#")[0].partition(":")
+    what = f"{verb} {rest}".strip()
+    if name == "stop":
+        return f"{detail.get('by', 'Somebody')} stopped {journey}: {str(detail.get('reason', '')).rstrip('.')}."
+    outcome = str(detail["outcome"])
+    # Parts of a split have names of their own, and one of them may be "refused".
+    said = outcome if verb == "split" else STEPS.get(outcome) or reason(outcome)
+    return f"{journey}, {what}: {said}."
+
+
+def _message(name: str, _: str, detail: Detail) -> str:
+    channel = _CHANNELS.get(detail["channel"], detail["channel"])
+    status = _MESSAGES.get(detail["status"], detail["status"])
+    return f"{channel} “{name}” {status}{_why(detail)}."
+
+
+def _grant(name: str, _: str, detail: Detail) -> str:
+    return f"{_words(name)} {_GRANTS.get(detail['status'], detail['status'])}{_why(detail)}."
+
+
+def _task(name: str, _: str, detail: Detail) -> str:
+    said = _TASKS.get(detail["action"], str(detail["action"]))
+    comment = f": “{detail['comment'].rstrip('.')}”" if detail.get("comment") else ""
+    return f"Task {name} {said.format(actor=detail['actor'])}{comment}."
+
+
+def _why(detail: Detail) -> str:
+    return f": {reason(str(detail['reason']))}" if detail.get("reason") else ""
+
+
+def reason(code: str) -> str:
+    """A stored reason as words that complete a sentence."""
+    if code.startswith("exit_on:"):
+        return f"{_words(code.removeprefix('exit_on:').partition('.')[2]).lower()} ends it"
+    return REASONS.get(code) or code.replace("_", " ")
+
+
+def _words(code: str) -> str:
+    plain = code.replace("_", " ").replace(".", " ").strip()
+    return plain[:1].upper() + plain[1:]
+
+
+_WORDS: dict[str, Callable[[str, str, Detail], str]] = {
+    "event": _event,
+    "segment": _segment,
+    "run": _run,
+    "step": _step,
+    "message": _message,
+    "grant": _grant,
+    "task": _task,
+}

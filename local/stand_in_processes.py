@@ -1,0 +1,29 @@
+"""The stand-in providers as supervised processes.
+
+Apart from their programs, which import nothing of ours and so start in half the time.
+"""
+
+import sys
+from pathlib import Path
+
+from local.supervisor import Service, http_ok
+
+
+def bonus_engine(port: int, ledger: Path) -> Service:
+    """`local.stand_ins.bonus_engine` on this port, with its ledger at this path."""
+    return Service(
+        name="bonus-engine",
+        command=(sys.executable, "-m", "local.stand_ins.bonus_engine", "--port", str(port), "--ledger", str(ledger)),
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )
+
+
+def catch_all(port: int, smtp_port: int, folder: Path, secret: str) -> Service:
+    """`local.stand_ins.catch_all` on these ports, keeping its messages in this folder."""
+    options = ("--port", str(port), "--smtp-port", str(smtp_port), "--folder", str(folder))
+    return Service(
+        name="catch-all",
+        command=(sys.executable, "-m", "local.stand_ins.catch_all", *options),
+        environment={"WEBHOOK_SECRET": secret},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )

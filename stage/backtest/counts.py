@@ -1,0 +1,196 @@
+"""What a rehearsal counted. Counts only add up, so shards may be played anywhere and merged in any order."""
+
+import re
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import orjson
+
+from stage.backtest.costs import Deposits, cost_of
+from stage.world.world import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, World
+from workflows.gate.policy import NECESSARY
+from workflows.rewards import RewardBase
+
+Key = tuple[str | int, ...]
+Counts = Counter[Key]
+
+UNDER_WAY: Final = "under way"
+END: Final = "end"
+#: Steps that decide nothing; who leaves after one has left after the step before.
+SILENT: Final = "refresh"
+DAY: Final = timedelta(days=1)
+WEEK: Final = timedelta(days=7)
+_REPEAT: Final = re.compile(r"#\d+$")
+
+
+def _counts() -> Counts:
+    return Counter()
+
+
+@dataclass
+class Tally:
+    """Counts by key; the names of the parts of each key stand beside it. Days are ISO dates in UTC."""
+
+    #: type
+    events: Counts = field(default_factory=_counts)
+    #: journey, arm, day
+    entries: Counts = field(default_factory=_counts)
+    #: journey, why nothing was played although it counts
+    refused: Counts = field(default_factory=_counts)
+    #: journey, arm, outcome
+    ends: Counts = field(default_factory=_counts)
+    #: journey, arm, whole days from entry
+    goals: Counts = field(default_factory=_counts)
+    #: journey, template, channel, class
+    sent: Counts = field(default_factory=_counts)
+    #: journey, template, channel, reason
+    suppressed: Counts = field(default_factory=_counts)
+    #: day, "capped" or "necessary"; messages of one step are one contact
+    contacts: Counts = field(default_factory=_counts)
+    #: "day" or "week", "capped" or "all", how many contacts at most in any such time: players
+    busiest: Counts = field(default_factory=_counts)
+    #: journey, kind, status, reason
+    grants: Counts = field(default_factory=_counts)
+    #: journey, kind, currency, rule, "most" or "expected" in minor units; "granted", "unbounded" or "unknown" grants
+    costs: Counts = field(default_factory=_counts)
+    #: month, kind, currency: expected cost
+    spending: Counts = field(default_factory=_counts)
+    #: journey, form, team, state
+    tasks: Counts = field(default_factory=_counts)
+    #: team, day: tasks that came to it, by opening or escalation
+    load: Counts = field(default_factory=_counts)
+    #: journey, step, outcome
+    steps: Counts = field(default_factory=_counts)
+    #: journey, step: sum of its places in the runs that reached it
+    places: Counts = field(default_factory=_counts)
+    #: journey, step, minutes since entry
+    reached: Counts = field(default_factory=_counts)
+    #: journey, step, outcome of the run it was the last step of
+    left: Counts = field(default_factory=_counts)
+
+    def add(self, other: "Tally") -> None:
+        """Take another shard's counts in."""
+        for part in fields(self):
+            getattr(self, part.name).update(getattr(other, part.name))
+
+    def to_json(self) -> bytes:
+        """The counts in an order of their own, so that equal tallies are equal texts."""
+        told = {
+            part.name: sorted([*key, count] for key, count in getattr(self, part.name).items()) for part in fields(self)
+        }
+        return orjson.dumps(told)
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Tally":
+        """What `to_json` wrote."""
+        read: dict[str, list[list[Any]]] = orjson.loads(text)
+        return cls(**{name: Counter({tuple(key): count for *key, count in rows}) for name, rows in read.items()})
+
+
+def tally_of(world: World, deposits: Mapping[str, Deposits], currencies: Mapping[str, str]) -> Tally:
+    """Count what happened in a world; `deposits` and `currencies` are of its players."""
+    tally = Tally()
+    for run in world.runs.values():
+        _count_run(tally, run)
+    _count_messages(tally, world.messages)
+    for grant in world.grants:
+        _count_grant(tally, grant, deposits.get(grant.player_id, ((), ())), currencies.get(grant.player_id, "EUR"))
+    for task in world.tasks.values():
+        tally.tasks[task.journey, task.form, task.team, task.state] += 1
+    _count_story(tally, world.story, world.runs, world.tasks)
+    return tally
+
+
+def _count_run(tally: Tally, run: RunRecord) -> None:
+    if run.outcome is not None and run.outcome.startswith("refused:"):
+        tally.refused[run.journey, run.outcome.removeprefix("refused:")] += 1
+        return
+    tally.entries[run.journey, run.arm, _day(run.entered_at)] += 1
+    tally.ends[run.journey, run.arm, run.outcome or UNDER_WAY] += 1
+    if run.goal_at is not None:
+        tally.goals[run.journey, run.arm, (run.goal_at - run.entered_at) // DAY] += 1
+
+
+def _count_messages(tally: Tally, messages: Iterable[MessageRecord]) -> None:
+    contacts: dict[str, dict[tuple[str, str], tuple[datetime, bool]]] = defaultdict(dict)
+    for message in messages:
+        name = message.journey, message.template, message.channel
+        if message.suppressed is not None:
+            tally.suppressed[*name, message.suppressed] += 1
+            continue
+        tally.sent[*name, message.message_class] += 1
+        capped = message.message_class not in NECESSARY
+        contacts[message.player_id].setdefault((message.run_id, message.step), (message.at, capped))
+    for steps in contacts.values():
+        for at, capped in steps.values():
+            tally.contacts[_day(at), "capped" if capped else "necessary"] += 1
+        everything = sorted(at for at, _ in steps.values())
+        held = sorted(at for at, capped in steps.values() if capped)
+        for window, span in (("day", DAY), ("week", WEEK)):
+            tally.busiest[window, "all", _most_within(everything, span)] += 1
+            tally.busiest[window, "capped", _most_within(held, span)] += 1
+
+
+def _most_within(moments: list[datetime], span: timedelta) -> int:
+    """The most moments that any `span` holds; one exactly that old no longer counts, as in the policy."""
+    return max((index - bisect_right(moments, at - span) + 1 for index, at in enumerate(moments)), default=0)
+
+
+def _count_grant(tally: Tally, grant: GrantRecord, deposits: Deposits, currency: str) -> None:
+    tally.grants[grant.journey, grant.kind, grant.status, grant.reason or ""] += 1
+    if grant.status != "confirmed":
+        return
+    assert isinstance(grant.reward, RewardBase)
+    cost = cost_of(grant.reward, grant.at, deposits)
+    name = grant.journey, grant.kind, currency, cost.how
+    tally.costs[*name, "granted"] += 1
+    if cost.most is None:
+        tally.costs[*name, "unbounded"] += 1
+    else:
+        tally.costs[*name, "most"] += cost.most
+    if cost.expected is None:
+        tally.costs[*name, "unknown"] += 1
+    else:
+        tally.costs[*name, "expected"] += cost.expected
+        tally.spending[f"{grant.at:%Y-%m}", grant.kind, currency] += cost.expected
+
+
+def _count_story(
+    tally: Tally, story: Iterable[StoryRecord], runs: Mapping[str, RunRecord], tasks: Mapping[str, TaskRecord]
+) -> None:
+    told: dict[str, list[StoryRecord]] = defaultdict(list)
+    escalated = {(task.run_id, task.step): task.escalate_to or task.team for task in tasks.values()}
+    for line in story:
+        told[line.run_id].append(line)
+        if line.outcome == "opened":
+            tally.load[str(line.detail["team"]), _day(line.at)] += 1
+        elif line.outcome == "escalate":
+            tally.load[escalated[line.run_id, line.step], _day(line.at)] += 1
+    for run_id, lines in told.items():
+        run = runs[run_id]
+        # What a step said last is what became of it: a message may wait for the morning before it goes.
+        outcomes: dict[str, StoryRecord] = {}
+        for line in lines:
+            if line.step != END and not line.step.startswith(SILENT):
+                outcomes[line.step] = line
+        for place, (step, line) in enumerate(outcomes.items()):
+            tally.steps[run.journey, step, line.outcome] += 1
+            tally.places[run.journey, step] += place
+            tally.reached[run.journey, step, _minutes(line.at - run.entered_at)] += 1
+        last = next(reversed(outcomes), "")
+        tally.left[run.journey, last, run.outcome or UNDER_WAY] += 1
+
+
+def _minutes(span: timedelta) -> int:
+    """Whole minutes, coarser the longer it is: to the hour from two hours on, to the day from ten days on."""
+    minutes = int(span.total_seconds() // 60)
+    grain = 1 if minutes < 120 else 60 if minutes < 14_400 else 1_440
+    return minutes // grain * grain
+
+
+def _day(moment: datetime) -> str:
+    return moment.date().isoformat()

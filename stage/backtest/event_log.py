@@ -1,0 +1,417 @@
+"""A casino's past as one table of events, read from a file or handed over by the database.
+
+CSV and Parquet are read by Polars, NDJSON line by line, because no two lines need to look alike. Whatever it was,
+the result is the same table, ordered by time, without personal data, and every row of it is a valid event.
+"""
+
+import csv
+import zlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import orjson
+import polars as pl
+from pydantic import ValidationError
+
+from stage.errors import StageError
+from workflows.errors import JourneysError
+from workflows.events import CATALOGUE, DepositApproved, Event, PlayerRegistered, parse_event
+from workflows.gate.facts import SIGNS_OF_LIFE
+
+COLUMNS: Final[Mapping[str, pl.DataType]] = {
+    "player_id": pl.String(),
+    "at": pl.Datetime("us", "UTC"),
+    "type": pl.String(),
+    "source": pl.String(),
+    "id": pl.String(),
+    "data": pl.String(),
+}
+SCHEMA: Final = pl.Schema(COLUMNS)
+#: A CSV with these columns is taken for deposits without being told.
+DEPOSIT_COLUMNS: Final = ("player_id", "ts_utc", "amount_usd")
+SOURCE: Final = "/log"
+OPTED_IN: Final = ("email", "sms", "push", "in_app")
+SECOND: Final = timedelta(seconds=1)
+#: How many faults are told in full; the rest is counted.
+TOLD: Final = 3
+
+
+class RowMapping(Protocol):
+    """From a row of somebody's file to a CloudEvent: what `--map` describes."""
+
+    def check(self, header: Sequence[str] | None, /) -> None:
+        """Raise an error with a sentence if the file cannot be read this way."""
+
+    def event(self, values: Mapping[str, Any], row_id: str, /) -> dict[str, Any]:
+        """The CloudEvent of a row. Raises a JourneysError with a sentence."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """Everything that happened, ordered by time and, at one time, as it stood in its source.
+
+    `unreadable` rows were left out; `faults` says why the first of them were. `registered` registrations were made
+    up and are no part of what was read.
+    """
+
+    name: str
+    events: pl.DataFrame
+    unreadable: int = 0
+    faults: tuple[str, ...] = ()
+    notices: tuple[str, ...] = ()
+    registered: int = 0
+
+    @property
+    def first(self) -> datetime:
+        """When it begins."""
+        return self._edge(0)
+
+    @property
+    def last(self) -> datetime:
+        """When it ends."""
+        return self._edge(-1)
+
+    @property
+    def types(self) -> dict[str, int]:
+        """How many events of each type there are, by short type name."""
+        counted = self.events.group_by("type").len().sort("type")
+        return {CATALOGUE[kind].type: count for kind, count in counted.iter_rows()}
+
+    @property
+    def players(self) -> int:
+        """How many players there are."""
+        return self.events["player_id"].n_unique()
+
+    def until(self, end: datetime) -> "Log":
+        """The log without what happened at `end` or later."""
+        return replace(self, events=self.events.filter(pl.col("at") < end))
+
+    def has(self, kind: type[Event]) -> bool:
+        """Whether anything of this kind is in it."""
+        return bool((self.events["type"] == kind.wire_type).any())
+
+    def registered_first(self) -> "Log":
+        """The log with a registration one second before the first event of everybody who has none.
+
+        The player it makes is opted in everywhere, speaks English and lives in UTC: what the log does not know
+        must not keep a journey from being seen. It is told in the notices, because it makes the load a ceiling.
+        """
+        known = self.events.filter(pl.col("type") == PlayerRegistered.wire_type)["player_id"].unique()
+        firsts = (
+            self.events.filter(~pl.col("player_id").is_in(known.implode()))
+            .group_by("player_id", maintain_order=True)
+            .agg(
+                pl.col("at").min() - SECOND, pl.col("data").str.extract(r'"currency":"([A-Z]{3})"').drop_nulls().first()
+            )
+        )
+        if firsts.is_empty():
+            return self
+        made = [
+            (player_id, at, *_registration(player_id, at, currency)) for player_id, at, currency in firsts.iter_rows()
+        ]
+        registrations = pl.DataFrame(made, schema=SCHEMA, orient="row")
+        notice = (
+            f"{len(made):,} players have no registration in the log. Each was registered one second before the first "
+            "event: opted in on every channel, in English, on UTC time. Turn it off with --no-register-first."
+        )
+        return replace(
+            self,
+            events=pl.concat([registrations, self.events]).sort("at", maintain_order=True),
+            notices=(*self.notices, notice),
+            registered=len(made),
+        )
+
+    def shards(self, of: int) -> "list[Log]":
+        """The log cut into shards of whole players; the same player is in the same shard on every machine."""
+        players = self.events["player_id"].unique(maintain_order=True)
+        numbers = pl.Series("shard", [zlib.crc32(player.encode()) % of for player in players], dtype=pl.UInt32)
+        placed = self.events.join(pl.DataFrame([players, numbers]), on="player_id", how="left", maintain_order="left")
+        parts = placed.partition_by("shard", as_dict=True, include_key=False, maintain_order=True)
+        return [replace(self, events=parts[key]) for key in sorted(parts)]
+
+    def save(self, path: Path) -> None:
+        """Keep the table where other processes can read it."""
+        self.events.write_ipc(path, compression="zstd")
+
+    @classmethod
+    def saved(cls, path: Path) -> "Log":
+        """What `save` wrote."""
+        return cls(path.name, pl.read_ipc(path))
+
+    def _edge(self, index: int) -> datetime:
+        moment: datetime = self.events["at"][index]
+        return moment.astimezone(UTC)
+
+
+def play_back(events: pl.DataFrame) -> Iterator[tuple[str, Event]]:
+    """Every row as `(player id, event)`, in order."""
+    for player_id, at, kind, source, event_id, data in events.iter_rows():
+        yield player_id, parse_event(kind, orjson.loads(data), event_id=event_id, event_source=source, occurred_at=at)
+
+
+def read_log(path: Path, mapping: RowMapping | None = None) -> Log:
+    """Read CSV, NDJSON or Parquet; which it is, the file itself says.
+
+    Raises StageError with a sentence when it is none of them, or nothing says what its columns mean.
+    """
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError as error:
+        raise StageError(f"{path} cannot be read: {error.strerror}.") from None
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if start.startswith(b"PAR1"):
+        return _table(path, pl.read_parquet(path), mapping)
+    if text.startswith(b"["):
+        raise StageError(f"{path} is one JSON array; write one object a line, for example with `jq -c '.[]'`.")
+    if text.startswith(b"{"):
+        if mapping is not None:
+            mapping.check(None)
+        return gathered(path.name, _lines(path, mapping))
+    return _table(path, _csv(path, text), mapping)
+
+
+def gathered(name: str, found: Iterable[tuple[str, Mapping[str, Any] | str]]) -> Log:
+    """A log of `(where it stands, CloudEvent)` pairs; a text instead of an event says why there is none.
+
+    Of two events with one source and id the first counts, as it does for intake.
+    """
+    gathering = _Gathering()
+    for where, event in found:
+        gathering.take(where, event)
+    return gathering.log(name)
+
+
+async def gathered_from(name: str, events: AsyncIterator[Mapping[str, Any]]) -> Log:
+    """A log of CloudEvents as they come, in their order."""
+    gathering = _Gathering()
+    number = 0
+    async for event in events:
+        number += 1
+        gathering.take(f"Event {number}", event)
+    return gathering.log(name)
+
+
+@dataclass
+class _Gathering:
+    """Events on their way into a table."""
+
+    rows: list[tuple[str, datetime, str, str, str, str]] = field(default_factory=list)
+    seen: set[tuple[str, str]] = field(default_factory=set)
+    unreadable: int = 0
+    repeated: int = 0
+    faults: list[str] = field(default_factory=list)
+
+    def take(self, where: str, found: Mapping[str, Any] | str) -> None:
+        if isinstance(found, str):
+            return self.refuse(where, found)
+        try:
+            player_id, event = _parsed(found)
+        except JourneysError as refusal:
+            return self.refuse(where, str(refusal))
+        identity = (event.event_source, event.event_id)
+        if identity in self.seen:
+            self.repeated += 1
+            return None
+        self.seen.add(identity)
+        data = orjson.dumps(event.redacted().to_wire()["data"]).decode()
+        self.rows.append((player_id, event.occurred_at, event.wire_type, *identity, data))
+        return None
+
+    def refuse(self, where: str, why: str) -> None:
+        self.unreadable += 1
+        if len(self.faults) < TOLD:
+            self.faults.append(f"{where}: {why}")
+
+    def log(self, name: str) -> Log:
+        events = pl.DataFrame(self.rows, schema=SCHEMA, orient="row").sort("at", maintain_order=True)
+        notices = (f"{self.repeated:,} events were there twice and count once.",) if self.repeated else ()
+        return _checked(Log(name, events, self.unreadable, tuple(self.faults), notices))
+
+
+def _parsed(found: Mapping[str, Any]) -> tuple[str, Event]:
+    """The player and the typed event of a CloudEvent. Raises a JourneysError with a sentence."""
+    missing = [name for name in ("type", "id", "source", "subject", "time") if not found.get(name)]
+    if missing:
+        raise StageError(f"The event has no {missing[0]}.")
+    try:
+        event = parse_event(
+            str(found["type"]),
+            found.get("data") or {},
+            event_id=str(found["id"]),
+            event_source=str(found["source"]),
+            occurred_at=found["time"],
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise StageError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from None
+    if event.derived:
+        raise StageError(f"{event.type} is computed from other events; give those instead.")
+    return str(found["subject"]), event
+
+
+def _checked(log: Log) -> Log:
+    if log.events.is_empty():
+        reasons = " ".join(log.faults)
+        raise StageError(f"{log.name} holds no event that can be played. {reasons}".rstrip())
+    return log
+
+
+# ---- files -------------------------------------------------------------------------------------
+
+
+def _csv(path: Path, start: bytes) -> pl.DataFrame:
+    first = start.partition(b"\n")[0].decode("utf-8", "replace")
+    separator = max(",;\t|", key=first.count)
+    header = next(csv.reader([first.strip()], delimiter=separator), [])
+    # Of a plain log of deposits only three columns are wanted, and a year of it may be large.
+    wanted = list(DEPOSIT_COLUMNS) if set(DEPOSIT_COLUMNS) <= set(header) else None
+    try:
+        return pl.read_csv(path, separator=separator, infer_schema=False, columns=None if wanted is None else wanted)
+    except pl.exceptions.PolarsError as error:
+        reason = str(error).partition("\n")[0]
+        raise StageError(f"{path} is not CSV: {reason}. Give a CSV with a header, NDJSON or Parquet.") from None
+
+
+def _table(path: Path, table: pl.DataFrame, mapping: RowMapping | None) -> Log:
+    if mapping is not None:
+        mapping.check(table.columns)
+        return gathered(path.name, _mapped(table.iter_rows(named=True), mapping))
+    if set(DEPOSIT_COLUMNS) <= set(table.columns):
+        return _deposits(path.name, table)
+    raise StageError(
+        f"Nothing says what the columns of {path} mean ({', '.join(table.columns)}); add --type and --map, such as "
+        "--type payment.deposit_approved --map subject=PLAYER_COLUMN --map time=TIME_COLUMN."
+    )
+
+
+def _mapped(rows: Iterable[Mapping[str, Any]], mapping: RowMapping) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    for number, row in enumerate(rows, 1):
+        try:
+            yield f"Row {number}", mapping.event(row, f"row-{number}")
+        except JourneysError as refusal:
+            yield f"Row {number}", str(refusal)
+
+
+def _lines(path: Path, mapping: RowMapping | None) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            where, text = f"Line {number}", line.removeprefix(b"\xef\xbb\xbf").strip()
+            if not text:
+                continue
+            try:
+                row = orjson.loads(text)
+            except orjson.JSONDecodeError as error:
+                yield where, f"The line is not JSON: {error}."
+                continue
+            if not isinstance(row, dict):
+                yield where, "The line is not a JSON object; write one object a line."
+            elif mapping is not None:
+                try:
+                    yield where, mapping.event(row, f"row-{number}")
+                except JourneysError as refusal:
+                    yield where, str(refusal)
+            elif "specversion" in row:
+                yield where, row
+            else:
+                yield where, "The object is not a CloudEvent; give it specversion 1.0, or map its fields with --map."
+
+
+# ---- a plain log of deposits -------------------------------------------------------------------
+
+
+def _deposits(name: str, table: pl.DataFrame) -> Log:
+    """Approved deposits in US dollars, by columns: a year of a big casino is read in a moment."""
+    numbered = (
+        table.select(DEPOSIT_COLUMNS)
+        .with_row_index("row", offset=1)
+        .with_columns(
+            pl.col("player_id").cast(pl.String),
+            pl.col("ts_utc").cast(pl.String).map_elements(_moment, return_dtype=pl.Datetime("us", "UTC")).alias("at"),
+            pl.col("amount_usd").cast(pl.Float64, strict=False).mul(100).alias("cents"),
+        )
+    )
+    whole = pl.col("cents").round(0)
+    right = (
+        pl.col("player_id").str.contains(r"^[^\x00-\x1f\x7f]{1,64}$")
+        & pl.col("at").is_not_null()
+        & ((pl.col("cents") - whole).abs() < 1e-4)
+        & (whole >= 0)
+        & (whole < 2**53)
+    ).fill_null(value=False)
+    wrong = numbered.filter(~right)
+    faults = tuple(
+        f"Row {row}: {player_id!r}, {at!r}, {amount!r} is no deposit; it needs a player, a time such as "
+        "2026-01-31T12:00:00Z and whole cents."
+        for row, player_id, at, amount in wrong.select("row", *DEPOSIT_COLUMNS).head(TOLD).iter_rows()
+    )
+    row_id = pl.format("row-{}", pl.col("row"))
+    cents = whole.cast(pl.Int64)
+    events = (
+        numbered.filter(right)
+        .select(
+            "player_id",
+            "at",
+            pl.lit(DepositApproved.wire_type).alias("type"),
+            pl.lit(SOURCE).alias("source"),
+            row_id.alias("id"),
+            pl.format('{{"payment_id":"{}","amount_minor":{},"currency":"USD"}}', row_id, cents).alias("data"),
+        )
+        .cast(SCHEMA)
+        .sort("at", maintain_order=True)
+    )
+    return _checked(Log(name, events, wrong.height, faults))
+
+
+def _moment(text: str) -> datetime | None:
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _registration(player_id: str, at: datetime, currency: str | None) -> tuple[str, str, str, str]:
+    made = PlayerRegistered(
+        event_id=f"{player_id}-registered",
+        event_source=SOURCE,
+        occurred_at=at,
+        timezone="UTC",
+        currency=currency,
+        opted_in=OPTED_IN,
+    )
+    data = orjson.dumps(made.to_wire()["data"]).decode()
+    return made.wire_type, made.event_source, made.event_id, data
+
+
+# ---- who comes back by themselves --------------------------------------------------------------
+
+IDLE_DAYS: Final = (7, 14, 30, 60, 90)
+RETURN_DAYS: Final = 30
+
+
+def natural_return(log: Log) -> dict[int, tuple[int, int]]:
+    """By whole idle days: how many silences grew so long, and how many ended within the next 30 days.
+
+    A day is a calendar day in UTC on which the player showed a sign of life. A silence whose 30 days are not
+    wholly inside the log is left out, because nobody knows how it ended.
+    """
+    signs = [kind.wire_type for kind in CATALOGUE.values() if kind.type in SIGNS_OF_LIFE]
+    days = (
+        log.events.filter(pl.col("type").is_in(signs))
+        .select("player_id", pl.col("at").dt.date().alias("day"))
+        .unique()
+        .sort("player_id", "day")
+        .with_columns((pl.col("day").shift(-1).over("player_id") - pl.col("day")).dt.total_days().alias("gap"))
+        .with_columns((pl.lit(log.last.date()) - pl.col("day")).dt.total_days().alias("seen"))
+    )
+    found: dict[int, tuple[int, int]] = {}
+    for idle in IDLE_DAYS:
+        silences = days.filter(
+            (pl.col("gap").is_null() | (pl.col("gap") > idle)) & (pl.col("seen") >= idle + RETURN_DAYS)
+        )
+        found[idle] = silences.height, silences.filter(pl.col("gap") <= idle + RETURN_DAYS).height
+    return found

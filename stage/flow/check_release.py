@@ -1,0 +1,295 @@
+"""The release check: runs in flight, replayed against the code that is about to be deployed.
+
+Temporal refuses a run whose next commands are not those of its history, and such a run stands still until the
+code is mended. It compares kinds of commands only: a `send` that became another `send` passes, and the run would
+go on as if the one had been the other. Here the steps' ids are compared as well.
+"""
+
+import logging
+import re
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from google.protobuf.json_format import ParseError
+from temporalio.api.common.v1 import Payload
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_commands import WorkflowCommand
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.client import Client, WorkflowHistory
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter, DefaultFailureConverter
+from temporalio.runtime import LoggingConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import (
+    Replayer,
+    UnsandboxedWorkflowRunner,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowRunner,
+)
+
+from stage.errors import StageError
+from workflows.background.bulk_job import NAME as LONG_WORK
+from workflows.run import Journey
+
+How = Literal["stuck", "astray", "gone"]
+
+_RECORDED: Final[Mapping[str, str]] = {
+    "activity_task_scheduled_event_attributes": "effect",
+    "timer_started_event_attributes": "wait",
+    "workflow_execution_completed_event_attributes": "end",
+    "workflow_execution_continued_as_new_event_attributes": "next chapter",
+}
+_COMMANDED: Final[Mapping[str, str]] = {
+    "schedule_activity": "effect",
+    "start_timer": "wait",
+    "complete_workflow_execution": "end",
+    "continue_as_new_workflow_execution": "next chapter",
+}
+_MENDS: Final[Mapping[How, str]] = {
+    "gone": "Keep the journey until they have ended.",
+    "stuck": "Guard the change with workflow.patched, or keep the old order until they have ended.",
+    "astray": "Temporal would not notice. Guard the change with workflow.patched, or keep the old order until then.",
+}
+_MESSAGE = re.compile(r'message: "(?:\[TMPRL\d+\] )?(.*?)(?<!\\)", source')
+
+
+@dataclass(frozen=True)
+class Deed:
+    """One thing a run did, or would do now."""
+
+    kind: str
+    step: str = ""
+
+    def __str__(self) -> str:
+        return self.step or f"the {self.kind}"
+
+
+@dataclass(frozen=True)
+class Broken:
+    """One run that the new code would not carry on, and where it parts from its history.
+
+    `stuck`: Temporal refuses it and it stands still. `astray`: Temporal does not notice. `gone`: its journey is
+    not there any more.
+    """
+
+    journey: str
+    run_id: str
+    how: How
+    step: str
+    now: str
+
+
+@dataclass
+class Release:
+    """What would happen to the runs in flight. `left_out` counts, by journey, those that were not looked at."""
+
+    replayed: Counter[str] = field(default_factory=Counter)
+    broken: list[Broken] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def sentences(self) -> Iterator[str]:
+        """One sentence for each journey and step at which runs would break, the worst first."""
+        grouped: dict[tuple[str, How, str, str], list[str]] = {}
+        for broken in self.broken:
+            grouped.setdefault((broken.journey, broken.how, broken.step, broken.now), []).append(broken.run_id)
+        for (journey, how, step, now), runs in sorted(grouped.items(), key=lambda group: (-len(group[1]), group[0])):
+            runs_at = f"{len(runs)} of {self.replayed[journey]} runs in flight"
+            what = "would go astray" if how == "astray" else "would stand still"
+            yield f"{journey}: {runs_at} {what} at {step}: {now}. {_MENDS[how]} Such a run is {runs[0]}."
+
+
+async def replay(
+    histories: AsyncIterator[WorkflowHistory],
+    journeys: Mapping[str, Journey],
+    release: Release,
+    converter: DataConverter = pydantic_data_converter,
+) -> Release:
+    """Replay histories, one after the other, on the code of `journeys`, and add what came of it to `release`.
+
+    `converter` is that of the workers whose histories these are.
+    """
+    runner = _Listening()
+    classes = [journey.workflow_class for journey in journeys.values() if journey.workflow_class is not None]
+    if not classes:
+        raise StageError("There are no journeys to replay runs on; name a package of them in JOURNEYS.")
+    replayer = Replayer(
+        workflows=classes,
+        # What the code fails with is told, so it stays readable; what a history encodes is decoded all the same.
+        data_converter=replace(converter, failure_converter_class=DefaultFailureConverter),
+        workflow_runner=runner,
+        runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF"))),
+    )
+    with _quiet():
+        async for history in histories:
+            name = _journey_of(history)
+            release.replayed[name] += 1
+            recorded = [deed for event in history.events if (deed := await _recorded(event, converter)) is not None]
+            if name not in journeys:
+                step = str(recorded[-1]) if recorded else "the start"
+                release.broken.append(Broken(name, history.workflow_id, "gone", step, "there is no such journey now"))
+                continue
+            result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+            parting = _parting(recorded, runner.heard.pop(history.run_id, []), result.replay_failure)
+            if parting is not None:
+                release.broken.append(Broken(name, history.workflow_id, *parting))
+    return release
+
+
+async def in_folder(folder: Path, chosen: Collection[str] | None = None) -> AsyncIterator[WorkflowHistory]:
+    """The histories of the chosen journeys in a folder, as `temporal workflow show --output json` writes them."""
+    files = sorted(folder.glob("*.json"))  # noqa: ASYNC240 - nothing else runs beside a check
+    if not files:
+        raise StageError(f"There are no histories in {folder}; put one JSON file for each run there.")
+    for file in files:
+        try:
+            history = WorkflowHistory.from_json(file.stem, file.read_text(encoding="utf-8"))
+        except (ValueError, ParseError, AttributeError, TypeError) as error:
+            raise StageError(
+                f"{file} is no history: {error}. Save one with `temporal workflow show --output json`."
+            ) from error
+        if not history.events or not history.events[0].HasField("workflow_execution_started_event_attributes"):
+            raise StageError(f"{file} is no history that begins at the start of a run; save the whole of it.")
+        if chosen is None or _journey_of(history) in chosen:
+            yield history
+
+
+async def in_flight(
+    client: Client,
+    task_queue: str,
+    journeys: Collection[str],
+    release: Release,
+    *,
+    most: int,
+    chosen: Collection[str] | None = None,
+) -> AsyncIterator[WorkflowHistory]:
+    """The open runs of each chosen journey, the newest `most` of them; of all, also those of journeys that are gone.
+
+    How many were not fetched is told in `release.left_out`.
+    """
+    running = f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"
+    queries = {name: f"{running} AND WorkflowType = '{name}'" for name in chosen or journeys}
+    if chosen is None:
+        gone = [running, *(f"WorkflowType != '{name}'" for name in [*journeys, LONG_WORK])]
+        queries["journeys that are gone"] = " AND ".join(gone)
+    for name, query in queries.items():
+        fetched = 0
+        async for run in client.list_workflows(query, limit=most):
+            fetched += 1
+            try:
+                yield await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+        if fetched >= most:
+            release.left_out[name] = max(0, (await client.count_workflows(query)).count - fetched)
+
+
+# ---- where a run parts from its history -------------------------------------------------------------------
+
+
+def _parting(recorded: Sequence[Deed], heard: Sequence[Deed], failure: Exception | None) -> tuple[How, str, str] | None:
+    """How a run breaks, the step it had recorded there, and what the code does now."""
+    for before, now in zip(recorded, heard, strict=False):
+        if before != now:
+            how: How = "astray" if failure is None else "stuck"
+            return how, str(before), f"the code now goes to {now} there"
+    if failure is None:
+        return None
+    if len(heard) < len(recorded):
+        return "stuck", str(recorded[len(heard)]), _reason(failure, "the code does not come to it any more")
+    at = str(recorded[-1]) if recorded else "the start"
+    more = f"the code now goes on to {heard[len(recorded)]}" if len(heard) > len(recorded) else "the code fails"
+    return "stuck", at, _reason(failure, more)
+
+
+def _reason(failure: Exception, otherwise: str) -> str:
+    """What the code says itself when it was not the order of its steps that failed."""
+    found = _MESSAGE.search(str(failure))
+    said = found[1] if found is not None else str(failure)
+    return otherwise if "ondeterminism" in said or not said else f"{otherwise} ({said})"
+
+
+def _journey_of(history: WorkflowHistory) -> str:
+    return history.events[0].workflow_execution_started_event_attributes.workflow_type.name
+
+
+async def _recorded(event: HistoryEvent, converter: DataConverter) -> Deed | None:
+    kind = _RECORDED.get(str(event.WhichOneof("attributes")))
+    if kind is None:
+        return None
+    summary = event.user_metadata.summary
+    if summary.data and converter.payload_codec is not None:
+        [summary] = await converter.payload_codec.decode([summary])
+    return Deed(kind, _said(summary))
+
+
+def _commanded(command: WorkflowCommand) -> Deed | None:
+    kind = _COMMANDED.get(str(command.WhichOneof("variant")))
+    return None if kind is None else Deed(kind, _said(command.user_metadata.summary))
+
+
+def _said(summary: Payload) -> str:
+    if not summary.data:
+        return ""
+    said: list[Any] = pydantic_data_converter.payload_converter.from_payloads([summary], [str])
+    return str(said[0])
+
+
+# ---- listening to a replay ----------------------------------------------------------------------------------
+
+
+class _Listening(WorkflowRunner):
+    """Runs workflows and keeps what each of them did, by run."""
+
+    def __init__(self) -> None:
+        self.heard: dict[str, list[Deed]] = {}
+        self._inner = UnsandboxedWorkflowRunner()
+
+    def prepare_workflow(self, defn: Any) -> None:
+        self._inner.prepare_workflow(defn)
+
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        heard = self.heard[det.info.run_id] = []
+        return _Heard(self._inner.create_instance(det), heard)
+
+
+class _Heard(WorkflowInstance):
+    def __init__(self, inner: WorkflowInstance, heard: list[Deed]) -> None:
+        self._inner = inner
+        self._kept = heard
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        done = self._inner.activate(act)
+        self._kept += [deed for command in done.successful.commands if (deed := _commanded(command)) is not None]
+        return done
+
+    def get_serialization_context(self, command_info: Any) -> Any:
+        return self._inner.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> Any:
+        return self._inner.get_external_store_context(command_info)
+
+    def get_info(self) -> Any:
+        return self._inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        return self._inner.get_thread_id()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the SDK from telling of each failure in its own words; ours are in the sentences."""
+    logger = logging.getLogger("temporalio")
+    level = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,251 @@
+"""Activities as a server runs them, in virtual time: attempts, retries, time limits, cancellation."""
+
+from collections.abc import Callable
+from datetime import UTC, timedelta
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from temporalio.api.enums.v1 import RetryState, TimeoutType
+from temporalio.api.failure.v1 import Failure
+from temporalio.bridge.proto.activity_result import ActivityResolution, Cancellation, DoBackoff, Success
+from temporalio.bridge.proto.activity_result import Failure as Failed
+from temporalio.bridge.proto.workflow_activation import ResolveActivity
+from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
+from temporalio.bridge.proto.workflow_commands import (
+    ActivityCancellationType,
+    ScheduleActivity,
+    ScheduleLocalActivity,
+)
+from temporalio.common import RetryPolicy
+
+from stage.errors import StageError
+from stage.temporal import failures
+from stage.temporal.runs import Activity, Call, Run, duration_of
+
+if TYPE_CHECKING:
+    from stage.temporal.server import VirtualTemporal
+
+#: A local activity that backs off longer than this leaves the waiting to a timer, unless it says otherwise.
+LOCAL_RETRY_THRESHOLD = timedelta(minutes=1)
+
+Perform = Callable[[Call], Any]
+#: How long an attempt takes.
+Latency = Callable[[Call], timedelta]
+
+
+class TimedOut(Exception):  # noqa: N818 - it says what happened to the attempt
+    """Raised by a world whose activity never answers: the attempt lasts until its time limit."""
+
+
+def at_once(_call: Call) -> timedelta:
+    """The latency of a world in which everything answers at once."""
+    return timedelta(0)
+
+
+class Attempts:
+    """Performs activities. An attempt happens when it begins; its run hears of it `latency` later.
+
+    An attempt whose latency reaches its time limit does nothing at all and times out.
+    """
+
+    def __init__(self, server: "VirtualTemporal", perform: Perform, latency: Latency) -> None:
+        self._server = server
+        self._perform = perform
+        self._latency = latency
+
+    def schedule(self, run: Run, command: ScheduleActivity | ScheduleLocalActivity) -> None:
+        """Begin an activity; a local one before anything else happens to its run."""
+        now = self._server.now
+        local = isinstance(command, ScheduleLocalActivity)
+        activity = Activity(command, local=local, chapter=run.chapter, task=run.tasks, scheduled_at=now)
+        run.activities[command.seq] = activity
+        if isinstance(command, ScheduleLocalActivity):
+            activity.attempt = max(1, command.attempt)
+            if command.HasField("original_schedule_time"):
+                activity.scheduled_at = command.original_schedule_time.ToDatetime(UTC)
+        if limit := _limit(command, "schedule_to_close_timeout"):
+            activity.deadline = activity.scheduled_at + limit
+            self._server.at(activity.deadline, partial(self._expire, run, activity))
+        if local:
+            run.locals.append(activity)
+        else:
+            self._server.at(now, partial(self.attempt, run, activity))
+
+    def attempt(self, run: Run, activity: Activity) -> None:
+        """Make one attempt."""
+        if activity.done or not _alive(run, activity):
+            return
+        server, command = self._server, activity.command
+        if activity.deadline is not None and server.now >= activity.deadline:
+            self._expire(run, activity)
+            return
+        call = Call(
+            name=command.activity_type,
+            workflow_id=run.workflow_id,
+            attempt=activity.attempt,
+            now=server.now,
+            arguments=command.arguments,
+        )
+        activity.attempting = True
+        takes = self._latency(call)
+        if takes and takes >= self._limit_of_attempt(command):
+            self._lapse(run, activity)
+            return
+        try:
+            value = self._perform(call)
+        except StageError:
+            raise
+        except TimedOut:
+            self._lapse(run, activity)
+        except Exception as error:  # noqa: BLE001 - whatever an effect raises is the activity's failure
+            failure = Failure()
+            server.failure_converter.to_failure(error, server.converter, failure)
+            self._after(takes, partial(self._failed, run, activity, failure))
+        else:
+            [payload] = server.converter.to_payloads([value])
+            self._after(takes, partial(self._completed, run, activity, Success(result=payload)))
+
+    def _limit_of_attempt(self, command: ScheduleActivity | ScheduleLocalActivity) -> timedelta:
+        limit = _limit(command, "start_to_close_timeout") or _limit(command, "schedule_to_close_timeout")
+        assert limit is not None, "the SDK schedules nothing without a limit"
+        return limit
+
+    def _lapse(self, run: Run, activity: Activity) -> None:
+        """An attempt that never answers; without a limit of its own it lasts until the activity's deadline."""
+        if limit := _limit(activity.command, "start_to_close_timeout"):
+            failure = failures.timed_out(TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE, activity.last_failure)
+            self._after(limit, partial(self._failed, run, activity, failure))
+
+    def _after(self, takes: timedelta, happen: Callable[[], None]) -> None:
+        if takes > timedelta(0):
+            self._server.at(self._server.now + takes, happen)
+        else:
+            happen()
+
+    def _completed(self, run: Run, activity: Activity, success: Success) -> None:
+        if not activity.done:
+            self._resolve(run, activity, ActivityResolution(completed=success))
+
+    def _expire(self, run: Run, activity: Activity) -> None:
+        """The time for all attempts together is over."""
+        if not activity.done:
+            failure = failures.timed_out(TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, activity.last_failure)
+            self._give_up(run, activity, failure, RetryState.RETRY_STATE_TIMEOUT)
+
+    def _failed(self, run: Run, activity: Activity, failure: Failure) -> None:
+        """An attempt failed: make another one later, or give up."""
+        if activity.done or not _alive(run, activity):
+            return
+        activity.attempting = False
+        policy = _policy(activity.command)
+        stated = failure.application_failure_info
+        pause = backoff(policy, activity.attempt)
+        if stated.HasField("next_retry_delay"):
+            pause = duration_of(stated.next_retry_delay)
+        again_at = self._server.now + pause
+        state = RetryState.RETRY_STATE_IN_PROGRESS
+        if activity.cancel_requested:
+            state = RetryState.RETRY_STATE_CANCEL_REQUESTED
+        elif stated.non_retryable or stated.type in (policy.non_retryable_error_types or ()):
+            state = RetryState.RETRY_STATE_NON_RETRYABLE_FAILURE
+        elif policy.maximum_attempts and activity.attempt >= policy.maximum_attempts:
+            state = RetryState.RETRY_STATE_MAXIMUM_ATTEMPTS_REACHED
+        elif activity.deadline is not None and again_at > activity.deadline and not activity.local:
+            state = RetryState.RETRY_STATE_TIMEOUT
+            if failure.HasField("timeout_failure_info"):
+                failure = failures.timed_out(TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, activity.last_failure)
+        if state != RetryState.RETRY_STATE_IN_PROGRESS:
+            self._give_up(run, activity, failure, state)
+        elif activity.local and pause > _threshold(activity.command):
+            self._back_off(run, activity, pause)
+        else:
+            activity.attempt += 1
+            activity.last_failure = failure
+            self._server.at(again_at, partial(self.attempt, run, activity))
+
+    def _back_off(self, run: Run, activity: Activity, pause: timedelta) -> None:
+        """Ask the run to wait with a timer and then to schedule the local activity anew."""
+        wait = DoBackoff(attempt=activity.attempt + 1)
+        wait.backoff_duration.FromTimedelta(pause)
+        wait.original_schedule_time.FromDatetime(activity.scheduled_at)
+        self._resolve(run, activity, ActivityResolution(backoff=wait))
+
+    def _give_up(self, run: Run, activity: Activity, failure: Failure, state: RetryState.ValueType) -> None:
+        timeout = failure.HasField("timeout_failure_info")
+        if not activity.local:
+            message = "Activity task timed out" if timeout else "Activity task failed"
+            failure = failures.of_activity(activity.command, message, failure, state)
+        elif timeout:
+            failure = failures.of_activity(
+                activity.command, "Local Activity timed out", failure, RetryState.RETRY_STATE_CANCEL_REQUESTED
+            )
+        self._resolve(run, activity, ActivityResolution(failed=Failed(failure=failure)))
+
+    # ---- cancellation ------------------------------------------------------------------------
+
+    def cancel(self, run: Run, seq: int) -> None:
+        """Obey a run that no longer wants its activity; what the run hears depends on how it asked.
+
+        An attempt under way is not interrupted: nothing on the stage listens while it works.
+        """
+        activity = run.activities.get(seq)
+        if activity is None or activity.told:
+            return
+        kind = activity.command.cancellation_type
+        if activity.task == run.tasks and not activity.attempting:
+            activity.done = True
+        elif kind == ActivityCancellationType.ABANDON:
+            pass
+        elif activity.attempting and not activity.local:
+            activity.cancel_requested = True
+        else:
+            activity.done = True
+        if not activity.done and kind == ActivityCancellationType.WAIT_CANCELLATION_COMPLETED:
+            return
+        activity.told = True
+        message = "Local Activity cancelled" if activity.local else "Activity cancelled"
+        failure = failures.of_activity(
+            activity.command, message, failures.cancelled(""), RetryState.RETRY_STATE_CANCEL_REQUESTED
+        )
+        run.activities.pop(seq)
+        run.jobs.append(_answer(activity, ActivityResolution(cancelled=Cancellation(failure=failure))))
+
+    def _resolve(self, run: Run, activity: Activity, resolution: ActivityResolution) -> None:
+        activity.done = True
+        if activity.told or not _alive(run, activity):
+            return
+        activity.told = True
+        run.activities.pop(activity.command.seq, None)
+        run.length += 1  # on a server, its start is an event too
+        self._server.tell(run, _answer(activity, resolution))
+
+
+def backoff(policy: RetryPolicy, attempt: int) -> timedelta:
+    """The pause after a failed attempt; without a longest one it is a hundred times the first."""
+    longest = policy.maximum_interval or policy.initial_interval * 100
+    try:
+        pause = policy.initial_interval.total_seconds() * policy.backoff_coefficient ** (attempt - 1)
+    except OverflowError:
+        return longest
+    return longest if pause >= longest.total_seconds() else timedelta(seconds=pause)
+
+
+def _answer(activity: Activity, resolution: ActivityResolution) -> Job:
+    resolved = ResolveActivity(seq=activity.command.seq, result=resolution, is_local=activity.local)
+    return Job(resolve_activity=resolved)
+
+
+def _alive(run: Run, activity: Activity) -> bool:
+    return run.open and run.chapter == activity.chapter
+
+
+def _policy(command: ScheduleActivity | ScheduleLocalActivity) -> RetryPolicy:
+    return RetryPolicy.from_proto(command.retry_policy) if command.HasField("retry_policy") else RetryPolicy()
+
+
+def _limit(command: Any, name: str) -> timedelta | None:
+    return (duration_of(getattr(command, name)) or None) if command.HasField(name) else None
+
+
+def _threshold(command: ScheduleActivity | ScheduleLocalActivity) -> timedelta:
+    return _limit(command, "local_retry_threshold") or LOCAL_RETRY_THRESHOLD

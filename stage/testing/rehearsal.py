@@ -1,0 +1,398 @@
+"""The designer's test kit: one player, one journey, time that passes when told.
+
+    async def test_a_silent_player_is_guided(rehearse):
+        run = await rehearse(welcome, player(language="uk", timezone="Europe/Kyiv"))
+        await run.advance(days(7))
+        assert run.sent == ["welcome", "verify-email", "guide"]
+
+Everything is real except the world: the journey runs on the SDK's own runtime, the gate and the entry rules
+are production's.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Any
+
+from pydantic import BaseModel, JsonValue
+
+from stage.errors import StageError
+from stage.temporal.activities import Latency, at_once
+from stage.testing.players import PAST, Cast, Happening, make, player
+from stage.world.faults import Faults
+from stage.world.records import MessageRecord, RunRecord, TaskRecord, TemplateFacts
+from stage.world.templates import read_templates
+from stage.world.world import Answers, World, nobody
+from workflows.effects import Position, StoryLine
+from workflows.events import DepositApproved, Event, PlayerRegistered
+from workflows.forms import Form
+from workflows.gate.policy import Policy
+from workflows.local_time import zone
+from workflows.player_state.state import Rules
+from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
+from workflows.run import Journey, JourneyRun
+from workflows.source.registry import SHIPPED, Registry, load
+
+__all__ = ["Cast", "Rehearsal", "Rehearse", "player", "rehearse"]
+
+#: A Monday, far from any change of clocks; where nothing else is said a rehearsal begins at ten that morning on the
+#: player's own clock.
+MONDAY = datetime(2026, 1, 12, 10)  # noqa: DTZ001 - a wall clock's, given the player's zone where it is used
+#: Between two events of a streak.
+MOMENT = timedelta(minutes=1)
+CLOCK = "%a %d %b %H:%M"
+
+
+class Rehearsal:
+    """A run under rehearsal: let things happen, let time pass, look at what came of it."""
+
+    def __init__(self, world: World, cast: Cast, journey: Journey, others: frozenset[str] = frozenset()) -> None:
+        self.world = world
+        self.cast = cast
+        self.journey = journey
+        self._others = others
+        self._events = 0
+        self._happened: list[tuple[datetime, str]] = []
+
+    # ---- what happens ------------------------------------------------------------------------
+
+    async def advance(self, duration: timedelta) -> None:
+        """Let time pass. Timers fire, effects happen, quiet hours end, tasks fall due."""
+        self.world.advance_to(self.world.now + duration)
+
+    async def happens(self, happened: type[Event] | Event, /, *, times: int = 1, **data: Any) -> None:
+        """Something happens to the player now: a class with its data, or an event.
+
+        Required fields that are not given are taken from the documented example of the class. `times` of them come
+        one after the other in the same instant.
+        """
+        kind = happened if isinstance(happened, type) else type(happened)
+        if kind.derived:
+            raise StageError(f"{kind.__name__} is computed here; let the events happen that it is derived from.")
+        for _ in range(times):
+            event = self._event(happened, data)
+            self.world.happen(self.cast.player_id, event)
+            self._note(event, data)
+        self.world.advance_to(self.world.now)
+
+    async def answers(self, form: Form) -> None:
+        """A person fills in the open task of this form."""
+        name = type(form).__name__
+        task = next((t for t in self.tasks if t.form == name and t.state == "open"), None)
+        if task is None:
+            asked = ", ".join(f"{t.form} ({t.state})" for t in self.tasks) or "nothing was asked"
+            raise StageError(f"No task is open for {name}: {asked}. Let time pass until the journey asks.")
+        answer = form.model_dump(mode="json")
+        self._happened.append((self.world.now, f"{name} is answered{_shown(answer)}"))
+        self.world.answer(task, answer)
+        self.world.advance_to(self.world.now)
+
+    # ---- what came of it ---------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """The present of the rehearsal, aware UTC."""
+        return self.world.now
+
+    @property
+    def sent(self) -> list[str]:
+        """Templates that went out, one for each step, in order."""
+        return list({(m.run_id, m.step): m.template for m in self._messages if m.suppressed is None}.values())
+
+    @property
+    def sent_via(self) -> list[tuple[str, str]]:
+        """Template and channel of everything that went out."""
+        return [(m.template, m.channel) for m in self._messages if m.suppressed is None]
+
+    @property
+    def suppressed(self) -> dict[str, str]:
+        """Templates that went out on no channel, with the reason of the first."""
+        sent = set(self.sent)
+        refused: dict[str, str] = {}
+        for message in self._messages:
+            if message.suppressed is not None and message.template not in sent:
+                refused.setdefault(message.template, message.suppressed)
+        return refused
+
+    @property
+    def granted(self) -> list[str]:
+        """Kinds of the rewards the player has, in order."""
+        return [grant.kind for grant in self.world.grants if self._ours(grant.journey) and grant.status == "confirmed"]
+
+    @property
+    def rewards(self) -> list[BaseModel]:
+        """The rewards themselves."""
+        return [
+            grant.reward for grant in self.world.grants if self._ours(grant.journey) and grant.status == "confirmed"
+        ]
+
+    @property
+    def asked(self) -> list[str]:
+        """Forms that people were asked to fill in, in order."""
+        return [task.form for task in self.tasks]
+
+    @property
+    def tasks(self) -> list[TaskRecord]:
+        """The tasks themselves: team, due, state."""
+        return [task for task in self.world.tasks.values() if self._ours(task.journey)]
+
+    @property
+    def entries(self) -> int:
+        """How often the player has entered the journey."""
+        return sum(1 for run in self.world.runs.values() if run.journey == self.journey.name)
+
+    @property
+    def ended(self) -> str | None:
+        """How the run ended, or None while it goes on. Of several entries, the last."""
+        return self._run.outcome
+
+    @property
+    def goal_reached(self) -> bool:
+        """Whether the journey's goal happened in time."""
+        return self._run.goal_at is not None
+
+    @property
+    def waiting(self) -> Position | None:
+        """Where the run stands, or None when it is over."""
+        run = self._run
+        if run.outcome is not None or run.run_id not in self.world.temporal.runs:
+            return None
+        position: Position = self.world.temporal.query(run.run_id, "position", Position)
+        return position
+
+    @property
+    def story(self) -> list[str]:
+        """Everything that happened, a line each, on the player's own clock."""
+        local = zone(self.cast.registered.get("timezone"))
+        lines = list(self._happened)
+        lines += [(line.at, f"  {line.step}  {line.outcome}{_shown(line.detail)}") for line in self.world.story]
+        position: Position | None = None
+        if self.entries:
+            # A run that has just broken cannot be asked any more, and its story is wanted then most of all.
+            with suppress(StageError):
+                position = self.waiting
+        untold: Sequence[StoryLine] = position.story if position is not None else ()
+        lines += [(line.at, f"  {line.step}  {line.outcome}{_shown(line.detail)}") for line in untold]
+        if position is not None and position.step is not None and position.waiting_until is not None:
+            until = f"{position.waiting_until.astimezone(local):{CLOCK}}"
+            lines.append((self.now, f"  {position.step}  is waiting until {until}"))
+        return [f"{at.astimezone(local):{CLOCK}}  {what}" for at, what in sorted(lines, key=lambda line: line[0])]
+
+    def __repr__(self) -> str:
+        stands = "not entered" if not self.entries else self.ended or "under way"
+        return f"<{self.journey.name} for {self.cast.player_id}: {stands}>"
+
+    # ---- how it begins -----------------------------------------------------------------------
+
+    def wait_for_it(self) -> None:
+        """The player's past, and nothing yet of what starts the journey. `rehearse` calls this or `begin`, once."""
+        newcomer = any(isinstance(rule, On) and rule.kind is PlayerRegistered for rule in self.journey.triggers)
+        self._live_until_now(newcomer=newcomer)
+
+    def begin(self, trigger: type[Event] | Event | None, data: Mapping[str, Any]) -> None:
+        """The player's past, and what starts the journey. `rehearse` calls this or `wait_for_it`, once."""
+        if self.journey.triggers:
+            rule, event = self._starts(trigger, data)
+            self._live_until_now(newcomer=isinstance(event, PlayerRegistered))
+            self._happen(rule, event, data)
+        elif trigger is not None or data:
+            raise StageError(f"No event starts {self.journey.name}; it is started by hand, so leave trigger= out.")
+        else:
+            self._live_until_now(newcomer=False)
+            self.world.enter(self.cast.player_id, self.journey.name, None)
+        self.world.advance_to(self.now)
+        if not self.entries:
+            raise StageError(
+                f"{self.journey.name} does not let the player in: see its entry rule, its late_after= and its triggers."
+            )
+
+    def _live_until_now(self, *, newcomer: bool) -> None:
+        if not newcomer:
+            self._past(self.cast.registration)
+        self._past(*self.cast.past(), *[self.cast.deposit] * self.cast.deposits)
+
+    def _starts(self, trigger: type[Event] | Event | None, data: Mapping[str, Any]) -> tuple[Trigger, Event]:
+        """The rule that starts the journey, and the event that fires it."""
+        tried: list[str] = []
+        for rule in self.journey.triggers:
+            wanted = trigger if trigger is not None else rule.enters
+            kind = wanted if isinstance(wanted, type) else type(wanted)
+            if isinstance(rule, InactiveRule):
+                if trigger is None:
+                    return rule, self._event(rule.kind, data)
+                continue
+            if not issubclass(kind, rule.enters):
+                tried.append(f"{rule.key} does not fire on {kind.__name__}")
+                continue
+            given = self.cast.registered if kind is PlayerRegistered and not isinstance(wanted, Event) else {}
+            if rule.enters is DepositApproved and not isinstance(wanted, Event):
+                given = self.cast.deposit[1]
+            if isinstance(rule, On) and isinstance(rule.where, OfSegment) and not isinstance(wanted, Event):
+                given = {"segment": rule.where.segment}
+            event = self._event(wanted, {**given, **data})
+            if not isinstance(rule, On | Streak) or rule.where is None or rule.where(event):
+                return rule, event
+            tried.append(f"where= of {rule.key} refuses {event.to_wire()['data']}")
+        raise StageError(
+            f"Nothing starts {self.journey.name} here: {'; '.join(tried)}. Say what does, as in "
+            'rehearse(journey, player(), trigger=TierChanged, to="platinum").'
+        )
+
+    def _happen(self, rule: Trigger, event: Event, given: Mapping[str, Any]) -> None:
+        kind, data = type(event), event.to_wire()["data"]
+        match rule:
+            case InactiveRule():
+                # The clock itself fires it, at the moment this past makes due.
+                self._past((rule.kind, data, rule.duration))
+                self._happened.append((self.now, f"{rule.duration} without {rule.kind.type}"))
+                return
+            case MilestoneRule():
+                had = self.world.player(self.cast.player_id).counts.get(kind.type, 0)
+                if had >= rule.count:
+                    raise StageError(
+                        f"The player has {had} of {kind.type} and passed the milestone of {rule.count} long ago; give "
+                        f"them {rule.count - 1} at most, for the one that starts it comes on top."
+                    )
+                before = self.cast.deposit if kind is DepositApproved else (kind, data, PAST)
+                self._past(*[before] * (rule.count - had - 1))
+            case Streak():
+                self._past(*((kind, data, MOMENT * ago) for ago in range(rule.length - 1, 0, -1)))
+            case ThresholdRule():
+                # Whatever lies before it, this is the event that reaches the number.
+                self.world.happen(self.cast.player_id, event, mode="history")
+                self.world.enter(self.cast.player_id, self.journey.name, event)
+                self._note(event, given)
+                return
+            case _:
+                pass
+        if kind.derived:
+            self.world.enter(self.cast.player_id, self.journey.name, event)
+        else:
+            self.world.happen(self.cast.player_id, event)
+        self._note(event, given)
+
+    def _past(self, *happened: Happening) -> None:
+        events = [self._event(kind, data, ago=ago) for kind, data, ago in happened]
+        self.world.happen(self.cast.player_id, *events, mode="history")
+
+    def _event(self, happened: type[Event] | Event, data: Mapping[str, Any], *, ago: timedelta = timedelta(0)) -> Event:
+        self._events += 1
+        event_id, moment = f"{self.cast.player_id}-{self._events}", self.now - ago
+        if isinstance(happened, Event):
+            return happened.model_copy(update={"event_id": event_id, "occurred_at": moment, **data})
+        return make(happened, data, event_id=event_id, occurred_at=moment)
+
+    def _note(self, event: Event, given: Mapping[str, Any]) -> None:
+        self._happened.append((self.now, f"{event.type}{_shown(given)}"))
+
+    # ---- the rehearsed run -------------------------------------------------------------------
+
+    @property
+    def _run(self) -> RunRecord:
+        runs = [run for run in self.world.runs.values() if run.journey == self.journey.name]
+        if not runs:
+            raise StageError(f"The player has not entered {self.journey.name}; let happen what starts it.")
+        return runs[-1]
+
+    @property
+    def _messages(self) -> list[MessageRecord]:
+        return [message for message in self.world.messages if self._ours(message.journey)]
+
+    def _ours(self, journey: str) -> bool:
+        return journey not in self._others
+
+
+@dataclass
+class Rehearse:
+    """What the `rehearse` fixture gives: call it with a journey and a player."""
+
+    templates: Mapping[str, TemplateFacts] = field(default_factory=read_templates)
+    rehearsals: list[Rehearsal] = field(default_factory=list)
+
+    async def __call__(
+        self,
+        journey: type[JourneyRun],
+        cast: Cast | None = None,
+        *,
+        at: datetime | None = None,
+        begins: bool = True,
+        trigger: type[Event] | Event | None = None,
+        along: Sequence[type[JourneyRun]] = (),
+        answers: Answers = nobody,
+        faults: Faults | None = None,
+        latency: Latency = at_once,
+        policy: Policy | None = None,
+        **data: Any,
+    ) -> Rehearsal:
+        """Let a player enter a journey, in the treated arm, at ten on a Monday unless `at` says otherwise.
+
+        What starts it is the documented example of the event that its first fitting trigger waits for; `trigger` and
+        `data` say it differently. With `begins=False` nothing has happened yet and the test lets it happen. `along`
+        are other journeys the same events may start; what they send counts for caps but not for `run.sent`.
+        `answers` is how people answer by themselves, `faults` what providers do, `latency` how long effects take.
+        """
+        cast = cast or player()
+        world = World(
+            _registry(journey.definition.function.__module__),
+            self.templates,
+            _moment(at, cast),
+            policy=policy,
+            answers=answers,
+            faults=faults,
+            latency=latency,
+            control=0,
+        )
+        name, others = journey.definition.name, frozenset(other.definition.name for other in along)
+        # The other journeys are there to be started by this one, not by what happens.
+        world.rules = Rules(
+            {
+                n: one if n == name or n in others else replace(one, triggers=())
+                for n, one in world.registry.journeys.items()
+            },
+            world.registry.segments,
+        )
+        world.addresses[cast.player_id] = cast.reachable
+        rehearsal = Rehearsal(world, cast, world.registry.journeys[name], others)
+        self.rehearsals.append(rehearsal)
+        if begins:
+            rehearsal.begin(trigger, data)
+        else:
+            rehearsal.wait_for_it()
+        return rehearsal
+
+    def close(self) -> None:
+        """Take down what is still under way."""
+        for rehearsal in self.rehearsals:
+            rehearsal.world.close()
+
+
+async def rehearse(journey: type[JourneyRun], cast: Cast | None = None, **options: Any) -> Rehearsal:
+    """Rehearse without the fixture, as in a notebook; see `Rehearse.__call__`."""
+    return await Rehearse()(journey, cast, **options)
+
+
+def _moment(at: datetime | None, cast: Cast) -> datetime:
+    moment = at or MONDAY
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=zone(cast.registered.get("timezone")))
+    return moment.astimezone(UTC)
+
+
+@lru_cache(maxsize=64)
+def _registry(module: str) -> Registry:
+    """The shipped journeys and those beside this one; a test module's journeys stand alone."""
+    if module.startswith(SHIPPED):
+        return load((SHIPPED,))
+    package, _, name = module.rpartition(".")
+    alone = not package or name.startswith("test_")
+    return load((SHIPPED, module if alone else package))
+
+
+def _shown(detail: Mapping[str, JsonValue]) -> str:
+    parts: list[str] = []
+    for name, value in detail.items():
+        inner = value if isinstance(value, dict) else {name: value}
+        parts += [f"{key}={one}" for key, one in inner.items() if one not in (None, "", [], {})]
+    return f" ({', '.join(parts)})" if parts else ""

@@ -1,0 +1,160 @@
+"""`journeys segments`, `enrol` and `enrolments` as a person meets them, against a served API and a worker."""
+
+import asyncio
+import re
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.worker import Worker
+
+from activities.api_keys import create_key
+from activities.database import Database
+from activities.intake.backpressure import Pressure
+from activities.intake.intake import Intake
+from activities.loops.enrolment import Enrolments
+from activities.settings import UPKEEP_QUEUE, Settings
+from local.supervisor import free_port
+from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
+from tests.postgres.test_api_events import WELL_FORMED
+from workflows.background.bulk_job import LongWork
+from workflows.events import DepositApproved, SessionLogin
+from workflows.source.registry import load
+from workflows.temporal_internals import runner
+
+PLAYERS = 40
+
+
+@dataclass(frozen=True)
+class Casino:
+    """A served API with players who have long been away."""
+
+    database_url: str
+    variables: dict[str, str]
+    folder: Path
+
+    def entered(self) -> int:
+        ((count,),) = rows(self.database_url, "SELECT count(DISTINCT player_id) FROM runs WHERE journey = 'win_back'")
+        return int(str(count))
+
+    @asynccontextmanager
+    async def running(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "cli", *words),
+            cwd=self.folder,
+            env=environment(**self.variables),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def journeys(self, *words: str, typed: str = "") -> tuple[int, str]:
+        """The exit code of a command and all that it said."""
+        async with self.running(*words) as process:
+            said, _ = await asyncio.wait_for(process.communicate(typed.encode()), 60)
+            assert process.returncode is not None
+            return process.returncode, " ".join(said.decode().split())
+
+
+@pytest.fixture
+async def casino(
+    postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> AsyncIterator[Casino]:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
+    settings = Settings(database_url=postgres_url)
+    database, now = Database(settings), datetime.now(UTC)
+    intake = Intake(database, load().rules)
+    _, key = await create_key(database, "acme", "crm", ["journeys:manage"], now)
+    facts = []
+    for n in range(PLAYERS):
+        for kind in (DepositApproved, SessionLogin):
+            given: dict[str, Any] = {**kind.example_data, "event_source": "/t", "event_id": f"{kind.type}-{n}"}
+            facts.append((f"p-{n:03}", kind(**given, occurred_at=now - timedelta(days=20))))
+    await intake.take("acme", facts, now, mode="history")
+    at_work = Enrolments(database, intake, Pressure(database, settings), lambda: datetime.now(UTC))
+    work: dict[str, Any] = {"workflows": [LongWork], "activities": [at_work.work], "workflow_runner": runner()}
+    with serving(postgres_url, tmp_path) as url:
+        async with Worker(temporal, task_queue=UPKEEP_QUEUE, **work):
+            yield Casino(postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
+    await database.close()
+
+
+async def test_everybody_in_a_segment_is_enrolled_after_a_look_and_a_yes(casino: Casino) -> None:
+    code, said = await casino.journeys("segments")
+    assert (code, "absent 40 Deposited before and was not seen for 14 days." in said) == (0, True)
+    code, said = await casino.journeys("enrol", "win_back", "--segment", "absent", typed="n\n")
+    assert (code, casino.entered()) == (1, 0)
+    assert "win_back for the 40 players in absent" in said
+    assert "Nobody was enrolled." in said
+    code, said = await casino.journeys("enrol", "win_back", "--segment", "absent", "--once", "spring", typed="y\n")
+    assert (code, casino.entered()) == (0, PLAYERS), said
+    code, said = await casino.journeys("enrol", "win_back", "--segment", "absent", "--once", "spring", "--yes")
+    assert (code, "40 are in it already" in said) == (0, True), said
+    assert rows(casino.database_url, "SELECT count(*) FROM jobs") == [(1,)]
+    code, said = await casino.journeys("enrolments")
+    assert (code, "done 40 of 40 win_back absent" in said) == (0, True)
+
+
+async def test_where_nobody_would_enter_nothing_is_asked_and_nothing_begun(casino: Casino) -> None:
+    for words in ((), ("--yes",)):
+        code, said = await casino.journeys("enrol", "win_back", "--segment", "high_roller", *words)
+        assert (code, said) == (0, "Nobody is in high_roller. Nobody would enter."), said
+    everybody = ("enrol", "win_back", "--segment", "absent", "--yes")
+    assert (await casino.journeys(*everybody))[0] == 0
+    code, said = await casino.journeys(*everybody)
+    assert (code, "40 are in it already Nobody would enter." in said) == (0, True), said
+    assert rows(casino.database_url, "SELECT count(*) FROM jobs") == [(1,)]
+
+
+async def test_a_database_away_is_told_at_once_and_waited_for(tmp_path: Path) -> None:
+    with serving(NOWHERE, tmp_path) as url:
+        away = Casino(NOWHERE, {"JOURNEYS_URL": url, "JOURNEYS_KEY": WELL_FORMED}, tmp_path)
+        async with away.running("segments") as process, asyncio.timeout(30):
+            assert process.stdout is not None
+            said = (await process.stdout.readline()).decode()
+            assert process.returncode is None
+    assert said.startswith(f"The API at {url} or its database is away; trying again for up to 60 s. (Postgres does not")
+
+
+async def test_ctrl_c_leaves_it_running_and_says_how_to_hold_it(casino: Casino) -> None:
+    async with casino.running("enrol", "win_back", "--segment", "absent", "--per-second", "1", "--yes") as process:
+        async with asyncio.timeout(60):
+            while not casino.entered():
+                await asyncio.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        said = (await process.communicate())[0].decode()
+        assert process.returncode == 130
+    found = re.search(r"journeys enrolments pause (\w+)", " ".join(said.split()))
+    assert found, said
+    code, said = await casino.journeys("enrolments", "pause", found[1])
+    assert (code, f"Enrolment {found[1]} is paused after" in said) == (0, True)
+    held = casino.entered()
+    assert held < PLAYERS
+    code, said = await casino.journeys("enrolments", "cancel", found[1])
+    assert (code, "is cancelled" in said) == (0, True)
+    code, said = await casino.journeys("enrolments", "watch", found[1])
+    assert (code, casino.entered()) == (1, held)
+    code, said = await casino.journeys("enrolments", "resume", found[1])
+    assert (code, "The enrolment is cancelled; there is nothing to resume." in said) == (1, True)
+
+
+async def test_what_goes_wrong_is_a_sentence(casino: Casino) -> None:
+    code, said = await casino.journeys("enrol", "win_back", "--segment", "abstent", "--yes")
+    assert (code, said) == (1, "There is no segment abstent. Did you mean absent?")
+    code, said = await casino.journeys("enrol", "unheard_of", "--segment", "absent", "--yes")
+    assert (code, said) == (1, "There is no journey unheard_of. GET /v1/journeys lists what is deployed.")
+    code, said = await casino.journeys("segments", "--url", f"http://127.0.0.1:{free_port()}")
+    assert (code, said.startswith("No API answers at http://127.0.0.1:")) == (1, True)

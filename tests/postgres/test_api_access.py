@@ -1,0 +1,159 @@
+"""Who may do what: every cell of endpoint and scope, every endpoint and brand, generated from the OpenAPI document."""
+
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from activities.api_keys import SCOPES
+from activities.settings import Settings
+from activities.tables import metadata
+from api.app import create_app
+from tests.support.api_client import Api, serving
+from tests.support.api_seed import seeded
+
+#: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
+SHARED = {
+    *("list_journeys", "get_journey", "get_limits", "list_caught"),
+    "list_event_types",
+    *("list_segments", "get_segment", "list_members", "export_members"),
+}
+#: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
+OWN = {"exclude_player", "retry_dead_letters", "create_enrolment", "preview_enrolment"}
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation of the document, ready to be called."""
+
+    id: str
+    method: str
+    path: str
+    scopes: tuple[str, ...]
+    body: Any
+    headers: dict[str, str]
+
+    async def call(self, client: httpx.AsyncClient, ids: dict[str, str]) -> httpx.Response:
+        path = self.path
+        for name, value in ids.items():
+            path = path.replace("{" + name + "}", quote(value, safe=""))
+        return await client.request(self.method, path, json=self.body, headers=self.headers)
+
+
+def operations() -> Iterator[Operation]:
+    document = create_app(Settings(database_url="postgresql://nowhere", catch_all_url="http://127.0.0.1:9")).openapi()
+    for path, methods in document["paths"].items():
+        for method, described in methods.items():
+            if "security" not in described:
+                continue
+            body, headers = None, {}
+            if content := described.get("requestBody", {}).get("content"):
+                media_type, media = next(iter(content.items()))
+                body = media.get("example") or _example(document, media["schema"])
+                headers = {"Content-Type": media_type, "If-Match": "*"}
+            scopes = tuple(scope for allowed in described["security"] for scope in allowed["apiKey"])
+            yield Operation(described["operationId"], method.upper(), path, scopes, body, headers)
+
+
+def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+    named = next(part["$ref"] for part in [schema, *schema.get("anyOf", [])] if "$ref" in part)
+    return document["components"]["schemas"][named.rpartition("/")[2]]["examples"][0]
+
+
+OPERATIONS = list(operations())
+#: They take facts in, of players of the caller's own brand, known or not.
+TAKING = {operation.id for operation in OPERATIONS if operation.scopes == ("events:write",)}
+BY_ID = {operation.id: operation for operation in OPERATIONS}
+
+
+@pytest.fixture
+async def api(module_postgres_url: str) -> AsyncIterator[Api]:
+    settings = {"journeys": "tests.support.api_journeys", "catch_all_url": "http://127.0.0.1:9"}
+    async with serving(module_postgres_url, webhook_secret="whsec_dGVzdA==", **settings) as served:
+        yield served
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+async def test_a_key_without_the_scope_is_refused_and_one_with_it_is_not(api: Api, operation: Operation) -> None:
+    ids = await seeded(api)
+    for scope in SCOPES:
+        answer = await operation.call(await api.client(scope), ids)
+        if not operation.scopes or scope == "admin" or scope in operation.scopes:
+            assert answer.status_code not in {401, 403}, answer.text
+            assert answer.status_code < 500 or operation.id == "list_caught"
+        else:
+            assert answer.status_code == 403, answer.text
+            assert answer.json()["type"] == "urn:journeys:problem:scope"
+            assert 'error="insufficient_scope"' in answer.headers["www-authenticate"]
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+async def test_without_a_key_every_endpoint_answers_401(api: Api, operation: Operation) -> None:
+    answer = await operation.call(api.anonymous, {})
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
+async def test_another_brand_does_not_exist(api: Api, operation: Operation) -> None:
+    ids = await seeded(api)
+    before = await everything(api)
+    stranger = await api.client("admin", brand=stranger_of(api))
+    answer = await operation.call(stranger, ids)
+    if operation.id not in SHARED | TAKING | OWN:
+        if "{" in operation.path or operation.method != "GET":
+            assert answer.status_code == 404, answer.text
+        else:
+            assert answer.json()["items"] == []
+    assert await everything(api) == before
+
+
+async def test_the_same_requests_are_answered_within_the_brand(api: Api) -> None:
+    """Without it the tests of isolation could pass because nothing is ever found."""
+    ids = await seeded(api)
+    own = await api.client("admin")
+    for operation in OPERATIONS:
+        if operation.method == "GET" and operation.id not in SHARED:
+            answer = await operation.call(own, ids)
+            assert answer.status_code == 200
+            if "{" not in operation.path:
+                assert answer.json()["items"] != []
+
+
+async def test_the_counts_of_a_journey_are_of_the_own_brand(api: Api) -> None:
+    ids = await seeded(api)
+    own = await BY_ID["get_journey"].call(await api.client("admin"), ids)
+    strange = await BY_ID["get_journey"].call(await api.client("admin", brand=stranger_of(api)), ids)
+    assert own.json()["arms"]["treated"]["entered"] == 1
+    assert strange.json()["arms"]["treated"]["entered"] == 0
+
+
+async def test_an_event_of_another_brand_is_refused(api: Api) -> None:
+    stranger = await api.client("events:write", brand=stranger_of(api))
+    event = BY_ID["take_events"].body | {"brandid": api.brand}
+    answer = await stranger.post("/v1/events", json=event, headers={"Content-Type": "application/cloudevents+json"})
+    assert answer.json()["results"][0]["errors"][0]["pointer"] == "/brandid"
+
+
+def stranger_of(api: Api) -> str:
+    return f"{api.brand}-not"
+
+
+async def everything(api: Api) -> dict[str, list[str]]:
+    """Every row of the brand, as text."""
+    async with api.engine.database.reading() as connection:
+        return {
+            name: sorted(
+                (
+                    await connection.execute(
+                        text(f"SELECT t::text FROM {name} t WHERE brand = :brand"), {"brand": api.brand}
+                    )
+                ).scalars()
+            )
+            for name in metadata.tables
+            if name != "api_keys"
+        }

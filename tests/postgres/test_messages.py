@@ -1,0 +1,338 @@
+"""`send` on real channels: what the gate says is kept, and each message is handed over once, whatever breaks."""
+
+import asyncio
+from base64 import b64encode
+from collections import Counter
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.messages import SETTLING
+from activities.providers.messaging import ChannelUnavailable
+from activities.tables import messages, steps
+from local import stand_in_processes as services
+from local.stand_ins.base import Record, read_journal
+from local.supervisor import Supervised, free_port
+from tests.conftest import running
+from tests.support.engine import NOON, Effects, Row, effects, rows
+from tests.support.loopback_server import answer, scripted
+from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
+from workflows.effects import Send, SendResult
+
+NEWS, WORD = "content-news", "deposit-help-email"
+NIGHT = NOON.replace(hour=21)  # 23:00 in Kyiv
+
+
+@dataclass(frozen=True)
+class Post:
+    """A catch-all whose process a test may stop, and its own files."""
+
+    process: Supervised
+    folder: Path
+    settings: dict[str, Any]
+
+    def mails(self) -> Counter[str]:
+        """How often each mail was handed over, by its key."""
+        return Counter(record["key"] for record in read_journal(self.folder / "mails.jsonl"))
+
+    def hooks(self, channel: str) -> list[Record]:
+        return read_journal(self.folder / f"{channel}.jsonl")
+
+
+@pytest.fixture(scope="module")
+async def post(session_folder: Path) -> AsyncIterator[Post]:
+    port, smtp_port, folder = free_port(), free_port(), session_folder / "post"
+    secret = "whsec_" + b64encode(b"a secret of these tests").decode()
+    url = f"http://127.0.0.1:{port}"
+    settings = {
+        "smtp_url": f"smtp://127.0.0.1:{smtp_port}",
+        "mail_lookup_url": f"{url}/mails?key={{key}}",
+        "sms_webhook_url": f"{url}/sms",
+        "push_webhook_url": f"{url}/push",
+        "webhook_secret": secret,
+    }
+    async with running(services.catch_all(port, smtp_port, folder, secret), session_folder) as process:
+        yield Post(process, folder, settings)
+
+
+@pytest.fixture(scope="module")
+async def shared(module_postgres_url: str, post: Post) -> AsyncIterator[Effects]:
+    async with effects(module_postgres_url, **post.settings) as parts:
+        yield parts
+
+
+@pytest.fixture
+async def parts(shared: Effects, post: Post) -> AsyncIterator[Effects]:
+    """The module's engine, as it was built, with players of the test's own."""
+    with shared.for_one_test():
+        yield shared
+    post.process.start()
+    await post.process.ready()
+
+
+@dataclass
+class Sending:
+    """One player's run that sends."""
+
+    parts: Effects
+    player: str
+    run: str
+
+    async def send(self, template: str, *via: str, **more: Any) -> SendResult:
+        return await self.parts.messages.send(self.given(template, *via, **more))
+
+    def given(self, template: str, *via: str, run: str | None = None, **more: Any) -> Send:
+        return self.parts.given(Send, run or self.run, f"send:{template}#1", template=template, via=list(via), **more)
+
+    async def rows(self) -> dict[str, Row]:
+        """The rows of the run's messages, by channel."""
+        return {row["channel"]: row for row in await rows(self.parts.database, messages, run_id=self.run)}
+
+    async def states(self) -> dict[str, tuple[str, str | None]]:
+        return {channel: (row["status"], row["reason"]) for channel, row in (await self.rows()).items()}
+
+    async def change(self, channel: str, **values: Any) -> None:
+        """What a crash left of a message, whatever was written before it."""
+        async with self.parts.database.transaction() as connection:
+            mine = (messages.c.run_id == self.run) & (messages.c.channel == channel)
+            await connection.execute(messages.update().where(mine).values(values))
+
+    async def left_in_doubt(self, channel: str, ago: timedelta = SETTLING) -> None:
+        at = self.parts.casino.clock.now - ago
+        await self.change(channel, status="handed_over", handed_over_at=at, delivered_at=None)
+
+    async def excludes(self) -> None:
+        await self.parts.casino.happens(self.player, ExclusionSet, kind="self_exclusion", until=None)
+
+    def key(self, template: str, channel: str) -> str:
+        return f"{self.run}/send:{template}#1/{channel}"
+
+
+@pytest.fixture
+async def sending(parts: Effects) -> Sending:
+    player = parts.casino.player()
+    await parts.casino.registers(player)
+    return Sending(parts, player, await parts.enters(player))
+
+
+class TestGate:
+    async def test_each_decision_is_kept_with_what_it_saw(self, sending: Sending) -> None:
+        await sending.parts.casino.happens(sending.player, ProfileUpdated, changed={"phone": None})
+        result = await sending.send("comeback-sms", "sms")
+        assert result.suppressed == {"sms": "no_address"}
+        (row,) = (await sending.rows()).values()
+        assert (row["status"], row["reason"], row["handed_over_at"]) == ("suppressed", "no_address", None)
+        assert row["decision"]["rule"] == "address"
+        assert row["decision"]["seen"]["status"] == "active"
+        assert row["decision"]["policy"].startswith("house@")
+        (line,) = await rows(sending.parts.database, steps, run_id=sending.run)
+        assert (line["outcome"], line["detail"]["channels"]) == ("suppressed", {"sms": "no_address"})
+
+    async def test_nobody_we_know_nothing_about_is_written_to(self, parts: Effects, post: Post) -> None:
+        name = parts.casino.player("nobody")
+        stranger = Sending(parts, name, await parts.enters(name))
+        assert (await stranger.send(NEWS, "email")).suppressed == {"email": "unknown_player"}
+        assert post.mails()[stranger.key(NEWS, "email")] == 0
+
+    async def test_the_caps_are_exact_however_many_journeys_send_at_once(self, sending: Sending, post: Post) -> None:
+        runs = [await sending.parts.enters(sending.player, f"journey{n}") for n in range(6)]
+        results = await asyncio.gather(*(sending.send(NEWS, "email", run=run) for run in runs))
+        assert Counter(result.suppressed.get("email", "sent") for result in results) == {"sent": 1, "daily_cap": 5}
+        assert sum(post.mails()[f"{run}/send:{NEWS}#1/email"] for run in runs) == 1
+
+    async def test_in_quiet_hours_nothing_is_written_for_a_channel_that_must_wait(self, sending: Sending) -> None:
+        sending.parts.casino.clock.now = NIGHT
+        result = await sending.send(NEWS, "email")
+        assert result.wait_until == NOON + timedelta(hours=20)  # 8:00 in Kyiv
+        assert await sending.rows() == {}
+        sending.parts.casino.clock.now = result.wait_until
+        assert (await sending.send(NEWS, "email")).sent == ["email"]
+
+    async def test_fallbacks_are_tried_in_order_and_only_where_nothing_else_may_go(self, sending: Sending) -> None:
+        await sending.parts.casino.happens(sending.player, ConsentChanged, channel="email", opted_in=False)
+        result = await sending.send(NEWS, "email", fallback=["push"])
+        assert (result.sent, result.suppressed) == (["push"], {"email": "no_consent"})
+        again = Sending(sending.parts, sending.player, await sending.parts.enters(sending.player, "again"))
+        assert (await again.send(WORD, "email", fallback=["email"])).sent == ["email"]
+
+    async def test_nothing_falls_back_on_what_may_go_at_night_while_the_rest_waits(self, sending: Sending) -> None:
+        sending.parts.casino.clock.now = NIGHT
+        result = await sending.send("favourite-tip", "email", fallback=["in_app"])
+        assert result.wait_until is not None
+        assert await sending.rows() == {}
+
+    async def test_a_text_that_lacks_a_variable_is_never_sent(self, sending: Sending, post: Post) -> None:
+        result = await sending.send("reload-offer", "email", "push", variables={"percent": 50})
+        assert result.suppressed == {"email": "not_renderable", "push": "not_renderable"}
+        assert post.mails()[sending.key("reload-offer", "email")] == 0
+        assert (await sending.send("reload-offer", "email", "push", variables={"percent": 50})).sent == []
+
+
+class TestOnce:
+    async def test_each_channel_is_used_once_however_often_the_effect_is_tried(
+        self, sending: Sending, post: Post
+    ) -> None:
+        for _ in range(3):
+            result = await sending.send("tier-gold", "email", "push", "in_app")
+            assert set(result.sent) == {"email", "push", "in_app"}
+        assert post.mails()[sending.key("tier-gold", "email")] == 1
+        assert [hook["webhook_id"] for hook in post.hooks("push")].count(sending.key("tier-gold", "push")) == 1
+
+    async def test_a_channel_that_was_away_is_tried_again_and_the_others_are_not(
+        self, sending: Sending, post: Post
+    ) -> None:
+        await post.process.stop()
+        with pytest.raises(ChannelUnavailable):
+            await sending.send("tier-gold", "email", "push", "in_app")
+        assert await sending.states() == {
+            "email": ("waiting", None),
+            "push": ("waiting", None),
+            "in_app": ("sent", None),
+        }
+        post.process.start()
+        await post.process.ready()
+        assert set((await sending.send("tier-gold", "email", "push", "in_app")).sent) == {"email", "push", "in_app"}
+        assert post.mails()[sending.key("tier-gold", "email")] == 1
+
+    async def test_a_mail_in_doubt_that_arrived_is_not_sent_again(self, sending: Sending, post: Post) -> None:
+        await sending.send(WORD, "email")
+        await sending.left_in_doubt("email")
+        assert (await sending.send(WORD, "email")).sent == ["email"]
+        assert post.mails()[sending.key(WORD, "email")] == 1
+        assert await sending.states() == {"email": ("sent", None)}
+
+    async def test_a_mail_in_doubt_that_never_arrived_is_sent(self, sending: Sending, post: Post) -> None:
+        await self.put_off(sending, post)
+        await sending.left_in_doubt("email")
+        assert (await sending.send(WORD, "email")).sent == ["email"]
+        assert post.mails()[sending.key(WORD, "email")] == 1
+
+    async def test_a_mail_system_is_given_time_before_its_no_is_believed(self, sending: Sending, post: Post) -> None:
+        await self.put_off(sending, post)
+        await sending.left_in_doubt("email", ago=timedelta(seconds=10))
+        with pytest.raises(ApplicationError) as caught:
+            await sending.send(WORD, "email")
+        assert caught.value.next_retry_delay == SETTLING - timedelta(seconds=10)
+        assert post.mails()[sending.key(WORD, "email")] == 0
+        sending.parts.casino.clock.later(timedelta(seconds=20))
+        assert (await sending.send(WORD, "email")).sent == ["email"]
+
+    async def test_a_mail_nobody_can_tell_about_stays_unknown(self, sending: Sending, post: Post) -> None:
+        await sending.send(WORD, "email")
+        await sending.left_in_doubt("email")
+        sending.parts.messages.lookup = None
+        assert (await sending.send(WORD, "email")).sent == ["email"]
+        assert await sending.states() == {"email": ("unknown", "outcome_unknown")}
+        assert post.mails()[sending.key(WORD, "email")] == 1
+
+    async def test_a_webhook_in_doubt_is_repeated_under_its_id(self, sending: Sending, post: Post) -> None:
+        await sending.send("tier-gold", "push")
+        await sending.left_in_doubt("push")
+        assert (await sending.send("tier-gold", "push")).sent == ["push"]
+        assert [hook["webhook_id"] for hook in post.hooks("push")].count(sending.key("tier-gold", "push")) == 2
+
+    async def test_what_was_put_off_is_in_doubt_as_soon_as_it_is_tried_again(self, sending: Sending) -> None:
+        async with scripted(answer(429, Retry_After="17"), None) as gateway:
+            sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, gateway.url)}
+            with pytest.raises(ApplicationError) as caught:
+                await sending.send("tier-gold", "push")
+            assert caught.value.next_retry_delay == timedelta(seconds=17)
+            assert await sending.states() == {"push": ("waiting", None)}
+            attempt = asyncio.create_task(sending.send("tier-gold", "push"))
+            async with asyncio.timeout(20):
+                while len(gateway.asked) < 2:
+                    await asyncio.sleep(0.02)
+            attempt.cancel()
+            await asyncio.gather(attempt, return_exceptions=True)
+        assert await sending.states() == {"push": ("handed_over", None)}
+        assert {asked.headers["webhook-id"] for asked in gateway.asked} == {sending.key("tier-gold", "push")}
+
+    async def test_an_attempt_that_was_overtaken_changes_nothing_any_more(self, sending: Sending) -> None:
+        asked, answering = asyncio.Event(), asyncio.Event()
+
+        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            asked.set()
+            await answering.wait()
+            writer.write(answer(400))
+            await writer.drain()
+            writer.close()
+
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as gateway, asyncio.timeout(20):
+            url = f"http://127.0.0.1:{gateway.sockets[0].getsockname()[1]}"
+            sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, url)}
+            attempt = asyncio.create_task(sending.send("tier-gold", "push"))
+            await asked.wait()
+            # The next attempt has marked the message as its own meanwhile.
+            await sending.left_in_doubt("push", ago=timedelta(seconds=-1))
+            answering.set()
+            await attempt
+        assert await sending.states() == {"push": ("handed_over", None)}
+
+    async def put_off(self, sending: Sending, post: Post) -> None:
+        """A mail that certainly did not go out, its channel back again."""
+        await post.process.stop()
+        with pytest.raises(ChannelUnavailable):
+            await sending.send(WORD, "email")
+        post.process.start()
+        await post.process.ready()
+
+
+class TestWhileAChannelIsAway:
+    """What the world does between two attempts."""
+
+    @pytest.fixture
+    async def put_off(self, sending: Sending, post: Post) -> Sending:
+        await post.process.stop()
+        with pytest.raises(ChannelUnavailable):
+            await sending.send(NEWS, "email", "push")
+        post.process.start()
+        await post.process.ready()
+        return sending
+
+    async def test_an_exclusion_ends_it(self, put_off: Sending, post: Post) -> None:
+        await put_off.excludes()
+        result = await put_off.send(NEWS, "email", "push")
+        assert result.suppressed == {"email": "self_excluded", "push": "self_excluded"}
+        assert post.mails()[put_off.key(NEWS, "email")] == 0
+        assert put_off.key(NEWS, "push") not in {hook["webhook_id"] for hook in post.hooks("push")}
+
+    async def test_an_exclusion_ends_what_is_in_doubt_as_far_as_anybody_can_tell(
+        self, put_off: Sending, post: Post
+    ) -> None:
+        for channel in ("email", "push"):
+            await put_off.left_in_doubt(channel)
+        await put_off.excludes()
+        await put_off.send(NEWS, "email", "push")
+        assert await put_off.states() == {
+            "email": ("suppressed", "self_excluded"),
+            "push": ("unknown", "outcome_unknown"),
+        }
+        assert post.mails()[put_off.key(NEWS, "email")] == 0
+        assert put_off.key(NEWS, "push") not in {hook["webhook_id"] for hook in post.hooks("push")}
+
+    async def test_a_night_puts_it_off_until_the_morning(self, put_off: Sending, post: Post) -> None:
+        put_off.parts.casino.clock.now = NIGHT
+        result = await put_off.send(NEWS, "email", "push")
+        assert (result.sent, result.suppressed, result.wait_until) == ([], {}, NIGHT + hours(9))
+        put_off.parts.casino.clock.now = NIGHT + hours(9)
+        assert set((await put_off.send(NEWS, "email", "push")).sent) == {"email", "push"}
+        assert post.mails()[put_off.key(NEWS, "email")] == 1
+
+    async def test_what_was_put_off_still_counts_against_the_caps(self, put_off: Sending) -> None:
+        other = Sending(put_off.parts, put_off.player, await put_off.parts.enters(put_off.player, "other"))
+        assert (await other.send(NEWS, "email")).suppressed == {"email": "daily_cap"}
+
+
+def hooked(sending: Sending, url: str) -> Any:
+    """The push adapter, aimed at another gateway."""
+    from activities.providers.messaging import WebhookChannel
+
+    adapter = sending.parts.messages.adapters["push"]
+    assert isinstance(adapter, WebhookChannel)
+    return WebhookChannel(url, sending.parts.messages.settings.webhook_secret, adapter._client)

@@ -1,0 +1,227 @@
+"""The release check: real histories on code that was changed on purpose, and runs in flight on a real Temporal."""
+
+import asyncio
+import json
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from secrets import token_hex
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHistory
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from stage.errors import StageError
+from stage.flow.check_release import Broken, Release, in_flight, in_folder, replay
+from tests.unit.test_check import run
+from workflows import days
+from workflows.effects import PlayerFacts, Position, RunInput
+from workflows.run import Journey
+from workflows.source.registry import load
+
+HISTORIES = Path(__file__).parent.parent / "histories"
+SOURCES = Path(__file__).parent.parent.parent / "workflows" / "journeys"
+NOTE = "tier_up.a_note_nobody_writes_is_escalated_and_then_closed"
+
+Changed = Callable[..., dict[str, Journey]]
+
+
+@pytest.fixture
+def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Changed:
+    """The journeys of a release in which one shipped journey was edited."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def edit(name: str, *edits: tuple[str, str]) -> dict[str, Journey]:
+        source = (SOURCES / f"{name}.py").read_text()
+        for old, new in edits:
+            assert old in source
+            source = source.replace(old, new)
+        return released(tmp_path, source)
+
+    return edit
+
+
+def released(folder: Path, source: str) -> dict[str, Journey]:
+    module = f"release_{token_hex(4)}"
+    (folder / f"{module}.py").write_text(source)
+    journeys = dict(load((module,)).journeys)
+    assert journeys
+    del sys.modules[module]
+    return journeys
+
+
+async def stored(name: str, upto: int | None = None) -> AsyncIterator[WorkflowHistory]:
+    """The stored histories of a journey; `upto` cuts them off after so many events, as a run in flight is."""
+    for path in sorted(HISTORIES.glob(f"{name}.*json")):
+        history = json.loads(path.read_text())
+        yield WorkflowHistory.from_json(path.stem, {"events": history["events"][:upto]})
+
+
+async def broken(name: str, journeys: Mapping[str, Journey], upto: int | None = None) -> list[Broken]:
+    return (await replay(stored(name, upto), journeys, Release())).broken
+
+
+SPINS = "    await player.grant(free_spins(20, max_win=10000))\n"
+TOLD = '    await player.send("tier-gold", via=["in_app", "push", "email"])\n'
+
+
+async def test_what_is_shipped_breaks_no_stored_run() -> None:
+    release = await replay(in_folder(HISTORIES), load().journeys, Release())
+    assert release.broken == []
+    assert release.replayed["tier_up"] == 2
+
+
+async def test_two_steps_swapped_leave_the_runs_stuck_at_the_first_of_them(changed: Changed) -> None:
+    journeys = changed("tier_up", (SPINS + TOLD, TOLD + SPINS))
+    release = await replay(stored("tier_up"), journeys, Release())
+    assert {(one.how, one.step, one.now) for one in release.broken} == {
+        ("stuck", "grant:free_spins#1", "the code now goes to send:tier-gold#1 there")
+    }
+    (sentence,) = release.sentences
+    assert sentence == (
+        "tier_up: 2 of 2 runs in flight would stand still at grant:free_spins#1: the code now goes to "
+        "send:tier-gold#1 there. Guard the change with workflow.patched, or keep the old order until they have ended. "
+        f"Such a run is {NOTE}."
+    )
+
+
+async def test_a_step_that_became_another_of_its_kind_is_found_though_temporal_does_not_mind(changed: Changed) -> None:
+    journeys = changed("tier_up", ('"tier-gold"', '"welcome"'))
+    assert {(one.how, one.step, one.now) for one in await broken("tier_up", journeys)} == {
+        ("astray", "send:tier-gold#1", "the code now goes to send:welcome#1 there")
+    }
+
+
+async def test_a_patched_change_breaks_nothing(changed: Changed) -> None:
+    old, new = (text.replace("    await", "        await") for text in (SPINS + TOLD, TOLD + SPINS))
+    guarded = f'    if workflow.patched("told-first"):\n{new}    else:\n{old}'
+    imported = ("from workflows import", "from temporalio import workflow\nfrom workflows import")
+    assert await broken("tier_up", changed("tier_up", (SPINS + TOLD, guarded), imported)) == []
+
+
+async def test_a_change_behind_where_the_runs_stand_breaks_nothing(changed: Changed) -> None:
+    """The first ten events end in the grant of the tier; what comes later is changed."""
+    journeys = changed("tier_up", (SPINS + TOLD, TOLD + SPINS))
+    assert await broken("tier_up", journeys, upto=10) == []
+    assert await broken("tier_up", journeys, upto=16) != []
+
+
+async def test_a_wait_put_before_the_first_step_is_told_as_what_comes_there_now(changed: Changed) -> None:
+    first = '    await player.send("welcome"'
+    journeys = changed("welcome", (first, f"    await player.sleep(hours(1))\n{first}"))
+    assert {(one.how, one.step, one.now) for one in await broken("welcome", journeys)} == {
+        ("stuck", "send:welcome#1", "the code now goes to sleep#1 there")
+    }
+
+
+async def test_a_step_that_was_dropped_is_told_by_its_old_place(changed: Changed) -> None:
+    journeys = changed("tier_up", (TOLD, ""))
+    assert {(one.how, one.step, one.now) for one in await broken("tier_up", journeys)} == {
+        ("stuck", "send:tier-gold#1", "the code now goes to ask:PersonalNote#1 there")
+    }
+
+
+async def test_code_that_fails_is_told_with_its_own_words(changed: Changed) -> None:
+    journeys = changed("tier_up", (TOLD, '    raise ValueError(f"no {player.deposits} for you")\n'))
+    (one, _) = await broken("tier_up", journeys)
+    assert (one.how, one.step) == ("stuck", "send:tier-gold#1")
+    assert one.now == "the code does not come to it any more (no 50 for you)"
+
+
+async def test_runs_of_a_journey_that_is_gone_are_told() -> None:
+    journeys = {name: one for name, one in load().journeys.items() if name != "tier_up"}
+    release = await replay(stored("tier_up", 10), journeys, Release())
+    assert [(one.how, one.step) for one in release.broken] == [("gone", "grant:tier_upgrade#1")] * 2
+    (sentence,) = release.sentences
+    assert "there is no such journey now. Keep the journey until they have ended." in sentence
+
+
+async def test_a_folder_without_histories_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(StageError, match="There are no histories in"):
+        await replay(in_folder(tmp_path), load().journeys, Release())
+    for text in ("{", "[]", '{"events": []}', '{"events": [{"eventId": "1"}]}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(StageError, match="is no history"):
+            await replay(in_folder(tmp_path), load().journeys, Release())
+
+
+def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    source = (SOURCES / "tier_up.py").read_text()
+    (tmp_path / "next_release.py").write_text(source.replace(SPINS + TOLD, TOLD + SPINS))
+    folder = str(HISTORIES)
+    assert run(["check", "tier_up", "--histories", folder]).exit_code == 0
+    result = run(["check", "tier_up", "--histories", folder], ["next_release"])
+    assert result.exit_code == 1
+    assert "tier_up: 2 of 2 runs in flight would stand still at grant:free_spins#1" in result.stdout
+    assert "1 thing to mend in 1 journey, 18 templates and 2 runs in flight." in result.stderr
+
+
+# ---- a real Temporal ------------------------------------------------------------------------------------
+
+FLIGHT = '''
+from workflows import Player, PlayerRegistered, SessionLogin, days, journey, on
+
+
+@journey(on(PlayerRegistered), ends_after=days(30), control=10)
+async def {name}(player: Player, registered: PlayerRegistered) -> None:
+    """Wait for a day, then for a login."""
+    {code}
+'''
+
+
+async def test_runs_in_flight_are_fetched_and_replayed(
+    temporal: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    name, queue = f"flight_{token_hex(4)}", f"check-{token_hex(4)}"
+    wait, login = "await player.sleep(days(1))", "await player.event(SessionLogin, within=days(9))"
+    old = released(tmp_path, FLIGHT.format(name=name, code=wait))
+    same = released(tmp_path, FLIGHT.format(name=name, code=f"{wait}\n    {login}"))
+    new = released(tmp_path, FLIGHT.format(name=name, code=f"await player.refresh()\n    {wait}"))
+    gone = {"welcome": load().journeys["welcome"]}
+    await take_off(temporal, name, queue, old[name], 3)
+
+    async def checked(journeys: Mapping[str, Journey], most: int) -> Release:
+        release = Release()
+        return await replay(in_flight(temporal, queue, journeys, release, most=most), journeys, release)
+
+    unchanged = await checked(same, 100)
+    assert (unchanged.replayed, unchanged.broken, unchanged.left_out) == ({name: 3}, [], {})
+    bounded = await checked(new, 2)
+    assert {(one.how, one.step, one.now) for one in bounded.broken} == {
+        ("stuck", "sleep#1", "the code now goes to refresh#1 there")
+    }
+    assert (bounded.replayed, bounded.left_out) == ({name: 2}, {name: 1})
+    assert {one.how for one in (await checked(gone, 100)).broken} == {"gone"}
+
+
+async def take_off(client: Client, name: str, queue: str, journey: Journey, runs: int) -> None:
+    """Start runs, wait until each stands at its first wait and Temporal lists them all, and let the worker go."""
+    now = datetime.now(UTC)
+    assert journey.workflow_class is not None
+    worker = Worker(
+        client, task_queue=queue, workflows=[journey.workflow_class], workflow_runner=UnsandboxedWorkflowRunner()
+    )
+    async with asyncio.timeout(30), worker:
+        for number in range(runs):
+            run_id = f"{name}:acme:p{number}:1"
+            given = RunInput(
+                run_id=run_id,
+                brand="acme",
+                player_id=f"p{number}",
+                journey=name,
+                entered_at=now,
+                ends_at=now + days(30),
+                trigger=None,
+                facts=PlayerFacts(player_id=f"p{number}"),
+            )
+            handle: Any = await client.start_workflow(name, given, id=run_id, task_queue=queue)
+            position: Position = await handle.query("position", result_type=Position)
+            assert position.step == "sleep#1"
+    async with asyncio.timeout(30):
+        listed = 0
+        while listed < runs:
+            listed = (await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")).count

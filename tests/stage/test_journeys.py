@@ -1,0 +1,275 @@
+"""What the shipped journeys do, rehearsed: the same promises as in `test_journeys.py`, in milliseconds."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from stage.testing.players import make
+from stage.testing.rehearsal import Rehearsal, Rehearse, player
+from stage.world.templates import read_templates
+from stage.world.world import BRAND, World
+from workflows import (
+    ContactVerified,
+    DepositApproved,
+    DepositFailed,
+    ExclusionSet,
+    HarmSignal,
+    PlayerRegistered,
+    RoundCompleted,
+    SessionLogin,
+    TierChanged,
+    days,
+    hours,
+    minutes,
+)
+from workflows.journeys.failed_deposit import failed_deposit
+from workflows.journeys.second_deposit import second_deposit
+from workflows.journeys.tier_up import PersonalNote, tier_up
+from workflows.journeys.vip_onboarding import (
+    Affordability,
+    HostAssignment,
+    HostCall,
+    Review,
+    SignOff,
+    SourceOfFunds,
+    vip_onboarding,
+)
+from workflows.journeys.welcome import welcome
+from workflows.journeys.win_back import win_back
+from workflows.player_state.state import arm_of
+from workflows.source.registry import load
+
+OLENA = player("olena", language="uk", timezone="Europe/Kyiv", country="UA", currency="EUR", first_name="Olena")
+
+
+async def ends(run: Rehearsal) -> str | None:
+    """Let time pass until the run is over; its outcome."""
+    await run.advance(days(90))
+    return run.ended
+
+
+def steps(run: Rehearsal) -> list[str]:
+    """`step: outcome` of every line of the run's story."""
+    return [f"{line.step}: {line.outcome}" for line in run.world.story]
+
+
+class TestWelcome:
+    async def test_a_silent_player_is_greeted_reminded_and_guided_but_sold_nothing(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA)
+        assert await ends(run) == "completed"
+        assert run.sent_via == [
+            ("welcome", "email"),
+            ("welcome", "in_app"),
+            ("verify-email", "email"),
+            ("guide", "email"),
+        ]
+        assert run.granted == []
+
+    async def test_a_verified_address_is_not_asked_to_verify(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA)
+        await run.happens(ContactVerified, channel="email")
+        await run.advance(hours(2))
+        assert run.sent == ["welcome"]
+
+    async def test_three_lost_rounds_on_the_second_day_bring_spins_at_once(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA)
+        await run.advance(days(1) + hours(2))
+        await run.happens(RoundCompleted, times=3, stake_minor=100, win_minor=0)
+        assert run.granted == ["free_spins"]
+
+    async def test_a_first_deposit_ends_it_and_reaches_the_goal(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA)
+        deposited = run.now
+        await run.happens(DepositApproved)
+        assert run.ended == "completed"
+        assert [record.goal_at for record in run.world.runs.values()] == [deposited]
+
+    async def test_who_is_in_the_control_arm_is_tracked_and_left_alone(self) -> None:
+        """A rehearsal plays the treated arm; the world itself knows the other."""
+        named = (f"c{number}" for number in range(100))
+        player_id = next(name for name in named if arm_of(BRAND, name, "welcome", 10) == "control")
+        with World(load(), read_templates(), datetime.fromisoformat("2026-01-12T10:00:00Z")) as world:
+            told = {"timezone": "Europe/Kyiv", "opted_in": ["email"]}
+            world.happen(player_id, make(PlayerRegistered, told, event_id="r", occurred_at=world.now))
+            world.advance_to(world.now + days(20))
+            [run] = world.runs.values()
+        assert (run.arm, run.outcome, world.messages) == ("control", "ended", [])
+
+
+class TestProtection:
+    async def test_self_exclusion_stops_every_run_and_nothing_is_sent_afterwards(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA)
+        await run.advance(minutes(5))
+        await run.happens(ExclusionSet, kind="self_exclusion", scope="brand")
+        assert run.ended == "self_excluded"
+        await run.advance(days(10))
+        assert run.sent == ["welcome"]
+
+    async def test_an_excluded_player_enters_on_paper_only(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA, begins=False)
+        await run.happens(ExclusionSet, kind="self_exclusion", scope="brand")
+        await run.happens(PlayerRegistered, timezone="Europe/Kyiv", opted_in=["email"])
+        assert run.ended == "refused:self_excluded"
+        assert run.sent == []
+
+    async def test_marketing_waits_for_the_morning(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, OLENA, at=datetime(2026, 1, 12, 22))  # noqa: DTZ001 - on the player's clock
+        await run.advance(days(1) + hours(2))
+        assert "send:guide#1: waiting" in steps(run)
+        assert "guide" not in run.sent
+        await run.advance(hours(8))
+        assert "guide" in run.sent
+
+    async def test_a_player_without_consent_gets_service_messages_only(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, player(timezone="Europe/Kyiv", opted_in=[]))
+        await ends(run)
+        assert run.sent == ["welcome", "verify-email"]
+        assert run.suppressed == {"guide": "no_consent"}
+
+
+class TestSecondDeposit:
+    async def test_it_thanks_at_once_and_offers_a_reload_after_three_hours(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        assert run.sent_via == [("deposit-thanks", "email"), ("deposit-thanks", "in_app")]
+        assert run.granted == []
+        await run.advance(hours(3))
+        assert run.granted == ["reload"]
+        assert run.sent_via[2:] == [("reload-offer", "email"), ("reload-offer", "in_app")]
+
+    async def test_the_second_deposit_ends_it_at_once_as_a_success(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        await run.advance(days(1))
+        await run.happens(DepositApproved)
+        assert (run.ended, run.goal_reached) == ("exit_on:payment.deposit_approved", True)
+
+    async def test_losses_after_the_deposit_withhold_the_offer(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        await run.happens(RoundCompleted, times=3, stake_minor=100, win_minor=0)
+        await run.advance(hours(4))
+        assert run.granted == []
+
+    async def test_a_medium_signal_of_harm_ends_every_offer(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        await run.happens(HarmSignal, indicator="chasing", strength="weak")
+        assert run.ended is None
+        await run.happens(HarmSignal, indicator="chasing", strength="medium")
+        assert run.ended == "exit_on:compliance.harm_signal"
+
+    async def test_who_does_not_log_in_gets_a_text_message(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        await ends(run)
+        assert ("comeback-sms", "sms") in run.sent_via
+        assert run.granted == ["reload", "reload"]
+
+    async def test_who_logs_in_gets_none(self, rehearse: Rehearse) -> None:
+        run = await rehearse(second_deposit, OLENA)
+        await run.advance(hours(5))
+        await run.happens(SessionLogin)
+        await ends(run)
+        assert "comeback-sms" not in run.sent
+
+
+class TestTierUp:
+    async def test_the_fiftieth_deposit_opens_gold_tells_the_player_and_asks_for_a_note(
+        self, rehearse: Rehearse
+    ) -> None:
+        run = await rehearse(tier_up, player(deposits=49), begins=False)
+        assert run.entries == 0
+        await run.happens(DepositApproved)
+        assert run.granted == ["tier_upgrade", "free_spins"]
+        assert run.sent_via == [("tier-gold", "in_app"), ("tier-gold", "push"), ("tier-gold", "email")]
+        assert [(task.form, task.team, task.state) for task in run.tasks] == [("PersonalNote", "vip", "open")]
+        await run.answers(PersonalNote(outcome="written", note="With a fountain pen."))
+        assert run.ended == "completed"
+
+    async def test_a_note_nobody_writes_is_escalated_and_then_closed(self, rehearse: Rehearse) -> None:
+        run = await rehearse(tier_up)
+        await run.advance(days(5) + hours(1))
+        assert [(task.form, task.team, task.state) for task in run.tasks] == [("PersonalNote", "vip-head", "open")]
+        assert await ends(run) == "completed"
+        assert [(task.form, task.team, task.state) for task in run.tasks] == [("PersonalNote", "vip-head", "expired")]
+        assert "ask:PersonalNote#1: nobody_answered" in steps(run)
+
+
+class TestWinBack:
+    async def test_two_weeks_of_silence_bring_news_then_spins_that_fit_the_wallet(self, rehearse: Rehearse) -> None:
+        run = await rehearse(win_back, player(deposits=3), begins=False)
+        await run.happens(SessionLogin)
+        await run.advance(days(14) - minutes(1))
+        assert run.entries == 0
+        await run.advance(minutes(1))
+        assert run.sent_via == [("content-news", "email")]
+        await run.advance(days(8))
+        assert run.sent_via[1:] == [("spins-offer", "email"), ("spins-offer", "in_app")]
+        [spins] = run.rewards
+        assert spins.model_dump()["count"] == 25  # 5 % of a mean deposit of 50.00 in spins of 0.10
+
+    async def test_nobody_who_is_back_is_missed(self, rehearse: Rehearse) -> None:
+        run = await rehearse(win_back, player(deposits=3))
+        await run.advance(days(3))
+        await run.happens(SessionLogin)
+        assert (run.ended, run.sent, run.granted) == ("completed", ["content-news"], [])
+
+    async def test_a_gold_player_is_called_after_45_days(self, rehearse: Rehearse) -> None:
+        run = await rehearse(win_back, player(deposits=3, tier="gold"))
+        await run.advance(days(31) + hours(1))
+        assert [(task.form, task.team, task.state) for task in run.tasks] == [("WinBackCall", "vip", "open")]
+
+
+class TestVipOnboarding:
+    async def test_checks_come_before_the_host_and_the_host_before_the_letter(self, rehearse: Rehearse) -> None:
+        run = await rehearse(vip_onboarding, OLENA, trigger=TierChanged, to="platinum", direction="up", basis="wager")
+        for form in (
+            Affordability(outcome="approve"),
+            SourceOfFunds(outcome="proven", evidence="payslip"),
+            SignOff(approved=True),
+            HostAssignment(host_name="Sarah", host_contact="sarah@casino.example"),
+            HostCall(outcome="reached"),
+        ):
+            assert run.asked[-1] == type(form).__name__
+            assert run.sent == []
+            await run.answers(form)
+        assert run.sent_via == [("vip-letter", "email")]
+        await run.advance(days(7) + hours(1))
+        await run.answers(HostCall(outcome="reached"))
+        await run.advance(days(23) + hours(1))
+        await run.answers(Review(outcome="keep"))
+        assert run.ended == "completed"
+
+    async def test_unsustainable_spend_ends_it_without_a_word_to_the_player(self, rehearse: Rehearse) -> None:
+        run = await rehearse(vip_onboarding, OLENA, trigger=TierChanged, to="diamond", direction="up", basis="wager")
+        await run.answers(Affordability(outcome="reject", note="Third loan."))
+        assert (run.ended, run.sent, run.granted) == ("completed", [], [])
+
+
+class TestFailedDeposit:
+    async def test_three_technical_failures_bring_help_at_once_and_mail_later(self, rehearse: Rehearse) -> None:
+        run = await rehearse(failed_deposit, OLENA, begins=False)
+        await run.happens(DepositFailed, times=2, failure="technical")
+        assert run.entries == 0
+        await run.happens(DepositFailed, failure="technical")
+        assert run.sent_via == [("deposit-help", "in_app"), ("deposit-help", "push")]
+        await run.advance(minutes(30))
+        assert run.ended == "completed"
+        assert run.sent[-1] == "deposit-help-email"
+
+    async def test_a_limit_is_respected_not_argued_with(self, rehearse: Rehearse) -> None:
+        run = await rehearse(failed_deposit, OLENA, failure="limit")
+        assert run.ended == "completed"
+        assert set(run.sent_via) == {("limit-info", "email"), ("limit-info", "in_app")}
+
+    async def test_an_approved_deposit_ends_it_and_closes_the_task(self, rehearse: Rehearse) -> None:
+        run = await rehearse(failed_deposit, player(tier="gold"), failure="declined")
+        assert [(task.form, task.team, task.state) for task in run.tasks] == [("LiveHelp", "support", "open")]
+        await run.happens(DepositApproved)
+        assert run.ended == "exit_on:payment.deposit_approved"
+        assert [(task.form, task.team, task.state) for task in run.tasks] == [("LiveHelp", "support", "cancelled")]
+
+
+@pytest.mark.parametrize(
+    "journey", [welcome, second_deposit, tier_up, win_back, failed_deposit], ids=lambda j: j.__name__
+)
+async def test_it_is_over_when_its_time_is_up(rehearse: Rehearse, journey: type) -> None:
+    run = await rehearse(journey)
+    await run.advance(run.journey.ends_after + timedelta(minutes=1))
+    assert run.ended == "completed"

@@ -1,0 +1,311 @@
+# ruff: noqa: ARG001, ARG005 - a function given to the world takes all it is told
+"""The world in memory: what providers and people do, and what becomes of a run then."""
+
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from stage.errors import StageError
+from stage.temporal.runs import Call
+from stage.testing.task_answers import Share, by_form, either
+from stage.world.faults import Away, Declines, TimedOut, away, both
+from stage.world.templates import read_templates
+from stage.world.world import World
+from tests.support.stage_journeys import Called, Opinion
+from workflows import DepositApproved, ExclusionSet, PlayerRegistered, SessionLogin, days, hours, minutes
+from workflows.effects import EffectInput
+from workflows.source.registry import load
+
+MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
+REGISTRY = load(("tests.support.stage_journeys",))
+TEMPLATES = read_templates()
+
+
+class Casino(World):
+    """A world with one player in London, registered and reachable."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(REGISTRY, TEMPLATES, MORNING, **options)
+        self.told = 0
+        self.comes("p")
+
+    def comes(self, player_id: str) -> None:
+        self.happens(
+            PlayerRegistered,
+            player_id,
+            timezone="Europe/London",
+            opted_in=["email", "sms", "push", "in_app"],
+        )
+
+    def event(self, kind: type[Any], /, **data: Any) -> Any:
+        self.told += 1
+        envelope = {"event_id": f"e{self.told}", "event_source": "/test", "occurred_at": self.now}
+        return kind(**envelope, **data)
+
+    def happens(self, kind: type[Any], player_id: str = "p", /, **data: Any) -> None:
+        self.happen(player_id, self.event(kind, **data))
+
+    def calls(self, what: str, player_id: str = "p") -> str:
+        """Start a journey; the run."""
+        self.happens(Called, player_id, what=what)
+        self.advance_to(self.now)
+        return next(reversed(self.runs))
+
+    def passes(self, duration: timedelta) -> None:
+        self.advance_to(self.now + duration)
+
+    def marks(self, name: str) -> dict[str, Any]:
+        return next(dict(line.detail) for line in self.story if line.step == f"mark:{name}#1")
+
+    def sent(self) -> list[tuple[str, str, timedelta]]:
+        return [(m.template, m.channel, m.at - MORNING) for m in self.messages if m.suppressed is None]
+
+
+@pytest.fixture
+def casino() -> Iterator[Casino]:
+    with Casino() as opened:
+        yield opened
+
+
+AT_ONCE = timedelta(0)
+
+
+class TestProviders:
+    def test_a_channel_that_is_away_delays_its_own_message_only(self) -> None:
+        with Casino(faults=away("email", until=MORNING + minutes(2))) as casino:
+            casino.calls("messages")
+            casino.passes(minutes(10))
+            pauses = [0.5 * 2**n for n in range(6)]  # then half a minute each
+            assert casino.sent() == [
+                ("welcome", "push", AT_ONCE),
+                ("welcome", "in_app", AT_ONCE),
+                ("welcome", "email", timedelta(seconds=sum(pauses) + 30 * 3)),
+            ]
+            told = [line.outcome for line in casino.story if line.step == "send:welcome#1"]
+            assert told == ["sent"]
+
+    def test_a_message_that_a_channel_declines_has_failed_there(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            raise Declines("push", "email", reason="no such address")
+
+        with Casino(faults=faults) as casino:
+            casino.calls("messages")
+            casino.passes(hours(2))
+            assert casino.sent() == [("welcome", "in_app", AT_ONCE)]
+            assert "Suppressed" in casino.marks("second")["told"]
+            assert {m.suppressed for m in casino.messages if m.template == "guide"} == {"no such address"}
+
+    def test_a_fallback_is_tried_where_the_first_channel_declines(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            raise Declines("email")
+
+        with Casino(faults=faults) as casino:
+            casino.calls("messages")
+            casino.passes(hours(2))
+            assert casino.sent()[-1] == ("guide", "push", hours(1))
+
+    def test_channels_are_named_in_the_order_of_their_rows(self, casino: Casino) -> None:
+        casino.calls("messages")
+        assert casino.marks("first")["told"] == "Sent(channels=('email', 'in_app', 'push'))"
+
+    def test_an_attempt_that_never_answers_costs_its_time_limit(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            if call.attempt == 1 and call.name == "send":
+                raise TimedOut
+
+        with Casino(faults=faults) as casino:
+            casino.calls("messages")
+            casino.passes(minutes(1))
+            assert {at for _, _, at in casino.sent()} == {timedelta(seconds=30.5)}
+
+    def test_an_engine_that_is_away_for_long_leaves_the_reward_unknown(self) -> None:
+        faults = both(away("bonus_engine", until=MORNING + hours(1)))
+        with Casino(faults=faults) as casino:
+            casino.calls("rewards")
+            casino.passes(minutes(14))
+            assert casino.grants == []
+            casino.passes(hours(2))
+            assert casino.marks("first") == {"status": "unknown", "reason": "the bonus engine never answered"}
+            assert [(grant.kind, grant.status) for grant in casino.grants] == [
+                ("free_spins", "unknown"),
+                ("points", "unknown"),
+            ]
+
+    def test_a_reward_that_was_asked_for_is_not_given_to_whom_it_may_not_any_more(self) -> None:
+        with Casino(faults=away("bonus_engine", until=MORNING + minutes(5))) as casino:
+            casino.calls("rewards")
+            casino.passes(minutes(1))
+            casino.happens(ExclusionSet, kind="self_exclusion", scope="brand")
+            casino.passes(minutes(10))
+            assert [(grant.status, grant.reason) for grant in casino.grants] == [("refused", "protected_meanwhile")]
+            assert [run.outcome for run in casino.runs.values()] == ["self_excluded"]
+
+    def test_an_engine_that_declines_refuses_the_reward(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            raise Declines("bonus_engine", reason="budget")
+
+        with Casino(faults=faults) as casino:
+            casino.calls("rewards")
+            assert casino.marks("first") == {"status": "refused", "reason": "budget"}
+
+    def test_effects_take_the_time_they_are_given(self) -> None:
+        def latency(call: Call) -> timedelta:
+            return timedelta(seconds={"send": 20, "mark": 3}.get(call.name, 0))
+
+        with Casino(latency=latency) as casino:
+            casino.calls("messages")
+            casino.passes(hours(2))
+            # The message goes when its attempt begins; the run hears of it later.
+            assert casino.sent()[-1] == ("guide", "email", hours(1) + timedelta(seconds=23))
+
+    def test_everything_away_delays_and_loses_nothing(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            if call.now < MORNING + hours(3):
+                raise ConnectionError("the database is away")
+
+        with Casino(faults=faults) as casino:
+            run_id = casino.calls("messages")
+            casino.passes(hours(6))
+            assert casino.runs[run_id].outcome == "completed"
+            assert [template for template, *_ in casino.sent()] == ["welcome"] * 3 + ["guide"]
+
+
+class TestGate:
+    def test_a_message_that_must_wait_for_the_morning_does_not_fall_back(self, casino: Casino) -> None:
+        casino.passes(hours(14))
+        casino.calls("night")
+        assert casino.sent() == []
+        casino.passes(hours(12))
+        assert casino.sent() == [("reload-offer", "email", hours(23))]
+
+    def test_contacts_are_remembered_for_a_week(self, casino: Casino) -> None:
+        casino.calls("daily")
+        casino.passes(days(10))
+        assert [at.days for _, _, at in casino.sent()] == [0, 1, 2, 3, 7, 8]
+        assert {m.suppressed for m in casino.messages} == {None, "weekly_cap"}
+
+    def test_contacts_of_one_journey_count_for_another(self, casino: Casino) -> None:
+        casino.calls("daily")
+        casino.passes(hours(1))
+        casino.calls("night")
+        assert casino.messages[-1].suppressed == "daily_cap"
+
+
+class TestPeople:
+    def answered(self, answers: Any, players: int = 1) -> Counter[Any]:
+        with Casino(answers=answers) as casino:
+            for number in range(players):
+                casino.comes(f"p{number}")
+                casino.calls("opinions", f"p{number}")
+            casino.passes(days(1))
+            return Counter(line.detail["opinion"] for line in casino.story if line.step == "mark:answered#1")
+
+    def test_nobody_answers_unless_told_to(self, casino: Casino) -> None:
+        casino.calls("opinions")
+        casino.passes(hours(4))
+        assert casino.marks("answered") == {"opinion": None}
+
+    def test_a_share_of_the_tasks_is_answered(self) -> None:
+        share = Share(0.7, after=hours(3), answer=Opinion(opinion="good"))
+        found = self.answered(share, players=200)
+        assert 125 <= found["good"] <= 155
+        assert found == self.answered(share, players=200)
+        assert found != self.answered(Share(0.7, after=hours(3), answer=Opinion(opinion="good"), seed=1), players=200)
+
+    def test_shares_of_one_whole(self) -> None:
+        policy = either(
+            Share(0.5, after=hours(1), answer={"opinion": "good"}),
+            Share(0.25, after=hours(1), answer=lambda task, asked: Opinion(opinion="bad")),
+        )
+        found = self.answered(policy, players=200)
+        assert 80 <= found["good"] <= 120
+        assert 35 <= found["bad"] <= 65
+        assert found[None] == 200 - found["good"] - found["bad"]
+
+    def test_each_form_has_its_own_people(self) -> None:
+        good = Share(1, after=minutes(1), answer={"opinion": "good"})
+        assert self.answered(by_form({Opinion: good})) == Counter({"good": 1})
+        assert self.answered(by_form({"Another": good})) == Counter({None: 1})
+
+    def test_an_answer_too_late_is_not_heard(self) -> None:
+        assert self.answered(Share(1, after=hours(5), answer={"opinion": "good"})) == Counter({None: 1})
+
+    def test_shares_that_are_more_than_everybody_are_refused(self) -> None:
+        with pytest.raises(StageError, match="between 0 and 1"):
+            Share(7, after=hours(1), answer={})
+        with pytest.raises(StageError, match="more than the whole"):
+            either(Share(0.7, after=hours(1), answer={}), Share(0.7, after=hours(1), answer={}))
+        with pytest.raises(StageError, match="before being asked"):
+            Share(0.7, after=-hours(1), answer={})
+
+    def test_an_answer_that_does_not_fit_its_form_is_told(self) -> None:
+        with pytest.raises(StageError, match=r"The answer .*excellent.* does not fit Opinion: opinion: Input should"):
+            self.answered(Share(1, after=hours(1), answer={"opinion": "excellent"}))
+
+
+class TestMistakes:
+    def test_a_bug_names_journey_run_step_and_moment_and_keeps_its_traceback(self, casino: Casino) -> None:
+        run_id = casino.calls("bug")
+        with pytest.raises(StageError) as raised:
+            casino.passes(days(3))
+        message = str(raised.value)
+        assert message.startswith(f"broken broke in run {run_id} at 2026-03-11T09:00:00+00:00 after step event:Sess")
+        assert "designs.py line" in message
+        assert "LookupError: bug" in message
+        assert isinstance(raised.value.__cause__, LookupError)
+
+    def test_a_bug_before_the_first_wait_names_the_last_effect(self) -> None:
+        with Casino() as casino, pytest.raises(StageError, match=r"careless failed in run .* after step mark:here#1"):
+            casino.calls("careless")
+
+    def test_a_template_nobody_wrote_is_named(self) -> None:
+        with World(REGISTRY, {}, MORNING) as world:
+            event = Called(event_id="1", event_source="/test", occurred_at=MORNING, what="waits")
+            world.happen("p", event)
+            with pytest.raises(StageError, match="waits sends welcome, which is no template here"):
+                world.advance_to(MORNING)
+
+
+class TestIntake:
+    def test_a_run_that_starts_and_stops_in_one_batch_does_nothing(self, casino: Casino) -> None:
+        gone = {"kind": "self_exclusion", "scope": "brand"}
+        casino.happen("p", casino.event(Called, what="waits"), casino.event(ExclusionSet, **gone))
+        casino.passes(days(1))
+        assert [run.outcome for run in casino.runs.values()] == ["self_excluded"]
+        assert casino.messages == []
+
+    def test_an_event_of_the_same_batch_is_heard_by_the_run_it_starts(self, casino: Casino) -> None:
+        casino.happen("p", casino.event(Called, what="waits"), casino.event(SessionLogin))
+        casino.passes(minutes(1))
+        assert [template for template, *_ in casino.sent()] == ["welcome", "verify-email"]
+
+    def test_a_wait_as_long_as_the_run_may_last_is_its_end(self, casino: Casino) -> None:
+        run_id = casino.calls("exact")
+        casino.passes(days(2))
+        assert casino.runs[run_id].outcome == "ended"
+        assert casino.runs[run_id].ended_at == MORNING + days(1)
+
+    def test_the_brand_is_a_part_of_every_id(self) -> None:
+        with Casino(brand="acme") as casino:
+            assert casino.calls("waits") == "waits:acme:p:1"
+
+    def test_effects_are_heard_with_what_came_of_them(self) -> None:
+        heard: list[tuple[str, str]] = []
+        with Casino(on_effect=lambda at, name, given, result: heard.append((name, given.step))) as casino:
+            casino.calls("waits")
+            casino.happens(DepositApproved, payment_id="1", amount_minor=1, currency="EUR")
+            casino.happens(SessionLogin)
+            casino.passes(minutes(1))
+        assert heard == [("send", "send:welcome#1"), ("send", "send:verify-email#1"), ("end", "end")]
+
+    def test_providers_that_stay_away_hold_a_run_up_for_ever(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            raise Away("email", "push")
+
+        with Casino(faults=faults) as casino:
+            run_id = casino.calls("messages")
+            casino.passes(hours(3))
+            assert casino.runs[run_id].outcome is None

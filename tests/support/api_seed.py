@@ -1,0 +1,109 @@
+"""One player with something of everything, for tests that look at every endpoint."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from activities.loops.bulk_jobs import Job
+from activities.loops.enrolment import KIND, enrol
+from activities.step_log import tell
+from activities.tables import dead_letters, deliveries, grants, messages, runs
+from activities.tasks import TaskEffects
+from activities.unsubscribe import unsubscribe_token
+from tests.support.api_client import Api
+from tests.support.api_journeys import Affordability
+from workflows.effects import Mark, OpenTask, PlayerFacts, StoryLine
+from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
+
+PLAYER = "p-seed"
+JOURNEY = "api_review"
+SEGMENT = "api_depositor"
+
+
+async def seeded(api: Api) -> dict[str, str]:
+    """Seed the brand of `api`; the path parameters that name what is there."""
+    brand, now = api.brand, datetime.now(UTC)
+    run_id = f"{JOURNEY}:{brand}:{PLAYER}:1"
+    facts = [
+        PlayerRegistered.example().model_copy(update={"occurred_at": now - timedelta(hours=2)}),
+        DepositFailed.example().model_copy(update={"event_id": "failed-1", "occurred_at": now - timedelta(hours=1)}),
+        DepositApproved.example().model_copy(update={"event_id": "approved-1", "occurred_at": now}),
+    ]
+    await api.engine.intake.take(brand, [(PLAYER, fact) for fact in facts], now)
+    step: dict[str, Any] = {"brand": brand, "player_id": PLAYER, "journey": JOURNEY, "run_id": run_id}
+    task = await TaskEffects(api.engine.database, lambda: now).open(
+        OpenTask(
+            **step,
+            step="ask:Affordability#1",
+            form="Affordability",
+            question="Is this player's spend affordable and sustainable?",
+            form_schema=Affordability.model_json_schema(),
+            team="vip",
+            due_at=now + timedelta(hours=48),
+            facts=PlayerFacts(player_id=PLAYER),
+        )
+    )
+    message: dict[str, Any] = {**step, "step": "send:welcome#1", "template": "welcome"}
+    message |= {
+        "message_class": "marketing",
+        "decision": {},
+        "created_at": now,
+        "subject": "Hello",
+        "body": "Hello Anna",
+    }
+    in_app, email = (f"{run_id}/send:welcome#1/{channel}" for channel in ("in_app", "email"))
+    grant_id = f"{run_id}/grant:free_spins#1"
+    async with api.engine.database.transaction() as connection:
+        told = StoryLine(line=1, step="event:DepositApproved#1", at=now, outcome="timed_out")
+        await tell(connection, Mark(**step, step="mark:seen#1", name="seen", story=[told]), now, "marked")
+        sent = {"id": in_app, "channel": "in_app", "status": "sent", "reason": None}
+        refused = {"id": email, "channel": "email", "status": "suppressed", "reason": "no_consent"}
+        await connection.execute(insert(messages), [message | sent, message | refused])
+        await connection.execute(
+            insert(grants).values(
+                **step,
+                id=grant_id,
+                step="grant:free_spins#1",
+                kind="free_spins",
+                reward={"kind": "free_spins", "count": 10},
+                status="unknown",
+                reason="the bonus engine never answered",
+                decision={"rule": None},
+                created_at=now,
+            )
+        )
+        start = (await connection.execute(select(deliveries).where(deliveries.c.run_id == run_id).limit(1))).one()
+        letter = await connection.execute(
+            insert(dead_letters)
+            .values(run_id=run_id, seq=99, brand=brand, kind="event", payload=start.payload, reason="Refused.")
+            .returning(dead_letters.c.id)
+        )
+        letter_id = letter.scalar_one()
+        assert (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).scalar_one() == run_id
+    job = Job(
+        id=f"enrolment-{brand}",
+        brand=brand,
+        kind=KIND,
+        subject="api_offer",
+        detail={"segment": SEGMENT, "per_second": 50},
+        created_at=now,
+        updated_at=now,
+    )
+    async with api.engine.database.transaction() as connection:
+        enrolment = await enrol(connection, job)
+    assert enrolment is not None
+    assert enrolment.total == 1
+    return {
+        "task_id": task.task_id,
+        "player_id": PLAYER,
+        "run_id": run_id,
+        "message_id": in_app,
+        "grant_id": grant_id,
+        "letter_id": str(letter_id),
+        "name": JOURNEY,
+        "segment": SEGMENT,
+        "enrolment_id": enrolment.id,
+        "channel": "mails",
+        "token": unsubscribe_token(api.engine.settings.webhook_secret, brand, PLAYER, "email"),
+    }

@@ -1,0 +1,176 @@
+"""The engine's parts one by one, on a real Postgres, with a clock that the test holds."""
+
+import secrets
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import sqlalchemy as sa
+
+from activities.database import Database
+from activities.intake.intake import Intake, Receipt
+from activities.messages import Messages
+from activities.rewards import Grants
+from activities.runs import RunEffects
+from activities.settings import Settings
+from activities.tables import runs
+from activities.tasks import TaskEffects
+from worker import engine
+from workflows import Event, PlayerRegistered
+from workflows.effects import EffectInput
+from workflows.player_state.state import Mode, Rules
+from workflows.run import Journey, JourneyRun
+
+BRAND = "acme"
+#: A Wednesday noon in Kyiv, a fortnight ago: nobody sleeps.
+NOON = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0) - timedelta(days=14)
+SECRET = "whsec_" + "c2VjcmV0" * 4
+Row = dict[str, Any]
+I = TypeVar("I", bound=EffectInput)  # noqa: E741 - as in effects.py
+
+
+@dataclass
+class Clock:
+    """What the parts take for the time; it stands still until it is told."""
+
+    now: datetime = NOON
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def later(self, duration: timedelta) -> None:
+        self.now += duration
+
+
+@asynccontextmanager
+async def connected(url: str, **settings: Any) -> AsyncIterator[Database]:
+    """A pool of connections for as long as the block lasts."""
+    database = Database(Settings(database_url=url, **settings))
+    yield database
+    await database.close()
+
+
+def declared(*made: type[JourneyRun], listens: Sequence[type[Event]] = ()) -> dict[str, Journey]:
+    """Journeys written in a test, as the registry would give them, all listening to the same events."""
+    kinds = frozenset(kind.type for kind in listens)
+    return {run.definition.name: replace(run.definition, listens_to=kinds) for run in made}
+
+
+async def rows(database: Database, table: sa.Table, **where: Any) -> list[Row]:
+    """A table's rows with these values, in the order of its key."""
+    chosen = sa.select(table).order_by(*table.primary_key.columns)
+    for name, value in where.items():
+        chosen = chosen.where(table.c[name] == value)
+    async with database.reading() as connection:
+        return [dict(row._mapping) for row in await connection.execute(chosen)]
+
+
+async def execute(database: Database, statement: str, **values: Any) -> None:
+    """Change something behind the engine's back, as a crash or a person would."""
+    async with database.transaction() as connection:
+        await connection.execute(sa.text(statement), values)
+
+
+@dataclass
+class Casino:
+    """Players of one brand, and an intake that hears of them."""
+
+    intake: Intake
+    clock: Clock = field(default_factory=Clock)
+    mark: str = field(default_factory=lambda: secrets.token_hex(3))
+    events: int = 0
+
+    @classmethod
+    def of(cls, database: Database, journeys: dict[str, Journey], clock: Clock | None = None) -> "Casino":
+        return cls(Intake(database, Rules(journeys)), clock or Clock())
+
+    def player(self, name: str = "p") -> str:
+        """A player's id that no other test uses."""
+        return f"{name}-{self.mark}"
+
+    def event(self, kind: type[Event], /, **data: Any) -> Event:
+        """A fact of this moment, with an identity of its own."""
+        self.events += 1
+        given: Row = {"event_id": f"e-{self.events}", "event_source": "/test", "occurred_at": self.clock.now}
+        return kind(**given | dict(kind.example_data) | data)
+
+    async def happens(self, player: str, *kinds: type[Event], mode: Mode = "live", **data: Any) -> list[Receipt]:
+        """These things happen to a player, in one batch."""
+        batch = [(player, self.event(kind, **data)) for kind in kinds]
+        return await self.intake.take(BRAND, batch, self.clock.now, mode=mode)
+
+    async def registers(self, player: str, **about: Any) -> None:
+        """A player registers, reachable and opted in everywhere; no journey hears of it."""
+        reachable = {
+            "email": f"{player}@synthetic.example",
+            "phone": "+380441234567",
+            "first_name": "Olena",
+            "language": "en",
+            "timezone": "Europe/Kyiv",
+            "currency": "EUR",
+            "opted_in": ("email", "sms", "push", "in_app"),
+        }
+        await self.happens(player, PlayerRegistered, mode="history", **reachable | about)
+
+
+@dataclass
+class Effects:
+    """Every effect, called as a worker would call it."""
+
+    casino: Casino
+    database: Database
+    messages: Messages
+    grants: Grants
+    tasks: TaskEffects
+    runs: RunEffects
+
+    @contextmanager
+    def for_one_test(self) -> Iterator[None]:
+        """Time, names and providers as they were built; what a test changes of them is gone afterwards."""
+        built = dict(vars(self.messages)), dict(vars(self.grants))
+        self.casino.clock.now = NOON
+        self.casino.mark = secrets.token_hex(3)
+        yield
+        vars(self.messages).update(built[0])
+        vars(self.grants).update(built[1])
+
+    async def enters(self, player: str, journey: str = "tested", entry: int = 1) -> str:
+        """Put a player into a run that no workflow plays; its id."""
+        run_id = f"{journey}:{BRAND}:{player}:{entry}"
+        async with self.database.transaction() as connection:
+            await connection.execute(
+                runs.insert().values(
+                    id=run_id,
+                    brand=BRAND,
+                    player_id=player,
+                    journey=journey,
+                    arm="treated",
+                    state="active",
+                    entered_at=self.casino.clock.now,
+                    ends_at=self.casino.clock.now + timedelta(days=30),
+                )
+            )
+        return run_id
+
+    def given(self, kind: type[I], run_id: str, step: str, **more: Any) -> I:
+        """The input of an effect, as a step of this run."""
+        journey, brand, player, _ = run_id.split(":")
+        return kind(brand=brand, player_id=player, journey=journey, run_id=run_id, step=step, **more)
+
+
+@asynccontextmanager
+async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
+    """The effects of the worker, built as the worker builds them, with a clock that stands still."""
+    clock = Clock()
+    async with engine(Settings(database_url=url, **{"webhook_secret": SECRET} | settings), clock) as built:
+        owners: dict[Any, Any] = {type(effect.__self__): effect.__self__ for effect in built.activities}  # type: ignore[attr-defined]  # they are bound methods
+        yield Effects(
+            casino=Casino(built.intake, clock),
+            database=built.database,
+            messages=owners[Messages],
+            grants=owners[Grants],
+            tasks=owners[TaskEffects],
+            runs=owners[RunEffects],
+        )

@@ -1,0 +1,51 @@
+"""Histories of runs as every later version must replay them: written when asked for, by tests marked `recorded`."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+
+from activities.tables import runs
+from tests.support.temporal_engine import Theatre
+from workflows.source.registry import load
+
+SHIPPED = Path(__file__).parent.parent / "histories"
+#: Of journeys that only tests know.
+DESIGNS = SHIPPED / "designs"
+
+
+async def record(request: pytest.FixtureRequest, stage: Theatre) -> None:
+    """With RECORD_HISTORIES=1, store every run of a test marked `recorded`, a file for each of its chapters."""
+    if not (os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded")):
+        return
+    test = request.node.name.removeprefix("test_")
+    shipped = load().journeys
+    for run in await stage.rows(runs):
+        folder = SHIPPED if run["journey"] in shipped else DESIGNS
+        entry = run["id"].rpartition(":")[2]
+        twice = "" if entry == "1" else f".entry-{entry}"
+        chapters = await _chapters(stage.environment.client, run["id"])
+        for number, history in enumerate(chapters, start=1):
+            part = "" if number == 1 else f".chapter-{number}"
+            (folder / f"{run['journey']}.{test}{twice}{part}.json").write_text(history)
+
+
+async def _chapters(client: Client, workflow_id: str) -> list[str]:
+    """The run's histories in Temporal, the first chapter's first, without what names the machine that made them."""
+    found: list[str] = []
+    run_id: str | None = None
+    while run_id != "":
+        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        found.append(json.dumps(_nameless(json.loads(history.to_json())), separators=(",", ":"), sort_keys=True))
+        run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+    return found[::-1]
+
+
+def _nameless(value: Any) -> Any:
+    if isinstance(value, dict):
+        recorded = {"identity": "recorded", "stackTrace": ""}
+        return {key: recorded.get(key) if key in recorded else _nameless(inner) for key, inner in value.items()}
+    return [_nameless(inner) for inner in value] if isinstance(value, list) else value

@@ -1,0 +1,296 @@
+"""Two theatres, one play: the stage leaves the trace that the real engine leaves on a server that skips time.
+
+A difference is a bug of the stage unless the SDK says otherwise. This suite fails when a new version of the SDK's
+runtime behaves differently, which is what makes upgrading it safe.
+"""
+
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import LocalBonusEngine, LocalCatchAll
+from tests.support.conformance import (
+    Answering,
+    Happening,
+    History,
+    Looking,
+    beginning,
+    differences,
+    happens,
+    on_edge,
+    on_the_server,
+    on_the_stage,
+    real,
+    registers,
+)
+from tests.support.random_journeys import histories, journeys, write
+from tests.support.stage_servers import skipping
+from tests.support.temporal_engine import BRAND, REACHABLE
+from workflows import (
+    ContactVerified,
+    DepositApproved,
+    DepositFailed,
+    ExclusionSet,
+    HarmSignal,
+    PlayerRegistered,
+    RoundCompleted,
+    SessionLogin,
+    StatusChanged,
+    TierChanged,
+    days,
+    hours,
+    minutes,
+)
+from workflows.player_state.state import arm_of
+from workflows.source.registry import SHIPPED, load
+
+#: How many journeys are drawn; more of them for a release: EXAMPLES=200 pytest tests/temporal/test_conformance.py
+EXAMPLES = int(os.environ.get("EXAMPLES", "10"))
+AT_ONCE = minutes(0)
+LOST: dict[str, Any] = {"stake_minor": 100, "win_minor": 0, "category": "table"}
+GONE: dict[str, Any] = {"kind": "self_exclusion", "scope": "brand"}
+TO_PLATINUM: dict[str, Any] = {"to": "platinum", "direction": "up", "basis": "wager"}
+#: Nobody is here: what a player did before the journeys were deployed.
+PAST: dict[str, Any] = {"mode": "history"}
+
+
+def with_deposits(count: int) -> list[Happening]:
+    return [registers(**PAST), happens(AT_ONCE, DepositApproved, times=count, **PAST)]
+
+
+def away(*more: Any, **facts: Any) -> list[Any]:
+    """Three deposits, a login, and two weeks without another."""
+    return [
+        registers(**PAST, **facts),
+        happens(AT_ONCE, DepositApproved, times=3, **PAST),
+        happens(AT_ONCE, SessionLogin),
+        Looking(days(14)),
+        *more,
+    ]
+
+
+HISTORIES: Mapping[str, History] = {
+    # welcome
+    "silent": [registers()],
+    "verified": [registers(), happens(minutes(13), ContactVerified, channel="email")],
+    "unlucky": [registers(), happens(days(1) + hours(2), RoundCompleted, times=3, **LOST)],
+    "unlucky-slowly": [
+        registers(),
+        *(happens(hours(2) + minutes(n), RoundCompleted, **LOST) for n in range(7)),
+    ],
+    "buyer": [registers(), happens(minutes(21), DepositApproved)],
+    "late-buyer": [registers(), happens(days(6) + minutes(7), DepositApproved)],
+    "excluded": [registers(), happens(minutes(5), ExclusionSet, **GONE)],
+    "excluded-in-the-batch": [Happening(AT_ONCE, [(PlayerRegistered, dict(REACHABLE)), (ExclusionSet, GONE)])],
+    "gone-before": [happens(AT_ONCE, ExclusionSet, **GONE), registers(minutes(1))],
+    "asleep": [registers(hours(12) + minutes(10))],
+    "private": [registers(opted_in=[])],
+    "nowhere": [registers(timezone=None)],
+    "phoneless": [registers(phone=None), happens(minutes(9), DepositApproved)],
+    "suspended": [registers(), happens(hours(3) + minutes(1), StatusChanged, to="suspended")],
+    "tester": [registers(is_test=True)],
+    # second_deposit
+    "second": [registers(**PAST), happens(AT_ONCE, DepositApproved), happens(days(1) + minutes(3), DepositApproved)],
+    "losing": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved),
+        happens(minutes(50), RoundCompleted, times=3, **LOST),
+    ],
+    "harmed": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved),
+        happens(minutes(50), HarmSignal, indicator="chasing", strength="weak"),
+        happens(days(2) + minutes(50), HarmSignal, indicator="chasing", strength="medium"),
+    ],
+    "strongly-harmed": [
+        registers(**PAST),
+        happens(AT_ONCE, HarmSignal, indicator="chasing", strength="strong"),
+        happens(minutes(1), DepositApproved),
+    ],
+    "absent": [registers(**PAST), happens(AT_ONCE, DepositApproved)],
+    "present": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved),
+        happens(hours(5), SessionLogin),
+        Looking(days(14) + hours(5)),
+    ],
+    # tier_up
+    "gold": [
+        *with_deposits(49),
+        happens(AT_ONCE, DepositApproved),
+        Answering(minutes(31), "PersonalNote", {"outcome": "written", "note": "With a fountain pen."}),
+    ],
+    "forgotten": [*with_deposits(49), happens(AT_ONCE, DepositApproved)],
+    "answered-late": [
+        *with_deposits(49),
+        happens(AT_ONCE, DepositApproved),
+        Answering(days(7) + minutes(1), "PersonalNote", {"outcome": "not_possible"}),
+    ],
+    # win_back
+    "leaves": away(),
+    "leaves-at-night": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved, times=3, **PAST),
+        happens(hours(13), SessionLogin),
+        Looking(days(14) + hours(13)),
+    ],
+    "comes-back": away(happens(days(17) + minutes(1), SessionLogin)),
+    "comes-back-to-pay": away(happens(days(22) + minutes(1), DepositApproved)),
+    "golden": away(
+        Answering(days(45) + minutes(31), "WinBackCall", {"outcome": "reached"}), opted_in=["email", "push"]
+    ),
+    "golden-and-forgotten": away(),
+    # vip_onboarding
+    "vip": [
+        registers(**PAST),
+        happens(AT_ONCE, TierChanged, **TO_PLATINUM),
+        Answering(hours(1), "Affordability", {"outcome": "approve"}),
+        Answering(hours(30), "SourceOfFunds", {"outcome": "proven", "evidence": "payslip"}),
+        Answering(hours(31), "SignOff", {"approved": True}),
+        Answering(hours(32), "HostAssignment", {"host_name": "Sarah", "host_contact": "sarah@casino.example"}),
+        Answering(hours(33), "HostCall", {"outcome": "no_answer"}),
+        Answering(days(3), "HostCall", {"outcome": "reached"}),
+        Answering(days(10) + hours(3), "HostCall", {"outcome": "reached"}),
+        Answering(days(34), "Review", {"outcome": "keep"}),
+    ],
+    "stretched": [
+        registers(**PAST),
+        happens(AT_ONCE, TierChanged, **TO_PLATINUM),
+        Answering(hours(50), "Affordability", {"outcome": "reject", "note": "Third loan."}),
+    ],
+    "unproven": [
+        registers(**PAST),
+        happens(AT_ONCE, TierChanged, **TO_PLATINUM),
+        Answering(hours(1), "Affordability", {"outcome": "more_documents"}),
+    ],
+    "hundredth": [*with_deposits(99), happens(AT_ONCE, DepositApproved)],
+    # failed_deposit
+    "declined": [registers(**PAST), happens(AT_ONCE, DepositFailed, times=3, failure="technical")],
+    "limited": [registers(**PAST), happens(AT_ONCE, DepositFailed, times=3, failure="limit")],
+    "broken-streak": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositFailed, times=2, failure="declined"),
+        happens(minutes(1), DepositApproved),
+        happens(minutes(2), DepositFailed, failure="declined"),
+    ],
+    "rescued": [
+        happens(AT_ONCE, TierChanged, to="gold", **PAST),
+        registers(**PAST),
+        happens(AT_ONCE, DepositFailed, times=3, failure="declined"),
+        happens(minutes(2), DepositApproved),
+    ],
+    "helped": [
+        happens(AT_ONCE, TierChanged, to="gold", **PAST),
+        registers(**PAST),
+        happens(AT_ONCE, DepositFailed, times=3, failure="declined"),
+        Answering(minutes(3), "LiveHelp", {"outcome": "solved"}),
+    ],
+}
+TIERS = {"golden": "gold", "golden-and-forgotten": "diamond"}
+
+
+def named(name: str, history: History) -> tuple[str, History]:
+    """The history under a player id that is in the treated arm of every journey."""
+    shares = {name: journey.control for name, journey in load().journeys.items()}
+    ids = (f"{name}-{number}" for number in range(1000))
+    chosen = next(i for i in ids if all(arm_of(BRAND, i, j, share) == "treated" for j, share in shares.items()))
+    if tier := TIERS.get(name):
+        history = [happens(AT_ONCE, TierChanged, to=tier, **PAST), *history]
+    return chosen, history
+
+
+async def test_every_shipped_journey_leaves_the_same_trace_in_both_theatres(
+    postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
+) -> None:
+    variables = {"DATABASE_URL": postgres_url, "BONUS_ENGINE_URL": bonus_engine.url, **catch_all.environment}
+    histories = dict(named(name, history) for name, history in HISTORIES.items())
+    began = beginning(datetime.now(UTC))
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, histories, days(80))
+    stage = on_the_stage(load(), histories, began, days(80))
+    assert {run_id.partition(":")[0] for run_id in stage.runs} == set(load().journeys)
+    assert differences(stage, server) == []
+
+
+DERIVED = "tests.support.derived_journeys"
+FOLLOWED: Mapping[str, History] = {
+    "rich": [
+        registers(**PAST),
+        happens(AT_ONCE, DepositApproved, amount_minor=60_000),
+        happens(minutes(7), DepositApproved, amount_minor=60_000),
+        happens(days(2) + minutes(3), RoundCompleted, times=10, **LOST),
+    ],
+    "modest": [registers(**PAST), *(happens(hours(n) + minutes(3), RoundCompleted, times=4, **LOST) for n in range(4))],
+    "gone": [
+        registers(**PAST),
+        happens(AT_ONCE, SessionLogin, **PAST),
+        *(
+            Looking(after)
+            for after in (days(3), days(5) - hours(1), days(7), days(12) - hours(1), days(14), days(19) - hours(1))
+        ),
+    ],
+    "losing-days": [
+        registers(**PAST),
+        *(happens(days(n), RoundCompleted, **LOST) for n in range(3)),
+        *(Looking(hours(15 + 24 * n)) for n in range(3)),
+    ],
+}
+
+
+async def test_what_follows_from_many_events_is_the_same_in_both_theatres(
+    postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
+) -> None:
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "JOURNEYS": DERIVED,
+        **catch_all.environment,
+    }
+    histories = dict(named(name, history) for name, history in FOLLOWED.items())
+    began = beginning(datetime.now(UTC))
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, histories, days(20))
+    stage = on_the_stage(load((SHIPPED, DERIVED)), histories, began, days(20))
+    played = {run_id.partition(":")[0] for run_id in stage.runs}
+    assert {"well_off_welcome", "wager_goal", "monday", "missing", "loss_checkin"} <= played
+    assert differences(stage, server) == []
+
+
+@settings(
+    derandomize=True,
+    database=None,
+    deadline=None,
+    max_examples=EXAMPLES,
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(source=journeys(), drawn=st.lists(histories(), min_size=3, max_size=3))
+async def test_journeys_nobody_wrote_leave_the_same_trace_in_both_theatres(
+    tmp_path: Path,
+    postgres_url: str,
+    bonus_engine: LocalBonusEngine,
+    catch_all: LocalCatchAll,
+    source: str,
+    drawn: list[History],
+) -> None:
+    package = write(tmp_path, source)
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "JOURNEYS": package,
+        **catch_all.environment,
+    }
+    players = {f"{package[-6:]}-{uuid4().hex[:4]}-{number}": history for number, history in enumerate(drawn)}
+    began = beginning(datetime.now(UTC))
+    stage = on_the_stage(load((SHIPPED, package)), players, began, days(30))
+    assume(not on_edge(stage))
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, players, days(30))
+    assert stage.effects
+    assert differences(stage, server) == [], source

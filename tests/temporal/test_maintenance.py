@@ -1,0 +1,237 @@
+"""What recurs on a calendar, on a real Temporal: made once, corrected, paused by people, taken up after a death."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+import sqlalchemy as sa
+from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, ScheduleSpec, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from activities.loops.maintenance import Upkeep
+from activities.loops.schedules import SCHEDULES, keep_schedules
+from activities.settings import Settings
+from activities.tables import grants, players
+from local.supervisor import free_port
+from local.temporal import TemporalServer
+from tests.conftest import LocalBonusEngine, running
+from tests.support.engine import SECRET, execute, rows
+from worker import Engine, engine, make_upkeep_worker
+from workflows.background.maintenance import Rearmed
+
+ROOT = Path(__file__).parent.parent.parent
+REARM, RECONCILE = "journeys-rearm-players", "journeys-reconcile-grants"
+T = TypeVar("T")
+
+
+@pytest.fixture
+async def client(session_folder: Path) -> AsyncIterator[Client]:
+    """A Temporal of its own, because a schedule is one for all who use a server."""
+    server = TemporalServer(port=free_port(), ui_port=None, database=None)
+    async with running(server.service(), session_folder):
+        yield await Client.connect(server.address, data_converter=pydantic_data_converter)
+
+
+@pytest.fixture
+async def built(postgres_url: str, bonus_engine: LocalBonusEngine) -> AsyncIterator[Engine]:
+    settings = Settings(
+        database_url=postgres_url, webhook_secret=SECRET, bonus_engine_url=bonus_engine.url, rearm_rate=10_000
+    )
+    async with engine(settings) as made:
+        yield made
+
+
+async def until(found: Callable[[], Any], seconds: float = 60) -> Any:
+    """What `found` finds, as soon as it finds something."""
+    async with asyncio.timeout(seconds):
+        while not (it := await found()):
+            await asyncio.sleep(0.05)
+    return it
+
+
+async def triggered(client: Client, schedule: str, result: type[T]) -> WorkflowHandle[Any, T]:
+    """A run of a schedule, started by hand."""
+    handle = client.get_schedule_handle(schedule)
+    before = (await handle.describe()).info.num_actions
+    await handle.trigger()
+
+    async def begun() -> list[Any]:
+        info = (await handle.describe()).info
+        return [*info.recent_actions] if info.num_actions > before else []
+
+    action = (await until(begun))[-1].action
+    return client.get_workflow_handle(action.workflow_id, result_type=result)
+
+
+async def some_players(built: Engine, count: int, state: str = "{}") -> None:
+    await execute(
+        built.database,
+        "INSERT INTO players (brand, id, state) "
+        "SELECT CASE WHEN n % 2 = 0 THEN 'acme' ELSE 'other' END, 'p' || lpad(n::text, 5, '0'), :state "
+        "FROM generate_series(1, :count) n",
+        count=count,
+        state=state,
+    )
+
+
+class TestSchedules:
+    async def handles(self, client: Client) -> dict[str, ScheduleHandle]:
+        async def all_seen() -> dict[str, ScheduleHandle]:
+            found = {one.id: client.get_schedule_handle(one.id) async for one in await client.list_schedules()}
+            return found if len(found) >= len(SCHEDULES) else {}
+
+        found: dict[str, ScheduleHandle] = await until(all_seen)
+        return found
+
+    async def test_several_workers_that_start_at_once_make_each_schedule_once(self, client: Client) -> None:
+        await asyncio.gather(*(keep_schedules(client) for _ in range(4)))
+        assert (await self.handles(client)).keys() == SCHEDULES.keys()
+
+    async def test_what_is_as_the_code_says_is_not_touched(self, client: Client) -> None:
+        await keep_schedules(client)
+        await keep_schedules(client)
+        for name, handle in (await self.handles(client)).items():
+            assert (await handle.describe()).info.last_updated_at is None, name
+
+    @pytest.mark.parametrize("changed", ["spec", "action", "policy"])
+    async def test_what_the_code_says_otherwise_by_now_is_corrected_and_a_pause_stays(
+        self, client: Client, changed: str
+    ) -> None:
+        await keep_schedules(client)
+        wanted = SCHEDULES[RECONCILE]
+        handle = client.get_schedule_handle(RECONCILE)
+        await handle.pause(note="until the bonus engine is back")
+        new: dict[str, Any] = {
+            "spec": ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=7))]),
+            "action": replace(wanted.action, execution_timeout=timedelta(minutes=77)),  # type: ignore[type-var]
+            "policy": replace(wanted.policy, catchup_window=timedelta(minutes=7)),
+        }
+        await keep_schedules(client, {**SCHEDULES, RECONCILE: replace(wanted, **{changed: new[changed]})})
+        found = (await handle.describe()).schedule
+        assert (found.state.paused, found.state.note) == (True, "until the bonus engine is back")
+        assert {
+            "spec": found.spec.intervals[0].every == timedelta(hours=7),
+            "action": getattr(found.action, "execution_timeout", None) == timedelta(minutes=77),
+            "policy": found.policy.catchup_window == timedelta(minutes=7),
+        } == {part: part == changed for part in new}
+
+
+class TestRuns:
+    async def test_a_grant_in_doubt_is_settled(self, client: Client, built: Engine) -> None:
+        await keep_schedules(client)
+        long_ago = datetime.now(UTC) - timedelta(hours=1)
+        async with built.database.transaction() as connection:
+            await connection.execute(
+                grants.insert().values(
+                    id="welcome:acme:doubtful:1/grant:free_spins#1",
+                    brand="acme",
+                    player_id="doubtful",
+                    run_id="welcome:acme:doubtful:1",
+                    step="grant:free_spins#1",
+                    journey="welcome",
+                    kind="free_spins",
+                    reward={"kind": "free_spins", "count": 10},
+                    status="unknown",
+                    reason="the bonus engine never answered",
+                    decision={},
+                    reserved_at=long_ago,
+                    asked_at=long_ago,
+                )
+            )
+        async with make_upkeep_worker(client, built):
+            run = await triggered(client, RECONCILE, int)
+            assert await run.result() in {0, 1}  # 0 if the schedule's own time came first
+            (row,) = await rows(built.database, grants)
+        assert (row["status"], row["reason"]) == ("refused", "never_arrived")
+
+    async def test_every_player_is_looked_at_and_only_who_changes_is_written(
+        self, client: Client, built: Engine
+    ) -> None:
+        await keep_schedules(client)
+        await some_players(built, 230)
+        stale = '{"moments": {"inactive:gone:1": "2100-01-01T00:00:00Z"}}'
+        await execute(built.database, "UPDATE players SET state = :stale WHERE id = 'p00150'", stale=stale)
+        await execute(built.database, """UPDATE players SET state = '{"moments": "nonsense"}' WHERE id = 'p00007'""")
+        before = {row["id"]: row["updated_at"] for row in await rows(built.database, players)}
+        async with make_upkeep_worker(client, built):
+            result = await (await triggered(client, REARM, Rearmed)).result()
+        found = {row["id"]: row for row in await rows(built.database, players)}
+        assert (result.seen, result.changed, result.failed) == (230, 1, 1)
+        assert "moments" not in found["p00150"]["state"]
+        assert {name for name, row in found.items() if row["updated_at"] != before[name]} == {"p00150"}
+
+    async def test_players_are_looked_at_no_faster_than_the_rate(self, client: Client, built: Engine) -> None:
+        await keep_schedules(client)
+        await some_players(built, 95)
+        rested: list[float] = []
+
+        async def pause(seconds: float) -> None:
+            rested.append(seconds)
+
+        slow = Upkeep(built.database, built.intake, built.upkeep.grants, built.clock, rate=20, pause=pause)
+        async with make_upkeep_worker(client, replace(built, upkeep=slow)):
+            assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 95
+        assert sum(rested) == 95 / 20
+
+
+class TestDeath:
+    @asynccontextmanager
+    async def process(self, client: Client, built: Engine) -> AsyncIterator[asyncio.subprocess.Process]:
+        """A worker as it runs in production, only slow."""
+        address = client.service_client.config.target_host
+        given = {"DATABASE_URL": built.settings.database_url, "TEMPORAL_ADDRESS": address, "REARM_RATE": "20"}
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "worker", "--role", "worker"),
+            cwd=ROOT,
+            env=os.environ | given | {"WEBHOOK_SECRET": SECRET, "METRICS_PORT": "0"},
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    @pytest.mark.parametrize("end", ["killed", "told to stop"])
+    async def test_after_a_workers_end_another_goes_on_where_it_was(
+        self, client: Client, built: Engine, end: str
+    ) -> None:
+        await some_players(built, 240)
+
+        async with self.process(client, built) as process:
+
+            async def made() -> bool:
+                return REARM in {one.id async for one in await client.list_schedules()}
+
+            await until(made)
+            run = await triggered(client, REARM, Rearmed)
+
+            async def heard() -> int:
+                pending = (await run.describe()).raw_description.pending_activities
+                details = [payload for one in pending for payload in one.heartbeat_details.payloads]
+                if not details:
+                    return 0
+                (so_far,) = await client.data_converter.decode(details, [Rearmed])
+                return int(so_far.seen)
+
+            seen = await until(heard)
+            if end == "killed":
+                process.kill()
+            else:
+                process.terminate()
+            await process.wait()
+        assert 0 < seen < 240
+        async with built.database.transaction() as connection:
+            # Whoever began again from the start would wait here for ever.
+            first = sa.select(players).order_by(players.c.brand, players.c.id).limit(seen).with_for_update()
+            await connection.execute(first)
+            async with make_upkeep_worker(client, built), asyncio.timeout(60):
+                result = await run.result()
+        assert result.seen == 240

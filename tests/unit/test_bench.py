@@ -1,0 +1,210 @@
+"""What the benchmarks reckon with; the measuring itself is `make bench`."""
+
+import csv
+from collections import Counter
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.cloudevents import read_event
+from bench.__main__ import FILES, HERE
+from bench.growth import BATCHES
+from bench.log import GOLD, Tail, by_player, read_tail
+from bench.measuring import FLOORS, Compared, alternate, missed, percentile
+from bench.plots import draw
+from bench.traffic import awake, day, past, players
+from workflows.events import Event
+from workflows.gate.policy import MessageFacts, Policy, Wait, may_send
+from workflows.player_state.state import PlayerState, Rules, Start, Stop
+from workflows.source.registry import load
+
+NOW = datetime(2026, 3, 2, 21, 30, tzinfo=UTC)
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+def test_a_ratio_is_of_the_medians_and_its_spread_of_the_rounds() -> None:
+    compared = Compared(ours=[8.0, 2.0, 4.0], theirs=[2.0, 4.0, 1.0])
+    assert compared.ratio == 2.0
+    assert compared.spread == (0.5, 4.0)
+    figures = compared.figures("ratio", "ours", "theirs")
+    assert figures["ratio"] == 2.0
+    assert figures["ratio_spread"] == [0.5, 4.0]
+    assert figures["ours_rounds"] == [8.0, 2.0, 4.0]
+
+
+async def test_sides_take_turns_and_take_turns_in_beginning() -> None:
+    order: list[tuple[str, int]] = []
+
+    async def ours(number: int) -> float:
+        order.append(("ours", number))
+        return 2.0
+
+    async def theirs(number: int) -> float:
+        order.append(("theirs", number))
+        return 1.0
+
+    compared = await alternate(3, ours, theirs, what="A test", unit="a second")
+    assert order == [("ours", 1), ("theirs", 1), ("theirs", 2), ("ours", 2), ("ours", 3), ("theirs", 3)]
+    assert compared == Compared([2.0] * 3, [1.0] * 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "good", "bad"),
+    [
+        ("intake_vs_insert", 0.25, 0.249),
+        ("reaction_vs_bare_p99", 1.5, 1.51),
+        ("unmatched_calls", 0, 1),
+        ("actions_beyond_expected", 0, -1),
+    ],
+)
+def test_a_figure_beyond_its_floor_is_told(key: str, good: float, bad: float) -> None:
+    assert missed({key: good}) == []
+    (sentence,) = missed({key: bad})
+    assert sentence.startswith(f"{key} is {bad}, and should be ")
+
+
+def test_a_figure_that_was_not_taken_is_not_missed() -> None:
+    assert missed({}) == []
+
+
+def test_a_percentile_is_one_of_the_values() -> None:
+    values = [float(number) for number in range(100, 0, -1)]
+    assert percentile(values, 0.5) == 51.0
+    assert percentile(values, 0.99) == 100.0
+
+
+def test_every_figure_with_a_floor_is_explained_and_every_file_is_there() -> None:
+    told = (HERE / "README.md").read_text()
+    for key in FLOORS:
+        assert key in told or key.replace("reaction_vs_bare", "") in told, f"bench/README.md does not explain {key}."
+    for name in FILES:
+        assert (HERE / name).is_file()
+        assert name in told, f"bench/README.md does not say how to repeat {name} alone."
+
+
+def test_all_traffic_is_taken_by_the_api() -> None:
+    ids = players(20)
+    events = [*past(ids, NOW), *day(ids, 200, "m", NOW)]
+    for event in events:
+        assert isinstance(read_event(event, "demo", NOW), tuple), event
+    assert len({event["id"] for event in events}) == len(events)
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_players_of_the_benchmarks_are_awake_at_any_hour(hour: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = NOW.replace(hour=hour)
+
+    class Clock(datetime):
+        @classmethod
+        def now(cls, tz: Any = None) -> "Clock":
+            return cls.fromtimestamp(now.timestamp(), tz)
+
+    monkeypatch.setattr("bench.traffic.datetime", Clock)
+    state = PlayerState("demo", "p")
+    registered = next(iter(past(["p"], now)))
+    registered["data"]["timezone"] = awake()
+    read = read_event(registered, "demo", now)
+    assert isinstance(read, tuple)
+    state.advance(read[1], Rules({}), now, mode="history")
+    from workflows.gate.facts import facts_of
+
+    facts = facts_of(state, addresses=["email"], contacts=[], now=now)
+    asked = MessageFacts(channel="email", message_class="marketing", step="s")
+    assert not isinstance(may_send(facts, asked, Policy(), now), Wait)
+
+
+def write_log(folder: Path, deposits: list[str]) -> Path:
+    log = folder / "log.csv"
+    with log.open("w", newline="") as file:
+        rows = csv.writer(file)
+        rows.writerow(["player_id", "ts_utc", "amount_usd", "reconciled"])
+        for number, player in enumerate(deposits):
+            rows.writerow(
+                [
+                    player,
+                    f"2020-01-{1 + number // 1_000:02} 00:{number // 60 % 60:02}:{number % 60:02}+00:00",
+                    "10.5",
+                    "1",
+                ]
+            )
+    return log
+
+
+@pytest.fixture
+def tail(tmp_path: Path) -> Tail:
+    """Forty who come back, forty who come for the first time and partly again, ten who reach their fiftieth."""
+    golden = [f"gold-{number}" for number in range(10)]
+    before = [f"old-{number}" for number in range(40)] + golden * (GOLD - 1)
+    end = [f"new-{number}" for number in range(40)] + [f"new-{number}" for number in range(20)] + golden
+    end += [f"old-{number}" for number in range(40)]
+    return read_tail(write_log(tmp_path, before + end), len(end))
+
+
+def test_the_tail_keeps_the_order_and_only_the_past_of_who_is_in_it(tail: Tail) -> None:
+    assert len(tail.deposits) == 110
+    assert tail.deposits[0] == ("new-0", 1_050)
+    assert tail.before["gold-3"] == GOLD - 1
+    assert "new-0" not in tail.before
+    events = tail.events("m", NOW)
+    assert [event["type"].split(".")[2] for event in events[:2]] == ["registered", "deposit_approved"]
+    assert len(events) == 110 + 40
+    theirs = by_player(events)
+    assert sum(map(len, theirs)) == len(events)
+    assert [event["type"].split(".")[2] for event in theirs[0]] == [
+        "registered",
+        "deposit_approved",
+        "deposit_approved",
+    ]
+
+
+def test_what_the_log_must_bring_about_is_what_the_engine_decides(tail: Tail) -> None:
+    # The benchmark reckons it from the log and the arms; here every event goes through the engine's own function.
+    brand, rules = "log-1", Rules(load().journeys)
+    states: dict[str, PlayerState] = {}
+    started: set[str] = set()
+    stopped: Counter[str] = Counter()
+
+    def take(event: dict[str, Any], mode: Any) -> None:
+        read = read_event(event, brand, NOW)
+        assert isinstance(read, tuple)
+        player, fact = read
+        assert isinstance(fact, Event)
+        for decision in states.setdefault(player, PlayerState(brand, player)).advance(fact, rules, NOW, mode=mode):
+            if isinstance(decision, Start) and decision.arm == "treated":
+                started.add(decision.run_id)
+            if isinstance(decision, Stop):
+                stopped[decision.run_id] += 1
+
+    for event in tail.past:
+        take(event, "history")
+    for event in tail.events("m", NOW):
+        take(event, "live")
+
+    work = tail.work(brand)
+    assert {run for run, _, _ in work.runs} == started
+    assert {run for run in work.ended if run.startswith("second_deposit")} == set(stopped)
+    assert {run for run, step in work.told if step.startswith("ask")} == {r for r in started if r.startswith("tier_up")}
+    assert work.ended.isdisjoint(run for run, _ in work.told)
+    assert len(started) > 50
+
+
+def test_the_curves_are_drawn(tmp_path: Path) -> None:
+    growth = {
+        "by_batch": [{"batch": batch, "events_per_s": 900.0 + batch} for batch in BATCHES],
+        "by_players": [{"players": 100, "events_per_s": 9_000.0}, {"players": 5_000, "events_per_s": 8_000.0}],
+        "by_runs": [{"runs": 0, "events_per_s": 9_000.0}, {"runs": 1_000, "events_per_s": 9_000.0}],
+        "reaction_by_load": [
+            {
+                "load": load,
+                **{f"{side}_{share}_ms": 10.0 * load for side in ("engine", "bare") for share in ("p50", "p99")},
+            }
+            for load in (5, 20)
+        ],
+    }
+    drawn = draw(growth, tmp_path / "results")
+    assert len(drawn) == 4
+    for path in drawn:
+        assert path.read_bytes().startswith(PNG)
+        assert path.name in (HERE / "README.md").read_text()

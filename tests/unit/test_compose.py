@@ -1,0 +1,165 @@
+"""docker-compose.yml and the Dockerfile say what the code does; no Docker engine is needed to see it."""
+
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from packaging.version import Version
+from starlette.routing import Match
+
+from activities.settings import Settings
+
+ROOT = Path(__file__).parent.parent.parent
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+OURS = [name for name, service in SERVICES.items() if service.get("image") == "player-journeys"]
+DOCKERFILE = (ROOT / "Dockerfile").read_text()
+# Addresses whose defaults point at the development stack.
+PRODUCTION = {
+    "BONUS_ENGINE_URL",
+    "SMTP_URL",
+    "SMS_WEBHOOK_URL",
+    "PUSH_WEBHOOK_URL",
+    "WEBHOOK_SECRET",
+    "MAIL_FROM",
+    "PUBLIC_URL",
+    "BRAND_NAMES",
+}
+
+
+@cache
+def help_of(*command: str) -> str:
+    done = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return done.stdout
+
+
+def environment(name: str) -> dict[str, str]:
+    variables: dict[str, str] = SERVICES[name]["environment"]
+    return variables
+
+
+def test_the_stack_has_every_part_of_production() -> None:
+    assert {"postgres", "migrate", "api", "worker", "temporal", "temporal-schema", "temporal-ui"} <= set(SERVICES)
+    assert OURS == ["migrate", "api", "worker"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [SERVICES[name]["command"] for name in OURS] + [json.loads(DOCKERFILE.rsplit("CMD ", 1)[1])],
+    ids=[*OURS, "Dockerfile"],
+)
+def test_a_command_is_one_the_code_has(command: list[str]) -> None:
+    python, flag, module, *rest = command
+    assert (python, flag) == ("python", "-m")
+    words = [word for word in rest if not word.startswith("--")]
+    subcommand = words[:1] if module == "cli" else []
+    known = help_of(sys.executable, "-m", module, *subcommand)
+    for option in (word for word in rest if word.startswith("--")):
+        assert option in known, f"{module} {subcommand} has no option {option}."
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_a_variable_is_one_the_settings_read(name: str) -> None:
+    read = {field.upper() for field in Settings.model_fields}
+    named = {variable for variable in environment(name) if not variable.startswith("TEMPORAL_")}
+    assert named <= read, f"Settings read no {named - read}."
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_no_process_runs_on_a_development_default(name: str) -> None:
+    required = {field.upper() for field, info in Settings.model_fields.items() if info.is_required()}
+    wanted = required | PRODUCTION | {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
+    assert wanted <= set(environment(name)), f"{name} lacks {wanted - set(environment(name))}."
+    assert "CATCH_ALL_URL" not in environment(name)
+
+
+def test_every_variable_to_set_is_told_in_the_head_of_the_file() -> None:
+    text = (ROOT / "docker-compose.yml").read_text()
+    head = text[: text.index("\nx-app")]
+    told = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+|JOURNEYS|TEMPLATES)\b", head)) - {"DATABASE_URL"}
+    assert set(re.findall(r"\$\{(\w+)", text)) == told
+
+
+def test_the_api_is_healthy_when_the_path_asked_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    from api.app import create_app
+
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/none")
+    port = SERVICES["api"]["command"][-1]
+    probe = re.search(rf"http://127\.0\.0\.1:{port}(/\w+)", " ".join(SERVICES["api"]["healthcheck"]["test"]))
+    assert probe is not None
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": probe[1], "root_path": "", "headers": []}
+    assert any(route.matches(scope)[0] is Match.FULL for route in create_app().router.routes)
+
+
+def test_the_worker_is_healthy_when_its_metrics_answer() -> None:
+    probe = " ".join(SERVICES["worker"]["healthcheck"]["test"])
+    assert f"http://127.0.0.1:{environment('worker')['METRICS_PORT']}/metrics" in probe
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_what_a_service_waits_for_can_come_true(name: str) -> None:
+    for other, wait in SERVICES[name].get("depends_on", {}).items():
+        awaited = SERVICES[other]
+        if wait["condition"] == "service_healthy":
+            assert "healthcheck" in awaited
+        else:
+            assert wait["condition"] == "service_completed_successfully"
+            assert awaited["restart"] == "on-failure", f"{other} must end, so it may be restarted on failure only."
+
+
+def test_data_outlives_its_container() -> None:
+    for name in ("postgres", "temporal-postgres"):
+        volume, _, _ = SERVICES[name]["volumes"][0].partition(":")
+        assert volume in COMPOSE["volumes"]
+
+
+def test_the_image_is_locked_and_runs_as_nobody_special() -> None:
+    assert DOCKERFILE.count("--require-hashes") == 2
+    assert "requirements-dev" not in DOCKERFILE
+    assert re.search(r"^USER (?!root)\w+", DOCKERFILE, re.MULTILINE)
+    python = re.search(r"^FROM python:([\d.]+)", DOCKERFILE, re.MULTILINE)
+    assert python is not None
+    assert Version(python[1]) >= Version("3.11")
+
+
+def test_the_image_holds_every_folder_the_code_needs() -> None:
+    kept = {line[1:].rstrip("/") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
+    assert {"workflows", "activities", "api", "migrations", "templates", "worker.py", "content", "cli"} <= kept
+    assert set(re.findall(r"requirements[\w-]*\.txt", DOCKERFILE)) <= kept
+    assert "local" not in kept
+
+
+PRODUCTION_IMPORT = """
+import sys
+blocked = set(sys.argv[1].split(","))
+class NotInstalled:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"{name} is not installed in production", name=name)
+sys.meta_path.insert(0, NotInstalled())
+import cli.app, worker, api.app
+"""
+
+
+def test_what_production_runs_imports_nothing_of_development() -> None:
+    locked = {
+        name: set(re.findall(r"^([\w.-]+)==", (ROOT / name).read_text(), re.MULTILINE))
+        for name in ("requirements.txt", "requirements-dev.txt")
+    }
+    absent = locked["requirements-dev.txt"] - locked["requirements.txt"]
+    modules = {
+        module
+        for module, distributions in packages_distributions().items()
+        if all(re.sub(r"[-_.]+", "-", distribution).lower() in absent for distribution in distributions)
+    }
+    assert {"psutil", "aiosmtpd", "pytest"} <= modules
+    command = [sys.executable, "-c", PRODUCTION_IMPORT, ",".join({*modules, "local"})]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

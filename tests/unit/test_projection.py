@@ -1,0 +1,294 @@
+"""What events teach about a player: status, protection, consent, harm, facts."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.support.player_events import NOON, Life
+from workflows import (
+    ConsentChanged,
+    DepositApproved,
+    Event,
+    ExclusionEnded,
+    ExclusionSet,
+    HarmSignal,
+    PlayerRegistered,
+    ProfileUpdated,
+    RoundCompleted,
+    SessionLogin,
+    StatusChanged,
+    TierChanged,
+    days,
+    hours,
+)
+from workflows.rules.predicates import RuleWarning
+from workflows.rules.triggers import On, on
+
+SECOND = timedelta(seconds=1)
+
+
+def told(life: Life, kind: type[Event], at: datetime, /, **data: Any) -> None:
+    """Something that happened at `at` reaches us now."""
+    life.happens(kind, occurred_at=at, **data)
+
+
+def known(*changes: tuple[datetime, dict[str, Any]]) -> Life:
+    life = Life()
+    for at, data in changes:
+        told(life, StatusChanged, at, **{"from_status": None, "until": None} | data)
+    return life
+
+
+# ---- consent and harm ---------------------------------------------------------------------------
+
+WORDS = st.lists(st.tuples(st.sampled_from(["email", "sms"]), st.booleans(), st.integers(0, 4)), min_size=1, max_size=8)
+
+
+@given(WORDS, st.randoms(use_true_random=False))
+def test_the_newest_word_on_consent_wins_in_whatever_order_it_comes(
+    words: list[tuple[str, bool, int]], chance: Any
+) -> None:
+    shuffled = chance.sample(words, len(words))
+    lives = Life(), Life()
+    for life, order in zip(lives, (words, shuffled), strict=True):
+        for channel, opted_in, hour in order:
+            told(life, ConsentChanged, NOON + hours(hour), channel=channel, opted_in=opted_in)
+    assert lives[0].state.consents == lives[1].state.consents
+    for channel, (opted_in, at) in lives[0].state.consents.items():
+        newest = max(hour for name, _, hour in words if name == channel)
+        last_words = [yes for name, yes, hour in words if (name, hour) == (channel, newest)]
+        assert at == NOON + hours(newest)
+        assert opted_in == all(last_words)
+
+
+def test_the_boxes_ticked_at_registration_are_a_word_like_any_other() -> None:
+    life = Life()
+    told(life, ConsentChanged, NOON + hours(1), channel="email", opted_in=False)
+    told(life, PlayerRegistered, NOON, opted_in=["email", "inapp"])
+    assert {name: yes for name, (yes, _) in life.state.consents.items()} == {"email": False, "in_app": True}
+
+
+@given(st.lists(st.sampled_from(["weak", "medium", "strong"]), min_size=1, max_size=6))
+def test_of_all_signs_of_harm_the_strongest_stays(signals: list[str]) -> None:
+    life = Life()
+    for strength in signals:
+        life.happens(HarmSignal, strength=strength)
+    assert life.state.harm == max(signals, key=["weak", "medium", "strong"].index)
+
+
+# ---- exclusions ---------------------------------------------------------------------------------
+
+
+def test_an_exclusion_protects_until_its_moment_and_one_without_for_ever() -> None:
+    life = Life()
+    life.happens(ExclusionSet, kind="time_out", until=NOON + hours(1))
+    assert life.state.protected(NOON + hours(1) - SECOND) == "time_out"
+    assert life.state.protected(NOON + hours(1)) is None
+    life.happens(ExclusionSet, kind="operator", until=None)
+    assert life.state.protected(NOON + days(36_500)) == "self_excluded"
+
+
+def test_the_strongest_protection_is_named() -> None:
+    life = Life()
+    life.happens(ExclusionSet, kind="time_out", until=NOON + hours(1))
+    life.happens(StatusChanged, to="blocked", until=None)
+    assert life.state.protected(NOON) == "time_out"
+    life.happens(ExclusionSet, kind="self_exclusion", until=NOON + hours(1))
+    assert life.state.protected(NOON) == "self_excluded"
+    assert life.state.protected(NOON + hours(1)) == "account_not_active"
+
+
+def test_the_end_of_an_exclusion_lifts_its_kind_and_scope_only() -> None:
+    life = Life()
+    life.happens(ExclusionSet, kind="self_exclusion", scope="brand", until=None)
+    life.happens(ExclusionSet, kind="self_exclusion", scope="national", until=None)
+    life.happens(ExclusionEnded, kind="self_exclusion", scope="brand")
+    assert [(block.kind, block.scope) for block in life.state.exclusions] == [("self_exclusion", "national")]
+    life.happens(ExclusionEnded, kind="time_out", scope="national")
+    assert life.state.protected(NOON) == "self_excluded"
+    life.happens(ExclusionEnded, kind="self_exclusion", scope="national")
+    assert life.state.protected(NOON) is None
+
+
+def test_an_end_that_comes_late_does_not_lift_an_exclusion_set_after_it() -> None:
+    life = Life()
+    told(life, ExclusionSet, NOON, kind="self_exclusion", until=None)
+    told(life, ExclusionSet, NOON + hours(2), kind="self_exclusion", until=None)
+    told(life, ExclusionEnded, NOON + hours(1), kind="self_exclusion")
+    assert life.state.protected(NOON + hours(3)) == "self_excluded"
+
+
+# ---- the account's status -----------------------------------------------------------------------
+
+
+def test_nobody_told_us_a_status_and_that_is_neither_active_nor_protection() -> None:
+    life = Life()
+    life.happens(DepositApproved)
+    assert life.state.status_at(NOON) is None
+    assert life.state.protected(NOON) is None
+
+
+def test_registration_makes_a_player_active_but_never_undoes_a_block() -> None:
+    life = Life()
+    life.happens(PlayerRegistered)
+    assert life.state.status_at(NOON) == "active"
+    assert known((NOON, {"to": "blocked"})).happens(PlayerRegistered) == []
+    blocked = known((NOON, {"to": "blocked"}))
+    blocked.happens(PlayerRegistered)
+    assert blocked.state.status_at(NOON) == "blocked"
+
+
+@pytest.mark.parametrize("before", ["active", "pending", "blocked"])
+def test_a_status_with_an_end_is_over_by_itself_and_what_was_before_holds_again(before: str) -> None:
+    end = NOON + days(2)
+    life = known((NOON - days(9), {"to": before}), (NOON, {"to": "suspended", "until": end}))
+    assert life.state.status_at(end - SECOND) == "suspended"
+    assert life.state.protected(end - SECOND) == "account_not_active"
+    assert life.state.status_at(end) == before
+    assert life.state.protected(end) == (None if before != "blocked" else "account_not_active")
+
+
+def test_a_suspension_made_longer_still_ends_in_what_was_before_it() -> None:
+    life = known(
+        (NOON - days(9), {"to": "active"}),
+        (NOON, {"to": "suspended", "until": NOON + days(2), "from_status": "active"}),
+        (NOON + days(1), {"to": "suspended", "until": NOON + days(5), "from_status": "suspended"}),
+    )
+    assert life.state.status_at(NOON + days(3)) == "suspended"
+    assert life.state.status_at(NOON + days(5)) == "active"
+
+
+def test_a_lasting_status_ends_a_timed_one() -> None:
+    life = known((NOON, {"to": "suspended", "until": NOON + days(5)}), (NOON + hours(1), {"to": "active"}))
+    assert life.state.status_at(NOON + hours(2)) == "active"
+
+
+def test_of_a_player_we_know_nothing_else_of_the_event_says_what_was_before() -> None:
+    end = NOON + days(1)
+    assert known((NOON, {"to": "suspended", "until": end})).state.status_at(end) is None
+    told_before = known((NOON, {"to": "suspended", "until": end, "from_status": "active"}))
+    assert told_before.state.status_at(end) == "active"
+    # What comes late is older than what the event knew.
+    told(told_before, StatusChanged, NOON - hours(1), from_status=None, to="blocked", until=None)
+    assert told_before.state.status_at(end) == "active"
+    # A block nobody told us of: the event knows better.
+    missed = known(
+        (NOON - days(1), {"to": "active"}), (NOON, {"to": "pending", "until": end, "from_status": "blocked"})
+    )
+    assert missed.state.status_at(end) == "blocked"
+
+
+STATUSES = st.lists(
+    st.tuples(
+        st.sampled_from(["active", "pending", "suspended", "blocked", "closed"]),
+        st.integers(0, 4),
+        st.none() | st.integers(1, 8),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+def at_all_times(changes: Sequence[tuple[str, int, int | None]]) -> list[tuple[str | None, bool]]:
+    life = known(
+        *(
+            (NOON + hours(hour), {"to": to, "until": None if length is None else NOON + hours(hour + length)})
+            for to, hour, length in changes
+        )
+    )
+    moments = [NOON + hours(hour) for hour in range(4, 14)]
+    return [(life.state.status_at(moment), life.state.protected(moment) is not None) for moment in moments]
+
+
+@given(STATUSES, st.randoms(use_true_random=False))
+def test_the_newest_word_on_the_account_wins_in_whatever_order_it_comes(
+    changes: list[tuple[str, int, int | None]], chance: Any
+) -> None:
+    apart = list({change[1]: change for change in changes}.values())
+    assert at_all_times(chance.sample(apart, len(apart))) == at_all_times(sorted(apart, key=lambda change: change[1]))
+
+
+@given(st.permutations(["active", "suspended", "active", "pending"]))
+def test_of_two_words_of_one_instant_the_one_that_protects_wins(words: list[str]) -> None:
+    assert known(*((NOON, {"to": to}) for to in words)).state.status_at(NOON) == "suspended"
+
+
+@given(st.permutations([("active", None), ("suspended", 5), ("active", 2)]))
+def test_a_timed_suspension_is_not_lifted_by_a_word_of_the_same_instant(words: list[tuple[str, int | None]]) -> None:
+    life = known(*((NOON, {"to": to, "until": None if n is None else NOON + hours(n)}) for to, n in words))
+    assert life.state.protected(NOON) == "account_not_active"
+
+
+# ---- facts --------------------------------------------------------------------------------------
+
+
+def test_a_snapshot_holds_what_a_journey_may_know_and_nothing_of_the_person() -> None:
+    life = Life()
+    life.happens(PlayerRegistered, language="uk", timezone="Europe/Kyiv", country="UA", currency="UAH")
+    life.happens(SessionLogin, after=hours(1))
+    life.happens(DepositApproved, amount_minor=500)
+    life.happens(DepositApproved, amount_minor=700)
+    life.happens(TierChanged, to="gold")
+    facts = life.state.snapshot().model_dump()
+    assert facts == {
+        "player_id": "p-1",
+        "language": "uk",
+        "timezone": "Europe/Kyiv",
+        "country": "UA",
+        "currency": "UAH",
+        "tier": "gold",
+        "favourite_category": None,
+        "deposits": 2,
+        "deposited_minor": 1200,
+        "registered_at": NOON,
+        "last_login": NOON + hours(1),
+        "is_test": False,
+    }
+    assert "anna" not in str(life.state.to_json()).lower()
+
+
+def test_a_profile_update_teaches_what_is_well_formed_only() -> None:
+    life = Life()
+    life.happens(PlayerRegistered, language="uk", timezone="Europe/Kyiv", currency="UAH")
+    life.happens(
+        ProfileUpdated, changed={"language": "ru", "timezone": "America", "currency": 5, "email": "a@b.example"}
+    )
+    facts = life.state.snapshot()
+    assert (facts.language, facts.timezone, facts.currency) == ("ru", "Europe/Kyiv", "UAH")
+    assert "email" not in life.state.facts
+
+
+def test_the_favourite_category_is_where_most_was_staked_bonus_money_included() -> None:
+    life = Life()
+    life.happens(RoundCompleted, category="slot", stake_minor=100, bonus_stake_minor=0)
+    life.happens(RoundCompleted, category="live", stake_minor=60, bonus_stake_minor=50)
+    assert life.state.favourite_category == "live"
+    life.happens(RoundCompleted, category="crash", stake_minor=110, bonus_stake_minor=0)
+    assert life.state.favourite_category == "crash"
+
+
+def test_last_seen_is_the_newest_moment_not_the_newest_message() -> None:
+    life = Life()
+    life.happens(SessionLogin, ago=hours(1))
+    life.happens(SessionLogin, ago=days(1))
+    assert life.state.last["session.login"] == NOON - hours(1)
+    assert life.state.counts["session.login"] == 2
+
+
+def test_a_where_that_raises_takes_nothing_and_is_told() -> None:
+    """One designer's mistake about one event must not keep other players' events out."""
+
+    def broken(deposit: DepositApproved) -> bool:
+        return deposit.currency.startswith("E")  # type: ignore[union-attr]  # the mistake: it may be None
+
+    rule = on(DepositApproved, where=broken)
+    deposit = DepositApproved(
+        event_id="1", event_source="/t", occurred_at=datetime(2026, 1, 1, tzinfo=UTC), payment_id="p", amount_minor=1
+    )
+    assert isinstance(rule, On)
+    with pytest.warns(RuleWarning, match="broken raised AttributeError on a payment.deposit_approved event"):
+        assert rule.matches(deposit) is False

@@ -1,0 +1,314 @@
+"""What runs under way hear, how they end, and when their goal counts."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.player_events import Life, declared, only, started
+from workflows import (
+    DepositApproved,
+    DepositFailed,
+    ExclusionEnded,
+    ExclusionSet,
+    LossStreak,
+    PlayerRegistered,
+    RoundCompleted,
+    SessionLogin,
+    StatusChanged,
+    always,
+    days,
+    goal,
+    hours,
+    on,
+    once,
+    per,
+)
+from workflows.player_state.state import Ended, GoalReached, Start, Stop, Wake
+
+SECOND = timedelta(seconds=1)
+ARMS = pytest.mark.parametrize("control", [0, 100], ids=["treated", "control"])
+
+
+def hello(**declarations: Any) -> Any:
+    return declared("hello", on(SessionLogin), entry=always, **declarations)
+
+
+def entered(*journeys: Any) -> tuple[Life, str]:
+    """A player who is in `hello` by a login just now."""
+    life = Life(*journeys)
+    (run_id,) = started(life.happens(SessionLogin))
+    return life, run_id
+
+
+# ---- deliveries ---------------------------------------------------------------------------------
+
+
+def test_a_run_hears_what_its_journey_listens_to_and_nothing_else() -> None:
+    life, run_id = entered(hello(listens=[DepositApproved]))
+    (wake,) = life.happens(DepositApproved, event_id="deposit")
+    assert isinstance(wake, Wake)
+    assert (wake.run_id, wake.seq, wake.event.event_id) == (run_id, 1, "deposit")
+    assert life.happens(DepositFailed) == []
+    assert life.happens(SessionLogin) == []
+
+
+def test_a_run_does_not_hear_of_the_event_that_began_it() -> None:
+    life = Life(declared("hello", on(SessionLogin), entry=always, listens=[SessionLogin]))
+    assert only(Wake, life.happens(SessionLogin)) == []
+    assert len(only(Wake, life.happens(SessionLogin))) == 1
+
+
+@given(st.lists(st.sampled_from(["deposit", "answer", "round"]), max_size=30))
+@settings(max_examples=50, deadline=None)
+def test_deliveries_of_a_run_are_numbered_without_gaps_to_its_stop(order: list[str]) -> None:
+    life, run_id = entered(hello(listens=[DepositApproved, LossStreak]))
+    numbers: list[int | None] = []
+    for what in order:
+        match what:
+            case "deposit":
+                numbers += [wake.seq for wake in only(Wake, life.happens(DepositApproved))]
+            case "round":
+                lost = life.happens(RoundCompleted, stake_minor=5, win_minor=0)
+                numbers += [wake.seq for wake in only(Wake, lost)]
+            case _:
+                numbers.append(life.state.next_seq(run_id))
+    (stop,) = life.state.stop(run_id, "stopped_by_hand", life.now)
+    assert isinstance(stop, Stop)
+    assert [*numbers, stop.seq] == list(range(1, len(numbers) + 2))
+
+
+def test_runs_are_numbered_each_on_its_own() -> None:
+    life = Life(declared("one", on(SessionLogin), entry=per("event_id"), listens=[DepositApproved]))
+    for _ in range(3):
+        life.happens(SessionLogin)
+        life.happens(DepositApproved)
+    assert [run.seq for run in life.state.runs.values()] == [3, 2, 1]
+
+
+def test_an_answer_to_a_run_that_is_over_is_not_numbered() -> None:
+    life, run_id = entered(hello(goal=goal(DepositApproved, within=days(7))))
+    life.run_ends(run_id)
+    assert life.state.runs[run_id].over
+    assert life.state.next_seq(run_id) is None
+    assert life.state.next_seq("hello:acme:p-1:99") is None
+
+
+# ---- how runs end -------------------------------------------------------------------------------
+
+
+@ARMS
+def test_exit_on_ends_a_run_and_lets_the_player_in_again(control: int) -> None:
+    life, run_id = entered(hello(exit_on=[DepositApproved], control=control))
+    (decision,) = life.happens(DepositApproved)
+    if control:
+        assert decision == Ended(run_id, life.now, "exit_on:payment.deposit_approved")
+    else:
+        assert decision == Stop(run_id, 1, "exit_on:payment.deposit_approved", protection=False)
+        life.run_ends(run_id)
+    assert life.state.runs == {}
+    assert started(life.happens(SessionLogin))
+
+
+def test_a_control_run_ended_by_an_event_ends_when_it_happened_but_never_in_the_future() -> None:
+    for ago in (hours(1), -timedelta(minutes=5)):
+        life, run_id = entered(hello(exit_on=[DepositApproved], control=100))
+        ended = life.happens(DepositApproved, after=hours(2), ago=ago)
+        at = life.now - max(ago, timedelta(0))
+        assert ended == [Ended(run_id, at, "exit_on:payment.deposit_approved")]
+
+
+def test_an_event_that_ends_a_run_is_not_delivered_besides() -> None:
+    life, _ = entered(hello(exit_on=[DepositApproved], listens=[DepositApproved]))
+    assert only(Wake, life.happens(DepositApproved)) == []
+    assert life.happens(DepositApproved) == []
+
+
+def test_exit_on_asks_where() -> None:
+    life, _ = entered(hello(exit_on=[on(DepositApproved, where=lambda deposit: deposit.amount_minor > 100)]))
+    assert life.happens(DepositApproved, amount_minor=100) == []
+    assert only(Stop, life.happens(DepositApproved, amount_minor=101))
+
+
+def test_a_losing_streak_may_end_a_run() -> None:
+    life, run_id = entered(hello(exit_on=[LossStreak]))
+    for _ in range(2):
+        assert life.happens(RoundCompleted, stake_minor=5, win_minor=0) == []
+    (stop,) = life.happens(RoundCompleted, stake_minor=5, win_minor=0)
+    assert stop == Stop(run_id, 1, "exit_on:derived.loss_streak", protection=False)
+
+
+def test_the_end_of_a_run_is_decided_once() -> None:
+    life, run_id = entered(hello(exit_on=[DepositApproved]))
+    assert life.happens(DepositApproved)
+    assert life.state.stop(run_id, "stopped_by_hand", life.now) == []
+    assert life.state.stop_all("stopped_by_hand", life.now) == []
+    assert life.happens(ExclusionSet) == []
+
+
+def test_stopping_everything_reaches_every_run_of_both_arms() -> None:
+    life = Life(
+        declared("a", on(SessionLogin), control=100),
+        declared("b", on(SessionLogin)),
+        declared("c", on(SessionLogin)),
+    )
+    life.happens(SessionLogin)
+    assert life.state.stop_all("stopped_by_hand", life.now) == [
+        Ended("a:acme:p-1:1", life.now, "stopped_by_hand"),
+        Stop("b:acme:p-1:1", 1, "stopped_by_hand", protection=False),
+        Stop("c:acme:p-1:1", 1, "stopped_by_hand", protection=False),
+    ]
+
+
+def test_a_future_dated_event_ends_no_control_run_early() -> None:
+    life, run_id = entered(hello(control=100, ends_after=timedelta(minutes=4)))
+    life.happens(DepositApproved, ago=timedelta(minutes=-5))
+    assert not life.state.runs[run_id].over
+
+
+# ---- protection ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "reason"),
+    [
+        (ExclusionSet, {"kind": "self_exclusion", "until": None}, "self_excluded"),
+        (ExclusionSet, {"kind": "register", "until": None}, "self_excluded"),
+        (ExclusionSet, {"kind": "time_out"}, "time_out"),
+        (StatusChanged, {"to": "self_excluded", "until": None}, "self_excluded"),
+        (StatusChanged, {"to": "blocked", "until": None}, "account_not_active"),
+        (StatusChanged, {"to": "suspended"}, "account_not_active"),
+    ],
+)
+def test_protection_stops_every_run_first_and_refuses_every_entry(kind: Any, data: Any, reason: str) -> None:
+    journeys = [hello(listens=[kind]), declared("welcome", on(PlayerRegistered), entry=once, control=100)]
+    life = Life(*journeys, declared("too_late", on(kind)))
+    life.happens(PlayerRegistered)
+    life.happens(SessionLogin)
+    if data.get("until", life) is life:
+        data = data | {"until": life.now + days(1)}
+    stop, ended, refused = life.happens(kind, **data)
+    assert stop == Stop("hello:acme:p-1:1", 1, reason, protection=True)
+    assert ended == Ended("welcome:acme:p-1:1", life.now, reason)
+    assert isinstance(refused, Start)
+    assert (refused.run_id, refused.refused) == ("too_late:acme:p-1:1", reason)
+    life.run_ends("hello:acme:p-1:1")
+    (later,) = only(Start, life.happens(SessionLogin))
+    assert later.refused == reason
+    assert life.state.runs == {}
+
+
+def test_a_run_of_an_excluded_player_found_later_is_stopped_by_the_next_event() -> None:
+    life, run_id = entered(hello())
+    life.happens(ExclusionSet, kind="self_exclusion", until=None, mode="history")
+    assert life.happens(DepositFailed) == [Stop(run_id, 1, "self_excluded", protection=True)]
+
+
+def test_runs_stopped_by_protection_do_not_come_back_with_its_end() -> None:
+    life, run_id = entered(hello(listens=[DepositApproved]))
+    life.happens(ExclusionSet, kind="time_out", until=life.now + days(1))
+    life.happens(ExclusionEnded, kind="time_out", after=hours(1))
+    assert life.happens(DepositApproved) == []
+    assert life.state.runs[run_id].stopping
+
+
+# ---- goals --------------------------------------------------------------------------------------
+
+WITHIN = goal(DepositApproved, within=days(7))
+
+
+@ARMS
+def test_a_goal_is_reached_once_within_its_time_in_both_arms(control: int) -> None:
+    life, run_id = entered(hello(goal=WITHIN, control=control))
+    (reached,) = only(GoalReached, life.happens(DepositApproved, after=days(7)))
+    assert reached == GoalReached(run_id, life.now)
+    assert only(GoalReached, life.happens(DepositApproved)) == []
+
+
+@ARMS
+def test_a_goal_is_never_reached_after_its_time(control: int) -> None:
+    life, _ = entered(hello(goal=WITHIN, control=control, ends_after=days(30)))
+    assert life.happens(DepositApproved, after=days(7) + SECOND) == []
+
+
+@ARMS
+def test_a_goal_counts_by_when_it_happened_not_by_when_we_heard(control: int) -> None:
+    life, run_id = entered(hello(goal=WITHIN, control=control, ends_after=days(30)))
+    reached = life.happens(DepositApproved, after=days(8), ago=days(1) + SECOND)
+    assert reached == [GoalReached(run_id, life.now - days(1) - SECOND)]
+
+
+@ARMS
+def test_a_goal_is_reached_after_the_run_is_over_too(control: int) -> None:
+    life, run_id = entered(hello(goal=WITHIN, control=control, ends_after=days(1)))
+    if control:
+        assert life.passes(days(1)) == [Ended(run_id, life.now, "ended")]
+    else:
+        life.run_ends(run_id)
+    assert life.state.runs[run_id].over
+    assert life.state.next_moment is None
+    assert life.happens(DepositFailed, after=days(2)) == []
+    assert life.happens(DepositApproved, after=days(1)) == [GoalReached(run_id, life.now)]
+    assert life.state.runs == {}
+
+
+def test_a_goal_counts_to_its_last_instant_after_the_run_is_over_too() -> None:
+    life, run_id = entered(hello(goal=WITHIN))
+    life.now += days(7)
+    life.run_ends(run_id)
+    assert life.happens(DepositApproved) == [GoalReached(run_id, life.now)]
+
+
+@ARMS
+def test_a_run_that_is_over_is_forgotten_with_the_time_of_its_goal(control: int) -> None:
+    life, run_id = entered(hello(goal=WITHIN, control=control))
+    life.state.stop(run_id, "stopped_by_hand", life.now)
+    life.run_ends(run_id)
+    assert life.happens(DepositApproved, after=days(7) + SECOND) == []
+    assert life.state.runs == {}
+
+
+def test_a_run_that_is_over_lets_the_player_in_again_and_both_may_reach_their_goal() -> None:
+    life, first = entered(hello(goal=WITHIN, listens=[DepositApproved]))
+    life.run_ends(first)
+    (second,) = started(life.happens(SessionLogin, after=days(1)))
+    decisions = life.happens(DepositApproved, after=days(1))
+    assert decisions == [
+        GoalReached(first, life.now),
+        GoalReached(second, life.now),
+        *only(Wake, decisions),
+    ]
+    assert [wake.run_id for wake in only(Wake, decisions)] == [second]
+
+
+def test_a_goal_and_an_exit_on_one_event_are_both_true() -> None:
+    life, run_id = entered(hello(goal=WITHIN, exit_on=[DepositApproved]))
+    reached, stop = life.happens(DepositApproved)
+    assert reached == GoalReached(run_id, life.now)
+    assert isinstance(stop, Stop)
+    life.run_ends(run_id)
+    assert life.state.runs == {}
+
+
+def test_a_run_stopped_for_protection_may_still_reach_its_goal() -> None:
+    life, run_id = entered(hello(goal=WITHIN))
+    life.happens(ExclusionSet, kind="time_out", until=life.now + days(1))
+    assert life.happens(DepositApproved, after=days(2)) == [GoalReached(run_id, life.now)]
+
+
+def test_a_goal_asks_where() -> None:
+    big = goal(DepositApproved, within=days(7), where=lambda deposit: deposit.amount_minor >= 500)
+    life, run_id = entered(hello(goal=big))
+    assert life.happens(DepositApproved, amount_minor=499) == []
+    assert life.happens(DepositApproved, amount_minor=500) == [GoalReached(run_id, life.now)]
+
+
+def test_a_run_of_a_journey_that_is_gone_can_still_be_stopped() -> None:
+    life, run_id = entered(hello(listens=[DepositApproved]))
+    life.rules = Life().rules
+    assert life.happens(DepositApproved) == []
+    assert only(Stop, life.happens(ExclusionSet, kind="self_exclusion", until=None))
+    life.run_ends(run_id)
+    assert life.state.runs == {}

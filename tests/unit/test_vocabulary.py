@@ -1,0 +1,188 @@
+"""The designer's vocabulary: exactly these words, each of them explained."""
+
+import ast
+import inspect
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+import workflows
+from workflows import Event, Player
+from workflows.events import CATALOGUE
+from workflows.source.verb_lint import VERBS
+
+EVENTS = [
+    "AffordabilityChanged",
+    "Anniversary",
+    "BadgeAwarded",
+    "BetPlaced",
+    "BetSettled",
+    "BigWin",
+    "Birthday",
+    "ConsentChanged",
+    "ContactVerified",
+    "ContentViewed",
+    "DayStreak",
+    "DepositAbandoned",
+    "DepositApproved",
+    "DepositFailed",
+    "DepositInitiated",
+    "Event",
+    "ExclusionEnded",
+    "ExclusionSet",
+    "FeedbackAnswered",
+    "GameFault",
+    "GameSessionStarted",
+    "HarmSignal",
+    "Inactive",
+    "KycChanged",
+    "LimitChanged",
+    "LimitReached",
+    "LossStreak",
+    "MessageStatus",
+    "MissionCompleted",
+    "MissionProgress",
+    "PasswordReset",
+    "PaymentReversed",
+    "PlayerMerged",
+    "PlayerRegistered",
+    "PointsChanged",
+    "ProfileUpdated",
+    "RealityCheck",
+    "RewardActivated",
+    "RewardCancelled",
+    "RewardClaimed",
+    "RewardCodeFailed",
+    "RewardCompleted",
+    "RewardExpired",
+    "RewardFailed",
+    "RewardForfeited",
+    "RewardLost",
+    "RewardOffered",
+    "RewardWageringProgress",
+    "RoundCompleted",
+    "Scheduled",
+    "SegmentEntered",
+    "SegmentLeft",
+    "SessionEnded",
+    "SessionLogin",
+    "StatusChanged",
+    "SupportCaseClosed",
+    "SupportCaseOpened",
+    "TaskBreached",
+    "TaskClaimed",
+    "TaskCompleted",
+    "TaskCreated",
+    "TierChanged",
+    "TournamentResult",
+    "WinStreak",
+    "WithdrawalCancelledByPlayer",
+    "WithdrawalCompleted",
+    "WithdrawalRejected",
+    "WithdrawalRequested",
+]
+WORDS = [
+    "Again",
+    "Form",
+    "Grant",
+    "Player",
+    "RunStarted",
+    "Segment",
+    "Sent",
+    "Statistics",
+    "Suppressed",
+    "again",
+    "always",
+    "anniversary",
+    "birthday",
+    "bonus_money",
+    "cash",
+    "cashback",
+    "count",
+    "day",
+    "days",
+    "deposit_match",
+    "distinct",
+    "entered",
+    "every",
+    "free_bet",
+    "free_spins",
+    "gift",
+    "goal",
+    "hours",
+    "inactive",
+    "journey",
+    "left",
+    "milestone",
+    "mini_game",
+    "minutes",
+    "mission",
+    "month",
+    "multiplier",
+    "on",
+    "once",
+    "per",
+    "points",
+    "raffle_ticket",
+    "rakeback",
+    "reload",
+    "schedule",
+    "segment",
+    "streak",
+    "streak_of_days",
+    "threshold",
+    "tier_upgrade",
+    "total",
+    "tournament_ticket",
+    "week",
+    "weeks",
+]
+
+
+def test_the_vocabulary_is_exactly_this() -> None:
+    assert sorted(workflows.__all__) == sorted(EVENTS + WORDS), (
+        "A new word is a decision, and a word taken away breaks journeys in other repositories: if it is meant, "
+        "change this list and the changelog with it."
+    )
+    assert workflows.__all__ == sorted(workflows.__all__)
+    assert [name for name in workflows.__all__ if not hasattr(workflows, name)] == []
+
+
+def test_every_event_of_the_catalogue_is_a_word() -> None:
+    shipped = {cls.__name__ for cls in CATALOGUE.values() if cls.__module__.startswith("workflows.events.")}
+    assert shipped | {"Event"} == set(EVENTS)
+    assert all(issubclass(getattr(workflows, name), Event) for name in EVENTS)
+
+
+def explained(name: str) -> str:
+    """The docstring of a word itself; Python inherits none."""
+    word = getattr(workflows, name)
+    if isinstance(word, type) or inspect.isfunction(word):
+        return inspect.cleandoc(word.__doc__ or "")
+    # A constant is explained by the string below it.
+    for statement, below in pairwise(ast.parse(Path(inspect.getfile(type(word))).read_text()).body):
+        assigns = isinstance(statement, ast.Assign) and ast.unparse(statement.targets[0]) == name
+        if assigns and isinstance(below, ast.Expr):
+            return str(ast.literal_eval(below.value))
+    return ""
+
+
+@pytest.mark.parametrize("name", workflows.__all__)
+def test_every_word_is_explained_in_a_sentence(name: str) -> None:
+    text = explained(name)
+    assert text, f"{name} has no docstring: a designer reads it in the editor."
+    first = text.partition("\n\n")[0].rstrip()
+    assert first[0].isupper() or first[0] in "`0123456789", f"{name} is explained by {first!r}, which is no sentence."
+    assert first.endswith((".", "`", ":")), f"{name} is explained by {first!r}, which is no sentence."
+
+
+@pytest.mark.parametrize("name", [name for name in vars(Player) if not name.startswith("_")])
+def test_everything_a_player_has_is_explained(name: str) -> None:
+    assert inspect.getdoc(getattr(Player, name)), f"Player.{name} has no docstring: a designer reads it in the editor."
+
+
+def test_the_verbs_are_exactly_these() -> None:
+    waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
+    assert set(VERBS) == waits | {"split"}
+    assert {name for name, verb in VERBS.items() if inspect.iscoroutinefunction(verb)} == waits

@@ -1,0 +1,434 @@
+"""What an event does to a player: one pure function over one small value.
+
+`PlayerState.advance(event, rules, now)` is the only place where the engine decides that a journey
+starts, wakes or stops. Intake calls it under the player's row lock, the stage calls it in memory.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from datetime import UTC, datetime
+from typing import Any, Final, Literal
+
+from pydantic import TypeAdapter
+
+from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
+from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.projection import Knowledge, derived_id
+from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
+from workflows.rules.index import Rule, Rules
+from workflows.rules.segments import Segment
+from workflows.rules.streaks import Row
+from workflows.rules.triggers import DayStreakRule, InactiveRule
+from workflows.run import Journey
+
+__all__ = [
+    "ActiveRun",
+    "Arm",
+    "Decision",
+    "Ended",
+    "Entries",
+    "GoalReached",
+    "Mode",
+    "Moved",
+    "PlayerState",
+    "Refusal",
+    "Rules",
+    "Start",
+    "Stop",
+    "Wake",
+    "arm_of",
+]
+
+Mode = Literal["live", "history"]
+#: Why a journey's entry rule does not let a player in.
+Refusal = Literal["too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"]
+
+REMEMBERED_KEYS: Final = 64
+#: Runs a player's row holds. Under `per(field)` nobody enters beyond it; under other rules a run that is over goes.
+MOST_RUNS: Final = 200
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
+ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
+PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
+
+
+@dataclass(slots=True)
+class ActiveRun:
+    """What the player's row knows of a run under way."""
+
+    journey: str
+    arm: Arm
+    ends_at: datetime
+    goal_until: datetime | None = None
+    #: When what let the player in happened; a goal before that was not the journey's doing.
+    since: datetime | None = None
+    seq: int = 0
+    stopping: bool = False
+    reached: bool = False
+    #: It has ended and stays only until its goal can no longer be reached.
+    over: bool = False
+
+
+@dataclass(slots=True)
+class Entries:
+    """How often and when a player last entered a journey."""
+
+    count: int = 0
+    last: datetime | None = None
+    keys: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class PlayerState(Knowledge):
+    """What is known of one player and where they stand in journeys, as one JSON value in their row."""
+
+    entries: dict[str, Entries] = field(default_factory=dict)
+    runs: dict[str, ActiveRun] = field(default_factory=dict)
+
+    # ---- decisions -------------------------------------------------------------------------
+
+    def advance(self, event: Event, rules: Rules, now: datetime, *, mode: Mode = "live") -> list[Decision]:
+        """Take one new event in: change this state and say what starts, wakes, ends.
+
+        Events are taken in the order they are given. The caller has already dropped duplicates;
+        giving the same event twice would count it twice.
+        """
+        self.learn(event)
+        fired, derived = self.count(event, rules, now)
+        moved = self._sort(rules.about(event.type), now)
+        self._await_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
+        if mode == "history":
+            return [*moved]
+        for move in moved:
+            kind = SegmentEntered if move.entered else SegmentLeft
+            event_id = derived_id(event, f"{kind.type}:{move.segment}")
+            derived.append(
+                kind(event_id=event_id, event_source=event.event_source, occurred_at=now, segment=move.segment)
+            )
+        # An event may claim to come from the near future; no run ends sooner for it.
+        decisions: list[Decision] = [*moved, *self._lapse(min(event.occurred_at, now))]
+        if reason := self.protected(now):
+            decisions += self.stop_all(reason, now)
+        for happened in (event, *derived):
+            decisions += self._tell_runs(happened, rules, now)
+        for journey, trigger in _entering(event, fired, derived, rules):
+            decisions += self.enter(journey, trigger, now)
+        return decisions
+
+    def tick(self, rules: Rules, now: datetime) -> list[Decision]:
+        """Take in that time has passed: whatever moment is due, and control runs that are over."""
+        decisions = list(self._lapse(now))
+        due = sorted((at, key) for key, at in self.moments.items() if at <= now)
+        for at, key in due:
+            del self.moments[key]
+            rule = rules.rules.get(key)
+            asked = rules.segments.get(key.removeprefix("segment:"))
+            if isinstance(rule, ScheduleRule):
+                asked = rule.segment
+            moves = self._sort([asked] if asked is not None else [], now)
+            decisions += moves
+            came = [(_by_time(move, at), [""]) for move in moves]
+            if rule is not None:
+                came += [(happened, [key]) for happened in self._come(rule, at, now)]
+            for happened, fired in came:
+                decisions += self._tell_runs(happened, rules, now)
+                for journey, trigger in _entering(happened, fired, [], rules):
+                    decisions += self.enter(journey, trigger, now)
+        return decisions
+
+    def rearm(self, rules: Rules, now: datetime) -> list[Decision]:
+        """Look at the player under the present rules, as after a release that changed them.
+
+        It starts and wakes nothing. Moments of rules that are gone are dropped, those of new rules are awaited, and
+        the player is sorted into segments anew. What is due is left to the sweep, or no journey would hear of it.
+        """
+        for key in [key for key in self.moments if not key.startswith("segment:") and key not in rules.rules]:
+            del self.moments[key]
+        gone = [name for name in sorted(self.segments) if name not in rules.segments]
+        for name in gone:
+            del self.segments[name]
+        for key in [key for key in self.moments if key.startswith("segment:") and key[8:] not in rules.segments]:
+            del self.moments[key]
+        for quiet in (rule for rules_ in rules.inactive.values() for rule in rules_):
+            last = self.last.get(quiet.kind.type)
+            # What is past has been told, or was before the rule: it must not come again.
+            if last is not None and last + quiet.duration > now:
+                self.moments[quiet.key] = last + quiet.duration
+        self._await_occasions(rules, now, anew=True)
+        asked = [one for one in rules.segments.values() if self.moments.get(f"segment:{one.name}", LATEST) > now]
+        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(asked, now)]
+
+    def refusal(  # noqa: PLR0911 - one line a reason
+        self, journey: Journey, trigger: Event | None, now: datetime
+    ) -> Refusal | None:
+        """Why the entry rule of `journey` does not let the player in now, None if it does.
+
+        It looks only at `entries` and `runs`. Protection is no refusal: a protected player enters in the books.
+        """
+        at = trigger.occurred_at if trigger is not None else now
+        if now - at > journey.late_after:
+            return "too_late"
+        rule, entries = journey.entry, self.entries.get(journey.name) or Entries()
+        if rule.kind == "per":
+            key = _entry_key(journey, trigger)
+            if key is None:
+                return "needs_event"
+            if key in entries.keys:
+                return "entered_for_it"
+            return "in_too_many" if len(self.runs) >= MOST_RUNS else None
+        if any(run.journey == journey.name and not run.over for run in self.runs.values()):
+            return "in_it"
+        if rule.kind == "once" and entries.count:
+            return "once"
+        if rule.kind == "every" and rule.period is not None and entries.last is not None:
+            return "too_soon" if at - entries.last < rule.period else None
+        return None
+
+    def enter(
+        self, journey: Journey, trigger: Event | None, now: datetime, cause: dict[str, str] | None = None
+    ) -> list[Decision]:
+        """Let the player into `journey` if its entry rule allows; an empty list means no.
+
+        `cause` names who asked where no event did: a person, or another run. A protected player
+        enters only in the books: the entry counts, its `Start` says why nothing is played.
+        """
+        if self.refusal(journey, trigger, now) is not None:
+            return []
+        at = trigger.occurred_at if trigger is not None else now
+        entries = self.entries.setdefault(journey.name, Entries())
+        key = _entry_key(journey, trigger)
+        entries.count += 1
+        entries.last = at
+        if key is not None:
+            entries.keys = [*entries.keys, key][-REMEMBERED_KEYS:]
+        run_id = f"{journey.name}:{self.brand}:{self.player_id}:{entries.count}"
+        arm = arm_of(self.brand, self.player_id, journey.name, journey.control)
+        refused = self.protected(now)
+        goal_until = at + journey.goal.within if journey.goal else None
+        ends_at = now + journey.ends_after
+        if refused is None:
+            if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
+                del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
+            self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until, at)
+        if trigger is not None:
+            cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
+        return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause)]
+
+    def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
+        """End one run: a treated one is told, a control one is over at once."""
+        run = self.runs.get(run_id)
+        if run is None or run.stopping or run.over:
+            return []
+        if run.arm == "control":
+            self.end(run_id, now)
+            return [Ended(run_id, now, reason)]
+        run.stopping = True
+        run.seq += 1
+        return [Stop(run_id, run.seq, reason, reason in PROTECTION)]
+
+    def stop_all(self, reason: str, now: datetime) -> list[Decision]:
+        """End every run of the player."""
+        return [d for run_id in sorted(self.runs) for d in self.stop(run_id, reason, now)]
+
+    def next_seq(self, run_id: str) -> int | None:
+        """Number the next delivery to a run under way; None when it has ended."""
+        run = self.runs.get(run_id)
+        if run is None or run.over:
+            return None
+        run.seq += 1
+        return run.seq
+
+    def end(self, run_id: str, now: datetime) -> None:
+        """Let go of a run that has said its last word, so that the player may enter again.
+
+        Its goal is still counted until its time is up.
+        """
+        run = self.runs.get(run_id)
+        if run is not None and not run.reached and run.goal_until is not None and run.goal_until >= now:
+            run.over = True
+        else:
+            self.runs.pop(run_id, None)
+
+    @property
+    def next_moment(self) -> datetime | None:
+        """When this player must be looked at again although nothing happens."""
+        ends = [run.ends_at for run in self.runs.values() if run.arm == "control" and not run.over]
+        return min([*self.moments.values(), *ends], default=None)
+
+    # ---- runs ------------------------------------------------------------------------------
+
+    def _tell_runs(self, event: Event, rules: Rules, now: datetime) -> list[Decision]:
+        decisions: list[Decision] = []
+        for run_id in sorted(self.runs):
+            run = self.runs[run_id]
+            journey = rules.journeys.get(run.journey)
+            if journey is None:
+                continue
+            if (
+                journey.goal is not None
+                and run.goal_until is not None
+                and not run.reached
+                and (run.since is None or run.since <= event.occurred_at)
+                and event.occurred_at <= run.goal_until
+                and journey.goal.matches(event)
+            ):
+                run.reached = True
+                decisions.append(GoalReached(run_id, event.occurred_at))
+            if run.over:
+                if run.reached:
+                    del self.runs[run_id]
+            elif run.stopping:
+                continue
+            elif any(rule.matches(event) for rule in journey.exit_on):
+                decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
+            elif run.arm == "treated" and event.type in journey.listens_to:
+                run.seq += 1
+                decisions.append(Wake(run_id, run.seq, event))
+        return decisions
+
+    def _sort(self, segments: Iterable[Segment], now: datetime) -> list[Moved]:
+        return [Moved(name, entered, now) for name, entered in self.sort_into(segments, now)]
+
+    def _come(self, rule: Rule, at: datetime, now: datetime) -> list[Event]:
+        """The events of a moment that has come."""
+        if isinstance(rule, BirthdayRule | AnniversaryRule | ScheduleRule):
+            # After an outage the last of those that were missed may still be in time, where the first is not.
+            at = newest(rule, self, at, now)
+        envelope: dict[str, Any] = {
+            "event_id": f"{rule.key}:{int(at.timestamp())}",
+            "event_source": "engine",
+            "occurred_at": at,
+        }
+        match rule:
+            case InactiveRule():
+                return [Inactive(**envelope, seconds=int(rule.duration.total_seconds()), kind=rule.kind.type)]
+            case DayStreakRule():
+                return [
+                    DayStreak(
+                        event_id=f"{rule.key}:{int(since.timestamp())}",
+                        event_source="engine",
+                        occurred_at=since,
+                        days=length,
+                        name=rule.name,
+                    )
+                    for length, since in self.judge_days(rule, now)
+                ]
+            case BirthdayRule() | AnniversaryRule() | ScheduleRule():
+                if (later := rule.after(self, now)) is not None:
+                    self.moments[rule.key] = later
+                if isinstance(rule, ScheduleRule) and rule.segment and rule.segment.name not in self.segments:
+                    return []
+                return [rule.event(**envelope)]
+            case _:
+                return []
+
+    def _await_occasions(self, rules: Rules, now: datetime, *, anew: bool) -> None:
+        """See to it that every birthday, anniversary and schedule is awaited; anew when the player's dates changed."""
+        for key, occasion in rules.occasions.items():
+            # What is due is still to be told, whatever comes after it.
+            if key in self.moments and (not anew or self.moments[key] <= now):
+                continue
+            moment = occasion.after(self, now)
+            if moment is not None:
+                self.moments[key] = moment
+            elif anew:
+                self.moments.pop(key, None)
+
+    def _lapse(self, at: datetime) -> Iterator[Decision]:
+        for run_id in sorted(self.runs):
+            run = self.runs[run_id]
+            if run.over:
+                self.end(run_id, at)
+            elif run.arm == "control" and run.ends_at <= at:
+                self.end(run_id, at)
+                yield Ended(run_id, run.ends_at, "ended")
+
+    # ---- storage ---------------------------------------------------------------------------
+
+    def to_json(self) -> dict[str, Any]:
+        """The state as a JSON object; what is empty is left out."""
+        stored: dict[str, Any] = _STORED.dump_python(
+            self, mode="json", exclude_defaults=True, exclude={"brand", "player_id"}
+        )
+        return stored
+
+    def stored(self) -> dict[str, Any]:
+        """What `to_json` says, in live values: for a writer of JSON that knows dataclasses and instants.
+
+        It is intake's way, because it costs a third. The values are the state's own: write them before it changes.
+        """
+        found = _sparse(self, _PARTS)
+        for name, parts in _NESTED.items():
+            if name in found:
+                found[name] = {key: _sparse(one, parts) for key, one in found[name].items()}
+        return found
+
+    @classmethod
+    def from_json(cls, brand: str, player_id: str, data: Mapping[str, Any]) -> "PlayerState":
+        """Read what `to_json` wrote; unknown parts are ignored, so that a release can be undone."""
+        return _STORED.validate_python({**data, "brand": brand, "player_id": player_id})
+
+    @classmethod
+    def from_text(cls, brand: str, player_id: str, text: str) -> "PlayerState":
+        """The same from the text of the JSON object, which is cheaper than from its parts."""
+        rest = text.strip()[1:]
+        comma = "" if rest.lstrip().startswith("}") else ","
+        return _STORED.validate_json(
+            f'{{"brand": {json.dumps(brand)}, "player_id": {json.dumps(player_id)}{comma}{rest}'
+        )
+
+
+_STORED: Final = TypeAdapter(PlayerState)
+
+Parts = tuple[tuple[str, Any], ...]
+
+
+def _parts(kind: Any) -> Parts:
+    """The fields of a dataclass that have a default, and which."""
+    return tuple(
+        (one.name, one.default if one.default_factory is MISSING else one.default_factory())
+        for one in fields(kind)
+        if one.name not in {"brand", "player_id"}
+    )
+
+
+def _sparse(value: Any, parts: Parts) -> dict[str, Any]:
+    return {name: found for name, default in parts if (found := getattr(value, name)) != default}
+
+
+_PARTS: Final = _parts(PlayerState)
+_NESTED: Final = {"streaks": _parts(Row), "entries": _parts(Entries), "runs": _parts(ActiveRun)}
+
+
+def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
+    """The experiment arm: the same player is always in the same arm of the same journey."""
+    digest = hashlib.sha256(f"{brand}:{journey}:{player_id}".encode()).digest()
+    return "control" if int.from_bytes(digest[:8], "big") % 100 < control else "treated"
+
+
+def _entering(
+    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: Rules
+) -> list[tuple[Journey, Event]]:
+    """The journeys that want the player, by name, each once, with the event it is entered with."""
+    found: dict[str, tuple[Journey, Event]] = {}
+    wanted = [(journey, event) for journey in rules.triggered_by(event)]
+    wanted += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
+    wanted += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened)]
+    for journey, trigger in wanted:
+        found.setdefault(journey.name, (journey, trigger))
+    return [found[name] for name in sorted(found)]
+
+
+def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
+    if journey.entry.field is None or trigger is None:
+        return None
+    value = getattr(trigger, journey.entry.field, None)
+    return None if value is None else str(value)
+
+
+def _by_time(move: Moved, at: datetime) -> Event:
+    """What journeys hear when time alone moved a player; at is when the answer changed."""
+    kind = SegmentEntered if move.entered else SegmentLeft
+    event_id = f"segment:{move.segment}:{int(at.timestamp())}:{kind.type}"
+    return kind(event_id=event_id, event_source="engine", occurred_at=at, segment=move.segment)

@@ -1,0 +1,172 @@
+"""Every rule and segment of a deployment, found by the type of event that can fire it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from workflows.events import (
+    Event,
+    LossStreak,
+    PlayerRegistered,
+    ProfileUpdated,
+    RoundCompleted,
+    TierChanged,
+    WinStreak,
+)
+from workflows.rules.calendar_rules import Occasion
+from workflows.rules.measures import PERIODS_KEPT, Measure, Series
+from workflows.rules.segments import VISITS, Segment
+from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule
+from workflows.run import Journey
+from workflows.source.dependencies import reads
+
+#: A trigger that is more than a kind of event.
+Rule = MilestoneRule | Streak | InactiveRule | ThresholdRule | DayStreakRule | Occasion
+#: A streak of days may be judged this many days late before a day is forgotten.
+DAYS_KEPT = 8
+#: Events after which every segment is asked, because they change what any of them may look at.
+ABOUT_ALL = frozenset({PlayerRegistered.type, ProfileUpdated.type, TierChanged.type})
+VISIT_TYPES = frozenset(kind.type for kind in VISITS)
+
+
+def lost(event: RoundCompleted) -> bool:
+    """Whether the player got less out of a round than went in, real and bonus money together."""
+    return event.win_minor + event.bonus_win_minor < event.stake_minor + event.bonus_stake_minor
+
+
+def won(event: RoundCompleted) -> bool:
+    """Whether the player got more out of a round than went in, real and bonus money together."""
+    return event.win_minor + event.bonus_win_minor > event.stake_minor + event.bonus_stake_minor
+
+
+LOSS_STREAK = Streak(RoundCompleted, 3, where=lost, name="engine.loss")
+"""Three losing rounds in a row, told to journeys as `LossStreak`."""
+
+WIN_STREAK = Streak(RoundCompleted, 3, where=won, name="engine.win")
+"""Three winning rounds in a row, told to journeys as `WinStreak`."""
+
+TOLD: Mapping[str, type[LossStreak | WinStreak]] = {LOSS_STREAK.key: LossStreak, WIN_STREAK.key: WinStreak}
+"""The streaks that are events of their own. A round that gave back its stake breaks both."""
+
+
+class Rules:
+    """The rules of a deployment. Built once a process.
+
+    Give the same journeys and segments to every process that takes events in: two processes with different rules
+    would let the same event start different things.
+    """
+
+    def __init__(self, journeys: Mapping[str, Journey], segments: Mapping[str, Segment] | None = None) -> None:
+        self.journeys = dict(sorted(journeys.items()))
+        self.triggers: dict[str, list[tuple[Journey, On]]] = {}
+        self.milestones: dict[str, list[MilestoneRule]] = {}
+        self.streaks: dict[str, list[Streak]] = {}
+        self.inactive: dict[str, list[InactiveRule]] = {}
+        self.thresholds: dict[str, list[ThresholdRule]] = {}
+        self.day_streaks: dict[str, list[DayStreakRule]] = {}
+        self.occasions: dict[str, Occasion] = {}
+        self.series: dict[str, list[Series]] = {}
+        self.by_key: dict[str, list[Journey]] = {}
+        #: Every rule that is no plain `on(...)`, by its key.
+        self.rules: dict[str, Rule] = {streak.key: streak for streak in (LOSS_STREAK, WIN_STREAK)}
+        for journey in self.journeys.values():
+            for trigger in journey.triggers:
+                if isinstance(trigger, On):
+                    self.triggers.setdefault(trigger.kind.type, []).append((journey, trigger))
+                else:
+                    self.rules[trigger.key] = trigger
+                    self.by_key.setdefault(trigger.key, []).append(journey)
+        self.segments = dict(segments or {})
+        for rule in self.rules.values():
+            self._file(rule)
+        self.segments = dict(sorted(self.segments.items()))
+        self._about: dict[str, list[Segment]] = {}
+        for one in self.segments.values():
+            for kind in {read.kind.type if isinstance(read, Measure) else read.type for read in reads(one)}:
+                self._about.setdefault(kind, []).append(one)
+        self._series()
+
+    @property
+    def measures(self) -> list[Measure]:
+        """Every measure that something reads, each once."""
+        found: dict[str, Measure] = {}
+        for one in self.segments.values():
+            for read in reads(one):
+                if isinstance(read, Measure):
+                    found[read.key] = read
+        for rule in self.rules.values():
+            if isinstance(rule, ThresholdRule | DayStreakRule):
+                found[rule.measure.key] = rule.measure
+        return [found[key] for key in sorted(found)]
+
+    def about(self, kind: str) -> Iterable[Segment]:
+        """The segments whose answer an event of this type can change."""
+        return self.segments.values() if kind in ABOUT_ALL else self._about.get(kind, ())
+
+    def triggered_by(self, event: Event) -> Iterator[Journey]:
+        """Journeys whose `on(...)` matches `event`, by name."""
+        for journey, trigger in self.triggers.get(event.type, ()):
+            if trigger.matches(event):
+                yield journey
+
+    def _file(self, rule: Rule) -> None:
+        match rule:
+            case MilestoneRule():
+                self.milestones.setdefault(rule.kind.type, []).append(rule)
+            case Streak():
+                for kind in {rule.kind.type} | ({rule.broken_by.type} if rule.broken_by else set()):
+                    self.streaks.setdefault(kind, []).append(rule)
+            case InactiveRule():
+                self.inactive.setdefault(rule.kind.type, []).append(rule)
+            case ThresholdRule():
+                self.thresholds.setdefault(rule.measure.series, []).append(rule)
+            case DayStreakRule():
+                self.day_streaks.setdefault(rule.measure.kind.type, []).append(rule)
+            case _:
+                self.occasions[rule.key] = rule
+                if (condition := getattr(rule, "segment", None)) is not None:
+                    self.segments.setdefault(condition.name, condition)
+
+    def _series(self) -> None:
+        judged = {rule.measure.series for rules in self.day_streaks.values() for rule in rules}
+        found: dict[str, Series] = {}
+        for measure in self.measures:
+            known = found.get(measure.series)
+            periods = DAYS_KEPT if measure.series in judged else PERIODS_KEPT
+            if known is None:
+                found[measure.series] = Series(measure, measure.last, periods)
+            elif measure.last is not None and known.reach is not None and measure.last > known.reach:
+                found[measure.series] = replace(known, reach=measure.last)
+        for series in found.values():
+            self.series.setdefault(series.measure.kind.type, []).append(series)
+
+
+def clashes(journeys: Iterable[Journey], segments: Iterable[Segment] = ()) -> Iterator[str]:
+    """A sentence for each streak or measure that two places count differently under one key."""
+    known: dict[str, tuple[Streak | DayStreakRule | Measure, str]] = {
+        streak.key: (streak, "the engine") for streak in (LOSS_STREAK, WIN_STREAK)
+    }
+    for owner, counted in _counted(journeys, segments):
+        # How far back a measure looks makes it no other one: they share what is kept.
+        found = replace(counted, last=None) if isinstance(counted, Measure) else counted
+        key = counted.series if isinstance(counted, Measure) else counted.key
+        first, counter = known.setdefault(key, (found, owner))
+        if first != found:
+            word = "measure" if isinstance(found, Measure) else "streak"
+            yield (
+                f"{counter[0].upper()}{counter[1:]} and {owner} count {key} in different ways; give the {word} of one "
+                "of them a name= of its own, or share one declaration."
+            )
+
+
+def _counted(
+    journeys: Iterable[Journey], segments: Iterable[Segment]
+) -> Iterator[tuple[str, Streak | DayStreakRule | Measure]]:
+    for journey in journeys:
+        for trigger in journey.triggers:
+            if isinstance(trigger, Streak | DayStreakRule):
+                yield f"journey {journey.name}", trigger
+            if isinstance(trigger, ThresholdRule | DayStreakRule):
+                yield f"journey {journey.name}", trigger.measure
+    for one in segments:
+        for read in sorted((read for read in reads(one) if isinstance(read, Measure)), key=lambda found: found.key):
+            yield f"segment {one.name}", read

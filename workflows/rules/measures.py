@@ -1,0 +1,427 @@
+"""What is counted about a player beyond how often: sums and distinct values, ever, lately, or by the calendar.
+
+A measure is a declaration. What it needs to be kept is a *series*: a handful of small integers in the player's row,
+bounded however many events come. Adding to a series commutes, so the order in which events arrive changes no value.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import cached_property, lru_cache
+from types import UnionType
+from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
+from zoneinfo import ZoneInfo
+
+from workflows.errors import DesignError
+from workflows.events import Event
+from workflows.local_time import instant, zone
+from workflows.rules.predicates import Where, concrete, passes
+
+Amount = Callable[[Any], int]
+Held = dict[str, int]
+
+HOUR: Final = timedelta(hours=1)
+DAY: Final = timedelta(days=1)
+WEEK: Final = timedelta(days=7)
+#: How long one slice of a rolling window is, by how long the window may be: never more than 93 slices.
+SLICES: Final = ((timedelta(hours=48), HOUR, "h"), (timedelta(days=92), DAY, "d"), (timedelta(days=366), WEEK, "w"))
+EVER: Final = ""
+#: A calendar period and the one before it are kept, so that what comes late still counts where it belongs.
+PERIODS_KEPT: Final = 2
+MOST_DISTINCT: Final = 100
+PERIODS: Final = ("day", "week", "month")
+
+
+@dataclass(frozen=True)
+class Period:
+    """A stretch of the player's own calendar."""
+
+    name: Literal["day", "week", "month"]
+
+    def start(self, on: date) -> date:
+        """The first day of the period that holds `on`."""
+        match self.name:
+            case "day":
+                return on
+            case "week":
+                return on - timedelta(days=on.weekday())
+            case "month":
+                return on.replace(day=1)
+
+    def after(self, start: date) -> date:
+        """The first day of the next period."""
+        return self.start(start + {"day": DAY, "week": WEEK, "month": timedelta(days=31)}[self.name])
+
+
+@lru_cache(maxsize=4_096)
+def _key(period: Period, on: date) -> str:
+    """The bucket of the period that holds a date: its first day."""
+    return period.start(on).isoformat()
+
+
+@lru_cache(maxsize=4_096)
+def _earliest(period: Period, on: date, kept: int) -> str:
+    """The oldest bucket of `kept` periods, of which the last holds `on`."""
+    start = period.start(on)
+    for _ in range(kept - 1):
+        start = period.start(start - DAY)
+    return start.isoformat()
+
+
+@lru_cache(maxsize=4_096)
+def _end(period: Period, on: date, local: ZoneInfo) -> datetime:
+    """The instant at which the period that holds a date is over for who lives in `local`."""
+    return instant(period.after(period.start(on)), time(), local)
+
+
+day = Period("day")
+"""Midnight to midnight on the player's clock."""
+
+week = Period("week")
+"""Monday to Sunday on the player's calendar."""
+
+month = Period("month")
+"""A calendar month of the player's."""
+
+
+@dataclass(frozen=True)
+class Present:
+    """The moment at which something is looked at, and whose clock and calendar count."""
+
+    now: datetime
+    timezone: str | None
+    player_id: str
+
+    @classmethod
+    @lru_cache(maxsize=4_096)
+    def at(cls, now: datetime, timezone: str | None, player_id: str) -> "Present":
+        """The same moment of the same player, once: one event asks for it several times."""
+        return cls(now, timezone, player_id)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        """The player's zone, UTC where nobody told it."""
+        return zone(self.timezone)
+
+    @cached_property
+    def today(self) -> date:
+        """The date on the player's calendar."""
+        return self.now.astimezone(self.zone).date()
+
+    def day_of(self, moment: datetime) -> date:
+        """The player's date at `moment`."""
+        return moment.astimezone(self.zone).date()
+
+    def begin(self, on: date) -> datetime:
+        """The instant at which a date begins for the player."""
+        return instant(on, time(), self.zone)
+
+    def phase(self, seconds: int) -> int:
+        """Where this player's slices begin. Each has their own, or all windows would end at the same midnight."""
+        return zlib.crc32(self.player_id.encode()) % seconds
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A number about a player. Declare it once, in a module of journeys; read it in a segment as `player[measure]`.
+
+    It is kept from the moment a segment, a threshold or a streak of days uses it. For what happened before that,
+    run `journeys derive`.
+    """
+
+    how: Literal["count", "total", "distinct"]
+    kind: type[Event]
+    of: str | Amount | None = None
+    where: Where | None = None
+    last: timedelta | None = None
+    per: Period | None = None
+    name: str = ""
+    most: int = MOST_DISTINCT
+
+    @cached_property
+    def series(self) -> str:
+        """The key of what is kept for it; measures that differ only in how far they look back share it."""
+        what = self.name or (self.of if isinstance(self.of, str) else "")
+        return f"{self.how}:{self.kind.type}:{what}:{self.grain}"
+
+    @property
+    def key(self) -> str:
+        """What `journeys derive` and the API call it."""
+        return self.series if self.last is None else f"{self.series}:{int(self.last.total_seconds())}"
+
+    @property
+    def words(self) -> str:
+        """It in a few words."""
+        what = self.name or (self.of if isinstance(self.of, str) else "")
+        counted = {"count": "count", "total": "total", "distinct": "number of different"}[self.how]
+        words = f"{counted} {what} of {self.kind.__name__}".replace("  ", " ")
+        if self.last is not None:
+            return (
+                f"{words} in the last {self.last.days} days" if self.last.days else f"{words} in the last {self.last}"
+            )
+        return f"{words} per {self.per.name}" if self.per is not None else words
+
+    @property
+    def grain(self) -> str:
+        """In what pieces it is kept: `ever`, a period of the calendar, or the slices of a window."""
+        if self.per is not None:
+            return self.per.name
+        return "ever" if self.last is None else self._slice[1]
+
+    @cached_property
+    def slice(self) -> timedelta:
+        """The length of one slice of its window; only for a measure with `last`."""
+        return self._slice[0]
+
+    @cached_property
+    def _slice(self) -> tuple[timedelta, str]:
+        assert self.last is not None
+        return next((length, name) for longest, length, name in SLICES if self.last <= longest)
+
+    def amount(self, event: Event) -> int:
+        """What one event adds."""
+        if self.how == "count":
+            return 1
+        value = self.of(event) if callable(self.of) else getattr(event, str(self.of))
+        if isinstance(value, timedelta):
+            return int(value.total_seconds())
+        return 0 if value is None else int(value)
+
+    def mark(self, event: Event) -> str | None:
+        """What stands for the value of one event among the distinct ones: short, and nobody can read it back."""
+        value = self.of(event) if callable(self.of) else getattr(event, str(self.of))
+        return None if value is None else hashlib.blake2b(str(value).encode(), digest_size=5).hexdigest()
+
+
+def count(
+    kind: type[Event],
+    *,
+    where: Where | None = None,
+    last: timedelta | None = None,
+    per: Period | None = None,
+    name: str = "",
+) -> Measure:
+    """How many events of `kind` passed `where`: ever, in the `last` so many days, or `per` day, week or month.
+
+    A window is rolling and leaves in slices: an event counts for `last` and up to one slice longer, which is an hour
+    for windows up to 48 hours, a day up to 92 days and a week up to 366. A measure with `where` needs a `name`.
+    """
+    return _declared(Measure("count", _concrete(kind), None, where, last, per, name))
+
+
+def total(
+    kind: type[Event],
+    of: str | Amount,
+    *,
+    where: Where | None = None,
+    last: timedelta | None = None,
+    per: Period | None = None,
+    name: str = "",
+) -> Measure:
+    """The sum of a field, or of what a function makes of each event; windows and periods as in `count`.
+
+    Money is minor units of whatever currency the events carry: they are added, never converted. A function as `of`
+    needs a `name`.
+    """
+    return _declared(Measure("total", _concrete(kind), of, where, last, per, name))
+
+
+def distinct(
+    kind: type[Event],
+    of: str | Amount,
+    *,
+    where: Where | None = None,
+    last: timedelta | None = None,
+    per: Period | None = None,
+    name: str = "",
+    most: int = MOST_DISTINCT,
+) -> Measure:
+    """How many different values a field had, counted exactly up to `most`; windows and periods as in `count`.
+
+    Beyond `most` it stays at `most`, because every value costs bytes in the player's row.
+    """
+    if not 1 <= most <= 1_000:
+        raise DesignError(f"distinct(...) counts up to most=1 to 1000 values, not {most}.")
+    return _declared(Measure("distinct", _concrete(kind), of, where, last, per, name, most))
+
+
+def _concrete(kind: type[Event]) -> type[Event]:
+    return concrete(kind, "a measure")
+
+
+def _declared(measure: Measure) -> Measure:
+    word = f"{measure.how}({measure.kind.__name__}, ...)"
+    for refusal in _mistaken(measure):
+        raise DesignError(f"{word} {refusal}.")
+    if measure.last is not None and measure.per is not None:
+        raise DesignError(f"{word} looks at the last= so many days or at a period per=, not at both.")
+    if measure.last is not None and not HOUR <= measure.last <= SLICES[-1][0]:
+        raise DesignError(f"{word} can look back on last= an hour to 366 days; without last= it counts for ever.")
+    if measure.last is not None and measure.last % timedelta(seconds=1):
+        raise DesignError(f"{word} looks back on last= whole seconds.")
+    if (measure.where is not None or callable(measure.of)) and not measure.name:
+        raise DesignError(f"{word} with a function needs a name=, under which it is kept.")
+    if ":" in measure.name or "/" in measure.name:
+        raise DesignError(f"{word} has the name {measure.name!r}; leave out : and /.")
+    if isinstance(measure.of, str):
+        if measure.of not in measure.kind.model_fields:
+            known = ", ".join(sorted(measure.kind.model_fields))
+            raise DesignError(f"{measure.kind.__name__} has no field {measure.of}; it has {known}.")
+        if measure.of in measure.kind.pii:
+            raise DesignError(f"{measure.kind.__name__}.{measure.of} is personal data and cannot be measured.")
+        if measure.how == "total" and not _is_number(measure.kind.model_fields[measure.of].annotation):
+            known = ", ".join(name for name, one in measure.kind.model_fields.items() if _is_number(one.annotation))
+            mend = f"total one of {known}" if known else f"use count({measure.kind.__name__})"
+            raise DesignError(f"{measure.kind.__name__}.{measure.of} is no number and has no total; {mend}.")
+    return measure
+
+
+def _mistaken(measure: Measure) -> Iterator[str]:
+    """What was given where something of another kind belongs, as a designer without a type checker may."""
+    last: Any = measure.last
+    per: Any = measure.per
+    of: Any = measure.of
+    if isinstance(last, Period):
+        yield f"takes a duration as last=; write per={last.name} for a period of the calendar"
+    elif not isinstance(last, timedelta | None):
+        yield f"takes a duration as last=, such as last=days(30), not {last!r}"
+    if isinstance(per, timedelta):
+        yield "takes day, week or month as per=; write last= for a rolling window of that length"
+    elif not isinstance(per, Period | None):
+        mend = f"write per={per} without quotes" if per in PERIODS else "import one of them from workflows"
+        yield f"takes day, week or month as per=, not {per!r}; {mend}"
+    if measure.how != "count" and not isinstance(of, str) and not callable(of):
+        yield f"takes the name of a field, or a function of the event, not {of!r}"
+
+
+def _is_number(annotation: Any) -> bool:
+    """Whether `Measure.amount` can add every value of a field so annotated; None adds nothing."""
+    parts = get_args(annotation)
+    match get_origin(annotation):
+        case None:
+            return isinstance(annotation, type) and issubclass(annotation, int | timedelta)
+        case origin if origin is Annotated:
+            return _is_number(parts[0])
+        case origin if origin is Union or origin is UnionType:
+            rest = [part for part in parts if part is not type(None)]
+            return all(_is_number(part) for part in rest)
+        case origin if origin is Literal:
+            return all(isinstance(part, int | None) for part in parts)
+        case _:
+            return False
+
+
+@dataclass(frozen=True)
+class Series:
+    """What is kept for the measures that share a key: the first of them, how far back, and how many periods."""
+
+    measure: Measure
+    reach: timedelta | None
+    periods: int = PERIODS_KEPT
+
+    @cached_property
+    def key(self) -> str:
+        """Its name in a player's state."""
+        return self.measure.series
+
+    def take(self, held: Held, event: Event, present: Present) -> str | None:
+        """Add an event that passes `where`; the bucket it went into, None when it is too old to count."""
+        measure = self.measure
+        if not passes(measure.where, event):
+            return None
+        bucket = self._bucket(event, present)
+        if bucket is None:
+            return None
+        before = len(held)
+        if measure.how != "distinct":
+            held[bucket] = held.get(bucket, 0) + measure.amount(event)
+        elif (mark := measure.mark(event)) is not None:
+            if measure.last is not None:
+                held[mark] = max(held.get(mark, int(bucket)), int(bucket))
+            else:
+                held[f"{bucket}/{mark}"] = 1
+        if len(held) > before:
+            self._forget(held, bucket, present)
+        return bucket
+
+    def _bucket(self, event: Event, present: Present) -> str | None:
+        measure = self.measure
+        if measure.per is not None:
+            bucket = _key(measure.per, present.day_of(event.occurred_at))
+            return bucket if bucket >= _earliest(measure.per, present.today, self.periods) else None
+        if self.reach is None:
+            return EVER
+        index = _slice(event.occurred_at, measure, present)
+        return str(index) if index >= _oldest(measure, self.reach, present) else None
+
+    def _forget(self, held: Held, bucket: str, present: Present) -> None:
+        """Drop what no measure can see any more, and what is too much."""
+        measure = self.measure
+        if measure.per is not None:
+            earliest = _earliest(measure.per, present.today, self.periods)
+            for key in [key for key in held if key < earliest]:
+                del held[key]
+        elif self.reach is not None:
+            oldest, by_value = _oldest(measure, self.reach, present), measure.how == "distinct"
+            for key in [*held]:
+                if (held[key] if by_value else int(key)) < oldest:
+                    del held[key]
+        if measure.how != "distinct":
+            return
+        # Which values go when there are too many follows from the values alone, not from their order of arrival.
+        if measure.last is not None:
+            for key in sorted(held, key=lambda mark: (-held[mark], mark))[measure.most :]:
+                del held[key]
+        else:
+            for key in sorted(key for key in held if key.startswith(f"{bucket}/"))[measure.most :]:
+                del held[key]
+
+
+def value(held: Held, measure: Measure, present: Present, bucket: str | None = None) -> int:
+    """The measure's value now, or in the given bucket of `Series.take`."""
+    if measure.last is not None:
+        oldest = _oldest(measure, measure.last, present)
+        if measure.how == "distinct":
+            return sum(index >= oldest for index in held.values())
+        return sum(number for key, number in held.items() if int(key) >= oldest)
+    if bucket is None:
+        bucket = EVER if measure.per is None else _key(measure.per, present.today)
+    if measure.how == "distinct":
+        return sum(key.startswith(f"{bucket}/") for key in held)
+    return held.get(bucket, 0)
+
+
+def changes_at(held: Held, measure: Measure, present: Present) -> datetime | None:
+    """When the value may change although nothing happens; None when it will not."""
+    if measure.last is not None:
+        oldest = _oldest(measure, measure.last, present)
+        indexes = held.values() if measure.how == "distinct" else map(int, held)
+        first = min((index for index in indexes if index >= oldest), default=None)
+        return None if first is None else _leaves(first, measure, present)
+    if measure.per is None:
+        return None
+    bucket = _key(measure.per, present.today)
+    if bucket in held or (measure.how == "distinct" and any(key.startswith(bucket) for key in held)):
+        return _end(measure.per, present.today, present.zone)
+    return None
+
+
+def _slice(at: datetime, measure: Measure, present: Present) -> int:
+    """The number of the slice an instant lies in."""
+    seconds = int(measure.slice.total_seconds())
+    return (int(at.timestamp()) - present.phase(seconds)) // seconds
+
+
+def _oldest(measure: Measure, reach: timedelta, present: Present) -> int:
+    """The number of the oldest slice that still counts: it ended less than `reach` ago."""
+    seconds = int(measure.slice.total_seconds())
+    return (int(present.now.timestamp()) - int(reach.total_seconds()) - present.phase(seconds)) // seconds
+
+
+def _leaves(index: int, measure: Measure, present: Present) -> datetime:
+    """When a slice has left the measure's window."""
+    assert measure.last is not None
+    seconds = int(measure.slice.total_seconds())
+    return datetime.fromtimestamp((index + 1) * seconds + present.phase(seconds), UTC) + measure.last

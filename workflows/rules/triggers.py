@@ -1,0 +1,333 @@
+"""What a journey declares about itself: what starts it, who may enter, what counts as success.
+
+Pure values. `state.PlayerState.advance` reads them; nothing here decides by itself.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import Any, Literal, get_args
+
+from workflows.errors import DesignError
+from workflows.events import DayStreak, Event, Inactive, SegmentEntered, SegmentLeft
+from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.rules.measures import Measure, day
+from workflows.rules.predicates import Where, concrete, passes
+from workflows.rules.segments import Segment, wanted
+
+
+@dataclass(frozen=True)
+class On:
+    """Fires on every event of a kind that passes `where`."""
+
+    kind: type[Event]
+    where: Where | None = None
+
+    @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.kind
+
+    @cached_property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"on:{self.kind.type}"
+
+    def matches(self, event: Event) -> bool:
+        """Whether `event` is meant."""
+        return isinstance(event, self.kind) and passes(self.where, event)
+
+
+@dataclass(frozen=True)
+class MilestoneRule:
+    """Fires on the event that brings the player's count of its kind to exactly `count`."""
+
+    kind: type[Event]
+    count: int
+
+    @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.kind
+
+    @cached_property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"milestone:{self.kind.type}:{self.count}"
+
+
+@dataclass(frozen=True)
+class Streak:
+    """Fires on the event that makes it `length` in a row, and again at every multiple."""
+
+    kind: type[Event]
+    length: int
+    where: Where | None = None
+    broken_by: type[Event] | None = None
+    within: timedelta | None = None
+    name: str = ""
+
+    @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.kind
+
+    @cached_property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"streak:{self.name or self.kind.type}:{self.length}"
+
+
+@dataclass(frozen=True)
+class InactiveRule:
+    """Fires when nothing of a kind was seen for `duration` after the last one."""
+
+    kind: type[Event]
+    duration: timedelta
+
+    enters = Inactive
+
+    @cached_property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}"
+
+
+@dataclass(frozen=True)
+class ThresholdRule:
+    """Fires on the event that lifts a measure from below a number to it or beyond."""
+
+    measure: Measure
+    at_least: int
+
+    @cached_property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"threshold:{self.measure.key}:{self.at_least}"
+
+    @property
+    def words(self) -> str:
+        """It in a few words."""
+        return f"{self.measure.words} reaches {self.at_least:,}"
+
+    @property
+    def enters(self) -> type[Event]:
+        """The event a journey is entered with."""
+        return self.measure.kind
+
+
+@dataclass(frozen=True)
+class DayStreakRule:
+    """Fires at the end of the day that makes it `length` in a row, and again at every multiple."""
+
+    measure: Measure
+    length: int
+    where: Callable[[int], bool]
+    idle: Literal["skips", "breaks"] = "skips"
+    name: str = ""
+
+    @cached_property
+    def key(self) -> str:
+        """The rule's name in a player's state."""
+        return f"days:{self.name or self.measure.series}:{self.length}"
+
+    @property
+    def words(self) -> str:
+        """It in a few words."""
+        return f"{self.length} days in a row by {self.measure.words}"
+
+    enters = DayStreak
+
+
+Trigger = (
+    On
+    | MilestoneRule
+    | Streak
+    | InactiveRule
+    | ThresholdRule
+    | DayStreakRule
+    | BirthdayRule
+    | AnniversaryRule
+    | ScheduleRule
+)
+
+
+def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
+    """Start the journey on each event of `kind` that passes `where`.
+
+    `where` must be a pure function of the event: it runs inside the transaction that takes the
+    event in, and again whenever the same history is rehearsed.
+    """
+    if isinstance(kind, get_args(Trigger)):
+        trigger: Trigger = kind
+        if where is not None:
+            raise DesignError(f"on({trigger.key}, where=...) would drop its where=; give it to an event type.")
+        return trigger
+    return On(concrete(kind, "on"), where)
+
+
+def milestone(kind: type[Event], count: int) -> MilestoneRule:
+    """Start on the player's `count`-th event of `kind`, counted by us over all history.
+
+    It fires once, on the event that makes the count; players beyond it when the journey is first
+    deployed do not enter.
+    """
+    if count < 1:
+        raise DesignError(f"A milestone counts from 1, not {count}.")
+    return MilestoneRule(concrete(kind, "milestone"), count)
+
+
+def streak(
+    kind: type[Event],
+    length: int,
+    *,
+    where: Where | None = None,
+    broken_by: type[Event] | None = None,
+    within: timedelta | None = None,
+    name: str = "",
+) -> Streak:
+    """Start on the `length`-th event of `kind` in a row, and again at every multiple of it.
+
+    A streak ends with an event of `broken_by`, with one of `kind` that fails `where`, or when more
+    than `within` passed since it began. Two streaks over one kind with different `where` need a
+    `name` each: their progress is kept under it.
+    """
+    if length < 2:
+        raise DesignError("A streak has at least two events; use on(...) for one.")
+    if broken_by is not None:
+        concrete(broken_by, "streak")
+    return Streak(concrete(kind, "streak"), length, where, broken_by, within, name)
+
+
+def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
+    """Start when no event of `kind` came for `duration` after the player's last one.
+
+    A player who never had such an event is not inactive but unknown, and does not enter. The wait
+    is armed by the event itself: players whose last one came before the journey was deployed do
+    not enter until they have had another.
+    """
+    if duration < timedelta(seconds=1):
+        raise DesignError("inactive(...) needs a positive duration of at least one second.")
+    return InactiveRule(concrete(kind, "inactive"), duration)
+
+
+def threshold(measure: Measure, at_least: int) -> ThresholdRule:
+    """Start on the event that lifts `measure` from below `at_least` to it or beyond.
+
+    A measure per week or month starts from nothing in each, so this fires once in each. A rolling one fires again
+    when it has fallen below in between. It is counted from the deployment on: `journeys derive` adds the past, and
+    then players who are beyond it already do not enter.
+    """
+    _counted(measure, "threshold")
+    if at_least < 1:
+        raise DesignError(f"threshold(...) is a number of at least 1, not {at_least}.")
+    return ThresholdRule(measure, at_least)
+
+
+def streak_of_days(
+    measure: Measure,
+    length: int,
+    *,
+    where: Callable[[int], bool],
+    idle: Literal["skips", "breaks"] = "skips",
+    name: str = "",
+) -> DayStreakRule:
+    """Start when `where` held for a measure `per=day` on `length` of the player's days in a row.
+
+    A day is judged one hour after it ended on the player's clock, and what comes later does not change the verdict.
+    Days without any event are left out, or break the streak with `idle="breaks"`. Two streaks over one measure with
+    different `where` need a `name` each.
+    """
+    _counted(measure, "streak_of_days")
+    if measure.per != day:
+        raise DesignError("streak_of_days(...) judges a measure per=day.")
+    if length < 2:
+        raise DesignError("A streak has at least two days.")
+    return DayStreakRule(measure, length, where, idle, name)
+
+
+def _counted(measure: Any, word: str) -> None:
+    if not isinstance(measure, Measure):
+        told = getattr(measure, "__name__", None) or repr(measure)
+        raise DesignError(f"{word}(...) takes a measure, such as count(DepositApproved, per=day), not {told}.")
+
+
+def entered(segment: Segment) -> On:
+    """Start when a player comes into `segment`. It is decided with the event, or at the moment, that caused it."""
+    return On(SegmentEntered, OfSegment(wanted(segment, "entered(...)").name))
+
+
+def left(segment: Segment) -> On:
+    """Start when a player is no longer in `segment`."""
+    return On(SegmentLeft, OfSegment(wanted(segment, "left(...)").name))
+
+
+@dataclass(frozen=True)
+class OfSegment:
+    """The `where` of `entered` and `left`: which segment is meant."""
+
+    segment: str
+
+    def __call__(self, change: SegmentEntered | SegmentLeft) -> bool:
+        """Whether the change is about this segment."""
+        return change.segment == self.segment
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How often one player may enter one journey.
+
+    A player is never in it twice at a time, except under `per(field)`, where it is never twice for
+    one value of the field.
+    """
+
+    kind: str
+    period: timedelta | None = None
+    field: str | None = None
+
+
+once = Entry("once")
+"""One entry in a player's life."""
+
+always = Entry("always")
+"""Enter on every trigger, unless a run of the same journey is still under way."""
+
+
+def every(period: timedelta) -> Entry:
+    """At most one entry in any `period`, counted from the last entry."""
+    if period <= timedelta(0):
+        raise DesignError("every(...) needs a positive period; use always for no limit.")
+    return Entry("every", period=period)
+
+
+def per(field: str) -> Entry:
+    """One entry for each value of the trigger's `field`, such as a withdrawal's payment id.
+
+    The last 64 values are remembered; an older one could enter again.
+    """
+    return Entry("per", field=field)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What success is, and how soon after entry it counts."""
+
+    kind: type[Event]
+    within: timedelta
+    where: Where | None = None
+
+    def matches(self, event: Event) -> bool:
+        """Whether `event` is meant."""
+        return isinstance(event, self.kind) and passes(self.where, event)
+
+
+def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:
+    """Count the run as successful when `kind` happens `within` this time after entry.
+
+    A goal measures and does not end the run; use `exit_on` for that. It is measured in the
+    control arm too, and also after the run is over.
+    """
+    if within <= timedelta(0):
+        raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
+    return Goal(concrete(kind, "goal"), within, where)

@@ -1,0 +1,187 @@
+"""Finding the journeys, and telling designers their mistakes before a player meets them.
+
+`load` runs once a process, outside the Temporal sandbox, and no journey imports this package: a
+registry filled by decorators would grow with every run that the sandbox imports a journey for.
+"""
+
+import ast
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.abc import InspectLoader
+from types import ModuleType
+from typing import Any
+
+from workflows.errors import DesignError
+from workflows.forms import Form
+from workflows.rules.index import Rules, clashes
+from workflows.rules.segments import Segment
+from workflows.run import Journey, JourneyRun
+from workflows.run import journey as declares
+from workflows.source import segment_probe as trial
+from workflows.source.import_lint import impure_calls, impure_imports
+from workflows.source.verb_lint import TemplateUse, read, resolve, where
+
+__all__ = ["SHIPPED", "Registry", "TemplateUse", "load"]
+
+SHIPPED = "workflows.journeys"
+
+
+@dataclass(frozen=True)
+class Registry:
+    """Every journey of a deployment, checked."""
+
+    journeys: Mapping[str, Journey]
+    templates: tuple[TemplateUse, ...]
+    forms: Mapping[str, Mapping[str, type[Form]]]
+    segments: Mapping[str, Segment] = field(default_factory=dict)
+
+    @property
+    def rules(self) -> Rules:
+        """What intake and the sweep decide by."""
+        return Rules(self.journeys, self.segments)
+
+    @property
+    def workflows(self) -> list[type[JourneyRun]]:
+        """The workflow classes a worker registers."""
+        return [j.workflow_class for j in self.journeys.values() if j.workflow_class is not None]
+
+
+def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
+    """Import every module of `packages` and return their journeys.
+
+    Raises `DesignError` with one sentence for each mistake found in any journey, so that a
+    designer mends them all at once. A module that cannot be imported hides what comes after the
+    line that failed.
+    """
+    journeys: dict[str, Journey] = {}
+    templates: list[TemplateUse] = []
+    forms: dict[str, dict[str, type[Form]]] = {}
+    mistakes: list[str] = []
+    named = tuple(packages)
+    modules = {module.__name__: module for package in named for module in _modules(package, named, mistakes)}
+    for module in modules.values():
+        for journey in _declared_in(module):
+            known = journeys.setdefault(journey.name, journey)
+            if known is not journey:
+                mistakes.append(_same_name(journey.name, where(known), where(journey)))
+                continue
+            reading = read(journey, named)
+            mistakes += reading.mistakes
+            listens = reading.listens | {getattr(kind, "type", "") for kind in journey.listens}
+            journeys[journey.name] = replace(journey, listens_to=frozenset(listens))
+            templates += reading.templates
+            forms[journey.name] = reading.forms
+    segments = _segments(modules.values(), mistakes)
+    mistakes += clashes(journeys.values(), segments.values())
+    if mistakes:
+        raise DesignError("\n".join(dict.fromkeys(mistakes)))
+    return Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments)
+
+
+def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, Segment]:
+    """Every segment declared in a module and tried without a mistake."""
+    found: dict[str, Segment] = {}
+    failed: set[str] = set()
+    for module in modules:
+        for one in vars(module).values():
+            if not isinstance(one, Segment) or one.function.__module__ != module.__name__:
+                continue
+            known = found.setdefault(one.name, one)
+            code: Any = one.function
+            at = f"{module.__name__}, line {code.__code__.co_firstlineno}"
+            if known.function is not one.function:
+                mistakes.append(
+                    f"{at}: there is another segment {one.name} in {known.function.__module__}; rename one."
+                )
+                continue
+            if not one.description:
+                mistakes.append(f"{at}: the segment {one.name} does not say who is in it; write that as its docstring.")
+            if inspect.iscoroutinefunction(one.function):
+                mistakes.append(f"{at}: the segment {one.name} is async; write def, it decides at once.")
+                continue
+            told = [f"{at}: {mistake}" for mistake in trial.mistakes(one)]
+            mistakes += told
+            failed |= {one.name} if told else set()
+    # What a failed one reads may not even be found, so it is compared with nothing.
+    return {name: found[name] for name in sorted(found) if name not in failed}
+
+
+def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Iterator[ModuleType]:
+    """The module and all below it, imported; what cannot be is a mistake and is left out."""
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        mistakes.append(
+            f"JOURNEYS names {name}, but it cannot be imported: install the package or add its folder to PYTHONPATH."
+        )
+        return
+    try:
+        source = spec.loader.get_source(name) if isinstance(spec.loader, InspectLoader) else None
+        tree = ast.parse(source or "")
+    except (SyntaxError, ImportError) as wrong:
+        line, why = getattr(wrong, "lineno", None) or 1, getattr(wrong, "msg", wrong)
+        mistakes.append(f"{name}, line {line}: this is not Python: {why}.")
+        return
+    found = list(impure_imports(tree, name, packages, is_package=spec.submodule_search_locations is not None))
+    mistakes += found
+    try:
+        module = importlib.import_module(name)
+    except Exception as failure:  # noqa: BLE001 - whatever a designer's module raises is told with the rest
+        # An import that was found wanting above is told already.
+        if not (found and isinstance(failure, ImportError)):
+            mistakes.append(_failed(name, spec.origin, failure))
+        return
+    mistakes += impure_calls(tree, module)
+    mistakes += _declared_twice(tree, module)
+    yield module
+    for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}."):
+        yield from _modules(info.name, packages, mistakes)
+
+
+def _failed(name: str, origin: str | None, failure: Exception) -> str:
+    lines = [frame.lineno for frame in traceback.extract_tb(failure.__traceback__) if frame.filename == origin]
+    at = f"{name}, line {lines[-1]}" if lines else name
+    # "(/where/it/lies.py)" at the end of an ImportError helps nobody who reads a log of another machine.
+    told = re.sub(r" \(\S+\)$", "", str(failure))
+    if isinstance(failure, DesignError):
+        return f"{at}: {told}"
+    return f"{at}: importing it fails with {type(failure).__name__}: {told.rstrip('.')}. Mend this line first."
+
+
+def _declared_in(module: ModuleType) -> list[Journey]:
+    classes = {
+        id(value): value.definition
+        for value in vars(module).values()
+        if isinstance(value, type)
+        and issubclass(value, JourneyRun)
+        and value is not JourneyRun
+        and value.__module__ == module.__name__
+    }
+    return sorted(classes.values(), key=lambda journey: journey.name)
+
+
+def _declared_twice(tree: ast.Module, module: ModuleType) -> Iterator[str]:
+    """The second of two functions of one name replaces the first, so only the source shows both."""
+    lines: dict[str, int] = {}
+    for node in tree.body:
+        if isinstance(node, ast.AsyncFunctionDef) and any(_is_journey(d, module) for d in node.decorator_list):
+            if node.name in lines:
+                first, second = (f"{module.__name__}, line {n}" for n in (lines[node.name], node.lineno))
+                yield _same_name(node.name, first, second)
+            lines.setdefault(node.name, node.lineno)
+
+
+def _is_journey(decorator: ast.expr, module: ModuleType) -> bool:
+    return isinstance(decorator, ast.Call) and resolve(decorator.func, vars(module)) is declares
+
+
+def _same_name(name: str, first: str, second: str) -> str:
+    return f"Two journeys are called {name}, in {first} and in {second}: a journey's name is its identity, rename one."

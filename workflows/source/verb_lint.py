@@ -1,0 +1,362 @@
+"""What a journey's code says about itself, read without running it.
+
+It follows the player from the journey function into every helper of the journey packages that is
+handed the player, so a verb is found wherever it is written.
+"""
+
+import ast
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import time
+from difflib import get_close_matches
+from types import FunctionType
+from typing import Any, get_args
+
+from workflows.effects import Channel
+from workflows.events import Event
+from workflows.forms import Form
+from workflows.local_time import WEEKDAYS
+from workflows.player import Player
+from workflows.rules.segments import Segment
+from workflows.rules.triggers import Entry, Goal
+from workflows.run import Journey, again
+
+VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
+WAITS = {"event": "within", "first": "within", "ask": "due"}
+CHANNELS = frozenset(get_args(Channel))
+
+
+@dataclass(frozen=True)
+class TemplateUse:
+    """One `send` in a journey's code."""
+
+    journey: str
+    template: str
+    channels: frozenset[str]
+    line: int
+    #: The variables it gives by name; None where `**` hides them.
+    variables: frozenset[str] | None = None
+
+
+@dataclass
+class Reading:
+    """What a journey's code was seen to do."""
+
+    listens: set[str] = field(default_factory=set)
+    templates: list[TemplateUse] = field(default_factory=list)
+    forms: dict[str, type[Form]] = field(default_factory=dict)
+    mistakes: list[str] = field(default_factory=list)
+
+
+def read(journey: Journey, packages: tuple[str, ...]) -> Reading:
+    """Read a journey with all its helpers."""
+    reading = Reading()
+    reading.mistakes += _misdeclared(journey)
+    waiting = [(journey.function, frozenset(_parameters(journey.function)[:1]))]
+    seen = set()
+    while waiting:
+        step = waiting.pop()
+        if step not in seen:
+            seen.add(step)
+            waiting += _Reader(journey, packages, *step, reading).read()
+    return reading
+
+
+def where(journey: Journey) -> str:
+    """The module and line of a journey's declaration."""
+    function: Any = journey.function
+    return f"{function.__module__}, line {function.__code__.co_firstlineno}"
+
+
+def resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:
+    """The object a name or a dotted name stands for in a module; None when it cannot be told."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id)
+    if isinstance(node, ast.Attribute):
+        return getattr(resolve(node.value, names), node.attr, None)
+    return None
+
+
+class _Reader:
+    """Reads one function, in which some names stand for the player."""
+
+    def __init__(
+        self, journey: Journey, packages: tuple[str, ...], function: Any, players: frozenset[str], reading: Reading
+    ) -> None:
+        self.journey = journey
+        self.packages = packages
+        self.function = function
+        self.reading = reading
+        self.definition = _definition(function)
+        self.names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+        self.parents = {child: parent for parent in ast.walk(self.definition) for child in ast.iter_child_nodes(parent)}
+        self.players = players | {
+            node.arg
+            for node in ast.walk(self.definition)
+            if isinstance(node, ast.arg) and node.annotation is not None and self._is_player(node.annotation)
+        }
+
+    def read(self) -> Iterator[tuple[Any, frozenset[str]]]:
+        """Read it; the helpers that are handed the player, with the names they give the player."""
+        for statement in self.definition.body:
+            for node in ast.walk(statement):
+                if isinstance(node, ast.Attribute) and self._of_player(node):
+                    self._read_verb(node)
+                elif isinstance(node, ast.Call):
+                    yield from self._follow(node)
+
+    # ---- helpers ---------------------------------------------------------------------------------
+
+    def _follow(self, call: ast.Call) -> Iterator[tuple[Any, frozenset[str]]]:
+        called = resolve(call.func, self.names)
+        if called is again:
+            self._read_again(call)
+        called = inspect.unwrap(called) if isinstance(called, FunctionType) else None
+        if called is None or not self._is_ours(called.__module__):
+            return
+        if inspect.iscoroutinefunction(called) and isinstance(self.parents[call], ast.Expr):
+            name = called.__name__
+            self._mistake(call, f"{name}(...) does nothing without await; write await {name}(...)")
+        given = dict(zip(_parameters(called), call.args, strict=False))
+        given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
+        players = {name for name, value in given.items() if isinstance(value, ast.Name) and value.id in self.players}
+        yield called, frozenset(players)
+
+    def _is_ours(self, module: str) -> bool:
+        return module == self.journey.function.__module__ or any(
+            module == package or module.startswith(f"{package}.") for package in self.packages
+        )
+
+    def _is_player(self, annotation: ast.expr) -> bool:
+        if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+            return annotation.value.rpartition(".")[2] == "Player"
+        return resolve(annotation, self.names) is Player
+
+    def _of_player(self, node: ast.Attribute) -> bool:
+        return isinstance(node.value, ast.Name) and node.value.id in self.players
+
+    def _is_own(self, node: ast.expr) -> bool:
+        """Whether a name is a parameter or a variable of the function, whatever its module calls so."""
+        while isinstance(node, ast.Attribute):
+            node = node.value
+        return isinstance(node, ast.Name) and any(
+            one.arg == node.id if isinstance(one, ast.arg) else one.id == node.id
+            for one in ast.walk(self.definition)
+            if isinstance(one, ast.arg) or (isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
+        )
+
+    def _read_again(self, call: ast.Call) -> None:
+        node: ast.AST | None = call
+        while node is not None and not isinstance(node, ast.Return):
+            node = self.parents.get(node)
+        if node is None:
+            self._mistake(call, "again(...) begins no chapter by itself; write return again(...)")
+        known = inspect.signature(self.journey.function).parameters
+        if not any(one.kind is inspect.Parameter.VAR_KEYWORD for one in known.values()):
+            for name in sorted({keyword.arg for keyword in call.keywords if keyword.arg} - set(list(known)[2:])):
+                self._mistake(call, f"again({name}=...) has nowhere to go; add a parameter {name} with a default")
+
+    # ---- verbs -----------------------------------------------------------------------------------
+
+    def _read_verb(self, node: ast.Attribute) -> None:
+        verb, call = node.attr, self.parents.get(node)
+        called = isinstance(call, ast.Call) and call.func is node
+        if not hasattr(Player, verb):
+            close = get_close_matches(verb, VERBS, 1, cutoff=0.7)
+            hint = f"did you mean {close[0]}" if close else f"a player can {', '.join(sorted(VERBS))}"
+            self._mistake(node, f"Player has no {verb}; {hint}")
+        elif verb in VERBS and not called:
+            self._mistake(node, f"player.{verb} must be called where it stands, so that it can be checked")
+        elif verb in VERBS and isinstance(call, ast.Call):
+            self._read_await(verb, call)
+            given = {keyword.arg: keyword.value for keyword in call.keywords}
+            limit = WAITS.get(verb)
+            if limit is not None and None not in given and _is_none(given.get(limit)):
+                self._mistake(call, f"player.{verb}(...) waits without an end; add {limit}=, such as {limit}=days(1)")
+            match verb:
+                case "event" | "first":
+                    kinds = [*call.args, *(value for name, value in given.items() if name == "kind")]
+                    self._read_kinds(verb, call, kinds)
+                case "send":
+                    self._read_send(call, given)
+                case "ask":
+                    self._read_ask(call, given)
+                case "matches":
+                    self._read_matches(call, given)
+                case "until":
+                    self._read_until(call, given)
+                case _:
+                    pass
+
+    def _read_await(self, verb: str, call: ast.Call) -> None:
+        parent = self.parents.get(call)
+        if not inspect.iscoroutinefunction(VERBS[verb]):
+            if isinstance(parent, ast.Await):
+                self._mistake(call, f"player.{verb}(...) decides at once; drop its await")
+        elif not isinstance(parent, ast.Await) and not (
+            # A plain function may hand the wait on to the one who awaits it.
+            isinstance(parent, ast.Return) and isinstance(self._around(parent), ast.FunctionDef)
+        ):
+            self._mistake(call, f"player.{verb}(...) does nothing without await; write await player.{verb}(...)")
+
+    def _around(self, node: ast.AST) -> ast.AST:
+        while not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            node = self.parents[node]
+        return node
+
+    def _read_kinds(self, verb: str, call: ast.Call, arguments: list[ast.expr]) -> None:
+        if not arguments:
+            self._mistake(call, f"player.{verb}(...) waits for nothing; name an event, such as DepositApproved")
+        for argument in arguments:
+            several = isinstance(argument, ast.Starred)
+            found = resolve(argument.value if isinstance(argument, ast.Starred) else argument, self.names)
+            if found is None and self.journey.listens:
+                continue
+            for kind in found if several and isinstance(found, list | tuple) else [found]:
+                if not (isinstance(kind, type) and issubclass(kind, Event)):
+                    self._mistake(
+                        call,
+                        f"{ast.unparse(argument)} is not a declared event type; use a class of workflows, "
+                        "declare one of your own, or name it in listens=",
+                    )
+                elif not kind.type:
+                    self._mistake(call, f"no event has the type {kind.__name__} itself; name those it stands for")
+                else:
+                    self.reading.listens.add(kind.type)
+
+    def _read_send(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
+        template = call.args[0] if call.args else given.get("template")
+        if not isinstance(template, ast.Constant) or not isinstance(template.value, str):
+            self._mistake(
+                call,
+                "name the template of player.send(...) as a plain string, so that it can be checked before a "
+                "player needs it",
+            )
+            return
+        channels: set[str] = set() if "via" in given else {"email"}
+        for name in ("via", "fallback"):
+            if name in given:
+                named = self._channels(given[name])
+                if named is None:
+                    self._mistake(call, f"name the channels of {name}= as plain strings, so that they can be checked")
+                    return
+                channels |= named
+        if unknown := sorted(channels - CHANNELS):
+            self._mistake(
+                call, f"there is no channel {', '.join(unknown)}; the channels are {', '.join(sorted(CHANNELS))}"
+            )
+            return
+        names = {name for name in given if name is not None} - {"template", "via", "fallback"}
+        variables = None if None in given else frozenset(names)
+        use = TemplateUse(self.journey.name, template.value, frozenset(channels), call.lineno, variables)
+        self.reading.templates.append(use)
+
+    def _channels(self, node: ast.expr) -> set[str] | None:
+        """The channels an expression can stand for, None when that cannot be told."""
+        parts: list[ast.expr] = []
+        match node:
+            case ast.Constant(value=str(name)):
+                return {name}
+            case ast.List(elts=parts) | ast.Tuple(elts=parts) | ast.Set(elts=parts):
+                pass
+            case ast.IfExp(body=one, orelse=other) | ast.BinOp(op=ast.Add(), left=one, right=other):
+                parts = [one, other]
+            case ast.Starred(value=one):
+                parts = [one]
+            case _:
+                value = resolve(node, self.names)
+                named = [value] if isinstance(value, str) else value
+                if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
+                    return None
+                return set(named)
+        found = [self._channels(part) for part in parts]
+        return {name for names in found if names is not None for name in names} if None not in found else None
+
+    def _read_ask(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
+        argument = call.args[0] if call.args else given.get("form")
+        form = None if argument is None else resolve(argument, self.names)
+        if isinstance(form, type) and issubclass(form, Form):
+            self.reading.forms[form.__name__] = form
+            if not form.__doc__:
+                self._mistake(call, f"the form {form.__name__} asks nothing; write the question as its docstring")
+        else:
+            got = "nothing" if argument is None else ast.unparse(argument)
+            self._mistake(call, f"player.ask needs a class that is a Form and that the module can see, not {got}")
+
+    def _read_matches(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
+        argument = call.args[0] if call.args else given.get("segment")
+        if argument is None and None in given:
+            return
+        if argument is not None and not isinstance(argument, ast.Constant | ast.JoinedStr | ast.Lambda):
+            # What a function calls by a name of its own is judged when the run comes to it.
+            found = None if self._is_own(argument) else resolve(argument, self.names)
+            if found is None or isinstance(found, Segment):
+                return
+        got = "nothing" if argument is None else ast.unparse(argument)
+        self._mistake(
+            call, f"player.matches(...) takes a segment, not {got}; put @segment above the function and name it here"
+        )
+
+    def _read_until(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
+        at = call.args[0] if call.args else given.get("at")
+        if isinstance(at, ast.Constant):
+            try:
+                time.fromisoformat(str(at.value))
+            except ValueError:
+                self._mistake(call, f"{at.value!r} is no time of day; write it as HH:MM, such as 15:00")
+        weekday = given.get("weekday")
+        if isinstance(weekday, ast.Constant) and weekday.value not in {*WEEKDAYS, None}:
+            self._mistake(call, f"{weekday.value!r} is no weekday; write one of {', '.join(WEEKDAYS)}")
+
+    def _mistake(self, node: ast.expr, what: str) -> None:
+        module = self.function.__module__
+        at = "" if module == self.journey.function.__module__ else f" {module},"
+        self.reading.mistakes.append(f"Journey {self.journey.name},{at} line {node.lineno}: {what}.")
+
+
+def _misdeclared(journey: Journey) -> Iterator[str]:
+    """What is wrong with the declaration itself."""
+    function: Any = journey.function
+    at = f"Journey {journey.name}, line {function.__code__.co_firstlineno}"
+    parameters = list(inspect.signature(journey.function).parameters.values())
+    placed = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
+    if len(placed) < 2:
+        yield f"{at}: a journey is called with the player and the event it begins with; write both parameters."
+    for one in parameters[2:]:
+        if one.default is one.empty and one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD}:
+            yield f"{at}: give the parameter {one.name} a default, because the first chapter begins without it."
+    if not isinstance(journey.entry, Entry):
+        yield f"{at}: entry= is one of once, always, every(...) and per(...), not {journey.entry!r}."
+        return
+    if not isinstance(journey.goal, Goal | None):
+        yield f"{at}: goal= is goal(...), such as goal(DepositApproved, within=days(7)), not {journey.goal!r}."
+    for kind in journey.listens:
+        if not getattr(kind, "type", ""):
+            yield f"{at}: no event has the type {getattr(kind, '__name__', repr(kind))}; listens= names event classes."
+    for trigger in journey.triggers:
+        kind = trigger.enters
+        if journey.entry.field is not None and journey.entry.field not in kind.model_fields:
+            yield (
+                f"{at}: per({journey.entry.field!r}) lets nobody in by {kind.__name__}, which has no such field; "
+                f"name one of {', '.join(sorted(kind.model_fields))}."
+            )
+
+
+def _parameters(function: Any) -> list[str]:
+    code = function.__code__
+    return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
+
+
+def _definition(function: Any) -> ast.FunctionDef | ast.AsyncFunctionDef:
+    lines, _ = inspect.findsource(function)
+    for node in ast.walk(ast.parse("".join(lines))):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function.__name__:
+            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+            if first == function.__code__.co_firstlineno:
+                return node
+    raise AssertionError(f"{function.__qualname__} is not where its code says it is")
+
+
+def _is_none(node: ast.expr | None) -> bool:
+    return node is None or (isinstance(node, ast.Constant) and node.value is None)
