@@ -46,7 +46,7 @@ class _Failure:
     at: float
 
 
-class Failing(Collector):
+class FailingEffects(Collector):
     """The effects that have been failing for a minute and more, as far as this process has tried them.
 
     An effect that two workers try in turns is told by both: alert on there being any, not on their number.
@@ -97,14 +97,14 @@ class Failing(Collector):
         return step
 
 
-FAILING = Failing()
+FAILING = FailingEffects()
 REGISTRY.register(FAILING)
 
 
 class TellsFailures(Interceptor):
     """Counts and tells every failed attempt of a worker's effects."""
 
-    def __init__(self, failing: Failing = FAILING) -> None:
+    def __init__(self, failing: FailingEffects = FAILING) -> None:
         self._failing = failing
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
@@ -113,7 +113,7 @@ class TellsFailures(Interceptor):
 
 
 class _Attempts(ActivityInboundInterceptor):
-    def __init__(self, following: ActivityInboundInterceptor, failing: Failing) -> None:
+    def __init__(self, following: ActivityInboundInterceptor, failing: FailingEffects) -> None:
         super().__init__(following)
         self._failing = failing
 

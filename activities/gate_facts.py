@@ -14,7 +14,7 @@ from workflows.player_state.state import PlayerState
 
 
 @dataclass(frozen=True)
-class Known:
+class GatedPlayer:
     """A player as the gate sees one, with the personal data a message needs."""
 
     facts: GateFacts
@@ -22,7 +22,7 @@ class Known:
     profile: dict[str, Any]
 
 
-async def read(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> Known | None:
+async def read(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
@@ -52,7 +52,7 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
         contacts=[Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in contacts],
         now=now,
     )
-    return Known(facts, state, row.profile)
+    return GatedPlayer(facts, state, row.profile)
 
 
 def addresses(player_id: str, profile: dict[str, Any]) -> dict[str, str]:

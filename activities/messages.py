@@ -28,7 +28,7 @@ from activities.tables import messages
 from activities.unsubscribe import unsubscribe_token
 from content.templates import Catalogue, RenderError
 from workflows.effects import SEND, Channel, Send, SendResult
-from workflows.gate.policy import NECESSARY, Allowed, MessageFacts, Policy, Refused, Wait, may_send
+from workflows.gate.policy import NECESSARY, Allowed, MessageFacts, Policy, Refusal, Wait, may_send
 from workflows.local_time import zone
 
 logger = logging.getLogger(__name__)
@@ -51,10 +51,10 @@ Finding = Literal["arrived", "absent", "nobody_says"]
 
 
 @dataclass
-class Plan:
+class ChannelPlan:
     """What one attempt does about each channel of a message."""
 
-    known: gate.Known | None
+    known: gate.GatedPlayer | None
     rows: Mapping[Channel, Row[Any]] = field(default_factory=dict)
     #: What was found out about the rows in doubt; an error means to ask again.
     findings: Mapping[Channel, Finding | ChannelUnavailable] = field(default_factory=dict)
@@ -126,12 +126,12 @@ class Messages:
         assert plan.failed is not None
         raise _again(plan.failed)
 
-    async def _plan(self, given: Send, now: datetime) -> Plan:
+    async def _plan(self, given: Send, now: datetime) -> ChannelPlan:
         """Decide about every channel, mark as handed over what is due, and commit; all is told if nothing is due."""
         findings: dict[Channel, Finding | ChannelUnavailable] | None = None
         while True:
             async with self.database.transaction() as connection:
-                plan = Plan(await gate.read(connection, given.brand, given.player_id, now))
+                plan = ChannelPlan(await gate.read(connection, given.brand, given.player_id, now))
                 plan.rows = await _rows(connection, given)
                 doubtful = [row for row in plan.rows.values() if row.status == IN_DOUBT]
                 if findings is not None or not doubtful:
@@ -143,7 +143,7 @@ class Messages:
             # Others are asked outside of any transaction, and the gate after them: its answer must not grow old.
             findings = {row.channel: await self._look_into(row, now) for row in doubtful}
 
-    async def _tell(self, connection: AsyncConnection, given: Send, plan: Plan) -> SendResult:
+    async def _tell(self, connection: AsyncConnection, given: Send, plan: ChannelPlan) -> SendResult:
         """Keep what became of the step, in the transaction that settles it."""
         result = _result(plan.rows, plan.waits)
         await tell(
@@ -167,7 +167,7 @@ class Messages:
             return ChannelUnavailable("The mail may still be on its way; ask again later.", left)
         return "arrived" if arrived else "absent"
 
-    async def _pass_gate(self, connection: AsyncConnection, given: Send, now: datetime, plan: Plan) -> None:
+    async def _pass_gate(self, connection: AsyncConnection, given: Send, now: datetime, plan: ChannelPlan) -> None:
         tried_before = bool(plan.rows)
         for channel in given.via:
             await self._decide(connection, given, channel, now, plan)
@@ -182,7 +182,7 @@ class Messages:
             plan.rows = await _rows(connection, given)
 
     async def _decide(
-        self, connection: AsyncConnection, given: Send, channel: Channel, now: datetime, plan: Plan
+        self, connection: AsyncConnection, given: Send, channel: Channel, now: datetime, plan: ChannelPlan
     ) -> None:
         """Decide about one channel and write it down; what is settled is left as it is."""
         row = plan.rows.get(channel)
@@ -207,7 +207,7 @@ class Messages:
         given: Send,
         channel: Channel,
         now: datetime,
-        plan: Plan,
+        plan: ChannelPlan,
         *,
         doubtful: bool,
     ) -> None:
@@ -233,13 +233,13 @@ class Messages:
             return
         values: dict[str, Any] = {
             "decision": {
-                "rule": decision.rule if isinstance(decision, Refused) else None,
-                "detail": decision.detail if isinstance(decision, Refused) else None,
+                "rule": decision.rule if isinstance(decision, Refusal) else None,
+                "detail": decision.detail if isinstance(decision, Refusal) else None,
                 "seen": dict(decision.seen),
                 "policy": decision.policy,
             }
         }
-        if isinstance(decision, Refused):
+        if isinstance(decision, Refusal):
             values |= {"status": "suppressed", "reason": str(decision.reason), "handed_over_at": None}
         elif row is None and (unfit := self._write_text(given, channel, plan, values)):
             values |= {"status": "failed", "reason": unfit}
@@ -272,7 +272,7 @@ class Messages:
             }
         )
 
-    def _write_text(self, given: Send, channel: Channel, plan: Plan, values: dict[str, Any]) -> str | None:
+    def _write_text(self, given: Send, channel: Channel, plan: ChannelPlan, values: dict[str, Any]) -> str | None:
         """Add the message's text to its row's values, or say why there is none."""
         assert plan.known is not None
         state, profile = plan.known.state, plan.known.profile
@@ -297,7 +297,9 @@ class Messages:
         values |= {"subject": rendered.title, "body": rendered.body, "language": rendered.language}
         return None
 
-    async def _hand_over(self, row: Row[Any], known: gate.Known | None, deadline: float) -> tuple[str, str | None]:
+    async def _hand_over(
+        self, row: Row[Any], known: gate.GatedPlayer | None, deadline: float
+    ) -> tuple[str, str | None]:
         """Give one message to its channel; the state that follows, and why."""
         profile = known.profile if known else {}
         unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)

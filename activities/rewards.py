@@ -31,7 +31,7 @@ from activities.settings import Settings
 from activities.step_log import tell
 from activities.tables import grants, runs
 from workflows.effects import GRANT, Give, GiveResult
-from workflows.gate.policy import Allowed, GrantFacts, Policy, Refused, may_grant
+from workflows.gate.policy import Allowed, GrantFacts, Policy, Refusal, may_grant
 
 logger = logging.getLogger(__name__)
 
@@ -161,10 +161,10 @@ class Grants:
                 "kind": given.reward.kind,
                 "reward": given.reward.model_dump(mode="json"),
                 "status": "reserved" if allowed else "refused",
-                "reason": str(decision.reason) if isinstance(decision, Refused) else None,
+                "reason": str(decision.reason) if isinstance(decision, Refusal) else None,
                 "decision": {
-                    "rule": decision.rule if isinstance(decision, Refused) else None,
-                    "detail": decision.detail if isinstance(decision, Refused) else None,
+                    "rule": decision.rule if isinstance(decision, Refusal) else None,
+                    "detail": decision.detail if isinstance(decision, Refusal) else None,
                     "seen": dict(decision.seen),
                     "policy": decision.policy,
                 },

@@ -34,7 +34,7 @@ from api.auth import SCHEME, Needs
 from api.dependencies import Clock, engine, utc_now
 from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment_io
-from api.middleware import Edge
+from api.middleware import ApiMiddleware
 from api.openapi import add_docs
 from api.problems import SCHEMA, from_http, from_validation
 
@@ -101,7 +101,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         generate_unique_id_function=lambda route: route.name,
     )
     add_docs(app)
-    app.add_middleware(Edge, owner=app, body_limit=given.body_limit)
+    app.add_middleware(ApiMiddleware, owner=app, body_limit=given.body_limit)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
     routers = [*_ROUTERS, *([dev.router] if given.catch_all_url is not None else [])]

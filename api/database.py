@@ -20,7 +20,7 @@ SLICES: Final = 7
 AWAY: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, ConnectionError, TimeoutError)
 
 
-class Away(ConnectionError):  # noqa: N818 - says what is wrong
+class DatabaseUnreachable(ConnectionError):  # noqa: N818 - says what is wrong
     """Postgres does not answer, or every connection is in use; nothing was asked of it."""
 
 
@@ -60,7 +60,7 @@ class PromptDatabase(Database):
             raise
         if not connecting.done():
             connecting.add_done_callback(_give_back)
-            raise Away
+            raise DatabaseUnreachable
         connection = connecting.result()
         try:
             yield connection
@@ -77,7 +77,7 @@ async def in_time(work: Coroutine[Any, Any, T], seconds: float) -> T:
     done, _ = await asyncio.wait({task}, timeout=seconds)
     if not done:
         task.add_done_callback(_forget)
-        raise Away
+        raise DatabaseUnreachable
     return task.result()
 
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.intake.intake import CHANNEL, NORMAL, PROTECTION
 from activities.tables import dead_letters, deliveries, runs
 from api.auth import Key, needs
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 
@@ -144,7 +144,7 @@ async def retry_dead_letters(
 
 
 async def _deliver_again(
-    engine: Engine, connection: AsyncConnection, letters: Sequence[Row[Any]]
+    engine: ApiEngine, connection: AsyncConnection, letters: Sequence[Row[Any]]
 ) -> Sequence[Row[Any]]:
     """Write locked letters' deliveries, in their order, and mark them; the letters as they are then.
 

@@ -27,7 +27,7 @@ def utc_now() -> datetime:
 
 
 @dataclass(frozen=True)
-class Engine:
+class ApiEngine:
     """Postgres, the journeys and their rules, the keys, Temporal, and the time."""
 
     settings: Settings
@@ -42,14 +42,14 @@ class Engine:
 
 
 @asynccontextmanager
-async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
+async def engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngine]:
     """Build it; nothing is connected yet, so neither Postgres nor Temporal need be there."""
     registry = load(settings.packages)
     async with AsyncExitStack() as stack:
         database = PromptDatabase(settings)
         stack.push_async_callback(database.close)
         pressure = Pressure(database, settings)
-        yield Engine(
+        yield ApiEngine(
             settings=settings,
             database=database,
             registry=registry,
@@ -62,8 +62,8 @@ async def engine(settings: Settings, clock: Clock) -> AsyncIterator[Engine]:
         )
 
 
-async def _engine_of(request: Request) -> Engine:
-    return cast(Engine, request.app.state.engine)
+async def _engine_of(request: Request) -> ApiEngine:
+    return cast(ApiEngine, request.app.state.engine)
 
 
-EngineOf = Annotated[Engine, Depends(_engine_of)]
+EngineOf = Annotated[ApiEngine, Depends(_engine_of)]

@@ -15,7 +15,7 @@ from activities.loops.bulk_jobs import Job, Wish, find, wake, wish
 from activities.loops.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget
 from activities.tables import jobs
 from api.auth import Key, needs
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Line
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
@@ -36,7 +36,7 @@ FASTEST: Final = 5_000
 PATIENCE: Final = timedelta(seconds=1)
 
 
-class Group(BaseModel):
+class EnrolmentGroup(BaseModel):
     """Who is to enter what."""
 
     model_config = ConfigDict(
@@ -47,7 +47,7 @@ class Group(BaseModel):
     segment: Line
 
 
-class Enrolling(Group):
+class Enrolling(EnrolmentGroup):
     """Who is to enter what, and how fast."""
 
     model_config = ConfigDict(
@@ -138,7 +138,7 @@ class EnrolmentQuery(PageQuery):
 
 
 @router.post("/preview", responses={**COMMON, **documented(404, 409)})
-async def preview_enrolment(given: Group, engine: EngineOf, key: Managing) -> Preview:
+async def preview_enrolment(given: EnrolmentGroup, engine: EngineOf, key: Managing) -> Preview:
     """Who would enter now and why not the others. It asks the entry rule about everybody and changes nothing.
 
     Beyond 100,000 members it asks about 20,000 of them, and `estimate` says so.
@@ -229,7 +229,7 @@ async def cancel_enrolment(enrolment_id: str, engine: EngineOf, key: Managing) -
     return await _wish(engine, key, enrolment_id, "cancel")
 
 
-async def _wish(engine: Engine, key: Key, enrolment_id: str, wished: Wish) -> Enrolment:
+async def _wish(engine: ApiEngine, key: Key, enrolment_id: str, wished: Wish) -> Enrolment:
     async with engine.database.transaction() as connection:
         job = await find(connection, KIND, key.brand, enrolment_id, lock=True)
         if job is None:
@@ -250,7 +250,7 @@ def _too_late(job: Job, wished: Wish) -> str:
     return f"The enrolment is {job.state}; there is nothing to {wished}. Make a new one to enrol again."
 
 
-async def _wake(engine: Engine, job: Job) -> None:
+async def _wake(engine: ApiEngine, job: Job) -> None:
     """Have a worker begin at once; while Temporal is away it begins when Temporal is back."""
     try:
         await wake(engine.temporal, job.id, ENROL, within=PATIENCE)
@@ -258,7 +258,7 @@ async def _wake(engine: Engine, job: Job) -> None:
         logger.warning("Enrolment %s waits until Temporal answers: %s", job.id, away)
 
 
-def _journey(engine: Engine, given: Group) -> Journey:
+def _journey(engine: ApiEngine, given: EnrolmentGroup) -> Journey:
     if given.segment not in engine.intake.rules.segments:
         raise undeclared("segment", given.segment, engine.intake.rules.segments)
     journey = engine.intake.rules.journeys.get(given.journey)
@@ -276,7 +276,7 @@ def _id(key: Key, idempotency_key: str | None) -> str:
     return hashlib.sha256(f"{key.brand} {key.name} {idempotency_key}".encode()).hexdigest()[:16]
 
 
-async def _view(engine: Engine, job: Job) -> Enrolment:
+async def _view(engine: ApiEngine, job: Job) -> Enrolment:
     shown: dict[str, Any] = job.model_dump(
         include={"id", "state", "total", "done", "created_by", "created_at", "updated_at", "ended_at"}
     )

@@ -13,7 +13,7 @@ from activities.intake.admission import Crowded
 from api.auth import Key, needs
 from api.cloudevents import TOLERANCE, Taken, read_event
 from api.database import AWAY, in_time
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented
 from workflows.events import DepositApproved, SessionLogin
@@ -191,7 +191,7 @@ def _parse(body: bytes) -> object:
 
 
 async def _take(
-    engine: Engine, key: Key, items: Sequence[object], mode: Mode, *, suspect: bool, urgent_only: bool = False
+    engine: ApiEngine, key: Key, items: Sequence[object], mode: Mode, *, suspect: bool, urgent_only: bool = False
 ) -> list[Result]:
     now = engine.clock()
     good: list[Taken] = []
@@ -214,7 +214,7 @@ async def _take(
     return results
 
 
-async def _take_stream(request: Request, engine: Engine, key: Key, mode: Mode) -> Result:
+async def _take_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode) -> Result:
     counts = _count(())
     listed: list[Result] = []
     kept = 0
@@ -334,7 +334,7 @@ def _count(results: Sequence[Result]) -> dict[str, int]:
     return counts
 
 
-def _answer(engine: Engine, summary: Result, mode: Mode) -> Response:
+def _answer(engine: ApiEngine, summary: Result, mode: Mode) -> Response:
     for status in ("accepted", "duplicate", "rejected"):
         if summary[status]:
             EVENTS.labels(status, mode).inc(summary[status])

@@ -19,7 +19,7 @@ Reading = Annotated[Key, needs("players:read", "journeys:manage")]
 Status = Literal["reserved", "confirmed", "refused", "unknown"]
 
 
-class Grant(BaseModel):
+class GrantView(BaseModel):
     """A reward a journey gave. `unknown`: the bonus engine never answered; it is being looked up."""
 
     model_config = ConfigDict(
@@ -71,7 +71,7 @@ class GrantQuery(PageQuery):
 
 
 @router.get("", responses=COMMON)
-async def list_grants(engine: EngineOf, key: Reading, query: Annotated[GrantQuery, Query()]) -> Page[Grant]:
+async def list_grants(engine: EngineOf, key: Reading, query: Annotated[GrantQuery, Query()]) -> Page[GrantView]:
     """Grants, the newest first. `status=unknown` is what somebody should look at."""
     chosen = where_given(
         select(grants).where(grants.c.brand == key.brand),
@@ -85,15 +85,15 @@ async def list_grants(engine: EngineOf, key: Reading, query: Annotated[GrantQuer
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
     kept, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
-    return Page(items=[Grant.model_validate(row) for row in kept], next_page_token=token)
+    return Page(items=[GrantView.model_validate(row) for row in kept], next_page_token=token)
 
 
 @router.get("/{grant_id:path}", responses={**COMMON, **documented(404)})
-async def get_grant(grant_id: str, engine: EngineOf, key: Reading) -> Grant:
+async def get_grant(grant_id: str, engine: EngineOf, key: Reading) -> GrantView:
     """One grant."""
     async with engine.database.reading() as connection:
         query = select(grants).where(grants.c.id == grant_id, grants.c.brand == key.brand)
         row = (await connection.execute(query)).one_or_none()
     if row is None:
         raise missing("grant")
-    return Grant.model_validate(row)
+    return GrantView.model_validate(row)

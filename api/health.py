@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 from activities.database import MIGRATIONS
 from activities.intake.backpressure import BACKLOG, OLDEST
 from api.database import AWAY, in_time
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.problems import RETRY, Problem, documented
 
 router = APIRouter(tags=["health"])
@@ -83,7 +83,7 @@ def head() -> str:
     return ScriptDirectory.from_config(config).get_current_head() or ""
 
 
-async def _revision(engine: Engine) -> str | None:
+async def _revision(engine: ApiEngine) -> str | None:
     try:
         async with engine.database.reading() as connection:
             found = await connection.execute(text("SELECT version_num FROM alembic_version"))
@@ -94,7 +94,7 @@ async def _revision(engine: Engine) -> str | None:
         return None
 
 
-async def _temporal(engine: Engine) -> Literal["ok", "away"]:
+async def _temporal(engine: ApiEngine) -> Literal["ok", "away"]:
     limit = TEMPORAL_LIMIT.total_seconds()
     try:
         await asyncio.wait_for(engine.temporal.service_client.check_health(timeout=TEMPORAL_LIMIT), limit)

@@ -9,7 +9,7 @@ from sqlalchemy import Row, func, select
 
 from activities.tables import runs
 from api.auth import Key, needs
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.problems import COMMON, documented, undeclared
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.triggers import (
@@ -133,7 +133,7 @@ async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
     return _view(engine, journey, counted.get(name, []))
 
 
-async def _counts(engine: Engine, brand: str, name: str | None) -> dict[str, list[Row[Any]]]:
+async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, list[Row[Any]]]:
     grouping = (runs.c.journey, runs.c.arm, runs.c.state, runs.c.outcome)
     query = (
         select(*grouping, func.count().label("runs"), func.count(runs.c.goal_at).label("goals"))
@@ -149,7 +149,7 @@ async def _counts(engine: Engine, brand: str, name: str | None) -> dict[str, lis
     return counted
 
 
-def _view(engine: Engine, journey: Journey, counted: list[Row[Any]]) -> JourneyView:
+def _view(engine: ApiEngine, journey: Journey, counted: list[Row[Any]]) -> JourneyView:
     arms = {"treated": ArmCounts(), "control": ArmCounts()}
     for row in counted:
         arm = arms[row.arm]

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from activities.intake.admission import Crowded
 from api.credentials import authorization_of
 from api.database import AWAY
-from api.dependencies import Engine
+from api.dependencies import ApiEngine
 from api.problems import Problem, away
 
 logger = logging.getLogger("journeys.api")
@@ -45,7 +45,7 @@ _DOCS_POLICY: Final = (
 )
 
 
-class Edge:
+class ApiMiddleware:
     """Guards the application. It is plain ASGI, so a body passes through it as it comes."""
 
     def __init__(self, app: ASGIApp, owner: FastAPI, body_limit: int) -> None:
@@ -86,7 +86,7 @@ class Edge:
         if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
             raise Problem("malformed", "The address holds a NUL character; remove it.")
         if scope["path"].startswith(PRIVATE) and not scope["path"].startswith(PUBLIC):
-            engine: Engine = self.owner.state.engine
+            engine: ApiEngine = self.owner.state.engine
             key = await engine.keys.find(authorization_of(scope["path"], headers), engine.clock())
             scope.setdefault("state", {})["key"] = key
         media_type = headers.get("content-type", "").partition(";")[0].strip().lower()

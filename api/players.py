@@ -13,15 +13,15 @@ from sqlalchemy import Row, select
 from activities.tables import events, players, runs
 from api.auth import Actor, Key, acts, needs
 from api.cloudevents import is_player_id
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
 from api.pagination import Page, PageQuery
 from api.problems import COMMON, Problem, documented, missing
-from api.runs import IdempotencyKey, Run
+from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
 from workflows.player_state.state import PlayerState
 from workflows.rules.measures import Measure
-from workflows.rules.segments import Statistics as Known
+from workflows.rules.segments import Statistics
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 
@@ -73,7 +73,7 @@ class Belonging(BaseModel):
     since: datetime
 
 
-class Statistics(BaseModel):
+class PlayerStatistics(BaseModel):
     """What we counted ourselves. Money is minor units of the player's currency."""
 
     events: dict[str, int] = Field(description="How many events of each type.")
@@ -152,15 +152,15 @@ class PlayerView(PlayerSummary):
 
     profile: dict[str, Any]
     facts: dict[str, Any] = Field(description="What journeys may know: language, zone, tier, never a name.")
-    statistics: Statistics
+    statistics: PlayerStatistics
     segments: list[Belonging] = Field(description="The segments the player is in.")
     consents: list[ConsentView]
     exclusions: list[ExclusionView]
     harm: str | None = Field(None, description="The newest signal of gambling harm: weak, medium or strong.")
-    running: list[Run] = Field(description="The journeys the player is in.")
+    running: list[RunView] = Field(description="The journeys the player is in.")
 
 
-class Exclusion(BaseModel):
+class ExclusionBody(BaseModel):
     """A wish to be left alone, or somebody's duty to leave the player alone."""
 
     model_config = ConfigDict(
@@ -249,7 +249,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
             for e in state.exclusions
         ],
         harm=state.harm,
-        running=[Run.model_validate(run) for run in running],
+        running=[RunView.model_validate(run) for run in running],
     )
 
 
@@ -260,7 +260,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
 )
 async def exclude_player(
     player_id: str,
-    given: Exclusion,
+    given: ExclusionBody,
     engine: EngineOf,
     actor: Annotated[Actor, acts("events:write", "tasks:work")],
     response: Response,
@@ -299,7 +299,7 @@ async def exclude_player(
     )
 
 
-async def _in_force(engine: Engine, brand: str, player_id: str, given: Exclusion, now: datetime) -> bool:
+async def _in_force(engine: ApiEngine, brand: str, player_id: str, given: ExclusionBody, now: datetime) -> bool:
     """Whether a block of this kind and scope holds already, at least as long as wished."""
     state = await _read_state(engine, brand, player_id)
     if state is None:
@@ -313,7 +313,7 @@ async def _in_force(engine: Engine, brand: str, player_id: str, given: Exclusion
     return False
 
 
-async def _must_be_the_same(engine: Engine, brand: str, player_id: str, event: ExclusionSet) -> None:
+async def _must_be_the_same(engine: ApiEngine, brand: str, player_id: str, event: ExclusionSet) -> None:
     """422 when an idempotency key comes back with another wish."""
     async with engine.database.reading() as connection:
         query = select(events.c.player_id, events.c.data).where(
@@ -324,7 +324,7 @@ async def _must_be_the_same(engine: Engine, brand: str, player_id: str, event: E
         raise Problem("key-reused", "This key excluded before, with other words; use a new one for another wish.")
 
 
-async def _read_state(engine: Engine, brand: str, player_id: str) -> PlayerState | None:
+async def _read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
     async with engine.database.reading() as connection:
         query = select(players).where(players.c.brand == brand, players.c.id == player_id)
         row = (await connection.execute(query)).one_or_none()
@@ -354,10 +354,10 @@ def _protection(state: PlayerState, now: datetime) -> Protection | None:
     return Protection(reason=reason, detail=_PROTECTION.get(reason, "The player is left alone."))
 
 
-def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) -> Statistics:
+def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) -> PlayerStatistics:
     facts = state.snapshot()
-    known = Known(state, now)
-    return Statistics(
+    known = Statistics(state, now)
+    return PlayerStatistics(
         events=state.counts,
         last=state.last,
         deposits=facts.deposits,

@@ -15,7 +15,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
-from api.dependencies import Engine
+from api.dependencies import ApiEngine
 from workflows.effects import Position
 
 T = TypeVar("T")
@@ -24,7 +24,7 @@ _LIMIT: Final = timedelta(seconds=1)
 _AWAY: Final = (RPCError, RuntimeError, TimeoutError, WorkflowQueryFailedError, WorkflowQueryRejectedError)
 
 
-class Failing(BaseModel):
+class FailingEffect(BaseModel):
     """What a run cannot get done. It is tried until it succeeds; the run waits meanwhile."""
 
     model_config = ConfigDict(
@@ -48,7 +48,7 @@ class Failing(BaseModel):
     next_attempt_at: datetime | None = Field(description="Null while one is under way.")
 
 
-async def standing(engine: Engine, row: Row[Any]) -> tuple[Position | None, str | None, Failing | None]:
+async def standing(engine: ApiEngine, row: Row[Any]) -> tuple[Position | None, str | None, FailingEffect | None]:
     """Where a run is, else why nobody can say, and what it fails at; asked for a second at most."""
     if row.arm == "control":
         return None, "A control run is only tracked; there is nothing that could stand anywhere.", None
@@ -74,7 +74,7 @@ async def _soon(asked: Awaitable[T]) -> T | Exception:
         return error
 
 
-async def _failing(engine: Engine, handle: WorkflowHandle[Any, Any]) -> Failing | None:
+async def _failing(engine: ApiEngine, handle: WorkflowHandle[Any, Any]) -> FailingEffect | None:
     described: WorkflowExecutionDescription = await handle.describe(rpc_timeout=_LIMIT)
     raw = described.raw_description
     for pending in raw.pending_activities:
@@ -85,7 +85,7 @@ async def _failing(engine: Engine, handle: WorkflowHandle[Any, Any]) -> Failing 
         long = kept.HasField("server_failure_info") and kept.HasField("cause")
         failure = await engine.temporal.data_converter.decode_failure(kept.cause if long else kept)
         waiting = pending.HasField("next_attempt_schedule_time")
-        return Failing(
+        return FailingEffect(
             effect=pending.activity_type.name,
             attempts=pending.attempt - 1,
             since=_time(pending.scheduled_time),
@@ -94,7 +94,7 @@ async def _failing(engine: Engine, handle: WorkflowHandle[Any, Any]) -> Failing 
         )
     task = raw.pending_workflow_task
     if task.attempt > 1:
-        return Failing(
+        return FailingEffect(
             effect=None,
             attempts=task.attempt - 1,
             since=_time(task.original_scheduled_time),

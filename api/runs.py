@@ -19,7 +19,7 @@ from api.dependencies import EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
-from api.run_status import Failing, standing
+from api.run_status import FailingEffect, standing
 from workflows.effects import End, Position
 from workflows.player_state.state import PlayerState, Start
 from workflows.run import Journey
@@ -46,7 +46,7 @@ IdempotencyKey = Annotated[
 ]
 
 
-class Run(BaseModel):
+class RunView(BaseModel):
     """A player's way through a journey. `control` runs are tracked and contacted by nobody."""
 
     model_config = ConfigDict(
@@ -82,7 +82,7 @@ class Run(BaseModel):
     goal_at: datetime | None = Field(None, description="When the goal was reached in time.")
 
 
-class Step(BaseModel):
+class StepView(BaseModel):
     """One thing a run did, and what came of it."""
 
     model_config = ConfigDict(from_attributes=True)
@@ -93,13 +93,13 @@ class Step(BaseModel):
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
-class RunDetail(Run):
+class RunDetail(RunView):
     """A run with its story and, if Temporal answers, where it stands right now."""
 
-    steps: list[Step] = Field(description="The last thousand, oldest first.")
+    steps: list[StepView] = Field(description="The last thousand, oldest first.")
     position: Position | None = Field(None, description="From the run itself; absent when it cannot be asked.")
     position_missing: str | None = Field(None, description="Why there is no position.")
-    failing: Failing | None = Field(None, description="What the run tries again and again; see the worker's log.")
+    failing: FailingEffect | None = Field(None, description="What the run tries again and again; see the worker's log.")
     deliveries: int = Field(description="What the run has not heard yet.")
 
 
@@ -136,7 +136,7 @@ class Ending(BaseModel):
 
 
 @router.get("", responses=COMMON)
-async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Query()]) -> Page[Run]:
+async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Query()]) -> Page[RunView]:
     """Runs of both arms, the newest entry first."""
     chosen = where_given(
         select(runs).where(runs.c.brand == key.brand),
@@ -150,7 +150,7 @@ async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Q
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
     kept, token = query.page(key.brand, rows, lambda row: (row.entered_at, row.id))
-    return Page(items=[Run.model_validate(row) for row in kept], next_page_token=token)
+    return Page(items=[RunView.model_validate(row) for row in kept], next_page_token=token)
 
 
 @router.get("/{run_id}", responses={**COMMON, **documented(404)})
@@ -163,9 +163,9 @@ async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
         waiting = select(func.count()).select_from(deliveries).where(deliveries.c.run_id == run_id)
         unheard = (await connection.execute(waiting)).scalar_one()
     position, why, failing = await standing(engine, row)
-    told = [Step.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))]
+    told = [StepView.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))]
     return RunDetail(
-        **Run.model_validate(row).model_dump(),
+        **RunView.model_validate(row).model_dump(),
         steps=told,
         position=position,
         position_missing=why,
@@ -174,10 +174,10 @@ async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
     )
 
 
-@router.post("", status_code=201, responses={**COMMON, **documented(404, 409), 200: {"model": Run}})
+@router.post("", status_code=201, responses={**COMMON, **documented(404, 409), 200: {"model": RunView}})
 async def start_run(
     given: Beginning, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
-) -> Run:
+) -> RunView:
     """Let a player into a journey by hand. Its entry rule and its control group hold; 409 says why not.
 
     With an `Idempotency-Key` a repetition answers 200 with the run of the first time.
@@ -198,7 +198,7 @@ async def start_run(
             if known.journey != journey.name:
                 raise Problem("key-reused", f"This key started {known.journey} before; use a new one for another wish.")
             response.status_code = 200
-            return Run.model_validate(known)
+            return RunView.model_validate(known)
         if (why := why_not(state, journey, now)) is not None:
             raise Problem("entry-refused", why)
         decisions = state.enter(journey, None, now, cause)
@@ -209,11 +209,11 @@ async def start_run(
     async with engine.database.reading() as connection:
         row = await _one(connection, _of(key.brand, started.run_id))
     response.headers["Location"] = f"/v1/runs/{started.run_id}"
-    return Run.model_validate(row)
+    return RunView.model_validate(row)
 
 
 @router.post("/{run_id}/stop", status_code=202, responses={**COMMON, **documented(404, 409)})
-async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) -> Run:
+async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) -> RunView:
     """Tell a run to end. It ends at its next step; a control run at once. Stopping twice is stopping once.
 
     The reason is kept in the run's story and never leaves Postgres.
@@ -244,7 +244,7 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
             locked.decide(row.player_id, state.stop(run_id, STOPPED, now))
             await _tell(connection, row, key, given.reason, now)
     async with engine.database.reading() as connection:
-        return Run.model_validate(await _one(connection, _of(key.brand, run_id)))
+        return RunView.model_validate(await _one(connection, _of(key.brand, run_id)))
 
 
 def _ended() -> Problem:

@@ -18,7 +18,7 @@ from sqlalchemy import Row, Select, func, select
 
 from activities.tables import memberships
 from api.auth import Key, needs
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page, PageQuery
 from api.problems import COMMON, documented, undeclared
 from workflows.rules.measures import Measure
@@ -185,7 +185,7 @@ async def export_members(
 
 
 async def file_of(
-    engine: Engine, brand: str, segment: str, rows: Sequence[Row[Any]], *, as_csv: bool
+    engine: ApiEngine, brand: str, segment: str, rows: Sequence[Row[Any]], *, as_csv: bool
 ) -> AsyncIterator[bytes]:
     """The file in pieces, beginning with `rows`; the next is read when the one before was sent."""
     if as_csv:
@@ -212,7 +212,7 @@ def _csv(rows: Sequence[Row[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-async def piece_of(engine: Engine, brand: str, segment: str, after: str | None) -> Sequence[Row[Any]]:
+async def piece_of(engine: ApiEngine, brand: str, segment: str, after: str | None) -> Sequence[Row[Any]]:
     """The next members by id, at most `BATCH`."""
     async with engine.database.reading() as connection:
         rows: Sequence[Row[Any]] = (await connection.execute(_now(brand, segment, after).limit(BATCH))).all()
@@ -228,7 +228,7 @@ def _now(brand: str, segment: str, after: str | None = None) -> Select[Any]:
     return chosen.order_by(at.player_id)
 
 
-def _deployed(engine: Engine, name: str) -> Segment:
+def _deployed(engine: ApiEngine, name: str) -> Segment:
     one = engine.intake.rules.segments.get(name)
     if one is None:
         raise undeclared("segment", name, engine.intake.rules.segments)

@@ -19,11 +19,11 @@ from activities.api_keys import NAME
 from activities.runs import OPEN_STATES
 from activities.tables import task_history, tasks
 from api.auth import Actor, acts
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.form_validation import faults_of, same
 from api.json_types import Document, Line, Prose
 from api.problems import COMMON, Problem, documented, missing
-from api.tasks import Task, etag, shown
+from api.tasks import TaskView, etag, shown
 from workflows.events import Instant
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
@@ -53,7 +53,7 @@ class Comment(BaseModel):
     text: Prose
 
 
-class Release(BaseModel):
+class ReleaseBody(BaseModel):
     """Why a task is given back."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"comment": "I am away tomorrow."}]})
@@ -109,7 +109,7 @@ Seen = Annotated[str, _IF_MATCH]
 @router.post("/claim", responses=_MOVE)
 async def claim_task(
     task_id: str, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
-) -> Task:
+) -> TaskView:
     """Take a task, so that nobody else works on it. 409 when somebody else was first; claiming twice is one claim."""
     async with _moving(engine, actor, task_id) as move:
         if move.task.assignee != actor.name or move.task.state != "claimed":
@@ -126,9 +126,9 @@ async def release_task(
     engine: EngineOf,
     actor: ActorOf,
     response: Response,
-    given: Release | None = None,
+    given: ReleaseBody | None = None,
     if_match: IfMatch = None,
-) -> Task:
+) -> TaskView:
     """Give a task back to its team; a comment helps the next person. Only who has claimed it may."""
     async with _moving(engine, actor, task_id) as move:
         move.must_be_open()
@@ -142,7 +142,7 @@ async def release_task(
 @router.post("/complete", responses=_MOVE)
 async def complete_task(
     task_id: str, given: Completion, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
-) -> Task:
+) -> TaskView:
     """Answer a task; the journey hears of it even if everything restarts in between.
 
     The answer must fit the form, or each fault is pointed at with 422. Whoever claimed the task answers it; an
@@ -171,7 +171,7 @@ async def complete_task(
 
 
 @router.post("/comment", responses=_MOVE)
-async def comment_task(task_id: str, given: Comment, engine: EngineOf, actor: ActorOf, response: Response) -> Task:
+async def comment_task(task_id: str, given: Comment, engine: EngineOf, actor: ActorOf, response: Response) -> TaskView:
     """Add a comment to a task's history, open or closed."""
     async with _moving(engine, actor, task_id) as move:
         await move.change("commented", given.text)
@@ -181,7 +181,7 @@ async def comment_task(task_id: str, given: Comment, engine: EngineOf, actor: Ac
 @router.post("/reassign", responses=_MOVE)
 async def reassign_task(
     task_id: str, given: Reassignment, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
-) -> Task:
+) -> TaskView:
     """Pass a task on to a person, who has then claimed it, or to a team. Also somebody else's task."""
     async with _moving(engine, actor, task_id) as move:
         move.must_be_open()
@@ -199,7 +199,7 @@ async def reassign_task(
 @router.patch("", responses={**_MOVE, **documented(428)})
 async def change_task(
     task_id: str, given: Changes, engine: EngineOf, actor: ActorOf, response: Response, if_match: Seen
-) -> Task:
+) -> TaskView:
     """Change a task's priority or put it off until a follow-up date. `If-Match` is required.
 
     The deadline belongs to the journey and cannot be changed here.
@@ -283,7 +283,7 @@ class Move:
 
 
 @asynccontextmanager
-async def _moving(engine: Engine, actor: Actor, task_id: str, player_id: str | None = None) -> AsyncIterator[Move]:
+async def _moving(engine: ApiEngine, actor: Actor, task_id: str, player_id: str | None = None) -> AsyncIterator[Move]:
     """One transaction with the task's row locked, after its player's where the run is to be told.
 
     Player before task is the order everybody locks in.

@@ -80,7 +80,7 @@ class HistoryLine(BaseModel):
     detail: dict[str, Any] = Field(default_factory=dict)
 
 
-class Task(TaskSummary):
+class TaskView(TaskSummary):
     """A task with all that is needed to answer it."""
 
     model_config = ConfigDict(
@@ -141,7 +141,7 @@ async def list_tasks(
 @router.get("/{task_id}", responses={**COMMON, **documented(404)})
 async def get_task(
     task_id: str, engine: EngineOf, key: Annotated[Key, needs("tasks:work")], response: Response
-) -> Task:
+) -> TaskView:
     """A task with its form, its player as the journey saw them, and its history. `ETag` is its version."""
     async with engine.database.reading() as connection:
         row = (await connection.execute(_one(key.brand, task_id))).one_or_none()
@@ -150,14 +150,14 @@ async def get_task(
         return await shown(connection, row, response)
 
 
-async def shown(connection: AsyncConnection, row: Row[Any], response: Response) -> Task:
+async def shown(connection: AsyncConnection, row: Row[Any], response: Response) -> TaskView:
     """A task's row as the API shows it, with its history and its ETag."""
     found = await connection.execute(
         select(task_history).where(task_history.c.task_id == row.id).order_by(task_history.c.id)
     )
     response.headers["ETag"] = etag(row.version)
     lines = [HistoryLine.model_validate(line) for line in found]
-    return Task.model_validate({**row._mapping, "history": lines})  # noqa: SLF001 - SQLAlchemy's public name
+    return TaskView.model_validate({**row._mapping, "history": lines})  # noqa: SLF001 - SQLAlchemy's public name
 
 
 def etag(version: int) -> str:

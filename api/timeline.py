@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1/players", tags=["players"])
 Kind = Literal["event", "segment", "run", "step", "message", "grant", "task"]
 
 
-class Entry(BaseModel):
+class TimelineEntry(BaseModel):
     """One thing that happened."""
 
     model_config = ConfigDict(
@@ -64,7 +64,7 @@ async def list_timeline(
     engine: EngineOf,
     key: Annotated[Key, needs("players:read")],
     query: Annotated[TimelineQuery, Query()],
-) -> Page[Entry]:
+) -> Page[TimelineEntry]:
     """Everything that happened to a player as one story, newest first.
 
     That is events, segments entered and left, entries and ends of runs, their steps, messages, grants and tasks.
@@ -89,8 +89,8 @@ async def list_timeline(
     return Page(items=[_entry(row) for row in kept], next_page_token=token)
 
 
-def _entry(row: Row[Any]) -> Entry:
-    return Entry(
+def _entry(row: Row[Any]) -> TimelineEntry:
+    return TimelineEntry(
         id=row.id,
         at=row.at,
         kind=row.kind,

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from activities.tables import players
 from activities.unsubscribe import read_unsubscribe_token
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.problems import documented, missing
 from workflows.events import ConsentChanged
 from workflows.player_state.state import PlayerState
@@ -61,21 +61,21 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
     return _page(f"<p>{escape(done)}</p>")
 
 
-def _read(engine: Engine, token: str) -> tuple[str, str, str]:
+def _read(engine: ApiEngine, token: str) -> tuple[str, str, str]:
     found = read_unsubscribe_token(engine.settings.webhook_secret, token)
     if found is None:
         raise missing("link")
     return found
 
 
-async def _state(engine: Engine, brand: str, player_id: str) -> PlayerState | None:
+async def _state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
     async with engine.database.reading() as connection:
         query = select(players.c.state).where(players.c.brand == brand, players.c.id == player_id)
         state = (await connection.execute(query)).scalar_one_or_none()
     return None if state is None else PlayerState.from_json(brand, player_id, state)
 
 
-async def _texts(engine: Engine, brand: str, player_id: str) -> tuple[str, str, str]:
+async def _texts(engine: ApiEngine, brand: str, player_id: str) -> tuple[str, str, str]:
     state = await _state(engine, brand, player_id)
     language = str(state.facts.get("language", "en")) if state else "en"
     return _TEXTS.get(language[:2].lower(), _TEXTS["en"])

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
     from temporalio.converter import DataConverter
 
-    from stage.flow.check_release import Release
+    from stage.flow.check_release import ReleaseCheck
     from stage.flow.check_rules import Templates
     from workflows.run import Journey
 
@@ -123,10 +123,10 @@ def add_design(app: typer.Typer, around: Surroundings) -> None:
 
 async def _release(
     folder: Path | None, around: Surroundings, journeys: Mapping[str, Journey], chosen: list[str] | None, most: int
-) -> Release:
-    from stage.flow.check_release import Release, in_flight, in_folder, replay
+) -> ReleaseCheck:
+    from stage.flow.check_release import ReleaseCheck, in_flight, in_folder, replay
 
-    release, converter = Release(), around.converter()
+    release, converter = ReleaseCheck(), around.converter()
     if folder is not None:
         return await replay(in_folder(folder, chosen), journeys, release, converter)
     from temporalio.service import RPCError

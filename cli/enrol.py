@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from cli.enrol_terminal import Desk
+    from cli.enrol_terminal import EnrolmentClient
 
 LocalApi = Callable[[str], tuple[str | None, str | None]]
 
@@ -23,14 +23,14 @@ Id = Annotated[str, typer.Argument(metavar="ID", help="The id that `journeys enr
 def add_enrol(app: typer.Typer, local_api: LocalApi) -> None:
     """Give the command line its `segments`, `enrol` and `enrolments`; `local_api` knows the stack of this folder."""
 
-    def desk(url: str | None, key: str | None) -> "Desk":
-        from cli.enrol_terminal import ApiRefused, Desk
+    def desk(url: str | None, key: str | None) -> "EnrolmentClient":
+        from cli.enrol_terminal import ApiRefused, EnrolmentClient
 
         local_url, local_key = local_api("crm") if url is None or key is None else (None, None)
         url, key = url or local_url, key or local_key
         if url is None or key is None:
             raise ApiRefused("No local stack was found here; name the API with --url and a key of it with --key.")
-        return Desk(url, key)
+        return EnrolmentClient(url, key)
 
     @app.command()
     def segments(url: Url = None, key: Secret = None) -> None:
@@ -105,7 +105,7 @@ def add_enrol(app: typer.Typer, local_api: LocalApi) -> None:
         """Let nobody else in, ever; runs that have begun go on."""
         wish(desk(url, key), enrolment, "cancel")
 
-    def wish(api: "Desk", enrolment: str, wished: str) -> None:
+    def wish(api: "EnrolmentClient", enrolment: str, wished: str) -> None:
         from cli.enrol_terminal import tell
 
         tell(api.post(f"/v1/enrolments/{enrolment}/{wished}"))

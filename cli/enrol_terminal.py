@@ -38,7 +38,7 @@ class ApiRefused(JourneysError):  # noqa: N818 - says what happened
     """The API said no, or does not answer; the sentence says which and what to do."""
 
 
-class Desk:
+class EnrolmentClient:
     """The API's segments and enrolments, for one key."""
 
     def __init__(self, url: str, key: str) -> None:
@@ -85,7 +85,7 @@ class Desk:
             time.sleep(LOOK)
 
 
-def show_segments(desk: Desk) -> None:
+def show_segments(desk: EnrolmentClient) -> None:
     """Every deployed segment and how many players are in it."""
     table = Table("segment", "players", "who", box=None)
     table.columns[1].justify = "right"
@@ -94,7 +94,7 @@ def show_segments(desk: Desk) -> None:
     Console().print(table)
 
 
-def show_enrolments(desk: Desk) -> None:
+def show_enrolments(desk: EnrolmentClient) -> None:
     """The newest enrolments and how far they have come."""
     table = Table("enrolment", "state", "players", "journey", "segment", box=None)
     for column in table.columns[:3]:
@@ -127,7 +127,7 @@ def show_preview(said: Answer, per_second: int) -> bool:
     return True
 
 
-def watch(desk: Desk, enrolment: Answer) -> int:
+def watch(desk: EnrolmentClient, enrolment: Answer) -> int:
     """Show a bar until an enrolment goes on no more; the exit code: 0 done, 1 not, 130 left with Ctrl-C."""
     say, named = Console(stderr=True), enrolment["id"]
     columns = (

@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from stage.backtest.backtest import Plan
+    from stage.backtest.backtest import BacktestPlan
     from stage.backtest.counts import Tally
     from stage.backtest.event_log import Log, RowMapping
     from stage.backtest.metrics import Figures
@@ -113,7 +113,7 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
         """
         from stage.backtest.backtest import plan_of, registry_of
         from stage.backtest.event_log import gathered_from, read_log
-        from stage.backtest.metrics import Desk, figures_of
+        from stage.backtest.metrics import TaskWorkload, figures_of
         from stage.testing.answer_files import read_answers
         from stage.world.world import TemplateFacts
         from workflows.gate.policy import Policy
@@ -149,7 +149,7 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
             plan,
             played,
             registry_of(plan.packages, plan.journeys),
-            Desk(minutes_a_day=minutes_a_day, minutes_a_task=minutes_a_task),
+            TaskWorkload(minutes_a_day=minutes_a_day, minutes_a_task=minutes_a_task),
             Policy(),
         )
         _tell(figures)
@@ -161,7 +161,7 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
         print(figures.line())  # noqa: T201  alone on stdout, so that a script can take it
 
 
-def _played(plan: "Plan", log: "Log", jobs: int, shared: Path | None) -> "Tally":
+def _played(plan: "BacktestPlan", log: "Log", jobs: int, shared: Path | None) -> "Tally":
     from stage.backtest.backtest import back_test
 
     with _progress(log.events.height) as heard:

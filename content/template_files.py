@@ -28,7 +28,7 @@ from content.formatting import (
     write_percent,
     write_plural,
 )
-from content.template_syntax import SHARED, Declared, Reading, read_source
+from content.template_syntax import SHARED, Declared, TemplateReading, read_source
 from workflows.effects import Channel
 from workflows.events import MessageClass
 
@@ -265,9 +265,9 @@ class TemplateFiles:
 
     def _readings(
         self, name: str, declaration: _Declaration, languages: Sequence[str], variables: Mapping[str, Variable]
-    ) -> dict[str, Reading]:
+    ) -> dict[str, TemplateReading]:
         declared = {variable: Declared(v.type, may_be_absent=v.optional) for variable, v in variables.items()}
-        readings: dict[str, Reading] = {}
+        readings: dict[str, TemplateReading] = {}
         with_html = any(f"{name}/email.{language}.html.j2" in self.sources for language in languages)
         for channel in declaration.channels:
             wanted = [(f"{channel}.{language}.j2", language, BLOCKS[channel]) for language in languages]
@@ -314,7 +314,7 @@ class TemplateFiles:
             except ValueError as wanted:
                 self._complain(file, f"the fallback of {name} must be {wanted}")
 
-    def _check_duties(self, name: str, declaration: _Declaration, readings: Mapping[str, Reading]) -> None:
+    def _check_duties(self, name: str, declaration: _Declaration, readings: Mapping[str, TemplateReading]) -> None:
         """What the law and the player are owed: a way out of marketing, the terms of an offer."""
         file = f"{name}/template.toml"
         if declaration.terms and declaration.message_class in ("rg", "security"):

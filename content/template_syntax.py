@@ -39,7 +39,7 @@ class Declared:
 
 
 @dataclass
-class Reading:
+class TemplateReading:
     """What a file turned out to hold: its blocks, the variables it uses, and what is wrong with it."""
 
     blocks: frozenset[str] = frozenset()
@@ -53,9 +53,9 @@ def read_source(
     sources: Mapping[str, str],
     declared: Mapping[str, Declared],
     locale: Locale,
-) -> Reading:
+) -> TemplateReading:
     """Judge one file; the problems are sentences that name the file, the line and the mend."""
-    reading = Reading()
+    reading = TemplateReading()
     reader = _Reader(environment, sources, declared, locale, reading, file)
     tree = reader.parse(file)
     if tree is None:
@@ -83,7 +83,7 @@ class _Reader:
         sources: Mapping[str, str],
         declared: Mapping[str, Declared],
         locale: Locale,
-        reading: Reading,
+        reading: TemplateReading,
         file: str,
     ) -> None:
         self._environment = environment

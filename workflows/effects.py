@@ -230,7 +230,7 @@ EFFECTS: tuple[Effect[Any, Any], ...] = (
 )
 
 
-class Item(BaseModel):
+class Delivery(BaseModel):
     """One delivery to a run: an `event`, an `answer` to a task, or the order to `stop`.
 
     A kind that a later release adds is passed over with a line in the log while older workers play the run. Were the
@@ -246,10 +246,10 @@ class Item(BaseModel):
     reason: str | None = None
 
 
-class Batch(BaseModel):
+class DeliveryBatch(BaseModel):
     """Everything a run has not heard yet, in order, as one signal."""
 
-    items: list[Item]
+    items: list[Delivery]
 
 
 class RunInput(BaseModel):

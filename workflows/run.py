@@ -19,11 +19,11 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 from workflows.effects import (
     END,
     MARK,
-    Batch,
+    Delivery,
+    DeliveryBatch,
     Effect,
     EffectInput,
     End,
-    Item,
     Mark,
     Position,
     RunInput,
@@ -121,7 +121,7 @@ class JourneyRun:
             self._buffer(wire)
 
     @workflow.signal(name="deliver", description="Events, answers and stops, in order.")
-    def deliver(self, batch: Batch) -> None:
+    def deliver(self, batch: DeliveryBatch) -> None:
         """Take deliveries in.
 
         One that was heard before is dropped, which makes an at-least-once dispatcher exactly once.
@@ -314,7 +314,7 @@ class JourneyRun:
         self.story = self.story[told:]
         return result
 
-    def _take(self, item: Item) -> None:
+    def _take(self, item: Delivery) -> None:
         match item.kind:
             case "stop":
                 self.exit = self.exit or item.reason or "stopped"

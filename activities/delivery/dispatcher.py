@@ -29,7 +29,7 @@ from activities.database import Database
 from activities.intake.intake import CHANNEL
 from activities.loops.sweeper import wait
 from activities.settings import RELEASE, TASK_QUEUE
-from workflows.effects import Batch, Item, RunInput
+from workflows.effects import Delivery, DeliveryBatch, RunInput
 from workflows.source.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ DELAY = Histogram(
 
 
 @dataclass(frozen=True)
-class Refused:
+class DeliveryRefused:
     """Temporal will never take this; a person must look."""
 
     reason: str
@@ -69,7 +69,7 @@ class Over:
     """Temporal has no such run under way: it is over, which is fine, or lost, which is not."""
 
 
-Outcome = Refused | Later | Over | None
+Outcome = DeliveryRefused | Later | Over | None
 
 
 class Dispatcher:
@@ -114,7 +114,7 @@ class Dispatcher:
                 case Later(reason):
                     later[run_id] = reason
                     continue
-                case Refused(reason):
+                case DeliveryRefused(reason):
                     DEAD.inc(len(rows))
                     logger.error("Run %s: %s", run_id, reason)
                     await connection.execute(_BURY, {"run": run_id, "seqs": _seqs(rows), "reason": reason})
@@ -174,20 +174,20 @@ class Dispatcher:
         """Tell one run everything; whatever goes wrong, it is this run's trouble and no other's."""
         try:
             start = next((RunInput.model_validate(row.payload) for row in rows if row.kind == "start"), None)
-            items = [Item(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]
+            items = [Delivery(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]
         except (ValidationError, TypeError):
             logger.exception("A delivery to run %s cannot be read.", run_id)
             told = "The delivery cannot be read by this release; deploy the one that wrote it and retry."
-            return _unless_young(rows, Refused(told))
+            return _unless_young(rows, DeliveryRefused(told))
         if start is not None and start.journey not in self.registry.journeys:
             told = f"No journey {start.journey} is deployed here; deploy it again and retry."
-            return _unless_young(rows, Refused(told))
+            return _unless_young(rows, DeliveryRefused(told))
         outcome = await self._call(run_id, start, items)
-        if isinstance(outcome, Refused) and start is None and any(item.kind == "stop" for item in items):
+        if isinstance(outcome, DeliveryRefused) and start is None and any(item.kind == "stop" for item in items):
             return await self._cancel(run_id, outcome)
         return outcome
 
-    async def _call(self, run_id: str, start: RunInput | None, items: list[Item]) -> Outcome:
+    async def _call(self, run_id: str, start: RunInput | None, items: list[Delivery]) -> Outcome:
         try:
             # The client repeats calls by itself for as long again, and the claim is held all the while.
             async with asyncio.timeout(RPC_LIMIT.total_seconds()):
@@ -202,7 +202,7 @@ class Dispatcher:
             logger.exception("The call to Temporal for run %s failed in a way nobody foresaw.", run_id)
             return Later(f"{type(error).__name__}: {error}"[:500])
 
-    async def _cancel(self, run_id: str, refused: Refused) -> Outcome:
+    async def _cancel(self, run_id: str, refused: DeliveryRefused) -> Outcome:
         """End a run that cannot be told to stop, as one that has had all the signals Temporal allows a run."""
         try:
             await self.client.get_workflow_handle(run_id).cancel(rpc_timeout=RPC_LIMIT)
@@ -211,10 +211,10 @@ class Dispatcher:
         logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
         return None
 
-    async def _start(self, run_id: str, given: RunInput, items: list[Item]) -> Outcome:
+    async def _start(self, run_id: str, given: RunInput, items: list[Delivery]) -> Outcome:
         together: dict[str, Any] = {}
         if items:
-            together = {"start_signal": "deliver", "start_signal_args": [Batch(items=items)]}
+            together = {"start_signal": "deliver", "start_signal_args": [DeliveryBatch(items=items)]}
         else:
             together = {"id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING}
         try:
@@ -233,10 +233,10 @@ class Dispatcher:
             return Over()
         return None
 
-    async def _signal(self, run_id: str, items: list[Item]) -> Outcome:
+    async def _signal(self, run_id: str, items: list[Delivery]) -> Outcome:
         handle = self.client.get_workflow_handle(run_id)
         try:
-            await handle.signal("deliver", Batch(items=items), rpc_timeout=RPC_LIMIT)
+            await handle.signal("deliver", DeliveryBatch(items=items), rpc_timeout=RPC_LIMIT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and not _names_namespace(error):
                 return Over()
@@ -252,14 +252,14 @@ async def _lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Ou
     if not run_ids:
         return {}
     active = set((await connection.execute(_ACTIVE, {"runs": run_ids})).scalars())
-    lost = Refused(
+    lost = DeliveryRefused(
         "Temporal has no such run under way although it never recorded its end: it was terminated or its "
         "history is gone. Stop the run here, or restore Temporal and retry."
     )
     return {run_id: lost if run_id in active else None for run_id in run_ids}
 
 
-def _unless_young(rows: Sequence[Row[Any]], refused: Refused) -> Outcome:
+def _unless_young(rows: Sequence[Row[Any]], refused: DeliveryRefused) -> Outcome:
     """Refuse for good only what is old enough: while a release rolls, another process may know what we do not."""
     return refused if max(row.age for row in rows) > RELEASE.total_seconds() else Later(refused.reason)
 
@@ -267,7 +267,7 @@ def _unless_young(rows: Sequence[Row[Any]], refused: Refused) -> Outcome:
 def _judge(error: RPCError) -> Outcome:
     """Which refusals are for good. Everything that may pass later is tried again."""
     if error.status in {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.PERMISSION_DENIED}:
-        return Refused(f"Temporal refused it: {error.message}")
+        return DeliveryRefused(f"Temporal refused it: {error.message}")
     return Later(f"{error.status.name}: {error.message}"[:500])
 
 

@@ -31,7 +31,7 @@ class ImportStopped(JourneysError):  # noqa: N818 - says what happened
 
 
 @dataclass(frozen=True)
-class Item:
+class EventItem:
     """One event on its way: its bytes, whose it is, and the row of the file it came from."""
 
     body: bytes
@@ -58,7 +58,7 @@ class Receipt:
 
 
 #: Batches of the players of one lane; None ends it.
-Lane = asyncio.Queue[list[Item] | None]
+Lane = asyncio.Queue[list[EventItem] | None]
 
 
 class Events:
@@ -73,7 +73,7 @@ class Events:
         #: Why nothing moves just now, in words; empty while the API takes events.
         self.waiting = ""
 
-    async def post(self, items: Sequence[Item], mode: Mode, stop: asyncio.Event | None = None) -> list[Receipt]:
+    async def post(self, items: Sequence[EventItem], mode: Mode, stop: asyncio.Event | None = None) -> list[Receipt]:
         """Send a batch until the API has taken it; one receipt an item, in their order.
 
         A batch the API calls too large is halved. An API that asks to wait (429) is waited for as long as it asks,
@@ -136,10 +136,10 @@ class Events:
 
 
 async def feed(
-    items: Iterable[Item | Unreadable],
+    items: Iterable[EventItem | Unreadable],
     events: Events,
     mode: Mode,
-    done: Callable[[Item | Unreadable, Receipt], None],
+    done: Callable[[EventItem | Unreadable, Receipt], None],
     *,
     stop: asyncio.Event | None = None,
     batch: int = BATCH,
@@ -170,13 +170,13 @@ async def feed(
 
 
 async def _deal(
-    items: Iterable[Item | Unreadable],
+    items: Iterable[EventItem | Unreadable],
     queues: Sequence[Lane],
-    done: Callable[[Item | Unreadable, Receipt], None],
+    done: Callable[[EventItem | Unreadable, Receipt], None],
     stop: asyncio.Event,
     batch: int,
 ) -> None:
-    waiting: list[list[Item]] = [[] for _ in queues]
+    waiting: list[list[EventItem]] = [[] for _ in queues]
     for item in items:
         if stop.is_set():
             break

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import orjson
 
-from activities.importing.event_sender import BATCH, Events, Item, Mode, Receipt, Unreadable, feed
+from activities.importing.event_sender import BATCH, EventItem, Events, Mode, Receipt, Unreadable, feed
 from content.row_mapping import DEPOSITS, ROW_ID, MappingError, RowIds, RowMapping, RowRefused
 
 
@@ -55,7 +55,7 @@ class Importer:
         self.report.stopped = self.stop.is_set()
         return self.report
 
-    def _done(self, item: Item | Unreadable, receipt: Receipt) -> None:
+    def _done(self, item: EventItem | Unreadable, receipt: Receipt) -> None:
         match receipt.status:
             case "accepted":
                 self.report.accepted += 1
@@ -104,12 +104,12 @@ class SourceFile:
         self._mapping = mapping or DEPOSITS
         self._mapping.check(header)
 
-    def items(self) -> Iterator[Item | Unreadable]:
+    def items(self) -> Iterator[EventItem | Unreadable]:
         """Every row, in order. `read` tells how many bytes of the file have been taken."""
         self._ids, self.read = RowIds(), 0
         return self._objects() if self.is_json else self._table()
 
-    def _table(self) -> Iterator[Item | Unreadable]:
+    def _table(self) -> Iterator[EventItem | Unreadable]:
         reader = csv.reader(self._lines(), delimiter=self._delimiter)
         try:
             header = next(reader, [])
@@ -124,7 +124,7 @@ class SourceFile:
         except csv.Error as error:
             raise MappingError(f"{self.path}, line {reader.line_num}, is not CSV: {error}.") from None
 
-    def _objects(self) -> Iterator[Item | Unreadable]:
+    def _objects(self) -> Iterator[EventItem | Unreadable]:
         for number, line in enumerate(self._lines(), 1):
             if not line.strip():
                 continue
@@ -139,18 +139,18 @@ class SourceFile:
                 yield self._mapped(self._mapping, row, number)
             elif "specversion" in row:
                 # A CloudEvent goes as it is, so that what was exported comes back byte for byte.
-                yield Item(line.strip().encode(), str(row.get("subject", "")), number, row)
+                yield EventItem(line.strip().encode(), str(row.get("subject", "")), number, row)
             else:
                 reason = "The object is not a CloudEvent; give it specversion 1.0, or map its fields with --map."
                 yield Unreadable(number, row, reason)
 
-    def _mapped(self, mapping: RowMapping, row: dict[str, Any], number: int) -> Item | Unreadable:
+    def _mapped(self, mapping: RowMapping, row: dict[str, Any], number: int) -> EventItem | Unreadable:
         row_id = self._ids.of(row, str(mapping.constants.get("type", "")))
         try:
             event = mapping.event(row, row_id)
         except RowRefused as refused:
             return Unreadable(number, row, str(refused))
-        return Item(orjson.dumps(event), event["subject"], number, row)
+        return EventItem(orjson.dumps(event), event["subject"], number, row)
 
     def _lines(self) -> Iterator[str]:
         self.read = 0

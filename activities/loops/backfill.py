@@ -39,7 +39,7 @@ RAISED: Final = "raised"
 
 
 @dataclass(frozen=True)
-class Batch:
+class BackfillBatch:
     """What one transaction did: where the job stands now, and how many players it took."""
 
     job: Job
@@ -98,7 +98,7 @@ class Deriver:
                     begun.append(job)
         return begun
 
-    async def batch(self, job: Job, limit: int) -> Batch | None:
+    async def batch(self, job: Job, limit: int) -> BackfillBatch | None:
         """Derive for up to `limit` players more; None when nothing is left, or somebody ended the job.
 
         Raises what the database raises; then nothing of the batch was done.
@@ -119,7 +119,7 @@ class Deriver:
                 await connection.execute(_PUT_OFF, {"brand": job.brand, "rows": _json(put_off)})
             await jobs.advance(connection, taken, ids[-1], len(ids), counts, self.clock())
         told = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
-        return Batch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
+        return BackfillBatch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
 
     async def _rebuild(
         self, connection: AsyncConnection, brand: str, players: Players, now: datetime

@@ -10,9 +10,9 @@ from pydantic import BaseModel, Field
 from api.auth import Key
 from api.cloudevents import Fault, Taken
 from api.database import in_time
-from api.dependencies import Engine
+from api.dependencies import ApiEngine
 from api.events import COMMIT_LIMIT, EVENTS, ItemError
-from api.integrations.mapping import Ignored, Mapped, Outcome, Refused
+from api.integrations.mapping import Ignored, Mapped, MessageRefused, Outcome
 from api.problems import busy
 from workflows.player_state.state import Mode
 
@@ -48,7 +48,7 @@ class MessageResult(BaseModel):
 
 
 async def take(
-    engine: Engine, key: Key, outcomes: Sequence[Outcome], *, dialect: str, kinds: Sequence[str]
+    engine: ApiEngine, key: Key, outcomes: Sequence[Outcome], *, dialect: str, kinds: Sequence[str]
 ) -> list[Result]:
     """Keep what the messages tell, all of one or nothing, and say of each what became of it.
 
@@ -97,7 +97,7 @@ def _read(outcome: Outcome, brand: str, now: datetime) -> list[Taken] | Result:
     match outcome:
         case Ignored(reason, detail):
             return {"status": "ignored", "reason": reason, "detail": detail}
-        case Refused(faults):
+        case MessageRefused(faults):
             return {"status": "rejected", "errors": list(faults)}
         case Mapped(facts):
             taken: list[Taken] = []

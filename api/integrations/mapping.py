@@ -85,13 +85,13 @@ class Ignored:
 
 
 @dataclass(frozen=True)
-class Refused:
+class MessageRefused:
     """A message that tells something and tells it wrongly."""
 
     faults: tuple[Fault, ...]
 
 
-Outcome = Mapped | Ignored | Refused
+Outcome = Mapped | Ignored | MessageRefused
 
 
 def fault(pointer: str, detail: str) -> Fault:

@@ -37,7 +37,7 @@ class Check:
 
 
 @dataclass(frozen=True)
-class Excluded:
+class ExcludedPlayer:
     """A player who self-excluded, and when the API had acknowledged it."""
 
     player_id: str
@@ -130,7 +130,7 @@ class Auditor:
             Check("left undelivered", 0, left["undelivered"], left["undelivered"], 0),
         ]
 
-    async def contacts_after(self, excluded: Excluded) -> tuple[list[str], int]:
+    async def contacts_after(self, excluded: ExcludedPlayer) -> tuple[list[str], int]:
         """What was let through to a player after the acknowledgement of the self-exclusion, or still runs: nothing.
 
         Beside it, how many messages the gate had let pass before and reached their provider just after.

@@ -23,9 +23,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from temporalio.client import Client
 
 from activities.database import Database
-from activities.importing.event_sender import Events, ImportStopped, Item, Receipt, Unreadable, feed
+from activities.importing.event_sender import EventItem, Events, ImportStopped, Receipt, Unreadable, feed
 from activities.settings import Settings
-from local.demo.audit import Auditor, Excluded, Identity
+from local.demo.audit import Auditor, ExcludedPlayer, Identity
 from local.demo.report import Story, print_story
 from local.demo.script import DemoError, Script, from_log, synthetic
 from local.demo.synthetic_casino import CloudEvent
@@ -99,9 +99,9 @@ class Demo:
     receipts: Counter[str] = field(default_factory=Counter)
     refused: list[str] = field(default_factory=list)
     #: Live events as they were sent, and when.
-    sent: list[Item] = field(default_factory=list)
+    sent: list[EventItem] = field(default_factory=list)
     posted: dict[Identity, datetime] = field(default_factory=dict)
-    excluded: dict[str, Excluded] = field(default_factory=dict)
+    excluded: dict[str, ExcludedPlayer] = field(default_factory=dict)
     looked: float = 0.0
 
     async def play(self) -> Story:
@@ -175,7 +175,7 @@ class Demo:
                 [receipt] = await self.events.post([item], "live")
                 self._noting(step)(item, receipt)
                 if event["type"] == ExclusionSet.wire_type:
-                    self.excluded.setdefault(item.subject, Excluded(item.subject, datetime.now(UTC)))
+                    self.excluded.setdefault(item.subject, ExcludedPlayer(item.subject, datetime.now(UTC)))
                 if not by_hand and 2 * number >= len(coming):
                     by_hand = await self._exclude_somebody(coming[number + 1 :])
 
@@ -204,7 +204,7 @@ class Demo:
         player_id = min(players, key=lambda player: (-future[player], player))
         wish = {"kind": "self_exclusion", "scope": "brand"}
         (await self.office.post(f"/v1/players/{player_id}/exclusion", json=wish)).raise_for_status()
-        self.excluded[player_id] = Excluded(player_id, datetime.now(UTC))
+        self.excluded[player_id] = ExcludedPlayer(player_id, datetime.now(UTC))
         return True
 
     async def _feed_again(self) -> None:
@@ -225,8 +225,8 @@ class Demo:
 
     # ---- bookkeeping ---------------------------------------------------------------------------
 
-    def _noting(self, step: Callable[[], None]) -> Callable[[Item | Unreadable, Receipt], None]:
-        def note(item: Item | Unreadable, receipt: Receipt) -> None:
+    def _noting(self, step: Callable[[], None]) -> Callable[[EventItem | Unreadable, Receipt], None]:
+        def note(item: EventItem | Unreadable, receipt: Receipt) -> None:
             self.receipts[receipt.status] += 1
             step()
             if receipt.status == "rejected" or isinstance(item, Unreadable):
@@ -247,14 +247,14 @@ class Demo:
         return list(load(Settings(database_url=self.stack.environment()["DATABASE_URL"]).packages).journeys)
 
 
-def _told(one: Excluded, since: list[str], under_way: int) -> str:
+def _told(one: ExcludedPlayer, since: list[str], under_way: int) -> str:
     calm = f"{len(since)} things since then, see below" if since else "nothing let through since, every run stopped"
     late = f" ({under_way} already on its way)" if under_way else ""
     return f"{one.player_id} at {one.acknowledged_at:%H:%M:%S} UTC: {calm}{late}"
 
 
-def _item(event: CloudEvent) -> Item:
-    return Item(orjson.dumps(event), event["subject"], row=event)
+def _item(event: CloudEvent) -> EventItem:
+    return EventItem(orjson.dumps(event), event["subject"], row=event)
 
 
 def _prepare(folder: Path) -> None:

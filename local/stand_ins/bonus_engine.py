@@ -72,7 +72,7 @@ class Fault(BaseModel):
     reason: str = "not_eligible"  # what "refuse" gives as its reason
 
 
-class BonusEngine:
+class LocalBonusEngine:
     """The ledger and the faults. Every method is called from one event loop."""
 
     def __init__(self, ledger: Path) -> None:
@@ -177,7 +177,7 @@ def fingerprint(body: object) -> str:
 
 def create_app(ledger: Path) -> FastAPI:
     """The engine over HTTP, on the ledger at this path."""
-    engine = BonusEngine(ledger)
+    engine = LocalBonusEngine(ledger)
     app = FastAPI(title="Local bonus engine")
 
     @app.post("/grants", response_model=GrantAnswer)

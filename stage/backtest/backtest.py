@@ -37,7 +37,7 @@ STRIDE: Final = 500
 Heard = Callable[[int], None]
 
 
-class Plan(BaseModel):
+class BacktestPlan(BaseModel):
     """Everything a shard needs besides its events; it travels to other processes and machines.
 
     What happened before `live_from` is history: it is known about the players and starts nothing. Runs go on
@@ -67,7 +67,7 @@ def plan_of(
     register_first: bool | None = None,
     control: int | None = None,
     answers: str = NOBODY,
-) -> tuple[Plan, Log]:
+) -> tuple[BacktestPlan, Log]:
     """The plan of a rehearsal, and the part of the log it plays. Raises StageError with a sentence.
 
     Without `journeys` it is all of them. Without `register_first` players are registered before their first event
@@ -88,7 +88,7 @@ def plan_of(
         register_first = not played.has(PlayerRegistered)
     if register_first:
         played = played.registered_first()
-    plan = Plan(
+    plan = BacktestPlan(
         packages=tuple(packages),
         journeys=tuple(sorted(set(journeys) or known)),
         templates=templates,
@@ -100,7 +100,7 @@ def plan_of(
     return plan, played
 
 
-def play(plan: Plan, log: Log, heard: Heard = lambda _: None) -> Tally:
+def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Tally:
     """Play a log, or a shard of one, in this process.
 
     Raises StageError when a journey's code breaks or an answer does not fit its form; nothing is left out.
@@ -144,7 +144,7 @@ def play(plan: Plan, log: Log, heard: Heard = lambda _: None) -> Tally:
     return told
 
 
-def back_test(plan: Plan, log: Log, *, jobs: int = 1, heard: Heard = lambda _: None) -> Tally:
+def back_test(plan: BacktestPlan, log: Log, *, jobs: int = 1, heard: Heard = lambda _: None) -> Tally:
     """Play the whole log in `jobs` processes. The tally does not depend on how many there are."""
     if jobs < 1:
         raise StageError(f"--jobs takes the number of processes, at least 1, not {jobs}.")
@@ -178,7 +178,7 @@ def save_shards(shards: Iterable[Log], folder: Path) -> list[Path]:
 # ---- processes ---------------------------------------------------------------------------------
 
 
-def _in_processes(plan: Plan, shards: Sequence[Path], jobs: int, heard: Heard) -> Iterator[Tally]:
+def _in_processes(plan: BacktestPlan, shards: Sequence[Path], jobs: int, heard: Heard) -> Iterator[Tally]:
     # Spawned, not forked: threads of Polars and of the SDK do not survive a fork.
     context = multiprocessing.get_context("spawn")
     counter: Synchronized[int] = context.Value("Q", 0)
@@ -207,7 +207,7 @@ def _take_counter(counter: "Synchronized[int]") -> None:
     _counter = counter
 
 
-def _play_here(plan: Plan, shard: Path) -> Tally:
+def _play_here(plan: BacktestPlan, shard: Path) -> Tally:
     def heard(events: int) -> None:
         assert _counter is not None
         with _counter.get_lock():

@@ -29,7 +29,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from stage.backtest.backtest import Heard, Plan, play, save_shards, shards_for
+    from stage.backtest.backtest import BacktestPlan, Heard, play, save_shards, shards_for
     from stage.backtest.counts import Tally
     from stage.backtest.event_log import Log
     from stage.errors import StageError
@@ -49,14 +49,14 @@ LOOK: Final = 1.0
 class Shards(BaseModel):
     """What the workflow is asked: the plan, and where each shard lies."""
 
-    plan: Plan
+    plan: BacktestPlan
     paths: list[Path]
 
 
 class Shard(BaseModel):
     """What one activity is asked."""
 
-    plan: Plan
+    plan: BacktestPlan
     path: Path
 
 
@@ -106,7 +106,13 @@ def play_shard(shard: Shard) -> tuple[Path, int]:
 
 
 async def back_test_on_temporal(
-    plan: Plan, log: Log, folder: Path, *, jobs: int = 1, heard: Heard = lambda _: None, client: Client | None = None
+    plan: BacktestPlan,
+    log: Log,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    heard: Heard = lambda _: None,
+    client: Client | None = None,
 ) -> Tally:
     """Play a log by the workers that share `folder`; it is left as it was found. Raises StageError."""
     name = f"back-test-{uuid.uuid4().hex[:12]}"

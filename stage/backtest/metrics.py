@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
-from stage.backtest.backtest import Plan
+from stage.backtest.backtest import BacktestPlan
 from stage.backtest.counts import DAY, Key, Tally
 from stage.backtest.event_log import RETURN_DAYS, Log, natural_return
 from workflows.events import PlayerRegistered
@@ -26,7 +26,7 @@ class Figure(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Desk(Figure):
+class TaskWorkload(Figure):
     """What people can do in a day: `minutes_a_day` of each, `minutes_a_task`."""
 
     minutes_a_day: int = 300
@@ -38,7 +38,7 @@ class Desk(Figure):
         return self.minutes_a_day // self.minutes_a_task
 
 
-class Period(Figure):
+class PlayedPeriod(Figure):
     """What was played. Players with events before `live_from` are known from then on and start nothing earlier."""
 
     log: str
@@ -61,7 +61,7 @@ class Arm(Figure):
     by_day: list[int]
 
 
-class Step(Figure):
+class StepMetrics(Figure):
     """One step of a journey: how many runs reached it, what became of it, when, and who went no further."""
 
     step: str
@@ -118,7 +118,7 @@ class Figures(Figure):
     """Everything a rehearsal found. Counts are by journey; messages are counted by channel, goals by run."""
 
     journeys: list[str]
-    period: Period
+    period: PlayedPeriod
     entered: dict[str, int]
     control: dict[str, int]
     messages: dict[str, int]
@@ -137,7 +137,7 @@ class Figures(Figure):
     caps: Caps
     task_states: dict[str, dict[str, dict[str, int]]]
     teams: dict[str, Team]
-    desk: Desk
+    desk: TaskWorkload
     natural_return: dict[int, Returned]
     return_within_days: int
     #: By journey: the event type that counts as success.
@@ -149,7 +149,7 @@ class Figures(Figure):
     notices: list[str]
     #: By name of the series, by day or month. Only the report has them.
     daily: dict[str, dict[str, dict[str, int]]]
-    steps: dict[str, list[Step]]
+    steps: dict[str, list[StepMetrics]]
     descriptions: dict[str, str]
 
     def line(self) -> str:
@@ -157,14 +157,16 @@ class Figures(Figure):
         return self.model_dump_json(exclude={"daily", "steps", "descriptions"})
 
 
-def figures_of(tally: Tally, plan: Plan, log: Log, registry: Registry, desk: Desk, policy: Policy) -> Figures:
+def figures_of(
+    tally: Tally, plan: BacktestPlan, log: Log, registry: Registry, desk: TaskWorkload, policy: Policy
+) -> Figures:
     """Turn counts into figures. `log` is the part that was played."""
     names = list(plan.journeys)
     unseen = {name: _unseen(registry.journeys[name], log) for name in names}
     never = {name: missing for name in names if (missing := _never_starts(registry.journeys[name], log))}
     return Figures(
         journeys=names,
-        period=Period(
+        period=PlayedPeriod(
             log=log.name,
             events=log.events.height - log.registered,
             registered=log.registered,
@@ -286,7 +288,7 @@ def _caps(tally: Tally, policy: Policy) -> Caps:
     )
 
 
-def _teams(tally: Tally, desk: Desk) -> dict[str, Team]:
+def _teams(tally: Tally, desk: TaskWorkload) -> dict[str, Team]:
     found: dict[str, Team] = {}
     for team, days in _nested(tally.load, 0, 1).items():
         day = max(days, key=lambda one: (days[one], one))
@@ -300,7 +302,7 @@ def _teams(tally: Tally, desk: Desk) -> dict[str, Team]:
     return found
 
 
-def _steps(tally: Tally, journey: str) -> list[Step]:
+def _steps(tally: Tally, journey: str) -> list[StepMetrics]:
     runs: Counter[str] = Counter()
     for key, n in tally.steps.items():
         if key[0] == journey:
@@ -313,7 +315,7 @@ def _steps(tally: Tally, journey: str) -> list[Step]:
         if key[0] == journey:
             minutes[str(key[1])][int(key[2])] = n
     return [
-        Step(
+        StepMetrics(
             step=step,
             runs=runs[step],
             outcomes=outcomes[step],

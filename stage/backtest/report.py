@@ -13,7 +13,7 @@ from markupsafe import Markup
 from stage.backtest import report_charts as charts
 from stage.backtest.costs import scaled
 from stage.backtest.counts import UNDER_WAY
-from stage.backtest.metrics import Figures, RewardLine, Step
+from stage.backtest.metrics import Figures, RewardLine, StepMetrics
 
 FOLDER: Final = Path(__file__).parent
 DASH: Final = "\N{EN DASH}"
@@ -34,7 +34,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Row:
+class ReportRow:
     """One step as it is shown: its place in the river of runs, its bar, and who went no further."""
 
     verb: str
@@ -128,13 +128,13 @@ def _amounts(amounts: Sequence[tuple[int | None, str]]) -> list[str]:
     return [money(minor, currency) for minor, currency in amounts if minor] or [DASH]
 
 
-def rows_of(figures: Figures, journey: str) -> list[Row]:
+def rows_of(figures: Figures, journey: str) -> list[ReportRow]:
     """The steps of a journey as a river that narrows by those who go no further, to the last one left."""
     steps = figures.steps[journey]
     most = sum(sum(step.left.values()) for step in steps) or 1
     widths = list(accumulate((-sum(step.left.values()) / most for step in steps), initial=1.0))
     return [
-        Row(
+        ReportRow(
             *_named(step.step),
             runs=step.runs,
             share=100 * step.runs / most,
@@ -156,7 +156,7 @@ def _named(step: str) -> tuple[str, str]:
     return verb, name.replace("|", " or ") + ("" if number == "1" else f" ({number})")
 
 
-def _parts(step: Step) -> list[Part]:
+def _parts(step: StepMetrics) -> list[Part]:
     def tone(outcome: str) -> str:
         return "bad" if outcome in BAD else "quiet" if outcome in QUIET else "good"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from stage.flow.expressions import plain
-from stage.flow.graph import Node, Step, Value
+from stage.flow.graph import Node, StepNode, Value
 from workflows.events import Event
 from workflows.forms import Form
 
@@ -33,16 +33,16 @@ class Way:
 Front = list[Way]
 
 
-def alternatives(step: Step | None) -> list[str]:
+def alternatives(step: StepNode | None) -> list[str]:
     """What a step's result can be, by name; empty where that is not known."""
     match step:
-        case Step(verb="event" | "first"):
+        case StepNode(verb="event" | "first"):
             return [*(kind.__name__ for kind in step.kinds), "None"] if step.kinds else []
-        case Step(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
+        case StepNode(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
             return [form.__name__, "None"]
-        case Step(verb="send"):
+        case StepNode(verb="send"):
             return ["Sent", "Suppressed"]
-        case Step(verb="split"):
+        case StepNode(verb="split"):
             return [name for name in step.named if name != "**"]
     return []
 
@@ -77,7 +77,7 @@ def pattern_words(case: ast.match_case) -> str:
     return words if case.guard is None else f"{words} if {plain(case.guard)}"
 
 
-def way_of(source: Node, step: Step | None, names: Sequence[str]) -> Way:
+def way_of(source: Node, step: StepNode | None, names: Sequence[str]) -> Way:
     """The way out of a step whose result is one of `names`."""
     if step is None or not names:
         return Way(source, "otherwise")
@@ -88,17 +88,17 @@ def way_of(source: Node, step: Step | None, names: Sequence[str]) -> Way:
     return Way(source, words, kinds, happened)
 
 
-def _nothing(step: Step) -> str:
+def _nothing(step: StepNode) -> str:
     within = step.named.get("within")
     return f"{within.words} passed" if within is not None else OUTCOMES.get(step.verb, ("", "None"))[1]
 
 
-def outcomes(step: Step) -> tuple[Front, Front]:
+def outcomes(step: StepNode) -> tuple[Front, Front]:
     """The ways out of a step that came to something, and that came to nothing."""
     came = " or ".join(kind.__name__ for kind in step.kinds) or OUTCOMES[step.verb][0]
     return [Way(step, came, step.kinds, happened=True)], [Way(step, _nothing(step), (), happened=False)]
 
 
-def stands_at(front: Front, step: Step) -> bool:
+def stands_at(front: Front, step: StepNode) -> bool:
     """Whether a step was the last thing done, whatever its result."""
     return len(front) == 1 and front[0].source is step and not front[0].words

@@ -86,7 +86,7 @@ class Broken:
 
 
 @dataclass
-class Release:
+class ReleaseCheck:
     """What would happen to the runs in flight. `left_out` counts, by journey, those that were not looked at."""
 
     replayed: Counter[str] = field(default_factory=Counter)
@@ -108,9 +108,9 @@ class Release:
 async def replay(
     histories: AsyncIterator[WorkflowHistory],
     journeys: Mapping[str, Journey],
-    release: Release,
+    release: ReleaseCheck,
     converter: DataConverter = pydantic_data_converter,
-) -> Release:
+) -> ReleaseCheck:
     """Replay histories, one after the other, on the code of `journeys`, and add what came of it to `release`.
 
     `converter` is that of the workers whose histories these are.
@@ -164,7 +164,7 @@ async def in_flight(
     client: Client,
     task_queue: str,
     journeys: Collection[str],
-    release: Release,
+    release: ReleaseCheck,
     *,
     most: int,
     chosen: Collection[str] | None = None,

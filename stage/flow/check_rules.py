@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, Union, get_args, get_origin, get_type_hints
 
-from stage.flow.graph import Decision, Edge, Flow, Node, Start, Step, Value
+from stage.flow.graph import Decision, Edge, Flow, Node, StartNode, StepNode, Value
 from workflows.effects import Channel
 from workflows.events import (
     BetPlaced,
@@ -254,22 +254,22 @@ RULES: Final = {
 # ---- what the rules ask of a flow -------------------------------------------------------------------------
 
 
-def _sends(flow: Flow, templates: Templates) -> Iterator[tuple[Step, Template]]:
+def _sends(flow: Flow, templates: Templates) -> Iterator[tuple[StepNode, Template]]:
     for step in flow.steps:
         if step.verb in {"send", "survey"} and step.subject in templates:
             yield step, templates[step.subject]
 
 
-def _at(step: Step) -> str:
+def _at(step: StepNode) -> str:
     return f"line {step.line}: {step.name}"
 
 
 def _waits(node: Node) -> bool:
-    return isinstance(node, Step) and node.verb in _WAITS
+    return isinstance(node, StepNode) and node.verb in _WAITS
 
 
 def _kinds(node: Node) -> tuple[type[Event], ...]:
-    return node.kinds if isinstance(node, Step) else ()
+    return node.kinds if isinstance(node, StepNode) else ()
 
 
 def _kind(trigger: Trigger) -> type[Event]:
@@ -280,7 +280,7 @@ def _by_losing(trigger: Trigger) -> bool:
     return _kind(trigger) is LossStreak or _LOSS.search(getattr(trigger, "name", "")) is not None
 
 
-def _just_asked(flow: Flow, step: Step, life: tuple[type[Event], ...]) -> bool:
+def _just_asked(flow: Flow, step: StepNode, life: tuple[type[Event], ...]) -> bool:
     """Whether every way to a step comes from a wait for a sign of life that brought none, with no wait after it."""
     seen: set[Node] = set()
     waiting: list[Node] = [step]
@@ -289,7 +289,7 @@ def _just_asked(flow: Flow, step: Step, life: tuple[type[Event], ...]) -> bool:
             asked = any(issubclass(kind, life) for kind in _kinds(edge.source))
             if asked and edge.happened is False:
                 continue
-            if isinstance(edge.source, Start) or _waits(edge.source):
+            if isinstance(edge.source, StartNode) or _waits(edge.source):
                 return False
             if edge.source not in seen:
                 seen.add(edge.source)
@@ -303,7 +303,7 @@ def _without_human(flow: Flow, origin: Node) -> set[Node]:
 
 
 def _human(node: Node) -> bool:
-    return isinstance(node, Step) and node.verb == "ask"
+    return isinstance(node, StepNode) and node.verb == "ask"
 
 
 def _open_to_vips(flow: Flow, edge: Edge) -> bool:
@@ -317,7 +317,7 @@ def _open_to_vips(flow: Flow, edge: Edge) -> bool:
     return not people or edge in people
 
 
-def _channels(step: Step, template: Template) -> set[Channel]:
+def _channels(step: StepNode, template: Template) -> set[Channel]:
     """The channels a send can use; all of the template's where the code does not tell."""
     named: set[Any] = set()
     for word in ("via", "fallback"):

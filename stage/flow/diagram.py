@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from stage.flow.expressions import plain, span
-from stage.flow.graph import Decision, End, Flow, Group, Node, Repeat, Start, Step, Value
+from stage.flow.graph import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
 from workflows.events import SegmentEntered
 from workflows.rules.predicates import Where
 from workflows.rules.triggers import Entry, InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
@@ -90,7 +90,7 @@ def picture(flow: Flow, counts: Mapping[str, int] | None = None) -> Picture:
     one player and the second of another. The id does not tell them apart, so such cards say "up to".
     """
     keys = {node: f"n{index}" for index, node in enumerate(flow.nodes)}
-    frames: dict[Group, Frame] = {}
+    frames: dict[HelperCall, Frame] = {}
     for group in flow.groups.values():
         _frame(group, frames)
     joined: dict[tuple[str, str], list[str]] = {}
@@ -116,15 +116,17 @@ def picture(flow: Flow, counts: Mapping[str, int] | None = None) -> Picture:
 # ---- cards ------------------------------------------------------------------------------------------
 
 
-def _card(node: Node, key: str, flow: Flow, frames: Mapping[Group, Frame], counts: Mapping[str, int] | None) -> Card:
+def _card(
+    node: Node, key: str, flow: Flow, frames: Mapping[HelperCall, Frame], counts: Mapping[str, int] | None
+) -> Card:
     group = flow.groups.get(node)
     frame = None if group is None else frames[group].key
     match node:
-        case Start():
+        case StartNode():
             return Card(key, "start", "", (flow.journey.name,))
-        case End(again=None):
+        case EndNode(again=None):
             return Card(key, "end", "", ("end",))
-        case End(again=chapter):
+        case EndNode(again=chapter):
             return Card(key, "end", "", (str(chapter),))
         case Decision(words=words):
             return Card(key, "decision", "", _wrapped(_asked(words)), frame=frame)
@@ -137,7 +139,7 @@ def _card(node: Node, key: str, flow: Flow, frames: Mapping[Group, Frame], count
     return Card(key, kind, verb, _wrapped(title), tuple(line for line in lines if line), step, count, frame)
 
 
-def _told(step: Step) -> tuple[str, str, Sequence[str]]:  # noqa: PLR0911 - one match over the verbs
+def _told(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR0911 - one match over the verbs
     """A step in words: what is done, with what, and how."""
     named = step.named
     first = step.given[0].words if step.given else ""
@@ -196,7 +198,7 @@ def _arguments(value: Value) -> str:
     return _listed(plain(part).replace("=", " ", 1) for part in (*value.code.args, *value.code.keywords))
 
 
-def _counted(step: Step, flow: Flow, counts: Mapping[str, int]) -> str:
+def _counted(step: StepNode, flow: Flow, counts: Mapping[str, int]) -> str:
     """How many were seen here, and how many may have been here or at another card of the same id."""
     certain = shared = 0
     others = [other for other in flow.steps if other.name == step.name and other is not step]
@@ -220,7 +222,7 @@ def _numbered(name: str, counts: Mapping[str, int]) -> dict[int, int]:
     return found
 
 
-def _frame(group: Group, frames: dict[Group, Frame]) -> Frame:
+def _frame(group: HelperCall, frames: dict[HelperCall, Frame]) -> Frame:
     if group not in frames:
         parent = None if group.parent is None else _frame(group.parent, frames).key
         frames[group] = Frame(f"g{len(frames)}", group.name, parent)

@@ -26,12 +26,12 @@ class Value:
 
 
 @dataclass(frozen=True, eq=False)
-class Start:
+class StartNode:
     """Where every run begins."""
 
 
 @dataclass(frozen=True, eq=False)
-class Step:
+class StepNode:
     """One call of a verb. `subject` is what the step's id names: a template, a reward, a form, an event."""
 
     verb: str
@@ -64,13 +64,13 @@ class Repeat:
 
 
 @dataclass(frozen=True, eq=False)
-class End:
+class EndNode:
     """A run, or with `again` a chapter of it, ends here."""
 
     again: str | None = None
 
 
-Node = Start | Step | Decision | Repeat | End
+Node = StartNode | StepNode | Decision | Repeat | EndNode
 
 
 @dataclass(frozen=True)
@@ -89,12 +89,12 @@ class Edge:
 
 
 @dataclass(frozen=True, eq=False)
-class Group:
+class HelperCall:
     """The nodes of one call of a helper."""
 
     name: str
     about: str
-    parent: "Group | None" = None
+    parent: "HelperCall | None" = None
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Flow:
     journey: Journey
     nodes: tuple[Node, ...]
     edges: tuple[Edge, ...]
-    groups: Mapping[Node, Group]
-    numbers: Mapping[Step, Numbers]
+    groups: Mapping[Node, HelperCall]
+    numbers: Mapping[StepNode, Numbers]
 
     @property
     def start(self) -> Node:
@@ -129,9 +129,9 @@ class Flow:
         return self.nodes[0]
 
     @property
-    def steps(self) -> Iterator[Step]:
+    def steps(self) -> Iterator[StepNode]:
         """The nodes that are steps."""
-        return (node for node in self.nodes if isinstance(node, Step))
+        return (node for node in self.nodes if isinstance(node, StepNode))
 
     def after(self, node: Node) -> list[Edge]:
         """The ways out of a node."""
@@ -153,11 +153,11 @@ class Flow:
         return found
 
 
-def numbered(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[Step, Numbers]:
+def numbered(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[StepNode, Numbers]:
     """Which count of its name each step can have, over every way that leads to it."""
-    numbers: dict[Step, Numbers] = {}
-    for name in {node.name for node in nodes if isinstance(node, Step)}:
-        counted = [node for node in nodes if isinstance(node, Step) and node.name == name]
+    numbers: dict[StepNode, Numbers] = {}
+    for name in {node.name for node in nodes if isinstance(node, StepNode)}:
+        counted = [node for node in nodes if isinstance(node, StepNode) and node.name == name]
         fewest, most = _least(nodes, edges, counted), _greatest(nodes, edges, counted)
         for step in counted:
             numbers[step] = Numbers(fewest[step], most[step] if most[step] <= len(counted) else None)

@@ -26,7 +26,20 @@ from stage.flow.branches import (
     way_of,
 )
 from stage.flow.expressions import Names, plain
-from stage.flow.graph import UNKNOWN, Decision, Edge, End, Flow, Group, Node, Repeat, Start, Step, Value, numbered
+from stage.flow.graph import (
+    UNKNOWN,
+    Decision,
+    Edge,
+    EndNode,
+    Flow,
+    HelperCall,
+    Node,
+    Repeat,
+    StartNode,
+    StepNode,
+    Value,
+    numbered,
+)
 from workflows.events import Event
 from workflows.rewards import RewardBase
 from workflows.run import Journey, JourneyRun, again
@@ -49,15 +62,15 @@ def read_flow(journey: Journey) -> Flow:
         offset=function.__code__.co_firstlineno - 1,
         calls=(function,),
     )
-    front = reader.add(Start(), [])
+    front = reader.add(StartNode(), [])
     reader.end(reader.block(tree.body, front, scope) + scope.returns)
-    chapters = any(isinstance(node, End) and node.again for node in reader.nodes)
+    chapters = any(isinstance(node, EndNode) and node.again for node in reader.nodes)
     if chapters:
         # Counts go on from chapter to chapter.
         reader.edges += [
             Edge(node, reader.nodes[0], "next chapter")
             for node in reader.nodes
-            if isinstance(node, End) and node.again is not None
+            if isinstance(node, EndNode) and node.again is not None
         ]
     numbers = numbered(reader.nodes, reader.edges)
     return Flow(journey, tuple(reader.nodes), tuple(reader.edges), reader.groups, numbers)
@@ -80,23 +93,23 @@ class _Scope:
     players: frozenset[str]
     offset: int
     calls: tuple[Any, ...]
-    group: Group | None = None
-    results: dict[str, Step] = field(default_factory=dict)
+    group: HelperCall | None = None
+    results: dict[str, StepNode] = field(default_factory=dict)
     nested: dict[str, _Function] = field(default_factory=dict)
     loops: list[_Loop] = field(default_factory=list)
     returns: Front = field(default_factory=list)
-    returned: list[Step | None] = field(default_factory=list)
+    returned: list[StepNode | None] = field(default_factory=list)
 
 
 class _Reader:
     def __init__(self) -> None:
         self.nodes: list[Node] = []
         self.edges: list[Edge] = []
-        self.groups: dict[Node, Group] = {}
+        self.groups: dict[Node, HelperCall] = {}
 
     # ---- building --------------------------------------------------------------------------------
 
-    def add(self, node: Node, front: Front, group: Group | None = None) -> Front:
+    def add(self, node: Node, front: Front, group: HelperCall | None = None) -> Front:
         self.nodes.append(node)
         if group is not None:
             self.groups[node] = group
@@ -108,7 +121,7 @@ class _Reader:
 
     def end(self, front: Front) -> None:
         if front:
-            self.add(End(), front)
+            self.add(EndNode(), front)
 
     # ---- statements ------------------------------------------------------------------------------
 
@@ -174,11 +187,11 @@ class _Reader:
         if isinstance(value, ast.IfExp) and (scope.group is None or _acts(value, scope)):
             yes, no = self.test(value.test, front, scope)
             return self.left(value.body, yes, scope) + self.left(value.orelse, no, scope)
-        step: Step | None = None
+        step: StepNode | None = None
         if value is not None:
             front, step = self.value(value, front, scope)
         if isinstance(value, ast.Call) and scope.meaning.worth(value.func).known is again and scope.group is None:
-            self.add(End(again=ast.unparse(value)), front)
+            self.add(EndNode(again=ast.unparse(value)), front)
         elif scope.group is None:
             self.end(front)
         else:
@@ -233,7 +246,7 @@ class _Reader:
 
     # ---- expressions -----------------------------------------------------------------------------
 
-    def value(self, node: ast.expr, front: Front, scope: _Scope) -> tuple[Front, Step | None]:  # noqa: PLR0911 - the same
+    def value(self, node: ast.expr, front: Front, scope: _Scope) -> tuple[Front, StepNode | None]:  # noqa: PLR0911 - the same
         """Take the steps an expression takes, in their order; the step whose result it is, if it is one's."""
         match node:
             case ast.Await(value=inner):
@@ -261,14 +274,14 @@ class _Reader:
             front, _ = self.value(part, front, scope)
         return front, None
 
-    def step(self, verb: str, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, Step]:
+    def step(self, verb: str, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, StepNode]:
         for part in (*call.args, *(keyword.value for keyword in call.keywords)):
             front, _ = self.value(part, front, scope)
         given = tuple(scope.meaning.worth(argument) for argument in call.args)
         named = {keyword.arg or "**": scope.meaning.worth(keyword.value) for keyword in call.keywords}
         seen = (value.known for value in (*given, *named.values()))
         kinds = tuple(known for known in seen if isinstance(known, type) and issubclass(known, Event))
-        step = Step(verb, self.subject(verb, given, named, scope), call.lineno + scope.offset, given, named, kinds)
+        step = StepNode(verb, self.subject(verb, given, named, scope), call.lineno + scope.offset, given, named, kinds)
         return self.add(step, front, scope.group), step
 
     def subject(self, verb: str, given: Sequence[Value], named: Mapping[str, Value], scope: _Scope) -> str:
@@ -289,7 +302,7 @@ class _Reader:
             return Value(value.words, made, value.code)
         return value
 
-    def helper(self, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, Step | None]:
+    def helper(self, call: ast.Call, front: Front, scope: _Scope) -> tuple[Front, StepNode | None]:
         found = _helper_of(call, scope)
         if found is None:
             return front, None
@@ -394,7 +407,7 @@ def _helper_of(call: ast.Call, scope: _Scope) -> tuple[_Function, _Scope] | None
         players=frozenset(players | (scope.players - set(_parameters(tree)) if nested is not None else set())),
         offset=offset,
         calls=(*scope.calls, function),
-        group=Group(tree.name, (ast.get_docstring(tree) or "").partition("\n")[0], scope.group),
+        group=HelperCall(tree.name, (ast.get_docstring(tree) or "").partition("\n")[0], scope.group),
         nested=dict(scope.nested) if nested is not None else {},
     )
     return (tree, inner) if any(_acts(statement, inner) for statement in tree.body) else None

@@ -20,7 +20,7 @@ from temporalio.common import RetryPolicy
 
 from stage.errors import StageError
 from stage.temporal import failures
-from stage.temporal.runs import Activity, Call, Run, duration_of
+from stage.temporal.runs import Activity, Call, StageRun, duration_of
 
 if TYPE_CHECKING:
     from stage.temporal.server import VirtualTemporal
@@ -53,7 +53,7 @@ class Attempts:
         self._perform = perform
         self._latency = latency
 
-    def schedule(self, run: Run, command: ScheduleActivity | ScheduleLocalActivity) -> None:
+    def schedule(self, run: StageRun, command: ScheduleActivity | ScheduleLocalActivity) -> None:
         """Begin an activity; a local one before anything else happens to its run."""
         now = self._server.now
         local = isinstance(command, ScheduleLocalActivity)
@@ -71,7 +71,7 @@ class Attempts:
         else:
             self._server.at(now, partial(self.attempt, run, activity))
 
-    def attempt(self, run: Run, activity: Activity) -> None:
+    def attempt(self, run: StageRun, activity: Activity) -> None:
         """Make one attempt."""
         if activity.done or not _alive(run, activity):
             return
@@ -110,7 +110,7 @@ class Attempts:
         assert limit is not None, "the SDK schedules nothing without a limit"
         return limit
 
-    def _lapse(self, run: Run, activity: Activity) -> None:
+    def _lapse(self, run: StageRun, activity: Activity) -> None:
         """An attempt that never answers; without a limit of its own it lasts until the activity's deadline."""
         if limit := _limit(activity.command, "start_to_close_timeout"):
             failure = failures.timed_out(TimeoutType.TIMEOUT_TYPE_START_TO_CLOSE, activity.last_failure)
@@ -122,17 +122,17 @@ class Attempts:
         else:
             happen()
 
-    def _completed(self, run: Run, activity: Activity, success: Success) -> None:
+    def _completed(self, run: StageRun, activity: Activity, success: Success) -> None:
         if not activity.done:
             self._resolve(run, activity, ActivityResolution(completed=success))
 
-    def _expire(self, run: Run, activity: Activity) -> None:
+    def _expire(self, run: StageRun, activity: Activity) -> None:
         """The time for all attempts together is over."""
         if not activity.done:
             failure = failures.timed_out(TimeoutType.TIMEOUT_TYPE_SCHEDULE_TO_CLOSE, activity.last_failure)
             self._give_up(run, activity, failure, RetryState.RETRY_STATE_TIMEOUT)
 
-    def _failed(self, run: Run, activity: Activity, failure: Failure) -> None:
+    def _failed(self, run: StageRun, activity: Activity, failure: Failure) -> None:
         """An attempt failed: make another one later, or give up."""
         if activity.done or not _alive(run, activity):
             return
@@ -163,14 +163,14 @@ class Attempts:
             activity.last_failure = failure
             self._server.at(again_at, partial(self.attempt, run, activity))
 
-    def _back_off(self, run: Run, activity: Activity, pause: timedelta) -> None:
+    def _back_off(self, run: StageRun, activity: Activity, pause: timedelta) -> None:
         """Ask the run to wait with a timer and then to schedule the local activity anew."""
         wait = DoBackoff(attempt=activity.attempt + 1)
         wait.backoff_duration.FromTimedelta(pause)
         wait.original_schedule_time.FromDatetime(activity.scheduled_at)
         self._resolve(run, activity, ActivityResolution(backoff=wait))
 
-    def _give_up(self, run: Run, activity: Activity, failure: Failure, state: RetryState.ValueType) -> None:
+    def _give_up(self, run: StageRun, activity: Activity, failure: Failure, state: RetryState.ValueType) -> None:
         timeout = failure.HasField("timeout_failure_info")
         if not activity.local:
             message = "Activity task timed out" if timeout else "Activity task failed"
@@ -183,7 +183,7 @@ class Attempts:
 
     # ---- cancellation ------------------------------------------------------------------------
 
-    def cancel(self, run: Run, seq: int) -> None:
+    def cancel(self, run: StageRun, seq: int) -> None:
         """Obey a run that no longer wants its activity; what the run hears depends on how it asked.
 
         An attempt under way is not interrupted: nothing on the stage listens while it works.
@@ -210,7 +210,7 @@ class Attempts:
         run.activities.pop(seq)
         run.jobs.append(_answer(activity, ActivityResolution(cancelled=Cancellation(failure=failure))))
 
-    def _resolve(self, run: Run, activity: Activity, resolution: ActivityResolution) -> None:
+    def _resolve(self, run: StageRun, activity: Activity, resolution: ActivityResolution) -> None:
         activity.done = True
         if activity.told or not _alive(run, activity):
             return
@@ -235,7 +235,7 @@ def _answer(activity: Activity, resolution: ActivityResolution) -> Job:
     return Job(resolve_activity=resolved)
 
 
-def _alive(run: Run, activity: Activity) -> bool:
+def _alive(run: StageRun, activity: Activity) -> bool:
     return run.open and run.chapter == activity.chapter
 
 

@@ -31,7 +31,7 @@ from temporalio.bridge.proto.workflow_commands import (
 
 from stage.errors import StageError
 from stage.temporal import failures
-from stage.temporal.runs import Child, Run
+from stage.temporal.runs import Child, StageRun
 
 if TYPE_CHECKING:
     from stage.temporal.server import VirtualTemporal
@@ -54,7 +54,7 @@ class Relations:
 
     # ---- children ----------------------------------------------------------------------------
 
-    def start_child(self, run: Run, command: StartChildWorkflowExecution) -> None:
+    def start_child(self, run: StageRun, command: StartChildWorkflowExecution) -> None:
         """Start a child; its parent hears of the start before the child does anything."""
         for name in NOT_PERFORMED:
             asked = getattr(command, name) if name == "cron_schedule" else command.HasField(name)  # type: ignore[arg-type]
@@ -66,7 +66,7 @@ class Relations:
         child = run.children[command.seq] = Child(command, chapter=run.chapter, task=run.tasks)
         self._server.at(self._server.now, partial(self._begin_child, run, child))
 
-    def _begin_child(self, run: Run, child: Child) -> None:
+    def _begin_child(self, run: StageRun, child: Child) -> None:
         command = child.command
         abandoned = command.parent_close_policy == ParentClosePolicy.PARENT_CLOSE_POLICY_ABANDON
         parent_is_there = run.open and run.chapter == child.chapter
@@ -107,7 +107,7 @@ class Relations:
             return known.status == "completed"
         return policy == Reuse.WORKFLOW_ID_REUSE_POLICY_REJECT_DUPLICATE
 
-    def cancel_child(self, run: Run, seq: int, reason: str) -> None:
+    def cancel_child(self, run: StageRun, seq: int, reason: str) -> None:
         """Obey a parent that no longer wants its child."""
         child = run.children.get(seq)
         if child is None or child.told:
@@ -128,7 +128,7 @@ class Relations:
             child.told = True
             run.jobs.append(self._outcome(child, "cancelled"))
 
-    def closed(self, run: Run) -> None:
+    def closed(self, run: StageRun) -> None:
         """A run is over, or one chapter of it: tell its parent, and do with its children as it asked."""
         if run.parent is not None and not run.open:
             parent, child = run.parent
@@ -149,7 +149,7 @@ class Relations:
                     child.told = True
                     self._server.at(self._server.now, partial(self._server.terminate, known.workflow_id))
 
-    def _outcome(self, child: Child, outcome: str, run: Run | None = None) -> Job:
+    def _outcome(self, child: Child, outcome: str, run: StageRun | None = None) -> Job:
         command = child.command
         if outcome == "completed":
             assert run is not None
@@ -167,7 +167,7 @@ class Relations:
 
     # ---- any other run -----------------------------------------------------------------------
 
-    def signal(self, run: Run, command: SignalExternalWorkflowExecution) -> None:
+    def signal(self, run: StageRun, command: SignalExternalWorkflowExecution) -> None:
         """Send another run a signal; the sender hears whether there was one to get it."""
         run.signals.add(command.seq)
         chapter = run.chapter
@@ -187,7 +187,7 @@ class Relations:
 
         self._server.at(self._server.now, send)
 
-    def cancel_signal(self, run: Run, seq: int) -> None:
+    def cancel_signal(self, run: StageRun, seq: int) -> None:
         """Take back a signal that is not sent yet."""
         if seq in run.signals:
             run.signals.discard(seq)
@@ -195,7 +195,7 @@ class Relations:
             answer = ResolveSignalExternalWorkflow(seq=seq, failure=failure)
             run.jobs.append(Job(resolve_signal_external_workflow=answer))
 
-    def request_cancel(self, run: Run, command: RequestCancelExternalWorkflowExecution) -> None:
+    def request_cancel(self, run: StageRun, command: RequestCancelExternalWorkflowExecution) -> None:
         """Ask another run to cancel; the sender hears whether there was one to ask."""
         chapter = run.chapter
 
@@ -212,6 +212,6 @@ class Relations:
 
         self._server.at(self._server.now, ask)
 
-    def _tell(self, run: Run, chapter: int, job: Job) -> None:
+    def _tell(self, run: StageRun, chapter: int, job: Job) -> None:
         if run.chapter == chapter:
             self._server.tell(run, job)

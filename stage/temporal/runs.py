@@ -67,14 +67,14 @@ class Child:
 
 
 @dataclass(slots=True)
-class Run:
+class StageRun:
     """One workflow: its living instance and everything it waits for."""
 
     workflow_id: str
     workflow_type: str
     #: Of its current chapter, as the SDK tells it.
     started_at: datetime
-    parent: tuple["Run", Child] | None = None
+    parent: tuple["StageRun", Child] | None = None
     memo: dict[str, Payload] = field(default_factory=dict)
     search_attributes: dict[str, Payload] = field(default_factory=dict)
     instance: WorkflowInstance | None = None

@@ -39,9 +39,9 @@ from stage.temporal import failures
 from stage.temporal.activities import Attempts, Latency, Perform, TimedOut, at_once
 from stage.temporal.children import Relations
 from stage.temporal.payloads import CONVERTER, FAILURE_CLASS, FAILURES
-from stage.temporal.runs import Call, Child, Run, duration_of
+from stage.temporal.runs import Call, Child, StageRun, duration_of
 
-__all__ = ["Call", "Latency", "Perform", "Run", "TimedOut", "VirtualTemporal", "at_once"]
+__all__ = ["Call", "Latency", "Perform", "StageRun", "TimedOut", "VirtualTemporal", "at_once"]
 
 TASK_QUEUE = "stage"
 NAMESPACE = "stage"
@@ -75,11 +75,11 @@ class VirtualTemporal:
         seed: int = 0,
         runner: WorkflowRunner | None = None,
         latency: Latency = at_once,
-        step_of: Callable[[Run], str | None] = lambda _: None,
-        closed: Callable[[Run], None] = lambda _: None,
+        step_of: Callable[[StageRun], str | None] = lambda _: None,
+        closed: Callable[[StageRun], None] = lambda _: None,
     ) -> None:
         self.now = now
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[str, StageRun] = {}
         self.converter = CONVERTER
         self.failure_converter = FAILURES
         self._seed = seed
@@ -153,7 +153,7 @@ class VirtualTemporal:
             return self.converter.from_payloads([run.result], [kind])[0]
         raise self.failure_of(run) or StageError(f"{workflow_id} has no result: it is {run.status}.")
 
-    def failure_of(self, run: Run) -> BaseException | None:
+    def failure_of(self, run: StageRun) -> BaseException | None:
         """What a run failed of."""
         return None if run.failure is None else self.failure_converter.from_failure(run.failure, self.converter)
 
@@ -190,15 +190,15 @@ class VirtualTemporal:
 
     # ---- the life of a run -------------------------------------------------------------------
 
-    def create(self, workflow_type: str, workflow_id: str, *, parent: tuple[Run, Child] | None = None) -> Run:
+    def create(self, workflow_type: str, workflow_id: str, *, parent: tuple[StageRun, Child] | None = None) -> StageRun:
         """A run that has not begun yet."""
         if workflow_type not in self._definitions:
             known = ", ".join(map(str, self._definitions))
             raise StageError(f"No workflow {workflow_type} is on this stage; add it to {known}.")
-        run = self.runs[workflow_id] = Run(workflow_id, workflow_type, self.now, parent)
+        run = self.runs[workflow_id] = StageRun(workflow_id, workflow_type, self.now, parent)
         return run
 
-    def initialise(self, run: Run, arguments: Sequence[Payload]) -> None:
+    def initialise(self, run: StageRun, arguments: Sequence[Payload]) -> None:
         """Begin a chapter of a run, with everything that came while there was none."""
         if not run.open:
             return
@@ -236,7 +236,7 @@ class VirtualTemporal:
         held, run.held = run.held, []
         self.tell(run, Job(initialize_workflow=begin), *held)
 
-    def _info(self, run: Run) -> workflow.Info:
+    def _info(self, run: StageRun) -> workflow.Info:
         root = run
         while root.parent is not None:
             root = root.parent[0]
@@ -280,7 +280,7 @@ class VirtualTemporal:
         self.tell(run, _signal_job(name, arguments, run.length + 1))
         return True
 
-    def tell(self, run: Run, *jobs: Job) -> None:
+    def tell(self, run: StageRun, *jobs: Job) -> None:
         """Give an open run something new: one workflow task, with as many activations as it takes."""
         if not run.open:
             return
@@ -303,7 +303,7 @@ class VirtualTemporal:
         finally:
             run.busy = False
 
-    def _activate(self, run: Run, jobs: Sequence[Job]) -> Sequence[WorkflowCommand]:
+    def _activate(self, run: StageRun, jobs: Sequence[Job]) -> Sequence[WorkflowCommand]:
         assert run.instance is not None
         run.tasks += 1
         given = WorkflowActivation(
@@ -325,7 +325,7 @@ class VirtualTemporal:
             run.length += len(jobs) + len(commands)
         return commands
 
-    def _broken(self, run: Run, cause: BaseException) -> StageError:
+    def _broken(self, run: StageRun, cause: BaseException) -> StageError:
         file, line = _place(cause, self._definitions[run.workflow_type].cls)
         step = self._step_of(run)
         error = StageError(
@@ -337,7 +337,7 @@ class VirtualTemporal:
         error.__cause__ = cause
         return error
 
-    def _evict(self, run: Run) -> None:
+    def _evict(self, run: StageRun) -> None:
         """Take an instance down: tasks that still wait end here, not in whichever thread collects garbage."""
         instance, run.instance = run.instance, None
         if instance is None:
@@ -353,7 +353,7 @@ class VirtualTemporal:
 
     # ---- commands ----------------------------------------------------------------------------
 
-    def _obey_all(self, run: Run, commands: Sequence[WorkflowCommand]) -> None:
+    def _obey_all(self, run: StageRun, commands: Sequence[WorkflowCommand]) -> None:
         chapter = run.chapter
         for command in commands:
             self._obey(run, command)
@@ -366,7 +366,7 @@ class VirtualTemporal:
                 "in circles, begin a new chapter with `return again(...)`."
             )
 
-    def _obey(self, run: Run, command: WorkflowCommand) -> None:  # noqa: C901, PLR0912 - one case for each command
+    def _obey(self, run: StageRun, command: WorkflowCommand) -> None:  # noqa: C901, PLR0912 - one case for each command
         match command.WhichOneof("variant"):
             case "start_timer":
                 self._start_timer(run, command.start_timer.seq, command.start_timer.start_to_fire_timeout)
@@ -416,11 +416,11 @@ class VirtualTemporal:
                     "it, so write the step with the verbs of Player."
                 )
 
-    def _start_timer(self, run: Run, seq: int, after: Duration) -> None:
+    def _start_timer(self, run: StageRun, seq: int, after: Duration) -> None:
         run.timers.add(seq)
         self.at(self.now + duration_of(after), partial(self._fire, run, run.chapter, seq))
 
-    def _fire(self, run: Run, chapter: int, seq: int) -> None:
+    def _fire(self, run: StageRun, chapter: int, seq: int) -> None:
         if run.open and run.chapter == chapter and seq in run.timers:
             run.timers.discard(seq)
             self.tell(run, Job(fire_timer=FireTimer(seq=seq)))
@@ -432,7 +432,7 @@ class VirtualTemporal:
             else:
                 known[name] = value
 
-    def _continue(self, run: Run, command: ContinueAsNewWorkflowExecution) -> None:
+    def _continue(self, run: StageRun, command: ContinueAsNewWorkflowExecution) -> None:
         self._relations.closed(run)
         self._evict(run)
         run.forget_chapter()
@@ -446,7 +446,7 @@ class VirtualTemporal:
         begin = partial(self.initialise, run, list(command.arguments))
         self.at(self.now + duration_of(command.backoff_start_interval), begin)
 
-    def _close(self, run: Run, status: str) -> None:
+    def _close(self, run: StageRun, status: str) -> None:
         run.status, run.closed_at = status, self.now
         self._relations.closed(run)
         self._evict(run)

@@ -47,7 +47,7 @@ from workflows.gate.policy import (
     GateFacts,
     GrantFacts,
     MessageFacts,
-    Refused,
+    Refusal,
     Wait,
     may_grant,
     may_send,
@@ -184,7 +184,7 @@ class Effects:
         if isinstance(decision, Wait):
             waits[channel] = decision.until
             return
-        suppressed = str(decision.reason) if isinstance(decision, Refused) else None
+        suppressed = str(decision.reason) if isinstance(decision, Refusal) else None
         if suppressed is None:
             trouble = self._troubled(channel)
             if isinstance(trouble, Away):
@@ -218,7 +218,7 @@ class Effects:
         trouble = self._troubled("bonus_engine")
         status: Literal["confirmed", "refused", "unknown"] = "confirmed"
         reason: str | None = None
-        if isinstance(decision, Refused) and not asked_before:
+        if isinstance(decision, Refusal) and not asked_before:
             status, reason = "refused", str(decision.reason)
         elif isinstance(trouble, Away):
             if world.now - reserved_at < UNKNOWN_AFTER:

@@ -14,11 +14,11 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio.worker import WorkflowRunner
 
 from stage.errors import StageError
-from stage.temporal.server import Latency, Run, VirtualTemporal, at_once
+from stage.temporal.server import Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import EVERYWHERE, Effects
 from stage.world.faults import Faults
 from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, TemplateFacts
-from workflows.effects import Batch, Channel, EffectInput, Item, OpenTask
+from workflows.effects import Channel, Delivery, DeliveryBatch, EffectInput, OpenTask
 from workflows.events import Event
 from workflows.gate.policy import Policy
 from workflows.player_state.state import Decision, Ended, GoalReached, Mode, Moved, PlayerState, Start, Stop, Wake
@@ -175,7 +175,7 @@ class World:
         task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
         seq = self.player(task.player_id).next_seq(task.run_id)
         if seq is not None:
-            self._deliver(task.run_id, [Item(seq=seq, kind="answer", step=task.step, answer=dict(answer))])
+            self._deliver(task.run_id, [Delivery(seq=seq, kind="answer", step=task.step, answer=dict(answer))])
         return True
 
     def advance_to(self, until: datetime) -> None:
@@ -190,7 +190,7 @@ class World:
 
     def carry_out(self, state: PlayerState, decisions: Iterable[Decision]) -> None:
         """What intake's transaction and the dispatcher after it do about decisions."""
-        deliveries: dict[str, list[Item]] = {}
+        deliveries: dict[str, list[Delivery]] = {}
         starts: dict[str, Start] = {}
         for decision in decisions:
             match decision:
@@ -200,10 +200,12 @@ class World:
                         starts[decision.run_id] = decision
                 case Wake():
                     wire = decision.event.redacted().to_wire()
-                    deliveries.setdefault(decision.run_id, []).append(Item(seq=decision.seq, kind="event", event=wire))
+                    deliveries.setdefault(decision.run_id, []).append(
+                        Delivery(seq=decision.seq, kind="event", event=wire)
+                    )
                 case Stop():
                     deliveries.setdefault(decision.run_id, []).append(
-                        Item(seq=decision.seq, kind="stop", reason=decision.reason)
+                        Delivery(seq=decision.seq, kind="stop", reason=decision.reason)
                     )
                 case GoalReached():
                     self.runs[decision.run_id].goal_at = decision.at
@@ -226,14 +228,14 @@ class World:
         if start.refused is not None:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
 
-    def _begin(self, state: PlayerState, start: Start, items: Sequence[Item]) -> None:
+    def _begin(self, state: PlayerState, start: Start, items: Sequence[Delivery]) -> None:
         given = start.run_input(self.brand, state.snapshot())
-        signals = [("deliver", Batch(items=list(items)))] if items else []
+        signals = [("deliver", DeliveryBatch(items=list(items)))] if items else []
         # Dispatch comes after the transaction: never inside whatever decided the start.
         self.temporal.at(self.now, partial(self.temporal.start, start.journey, start.run_id, given, signals=signals))
 
-    def _deliver(self, run_id: str, items: Sequence[Item]) -> None:
-        self.temporal.at(self.now, partial(self.temporal.signal, run_id, "deliver", Batch(items=list(items))))
+    def _deliver(self, run_id: str, items: Sequence[Delivery]) -> None:
+        self.temporal.at(self.now, partial(self.temporal.signal, run_id, "deliver", DeliveryBatch(items=list(items))))
 
     def tick_later(self, state: PlayerState) -> None:
         """See to it that the player is looked at when their next moment has come, as the sweep does."""
@@ -250,7 +252,7 @@ class World:
 
     # ---- what the virtual Temporal tells ---------------------------------------------------------
 
-    def _step_of(self, run: Run) -> str | None:
+    def _step_of(self, run: StageRun) -> str | None:
         """The last step a run is known to have reached: one it has told itself, or one that had an effect."""
         journey_run: Any = getattr(run.instance, "_object", None)
         untold = getattr(journey_run, "story", None)
@@ -260,7 +262,7 @@ class World:
         record = self.runs.get(run.workflow_id)
         return None if record is None else record.step
 
-    def _closed(self, run: Run) -> None:
+    def _closed(self, run: StageRun) -> None:
         """A run that fails without recording its end keeps its player in it for ever: that is a mistake."""
         record = self.runs.get(run.workflow_id)
         if run.status != "failed" or record is None or record.outcome is not None:

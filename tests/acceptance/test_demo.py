@@ -22,7 +22,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.settings import Settings
 from activities.tables import events, grants, messages, players, runs
-from local.demo.audit import Auditor, Check, Excluded, percentile
+from local.demo.audit import Auditor, Check, ExcludedPlayer, percentile
 from local.demo.report import Story, print_story
 from local.demo.script import SPLIT, DemoError, from_log, synthetic
 from local.demo.task_worker import fill
@@ -407,7 +407,7 @@ class TestAuditor:
         async with database.transaction() as connection:
             await connection.execute(insert(messages).values(row))
         write(tmp_path / "messages" / "mails.jsonl", {"key": key, "at": (NOW + arrived).isoformat()})
-        contacts, late = await auditor.contacts_after(Excluded("p", NOW))
+        contacts, late = await auditor.contacts_after(ExcludedPlayer("p", NOW))
         assert (len(contacts) > 0, late) == (found > 0, under_way)
 
     async def test_a_message_from_nowhere_and_a_run_that_goes_on_are_found(
@@ -417,7 +417,7 @@ class TestAuditor:
             await connection.execute(insert(runs).values(run("welcome:demo:p:1")))
         record = {"key": "welcome:demo:p:1/send:welcome#1/email", "at": (NOW + timedelta(seconds=1)).isoformat()}
         write(tmp_path / "messages" / "mails.jsonl", record)
-        contacts, _ = await auditor.contacts_after(Excluded("p", NOW))
+        contacts, _ = await auditor.contacts_after(ExcludedPlayer("p", NOW))
         assert len(contacts) == 2
         assert any("still runs" in line for line in contacts)
         assert any("was never let pass" in line for line in contacts)

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 
 from activities.database import Database
 from activities.intake.intake import Intake, _keep
-from activities.loops.backfill import Batch, Deriver
+from activities.loops.backfill import BackfillBatch, Deriver
 from activities.tables import jobs, memberships, players
 from cli.derive_terminal import HOLD, LEAST, Pace
 from local.postgres import Postgres
@@ -89,7 +89,7 @@ def deriver(casino: Casino, name: str, rules: Rules = RULES) -> Deriver:
     return Deriver(casino.intake.database, Intake(casino.intake.database, rules), derivables(rules)[name], casino.clock)
 
 
-async def derive(deriver: Deriver, limit: int = 5, **how: Any) -> list[Batch]:
+async def derive(deriver: Deriver, limit: int = 5, **how: Any) -> list[BackfillBatch]:
     """To the end, from wherever it was."""
     done = []
     for job in await deriver.open(**how):

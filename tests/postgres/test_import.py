@@ -11,7 +11,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from activities.importing.event_sender import Events, ImportStopped, Item, Receipt, Unreadable, feed
+from activities.importing.event_sender import EventItem, Events, ImportStopped, Receipt, Unreadable, feed
 from activities.importing.source_file import Importer, Report, SourceFile
 from content.row_mapping import MappingError, RowMapping, mapping_of
 from tests.support.api_client import Api, serving
@@ -216,7 +216,7 @@ class TestEvents:
     async def test_nobody_there_is_a_sentence(self) -> None:
         async with httpx.AsyncClient() as http:
             with pytest.raises(ImportStopped, match=r"No API answers at http://127\.0\.0\.1:1/v1/events"):
-                await Events(http, "http://127.0.0.1:1", "k").post([Item(b"{}", "p")], "history")
+                await Events(http, "http://127.0.0.1:1", "k").post([EventItem(b"{}", "p")], "history")
 
     @pytest.mark.parametrize(
         ("scopes", "sentence"), [(("tasks:work",), "scope events:write"), (None, "does not know this key")]
@@ -226,7 +226,7 @@ class TestEvents:
     ) -> None:
         key = "wrong" if scopes is None else await api.key(*scopes)
         with pytest.raises(ImportStopped, match=sentence):
-            await Events(api.anonymous, "http://api", key).post([Item(b"{}", "p")], "history")
+            await Events(api.anonymous, "http://api", key).post([EventItem(b"{}", "p")], "history")
 
     async def test_an_api_that_is_away_for_a_moment_is_waited_for(self) -> None:
         answers = iter([503, 429, 202])
@@ -237,13 +237,13 @@ class TestEvents:
             return httpx.Response(status, json={"results": results}, headers={"Retry-After": "0"})
 
         async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
-            receipts = await Events(http, "http://api", "k").post([Item(b"{}", "p")], "history")
+            receipts = await Events(http, "http://api", "k").post([EventItem(b"{}", "p")], "history")
         assert receipts == [Receipt("accepted")]
 
     async def test_an_api_that_stays_away_ends_the_import_with_what_to_do(self) -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(503))) as http:
             with pytest.raises(ImportStopped, match="repeat the same command when it is back"):
-                await Events(http, "http://api", "k", patience=0.3).post([Item(b"{}", "p")], "history")
+                await Events(http, "http://api", "k", patience=0.3).post([EventItem(b"{}", "p")], "history")
 
     async def test_an_answer_lost_on_the_way_is_asked_for_again(self, api: Api) -> None:
         """The API commits and the connection breaks: the same events are sent again and are duplicates."""
@@ -263,13 +263,13 @@ class TestEvents:
         event = {"specversion": "1.0", "id": "1", "source": "/s", "type": "igaming.session.login.v1", "subject": "p"}
         async with httpx.AsyncClient(transport=Breaking()) as http:
             events = Events(http, "http://api", key)
-            await events.post([Item(json.dumps(event | {"id": "0"}).encode(), "p")], "history")
+            await events.post([EventItem(json.dumps(event | {"id": "0"}).encode(), "p")], "history")
             warm.set()
-            assert await events.post([Item(json.dumps(event).encode(), "p")], "history") == [Receipt("duplicate")]
+            assert await events.post([EventItem(json.dumps(event).encode(), "p")], "history") == [Receipt("duplicate")]
         assert await scalar(api, "SELECT count(*) FROM events") == 2
 
     async def test_one_lane_that_fails_ends_the_others(self) -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(404))) as http:
-            items: list[Item | Unreadable] = [Item(b"{}", f"p-{n}") for n in range(50)]
+            items: list[EventItem | Unreadable] = [EventItem(b"{}", f"p-{n}") for n in range(50)]
             with pytest.raises(ImportStopped, match="There is no journeys API at"):
                 await feed(items, Events(http, "http://api", "k"), "history", lambda _item, _receipt: None, batch=5)

@@ -10,7 +10,7 @@ from stage.backtest.backtest import back_test, plan_of, play
 from stage.backtest.costs import cost_of
 from stage.backtest.counts import Tally
 from stage.backtest.event_log import read_log
-from stage.backtest.metrics import Desk
+from stage.backtest.metrics import TaskWorkload
 from stage.errors import StageError
 from stage.testing.answer_files import APPROVE, approving, read_answers
 from tests.support.logs import NOON, PACKAGES, happened, rehearse, several, synthetic, table, templates, told
@@ -238,7 +238,7 @@ class TestFigures:
 
     def test_people_are_measured_against_their_day(self, tmp_path: Path) -> None:
         log = read_log(table(tmp_path / "d.csv", *(one for n in range(5) for one in several(f"p{n}", 50))))
-        team = rehearse(log, "tier_up", control=0, desk=Desk(minutes_a_day=60, minutes_a_task=30)).teams["vip"]
+        team = rehearse(log, "tier_up", control=0, desk=TaskWorkload(minutes_a_day=60, minutes_a_task=30)).teams["vip"]
         assert (team.tasks_on_busiest_day, team.people_on_busiest_day, team.days_over_one_person) == (5, 3, 1)
 
     def test_it_says_what_the_log_cannot_show(self, tmp_path: Path) -> None:

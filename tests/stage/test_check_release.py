@@ -14,7 +14,7 @@ from temporalio.client import Client, WorkflowHistory
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from stage.errors import StageError
-from stage.flow.check_release import Broken, Release, in_flight, in_folder, replay
+from stage.flow.check_release import Broken, ReleaseCheck, in_flight, in_folder, replay
 from tests.unit.test_check import run
 from workflows import days
 from workflows.effects import PlayerFacts, Position, RunInput
@@ -60,7 +60,7 @@ async def stored(name: str, upto: int | None = None) -> AsyncIterator[WorkflowHi
 
 
 async def broken(name: str, journeys: Mapping[str, Journey], upto: int | None = None) -> list[Broken]:
-    return (await replay(stored(name, upto), journeys, Release())).broken
+    return (await replay(stored(name, upto), journeys, ReleaseCheck())).broken
 
 
 SPINS = "    await player.grant(free_spins(20, max_win=10000))\n"
@@ -68,14 +68,14 @@ TOLD = '    await player.send("tier-gold", via=["in_app", "push", "email"])\n'
 
 
 async def test_what_is_shipped_breaks_no_stored_run() -> None:
-    release = await replay(in_folder(HISTORIES), load().journeys, Release())
+    release = await replay(in_folder(HISTORIES), load().journeys, ReleaseCheck())
     assert release.broken == []
     assert release.replayed["tier_up"] == 2
 
 
 async def test_two_steps_swapped_leave_the_runs_stuck_at_the_first_of_them(changed: Changed) -> None:
     journeys = changed("tier_up", (SPINS + TOLD, TOLD + SPINS))
-    release = await replay(stored("tier_up"), journeys, Release())
+    release = await replay(stored("tier_up"), journeys, ReleaseCheck())
     assert {(one.how, one.step, one.now) for one in release.broken} == {
         ("stuck", "grant:free_spins#1", "the code now goes to send:tier-gold#1 there")
     }
@@ -132,7 +132,7 @@ async def test_code_that_fails_is_told_with_its_own_words(changed: Changed) -> N
 
 async def test_runs_of_a_journey_that_is_gone_are_told() -> None:
     journeys = {name: one for name, one in load().journeys.items() if name != "tier_up"}
-    release = await replay(stored("tier_up", 10), journeys, Release())
+    release = await replay(stored("tier_up", 10), journeys, ReleaseCheck())
     assert [(one.how, one.step) for one in release.broken] == [("gone", "grant:tier_upgrade#1")] * 2
     (sentence,) = release.sentences
     assert "there is no such journey now. Keep the journey until they have ended." in sentence
@@ -140,11 +140,11 @@ async def test_runs_of_a_journey_that_is_gone_are_told() -> None:
 
 async def test_a_folder_without_histories_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="There are no histories in"):
-        await replay(in_folder(tmp_path), load().journeys, Release())
+        await replay(in_folder(tmp_path), load().journeys, ReleaseCheck())
     for text in ("{", "[]", '{"events": []}', '{"events": [{"eventId": "1"}]}'):
         (tmp_path / "run.json").write_text(text)
         with pytest.raises(StageError, match="is no history"):
-            await replay(in_folder(tmp_path), load().journeys, Release())
+            await replay(in_folder(tmp_path), load().journeys, ReleaseCheck())
 
 
 def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,8 +184,8 @@ async def test_runs_in_flight_are_fetched_and_replayed(
     gone = {"welcome": load().journeys["welcome"]}
     await take_off(temporal, name, queue, old[name], 3)
 
-    async def checked(journeys: Mapping[str, Journey], most: int) -> Release:
-        release = Release()
+    async def checked(journeys: Mapping[str, Journey], most: int) -> ReleaseCheck:
+        release = ReleaseCheck()
         return await replay(in_flight(temporal, queue, journeys, release, most=most), journeys, release)
 
     unchanged = await checked(same, 100)

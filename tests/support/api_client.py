@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from activities.api_keys import create_key
 from activities.settings import Settings
 from api.app import create_app
-from api.dependencies import Engine
+from api.dependencies import ApiEngine
 
 
 @dataclass(frozen=True)
@@ -27,8 +27,8 @@ class Api:
     anonymous: httpx.AsyncClient
 
     @property
-    def engine(self) -> Engine:
-        engine: Engine = self.app.state.engine
+    def engine(self) -> ApiEngine:
+        engine: ApiEngine = self.app.state.engine
         return engine
 
     async def key(self, *scopes: str, brand: str | None = None, name: str = "tester") -> str:

@@ -25,7 +25,7 @@ from activities.database import Database
 from activities.tables import metadata
 from tests.support.engine import Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
-from workflows.effects import Batch, Item, RunInput
+from workflows.effects import Delivery, DeliveryBatch, RunInput
 from workflows.player_state.state import Rules
 from workflows.run import Journey, JourneyRun
 
@@ -218,7 +218,7 @@ class Heard:
     last_seen: int
 
 
-def heard(given: RunInput, batches: Iterable[Batch]) -> Heard:
+def heard(given: RunInput, batches: Iterable[DeliveryBatch]) -> Heard:
     """Let a run take these signals in."""
     run = JourneyRun(given)
     for batch in batches:
@@ -230,13 +230,13 @@ def heard(given: RunInput, batches: Iterable[Batch]) -> Heard:
 def heard_one_by_one(deliveries: Iterable[Mapping[str, Any]]) -> dict[str, Heard]:
     """What runs would know if each delivery came alone, by run."""
     starts: dict[str, RunInput] = {}
-    items: dict[str, list[Batch]] = {}
+    items: dict[str, list[DeliveryBatch]] = {}
     for row in sorted(deliveries, key=lambda row: (row["run_id"], row["seq"])):
         if row["kind"] == "start":
             starts[row["run_id"]] = RunInput.model_validate(row["payload"])
         else:
-            item = Item(seq=row["seq"], kind=row["kind"], **row["payload"])
-            items.setdefault(row["run_id"], []).append(Batch(items=[item]))
+            item = Delivery(seq=row["seq"], kind=row["kind"], **row["payload"])
+            items.setdefault(row["run_id"], []).append(DeliveryBatch(items=[item]))
     return {run_id: heard(given, items.get(run_id, [])) for run_id, given in starts.items()}
 
 
@@ -244,14 +244,14 @@ async def heard_in_temporal(client: Client, run_id: str) -> Heard:
     """What a run was really told, by its history."""
     handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(run_id)
     given: RunInput | None = None
-    batches: list[Batch] = []
+    batches: list[DeliveryBatch] = []
     async for happened in handle.fetch_history_events():
         if happened.HasField("workflow_execution_started_event_attributes"):
             (payload,) = happened.workflow_execution_started_event_attributes.input.payloads
             given = RunInput.model_validate_json(payload.data)
         elif happened.HasField("workflow_execution_signaled_event_attributes"):
             (payload,) = happened.workflow_execution_signaled_event_attributes.input.payloads
-            batches.append(Batch.model_validate(json.loads(payload.data)))
+            batches.append(DeliveryBatch.model_validate(json.loads(payload.data)))
     assert given is not None
     return heard(given, batches)
 

@@ -17,7 +17,7 @@ from workflows.gate.policy import (
     MessageFacts,
     Policy,
     Reason,
-    Refused,
+    Refusal,
     Wait,
 )
 
@@ -51,7 +51,7 @@ def contacts(*ages: timedelta, channel: str = "email", now: datetime = NOON) -> 
     return [Contact(now - age, channel, f"run/send:before#{n}") for n, age in enumerate(ages)]
 
 
-def reason(decision: Allowed | Refused | Wait) -> Reason | None:
+def reason(decision: Allowed | Refusal | Wait) -> Reason | None:
     return None if isinstance(decision, Allowed) else decision.reason
 
 

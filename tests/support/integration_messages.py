@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any
 
 from api.integrations.fasttrack import messages as fasttrack
-from api.integrations.mapping import Fact, Mapped, Outcome, Refused
+from api.integrations.mapping import Fact, Mapped, MessageRefused, Outcome
 from api.integrations.segment import messages as segment
 from api.integrations.vocabulary import Words
 from workflows.events import Event
@@ -118,7 +118,7 @@ def track(name: str, /, **properties: Any) -> Outcome:
 
 def faults_of(outcome: Outcome) -> set[str]:
     """Where a message that must be refused is at fault."""
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, MessageRefused):
         return {fault["pointer"] for fault in outcome.faults}
     assert isinstance(outcome, Mapped), outcome
     read = [fact.read("acme", NOON) for fact in outcome.facts]

@@ -13,7 +13,7 @@ from content.templates import Catalogue
 from local.demo.synthetic_casino import casino
 from stage.backtest.backtest import back_test, plan_of, registry_of
 from stage.backtest.event_log import Log, gathered, play_back
-from stage.backtest.metrics import Desk, Figures, figures_of
+from stage.backtest.metrics import Figures, TaskWorkload, figures_of
 from stage.world.world import TemplateFacts
 from workflows import hours
 from workflows.events import DepositApproved, Event
@@ -41,11 +41,11 @@ def synthetic() -> Log:
     return gathered("casino", (("", event) for event in (*made.history, *made.live)))
 
 
-def rehearse(log: Log, *journeys: str, jobs: int = 1, desk: Desk | None = None, **options: Any) -> Figures:
+def rehearse(log: Log, *journeys: str, jobs: int = 1, desk: TaskWorkload | None = None, **options: Any) -> Figures:
     """Play journeys over a log, all of them if none is named."""
     plan, played = plan_of(log, packages=PACKAGES, journeys=journeys, templates=templates(), **options)
     registry = registry_of(plan.packages, plan.journeys)
-    return figures_of(back_test(plan, played, jobs=jobs), plan, played, registry, desk or Desk(), Policy())
+    return figures_of(back_test(plan, played, jobs=jobs), plan, played, registry, desk or TaskWorkload(), Policy())
 
 
 def table(path: Path, *deposits: Deposit) -> Path:

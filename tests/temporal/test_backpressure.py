@@ -19,7 +19,7 @@ from temporalio.client import Client
 
 from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
-from activities.importing.event_sender import Events, Item, Receipt, feed
+from activities.importing.event_sender import EventItem, Events, Receipt, feed
 from activities.intake.backpressure import LATEST, PERIOD, UNKNOWN, Pressure, protects
 from activities.intake.intake import Intake
 from activities.settings import Settings
@@ -261,7 +261,9 @@ class TestImport:
         # It would give up at once if the API were away.
         posts = Events(backend, "http://api", await api.key("events:write"), patience=0)
         task = asyncio.create_task(
-            feed([Item(json.dumps(login()).encode(), "p-1")], posts, "live", lambda _, receipt: told.append(receipt))
+            feed(
+                [EventItem(json.dumps(login()).encode(), "p-1")], posts, "live", lambda _, receipt: told.append(receipt)
+            )
         )
         async with asyncio.timeout(10):
             while not posts.waiting:
@@ -277,7 +279,7 @@ class TestImport:
         stop = asyncio.Event()
         told: list[Receipt] = []
         posts = Events(backend, "http://api", await api.key("events:write"))
-        items = [Item(json.dumps(login(n)).encode(), f"p-{n}") for n in range(40)]
+        items = [EventItem(json.dumps(login(n)).encode(), f"p-{n}") for n in range(40)]
         task = asyncio.create_task(feed(items, posts, "live", lambda _, one: told.append(one), stop=stop, batch=5))
         async with asyncio.timeout(10):
             while not posts.waiting:

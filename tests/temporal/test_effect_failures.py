@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 from temporalio.testing import WorkflowEnvironment
 
-from activities.effect_failures import FORGOTTEN, OTHER, STEPS, Failing
+from activities.effect_failures import FORGOTTEN, OTHER, STEPS, FailingEffects
 from local.supervisor import free_port
 from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.support.designs.facts import Ping
@@ -86,13 +86,13 @@ def given(step: str, run: int = 1) -> EffectInput:
     return EffectInput(brand="acme", player_id="p", journey="welcome", run_id=f"welcome:acme:p:{run}", step=step)
 
 
-def told(failing: Failing) -> dict[tuple[str, str], float]:
+def told(failing: FailingEffects) -> dict[tuple[str, str], float]:
     (gauge,) = failing.collect()
     return {(sample.labels["journey"], sample.labels["step"]): sample.value for sample in gauge.samples}
 
 
 def test_runs_that_fail_at_the_same_step_are_told_as_one_number() -> None:
-    failing = Failing(Watch())
+    failing = FailingEffects(Watch())
     for run in range(3):
         failing.failed(f"send {run}", given("send:hello#1", run), MINUTE)
     failing.failed("send x", given("send:other#2"), MINUTE)
@@ -103,7 +103,7 @@ def test_runs_that_fail_at_the_same_step_are_told_as_one_number() -> None:
 
 def test_an_effect_that_another_worker_has_taken_over_is_forgotten_in_time() -> None:
     watch = Watch()
-    failing = Failing(watch)
+    failing = FailingEffects(watch)
     failing.failed("first", given("send:hello#1"), MINUTE)
     watch.now = FORGOTTEN.total_seconds() / 2
     failing.failed("second", given("send:other#1"), MINUTE)
@@ -115,7 +115,7 @@ def test_an_effect_that_another_worker_has_taken_over_is_forgotten_in_time() -> 
 
 
 def test_steps_named_by_data_do_not_make_a_series_each() -> None:
-    failing = Failing(Watch())
+    failing = FailingEffects(Watch())
     for number in range(STEPS * 2):
         failing.failed(f"send {number}", given(f"send:offer-{number}#1"), MINUTE)
     seen = told(failing)

@@ -18,7 +18,7 @@ from tests.support.designs.facts import Ping, Pong
 from tests.support.history_recording import record
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
-from workflows.effects import Batch, Item
+from workflows.effects import Delivery, DeliveryBatch
 
 
 @pytest.fixture
@@ -130,14 +130,14 @@ class TestBounds:
     async def test_a_run_keeps_the_newest_thousand_events_and_says_so(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="hoard")
         batch = [
-            Item(
+            Delivery(
                 seq=number,
                 kind="event",
                 event=Pong(event_id=str(number), event_source="/t", occurred_at=stage.now, name=str(number)).to_wire(),
             )
             for number in range(1, 1_004)
         ]
-        await stage.handle("hoarding").signal("deliver", Batch(items=batch))
+        await stage.handle("hoarding").signal("deliver", DeliveryBatch(items=batch))
         await stage.ends("hoarding")
         assert await marks(stage, "seen") == [{"oldest": "4"}]
         assert (await stage.story("hoarding")).count("inbox#1: full") == 1
@@ -154,7 +154,7 @@ class TestDeliveries:
     async def test_a_delivery_that_comes_twice_is_heard_once(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="buffer")
         pong = Pong(event_id="x", event_source="/test", occurred_at=stage.now, name="one").to_wire()
-        batch = Batch(items=[Item(seq=1, kind="event", event=pong)])
+        batch = DeliveryBatch(items=[Delivery(seq=1, kind="event", event=pong)])
         for _ in range(3):
             await stage.handle("buffering").signal("deliver", batch)
         await stage.ends("buffering")
@@ -163,14 +163,16 @@ class TestDeliveries:
     async def test_an_event_type_that_no_longer_exists_does_not_wedge_a_run(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="rest")
         gone = {"type": "igaming.tests.gone.v1", "id": "x", "source": "/test", "time": "2026-01-01T00:00:00Z"}
-        batch = Batch(items=[Item(seq=1, kind="event", event={**gone, "data": {}})])
+        batch = DeliveryBatch(items=[Delivery(seq=1, kind="event", event={**gone, "data": {}})])
         await stage.handle("resting").signal("deliver", batch)
         assert await stage.ends("resting") == "completed"
 
     async def test_an_event_that_cannot_be_read_any_more_does_not_hide_the_stop_behind_it(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="rest")
         changed = Pong(event_id="x", event_source="/test", occurred_at=stage.now).to_wire() | {"data": {"name": 7}}
-        batch = Batch(items=[Item(seq=1, kind="event", event=changed), Item(seq=2, kind="stop", reason="by_hand")])
+        batch = DeliveryBatch(
+            items=[Delivery(seq=1, kind="event", event=changed), Delivery(seq=2, kind="stop", reason="by_hand")]
+        )
         await stage.handle("resting").signal("deliver", batch)
         assert await stage.ends("resting") == "by_hand"
 
@@ -202,7 +204,9 @@ class TestLives:
         await stage.happens(Pong, name="one")
         await stage.advance(minutes(1))
         pong = Pong(event_id="again", event_source="/test", occurred_at=stage.now, name="again").to_wire()
-        await stage.handle("chaptered").signal("deliver", Batch(items=[Item(seq=1, kind="event", event=pong)]))
+        await stage.handle("chaptered").signal(
+            "deliver", DeliveryBatch(items=[Delivery(seq=1, kind="event", event=pong)])
+        )
         await stage.happens(Pong, name="two")
         await stage.advance(minutes(1))
         assert [m["heard"] for m in await marks(stage, "chapter")] == ["one", "two"]
@@ -250,7 +254,7 @@ class TestStops:
         await stage.happens(Ping, name="rest")
         async with stage.engine.database.transaction() as connection:
             await connection.execute(sa.text("ALTER TABLE tasks RENAME TO tasks_away"))
-        stop = Batch(items=[Item(seq=1, kind="stop", reason="by_hand")])
+        stop = DeliveryBatch(items=[Delivery(seq=1, kind="stop", reason="by_hand")])
         await stage.handle("resting").signal("deliver", stop)
         await until(lambda: failing(stage, "resting"))
         await stage.handle("resting").cancel()

@@ -17,7 +17,7 @@ import pytest
 from stage.flow.diagram import Picture, picture
 from stage.flow.diagram_mermaid import mermaid
 from stage.flow.diagram_svg import svg
-from stage.flow.graph import Decision, End, Flow, Repeat, Start, Step
+from stage.flow.graph import Decision, EndNode, Flow, Repeat, StartNode, StepNode
 from stage.flow.reader import read_flow
 from workflows import (
     Again,
@@ -180,13 +180,13 @@ def ways(read: Flow) -> list[str]:
 
     def named(node: object) -> str:
         match node:
-            case Start():
+            case StartNode():
                 return "start"
-            case Step():
+            case StepNode():
                 return f"{node.name}{read.numbers[node]}"
             case Decision() | Repeat():
                 return f"({node.words})"
-            case End():
+            case EndNode():
                 return node.again or "end"
         raise AssertionError(node)
 

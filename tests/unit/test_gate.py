@@ -23,7 +23,7 @@ from workflows.gate.policy import (
     MessageFacts,
     Policy,
     Reason,
-    Refused,
+    Refusal,
     may_grant,
     may_send,
 )
@@ -145,8 +145,8 @@ def test_a_policy_may_let_service_reach_the_excluded_but_never_marketing() -> No
 @pytest.mark.parametrize("kind", ["self_exclusion", "time_out"])
 def test_an_exclusion_holds_until_its_last_instant_and_for_ever_without_one(kind: str) -> None:
     assert isinstance(may_grant(block(kind, NOON), SPINS, HOUSE, NOON), Allowed)
-    assert isinstance(may_grant(block(kind, NOON + TICK), SPINS, HOUSE, NOON), Refused)
-    assert isinstance(may_grant(block(kind), SPINS, HOUSE, NOON + 36_500 * DAY), Refused)
+    assert isinstance(may_grant(block(kind, NOON + TICK), SPINS, HOUSE, NOON), Refusal)
+    assert isinstance(may_grant(block(kind), SPINS, HOUSE, NOON + 36_500 * DAY), Refusal)
 
 
 def test_one_exclusion_in_force_is_enough() -> None:
@@ -327,9 +327,9 @@ def test_an_excluded_player_is_never_sold_to_or_rewarded(
 ) -> None:
     in_force = replace(excluded, until=None if excluded.until is None else max(excluded.until, now + TICK))
     facts = replace(facts, exclusions=[*(facts.exclusions or ()), in_force])
-    assert isinstance(may_grant(facts, granted, HOUSE, now), Refused)
+    assert isinstance(may_grant(facts, granted, HOUSE, now), Refusal)
     if sent.message_class in {"marketing", "survey"}:
-        assert isinstance(may_send(facts, sent, HOUSE, now), Refused)
+        assert isinstance(may_send(facts, sent, HOUSE, now), Refusal)
 
 
 @given(FACTS, MESSAGES, GRANTS, INSTANTS)

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.integrations.fasttrack.rounds import RoundPart
-from api.integrations.mapping import Ignored, Mapped, Refused, to_minor
+from api.integrations.mapping import Ignored, Mapped, MessageRefused, to_minor
 from api.integrations.segment.messages import EVENTS
 from api.integrations.vocabulary import FAILURES
 from tests.support.integration_messages import IDENTIFY, NOON, READERS, TRACK, facts_of, faults_of, track
@@ -69,7 +69,7 @@ def test_whatever_is_sent_there_is_an_event_a_reason_or_a_fault(kind: str) -> No
         if isinstance(outcome, Ignored):
             assert outcome.detail.endswith(".")
             return
-        faults = list(outcome.faults) if isinstance(outcome, Refused) else []
+        faults = list(outcome.faults) if isinstance(outcome, MessageRefused) else []
         for fact in outcome.facts if isinstance(outcome, Mapped) else ():
             read = fact.read("acme", NOON)
             if isinstance(read, tuple):

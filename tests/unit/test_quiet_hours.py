@@ -16,7 +16,7 @@ from workflows.gate.policy import (
     Allowed,
     Policy,
     Reason,
-    Refused,
+    Refusal,
     Wait,
     may_send,
     quiet_until,
@@ -139,7 +139,7 @@ def test_a_wait_always_ends_later_and_outside_the_quiet_hours(
 ) -> None:
     policy = Policy(quiet_from=quiet_from, quiet_until=until)
     decision = may_send(replace(FREE, timezone=name), message(), policy, now)
-    assert not isinstance(decision, Refused)
+    assert not isinstance(decision, Refusal)
     if isinstance(decision, Wait):
         assert now < decision.until <= now + timedelta(days=3)
         assert isinstance(may_send(replace(FREE, timezone=name), message(), policy, decision.until), Allowed)

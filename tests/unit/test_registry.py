@@ -9,7 +9,7 @@ from temporalio.worker import Worker
 
 from tests.support.outside_packages import Write, importable, journey_of
 from tests.support.player_events import BRAND, NOON, only
-from workflows.effects import Batch, Item, PlayerFacts, Position, RunInput
+from workflows.effects import Delivery, DeliveryBatch, PlayerFacts, Position, RunInput
 from workflows.events import CATALOGUE, Event, SessionLogin
 from workflows.player_state.state import PlayerState, Rules, Start, Wake
 from workflows.run import JourneyRun
@@ -331,12 +331,12 @@ async def test_an_event_class_of_ones_own_is_recognised_inside_the_sandbox(packa
         }
     )
     calls = [
-        Item.model_validate({"seq": seq, "kind": "event", "event": wire("called", minutes=minutes)})
+        Delivery.model_validate({"seq": seq, "kind": "event", "event": wire("called", minutes=minutes)})
         for seq, minutes in [(1, 2), (2, 3)]
     ]
     async with Worker(temporal, task_queue=name, workflows=registry.workflows, workflow_runner=runner()):
         handle = await temporal.start_workflow("care", given, id=run_id, task_queue=name)
-        await handle.signal("deliver", Batch(items=calls))
+        await handle.signal("deliver", DeliveryBatch(items=calls))
         position = await handle.query("position", result_type=Position)
         await handle.terminate()
     assert position.step == "sleep#1"

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.player_events import NOON, Life, declared, started
 from workflows import DepositApproved, DepositFailed, RoundCompleted, hours, minutes, streak
-from workflows.rules.streaks import REMEMBERED, Row
+from workflows.rules.streaks import REMEMBERED, StreakState
 
 SECOND = timedelta(seconds=1)
 MARKS = st.lists(st.booleans(), max_size=REMEMBERED)
@@ -18,7 +18,7 @@ def at(second: int) -> datetime:
     return datetime(2026, 3, 10, tzinfo=UTC) + second * SECOND
 
 
-def length(row: Row) -> int:
+def length(row: StreakState) -> int:
     return row.older + len(row.hits)
 
 
@@ -30,8 +30,8 @@ def tail(marks: list[bool]) -> int:
     return found
 
 
-def heard(marks: list[tuple[int, bool]], within: timedelta | None = None) -> Row:
-    row = Row()
+def heard(marks: list[tuple[int, bool]], within: timedelta | None = None) -> StreakState:
+    row = StreakState()
     for second, hit in marks:
         if hit:
             row.hit(at(second), within)
@@ -55,7 +55,7 @@ def test_in_order_a_streak_of_any_length_is_exact(marks: list[bool]) -> None:
 @given(st.lists(st.integers(0, 300), min_size=1, max_size=60, unique=True), st.integers(0, 60))
 def test_a_streak_within_a_time_starts_anew_with_the_hit_that_is_too_late(moments: list[int], within: int) -> None:
     began, expected = None, 0
-    row = Row()
+    row = StreakState()
     for moment in sorted(moments):
         if began is None or moment - began > within:
             began, expected = moment, 0

@@ -94,7 +94,7 @@ class SupportCaseClosed(
     csat: Annotated[int, Field(ge=1, le=5)] | None = None
 
 
-class Task(Event):
+class TaskEvent(Event):
     """What the four task events share; a base, not an event. ``priority`` 0 to 100, 50 is normal."""
 
     task_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -110,17 +110,17 @@ class Task(Event):
 _task = {"task_id": "t-1", "kind": "Affordability", "priority": 50, "due_at": "2026-01-17T12:00:00Z"}
 
 
-class TaskCreated(Task, type="task.created", example=_task):
+class TaskCreated(TaskEvent, type="task.created", example=_task):
     """A moment that needs a person. From the task list, ours or another."""
 
 
-class TaskClaimed(Task, type="task.claimed", example=_task | {"assignee": "manager-7"}):
+class TaskClaimed(TaskEvent, type="task.claimed", example=_task | {"assignee": "manager-7"}):
     """A person took the task. From the task list."""
 
 
-class TaskCompleted(Task, type="task.completed", example=_task | {"assignee": "manager-7", "outcome": "approve"}):
+class TaskCompleted(TaskEvent, type="task.completed", example=_task | {"assignee": "manager-7", "outcome": "approve"}):
     """The task is answered; ``outcome`` is the form's. From the task list."""
 
 
-class TaskBreached(Task, type="task.breached", example=_task):
+class TaskBreached(TaskEvent, type="task.breached", example=_task):
     """The deadline passed without an answer. From the task list."""

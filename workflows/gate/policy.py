@@ -195,7 +195,7 @@ class Allowed:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class Refusal:
     """Not to be sent or granted; ``rule`` is a key of ``RULES``, ``detail`` a sentence for people."""
 
     reason: Reason
@@ -221,7 +221,7 @@ class Wait:
         return Reason.QUIET_HOURS
 
 
-def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> Allowed | Refused | Wait:
+def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> Allowed | Refusal | Wait:
     """Whether ``message`` may go on its channel. No facts at all means an unknown player, and no.
 
     Service, responsible-gambling and security messages need no consent, know no caps and no night; a closed
@@ -232,7 +232,7 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     _aware(now)
     channel = _channel(message.channel)
     seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class}
-    refusal: Refused | Wait | None = _protected(facts, message.message_class, policy, now)
+    refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now)
     if refusal is None and facts is not None:
         refusal = _unreachable(facts, message, channel)
         if refusal is None and message.message_class not in NECESSARY:
@@ -246,7 +246,7 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
 
 
-def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: datetime) -> Allowed | Refused:
+def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: datetime) -> Allowed | Refusal:
     """Whether the reward may be given.
 
     A reward needs no consent and knows no night, but the player must be free to take it: account active, no
@@ -256,7 +256,7 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     seen = _seen(facts, now) | {"kind": grant.kind, "wager_x": grant.wager_x}
     refusal = _protected(facts, "marketing", policy, now)
     if refusal is None and policy.max_wager_x is not None and grant.wager_x > policy.max_wager_x:
-        refusal = Refused(
+        refusal = Refusal(
             Reason.WAGER_TOO_HIGH,
             "wager-cap",
             f"The bonus must be wagered {grant.wager_x} times and {policy.max_wager_x} is the ceiling.",
@@ -264,12 +264,12 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
 
 
-def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now: datetime) -> Refused | None:
+def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now: datetime) -> Refusal | None:
     """What protects the player, strongest first."""
     if facts is None or facts.status is None:
-        return Refused(Reason.UNKNOWN_PLAYER, "known-player", "The player's account status is not known.")
+        return Refusal(Reason.UNKNOWN_PLAYER, "known-player", "The player's account status is not known.")
     if facts.status == "closed":
-        return Refused(Reason.ACCOUNT_NOT_ACTIVE, "account-status", "The account is closed.")
+        return Refusal(Reason.ACCOUNT_NOT_ACTIVE, "account-status", "The account is closed.")
     if message_class in PROTECTIVE:
         return None
     if message_class in NECESSARY:
@@ -278,22 +278,22 @@ def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now:
     return _excluded(facts, now) or _on_a_break(facts, now) or _inactive(facts) or _vulnerable(facts, policy)
 
 
-def _excluded(facts: GateFacts, now: datetime) -> Refused | None:
+def _excluded(facts: GateFacts, now: datetime) -> Refusal | None:
     if facts.status == "self_excluded":
-        return Refused(Reason.SELF_EXCLUDED, "self-exclusion", "The account is self-excluded.")
+        return Refusal(Reason.SELF_EXCLUDED, "self-exclusion", "The account is self-excluded.")
     if facts.exclusions is None:
         return _unread("exclusions", "self-exclusion")
     for block in facts.exclusions:
         if block.kind != "time_out" and _in_force(block, now):
-            return Refused(
+            return Refusal(
                 Reason.SELF_EXCLUDED, "self-exclusion", f"An exclusion ({block.kind}, {block.scope}) is in force."
             )
     return None
 
 
-def _on_a_break(facts: GateFacts, now: datetime) -> Refused | None:
+def _on_a_break(facts: GateFacts, now: datetime) -> Refusal | None:
     if any(_in_force(block, now) for block in facts.exclusions or ()):
-        return Refused(Reason.TIME_OUT, "time-out", "The player is taking a time-out.")
+        return Refusal(Reason.TIME_OUT, "time-out", "The player is taking a time-out.")
     return None
 
 
@@ -301,56 +301,56 @@ def _in_force(block: Exclusion, now: datetime) -> bool:
     return block.until is None or block.until > now
 
 
-def _inactive(facts: GateFacts) -> Refused | None:
+def _inactive(facts: GateFacts) -> Refusal | None:
     if facts.status != "active":
-        return Refused(Reason.ACCOUNT_NOT_ACTIVE, "account-status", f"The account is {facts.status}, not active.")
+        return Refusal(Reason.ACCOUNT_NOT_ACTIVE, "account-status", f"The account is {facts.status}, not active.")
     return None
 
 
-def _vulnerable(facts: GateFacts, policy: Policy) -> Refused | None:
+def _vulnerable(facts: GateFacts, policy: Policy) -> Refusal | None:
     if facts.harm is None:
         return _unread("harm", "harm")
     strength = _STRENGTHS.index(facts.harm) if facts.harm in _STRENGTHS else len(_STRENGTHS)
     if strength >= _STRENGTHS.index(policy.harm_refuses_from):
-        return Refused(Reason.HARM_SIGNAL, "harm", f"A {facts.harm} signal of gambling harm is in force.")
+        return Refusal(Reason.HARM_SIGNAL, "harm", f"A {facts.harm} signal of gambling harm is in force.")
     if facts.is_test is None:
         return _unread("is_test", "test-account")
     if facts.is_test:
-        return Refused(Reason.TEST_ACCOUNT, "test-account", "This is a test account.")
+        return Refusal(Reason.TEST_ACCOUNT, "test-account", "This is a test account.")
     return None
 
 
-def _unreachable(facts: GateFacts, message: MessageFacts, channel: str) -> Refused | None:
+def _unreachable(facts: GateFacts, message: MessageFacts, channel: str) -> Refusal | None:
     if message.message_class not in NECESSARY and not _opted_in(facts, channel):
-        return Refused(Reason.NO_CONSENT, "consent", f"The player has not opted in to {channel}.")
+        return Refusal(Reason.NO_CONSENT, "consent", f"The player has not opted in to {channel}.")
     if channel != "in_app" and (facts.addresses is None or channel not in map(_channel, facts.addresses)):
-        return Refused(Reason.NO_ADDRESS, "address", f"There is no address for {channel}.")
+        return Refusal(Reason.NO_ADDRESS, "address", f"There is no address for {channel}.")
     return None
 
 
-def _at_night(facts: GateFacts, channel: str, policy: Policy, now: datetime) -> Refused | Wait | None:
+def _at_night(facts: GateFacts, channel: str, policy: Policy, now: datetime) -> Refusal | Wait | None:
     if channel in policy.quiet_exempt or policy.quiet_from == policy.quiet_until:
         return None
     zone = _zone(facts.timezone)
     until = None if zone is None else quiet_until(zone, policy, now)
     if until is None:
-        return Refused(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")
+        return Refusal(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")
     if until > now:
         return Wait(until, "quiet-hours", f"It is night for the player; {until.isoformat()} is their morning.")
     return None
 
 
-def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refused | None:
+def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal | None:
     if not message.suppress_if_active_today:
         return None
     if facts.activity is None:
         return _unread("activity", "active-today")
     if any(moment > now - DAY for moment in facts.activity):
-        return Refused(Reason.ACTIVE_TODAY, "active-today", "The player was here within 24 hours.")
+        return Refusal(Reason.ACTIVE_TODAY, "active-today", "The player was here within 24 hours.")
     return None
 
 
-def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy: Policy) -> Refused | None:
+def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy: Policy) -> Refusal | None:
     if facts.contacts is None:
         return _unread("contacts", "daily-cap")
     caps = (
@@ -366,7 +366,7 @@ def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy
     )
     for reason, rule, count, most, where in caps:
         if counted[count] >= most:
-            return Refused(reason, rule, f"The player got {counted[count]} {where}, and {most} is the most.")
+            return Refusal(reason, rule, f"The player got {counted[count]} {where}, and {most} is the most.")
     return None
 
 
@@ -415,8 +415,8 @@ def _opted_in(facts: GateFacts, channel: str) -> bool:
     return bool(answers) and all(answers)
 
 
-def _unread(fact: str, rule: str) -> Refused:
-    return Refused(Reason.FACTS_UNREADABLE, rule, f"The player's {fact} could not be read, and unknown means no.")
+def _unread(fact: str, rule: str) -> Refusal:
+    return Refusal(Reason.FACTS_UNREADABLE, rule, f"The player's {fact} could not be read, and unknown means no.")
 
 
 def _seen(facts: GateFacts | None, now: datetime) -> dict[str, JsonValue]:

@@ -35,7 +35,7 @@ from workflows.rules.index import TOLD, VISIT_TYPES, Rules
 from workflows.rules.measures import Present, value
 from workflows.rules.predicates import RuleWarning, passes
 from workflows.rules.segments import Segment
-from workflows.rules.streaks import Row, micros
+from workflows.rules.streaks import StreakState, micros
 from workflows.rules.triggers import DayStreakRule, Streak
 
 STRENGTHS: Final = ("weak", "medium", "strong")
@@ -84,7 +84,7 @@ class Knowledge:
     first: dict[str, datetime] = field(default_factory=dict)
     last: dict[str, datetime] = field(default_factory=dict)
     #: By rule: how many in a row.
-    streaks: dict[str, Row] = field(default_factory=dict)
+    streaks: dict[str, StreakState] = field(default_factory=dict)
     #: By streak of days: its length, and the last day that was judged.
     day_streaks: dict[str, tuple[int, date]] = field(default_factory=dict)
     #: By series (`measures.Measure.series`): small integers by slice, period or value.
@@ -241,7 +241,7 @@ class Knowledge:
         """Take the event into the streak; its length when that fires the rule, else 0."""
         row = self.streaks.get(rule.key)
         if row is None:
-            row = self.streaks[rule.key] = Row()
+            row = self.streaks[rule.key] = StreakState()
         if not (isinstance(event, rule.kind) and passes(rule.where, event)):
             row.miss(event.occurred_at)
             return 0

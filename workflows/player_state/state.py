@@ -19,7 +19,7 @@ from workflows.player_state.projection import Knowledge, derived_id
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
 from workflows.rules.index import Rule, Rules
 from workflows.rules.segments import Segment
-from workflows.rules.streaks import Row
+from workflows.rules.streaks import StreakState
 from workflows.rules.triggers import DayStreakRule, InactiveRule
 from workflows.run import Journey
 
@@ -398,7 +398,7 @@ def _sparse(value: Any, parts: Parts) -> dict[str, Any]:
 
 
 _PARTS: Final = _parts(PlayerState)
-_NESTED: Final = {"streaks": _parts(Row), "entries": _parts(Entries), "runs": _parts(ActiveRun)}
+_NESTED: Final = {"streaks": _parts(StreakState), "entries": _parts(Entries), "runs": _parts(ActiveRun)}
 
 
 def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:

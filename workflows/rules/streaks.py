@@ -10,7 +10,7 @@ REMEMBERED: Final = 16
 
 
 @dataclass(slots=True)
-class Row:
+class StreakState:
     """The hits since the newest miss, in microseconds since 1970, and in one number those before the newest 16.
 
     Of two events at one instant the one that arrived first counts as the earlier.

@@ -40,7 +40,7 @@ class TemplateUse:
 
 
 @dataclass
-class Reading:
+class VerbReading:
     """What a journey's code was seen to do."""
 
     listens: set[str] = field(default_factory=set)
@@ -49,9 +49,9 @@ class Reading:
     mistakes: list[str] = field(default_factory=list)
 
 
-def read(journey: Journey, packages: tuple[str, ...]) -> Reading:
+def read(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
     """Read a journey with all its helpers."""
-    reading = Reading()
+    reading = VerbReading()
     reading.mistakes += _misdeclared(journey)
     waiting = [(journey.function, frozenset(_parameters(journey.function)[:1]))]
     seen = set()
@@ -82,7 +82,7 @@ class _Reader:
     """Reads one function, in which some names stand for the player."""
 
     def __init__(
-        self, journey: Journey, packages: tuple[str, ...], function: Any, players: frozenset[str], reading: Reading
+        self, journey: Journey, packages: tuple[str, ...], function: Any, players: frozenset[str], reading: VerbReading
     ) -> None:
         self.journey = journey
         self.packages = packages

@@ -15,8 +15,8 @@ from api.integrations.mapping import (
     Fact,
     Ignored,
     Mapped,
+    MessageRefused,
     Outcome,
-    Refused,
     currency_of,
     fault,
     identifier,
@@ -138,7 +138,7 @@ class _Form:
     def outcome(self, *facts: Fact) -> Outcome:
         """The facts, unless anything was wrong. What protects the player is always acted upon."""
         if self.faults:
-            return Refused(tuple(self.faults))
+            return MessageRefused(tuple(self.faults))
         history = self.message.get("skip_publishing") is True
         return Mapped(facts, history=history and PROTECTIVE.isdisjoint(fact.type for fact in facts))
 

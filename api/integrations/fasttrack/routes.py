@@ -10,7 +10,7 @@ from sqlalchemy import select
 
 from activities.tables import events
 from api.auth import Key, needs
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
 from api.integrations.fasttrack.messages import (
     BONUS,
@@ -261,7 +261,7 @@ async def update_user(request: Request, engine: EngineOf, key: Writing) -> Respo
     return await _take(request, engine, key, "user_update", read_update)
 
 
-async def _take(request: Request, engine: Engine, key: Key, kind: str, read: Reader) -> Response:
+async def _take(request: Request, engine: ApiEngine, key: Key, kind: str, read: Reader) -> Response:
     document = await read_document(request, engine.settings.body_limit)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
@@ -279,7 +279,7 @@ async def _take(request: Request, engine: Engine, key: Key, kind: str, read: Rea
     return Response(orjson.dumps(result), 202, media_type="application/json")
 
 
-async def _whole(engine: Engine, key: Key, part: Fact) -> Fact | None:
+async def _whole(engine: ApiEngine, key: Key, part: Fact) -> Fact | None:
     """The round of a part that was just kept, if that completes it."""
     query = (
         select(events.c.id, events.c.occurred_at, events.c.data)

@@ -11,8 +11,8 @@ from api.integrations.mapping import (
     Ignored,
     Mapped,
     Message,
+    MessageRefused,
     Outcome,
-    Refused,
     currency_of,
     fault,
     identifier,
@@ -32,7 +32,7 @@ UNUSED: Final = frozenset({"page", "screen", "group", "alias"})
 
 
 @dataclass(frozen=True)
-class Known:
+class NamedEvent:
     """An event behind a name, with what the name itself says of it."""
 
     type: str
@@ -46,17 +46,17 @@ def read_message(message: object, call: str | None, words: Words, now: datetime)
     the same as a message that waited.
     """
     if not isinstance(message, dict):
-        return Refused((fault("", "A message is a JSON object."),))
+        return MessageRefused((fault("", "A message is a JSON object."),))
     call = call or message.get("type") or message.get("action")
     if not isinstance(call, str) or call not in {"track", "identify", *UNUSED}:
-        return Refused((fault("/type", "Set type to track, identify, page, screen, group or alias."),))
+        return MessageRefused((fault("/type", "Set type to track, identify, page, screen, group or alias."),))
     if call in UNUSED:
         return Ignored("unused_call", f"Nothing here waits for {call} calls.")
     if message.get("userId") is None and message.get("anonymousId") is not None:
         return Ignored("anonymous", "A visitor without userId is not a player yet.")
     sender = _Sender.of(message, now)
     if isinstance(sender, list):
-        return Refused(tuple(sender))
+        return MessageRefused(tuple(sender))
     return _track(message, sender, words) if call == "track" else _identify(message, sender, now)
 
 
@@ -99,23 +99,23 @@ class _Sender:
 def _track(message: Message, sender: _Sender, words: Words) -> Outcome:
     name = message.get("event")
     if not isinstance(name, str) or not name.strip():
-        return Refused((fault("/event", "Set event to the name of what happened."),))
+        return MessageRefused((fault("/event", "Set event to the name of what happened."),))
     known = _known(name, words)
     if known is None:
         return Ignored("unknown_event", "No event of the catalogue is known by this name; SEGMENT_EVENTS can name one.")
     event = CATALOGUE.get(known.type)
     if event is None:
         detail = f"SEGMENT_EVENTS maps this name to {known.type[:120]!r}, which is no type of the catalogue."
-        return Refused((fault("/event", detail),))
+        return MessageRefused((fault("/event", detail),))
     properties = message.get("properties")
     if properties is None:
         properties = {}
     if not isinstance(properties, dict):
-        return Refused((fault("/properties", "Properties are a JSON object."),))
+        return MessageRefused((fault("/properties", "Properties are a JSON object."),))
     pick = _newcomer(message, properties, words) if event is PlayerRegistered else _pick(event, properties, words)
     data, places, faults = pick
     if faults:
-        return Refused(tuple(faults))
+        return MessageRefused(tuple(faults))
     return Mapped((sender.fact(event, {**data, **known.said}, places),))
 
 
@@ -124,10 +124,10 @@ def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
     if traits is None:
         traits = {}
     if not isinstance(traits, dict):
-        return Refused((fault("/traits", "Traits are a JSON object."),))
+        return MessageRefused((fault("/traits", "Traits are a JSON object."),))
     profile, places, faults = _profile(traits, "/traits")
     if faults:
-        return Refused(tuple(faults))
+        return MessageRefused(tuple(faults))
     facts: list[Fact] = []
     opened = next((name for name in ("createdAt", "created_at") if traits.get(name) is not None), None)
     # A profile update is a map of anything, so its values are judged by the event that declares their types.
@@ -135,12 +135,12 @@ def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
     if opened is not None:
         since = _time(traits[opened], None, now)
         if since is None:
-            return Refused((fault(f"/traits/{opened}", "Write createdAt as ISO 8601."),))
+            return MessageRefused((fault(f"/traits/{opened}", "Write createdAt as ISO 8601."),))
         whole = {**judged.places, "/time": f"/traits/{opened}"}
         facts.append(Fact(judged.player_id, judged.type, judged.data, judged.id, SOURCE, since, whole))
     read = judged.read("", now)
     if isinstance(read, list) and (wrong := [found for found in read if found["pointer"].startswith("/traits/")]):
-        return Refused(tuple(wrong))
+        return MessageRefused(tuple(wrong))
     changed = {**profile, **{name: None for name, keys in TRAITS.items() if _erased(traits, name, keys)}}
     if changed:
         facts.append(sender.fact(ProfileUpdated, {"changed": changed}, {"/data/changed": "/traits"}))
@@ -149,14 +149,14 @@ def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
     return Mapped(tuple(facts))
 
 
-def _known(name: str, words: Words) -> Known | None:
+def _known(name: str, words: Words) -> NamedEvent | None:
     word = normal(name)
     if (configured := words.events.get(word)) is not None:
-        return Known(_wire_type(configured) or configured)
+        return NamedEvent(_wire_type(configured) or configured)
     if (wire := _wire_type(name)) is not None:
-        return Known(wire)
+        return NamedEvent(wire)
     if (usual := EVENTS.get(word)) is not None:
-        return Known(f"igaming.{usual.type}.v1", usual.said)
+        return NamedEvent(f"igaming.{usual.type}.v1", usual.said)
     return None
 
 
@@ -361,12 +361,12 @@ _FULL: Final[Mapping[str, str]] = {
     "support.case_closed": "support case closed",
 }
 #: Names that need no configuration, without case and marks: "Deposit Approved" is "deposit approved" here.
-EVENTS: Final[Mapping[str, Known]] = {
-    **{name: Known(type_) for type_, names in _FULL.items() for name in names.split(", ")},
-    "self excluded": Known("compliance.exclusion_set", {"kind": "self_exclusion"}),
-    "time out started": Known("compliance.exclusion_set", {"kind": "time_out"}),
+EVENTS: Final[Mapping[str, NamedEvent]] = {
+    **{name: NamedEvent(type_) for type_, names in _FULL.items() for name in names.split(", ")},
+    "self excluded": NamedEvent("compliance.exclusion_set", {"kind": "self_exclusion"}),
+    "time out started": NamedEvent("compliance.exclusion_set", {"kind": "time_out"}),
     # Segment's e-mail specification: the player said stop.
-    "unsubscribed": Known("consent.changed", {"channel": "email", "opted_in": False}),
-    "password reset requested": Known("player.password_reset", {"stage": "requested"}),
-    "password reset completed": Known("player.password_reset", {"stage": "done"}),
+    "unsubscribed": NamedEvent("consent.changed", {"channel": "email", "opted_in": False}),
+    "password reset requested": NamedEvent("player.password_reset", {"stage": "requested"}),
+    "password reset completed": NamedEvent("player.password_reset", {"stage": "done"}),
 }

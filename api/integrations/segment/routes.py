@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from api.auth import Key, needs
-from api.dependencies import Engine, EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
 from api.integrations.ingest import MessageResult, take
 from api.integrations.mapping import identifier
@@ -149,11 +149,11 @@ async def take_alias(request: Request, engine: EngineOf, key: Writing) -> Respon
     return await _one(request, engine, key, "alias")
 
 
-async def _one(request: Request, engine: Engine, key: Key, call: str) -> Response:
+async def _one(request: Request, engine: ApiEngine, key: Key, call: str) -> Response:
     return await _answer(engine, key, [await _object(request, engine)], call)
 
 
-async def _many(request: Request, engine: Engine, key: Key) -> Response:
+async def _many(request: Request, engine: ApiEngine, key: Key) -> Response:
     document = await _object(request, engine)
     batch = document.get("batch")
     if not isinstance(batch, list):
@@ -165,14 +165,14 @@ async def _many(request: Request, engine: Engine, key: Key) -> Response:
     return await _answer(engine, key, [{**shared, **one} if isinstance(one, dict) else one for one in batch], None)
 
 
-async def _object(request: Request, engine: Engine) -> dict[str, Any]:
+async def _object(request: Request, engine: ApiEngine) -> dict[str, Any]:
     document = await read_document(request, engine.settings.body_limit)
     if not isinstance(document, dict):
         raise Problem("malformed", "Send one JSON object.")
     return document
 
 
-async def _answer(engine: Engine, key: Key, messages: Sequence[object], call: str | None) -> Response:
+async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call: str | None) -> Response:
     now = engine.clock()
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcomes = [read_message(message, call, words, now) for message in messages]
