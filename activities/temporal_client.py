@@ -18,7 +18,7 @@ from workflows.errors import JourneysError
 logger = logging.getLogger(__name__)
 
 
-class WrongSetting(JourneysError):  # noqa: N818 - says what is wrong
+class WrongSetting(JourneysError):
     """A variable of the environment cannot be used; correct it and start again."""
 
 

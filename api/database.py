@@ -20,7 +20,7 @@ SLICES: Final = 7
 AWAY: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, ConnectionError, TimeoutError)
 
 
-class DatabaseUnreachable(ConnectionError):  # noqa: N818 - says what is wrong
+class DatabaseUnreachable(ConnectionError):
     """Postgres does not answer, or every connection is in use; nothing was asked of it."""
 
 

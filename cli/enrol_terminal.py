@@ -34,7 +34,7 @@ WORDS: Final[Mapping[str, str]] = {
 }
 
 
-class ApiRefused(JourneysError):  # noqa: N818 - says what happened
+class ApiRefused(JourneysError):
     """The API said no, or does not answer; the sentence says which and what to do."""
 
 

@@ -41,7 +41,7 @@ class MappingError(JourneysError):
     """The mapping cannot be applied to this file; correct it and run the command again."""
 
 
-class RowRefused(JourneysError):  # noqa: N818 - says what happened
+class RowRefused(JourneysError):
     """One row cannot become an event; correct it and import the file again."""
 
 

@@ -33,7 +33,7 @@ _LONGEST_TITLE = 250
 FILLED_IN = frozenset({"first_name", "brand_name", "unsubscribe_url"})
 
 
-class CatalogueInvalid(DesignError):  # noqa: N818 - says what is wrong
+class CatalogueInvalid(DesignError):
     """The message templates are wrong; `problems` holds one sentence for each mistake and its mend."""
 
     def __init__(self, problems: Sequence[str]) -> None:
@@ -45,11 +45,11 @@ class RenderError(JourneysError):
     """A message could not be rendered, and nothing was sent; correct what the message names and try again."""
 
 
-class TemplateUnknown(RenderError):  # noqa: N818 - says what is wrong
+class TemplateUnknown(RenderError):
     """No such template, or it does not speak this channel; name one the catalogue has."""
 
 
-class TemplateVariableMissing(RenderError):  # noqa: N818 - says what is wrong
+class TemplateVariableMissing(RenderError):
     """A variable without a fallback was not given; pass it where the message is sent."""
 
     def __init__(self, template: str, variable: str) -> None:
@@ -58,7 +58,7 @@ class TemplateVariableMissing(RenderError):  # noqa: N818 - says what is wrong
         super().__init__(f"The template {template} needs the variable {variable}; pass it where the message is sent.")
 
 
-class TemplateVariableInvalid(RenderError):  # noqa: N818 - says what is wrong
+class TemplateVariableInvalid(RenderError):
     """A variable has a value of another type than the template declares; pass what the message asks for."""
 
     def __init__(self, template: str, variable: str, wanted: str) -> None:
@@ -67,7 +67,7 @@ class TemplateVariableInvalid(RenderError):  # noqa: N818 - says what is wrong
         super().__init__(f"The variable {variable} of the template {template} must be {wanted}.")
 
 
-class TemplateTooLong(RenderError):  # noqa: N818 - says what is wrong
+class TemplateTooLong(RenderError):
     """The rendered text is longer than its channel carries; shorten the template or its variables."""
 
 

@@ -32,7 +32,7 @@ class RewardDesignError(DesignError):
     """A reward is declared with values no player could be given; correct them where it is written."""
 
 
-class UnknownEventType(JourneysError):  # noqa: N818 - says what is wrong
+class UnknownEventType(JourneysError):
     """No event of this type is declared; use a type of the catalogue or declare an Event class for it."""
 
     def __init__(self, wire_type: str) -> None:
@@ -43,7 +43,7 @@ class UnknownEventType(JourneysError):  # noqa: N818 - says what is wrong
         )
 
 
-class DerivedEventRefused(JourneysError):  # noqa: N818 - says what happened
+class DerivedEventRefused(JourneysError):
     """A derived event is computed here from other events; send the events it is derived from."""
 
     def __init__(self, wire_type: str) -> None:

@@ -26,7 +26,7 @@ Mode = Literal["live", "history"]
 Status = Literal["accepted", "duplicate", "rejected"]
 
 
-class ImportStopped(JourneysError):  # noqa: N818 - says what happened
+class ImportStopped(JourneysError):
     """The import could not go on; repeat the same command, what was kept is not counted twice."""
 
 

@@ -15,7 +15,7 @@ from prometheus_client import Gauge
 WAITING: Final = Gauge("journeys_events_waiting", "Events received that wait for their turn to be taken in.")
 
 
-class Crowded(TimeoutError):  # noqa: N818 - it says how things stand
+class Crowded(TimeoutError):
     """Somebody's turn did not come in time; nothing was done."""
 
 

@@ -26,15 +26,15 @@ class ProviderError(JourneysError):
     """The bonus engine gave no answer that settles the grant; the branch says what is known."""
 
 
-class NotSent(ProviderError):  # noqa: N818 - says what is known
+class NotSent(ProviderError):
     """The bonus engine did not take the request, so nothing happened; send it again with the same key."""
 
 
-class OutcomeUnknown(ProviderError):  # noqa: N818 - says what is known
+class OutcomeUnknown(ProviderError):
     """The bonus engine may have acted and its answer is lost; look the grant up by its key before anything else."""
 
 
-class KeyReused(ProviderError):  # noqa: N818 - says what is wrong
+class KeyReused(ProviderError):
     """The bonus engine holds another grant under this key; a person must compare the two, no retry will help."""
 
 

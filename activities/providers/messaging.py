@@ -48,7 +48,7 @@ _TRY_AGAIN: Mapping[int, str] = MappingProxyType({408: "timed out", 425: "asked 
 Refusal = Literal["address_invalid", "address_refused", "content_refused", "header_unsafe", "endpoint_gone", "refused"]
 
 
-class ChannelUnavailable(JourneysError):  # noqa: N818 - says what is wrong
+class ChannelUnavailable(JourneysError):
     """The channel could not be reached or did not answer; try again, after `retry_after` if it names a time.
 
     `may_have_arrived` is False only where the channel certainly did not take the message.

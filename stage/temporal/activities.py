@@ -33,7 +33,7 @@ Perform = Callable[[Call], Any]
 Latency = Callable[[Call], timedelta]
 
 
-class TimedOut(Exception):  # noqa: N818 - it says what happened to the attempt
+class TimedOut(Exception):
     """Raised by a world whose activity never answers: the attempt lasts until its time limit."""
 
 

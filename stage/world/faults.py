@@ -24,7 +24,7 @@ class Faults(Protocol):
         """Decide about one attempt of one effect."""
 
 
-class Away(Exception):  # noqa: N818 - says what the matter is
+class Away(Exception):
     """These providers cannot be reached now: the attempt fails and is made again."""
 
     def __init__(self, *providers: Provider) -> None:
@@ -32,7 +32,7 @@ class Away(Exception):  # noqa: N818 - says what the matter is
         self.providers = frozenset(providers)
 
 
-class Declines(Exception):  # noqa: N818 - says what the matter is
+class Declines(Exception):
     """These providers answer no, for good: the message has failed, the reward is refused."""
 
     def __init__(self, *providers: Provider, reason: str = "declined") -> None:
