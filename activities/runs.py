@@ -23,11 +23,11 @@ from workflows.effects import (
     Mark,
     Match,
     Matched,
-    PlayerFacts,
     Refresh,
     Started,
     StartJourney,
 )
+from workflows.player_facts import PlayerFacts
 from workflows.player_state.state import PlayerState, Start
 
 OPEN_STATES = ("open", "claimed")

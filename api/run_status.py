@@ -16,7 +16,7 @@ from temporalio.client import (
 from temporalio.service import RPCError
 
 from api.dependencies import ApiEngine
-from workflows.effects import Position
+from workflows.run_protocol import Position
 
 T = TypeVar("T")
 

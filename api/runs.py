@@ -20,9 +20,10 @@ from api.json_types import Line, Prose
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.run_status import FailingEffect, standing
-from workflows.effects import End, Position
+from workflows.effects import End
 from workflows.player_state.state import PlayerState, Start
 from workflows.run import Journey
+from workflows.run_protocol import Position
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])
 

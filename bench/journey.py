@@ -24,7 +24,7 @@ from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.bare_worker import QUEUE, READY
 from bench.peers.bare_workflows import Came, Run
 from bench.traffic import cloud_event, players, registration
-from workflows.effects import Position
+from workflows.run_protocol import Position
 
 #: As many calls at a time as the engine's dispatcher makes.
 CALLS = 64

@@ -26,8 +26,10 @@ from temporalio.worker import Worker
 
 from stage.world.templates import read_templates
 from stage.world.world import World
-from workflows.effects import Done, End, PlayerFacts, Refresh, RunInput, Send, SendResult
+from workflows.effects import Done, End, Refresh, Send, SendResult
 from workflows.events import PlayerRegistered
+from workflows.player_facts import PlayerFacts
+from workflows.run_protocol import RunInput
 from workflows.source.registry import load
 from workflows.temporal_internals import runner
 

@@ -1,17 +1,19 @@
-"""The contract of every side effect: name, input, output, time limit, retries, in one place.
+"""The contract of every side effect: name, input, output, time limit and retries, in one place.
 
 `activities/` implements each on the real world and the stage implements each in memory. A journey
 reaches nothing else.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from temporalio.common import RetryPolicy
 
+from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
+from workflows.run_protocol import StoryLine
 
 Channel = Literal["email", "sms", "push", "in_app"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
@@ -25,43 +27,8 @@ UNTIL_THE_WORLD_ANSWERS = RetryPolicy(
 """Infrastructure comes back, so an effect is tried for ever; a refusal is an answer, not an error."""
 
 
-class PlayerFacts(BaseModel):
-    """What a journey may know of a player; never names, addresses or birth dates.
-
-    It is a snapshot: taken when the run starts and again by `player.refresh()`.
-    """
-
-    player_id: str
-    language: str = "en"
-    timezone: str | None = None
-    country: str | None = None
-    currency: str = "EUR"
-    tier: str | None = None
-    favourite_category: str | None = None
-    deposits: int = 0
-    deposited_minor: int = 0
-    registered_at: AwareDatetime | None = None
-    last_login: AwareDatetime | None = None
-    is_test: bool = False
-
-
-class StoryLine(BaseModel):
-    """One thing that happened in a run without any effect: a wait that ended, a split, a mark.
-
-    Lines travel with the next effect and are kept in its transaction, so the story costs Temporal
-    nothing; until then they can be read from the run itself.
-    """
-
-    #: Counts the lines of a run, so that a line kept twice is kept once.
-    line: int
-    step: str
-    at: AwareDatetime
-    outcome: str
-    detail: dict[str, JsonValue] = Field(default_factory=dict)
-
-
 class EffectInput(BaseModel):
-    """What every effect is told: whose step this is, and the story since the last one."""
+    """What every effect receives: whose step it is, and the story since the last effect."""
 
     brand: str
     player_id: str
@@ -228,63 +195,3 @@ EFFECTS: tuple[Effect[Any, Any], ...] = (
     MARK,
     END,
 )
-
-
-class Delivery(BaseModel):
-    """One delivery to a run: an `event`, an `answer` to a task, or the order to `stop`.
-
-    A kind that a later release adds is passed over with a line in the log while older workers play the run. Were the
-    kind a closed set, the SDK would drop the whole signal as unreadable, the stop in it too. The later release must
-    guard what it does on such an item with `workflow.patched`: in replay it meets those that were passed over.
-    """
-
-    seq: int
-    kind: str
-    event: dict[str, JsonValue] | None = None
-    step: str | None = None
-    answer: dict[str, JsonValue] | None = None
-    reason: str | None = None
-
-
-class DeliveryBatch(BaseModel):
-    """Everything a run has not heard yet, in order, as one signal."""
-
-    items: list[Delivery]
-
-
-class RunInput(BaseModel):
-    """All a run knows when it begins, or begins its next chapter.
-
-    The second half is empty at first and is the whole state that `again(...)` carries over:
-    absolute deadlines, the events not yet used, the last delivery heard, the step counters.
-    """
-
-    run_id: str
-    brand: str
-    player_id: str
-    journey: str
-    entered_at: AwareDatetime
-    ends_at: AwareDatetime
-    trigger: dict[str, JsonValue] | None
-    facts: PlayerFacts
-
-    arguments: dict[str, JsonValue] = Field(default_factory=dict)
-    inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
-    answers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
-    last_seen: int = 0
-    counters: dict[str, int] = Field(default_factory=dict)
-    story: list[StoryLine] = Field(default_factory=list)
-    chapter: int = 1
-
-
-class Position(BaseModel):
-    """Where a run stands: what it does or waits for, until when, and the story not yet kept.
-
-    `waiting_until` is None while `step` is an effect, which has no end but its success.
-    """
-
-    step: str | None
-    waiting_until: datetime | None
-    story: list[StoryLine]
-    last_seen: int
-    chapter: int

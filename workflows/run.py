@@ -16,19 +16,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
-from workflows.effects import (
-    END,
-    MARK,
-    Delivery,
-    DeliveryBatch,
-    Effect,
-    EffectInput,
-    End,
-    Mark,
-    Position,
-    RunInput,
-    StoryLine,
-)
+from workflows.effects import END, MARK, Effect, EffectInput, End, Mark
 from workflows.errors import DesignError, UnknownEventType
 from workflows.events import Event
 from workflows.local_time import hours
@@ -36,6 +24,7 @@ from workflows.player import Player
 from workflows.rules.predicates import Where
 from workflows.rules.triggers import Entry, Goal, On, Trigger, once
 from workflows.rules.triggers import on as trigger_on
+from workflows.run_protocol import Delivery, DeliveryBatch, Position, RunInput, StoryLine
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
 

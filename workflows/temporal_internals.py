@@ -11,9 +11,11 @@ ENGINE = (
     "forms",
     "local_time",
     "player",
+    "player_facts",
     "rewards",
     "rules",
     "run",
+    "run_protocol",
 )
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)
 

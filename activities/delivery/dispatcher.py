@@ -29,7 +29,7 @@ from activities.database import Database
 from activities.intake.intake import CHANNEL
 from activities.loops.sweeper import wait
 from activities.settings import RELEASE, TASK_QUEUE
-from workflows.effects import Delivery, DeliveryBatch, RunInput
+from workflows.run_protocol import Delivery, DeliveryBatch, RunInput
 from workflows.source.registry import Registry
 
 logger = logging.getLogger(__name__)

@@ -20,8 +20,8 @@ from activities.database import Database
 from activities.intake.admission import Crowded, Turns
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.rule_errors import counted
-from workflows.effects import PlayerFacts
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
+from workflows.player_facts import PlayerFacts
 from workflows.player_state.state import (
     Decision,
     Ended,

@@ -27,8 +27,9 @@ from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID
 from activities.settings import settings_from
 from bench.log import by_player
 from worker import engine
-from workflows.effects import End, Give, OpenTask, PlayerFacts, Send
+from workflows.effects import End, Give, OpenTask, Send
 from workflows.journeys.tier_up import PersonalNote
+from workflows.player_facts import PlayerFacts
 from workflows.rewards import free_spins, tier_upgrade
 
 READY, TAKEN = "READY", "TAKEN"

@@ -18,18 +18,9 @@ from temporalio.common import RetryPolicy
 with workflow.unsafe.imports_passed_through():
     from pydantic import BaseModel, Field
 
-    from workflows.effects import (
-        Done,
-        End,
-        Give,
-        GiveResult,
-        OpenTask,
-        PlayerFacts,
-        Send,
-        SendResult,
-        TaskOpened,
-    )
+    from workflows.effects import Done, End, Give, GiveResult, OpenTask, Send, SendResult, TaskOpened
     from workflows.journeys.tier_up import PersonalNote
+    from workflows.player_facts import PlayerFacts
     from workflows.rewards import Reward, free_spins, reload, tier_upgrade
 
 LIMIT = timedelta(seconds=30)

@@ -25,7 +25,6 @@ from stage.world.faults import Faults
 from stage.world.records import MessageRecord, RunRecord, TaskRecord, TemplateFacts
 from stage.world.templates import read_templates
 from stage.world.world import Answers, World, nobody
-from workflows.effects import Position, StoryLine
 from workflows.events import DepositApproved, Event, PlayerRegistered
 from workflows.forms import Form
 from workflows.gate.policy import Policy
@@ -33,6 +32,7 @@ from workflows.local_time import zone
 from workflows.player_state.state import Rules
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
 from workflows.run import Journey, JourneyRun
+from workflows.run_protocol import Position, StoryLine
 from workflows.source.registry import SHIPPED, Registry, load
 
 __all__ = ["Cast", "Rehearsal", "Rehearse", "player", "rehearse"]

@@ -29,7 +29,6 @@ from workflows.effects import (
     Matched,
     MoveTask,
     OpenTask,
-    PlayerFacts,
     Refresh,
     Send,
     SendResult,
@@ -52,6 +51,7 @@ from workflows.gate.policy import (
     may_grant,
     may_send,
 )
+from workflows.player_facts import PlayerFacts
 from workflows.player_state.state import Start
 
 if TYPE_CHECKING:

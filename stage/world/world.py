@@ -18,10 +18,11 @@ from stage.temporal.server import Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import EVERYWHERE, Effects
 from stage.world.faults import Faults
 from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, TemplateFacts
-from workflows.effects import Channel, Delivery, DeliveryBatch, EffectInput, OpenTask
+from workflows.effects import Channel, EffectInput, OpenTask
 from workflows.events import Event
 from workflows.gate.policy import Policy
 from workflows.player_state.state import Decision, Ended, GoalReached, Mode, Moved, PlayerState, Start, Stop, Wake
+from workflows.run_protocol import Delivery, DeliveryBatch
 from workflows.source.registry import Registry
 
 __all__ = [

@@ -23,19 +23,10 @@ from tests.support.api_client import serving
 from tests.support.engine import BRAND, NOON, Effects, effects, rows
 from tests.support.exactness import Crash, Faults, killing, survives, world
 from workflows import DepositFailed, points
-from workflows.effects import (
-    End,
-    Give,
-    Mark,
-    MoveTask,
-    OpenTask,
-    PlayerFacts,
-    Refresh,
-    Send,
-    StartJourney,
-    StoryLine,
-)
+from workflows.effects import End, Give, Mark, MoveTask, OpenTask, Refresh, Send, StartJourney
+from workflows.player_facts import PlayerFacts
 from workflows.player_state.state import arm_of
+from workflows.run_protocol import StoryLine
 
 OTHER = "failed_deposit"  # a shipped journey without a control arm
 ASK = "ask:LiveHelp#1"

@@ -14,8 +14,9 @@ from activities.tables import tasks
 from activities.tasks import TaskEffects
 from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
-from workflows.effects import End, MoveTask, OpenTask, PlayerFacts
+from workflows.effects import End, MoveTask, OpenTask
 from workflows.events import DepositFailed
+from workflows.player_facts import PlayerFacts
 
 APPROVED = {"outcome": "approve", "note": "Payslips seen."}
 

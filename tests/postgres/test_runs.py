@@ -14,7 +14,9 @@ from activities.settings import RELEASE
 from activities.tables import deliveries, players, runs, steps, task_history, tasks
 from tests.support.engine import BRAND, NOON, Effects, Row, effects, rows
 from workflows import DepositApproved, DepositFailed, ExclusionSet, ProfileUpdated
-from workflows.effects import End, Mark, OpenTask, PlayerFacts, Refresh, Started, StartJourney, StoryLine
+from workflows.effects import End, Mark, OpenTask, Refresh, Started, StartJourney
+from workflows.player_facts import PlayerFacts
+from workflows.run_protocol import StoryLine
 
 OTHER = "failed_deposit"  # a shipped journey without a control arm, once a day
 

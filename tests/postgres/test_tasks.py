@@ -12,7 +12,8 @@ from pydantic import JsonValue
 
 from activities.tables import steps, task_history, tasks
 from tests.support.engine import NOON, Effects, Row, effects, rows
-from workflows.effects import MoveTask, OpenTask, PlayerFacts, TaskMoved
+from workflows.effects import MoveTask, OpenTask, TaskMoved
+from workflows.player_facts import PlayerFacts
 
 STEP = "ask:Affordability#1"
 ANSWER: dict[str, JsonValue] = {"outcome": "approve"}

@@ -17,8 +17,9 @@ from stage.errors import StageError
 from stage.flow.check_release import Broken, ReleaseCheck, in_flight, in_folder, replay
 from tests.unit.test_check import run
 from workflows import days
-from workflows.effects import PlayerFacts, Position, RunInput
+from workflows.player_facts import PlayerFacts
 from workflows.run import Journey
+from workflows.run_protocol import Position, RunInput
 from workflows.source.registry import load
 
 HISTORIES = Path(__file__).parent.parent / "histories"

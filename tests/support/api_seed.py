@@ -13,8 +13,10 @@ from activities.tasks import TaskEffects
 from activities.unsubscribe import unsubscribe_token
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
-from workflows.effects import Mark, OpenTask, PlayerFacts, StoryLine
+from workflows.effects import Mark, OpenTask
 from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
+from workflows.player_facts import PlayerFacts
+from workflows.run_protocol import StoryLine
 
 PLAYER = "p-seed"
 JOURNEY = "api_review"

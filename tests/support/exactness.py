@@ -25,9 +25,9 @@ from activities.database import Database
 from activities.tables import metadata
 from tests.support.engine import Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
-from workflows.effects import Delivery, DeliveryBatch, RunInput
 from workflows.player_state.state import Rules
 from workflows.run import Journey, JourneyRun
+from workflows.run_protocol import Delivery, DeliveryBatch, RunInput
 
 Manner = Literal["cut", "die"]
 When = Literal["asked", "answered"]

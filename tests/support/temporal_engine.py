@@ -20,7 +20,7 @@ from activities.settings import settings_from
 from activities.tables import deliveries, grants, messages, runs, steps, tasks
 from worker import Engine, engine, make_worker
 from workflows import Event, PlayerRegistered
-from workflows.effects import Position
+from workflows.run_protocol import Position
 
 BRAND = "acme"
 REACHABLE = {

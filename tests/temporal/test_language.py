@@ -18,7 +18,7 @@ from tests.support.designs.facts import Ping, Pong
 from tests.support.history_recording import record
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
-from workflows.effects import Delivery, DeliveryBatch
+from workflows.run_protocol import Delivery, DeliveryBatch
 
 
 @pytest.fixture

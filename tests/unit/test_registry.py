@@ -9,10 +9,11 @@ from temporalio.worker import Worker
 
 from tests.support.outside_packages import Write, importable, journey_of
 from tests.support.player_events import BRAND, NOON, only
-from workflows.effects import Delivery, DeliveryBatch, PlayerFacts, Position, RunInput
 from workflows.events import CATALOGUE, Event, SessionLogin
+from workflows.player_facts import PlayerFacts
 from workflows.player_state.state import PlayerState, Rules, Start, Wake
 from workflows.run import JourneyRun
+from workflows.run_protocol import Delivery, DeliveryBatch, Position, RunInput
 from workflows.source.registry import SHIPPED, Registry, load
 from workflows.temporal_internals import runner
 

@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from workflows.effects import PlayerFacts, RunInput
 from workflows.events import Event
+from workflows.player_facts import PlayerFacts
+from workflows.run_protocol import RunInput
 
 Arm = Literal["treated", "control"]
 

@@ -12,7 +12,6 @@ from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
 
-from workflows.effects import PlayerFacts
 from workflows.events import (
     ConsentChanged,
     Country,
@@ -31,6 +30,7 @@ from workflows.events import (
     Timezone,
 )
 from workflows.gate.policy import Exclusion
+from workflows.player_facts import PlayerFacts
 from workflows.rules.index import TOLD, VISIT_TYPES, Rules
 from workflows.rules.measures import Present, value
 from workflows.rules.predicates import RuleWarning, passes

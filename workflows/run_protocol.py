@@ -1,0 +1,85 @@
+"""What travels to a run and what can be read from it: its input, its deliveries, its position.
+
+Stored histories hold these as JSON. A field may be added with a default; none may be renamed or removed.
+"""
+
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, Field, JsonValue
+
+from workflows.player_facts import PlayerFacts
+
+
+class StoryLine(BaseModel):
+    """One thing that happened in a run between two effects: a wait that ended, a split.
+
+    Lines travel with the next effect and are stored in its transaction, so the story costs Temporal
+    nothing; until then they can be read from the run itself.
+    """
+
+    #: Numbers the lines of a run from 1, so that a line sent twice is stored once.
+    line: int
+    step: str
+    at: AwareDatetime
+    outcome: str
+    detail: dict[str, JsonValue] = Field(default_factory=dict)
+
+
+class Delivery(BaseModel):
+    """One item for a run: an `event`, an `answer` to a task, or the order to `stop`.
+
+    A kind that a later release adds is passed over with a line in the log while older workers play the run. Were the
+    kind a closed set, the SDK would drop the whole signal as unreadable, the stop in it too. The later release must
+    guard what it does on such an item with `workflow.patched`: in replay it meets those that were passed over.
+    """
+
+    seq: int
+    kind: str
+    event: dict[str, JsonValue] | None = None
+    step: str | None = None
+    answer: dict[str, JsonValue] | None = None
+    reason: str | None = None
+
+
+class DeliveryBatch(BaseModel):
+    """The deliveries a run has not received yet, in order: the payload of the signal `deliver`."""
+
+    items: list[Delivery]
+
+
+class RunInput(BaseModel):
+    """The input of a run, and of each later chapter of it.
+
+    The second half is empty at first and is the whole state that `again(...)` carries over:
+    absolute deadlines, the events not yet used, the last delivery received, the step counters.
+    """
+
+    run_id: str
+    brand: str
+    player_id: str
+    journey: str
+    entered_at: AwareDatetime
+    ends_at: AwareDatetime
+    trigger: dict[str, JsonValue] | None
+    facts: PlayerFacts
+
+    arguments: dict[str, JsonValue] = Field(default_factory=dict)
+    inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
+    answers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
+    last_seen: int = 0
+    counters: dict[str, int] = Field(default_factory=dict)
+    story: list[StoryLine] = Field(default_factory=list)
+    chapter: int = 1
+
+
+class Position(BaseModel):
+    """Where a run stands: what it does or waits for, until when, and the story not yet stored.
+
+    `waiting_until` is None while `step` is an effect, which has no end but its success.
+    """
+
+    step: str | None
+    waiting_until: datetime | None
+    story: list[StoryLine]
+    last_seen: int
+    chapter: int
