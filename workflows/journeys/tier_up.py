@@ -34,7 +34,8 @@ class PersonalNote(Form):
 async def tier_up(player: Player, deposit: DepositApproved) -> None:
     """Gold at once: the tier and its perks open first, then the player is told, then a person writes.
 
-    The way down (monthly, one step, with a warning) needs schedules and is a journey of its own.
+    Only the way up: nobody is moved down. The casino tells the new tier with `loyalty.tier_changed`; until then it is
+    not known here, whatever was granted.
     """
     if not await player.grant(tier_upgrade("gold")):
         return

@@ -26,8 +26,8 @@ from workflows import (
 async def welcome(player: Player, registered: PlayerRegistered) -> None:
     """From registration to a first deposit, without selling on day one.
 
-    Left out until their verbs exist: the mission of day 3 (`award`) and the double points of day
-    7 (`multiply`); the reward of day 3 is the spins alone, without the wheel (`spin`).
+    Three losing rounds in a row bring spins at once, but only to players who have not deposited yet: the first deposit
+    ends the run. A streak of the first day is remembered and brings them right after the guide.
     """
     await player.send("welcome", via=["email", "in_app"])
     match await player.first(ContactVerified, DepositApproved, within=hours(1)):

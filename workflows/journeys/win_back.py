@@ -39,8 +39,7 @@ async def win_back(player: Player, gone: Inactive) -> None:
     """News, then something small, then a person; over as soon as the player is back.
 
     A login ends it, although the catalogue only ends it with a deposit: nobody who is back is
-    missed. Left out until their verbs exist: the mini-game on return (`spin`), the choice of the
-    best channel, and the watch over the 90 days that follow.
+    missed. What becomes of the player in the weeks after is not watched.
     """
     await player.send("content-news", via=["email"], fallback=["push"])
     if await player.event(SessionLogin, within=days(7)):
