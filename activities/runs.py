@@ -28,7 +28,8 @@ from workflows.effects import (
     StartJourney,
 )
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.state import PlayerState, Start
+from workflows.player_state.decisions import Start
+from workflows.player_state.state import PlayerState
 
 OPEN_STATES = ("open", "claimed")
 

@@ -21,7 +21,8 @@ from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.run_status import FailingEffect, standing
 from workflows.effects import End
-from workflows.player_state.state import PlayerState, Start
+from workflows.player_state.decisions import Start
+from workflows.player_state.state import PlayerState
 from workflows.run import Journey
 from workflows.run_protocol import Position
 

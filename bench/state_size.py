@@ -29,7 +29,8 @@ from workflows import (
     week,
 )
 from workflows.events import Event
-from workflows.player_state.state import PlayerState, Rules
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment
 
@@ -64,7 +65,7 @@ def _segment(number: int) -> Segment:
 def size_of(rules: int) -> int:
     """Bytes of the player's row as JSON."""
     segments = {one.name: one for one in map(_segment, range(rules))}
-    given, state = Rules({}, segments), PlayerState("bench", "player-1")
+    given, state = RuleIndex({}, segments), PlayerState("bench", "player-1")
     number = 0
 
     def happens(kind: type[Event], now: datetime, **data: Any) -> None:

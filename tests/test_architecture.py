@@ -238,7 +238,7 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
         ("workflows/x.py", "import asyncio\nimport hashlib\nfrom temporalio import workflow\nimport pydantic"),
         ("workflows/source/verb_lint.py", "import ast\nimport inspect"),
         ("workflows/temporal_internals.py", f"from {IN_SANDBOX} import SandboxedWorkflowRunner"),
-        ("activities/x.py", "import os\nimport httpx\nfrom workflows.player_state.state import Rules"),
+        ("activities/x.py", "import os\nimport httpx\nfrom workflows.rules.index import RuleIndex"),
         ("cli/app.py", "from api.app import create_app\nimport worker"),
         ("tests/test_x.py", "import activities\nimport cli"),
         ("api/x.py", "x = 1\n" * 500),

@@ -22,18 +22,9 @@ from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.rule_errors import counted
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.state import (
-    Decision,
-    Ended,
-    GoalReached,
-    Mode,
-    Moved,
-    PlayerState,
-    Rules,
-    Start,
-    Stop,
-    Wake,
-)
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.index import RuleIndex
 
 Receipt = Literal["accepted", "duplicate", "later"]
 CHANNEL = "deliveries"
@@ -89,7 +80,7 @@ class Intake:
     """Takes facts in, for one set of journeys; with `pressure`, only what Temporal can keep up with."""
 
     def __init__(
-        self, database: Database, rules: Rules, settling: timedelta = SETTLING, pressure: Pressure | None = None
+        self, database: Database, rules: RuleIndex, settling: timedelta = SETTLING, pressure: Pressure | None = None
     ) -> None:
         self.database = database
         self.rules = rules

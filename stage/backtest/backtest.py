@@ -24,7 +24,7 @@ from stage.errors import StageError
 from stage.testing.answer_files import NOBODY, answers_of
 from stage.world.world import TemplateFacts, World
 from workflows.events import DepositApproved, PlayerRegistered
-from workflows.player_state.state import Rules
+from workflows.rules.index import RuleIndex
 from workflows.source.registry import Registry, load
 
 #: How long runs may go on after the last event, unless `--to` says otherwise.
@@ -137,7 +137,9 @@ def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Tally:
             heard(unheard)
             unheard = 0
     # From here on nobody in the log does anything, so everybody would count as gone.
-    world.rules = Rules({name: replace(one, triggers=()) for name, one in registry.journeys.items()}, registry.segments)
+    world.rules = RuleIndex(
+        {name: replace(one, triggers=()) for name, one in registry.journeys.items()}, registry.segments
+    )
     world.advance_to(plan.end)
     heard(unheard)
     told.add(tally_of(world, deposits, currencies))

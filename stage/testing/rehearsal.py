@@ -29,7 +29,7 @@ from workflows.events import DepositApproved, Event, PlayerRegistered
 from workflows.forms import Form
 from workflows.gate.policy import Policy
 from workflows.local_time import zone
-from workflows.player_state.state import Rules
+from workflows.rules.index import RuleIndex
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
 from workflows.run import Journey, JourneyRun
 from workflows.run_protocol import Position, StoryLine
@@ -346,7 +346,7 @@ class Rehearse:
         )
         name, others = journey.definition.name, frozenset(other.definition.name for other in along)
         # The other journeys are there to be started by this one, not by what happens.
-        world.rules = Rules(
+        world.rules = RuleIndex(
             {
                 n: one if n == name or n in others else replace(one, triggers=())
                 for n, one in world.registry.journeys.items()

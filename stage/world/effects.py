@@ -52,7 +52,7 @@ from workflows.gate.policy import (
     may_send,
 )
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.state import Start
+from workflows.player_state.decisions import Start
 
 if TYPE_CHECKING:
     from stage.world.world import World

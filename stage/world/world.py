@@ -21,7 +21,8 @@ from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryReco
 from workflows.effects import Channel, EffectInput, OpenTask
 from workflows.events import Event
 from workflows.gate.policy import Policy
-from workflows.player_state.state import Decision, Ended, GoalReached, Mode, Moved, PlayerState, Start, Stop, Wake
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.state import Mode, PlayerState
 from workflows.run_protocol import Delivery, DeliveryBatch
 from workflows.source.registry import Registry
 

@@ -29,7 +29,7 @@ from local.demo.task_worker import fill
 from local.stand_ins.base import Record
 from workflows.events import Event, ExclusionSet
 from workflows.forms import Form
-from workflows.player_state.state import Rules
+from workflows.rules.index import RuleIndex
 from workflows.source.registry import load
 
 ROOT = Path(__file__).parent.parent.parent
@@ -322,7 +322,7 @@ class TestAuditor:
 
     async def test_an_acknowledged_event_that_is_not_kept_is_lost(self, database: Database, auditor: Auditor) -> None:
         script = synthetic(1, NOW, 12)
-        intake = Intake(database, Rules(load().journeys))
+        intake = Intake(database, RuleIndex(load().journeys))
         taken = [(event["subject"], Event.from_wire(event)) for event in script.history]
         await intake.take("demo", taken, NOW, mode="history")
         acknowledged = {(event.event_source, event.event_id) for _, event in taken}

@@ -28,7 +28,7 @@ from tests.support.exact_journeys import LAST, exact_first, exact_third
 from tests.support.exact_players import Sent, Stretch, ways
 from tests.support.exactness import JOURNEYS, Faults, faulty, patiently, world
 from workflows import DepositApproved, Event, RoundCompleted, SessionLogin
-from workflows.player_state.state import Rules
+from workflows.rules.index import RuleIndex
 from workflows.source.registry import Registry
 from workflows.temporal_internals import runner
 
@@ -45,7 +45,7 @@ class House:
 
     @property
     def intake(self) -> Intake:
-        return Intake(self.faults.database, Rules(PLAYED))
+        return Intake(self.faults.database, RuleIndex(PLAYED))
 
     async def dispatch(self) -> None:
         await Dispatcher(self.faults.database, self.client, Registry(PLAYED, (), {})).run_once()
@@ -75,7 +75,7 @@ class House:
 async def house(postgres: Postgres, address: str, namespace: str) -> AsyncIterator[House]:
     client = await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
     async with fresh_database(postgres) as url, faulty(url) as faults:
-        effects = RunEffects(faults.database, Intake(faults.database, Rules(PLAYED)), Clock())
+        effects = RunEffects(faults.database, Intake(faults.database, RuleIndex(PLAYED)), Clock())
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,

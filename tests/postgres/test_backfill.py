@@ -40,7 +40,8 @@ from workflows import (
 )
 from workflows.events import CATALOGUE, parse_event
 from workflows.player_state.backfill import derivables, rebuild
-from workflows.player_state.state import PlayerState, Rules
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 
 PAID = total(DepositApproved, "amount_minor", last=days(30))
 
@@ -85,7 +86,7 @@ async def past(casino: Casino, count: int = 12) -> list[str]:
     return found
 
 
-def deriver(casino: Casino, name: str, rules: Rules = RULES) -> Deriver:
+def deriver(casino: Casino, name: str, rules: RuleIndex = RULES) -> Deriver:
     return Deriver(casino.intake.database, Intake(casino.intake.database, rules), derivables(rules)[name], casino.clock)
 
 

@@ -33,7 +33,8 @@ from workflows import (
     once,
 )
 from workflows.events import CATALOGUE
-from workflows.player_state.state import PlayerState, Rules
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 
 PERSONAL = [kind for kind in CATALOGUE.values() if kind.pii]
 CANARY = "canary-4711"
@@ -130,7 +131,7 @@ class TestOnce:
         await in_any_order(casino, happened, seed=4)
         alone = {player: PlayerState(BRAND, player) for player, _ in happened}
         for player, event in happened:
-            alone[player].advance(event, Rules(JOURNEYS), NOON)
+            alone[player].advance(event, RuleIndex(JOURNEYS), NOON)
         for row in await rows(database, players):
             together = PlayerState.from_json(BRAND, row["id"], row["state"])
             expected = alone[row["id"]]

@@ -20,7 +20,8 @@ from activities.tasks import TaskEffects
 from worker import engine
 from workflows import Event, PlayerRegistered
 from workflows.effects import EffectInput
-from workflows.player_state.state import Mode, Rules
+from workflows.player_state.state import Mode
+from workflows.rules.index import RuleIndex
 from workflows.run import Journey, JourneyRun
 
 BRAND = "acme"
@@ -84,7 +85,7 @@ class Casino:
 
     @classmethod
     def of(cls, database: Database, journeys: dict[str, Journey], clock: Clock | None = None) -> "Casino":
-        return cls(Intake(database, Rules(journeys)), clock or Clock())
+        return cls(Intake(database, RuleIndex(journeys)), clock or Clock())
 
     def player(self, name: str = "p") -> str:
         """A player's id that no other test uses."""

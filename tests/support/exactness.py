@@ -25,7 +25,7 @@ from activities.database import Database
 from activities.tables import metadata
 from tests.support.engine import Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
-from workflows.player_state.state import Rules
+from workflows.rules.index import RuleIndex
 from workflows.run import Journey, JourneyRun
 from workflows.run_protocol import Delivery, DeliveryBatch, RunInput
 
@@ -38,7 +38,7 @@ JOURNEYS: dict[str, Journey] = {
     )
     for run in ALL
 }
-RULES = Rules(JOURNEYS, {segment.name: segment for segment in SEGMENTS})
+RULES = RuleIndex(JOURNEYS, {segment.name: segment for segment in SEGMENTS})
 # What differs between two ways to the same end: our own clock's stamps, counters of attempts, numbers of rows.
 INCIDENTAL = {
     "events": {"seq", "received_at"},

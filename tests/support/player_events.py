@@ -7,7 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from workflows import Event, Player, journey
-from workflows.player_state.state import Decision, Mode, PlayerState, Rules, Start
+from workflows.player_state.decisions import Decision, Start
+from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.index import RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import Trigger
 from workflows.run import Journey
@@ -28,8 +30,8 @@ def declared(name: str, *triggers: Trigger, ends_after: timedelta = timedelta(da
     return replace(definition, listens_to=frozenset(kind.type for kind in definition.listens))
 
 
-def rules(*journeys: Journey, segments: Sequence[Segment] = ()) -> Rules:
-    return Rules({one.name: one for one in journeys}, {one.name: one for one in segments})
+def rules(*journeys: Journey, segments: Sequence[Segment] = ()) -> RuleIndex:
+    return RuleIndex({one.name: one for one in journeys}, {one.name: one for one in segments})
 
 
 def stored(state: PlayerState) -> PlayerState:

@@ -24,7 +24,7 @@ from tests.support.api_client import Api, serving
 from tests.support.engine import SECRET
 from tests.support.enrolment import depositors, enrolled, enrolments, entries, execute, status, until, worked_off
 from workflows.background.bulk_job import ENROL, LongWork, Work, Worked
-from workflows.player_state.state import Rules
+from workflows.rules.index import RuleIndex
 from workflows.temporal_internals import runner
 
 ROOT = Path(__file__).parent.parent.parent
@@ -185,7 +185,7 @@ async def test_a_journey_no_worker_knows_fails_the_enrolment_when_a_release_is_o
 ) -> None:
     await depositors(api, 5)
     made = await enrolled(crm)
-    old = enrolments(api, intake=Intake(api.engine.database, Rules({}, api.engine.intake.rules.segments)))
+    old = enrolments(api, intake=Intake(api.engine.database, RuleIndex({}, api.engine.intake.rules.segments)))
     environment, work = ActivityEnvironment(), Work(job_id=made["id"], activity=ENROL)
     with pytest.raises(ApplicationError, match="No journey api_offer is deployed here"):
         await environment.run(old.work, work)

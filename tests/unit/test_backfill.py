@@ -43,7 +43,9 @@ from workflows import (
     week,
 )
 from workflows.player_state.backfill import BEGINNING, derivables, rebuild
-from workflows.player_state.state import Decision, Moved, PlayerState, Rules, Start
+from workflows.player_state.decisions import Decision, Moved, Start
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 from workflows.rules.measures import changes_at, value
 
 STAKES_30 = total(RoundCompleted, "stake_minor", last=days(30))
@@ -118,7 +120,7 @@ Step = tuple[tuple[type[Event], dict[str, Any]], timedelta, int]
 class Kept(Life):
     """A life whose events are kept, and whose moments are noticed at once."""
 
-    def __init__(self, rules: Rules) -> None:
+    def __init__(self, rules: RuleIndex) -> None:
         super().__init__()
         self.rules = rules
         self.kept: list[Event] = []
@@ -155,7 +157,7 @@ class Kept(Life):
         for (kind, data), pause, late in steps:
             self.hears(kind, after=pause, late=minutes(late), **data)
 
-    def derived(self, name: str, rules: Rules | None = None) -> list[Moved]:
+    def derived(self, name: str, rules: RuleIndex | None = None) -> list[Moved]:
         """What a deployment's `journeys derive` would do to the player."""
         what = derivables(rules or self.rules)[name]
         read = [event for event in in_order(self.kept) if event.type in what.kinds]
@@ -166,7 +168,7 @@ class Kept(Life):
         return moved
 
 
-def born(rules: Rules) -> Kept:
+def born(rules: RuleIndex) -> Kept:
     life = Kept(rules)
     life.hears(PlayerRegistered, after=hours(0), timezone="Europe/Kyiv", country="UA", birth_date="1990-05-17")
     return life

@@ -17,7 +17,9 @@ from bench.plots import draw
 from bench.traffic import awake, day, past, players
 from workflows.events import Event
 from workflows.gate.policy import MessageFacts, Policy, Wait, may_send
-from workflows.player_state.state import PlayerState, Rules, Start, Stop
+from workflows.player_state.decisions import Start, Stop
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 from workflows.source.registry import load
 
 NOW = datetime(2026, 3, 2, 21, 30, tzinfo=UTC)
@@ -107,7 +109,7 @@ def test_players_of_the_benchmarks_are_awake_at_any_hour(hour: int, monkeypatch:
     registered["data"]["timezone"] = awake()
     read = read_event(registered, "demo", now)
     assert isinstance(read, tuple)
-    state.advance(read[1], Rules({}), now, mode="history")
+    state.advance(read[1], RuleIndex({}), now, mode="history")
     from workflows.gate.facts import facts_of
 
     facts = facts_of(state, addresses=["email"], contacts=[], now=now)
@@ -161,7 +163,7 @@ def test_the_tail_keeps_the_order_and_only_the_past_of_who_is_in_it(tail: Tail) 
 
 def test_what_the_log_must_bring_about_is_what_the_engine_decides(tail: Tail) -> None:
     # The benchmark reckons it from the log and the arms; here every event goes through the engine's own function.
-    brand, rules = "log-1", Rules(load().journeys)
+    brand, rules = "log-1", RuleIndex(load().journeys)
     states: dict[str, PlayerState] = {}
     started: set[str] = set()
     stopped: Counter[str] = Counter()

@@ -35,7 +35,7 @@ from workflows import (
     total,
 )
 from workflows.errors import DesignError
-from workflows.player_state.state import Decision, Start
+from workflows.player_state.decisions import Decision, Start
 from workflows.rules.predicates import RuleWarning
 from workflows.rules.triggers import DayStreakRule, Trigger
 
@@ -321,7 +321,7 @@ def test_a_segment_that_time_ends_is_left_aloud_although_a_new_release_came_firs
 
 def test_a_goal_that_happened_before_the_player_came_in_is_not_the_journeys() -> None:
     from workflows import goal, on
-    from workflows.player_state.state import GoalReached
+    from workflows.player_state.decisions import GoalReached
 
     life = Life(declared("j", on(SessionLogin), goal=goal(DepositApproved, within=days(7))))
     life.happens(SessionLogin)

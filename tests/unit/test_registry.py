@@ -11,7 +11,9 @@ from tests.support.outside_packages import Write, importable, journey_of
 from tests.support.player_events import BRAND, NOON, only
 from workflows.events import CATALOGUE, Event, SessionLogin
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.state import PlayerState, Rules, Start, Wake
+from workflows.player_state.decisions import Start, Wake
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
 from workflows.run_protocol import Delivery, DeliveryBatch, Position, RunInput
 from workflows.source.registry import SHIPPED, Registry, load
@@ -293,7 +295,7 @@ async def care(player: Player, flagged: VipFlagged) -> None:
 
 def test_an_event_class_of_ones_own_starts_and_wakes_a_journey(package: Write) -> None:
     name = package(own=OWN)
-    rules = Rules(load([name]).journeys)
+    rules = RuleIndex(load([name]).journeys)
     state = PlayerState(BRAND, "p-1")
 
     def happens(fact: str, **data: int) -> Event:

@@ -36,8 +36,8 @@ from workflows import (
     week,
 )
 from workflows.errors import DesignError
-from workflows.player_state.projection import Knowledge
-from workflows.player_state.state import Decision, Moved, Stop, Wake
+from workflows.player_state.decisions import Decision, Moved, Stop, Wake
+from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
 from workflows.rules.predicates import RuleWarning
 from workflows.rules.segments import Segment
@@ -304,7 +304,7 @@ def test_a_segment_is_a_function_with_a_name() -> None:
         (entered, "entered(...)"),
         (left, "left(...)"),
         (lambda given: schedule("09:00", segment=given), "schedule(..., segment=...)"),
-        (lambda given: Statistics(Knowledge("", ""), NOON).matches(given), "player.matches(...)"),
+        (lambda given: Statistics(PlayerProjection("", ""), NOON).matches(given), "player.matches(...)"),
     ],
 )
 @pytest.mark.parametrize(("given", "told"), [("rich", "'rich'"), (enough, "enough"), (DEPOSITED, "a measure")])

@@ -41,7 +41,8 @@ from workflows import (
     per,
     streak,
 )
-from workflows.player_state.state import Decision, Ended, GoalReached, Mode, PlayerState, Start, Stop, Wake
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Start, Stop, Wake
+from workflows.player_state.state import Mode, PlayerState
 from workflows.run import Journey
 
 JOURNEYS = [

@@ -32,7 +32,8 @@ from workflows import (
     per,
     streak,
 )
-from workflows.player_state.state import MOST_RUNS, Ended, GoalReached, Start, Wake, arm_of
+from workflows.player_state.decisions import Ended, GoalReached, Start, Wake
+from workflows.player_state.state import MOST_RUNS, arm_of
 
 SECOND = timedelta(seconds=1)
 LOSS: dict[str, Any] = {"stake_minor": 100, "win_minor": 0, "bonus_stake_minor": 0, "bonus_win_minor": 0}

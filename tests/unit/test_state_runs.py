@@ -26,7 +26,7 @@ from workflows import (
     once,
     per,
 )
-from workflows.player_state.state import Ended, GoalReached, Start, Stop, Wake
+from workflows.player_state.decisions import Ended, GoalReached, Start, Stop, Wake
 
 SECOND = timedelta(seconds=1)
 ARMS = pytest.mark.parametrize("control", [0, 100], ids=["treated", "control"])

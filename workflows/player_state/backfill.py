@@ -10,10 +10,11 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeVar
 
 from workflows.events import DepositApproved, Event, PlayerRegistered, ProfileUpdated, RoundCompleted
+from workflows.player_state.decisions import Moved
 from workflows.player_state.projection import LATENESS
-from workflows.player_state.state import Moved, PlayerState
+from workflows.player_state.state import PlayerState
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule
-from workflows.rules.index import TOLD, VISIT_TYPES, Rule, Rules
+from workflows.rules.index import TOLD, VISIT_TYPES, Rule, RuleIndex
 from workflows.rules.measures import Measure, Series
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, Streak, ThresholdRule
@@ -35,9 +36,9 @@ ZONES: Final = timedelta(days=2)
 T = TypeVar("T")
 
 
-def _none() -> Rules:
+def _none() -> RuleIndex:
     """No rules at all: not even the streaks that the engine always counts."""
-    nothing = Rules({})
+    nothing = RuleIndex({})
     nothing.streaks = {}
     return nothing
 
@@ -54,7 +55,7 @@ class Derivable:
     #: Types of events of which counts, first, last and sums are rebuilt.
     counted: frozenset[str] = frozenset()
     #: Everything else that is rebuilt, filed as intake has it.
-    rules: Rules = field(default_factory=_none, repr=False)
+    rules: RuleIndex = field(default_factory=_none, repr=False)
     #: Whether the player is in these is asked at the end.
     segments: tuple[Segment, ...] = ()
 
@@ -78,7 +79,7 @@ class Derivable:
         return BEGINNING if not spans or None in spans else now - max(span for span in spans if span is not None)
 
 
-def derivables(rules: Rules) -> dict[str, Derivable]:
+def derivables(rules: RuleIndex) -> dict[str, Derivable]:
     """Everything that can be derived anew in a deployment, by the name to call it by."""
     found = [_of_rule(rule, rules) for rule in rules.rules.values()]
     found += [
@@ -228,7 +229,7 @@ def _take_over(state: dict[str, T], life: dict[str, T], key: str) -> None:
 # ---- what hangs on what -----------------------------------------------------------------------
 
 
-def _of_rule(rule: Rule, rules: Rules) -> Derivable:
+def _of_rule(rule: Rule, rules: RuleIndex) -> Derivable:
     journeys = tuple(journey.name for journey in rules.by_key.get(rule.key, ()))
     match rule:
         case MilestoneRule():
@@ -245,7 +246,7 @@ def _of_rule(rule: Rule, rules: Rules) -> Derivable:
             return _with(Derivable(rule.key, rule.words, journeys), rules, occasion=rule)
 
 
-def _of_segment(segment: Segment, rules: Rules) -> Derivable:
+def _of_segment(segment: Segment, rules: RuleIndex) -> Derivable:
     found = reads(segment)
     return _with(
         Derivable(segment.name, segment.description),
@@ -258,7 +259,7 @@ def _of_segment(segment: Segment, rules: Rules) -> Derivable:
 
 def _with(
     one: Derivable,
-    rules: Rules,
+    rules: RuleIndex,
     *,
     series: Iterable[str] = (),
     counted: Iterable[str] = (),

@@ -1,4 +1,4 @@
-"""What events teach about a player: counts, measures, streaks, status, protection, consent. No decisions.
+"""What is known of a player from their events: counts, measures, streaks, status, protection, consent.
 
 `state.PlayerState` builds on it and decides what a fact starts, wakes and stops.
 """
@@ -31,7 +31,7 @@ from workflows.events import (
 )
 from workflows.gate.policy import Exclusion
 from workflows.player_facts import PlayerFacts
-from workflows.rules.index import TOLD, VISIT_TYPES, Rules
+from workflows.rules.index import TOLD, VISIT_TYPES, RuleIndex
 from workflows.rules.measures import Present, value
 from workflows.rules.predicates import RuleWarning, passes
 from workflows.rules.segments import Segment
@@ -71,7 +71,7 @@ class TimedStatus:
 
 
 @dataclass(slots=True)
-class Knowledge:
+class PlayerProjection:
     """Everything the engine derives about one player from events, whatever journeys make of it.
 
     No names and no addresses: they live in the profile. The month and day of birth are here, because the next
@@ -206,7 +206,7 @@ class Knowledge:
             case _:
                 pass
 
-    def count(self, event: Event, rules: Rules, now: datetime) -> tuple[list[str], list[Event]]:
+    def count(self, event: Event, rules: RuleIndex, now: datetime) -> tuple[list[str], list[Event]]:
         """Count the event; the keys of the rules it fires, and the events derived from it."""
         kind = event.type
         count = self.counts[kind] = self.counts.get(kind, 0) + 1
@@ -304,7 +304,7 @@ class Knowledge:
             warnings.warn(told, RuleWarning, stacklevel=2)
             return False
 
-    def _measure(self, event: Event, rules: Rules, now: datetime) -> Iterator[str]:
+    def _measure(self, event: Event, rules: RuleIndex, now: datetime) -> Iterator[str]:
         """Add the event to its series; the keys of the thresholds it crosses."""
         series = rules.series.get(event.type)
         if series is None:

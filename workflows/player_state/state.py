@@ -15,31 +15,13 @@ from pydantic import TypeAdapter
 
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
-from workflows.player_state.projection import Knowledge, derived_id
+from workflows.player_state.projection import PlayerProjection, derived_id
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
-from workflows.rules.index import Rule, Rules
+from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.streaks import StreakState
 from workflows.rules.triggers import DayStreakRule, InactiveRule
 from workflows.run import Journey
-
-__all__ = [
-    "ActiveRun",
-    "Arm",
-    "Decision",
-    "Ended",
-    "Entries",
-    "GoalReached",
-    "Mode",
-    "Moved",
-    "PlayerState",
-    "Refusal",
-    "Rules",
-    "Start",
-    "Stop",
-    "Wake",
-    "arm_of",
-]
 
 Mode = Literal["live", "history"]
 #: Why a journey's entry rule does not let a player in.
@@ -80,7 +62,7 @@ class Entries:
 
 
 @dataclass(slots=True)
-class PlayerState(Knowledge):
+class PlayerState(PlayerProjection):
     """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
     entries: dict[str, Entries] = field(default_factory=dict)
@@ -88,7 +70,7 @@ class PlayerState(Knowledge):
 
     # ---- decisions -------------------------------------------------------------------------
 
-    def advance(self, event: Event, rules: Rules, now: datetime, *, mode: Mode = "live") -> list[Decision]:
+    def advance(self, event: Event, rules: RuleIndex, now: datetime, *, mode: Mode = "live") -> list[Decision]:
         """Take one new event in: change this state and say what starts, wakes, ends.
 
         Events are taken in the order they are given. The caller has already dropped duplicates;
@@ -116,7 +98,7 @@ class PlayerState(Knowledge):
             decisions += self.enter(journey, trigger, now)
         return decisions
 
-    def tick(self, rules: Rules, now: datetime) -> list[Decision]:
+    def tick(self, rules: RuleIndex, now: datetime) -> list[Decision]:
         """Take in that time has passed: whatever moment is due, and control runs that are over."""
         decisions = list(self._lapse(now))
         due = sorted((at, key) for key, at in self.moments.items() if at <= now)
@@ -137,7 +119,7 @@ class PlayerState(Knowledge):
                     decisions += self.enter(journey, trigger, now)
         return decisions
 
-    def rearm(self, rules: Rules, now: datetime) -> list[Decision]:
+    def rearm(self, rules: RuleIndex, now: datetime) -> list[Decision]:
         """Look at the player under the present rules, as after a release that changed them.
 
         It starts and wakes nothing. Moments of rules that are gone are dropped, those of new rules are awaited, and
@@ -258,7 +240,7 @@ class PlayerState(Knowledge):
 
     # ---- runs ------------------------------------------------------------------------------
 
-    def _tell_runs(self, event: Event, rules: Rules, now: datetime) -> list[Decision]:
+    def _tell_runs(self, event: Event, rules: RuleIndex, now: datetime) -> list[Decision]:
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
@@ -323,7 +305,7 @@ class PlayerState(Knowledge):
             case _:
                 return []
 
-    def _await_occasions(self, rules: Rules, now: datetime, *, anew: bool) -> None:
+    def _await_occasions(self, rules: RuleIndex, now: datetime, *, anew: bool) -> None:
         """See to it that every birthday, anniversary and schedule is awaited; anew when the player's dates changed."""
         for key, occasion in rules.occasions.items():
             # What is due is still to be told, whatever comes after it.
@@ -408,7 +390,7 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
 
 
 def _entering(
-    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: Rules
+    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex
 ) -> list[tuple[Journey, Event]]:
     """The journeys that want the player, by name, each once, with the event it is entered with."""
     found: dict[str, tuple[Journey, Event]] = {}

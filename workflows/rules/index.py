@@ -48,8 +48,8 @@ TOLD: Mapping[str, type[LossStreak | WinStreak]] = {LOSS_STREAK.key: LossStreak,
 """The streaks that are events of their own. A round that gave back its stake breaks both."""
 
 
-class Rules:
-    """The rules of a deployment. Built once a process.
+class RuleIndex:
+    """The rules of a deployment, by what can fire them. Built once a process.
 
     Give the same journeys and segments to every process that takes events in: two processes with different rules
     would let the same event start different things.

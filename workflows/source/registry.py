@@ -19,7 +19,7 @@ from typing import Any
 
 from workflows.errors import DesignError
 from workflows.forms import Form
-from workflows.rules.index import Rules, clashes
+from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import Journey, JourneyRun
 from workflows.run import journey as declares
@@ -42,9 +42,9 @@ class Registry:
     segments: Mapping[str, Segment] = field(default_factory=dict)
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> RuleIndex:
         """What intake and the sweep decide by."""
-        return Rules(self.journeys, self.segments)
+        return RuleIndex(self.journeys, self.segments)
 
     @property
     def workflows(self) -> list[type[JourneyRun]]:

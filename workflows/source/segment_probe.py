@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from workflows.errors import DesignError
 from workflows.events import Event
-from workflows.player_state.projection import Knowledge
+from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
 from workflows.rules.predicates import concrete
 from workflows.rules.segments import Segment, Statistics
@@ -24,7 +24,7 @@ class Observed(Statistics):
     """Statistics of nobody that remember what they were asked for."""
 
     def __init__(self) -> None:
-        super().__init__(Knowledge("", ""), NOBODY_AT)
+        super().__init__(PlayerProjection("", ""), NOBODY_AT)
         self.asked: set[Read] = set()
         self.facts: set[str] = set()
 
