@@ -1,17 +1,13 @@
-"""Real servers for the tests: one of each a session, started when the first test asks for it."""
+"""Fixtures of all floors. Servers are real: one of each a session, started when the first test asks for it."""
 
 import secrets
 import shutil
 import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from temporalio.client import Client
@@ -20,28 +16,23 @@ from temporalio.testing import WorkflowEnvironment
 
 from local import stand_in_processes as services
 from local.postgres import Postgres
-from local.stand_ins.base import Record, read_journal
-from local.supervisor import Service, Supervised, free_port
+from local.supervisor import free_port
 from local.temporal import PROGRAM, TemporalServer
+from tests.support.outside_packages import Write, importable
+from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, running
 
 # How long one example takes says something of the machine and its other work, and nothing of what is tested.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 pytest_plugins = ["pytester"]
-MIGRATED = "migrated"
 
 
-@asynccontextmanager
-async def running(service: Service, folder: Path) -> AsyncIterator[Supervised]:
-    """The service, ready, for as long as the block lasts."""
-    supervised = Supervised(service, log=folder / f"{service.name}.log")
-    supervised.start()
-    try:
-        await supervised.ready()
-        yield supervised
-    finally:
-        await supervised.stop()
+@pytest.fixture
+def package(tmp_path: Path) -> Iterator[Write]:
+    """A function that writes a package of journeys and returns its name; it can be imported while the test lasts."""
+    with importable(tmp_path) as write:
+        yield write
 
 
 @pytest.fixture(scope="session")
@@ -81,13 +72,6 @@ async def module_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
         yield url
 
 
-@asynccontextmanager
-async def fresh_database(postgres: Postgres) -> AsyncIterator[str]:
-    name = f"test_{secrets.token_hex(4)}"
-    yield await postgres.create_database(name, template=MIGRATED)
-    await postgres.drop_database(name)
-
-
 @pytest.fixture(scope="session")
 async def temporal_address(session_folder: Path) -> AsyncIterator[str]:
     """A running Temporal development server, in memory. Use a task queue of your own."""
@@ -113,33 +97,6 @@ async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
         yield environment
 
 
-@dataclass(frozen=True)
-class LocalBonusEngine:
-    """The bonus engine's process, seen from a test."""
-
-    url: str
-    ledger: Path
-    process: Supervised
-
-    def granted(self) -> list[Record]:
-        """Every grant the engine paid, from its own file."""
-        return [record for record in read_journal(self.ledger) if record["kind"] == "grant"]
-
-    def asked(self) -> list[Record]:
-        """Every request it got, from its own file."""
-        return read_journal(self.ledger.with_suffix(".requests.jsonl"))
-
-    async def fail(self, mode: str, **how: Any) -> None:
-        """Let the next grants go wrong: see `local.stand_ins.bonus_engine.Fault`."""
-        async with httpx.AsyncClient(base_url=self.url) as client:
-            (await client.post("/faults", json={"mode": mode, **how})).raise_for_status()
-
-    async def heal(self) -> None:
-        """Take back every fault."""
-        async with httpx.AsyncClient(base_url=self.url) as client:
-            (await client.delete("/faults")).raise_for_status()
-
-
 @pytest.fixture(scope="session")
 async def bonus_engine_server(session_folder: Path) -> AsyncIterator[LocalBonusEngine]:
     port, ledger = free_port(), session_folder / "bonus-engine.jsonl"
@@ -153,46 +110,6 @@ async def bonus_engine(bonus_engine_server: LocalBonusEngine) -> AsyncIterator[L
     yield bonus_engine_server
     await bonus_engine_server.process.ready()
     await bonus_engine_server.heal()
-
-
-@dataclass(frozen=True)
-class LocalCatchAll:
-    """The catch-all's process, seen from a test."""
-
-    url: str
-    smtp_url: str
-    secret: str
-    process: Supervised
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """The variables that point our own processes at it."""
-        return {
-            "SMTP_URL": self.smtp_url,
-            "MAIL_LOOKUP_URL": f"{self.url}/mails?key={{key}}",
-            "SMS_WEBHOOK_URL": f"{self.url}/sms",
-            "PUSH_WEBHOOK_URL": f"{self.url}/push",
-            "WEBHOOK_SECRET": self.secret,
-            "CATCH_ALL_URL": self.url,
-        }
-
-    async def mails(self, to: str) -> list[Record]:
-        """What one address received, oldest first."""
-        return await self._items("/mails", to=to)
-
-    async def sms(self) -> list[Record]:
-        """Every SMS of the session."""
-        return await self._items("/sms")
-
-    async def push(self) -> list[Record]:
-        """Every push message of the session."""
-        return await self._items("/push")
-
-    async def _items(self, path: str, **query: str) -> list[Record]:
-        async with httpx.AsyncClient(base_url=self.url) as client:
-            answer = await client.get(path, params={"limit": "10000", **query})
-            items: list[Record] = answer.raise_for_status().json()["items"]
-            return items
 
 
 @pytest.fixture(scope="session")

@@ -70,6 +70,20 @@ DRAWERS = {
     *("service", "services", "manager", "managers", "repository", "repositories", "schemas", "dtos"),
 }
 
+#: What tells in a test that it needs a server, by the server: the classes, fixtures and helpers behind one.
+SERVERS = {
+    "Postgres": {"Postgres", "postgres", "postgres_url", "module_postgres_url", "fresh_database"},
+    "Temporal": {"TemporalServer", "temporal", "temporal_address", "time_skipping", "skipping"},
+    "a stand-in process": {"bonus_engine", "bonus_engine_server", "catch_all", "running"},
+}
+#: The floors of tests/, by the servers that a test there needs at least, and may need besides.
+FLOORS = {
+    "unit": (set[str](), set[str]()),
+    "stage": (set[str](), set[str]()),
+    "postgres": ({"Postgres"}, {"a stand-in process"}),
+    "temporal": ({"Temporal"}, {"Postgres", "a stand-in process"}),
+}
+
 
 def files() -> Iterator[tuple[str, str]]:
     """Every Python file of ours, by its path in the repository, with its source."""
@@ -172,12 +186,28 @@ def too_long(path: str, source: str) -> Iterator[str]:
         )
 
 
+def wrong_floor(path: str, source: str) -> Iterator[str]:
+    tests, _, rest = path.partition("/")
+    floor, _, name = rest.partition("/")
+    if tests != "tests" or floor not in FLOORS or not name.startswith("test_"):
+        return
+    nodes = list(ast.walk(ast.parse(source)))
+    names = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    names |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    needs = {server for server, signs in SERVERS.items() if signs & names}
+    least, besides = FLOORS[floor]
+    for server in sorted(needs - least - besides):
+        yield f"{path} needs {server}. Move the test to a floor that has it, so that {floor} stays as quick as it is."
+    for server in sorted(least - needs):
+        yield f"{path} needs no {server}. Move it to a lower floor, or to acceptance if it starts whole processes."
+
+
 def told(path: str, source: str) -> list[str]:
     """Everything wrong with one file."""
     return [sentence for rule in RULES for sentence in rule(path, source)]
 
 
-RULES = (wrong_way, impure, junk_drawer, too_long)
+RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -224,6 +254,10 @@ def test_the_files_are_really_read() -> None:
         ("api/services/players.py", "", "services is the name of a drawer"),
         ("api/schemas.py", "", "schemas is the name of a drawer"),
         ("activities/x.py", "x = 1\n" * 501, "has 501 lines"),
+        ("tests/unit/test_x.py", "def test_x(postgres_url: str): ...", "needs Postgres"),
+        ("tests/stage/test_x.py", "from tests.support.servers import running", "needs a stand-in process"),
+        ("tests/postgres/test_x.py", "def test_x(postgres_url: str, temporal: Client): ...", "needs Temporal"),
+        ("tests/temporal/test_x.py", "def test_x(postgres_url: str): ...", "needs no Temporal"),
     ],
 )
 def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why: str) -> None:
@@ -242,6 +276,8 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
         ("cli/app.py", "from api.app import create_app\nimport worker"),
         ("tests/test_x.py", "import activities\nimport cli"),
         ("api/x.py", "x = 1\n" * 500),
+        ("tests/unit/test_x.py", "def test_x(tmp_path: Path): ..."),
+        ("tests/acceptance/test_x.py", "def test_x(postgres_url: str, temporal: Client): ..."),
     ],
 )
 def test_what_keeps_the_rules_is_left_alone(path: str, source: str) -> None:

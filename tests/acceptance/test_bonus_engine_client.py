@@ -18,8 +18,8 @@ from activities.providers.bonus_engine import (
     ProviderError,
 )
 from local.supervisor import free_port
-from tests.conftest import LocalBonusEngine
 from tests.support.loopback_server import HANG_UP, answer, scripted
+from tests.support.servers import LocalBonusEngine
 
 QUICK = timedelta(milliseconds=300)
 

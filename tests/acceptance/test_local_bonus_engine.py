@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.conftest import LocalBonusEngine
+from tests.support.servers import LocalBonusEngine
 
 
 def a_grant(**other: Any) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import aiosmtplib
 import httpx
 from standardwebhooks import Webhook
 
-from tests.conftest import LocalCatchAll
+from tests.support.servers import LocalCatchAll
 
 
 def a_mail(to: str, *, key: str = "") -> EmailMessage:

@@ -22,7 +22,7 @@ import pytest
 from local.postgres import Postgres, reachable
 from local.stack import Stack
 from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, free_port
-from tests.conftest import running
+from tests.support.servers import running
 from workflows.events import PlayerRegistered
 
 SUPERVISOR = """

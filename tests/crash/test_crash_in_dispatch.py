@@ -23,7 +23,6 @@ from activities.tables import deliveries, runs
 from local.postgres import Postgres
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.conftest import fresh_database, running
 from tests.support.engine import BRAND, Casino, Clock, execute, rows
 from tests.support.exact_players import Life, Sent, Stretch, lives, ways
 from tests.support.exactness import (
@@ -41,6 +40,7 @@ from tests.support.exactness import (
     survives,
     world,
 )
+from tests.support.servers import fresh_database, running
 from workflows import DepositApproved, DepositFailed, ExclusionSet, SessionLogin, TierChanged, days
 from workflows.effects import End, Refresh
 from workflows.source.registry import Registry

@@ -18,10 +18,10 @@ from activities.providers.messaging import ChannelUnavailable
 from activities.tables import deliveries, tasks
 from activities.tasks import task_id_of
 from local.stand_ins.base import read_journal
-from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.support.api_client import serving
 from tests.support.engine import BRAND, NOON, Effects, effects, rows
 from tests.support.exactness import Crash, Faults, killing, survives, world
+from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from workflows import DepositFailed, points
 from workflows.effects import End, Give, Mark, MoveTask, OpenTask, Refresh, Send, StartJourney
 from workflows.player_facts import PlayerFacts

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, Phase, given, settings
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
 from local.postgres import Postgres
-from tests.conftest import fresh_database
 from tests.support.engine import BRAND, NOON, Casino, Clock
 from tests.support.exact_journeys import SEGMENTS
 from tests.support.exact_players import Life, Sent, lives, ways
 from tests.support.exactness import JOURNEYS, MANNERS, RULES, Faults, faulty, patiently, survives, world
+from tests.support.servers import fresh_database
 from workflows import (
     DepositApproved,
     DepositFailed,

@@ -22,11 +22,11 @@ from activities.tables import deliveries, runs
 from local.postgres import Postgres
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.conftest import fresh_database, running
 from tests.support.engine import BRAND, NOON, Casino, Clock, execute, rows
 from tests.support.exact_journeys import LAST, exact_first, exact_third
 from tests.support.exact_players import Sent, Stretch, ways
 from tests.support.exactness import JOURNEYS, Faults, faulty, patiently, world
+from tests.support.servers import fresh_database, running
 from workflows import DepositApproved, Event, RoundCompleted, SessionLogin
 from workflows.rules.index import RuleIndex
 from workflows.source.registry import Registry

@@ -17,10 +17,10 @@ from activities.tables import dead_letters, deliveries
 from api import dead_letters as letters_api
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.conftest import running
 from tests.support.api_client import Api, serving
 from tests.support.engine import execute, rows
 from tests.support.exactness import heard_in_temporal
+from tests.support.servers import running
 from workflows import DepositApproved, Event, SessionLogin
 from workflows.source.registry import Registry
 

@@ -20,10 +20,10 @@ from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.conftest import running
 from tests.support.engine import BRAND, Casino, connected, execute, rows
 from tests.support.exact_journeys import exact_loss
 from tests.support.exactness import JOURNEYS, heard_in_temporal
+from tests.support.servers import running
 from workflows import DepositApproved, ExclusionSet, RoundCompleted, SessionLogin
 from workflows.source.registry import Registry
 from workflows.temporal_internals import runner

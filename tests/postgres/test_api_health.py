@@ -19,8 +19,8 @@ from api.health import head
 from api.problems import KINDS
 from local.postgres import Postgres
 from local.supervisor import free_port
-from tests.conftest import LocalCatchAll
 from tests.support.api_client import Api, serving
+from tests.support.servers import LocalCatchAll
 
 PROBLEMS = {"400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "503"}
 

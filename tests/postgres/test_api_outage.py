@@ -16,8 +16,8 @@ from sqlalchemy import text
 from activities.database import migrate
 from local.postgres import Postgres
 from local.supervisor import Supervised, free_port
-from tests.conftest import running
 from tests.support.api_client import Api, serving
+from tests.support.servers import running
 from workflows.events import SessionLogin
 
 

@@ -17,11 +17,11 @@ from activities.loops.backfill import BackfillBatch, Deriver
 from activities.tables import jobs, memberships, players
 from cli.derive_terminal import HOLD, LEAST, Pace
 from local.postgres import Postgres
-from tests.conftest import fresh_database
 from tests.support.engine import BRAND, NOON, Casino, Clock, execute, rows
 from tests.support.exactness import Faults, faulty, survives, world
 from tests.support.player_events import declared
 from tests.support.player_events import rules as ruled
+from tests.support.servers import fresh_database
 from workflows import (
     DepositApproved,
     DepositFailed,

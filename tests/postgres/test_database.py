@@ -13,8 +13,8 @@ from activities.database import Database, migrate
 from activities.tables import players
 from local.postgres import Postgres
 from local.supervisor import Supervised, free_port
-from tests.conftest import running
 from tests.support.engine import BRAND, NOON, connected, effects, rows
+from tests.support.servers import running
 from workflows import SessionLogin
 from workflows.effects import Mark, Refresh
 

@@ -14,9 +14,9 @@ from activities.providers.bonus_engine import BonusEngine, Declined, NotSent, Ou
 from activities.rewards import LEASE
 from activities.tables import grants, steps
 from local.supervisor import free_port
-from tests.conftest import LocalBonusEngine
 from tests.support.engine import Effects, Row, effects, execute, rows
 from tests.support.loopback_server import HANG_UP, answer, scripted
+from tests.support.servers import LocalBonusEngine
 from workflows import ExclusionSet, bonus_money, points
 from workflows.effects import Give, GiveResult
 

@@ -18,9 +18,9 @@ from activities.tables import messages, steps
 from local import stand_in_processes as services
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Supervised, free_port
-from tests.conftest import running
 from tests.support.engine import NOON, Effects, Row, effects, rows
 from tests.support.loopback_server import answer, scripted
+from tests.support.servers import running
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
 from workflows.effects import Send, SendResult
 

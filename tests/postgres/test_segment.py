@@ -19,8 +19,8 @@ from segment.analytics.request import APIError  # type: ignore[import-untyped]
 from sqlalchemy import text
 
 from local.supervisor import Service, free_port, http_ok
-from tests.conftest import running
 from tests.support.api_client import Api, serving
+from tests.support.servers import running
 
 JSON = {"Content-Type": "application/json"}
 

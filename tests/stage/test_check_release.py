@@ -1,25 +1,17 @@
-"""The release check: real histories on code that was changed on purpose, and runs in flight on a real Temporal."""
+"""The release check: real histories on code that was changed on purpose."""
 
-import asyncio
 import json
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import UTC, datetime
 from pathlib import Path
-from secrets import token_hex
-from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowHistory
-from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+from temporalio.client import WorkflowHistory
 
 from stage.errors import StageError
-from stage.flow.check_release import Broken, ReleaseCheck, in_flight, in_folder, replay
+from stage.flow.check_release import Broken, ReleaseCheck, in_folder, replay
+from tests.support.outside_packages import released
 from tests.unit.test_check import run
-from workflows import days
-from workflows.player_facts import PlayerFacts
 from workflows.run import Journey
-from workflows.run_protocol import Position, RunInput
 from workflows.source.registry import load
 
 HISTORIES = Path(__file__).parent.parent / "histories"
@@ -42,15 +34,6 @@ def changed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Changed:
         return released(tmp_path, source)
 
     return edit
-
-
-def released(folder: Path, source: str) -> dict[str, Journey]:
-    module = f"release_{token_hex(4)}"
-    (folder / f"{module}.py").write_text(source)
-    journeys = dict(load((module,)).journeys)
-    assert journeys
-    del sys.modules[module]
-    return journeys
 
 
 async def stored(name: str, upto: int | None = None) -> AsyncIterator[WorkflowHistory]:
@@ -158,71 +141,3 @@ def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monke
     assert result.exit_code == 1
     assert "tier_up: 2 of 2 runs in flight would stand still at grant:free_spins#1" in result.stdout
     assert "1 thing to mend in 1 journey, 18 templates and 2 runs in flight." in result.stderr
-
-
-# ---- a real Temporal ------------------------------------------------------------------------------------
-
-FLIGHT = '''
-from workflows import Player, PlayerRegistered, SessionLogin, days, journey, on
-
-
-@journey(on(PlayerRegistered), ends_after=days(30), control=10)
-async def {name}(player: Player, registered: PlayerRegistered) -> None:
-    """Wait for a day, then for a login."""
-    {code}
-'''
-
-
-async def test_runs_in_flight_are_fetched_and_replayed(
-    temporal: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.syspath_prepend(str(tmp_path))
-    name, queue = f"flight_{token_hex(4)}", f"check-{token_hex(4)}"
-    wait, login = "await player.sleep(days(1))", "await player.event(SessionLogin, within=days(9))"
-    old = released(tmp_path, FLIGHT.format(name=name, code=wait))
-    same = released(tmp_path, FLIGHT.format(name=name, code=f"{wait}\n    {login}"))
-    new = released(tmp_path, FLIGHT.format(name=name, code=f"await player.refresh()\n    {wait}"))
-    gone = {"welcome": load().journeys["welcome"]}
-    await take_off(temporal, name, queue, old[name], 3)
-
-    async def checked(journeys: Mapping[str, Journey], most: int) -> ReleaseCheck:
-        release = ReleaseCheck()
-        return await replay(in_flight(temporal, queue, journeys, release, most=most), journeys, release)
-
-    unchanged = await checked(same, 100)
-    assert (unchanged.replayed, unchanged.broken, unchanged.left_out) == ({name: 3}, [], {})
-    bounded = await checked(new, 2)
-    assert {(one.how, one.step, one.now) for one in bounded.broken} == {
-        ("stuck", "sleep#1", "the code now goes to refresh#1 there")
-    }
-    assert (bounded.replayed, bounded.left_out) == ({name: 2}, {name: 1})
-    assert {one.how for one in (await checked(gone, 100)).broken} == {"gone"}
-
-
-async def take_off(client: Client, name: str, queue: str, journey: Journey, runs: int) -> None:
-    """Start runs, wait until each stands at its first wait and Temporal lists them all, and let the worker go."""
-    now = datetime.now(UTC)
-    assert journey.workflow_class is not None
-    worker = Worker(
-        client, task_queue=queue, workflows=[journey.workflow_class], workflow_runner=UnsandboxedWorkflowRunner()
-    )
-    async with asyncio.timeout(30), worker:
-        for number in range(runs):
-            run_id = f"{name}:acme:p{number}:1"
-            given = RunInput(
-                run_id=run_id,
-                brand="acme",
-                player_id=f"p{number}",
-                journey=name,
-                entered_at=now,
-                ends_at=now + days(30),
-                trigger=None,
-                facts=PlayerFacts(player_id=f"p{number}"),
-            )
-            handle: Any = await client.start_workflow(name, given, id=run_id, task_queue=queue)
-            position: Position = await handle.query("position", result_type=Position)
-            assert position.step == "sleep#1"
-    async with asyncio.timeout(30):
-        listed = 0
-        while listed < runs:
-            listed = (await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")).count

@@ -5,16 +5,40 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from secrets import token_hex
 from textwrap import dedent
 
 import pytest
 
 from workflows.errors import DesignError
+from workflows.run import Journey
 from workflows.source.registry import load
 
 NUMBERS = itertools.count(1)
 WORDS = "DepositApproved, Form, LossStreak, Player, SessionLogin, again, days, hours, journey, on"
 Write = Callable[..., str]
+OWN_EVENTS = """
+from workflows import Event, Player, days, journey, on
+
+
+class VipFlagged(Event, type="PACKAGE.vip_flagged", example={"level": 2}):
+    '''The house system marked the player.'''
+
+    level: int
+
+
+class Called(Event, type="PACKAGE.called", example={"minutes": 2}):
+    minutes: int
+
+
+@journey(on(VipFlagged, where=lambda flagged: flagged.level > 1), ends_after=days(30))
+async def care(player: Player, flagged: VipFlagged) -> None:
+    '''Somebody calls.'''
+    assert isinstance(flagged, VipFlagged)
+    called = await player.event(Called, within=days(3), where=lambda call: call.minutes > flagged.level)
+    await player.sleep(days(1) if called is None else days(2))
+"""
+"""A journey that listens to events which its own package declares."""
 
 
 @contextmanager
@@ -50,6 +74,16 @@ def journey_of(body: str, *, head: str = "", listens: str = "") -> str:
         + ")\nasync def hello(player: Player, login: SessionLogin, *, chapter: int = 1) -> object:\n"
         + "".join(f"    {line}\n" for line in dedent(body).strip().splitlines())
     )
+
+
+def released(folder: Path, source: str) -> dict[str, Journey]:
+    """The journeys of a release that is one module; `folder` is where imports look."""
+    module = f"release_{token_hex(4)}"
+    (folder / f"{module}.py").write_text(source)
+    journeys = dict(load((module,)).journeys)
+    assert journeys
+    del sys.modules[module]
+    return journeys
 
 
 def line_of(source: str, text: str) -> int:

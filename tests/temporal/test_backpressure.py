@@ -25,9 +25,9 @@ from activities.intake.intake import Intake
 from activities.settings import Settings
 from activities.tables import deliveries, events
 from local.supervisor import Service, free_port, http_ok
-from tests.conftest import running
 from tests.support.api_client import Api, serving
 from tests.support.engine import connected, execute, rows
+from tests.support.servers import running
 from workflows.events import CATALOGUE, ConsentChanged, Event, ExclusionSet, HarmSignal, PlayerRegistered, StatusChanged
 
 HIGH, LOW = 6, 4

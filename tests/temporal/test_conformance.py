@@ -14,7 +14,6 @@ from uuid import uuid4
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.support.conformance import (
     Answering,
     Happening,
@@ -30,6 +29,7 @@ from tests.support.conformance import (
     registers,
 )
 from tests.support.random_journeys import histories, journeys, write
+from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
 from tests.support.temporal_engine import BRAND, REACHABLE
 from workflows import (

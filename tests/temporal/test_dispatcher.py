@@ -20,8 +20,8 @@ from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.conftest import running
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.servers import running
 from workflows import (
     DepositApproved,
     ExclusionSet,

@@ -16,9 +16,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.effect_failures import FORGOTTEN, OTHER, STEPS, FailingEffects
 from local.supervisor import free_port
-from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
+from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import Theatre, theatre
 from workflows import minutes
 from workflows.effects import EffectInput

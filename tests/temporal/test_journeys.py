@@ -12,8 +12,8 @@ import pytest
 from temporalio.testing import WorkflowEnvironment
 
 from activities.tables import grants, runs
-from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.support.history_recording import record
+from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import (
     DepositApproved,

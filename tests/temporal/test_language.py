@@ -13,9 +13,9 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.messages import Messages
 from activities.tables import runs, steps
-from tests.conftest import LocalBonusEngine, LocalCatchAll
 from tests.support.designs.facts import Ping, Pong
 from tests.support.history_recording import record
+from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
 from workflows.run_protocol import Delivery, DeliveryBatch

@@ -21,8 +21,8 @@ from activities.settings import Settings
 from activities.tables import grants, players
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.conftest import LocalBonusEngine, running
 from tests.support.engine import SECRET, execute, rows
+from tests.support.servers import LocalBonusEngine, running
 from worker import Engine, engine, make_upkeep_worker
 from workflows.background.maintenance import Rearmed
 

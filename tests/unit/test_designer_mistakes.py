@@ -1,20 +1,10 @@
 """What is wrong in a journey is told at start-up: a sentence with the journey, the line and the mend."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
-from tests.support.outside_packages import Write, importable, journey_of, line_of, mistakes
+from tests.support.outside_packages import Write, journey_of, line_of, mistakes
 from workflows.errors import DesignError
 from workflows.source.registry import SHIPPED, load
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Iterator[Write]:
-    with importable(tmp_path) as write:
-        yield write
-
 
 # ---- verbs --------------------------------------------------------------------------------------
 

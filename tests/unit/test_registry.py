@@ -1,30 +1,13 @@
 """Finding journeys and reading off their code what they listen to, send and ask."""
 
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-from temporalio.client import Client
-from temporalio.worker import Worker
-
-from tests.support.outside_packages import Write, importable, journey_of
+from tests.support.outside_packages import OWN_EVENTS, Write, journey_of
 from tests.support.player_events import BRAND, NOON, only
 from workflows.events import CATALOGUE, Event, SessionLogin
-from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Start, Wake
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
-from workflows.run_protocol import Delivery, DeliveryBatch, Position, RunInput
 from workflows.source.registry import SHIPPED, Registry, load
-from workflows.temporal_internals import runner
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Iterator[Write]:
-    with importable(tmp_path) as write:
-        yield write
-
 
 # ---- what is found ------------------------------------------------------------------------------
 
@@ -270,31 +253,9 @@ def test_what_is_allowed_is_not_refused(package: Write) -> None:
 
 # ---- an event of one's own ----------------------------------------------------------------------
 
-OWN = """
-from workflows import Event, Player, days, journey, on
-
-
-class VipFlagged(Event, type="PACKAGE.vip_flagged", example={"level": 2}):
-    '''The house system marked the player.'''
-
-    level: int
-
-
-class Called(Event, type="PACKAGE.called", example={"minutes": 2}):
-    minutes: int
-
-
-@journey(on(VipFlagged, where=lambda flagged: flagged.level > 1), ends_after=days(30))
-async def care(player: Player, flagged: VipFlagged) -> None:
-    '''Somebody calls.'''
-    assert isinstance(flagged, VipFlagged)
-    called = await player.event(Called, within=days(3), where=lambda call: call.minutes > flagged.level)
-    await player.sleep(days(1) if called is None else days(2))
-"""
-
 
 def test_an_event_class_of_ones_own_starts_and_wakes_a_journey(package: Write) -> None:
-    name = package(own=OWN)
+    name = package(own=OWN_EVENTS)
     rules = RuleIndex(load([name]).journeys)
     state = PlayerState(BRAND, "p-1")
 
@@ -305,45 +266,6 @@ def test_an_event_class_of_ones_own_starts_and_wakes_a_journey(package: Write) -
     assert state.advance(happens("vip_flagged", level=1), rules, NOON) == []
     assert len(only(Start, state.advance(happens("vip_flagged", level=2), rules, NOON))) == 1
     assert len(only(Wake, state.advance(happens("called", minutes=9), rules, NOON))) == 1
-
-
-async def test_an_event_class_of_ones_own_is_recognised_inside_the_sandbox(package: Write, temporal: Client) -> None:
-    name = package(own=OWN)
-    registry = load([name])
-
-    def wire(fact: str, **data: int) -> dict[str, object]:
-        return {
-            "type": f"igaming.{name}.{fact}.v1",
-            "id": fact,
-            "source": "/test",
-            "time": NOON.isoformat(),
-            "data": data,
-        }
-
-    run_id = f"care:{BRAND}:{name}:1"
-    given = RunInput.model_validate(
-        {
-            "run_id": run_id,
-            "brand": BRAND,
-            "player_id": name,
-            "journey": "care",
-            "entered_at": NOON,
-            "ends_at": NOON.replace(year=9000),
-            "trigger": wire("vip_flagged", level=2),
-            "facts": PlayerFacts(player_id=name),
-        }
-    )
-    calls = [
-        Delivery.model_validate({"seq": seq, "kind": "event", "event": wire("called", minutes=minutes)})
-        for seq, minutes in [(1, 2), (2, 3)]
-    ]
-    async with Worker(temporal, task_queue=name, workflows=registry.workflows, workflow_runner=runner()):
-        handle = await temporal.start_workflow("care", given, id=run_id, task_queue=name)
-        await handle.signal("deliver", DeliveryBatch(items=calls))
-        position = await handle.query("position", result_type=Position)
-        await handle.terminate()
-    assert position.step == "sleep#1"
-    assert [(line.step, line.outcome) for line in position.story] == [("event:Called#1", "Called")]
 
 
 def test_a_journey_class_is_a_workflow_under_its_functions_name(package: Write) -> None:

@@ -1,12 +1,10 @@
 """What is wrong in a segment is told at start-up, because a wrong one would say nothing: nobody would ever be in it."""
 
-from collections.abc import Iterator
 from functools import lru_cache, partial
-from pathlib import Path
 
 import pytest
 
-from tests.support.outside_packages import Write, importable, line_of, mistakes
+from tests.support.outside_packages import Write, line_of, mistakes
 from workflows import DepositApproved, RoundCompleted, SessionLogin, Statistics, count, days, distinct, segment, week
 from workflows.errors import DesignError
 from workflows.rules.measures import Measure
@@ -43,12 +41,6 @@ NOTHING = (
 NOBODY = "fails on a player of whom nothing is known, with"
 PUT = "put @segment above the function and name it here."
 MAY_BE = "Every statistic may be 0 or None."
-
-
-@pytest.fixture
-def package(tmp_path: Path) -> Iterator[Write]:
-    with importable(tmp_path) as write:
-        yield write
 
 
 @pytest.mark.parametrize(

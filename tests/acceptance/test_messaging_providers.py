@@ -31,8 +31,8 @@ from activities.providers.messaging import (
     retry_after,
 )
 from local.supervisor import free_port
-from tests.conftest import LocalCatchAll
 from tests.support.loopback_server import HANG_UP, answer, scripted
+from tests.support.servers import LocalCatchAll
 
 SECRET = "whsec_" + b64encode(b"a secret of twenty-four b").decode()
 QUICK = timedelta(milliseconds=300)
