@@ -1,23 +1,19 @@
 """Settings of every process, from the environment, read once."""
 
 from datetime import timedelta
-from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic import Field
 
-from workflows.source.registry import SHIPPED
+from content.settings import ContentSettings
 
 TASK_QUEUE = "journeys"
 #: Of what recurs on a calendar, so that it never takes a slot from an effect.
 UPKEEP_QUEUE = "journeys-upkeep"
 #: As long as a rolling release may take: until then another process may know what this one does not.
 RELEASE = timedelta(minutes=15)
-SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
 
 
-class Settings(BaseSettings):
+class Settings(ContentSettings):
     """What differs between development and production: addresses, keys, limits.
 
     Temporal's address, namespace and TLS come from Temporal's own `TEMPORAL_*` variables and are
@@ -25,14 +21,8 @@ class Settings(BaseSettings):
     that is empty counts as not set.
     """
 
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
-
     #: SQLAlchemy or libpq URL of Postgres.
     database_url: str
-    #: Further Python packages to scan for journeys, comma-separated.
-    journeys: Annotated[tuple[str, ...], NoDecode] = ()
-    #: Further folders of message templates; one there replaces the shipped template of its name.
-    templates: Annotated[tuple[Path, ...], NoDecode] = ()
     #: The bonus engine that pays grants out.
     bonus_engine_url: str = "http://127.0.0.1:7501"
     #: Where mail is handed over: smtp://[user:password@]host:port or smtps://…
@@ -86,23 +76,6 @@ class Settings(BaseSettings):
     sdk_metrics_port: int = 0
     #: Address both listen on; in a container 0.0.0.0, so that a scraper outside may come.
     metrics_host: str = "127.0.0.1"
-
-    @field_validator("journeys", "templates", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
-
-    @property
-    def packages(self) -> tuple[str, ...]:
-        """Every package that holds journeys, the shipped ones first."""
-        return (SHIPPED, *self.journeys)
-
-    @property
-    def template_folders(self) -> tuple[Path, ...]:
-        """Every folder that holds templates, the shipped one last."""
-        return (*self.templates, SHIPPED_TEMPLATES)
 
     @property
     def sqlalchemy_url(self) -> str:

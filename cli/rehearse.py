@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -19,24 +19,14 @@ from rich.text import Text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from content.row_mapping import RowMapping
+    from content.template_files import TemplateFacts
     from stage.backtest.backtest import BacktestPlan
     from stage.backtest.counts import Tally
-    from stage.backtest.event_log import Log, RowMapping
+    from stage.backtest.event_log import Log
     from stage.backtest.metrics import Figures
 
 err = Console(stderr=True)
-
-
-class Template(Protocol):
-    """What the gate must know of a message template."""
-
-    @property
-    def message_class(self) -> Any:
-        """Its class: marketing, service, rg, security or survey."""
-
-    @property
-    def suppress_if_active_today(self) -> bool:
-        """Whether it is not for a player who was here today."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +38,7 @@ class House:
     """
 
     packages: Callable[[], Sequence[str]]
-    templates: Callable[[], Mapping[str, Template]]
+    templates: "Callable[[], Mapping[str, TemplateFacts]]"
     mapping: "Callable[..., RowMapping | None]"
     kept: Callable[[str], AsyncIterator[Mapping[str, Any]]]
 
@@ -115,7 +105,6 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
         from stage.backtest.event_log import gathered_from, read_log
         from stage.backtest.metrics import TaskWorkload, figures_of
         from stage.testing.answer_files import read_answers
-        from stage.world.world import TemplateFacts
         from workflows.gate.policy import Policy
         from workflows.source.registry import load
 
@@ -133,10 +122,7 @@ def add_rehearse(app: typer.Typer, house: House) -> None:
             read,
             packages=packages,
             journeys=journeys or (),
-            templates={
-                name: TemplateFacts(template.message_class, template.suppress_if_active_today)
-                for name, template in house.templates().items()
-            },
+            templates=house.templates(),
             live_from=since,
             to=until,
             register_first=register_first,

@@ -84,17 +84,23 @@ class _SharedDeclaration(BaseModel):
 
 
 @dataclass(frozen=True)
-class MessageTemplate:
+class TemplateFacts:
+    """What the gate must know of a template."""
+
+    message_class: MessageClass
+    suppress_if_active_today: bool = False
+    """A "we missed you": not for a player who has been here today."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MessageTemplate(TemplateFacts):
     """What a template promises, apart from its words."""
 
     name: str
-    message_class: MessageClass
     channels: tuple[Channel, ...]
     languages: tuple[str, ...]
     variables: Mapping[str, Variable]
     """Those its texts use, the shared ones included."""
-    suppress_if_active_today: bool
-    """A "we missed you": not for a player who has been here today."""
     terms: bool
     """It carries an offer, so its texts carry the terms."""
     example: Mapping[str, Any]

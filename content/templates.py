@@ -7,7 +7,8 @@ source and its variables make it and never more.
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+import tomllib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from pathlib import Path
@@ -15,11 +16,13 @@ from typing import Self
 
 from babel import Locale, UnknownLocaleError
 from jinja2 import Template
+from pydantic import TypeAdapter, ValidationError
 
 from content.formatting import Manner, Value, read
-from content.template_files import BLOCKS, MessageTemplate, TemplateFiles
+from content.template_files import BLOCKS, MessageTemplate, TemplateFacts, TemplateFiles
 from workflows.effects import Channel
 from workflows.errors import DesignError, JourneysError
+from workflows.events import MessageClass
 
 LANGUAGES = ("en", "ru", "uk")
 """What every template must speak. A template may speak more, each completely."""
@@ -27,7 +30,7 @@ LANGUAGES = ("en", "ru", "uk")
 # Against a runaway text, not a style guide: an SMS of ten parts, a push the platforms still carry.
 _LONGEST: Mapping[Channel, int] = {"email": 50_000, "in_app": 5_000, "push": 1_000, "sms": 670}
 _LONGEST_TITLE = 250
-
+_CLASS: TypeAdapter[MessageClass] = TypeAdapter(MessageClass)
 
 #: Shared variables that `send` itself gives.
 FILLED_IN = frozenset({"first_name", "brand_name", "unsubscribe_url"})
@@ -225,6 +228,32 @@ class Catalogue:
     def unknown(self, name: str, given: Collection[str]) -> list[str]:
         """Variables that no text of the template uses, so that a send gives them for nothing."""
         return sorted(set(given) - set(self[name].variables))
+
+
+def read_template_facts(folders: Iterable[Path]) -> dict[str, TemplateFacts]:
+    """The gate's facts of every template below the folders; of two with one name the first folder's counts.
+
+    Raises CatalogueInvalid for a declaration that cannot be read. Whether the texts are complete is judged by
+    `Catalogue.load`: a journey can be rehearsed before its messages are written in every language.
+    """
+    facts: dict[str, TemplateFacts] = {}
+    for folder in folders:
+        for path in sorted(folder.glob("*/template.toml")):
+            facts.setdefault(path.parent.name, _facts_in(path))
+    return facts
+
+
+def _facts_in(path: Path) -> TemplateFacts:
+    try:
+        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        return TemplateFacts(
+            _CLASS.validate_python(declared.get("class")), bool(declared.get("suppress_if_active_today", False))
+        )
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise CatalogueInvalid([f"{path} is not TOML ({error}); correct it."]) from None
+    except ValidationError:
+        sentence = f'{path} has no class the gate knows; write class = "marketing" or one of its like.'
+        raise CatalogueInvalid([sentence]) from None
 
 
 def _block(template: Template, block: str, context: Mapping[str, object]) -> str:

@@ -18,11 +18,12 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from content.template_files import TemplateFacts
 from stage.backtest.counts import Tally, tally_of
 from stage.backtest.event_log import Log, play_back
 from stage.errors import StageError
 from stage.testing.answer_files import NOBODY, answers_of
-from stage.world.world import TemplateFacts, World
+from stage.world.world import World
 from workflows.events import DepositApproved, PlayerRegistered
 from workflows.rules.index import RuleIndex
 from workflows.source.registry import Registry, load

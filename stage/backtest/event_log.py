@@ -6,16 +6,17 @@ the result is the same table, ordered by time, without personal data, and every 
 
 import csv
 import zlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import orjson
 import polars as pl
 from pydantic import ValidationError
 
+from content.row_mapping import RowMapping
 from stage.errors import StageError
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, DepositApproved, Event, PlayerRegistered, parse_event
@@ -37,16 +38,6 @@ OPTED_IN: Final = ("email", "sms", "push", "in_app")
 SECOND: Final = timedelta(seconds=1)
 #: How many faults are told in full; the rest is counted.
 TOLD: Final = 3
-
-
-class RowMapping(Protocol):
-    """From a row of somebody's file to a CloudEvent: what `--map` describes."""
-
-    def check(self, header: Sequence[str] | None, /) -> None:
-        """Raise an error with a sentence if the file cannot be read this way."""
-
-    def event(self, values: Mapping[str, Any], row_id: str, /) -> dict[str, Any]:
-        """The CloudEvent of a row. Raises a JourneysError with a sentence."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,10 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
+from content.template_files import MessageTemplate
+from content.templates import FILLED_IN
 from stage.flow.graph import Decision, Edge, Flow, Node, StartNode, StepNode, Value
 from workflows.effects import Channel
 from workflows.events import (
@@ -21,7 +23,6 @@ from workflows.events import (
     HarmSignal,
     LimitReached,
     LossStreak,
-    MessageClass,
     RoundCompleted,
     SessionLogin,
 )
@@ -34,8 +35,6 @@ HARM: Final = (HarmSignal, ExclusionSet, LimitReached)
 LIFE: Final = (SessionLogin, GameSessionStarted, BetPlaced, RoundCompleted)
 #: Messages the gate treats as marketing.
 SOLICITING: Final = frozenset({"marketing", "survey"})
-#: What every send is given without being asked.
-FILLED_IN: Final = frozenset({"first_name", "brand_name", "unsubscribe_url"})
 #: Rewards that are a status and not an offer, so there is nothing to take up and no terms to read first.
 STATUS: Final = frozenset({"tier_upgrade"})
 MOST_SELLING: Final = 0.7
@@ -48,46 +47,7 @@ _VIP = re.compile(r"tier|vip", re.IGNORECASE)
 _NOT = re.compile(r"\bnot\b|!=")
 
 
-class Variable(Protocol):
-    """A variable of a template."""
-
-    @property
-    def optional(self) -> bool:
-        """Whether the text does without it."""
-
-    @property
-    def fallback(self) -> Any:
-        """What is said where it is absent."""
-
-
-class Template(Protocol):
-    """What the rules must know of a message template."""
-
-    @property
-    def message_class(self) -> MessageClass:
-        """Service, marketing and so on."""
-
-    @property
-    def suppress_if_active_today(self) -> bool:
-        """It goes to nobody who has been here today."""
-
-    @property
-    def terms(self) -> bool:
-        """It carries an offer, and says the terms."""
-
-    @property
-    def channels(self) -> tuple[Channel, ...]:
-        """The channels it has texts for."""
-
-    @property
-    def variables(self) -> Mapping[str, Variable]:
-        """What its texts use."""
-
-    def required(self, channel: Channel) -> frozenset[str]:
-        """The variables a send on this channel must give."""
-
-
-Templates = Mapping[str, Template]
+Templates = Mapping[str, MessageTemplate]
 Find = Callable[[Flow, Templates], Iterator[str]]
 
 
@@ -254,7 +214,7 @@ RULES: Final = {
 # ---- what the rules ask of a flow -------------------------------------------------------------------------
 
 
-def _sends(flow: Flow, templates: Templates) -> Iterator[tuple[StepNode, Template]]:
+def _sends(flow: Flow, templates: Templates) -> Iterator[tuple[StepNode, MessageTemplate]]:
     for step in flow.steps:
         if step.verb in {"send", "survey"} and step.subject in templates:
             yield step, templates[step.subject]
@@ -317,7 +277,7 @@ def _open_to_vips(flow: Flow, edge: Edge) -> bool:
     return not people or edge in people
 
 
-def _channels(step: StepNode, template: Template) -> set[Channel]:
+def _channels(step: StepNode, template: MessageTemplate) -> set[Channel]:
     """The channels a send can use; all of the template's where the code does not tell."""
     named: set[Any] = set()
     for word in ("via", "fallback"):

@@ -18,12 +18,14 @@ from typing import Any
 
 from pydantic import BaseModel, JsonValue
 
+from content.settings import ContentSettings
+from content.template_files import TemplateFacts
+from content.templates import read_template_facts
 from stage.errors import StageError
 from stage.temporal.activities import Latency, at_once
 from stage.testing.players import PAST, Cast, Happening, make, player
 from stage.world.faults import Faults
-from stage.world.records import MessageRecord, RunRecord, TaskRecord, TemplateFacts
-from stage.world.templates import read_templates
+from stage.world.records import MessageRecord, RunRecord, TaskRecord
 from stage.world.world import Answers, World, nobody
 from workflows.events import DepositApproved, Event, PlayerRegistered
 from workflows.forms import Form
@@ -304,11 +306,15 @@ class Rehearsal:
         return journey not in self._others
 
 
+def _templates() -> Mapping[str, TemplateFacts]:
+    return read_template_facts(ContentSettings().template_folders)
+
+
 @dataclass
 class Rehearse:
     """What the `rehearse` fixture gives: call it with a journey and a player."""
 
-    templates: Mapping[str, TemplateFacts] = field(default_factory=read_templates)
+    templates: Mapping[str, TemplateFacts] = field(default_factory=_templates)
     rehearsals: list[Rehearsal] = field(default_factory=list)
 
     async def __call__(

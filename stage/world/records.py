@@ -11,14 +11,6 @@ from workflows.effects import Channel
 from workflows.events import MessageClass
 
 
-@dataclass(frozen=True)
-class TemplateFacts:
-    """What the gate must know of a template; the words are nobody's business on the stage."""
-
-    message_class: MessageClass = "marketing"
-    suppress_if_active_today: bool = False
-
-
 @dataclass(slots=True)
 class RunRecord:
     """One run, of either arm, as it went. `step` is the last one that had an effect."""

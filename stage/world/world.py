@@ -13,11 +13,12 @@ from typing import Any, Self
 from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio.worker import WorkflowRunner
 
+from content.template_files import TemplateFacts
 from stage.errors import StageError
 from stage.temporal.server import Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import EVERYWHERE, Effects
 from stage.world.faults import Faults
-from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, TemplateFacts
+from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
 from workflows.effects import Channel, EffectInput, OpenTask
 from workflows.events import Event
 from workflows.gate.policy import Policy
@@ -37,7 +38,6 @@ __all__ = [
     "RunRecord",
     "StoryRecord",
     "TaskRecord",
-    "TemplateFacts",
     "World",
     "nobody",
     "with_control",

@@ -3,8 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
 from stage.testing.rehearsal import Rehearse, player
-from stage.world.templates import read_templates
 from stage.world.world import World
 from tests.support.derived_journeys import greeting, loss_checkin, monday, wager_goal, well_off_welcome
 from workflows import DepositApproved, PlayerRegistered, RoundCompleted, SessionLogin, days, hours
@@ -18,7 +19,7 @@ class Casino(World):
     """A world with one player, born on the 20th of March, who lives in Kyiv."""
 
     def __init__(self) -> None:
-        super().__init__(REGISTRY, read_templates(), MONDAY)
+        super().__init__(REGISTRY, read_template_facts([SHIPPED_TEMPLATES]), MONDAY)
         self.told = 0
         self.happens(PlayerRegistered, timezone="Europe/Kyiv", birth_date="1990-03-20")
 

@@ -4,9 +4,10 @@ from datetime import datetime, timedelta
 
 import pytest
 
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
 from stage.testing.players import make
 from stage.testing.rehearsal import Rehearsal, Rehearse, player
-from stage.world.templates import read_templates
 from stage.world.world import BRAND, World
 from workflows import (
     ContactVerified,
@@ -88,7 +89,9 @@ class TestWelcome:
         """A rehearsal plays the treated arm; the world itself knows the other."""
         named = (f"c{number}" for number in range(100))
         player_id = next(name for name in named if arm_of(BRAND, name, "welcome", 10) == "control")
-        with World(load(), read_templates(), datetime.fromisoformat("2026-01-12T10:00:00Z")) as world:
+        with World(
+            load(), read_template_facts([SHIPPED_TEMPLATES]), datetime.fromisoformat("2026-01-12T10:00:00Z")
+        ) as world:
             told = {"timezone": "Europe/Kyiv", "opted_in": ["email"]}
             world.happen(player_id, make(PlayerRegistered, told, event_id="r", occurred_at=world.now))
             world.advance_to(world.now + days(20))

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from content.settings import ContentSettings
+from content.template_files import TemplateFacts
+from content.templates import CatalogueInvalid, read_template_facts
 from stage.errors import StageError
 from stage.testing.rehearsal import Rehearse, player
 from stage.world.faults import away
-from stage.world.records import TemplateFacts
-from stage.world.templates import read_templates, template_folders
 from workflows import (
     DepositApproved,
     DepositFailed,
@@ -292,10 +293,11 @@ class TestMistakes:
 
 
 class TestTemplates:
-    def test_a_folder_of_ones_own_comes_first(self, tmp_path: Path) -> None:
+    def test_a_folder_of_ones_own_comes_first(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (tmp_path / "welcome").mkdir()
         (tmp_path / "welcome" / "template.toml").write_text('class = "marketing"\nsuppress_if_active_today = true\n')
-        found = read_templates(template_folders({"TEMPLATES": f" {tmp_path} ,"}))
+        monkeypatch.setenv("TEMPLATES", f" {tmp_path} ,")
+        found = read_template_facts(ContentSettings().template_folders)
         assert found["welcome"] == TemplateFacts("marketing", suppress_if_active_today=True)
         assert found["guide"] == TemplateFacts("marketing")
 
@@ -306,5 +308,5 @@ class TestTemplates:
     def test_a_declaration_that_cannot_be_read_is_told(self, tmp_path: Path, written: str, told: str) -> None:
         (tmp_path / "odd").mkdir()
         (tmp_path / "odd" / "template.toml").write_text(written)
-        with pytest.raises(StageError, match=told):
-            read_templates([tmp_path])
+        with pytest.raises(CatalogueInvalid, match=told):
+            read_template_facts([tmp_path])

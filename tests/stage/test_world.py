@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
 from stage.errors import StageError
 from stage.temporal.runs import Call
 from stage.testing.task_answers import Share, by_form, either
 from stage.world.faults import Away, Declines, TimedOut, away, both
-from stage.world.templates import read_templates
 from stage.world.world import World
 from tests.support.stage_journeys import Called, Opinion
 from workflows import DepositApproved, ExclusionSet, PlayerRegistered, SessionLogin, days, hours, minutes
@@ -21,7 +22,7 @@ from workflows.source.registry import load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
 REGISTRY = load(("tests.support.stage_journeys",))
-TEMPLATES = read_templates()
+TEMPLATES = read_template_facts([SHIPPED_TEMPLATES])
 
 
 class Casino(World):
@@ -253,7 +254,7 @@ class TestMistakes:
             casino.passes(days(3))
         message = str(raised.value)
         assert message.startswith(f"broken broke in run {run_id} at 2026-03-11T09:00:00+00:00 after step event:Sess")
-        assert "designs.py line" in message
+        assert "stage_journeys.py line" in message
         assert "LookupError: bug" in message
         assert isinstance(raised.value.__cause__, LookupError)
 

@@ -20,8 +20,9 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.settings import settings_from
 from activities.tables import grants, messages, runs, tasks
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
 from stage.testing.players import make
-from stage.world.templates import read_templates
 from stage.world.world import World
 from tests.support.temporal_engine import BRAND, REACHABLE, Theatre
 from worker import engine, make_worker
@@ -194,7 +195,9 @@ def on_the_stage(
 ) -> Trace:
     """Play the histories in memory."""
     trace = Trace(began)
-    with World(registry, read_templates(), began, brand=BRAND, on_effect=trace.keep, **options) as world:
+    with World(
+        registry, read_template_facts([SHIPPED_TEMPLATES]), began, brand=BRAND, on_effect=trace.keep, **options
+    ) as world:
         for number, (after, player_id, act) in enumerate(in_order(histories)):
             world.advance_to(began + after)
             match act:

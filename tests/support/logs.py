@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from activities.settings import SHIPPED_TEMPLATES
-from content.templates import Catalogue
+from content.settings import SHIPPED_TEMPLATES
+from content.template_files import TemplateFacts
+from content.templates import read_template_facts
 from local.demo.synthetic_casino import casino
 from stage.backtest.backtest import back_test, plan_of, registry_of
 from stage.backtest.event_log import Log, gathered, play_back
 from stage.backtest.metrics import Figures, TaskWorkload, figures_of
-from stage.world.world import TemplateFacts
 from workflows import hours
 from workflows.events import DepositApproved, Event
 from workflows.gate.policy import Policy
@@ -30,8 +30,7 @@ Deposit = tuple[str, datetime, str]
 @cache
 def templates() -> Mapping[str, TemplateFacts]:
     """The shipped templates, as the gate sees them."""
-    found = Catalogue.load(SHIPPED_TEMPLATES)
-    return {name: TemplateFacts(found[name].message_class, found[name].suppress_if_active_today) for name in found}
+    return read_template_facts([SHIPPED_TEMPLATES])
 
 
 @cache

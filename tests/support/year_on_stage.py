@@ -11,11 +11,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
 from stage.temporal.runs import Call
 from stage.testing.players import make
 from stage.testing.task_answers import Share
 from stage.world.faults import Away, Declines
-from stage.world.templates import read_templates
 from stage.world.world import World
 from workflows import (
     ContactVerified,
@@ -83,7 +84,7 @@ def tell(seed: int, players: int = 40) -> None:
 
     with World(
         load(),
-        read_templates(),
+        read_template_facts([SHIPPED_TEMPLATES]),
         BEGIN,
         answers=answers,
         faults=faults,

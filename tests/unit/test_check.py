@@ -10,8 +10,9 @@ import typer
 from temporalio.contrib.pydantic import pydantic_data_converter
 from typer.testing import CliRunner, Result
 
-from activities.settings import SHIPPED_TEMPLATES, Settings
+from activities.settings import Settings
 from cli.design import Surroundings, add_design
+from content.settings import SHIPPED_TEMPLATES
 from content.template_files import MessageTemplate, Variable
 from content.templates import Catalogue
 from stage.flow.check import Checked, check

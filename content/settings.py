@@ -1,0 +1,42 @@
+"""Which journeys and which message templates a deployment has, from the environment."""
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from workflows.source.registry import SHIPPED
+
+SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+class ContentSettings(BaseSettings):
+    """The settings that a rehearsal needs as much as production does. Nothing is read at import.
+
+    A variable that is empty counts as not set.
+    """
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
+
+    #: Further Python packages to scan for journeys, comma-separated.
+    journeys: Annotated[tuple[str, ...], NoDecode] = ()
+    #: Further folders of message templates; one there replaces the shipped template of its name.
+    templates: Annotated[tuple[Path, ...], NoDecode] = ()
+
+    @field_validator("journeys", "templates", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """Every package that holds journeys, the shipped ones first."""
+        return (SHIPPED, *self.journeys)
+
+    @property
+    def template_folders(self) -> tuple[Path, ...]:
+        """Every folder that holds templates, the shipped one last."""
+        return (*self.templates, SHIPPED_TEMPLATES)
