@@ -66,7 +66,7 @@ class Settings(ContentSettings):
     pool_size: int = 10
     #: A provider that has not answered by then may or may not have acted.
     provider_timeout: timedelta = timedelta(seconds=10)
-    #: A grant unanswered for so long is put before a person.
+    #: A grant unanswered for so long counts as unknown; the run goes on without it.
     unknown_after: timedelta = timedelta(minutes=15)
     #: module:attribute of a Temporal PayloadCodec, or of what makes one: it encodes all that Temporal keeps.
     payload_codec: str = ""

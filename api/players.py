@@ -156,7 +156,7 @@ class PlayerView(PlayerSummary):
     segments: list[Belonging] = Field(description="The segments the player is in.")
     consents: list[ConsentView]
     exclusions: list[ExclusionView]
-    harm: str | None = Field(None, description="The newest signal of gambling harm: weak, medium or strong.")
+    harm: str | None = Field(None, description="The strongest signal of gambling harm so far: weak, medium or strong.")
     running: list[RunView] = Field(description="The journeys the player is in.")
 
 

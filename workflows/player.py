@@ -74,8 +74,8 @@ class Suppressed:
 class Grant:
     """What became of a reward. Only `confirmed` means that the player has it.
 
-    `unknown` means that the bonus engine never answered; the engine keeps looking it up and a
-    person is asked when that fails, so a journey must not grant again.
+    `unknown` means that the bonus engine never answered; it is looked up again and again and stands
+    in `GET /v1/grants?status=unknown` meanwhile, so a journey must not grant again.
     """
 
     status: str
@@ -217,9 +217,9 @@ class Player:
     ) -> F | None:
         """Open a task for people and wait for the filled-in form.
 
-        A reminder goes out at half of `due`; at `due` the task moves to `escalate_to` for as long
-        again. None means that nobody answered in all that time and the task is closed: a journey
-        must say what happens then.
+        At half of `due` the task's history says that it was reminded of; at `due` the task moves to
+        `escalate_to` for as long again. Neither notifies anybody: people see it in their list. None means
+        that nobody answered in all that time and the task is closed: a journey must say what happens then.
         """
         run = self._run
         step = run.step(f"ask:{form.__name__}")

@@ -43,8 +43,8 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "time-out": "No marketing and no bonus during a time-out (GB LCCP SR 3.3.4).",
         "harm": "No direct marketing and no new bonus on strong indicators of harm (GB LCCP SR 3.4.3 req. 10).",
         "test-account": "Test accounts are counted nowhere, so nothing is sold to them (house rule).",
-        "consent": "Marketing and surveys only on a channel the player opted in to (GB LCCP SR 5.1.11, 5.1.12; "
-        "GDPR art. 6, 21; Ontario standard 2.05).",
+        "consent": "Marketing and surveys only on a channel the player opted in to (GB LCCP SR 5.1.11; GDPR art. 6, "
+        "21; Ontario standard 2.05). Consent is kept by channel, not by product as GB LCCP SR 5.1.12 asks.",
         "address": "A message needs somewhere to go.",
         "active-today": "A text that misses the player goes to nobody seen within 24 hours (house rule).",
         "daily-cap": "At most so many marketing contacts in any 24 hours, all channels together (house rule).",
@@ -78,7 +78,7 @@ class Reason(StrEnum):
 
 
 class Policy(BaseModel):
-    """The numbers of the gate. The defaults are the house's; a jurisdiction may be stricter.
+    """The numbers of the gate, the same for every brand and country: the house's.
 
     All caps roll: "a day" is any 24 hours and "a week" any 7 days, not a calendar day, so that midnight never
     lets two messages follow each other. A contact exactly that old no longer counts.

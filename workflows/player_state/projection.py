@@ -75,7 +75,7 @@ class PlayerProjection:
     """Everything the engine derives about one player from events, whatever journeys make of it.
 
     No names and no addresses: they live in the profile. The month and day of birth are here, because the next
-    birthday is a moment; they leave with the profile when a player is erased, and no journey sees them.
+    birthday is a moment, and no journey sees them.
     """
 
     brand: str
@@ -192,7 +192,7 @@ class PlayerProjection:
                     if (block.kind, block.scope) != (event.kind, event.scope) or block.since > event.occurred_at
                 ]
             case HarmSignal():
-                # A weaker signal does not lift what a stronger one called for; a person does.
+                # The strongest signal stands for ever: nothing here lowers it yet.
                 self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
             case ConsentChanged():
                 self._consent(event.channel, event.occurred_at, opted_in=event.opted_in)

@@ -263,7 +263,10 @@ def gift(
     terms: str = "",
     valid: timedelta = timedelta(days=30),
 ) -> Gift:
-    """A parcel worth at most ``value`` minor units; a person approves and ships it."""
+    """A parcel worth at most ``value`` minor units.
+
+    It is granted through the bonus engine like any reward: nobody here approves or ships it.
+    """
     return _declare(Gift, sku=sku, value_minor=value, ship_within=ship_within, terms=terms, valid=valid)
 
 

@@ -205,7 +205,7 @@ class TierUpgrade(RewardBase):
 
 
 class Gift(RewardBase):
-    """A thing in a parcel. A person approves and sends it; ``value_minor`` is what it may cost."""
+    """A thing in a parcel. ``value_minor`` is what it may cost, ``sku`` what it is."""
 
     kind: Literal["gift"] = "gift"
     sku: Id
