@@ -1,19 +1,19 @@
-"""How a server's memory is looked after, once all it needs is loaded."""
+"""Tuning of the garbage collector for long-lived servers, once all they need is loaded."""
 
 import gc
 from typing import Final
 
-#: New objects between two looks of the collector, instead of the usual 700: a batch makes tens of thousands that all
-#: go again by themselves, and every look would find them alive.
-YOUNG: Final = 50_000
+#: New objects between two collections, instead of the usual 700: a batch makes tens of thousands that all
+#: go again by themselves, and every collection would find them alive.
+NEW_OBJECTS: Final = 50_000
 
 
-def settle() -> None:
-    """Let no later collection walk what is loaded by now: walking it again and again took half of intake's time."""
+def freeze_gc() -> None:
+    """Exempt everything loaded by now from later collections: walking it took half of intake's time."""
     gc.collect()
     gc.freeze()
 
 
 def collect_rarely() -> None:
-    """Let collections come rarely as well; not for workers, where every run that leaves the cache is a circle."""
-    gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
+    """Collect less often; not for workers, where every run that leaves the cache is a cycle to collect."""
+    gc.set_threshold(NEW_OBJECTS, *gc.get_threshold()[1:])

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
+from activities.clock import Clock, utc_now
 from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
@@ -31,7 +32,7 @@ from api import (
 )
 from api import task_actions as task_moves
 from api.auth import SCHEME, Needs
-from api.dependencies import Clock, engine, utc_now
+from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment_io
 from api.middleware import ApiMiddleware
@@ -84,7 +85,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with engine(given, clock) as built:
+        async with api_engine(given, clock) as built:
             app.state.engine = built
             yield
 

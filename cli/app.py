@@ -71,11 +71,11 @@ err = Console(stderr=True)
 @app.command()
 def up(folder: Annotated[Path, typer.Option(help="Where data, logs and addresses are kept.")] = LOCAL) -> None:
     """Run the whole stack on this machine until Ctrl-C; the next start resumes every run."""
+    from activities.engine import load_deployment
     from activities.settings import Settings
-    from worker import designed
 
     # A mistake in a journey is a sentence here; in the parts of the stack it would be a row of restarts.
-    designed(Settings(database_url=""))
+    load_deployment(Settings(database_url=""))
     stack = _local("local.stack")
     try:
         asyncio.run(stack.run(folder, console=out))
@@ -91,7 +91,7 @@ def serve(
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
     import uvicorn
 
-    from activities.gc_tuning import collect_rarely, settle
+    from activities.gc_tuning import collect_rarely, freeze_gc
     from activities.temporal_client import converter
     from api.app import create_app
     from workflows.source.registry import load
@@ -102,7 +102,7 @@ def serve(
     load(settings.packages)
     converter(settings)
     api = create_app(settings)
-    settle()
+    freeze_gc()
     collect_rarely()
     uvicorn.run(
         api,
@@ -305,9 +305,9 @@ def demo(
 @app.command()
 def show() -> None:
     """List the journeys this environment loads, or the mistakes in them."""
-    from worker import designed
+    from activities.engine import load_deployment
 
-    registry, _ = designed(_offline_settings())
+    registry = load_deployment(_offline_settings()).registry
     if not registry.journeys:
         out.print("There are no journeys; name a package of them in JOURNEYS.")
     for journey in registry.journeys.values():
@@ -368,9 +368,9 @@ def _packages() -> Sequence[str]:
 
 
 def _templates() -> Mapping[str, MessageTemplate]:
-    from worker import designed
+    from activities.engine import load_deployment
 
-    _, catalogue = designed(_offline_settings())
+    catalogue = load_deployment(_offline_settings()).templates
     return {name: catalogue[name] for name in catalogue}
 
 

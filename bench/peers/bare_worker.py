@@ -10,10 +10,11 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
+from activities.engine import worker_engine
 from activities.settings import settings_from
 from bench.peers.bare_workflows import Parked, TwoSends
 from bench.peers.player_entity import PlayerEntity
-from worker import CACHED_RUNS, EFFECTS_AT_ONCE, engine
+from worker import CACHED_RUNS, EFFECTS_AT_ONCE
 
 QUEUE = "bare"
 READY = "The bare worker runs."
@@ -26,7 +27,7 @@ async def main() -> None:
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     client = await Client.connect(os.environ["TEMPORAL_ADDRESS"], data_converter=pydantic_data_converter)
     async with (
-        engine(settings_from()) as built,
+        worker_engine(settings_from()) as built,
         Worker(
             client,
             task_queue=QUEUE,

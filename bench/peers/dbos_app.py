@@ -24,9 +24,9 @@ from typing import Any
 import sqlalchemy as sa
 from dbos import DBOS, AsyncSQLAlchemyDatasource, SetWorkflowID
 
+from activities.engine import worker_engine
 from activities.settings import settings_from
 from bench.log import by_player
-from worker import engine
 from workflows.effects import End, Give, OpenTask, Send
 from workflows.journeys.tier_up import PersonalNote
 from workflows.player_facts import PlayerFacts
@@ -186,7 +186,7 @@ async def main(file: Path, brand: str, at_once: int) -> None:
             with SetWorkflowID(f"{brand}:{event['id']}"):
                 await take(brand, event)
 
-    async with engine(settings) as built:
+    async with worker_engine(settings) as built:
         App.effects = {effect.__name__: effect for effect in built.activities}
         App.effects |= {"grant": App.effects["give"], "open_task": App.effects["open"]}
         DBOS(

@@ -23,7 +23,7 @@ from activities.tables import deliveries, runs
 from local.postgres import Postgres
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.support.engine import BRAND, Casino, Clock, execute, rows
+from tests.support.engine import BRAND, Casino, HeldClock, execute, rows
 from tests.support.exact_players import Life, Sent, Stretch, lives, ways
 from tests.support.exactness import (
     JOURNEYS,
@@ -104,7 +104,7 @@ class Scene:
         wire, database = self.wire, self.wire.faults.database
         wire.faults.clear()
         self.mark = secrets.token_hex(4)
-        casino = Casino.of(database, JOURNEYS, Clock())
+        casino = Casino.of(database, JOURNEYS, HeldClock())
         begun, over, lost = self.player("begun"), self.player("over"), self.player("lost")
         for player in (begun, over, lost):
             await casino.happens(player, DepositApproved, payment_id="d-1")
@@ -184,7 +184,7 @@ async def test_a_pass_survives_the_loss_of_every_call_and_of_every_answer(scene:
 
 
 async def one_by_one(faults: Faults, life: Life) -> None:
-    clock = Clock()
+    clock = HeldClock()
     intake = Intake(faults.database, RULES)
     for stretch in life.stretches:
         clock.now = stretch.now
@@ -197,7 +197,7 @@ async def one_by_one(faults: Faults, life: Life) -> None:
 
 async def all_at_once(wire: Wire, life: Life) -> None:
     """Two dispatchers deliver while batches come in side by side; statements, calls and answers are lost."""
-    faults, line, chance, clock = wire.faults, wire.line, random.Random(life.seed), Clock()
+    faults, line, chance, clock = wire.faults, wire.line, random.Random(life.seed), HeldClock()
     intake = Intake(faults.database, RULES)
 
     async def dispatch() -> None:
@@ -258,7 +258,7 @@ async def test_whatever_fails_on_the_way_every_run_hears_what_it_would_hear_one_
 async def test_intakes_sweeps_effects_and_dispatchers_never_wait_for_each_other_in_a_circle(wire: Wire) -> None:
     """Postgres ends a circle with an error, and here nobody tries again."""
     wire.faults.clear()
-    chance, database, clock = random.Random(7), wire.faults.database, Clock()
+    chance, database, clock = random.Random(7), wire.faults.database, HeldClock()
     casino = Casino.of(database, JOURNEYS, clock)
     effects = RunEffects(database, casino.intake, clock)
     names = [casino.player(f"p{number}") for number in range(24)]

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
 from local.postgres import Postgres
-from tests.support.engine import BRAND, NOON, Casino, Clock
+from tests.support.engine import BRAND, NOON, Casino, HeldClock
 from tests.support.exact_journeys import SEGMENTS
 from tests.support.exact_players import Life, Sent, lives, ways
 from tests.support.exactness import JOURNEYS, MANNERS, RULES, Faults, faulty, patiently, survives, world
@@ -53,7 +53,7 @@ async def sweep(sweeper: Sweeper) -> None:
 
 async def one_by_one(faults: Faults, life: Life) -> None:
     """Every event in a transaction of its own, every sweep by itself."""
-    clock = Clock()
+    clock = HeldClock()
     intake = Intake(faults.database, RULES)
     sweeper = Sweeper(faults.database, intake, clock)
     for stretch in life.stretches:
@@ -66,7 +66,7 @@ async def one_by_one(faults: Faults, life: Life) -> None:
 
 async def all_at_once(faults: Faults, life: Life) -> None:
     """In the drawn way: batches side by side, everything repeated, sweepers in pairs, and a crash in every step."""
-    chance, clock = random.Random(life.seed), Clock()
+    chance, clock = random.Random(life.seed), HeldClock()
     intake = Intake(faults.database, RULES)
     pair = [Sweeper(faults.database, intake, clock) for _ in range(2)]
     before: list[Sent] = []
@@ -189,7 +189,7 @@ async def test_a_batch_survives_a_crash_at_every_statement(alone: Faults) -> Non
 
 
 async def test_a_sweep_survives_a_crash_at_every_statement(alone: Faults) -> None:
-    clock = Clock()
+    clock = HeldClock()
     casino = Casino(Intake(alone.database, RULES), clock)
     sweeper = Sweeper(alone.database, casino.intake, clock)
 

@@ -22,7 +22,7 @@ from activities.tables import deliveries, runs
 from local.postgres import Postgres
 from local.supervisor import free_port
 from local.temporal import TemporalServer
-from tests.support.engine import BRAND, NOON, Casino, Clock, execute, rows
+from tests.support.engine import BRAND, NOON, Casino, HeldClock, execute, rows
 from tests.support.exact_journeys import LAST, exact_first, exact_third
 from tests.support.exact_players import Sent, Stretch, ways
 from tests.support.exactness import JOURNEYS, Faults, faulty, patiently, world
@@ -75,7 +75,7 @@ class House:
 async def house(postgres: Postgres, address: str, namespace: str) -> AsyncIterator[House]:
     client = await Client.connect(address, namespace=namespace, data_converter=pydantic_data_converter)
     async with fresh_database(postgres) as url, faulty(url) as faults:
-        effects = RunEffects(faults.database, Intake(faults.database, RuleIndex(PLAYED)), Clock())
+        effects = RunEffects(faults.database, Intake(faults.database, RuleIndex(PLAYED)), HeldClock())
         worker = Worker(
             client,
             task_queue=TASK_QUEUE,

@@ -17,7 +17,7 @@ from activities.loops.backfill import BackfillBatch, Deriver
 from activities.tables import jobs, memberships, players
 from cli.derive_terminal import HOLD, LEAST, Pace
 from local.postgres import Postgres
-from tests.support.engine import BRAND, NOON, Casino, Clock, execute, rows
+from tests.support.engine import BRAND, NOON, Casino, HeldClock, execute, rows
 from tests.support.exactness import Faults, faulty, survives, world
 from tests.support.player_events import declared
 from tests.support.player_events import rules as ruled
@@ -70,7 +70,7 @@ async def faults(postgres: Postgres) -> AsyncIterator[Faults]:
 def casino(faults: Faults) -> Casino:
     """A casino that was told of much before anybody wrote a rule."""
     faults.clear()
-    return Casino(Intake(faults.database, ruled()), Clock())
+    return Casino(Intake(faults.database, ruled()), HeldClock())
 
 
 async def past(casino: Casino, count: int = 12) -> list[str]:

@@ -11,7 +11,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.rule_errors import caught, counted
 from activities.settings import Settings
-from tests.support.engine import Casino, Clock
+from tests.support.engine import Casino, HeldClock
 from tests.support.player_events import declared
 from tests.support.player_events import rules as ruled
 from workflows import DepositApproved, PlayerRegistered, Statistics, on, segment
@@ -31,7 +31,7 @@ def quotes(event: PlayerRegistered) -> bool:
 async def casino(postgres_url: str) -> AsyncIterator[Casino]:
     database = Database(Settings(database_url=postgres_url))
     rules = ruled(declared("greet", on(PlayerRegistered, where=quotes)), segments=[doomed])
-    yield Casino(Intake(database, rules), Clock())
+    yield Casino(Intake(database, rules), HeldClock())
     await database.close()
 
 

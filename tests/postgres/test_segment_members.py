@@ -15,7 +15,7 @@ from activities.loops.sweeper import Sweeper
 from activities.settings import RELEASE
 from activities.tables import deliveries, memberships, steps
 from tests.support.derived_journeys import well_off
-from tests.support.engine import BRAND, NOON, Casino, Clock, connected, effects, rows
+from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, effects, rows
 from workflows import DepositApproved, SessionLogin, days
 from workflows.effects import Match
 from workflows.source.registry import load
@@ -32,7 +32,7 @@ async def database(module_postgres_url: str) -> AsyncIterator[Database]:
 @pytest.fixture
 def casino(database: Database) -> Casino:
     # The tests share a database, so each has numbers of its own for its events.
-    return Casino(Intake(database, REGISTRY.rules), Clock(), events=secrets.randbelow(10**9))
+    return Casino(Intake(database, REGISTRY.rules), HeldClock(), events=secrets.randbelow(10**9))
 
 
 async def stays(database: Database, player: str, segment: str = "well_off") -> list[tuple[timedelta, timedelta | None]]:

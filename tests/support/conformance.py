@@ -18,6 +18,7 @@ from temporalio import activity
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.engine import worker_engine
 from activities.settings import settings_from
 from activities.tables import grants, messages, runs, tasks
 from content.settings import SHIPPED_TEMPLATES
@@ -25,7 +26,7 @@ from content.templates import read_template_facts
 from stage.testing.players import make
 from stage.world.world import World
 from tests.support.temporal_engine import BRAND, REACHABLE, Theatre
-from worker import engine, make_worker
+from worker import journey_worker
 from workflows import Event, PlayerRegistered
 from workflows.effects import START, Channel, EffectInput
 from workflows.gate.policy import DAY, WEEK
@@ -270,9 +271,9 @@ async def real(
     """The engine on real Postgres and a server that skips time, at the moment of the beginning."""
     trace = Trace(began)
     theatre = Theatre(environment, "", began)
-    async with engine(settings_from(dict(variables)), theatre.clock) as built:
+    async with worker_engine(settings_from(dict(variables)), theatre.clock) as built:
         theatre.attach(built)
-        async with make_worker(environment.client, built, interceptors=[Recorder(theatre, trace)]):
+        async with journey_worker(environment.client, built, interceptors=[Recorder(theatre, trace)]):
             await _sleep_until(theatre, began)
             yield theatre, trace
 

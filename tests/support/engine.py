@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 
 from activities.database import Database
+from activities.engine import worker_engine
 from activities.intake.intake import Intake, Receipt
 from activities.messages import Messages
 from activities.rewards import Grants
@@ -17,7 +18,6 @@ from activities.runs import RunEffects
 from activities.settings import Settings
 from activities.tables import runs
 from activities.tasks import TaskEffects
-from worker import engine
 from workflows import Event, PlayerRegistered
 from workflows.effects import EffectInput
 from workflows.player_state.state import Mode
@@ -33,7 +33,7 @@ I = TypeVar("I", bound=EffectInput)  # noqa: E741 - as in effects.py
 
 
 @dataclass
-class Clock:
+class HeldClock:
     """What the parts take for the time; it stands still until it is told."""
 
     now: datetime = NOON
@@ -79,13 +79,13 @@ class Casino:
     """Players of one brand, and an intake that hears of them."""
 
     intake: Intake
-    clock: Clock = field(default_factory=Clock)
+    clock: HeldClock = field(default_factory=HeldClock)
     mark: str = field(default_factory=lambda: secrets.token_hex(3))
     events: int = 0
 
     @classmethod
-    def of(cls, database: Database, journeys: dict[str, Journey], clock: Clock | None = None) -> "Casino":
-        return cls(Intake(database, RuleIndex(journeys)), clock or Clock())
+    def of(cls, database: Database, journeys: dict[str, Journey], clock: HeldClock | None = None) -> "Casino":
+        return cls(Intake(database, RuleIndex(journeys)), clock or HeldClock())
 
     def player(self, name: str = "p") -> str:
         """A player's id that no other test uses."""
@@ -164,14 +164,14 @@ class Effects:
 @asynccontextmanager
 async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
     """The effects of the worker, built as the worker builds them, with a clock that stands still."""
-    clock = Clock()
-    async with engine(Settings(database_url=url, **{"webhook_secret": SECRET} | settings), clock) as built:
-        owners: dict[Any, Any] = {type(effect.__self__): effect.__self__ for effect in built.activities}  # type: ignore[attr-defined]  # they are bound methods
+    clock = HeldClock()
+    chosen = Settings(database_url=url, **{"webhook_secret": SECRET} | settings)
+    async with worker_engine(chosen, clock) as built:
         yield Effects(
             casino=Casino(built.intake, clock),
             database=built.database,
-            messages=owners[Messages],
-            grants=owners[Grants],
-            tasks=owners[TaskEffects],
-            runs=owners[RunEffects],
+            messages=built.messages,
+            grants=built.grants,
+            tasks=built.tasks,
+            runs=built.runs,
         )

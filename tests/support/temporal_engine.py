@@ -14,11 +14,10 @@ from temporalio import activity
 from temporalio.client import WorkflowHandle
 from temporalio.testing import WorkflowEnvironment
 
-from activities.delivery.dispatcher import Dispatcher
-from activities.loops.sweeper import Sweeper
+from activities.engine import WorkerEngine, worker_engine
 from activities.settings import settings_from
 from activities.tables import deliveries, grants, messages, runs, steps, tasks
-from worker import Engine, engine, make_worker
+from worker import journey_worker
 from workflows import Event, PlayerRegistered
 from workflows.run_protocol import Position
 
@@ -44,11 +43,11 @@ class Theatre:
         self.now = now
         self.events = 0
 
-    def attach(self, built: Engine) -> None:
+    def attach(self, built: WorkerEngine) -> None:
         """Take the engine whose clock this is."""
         self.engine = built
-        self.dispatcher = Dispatcher(built.database, self.environment.client, built.registry)
-        self.sweeper = Sweeper(built.database, built.intake, self.clock)
+        self.dispatcher = built.dispatcher(self.environment.client)
+        self.sweeper = built.sweeper()
 
     def clock(self) -> datetime:
         """Virtual time: of the effect under way, else of the test."""
@@ -181,7 +180,7 @@ async def theatre(
         await environment.sleep(now - here)
         here = await environment.get_current_time()
     stage = Theatre(environment, player_id, here)
-    async with engine(settings_from(dict(variables)), stage.clock) as built:
+    async with worker_engine(settings_from(dict(variables)), stage.clock) as built:
         stage.attach(built)
-        async with make_worker(environment.client, built, workflow_failure_exception_types=[Exception]):
+        async with journey_worker(environment.client, built, workflow_failure_exception_types=[Exception]):
             yield stage

@@ -18,7 +18,9 @@ from temporalio.converter import PayloadCodec
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typer.testing import CliRunner
 
+from activities.clock import utc_now
 from activities.delivery.dispatcher import Dispatcher
+from activities.engine import worker_engine
 from activities.settings import Settings
 from activities.temporal_client import WrongSetting, connect, converter
 from activities.workflow_runner import runner_for
@@ -27,7 +29,7 @@ from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
-from worker import engine, make_worker, utc_now
+from worker import journey_worker
 
 ROOT = Path(__file__).parent.parent.parent
 CODEC = "tests.support.payload_codecs:TurnsAround"
@@ -70,10 +72,10 @@ async def encoded(
         api = await stack.enter_async_context(
             serving(postgres_url, journeys="tests.support.designs", payload_codec=codec)
         )
-        built = await stack.enter_async_context(engine(settings))
+        built = await stack.enter_async_context(worker_engine(settings))
         client = await connect(settings)
-        await stack.enter_async_context(make_worker(client, built))
-        yield Encoded(api, client, Dispatcher(built.database, client, built.registry))
+        await stack.enter_async_context(journey_worker(client, built))
+        yield Encoded(api, client, built.dispatcher(client))
 
 
 def payloads(kept: Any) -> Iterator[dict[str, Any]]:

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, ScheduleSpec, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
 
+from activities.engine import WorkerEngine, worker_engine
 from activities.loops.maintenance import Upkeep
 from activities.loops.schedules import SCHEDULES, keep_schedules
 from activities.settings import Settings
@@ -23,7 +24,7 @@ from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
 from tests.support.servers import LocalBonusEngine, running
-from worker import Engine, engine, make_upkeep_worker
+from worker import maintenance_worker
 from workflows.background.maintenance import Rearmed
 
 ROOT = Path(__file__).parent.parent.parent
@@ -40,11 +41,11 @@ async def client(session_folder: Path) -> AsyncIterator[Client]:
 
 
 @pytest.fixture
-async def built(postgres_url: str, bonus_engine: LocalBonusEngine) -> AsyncIterator[Engine]:
+async def built(postgres_url: str, bonus_engine: LocalBonusEngine) -> AsyncIterator[WorkerEngine]:
     settings = Settings(
         database_url=postgres_url, webhook_secret=SECRET, bonus_engine_url=bonus_engine.url, rearm_rate=10_000
     )
-    async with engine(settings) as made:
+    async with worker_engine(settings) as made:
         yield made
 
 
@@ -70,7 +71,7 @@ async def triggered(client: Client, schedule: str, result: type[T]) -> WorkflowH
     return client.get_workflow_handle(action.workflow_id, result_type=result)
 
 
-async def some_players(built: Engine, count: int, state: str = "{}") -> None:
+async def some_players(built: WorkerEngine, count: int, state: str = "{}") -> None:
     await execute(
         built.database,
         "INSERT INTO players (brand, id, state) "
@@ -124,7 +125,7 @@ class TestSchedules:
 
 
 class TestRuns:
-    async def test_a_grant_in_doubt_is_settled(self, client: Client, built: Engine) -> None:
+    async def test_a_grant_in_doubt_is_settled(self, client: Client, built: WorkerEngine) -> None:
         await keep_schedules(client)
         long_ago = datetime.now(UTC) - timedelta(hours=1)
         async with built.database.transaction() as connection:
@@ -145,14 +146,14 @@ class TestRuns:
                     asked_at=long_ago,
                 )
             )
-        async with make_upkeep_worker(client, built):
+        async with maintenance_worker(client, built):
             run = await triggered(client, RECONCILE, int)
             assert await run.result() in {0, 1}  # 0 if the schedule's own time came first
             (row,) = await rows(built.database, grants)
         assert (row["status"], row["reason"]) == ("refused", "never_arrived")
 
     async def test_every_player_is_looked_at_and_only_who_changes_is_written(
-        self, client: Client, built: Engine
+        self, client: Client, built: WorkerEngine
     ) -> None:
         await keep_schedules(client)
         await some_players(built, 230)
@@ -160,14 +161,14 @@ class TestRuns:
         await execute(built.database, "UPDATE players SET state = :stale WHERE id = 'p00150'", stale=stale)
         await execute(built.database, """UPDATE players SET state = '{"moments": "nonsense"}' WHERE id = 'p00007'""")
         before = {row["id"]: row["updated_at"] for row in await rows(built.database, players)}
-        async with make_upkeep_worker(client, built):
+        async with maintenance_worker(client, built):
             result = await (await triggered(client, REARM, Rearmed)).result()
         found = {row["id"]: row for row in await rows(built.database, players)}
         assert (result.seen, result.changed, result.failed) == (230, 1, 1)
         assert "moments" not in found["p00150"]["state"]
         assert {name for name, row in found.items() if row["updated_at"] != before[name]} == {"p00150"}
 
-    async def test_players_are_looked_at_no_faster_than_the_rate(self, client: Client, built: Engine) -> None:
+    async def test_players_are_looked_at_no_faster_than_the_rate(self, client: Client, built: WorkerEngine) -> None:
         await keep_schedules(client)
         await some_players(built, 95)
         rested: list[float] = []
@@ -176,14 +177,14 @@ class TestRuns:
             rested.append(seconds)
 
         slow = Upkeep(built.database, built.intake, built.upkeep.grants, built.clock, rate=20, pause=pause)
-        async with make_upkeep_worker(client, replace(built, upkeep=slow)):
+        async with maintenance_worker(client, replace(built, upkeep=slow)):
             assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 95
         assert sum(rested) == 95 / 20
 
 
 class TestDeath:
     @asynccontextmanager
-    async def process(self, client: Client, built: Engine) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def process(self, client: Client, built: WorkerEngine) -> AsyncIterator[asyncio.subprocess.Process]:
         """A worker as it runs in production, only slow."""
         address = client.service_client.config.target_host
         given = {"DATABASE_URL": built.settings.database_url, "TEMPORAL_ADDRESS": address, "REARM_RATE": "20"}
@@ -201,7 +202,7 @@ class TestDeath:
 
     @pytest.mark.parametrize("end", ["killed", "told to stop"])
     async def test_after_a_workers_end_another_goes_on_where_it_was(
-        self, client: Client, built: Engine, end: str
+        self, client: Client, built: WorkerEngine, end: str
     ) -> None:
         await some_players(built, 240)
 
@@ -232,6 +233,6 @@ class TestDeath:
             # Whoever began again from the start would wait here for ever.
             first = sa.select(players).order_by(players.c.brand, players.c.id).limit(seen).with_for_update()
             await connection.execute(first)
-            async with make_upkeep_worker(client, built), asyncio.timeout(60):
+            async with maintenance_worker(client, built), asyncio.timeout(60):
                 result = await run.result()
         assert result.seen == 240

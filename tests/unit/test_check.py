@@ -10,6 +10,7 @@ import typer
 from temporalio.contrib.pydantic import pydantic_data_converter
 from typer.testing import CliRunner, Result
 
+from activities.engine import load_deployment
 from activities.settings import Settings
 from cli.design import Surroundings, add_design
 from content.settings import SHIPPED_TEMPLATES
@@ -17,7 +18,6 @@ from content.template_files import MessageTemplate, Variable
 from content.templates import Catalogue
 from stage.flow.check import Checked, check
 from stage.flow.check_rules import RULES
-from worker import designed
 from workflows import (
     DepositApproved,
     Form,
@@ -365,8 +365,8 @@ def test_a_waiver_that_excuses_nothing_is_a_finding(made: Any, told: str) -> Non
 
 
 def shipped() -> tuple[dict[str, Journey], Catalogue]:
-    registry, catalogue = designed(Settings(database_url=""))
-    return dict(registry.journeys), catalogue
+    deployment = load_deployment(Settings(database_url=""))
+    return dict(deployment.registry.journeys), deployment.templates
 
 
 def test_the_shipped_journeys_and_templates_pass() -> None:

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from activities.engine import load_deployment
 from activities.settings import Settings
-from worker import designed
 from workflows.errors import DesignError
 
 JOURNEY = '''
@@ -27,7 +27,7 @@ def mistakes(folder: Path, monkeypatch: pytest.MonkeyPatch, name: str, send: str
     monkeypatch.syspath_prepend(folder)
     try:
         with pytest.raises(DesignError) as told:
-            designed(Settings(database_url="", journeys=(package,)))
+            load_deployment(Settings(database_url="", journeys=(package,)))
     finally:
         sys.modules.pop(package, None)
     return str(told.value)
@@ -60,5 +60,5 @@ def test_a_variable_no_text_uses_is_told(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_the_shipped_journeys_and_templates_fit() -> None:
-    registry, catalogue = designed(Settings(database_url=""))
-    assert {use.template for use in registry.templates} <= set(catalogue.names)
+    deployment = load_deployment(Settings(database_url=""))
+    assert {use.template for use in deployment.registry.templates} <= set(deployment.templates.names)

@@ -1,0 +1,170 @@
+"""The engine put together from its settings, once, for the API, the worker, the dispatcher and tests.
+
+`load_deployment` reads journeys and templates and holds them against each other; `build` makes what every process
+works with; `worker_engine` adds what only a worker has: effects, the sweep and what recurs.
+"""
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+from temporalio.client import Client
+
+from activities.clock import Clock, utc_now
+from activities.database import Database
+from activities.delivery.dispatcher import Dispatcher
+from activities.intake.backpressure import Pressure
+from activities.intake.intake import Intake
+from activities.loops.enrolment import Enrolments
+from activities.loops.maintenance import Upkeep
+from activities.loops.sweeper import Sweeper
+from activities.messages import Messages
+from activities.providers.bonus_engine import BonusEngine
+from activities.providers.messaging import Adapter, EmailChannel, MailLookup, WebhookChannel
+from activities.rewards import Grants
+from activities.runs import RunEffects
+from activities.settings import Settings
+from activities.tasks import TaskEffects
+from content.templates import Catalogue
+from workflows.effects import Channel
+from workflows.errors import DesignError
+from workflows.gate.policy import Policy
+from workflows.source.registry import Registry, load
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What designers have written: journeys and the texts they send."""
+
+    registry: Registry
+    templates: Catalogue
+
+
+def load_deployment(settings: Settings) -> Deployment:
+    """The journeys and templates of a deployment. Raises DesignError with every mistake, one a line.
+
+    It opens no connection, so whoever only wants to know whether a design is sound needs no Postgres.
+    """
+    registry = load(settings.packages)
+    templates = Catalogue.load(*settings.template_folders)
+    mistakes = _unknown_texts(registry, templates) or _wrong_variables(registry, templates)
+    if mistakes:
+        raise DesignError("\n".join(mistakes))
+    return Deployment(registry, templates)
+
+
+def _unknown_texts(registry: Registry, templates: Catalogue) -> list[str]:
+    """Templates, or channels of one, that a journey sends and nobody has written."""
+    used: dict[str, set[Any]] = {}
+    named_by: dict[str, str] = {}
+    for use in registry.templates:
+        used.setdefault(use.template, set()).update(use.channels)
+        named_by.setdefault(use.template, f"Journey {use.journey}, line {use.line},")
+    return templates.check(used, named_by)
+
+
+def _wrong_variables(registry: Registry, templates: Catalogue) -> list[str]:
+    """Variables that a text needs and a journey does not give, or gives and no text knows."""
+    mistakes: list[str] = []
+    for use in registry.templates:
+        if use.variables is None:
+            continue
+        where = f"Journey {use.journey}, line {use.line}: the template {use.template}"
+        forgotten = templates.forgotten(use.template, use.channels, use.variables)
+        mistakes += [f"{where} needs {name}; add {name}=… to the send." for name in forgotten]
+        known = ", ".join(sorted(templates[use.template].variables))
+        unknown = templates.unknown(use.template, use.variables)
+        mistakes += [f"{where} says nothing with {name}; it knows {known}." for name in unknown]
+    return mistakes
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What every process of a deployment works with."""
+
+    settings: Settings
+    registry: Registry
+    database: Database
+    intake: Intake
+    pressure: Pressure
+    clock: Clock
+
+
+def build(settings: Settings, registry: Registry, database: Database, clock: Clock) -> Engine:
+    """The parts of every process around one pool of connections, of which none is opened yet."""
+    pressure = Pressure(database, settings)
+    intake = Intake(database, registry.rules, settings.import_settles_after, pressure)
+    return Engine(settings, registry, database, intake, pressure, clock)
+
+
+@dataclass(frozen=True)
+class WorkerEngine(Engine):
+    """An engine that plays journeys: with effects, and with what a worker does of itself."""
+
+    messages: Messages
+    grants: Grants
+    tasks: TaskEffects
+    runs: RunEffects
+    upkeep: Upkeep
+    enrolments: Enrolments
+
+    @property
+    def activities(self) -> Sequence[Callable[..., Any]]:
+        """Every effect a journey may ask for, as a Temporal activity."""
+        return [
+            self.messages.send,
+            self.grants.give,
+            self.tasks.open,
+            self.tasks.move,
+            self.runs.end,
+            self.runs.mark,
+            self.runs.match,
+            self.runs.refresh,
+            self.runs.start,
+        ]
+
+    def dispatcher(self, client: Client) -> Dispatcher:
+        """What hands deliveries to Temporal."""
+        return Dispatcher(self.database, client, self.registry)
+
+    def sweeper(self) -> Sweeper:
+        """What ticks players whose moment has come, at the rate of the settings."""
+        return Sweeper(self.database, self.intake, self.clock, rate=self.settings.sweep_rate, pressure=self.pressure)
+
+
+@asynccontextmanager
+async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[WorkerEngine]:
+    """The engine of a worker for as long as the block lasts. Raises DesignError.
+
+    Nothing is connected before it is used, so neither Postgres nor a provider need be there yet.
+    """
+    deployment = load_deployment(settings)
+    async with AsyncExitStack() as stack:
+        database = Database(settings)
+        stack.push_async_callback(database.close)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
+        core = build(settings, deployment.registry, database, clock)
+        bonus_engine = BonusEngine(settings.bonus_engine_url, http, timeout=settings.provider_timeout)
+        lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
+        adapters = _adapters(settings, http)
+        grants = Grants(database, bonus_engine, Policy(), settings, clock)
+        yield WorkerEngine(
+            **vars(core),
+            messages=Messages(database, deployment.templates, adapters, lookup, Policy(), settings, clock),
+            grants=grants,
+            tasks=TaskEffects(database, clock),
+            runs=RunEffects(database, core.intake, clock),
+            upkeep=Upkeep(database, core.intake, grants, clock, rate=settings.rearm_rate),
+            enrolments=Enrolments(database, core.intake, core.pressure, clock),
+        )
+
+
+def _adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
+    """Who takes the messages of each channel that leaves the house."""
+    return {
+        "email": EmailChannel(settings.smtp_url, sender=settings.mail_from),
+        "sms": WebhookChannel(settings.sms_webhook_url, settings.webhook_secret, http),
+        "push": WebhookChannel(settings.push_webhook_url, settings.webhook_secret, http),
+    }
