@@ -21,7 +21,7 @@ from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.runs import IdempotencyKey, lacks_event
 from workflows.background.bulk_job import ENROL
-from workflows.run import Journey
+from workflows.declaration import Journey
 
 router = APIRouter(prefix="/v1/enrolments", tags=["enrolments"])
 logger = logging.getLogger(__name__)

@@ -11,18 +11,9 @@ from activities.tables import runs
 from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.problems import COMMON, documented, undeclared
+from workflows.declaration import Goal, Journey
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
-from workflows.rules.triggers import (
-    DayStreakRule,
-    Goal,
-    InactiveRule,
-    MilestoneRule,
-    On,
-    Streak,
-    ThresholdRule,
-    Trigger,
-)
-from workflows.run import Journey
+from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 
 router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
 

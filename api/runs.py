@@ -20,10 +20,10 @@ from api.json_types import Line, Prose
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.run_status import FailingEffect, standing
+from workflows.declaration import Journey
 from workflows.effects import End
 from workflows.player_state.decisions import Start
 from workflows.player_state.state import PlayerState
-from workflows.run import Journey
 from workflows.run_protocol import Position
 
 router = APIRouter(prefix="/v1/runs", tags=["runs"])

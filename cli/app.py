@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from activities.settings import Settings
     from content.row_mapping import RowMapping
     from content.template_files import MessageTemplate
+    from workflows.declaration import Journey
     from workflows.rules.triggers import Trigger
-    from workflows.run import Journey
 
 LOCAL = Path(".local")
 #: What `keys --json` makes: a key for everyone who works with a development stack.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from stage.flow.check_release import ReleaseCheck
     from stage.flow.check_rules import Templates
-    from workflows.run import Journey
+    from workflows.declaration import Journey
 
 T = TypeVar("T")
 

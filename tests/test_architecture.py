@@ -35,7 +35,7 @@ WORLD = {
     "glob": "files are read in activities/ and handed in",
     "http": "declare an effect in workflows/effects.py",
     "io": "files are read in activities/ and handed in",
-    "logging": "a run tells its story with JourneyRun.tell, or logs by workflow.logger, which is silent in replay",
+    "logging": "a run tells its story with JourneyRun.record, or logs by workflow.logger, which is silent in replay",
     "multiprocessing": "a run is one thread; start what runs beside it as a journey",
     "os": "settings are read in activities/settings.py and handed in",
     "pathlib": "files are read in activities/ and handed in",
@@ -61,7 +61,14 @@ CODE_READERS = {"ast", "importlib", "inspect", "pkgutil", "traceback"}
 READS_CODE = {
     "workflows/source": CODE_READERS,
     # Whether a function is a coroutine, and its docstring; no source is read.
-    "workflows/run.py": {"inspect"},
+    "workflows/journey.py": {"inspect"},
+    "workflows/declaration.py": {"inspect"},
+}
+#: Who may speak to Temporal, and why; all other decisions can be made where there is no Temporal.
+ON_TEMPORAL = {
+    "workflows/run.py": "it is the workflow that plays a journey",
+    "workflows/background": "they are workflows that are no journeys",
+    "workflows/temporal_internals.py": "it says how the SDK runs workflows",
 }
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
 IN_SANDBOX = "temporalio.worker.workflow_sandbox"
@@ -148,7 +155,13 @@ def impure(path: str, source: str) -> Iterator[str]:
                 f"{at} Only workflows/source reads code and modules: it runs once, outside the sandbox, "
                 "and nothing a run imports may do it, because it would do it again in every run."
             )
-        if root == "temporalio" and not any(below(name, module) for module in FROM_TEMPORAL):
+        if root == "temporalio" and not any(below_path(path, place) for place in ON_TEMPORAL):
+            yield (
+                f"{at} Only these of workflows/ do: "
+                f"{'; '.join(f'{place}, because {reason}' for place, reason in ON_TEMPORAL.items())}. What is declared "
+                "and decided needs no Temporal, so that it can be read, tested and rehearsed without it."
+            )
+        elif root == "temporalio" and not any(below(name, module) for module in FROM_TEMPORAL):
             if (path, name) == ("workflows/temporal_internals.py", IN_SANDBOX):
                 continue
             yield (
@@ -244,11 +257,13 @@ def test_the_files_are_really_read() -> None:
         ("workflows/source/__init__.py", "import random", "draw by a hash"),
         ("workflows/x.py", "import logging", "a run tells its story"),
         ("workflows/x.py", "import importlib.util", "Only workflows/source reads code"),
-        ("workflows/run.py", "import pkgutil", "Only workflows/source reads code"),
+        ("workflows/journey.py", "import pkgutil", "Only workflows/source reads code"),
         ("workflows/player_state/state.py", "import inspect", "Only workflows/source reads code"),
-        ("workflows/x.py", "from temporalio import activity", "the workflow side of the SDK only"),
-        ("workflows/x.py", "from temporalio.client import Client", "the workflow side of the SDK only"),
-        ("workflows/player_state/state.py", f"import {IN_SANDBOX}", "the workflow side of the SDK only"),
+        ("workflows/run.py", "from temporalio import activity", "the workflow side of the SDK only"),
+        ("workflows/background/x.py", "from temporalio.client import Client", "the workflow side of the SDK only"),
+        ("workflows/run.py", f"import {IN_SANDBOX}", "the workflow side of the SDK only"),
+        ("workflows/player.py", "from temporalio import workflow", "run.py, because it is the workflow that plays"),
+        ("workflows/player_state/state.py", f"import {IN_SANDBOX}", "needs no Temporal"),
         ("workflows/x.py", "import httpx", "the standard library, pydantic and temporalio"),
         ("activities/utils.py", "", "utils is the name of a drawer"),
         ("api/services/players.py", "", "services is the name of a drawer"),
@@ -269,7 +284,8 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
 @pytest.mark.parametrize(
     ("path", "source"),
     [
-        ("workflows/x.py", "import asyncio\nimport hashlib\nfrom temporalio import workflow\nimport pydantic"),
+        ("workflows/x.py", "import asyncio\nimport hashlib\nimport pydantic"),
+        ("workflows/run.py", "from temporalio import workflow"),
         ("workflows/source/verb_lint.py", "import ast\nimport inspect"),
         ("workflows/temporal_internals.py", f"from {IN_SANDBOX} import SandboxedWorkflowRunner"),
         ("activities/x.py", "import os\nimport httpx\nfrom workflows.rules.index import RuleIndex"),

@@ -3,6 +3,7 @@
 The words are pinned by a test; adding one is a decision, removing one breaks journeys elsewhere.
 """
 
+from workflows.declaration import Again, again, always, every, goal, once, per
 from workflows.events import (
     AffordabilityChanged,
     Anniversary,
@@ -76,6 +77,7 @@ from workflows.events import (
 from workflows.forms import (
     Form,
 )
+from workflows.journey import journey
 from workflows.local_time import (
     days,
     hours,
@@ -125,26 +127,7 @@ from workflows.rules.segments import (
     Statistics,
     segment,
 )
-from workflows.rules.triggers import (
-    always,
-    entered,
-    every,
-    goal,
-    inactive,
-    left,
-    milestone,
-    on,
-    once,
-    per,
-    streak,
-    streak_of_days,
-    threshold,
-)
-from workflows.run import (
-    Again,
-    again,
-    journey,
-)
+from workflows.rules.triggers import entered, inactive, left, milestone, on, streak, streak_of_days, threshold
 
 __all__ = [
     "AffordabilityChanged",

@@ -4,12 +4,11 @@
 reaches nothing else.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
-from temporalio.common import RetryPolicy
 
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
@@ -19,7 +18,17 @@ Channel = Literal["email", "sms", "push", "in_app"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - and output
 
-UNTIL_THE_WORLD_ANSWERS = RetryPolicy(
+
+@dataclass(frozen=True)
+class Retries:
+    """How an effect that failed is tried again: for ever, after pauses that grow."""
+
+    initial_interval: timedelta
+    backoff_coefficient: float
+    maximum_interval: timedelta
+
+
+UNTIL_THE_WORLD_ANSWERS = Retries(
     initial_interval=timedelta(milliseconds=500),
     backoff_coefficient=2.0,
     maximum_interval=timedelta(seconds=30),
@@ -171,7 +180,7 @@ class Effect(Generic[I, O]):
     input: type[I]
     output: type[O]
     time_limit: timedelta = timedelta(seconds=30)
-    retries: RetryPolicy = field(default_factory=lambda: UNTIL_THE_WORLD_ANSWERS)
+    retries: Retries = UNTIL_THE_WORLD_ANSWERS
 
 
 SEND = Effect("send", Send, SendResult)

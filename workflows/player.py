@@ -8,10 +8,9 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from typing import Any, TypeVar, overload
 
 from pydantic import JsonValue
-from temporalio import workflow
 
 from workflows.effects import (
     GRANT,
@@ -39,9 +38,7 @@ from workflows.local_time import next_local
 from workflows.rewards import Reward
 from workflows.rules.predicates import Where
 from workflows.rules.segments import Segment, wanted
-
-if TYPE_CHECKING:
-    from workflows.run import JourneyRun
+from workflows.run import JourneyRun
 
 E = TypeVar("E", bound=Event)
 E2 = TypeVar("E2", bound=Event)
@@ -100,7 +97,7 @@ class RunStarted:
 class Player:
     """The player of one run: facts as of the last `refresh`, and everything a journey can do."""
 
-    def __init__(self, run: "JourneyRun") -> None:
+    def __init__(self, run: JourneyRun) -> None:
         self._run = run
 
     # ---- facts -------------------------------------------------------------------------------
@@ -188,9 +185,9 @@ class Player:
             )
             if result.wait_until is None:
                 break
-            run.tell(step, "quiet_hours", until=result.wait_until.isoformat())
+            run.record(step, "quiet_hours", until=result.wait_until.isoformat())
             # The gate's clock may be behind Temporal's: without a pause it would be asked hundreds of times.
-            await run.wait(step, _never, max(result.wait_until, workflow.now() + BETWEEN_ASKING))
+            await run.wait(step, _never, max(result.wait_until, run.now + BETWEEN_ASKING))
         return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
 
     async def grant(self, reward: Reward) -> Grant:
@@ -223,7 +220,7 @@ class Player:
         """
         run = self._run
         step = run.step(f"ask:{form.__name__}")
-        opened = workflow.now()
+        opened = run.now
         task = await run.effect(
             OPEN_TASK,
             OpenTask(
@@ -255,12 +252,12 @@ class Player:
                 break
         answer = run.answers.pop(step, None)
         if answer is None:
-            run.tell(step, "nobody_answered")
+            run.record(step, "nobody_answered")
             return None
-        run.tell(step, "answered")
+        run.record(step, "answered")
         return form.model_validate(answer)
 
-    async def start(self, journey: "type[JourneyRun] | str") -> RunStarted:
+    async def start(self, journey: type[JourneyRun] | str) -> RunStarted:
         """Enter the player into another journey; its own entry rule and control arm apply."""
         run = self._run
         name = journey if isinstance(journey, str) else journey.definition.name
@@ -324,7 +321,7 @@ class Player:
         """Wait for a time, whatever happens meanwhile; events are kept."""
         run = self._run
         step = run.step("sleep")
-        await run.wait(step, _never, workflow.now() + duration)
+        await run.wait(step, _never, run.now + duration)
 
     async def until(self, at: str, *, weekday: str | None = None, on: date | None = None) -> datetime:
         """Wait until the player's own clock shows `at` ("15:00"), next time or on that day.
@@ -333,9 +330,9 @@ class Player:
         """
         run = self._run
         step = run.step("until")
-        moment = next_local(workflow.now(), self.timezone, at, weekday=weekday, on=on)
+        moment = next_local(run.now, self.timezone, at, weekday=weekday, on=on)
         await run.wait(step, _never, moment)
-        run.tell(step, "reached", moment=moment.isoformat())
+        run.record(step, "reached", moment=moment.isoformat())
         return moment
 
     # ---- decisions ---------------------------------------------------------------------------
@@ -350,7 +347,7 @@ class Player:
         total = sum(shares.values())
         if not shares or total <= 0 or min(shares.values()) < 0:
             raise ValueError(f"split({name!r}) needs parts with positive shares, such as a=50, b=50.")
-        seed = f"{run.given.brand}:{run.given.journey}:{name}:{self.id}".encode()
+        seed = f"{run.input.brand}:{run.input.journey}:{name}:{self.id}".encode()
         point = int.from_bytes(hashlib.sha256(seed).digest()[:8], "big") / 2**64 * total
         chosen = ""
         for part, share in shares.items():
@@ -358,7 +355,7 @@ class Player:
             point -= share
             if point < 0:
                 break
-        run.tell(run.step(f"split:{name}"), chosen)
+        run.record(run.step(f"split:{name}"), chosen)
         return chosen
 
     async def _await(
@@ -373,14 +370,14 @@ class Player:
         run = self._run
         step = run.step(name)
         after = run.arrived if fresh else 0
-        deadline = workflow.now() + within
+        deadline = run.now + within
         if not await run.wait(step, lambda: run.oldest(kinds, where, after) is not None, deadline):
-            run.tell(step, "timed_out")
+            run.record(step, "timed_out")
             return None
         event = run.oldest(kinds, where, after)
         assert event is not None
         run.use(event)
-        run.tell(step, type(event).__name__, event_id=event.event_id)
+        run.record(step, type(event).__name__, event_id=event.event_id)
         return event
 
 

@@ -5,10 +5,12 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 # Imported once a process instead of once a run, because they hold no state of a run. `workflows`
 # itself is left out: passing it through would pass the journeys through, and unchecked code with them.
 ENGINE = (
+    "declaration",
     "effects",
     "errors",
     "events",
     "forms",
+    "journey",
     "local_time",
     "player",
     "player_facts",

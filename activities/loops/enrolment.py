@@ -30,8 +30,8 @@ from activities.loops.bulk_jobs import Job, add, advance, end, is_awake, take, w
 from activities.settings import RELEASE
 from activities.tables import enrolment_players, jobs, memberships
 from workflows.background.bulk_job import ENROL, STRETCH, Work, Worked
+from workflows.declaration import Journey
 from workflows.player_state.state import PlayerState, arm_of
-from workflows.run import Journey
 
 logger = logging.getLogger(__name__)
 

@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict
 from stage.backtest.backtest import BacktestPlan
 from stage.backtest.counts import DAY, Key, Tally
 from stage.backtest.event_log import RETURN_DAYS, Log, natural_return
+from workflows.declaration import Journey
 from workflows.events import PlayerRegistered
 from workflows.gate.policy import Policy
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
-from workflows.run import Journey
 from workflows.source.registry import Registry
 
 ARMS: Final = ("treated", "control")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from stage.flow.check_rules import RULES, Templates
 from stage.flow.reader import read_flow
-from workflows.run import Journey
+from workflows.declaration import Journey
 
 
 @dataclass(frozen=True)

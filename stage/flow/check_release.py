@@ -35,7 +35,7 @@ from temporalio.worker import (
 
 from stage.errors import StageError
 from workflows.background.bulk_job import NAME as LONG_WORK
-from workflows.run import Journey
+from workflows.declaration import Journey
 
 How = Literal["stuck", "astray", "gone"]
 

@@ -12,10 +12,10 @@ from typing import Final, Literal
 
 from stage.flow.expressions import plain, span
 from stage.flow.graph import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
+from workflows.declaration import Entry, Journey
 from workflows.events import SegmentEntered
 from workflows.rules.predicates import Where
-from workflows.rules.triggers import Entry, InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
-from workflows.run import Journey
+from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
 
 Kind = Literal["start", "message", "reward", "human", "wait", "decision", "other", "end"]
 

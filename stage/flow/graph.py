@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from workflows.declaration import Journey
 from workflows.events import Event
-from workflows.run import Journey
 
 UNKNOWN: Final = object()
 """What an expression is worth when only a run can tell."""

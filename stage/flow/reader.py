@@ -40,9 +40,10 @@ from stage.flow.graph import (
     Value,
     numbered,
 )
+from workflows.declaration import Journey, again
 from workflows.events import Event
 from workflows.rewards import RewardBase
-from workflows.run import Journey, JourneyRun, again
+from workflows.run import JourneyRun
 
 #: Verbs whose steps are named after nothing, and the parameters that name the steps of the others.
 _NAMELESS = frozenset({"sleep", "until", "refresh"})

@@ -27,13 +27,14 @@ from stage.testing.players import PAST, Cast, Happening, make, player
 from stage.world.faults import Faults
 from stage.world.records import MessageRecord, RunRecord, TaskRecord
 from stage.world.world import Answers, World, nobody
+from workflows.declaration import Journey
 from workflows.events import DepositApproved, Event, PlayerRegistered
 from workflows.forms import Form
 from workflows.gate.policy import Policy
 from workflows.local_time import zone
 from workflows.rules.index import RuleIndex
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
-from workflows.run import Journey, JourneyRun
+from workflows.run import JourneyRun
 from workflows.run_protocol import Position, StoryLine
 from workflows.source.registry import SHIPPED, Registry, load
 

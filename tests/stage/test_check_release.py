@@ -11,7 +11,7 @@ from stage.errors import StageError
 from stage.flow.check_release import Broken, ReleaseCheck, in_folder, replay
 from tests.support.outside_packages import released
 from tests.unit.test_check import run
-from workflows.run import Journey
+from workflows.declaration import Journey
 from workflows.source.registry import load
 
 HISTORIES = Path(__file__).parent.parent / "histories"

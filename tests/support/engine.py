@@ -19,10 +19,11 @@ from activities.settings import Settings
 from activities.tables import runs
 from activities.tasks import TaskEffects
 from workflows import Event, PlayerRegistered
+from workflows.declaration import Journey
 from workflows.effects import EffectInput
 from workflows.player_state.state import Mode
 from workflows.rules.index import RuleIndex
-from workflows.run import Journey, JourneyRun
+from workflows.run import JourneyRun
 
 BRAND = "acme"
 #: A Wednesday noon in Kyiv, a fortnight ago: nobody sleeps.

@@ -25,8 +25,9 @@ from activities.database import Database
 from activities.tables import metadata
 from tests.support.engine import Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
+from workflows.declaration import Journey
 from workflows.rules.index import RuleIndex
-from workflows.run import Journey, JourneyRun
+from workflows.run import JourneyRun
 from workflows.run_protocol import Delivery, DeliveryBatch, RunInput
 
 Manner = Literal["cut", "die"]

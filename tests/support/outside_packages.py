@@ -10,8 +10,8 @@ from textwrap import dedent
 
 import pytest
 
+from workflows.declaration import Journey
 from workflows.errors import DesignError
-from workflows.run import Journey
 from workflows.source.registry import load
 
 NUMBERS = itertools.count(1)

@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 from workflows import Event, Player, journey
+from workflows.declaration import Journey
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import Trigger
-from workflows.run import Journey
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 BRAND = "acme"

@@ -14,8 +14,8 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from stage.flow.check_release import ReleaseCheck, in_flight, replay
 from tests.support.outside_packages import released
 from workflows import days
+from workflows.declaration import Journey
 from workflows.player_facts import PlayerFacts
-from workflows.run import Journey
 from workflows.run_protocol import Position, RunInput
 from workflows.source.registry import load
 

@@ -35,7 +35,7 @@ from workflows import (
     on,
     once,
 )
-from workflows.run import Journey
+from workflows.declaration import Journey
 from workflows.source.registry import Registry
 
 CANARY = "canary-4712"

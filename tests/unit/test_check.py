@@ -37,8 +37,9 @@ from workflows import (
     streak,
     tier_upgrade,
 )
+from workflows.declaration import Journey
 from workflows.rules.triggers import Trigger
-from workflows.run import Journey, JourneyRun
+from workflows.run import JourneyRun
 
 VIP_TIERS = ("gold", "platinum")
 

@@ -41,9 +41,9 @@ from workflows import (
     per,
     streak,
 )
+from workflows.declaration import Journey
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
-from workflows.run import Journey
 
 JOURNEYS = [
     declared("first_steps", on(PlayerRegistered), entry=once, goal=goal(DepositApproved, within=days(7)), control=50),

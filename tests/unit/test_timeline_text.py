@@ -56,14 +56,14 @@ def run_outcomes() -> set[str]:
 
 
 def step_outcomes() -> set[str]:
-    """What a step may come to: what its line in the story is told with."""
+    """What a step may come to: the outcome of its line in the story."""
     found = set[str]()
     for function in functions("workflows", "activities"):
         for node in ast.walk(function):
             match node:
-                case ast.Call(func=ast.Name(id="tell"), args=[_, _, _, outcome, *_]):
+                case ast.Call(func=ast.Name(id="tell" | "record"), args=[_, _, _, outcome, *_]):
                     found |= written(outcome)
-                case ast.Call(func=ast.Attribute(attr="tell"), args=[_, outcome, *_]):
+                case ast.Call(func=ast.Attribute(attr="record"), args=[_, outcome, *_]):
                     found |= written(outcome)
     return found
 

@@ -3,11 +3,13 @@
 It knows nothing of the work: who is done and who is next stands in Postgres, moved by the activity batch by batch.
 """
 
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
 from pydantic import BaseModel
 from temporalio import workflow
+from temporalio.common import RetryPolicy
 
 from workflows.effects import UNTIL_THE_WORLD_ANSWERS
 
@@ -59,7 +61,7 @@ class LongWork:
                 result_type=Worked,
                 heartbeat_timeout=SILENCE,
                 start_to_close_timeout=STRETCH + LAST_BATCH,
-                retry_policy=UNTIL_THE_WORLD_ANSWERS,
+                retry_policy=RetryPolicy(**asdict(UNTIL_THE_WORLD_ANSWERS)),
             )
             if worked.more and workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(given)

@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
 
+from workflows.declaration import Journey
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.projection import PlayerProjection, derived_id
@@ -21,7 +22,6 @@ from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.streaks import StreakState
 from workflows.rules.triggers import DayStreakRule, InactiveRule
-from workflows.run import Journey
 
 Mode = Literal["live", "history"]
 #: Why a journey's entry rule does not let a player in.

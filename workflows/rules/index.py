@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 
+from workflows.declaration import Journey
 from workflows.events import (
     Event,
     LossStreak,
@@ -16,7 +17,6 @@ from workflows.rules.calendar_rules import Occasion
 from workflows.rules.measures import PERIODS_KEPT, Measure, Series
 from workflows.rules.segments import VISITS, Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule
-from workflows.run import Journey
 from workflows.source.dependencies import reads
 
 #: A trigger that is more than a kind of event.

@@ -1,4 +1,4 @@
-"""What a journey declares about itself: what starts it, who may enter, what counts as success.
+"""What can start a journey: the nine kinds of trigger, and the words that declare them.
 
 Pure values. `state.PlayerState.advance` reads them; nothing here decides by itself.
 """
@@ -272,62 +272,3 @@ class OfSegment:
     def __call__(self, change: SegmentEntered | SegmentLeft) -> bool:
         """Whether the change is about this segment."""
         return change.segment == self.segment
-
-
-@dataclass(frozen=True)
-class Entry:
-    """How often one player may enter one journey.
-
-    A player is never in it twice at a time, except under `per(field)`, where it is never twice for
-    one value of the field.
-    """
-
-    kind: str
-    period: timedelta | None = None
-    field: str | None = None
-
-
-once = Entry("once")
-"""One entry in a player's life."""
-
-always = Entry("always")
-"""Enter on every trigger, unless a run of the same journey is still under way."""
-
-
-def every(period: timedelta) -> Entry:
-    """At most one entry in any `period`, counted from the last entry."""
-    if period <= timedelta(0):
-        raise DesignError("every(...) needs a positive period; use always for no limit.")
-    return Entry("every", period=period)
-
-
-def per(field: str) -> Entry:
-    """One entry for each value of the trigger's `field`, such as a withdrawal's payment id.
-
-    The last 64 values are remembered; an older one could enter again.
-    """
-    return Entry("per", field=field)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What success is, and how soon after entry it counts."""
-
-    kind: type[Event]
-    within: timedelta
-    where: Where | None = None
-
-    def matches(self, event: Event) -> bool:
-        """Whether `event` is meant."""
-        return isinstance(event, self.kind) and passes(self.where, event)
-
-
-def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:
-    """Count the run as successful when `kind` happens `within` this time after entry.
-
-    A goal measures and does not end the run; use `exit_on` for that. It is measured in the
-    control arm too, and also after the run is over.
-    """
-    if within <= timedelta(0):
-        raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
-    return Goal(concrete(kind, "goal"), within, where)

@@ -17,12 +17,13 @@ from importlib.abc import InspectLoader
 from types import ModuleType
 from typing import Any
 
+from workflows.declaration import Journey
 from workflows.errors import DesignError
 from workflows.forms import Form
+from workflows.journey import journey as declares
 from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
-from workflows.run import Journey, JourneyRun
-from workflows.run import journey as declares
+from workflows.run import JourneyRun
 from workflows.source import segment_probe as trial
 from workflows.source.import_lint import impure_calls, impure_imports
 from workflows.source.verb_lint import TemplateUse, read, resolve, where

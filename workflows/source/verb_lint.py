@@ -13,14 +13,13 @@ from difflib import get_close_matches
 from types import FunctionType
 from typing import Any, get_args
 
+from workflows.declaration import Entry, Goal, Journey, again
 from workflows.effects import Channel
 from workflows.events import Event
 from workflows.forms import Form
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.segments import Segment
-from workflows.rules.triggers import Entry, Goal
-from workflows.run import Journey, again
 
 VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
 WAITS = {"event": "within", "first": "within", "ask": "due"}

@@ -14,7 +14,7 @@ from workflows import (
     per,
     points,
 )
-from workflows.run import Again
+from workflows.declaration import Again
 
 CHAPTERS = 3
 

@@ -1,0 +1,126 @@
+"""What a journey declares about itself: its function, what starts it, who may enter, what counts as success.
+
+Pure values, read by every decision; `run.py` makes the workflow that plays them.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from pydantic import JsonValue
+
+from workflows.errors import DesignError
+from workflows.events import Event
+from workflows.rules.predicates import Where, concrete, passes
+from workflows.rules.triggers import On, Trigger
+
+
+@dataclass(frozen=True)
+class Entry:
+    """How often one player may enter one journey.
+
+    A player is never in it twice at a time, except under `per(field)`, where it is never twice for
+    one value of the field.
+    """
+
+    kind: str
+    period: timedelta | None = None
+    field: str | None = None
+
+
+once = Entry("once")
+"""One entry in a player's life."""
+
+always = Entry("always")
+"""Enter on every trigger, unless a run of the same journey is still under way."""
+
+
+def every(period: timedelta) -> Entry:
+    """At most one entry in any `period`, counted from the last entry."""
+    if period <= timedelta(0):
+        raise DesignError("every(...) needs a positive period; use always for no limit.")
+    return Entry("every", period=period)
+
+
+def per(field: str) -> Entry:
+    """One entry for each value of the trigger's `field`, such as a withdrawal's payment id.
+
+    The last 64 values are remembered; an older one could enter again.
+    """
+    return Entry("per", field=field)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What success is, and how soon after entry it counts."""
+
+    kind: type[Event]
+    within: timedelta
+    where: Where | None = None
+
+    def matches(self, event: Event) -> bool:
+        """Whether `event` is meant."""
+        return isinstance(event, self.kind) and passes(self.where, event)
+
+
+def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:
+    """Count the run as successful when `kind` happens `within` this time after entry.
+
+    A goal measures and does not end the run; use `exit_on` for that. It is measured in the
+    control arm too, and also after the run is over.
+    """
+    if within <= timedelta(0):
+        raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
+    return Goal(concrete(kind, "goal"), within, where)
+
+
+JourneyFunction = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Journey:
+    """A journey as its designer declared it.
+
+    `listens` holds what the designer declared; what the code itself waits for is found by
+    `registry.load`, which fills `listens_to`.
+    """
+
+    name: str
+    function: JourneyFunction
+    triggers: tuple[Trigger, ...]
+    entry: Entry
+    goal: Goal | None
+    exit_on: tuple[On, ...]
+    ends_after: timedelta
+    control: int
+    late_after: timedelta
+    listens: frozenset[type[Event]]
+    waives: Mapping[str, str] = field(default_factory=dict)
+    #: The workflow that plays it, a subclass of `run.JourneyRun`; None where it is only decided about.
+    workflow_class: type[Any] | None = None
+    #: Types of events that wake a run.
+    listens_to: frozenset[str] = frozenset()
+
+    @property
+    def description(self) -> str:
+        """The first sentence of the function's docstring."""
+        return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+
+@dataclass(frozen=True)
+class Again:
+    """What `again(...)` returns: the arguments of the journey's next chapter."""
+
+    arguments: Mapping[str, JsonValue]
+
+
+def again(**arguments: JsonValue) -> Again:
+    """Begin the next chapter of a journey that lives for years.
+
+    Write `return again(chapter=2)`: the arguments reach the journey function by name. Events not
+    yet used, deadlines and step counters are carried over. It must be returned from the journey
+    function itself; calling it without `return` does nothing, and is refused at start-up.
+    """
+    return Again(arguments)

@@ -1,0 +1,84 @@
+"""`@journey`: from one async function to a durable workflow."""
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+
+from workflows.declaration import Entry, Goal, Journey, JourneyFunction, once
+from workflows.errors import DesignError
+from workflows.events import Event
+from workflows.local_time import hours
+from workflows.player import Player
+from workflows.rules.triggers import On, Trigger
+from workflows.rules.triggers import on as trigger_on
+from workflows.run import JourneyRun, workflow_class
+
+
+def journey(
+    *triggers: Trigger,
+    ends_after: timedelta,
+    entry: Entry = once,
+    goal: Goal | None = None,
+    exit_on: Sequence[type[Event] | Trigger] = (),
+    control: int = 0,
+    late_after: timedelta = hours(24),
+    listens: Sequence[type[Event]] = (),
+    waives: Mapping[str, str] | None = None,
+) -> Callable[[JourneyFunction], type[JourneyRun]]:
+    """Make a journey of an async function `(player, trigger event)`.
+
+    Args:
+        triggers: what starts it, any of nine kinds: `on(...)` (`entered(...)` and `left(...)` are such), `milestone`,
+            `streak`, `inactive`, `threshold`, `streak_of_days`, `birthday`, `anniversary`, `schedule`. Without any it
+            starts only by hand or from another journey.
+        ends_after: a run is over this long after entry, wherever it stands.
+        entry: how often one player may enter: `once`, `always`, `every(period)`, `per(field)`.
+        goal: what success is; measured in both arms, it ends nothing.
+        exit_on: events that end the run at once.
+        control: percent of players who are tracked but never contacted.
+        late_after: a trigger older than this when we learn of it enters nobody.
+        listens: event types the code waits for that cannot be read off it.
+        waives: rules of `journeys check` that this journey breaks on purpose, each with its reason.
+
+    Raises `DesignError` where a value cannot be meant.
+
+    The function becomes a workflow class under its own name and module, so there is one journey
+    of a name and its module must be importable without side effects. A run in flight replays the
+    function: changing the order of its verbs breaks it unless guarded by `workflow.patched`.
+    """
+
+    def build(function: JourneyFunction) -> type[JourneyRun]:
+        name = function.__name__
+        if not inspect.iscoroutinefunction(function):
+            raise DesignError(f"Journey {name} must be an async function: write `async def {name}`.")
+        if not name.isascii():
+            raise DesignError(f"Journey {name}: its name travels in ids and headers; use ASCII letters.")
+        if not 0 <= control <= 100:
+            raise DesignError(f"Journey {name}: control is a percentage from 0 to 100, not {control}.")
+        if not isinstance(ends_after, timedelta):
+            raise DesignError(f"Journey {name}: ends_after must be a duration such as days(14), not {ends_after!r}.")
+        if ends_after <= timedelta(0):
+            raise DesignError(f"Journey {name}: ends_after must be a positive duration.")
+        definition = Journey(
+            name=name,
+            function=function,
+            triggers=tuple(trigger_on(t) for t in triggers),
+            entry=entry,
+            goal=goal,
+            exit_on=tuple(_exit(name, e) for e in exit_on),
+            ends_after=ends_after,
+            control=control,
+            late_after=late_after,
+            listens=frozenset(listens),
+            waives=dict(waives or {}),
+        )
+        return workflow_class(definition, Player)
+
+    return build
+
+
+def _exit(name: str, rule: type[Event] | Trigger) -> On:
+    exit_rule = trigger_on(rule)
+    if not isinstance(exit_rule, On):
+        raise DesignError(f"Journey {name}: exit_on takes event types and on(...), not {exit_rule.key}.")
+    return exit_rule
