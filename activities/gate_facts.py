@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import messages, players
 from workflows.gate.facts import facts_of
-from workflows.gate.policy import NECESSARY, WEEK, Contact, GateFacts
+from workflows.gate.policy import NECESSARY, WEEK, Allowed, Contact, GateFacts, Refusal
+from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
 
 
@@ -19,7 +19,7 @@ class GatedPlayer:
 
     facts: GateFacts
     state: PlayerState
-    profile: dict[str, Any]
+    profile: JsonObject
 
 
 async def read(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> GatedPlayer | None:
@@ -55,7 +55,7 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
     return GatedPlayer(facts, state, row.profile)
 
 
-def addresses(player_id: str, profile: dict[str, Any]) -> dict[str, str]:
+def addresses(player_id: str, profile: JsonObject) -> dict[str, str]:
     """Where a player can be reached. A push gateway finds the player's devices by the player's id."""
     found = {"push": player_id, "in_app": player_id}
     if email := profile.get("email"):
@@ -63,3 +63,14 @@ def addresses(player_id: str, profile: dict[str, Any]) -> dict[str, str]:
     if phone := profile.get("phone"):
         found["sms"] = phone
     return found
+
+
+def decision_record(decision: Allowed | Refusal) -> JsonObject:
+    """What is stored of a decision: the rule that spoke, what it saw, and under which policy."""
+    refusal = decision if isinstance(decision, Refusal) else None
+    return {
+        "rule": refusal.rule if refusal else None,
+        "detail": refusal.detail if refusal else None,
+        "seen": dict(decision.seen),
+        "policy": decision.policy,
+    }

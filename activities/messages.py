@@ -8,13 +8,13 @@ recognises a repetition by its key.
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Literal, NamedTuple
 
 from prometheus_client import Counter
-from sqlalchemy import Row, select, update
+from sqlalchemy import ColumnElement, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -26,9 +26,11 @@ from activities.settings import Settings
 from activities.step_log import tell
 from activities.tables import messages
 from activities.unsubscribe import unsubscribe_token
-from content.templates import Catalogue, RenderError
+from content.templates import Catalogue, Rendered, RenderError
 from workflows.effects import SEND, Channel, Send, SendResult
+from workflows.events import MessageClass
 from workflows.gate.policy import NECESSARY, Allowed, MessageFacts, Policy, Refusal, Wait, may_send
+from workflows.json_object import JsonObject
 from workflows.local_time import zone
 
 logger = logging.getLogger(__name__)
@@ -45,21 +47,86 @@ ATTEMPT = SEND.time_limit - timedelta(seconds=5)
 # A mail system may still be working on a mail whose sender has hung up; only then is its no a no.
 SETTLING = timedelta(seconds=30)
 
-#: Rows that are written together have the same columns.
-TEXTLESS = dict.fromkeys(("subject", "body", "language", "reason", "handed_over_at", "delivered_at"))
-Finding = Literal["arrived", "absent", "nobody_says"]
+DoubtOutcome = Literal["arrived", "absent", "nobody_says"]
+
+
+class MessageRow(NamedTuple):
+    """What an attempt reads of a row of `messages`: one channel of a step that was tried before."""
+
+    id: str
+    brand: str
+    player_id: str
+    channel: Channel
+    message_class: MessageClass
+    status: str
+    reason: str | None
+    language: str | None
+    subject: str | None
+    body: str | None
+    handed_over_at: datetime | None
+
+
+_COLUMNS = [messages.c[name] for name in MessageRow._fields]
+
+
+@dataclass(frozen=True)
+class MessageDraft:
+    """What the gate and the template make of a message on one channel, before it is written.
+
+    `status` is `handed_over` for what must reach its channel after the commit.
+    """
+
+    channel: Channel
+    decision: JsonObject
+    status: str
+    reason: str | None = None
+    handed_over_at: datetime | None = None
+    delivered_at: datetime | None = None
+    #: None where nothing was rendered, and where an earlier attempt has stored it.
+    text: Rendered | None = None
+
+    def decided(self) -> JsonObject:
+        """The columns every attempt writes anew."""
+        return {
+            "decision": self.decision,
+            "status": self.status,
+            "reason": self.reason,
+            "handed_over_at": self.handed_over_at,
+            "delivered_at": self.delivered_at,
+        }
+
+    def row(self, request: Send, message_class: MessageClass, now: datetime) -> JsonObject:
+        """The whole row of a channel tried for the first time. All have the same columns: they are written together."""
+        text = self.text
+        return self.decided() | {
+            "id": f"{request.key}/{self.channel}",
+            "brand": request.brand,
+            "player_id": request.player_id,
+            "run_id": request.run_id,
+            "step": request.step,
+            "journey": request.journey,
+            "channel": self.channel,
+            "template": request.template,
+            "message_class": message_class,
+            "subject": text.title if text else None,
+            "body": text.body if text else None,
+            "language": text.language if text else None,
+            "created_at": now,
+        }
 
 
 @dataclass
-class ChannelPlan:
-    """What one attempt does about each channel of a message."""
+class SendAttempt:
+    """One attempt at a message: what it knows at its start, and what it does about each channel."""
 
-    known: gate.GatedPlayer | None
-    rows: Mapping[Channel, Row[Any]] = field(default_factory=dict)
+    request: Send
+    now: datetime
+    player: gate.GatedPlayer | None
+    rows: Mapping[Channel, MessageRow]
     #: What was found out about the rows in doubt; an error means to ask again.
-    findings: Mapping[Channel, Finding | ChannelUnavailable] = field(default_factory=dict)
-    #: Rows to be written.
-    fresh: list[dict[str, Any]] = field(default_factory=list)
+    doubts: Mapping[Channel, DoubtOutcome | ChannelUnavailable]
+    #: Messages of channels that are tried for the first time, to be inserted together.
+    drafts: list[MessageDraft] = field(default_factory=list)
     #: Channels marked as handed over in this attempt, to be handed over after the commit.
     due: list[Channel] = field(default_factory=list)
     waits: dict[Channel, datetime] = field(default_factory=dict)
@@ -67,7 +134,7 @@ class ChannelPlan:
     used: set[Channel] = field(default_factory=set)
     failed: ChannelUnavailable | None = None
     #: The step's result, where there was nothing to hand over.
-    told: SendResult | None = None
+    result: SendResult | None = None
 
 
 class Messages:
@@ -92,70 +159,72 @@ class Messages:
         self.clock = clock
 
     @activity.defn(name=SEND.name)
-    async def send(self, given: Send) -> SendResult:
+    async def send(self, request: Send) -> SendResult:
         """Hand a message over on every channel that the gate lets pass, each once.
 
         Raises to be tried again while a channel is away; what other channels took is kept. A text
         that cannot be rendered is `failed`: no attempt would ever render it.
         """
         deadline = asyncio.get_running_loop().time() + ATTEMPT.total_seconds()
-        now = self.clock()
-        plan = await self._plan(given, now)
-        if plan.told is not None:
-            return plan.told
+        attempt = await self._begin(request, self.clock())
+        if attempt.result is not None:
+            return attempt.result
         answers = await asyncio.gather(
-            *(self._hand_over(plan.rows[channel], plan.known, deadline) for channel in plan.due), return_exceptions=True
+            *(self._hand_over(attempt.rows[channel], attempt.player, deadline) for channel in attempt.due),
+            return_exceptions=True,
         )
         broken: BaseException | None = None
         async with self.database.transaction() as connection:
-            for channel, answer in zip(plan.due, answers, strict=True):
+            for channel, answer in zip(attempt.due, answers, strict=True):
                 match answer:
                     case ChannelUnavailable():
-                        plan.failed = answer
+                        attempt.failed = answer
                         if not answer.may_have_arrived:
-                            await self._settle(connection, plan.rows[channel], WAITING, None)
+                            await self._update_status(connection, attempt.rows[channel], WAITING)
                     case BaseException():
                         broken = answer
                     case status, reason:
-                        await self._settle(connection, plan.rows[channel], status, reason)
-            plan.rows = await _rows(connection, given)
-            if broken is None and plan.failed is None:
-                return await self._tell(connection, given, plan)
+                        await self._update_status(connection, attempt.rows[channel], status, reason)
+            attempt.rows = await _read_rows(connection, request)
+            if broken is None and attempt.failed is None:
+                return await self._record_step(connection, attempt)
         if broken is not None:
             raise broken
-        assert plan.failed is not None
-        raise _again(plan.failed)
+        assert attempt.failed is not None
+        raise _retry_later(attempt.failed)
 
-    async def _plan(self, given: Send, now: datetime) -> ChannelPlan:
-        """Decide about every channel, mark as handed over what is due, and commit; all is told if nothing is due."""
-        findings: dict[Channel, Finding | ChannelUnavailable] | None = None
+    async def _begin(self, request: Send, now: datetime) -> SendAttempt:
+        """Decide about every channel, mark as handed over what is due, and commit.
+
+        Where nothing is due the step is recorded in the same transaction and the attempt has its result.
+        """
+        doubts: dict[Channel, DoubtOutcome | ChannelUnavailable] | None = None
         while True:
             async with self.database.transaction() as connection:
-                plan = ChannelPlan(await gate.read(connection, given.brand, given.player_id, now))
-                plan.rows = await _rows(connection, given)
-                doubtful = [row for row in plan.rows.values() if row.status == IN_DOUBT]
-                if findings is not None or not doubtful:
-                    plan.findings = findings or {}
-                    await self._pass_gate(connection, given, now, plan)
-                    if not plan.due and plan.failed is None:
-                        plan.told = await self._tell(connection, given, plan)
-                    return plan
+                player = await gate.read(connection, request.brand, request.player_id, now)
+                attempt = SendAttempt(request, now, player, await _read_rows(connection, request), doubts or {})
+                doubtful = [row for row in attempt.rows.values() if row.status == IN_DOUBT]
+                if doubts is not None or not doubtful:
+                    await self._plan_channels(connection, attempt)
+                    if not attempt.due and attempt.failed is None:
+                        attempt.result = await self._record_step(connection, attempt)
+                    return attempt
             # Others are asked outside of any transaction, and the gate after them: its answer must not grow old.
-            findings = {row.channel: await self._look_into(row, now) for row in doubtful}
+            doubts = {row.channel: await self._look_up(row, now) for row in doubtful}
 
-    async def _tell(self, connection: AsyncConnection, given: Send, plan: ChannelPlan) -> SendResult:
-        """Keep what became of the step, in the transaction that settles it."""
-        result = _result(plan.rows, plan.waits)
+    async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult:
+        """Record what became of the step, in the transaction that ends it."""
+        result = _result(attempt.rows, attempt.waits)
         await tell(
             connection,
-            given,
+            attempt.request,
             self.clock(),
             "waiting" if result.wait_until else "sent" if result.sent else "suppressed",
-            _detail(given, plan.rows, result),
+            _detail(attempt.request, attempt.rows, result),
         )
         return result
 
-    async def _look_into(self, row: Row[Any], now: datetime) -> Finding | ChannelUnavailable:
+    async def _look_up(self, row: MessageRow, now: datetime) -> DoubtOutcome | ChannelUnavailable:
         """What became of a message that an earlier attempt left in doubt."""
         if row.channel != "email" or self.lookup is None:
             return "nobody_says"
@@ -163,145 +232,111 @@ class Messages:
             arrived = await self.lookup.arrived(row.id)
         except ChannelUnavailable as away:
             return away
+        assert row.handed_over_at is not None
         if not arrived and (left := row.handed_over_at + SETTLING - now) > timedelta(0):
             return ChannelUnavailable("The mail may still be on its way; ask again later.", left)
         return "arrived" if arrived else "absent"
 
-    async def _pass_gate(self, connection: AsyncConnection, given: Send, now: datetime, plan: ChannelPlan) -> None:
-        tried_before = bool(plan.rows)
-        for channel in given.via:
-            await self._decide(connection, given, channel, now, plan)
-        for channel in given.fallback:
-            if plan.waits or plan.used:
+    async def _plan_channels(self, connection: AsyncConnection, attempt: SendAttempt) -> None:
+        request, tried_before = attempt.request, bool(attempt.rows)
+        for channel in request.via:
+            await self._plan_channel(connection, attempt, channel)
+        for channel in request.fallback:
+            if attempt.waits or attempt.used:
                 break
-            await self._decide(connection, given, channel, now, plan)
-        if plan.fresh:
-            inserted = await connection.execute(messages.insert().values(plan.fresh).returning(messages))
-            plan.rows = {row.channel: row for row in inserted}
+            await self._plan_channel(connection, attempt, channel)
+        if attempt.drafts:
+            message_class = self.catalogue[request.template].message_class
+            values = [draft.row(request, message_class, attempt.now) for draft in attempt.drafts]
+            inserted = await connection.execute(messages.insert().values(values).returning(*_COLUMNS))
+            attempt.rows = _by_channel(MessageRow(*row) for row in inserted)
         if tried_before:
-            plan.rows = await _rows(connection, given)
+            attempt.rows = await _read_rows(connection, request)
 
-    async def _decide(
-        self, connection: AsyncConnection, given: Send, channel: Channel, now: datetime, plan: ChannelPlan
-    ) -> None:
-        """Decide about one channel and write it down; what is settled is left as it is."""
-        row = plan.rows.get(channel)
+    async def _plan_channel(self, connection: AsyncConnection, attempt: SendAttempt, channel: Channel) -> None:
+        """Decide about one channel and write it down; what is final is left as it is."""
+        row = attempt.rows.get(channel)
         if row is not None and row.status not in (IN_DOUBT, WAITING):
             if row.status in GONE_OUT:
-                plan.used.add(channel)
+                attempt.used.add(channel)
             return
         # A row that fell into doubt since we looked is asked about in the next attempt.
-        finding = None if row is None or row.status == WAITING else plan.findings.get(channel, _meanwhile())
-        if isinstance(finding, ChannelUnavailable):
-            plan.failed = finding
-            plan.used.add(channel)
-        elif row is not None and finding == "arrived":
-            await self._settle(connection, row, "sent", None)
-            plan.used.add(channel)
+        doubt = None if row is None or row.status == WAITING else attempt.doubts.get(channel, _overtaken())
+        if isinstance(doubt, ChannelUnavailable):
+            attempt.failed = doubt
+            attempt.used.add(channel)
+        elif row is not None and doubt == "arrived":
+            await self._update_status(connection, row, "sent")
+            attempt.used.add(channel)
         else:
-            await self._ask_gate(connection, given, channel, now, plan, doubtful=finding == "nobody_says")
+            await self._pass_gate(connection, attempt, channel, doubtful=doubt == "nobody_says")
 
-    async def _ask_gate(
-        self,
-        connection: AsyncConnection,
-        given: Send,
-        channel: Channel,
-        now: datetime,
-        plan: ChannelPlan,
-        *,
-        doubtful: bool,
+    async def _pass_gate(
+        self, connection: AsyncConnection, attempt: SendAttempt, channel: Channel, *, doubtful: bool
     ) -> None:
         """Ask the gate about one channel and write down what it says and saw."""
-        row = plan.rows.get(channel)
-        template = self.catalogue[given.template]
+        row = attempt.rows.get(channel)
+        decision = self._decision(attempt, channel)
+        repeatable = isinstance(decision, Allowed) and channel in KEYED
+        if row is not None and doubtful and not repeatable:
+            await self._update_status(connection, row, "unknown", "outcome_unknown")
+            attempt.used.add(channel)
+        elif isinstance(decision, Wait):
+            attempt.waits[channel] = decision.until
+            if row is not None:
+                await self._update_status(connection, row, WAITING)
+        else:
+            await _write_draft(connection, attempt, self._draft(attempt, channel, decision))
+
+    def _decision(self, attempt: SendAttempt, channel: Channel) -> Allowed | Wait | Refusal:
+        template = self.catalogue[attempt.request.template]
         asked = MessageFacts(
             channel=channel,
             message_class=template.message_class,
-            step=given.key,
+            step=attempt.request.key,
             suppress_if_active_today=template.suppress_if_active_today,
         )
-        decision = may_send(plan.known.facts if plan.known else None, asked, self.policy, now)
-        repeatable = isinstance(decision, Allowed) and channel in KEYED
-        if row is not None and doubtful and not repeatable:
-            await self._settle(connection, row, "unknown", "outcome_unknown")
-            plan.used.add(channel)
-            return
-        if isinstance(decision, Wait):
-            plan.waits[channel] = decision.until
-            if row is not None:
-                await self._settle(connection, row, WAITING, None)
-            return
-        values: dict[str, Any] = {
-            "decision": {
-                "rule": decision.rule if isinstance(decision, Refusal) else None,
-                "detail": decision.detail if isinstance(decision, Refusal) else None,
-                "seen": dict(decision.seen),
-                "policy": decision.policy,
-            }
-        }
+        return may_send(attempt.player.facts if attempt.player else None, asked, self.policy, attempt.now)
+
+    def _draft(self, attempt: SendAttempt, channel: Channel, decision: Allowed | Refusal) -> MessageDraft:
+        now, seen = attempt.now, gate.decision_record(decision)
         if isinstance(decision, Refusal):
-            values |= {"status": "suppressed", "reason": str(decision.reason), "handed_over_at": None}
-        elif row is None and (unfit := self._write_text(given, channel, plan, values)):
-            values |= {"status": "failed", "reason": unfit}
-        elif channel == "in_app":
-            values |= {"status": "sent", "handed_over_at": now, "delivered_at": now}
-            plan.used.add(channel)
-        else:
-            values |= {"status": IN_DOUBT, "handed_over_at": now}
-            plan.used.add(channel)
-            plan.due.append(channel)
-        if values["status"] != IN_DOUBT:
-            SENT.labels(channel, values["status"]).inc()
-        if row is not None:
-            await connection.execute(update(messages).where(messages.c.id == row.id).values(values))
-            return
-        plan.fresh.append(
-            TEXTLESS
-            | values
-            | {
-                "id": f"{given.key}/{channel}",
-                "brand": given.brand,
-                "player_id": given.player_id,
-                "run_id": given.run_id,
-                "step": given.step,
-                "journey": given.journey,
-                "channel": channel,
-                "template": given.template,
-                "message_class": template.message_class,
-                "created_at": now,
-            }
+            return MessageDraft(channel, seen, "suppressed", reason=str(decision.reason))
+        text = None
+        if channel not in attempt.rows:
+            try:
+                text = self._render(attempt, channel)
+            except RenderError as unfit:
+                # No attempt will ever render it: kept for people to see, and the journey goes on.
+                logger.error("%s cannot be rendered: %s", attempt.request.key, unfit)  # noqa: TRY400 - the sentence says it all
+                return MessageDraft(channel, seen, "failed", reason="not_renderable")
+        if channel == "in_app":
+            return MessageDraft(channel, seen, "sent", handed_over_at=now, delivered_at=now, text=text)
+        return MessageDraft(channel, seen, IN_DOUBT, handed_over_at=now, text=text)
+
+    def _render(self, attempt: SendAttempt, channel: Channel) -> Rendered:
+        """The text for a player whom the gate let pass. Raises `RenderError`."""
+        assert attempt.player is not None
+        request, facts, profile = attempt.request, attempt.player.state.facts, attempt.player.profile
+        return self.catalogue.render(
+            request.template,
+            channel,
+            facts.get("language", "en"),
+            {
+                **request.variables,
+                "first_name": profile.get("first_name"),
+                "brand_name": self._brand_name(request.brand),
+                "unsubscribe_url": self._unsubscribe_url(request.brand, request.player_id, channel),
+            },
+            zone=zone(facts.get("timezone")),
+            currency=facts.get("currency"),
         )
 
-    def _write_text(self, given: Send, channel: Channel, plan: ChannelPlan, values: dict[str, Any]) -> str | None:
-        """Add the message's text to its row's values, or say why there is none."""
-        assert plan.known is not None
-        state, profile = plan.known.state, plan.known.profile
-        try:
-            rendered = self.catalogue.render(
-                given.template,
-                channel,
-                state.facts.get("language", "en"),
-                {
-                    **given.variables,
-                    "first_name": profile.get("first_name"),
-                    "brand_name": self._brand_name(given.brand),
-                    "unsubscribe_url": self._unsubscribe_url(given.brand, given.player_id, channel),
-                },
-                zone=zone(state.facts.get("timezone")),
-                currency=state.facts.get("currency"),
-            )
-        except RenderError as unfit:
-            # No attempt will ever render it: kept for people to see, and the journey goes on.
-            logger.error("%s cannot be rendered: %s", given.key, unfit)  # noqa: TRY400 - the sentence says it all
-            return "not_renderable"
-        values |= {"subject": rendered.title, "body": rendered.body, "language": rendered.language}
-        return None
-
     async def _hand_over(
-        self, row: Row[Any], known: gate.GatedPlayer | None, deadline: float
+        self, row: MessageRow, player: gate.GatedPlayer | None, deadline: float
     ) -> tuple[str, str | None]:
         """Give one message to its channel; the state that follows, and why."""
-        profile = known.profile if known else {}
+        profile = player.profile if player else {}
         unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)
         outgoing = Outgoing(
             key=row.id,
@@ -323,22 +358,25 @@ class Messages:
             raise ChannelUnavailable(f"The {row.channel} channel took too long; try again.") from None
         return ("sent", None) if isinstance(answer, Delivered) else ("failed", answer.reason)
 
-    async def _settle(self, connection: AsyncConnection, row: Row[Any], status: str, reason: str | None) -> None:
+    async def _update_status(
+        self, connection: AsyncConnection, row: MessageRow, status: str, reason: str | None = None
+    ) -> None:
         """Write what became of a message, unless a later attempt has taken it over meanwhile.
 
         That it was sent is true whoever says it, and is always written.
         """
-        values: dict[str, Any] = {"status": status, "reason": reason}
-        unsettled = messages.c.status.in_([IN_DOUBT, WAITING]) & (messages.c.handed_over_at == row.handed_over_at)
+        values: JsonObject = {"status": status, "reason": reason}
+        still_open: ColumnElement[bool] = messages.c.status.in_([IN_DOUBT, WAITING])
+        still_open &= messages.c.handed_over_at == row.handed_over_at
         if status == "sent":
             values["delivered_at"] = self.clock()
-            unsettled = messages.c.status != "sent"
+            still_open = messages.c.status != "sent"
         elif status == "failed":
             values["handed_over_at"] = None
-        settled = await connection.execute(
-            update(messages).where(messages.c.id == row.id, unsettled).values(values).returning(messages.c.id)
+        updated = await connection.execute(
+            update(messages).where(messages.c.id == row.id, still_open).values(values).returning(messages.c.id)
         )
-        if settled.scalar_one_or_none() is not None:
+        if updated.scalar_one_or_none() is not None:
             SENT.labels(row.channel, status).inc()
 
     def _brand_name(self, brand: str) -> str:
@@ -349,27 +387,46 @@ class Messages:
         return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
 
 
-def _meanwhile() -> ChannelUnavailable:
+def _overtaken() -> ChannelUnavailable:
     return ChannelUnavailable("Another attempt has just handed the message over; try again.")
 
 
-def _again(failed: ChannelUnavailable) -> Exception:
+def _retry_later(failed: ChannelUnavailable) -> Exception:
     """The error that makes Temporal try again, at the time the channel named if it did."""
     if failed.retry_after is None:
         return failed
     return ApplicationError(str(failed), type=type(failed).__name__, next_retry_delay=failed.retry_after)
 
 
-async def _rows(connection: AsyncConnection, given: Send) -> dict[Channel, Row[Any]]:
+async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft: MessageDraft) -> None:
+    """Update the row an earlier attempt left, or keep the draft to be inserted with the others."""
+    row = attempt.rows.get(draft.channel)
+    if draft.status == IN_DOUBT:
+        attempt.due.append(draft.channel)
+    else:
+        SENT.labels(draft.channel, draft.status).inc()
+    if draft.status in GONE_OUT:
+        attempt.used.add(draft.channel)
+    if row is None:
+        attempt.drafts.append(draft)
+    else:
+        await connection.execute(update(messages).where(messages.c.id == row.id).values(draft.decided()))
+
+
+async def _read_rows(connection: AsyncConnection, request: Send) -> dict[Channel, MessageRow]:
     found = await connection.execute(
-        select(messages)
-        .where(messages.c.run_id == given.run_id, messages.c.step == given.step)
+        select(*_COLUMNS)
+        .where(messages.c.run_id == request.run_id, messages.c.step == request.step)
         .order_by(messages.c.created_at, messages.c.id)
     )
-    return {row.channel: row for row in found}
+    return _by_channel(MessageRow(*row) for row in found)
 
 
-def _result(rows: Mapping[Channel, Row[Any]], waits: Mapping[Channel, datetime]) -> SendResult:
+def _by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:
+    return {row.channel: row for row in rows}
+
+
+def _result(rows: Mapping[Channel, MessageRow], waits: Mapping[Channel, datetime]) -> SendResult:
     final = {channel: row for channel, row in rows.items() if row.status not in (IN_DOUBT, WAITING)}
     return SendResult(
         sent=[channel for channel, row in final.items() if row.status in GONE_OUT],
@@ -378,9 +435,9 @@ def _result(rows: Mapping[Channel, Row[Any]], waits: Mapping[Channel, datetime])
     )
 
 
-def _detail(given: Send, rows: Mapping[Channel, Row[Any]], result: SendResult) -> dict[str, Any]:
+def _detail(request: Send, rows: Mapping[Channel, MessageRow], result: SendResult) -> JsonObject:
     return {
-        "template": given.template,
+        "template": request.template,
         "channels": {channel: row.reason or row.status for channel, row in rows.items()},
         **({"until": result.wait_until.isoformat()} if result.wait_until else {}),
     }

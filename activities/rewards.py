@@ -8,10 +8,10 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 import logging
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Literal, NamedTuple
 
 from prometheus_client import Counter
-from sqlalchemy import Row, exists, or_, select, update
+from sqlalchemy import exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -32,16 +32,39 @@ from activities.step_log import tell
 from activities.tables import grants, runs
 from workflows.effects import GRANT, Give, GiveResult
 from workflows.gate.policy import Allowed, GrantFacts, Policy, Refusal, may_grant
+from workflows.json_object import JsonObject
 
 logger = logging.getLogger(__name__)
 
 GRANTS = Counter("journeys_grants_total", "Grants by kind and what became of them.", ["kind", "status"])
-SETTLED = frozenset({"confirmed", "refused", "unknown"})
+#: Only `reserved` is open; the others are settled, though the reconciler may still change `unknown`.
+GrantStatus = Literal["reserved", "confirmed", "refused", "unknown"]
 NEVER_ANSWERED = "the bonus engine never answered"
 #: Only a person can settle this one: what the engine holds under our key is not what we asked for.
 KEY_TAKEN = "the bonus engine holds another grant under this key"
 # Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
 LEASE = timedelta(minutes=1)
+
+
+class GrantRow(NamedTuple):
+    """What the effect and the reconciler read of a row of `grants`."""
+
+    id: str
+    brand: str
+    player_id: str
+    run_id: str
+    step: str
+    journey: str
+    kind: str
+    reward: JsonObject
+    status: GrantStatus
+    reason: str | None
+    provider_ref: str | None
+    reserved_at: datetime | None
+    asked_at: datetime | None
+
+
+_COLUMNS = [grants.c[name] for name in GrantRow._fields]
 
 
 class Grants:
@@ -62,17 +85,18 @@ class Grants:
         self.clock = clock
 
     @activity.defn(name=GRANT.name)
-    async def give(self, given: Give) -> GiveResult:
+    async def give(self, request: Give) -> GiveResult:
         """Grant once. Raises `NotSent` or `OutcomeUnknown` to be tried again with the same key.
 
         A grant that stays unanswered longer than `unknown_after` is returned as `unknown`; the
         reconciler goes on asking and settles the row when the engine speaks.
         """
-        row, asked_before = await self._reserve(given)
-        if row.status not in SETTLED:
+        row, asked_before = await self._reserve(request)
+        if row.status == "reserved":
             try:
-                answer = await self._settle_with_engine(row, look_first=asked_before)
+                answer = await self._ask_engine(row, look_first=asked_before)
             except (NotSent, OutcomeUnknown):
+                assert row.reserved_at is not None
                 if self.clock() - row.reserved_at < self.settings.unknown_after:
                     raise
                 row = await self._write(row, "unknown", reason=NEVER_ANSWERED)
@@ -81,11 +105,11 @@ class Grants:
                 row = await self._write(row, "unknown", reason=KEY_TAKEN)
             else:
                 row = await self._record(row, answer)
-        if row.status not in SETTLED:
+        if row.status == "reserved":
             raise OutcomeUnknown("A later attempt has taken this grant over; it will tell what became of it.")
         async with self.database.transaction() as connection:
             detail = {"kind": row.kind, "reason": row.reason, "provider_ref": row.provider_ref}
-            await tell(connection, given, self.clock(), row.status, detail)
+            await tell(connection, request, self.clock(), row.status, detail)
         return GiveResult(status=row.status, grant_id=row.id, reason=row.reason)
 
     async def reconcile_once(self, limit: int = 20) -> int:
@@ -112,7 +136,7 @@ class Grants:
                 settled += 1
         return settled
 
-    async def _claim_doubtful(self) -> Row[Any] | None:
+    async def _claim_doubtful(self) -> GrantRow | None:
         """Take one grant nobody owns; until the lease is over nobody else takes it."""
         now = self.clock()
         ended = exists().where(runs.c.id == grants.c.run_id, runs.c.state == "ended")
@@ -135,51 +159,28 @@ class Grants:
                 update(grants)
                 .where(grants.c.id == chosen)
                 .values(asked_at=now, status="unknown", reason=NEVER_ANSWERED)
-                .returning(grants)
+                .returning(*_COLUMNS)
             )
-            row: Row[Any] | None = claimed.one_or_none()
-        return row
+            row = claimed.one_or_none()
+        return None if row is None else GrantRow(*row)
 
-    async def _reserve(self, given: Give) -> tuple[Row[Any], bool]:
+    async def _reserve(self, request: Give) -> tuple[GrantRow, bool]:
         """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            known = await gate.read(connection, given.brand, given.player_id, now)
-            found = await connection.execute(select(grants).where(grants.c.id == given.key).with_for_update())
-            row = found.one_or_none()
-            if row is not None:
-                return await _ask_again(connection, row, now), True
-            decision = may_grant(known.facts if known else None, GrantFacts.of(given.reward), self.policy, now)
-            allowed = isinstance(decision, Allowed)
-            values = {
-                "id": given.key,
-                "brand": given.brand,
-                "player_id": given.player_id,
-                "run_id": given.run_id,
-                "step": given.step,
-                "journey": given.journey,
-                "kind": given.reward.kind,
-                "reward": given.reward.model_dump(mode="json"),
-                "status": "reserved" if allowed else "refused",
-                "reason": str(decision.reason) if isinstance(decision, Refusal) else None,
-                "decision": {
-                    "rule": decision.rule if isinstance(decision, Refusal) else None,
-                    "detail": decision.detail if isinstance(decision, Refusal) else None,
-                    "seen": dict(decision.seen),
-                    "policy": decision.policy,
-                },
-                "reserved_at": now if allowed else None,
-                "asked_at": now if allowed else None,
-                "resolved_at": None if allowed else now,
-                "created_at": now,
-            }
-            inserted = await connection.execute(insert(grants).values(values).returning(grants))
-            row = inserted.one()
-        if not allowed:
+            player = await gate.read(connection, request.brand, request.player_id, now)
+            query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
+            earlier = (await connection.execute(query)).one_or_none()
+            if earlier is not None:
+                return await _own_reservation(connection, GrantRow(*earlier), now), True
+            decision = may_grant(player.facts if player else None, GrantFacts.of(request.reward), self.policy, now)
+            values = _new_grant(request, decision, now)
+            row = GrantRow(*(await connection.execute(insert(grants).values(values).returning(*_COLUMNS))).one())
+        if row.status == "refused":
             GRANTS.labels(row.kind, "refused").inc()
         return row, False
 
-    async def _settle_with_engine(self, row: Row[Any], *, look_first: bool) -> Credited | Declined:
+    async def _ask_engine(self, row: GrantRow, *, look_first: bool) -> Credited | Declined:
         order = GrantOrder(
             grant_id=row.id,
             player_id=row.player_id,
@@ -200,40 +201,63 @@ class Grants:
                 raise OutcomeUnknown("The bonus engine does not void a grant the player may not have; look it up.")
         return await self.engine.credit(row.id, order)
 
-    async def _still_allowed(self, row: Row[Any]) -> bool:
+    async def _still_allowed(self, row: GrantRow) -> bool:
         async with self.database.transaction() as connection:
-            known = await gate.read(connection, row.brand, row.player_id, self.clock())
+            player = await gate.read(connection, row.brand, row.player_id, self.clock())
         facts = GrantFacts(kind=row.kind, wager_x=row.reward.get("wager_x", 0))
-        return isinstance(may_grant(known.facts if known else None, facts, self.policy, self.clock()), Allowed)
+        return isinstance(may_grant(player.facts if player else None, facts, self.policy, self.clock()), Allowed)
 
-    async def _record(self, row: Row[Any], answer: Credited | Declined) -> Row[Any]:
+    async def _record(self, row: GrantRow, answer: Credited | Declined) -> GrantRow:
         if isinstance(answer, Credited):
             return await self._write(row, "confirmed", provider_ref=answer.ref)
         return await self._write(row, "refused", reason=answer.reason)
 
     async def _write(
-        self, row: Row[Any], status: str, *, reason: str | None = None, provider_ref: str | None = None
-    ) -> Row[Any]:
+        self, row: GrantRow, status: GrantStatus, *, reason: str | None = None, provider_ref: str | None = None
+    ) -> GrantRow:
         """Settle a grant, or leave it to whoever has taken it over since; the row as it stands."""
         async with self.database.transaction() as connection:
             written = await connection.execute(
                 update(grants)
                 .where(grants.c.id == row.id, grants.c.status == row.status, grants.c.asked_at == row.asked_at)
                 .values(status=status, reason=reason, provider_ref=provider_ref, resolved_at=self.clock())
-                .returning(grants)
+                .returning(*_COLUMNS)
             )
-            mine: Row[Any] | None = written.one_or_none()
+            mine = written.one_or_none()
             if mine is None:
-                theirs: Row[Any] = (await connection.execute(select(grants).where(grants.c.id == row.id))).one()
-                return theirs
+                theirs = await connection.execute(select(*_COLUMNS).where(grants.c.id == row.id))
+                return GrantRow(*theirs.one())
         GRANTS.labels(row.kind, status).inc()
-        return mine
+        return GrantRow(*mine)
 
 
-async def _ask_again(connection: AsyncConnection, row: Row[Any], now: datetime) -> Row[Any]:
+def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> JsonObject:
+    """The row of a grant asked for the first time: reserved, or refused by the gate."""
+    allowed = isinstance(decision, Allowed)
+    return {
+        "id": request.key,
+        "brand": request.brand,
+        "player_id": request.player_id,
+        "run_id": request.run_id,
+        "step": request.step,
+        "journey": request.journey,
+        "kind": request.reward.kind,
+        "reward": request.reward.model_dump(mode="json"),
+        "status": "reserved" if allowed else "refused",
+        "reason": str(decision.reason) if isinstance(decision, Refusal) else None,
+        "decision": gate.decision_record(decision),
+        "reserved_at": now if allowed else None,
+        "asked_at": now if allowed else None,
+        "resolved_at": None if allowed else now,
+        "created_at": now,
+    }
+
+
+async def _own_reservation(connection: AsyncConnection, row: GrantRow, now: datetime) -> GrantRow:
     """Own a reservation for another attempt; a settled grant is nobody's any more."""
-    if row.status in SETTLED:
+    if row.status != "reserved":
         return row
-    owned = await connection.execute(update(grants).where(grants.c.id == row.id).values(asked_at=now).returning(grants))
-    reserved: Row[Any] = owned.one()
-    return reserved
+    owned = await connection.execute(
+        update(grants).where(grants.c.id == row.id).values(asked_at=now).returning(*_COLUMNS)
+    )
+    return GrantRow(*owned.one())

@@ -237,7 +237,7 @@ class TestUnknown:
         await self.unanswered(granting, "error_500")
         assert await granting.reconciled() == 1
         assert await granting.status() == ("refused", "never_arrived")
-        late = await granting.parts.grants._settle_with_engine(  # the first request, arriving at last
+        late = await granting.parts.grants._ask_engine(  # the first request, arriving at last
             (await self.as_row(granting)), look_first=False
         )
         assert (late, granting.paid()) == (Declined(reason="voided"), 0)

@@ -76,7 +76,7 @@ def refusals() -> set[str]:
             match node:
                 case ast.Call(func=ast.Name(id="Declined"), keywords=[ast.keyword(value=why)]):
                     found |= written(why)
-                case ast.Call(func=ast.Attribute(attr="_settle"), args=[*_, why]):
+                case ast.Call(func=ast.Attribute(attr="_update_status"), args=[_, _, _, why]):
                     found |= written(why)
     return {str(code) for code in found}
 
