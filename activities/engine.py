@@ -28,7 +28,7 @@ from activities.runs import RunEffects
 from activities.settings import Settings
 from activities.tasks import TaskEffects
 from content.templates import Catalogue
-from workflows.effects import Channel
+from workflows.channels import WEBHOOK_CHANNELS, Channel
 from workflows.errors import DesignError
 from workflows.gate.policy import Policy
 from workflows.source.registry import Registry, load
@@ -165,6 +165,8 @@ def _adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adap
     """Who takes the messages of each channel that leaves the house."""
     return {
         "email": EmailChannel(settings.smtp_url, sender=settings.mail_from),
-        "sms": WebhookChannel(settings.sms_webhook_url, settings.webhook_secret, http),
-        "push": WebhookChannel(settings.push_webhook_url, settings.webhook_secret, http),
+        **{
+            channel: WebhookChannel(settings.webhook_url(channel), settings.webhook_secret, http)
+            for channel in WEBHOOK_CHANNELS
+        },
     }

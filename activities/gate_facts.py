@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import messages, players
+from workflows.channels import CHANNELS, Channel
 from workflows.gate.facts import facts_of
 from workflows.gate.policy import NECESSARY, WEEK, Allowed, Contact, GateFacts, Refusal
 from workflows.json_object import JsonObject
@@ -55,14 +56,13 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
     return GatedPlayer(facts, state, row.profile)
 
 
-def addresses(player_id: str, profile: JsonObject) -> dict[str, str]:
+def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:
     """Where a player can be reached. A push gateway finds the player's devices by the player's id."""
-    found = {"push": player_id, "in_app": player_id}
-    if email := profile.get("email"):
-        found["email"] = email
-    if phone := profile.get("phone"):
-        found["sms"] = phone
-    return found
+    at = {
+        channel: player_id if spec.address_field is None else profile.get(spec.address_field)
+        for channel, spec in CHANNELS.items()
+    }
+    return {channel: address for channel, address in at.items() if address}
 
 
 def decision_record(decision: Allowed | Refusal) -> JsonObject:

@@ -27,7 +27,9 @@ from activities.step_log import tell
 from activities.tables import messages
 from activities.unsubscribe import unsubscribe_token
 from content.templates import Catalogue, Rendered, RenderError
-from workflows.effects import SEND, Channel, Send, SendResult
+from workflows.channels import CHANNELS, Channel
+from workflows.effects import SEND, Send, SendResult
+from workflows.errors import DesignError
 from workflows.events import MessageClass
 from workflows.gate.policy import NECESSARY, Allowed, MessageFacts, Policy, Refusal, Wait, may_send
 from workflows.json_object import JsonObject
@@ -37,8 +39,6 @@ logger = logging.getLogger(__name__)
 
 SENT = Counter("journeys_messages_total", "Messages by channel and what became of them.", ["channel", "status"])
 
-# Channels whose receivers drop a repetition by its key; mail has no such promise.
-KEYED: frozenset[Channel] = frozenset({"sms", "push"})
 # `handed_over` may have arrived, `waiting` certainly has not; the other states are final.
 IN_DOUBT, WAITING = "handed_over", "waiting"
 GONE_OUT = ("sent", IN_DOUBT, "unknown")
@@ -150,6 +150,10 @@ class Messages:
         settings: Settings,
         clock: Callable[[], datetime],
     ) -> None:
+        if unserved := [name for name, spec in CHANNELS.items() if spec.external and name not in adapters]:
+            raise DesignError(
+                f"Nobody hands over {', '.join(unserved)}; give each an adapter where the engine is built."
+            )
         self.database = database
         self.catalogue = catalogue
         self.adapters = adapters
@@ -277,7 +281,7 @@ class Messages:
         """Ask the gate about one channel and write down what it says and saw."""
         row = attempt.rows.get(channel)
         decision = self._decision(attempt, channel)
-        repeatable = isinstance(decision, Allowed) and channel in KEYED
+        repeatable = isinstance(decision, Allowed) and CHANNELS[channel].has_keys
         if row is not None and doubtful and not repeatable:
             await self._update_status(connection, row, "unknown", "outcome_unknown")
             attempt.used.add(channel)
@@ -310,7 +314,7 @@ class Messages:
                 # No attempt will ever render it: kept for people to see, and the journey goes on.
                 logger.error("%s cannot be rendered: %s", attempt.request.key, unfit)  # noqa: TRY400 - the sentence says it all
                 return MessageDraft(channel, seen, "failed", reason="not_renderable")
-        if channel == "in_app":
+        if not CHANNELS[channel].external:
             return MessageDraft(channel, seen, "sent", handed_over_at=now, delivered_at=now, text=text)
         return MessageDraft(channel, seen, IN_DOUBT, handed_over_at=now, text=text)
 

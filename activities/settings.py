@@ -5,6 +5,8 @@ from datetime import timedelta
 from pydantic import Field
 
 from content.settings import ContentSettings
+from workflows.channels import WebhookChannel
+from workflows.errors import DesignError
 
 TASK_QUEUE = "journeys"
 #: Of what recurs on a calendar, so that it never takes a slot from an effect.
@@ -76,6 +78,17 @@ class Settings(ContentSettings):
     sdk_metrics_port: int = 0
     #: Address both listen on; in a container 0.0.0.0, so that a scraper outside may come.
     metrics_host: str = "127.0.0.1"
+
+    def webhook_url(self, channel: WebhookChannel) -> str:
+        """Where the gateway of this channel listens.
+
+        Raises:
+            DesignError: the channel has no setting yet.
+        """
+        url: str | None = getattr(self, f"{channel}_webhook_url", None)
+        if url is None:
+            raise DesignError(f"Nobody says where {channel} is handed over; add {channel}_webhook_url to the settings.")
+        return url
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -9,6 +9,7 @@ from pydantic import BaseModel, Field
 from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.problems import COMMON, away
+from workflows.channels import WebhookChannel
 
 router = APIRouter(prefix="/v1/dev", tags=["development"])
 
@@ -21,7 +22,7 @@ class Caught(BaseModel):
 
 @router.get("/{channel}", responses=COMMON)
 async def list_caught(
-    channel: Literal["mails", "sms", "push"],
+    channel: Literal["mails", WebhookChannel],
     engine: EngineOf,
     _key: Annotated[Key, needs("admin")],
     to: Annotated[str | None, Query(max_length=320, description="Only mails to this address.")] = None,

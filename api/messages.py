@@ -12,11 +12,11 @@ from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing
+from workflows.channels import IN_APP
 
 router = APIRouter(tags=["messages"])
 
 Reading = Annotated[Key, needs("players:read")]
-IN_APP = "in_app"
 
 _EXAMPLE: dict[str, Any] = {
     "id": "welcome:acme:p-1001:1/send:welcome#1/email",

@@ -7,6 +7,7 @@ from typing import Any
 from babel import Locale
 
 from content.formatting import Manner, Money, write_money
+from workflows.channels import CHANNELS
 
 Detail = Mapping[str, Any]
 
@@ -74,7 +75,6 @@ STEPS = {
     "unknown_segment": "no such segment is deployed, so the answer was no",
     "full": "more events came than a run keeps, so the oldest were let go",
 }
-_CHANNELS = {"email": "E-mail", "sms": "SMS", "push": "Push message", "in_app": "In-app message"}
 _MESSAGES = {
     "handed_over": "is being handed over",
     "waiting": "waits for its channel to come back",
@@ -164,7 +164,7 @@ def _step(name: str, journey: str, detail: Detail) -> str:
 
 
 def _message(name: str, _: str, detail: Detail) -> str:
-    channel = _CHANNELS.get(detail["channel"], detail["channel"])
+    channel = CHANNELS[detail["channel"]].label("en") if detail["channel"] in CHANNELS else detail["channel"]
     status = _MESSAGES.get(detail["status"], detail["status"])
     return f"{channel} “{name}” {status}{_why(detail)}."
 

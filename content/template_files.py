@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 from babel import Locale, UnknownLocaleError
 from jinja2 import BaseLoader, DictLoader, StrictUndefined, Template, TemplateSyntaxError, pass_context
@@ -29,17 +29,12 @@ from content.formatting import (
     write_plural,
 )
 from content.template_syntax import SHARED, Declared, TemplateReading, read_source
-from workflows.effects import Channel
+from workflows.channels import CHANNELS, Channel
 from workflows.events import MessageClass
 
-CHANNELS: tuple[Channel, ...] = get_args(Channel)
-BLOCKS: Mapping[Channel, tuple[str, ...]] = {
-    "email": ("subject", "body"),
-    "in_app": ("title", "body"),
-    "push": ("title", "body"),
-    "sms": ("body",),
-}
 M = TypeVar("M", bound=BaseModel)
+
+_SHOWING_A_WAY_OUT = frozenset[str](channel for channel, spec in CHANNELS.items() if spec.shows_unsubscribe)
 
 _SHARED_TOML = "variables.toml"
 
@@ -276,7 +271,7 @@ class TemplateFiles:
         readings: dict[str, TemplateReading] = {}
         with_html = any(f"{name}/email.{language}.html.j2" in self.sources for language in languages)
         for channel in declaration.channels:
-            wanted = [(f"{channel}.{language}.j2", language, BLOCKS[channel]) for language in languages]
+            wanted = [(f"{channel}.{language}.j2", language, CHANNELS[channel].blocks) for language in languages]
             if channel == "email" and with_html:
                 wanted += [(f"email.{language}.html.j2", language, ("body",)) for language in languages]
             for base, language, blocks in wanted:
@@ -328,7 +323,7 @@ class TemplateFiles:
         for base, reading in readings.items():
             if declaration.terms and "terms" not in reading.uses:
                 self._complain(f"{name}/{base}", "carries an offer but not {{ terms }}; add them")
-            wants_out = declaration.message_class == "marketing" and base.partition(".")[0] in ("email", "sms")
+            wants_out = declaration.message_class == "marketing" and base.partition(".")[0] in _SHOWING_A_WAY_OUT
             if wants_out and "unsubscribe_url" not in reading.uses:
                 self._complain(f"{name}/{base}", "is marketing without {{ unsubscribe_url }}; add the way out")
 

@@ -19,16 +19,14 @@ from jinja2 import Template
 from pydantic import TypeAdapter, ValidationError
 
 from content.formatting import Manner, Value, read
-from content.template_files import BLOCKS, MessageTemplate, TemplateFacts, TemplateFiles
-from workflows.effects import Channel
+from content.template_files import MessageTemplate, TemplateFacts, TemplateFiles
+from workflows.channels import CHANNELS, Channel
 from workflows.errors import DesignError, JourneysError
 from workflows.events import MessageClass
 
 LANGUAGES = ("en", "ru", "uk")
 """What every template must speak. A template may speak more, each completely."""
 
-# Against a runaway text, not a style guide: an SMS of ten parts, a push the platforms still carry.
-_LONGEST: Mapping[Channel, int] = {"email": 50_000, "in_app": 5_000, "push": 1_000, "sms": 670}
 _LONGEST_TITLE = 250
 _CLASS: TypeAdapter[MessageClass] = TypeAdapter(MessageClass)
 
@@ -168,16 +166,16 @@ class Catalogue:
         context["_manner"] = Manner(_locale(language, chosen), zone)
 
         text = self._texts[name, channel, chosen]
-        blocks = {block: _block(text, block, context) for block in BLOCKS[channel]}
+        blocks = {block: _block(text, block, context) for block in CHANNELS[channel].blocks}
         title = " ".join((blocks.get("subject") or blocks.get("title") or "").split())
         body = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", blocks["body"])).strip()
         html = None
         if channel == "email" and (name, chosen) in self._html:
             html = _block(self._html[name, chosen], "body", context).strip()
-        if len(title) > _LONGEST_TITLE or max(len(body), len(html or "")) > _LONGEST[channel]:
+        if len(title) > _LONGEST_TITLE or max(len(body), len(html or "")) > CHANNELS[channel].longest:
             raise TemplateTooLong(
                 f"The {channel} text of {name} in {chosen} exceeds {_LONGEST_TITLE} characters of title or "
-                f"{_LONGEST[channel]} of body; shorten the template or its variables."
+                f"{CHANNELS[channel].longest} of body; shorten the template or its variables."
             )
         return Rendered(title=title, body=body, language=chosen, html=html)
 

@@ -41,6 +41,7 @@ from local.supervisor import (
     port_is_free,
 )
 from local.temporal import TemporalServer
+from workflows.channels import WEBHOOK_CHANNELS
 
 PORTS = (
     "api",
@@ -158,8 +159,7 @@ class Stack:
             "BONUS_ENGINE_URL": f"http://127.0.0.1:{ports['bonus-engine']}",
             "SMTP_URL": f"smtp://127.0.0.1:{ports['smtp']}",
             "MAIL_LOOKUP_URL": f"http://127.0.0.1:{ports['catch-all']}/mails?key={{key}}",
-            "SMS_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/sms",
-            "PUSH_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/push",
+            **{f"{c.upper()}_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/{c}" for c in WEBHOOK_CHANNELS},
             "WEBHOOK_SECRET": self.memory.secrets["webhook"],
             "CATCH_ALL_URL": f"http://127.0.0.1:{ports['catch-all']}",
             "PUBLIC_URL": f"http://127.0.0.1:{ports['api']}",

@@ -72,6 +72,16 @@ ON_TEMPORAL = {
 }
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
 IN_SANDBOX = "temporalio.worker.workflow_sandbox"
+#: Not "email", which is a field of a profile and a format too.
+CHANNEL_NAMES = {"sms", "push", "in_app", "inapp"}
+NAMES_CHANNELS = {
+    "workflows/channels.py": "the table itself",
+    "workflows/events/player.py": "an example of what a player opted in to",
+    "api/integrations/fasttrack/messages.py": "how another system calls our channels",
+    "api/integrations/fasttrack/routes.py": "an example of its message",
+    "local/demo/fake_people.py": "how many of the demo's players opt in to what",
+    "local/demo/report.py": "a figure of the demo",
+}
 DRAWERS = {
     *("utils", "util", "utilities", "helpers", "common", "misc", "shared", "base_classes"),
     *("service", "services", "manager", "managers", "repository", "repositories", "schemas", "dtos"),
@@ -215,12 +225,24 @@ def wrong_floor(path: str, source: str) -> Iterator[str]:
         yield f"{path} needs no {server}. Move it to a lower floor, or to acceptance if it starts whole processes."
 
 
+def scattered(path: str, source: str) -> Iterator[str]:
+    if path in NAMES_CHANNELS or path.partition("/")[0] in {"tests", "bench"} or path.startswith("workflows/journeys/"):
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Constant) and node.value in CHANNEL_NAMES:
+            yield (
+                f"{path}:{node.lineno} names the channel {node.value!r}. What makes a channel differ is a column of "
+                "CHANNELS in workflows/channels.py, so that a new channel is a row there and no search through the "
+                "house. Ask the row, or add a column."
+            )
+
+
 def told(path: str, source: str) -> list[str]:
     """Everything wrong with one file."""
     return [sentence for rule in RULES for sentence in rule(path, source)]
 
 
-RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor)
+RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -273,6 +295,8 @@ def test_the_files_are_really_read() -> None:
         ("tests/stage/test_x.py", "from tests.support.servers import running", "needs a stand-in process"),
         ("tests/postgres/test_x.py", "def test_x(postgres_url: str, temporal: Client): ...", "needs Temporal"),
         ("tests/temporal/test_x.py", "def test_x(postgres_url: str): ...", "needs no Temporal"),
+        ("activities/x.py", 'KEYED = {"sms"}', "names the channel 'sms'"),
+        ("stage/x.py", 'def f(channel):\n    return channel == "in_app"', "names the channel 'in_app'"),
     ],
 )
 def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why: str) -> None:
@@ -294,6 +318,8 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
         ("api/x.py", "x = 1\n" * 500),
         ("tests/unit/test_x.py", "def test_x(tmp_path: Path): ..."),
         ("tests/acceptance/test_x.py", "def test_x(postgres_url: str, temporal: Client): ..."),
+        ("workflows/journeys/x.py", 'VIA = ["sms"]'),
+        ("activities/x.py", "KEYED = {name for name, spec in CHANNELS.items() if spec.has_keys}"),
     ],
 )
 def test_what_keeps_the_rules_is_left_alone(path: str, source: str) -> None:

@@ -10,11 +10,11 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
+from workflows.channels import Channel
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
 from workflows.run_protocol import StoryLine
 
-Channel = Literal["email", "sms", "push", "in_app"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - and output
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 from pydantic import JsonValue
 
+from workflows.channels import Channel
 from workflows.effects import (
     GRANT,
     MARK,
@@ -21,7 +22,6 @@ from workflows.effects import (
     REFRESH,
     SEND,
     START,
-    Channel,
     Give,
     Mark,
     Match,

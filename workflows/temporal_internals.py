@@ -5,6 +5,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 # Imported once a process instead of once a run, because they hold no state of a run. `workflows`
 # itself is left out: passing it through would pass the journeys through, and unchecked code with them.
 ENGINE = (
+    "channels",
     "declaration",
     "effects",
     "errors",

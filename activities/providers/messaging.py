@@ -32,7 +32,7 @@ import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 from standardwebhooks import Webhook
 
-from workflows.effects import Channel
+from workflows.channels import Channel
 from workflows.errors import JourneysError
 from workflows.events import MessageClass
 

@@ -19,6 +19,7 @@ from temporalio.service import RPCError
 from activities.database import Database
 from activities.settings import TASK_QUEUE
 from local.stand_ins.base import Record, read_journal
+from workflows.channels import WEBHOOK_CHANNELS
 
 Identity = tuple[str, str]
 #: Help with gambling and the safety of the account reach a self-excluded player too.
@@ -177,7 +178,7 @@ class Auditor:
     def _handed_over(self) -> list[Record]:
         folder = self._folder / "messages"
         mails = read_journal(folder / "mails.jsonl")
-        hooks = [one for channel in ("sms", "push") for one in read_journal(folder / f"{channel}.jsonl")]
+        hooks = [one for channel in WEBHOOK_CHANNELS for one in read_journal(folder / f"{channel}.jsonl")]
         return [*mails, *({"key": hook["webhook_id"], "at": hook["at"]} for hook in hooks)]
 
     async def _rows(self, query: str, **given: Any) -> list[Mapping[str, Any]]:

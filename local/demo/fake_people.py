@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass
 from datetime import date
 
-from workflows.events import Channel
+from workflows.channels import ConsentChannel
 
 #: Language, first names, and where its speakers live: (weight, country, time zone, currency).
 NATIONS: tuple[tuple[int, str, tuple[str, ...], tuple[tuple[int, str, str, str], ...]], ...] = (
@@ -44,7 +44,13 @@ NATIONS: tuple[tuple[int, str, tuple[str, ...], tuple[tuple[int, str, str, str],
 )
 
 #: How many in a hundred tick the marketing box of a channel.
-OPT_IN: tuple[tuple[Channel, int], ...] = (("email", 75), ("in_app", 90), ("push", 50), ("sms", 35), ("phone", 20))
+OPT_IN: tuple[tuple[ConsentChannel, int], ...] = (
+    ("email", 75),
+    ("in_app", 90),
+    ("push", 50),
+    ("sms", 35),
+    ("phone", 20),
+)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Person:
     country: str
     timezone: str
     currency: str
-    opted_in: tuple[Channel, ...]
+    opted_in: tuple[ConsentChannel, ...]
 
 
 def person(player_id: str) -> Person:

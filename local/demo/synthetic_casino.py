@@ -13,6 +13,7 @@ from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
 from local.demo.fake_people import Person, person
+from workflows.channels import CHANNELS
 from workflows.events import (
     Category,
     ConsentChanged,
@@ -228,7 +229,7 @@ class _Life:
         self.say(at, TierChanged, **{"from": below}, to=above, direction="up", basis="deposits")
 
     def change_consent(self, at: datetime) -> None:
-        channel = self.rng.choice(("email", "sms", "push"))
+        channel = self.rng.choice([name for name, spec in CHANNELS.items() if spec.external])
         opted_in = channel not in self.person.opted_in
         self.say(at, ConsentChanged, channel=channel, opted_in=opted_in, source="preference_centre")
 

@@ -14,7 +14,7 @@ import email
 import email.policy
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 from aiosmtpd.smtp import SMTP, Envelope, Session
@@ -23,6 +23,7 @@ from fastapi.responses import JSONResponse, Response
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from local.stand_ins.base import Journal, Record, problem, server
+from workflows.channels import WEBHOOK_CHANNELS, WebhookChannel
 
 
 class CatchAll:
@@ -30,7 +31,7 @@ class CatchAll:
 
     def __init__(self, folder: Path) -> None:
         self.mails = Journal(folder / "mails.jsonl")
-        self.webhooks = {channel: Journal(folder / f"{channel}.jsonl") for channel in ("sms", "push")}
+        self.webhooks = {channel: Journal(folder / f"{channel}.jsonl") for channel in WEBHOOK_CHANNELS}
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         """Keep a mail; aiosmtpd calls this by its name and sends the answer."""
@@ -63,7 +64,7 @@ def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
         return {"status": "ok"}
 
     @app.post("/{channel}", status_code=204, response_class=Response)
-    async def receive(channel: Literal["sms", "push"], request: Request) -> Response:
+    async def receive(channel: WebhookChannel, request: Request) -> Response:
         body = await request.body()
         try:
             payload = webhook.verify(body, dict(request.headers))
@@ -93,7 +94,7 @@ def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
 
     @app.get("/{channel}")
     async def messages(
-        channel: Literal["sms", "push"],
+        channel: WebhookChannel,
         limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
     ) -> JSONResponse:
         found = catch_all.webhooks[channel].records

@@ -18,6 +18,7 @@ from pydantic import ValidationError
 
 from content.row_mapping import RowMapping
 from stage.errors import StageError
+from workflows.channels import CHANNELS
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, DepositApproved, Event, PlayerRegistered, parse_event
 from workflows.gate.facts import SIGNS_OF_LIFE
@@ -34,7 +35,6 @@ SCHEMA: Final = pl.Schema(COLUMNS)
 #: A CSV with these columns is taken for deposits without being told.
 DEPOSIT_COLUMNS: Final = ("player_id", "ts_utc", "amount_usd")
 SOURCE: Final = "/log"
-OPTED_IN: Final = ("email", "sms", "push", "in_app")
 SECOND: Final = timedelta(seconds=1)
 #: How many faults are told in full; the rest is counted.
 TOLD: Final = 3
@@ -372,7 +372,7 @@ def _registration(player_id: str, at: datetime, currency: str | None) -> tuple[s
         occurred_at=at,
         timezone="UTC",
         currency=currency,
-        opted_in=OPTED_IN,
+        opted_in=tuple(CHANNELS),
     )
     data = orjson.dumps(made.to_wire()["data"]).decode()
     return made.wire_type, made.event_source, made.event_id, data

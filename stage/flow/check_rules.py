@@ -14,7 +14,7 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 from content.template_files import MessageTemplate
 from content.templates import FILLED_IN
 from stage.flow.graph import Decision, Edge, Flow, Node, StartNode, StepNode, Value
-from workflows.effects import Channel
+from workflows.channels import Channel
 from workflows.events import (
     BetPlaced,
     Event,

@@ -8,14 +8,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from stage.errors import StageError
-from workflows.effects import Channel
+from workflows.channels import CHANNELS, Channel
 from workflows.events import DepositApproved, Event, PlayerRegistered, RoundCompleted, SessionLogin, TierChanged
 from workflows.events.base import ENVELOPE
 
 SOURCE = "/rehearsal"
 #: How long ago a player's past lies, so that nothing of it looks like today's.
 PAST = timedelta(days=60)
-EVERY_CHANNEL: tuple[Channel, ...] = ("email", "sms", "push", "in_app")
 
 Happening = tuple[type[Event], Mapping[str, Any], timedelta]
 """A kind of event, its data, and how long ago."""
@@ -62,8 +61,8 @@ def player(
     timezone: str | None = "Europe/London",
     country: str | None = "GB",
     currency: str | None = "GBP",
-    opted_in: Sequence[str] = EVERY_CHANNEL,
-    reachable: Sequence[Channel] = EVERY_CHANNEL,
+    opted_in: Sequence[str] = tuple(CHANNELS),
+    reachable: Sequence[Channel] = tuple(CHANNELS),
     deposits: int = 0,
     deposit_minor: int = 5000,
     tier: str | None = None,

@@ -16,9 +16,9 @@ from stage.errors import StageError
 from stage.temporal.runs import Call
 from stage.world.faults import Away, Declines, Provider
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
+from workflows.channels import CHANNELS, Channel
 from workflows.effects import (
     EFFECTS,
-    Channel,
     Done,
     EffectInput,
     End,
@@ -57,7 +57,7 @@ from workflows.player_state.decisions import Start
 if TYPE_CHECKING:
     from stage.world.world import World
 
-EVERYWHERE: frozenset[Channel] = frozenset({"email", "sms", "push", "in_app"})
+EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 #: A grant that stays unanswered for so long is `unknown`, as the worker's settings have it.
 UNKNOWN_AFTER = timedelta(minutes=15)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}

@@ -5,7 +5,8 @@ from typing import Literal, Protocol
 
 from stage.temporal.activities import TimedOut
 from stage.temporal.runs import Call
-from workflows.effects import Channel, EffectInput
+from workflows.channels import Channel
+from workflows.effects import EffectInput
 
 __all__ = ["Away", "Declines", "Faults", "Provider", "TimedOut", "away", "both"]
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import BaseModel, JsonValue
 
-from workflows.effects import Channel
+from workflows.channels import Channel
 from workflows.events import MessageClass
 
 

@@ -19,7 +19,8 @@ from stage.temporal.server import Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import EVERYWHERE, Effects
 from stage.world.faults import Faults
 from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
-from workflows.effects import Channel, EffectInput, OpenTask
+from workflows.channels import Channel
+from workflows.effects import EffectInput, OpenTask
 from workflows.events import Event
 from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake

@@ -28,7 +28,8 @@ from stage.world.world import World
 from tests.support.temporal_engine import BRAND, REACHABLE, Theatre
 from worker import journey_worker
 from workflows import Event, PlayerRegistered
-from workflows.effects import START, Channel, EffectInput
+from workflows.channels import Channel
+from workflows.effects import START, EffectInput
 from workflows.gate.policy import DAY, WEEK
 from workflows.source.registry import Registry
 

@@ -12,6 +12,7 @@ import httpx
 from local.postgres import Postgres
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Service, Supervised
+from workflows.channels import WEBHOOK_CHANNELS
 
 MIGRATED = "migrated"
 """The database that others are copied from."""
@@ -78,8 +79,7 @@ class LocalCatchAll:
         return {
             "SMTP_URL": self.smtp_url,
             "MAIL_LOOKUP_URL": f"{self.url}/mails?key={{key}}",
-            "SMS_WEBHOOK_URL": f"{self.url}/sms",
-            "PUSH_WEBHOOK_URL": f"{self.url}/push",
+            **{f"{channel.upper()}_WEBHOOK_URL": f"{self.url}/{channel}" for channel in WEBHOOK_CHANNELS},
             "WEBHOOK_SECRET": self.secret,
             "CATCH_ALL_URL": self.url,
         }

@@ -17,7 +17,7 @@ from content.templates import (
     TemplateVariableInvalid,
     TemplateVariableMissing,
 )
-from workflows.effects import Channel
+from workflows.channels import Channel
 
 SHIPPED = Path(__file__).parent.parent.parent / "templates"
 CATALOGUE = Catalogue.load(SHIPPED)

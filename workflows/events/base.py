@@ -18,7 +18,6 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     GetJsonSchemaHandler,
@@ -75,10 +74,6 @@ def _zone(name: str) -> str:
     return name
 
 
-def _channel(name: object) -> object:
-    return "in_app" if name == "inapp" else name
-
-
 _PRINTABLE = r"^[^\x00]*$"
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -105,10 +100,6 @@ Seconds = Annotated[
 ]
 Scalar = bool | SignedMoney | Annotated[float, Field(allow_inf_nan=False)] | Text | None
 Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
-#: A way to reach a player, or a use of the data that needs consent of its own (``ads``, ``profiling``).
-Channel = Annotated[
-    Literal["email", "sms", "push", "in_app", "phone", "post", "ads", "profiling"], BeforeValidator(_channel)
-]
 Device = Literal["mobile", "desktop", "tablet"]
 Category = Literal["slot", "table", "live", "crash", "bingo", "lottery", "poker", "virtual"]
 

@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflows.events.base import Channel, Event, Id, Instant, Label, Pii, Text
+from workflows.channels import ConsentChannel
+from workflows.events.base import Event, Id, Instant, Label, Pii, Text
 
 MessageClass = Literal["service", "marketing", "rg", "survey", "security"]
 
@@ -25,7 +26,7 @@ class ConsentChanged(
     ``inapp`` is read as ``in_app``. ``text_version`` names the wording the player saw.
     """
 
-    channel: Channel
+    channel: ConsentChannel
     product: Literal["casino", "sport", "bingo", "all"] = "all"
     opted_in: bool
     source: Label = ""
@@ -40,7 +41,7 @@ class MessageStatus(
     """What became of a message (``class`` on the wire is ``message_class`` here). From the message provider."""
 
     message_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    channel: Channel
+    channel: ConsentChannel
     message_class: Annotated[MessageClass | None, Field(alias="class")] = None
     status: Literal[
         "queued",

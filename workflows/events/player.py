@@ -5,9 +5,9 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from workflows.channels import ConsentChannel
 from workflows.events.base import (
     BasisPoints,
-    Channel,
     Count,
     Country,
     Currency,
@@ -65,7 +65,7 @@ class PlayerRegistered(
     device: Device | None = None
     #: A test account: counted nowhere, contacted never.
     is_test: bool = False
-    opted_in: Annotated[tuple[Channel, ...], Field(max_length=16)] = ()
+    opted_in: Annotated[tuple[ConsentChannel, ...], Field(max_length=16)] = ()
 
 
 class ProfileUpdated(

@@ -21,6 +21,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_serializer, field_validator
 
+from workflows.channels import CHANNELS, channel_name
 from workflows.events import MessageClass
 from workflows.rewards import RewardBase
 
@@ -31,6 +32,10 @@ NECESSARY: Final = frozenset({"service", "rg", "security"})
 #: Classes that reach even a self-excluded player: help with gambling, and the safety of the account.
 PROTECTIVE: Final = frozenset({"rg", "security"})
 
+_PER_WEEK: Final = {name: spec.per_week for name, spec in CHANNELS.items() if spec.per_week is not None}
+_SILENT: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.interrupts)
+#: They need no address.
+_INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
 _STRENGTHS: Final = ("none", "weak", "medium", "strong")
 
 #: Every rule the gate applies: what it protects and where it comes from.
@@ -90,13 +95,13 @@ class Policy(BaseModel):
     per_day: Annotated[int, Field(ge=0)] = 1
     per_week: Annotated[int, Field(ge=0)] = 4
     channel_per_week: Mapping[str, Annotated[int, Field(ge=0)]] = Field(
-        default_factory=lambda: {"sms": 2, "push": 3}, validate_default=True
+        default_factory=lambda: dict(_PER_WEEK), validate_default=True
     )
     #: Quiet hours on the player's clock, from inclusive, until exclusive; the same moment twice means none.
     quiet_from: time = time(22)
     quiet_until: time = time(8)
-    #: Channels that interrupt nobody. An in-app message waits on the site until the player comes.
-    quiet_exempt: frozenset[str] = frozenset({"in_app"})
+    #: Channels that interrupt nobody.
+    quiet_exempt: frozenset[str] = _SILENT
     #: From which strength of harm signal on nothing is sold or given.
     harm_refuses_from: Literal["weak", "medium", "strong"] = "strong"
     #: Whether a self-excluded player hears of a payout or a document; off until a lawyer says on.
@@ -106,10 +111,10 @@ class Policy(BaseModel):
 
     @field_validator("channel_per_week", "quiet_exempt", mode="after")
     @classmethod
-    def _one_name_a_channel(cls, named: dict[str, int] | frozenset[str]) -> dict[str, int] | frozenset[str]:
+    def _one_name_achannel_name(cls, named: dict[str, int] | frozenset[str]) -> dict[str, int] | frozenset[str]:
         if isinstance(named, frozenset):
-            return frozenset(map(_channel, named))
-        return {_channel(name): most for name, most in named.items()}
+            return frozenset(map(channel_name, named))
+        return {channel_name(name): most for name, most in named.items()}
 
     @cached_property
     def version(self) -> str:
@@ -230,7 +235,7 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     is judged against the caps of the morning.
     """
     _aware(now)
-    channel = _channel(message.channel)
+    channel = channel_name(message.channel)
     seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class}
     refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now)
     if refusal is None and facts is not None:
@@ -323,7 +328,7 @@ def _vulnerable(facts: GateFacts, policy: Policy) -> Refusal | None:
 def _unreachable(facts: GateFacts, message: MessageFacts, channel: str) -> Refusal | None:
     if message.message_class not in NECESSARY and not _opted_in(facts, channel):
         return Refusal(Reason.NO_CONSENT, "consent", f"The player has not opted in to {channel}.")
-    if channel != "in_app" and (facts.addresses is None or channel not in map(_channel, facts.addresses)):
+    if channel not in _INSIDE and (facts.addresses is None or channel not in map(channel_name, facts.addresses)):
         return Refusal(Reason.NO_ADDRESS, "address", f"There is no address for {channel}.")
     return None
 
@@ -406,12 +411,12 @@ def _count(facts: GateFacts, message: MessageFacts, channel: str, now: datetime)
     return {
         "contacts_24h": len({c.step for c in others if c.at > now - DAY}),
         "contacts_7d": len({c.step for c in others}),
-        "channel_7d": len({c.step for c in others if _channel(c.channel) == channel}),
+        "channel_7d": len({c.step for c in others if channel_name(c.channel) == channel}),
     }
 
 
 def _opted_in(facts: GateFacts, channel: str) -> bool:
-    answers = [given for name, given in (facts.consents or {}).items() if _channel(name) == channel]
+    answers = [given for name, given in (facts.consents or {}).items() if channel_name(name) == channel]
     return bool(answers) and all(answers)
 
 
@@ -448,10 +453,6 @@ def _zone(name: str | None) -> ZoneInfo | None:
         return ZoneInfo(name) if name else None
     except (OSError, ValueError, LookupError):
         return None
-
-
-def _channel(name: str) -> str:
-    return "in_app" if name == "inapp" else name
 
 
 def _aware(now: datetime) -> None:

@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from datetime import time
 from difflib import get_close_matches
 from types import FunctionType
-from typing import Any, get_args
+from typing import Any
 
+from workflows.channels import CHANNELS
 from workflows.declaration import Entry, Goal, Journey, again
-from workflows.effects import Channel
 from workflows.events import Event
 from workflows.forms import Form
 from workflows.local_time import WEEKDAYS
@@ -23,7 +23,6 @@ from workflows.rules.segments import Segment
 
 VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
 WAITS = {"event": "within", "first": "within", "ask": "due"}
-CHANNELS = frozenset(get_args(Channel))
 
 
 @dataclass(frozen=True)
@@ -241,7 +240,7 @@ class _Reader:
                     self._mistake(call, f"name the channels of {name}= as plain strings, so that they can be checked")
                     return
                 channels |= named
-        if unknown := sorted(channels - CHANNELS):
+        if unknown := sorted(channels - set(CHANNELS)):
             self._mistake(
                 call, f"there is no channel {', '.join(unknown)}; the channels are {', '.join(sorted(CHANNELS))}"
             )

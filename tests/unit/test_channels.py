@@ -1,0 +1,83 @@
+"""The table of channels is whole, and everything that treats a channel in its own way covers every row of it."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import get_args
+
+import pytest
+from pydantic import TypeAdapter
+
+from activities.gate_facts import addresses
+from activities.intake.intake import PROFILE_FIELDS
+from activities.settings import Settings
+from api.timeline_text import sentence_of
+from content.templates import LANGUAGES
+from stage.world.effects import EVERYWHERE
+from workflows.channels import (
+    CHANNELS,
+    WEBHOOK_CHANNELS,
+    Channel,
+    ChannelSpec,
+    ConsentChannel,
+    channel_name,
+    check_every_channel_has_a_row,
+)
+from workflows.errors import DesignError
+from workflows.gate.policy import Policy
+
+COMPOSE = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
+
+
+def test_a_channel_without_a_row_is_named_at_start_up() -> None:
+    with pytest.raises(DesignError, match="No row of CHANNELS describes whatsapp"):
+        check_every_channel_has_a_row((*get_args(Channel), "whatsapp"), CHANNELS)
+    with pytest.raises(DesignError, match="CHANNELS describes in_app, which Channel does not name"):
+        check_every_channel_has_a_row(("email", "sms", "push"), CHANNELS)
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_every_row_is_whole(channel: Channel) -> None:
+    spec = CHANNELS[channel]
+    assert set(spec.labels) == set(LANGUAGES), f"Say in {LANGUAGES} what people call {channel}."
+    assert spec.blocks[-1] == "body"
+    assert set(spec.blocks) <= {"subject", "title", "body"}
+    assert spec.longest > 0
+    assert spec.address_field in {*PROFILE_FIELDS, None}
+    assert spec.external or not (spec.interrupts or spec.has_keys), "Nobody is handed what stays on the site."
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_everything_that_tells_channels_apart_knows_every_row(channel: Channel) -> None:
+    spec = CHANNELS[channel]
+    reachable = addresses("p-1", dict.fromkeys(PROFILE_FIELDS, "somewhere"))
+    assert reachable[channel] == ("p-1" if spec.address_field is None else "somewhere")
+    assert (channel in addresses("p-1", {})) is (spec.address_field is None)
+    assert (channel in Policy().quiet_exempt) is not spec.interrupts
+    assert Policy().channel_per_week.get(channel) == spec.per_week
+    assert channel in EVERYWHERE
+    detail = {"channel": channel, "status": "sent"}
+    assert sentence_of("message", "welcome", None, detail).startswith(spec.label("en"))
+    assert TypeAdapter(ConsentChannel).validate_python(channel) == channel
+
+
+@pytest.mark.parametrize("channel", WEBHOOK_CHANNELS)
+def test_every_channel_behind_a_webhook_has_an_address_here_and_in_production(channel: Channel) -> None:
+    assert CHANNELS[channel].external
+    assert f"{channel}_webhook_url" in Settings.model_fields
+    assert f"{channel.upper()}_WEBHOOK_URL" in COMPOSE
+
+
+def test_a_webhook_channel_without_a_setting_is_named_at_start_up() -> None:
+    with pytest.raises(DesignError, match="add carrier_pigeon_webhook_url to the settings"):
+        Settings(database_url="postgres://x").webhook_url("carrier_pigeon")  # type: ignore[arg-type]
+
+
+def test_a_label_falls_back_to_english() -> None:
+    assert CHANNELS["sms"].label("de") == CHANNELS["sms"].label("en")
+    spec: ChannelSpec = replace(CHANNELS["email"], labels={"en": "E-mail"})
+    assert spec.label("uk") == "E-mail"
+
+
+def test_the_outside_may_spell_a_channel_in_its_own_way() -> None:
+    assert channel_name("inapp") == "in_app"
+    assert channel_name("anything") == "anything"

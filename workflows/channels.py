@@ -1,0 +1,130 @@
+"""The channels messages travel on: one row each, and everything that treats a channel in its own way reads it here.
+
+A new channel is its name in `Channel`, its row in `CHANNELS`, and for one behind a webhook its address among the
+settings. A name without a row is refused when this module is imported, a row without a figure by the type checker.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Annotated, Final, Literal, get_args
+
+from pydantic import BeforeValidator
+
+from workflows.errors import DesignError
+
+#: Handed to a gateway as a signed webhook; the setting `<channel>_webhook_url` is its address.
+WebhookChannel = Literal["sms", "push"]
+#: A way to send a player a message.
+Channel = Literal["email", WebhookChannel, "in_app"]
+
+
+_SPELLINGS: Final[Mapping[str, str]] = MappingProxyType({"inapp": "in_app"})
+
+
+def channel_name(name: str) -> str:
+    """A channel as we spell it, whatever way the outside spells it; an unknown name comes back as it is."""
+    return _SPELLINGS.get(name, name)
+
+
+#: What a player may opt in to: a channel, a way we never send on, or a use of the data with a consent of its own.
+ConsentChannel = Annotated[
+    Literal[Channel, "phone", "post", "ads", "profiling"],
+    BeforeValidator(lambda name: channel_name(name) if isinstance(name, str) else name),
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelSpec:
+    """How one channel differs from the others."""
+
+    #: What people call it, by language tag; every language that templates must speak.
+    labels: Mapping[str, str]
+    #: The parts of a text for it: the `body` last, and before it a `subject` or a `title` where there is one.
+    blocks: tuple[str, ...]
+    #: The most characters of a body. Against a runaway text, not a style guide: ten parts of an SMS, a push that the
+    #: platforms still carry.
+    longest: int
+    #: Whether it leaves the house through a provider. What stays inside waits on the site until the player comes.
+    external: bool
+    #: The field of the player's profile that holds the address; None: it finds the player by the player's id.
+    address_field: str | None
+    #: Whether it may wake the player, so that it keeps quiet hours.
+    interrupts: bool
+    #: Whether its receiver drops a repetition by its key, so that a message in doubt may be handed over again.
+    has_keys: bool
+    #: Whether a marketing text for it must itself show the way out.
+    shows_unsubscribe: bool
+    #: The most marketing contacts in seven days unless a policy says otherwise; None: as many as on all together.
+    per_week: int | None = None
+
+    def label(self, language: str) -> str:
+        """Its name in a language, in English where it has none in that."""
+        return self.labels.get(language, self.labels["en"])
+
+
+CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
+    {
+        "email": ChannelSpec(
+            labels={"en": "E-mail", "ru": "Письмо", "uk": "Лист"},
+            blocks=("subject", "body"),
+            longest=50_000,
+            external=True,
+            address_field="email",
+            interrupts=True,
+            # SMTP promises nothing about a mail that is handed over twice.
+            has_keys=False,
+            shows_unsubscribe=True,
+        ),
+        "sms": ChannelSpec(
+            labels={"en": "SMS", "ru": "SMS", "uk": "SMS"},
+            blocks=("body",),
+            longest=670,
+            external=True,
+            address_field="phone",
+            interrupts=True,
+            has_keys=True,
+            shows_unsubscribe=True,
+            per_week=2,
+        ),
+        "push": ChannelSpec(
+            labels={"en": "Push message", "ru": "Push-уведомление", "uk": "Push-сповіщення"},
+            blocks=("title", "body"),
+            longest=1_000,
+            external=True,
+            address_field=None,
+            interrupts=True,
+            has_keys=True,
+            shows_unsubscribe=False,
+            per_week=3,
+        ),
+        "in_app": ChannelSpec(
+            labels={"en": "In-app message", "ru": "Сообщение на сайте", "uk": "Повідомлення на сайті"},
+            blocks=("title", "body"),
+            longest=5_000,
+            external=False,
+            address_field=None,
+            interrupts=False,
+            has_keys=False,
+            shows_unsubscribe=False,
+        ),
+    }
+)
+WEBHOOK_CHANNELS: Final[tuple[WebhookChannel, ...]] = get_args(WebhookChannel)
+#: The inbox on the site, which API clients read.
+IN_APP: Final[Channel] = "in_app"
+
+
+def check_every_channel_has_a_row(names: tuple[str, ...], rows: Mapping[Channel, ChannelSpec]) -> None:
+    """Refuse a table with a channel too few or too many, as a sentence, before anything reads it.
+
+    Raises:
+        DesignError: naming the channels.
+    """
+    if missing := [name for name in names if name not in rows]:
+        raise DesignError(f"No row of CHANNELS describes {', '.join(missing)}; add one in workflows/channels.py.")
+    if unnamed := [name for name in rows if name not in names]:
+        raise DesignError(f"CHANNELS describes {', '.join(unnamed)}, which Channel does not name; add it to Channel.")
+
+
+check_every_channel_has_a_row(get_args(Channel), CHANNELS)
