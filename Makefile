@@ -52,7 +52,7 @@ demo: setup ## history, then live players; LOG=deposits.csv replays a real log
 lock: setup ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile $(COMPILE) requirements-uv.in -o requirements-uv.txt
 	$(BIN)/uv pip compile $(COMPILE) pyproject.toml -o requirements.txt
-	$(BIN)/uv pip compile $(COMPILE) pyproject.toml --extra dev -c requirements.txt -o requirements-dev.txt
+	$(BIN)/uv pip compile $(COMPILE) pyproject.toml --all-extras -c requirements.txt -o requirements-dev.txt
 
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from cli._groups import missing_group
 from cli.derive import add_derive
 from cli.design import Surroundings, add_design
 from cli.enrol import add_enrol
@@ -489,11 +490,8 @@ def main() -> None:
     except Exception as error:
         from workflows.errors import JourneysError
 
-        if not isinstance(error, JourneysError):
+        sentence = missing_group(error)
+        if sentence is None and not isinstance(error, JourneysError):
             raise
-        err.print(str(error), markup=False, highlight=False, soft_wrap=True)
+        err.print(sentence or str(error), markup=False, highlight=False, soft_wrap=True)
         sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
