@@ -45,7 +45,7 @@ GONE_OUT = ("sent", IN_DOUBT, "unknown")
 # An attempt is over before the next one may begin, so that two never hand over at once.
 ATTEMPT = SEND.time_limit - timedelta(seconds=5)
 # A mail system may still be working on a mail whose sender has hung up; only then is its no a no.
-SETTLING = timedelta(seconds=30)
+MAIL_SETTLING = timedelta(seconds=30)
 
 DoubtOutcome = Literal["arrived", "absent", "nobody_says"]
 
@@ -237,7 +237,7 @@ class Messages:
         except ChannelUnavailable as away:
             return away
         assert row.handed_over_at is not None
-        if not arrived and (left := row.handed_over_at + SETTLING - now) > timedelta(0):
+        if not arrived and (left := row.handed_over_at + MAIL_SETTLING - now) > timedelta(0):
             return ChannelUnavailable("The mail may still be on its way; ask again later.", left)
         return "arrived" if arrived else "absent"
 

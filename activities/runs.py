@@ -132,7 +132,7 @@ class RunEffects:
                 decisions = players.states[given.player_id].enter(
                     journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
                 )
-                players.decide(given.player_id, decisions)
+                players.record(given.player_id, decisions)
                 started = next((d for d in decisions if isinstance(d, Start)), None)
             if started is None:
                 result = Started(refused="The entry rule of the journey does not allow it now.")

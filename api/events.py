@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
-from activities.intake.admission import Crowded
+from activities.intake.admission import AdmissionTimeout
 from api.auth import Key, needs
 from api.cloudevents import TOLERANCE, Taken, read_event
 from api.database import AWAY, in_time
@@ -207,7 +207,7 @@ async def _take(
             result |= {"status": "rejected", "errors": read}
         results.append(result)
     if good:
-        taking = engine.intake.take(key.brand, good, now, mode=mode, urgent_only=urgent_only)
+        taking = engine.intake.ingest(key.brand, good, now, mode=mode, urgent_only=urgent_only)
         receipts = await in_time(taking, COMMIT_LIMIT)
         for result, receipt in zip(accepted, receipts, strict=True):
             result["status"] = receipt
@@ -249,7 +249,9 @@ async def _take_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode
             urgent_only = counts["later"] > 0
             kept = kept if urgent_only else batch[-1].number
     except AWAY as error:
-        why = "More history is sent than can be taken in" if isinstance(error, Crowded) else "Postgres went away"
+        why = (
+            "More history is sent than can be taken in" if isinstance(error, AdmissionTimeout) else "Postgres went away"
+        )
         detail = f"{why}: the lines up to {kept} are kept, send all of it again."
         raise away(detail, {"lines_kept": kept, **counts}) from None
     listed.sort(key=lambda result: int(result["line"]))

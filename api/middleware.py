@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from activities.intake.admission import Crowded
+from activities.intake.admission import AdmissionTimeout
 from api.credentials import authorization_of
 from api.database import AWAY
 from api.dependencies import ApiEngine
@@ -116,7 +116,7 @@ def _bounded(receive: Receive, limit: int, declared: str | None) -> Receive:
 def _problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
-    if isinstance(error, Crowded):
+    if isinstance(error, AdmissionTimeout):
         return away("More history is sent than can be taken in; send the request again, doing so is safe.")
     if isinstance(error, AWAY):
         return away()

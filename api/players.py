@@ -285,7 +285,7 @@ async def exclude_player(
         event = ExclusionSet(
             event_id=f"exclusion:{wish}", event_source=f"api:{actor.name}", occurred_at=now, **given.model_dump()
         )
-        (receipt,) = await engine.intake.take(actor.brand, [(player_id, event)], now)
+        (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
         if receipt == "duplicate":
             await _must_be_the_same(engine, actor.brand, player_id, event)
             repeated = True

@@ -204,7 +204,7 @@ async def start_run(
         if (why := why_not(state, journey, now)) is not None:
             raise Problem("entry-refused", why)
         decisions = state.enter(journey, None, now, cause)
-        locked.decide(given.player_id, decisions)
+        locked.record(given.player_id, decisions)
         started = next((d for d in decisions if isinstance(d, Start)), None)
         if started is None:
             raise Problem("entry-refused", f"The entry rule of {journey.name} does not allow it now.")
@@ -243,7 +243,7 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
         if not given.force and (run is None or run.over):
             raise _ended()
         if run is None or not run.stopping:
-            locked.decide(row.player_id, state.stop(run_id, STOPPED, now))
+            locked.record(row.player_id, state.stop(run_id, STOPPED, now))
             await _tell(connection, row, key, given.reason, now)
     async with engine.database.reading() as connection:
         return RunView.model_validate(await _one(connection, _of(key.brand, run_id)))

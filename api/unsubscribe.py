@@ -56,7 +56,7 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
                 "source": "unsubscribe_link",
             }
         )
-        await engine.intake.take(brand, [(player_id, event)], now)
+        await engine.intake.ingest(brand, [(player_id, event)], now)
     *_, done = await _texts(engine, brand, player_id)
     return _page(f"<p>{escape(done)}</p>")
 

@@ -382,10 +382,10 @@ def _mapping(*given: Any, **options: Any) -> RowMapping | None:
 
 
 async def _kept(brand: str) -> AsyncIterator[dict[str, Any]]:
-    from activities.intake.event_log import kept_events
+    from activities.intake.event_log import stored_events
 
     async with _database() as database:
-        async for event in kept_events(database, brand):
+        async for event in stored_events(database, brand):
             yield event
 
 

@@ -115,7 +115,7 @@ class Pressure:
 
     async def _read(self) -> None:
         async with self.database.reading() as connection:
-            row = (await connection.execute(_LOOK, {"most": 2 * self.high})).one()
+            row = (await connection.execute(_READ_BACKLOG, {"most": 2 * self.high})).one()
         before, seen = self._last, _Reading(self.timer(), row.backlog, row.taken)
         self._last = seen
         self._high = seen.backlog >= self.high or (self._high and seen.backlog >= self.low)
@@ -128,7 +128,7 @@ class Pressure:
 
 
 # What Temporal has taken is what was deleted; Postgres counts that by itself, within a second.
-_LOOK = text(
+_READ_BACKLOG = text(
     """
     SELECT (SELECT count(*) FROM (SELECT FROM deliveries ORDER BY priority, due_at LIMIT :most) b) AS backlog,
            (SELECT coalesce(extract(epoch FROM now() - min(created_at)), 0)::float8

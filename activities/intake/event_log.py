@@ -1,16 +1,16 @@
-"""The events of a brand as they were kept, for those who play them again."""
+"""Reads the stored events of a brand as CloudEvents, for whoever plays them again."""
 
 from collections.abc import AsyncIterator
-from typing import Any
 
 import sqlalchemy as sa
 
 from activities.database import Database
 from activities.tables import events
 from workflows.events import CATALOGUE
+from workflows.json_object import JsonObject
 
 
-async def kept_events(database: Database, brand: str) -> AsyncIterator[dict[str, Any]]:
+async def stored_events(database: Database, brand: str) -> AsyncIterator[JsonObject]:
     """Every event of a brand as a CloudEvent, in the order intake took them in.
 
     They carry what the casino told us, personal data included: whoever passes them on redacts them first. A type that

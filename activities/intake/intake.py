@@ -1,4 +1,4 @@
-"""Events in: keep each once, advance the player, write what must be delivered. One transaction.
+"""Ingests events: store each once, advance the player, write what must be delivered, in one transaction.
 
 Everything that changes a player's state goes through `Intake.locked`, so that the player's row
 lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, ends of runs.
@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Literal
 
 import orjson
 from sqlalchemy import TextClause, bindparam, text
@@ -17,10 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Boolean, Text
 
 from activities.database import Database
-from activities.intake.admission import Crowded, Turns
+from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.rule_errors import counted
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
+from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
@@ -31,24 +32,24 @@ CHANNEL = "deliveries"
 #: What Temporal hears first; many who are enrolled at once wait behind everybody else.
 PROTECTION, NORMAL, BULK = 0, 5, 7
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
-SETTLING = timedelta(hours=1)
-# Events taken in at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
-AT_ONCE, HISTORY_AT_ONCE = 1_000, 500
-#: Seconds until a batch whose turn has not come is sent back; a sender of history has time.
-PATIENCE, HISTORY_PATIENCE = 2.0, 8.0
+HISTORY_SETTLING = timedelta(hours=1)
+# Events ingested at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
+MAX_EVENTS, MAX_HISTORY_EVENTS = 1_000, 500
+#: When a batch that was not admitted is sent back; a sender of history has time.
+ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT = timedelta(seconds=2), timedelta(seconds=8)
 # So many players a process remembers to have rows; about 30 MB.
-MOST_SEEN = 200_000
+MAX_KNOWN_PLAYERS = 200_000
 PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
 
 
 @dataclass
-class Players:
+class LockedPlayers:
     """The locked players of one transaction, and everything decided about them so far."""
 
     states: dict[str, PlayerState]
-    profiles: dict[str, dict[str, Any]] = field(default_factory=dict)
+    profiles: dict[str, JsonObject] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
-    answers: list[tuple[str, int, str, dict[str, Any]]] = field(default_factory=list)
+    answers: list[tuple[str, int, str, JsonObject]] = field(default_factory=list)
     #: By run that begins: what it is told of its player.
     facts: dict[str, PlayerFacts] = field(default_factory=dict)
     #: No player of these is ticked before this moment.
@@ -56,8 +57,8 @@ class Players:
     #: How soon Temporal hears of runs that begin.
     start_priority: int = NORMAL
 
-    def decide(self, player_id: str, decisions: Iterable[Decision]) -> None:
-        """Remember decisions; they are written when the transaction ends.
+    def record(self, player_id: str, decisions: Iterable[Decision]) -> None:
+        """Record decisions; they are written when the transaction ends.
 
         To be called after each event: a run is told what was known when it began, and not what the
         rest of the batch teaches.
@@ -67,7 +68,7 @@ class Players:
             if isinstance(decision, Start):
                 self.facts[decision.run_id] = self.states[player_id].snapshot()
 
-    def answer(self, player_id: str, run_id: str, step: str, answer: dict[str, Any]) -> bool:
+    def answer(self, player_id: str, run_id: str, step: str, answer: JsonObject) -> bool:
         """Deliver a person's answer to a run; False when the run is over."""
         seq = self.states[player_id].next_seq(run_id)
         if seq is None:
@@ -77,21 +78,25 @@ class Players:
 
 
 class Intake:
-    """Takes facts in, for one set of journeys; with `pressure`, only what Temporal can keep up with."""
+    """Ingests events for one set of journeys; with `pressure`, only what Temporal can keep up with."""
 
     def __init__(
-        self, database: Database, rules: RuleIndex, settling: timedelta = SETTLING, pressure: Pressure | None = None
+        self,
+        database: Database,
+        rules: RuleIndex,
+        settling: timedelta = HISTORY_SETTLING,
+        pressure: Pressure | None = None,
     ) -> None:
         self.database = database
         self.rules = rules
         self.settling = settling
         self.pressure = pressure
-        self.turns, self.turns_of_history = Turns(AT_ONCE), Turns(HISTORY_AT_ONCE)
-        self.patience, self.patience_of_history = PATIENCE, HISTORY_PATIENCE
+        self.admission, self.history_admission = AdmissionQueue(MAX_EVENTS), AdmissionQueue(MAX_HISTORY_EVENTS)
+        self.admission_timeout, self.history_admission_timeout = ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
-        self._seen: set[tuple[str, str]] = set()
+        self._known_players: set[tuple[str, str]] = set()
 
-    async def take(
+    async def ingest(
         self,
         brand: str,
         events: Sequence[tuple[str, Event]],
@@ -100,37 +105,39 @@ class Intake:
         mode: Mode = "live",
         urgent_only: bool = False,
     ) -> list[Receipt]:
-        """Take `(player id, event)` pairs of one brand in; one receipt each, in their order.
+        """Ingest `(player id, event)` pairs of one brand; one receipt each, in their order.
 
         When it returns, every accepted event is committed together with all it caused. When it
         raises, nothing of the batch is kept and the caller may send it again.
 
-        While deliveries pile up, while more is sent than can be taken in, and with `urgent_only`, what does not
+        While deliveries pile up, while more is sent than can be ingested, and with `urgent_only`, what does not
         protect the player is `later`: not kept, to be sent again. What protects stands in no line, and takes the rest
         of its batch along unless that must be later. History causes no deliveries and is never `later`; it has a line
         of its own, and `Crowded` is raised when that does not move.
         """
         urgent = [(player_id, event) for player_id, event in events if protects(event)]
         if len(urgent) == len(events):
-            return await self._take(brand, events, now, mode)
+            return await self._store_and_apply(brand, events, now, mode)
         if mode == "history":
-            async with self.turns_of_history.of(len(events), self.patience_of_history):
-                return await self._take(brand, events, now, mode)
+            async with self.history_admission.admitted(len(events), self.history_admission_timeout):
+                return await self._store_and_apply(brand, events, now, mode)
         if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
             if urgent:
-                return await self._take(brand, events, now, mode)
+                return await self._store_and_apply(brand, events, now, mode)
             try:
-                async with self.turns.of(len(events), self.patience):
-                    return await self._take(brand, events, now, mode)
-            except Crowded:
+                async with self.admission.admitted(len(events), self.admission_timeout):
+                    return await self._store_and_apply(brand, events, now, mode)
+            except AdmissionTimeout:
                 pass  # the sender waits instead
         LATER.inc(len(events) - len(urgent))
-        receipts = iter(await self._take(brand, urgent, now, mode) if urgent else ())
+        receipts = iter(await self._store_and_apply(brand, urgent, now, mode) if urgent else ())
         return [next(receipts) if protects(event) else "later" for _, event in events]
 
-    async def _take(self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode) -> list[Receipt]:
+    async def _store_and_apply(
+        self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode
+    ) -> list[Receipt]:
         async with self.database.transaction() as connection:
-            fresh = await _keep(connection, brand, events, history=mode == "history")
+            fresh = await _insert_new_events(connection, brand, events, history=mode == "history")
             receipts: list[Receipt] = []
             new: list[tuple[str, Event]] = []
             for player_id, event in events:
@@ -148,12 +155,12 @@ class Intake:
                     with counted():
                         for player_id, event in new:
                             state = players.states[player_id]
-                            players.decide(player_id, state.advance(event, self.rules, now, mode=mode))
+                            players.record(player_id, state.advance(event, self.rules, now, mode=mode))
                             if profile := _profile(event):
                                 players.profiles.setdefault(player_id, {}).update(profile)
-        if len(self._seen) > MOST_SEEN:
-            self._seen.clear()
-        self._seen.update((brand, player_id) for player_id, _ in new)
+        if len(self._known_players) > MAX_KNOWN_PLAYERS:
+            self._known_players.clear()
+        self._known_players.update((brand, player_id) for player_id, _ in new)
         return receipts
 
     @asynccontextmanager
@@ -165,25 +172,25 @@ class Intake:
         now: datetime,
         *,
         create: bool = False,
-    ) -> AsyncIterator[Players]:
+    ) -> AsyncIterator[LockedPlayers]:
         """Lock players in id order, yield their states, then write states and decisions back.
 
         Must run inside a transaction. Unknown players are left out unless `create`. Everybody
         locks in the same order, so two batches never wait for each other in a circle.
         """
         ids = sorted(set(player_ids))
-        if create and (unseen := [player_id for player_id in ids if (brand, player_id) not in self._seen]):
+        if create and (unseen := [player_id for player_id in ids if (brand, player_id) not in self._known_players]):
             await connection.execute(_CREATE, {"brand": brand, "ids": unseen})
         rows = (await connection.execute(_LOCK, {"brand": brand, "ids": ids})).all()
         if create and len(rows) < len(ids):
             # Somebody took a row away that was there.
             await connection.execute(_CREATE, {"brand": brand, "ids": ids})
             rows = (await connection.execute(_LOCK, {"brand": brand, "ids": ids})).all()
-        players = Players({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
+        players = LockedPlayers({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
         yield players
         await self._write(connection, brand, players, now)
 
-    async def _write(self, connection: AsyncConnection, brand: str, players: Players, now: datetime) -> None:
+    async def _write(self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime) -> None:
         states = players.states
         if not states:
             return
@@ -197,28 +204,28 @@ class Intake:
             for player_id, state in sorted(states.items())
         ]
         advanced = {"brand": brand, "players": _json(changed), "now": now}
-        statements = [*_Rows(brand, players).by_statement()]
+        statements = [*_RowsToWrite(brand, players).by_statement()]
         if [statement for statement, _ in statements] == [_INSERT_DELIVERIES]:
             # Somebody waits for what wakes a run and does nothing else: it goes in one round trip.
-            [(_, found)] = statements
-            await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": _json(found)})
+            [(_, rows)] = statements
+            await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": _json(rows)})
             return
         await connection.execute(_UPDATE, advanced)
-        for statement, found in statements:
-            await connection.execute(statement, {"brand": brand, "rows": _json(found)})
+        for statement, rows in statements:
+            await connection.execute(statement, {"brand": brand, "rows": _json(rows)})
 
 
-class _Rows:
+class _RowsToWrite:
     """What the decisions of a transaction write, table by table."""
 
-    def __init__(self, brand: str, players: Players) -> None:
+    def __init__(self, brand: str, players: LockedPlayers) -> None:
         self.starts: list[tuple[str, Start]] = []
-        self.ends: dict[str, dict[str, Any]] = {}
-        self.goals: dict[str, dict[str, Any]] = {}
-        self.deliveries: list[dict[str, Any]] = []
-        self.left: list[dict[str, Any]] = []
-        self.stays: list[dict[str, Any]] = []
-        self._open: dict[tuple[str, str], dict[str, Any]] = {}
+        self.ends: dict[str, JsonObject] = {}
+        self.goals: dict[str, JsonObject] = {}
+        self.deliveries: list[JsonObject] = []
+        self.left: list[JsonObject] = []
+        self.stays: list[JsonObject] = []
+        self._open: dict[tuple[str, str], JsonObject] = {}
         for run_id, seq, step, answer in players.answers:
             self._deliver(run_id, seq, "answer", {"step": step, "answer": answer})
         for player_id, decision in players.decisions:
@@ -226,9 +233,9 @@ class _Rows:
                 case Start():
                     self.starts.append((player_id, decision))
                     if decision.refused is None and decision.arm == "treated":
-                        given = decision.run_input(brand, players.facts[decision.run_id])
-                        told = given.model_dump(mode="json", exclude_defaults=True)
-                        self._deliver(decision.run_id, 0, "start", told, players.start_priority)
+                        run_input = decision.run_input(brand, players.facts[decision.run_id])
+                        payload = run_input.model_dump(mode="json", exclude_defaults=True)
+                        self._deliver(decision.run_id, 0, "start", payload, players.start_priority)
                 case Wake():
                     wire = decision.event.redacted().to_wire()
                     self._deliver(decision.run_id, decision.seq, "event", {"event": wire})
@@ -243,7 +250,7 @@ class _Rows:
                 case Moved():
                     self._move(player_id, decision)
 
-    def by_statement(self) -> Iterator[tuple[TextClause, list[dict[str, Any]]]]:
+    def by_statement(self) -> Iterator[tuple[TextClause, list[JsonObject]]]:
         """The statements that have something to write, in the order of their foreign keys."""
         for statement, rows in (
             (_INSERT_RUNS, _run_rows(self.starts)),
@@ -256,7 +263,7 @@ class _Rows:
             if rows:
                 yield statement, rows
 
-    def _deliver(self, run_id: str, seq: int, kind: str, payload: dict[str, Any], priority: int = NORMAL) -> None:
+    def _deliver(self, run_id: str, seq: int, kind: str, payload: JsonObject, priority: int = NORMAL) -> None:
         row = {"run_id": run_id, "seq": seq, "kind": kind, "payload": payload, "priority": priority}
         self.deliveries.append(row)
 
@@ -273,7 +280,7 @@ class _Rows:
             self.left.append({"player_id": player_id, "segment": move.segment, "left_at": move.at})
 
 
-async def _keep(
+async def _insert_new_events(
     connection: AsyncConnection,
     brand: str,
     events: Sequence[tuple[str, Event]],
@@ -293,11 +300,11 @@ async def _keep(
         }
         for (source, event_id), (player_id, event) in sorted(rows.items(), key=lambda row: row[0])
     ]
-    kept = await connection.execute(_INSERT_EVENTS, {"brand": brand, "rows": _json(fresh), "history": history})
-    return {(row.source, row.id) for row in kept}
+    inserted = await connection.execute(_INSERT_EVENTS, {"brand": brand, "rows": _json(fresh), "history": history})
+    return {(row.source, row.id) for row in inserted}
 
 
-def _run_rows(starts: list[tuple[str, Start]]) -> list[dict[str, Any]]:
+def _run_rows(starts: list[tuple[str, Start]]) -> list[JsonObject]:
     return [
         {
             "id": start.run_id,
@@ -316,7 +323,7 @@ def _run_rows(starts: list[tuple[str, Start]]) -> list[dict[str, Any]]:
     ]
 
 
-def _profile(event: Event) -> dict[str, Any]:
+def _profile(event: Event) -> JsonObject:
     """The personal data an event brings, which lives in the player's profile and nowhere else."""
     match event:
         case PlayerRegistered():

@@ -20,7 +20,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from activities.database import Database
-from activities.intake.intake import Intake, Players
+from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import caught
 from activities.loops import bulk_jobs as jobs
 from activities.loops.bulk_jobs import Job
@@ -122,7 +122,7 @@ class Deriver:
         return BackfillBatch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
 
     async def _rebuild(
-        self, connection: AsyncConnection, brand: str, players: Players, now: datetime
+        self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime
     ) -> tuple[Counter[str], list[dict[str, Any]]]:
         """Rebuild locked players and leave out those whom it did not change; what was counted, and whom to put off."""
         counts = Counter(dict.fromkeys(COUNTED, 0))
@@ -151,7 +151,7 @@ class Deriver:
                 self._remember(told)
             counts["entered"] += sum(move.entered for move in moved)
             counts["left"] += sum(not move.entered for move in moved)
-            players.decide(player_id, moved)
+            players.record(player_id, moved)
             was, moment = before[player_id]
             if not moved and was == one.state.to_json():
                 del players.states[player_id]

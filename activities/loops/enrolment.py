@@ -230,7 +230,7 @@ class Enrolments:
                     state = players.states.get(player_id)
                     counts[what_comes_of(state, journey, segment, now)] += 1
                     if state is not None and segment in state.segments:
-                        players.decide(player_id, state.enter(journey, None, now, cause))
+                        players.record(player_id, state.enter(journey, None, now, cause))
             await advance(connection, job, ids[-1], len(ids), counts, now)
         return len(ids) / rate
 

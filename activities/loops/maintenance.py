@@ -13,7 +13,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
-from activities.intake.intake import Intake, Players
+from activities.intake.intake import Intake, LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.rewards import Grants
 from workflows.background.maintenance import REARM, RECONCILE, SILENCE, Rearmed
@@ -85,11 +85,11 @@ class Upkeep:
         now, failed = self.clock(), 0
         unchanged: set[tuple[str, str]] = set()
 
-        def look(brand: str, players: Players, player_id: str) -> None:
+        def look(brand: str, players: LockedPlayers, player_id: str) -> None:
             state = players.states[player_id]
             before = state.to_json()
             decisions = state.rearm(self.intake.rules, now)
-            players.decide(player_id, decisions)
+            players.record(player_id, decisions)
             if not decisions and state.to_json() == before:
                 unchanged.add((brand, player_id))
                 del players.states[player_id]

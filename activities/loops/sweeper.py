@@ -16,7 +16,7 @@ from sqlalchemy.types import Text
 
 from activities.database import Database
 from activities.intake.backpressure import Pressure
-from activities.intake.intake import Intake, Players
+from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import counted
 
 logger = logging.getLogger(__name__)
@@ -79,8 +79,8 @@ class Sweeper:
         """
         now = self.clock()
 
-        def tick(players: Players, player_id: str) -> None:
-            players.decide(player_id, players.states[player_id].tick(self.intake.rules, now))
+        def tick(players: LockedPlayers, player_id: str) -> None:
+            players.record(player_id, players.states[player_id].tick(self.intake.rules, now))
 
         async with self.database.transaction() as connection:
             # Locked in the order of their moments, where everybody else locks by id. It makes no circle: rows that
@@ -133,7 +133,7 @@ async def for_each(
     brand: str,
     ids: Sequence[str],
     now: datetime,
-    change: Callable[[Players, str], None],
+    change: Callable[[LockedPlayers, str], None],
 ) -> list[str]:
     """Change each of these players under their locks; the ids of those for whom it raised, who stay as they were.
 

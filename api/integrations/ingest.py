@@ -70,7 +70,7 @@ async def take(
         events = [taken for _, read in messages for taken in read]
         if not events:
             continue
-        receipts = iter(await in_time(engine.intake.take(key.brand, events, now, mode=mode), COMMIT_LIMIT))
+        receipts = iter(await in_time(engine.intake.ingest(key.brand, events, now, mode=mode), COMMIT_LIMIT))
         for result, read in messages:
             result["events"] = [
                 {"type": event.type, "id": event.event_id, "source": event.event_source, "status": next(receipts)}

@@ -324,14 +324,14 @@ class TestAuditor:
         script = synthetic(1, NOW, 12)
         intake = Intake(database, RuleIndex(load().journeys))
         taken = [(event["subject"], Event.from_wire(event)) for event in script.history]
-        await intake.take("demo", taken, NOW, mode="history")
+        await intake.ingest("demo", taken, NOW, mode="history")
         acknowledged = {(event.event_source, event.event_id) for _, event in taken}
         kept, counted, *_ = await auditor.checks({*acknowledged, ("/s", "never kept")}, 0)
         assert (kept.lost, kept.doubled) == (1, 0)
         assert (counted.expected, counted.found, counted.lost, counted.doubled) == (len(taken), len(taken), 0, 0)
         assert counted.name == "events counted by players"
         excluded = ExclusionSet.example().model_copy(update={"event_source": "api:crm", "occurred_at": NOW})
-        await intake.take("demo", [("p", excluded)], NOW)
+        await intake.ingest("demo", [("p", excluded)], NOW)
         _, counted, *_ = await auditor.checks(acknowledged, 0)
         assert counted.name == "events counted by players, with 1 made by the desk"
 

@@ -83,7 +83,7 @@ async def casino(
         for kind in (DepositApproved, SessionLogin):
             given: dict[str, Any] = {**kind.example_data, "event_source": "/t", "event_id": f"{kind.type}-{n}"}
             facts.append((f"p-{n:03}", kind(**given, occurred_at=now - timedelta(days=20))))
-    await intake.take("acme", facts, now, mode="history")
+    await intake.ingest("acme", facts, now, mode="history")
     at_work = Enrolments(database, intake, Pressure(database, settings), lambda: datetime.now(UTC))
     work: dict[str, Any] = {"workflows": [LongWork], "activities": [at_work.work], "workflow_runner": runner()}
     with serving(postgres_url, tmp_path) as url:

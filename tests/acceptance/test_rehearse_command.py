@@ -95,8 +95,8 @@ class TestCommand:
     async def test_it_plays_the_events_that_were_kept(self, postgres_url: str, run: Run) -> None:
         database = Database(Settings(database_url=postgres_url))
         kept = [("ann", happened(PlayerRegistered, NOON)), ("ann", happened(DepositApproved, NOON + hours(1)))]
-        await Intake(database, RuleIndex({})).take("acme", kept, NOON + hours(2))
-        await Intake(database, RuleIndex({})).take("other", kept[:1], NOON + hours(2))
+        await Intake(database, RuleIndex({})).ingest("acme", kept, NOON + hours(2))
+        await Intake(database, RuleIndex({})).ingest("other", kept[:1], NOON + hours(2))
         await database.close()
         words = ("welcome", "--from-database", "--brand", "acme")
         done = await asyncio.to_thread(run, *words, DATABASE_URL=postgres_url)

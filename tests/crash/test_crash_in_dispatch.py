@@ -192,7 +192,7 @@ async def one_by_one(faults: Faults, life: Life) -> None:
             pass
         for player in sorted(stretch.told):
             for event in stretch.told[player]:
-                await intake.take(BRAND, [(player, event)], stretch.now, mode=stretch.mode)
+                await intake.ingest(BRAND, [(player, event)], stretch.now, mode=stretch.mode)
 
 
 async def all_at_once(wire: Wire, life: Life) -> None:
@@ -211,7 +211,7 @@ async def all_at_once(wire: Wire, life: Life) -> None:
             pass
         for batches in ways(stretch, before, chance):
             acts: list[Callable[[], Awaitable[object]]] = [dispatch, dispatch]
-            acts += [partial(intake.take, BRAND, batch, stretch.now, mode=stretch.mode) for batch in batches]
+            acts += [partial(intake.ingest, BRAND, batch, stretch.now, mode=stretch.mode) for batch in batches]
             with (
                 faults.crash_at(chance.randrange(60), chance.choice(MANNERS)),
                 line.crash_at(chance.randrange(8), chance.choice(WHENS), chance.choice(MANNERS)),
@@ -263,7 +263,7 @@ async def test_intakes_sweeps_effects_and_dispatchers_never_wait_for_each_other_
     effects = RunEffects(database, casino.intake, clock)
     names = [casino.player(f"p{number}") for number in range(24)]
     sent: Counter[str] = Counter()
-    await casino.intake.take(BRAND, [(player, casino.event(DepositApproved)) for player in names[:12]], clock.now)
+    await casino.intake.ingest(BRAND, [(player, casino.event(DepositApproved)) for player in names[:12]], clock.now)
     sent.update(names[:12])
 
     async def take() -> None:
@@ -272,7 +272,7 @@ async def test_intakes_sweeps_effects_and_dispatchers_never_wait_for_each_other_
             for player in chance.sample(names, 16)
         ]
         sent.update(player for player, _ in batch)
-        await casino.intake.take(BRAND, batch, clock.now)
+        await casino.intake.ingest(BRAND, batch, clock.now)
 
     async def effect() -> None:
         player = chance.choice(names[:12])

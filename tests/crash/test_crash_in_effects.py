@@ -13,7 +13,7 @@ import httpx
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.messages import SETTLING
+from activities.messages import MAIL_SETTLING
 from activities.providers.messaging import ChannelUnavailable
 from activities.tables import deliveries, tasks
 from activities.tasks import task_id_of
@@ -131,7 +131,7 @@ async def send(scene: Scene) -> None:
         try:
             result = await scene.parts.messages.send(given)
         except (ChannelUnavailable, ApplicationError):
-            scene.parts.casino.clock.later(SETTLING)
+            scene.parts.casino.clock.later(MAIL_SETTLING)
         else:
             assert sorted(result.sent) == ["email", "in_app", "push", "sms"]
             return

@@ -61,7 +61,7 @@ async def one_by_one(faults: Faults, life: Life) -> None:
         await sweep(sweeper)
         for player in sorted(stretch.told):
             for event in stretch.told[player]:
-                await intake.take(BRAND, [(player, event)], stretch.now, mode=stretch.mode)
+                await intake.ingest(BRAND, [(player, event)], stretch.now, mode=stretch.mode)
 
 
 async def all_at_once(faults: Faults, life: Life) -> None:
@@ -80,7 +80,7 @@ async def all_at_once(faults: Faults, life: Life) -> None:
             with faults.crash_at(chance.randrange(30), chance.choice(MANNERS)):
                 await asyncio.gather(
                     *(
-                        patiently(faults, partial(intake.take, BRAND, batch, stretch.now, mode=stretch.mode))
+                        patiently(faults, partial(intake.ingest, BRAND, batch, stretch.now, mode=stretch.mode))
                         for batch in batches
                     )
                 )
@@ -146,7 +146,7 @@ async def test_newcomers_who_are_in_several_large_batches_are_made_once_and_with
     chance = random.Random(3)
     for _ in range(2):
         batches = [[(name, casino.event(SessionLogin)) for name in chance.sample(names, len(names))] for _ in range(5)]
-        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches))
+        await asyncio.gather(*(casino.intake.ingest(BRAND, batch, NOON) for batch in batches))
         assert {row["state"]["counts"]["session.login"] for row in (await world(alone.database))["players"]} == {5}
         alone.clear()
 
@@ -178,7 +178,7 @@ async def test_a_batch_survives_a_crash_at_every_statement(alone: Faults) -> Non
         now.append(now[0])
 
     async def act() -> None:
-        await casino.intake.take(BRAND, now, NOON)
+        await casino.intake.ingest(BRAND, now, NOON)
 
     places = await survives(alone, prepare, act, lambda: world(alone.database))
     told = "\n".join(places)

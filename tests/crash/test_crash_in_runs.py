@@ -120,13 +120,13 @@ async def test_a_run_tells_the_story_of_one_event_at_a_time(seed: int, postgres:
         for stretch in (*stretches, last):
             for player, told in stretch.told.items():
                 for event in told:
-                    await alone.intake.take(BRAND, [(player, event)], NOON)
+                    await alone.intake.ingest(BRAND, [(player, event)], NOON)
                     await alone.deliver()
         before: list[Sent] = []
         for stretch in (*stretches, last):
             for batches in ways(stretch, before, chance):
                 acts: list[Callable[[], Awaitable[object]]] = [crowded.dispatch, crowded.dispatch]
-                acts += [partial(crowded.intake.take, BRAND, batch, NOON) for batch in batches]
+                acts += [partial(crowded.intake.ingest, BRAND, batch, NOON) for batch in batches]
                 # Whoever reaches the place is cut off: intake, dispatch, or an effect of a run.
                 with crowded.faults.crash_at(chance.randrange(40)):
                     await asyncio.gather(*(patiently(crowded.faults, act) for act in acts))

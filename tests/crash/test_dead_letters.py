@@ -48,7 +48,7 @@ class Office:
             happened: list[Event] = [DepositApproved.example(), SessionLogin.example(), SessionLogin.example()]
             for number, example in enumerate(happened):
                 event = example.model_copy(update={"event_id": f"{name}-{number}", "occurred_at": now})
-                await self.api.engine.intake.take(self.api.brand, [(name, event)], now)
+                await self.api.engine.intake.ingest(self.api.brand, [(name, event)], now)
         await execute(self.api.engine.database, "UPDATE deliveries SET created_at = now() - interval '1 hour'")
         await self.dispatch(Registry({}, (), {}))
         return [f"exact_first:{self.api.brand}:{name}:1" for name in names]
@@ -133,7 +133,7 @@ async def test_what_is_tried_again_late_is_heard_after_what_the_run_has_heard_me
     assert (await office.crm.post(f"/v1/dead-letters/{start['id']}/retry")).status_code == 202
     now = datetime.now(UTC)
     login = SessionLogin.example().model_copy(update={"event_id": f"{name}-late", "occurred_at": now})
-    await office.api.engine.intake.take(office.api.brand, [(name, login)], now)
+    await office.api.engine.intake.ingest(office.api.brand, [(name, login)], now)
     await office.dispatch()
     assert await office.heard(run_id) == [f"{name}-late"]
     await office.retry()

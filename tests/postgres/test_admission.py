@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from datetime import timedelta
 
 import httpx
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
-from activities.intake.admission import Crowded, Turns
+from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.tables import events
 from tests.support.api_client import Api, serving
 from tests.support.engine import rows
@@ -22,18 +23,18 @@ class Line:
     """Batches that stand in line, each working until it is told to end."""
 
     def __init__(self, most: int) -> None:
-        self.turns = Turns(most)
+        self.turns = AdmissionQueue(most)
         self.begun: list[int] = []
         self.most_seen = 0
         self.tasks: list[asyncio.Task[None]] = []
         self.ends: list[asyncio.Event] = []
 
-    async def come(self, size: int, patience: float | None = None) -> None:
+    async def come(self, size: int, timeout: timedelta | None = None) -> None:
         number = len(self.tasks)
         self.ends.append(asyncio.Event())
 
         async def work() -> None:
-            async with self.turns.of(size, patience):
+            async with self.turns.admitted(size, timeout):
                 self.begun.append(number)
                 self.most_seen = max(self.most_seen, self.turns.under_way)
                 await self.ends[number].wait()
@@ -91,9 +92,9 @@ async def test_a_batch_larger_than_all_turns_goes_alone() -> None:
 async def test_whoever_waited_long_enough_is_sent_back_and_the_next_moves_up() -> None:
     line = Line(10)
     await line.come(6)
-    await line.come(6, patience=0.01)
+    await line.come(6, timeout=timedelta(seconds=0.01))
     await line.come(3)
-    with pytest.raises(Crowded):
+    with pytest.raises(AdmissionTimeout):
         await line.tasks[1]
     await line.settle()
     assert line.begun == [0, 2]
@@ -120,9 +121,9 @@ async def test_a_turn_that_came_as_its_batch_gave_up_is_given_back() -> None:
 
 
 async def test_a_batch_that_fails_gives_its_turn_back() -> None:
-    turns = Turns(5)
+    turns = AdmissionQueue(5)
     with pytest.raises(RuntimeError):
-        async with turns.of(5, None):
+        async with turns.admitted(5, None):
             raise RuntimeError
     assert turns.under_way == 0
 
@@ -162,7 +163,7 @@ async def test_there_are_never_too_many_and_in_the_end_everybody_who_stayed_had_
 @pytest.fixture
 async def api(postgres_url: str) -> AsyncIterator[Api]:
     async with serving(postgres_url) as served:
-        served.engine.intake.patience = 0.05
+        served.engine.intake.admission_timeout = timedelta(seconds=0.05)
         yield served
 
 
@@ -180,7 +181,7 @@ async def test_while_too_much_is_sent_a_batch_is_sent_back_and_taken_later(
     api: Api, backend: httpx.AsyncClient
 ) -> None:
     batch = [wire("session.login")]
-    async with api.engine.intake.turns.of(10_000, None):
+    async with api.engine.intake.admission.admitted(10_000, None):
         answer = await backend.post("/v1/events", json=batch, headers=BATCH)
     assert answer.status_code == 429
     assert int(answer.headers["Retry-After"]) >= 1
@@ -190,7 +191,7 @@ async def test_while_too_much_is_sent_a_batch_is_sent_back_and_taken_later(
 
 
 async def test_what_protects_stands_in_no_line_and_takes_its_batch_along(api: Api, backend: httpx.AsyncClient) -> None:
-    async with api.engine.intake.turns.of(10_000, None):
+    async with api.engine.intake.admission.admitted(10_000, None):
         batch = [wire("session.login"), wire("compliance.exclusion_set", kind="self_exclusion")]
         answer = await backend.post("/v1/events", json=batch, headers=BATCH)
     assert answer.status_code == 202
@@ -199,7 +200,7 @@ async def test_what_protects_stands_in_no_line_and_takes_its_batch_along(api: Ap
 
 async def test_history_waits_in_a_line_of_its_own(api: Api, backend: httpx.AsyncClient) -> None:
     login = [wire("session.login")]
-    async with api.engine.intake.turns_of_history.of(10_000, None):
+    async with api.engine.intake.history_admission.admitted(10_000, None):
         waiting = asyncio.create_task(backend.post("/v1/events?mode=history", json=login, headers=BATCH))
         while not REGISTRY.get_sample_value("journeys_events_waiting"):
             await asyncio.sleep(0.01)
@@ -209,9 +210,9 @@ async def test_history_waits_in_a_line_of_its_own(api: Api, backend: httpx.Async
 
 
 async def test_history_whose_line_does_not_move_may_be_sent_again(api: Api, backend: httpx.AsyncClient) -> None:
-    api.engine.intake.patience_of_history = 0.05
+    api.engine.intake.history_admission_timeout = timedelta(seconds=0.05)
     login = [wire("session.login")]
-    async with api.engine.intake.turns_of_history.of(10_000, None):
+    async with api.engine.intake.history_admission.admitted(10_000, None):
         answer = await backend.post("/v1/events?mode=history", json=login, headers=BATCH)
         stream = await backend.post(
             "/v1/events?mode=history", content=json.dumps(login[0]), headers={"Content-Type": "application/x-ndjson"}

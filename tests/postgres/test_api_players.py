@@ -55,7 +55,7 @@ async def test_players_are_listed_by_id_without_personal_data(api: Api, desk: ht
     now = datetime.now(UTC)
     made = DepositApproved.example()
     facts = [(f"p-{n}", made.model_copy(update={"event_id": str(n), "occurred_at": now})) for n in range(5)]
-    await api.engine.intake.take(api.brand, facts, now)
+    await api.engine.intake.ingest(api.brand, facts, now)
     first = (await desk.get("/v1/players", params={"page_size": "3"})).json()
     second = (await desk.get("/v1/players", params={"page_size": "3", "page_token": first["next_page_token"]})).json()
     assert [p["id"] for p in first["items"] + second["items"]] == [f"p-{n}" for n in range(5)]
@@ -230,7 +230,7 @@ async def test_a_failed_deposit_starts_nothing_for_an_excluded_player(api: Api, 
     await desk.post("/v1/players/careful/exclusion", json=FOR_EVER)
     now = datetime.now(UTC)
     failed = DepositFailed.example().model_copy(update={"occurred_at": now})
-    await api.engine.intake.take(api.brand, [("careful", failed)], now)
+    await api.engine.intake.ingest(api.brand, [("careful", failed)], now)
     told = (await desk.get("/v1/players/careful/timeline")).json()["items"]
     assert f"Did not enter {JOURNEY}: the player is self-excluded." in [entry["text"] for entry in told]
     assert (await player(desk, "careful"))["running"] == []

@@ -36,7 +36,7 @@ async def deposits(api: Api, *player_ids: str, amount_minor: int = 6_000, at: da
     given: dict[str, Any] = {**DepositApproved.example_data, "event_source": "/t", "occurred_at": at}
     given["amount_minor"] = amount_minor
     facts = [(p, DepositApproved(**given | {"event_id": f"{p}-{at}"})) for p in player_ids]
-    await api.engine.intake.take(api.brand, facts, at, mode="history")
+    await api.engine.intake.ingest(api.brand, facts, at, mode="history")
 
 
 async def many(api: Api, count: int) -> list[str]:

@@ -41,7 +41,7 @@ async def opened(api: Api, player_id: str = "p-1", **changes: Any) -> str:
     """A task of a run that really is under way."""
     now = datetime.now(UTC)
     failed = DepositFailed.example().model_copy(update={"event_id": f"failed-{player_id}", "occurred_at": now})
-    await api.engine.intake.take(api.brand, [(player_id, failed)], now)
+    await api.engine.intake.ingest(api.brand, [(player_id, failed)], now)
     given = _asked(api, player_id, now).model_copy(update=changes)
     return (await TaskEffects(api.engine.database, lambda: now).open(given)).task_id
 

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from activities.database import Database
-from activities.intake.intake import Intake, _keep
+from activities.intake.intake import Intake, _insert_new_events
 from activities.loops.backfill import BackfillBatch, Deriver
 from activities.tables import jobs, memberships, players
 from cli.derive_terminal import HOLD, LEAST, Pace
@@ -185,8 +185,8 @@ async def test_who_was_put_off_until_an_import_has_settled_is_not_looked_at_soon
     database, new = casino.intake.database, Casino(Intake(casino.intake.database, RULES), casino.clock)
     login = casino.event(SessionLogin, occurred_at=casino.clock.now - days(20))
     paid = [casino.event(DepositApproved, amount_minor=9_000) for _ in range(2)]
-    await casino.intake.take(BRAND, [("p", event) for event in paid], casino.clock.now, mode="history")
-    await new.intake.take(BRAND, [("p", login)], casino.clock.now, mode="history")
+    await casino.intake.ingest(BRAND, [("p", event) for event in paid], casino.clock.now, mode="history")
+    await new.intake.ingest(BRAND, [("p", login)], casino.clock.now, mode="history")
     [before] = await rows(database, players)
     assert before["next_moment"] == casino.clock.now + hours(1)
     (last,) = await derive(deriver(casino, "payer"))
@@ -262,7 +262,7 @@ async def test_each_brand_is_a_job_of_its_own(casino: Casino) -> None:
     await past(casino, 4)
     deposit = casino.event(DepositApproved, amount_minor=5_000)
     for brand in ("zeta", "beta"):
-        await casino.intake.take(brand, [("p-1", deposit)], casino.clock.now)
+        await casino.intake.ingest(brand, [("p-1", deposit)], casino.clock.now)
     begun = await deriver(casino, "payer").open("zeta")
     assert [(job.brand, job.total) for job in begun] == [("zeta", 1)]
     assert await deriver(casino, "payer").open("nobody") == []
@@ -296,11 +296,11 @@ async def test_an_event_that_is_not_committed_yet_is_counted_by_intake(casino: C
     await casino.happens("p", DepositApproved, amount_minor=1_500)
     late = casino.event(DepositApproved, amount_minor=700)
     async with database.transaction() as theirs:
-        assert await _keep(theirs, BRAND, [("p", late)], history=False)
+        assert await _insert_new_events(theirs, BRAND, [("p", late)], history=False)
         (batch,) = await derive(deriver(casino, "payer"))
         assert batch.job.counts["events"] == 1
         async with intake.locked(theirs, BRAND, ["p"], casino.clock.now) as locked:
-            locked.decide("p", locked.states["p"].advance(late, RULES, casino.clock.now))
+            locked.record("p", locked.states["p"].advance(late, RULES, casino.clock.now))
     found = (await states(database))["p"]
     assert sum(found.series[PAID.series].values()) == 2_200
     assert "payer" in found.segments
@@ -321,7 +321,7 @@ async def test_nothing_is_missed_or_counted_twice_while_events_pour_in(casino: C
                 casino.event(kind, amount_minor=chance.randint(1, 90), occurred_at=next(instants)) for kind in kinds
             ]
             batch = list(zip(chance.sample(ids, 4), told, strict=True))
-            await intake.take(BRAND, batch, casino.clock.now)
+            await intake.ingest(BRAND, batch, casino.clock.now)
 
     async def derive_all() -> None:
         for name in derivables(RULES):

@@ -110,7 +110,7 @@ async def in_any_order(casino: Casino, happened: list[tuple[str, Event]], seed: 
 
     async def take(batch: list[tuple[str, Event]]) -> list[Receipt]:
         async with eight:
-            return await casino.intake.take(BRAND, batch, NOON)
+            return await casino.intake.ingest(BRAND, batch, NOON)
 
     return await asyncio.gather(*map(take, batches))
 
@@ -151,21 +151,21 @@ class TestOnce:
         batches = [
             [(player, casino.event(SessionLogin)) for player in chance.sample(names, len(names))] for _ in range(24)
         ]
-        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches[:8]))
-        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches[8:16]))
-        await asyncio.gather(*(casino.intake.take(BRAND, batch, NOON) for batch in batches[16:]))
+        await asyncio.gather(*(casino.intake.ingest(BRAND, batch, NOON) for batch in batches[:8]))
+        await asyncio.gather(*(casino.intake.ingest(BRAND, batch, NOON) for batch in batches[8:16]))
+        await asyncio.gather(*(casino.intake.ingest(BRAND, batch, NOON) for batch in batches[16:]))
         assert set((await counted(database)).values()) == {len(batches)}
 
     async def test_a_repetition_inside_a_batch_is_a_duplicate(self, casino: Casino) -> None:
         login = casino.event(SessionLogin)
         player = casino.player()
-        assert await casino.intake.take(BRAND, [(player, login), (player, login)], NOON) == ["accepted", "duplicate"]
-        assert await casino.intake.take(BRAND, [(player, login)], NOON) == ["duplicate"]
+        assert await casino.intake.ingest(BRAND, [(player, login), (player, login)], NOON) == ["accepted", "duplicate"]
+        assert await casino.intake.ingest(BRAND, [(player, login)], NOON) == ["duplicate"]
 
     async def test_two_brands_never_share_an_event_or_a_player(self, casino: Casino, database: Database) -> None:
         login, player = casino.event(SessionLogin), casino.player()
-        assert await casino.intake.take("acme", [(player, login)], NOON) == ["accepted"]
-        assert await casino.intake.take("other", [(player, login)], NOON) == ["accepted"]
+        assert await casino.intake.ingest("acme", [(player, login)], NOON) == ["accepted"]
+        assert await casino.intake.ingest("other", [(player, login)], NOON) == ["accepted"]
         assert [(row["brand"], row["state"]["counts"]) for row in await rows(database, players)] == [
             ("acme", {"session.login": 1}),
             ("other", {"session.login": 1}),
@@ -181,10 +181,10 @@ class TestOnce:
             id=f"watched:{BRAND}:{player}:1",
         )
         with pytest.raises(IntegrityError):
-            await casino.intake.take(BRAND, batch, NOON)
+            await casino.intake.ingest(BRAND, batch, NOON)
         assert await rows(database, events) == await rows(database, players) == []
         await execute(database, "DELETE FROM runs")
-        assert await casino.intake.take(BRAND, batch, NOON) == ["accepted", "accepted"]
+        assert await casino.intake.ingest(BRAND, batch, NOON) == ["accepted", "accepted"]
 
 
 class TestRuns:
@@ -263,7 +263,7 @@ class TestPersonalData:
         casino = Casino.of(database, CONFIDANT)
         player = casino.player()
         for kind in PERSONAL:
-            await casino.intake.take(BRAND, [(player, self.with_canaries(casino, kind))], NOON)
+            await casino.intake.ingest(BRAND, [(player, self.with_canaries(casino, kind))], NOON)
         found = await rows(database, deliveries)
         heard = {row["payload"]["event"]["type"] for row in found if row["kind"] == "event"}
         heard |= {row["payload"]["trigger"]["type"] for row in found if row["kind"] == "start"}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.messages import SETTLING
+from activities.messages import MAIL_SETTLING
 from activities.providers.messaging import ChannelUnavailable
 from activities.tables import messages, steps
 from local import stand_in_processes as services
@@ -102,7 +102,7 @@ class Sending:
             mine = (messages.c.run_id == self.run) & (messages.c.channel == channel)
             await connection.execute(messages.update().where(mine).values(values))
 
-    async def left_in_doubt(self, channel: str, ago: timedelta = SETTLING) -> None:
+    async def left_in_doubt(self, channel: str, ago: timedelta = MAIL_SETTLING) -> None:
         at = self.parts.casino.clock.now - ago
         await self.change(channel, status="handed_over", handed_over_at=at, delivered_at=None)
 
@@ -217,7 +217,7 @@ class TestOnce:
         await sending.left_in_doubt("email", ago=timedelta(seconds=10))
         with pytest.raises(ApplicationError) as caught:
             await sending.send(WORD, "email")
-        assert caught.value.next_retry_delay == SETTLING - timedelta(seconds=10)
+        assert caught.value.next_retry_delay == MAIL_SETTLING - timedelta(seconds=10)
         assert post.mails()[sending.key(WORD, "email")] == 0
         sending.parts.casino.clock.later(timedelta(seconds=20))
         assert (await sending.send(WORD, "email")).sent == ["email"]

@@ -73,7 +73,7 @@ async def test_a_stay_that_begins_and_ends_in_one_batch_is_kept(casino: Casino, 
         (player, casino.event(SessionLogin, occurred_at=NOON + days(40))),
         (player, casino.event(SessionLogin, occurred_at=NOON + days(39))),
     ]
-    await casino.intake.take(BRAND, batch, casino.clock.now)
+    await casino.intake.ingest(BRAND, batch, casino.clock.now)
     assert await stays(database, player, "gone") == [(days(40), days(40))]
 
 

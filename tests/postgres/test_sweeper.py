@@ -49,7 +49,7 @@ async def away(casino: Casino, count: int, *, every: timedelta = timedelta(secon
     """So many players log in one after the other, and then a fortnight passes. The last came first by name."""
     names = [casino.player(f"p{count - n:05}") for n in range(count)]
     logins = [(name, casino.event(SessionLogin, occurred_at=NOON + n * every)) for n, name in enumerate(names)]
-    await casino.intake.take(BRAND, logins, NOON)
+    await casino.intake.ingest(BRAND, logins, NOON)
     casino.clock.now = NOON + AWAY + count * every
     return names
 
@@ -89,7 +89,7 @@ class TestOnce:
             for _ in range(6):
                 await sweeping(database, casino).run_once()
 
-        taking = (casino.intake.take(BRAND, batch, casino.clock.now) for batch in batches)
+        taking = (casino.intake.ingest(BRAND, batch, casino.clock.now) for batch in batches)
         # A deadlock would be raised by whichever of them Postgres chose.
         await asyncio.gather(sweep(), sweep(), *taking)
         while await sweeping(database, casino).run_once():

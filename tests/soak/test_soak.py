@@ -50,7 +50,7 @@ async def test_a_lost_a_doubled_and_an_unheard_of_event_are_noticed(postgres_url
             for batch in (1, 2, 3)
             for n in range(4)
         ]
-        await casino.intake.take(BRAND, batch, NOON)
+        await casino.intake.ingest(BRAND, batch, NOON)
         assert await crowd_once(Counter({1: 4, 2: 4, 3: 4}), database.url) == []
         assert await crowd_once(Counter({1: 5, 3: 4, 4: 1}), database.url) == [
             "Of batch 1 5 events were acknowledged and 4 are there.",

@@ -32,7 +32,7 @@ async def seeded(api: Api) -> dict[str, str]:
         DepositFailed.example().model_copy(update={"event_id": "failed-1", "occurred_at": now - timedelta(hours=1)}),
         DepositApproved.example().model_copy(update={"event_id": "approved-1", "occurred_at": now}),
     ]
-    await api.engine.intake.take(brand, [(PLAYER, fact) for fact in facts], now)
+    await api.engine.intake.ingest(brand, [(PLAYER, fact) for fact in facts], now)
     step: dict[str, Any] = {"brand": brand, "player_id": PLAYER, "journey": JOURNEY, "run_id": run_id}
     task = await TaskEffects(api.engine.database, lambda: now).open(
         OpenTask(

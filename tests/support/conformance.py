@@ -289,7 +289,7 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
         match act:
             case Happening():
                 events = [(player_id, e) for e in _batch(player_id, number, act, trace.began + after)]
-                await theatre.engine.intake.take(BRAND, events, theatre.now, mode=act.mode)
+                await theatre.engine.intake.ingest(BRAND, events, theatre.now, mode=act.mode)
                 await theatre.deliver()
             case Answering():
                 if not act.if_open or any(

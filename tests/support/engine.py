@@ -101,7 +101,7 @@ class Casino:
     async def happens(self, player: str, *kinds: type[Event], mode: Mode = "live", **data: Any) -> list[Receipt]:
         """These things happen to a player, in one batch."""
         batch = [(player, self.event(kind, **data)) for kind in kinds]
-        return await self.intake.take(BRAND, batch, self.clock.now, mode=mode)
+        return await self.intake.ingest(BRAND, batch, self.clock.now, mode=mode)
 
     async def registers(self, player: str, **about: Any) -> None:
         """A player registers, reachable and opted in everywhere; no journey hears of it."""

@@ -29,7 +29,7 @@ async def happens(
     for begin in range(0, len(player_ids), 500):
         batch = player_ids[begin : begin + 500]
         facts = [(player, event(**given | {"event_id": f"{event.type}-{player}-{at}"})) for player in batch]
-        await api.engine.intake.take(api.brand, facts, at, mode="history")
+        await api.engine.intake.ingest(api.brand, facts, at, mode="history")
 
 
 async def depositors(api: Api, count: int, name: str = "p") -> list[str]:

@@ -69,7 +69,7 @@ class Theatre:
                 event_id=f"{self.player_id}-{self.events}", event_source="/test", occurred_at=self.now - ago, **data
             )
             batch.append((self.player_id, event))
-        await self.engine.intake.take(BRAND, batch, self.now, mode=mode)
+        await self.engine.intake.ingest(BRAND, batch, self.now, mode=mode)
         await self.deliver()
 
     async def deliver(self) -> None:

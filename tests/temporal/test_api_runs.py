@@ -40,7 +40,7 @@ async def known(api: Api, *player_ids: str) -> None:
     now = datetime.now(UTC)
     login = SessionLogin.example()
     facts = [(p, login.model_copy(update={"event_id": f"login-{p}", "occurred_at": now})) for p in player_ids]
-    await api.engine.intake.take(api.brand, facts, now)
+    await api.engine.intake.ingest(api.brand, facts, now)
 
 
 async def started(crm: httpx.AsyncClient, journey: str, player_id: str, **headers: str) -> httpx.Response:

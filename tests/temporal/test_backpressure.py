@@ -93,7 +93,7 @@ async def pile_up(api: Api) -> None:
     now = datetime.now(UTC)
     about: dict[str, Any] = {"event_source": "/test", "occurred_at": now, "language": "en"}
     happened = [(f"early-{n}", PlayerRegistered(event_id=f"registered-{n}", **about)) for n in range(10)]
-    await Intake(api.engine.database, api.engine.intake.rules).take(api.brand, happened, now)
+    await Intake(api.engine.database, api.engine.intake.rules).ingest(api.brand, happened, now)
 
 
 async def drained(dispatcher: Dispatcher) -> None:

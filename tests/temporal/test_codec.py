@@ -45,7 +45,7 @@ class Encoded:
 
     async def happens(self, player_id: str, name: str) -> None:
         ping = Ping(event_id=f"{player_id}-{name}", event_source="/test", occurred_at=utc_now(), name=name)
-        await self.api.engine.intake.take(self.api.brand, [(player_id, ping)], utc_now())
+        await self.api.engine.intake.ingest(self.api.brand, [(player_id, ping)], utc_now())
         while await self.dispatcher.run_once():
             pass
 

@@ -144,7 +144,7 @@ class TestDelivering:
                 for player in names
                 for _ in range(2)
             ]
-            await casino.intake.take(BRAND, happened, NOON)
+            await casino.intake.ingest(BRAND, happened, NOON)
         await until_delivered(database)
         stop.set()
         await asyncio.gather(*pair)

@@ -276,9 +276,9 @@ class TestStops:
             journey = stage.engine.registry.journeys["resting"]
             async with stage.engine.intake.locked(connection, BRAND, [stage.player_id], stage.now) as players:
                 state = players.states[stage.player_id]
-                players.decide(stage.player_id, state.enter(journey, None, stage.now))
+                players.record(stage.player_id, state.enter(journey, None, stage.now))
                 run_id = f"resting:{BRAND}:{stage.player_id}:1"
-                players.decide(stage.player_id, state.stop(run_id, "by_hand", stage.now))
+                players.record(stage.player_id, state.stop(run_id, "by_hand", stage.now))
         await stage.deliver()
         assert await stage.ends("resting") == "by_hand"
         assert await stage.sent() == []
