@@ -10,8 +10,8 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeVar
 
 from workflows.events import DepositApproved, Event, PlayerRegistered, ProfileUpdated, RoundCompleted
+from workflows.player_state.counting import LATENESS, count, judge_days, sort_into
 from workflows.player_state.decisions import Moved
-from workflows.player_state.projection import LATENESS
 from workflows.player_state.state import PlayerState
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule
 from workflows.rules.index import TOLD, VISIT_TYPES, Rule, RuleIndex
@@ -116,7 +116,7 @@ class Rebuild:
             self._judge(rule, at)
         if event.type in self._learns:
             self.life.learn(event)
-        self.life.count(event, self.what.rules, at)
+        count(self.life, event, self.what.rules, at)
 
     def finish(self) -> list[Moved]:
         """Take over what came out; the segments the player came into or left."""
@@ -138,7 +138,7 @@ class Rebuild:
         for occasion in self.what.rules.occasions.values():
             self._take_occasion(occasion)
         asked = [one for one in self.what.segments if not self._is_due(f"segment:{one.name}")]
-        return [Moved(name, entered, self.now) for name, entered in self.state.sort_into(asked, self.now)]
+        return [Moved(name, entered, self.now) for name, entered in sort_into(self.state, asked, self.now)]
 
     def _is_due(self, key: str) -> bool:
         """Whether a moment has come that nobody noticed yet: the sweep will, and what happens then is not ours."""
@@ -179,7 +179,7 @@ class Rebuild:
         until = min(at, self._judged_until[rule.key])
         while (moment := self.life.moments.get(rule.key)) is not None and moment <= until:
             del self.life.moments[rule.key]
-            for _ in self.life.judge_days(rule, moment):
+            for _ in judge_days(self.life, rule, moment):
                 pass  # what it would have fired is past
 
     def _take_days(self, rule: DayStreakRule) -> None:

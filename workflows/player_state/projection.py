@@ -3,11 +3,10 @@
 `state.PlayerState` builds on it and decides what a fact starts, wakes and stops.
 """
 
-import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -31,12 +30,8 @@ from workflows.events import (
 )
 from workflows.gate.policy import Exclusion
 from workflows.player_facts import PlayerFacts
-from workflows.rules.index import TOLD, VISIT_TYPES, RuleIndex
-from workflows.rules.measures import Present, value
-from workflows.rules.predicates import RuleWarning, passes
-from workflows.rules.segments import Segment
+from workflows.rules.measures import Present
 from workflows.rules.streaks import StreakState, micros
-from workflows.rules.triggers import DayStreakRule, Streak
 
 STRENGTHS: Final = ("weak", "medium", "strong")
 #: Account statuses that protect from nothing.
@@ -49,9 +44,6 @@ PROFILE: Final[Mapping[str, TypeAdapter[str]]] = {
     "currency": TypeAdapter(Currency),
 }
 BIRTH_DATE: Final = TypeAdapter(date)
-LONGEST_ID: Final = 255
-#: How long after its end a day of the player's is judged: so late may its events come.
-LATENESS: Final = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,129 +198,6 @@ class PlayerProjection:
             case _:
                 pass
 
-    def count(self, event: Event, rules: RuleIndex, now: datetime) -> tuple[list[str], list[Event]]:
-        """Count the event; the keys of the rules it fires, and the events derived from it."""
-        kind = event.type
-        count = self.counts[kind] = self.counts.get(kind, 0) + 1
-        first, last = self.first.get(kind), self.last.get(kind)
-        if first is None or event.occurred_at < first:
-            self.first[kind] = event.occurred_at
-        if last is None or event.occurred_at > last:
-            self.last[kind] = event.occurred_at
-            for quiet in rules.inactive.get(kind, ()):
-                self.moments[quiet.key] = event.occurred_at + quiet.duration
-        if kind in VISIT_TYPES:
-            hour = str(event.occurred_at.astimezone(self.present(now).zone).hour)
-            self.hours[hour] = self.hours.get(hour, 0) + 1
-        fired = [mark.key for mark in rules.milestones.get(kind, ()) if mark.count == count]
-        fired += self._measure(event, rules, now)
-        derived: list[Event] = []
-        for streak in rules.streaks.get(kind, ()):
-            if length := self.extend(streak, event):
-                fired.append(streak.key)
-                if (told := TOLD.get(streak.key)) is not None:
-                    derived.append(
-                        told(
-                            event_id=derived_id(event, told.type),
-                            event_source=event.event_source,
-                            occurred_at=event.occurred_at,
-                            rounds=length,
-                        )
-                    )
-        return fired, derived
-
-    def extend(self, rule: Streak, event: Event) -> int:
-        """Take the event into the streak; its length when that fires the rule, else 0."""
-        row = self.streaks.get(rule.key)
-        if row is None:
-            row = self.streaks[rule.key] = StreakState()
-        if not (isinstance(event, rule.kind) and passes(rule.where, event)):
-            row.miss(event.occurred_at)
-            return 0
-        length = row.hit(event.occurred_at, rule.within)
-        return length if length % rule.length == 0 else 0
-
-    def sort_into(self, segments: Iterable[Segment], now: datetime) -> Iterator[tuple[str, bool]]:
-        """Ask each segment; `(name, whether the player came or left)` for those whose answer changed.
-
-        One that raises leaves the player where they are and warns: a mistake must not empty a segment.
-        """
-        for one in segments:
-            try:
-                belongs, changes = one.evaluate(self, now)
-            except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-                told = f"Segment {one.name} raised {type(error).__name__} ({error}); its members stay as they were."
-                warnings.warn(told, RuleWarning, stacklevel=2)
-                continue
-            key = f"segment:{one.name}"
-            if changes is None:
-                self.moments.pop(key, None)
-            else:
-                self.moments[key] = changes
-            if belongs != (one.name in self.segments):
-                if belongs:
-                    self.segments[one.name] = now
-                else:
-                    del self.segments[one.name]
-                yield one.name, belongs
-
-    def judge_days(self, rule: DayStreakRule, now: datetime) -> Iterator[tuple[int, datetime]]:
-        """Judge the days that ended and were not judged yet; each time it fires, how long it is and since when."""
-        held = self.series.get(rule.measure.series, {})
-        present = self.present(now - LATENESS)
-        length, judged = self.day_streaks.get(rule.key, (0, date.min))
-        days = sorted({date.fromisoformat(key.partition("/")[0]) for key in held})
-        for day in days:
-            if not judged < day < present.today:
-                continue
-            if rule.idle == "breaks" and length and day - judged > timedelta(days=1):
-                length = 0
-            length = length + 1 if self._holds(rule, value(held, rule.measure, present, day.isoformat())) else 0
-            judged = day
-            if length and length % rule.length == 0:
-                yield length, present.begin(day + timedelta(days=1)) + LATENESS
-        self.day_streaks[rule.key] = (length, judged)
-        if days and days[-1] >= present.today:
-            self.await_day(rule, now)
-
-    def await_day(self, rule: DayStreakRule, now: datetime) -> None:
-        """Be looked at one hour after this day has ended."""
-        present = self.present(now - LATENESS)
-        self.moments[rule.key] = present.begin(present.today + timedelta(days=1)) + LATENESS
-
-    def _holds(self, rule: DayStreakRule, day: int) -> bool:
-        try:
-            return bool(rule.where(day))
-        except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-            told = f"where= of {rule.key} raised {type(error).__name__} ({error}); it was taken for no."
-            warnings.warn(told, RuleWarning, stacklevel=2)
-            return False
-
-    def _measure(self, event: Event, rules: RuleIndex, now: datetime) -> Iterator[str]:
-        """Add the event to its series; the keys of the thresholds it crosses."""
-        series = rules.series.get(event.type)
-        if series is None:
-            return
-        present = self.present(now)
-        for one in series:
-            held = self.series.setdefault(one.key, {})
-            before = dict(held) if one.key in rules.thresholds else None
-            try:
-                bucket = one.take(held, event, present)
-            except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-                told = f"The measure {one.key} raised {type(error).__name__} on a {event.type} event ({error})."
-                warnings.warn(told, RuleWarning, stacklevel=2)
-                continue
-            if bucket is None or before is None:
-                continue
-            for rule in rules.thresholds[one.key]:
-                was, is_ = (value(then, rule.measure, present, bucket) for then in (before, held))
-                if was < rule.at_least <= is_:
-                    yield rule.key
-        for days in rules.day_streaks.get(event.type, ()):
-            if days.key not in self.moments:
-                self.await_day(days, now)
-
     def _tell(self, name: str, told: Any, at: datetime) -> None:
         """Keep the newest word on a fact, by its own time; of two at one instant the one that came last."""
         if self._is_news(name, at):
@@ -401,8 +270,3 @@ def _outranks(new: str, at: datetime, known: str | None, since: datetime | None)
 def _covers(one: Block, other: Block) -> bool:
     longer = one.until is None or (other.until is not None and one.until >= other.until)
     return (one.kind, one.scope) == (other.kind, other.scope) and one.since >= other.since and longer
-
-
-def derived_id(event: Event, suffix: str) -> str:
-    """The id of an event that follows from another: the same whenever that one is read again."""
-    return f"{event.event_id[: LONGEST_ID - len(suffix) - 1]}:{suffix}"

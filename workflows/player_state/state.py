@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 
 from workflows.declaration import Journey
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
+from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
-from workflows.player_state.projection import PlayerProjection, derived_id
+from workflows.player_state.projection import PlayerProjection
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
 from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
@@ -77,7 +78,7 @@ class PlayerState(PlayerProjection):
         giving the same event twice would count it twice.
         """
         self.learn(event)
-        fired, derived = self.count(event, rules, now)
+        fired, derived = count(self, event, rules, now)
         moved = self._sort(rules.about(event.type), now)
         self._await_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
         if mode == "history":
@@ -270,7 +271,7 @@ class PlayerState(PlayerProjection):
         return decisions
 
     def _sort(self, segments: Iterable[Segment], now: datetime) -> list[Moved]:
-        return [Moved(name, entered, now) for name, entered in self.sort_into(segments, now)]
+        return [Moved(name, entered, now) for name, entered in sort_into(self, segments, now)]
 
     def _come(self, rule: Rule, at: datetime, now: datetime) -> list[Event]:
         """The events of a moment that has come."""
@@ -294,7 +295,7 @@ class PlayerState(PlayerProjection):
                         days=length,
                         name=rule.name,
                     )
-                    for length, since in self.judge_days(rule, now)
+                    for length, since in judge_days(self, rule, now)
                 ]
             case BirthdayRule() | AnniversaryRule() | ScheduleRule():
                 if (later := rule.after(self, now)) is not None:

@@ -8,14 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, GameSessionStarted, SessionLogin
+from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure, changes_at, value
-
-if TYPE_CHECKING:
-    from workflows.player_state.projection import PlayerProjection
 
 #: What counts as a visit for the player's usual hours.
 VISITS: Final = (SessionLogin, GameSessionStarted, DepositApproved)
@@ -33,7 +31,7 @@ class Segment:
         """The first sentence of the function's docstring."""
         return (self.function.__doc__ or "").strip().partition("\n")[0]
 
-    def evaluate(self, known: "PlayerProjection", now: datetime) -> tuple[bool, datetime | None]:
+    def evaluate(self, known: PlayerProjection, now: datetime) -> tuple[bool, datetime | None]:
         """Whether the player is in it, and when that may change although nothing happens."""
         statistics = Statistics(known, now)
         return bool(self.function(statistics)), statistics.changes_at
@@ -68,7 +66,7 @@ class Statistics:
     a measure's window), and then the engine knows when to ask again.
     """
 
-    def __init__(self, known: "PlayerProjection", now: datetime) -> None:
+    def __init__(self, known: PlayerProjection, now: datetime) -> None:
         self._known = known
         self._now = now
         #: The earliest moment at which an answer given here may change by itself.
