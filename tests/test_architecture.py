@@ -2,7 +2,7 @@
 
 import ast
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -237,6 +237,48 @@ def scattered(path: str, source: str) -> Iterator[str]:
             )
 
 
+def modules() -> dict[str, str]:
+    """Every module of ours by its dotted name, with its source."""
+    return {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): source for path, source in files()}
+
+
+def imported_modules(name: str, sources: Mapping[str, str]) -> set[str]:
+    """The modules of ours that one imports anywhere, also only for the type checker; `from a import b` may be a.b."""
+    found = set[str]()
+    for node in ast.walk(ast.parse(sources[name])):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {
+                inner if (inner := f"{node.module}.{alias.name}") in sources else node.module for alias in node.names
+            }
+    return (found & sources.keys()) - {name}
+
+
+def circles(sources: Mapping[str, str]) -> list[str]:
+    """A sentence for each import that closes a circle, with the way round."""
+    graph = {name: sorted(imported_modules(name, sources)) for name in sorted(sources)}
+    found: list[str] = []
+    done = set[str]()
+
+    def follow(way: list[str]) -> None:
+        for name in graph[way[-1]]:
+            if name in way:
+                circle = [*way[way.index(name) :], name]
+                found.append(
+                    f"{' imports '.join(circle)}. Files in a circle can only be read and changed together, an import "
+                    "for the type checker alone included. Move what both need into a file of its own, or hand it in."
+                )
+            elif name not in done:
+                follow([*way, name])
+        done.add(way[-1])
+
+    for name in graph:
+        if name not in done:
+            follow([name])
+    return found
+
+
 def told(path: str, source: str) -> list[str]:
     """Everything wrong with one file."""
     return [sentence for rule in RULES for sentence in rule(path, source)]
@@ -249,6 +291,30 @@ RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered)
 def test_every_file_keeps_the_rules_of_the_house(rule: Callable[[str, str], Iterator[str]]) -> None:
     found = [sentence for path, source in files() for sentence in rule(path, source)]
     assert not found, "\n\n" + "\n\n".join(found)
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    found = circles(modules())
+    assert not found, "\n\n" + "\n\n".join(found)
+
+
+@pytest.mark.parametrize(
+    ("sources", "way"),
+    [
+        ({"a": "import b", "b": "from c import x", "c": "def f():\n    import a"}, "a imports b imports c imports a."),
+        (
+            {"p": "", "p.a": "from p import b", "p.b": "if TYPE_CHECKING:\n    from p.a import A"},
+            "p.a imports p.b imports p.a.",
+        ),
+    ],
+)
+def test_a_circle_is_told_with_the_way_round(sources: dict[str, str], way: str) -> None:
+    (sentence,) = circles(sources)
+    assert sentence.startswith(way)
+
+
+def test_what_two_files_need_makes_no_circle() -> None:
+    assert circles({"a": "import c", "b": "import a\nimport c", "c": "", "p": "from p.q import x", "p.q": ""}) == []
 
 
 def test_the_files_are_really_read() -> None:
@@ -341,7 +407,7 @@ def test_a_journey_has_a_file_of_its_own_named_after_it() -> None:
 
 
 def test_what_every_run_imports_is_passed_through_the_sandbox() -> None:
-    sources = {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): text for path, text in files()}
+    sources = modules()
     reached, waiting = set[str](), ["workflows"]
     while waiting:
         module = waiting.pop()

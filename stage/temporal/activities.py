@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import UTC, timedelta
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from temporalio.api.enums.v1 import RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure
@@ -20,10 +20,9 @@ from temporalio.common import RetryPolicy
 
 from stage.errors import StageError
 from stage.temporal import failures
+from stage.temporal.clock import VirtualClock
+from stage.temporal.payloads import CONVERTER, FAILURES
 from stage.temporal.runs import Activity, Call, StageRun, duration_of
-
-if TYPE_CHECKING:
-    from stage.temporal.server import VirtualTemporal
 
 #: A local activity that backs off longer than this leaves the waiting to a timer, unless it says otherwise.
 LOCAL_RETRY_THRESHOLD = timedelta(minutes=1)
@@ -48,14 +47,17 @@ class Attempts:
     An attempt whose latency reaches its time limit does nothing at all and times out.
     """
 
-    def __init__(self, server: "VirtualTemporal", perform: Perform, latency: Latency) -> None:
-        self._server = server
+    def __init__(
+        self, clock: VirtualClock, tell: Callable[[StageRun, Job], None], perform: Perform, latency: Latency
+    ) -> None:
+        self._clock = clock
+        self._tell = tell
         self._perform = perform
         self._latency = latency
 
     def schedule(self, run: StageRun, command: ScheduleActivity | ScheduleLocalActivity) -> None:
         """Begin an activity; a local one before anything else happens to its run."""
-        now = self._server.now
+        now = self._clock.now
         local = isinstance(command, ScheduleLocalActivity)
         activity = Activity(command, local=local, chapter=run.chapter, task=run.tasks, scheduled_at=now)
         run.activities[command.seq] = activity
@@ -65,25 +67,25 @@ class Attempts:
                 activity.scheduled_at = command.original_schedule_time.ToDatetime(UTC)
         if limit := _limit(command, "schedule_to_close_timeout"):
             activity.deadline = activity.scheduled_at + limit
-            self._server.at(activity.deadline, partial(self._expire, run, activity))
+            self._clock.at(activity.deadline, partial(self._expire, run, activity))
         if local:
             run.locals.append(activity)
         else:
-            self._server.at(now, partial(self.attempt, run, activity))
+            self._clock.at(now, partial(self.attempt, run, activity))
 
     def attempt(self, run: StageRun, activity: Activity) -> None:
         """Make one attempt."""
         if activity.done or not _alive(run, activity):
             return
-        server, command = self._server, activity.command
-        if activity.deadline is not None and server.now >= activity.deadline:
+        clock, command = self._clock, activity.command
+        if activity.deadline is not None and clock.now >= activity.deadline:
             self._expire(run, activity)
             return
         call = Call(
             name=command.activity_type,
             workflow_id=run.workflow_id,
             attempt=activity.attempt,
-            now=server.now,
+            now=clock.now,
             arguments=command.arguments,
         )
         activity.attempting = True
@@ -99,10 +101,10 @@ class Attempts:
             self._lapse(run, activity)
         except Exception as error:  # noqa: BLE001 - whatever an effect raises is the activity's failure
             failure = Failure()
-            server.failure_converter.to_failure(error, server.converter, failure)
+            FAILURES.to_failure(error, CONVERTER, failure)
             self._after(takes, partial(self._failed, run, activity, failure))
         else:
-            [payload] = server.converter.to_payloads([value])
+            [payload] = CONVERTER.to_payloads([value])
             self._after(takes, partial(self._completed, run, activity, Success(result=payload)))
 
     def _limit_of_attempt(self, command: ScheduleActivity | ScheduleLocalActivity) -> timedelta:
@@ -118,7 +120,7 @@ class Attempts:
 
     def _after(self, takes: timedelta, happen: Callable[[], None]) -> None:
         if takes > timedelta(0):
-            self._server.at(self._server.now + takes, happen)
+            self._clock.at(self._clock.now + takes, happen)
         else:
             happen()
 
@@ -142,7 +144,7 @@ class Attempts:
         pause = backoff(policy, activity.attempt)
         if stated.HasField("next_retry_delay"):
             pause = duration_of(stated.next_retry_delay)
-        again_at = self._server.now + pause
+        again_at = self._clock.now + pause
         state = RetryState.RETRY_STATE_IN_PROGRESS
         if activity.cancel_requested:
             state = RetryState.RETRY_STATE_CANCEL_REQUESTED
@@ -161,7 +163,7 @@ class Attempts:
         else:
             activity.attempt += 1
             activity.last_failure = failure
-            self._server.at(again_at, partial(self.attempt, run, activity))
+            self._clock.at(again_at, partial(self.attempt, run, activity))
 
     def _back_off(self, run: StageRun, activity: Activity, pause: timedelta) -> None:
         """Ask the run to wait with a timer and then to schedule the local activity anew."""
@@ -217,7 +219,7 @@ class Attempts:
         activity.told = True
         run.activities.pop(activity.command.seq, None)
         run.length += 1  # on a server, its start is an event too
-        self._server.tell(run, _answer(activity, resolution))
+        self._tell(run, _answer(activity, resolution))
 
 
 def backoff(policy: RetryPolicy, attempt: int) -> timedelta:

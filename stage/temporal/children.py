@@ -1,8 +1,11 @@
 """What runs have to do with each other: children, and signals and cancellations between runs."""
 
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
+from temporalio.api.common.v1 import Payload
 from temporalio.api.enums.v1 import WorkflowIdReusePolicy as Reuse
 from temporalio.bridge.proto.child_workflow import (
     Cancellation,
@@ -33,9 +36,6 @@ from stage.errors import StageError
 from stage.temporal import failures
 from stage.temporal.runs import Child, StageRun
 
-if TYPE_CHECKING:
-    from stage.temporal.server import VirtualTemporal
-
 NOT_FOUND = "ExternalWorkflowExecutionNotFound"
 NOT_PERFORMED = (
     "cron_schedule",
@@ -45,10 +45,38 @@ NOT_PERFORMED = (
 )
 
 
+class Server(Protocol):
+    """What is asked of the server that keeps the runs."""
+
+    now: datetime
+    runs: dict[str, StageRun]
+
+    def at(self, moment: datetime, happen: Callable[[], object]) -> None:
+        """Have something happen at a moment."""
+
+    def create(self, workflow_type: str, workflow_id: str, *, parent: tuple[StageRun, Child] | None = None) -> StageRun:
+        """A run that has not begun yet."""
+
+    def initialise(self, run: StageRun, arguments: Sequence[Payload]) -> None:
+        """Begin a chapter of a run."""
+
+    def tell(self, run: StageRun, *jobs: Job) -> None:
+        """Give an open run something new."""
+
+    def deliver_signal(self, workflow_id: str, name: str, arguments: Sequence[Payload]) -> bool:
+        """Signal a run now; False when there is none under way."""
+
+    def cancel(self, workflow_id: str, reason: str = "") -> None:
+        """Ask a run to cancel."""
+
+    def terminate(self, workflow_id: str) -> None:
+        """End a run without asking it."""
+
+
 class Relations:
     """Carries what runs ask of other runs from one to the other."""
 
-    def __init__(self, server: "VirtualTemporal", namespace: str) -> None:
+    def __init__(self, server: Server, namespace: str) -> None:
         self._server = server
         self._namespace = namespace
 

@@ -6,11 +6,8 @@ the same trace on every machine, because moments of one instant are played in th
 """
 
 import asyncio
-import gc
 import hashlib
-import heapq
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Self
@@ -38,6 +35,7 @@ from stage.errors import StageError
 from stage.temporal import failures
 from stage.temporal.activities import Attempts, Latency, Perform, TimedOut, at_once
 from stage.temporal.children import Relations
+from stage.temporal.clock import VirtualClock
 from stage.temporal.payloads import CONVERTER, FAILURE_CLASS, FAILURES
 from stage.temporal.runs import Call, Child, StageRun, duration_of
 
@@ -48,14 +46,12 @@ NAMESPACE = "stage"
 #: A server suggests a new chapter at this length of a run's history, and terminates the run at that one.
 SUGGEST_CONTINUE_AS_NEW, LONGEST_HISTORY = 4_096, 51_200
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-#: New objects between two looks of the garbage collector, instead of the usual 700.
-YOUNG = 20_000
 #: Instances want some event loop to be set while they are made; nothing ever runs on it.
 NO_LOOP = asyncio.BaseEventLoop()
 NO_LOOP.close()
 
 
-class VirtualTemporal:
+class VirtualTemporal(VirtualClock):
     """Workflows, timers and activities on a clock that only moves when told.
 
     `perform` is called for every attempt of an activity, returns its result or raises; it must not block.
@@ -78,10 +74,8 @@ class VirtualTemporal:
         step_of: Callable[[StageRun], str | None] = lambda _: None,
         closed: Callable[[StageRun], None] = lambda _: None,
     ) -> None:
-        self.now = now
+        super().__init__(now)
         self.runs: dict[str, StageRun] = {}
-        self.converter = CONVERTER
-        self.failure_converter = FAILURES
         self._seed = seed
         self._step_of = step_of
         self._closed = closed
@@ -89,10 +83,8 @@ class VirtualTemporal:
         self._definitions = {d.name: d for d in map(workflow._Definition.must_from_class, workflows)}  # noqa: SLF001 - how the worker itself reads a class
         for definition in self._definitions.values():
             self._runner.prepare_workflow(definition)
-        self._attempts = Attempts(self, perform, latency)
+        self._attempts = Attempts(self, self.tell, perform, latency)
         self._relations = Relations(self, NAMESPACE)
-        self._moments: list[tuple[datetime, int, Callable[[], object]]] = []
-        self._order = 0
 
     def __enter__(self) -> Self:
         return self
@@ -116,12 +108,12 @@ class VirtualTemporal:
             raise StageError(f"A run {workflow_id} exists already; ids are never used again.")
         run = self.create(workflow_type, workflow_id)
         for name, given in signals:
-            run.held.append(_signal_job(name, self.converter.to_payloads([given]), len(run.held) + 1))
-        self.initialise(run, self.converter.to_payloads([argument]))
+            run.held.append(_signal_job(name, CONVERTER.to_payloads([given]), len(run.held) + 1))
+        self.initialise(run, CONVERTER.to_payloads([argument]))
 
     def signal(self, workflow_id: str, name: str, argument: object) -> bool:
         """Signal a run now; False when it is over."""
-        return self.deliver_signal(workflow_id, name, self.converter.to_payloads([argument]))
+        return self.deliver_signal(workflow_id, name, CONVERTER.to_payloads([argument]))
 
     def cancel(self, workflow_id: str, reason: str = "") -> None:
         """Ask a run to cancel; one that is over does not mind."""
@@ -138,55 +130,24 @@ class VirtualTemporal:
         run = self.runs[workflow_id]
         if run.instance is None:
             raise StageError(f"{workflow_id} is {run.status} and cannot be asked any more; ask before it ends.")
-        asked = QueryWorkflow(query_id="q", query_type=name, arguments=self.converter.to_payloads(arguments))
+        asked = QueryWorkflow(query_id="q", query_type=name, arguments=CONVERTER.to_payloads(arguments))
         for command in self._activate(run, [Job(query_workflow=asked)]):
             answer = command.respond_to_query
             if answer.HasField("failed"):
-                raise self.failure_converter.from_failure(answer.failed, self.converter)
-            return self.converter.from_payloads([answer.succeeded.response], [kind])[0]
+                raise FAILURES.from_failure(answer.failed, CONVERTER)
+            return CONVERTER.from_payloads([answer.succeeded.response], [kind])[0]
         raise StageError(f"The query {name} of {workflow_id} was not answered.")
 
     def result(self, workflow_id: str, kind: type[Any] = str) -> Any:
         """What a completed run returned; raises what a failed one raised."""
         run = self.runs[workflow_id]
         if run.status == "completed" and run.result is not None:
-            return self.converter.from_payloads([run.result], [kind])[0]
+            return CONVERTER.from_payloads([run.result], [kind])[0]
         raise self.failure_of(run) or StageError(f"{workflow_id} has no result: it is {run.status}.")
 
     def failure_of(self, run: StageRun) -> BaseException | None:
         """What a run failed of."""
-        return None if run.failure is None else self.failure_converter.from_failure(run.failure, self.converter)
-
-    # ---- the clock ---------------------------------------------------------------------------
-
-    @property
-    def next_moment(self) -> datetime | None:
-        """When something is due next, or None."""
-        return self._moments[0][0] if self._moments else None
-
-    def at(self, moment: datetime, happen: Callable[[], object]) -> None:
-        """Have something happen at a moment, after whatever was planned for it before."""
-        self._order += 1
-        heapq.heappush(self._moments, (max(moment, self.now), self._order, happen))
-
-    def advance_to(self, until: datetime) -> None:
-        """Play every moment up to and including `until`, which is now afterwards."""
-        with rare_collections():
-            while self._moments and self._moments[0][0] <= until:
-                self.step()
-        self.now = max(self.now, until)
-
-    def finish(self) -> None:
-        """Play every moment until nothing more is due."""
-        with rare_collections():
-            while self._moments:
-                self.step()
-
-    def step(self) -> None:
-        """Play the next moment."""
-        moment, _, happen = heapq.heappop(self._moments)
-        self.now = max(self.now, moment)
-        happen()
+        return None if run.failure is None else FAILURES.from_failure(run.failure, CONVERTER)
 
     # ---- the life of a run -------------------------------------------------------------------
 
@@ -205,7 +166,7 @@ class VirtualTemporal:
         digest = hashlib.sha256(f"{self._seed}:{run.run_id}".encode()).digest()
         seed = int.from_bytes(digest[:8], "big")
         details = WorkflowInstanceDetails(
-            payload_converter_factory=lambda: self.converter,
+            payload_converter_factory=lambda: CONVERTER,
             failure_converter_class=FAILURE_CLASS,
             interceptor_classes=[],
             defn=self._definitions[run.workflow_type],
@@ -318,7 +279,7 @@ class VirtualTemporal:
         if completion.HasField("failed"):
             # The failure is a copy on the wire; the exception itself still knows where it was raised.
             cause = getattr(run.instance, "_current_activation_error", None)
-            told = self.failure_converter.from_failure(completion.failed.failure, self.converter)
+            told = FAILURES.from_failure(completion.failed.failure, CONVERTER)
             raise self._broken(run, cause or told)
         commands: Sequence[WorkflowCommand] = completion.successful.commands
         if not jobs[0].HasField("query_workflow"):
@@ -452,18 +413,6 @@ class VirtualTemporal:
         self._evict(run)
         run.forget_chapter()
         self._closed(run)
-
-
-@contextmanager
-def rare_collections() -> Iterator[None]:
-    """Let the garbage collector look less often: most of what a run makes lives until it is over."""
-    before = gc.get_threshold()
-    if before[0]:
-        gc.set_threshold(max(before[0], YOUNG), *before[1:])
-    try:
-        yield
-    finally:
-        gc.set_threshold(*before)
 
 
 class _loop_kept:  # noqa: N801 - read as `with _loop_kept():`

@@ -8,7 +8,7 @@ reservation are what is kept between two attempts.
 import hashlib
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, JsonValue
 
@@ -16,6 +16,7 @@ from stage.errors import StageError
 from stage.temporal.runs import Call
 from stage.world.faults import Away, Declines, Provider
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
+from stage.world.state import WorldState
 from workflows.channels import CHANNELS, Channel
 from workflows.effects import (
     EFFECTS,
@@ -54,9 +55,6 @@ from workflows.gate.policy import (
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Start
 
-if TYPE_CHECKING:
-    from stage.world.world import World
-
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 #: A grant that stays unanswered for so long is `unknown`, as the worker's settings have it.
 UNKNOWN_AFTER = timedelta(minutes=15)
@@ -66,7 +64,7 @@ INPUTS = {effect.name: effect.input for effect in EFFECTS}
 class Effects:
     """Everything a run can do to the world."""
 
-    def __init__(self, world: "World") -> None:
+    def __init__(self, world: WorldState) -> None:
         self._world = world
         self._settled: dict[str, dict[Channel, MessageRecord]] = {}
         self._contacts: dict[str, list[Contact]] = {}

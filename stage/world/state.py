@@ -1,0 +1,184 @@
+"""The players, runs and records of a world, and what intake and dispatch do to them.
+
+It asks the same pure functions as production: `PlayerState` decides who enters, wakes and stops.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from pydantic import BaseModel, JsonValue, ValidationError
+
+from content.template_files import TemplateFacts
+from stage.errors import StageError
+from stage.temporal.server import VirtualTemporal
+from stage.world.faults import Faults
+from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
+from workflows.channels import Channel
+from workflows.effects import EffectInput, OpenTask
+from workflows.events import Event
+from workflows.gate.policy import Policy
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.state import Mode, PlayerState
+from workflows.run_protocol import Delivery, DeliveryBatch
+from workflows.source.registry import Registry
+
+BRAND = "stage"
+
+#: A person's answer to a task, and how long it takes; None when nobody answers.
+Answer = tuple[timedelta, Mapping[str, JsonValue]] | None
+Answers = Callable[[TaskRecord, OpenTask], Answer]
+
+
+def nobody(_task: TaskRecord, _asked: OpenTask) -> Answer:
+    """The policy of a team that answers nothing."""
+    return None
+
+
+class WorldState:
+    """What stands in Postgres in production: players, runs, messages, grants, tasks, and the story of the runs."""
+
+    def __init__(
+        self,
+        registry: Registry,
+        templates: Mapping[str, TemplateFacts],
+        temporal: VirtualTemporal,
+        *,
+        policy: Policy,
+        answers: Answers,
+        faults: Faults | None,
+        brand: str,
+        on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None,
+    ) -> None:
+        self.registry = registry
+        self.rules = registry.rules
+        self.templates = templates
+        self.temporal = temporal
+        self.policy = policy
+        self.answers = answers
+        self.faults = faults
+        self.on_effect = on_effect
+        self.brand = brand
+        self.players: dict[str, PlayerState] = {}
+        self.addresses: dict[str, frozenset[Channel]] = {}
+        self.runs: dict[str, RunRecord] = {}
+        self.messages: list[MessageRecord] = []
+        self.grants: list[GrantRecord] = []
+        self.tasks: dict[str, TaskRecord] = {}
+        self.story: list[StoryRecord] = []
+        #: Who came into which segment or left it, in the order it happened.
+        self.moves: list[tuple[str, Moved]] = []
+        self._ticks: dict[str, datetime] = {}
+
+    @property
+    def now(self) -> datetime:
+        """The present of everything in this world."""
+        return self.temporal.now
+
+    # ---- what happens to players ---------------------------------------------------------------
+
+    def player(self, player_id: str) -> PlayerState:
+        """The player's state; an unknown one is made, as intake does."""
+        state = self.players.get(player_id)
+        if state is None:
+            state = self.players[player_id] = PlayerState(self.brand, player_id)
+        return state
+
+    def happen(self, player_id: str, *events: Event, mode: Mode = "live") -> None:
+        """Events reach intake now, as one batch."""
+        state = self.player(player_id)
+        decisions: list[Decision] = []
+        for event in events:
+            decisions += state.advance(event, self.rules, self.now, mode=mode)
+        self.carry_out(state, decisions)
+
+    def enter(self, player_id: str, journey: str, trigger: Event | None) -> str | None:
+        """Let a player into a journey as if `trigger` had started it; the run, or None if the rules refuse."""
+        state = self.player(player_id)
+        decisions = state.enter(self.registry.journeys[journey], trigger, self.now)
+        self.carry_out(state, decisions)
+        return next((d.run_id for d in decisions if isinstance(d, Start)), None)
+
+    def answer(self, task: TaskRecord, answer: Mapping[str, JsonValue]) -> bool:
+        """A person completes a task now; False if it is closed already.
+
+        An answer that does not fit its form is a StageError: in production the API refuses it.
+        """
+        if task.state != "open":
+            return False
+        form = self.registry.forms.get(task.journey, {}).get(task.form)
+        if form is not None:
+            try:
+                form.model_validate(dict(answer))
+            except ValidationError as error:
+                faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
+                raise StageError(f"The answer {dict(answer)} does not fit {task.form}: {faults}.") from None
+        task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
+        seq = self.player(task.player_id).next_seq(task.run_id)
+        if seq is not None:
+            self._deliver(task.run_id, [Delivery(seq=seq, kind="answer", step=task.step, answer=dict(answer))])
+        return True
+
+    # ---- decisions -----------------------------------------------------------------------------
+
+    def carry_out(self, state: PlayerState, decisions: Iterable[Decision]) -> None:
+        """What intake's transaction and the dispatcher after it do about decisions."""
+        deliveries: dict[str, list[Delivery]] = {}
+        starts: dict[str, Start] = {}
+        for decision in decisions:
+            match decision:
+                case Start():
+                    self._enter(state, decision)
+                    if decision.refused is None and decision.arm == "treated":
+                        starts[decision.run_id] = decision
+                case Wake():
+                    wire = decision.event.redacted().to_wire()
+                    deliveries.setdefault(decision.run_id, []).append(
+                        Delivery(seq=decision.seq, kind="event", event=wire)
+                    )
+                case Stop():
+                    deliveries.setdefault(decision.run_id, []).append(
+                        Delivery(seq=decision.seq, kind="stop", reason=decision.reason)
+                    )
+                case GoalReached():
+                    self.runs[decision.run_id].goal_at = decision.at
+                case Moved():
+                    self.moves.append((state.player_id, decision))
+                case Ended():
+                    record = self.runs[decision.run_id]
+                    record.ended_at, record.outcome = decision.at, decision.outcome
+        for run_id, start in starts.items():
+            # Deliveries of one transaction go out together: a run stopped in it does nothing at all.
+            self._begin(state, start, deliveries.pop(run_id, []))
+        for run_id, items in deliveries.items():
+            self._deliver(run_id, items)
+        self.tick_later(state)
+
+    def _enter(self, state: PlayerState, start: Start) -> None:
+        record = self.runs[start.run_id] = RunRecord(
+            start.run_id, state.player_id, start.journey, start.arm, start.entered_at
+        )
+        if start.refused is not None:
+            record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
+
+    def _begin(self, state: PlayerState, start: Start, items: Sequence[Delivery]) -> None:
+        given = start.run_input(self.brand, state.snapshot())
+        signals = [("deliver", DeliveryBatch(items=list(items)))] if items else []
+        # Dispatch comes after the transaction: never inside whatever decided the start.
+        self.temporal.at(self.now, partial(self.temporal.start, start.journey, start.run_id, given, signals=signals))
+
+    def _deliver(self, run_id: str, items: Sequence[Delivery]) -> None:
+        self.temporal.at(self.now, partial(self.temporal.signal, run_id, "deliver", DeliveryBatch(items=list(items))))
+
+    def tick_later(self, state: PlayerState) -> None:
+        """See to it that the player is looked at when their next moment has come, as the sweep does."""
+        moment = state.next_moment
+        if moment is None or self._ticks.get(state.player_id) == moment:
+            return
+        self._ticks[state.player_id] = moment
+        self.temporal.at(moment, partial(self._tick, state, moment))
+
+    def _tick(self, state: PlayerState, moment: datetime) -> None:
+        if self._ticks.get(state.player_id) == moment:
+            del self._ticks[state.player_id]
+            self.carry_out(state, state.tick(self.rules, self.now))
