@@ -10,7 +10,6 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.loops.enrolment import reads_its_event
 from activities.runs import RunEffects
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
@@ -257,7 +256,7 @@ def lacks_event(journey: Journey) -> str | None:
     """Why nobody may be let into a journey without an event, as a sentence; None when that may be."""
     if journey.entry.kind == "per":
         return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
-    if reads_its_event(journey):
+    if journey.uses_trigger:
         return (
             f"{journey.name} reads the event it begins with, so without one it would fail; send the event instead, or "
             "declare that it may be None and say what happens then."

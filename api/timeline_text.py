@@ -8,6 +8,7 @@ from babel import Locale
 
 from content.formatting import Manner, Money, write_money
 from workflows.channels import CHANNELS
+from workflows.verbs import VERBS
 
 Detail = Mapping[str, Any]
 
@@ -51,28 +52,7 @@ REASONS = {
     "failed": "its code gave up, and Temporal keeps the error",
 }
 #: What a step came to, where that is not the name of an event or of a part of a split.
-STEPS = {
-    "sent": "sent",
-    "suppressed": "not sent",
-    "waiting": "waits until it may be sent",
-    "quiet_hours": "waits for the morning",
-    "confirmed": "given",
-    "refused": "refused",
-    "unknown": "nobody can say yet",
-    "opened": "put before people",
-    "remind": "people were reminded",
-    "escalate": "escalated",
-    "expire": "closed without an answer",
-    "answered": "answered",
-    "nobody_answered": "nobody answered",
-    "timed_out": "did not happen in time",
-    "reached": "the moment has come",
-    "marked": "marked",
-    "refreshed": "the player's facts were read again",
-    "started": "begun",
-    "yes": "the player is in it",
-    "no": "the player is not in it",
-    "unknown_segment": "no such segment is deployed, so the answer was no",
+STEPS = {outcome: words for verb in VERBS.values() for outcome, words in verb.outcomes.items()} | {
     "full": "more events came than a run keeps, so the oldest were let go",
 }
 _MESSAGES = {

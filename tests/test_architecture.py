@@ -57,7 +57,7 @@ WORLD = {
     "uuid": "an identity is made of what it identifies, such as run id and step",
 }
 #: Reading code is done once, at start-up, by the registry. Nothing a run imports does it.
-CODE_READERS = {"ast", "importlib", "inspect", "pkgutil", "traceback"}
+CODE_READERS = {"ast", "dis", "importlib", "inspect", "pkgutil", "symtable", "traceback"}
 READS_CODE = {
     "workflows/source": CODE_READERS,
     # Whether a function is a coroutine, and its docstring; no source is read.

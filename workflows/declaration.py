@@ -83,8 +83,8 @@ JourneyFunction = Callable[..., Awaitable[Any]]
 class Journey:
     """A journey as its designer declared it.
 
-    `listens` holds what the designer declared; what the code itself waits for is found by
-    `registry.load`, which fills `listens_to`.
+    `listens` holds what the designer declared. The last two are read off the code by `registry.load`: until then
+    they say nothing.
     """
 
     name: str
@@ -102,6 +102,8 @@ class Journey:
     workflow_class: type[Any] | None = None
     #: Types of events that wake a run.
     listens_to: frozenset[str] = frozenset()
+    #: Whether its code cannot do without the event it begins with.
+    uses_trigger: bool = False
 
     @property
     def description(self) -> str:

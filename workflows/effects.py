@@ -4,6 +4,7 @@
 reaches nothing else.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Generic, Literal, TypeVar
@@ -11,6 +12,7 @@ from typing import Any, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from workflows.channels import Channel
+from workflows.errors import DesignError
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
 from workflows.run_protocol import StoryLine
@@ -193,14 +195,16 @@ MATCH = Effect("match", Match, Matched)
 MARK = Effect("mark", Mark, Done)
 END = Effect("end", End, Done)
 
-EFFECTS: tuple[Effect[Any, Any], ...] = (
-    SEND,
-    GRANT,
-    OPEN_TASK,
-    MOVE_TASK,
-    REFRESH,
-    START,
-    MATCH,
-    MARK,
-    END,
-)
+EFFECTS: tuple[Effect[Any, Any], ...] = tuple(value for value in globals().values() if isinstance(value, Effect))
+
+
+def match_performers(names: Collection[str], place: str) -> None:
+    """Raise a `DesignError` for each effect that has no performer in `place` and each performer without an effect.
+
+    An effect that nobody performs would be tried for ever, and its run would stand still without a word.
+    """
+    effects = {effect.name for effect in EFFECTS}
+    mistakes = [f"Nothing in {place} performs the effect {name}; write what does." for name in effects - {*names}]
+    mistakes += [f"{place} performs {name}, which is no effect; declare it or drop it." for name in {*names} - effects]
+    if mistakes:
+        raise DesignError("\n".join(sorted(mistakes)))

@@ -39,6 +39,7 @@ from workflows.rewards import Reward
 from workflows.rules.predicates import Where
 from workflows.rules.segments import Segment, wanted
 from workflows.run import JourneyRun
+from workflows.verbs import match_methods
 
 E = TypeVar("E", bound=Event)
 E2 = TypeVar("E2", bound=Event)
@@ -379,6 +380,9 @@ class Player:
         run.use(event)
         run.record(step, type(event).__name__, event_id=event.event_id)
         return event
+
+
+match_methods(Player)
 
 
 def _never() -> bool:

@@ -21,6 +21,7 @@ ENGINE = (
     "rules",
     "run",
     "run_protocol",
+    "verbs",
 )
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)
 

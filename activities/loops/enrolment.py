@@ -5,14 +5,12 @@ entry rule as an event would, and moves the cursor, all in one transaction.
 """
 
 import asyncio
-import dis
-import inspect
 import logging
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from pydantic import BaseModel, Field
 from sqlalchemy import delete, func, select, text
@@ -60,22 +58,6 @@ class Forecast(BaseModel):
     refused: dict[str, int] = Field(description="How many would not be let in, by reason.")
     looked_at: int = Field(description="How many players this was worked out from.")
     estimate: bool = Field(description="Whether the numbers are scaled up from a sample of `looked_at` players.")
-
-
-def reads_its_event(journey: Journey) -> bool:
-    """Whether the journey's code uses the event it begins with and does not declare that there may be none.
-
-    Whoever lets players in by hand has none to give: each run would fail at that line, and wait for a release.
-    """
-    function: Any = journey.function
-    name, parameter = [*inspect.signature(function).parameters.items()][1]
-    declared = parameter.annotation
-    if "None" in declared if isinstance(declared, str) else declared is None or type(None) in get_args(declared):
-        return False
-    told = (step.argval for step in dis.get_instructions(function))
-    return name in function.__code__.co_cellvars or any(
-        name in (one if isinstance(one, tuple) else (one,)) for one in told
-    )
 
 
 def what_comes_of(state: PlayerState | None, journey: Journey, segment: str, now: datetime) -> str:

@@ -37,6 +37,7 @@ from workflows.effects import (
     StartJourney,
     TaskMoved,
     TaskOpened,
+    match_performers,
 )
 from workflows.gate.facts import facts_of
 from workflows.gate.policy import (
@@ -82,6 +83,7 @@ class Effects:
             "match": self._match,
             "end": self._end,
         }
+        match_performers(self._performers, "stage/world/effects.py")
 
     def perform(self, call: Call) -> BaseModel:
         """One attempt of an effect; raises what its faults say."""

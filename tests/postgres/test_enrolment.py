@@ -4,19 +4,17 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import text
 
 from activities.intake.intake import BULK
-from activities.loops.enrolment import forecast, reads_its_event
+from activities.loops.enrolment import forecast
 from local.supervisor import free_port
 from tests.support.api_client import Api, serving
 from tests.support.enrolment import OFFER, depositors, enrolled, enrolments, entries, happens, ids, status, worked_off
-from workflows import Player, days, journey, once
-from workflows.events import DepositApproved, ExclusionSet, PlayerRegistered, SessionLogin
+from workflows.events import DepositApproved, ExclusionSet, PlayerRegistered
 
 
 @pytest.fixture
@@ -29,27 +27,6 @@ async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Asyn
 @pytest.fixture
 async def crm(api: Api) -> httpx.AsyncClient:
     return await api.client("journeys:manage", name="crm")
-
-
-async def of_both(player: Player, event: SessionLogin | None) -> None:
-    """Says that there may be none."""
-    await player.mark("seen", last=event is not None)
-
-
-async def unused(player: Player, event: SessionLogin) -> None:  # noqa: ARG001 - the signature of a journey
-    """Does not look at it."""
-    await player.mark("seen")
-
-
-async def in_a_helper(player: Player, event: SessionLogin) -> None:
-    """Looks at it inside a function of its own."""
-    await player.event(SessionLogin, within=days(1), where=lambda login: login.event_id != event.event_id)
-
-
-def test_a_journey_that_reads_its_event_is_found() -> None:
-    asked = [of_both, unused, in_a_helper]
-    made: list[Any] = [journey(entry=once, ends_after=days(1))(function) for function in asked]
-    assert [reads_its_event(one.definition) for one in made] == [False, False, True]
 
 
 # ---- who enters ---------------------------------------------------------------------------------

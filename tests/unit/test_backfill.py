@@ -47,6 +47,7 @@ from workflows.player_state.decisions import Decision, Moved, Start
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.rules.measures import changes_at, value
+from workflows.source.fingerprint import fingerprint
 
 STAKES_30 = total(RoundCompleted, "stake_minor", last=days(30))
 STAKES_7 = total(RoundCompleted, "stake_minor", last=days(7))
@@ -340,6 +341,16 @@ def test_a_rule_has_another_definition_when_its_code_or_what_it_calls_changed(mo
     before = definition(5)
     monkeypatch.setattr(enough, "__code__", (lambda player, at_least: player[PAID] > at_least).__code__)
     assert definition(5) != before
+
+
+def test_a_default_that_is_given_by_name_alone_is_part_of_the_definition() -> None:
+    def lost(*, at_least: int) -> Any:
+        def enough(player: Statistics, *, least: int = at_least) -> bool:
+            return player[PAID] >= least
+
+        return enough
+
+    assert fingerprint(lost(at_least=5)) == fingerprint(lost(at_least=5)) != fingerprint(lost(at_least=6))
 
 
 def test_a_definition_is_the_same_in_every_process() -> None:

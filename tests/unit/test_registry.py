@@ -1,5 +1,7 @@
 """Finding journeys and reading off their code what they listen to, send and ask."""
 
+import pytest
+
 from tests.support.outside_packages import OWN_EVENTS, Write, journey_of
 from tests.support.player_events import BRAND, NOON, only
 from workflows.events import CATALOGUE, Event, SessionLogin
@@ -39,6 +41,25 @@ def test_loading_twice_finds_the_same() -> None:
     assert {j.name: j.listens_to for j in first.journeys.values()} == {
         j.name: j.listens_to for j in second.journeys.values()
     }
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "uses"),
+    [
+        ("SessionLogin", "await player.mark(login.type)", True),
+        ("SessionLogin | None", "await player.mark('seen', last=login is not None)", False),
+        ("SessionLogin", "await player.mark('seen')", False),
+        ("SessionLogin", "await player.event(SessionLogin, within=days(1), where=lambda one: one is not login)", True),
+        ("SessionLogin", "await player.event(SessionLogin, within=days(1), where=lambda login: login.is_test)", False),
+        ("SessionLogin", "await player.mark('seen', types=[login.type for login in []])", False),
+    ],
+)
+def test_a_journey_that_reads_the_event_it_begins_with_is_known(
+    package: Write, kind: str, body: str, *, uses: bool
+) -> None:
+    """Whoever lets players in by hand has no such event to give."""
+    source = journey_of(body).replace("login: SessionLogin", f"login: {kind}")
+    assert load([package({"hello": source})]).journeys["hello"].uses_trigger is uses
 
 
 def test_journeys_outside_the_repository_are_found_in_every_module_below_the_package(package: Write) -> None:

@@ -1,17 +1,17 @@
-"""What a segment looks at, found in its code: the measures and the kinds of events it names, helpers included.
+"""What a segment depends on: the measures and event types that its code names, helpers included.
 
 Read once a process, when the rules are built, and never by a run.
 """
 
 from collections.abc import Iterator, Mapping
 from functools import partial
-from types import CellType, CodeType, FunctionType, MethodType, ModuleType
+from types import FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
-from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, RoundCompleted
 from workflows.rules.measures import Measure
 from workflows.rules.segments import VISITS, Segment
+from workflows.source.functions import default_values, names_in, values_read
 
 Read = Measure | type[Event]
 
@@ -33,66 +33,47 @@ def reads(segment: Segment) -> frozenset[Read]:
 
     A `DesignError` says so when a function uses a name around it that has no value.
     """
-    return frozenset(_reads(segment.function, set()))
+    return frozenset(_reads_of(segment, set()))
 
 
-def _reads(function: Any, seen: set[int]) -> Iterator[Measure | type[Event]]:
+def _reads(function: FunctionType, seen: set[int]) -> Iterator[Read]:
     """Everything a function's code names that a segment can depend on, helpers included."""
     if id(function) in seen:
         return
     seen.add(id(function))
-    names = set(_names(function.__code__))
-    closed = [
-        _inside(cell, name, function)
-        for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    ]
-    given = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    for found in [*closed, *given, *(function.__globals__[name] for name in names if name in function.__globals__)]:
-        for one in _named(found, names, set()) if isinstance(found, ModuleType) else (found,):
-            yield from _meant(one, seen)
+    names = set(names_in(function.__code__))
+    for value in (*values_read(function).values(), *default_values(function)):
+        for one in _members(value, names, set()) if isinstance(value, ModuleType) else (value,):
+            yield from _reads_of(one, seen)
     for fact, kinds in FOLLOWS_FROM.items():
         if fact in names:
             yield from kinds
 
 
-def _named(module: ModuleType, names: set[str], met: set[int]) -> Iterator[Any]:
+def _members(module: ModuleType, names: set[str], seen: set[int]) -> Iterator[Any]:
     """What a module holds under these names, and so do the modules it holds: `casino.measures.wagered`."""
-    met.add(id(module))
+    seen.add(id(module))
     for name in names & vars(module).keys():
-        found = vars(module)[name]
-        if not isinstance(found, ModuleType):
-            yield found
-        elif id(found) not in met:
-            yield from _named(found, names, met)
+        value = vars(module)[name]
+        if not isinstance(value, ModuleType):
+            yield value
+        elif id(value) not in seen:
+            yield from _members(value, names, seen)
 
 
-def _meant(found: Any, seen: set[int]) -> Iterator[Measure | type[Event]]:
-    if isinstance(found, Measure) or (isinstance(found, type) and issubclass(found, Event) and found.type):
-        yield found
-    elif isinstance(found, Segment):
-        yield from _reads(found.function, seen)
-    elif isinstance(found, FunctionType):
-        yield from _reads(found, seen)
-    elif isinstance(found, partial):
-        for part in (found.func, *found.args, *found.keywords.values()):
-            yield from _meant(part, seen)
-    elif isinstance(found, MethodType):
-        yield from _reads(found.__func__, seen)
-    elif callable(found) and (wrapped := getattr(found, "__dict__", {}).get("__wrapped__")) is not None:
+def _reads_of(value: Any, seen: set[int]) -> Iterator[Read]:
+    """What a value is as a dependency, or what the function behind it reads."""
+    if isinstance(value, Measure) or (isinstance(value, type) and issubclass(value, Event) and value.type):
+        yield value
+    elif isinstance(value, Segment):
+        yield from _reads_of(value.function, seen)
+    elif isinstance(value, FunctionType):
+        yield from _reads(value, seen)
+    elif isinstance(value, partial):
+        for part in (value.func, *value.args, *value.keywords.values()):
+            yield from _reads_of(part, seen)
+    elif isinstance(value, MethodType):
+        yield from _reads_of(value.__func__, seen)
+    elif callable(value) and (wrapped := getattr(value, "__dict__", {}).get("__wrapped__")) is not None:
         # `functools.lru_cache` and what else keeps the function it was put above.
-        yield from _meant(wrapped, seen)
-
-
-def _inside(cell: CellType, name: str, function: FunctionType) -> Any:
-    try:
-        return cell.cell_contents
-    except ValueError:
-        told = f"{function.__name__} uses {name}, which has no value; give {name} its value above the function."
-        raise DesignError(told) from None
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)
+        yield from _reads_of(wrapped, seen)

@@ -7,6 +7,8 @@ from datetime import date, timedelta
 from types import CodeType, FunctionType
 from typing import Any
 
+from workflows.source.functions import default_values, values_read
+
 
 def fingerprint(*things: Any) -> str:
     """The same for things that are written the same, in every process of one release of Python.
@@ -14,11 +16,11 @@ def fingerprint(*things: Any) -> str:
     Another may be another program: a change of docstrings changes it, and so may a change of Python. What code reaches
     in roundabout ways, such as a value out of a dictionary of functions, is not looked at.
     """
-    told = hashlib.blake2b(digest_size=12)
+    digest = hashlib.blake2b(digest_size=12)
     for part in _parts(things, set()):
-        told.update(part.encode())
-        told.update(b"\0")
-    return told.hexdigest()
+        digest.update(part.encode())
+        digest.update(b"\0")
+    return digest.hexdigest()
 
 
 def _parts(thing: Any, seen: set[int]) -> Iterator[str]:
@@ -28,10 +30,8 @@ def _parts(thing: Any, seen: set[int]) -> Iterator[str]:
         if id(thing) not in seen:
             seen.add(id(thing))
             yield from _parts(thing.__code__, seen)
-            yield from _parts(thing.__defaults__, seen)
-            yield from _parts([cell.cell_contents for cell in thing.__closure__ or ()], seen)
-            named = [name for name in sorted(set(_names(thing.__code__))) if name in thing.__globals__]
-            yield from _parts({name: thing.__globals__[name] for name in named}, seen)
+            yield from _parts(default_values(thing), seen)
+            yield from _parts(values_read(thing), seen)
     elif isinstance(thing, CodeType):
         yield thing.co_code.hex()
         yield from (*thing.co_names, *thing.co_varnames)
@@ -51,10 +51,3 @@ def _parts(thing: Any, seen: set[int]) -> Iterator[str]:
         yield str(len(thing))
         for one in thing:
             yield from _parts(one, seen)
-
-
-def _names(code: CodeType) -> Iterator[str]:
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from _names(constant)

@@ -10,7 +10,7 @@ from types import ModuleType
 from typing import Any
 
 from workflows.rules.segments import Statistics, segment
-from workflows.source.verb_lint import resolve
+from workflows.source.functions import resolve
 
 # Everything a journey may import. What is missing here either reads the world (files, network,
 # clock, random) or would make replay depend on something outside the run.

@@ -25,8 +25,9 @@ from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
 from workflows.source import segment_probe as trial
+from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
-from workflows.source.verb_lint import TemplateUse, read, resolve, where
+from workflows.source.verb_lint import TemplateUse, read, where
 
 __all__ = ["SHIPPED", "Registry", "TemplateUse", "load"]
 
@@ -75,7 +76,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             reading = read(journey, named)
             mistakes += reading.mistakes
             listens = reading.listens | {getattr(kind, "type", "") for kind in journey.listens}
-            journeys[journey.name] = replace(journey, listens_to=frozenset(listens))
+            journeys[journey.name] = replace(journey, listens_to=frozenset(listens), uses_trigger=reading.uses_trigger)
             templates += reading.templates
             forms[journey.name] = reading.forms
     segments = _segments(modules.values(), mistakes)

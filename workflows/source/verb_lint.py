@@ -10,8 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from difflib import get_close_matches
-from types import FunctionType
-from typing import Any
+from typing import Any, get_args
 
 from workflows.channels import CHANNELS
 from workflows.declaration import Entry, Goal, Journey, again
@@ -20,9 +19,16 @@ from workflows.forms import Form
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.segments import Segment
-
-VERBS = {name: verb for name, verb in vars(Player).items() if inspect.isfunction(verb) and not name.startswith("_")}
-WAITS = {"event": "within", "first": "within", "ask": "due"}
+from workflows.source.functions import (
+    arguments_of,
+    definition_of,
+    names_around,
+    parameters_of,
+    reads_name,
+    resolve,
+    written_function,
+)
+from workflows.verbs import VERBS
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,9 @@ class TemplateUse:
 class VerbReading:
     """What a journey's code was seen to do."""
 
+    #: Whether it reads the event it begins with and does not declare that there may be none. Whoever lets players in
+    #: by hand has none to give: each run would fail at that line, and wait for a release.
+    uses_trigger: bool = False
     listens: set[str] = field(default_factory=set)
     templates: list[TemplateUse] = field(default_factory=list)
     forms: dict[str, type[Form]] = field(default_factory=dict)
@@ -49,15 +58,16 @@ class VerbReading:
 
 def read(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
     """Read a journey with all its helpers."""
-    reading = VerbReading()
+    function: Any = journey.function
+    reading = VerbReading(uses_trigger=_uses_trigger(function))
     reading.mistakes += _misdeclared(journey)
-    waiting = [(journey.function, frozenset(_parameters(journey.function)[:1]))]
+    waiting = [(function, frozenset(parameters_of(definition_of(function))[:1]))]
     seen = set()
     while waiting:
         step = waiting.pop()
         if step not in seen:
             seen.add(step)
-            waiting += _Reader(journey, packages, *step, reading).read()
+            waiting += _VerbReader(journey, packages, *step, reading).read()
     return reading
 
 
@@ -67,16 +77,7 @@ def where(journey: Journey) -> str:
     return f"{function.__module__}, line {function.__code__.co_firstlineno}"
 
 
-def resolve(node: ast.expr, names: Mapping[str, Any]) -> Any:
-    """The object a name or a dotted name stands for in a module; None when it cannot be told."""
-    if isinstance(node, ast.Name):
-        return names.get(node.id)
-    if isinstance(node, ast.Attribute):
-        return getattr(resolve(node.value, names), node.attr, None)
-    return None
-
-
-class _Reader:
+class _VerbReader:
     """Reads one function, in which some names stand for the player."""
 
     def __init__(
@@ -86,8 +87,8 @@ class _Reader:
         self.packages = packages
         self.function = function
         self.reading = reading
-        self.definition = _definition(function)
-        self.names = {**function.__globals__, **inspect.getclosurevars(function).nonlocals}
+        self.definition = definition_of(function)
+        self.names = names_around(function)
         self.parents = {child: parent for parent in ast.walk(self.definition) for child in ast.iter_child_nodes(parent)}
         self.players = players | {
             node.arg
@@ -110,16 +111,17 @@ class _Reader:
         called = resolve(call.func, self.names)
         if called is again:
             self._read_again(call)
-        called = inspect.unwrap(called) if isinstance(called, FunctionType) else None
-        if called is None or not self._is_ours(called.__module__):
+        helper = written_function(called)
+        if helper is None or not self._is_ours(helper.__module__):
             return
-        if inspect.iscoroutinefunction(called) and isinstance(self.parents[call], ast.Expr):
-            name = called.__name__
+        if inspect.iscoroutinefunction(helper) and isinstance(self.parents[call], ast.Expr):
+            name = helper.__name__
             self._mistake(call, f"{name}(...) does nothing without await; write await {name}(...)")
-        given = dict(zip(_parameters(called), call.args, strict=False))
-        given |= {keyword.arg: keyword.value for keyword in call.keywords if keyword.arg is not None}
-        players = {name for name, value in given.items() if isinstance(value, ast.Name) and value.id in self.players}
-        yield called, frozenset(players)
+        arguments = arguments_of(call, definition_of(helper))
+        players = {
+            name for name, value in arguments.items() if isinstance(value, ast.Name) and value.id in self.players
+        }
+        yield helper, frozenset(players)
 
     def _is_ours(self, module: str) -> bool:
         return module == self.journey.function.__module__ or any(
@@ -169,7 +171,7 @@ class _Reader:
         elif verb in VERBS and isinstance(call, ast.Call):
             self._read_await(verb, call)
             given = {keyword.arg: keyword.value for keyword in call.keywords}
-            limit = WAITS.get(verb)
+            limit = VERBS[verb].limit
             if limit is not None and None not in given and _is_none(given.get(limit)):
                 self._mistake(call, f"player.{verb}(...) waits without an end; add {limit}=, such as {limit}=days(1)")
             match verb:
@@ -189,7 +191,7 @@ class _Reader:
 
     def _read_await(self, verb: str, call: ast.Call) -> None:
         parent = self.parents.get(call)
-        if not inspect.iscoroutinefunction(VERBS[verb]):
+        if not inspect.iscoroutinefunction(getattr(Player, verb)):
             if isinstance(parent, ast.Await):
                 self._mistake(call, f"player.{verb}(...) decides at once; drop its await")
         elif not isinstance(parent, ast.Await) and not (
@@ -313,6 +315,15 @@ class _Reader:
         self.reading.mistakes.append(f"Journey {self.journey.name},{at} line {node.lineno}: {what}.")
 
 
+def _uses_trigger(function: Any) -> bool:
+    declared = [*inspect.signature(function).parameters.values()][1:2]
+    for parameter in declared:
+        kind = parameter.annotation
+        if "None" in kind if isinstance(kind, str) else kind is None or type(None) in get_args(kind):
+            return False
+    return any(reads_name(definition_of(function), parameter.name) for parameter in declared)
+
+
 def _misdeclared(journey: Journey) -> Iterator[str]:
     """What is wrong with the declaration itself."""
     function: Any = journey.function
@@ -339,21 +350,6 @@ def _misdeclared(journey: Journey) -> Iterator[str]:
                 f"{at}: per({journey.entry.field!r}) lets nobody in by {kind.__name__}, which has no such field; "
                 f"name one of {', '.join(sorted(kind.model_fields))}."
             )
-
-
-def _parameters(function: Any) -> list[str]:
-    code = function.__code__
-    return list(code.co_varnames[: code.co_argcount + code.co_kwonlyargcount])
-
-
-def _definition(function: Any) -> ast.FunctionDef | ast.AsyncFunctionDef:
-    lines, _ = inspect.findsource(function)
-    for node in ast.walk(ast.parse("".join(lines))):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == function.__name__:
-            first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-            if first == function.__code__.co_firstlineno:
-                return node
-    raise AssertionError(f"{function.__qualname__} is not where its code says it is")
 
 
 def _is_none(node: ast.expr | None) -> bool:

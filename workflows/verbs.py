@@ -1,0 +1,165 @@
+"""The table of verbs: one row for each verb of `Player`, with what everything but `Player` has to know of it.
+
+Start-up checks, the flow of a journey, diagrams, `journeys check` and the timeline read it, so that a new verb is
+described here once. A row has no defaults: whoever adds one answers every question.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from workflows.errors import DesignError
+
+Shape = Literal["message", "reward", "human", "wait", "decision", "other"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class VerbSpec:
+    """One verb. `outcomes` are what its steps may come to in the story, each as words for the timeline.
+
+    A row does not make a verb: the method of `Player` of the same name does, and neither stands without the other.
+    """
+
+    name: str
+    #: What it does to the player: how a diagram draws it, and what `journeys check` asks of it.
+    shape: Shape
+    #: Whether a run stands in it until something happens or a time has come. Quiet hours are no such wait.
+    waits: bool
+    #: The parameter that ends the wait; a call without it is refused at start-up.
+    limit: str | None
+    #: The parameter that its steps are named after; None for a verb whose steps have no name of their own.
+    subject: str | None
+    #: What its result is called where it is something, and where it is nothing or false; None where none is asked for.
+    results: tuple[str, str] | None
+    outcomes: Mapping[str, str]
+
+
+VERBS: Final[Mapping[str, VerbSpec]] = {
+    verb.name: verb
+    for verb in (
+        VerbSpec(
+            name="send",
+            shape="message",
+            waits=False,
+            limit=None,
+            subject="template",
+            results=None,
+            outcomes={
+                "sent": "sent",
+                "suppressed": "not sent",
+                "waiting": "waits until it may be sent",
+                "quiet_hours": "waits for the morning",
+            },
+        ),
+        VerbSpec(
+            name="grant",
+            shape="reward",
+            waits=False,
+            limit=None,
+            subject="reward",
+            results=("confirmed", "not confirmed"),
+            outcomes={"confirmed": "given", "refused": "refused", "unknown": "nobody can say yet"},
+        ),
+        VerbSpec(
+            name="ask",
+            shape="human",
+            waits=True,
+            limit="due",
+            subject="form",
+            results=("answered", "nobody answered"),
+            outcomes={
+                "opened": "put before people",
+                "remind": "people were reminded",
+                "escalate": "escalated",
+                "expire": "closed without an answer",
+                "answered": "answered",
+                "nobody_answered": "nobody answered",
+            },
+        ),
+        VerbSpec(
+            name="event",
+            shape="wait",
+            waits=True,
+            limit="within",
+            subject="kind",
+            results=("it came", "it did not come"),
+            outcomes={"timed_out": "did not happen in time"},
+        ),
+        VerbSpec(
+            name="first",
+            shape="wait",
+            waits=True,
+            limit="within",
+            subject="kinds",
+            results=("one came", "none came"),
+            outcomes={"timed_out": "did not happen in time"},
+        ),
+        VerbSpec(name="sleep", shape="wait", waits=True, limit=None, subject=None, results=None, outcomes={}),
+        VerbSpec(
+            name="until",
+            shape="wait",
+            waits=True,
+            limit=None,
+            subject=None,
+            results=None,
+            outcomes={"reached": "the moment has come"},
+        ),
+        # A part of a split is an outcome under its own name.
+        VerbSpec(name="split", shape="decision", waits=False, limit=None, subject="name", results=None, outcomes={}),
+        VerbSpec(
+            name="matches",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject="segment",
+            results=None,
+            outcomes={
+                "yes": "the player is in it",
+                "no": "the player is not in it",
+                "unknown_segment": "no such segment is deployed, so the answer was no",
+            },
+        ),
+        VerbSpec(
+            name="mark",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject="name",
+            results=None,
+            outcomes={"marked": "marked"},
+        ),
+        VerbSpec(
+            name="refresh",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject=None,
+            results=None,
+            outcomes={"refreshed": "the player's facts were read again"},
+        ),
+        VerbSpec(
+            name="start",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject="journey",
+            results=("entered", "not entered"),
+            outcomes={"started": "begun"},
+        ),
+    )
+}
+
+
+def match_methods(player: type) -> None:
+    """Raise a `DesignError` for each verb of `player` without a row and each row without a verb."""
+    methods = {name for name, value in vars(player).items() if callable(value) and not name.startswith("_")}
+    mistakes = [
+        f"Player.{name} has no row in workflows/verbs.py; say there what its steps are named after and come to."
+        for name in sorted(methods - VERBS.keys())
+    ]
+    mistakes += [
+        f"workflows/verbs.py has a row for {name}, which Player has no method for; write the method or drop the row."
+        for name in sorted(VERBS.keys() - methods)
+    ]
+    if mistakes:
+        raise DesignError("\n".join(mistakes))
