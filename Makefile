@@ -3,9 +3,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 LOG ?=
+WORKERS ?= 2
+# A file stays with one worker, which has servers of its own; the files of minutes go first.
+BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test crash soak bench up demo lock clean
+.PHONY: help setup lint fmt test prove crash soak bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -31,8 +34,11 @@ fmt: setup ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## all tests, on a real Postgres and a real Temporal
-	$(BIN)/pytest
+test: setup ## all tests, on a real Postgres and a real Temporal; WORKERS=4
+	$(BIN)/pytest $(BESIDE) --durations 10
+
+prove: setup ## what takes longer: the slow tests, and every property on ten times the examples
+	PROVE=1 $(BIN)/pytest $(BESIDE) --durations 10 -m "slow or hypothesis"
 
 crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEEDS=1,2,3
 	$(BIN)/python -m tests.crash.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))

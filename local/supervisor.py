@@ -18,7 +18,7 @@ import psutil
 from workflows.errors import JourneysError
 
 LEASH = Path(__file__).with_name("pdeathsig.py")
-FIRST_PORT = 15_000
+FIRST_PORT, LAST_PORT = 15_000, 32_000
 POLL = 0.05
 CALM = 3.0  # seconds a child must live before its next death counts as its first
 LONGEST_PAUSE = 5.0
@@ -251,7 +251,7 @@ def free_port() -> int:
     connection while its server is being restarted.
     """
     for _ in range(200):
-        port = random.randrange(FIRST_PORT, 32_000)
+        port = random.randrange(FIRST_PORT, LAST_PORT)
         if port_is_free(port):
             return port
     raise StackError("No free TCP port was found on 127.0.0.1. End some of the servers that run there.")

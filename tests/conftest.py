@@ -1,5 +1,6 @@
 """Fixtures of all floors. Servers are real: one of each a session, started when the first test asks for it."""
 
+import os
 import secrets
 import shutil
 import tempfile
@@ -15,9 +16,12 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from local import stand_in_processes as services
+from local import supervisor
 from local.postgres import Postgres
 from local.supervisor import free_port
 from local.temporal import PROGRAM, TemporalServer
+from tests.support.examples import THOROUGH
+from tests.support.machine import slowness
 from tests.support.outside_packages import Write, importable
 from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, running
 
@@ -25,7 +29,32 @@ from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fre
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
+TESTS = Path(__file__).parent
 pytest_plugins = ["pytester"]
+
+#: Beside each other the floors of minutes go first, so that no worker is left alone with one at the end.
+LONGEST_FIRST = ("acceptance", "crash", "soak", "temporal", "postgres", "stage", "unit")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Limits of time grow with the machine's slowness; each worker draws its ports from a range of its own."""
+    config.option.timeout = config.option.timeout or float(config.getini("timeout")) * slowness() * THOROUGH
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        number = int(os.environ["PYTEST_XDIST_WORKER"].lstrip("gw"))
+        share = (supervisor.LAST_PORT - supervisor.FIRST_PORT) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+        supervisor.FIRST_PORT += number * share
+        supervisor.LAST_PORT = supervisor.FIRST_PORT + share
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a test says of its own limit of time grows as the others do."""
+    for item in items:
+        for mark in item.iter_markers("timeout"):
+            item.add_marker(pytest.mark.timeout(mark.args[0] * slowness() * THOROUGH), append=False)
+            break
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        floors = {item: item.path.relative_to(TESTS).parts[0] for item in items}
+        items.sort(key=lambda item: LONGEST_FIRST.index(floors[item]) if floors[item] in LONGEST_FIRST else 0)
 
 
 @pytest.fixture

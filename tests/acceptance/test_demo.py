@@ -90,6 +90,7 @@ class TestDemo:
         assert 0 < summary["tasks"]["completed"] <= summary["tasks"]["opened"] <= summary["tasks"]["completed"] + 1
         assert summary["grants"]["unknown"] == 0
 
+    @pytest.mark.slow  # 70,000 events through real servers; the small casino above takes the same way
     @pytest.mark.timeout(900)
     @pytest.mark.skipif(not REAL_LOG.is_file(), reason="the real log is not beside this checkout")
     def test_the_real_log_gives_the_published_counts(self, session_folder: Path) -> None:

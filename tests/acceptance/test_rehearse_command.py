@@ -147,6 +147,7 @@ class TestRealLog:
         shares = {idle: round(100 * back / silences) for idle, (silences, back) in natural_return(log).items()}
         assert shares == {7: 56, 14: 39, 30: 22, 60: 11, 90: 6}
 
+    @pytest.mark.slow  # four years of everybody; the last month below asks the same of fewer
     def test_exactly_the_right_players_enter(self, log: Log) -> None:
         figures = rehearse(log, "tier_up", "second_deposit", "welcome", control=0)
         assert figures.entered == {"tier_up": 298, "second_deposit": 2_280, "welcome": 2_280}

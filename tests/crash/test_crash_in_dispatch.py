@@ -40,12 +40,12 @@ from tests.support.exactness import (
     survives,
     world,
 )
+from tests.support.examples import examples
 from tests.support.servers import fresh_database, running
 from workflows import DepositApproved, DepositFailed, ExclusionSet, SessionLogin, TierChanged, days
 from workflows.effects import End, Refresh
 from workflows.source.registry import Registry
 
-EXAMPLES = 12
 WHENS: tuple[When, ...] = ("asked", "answered")
 DUE = "UPDATE deliveries SET due_at = now()"
 
@@ -227,7 +227,7 @@ async def all_at_once(wire: Wire, life: Life) -> None:
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=EXAMPLES,
+    max_examples=examples(12),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -16,6 +16,7 @@ from tests.support.engine import BRAND, NOON, Casino, HeldClock
 from tests.support.exact_journeys import SEGMENTS
 from tests.support.exact_players import Life, Sent, lives, ways
 from tests.support.exactness import JOURNEYS, MANNERS, RULES, Faults, faulty, patiently, survives, world
+from tests.support.examples import examples
 from tests.support.servers import fresh_database
 from workflows import (
     DepositApproved,
@@ -28,7 +29,6 @@ from workflows import (
 )
 from workflows.player_state.state import arm_of
 
-EXAMPLES = 25
 REACHED: Counter[str | None] = Counter()
 
 
@@ -91,7 +91,7 @@ async def all_at_once(faults: Faults, life: Life) -> None:
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=EXAMPLES,
+    max_examples=examples(25),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -16,6 +16,7 @@ from tests.support.loopback_server import HANG_UP, answer, scripted
 from workflows import SessionLogin
 
 
+@pytest.mark.slow  # a load takes its time; what its judge would notice is tested below
 @pytest.mark.timeout(240)
 async def test_nothing_is_lost_doubled_or_stuck_when_the_workers_are_away_for_a_while(
     session_folder: Path, capsys: pytest.CaptureFixture[str]

@@ -4,7 +4,6 @@ A difference is a bug of the stage unless the SDK says otherwise. This suite fai
 runtime behaves differently, which is what makes upgrading it safe.
 """
 
-import os
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,6 +27,7 @@ from tests.support.conformance import (
     real,
     registers,
 )
+from tests.support.examples import examples
 from tests.support.random_journeys import histories, journeys, write
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
@@ -50,8 +50,6 @@ from workflows import (
 from workflows.player_state.state import arm_of
 from workflows.source.registry import SHIPPED, load
 
-#: How many journeys are drawn; more of them for a release: EXAMPLES=200 pytest tests/temporal/test_conformance.py
-EXAMPLES = int(os.environ.get("EXAMPLES", "10"))
 AT_ONCE = minutes(0)
 LOST: dict[str, Any] = {"stake_minor": 100, "win_minor": 0, "category": "table"}
 GONE: dict[str, Any] = {"kind": "self_exclusion", "scope": "brand"}
@@ -266,7 +264,7 @@ async def test_what_follows_from_many_events_is_the_same_in_both_theatres(
     derandomize=True,
     database=None,
     deadline=None,
-    max_examples=EXAMPLES,
+    max_examples=examples(10),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -9,6 +9,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.player_events import NOON, Life, declared, only, stored
 from tests.support.player_events import rules as ruled
 from workflows import (
@@ -211,7 +212,7 @@ def known(state: PlayerState, now: datetime) -> dict[str, Any]:
 
 
 @given(STEPS, st.sampled_from([minutes(0), minutes(70), hours(20), days(4)]))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20))
 def test_what_was_learned_event_by_event_is_left_as_it_is(steps: list[Step], rest: timedelta) -> None:
     life = born(RULES)
     life.lives(steps)
@@ -224,7 +225,7 @@ def test_what_was_learned_event_by_event_is_left_as_it_is(steps: list[Step], res
 
 
 @given(STEPS, STEPS, STEPS)
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20))
 def test_a_rule_that_came_later_is_as_if_it_had_always_been_there(
     early: list[Step], late: list[Step], after: list[Step]
 ) -> None:

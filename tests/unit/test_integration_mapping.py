@@ -13,6 +13,7 @@ from api.integrations.fasttrack.rounds import RoundPart
 from api.integrations.mapping import Ignored, Mapped, MessageRefused, to_minor
 from api.integrations.segment.messages import EVENTS
 from api.integrations.vocabulary import FAILURES
+from tests.support.examples import examples
 from tests.support.integration_messages import IDENTIFY, NOON, READERS, TRACK, facts_of, faults_of, track
 from workflows.events import (
     CATALOGUE,
@@ -62,7 +63,7 @@ def spoiled(draw: st.DrawFn, usual: dict[str, Any]) -> Any:
 def test_whatever_is_sent_there_is_an_event_a_reason_or_a_fault(kind: str) -> None:
     reader, usual = READERS[kind]
 
-    @settings(max_examples=150, deadline=None)
+    @settings(max_examples=examples(50))
     @given(spoiled(usual) | JUNK)
     def told(message: Any) -> None:
         outcome = reader(message)

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.gate import DAY, FREE, HOUSE, KYIV, NOON, TICK, ZONES, contacts, message, reason
 from workflows.gate.policy import (
     Allowed,
@@ -133,7 +134,7 @@ def test_in_every_zone_a_wait_ends_at_the_first_waking_moment() -> None:
     quiet_from=st.times(),
     until=st.times(),
 )
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(100))
 def test_a_wait_always_ends_later_and_outside_the_quiet_hours(
     name: str, now: datetime, quiet_from: time, until: time
 ) -> None:

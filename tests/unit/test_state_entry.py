@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.player_events import Life, declared, only, started
 from workflows import (
     DepositApproved,
@@ -190,7 +191,7 @@ def test_history_counts_and_starts_wakes_and_stops_nothing() -> None:
 
 
 @given(st.integers(0, 100), st.text("abcdefgh", min_size=1, max_size=8))
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=examples(15))
 def test_the_control_arm_is_near_its_percent(percent: int, journey: str) -> None:
     among = 2_000
     control = sum(arm_of("acme", f"p-{n}", journey, percent) == "control" for n in range(among))
@@ -222,7 +223,7 @@ def test_a_control_run_is_never_woken_and_ends_by_itself() -> None:
 
 
 @given(st.integers(1, 12), st.integers(0, 14))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(30))
 def test_a_milestone_fires_once_at_its_count_whatever_history_brought_of_it(count: int, history: int) -> None:
     life = Life(declared("gold", milestone(DepositApproved, count), entry=always))
     for _ in range(history):

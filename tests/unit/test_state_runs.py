@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.examples import examples
 from tests.support.player_events import Life, declared, only, started
 from workflows import (
     DepositApproved,
@@ -62,7 +63,7 @@ def test_a_run_does_not_hear_of_the_event_that_began_it() -> None:
 
 
 @given(st.lists(st.sampled_from(["deposit", "answer", "round"]), max_size=30))
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(25))
 def test_deliveries_of_a_run_are_numbered_without_gaps_to_its_stop(order: list[str]) -> None:
     life, run_id = entered(hello(listens=[DepositApproved, LossStreak]))
     numbers: list[int | None] = []

@@ -1,0 +1,51 @@
+"""The machine that the tests run on: how slow it is, and how to wait on it."""
+
+import asyncio
+import hashlib
+import inspect
+import os
+import time
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+USUAL_S = 0.06
+POLL_S = 0.02
+
+
+def measured_slowness() -> float:
+    """How many times longer this machine takes over a small piece of work than the one the limits were set on."""
+
+    def once() -> float:
+        began = time.perf_counter()
+        block = b""
+        for number in range(60_000):
+            block = hashlib.sha256(block + number.to_bytes(4)).digest()
+        return time.perf_counter() - began
+
+    return max(1.0, min(once() for _ in range(3)) / USUAL_S)
+
+
+def slowness() -> float:
+    """The factor for every limit of time in a test. SLOWNESS sets it; the first to ask measures it for all workers."""
+    if "SLOWNESS" not in os.environ:
+        os.environ["SLOWNESS"] = f"{measured_slowness():.1f}"
+    return float(os.environ["SLOWNESS"])
+
+
+async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float = 30) -> T:
+    """What the condition returns, as soon as that is true; it may be a coroutine function.
+
+    `within` is in seconds of a usual machine. Raises TimeoutError with the last answer when it never is.
+    """
+    answer: T | None = None
+    try:
+        async with asyncio.timeout(within * slowness()):
+            while True:
+                result = condition()
+                answer = await result if inspect.isawaitable(result) else result
+                if answer:
+                    return answer
+                await asyncio.sleep(POLL_S)
+    except TimeoutError as late:
+        raise TimeoutError(f"Not within {within * slowness():.0f} s; the last answer was {answer!r}.") from late
