@@ -24,7 +24,7 @@ from activities.messages import Messages
 from activities.providers.bonus_engine import BonusEngine
 from activities.providers.messaging import Adapter, EmailChannel, MailLookup, WebhookChannel
 from activities.rewards import Grants
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.tasks import TaskEffects
 from content.templates import Catalogue

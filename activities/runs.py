@@ -1,154 +1,124 @@
-"""Effects of a run upon itself: its end, its marks, fresh facts, another journey."""
+"""The table `runs`: every entry of a player into a journey, of both arms, and how it ended.
 
-from collections.abc import Callable
+Only this module writes it. The statements take their rows as one JSON document, `:rows`, because intake writes the
+runs of a whole batch of players at once.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Final, NamedTuple
 
-from sqlalchemy import select, update
-from temporalio import activity
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
-from activities.database import Database
-from activities.intake.intake import Intake
-from activities.settings import RELEASE
-from activities.step_log import tell, told
-from activities.tables import players, runs, task_history, tasks
-from workflows.effects import (
-    END,
-    MARK,
-    MATCH,
-    REFRESH,
-    START,
-    Done,
-    End,
-    Mark,
-    Match,
-    Matched,
-    Refresh,
-    Started,
-    StartJourney,
-)
-from workflows.player_facts import PlayerFacts
+from activities.tables import runs
 from workflows.player_state.decisions import Start
-from workflows.player_state.state import PlayerState
-
-OPEN_STATES = ("open", "claimed")
 
 
-class RunEffects:
-    """Ends, marks, refreshes and starts, on Postgres."""
+@dataclass(frozen=True, slots=True)
+class NewRun:
+    """A row for `INSERT`. A refused entry is a run that ended as it began."""
 
-    def __init__(self, database: Database, intake: Intake, clock: Callable[[], datetime]) -> None:
-        self.database = database
-        self.intake = intake
-        self.clock = clock
+    id: str
+    player_id: str
+    journey: str
+    arm: str
+    state: str
+    entered_at: datetime
+    ends_at: datetime
+    trigger: dict[str, str] | None
+    ended_at: datetime | None
+    outcome: str | None
+    goal_until: datetime | None
 
-    @activity.defn(name=END.name)
-    async def end(self, given: End) -> Done:
-        """Record the end, close what the run left open, and free the player for another entry."""
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                players.states[given.player_id].end(given.run_id, now)
-            await connection.execute(
-                update(runs)
-                .where(runs.c.id == given.run_id, runs.c.state == "active")
-                .values(state="ended", ended_at=now, outcome=given.outcome)
-            )
-            cancelled = await connection.execute(
-                update(tasks)
-                .where(tasks.c.run_id == given.run_id, tasks.c.state.in_(OPEN_STATES))
-                .values(state="cancelled", closed_at=now, version=tasks.c.version + 1)
-                .returning(tasks.c.id)
-            )
-            for task_id in cancelled.scalars():
-                await connection.execute(
-                    task_history.insert().values(
-                        task_id=task_id,
-                        brand=given.brand,
-                        at=now,
-                        actor="engine",
-                        action="cancelled",
-                        text=f"The journey ended: {given.outcome}.",
-                    )
-                )
-            await tell(connection, given, now, given.outcome, given.detail)
-        return Done()
-
-    @activity.defn(name=MARK.name)
-    async def mark(self, given: Mark) -> Done:
-        """Keep the story with a marker."""
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            await tell(connection, given, now, "marked", given.detail)
-        return Done()
-
-    @activity.defn(name=MATCH.name)
-    async def match(self, given: Match) -> Matched:
-        """Whether the player is in the segment at this moment, the same however often this is tried."""
-        segment = self.intake.rules.segments.get(given.segment)
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            stored = await connection.scalar(
-                select(players.c.state)
-                .where(players.c.brand == given.brand, players.c.id == given.player_id)
-                .with_for_update()
-            )
-            if (earlier := await told(connection, given)) is not None:
-                said = earlier.outcome
-            elif segment is None:
-                _unless_young(f"No segment is called {given.segment}.")
-                said = "unknown_segment"
-            else:
-                state = PlayerState.from_json(given.brand, given.player_id, stored or {})
-                said = "yes" if segment.evaluate(state, now)[0] else "no"
-            await tell(connection, given, now, said)
-        return Matched(matches=said == "yes", unknown=said == "unknown_segment")
-
-    @activity.defn(name=REFRESH.name)
-    async def refresh(self, given: Refresh) -> PlayerFacts:
-        """The player's facts as of now."""
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                facts = players.states[given.player_id].snapshot()
-            await tell(connection, given, now, "refreshed")
-        return facts
-
-    @activity.defn(name=START.name)
-    async def start(self, given: StartJourney) -> Started:
-        """Enter the player into another journey, once however often this is tried."""
-        journey = self.intake.rules.journeys.get(given.start)
-        now = self.clock()
-        if journey is None:
-            refused = Started(refused=f"No journey is called {given.start}.")
-            _unless_young(str(refused.refused))
-            async with self.database.transaction() as connection:
-                await tell(connection, given, now, "refused", refused.model_dump())
-            return refused
-        async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                if (earlier := await told(connection, given)) is not None:
-                    return Started.model_validate(earlier.detail)
-                decisions = players.states[given.player_id].enter(
-                    journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
-                )
-                players.record(given.player_id, decisions)
-                started = next((d for d in decisions if isinstance(d, Start)), None)
-            if started is None:
-                result = Started(refused="The entry rule of the journey does not allow it now.")
-            else:
-                result = _started(started.run_id, started.refused)
-            await tell(connection, given, now, "refused" if result.refused else "started", result.model_dump())
-        return result
+    @classmethod
+    def of(cls, player_id: str, start: Start) -> "NewRun":
+        """The run that a player's entry begins."""
+        return cls(
+            id=start.run_id,
+            player_id=player_id,
+            journey=start.journey,
+            arm=start.arm,
+            state="ended" if start.refused else "active",
+            entered_at=start.entered_at,
+            ends_at=start.ends_at,
+            trigger=start.cause,
+            ended_at=start.entered_at if start.refused else None,
+            outcome=f"refused:{start.refused}" if start.refused else None,
+            goal_until=start.goal_until,
+        )
 
 
-def _unless_young(refused: str) -> None:
-    """Have the effect tried again while it is young: as a release rolls, another worker knows what we do not."""
-    info = activity.info()
-    if info.started_time - info.scheduled_time < RELEASE:
-        raise ApplicationError(refused, type="UnknownYet", category=ApplicationErrorCategory.BENIGN)
+@dataclass(frozen=True, slots=True)
+class ReachedGoal:
+    """A row for `REACH_GOALS`."""
+
+    id: str
+    at: datetime
 
 
-def _started(run_id: str, refused: str | None) -> Started:
-    """A protected player's entry counts, and nothing is played."""
-    return Started(refused=refused) if refused else Started(new_run_id=run_id)
+@dataclass(frozen=True, slots=True)
+class EndedRun:
+    """A row for `END`."""
+
+    id: str
+    at: datetime
+    outcome: str
+
+
+INSERT: Final = text(
+    """
+    INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
+                      ended_at, outcome, goal_until)
+    SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
+           ended_at, outcome, goal_until
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
+            ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz)
+    """
+)
+REACH_GOALS: Final = text(
+    """
+    UPDATE runs r SET goal_at = t.at
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, at timestamptz) WHERE r.id = t.id
+    """
+)
+END: Final = text(
+    """
+    UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
+    """
+)
+_ACTIVE = text("SELECT id FROM runs WHERE id = ANY(:runs) AND state = 'active'").bindparams(
+    bindparam("runs", type_=ARRAY(Text))
+)
+
+
+async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now: datetime) -> None:
+    """Record the end of a run, unless one is recorded."""
+    await connection.execute(
+        update(runs)
+        .where(runs.c.id == run_id, runs.c.state == "active")
+        .values(state="ended", ended_at=now, outcome=outcome)
+    )
+
+
+async def active_among(connection: AsyncConnection, run_ids: Collection[str]) -> set[str]:
+    """Which of these runs have not recorded their end."""
+    return set((await connection.execute(_ACTIVE, {"runs": [*run_ids]})).scalars())
+
+
+class Origin(NamedTuple):
+    """Whose run it is, and what began it: an event, a person, another run or an enrolment."""
+
+    player_id: str
+    cause: dict[str, str] | None
+
+
+async def origins_of(connection: AsyncConnection, run_ids: Collection[str]) -> dict[str, Origin]:
+    """The origin of each of these runs that is known, by its id."""
+    found = await connection.execute(select(runs.c.id, runs.c.player_id, runs.c.trigger).where(runs.c.id.in_(run_ids)))
+    return {row.id: Origin(row.player_id, row.trigger) for row in found}

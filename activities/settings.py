@@ -11,8 +11,6 @@ from workflows.errors import DesignError
 TASK_QUEUE = "journeys"
 #: Of what recurs on a calendar, so that it never takes a slot from an effect.
 UPKEEP_QUEUE = "journeys-upkeep"
-#: As long as a rolling release may take: until then another process may know what this one does not.
-RELEASE = timedelta(minutes=15)
 
 
 class Settings(ContentSettings):

@@ -1,14 +1,24 @@
-"""The story of a run: every step's outcome, kept in the transaction that brought it about."""
+"""The table `steps`: what each run did, step by step, written in the transaction that did it.
+
+Only this module writes it. Line 0 of a step is the outcome of the effect itself; the others are told by the run.
+"""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import steps
 from workflows.effects import EffectInput
+
+
+class StepOutcome(NamedTuple):
+    """What a step came to."""
+
+    outcome: str
+    detail: dict[str, Any]
 
 
 async def tell(
@@ -18,9 +28,9 @@ async def tell(
     outcome: str | None = None,
     detail: dict[str, Any] | None = None,
 ) -> None:
-    """Keep the lines that came with an effect, and the effect's own outcome as line 0.
+    """Write the lines that came with an effect, and the effect's own outcome as line 0.
 
-    Keeping the same lines again changes nothing, so every attempt of an effect may call it.
+    Writing the same lines again changes nothing, so every attempt of an effect may call it.
     """
     common = {"run_id": given.run_id, "brand": given.brand, "player_id": given.player_id}
     lines = [
@@ -34,11 +44,11 @@ async def tell(
         await connection.execute(insert(steps).values(lines).on_conflict_do_nothing())
 
 
-async def told(connection: AsyncConnection, given: EffectInput) -> Row[Any, Any] | None:
-    """The `outcome` and `detail` an earlier attempt of an effect came to and told, of which Temporal never heard.
+async def told(connection: AsyncConnection, given: EffectInput) -> StepOutcome | None:
+    """What an earlier attempt of an effect came to and wrote down, of which Temporal never heard.
 
-    Whoever could come to another answer by now must give that one again; under a lock, or two attempts tell two.
+    Whoever could come to another answer by now must give that one again; under a lock, or two attempts write two.
     """
-    query = select(steps.c.outcome, steps.c.detail)
     mine = (steps.c.run_id == given.run_id, steps.c.step == given.step, steps.c.line == 0)
-    return (await connection.execute(query.where(*mine))).one_or_none()
+    row = (await connection.execute(select(steps.c.outcome, steps.c.detail).where(*mine))).one_or_none()
+    return None if row is None else StepOutcome(*row)

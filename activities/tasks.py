@@ -1,22 +1,188 @@
-"""Human tasks as a run sees them: opened, reminded of, escalated, expired."""
+"""Human tasks: the tables `tasks` and `task_history`, and everything a run or a person does to a task.
+
+Only this module writes them. Every change of a task adds one to its version and a line to its history, in one
+transaction. What people do answers with the task as it is then, or with what stands against it.
+"""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Collection
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal
 
-from sqlalchemy import select, update
+from sqlalchemy import Select, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.clock import Clock
 from activities.database import Database
-from activities.runs import OPEN_STATES
+from activities.intake.intake import Intake
 from activities.step_log import tell
 from activities.tables import task_history, tasks
 from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened
 
-DONE = {"remind": "reminded", "escalate": "escalated", "expire": "expired"}
+OPEN_STATES: Final = ("open", "claimed")
+#: Who acts where no person does, as histories name them.
+ENGINE: Final = "engine"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A row of `tasks`. `version` is one more after every change."""
+
+    id: str
+    brand: str
+    player_id: str
+    run_id: str
+    step: str
+    journey: str
+    form: str
+    question: str
+    form_schema: dict[str, Any]
+    team: str
+    skill: str | None
+    reason: str
+    forbidden: list[str]
+    snapshot: dict[str, Any]
+    state: str
+    assignee: str | None
+    priority: int
+    due_at: datetime
+    follow_up_at: datetime | None
+    reminded_at: datetime | None
+    escalated_at: datetime | None
+    escalate_to: str | None
+    answer: dict[str, Any] | None
+    answered_by: str | None
+    closed_at: datetime | None
+    version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRequest:
+    """Who wants to do something to which task, and the versions of it they can have read; None is any."""
+
+    brand: str
+    task_id: str
+    actor: str
+    now: datetime
+    versions: Collection[int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskConflict:
+    """Why a task is left as it is. `answered` is told of a repeated answer too: whoever asked compares them."""
+
+    why: Literal["closed", "claimed", "stale", "answered", "run_ended"]
+    task: TaskRow
+
+
+#: The task after a change; None where the brand has no such task.
+TaskOutcome = TaskRow | TaskConflict | None
+
+
+async def find(connection: AsyncConnection, brand: str, task_id: str) -> TaskRow | None:
+    """A brand's task, None if it has none of that id."""
+    row = (await connection.execute(_mine(brand, task_id))).one_or_none()
+    return None if row is None else TaskRow(*row)
+
+
+async def claim(connection: AsyncConnection, request: TaskRequest) -> TaskOutcome:
+    """Make a task its actor's, so that nobody else works on it. Claiming twice is one claim."""
+    task = await _lock(connection, request)
+    if task is None or (task.assignee == request.actor and task.state == "claimed"):
+        return task
+    if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
+        return conflict
+    return await _change(connection, task, request, "claimed", state="claimed", assignee=request.actor)
+
+
+async def release(connection: AsyncConnection, request: TaskRequest, comment: str | None) -> TaskOutcome:
+    """Give a claimed task back to its team. An unclaimed one stays as it is."""
+    task = await _lock(connection, request)
+    if task is None or (conflict := _closed(task)) is not None:
+        return task and conflict
+    if task.assignee is None:
+        return task
+    if (conflict := _of_another(task, request) or _stale(task, request)) is not None:
+        return conflict
+    return await _change(connection, task, request, "released", comment, state="open", assignee=None)
+
+
+async def complete(
+    connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, answer: dict[str, Any]
+) -> TaskOutcome:
+    """Close a task with an answer, and write the answer's delivery to the run in the same transaction.
+
+    The player is locked before the task: everybody locks in that order.
+    """
+    async with intake.locked(connection, request.brand, [player_id], request.now) as players:
+        task = await _lock(connection, request)
+        if task is None:
+            return None
+        if task.state == "completed":
+            return TaskConflict("answered", task)
+        if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
+            return conflict
+        if not players.answer(player_id, task.run_id, task.step, answer):
+            return TaskConflict("run_ended", task)
+        return await _change(
+            connection,
+            task,
+            request,
+            "completed",
+            state="completed",
+            assignee=request.actor,
+            answered_by=request.actor,
+            answer=answer,
+            closed_at=request.now,
+        )
+
+
+async def comment(connection: AsyncConnection, request: TaskRequest, text: str) -> TaskOutcome:
+    """Add a comment to the history of a task, open or closed."""
+    task = await _lock(connection, request)
+    return None if task is None else await _change(connection, task, request, "commented", text)
+
+
+async def reassign(
+    connection: AsyncConnection, request: TaskRequest, text: str | None, *, assignee: str = "", team: str = ""
+) -> TaskOutcome:
+    """Pass a task on to a person, who has then claimed it, or to a team. Also somebody else's task."""
+    task = await _lock(connection, request)
+    if task is None or (conflict := _closed(task)) is not None:
+        return task and conflict
+    to = {"assignee": assignee} if assignee else {"team": team}
+    values: dict[str, Any] = {"state": "claimed"} | to if assignee else {"state": "open", "assignee": None} | to
+    if all(getattr(task, name) == value for name, value in values.items()):
+        return task
+    return _stale(task, request) or await _change(connection, task, request, "reassigned", text, to, **values)
+
+
+async def change(
+    connection: AsyncConnection, request: TaskRequest, values: dict[str, Any], detail: dict[str, Any]
+) -> TaskOutcome:
+    """Change the priority or the follow-up date of a task; `detail` is what the history says of it."""
+    task = await _lock(connection, request)
+    if task is None:
+        return None
+    if (conflict := _closed(task) or _stale(task, request)) is not None or not values:
+        return conflict or task
+    return await _change(connection, task, request, "changed", None, detail, **values)
+
+
+async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now: datetime) -> None:
+    """Close what a run that has ended left open; `text` is what their histories say of it."""
+    cancelled = await connection.execute(
+        update(tasks)
+        .where(tasks.c.run_id == run_id, tasks.c.state.in_(OPEN_STATES))
+        .values(state="cancelled", closed_at=now, version=tasks.c.version + 1)
+        .returning(tasks.c.id, tasks.c.brand)
+    )
+    for row in cancelled:
+        await _note(connection, TaskRequest(row.brand, row.id, ENGINE, now), "cancelled", text)
 
 
 def task_id_of(key: str) -> str:
@@ -25,9 +191,9 @@ def task_id_of(key: str) -> str:
 
 
 class TaskEffects:
-    """Opens and moves tasks, on Postgres."""
+    """Opens and moves tasks for runs."""
 
-    def __init__(self, database: Database, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, clock: Clock) -> None:
         self.database = database
         self.clock = clock
 
@@ -37,34 +203,8 @@ class TaskEffects:
         now = self.clock()
         task_id = task_id_of(given.key)
         async with self.database.transaction() as connection:
-            opened = await connection.execute(
-                insert(tasks)
-                .values(
-                    id=task_id,
-                    brand=given.brand,
-                    player_id=given.player_id,
-                    run_id=given.run_id,
-                    step=given.step,
-                    journey=given.journey,
-                    form=given.form,
-                    question=given.question,
-                    form_schema=given.form_schema,
-                    team=given.team,
-                    skill=given.skill,
-                    reason=given.reason,
-                    forbidden=given.forbidden,
-                    snapshot=given.facts.model_dump(mode="json"),
-                    state="open",
-                    priority=given.priority,
-                    due_at=given.due_at,
-                    escalate_to=given.escalate_to,
-                    created_at=now,
-                )
-                .on_conflict_do_nothing()
-                .returning(tasks.c.id)
-            )
-            if opened.scalar_one_or_none() is not None:
-                await self._note(connection, given, task_id, now, "opened")
+            if await _insert(connection, task_id, given, now):
+                await _note(connection, TaskRequest(given.brand, task_id, ENGINE, now), "opened")
             await tell(connection, given, now, "opened", {"task_id": task_id, "team": given.team})
         return TaskOpened(task_id=task_id)
 
@@ -73,47 +213,130 @@ class TaskEffects:
         """Remind, escalate or expire a task. An answer that was recorded first is returned instead."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            row = (await connection.execute(select(tasks).where(tasks.c.id == given.task_id).with_for_update())).one()
-            if row.state not in OPEN_STATES:
+            request = TaskRequest(given.brand, given.task_id, ENGINE, now)
+            task = await _lock(connection, request)
+            assert task is not None, f"No task {given.task_id} was opened."
+            if task.state not in OPEN_STATES:
                 await tell(connection, given, now)
-                return TaskMoved(state=row.state, answer=row.answer)
-            state = row.state
-            changes: dict[str, Any]
+                return TaskMoved(state=task.state, answer=task.answer)
             match given.move:
-                case "remind":
-                    changes = {"reminded_at": now}
+                case "remind" if task.reminded_at is None:
+                    task = await _change(connection, task, request, "reminded", reminded_at=now)
                 case "escalate":
-                    state = "open"
-                    changes = {
-                        "escalated_at": now,
-                        "team": row.escalate_to,
-                        "assignee": None,
-                        "follow_up_at": None,
-                        "state": state,
-                        "due_at": given.due_at or row.due_at,
-                    }
+                    task = await _escalate(connection, task, request, given.due_at)
                 case "expire":
-                    state = "expired"
-                    changes = {"state": state, "closed_at": now}
-            changed = (given.move == "remind" and row.reminded_at is None) or (
-                given.move == "escalate" and row.escalated_at is None
-            )
-            if changed or given.move == "expire":
-                await connection.execute(
-                    update(tasks).where(tasks.c.id == given.task_id).values(**changes, version=tasks.c.version + 1)
-                )
-                await self._note(connection, given, given.task_id, now, DONE[given.move])
+                    task = await _change(connection, task, request, "expired", state="expired", closed_at=now)
             await tell(connection, given, now, given.move)
-        return TaskMoved(state=state)
+        return TaskMoved(state=task.state)
 
-    async def _note(
-        self,
-        connection: AsyncConnection,
-        given: OpenTask | MoveTask,
-        task_id: str,
-        now: datetime,
-        action: str,
-    ) -> None:
-        await connection.execute(
-            task_history.insert().values(task_id=task_id, brand=given.brand, at=now, actor="engine", action=action)
+
+async def _insert(connection: AsyncConnection, task_id: str, given: OpenTask, now: datetime) -> bool:
+    """Open a task; False when it was opened before."""
+    opened = await connection.execute(
+        insert(tasks)
+        .values(
+            id=task_id,
+            brand=given.brand,
+            player_id=given.player_id,
+            run_id=given.run_id,
+            step=given.step,
+            journey=given.journey,
+            form=given.form,
+            question=given.question,
+            form_schema=given.form_schema,
+            team=given.team,
+            skill=given.skill,
+            reason=given.reason,
+            forbidden=given.forbidden,
+            snapshot=given.facts.model_dump(mode="json"),
+            state="open",
+            priority=given.priority,
+            due_at=given.due_at,
+            escalate_to=given.escalate_to,
+            created_at=now,
         )
+        .on_conflict_do_nothing()
+        .returning(tasks.c.id)
+    )
+    return opened.scalar_one_or_none() is not None
+
+
+async def _escalate(
+    connection: AsyncConnection, task: TaskRow, request: TaskRequest, due_at: datetime | None
+) -> TaskRow:
+    """Put an open task before the team it escalates to, once."""
+    if task.escalated_at is not None:
+        return task
+    return await _change(
+        connection,
+        task,
+        request,
+        "escalated",
+        escalated_at=request.now,
+        team=task.escalate_to,
+        assignee=None,
+        follow_up_at=None,
+        state="open",
+        due_at=due_at or task.due_at,
+    )
+
+
+def _closed(task: TaskRow) -> TaskConflict | None:
+    return None if task.state in OPEN_STATES else TaskConflict("closed", task)
+
+
+def _of_another(task: TaskRow, request: TaskRequest) -> TaskConflict | None:
+    return None if task.assignee in {None, request.actor} else TaskConflict("claimed", task)
+
+
+def _stale(task: TaskRow, request: TaskRequest) -> TaskConflict | None:
+    fits = request.versions is None or task.version in request.versions
+    return None if fits else TaskConflict("stale", task)
+
+
+def _mine(brand: str, task_id: str) -> Select[Any]:
+    return select(tasks).where(tasks.c.id == task_id, tasks.c.brand == brand)
+
+
+async def _lock(connection: AsyncConnection, request: TaskRequest) -> TaskRow | None:
+    row = (await connection.execute(_mine(request.brand, request.task_id).with_for_update())).one_or_none()
+    return None if row is None else TaskRow(*row)
+
+
+async def _change(
+    connection: AsyncConnection,
+    task: TaskRow,
+    request: TaskRequest,
+    action: str,
+    text: str | None = None,
+    detail: dict[str, Any] | None = None,
+    **values: Any,
+) -> TaskRow:
+    """Write a locked task's new values, if any, its next version and the line of its history."""
+    changed = await connection.execute(
+        update(tasks).where(tasks.c.id == task.id).values(version=tasks.c.version + 1, **values).returning(tasks)
+    )
+    row = changed.one()
+    await _note(connection, request, action, text, detail)
+    return TaskRow(*row)
+
+
+async def _note(
+    connection: AsyncConnection,
+    request: TaskRequest,
+    action: str,
+    text: str | None = None,
+    detail: dict[str, Any] | None = None,
+) -> None:
+    """Add a line to a task's history."""
+    await connection.execute(
+        insert(task_history).values(
+            task_id=request.task_id,
+            brand=request.brand,
+            at=request.now,
+            actor=request.actor,
+            action=action,
+            text=text,
+            detail=detail or {},
+        )
+    )

@@ -1,19 +1,16 @@
 """Deliveries Temporal refused for good: looked at by people and, once the cause is gone, tried again."""
 
-from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import select
 
-from activities.intake.intake import CHANNEL, NORMAL, PROTECTION
-from activities.tables import dead_letters, deliveries, runs
+from activities.delivery import dead_letters as letters
+from activities.tables import dead_letters
 from api.auth import Key, needs
-from api.dependencies import ApiEngine, EngineOf
+from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 
@@ -108,16 +105,15 @@ async def retry_dead_letter(letter_id: str, engine: EngineOf, key: Managing, res
     answers 200.
     """
     number = int(letter_id) if letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19 else -1
-    ours = (dead_letters.c.id == number) & (dead_letters.c.brand == key.brand)
     async with engine.database.transaction() as connection:
-        row = (await connection.execute(select(dead_letters).where(ours).with_for_update())).one_or_none()
-        if row is None:
+        letter = await letters.lock_one(connection, key.brand, number)
+        if letter is None:
             raise missing("dead letter")
-        if row.retried_at is not None:
+        if letter.retried_at is not None:
             response.status_code = 200
-            return DeadLetter.model_validate(row)
-        (again,) = await _deliver_again(engine, connection, [row])
-        return DeadLetter.model_validate(again)
+            return DeadLetter.model_validate(letter)
+        (retried,) = await letters.retry(connection, engine.intake, [letter], engine.clock())
+        return DeadLetter.model_validate(retried)
 
 
 @router.post("/retry", status_code=202, responses=COMMON)
@@ -128,54 +124,9 @@ async def retry_dead_letters(
 
     Call it again until `left` is 0. Each letter is tried once, however often and from wherever this is called.
     """
-    chosen = (dead_letters.c.brand == key.brand) & dead_letters.c.retried_at.is_(None)
-    for column, value in (
-        (dead_letters.c.run_id, given and given.run),
-        (dead_letters.c.reason, given and given.reason),
-    ):
-        if value is not None:
-            chosen &= column == value
+    chosen = given or DeadLettersChosen()
     async with engine.database.transaction() as connection:
-        oldest = select(dead_letters).where(chosen).order_by(dead_letters.c.id).limit(AT_ONCE).with_for_update()
-        rows = (await connection.execute(oldest)).all()
-        again = await _deliver_again(engine, connection, rows)
-        left = await connection.scalar(select(func.count()).select_from(dead_letters).where(chosen))
-    return DeadLettersRetried(retried=len(again), left=left or 0)
-
-
-async def _deliver_again(
-    engine: ApiEngine, connection: AsyncConnection, letters: Sequence[Row[Any]]
-) -> Sequence[Row[Any]]:
-    """Write locked letters' deliveries, in their order, and mark them; the letters as they are then.
-
-    A start keeps its number. The others get new ones: under an old one the run would drop it, having heard later ones.
-    """
-    if not letters:
-        return []
-    now = engine.clock()
-    brand = letters[0].brand
-    found = await connection.execute(
-        select(runs.c.id, runs.c.player_id).where(runs.c.id.in_({letter.run_id for letter in letters}))
-    )
-    owners = {row.id: row.player_id for row in found}
-    values = []
-    async with engine.intake.locked(connection, brand, owners.values(), now) as players:
-        for letter in letters:
-            state = players.states.get(owners.get(letter.run_id, ""))
-            seq = None if state is None or letter.kind == "start" else state.next_seq(letter.run_id)
-            values.append(
-                {
-                    **{name: getattr(letter, name) for name in ("run_id", "brand", "kind", "payload")},
-                    "seq": letter.seq if seq is None else seq,
-                    "priority": PROTECTION if letter.kind == "stop" else NORMAL,
-                    "due_at": now,
-                    "created_at": now,
-                }
-            )
-    await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
-    await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
-    ids = [letter.id for letter in letters]
-    marked = await connection.execute(
-        update(dead_letters).where(dead_letters.c.id.in_(ids)).values(retried_at=now).returning(dead_letters)
-    )
-    return list(marked)
+        oldest = await letters.lock_untried(connection, key.brand, AT_ONCE, run=chosen.run, reason=chosen.reason)
+        retried = await letters.retry(connection, engine.intake, oldest, engine.clock())
+        left = await letters.count_untried(connection, key.brand, run=chosen.run, reason=chosen.reason)
+    return DeadLettersRetried(retried=len(retried), left=left)

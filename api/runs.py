@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Row, Select, func, select
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
+from activities.step_log import tell
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
 from api.cloudevents import PLAYER_ID
@@ -20,7 +20,7 @@ from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.run_status import FailingEffect, standing
 from workflows.declaration import Journey
-from workflows.effects import End
+from workflows.effects import EffectInput, End
 from workflows.player_state.decisions import Start
 from workflows.player_state.state import PlayerState
 from workflows.run_protocol import Position
@@ -225,12 +225,11 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
         lost = (await connection.execute(buried)).one_or_none() is not None
     if row.state == "ended":
         raise _ended()
+    whose = {"brand": row.brand, "player_id": row.player_id, "journey": row.journey, "run_id": run_id}
     if given.force:
         if not lost:
             raise Problem("not-lost", "Temporal has not lost this run; stop it without force.")
-        end = End(
-            brand=row.brand, player_id=row.player_id, journey=row.journey, run_id=run_id, step="end", outcome=STOPPED
-        )
+        end = End(**whose, step="end", outcome=STOPPED)
         await RunEffects(engine.database, engine.intake, engine.clock).end(end)
     now = engine.clock()
     async with (
@@ -243,7 +242,9 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
             raise _ended()
         if run is None or not run.stopping:
             locked.record(row.player_id, state.stop(run_id, STOPPED, now))
-            await _tell(connection, row, key, given.reason, now)
+            await tell(
+                connection, EffectInput(**whose, step="stop"), now, STOPPED, {"by": key.name, "reason": given.reason}
+            )
     async with engine.database.reading() as connection:
         return RunView.model_validate(await _one(connection, _of(key.brand, run_id)))
 
@@ -295,23 +296,6 @@ async def _started_by(
         select(runs).where(runs.c.brand == brand, runs.c.player_id == player_id, runs.c.trigger == cause)
     )
     return found.one_or_none()
-
-
-async def _tell(connection: AsyncConnection, row: Row[Any], key: Key, reason: str, now: datetime) -> None:
-    await connection.execute(
-        insert(steps)
-        .values(
-            run_id=row.id,
-            step="stop",
-            line=0,
-            outcome=STOPPED,
-            brand=row.brand,
-            player_id=row.player_id,
-            at=now,
-            detail={"by": key.name, "reason": reason},
-        )
-        .on_conflict_do_nothing()
-    )
 
 
 def _wish(idempotency_key: str | None, now: datetime) -> str:

@@ -1,5 +1,6 @@
-"""Human tasks, found and read. What is done with them is in `api.task_actions`."""
+"""Human tasks, listed and read. What is done with them is in `api.task_actions`."""
 
+from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -9,6 +10,7 @@ from sqlalchemy import Row, Select, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import task_history, tasks
+from activities.tasks import TaskRow, find
 from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
@@ -144,29 +146,23 @@ async def get_task(
 ) -> TaskView:
     """A task with its form, its player as the journey saw them, and its history. `ETag` is its version."""
     async with engine.database.reading() as connection:
-        row = (await connection.execute(_one(key.brand, task_id))).one_or_none()
-        if row is None:
+        task = await find(connection, key.brand, task_id)
+        if task is None:
             raise missing("task")
-        return await shown(connection, row, response)
+        return await shown(connection, task, response)
 
 
-async def shown(connection: AsyncConnection, row: Row[Any], response: Response) -> TaskView:
-    """A task's row as the API shows it, with its history and its ETag."""
-    found = await connection.execute(
-        select(task_history).where(task_history.c.task_id == row.id).order_by(task_history.c.id)
-    )
-    response.headers["ETag"] = etag(row.version)
-    lines = [HistoryLine.model_validate(line) for line in found]
-    return TaskView.model_validate({**row._mapping, "history": lines})  # noqa: SLF001 - SQLAlchemy's public name
+async def shown(connection: AsyncConnection, task: TaskRow, response: Response) -> TaskView:
+    """A task as the API shows it, with its history and its ETag."""
+    history = select(task_history).where(task_history.c.task_id == task.id).order_by(task_history.c.id)
+    lines = [HistoryLine.model_validate(line) for line in await connection.execute(history)]
+    response.headers["ETag"] = etag(task.version)
+    return TaskView.model_validate({**asdict(task), "history": lines})
 
 
 def etag(version: int) -> str:
     """The strong ETag of a task's version."""
     return f'"{version}"'
-
-
-def _one(brand: str, task_id: str) -> Select[Any]:
-    return select(tasks).where(tasks.c.id == task_id, tasks.c.brand == brand)
 
 
 def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:

@@ -12,14 +12,17 @@ from typing import Literal
 
 import orjson
 from sqlalchemy import TextClause, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Boolean, Text
+from sqlalchemy.types import Boolean
 
+from activities import runs
 from activities.database import Database
+from activities.delivery import deliveries
+from activities.delivery.deliveries import DeliveryRow
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.rule_errors import counted
+from activities.players import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
@@ -28,9 +31,6 @@ from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.index import RuleIndex
 
 Receipt = Literal["accepted", "duplicate", "later"]
-CHANNEL = "deliveries"
-#: What Temporal hears first; many who are enrolled at once wait behind everybody else.
-PROTECTION, NORMAL, BULK = 0, 5, 7
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
 HISTORY_SETTLING = timedelta(hours=1)
 # Events ingested at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
@@ -49,13 +49,11 @@ class LockedPlayers:
     states: dict[str, PlayerState]
     profiles: dict[str, JsonObject] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
-    answers: list[tuple[str, int, str, JsonObject]] = field(default_factory=list)
+    answers: list[DeliveryRow] = field(default_factory=list)
     #: By run that begins: what it is told of its player.
     facts: dict[str, PlayerFacts] = field(default_factory=dict)
     #: No player of these is ticked before this moment.
     not_before: datetime | None = None
-    #: How soon Temporal hears of runs that begin.
-    start_priority: int = NORMAL
 
     def record(self, player_id: str, decisions: Iterable[Decision]) -> None:
         """Record decisions; they are written when the transaction ends.
@@ -73,7 +71,7 @@ class LockedPlayers:
         seq = self.states[player_id].next_seq(run_id)
         if seq is None:
             return False
-        self.answers.append((run_id, seq, step, answer))
+        self.answers.append(DeliveryRow.answer(run_id, seq, step, answer))
         return True
 
 
@@ -180,12 +178,12 @@ class Intake:
         """
         ids = sorted(set(player_ids))
         if create and (unseen := [player_id for player_id in ids if (brand, player_id) not in self._known_players]):
-            await connection.execute(_CREATE, {"brand": brand, "ids": unseen})
-        rows = (await connection.execute(_LOCK, {"brand": brand, "ids": ids})).all()
+            await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": unseen})
+        rows = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
         if create and len(rows) < len(ids):
             # Somebody took a row away that was there.
-            await connection.execute(_CREATE, {"brand": brand, "ids": ids})
-            rows = (await connection.execute(_LOCK, {"brand": brand, "ids": ids})).all()
+            await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
+            rows = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
         players = LockedPlayers({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
         yield players
         await self._write(connection, brand, players, now)
@@ -205,12 +203,12 @@ class Intake:
         ]
         advanced = {"brand": brand, "players": _json(changed), "now": now}
         statements = [*_RowsToWrite(brand, players).by_statement()]
-        if [statement for statement, _ in statements] == [_INSERT_DELIVERIES]:
+        if [statement for statement, _ in statements] == [deliveries.INSERT]:
             # Somebody waits for what wakes a run and does nothing else: it goes in one round trip.
             [(_, rows)] = statements
             await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": _json(rows)})
             return
-        await connection.execute(_UPDATE, advanced)
+        await connection.execute(ADVANCE_PLAYERS, advanced)
         for statement, rows in statements:
             await connection.execute(statement, {"brand": brand, "rows": _json(rows)})
 
@@ -219,53 +217,42 @@ class _RowsToWrite:
     """What the decisions of a transaction write, table by table."""
 
     def __init__(self, brand: str, players: LockedPlayers) -> None:
-        self.starts: list[tuple[str, Start]] = []
-        self.ends: dict[str, JsonObject] = {}
-        self.goals: dict[str, JsonObject] = {}
-        self.deliveries: list[JsonObject] = []
+        self.starts: list[runs.NewRun] = []
+        self.ends: dict[str, runs.EndedRun] = {}
+        self.goals: dict[str, runs.ReachedGoal] = {}
+        self.deliveries: list[DeliveryRow] = [*players.answers]
         self.left: list[JsonObject] = []
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}
-        for run_id, seq, step, answer in players.answers:
-            self._deliver(run_id, seq, "answer", {"step": step, "answer": answer})
         for player_id, decision in players.decisions:
             match decision:
                 case Start():
-                    self.starts.append((player_id, decision))
+                    self.starts.append(runs.NewRun.of(player_id, decision))
                     if decision.refused is None and decision.arm == "treated":
-                        run_input = decision.run_input(brand, players.facts[decision.run_id])
-                        payload = run_input.model_dump(mode="json", exclude_defaults=True)
-                        self._deliver(decision.run_id, 0, "start", payload, players.start_priority)
+                        run = decision.run_input(brand, players.facts[decision.run_id])
+                        self.deliveries.append(DeliveryRow.start(run, decision.cause))
                 case Wake():
-                    wire = decision.event.redacted().to_wire()
-                    self._deliver(decision.run_id, decision.seq, "event", {"event": wire})
+                    self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
                 case Stop():
-                    priority = PROTECTION if decision.protection else NORMAL
-                    self._deliver(decision.run_id, decision.seq, "stop", {"reason": decision.reason}, priority)
+                    self.deliveries.append(DeliveryRow.stop(decision.run_id, decision.seq, decision.reason))
                 case GoalReached():
-                    self.goals[decision.run_id] = {"id": decision.run_id, "at": decision.at}
+                    self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
                 case Ended():
-                    ended = {"id": decision.run_id, "at": decision.at, "outcome": decision.outcome}
-                    self.ends[decision.run_id] = ended
+                    self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
                 case Moved():
                     self._move(player_id, decision)
 
-    def by_statement(self) -> Iterator[tuple[TextClause, list[JsonObject]]]:
+    def by_statement(self) -> Iterator[tuple[TextClause, Sequence[object]]]:
         """The statements that have something to write, in the order of their foreign keys."""
-        for statement, rows in (
-            (_INSERT_RUNS, _run_rows(self.starts)),
-            (_REACH_GOALS, [*self.goals.values()]),
-            (_END_RUNS, [*self.ends.values()]),
+        written: tuple[tuple[TextClause, Sequence[object]], ...] = (
+            (runs.INSERT, self.starts),
+            (runs.REACH_GOALS, [*self.goals.values()]),
+            (runs.END, [*self.ends.values()]),
             (_LEAVE, self.left),
             (_STAY, self.stays),
-            (_INSERT_DELIVERIES, self.deliveries),
-        ):
-            if rows:
-                yield statement, rows
-
-    def _deliver(self, run_id: str, seq: int, kind: str, payload: JsonObject, priority: int = NORMAL) -> None:
-        row = {"run_id": run_id, "seq": seq, "kind": kind, "payload": payload, "priority": priority}
-        self.deliveries.append(row)
+            (deliveries.INSERT, self.deliveries),
+        )
+        return ((statement, rows) for statement, rows in written if rows)
 
     def _move(self, player_id: str, move: Moved) -> None:
         """Close a membership that was left, open one that was entered; a stay within one transaction is kept too."""
@@ -304,25 +291,6 @@ async def _insert_new_events(
     return {(row.source, row.id) for row in inserted}
 
 
-def _run_rows(starts: list[tuple[str, Start]]) -> list[JsonObject]:
-    return [
-        {
-            "id": start.run_id,
-            "player_id": player_id,
-            "journey": start.journey,
-            "arm": start.arm,
-            "state": "ended" if start.refused else "active",
-            "entered_at": start.entered_at,
-            "ends_at": start.ends_at,
-            "trigger": start.cause,
-            "ended_at": start.entered_at if start.refused else None,
-            "outcome": f"refused:{start.refused}" if start.refused else None,
-            "goal_until": start.goal_until,
-        }
-        for player_id, start in starts
-    ]
-
-
 def _profile(event: Event) -> JsonObject:
     """The personal data an event brings, which lives in the player's profile and nowhere else."""
     match event:
@@ -359,42 +327,6 @@ _INSERT_EVENTS = _rows(
     RETURNING source, id
     """
 ).bindparams(bindparam("history", type_=Boolean))
-_CREATE = text("INSERT INTO players (brand, id) SELECT :brand, unnest(:ids) ON CONFLICT DO NOTHING").bindparams(
-    bindparam("ids", type_=ARRAY(Text))
-)
-_LOCK = text(
-    "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
-).bindparams(bindparam("ids", type_=ARRAY(Text)))
-_ADVANCE = """
-    UPDATE players p
-    SET state = t.state, profile = p.profile || t.profile, next_moment = t.moment, updated_at = :now
-    FROM json_to_recordset(CAST(:players AS json)) AS t (id text, state jsonb, profile jsonb, moment timestamptz)
-    WHERE p.brand = :brand AND p.id = t.id
-    """
-_UPDATE = text(_ADVANCE)
-_INSERT_RUNS = _rows(
-    """
-    INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-                      ended_at, outcome, goal_until)
-    SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-           ended_at, outcome, goal_until
-    FROM json_to_recordset(:rows)
-      AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
-            ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz)
-    """
-)
-_REACH_GOALS = _rows(
-    """
-    UPDATE runs r SET goal_at = t.at
-    FROM json_to_recordset(:rows) AS t (id text, at timestamptz) WHERE r.id = t.id
-    """
-)
-_END_RUNS = _rows(
-    """
-    UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome
-    FROM json_to_recordset(:rows) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
-    """
-)
 _LEAVE = _rows(
     """
     UPDATE memberships m SET left_at = t.left_at
@@ -410,16 +342,4 @@ _STAY = _rows(
       AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
     """
 )
-# The dispatcher is told in the same breath: a round trip less for every event that somebody waits for.
-_DELIVER = """
-    written AS (
-      INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
-      SELECT run_id, seq, :brand, kind, payload, priority
-      FROM json_to_recordset(:rows)
-        AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint)
-      RETURNING 1
-    )
-    SELECT pg_notify(:channel, '') FROM (SELECT count(*) FROM written) AS told
-    """
-_INSERT_DELIVERIES = _rows(f"WITH {_DELIVER}").bindparams(channel=CHANNEL)
-_UPDATE_AND_DELIVER = _rows(f"WITH advanced AS ({_ADVANCE}), {_DELIVER}").bindparams(channel=CHANNEL)
+_UPDATE_AND_DELIVER = text(f"WITH advanced AS ({ADVANCE}), {deliveries.WRITE}").bindparams(channel=deliveries.CHANNEL)

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-import orjson
 from pydantic import ValidationError
-from sqlalchemy import Row, bindparam, select, text, update
+from sqlalchemy import Row, bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -24,6 +23,7 @@ from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import caught
 from activities.loops import bulk_jobs as jobs
 from activities.loops.bulk_jobs import Job
+from activities.players import put_off_each
 from activities.tables import jobs as table
 from workflows.errors import UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
@@ -78,8 +78,7 @@ class Deriver:
             if stopped and as_written and not again:
                 return stopped
             if stopped:
-                given_up = update(table).where(table.c.id.in_([job.id for job in stopped]))
-                await connection.execute(given_up.values(state="cancelled", updated_at=now, ended_at=now))
+                await jobs.cancel(connection, [job.id for job in stopped], now)
             begun = []
             for name in brands:
                 total = (await connection.execute(_PLAYERS, {"brand": name})).scalar_one()
@@ -115,15 +114,14 @@ class Deriver:
             async with self.intake.locked(connection, job.brand, ids, self.clock()) as players:
                 # Whatever happened to them before the lock was ours, this moment is later.
                 counts, put_off = await self._rebuild(connection, job.brand, players, self.clock())
-            if put_off:
-                await connection.execute(_PUT_OFF, {"brand": job.brand, "rows": _json(put_off)})
+            await put_off_each(connection, job.brand, put_off)
             await jobs.advance(connection, taken, ids[-1], len(ids), counts, self.clock())
         told = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
         return BackfillBatch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
 
     async def _rebuild(
         self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime
-    ) -> tuple[Counter[str], list[dict[str, Any]]]:
+    ) -> tuple[Counter[str], dict[str, datetime]]:
         """Rebuild locked players and leave out those whom it did not change; what was counted, and whom to put off."""
         counts = Counter(dict.fromkeys(COUNTED, 0))
         before = {player_id: (state.to_json(), state.next_moment) for player_id, state in players.states.items()}
@@ -142,7 +140,7 @@ class Deriver:
                         self._remember(told)
         given = {"brand": brand, "ids": [*building]}
         noticed = {row.id: row.next_moment for row in await connection.execute(_MOMENTS, given)}
-        put_off = []
+        put_off: dict[str, datetime] = {}
         for player_id, one in building.items():
             with caught() as told:
                 moved = one.finish()
@@ -159,7 +157,7 @@ class Deriver:
             counts["changed"] += 1
             # Who is not looked at for a while, after an import for example, is not looked at sooner because of us.
             if moment is not None and noticed[player_id] is not None and noticed[player_id] > moment:
-                put_off.append({"id": player_id, "until": noticed[player_id]})
+                put_off[player_id] = noticed[player_id]
         if raised:
             counts[RAISED] = len(raised)
         return counts, put_off
@@ -190,10 +188,6 @@ class Deriver:
             return None
 
 
-def _json(value: object) -> str:
-    return orjson.dumps(value).decode()
-
-
 # A new brand's first player may come while we look: the jobs are for whoever is there now.
 _BRANDS = text(
     """
@@ -219,10 +213,3 @@ _EVENTS = text(
     ORDER BY player_id, occurred_at, seq
     """
 ).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("types", type_=ARRAY(Text)))
-_PUT_OFF = text(
-    """
-    UPDATE players p SET next_moment = t.until
-    FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, until timestamptz)
-    WHERE p.brand = :brand AND p.id = t.id AND p.next_moment < t.until
-    """
-)

@@ -4,7 +4,7 @@ The row is the truth. Temporal only sees to it that somebody works: every batch 
 the cursor in one transaction, so that work which is done twice at once, or again after a crash, is done once.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -91,6 +91,18 @@ async def end(
     detail = {**job.detail, "failure": why} if why else job.detail
     ended_at = now if state in ENDED else None
     await _set(connection, job.id, state=state, updated_at=now, ended_at=ended_at, detail=detail)
+
+
+async def cancel(connection: AsyncConnection, job_ids: Sequence[str], now: datetime) -> None:
+    """End jobs that something newer takes the place of."""
+    values = {"state": "cancelled", "updated_at": now, "ended_at": now}
+    await connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(values))
+
+
+async def set_total(connection: AsyncConnection, job: Job, total: int) -> Job:
+    """Write down how many players a job is about; the job as it is then."""
+    await _set(connection, job.id, total=total)
+    return job.model_copy(update={"total": total})
 
 
 async def wish(connection: AsyncConnection, job: Job, wished: Wish, now: datetime) -> Job | None:

@@ -18,14 +18,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
-from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.service import RPCError
 
 from activities.database import Database
+from activities.delivery.deliveries import ENROLMENT
 from activities.intake.backpressure import Pressure
-from activities.intake.intake import BULK, Intake
-from activities.loops.bulk_jobs import Job, add, advance, end, is_awake, take, wake
-from activities.settings import RELEASE
+from activities.intake.intake import Intake
+from activities.loops.bulk_jobs import Job, add, advance, end, is_awake, set_total, take, wake
+from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, jobs, memberships
 from workflows.background.bulk_job import ENROL, STRETCH, Work, Worked
 from workflows.declaration import Journey
@@ -130,8 +130,8 @@ async def enrol(connection: AsyncConnection, job: Job) -> Job | None:
     """Write an enrolment down together with whom it means; None when there is one of its id. Wake it afterwards."""
     if not await add(connection, job):
         return None
-    meant = await connection.execute(_MEANT, {"job": job.id, "brand": job.brand, "segment": job.detail["segment"]})
-    return job.model_copy(update={"total": meant.scalar_one()})
+    meant = await connection.scalar(_MEANT, {"job": job.id, "brand": job.brand, "segment": job.detail["segment"]})
+    return await set_total(connection, job, meant or 0)
 
 
 async def forget(connection: AsyncConnection, job_id: str) -> None:
@@ -195,7 +195,7 @@ class Enrolments:
             journey, segment = self.intake.rules.journeys.get(job.subject), str(job.detail["segment"])
             if journey is None:
                 why = f"No journey {job.subject} is deployed here; deploy it again and resume, or cancel."
-                _unless_young(why)
+                retry_if_known_elsewhere(why)
                 await end(connection, job, "failed", now, why)
                 return None
             rate = int(job.detail["per_second"])
@@ -204,10 +204,9 @@ class Enrolments:
                 await forget(connection, job.id)
                 await end(connection, job, "done", now)
                 return None
-            cause = {"type": "enrolment", "id": job.id, "source": job.created_by}
+            cause = {"type": ENROLMENT, "id": job.id, "source": job.created_by}
             counts: Counter[str] = Counter()
             async with self.intake.locked(connection, job.brand, ids, now) as players:
-                players.start_priority = BULK
                 for player_id in ids:
                     state = players.states.get(player_id)
                     counts[what_comes_of(state, journey, segment, now)] += 1
@@ -243,13 +242,6 @@ class Enrolments:
                 continue
 
 
-def _unless_young(why: str) -> None:
-    """Have it tried again while it is young: as a release rolls, another worker knows what this one does not."""
-    info = activity.info()
-    if info.started_time - info.scheduled_time < RELEASE:
-        raise ApplicationError(why, type="UnknownYet", category=ApplicationErrorCategory.BENIGN)
-
-
 async def _next(connection: AsyncConnection, job: Job, most: int) -> list[Any]:
     meant = enrolment_players.c
     rows = await connection.execute(
@@ -269,7 +261,7 @@ _MEANT = text(
         WHERE brand = :brand AND segment = :segment AND left_at IS NULL
         RETURNING 1
     )
-    UPDATE jobs SET total = (SELECT count(*) FROM meant) WHERE id = :job RETURNING total
+    SELECT count(*) FROM meant
     """
 )
 # Only what `what_comes_of` looks at: a whole state is ten times as much to read. The second bound on the id is for a

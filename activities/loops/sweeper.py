@@ -8,16 +8,15 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from prometheus_client import Counter, Gauge
-from sqlalchemy import bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Text
 
 from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import counted
+from activities.players import put_off
 
 logger = logging.getLogger(__name__)
 
@@ -91,7 +90,7 @@ class Sweeper:
                 failed = await for_each(connection, self.intake, brand, ids, now, tick)
                 if failed:
                     FAILED.inc(len(failed))
-                    await connection.execute(_PUT_OFF, {"brand": brand, "ids": failed, "until": now + PUT_OFF})
+                    await put_off(connection, brand, failed, now + PUT_OFF)
         TICKED.inc(len(due))
         return len(due)
 
@@ -160,9 +159,6 @@ _DUE = text(
     SELECT brand, id FROM players WHERE next_moment <= :now
     ORDER BY next_moment LIMIT :limit FOR UPDATE SKIP LOCKED
     """
-)
-_PUT_OFF = text("UPDATE players SET next_moment = :until WHERE brand = :brand AND id = ANY(:ids)").bindparams(
-    bindparam("ids", type_=ARRAY(Text))
 )
 _BEHIND = text(
     """

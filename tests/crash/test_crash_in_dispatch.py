@@ -18,7 +18,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.delivery.dispatcher import Dispatcher
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.tables import deliveries, runs
 from local.postgres import Postgres
 from local.supervisor import free_port

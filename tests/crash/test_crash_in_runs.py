@@ -16,7 +16,7 @@ from temporalio.worker import Worker
 
 from activities.delivery.dispatcher import Dispatcher
 from activities.intake.intake import Intake
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tables import deliveries, runs
 from local.postgres import Postgres

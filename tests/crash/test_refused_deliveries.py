@@ -15,7 +15,7 @@ from temporalio.worker import Worker
 
 from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
 from local.supervisor import free_port

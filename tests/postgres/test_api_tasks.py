@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text, update
 
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.tables import tasks
 from activities.tasks import TaskEffects
 from tests.support.api_client import Api, serving

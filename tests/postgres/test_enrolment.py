@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from activities.intake.intake import BULK
+from activities.delivery.deliveries import BULK
 from activities.loops.enrolment import forecast
 from local.supervisor import free_port
 from tests.support.api_client import Api, serving

@@ -10,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.settings import RELEASE
+from activities.rollout import RELEASE
 from activities.tables import deliveries, players, runs, steps, task_history, tasks
 from tests.support.engine import BRAND, NOON, Effects, Row, effects, rows
 from workflows import DepositApproved, DepositFailed, ExclusionSet, ProfileUpdated

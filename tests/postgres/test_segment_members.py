@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
-from activities.settings import RELEASE
+from activities.rollout import RELEASE
 from activities.tables import deliveries, memberships, steps
 from tests.support.derived_journeys import well_off
 from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, effects, rows

@@ -14,7 +14,7 @@ from activities.engine import worker_engine
 from activities.intake.intake import Intake, Receipt
 from activities.messages import Messages
 from activities.rewards import Grants
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.tables import runs
 from activities.tasks import TaskEffects

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.delivery.dispatcher import Dispatcher
-from activities.runs import RunEffects
+from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tasks import TaskEffects
 from local.supervisor import free_port

@@ -15,7 +15,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
 from activities.database import Database
-from activities.delivery.dispatcher import MOST_AT_ONCE, Dispatcher
+from activities.delivery.deliveries import MOST_AT_ONCE
+from activities.delivery.dispatcher import Dispatcher
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries
 from local.supervisor import free_port

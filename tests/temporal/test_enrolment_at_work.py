@@ -18,7 +18,8 @@ from temporalio.worker import Worker
 
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
-from activities.settings import RELEASE, UPKEEP_QUEUE, Settings
+from activities.rollout import RELEASE
+from activities.settings import UPKEEP_QUEUE, Settings
 from local.supervisor import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import SECRET

@@ -1,0 +1,197 @@
+"""The table `deliveries`: what Temporal must still hear of each run, in which order and how soon.
+
+Only this module writes it. A row's `seq` numbers the deliveries of its run; a row leaves when Temporal has taken it
+or has refused it for good.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, NamedTuple
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Integer, Text
+
+from activities.tables import deliveries
+from workflows.events import Event
+from workflows.player_state.state import PROTECTION as PROTECTIVE_REASONS
+from workflows.run_protocol import RunInput
+
+#: What Postgres notifies the dispatcher on.
+CHANNEL: Final = "deliveries"
+#: What Temporal hears first; many who are enrolled at once wait behind everybody else.
+PROTECTION, NORMAL, BULK = 0, 5, 7
+#: The `type` of the cause of a run that an enrolment began.
+ENROLMENT: Final = "enrolment"
+#: Runs claimed at a time, and what one signal may carry at most.
+CLAIM: Final = 64
+MOST_AT_ONCE, MOST_BYTES = 500, 1_000_000
+# The longest pause between two attempts, in seconds; what protects a player never waits long.
+LONGEST_PAUSE, LONGEST_URGENT_PAUSE = 60, 1
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """One thing a run is to hear. Made by the class methods, which know how soon it is to be heard."""
+
+    run_id: str
+    seq: int
+    kind: str
+    payload: Mapping[str, Any]
+    priority: int
+
+    @classmethod
+    def start(cls, run: RunInput, cause: Mapping[str, str] | None) -> "DeliveryRow":
+        """That the run begins; `cause` is what let the player in."""
+        payload = run.model_dump(mode="json", exclude_defaults=True)
+        return cls(run.run_id, 0, "start", payload, priority_of("start", payload, cause))
+
+    @classmethod
+    def event(cls, run_id: str, seq: int, event: Event) -> "DeliveryRow":
+        """That something happened to the player; personal data in the event stays behind."""
+        return cls(run_id, seq, "event", {"event": event.redacted().to_wire()}, NORMAL)
+
+    @classmethod
+    def answer(cls, run_id: str, seq: int, step: str, answer: Mapping[str, Any]) -> "DeliveryRow":
+        """What a person answered to the task that `step` opened."""
+        return cls(run_id, seq, "answer", {"step": step, "answer": answer}, NORMAL)
+
+    @classmethod
+    def stop(cls, run_id: str, seq: int, reason: str) -> "DeliveryRow":
+        """That the run is to end."""
+        payload = {"reason": reason}
+        return cls(run_id, seq, "stop", payload, priority_of("stop", payload, None))
+
+
+def priority_of(kind: str, payload: Mapping[str, Any], cause: Mapping[str, str] | None) -> int:
+    """How soon Temporal hears of a delivery. `cause` is what began its run; only a start is judged by it."""
+    if kind == "stop" and payload.get("reason") in PROTECTIVE_REASONS:
+        return PROTECTION
+    if kind == "start" and cause is not None and cause.get("type") == ENROLMENT:
+        return BULK
+    return NORMAL
+
+
+class DueDelivery(NamedTuple):
+    """A delivery that was claimed; `age` is how many seconds ago it was written."""
+
+    run_id: str
+    seq: int
+    kind: str
+    payload: dict[str, Any]
+    age: float
+
+
+async def claim(connection: AsyncConnection) -> dict[str, list[DueDelivery]]:
+    """Lock runs that have deliveries due and that nobody else delivers to; each one's deliveries in their order."""
+    by_run: dict[str, list[DueDelivery]] = {}
+    for row in await connection.execute(_CLAIM):
+        by_run.setdefault(row.run_id, []).append(DueDelivery(*row))
+    return by_run
+
+
+async def remove(connection: AsyncConnection, done: Sequence[DueDelivery]) -> None:
+    """Let go of deliveries that Temporal has taken, or that stand among the dead letters."""
+    if done:
+        await connection.execute(_DELETE, {"runs": [row.run_id for row in done], "seqs": [row.seq for row in done]})
+
+
+async def postpone(connection: AsyncConnection, newest: Mapping[str, int], errors: Mapping[str, str]) -> None:
+    """Have runs' deliveries tried again later: of each run those up to `newest`, and why it failed."""
+    if errors:
+        tried = {"runs": [*errors], "newest": [newest[run_id] for run_id in errors], "errors": [*errors.values()]}
+        await connection.execute(_POSTPONE, tried)
+
+
+async def deliver_again(connection: AsyncConnection, brand: str, rows: Sequence[DeliveryRow], now: datetime) -> None:
+    """Write deliveries that were given up before, due at once, and wake the dispatcher at the commit."""
+    values = [
+        {
+            "run_id": row.run_id,
+            "seq": row.seq,
+            "brand": brand,
+            "kind": row.kind,
+            "payload": row.payload,
+            "priority": row.priority,
+            "due_at": now,
+            "created_at": now,
+        }
+        for row in rows
+    ]
+    await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
+    await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+
+
+# The dispatcher is told in the same breath: a round trip less for every event that somebody waits for.
+#: Common table expressions and the query behind them: `DeliveryRow`s as the JSON document `:rows`, and `:channel`.
+WRITE: Final = """
+    written AS (
+      INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
+      SELECT run_id, seq, :brand, kind, payload, priority
+      FROM json_to_recordset(CAST(:rows AS json))
+        AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint)
+      RETURNING 1
+    )
+    SELECT pg_notify(:channel, '') FROM (SELECT count(*) FROM written) AS told
+    """
+INSERT: Final = text(f"WITH {WRITE}").bindparams(channel=CHANNEL)
+# First whose runs, then what of it: of each run the oldest, no more than one signal can carry, because Temporal refuses
+# two megabytes for good. A stop that protects takes everything before it along, however long that was to wait. Limits
+# are spelled out and lists materialized, because what is known of a queue's size is soon wrong: planned by that, a pass
+# has read the whole backlog.
+_CLAIM = text(
+    f"""
+    WITH urgent AS MATERIALIZED (
+        SELECT DISTINCT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now()
+    ), first AS MATERIALIZED (
+        SELECT d.run_id FROM urgent
+        JOIN deliveries d ON d.run_id = urgent.run_id
+          AND d.seq = (SELECT min(e.seq) FROM deliveries e WHERE e.run_id = urgent.run_id)
+        LIMIT {CLAIM}
+        FOR UPDATE OF d SKIP LOCKED
+    ), others AS MATERIALIZED (
+        SELECT d.run_id FROM deliveries d
+        WHERE d.due_at <= now()
+          AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
+        ORDER BY d.priority, d.due_at
+        LIMIT {CLAIM}
+        FOR UPDATE OF d SKIP LOCKED
+    ), claimed AS MATERIALIZED (
+        SELECT run_id FROM first UNION SELECT run_id FROM others
+    )
+    SELECT run_id, seq, kind, payload, extract(epoch FROM now() - created_at)::float8 AS age
+    FROM claimed CROSS JOIN LATERAL (
+        SELECT d.seq, d.kind, d.payload, d.created_at, row_number() OVER w AS place,
+               sum(octet_length(d.payload::text)) OVER w AS bytes
+        FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
+    ) theirs
+    WHERE place = 1 OR (place <= {MOST_AT_ONCE} AND bytes <= {MOST_BYTES})
+    ORDER BY run_id, seq
+    """  # noqa: S608 - our own numbers
+)
+_DELETE = text(
+    """
+    DELETE FROM deliveries d USING unnest(:runs, :seqs) AS t (run_id, seq)
+    WHERE d.run_id = t.run_id AND d.seq = t.seq
+    """
+).bindparams(bindparam("runs", type_=ARRAY(Text)), bindparam("seqs", type_=ARRAY(Integer)))
+# Only what was tried: a stop that came meanwhile is due at once. The pause begins when the attempt has ended,
+# which now(), the transaction's beginning, would not know.
+_POSTPONE = text(
+    """
+    UPDATE deliveries d
+    SET attempts = attempts + 1, last_error = t.error,
+        due_at = clock_timestamp() + interval '1 second' * least(
+            CASE d.priority WHEN 0 THEN :urgent_pause ELSE :pause END, 0.25 * power(2, least(attempts, 10)))
+    FROM unnest(:runs, :newest, :errors) AS t (run_id, newest, error)
+    WHERE d.run_id = t.run_id AND d.seq <= t.newest
+    """
+).bindparams(
+    bindparam("runs", type_=ARRAY(Text)),
+    bindparam("newest", type_=ARRAY(Integer)),
+    bindparam("errors", type_=ARRAY(Text)),
+    pause=LONGEST_PAUSE,
+    urgent_pause=LONGEST_URGENT_PAUSE,
+)

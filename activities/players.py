@@ -1,0 +1,54 @@
+"""The table `players`: one row a player, whose lock orders everything that happens to them.
+
+Only this module writes it. `Intake.locked` is the way to a player's state; what stands here are its statements, and
+who is not to be ticked for a while.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Final
+
+import orjson
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+CREATE_PLAYERS: Final = text(
+    "INSERT INTO players (brand, id) SELECT :brand, unnest(:ids) ON CONFLICT DO NOTHING"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+LOCK_PLAYERS: Final = text(
+    "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+#: As text, because intake writes deliveries in the same round trip.
+ADVANCE: Final = """
+    UPDATE players p
+    SET state = t.state, profile = p.profile || t.profile, next_moment = t.moment, updated_at = :now
+    FROM json_to_recordset(CAST(:players AS json)) AS t (id text, state jsonb, profile jsonb, moment timestamptz)
+    WHERE p.brand = :brand AND p.id = t.id
+    """
+ADVANCE_PLAYERS: Final = text(ADVANCE)
+
+
+async def put_off(connection: AsyncConnection, brand: str, ids: Sequence[str], until: datetime) -> None:
+    """Have the sweep leave these players alone until then."""
+    await connection.execute(_PUT_OFF, {"brand": brand, "ids": ids, "until": until})
+
+
+async def put_off_each(connection: AsyncConnection, brand: str, until: Mapping[str, datetime]) -> None:
+    """Have the sweep leave each of these players alone until its moment, unless a later one is written already."""
+    if until:
+        rows = [{"id": player_id, "until": moment} for player_id, moment in until.items()]
+        await connection.execute(_PUT_OFF_EACH, {"brand": brand, "rows": orjson.dumps(rows).decode()})
+
+
+_PUT_OFF = text("UPDATE players SET next_moment = :until WHERE brand = :brand AND id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
+)
+_PUT_OFF_EACH = text(
+    """
+    UPDATE players p SET next_moment = t.until
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, until timestamptz)
+    WHERE p.brand = :brand AND p.id = t.id AND p.next_moment < t.until
+    """
+)

@@ -1,0 +1,126 @@
+"""Effects of a run upon itself: its end, its marks, fresh facts, another journey."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from sqlalchemy import select
+from temporalio import activity
+
+from activities.database import Database
+from activities.intake.intake import Intake
+from activities.rollout import retry_if_known_elsewhere
+from activities.runs import end_active
+from activities.step_log import tell, told
+from activities.tables import players
+from activities.tasks import cancel_of_run
+from workflows.effects import (
+    END,
+    MARK,
+    MATCH,
+    REFRESH,
+    START,
+    Done,
+    End,
+    Mark,
+    Match,
+    Matched,
+    Refresh,
+    Started,
+    StartJourney,
+)
+from workflows.player_facts import PlayerFacts
+from workflows.player_state.decisions import Start
+from workflows.player_state.state import PlayerState
+
+
+class RunEffects:
+    """Ends, marks, refreshes and starts, on Postgres."""
+
+    def __init__(self, database: Database, intake: Intake, clock: Callable[[], datetime]) -> None:
+        self.database = database
+        self.intake = intake
+        self.clock = clock
+
+    @activity.defn(name=END.name)
+    async def end(self, given: End) -> Done:
+        """Record the end, close what the run left open, and free the player for another entry."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
+                players.states[given.player_id].end(given.run_id, now)
+            await end_active(connection, given.run_id, given.outcome, now)
+            await cancel_of_run(connection, given.run_id, f"The journey ended: {given.outcome}.", now)
+            await tell(connection, given, now, given.outcome, given.detail)
+        return Done()
+
+    @activity.defn(name=MARK.name)
+    async def mark(self, given: Mark) -> Done:
+        """Keep the story with a marker."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            await tell(connection, given, now, "marked", given.detail)
+        return Done()
+
+    @activity.defn(name=MATCH.name)
+    async def match(self, given: Match) -> Matched:
+        """Whether the player is in the segment at this moment, the same however often this is tried."""
+        segment = self.intake.rules.segments.get(given.segment)
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            stored = await connection.scalar(
+                select(players.c.state)
+                .where(players.c.brand == given.brand, players.c.id == given.player_id)
+                .with_for_update()
+            )
+            if (earlier := await told(connection, given)) is not None:
+                said = earlier.outcome
+            elif segment is None:
+                retry_if_known_elsewhere(f"No segment is called {given.segment}.")
+                said = "unknown_segment"
+            else:
+                state = PlayerState.from_json(given.brand, given.player_id, stored or {})
+                said = "yes" if segment.evaluate(state, now)[0] else "no"
+            await tell(connection, given, now, said)
+        return Matched(matches=said == "yes", unknown=said == "unknown_segment")
+
+    @activity.defn(name=REFRESH.name)
+    async def refresh(self, given: Refresh) -> PlayerFacts:
+        """The player's facts as of now."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
+                facts = players.states[given.player_id].snapshot()
+            await tell(connection, given, now, "refreshed")
+        return facts
+
+    @activity.defn(name=START.name)
+    async def start(self, given: StartJourney) -> Started:
+        """Enter the player into another journey, once however often this is tried."""
+        journey = self.intake.rules.journeys.get(given.start)
+        now = self.clock()
+        if journey is None:
+            refused = Started(refused=f"No journey is called {given.start}.")
+            retry_if_known_elsewhere(str(refused.refused))
+            async with self.database.transaction() as connection:
+                await tell(connection, given, now, "refused", refused.model_dump())
+            return refused
+        async with self.database.transaction() as connection:
+            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
+                if (earlier := await told(connection, given)) is not None:
+                    return Started.model_validate(earlier.detail)
+                decisions = players.states[given.player_id].enter(
+                    journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
+                )
+                players.record(given.player_id, decisions)
+                started = next((d for d in decisions if isinstance(d, Start)), None)
+            if started is None:
+                result = Started(refused="The entry rule of the journey does not allow it now.")
+            else:
+                result = _started(started.run_id, started.refused)
+            await tell(connection, given, now, "refused" if result.refused else "started", result.model_dump())
+        return result
+
+
+def _started(run_id: str, refused: str | None) -> Started:
+    """A protected player's entry counts, and nothing is played."""
+    return Started(refused=refused) if refused else Started(new_run_id=run_id)
