@@ -11,6 +11,7 @@ from api.problems import pointer, sentence
 from content.event_docs import nearest_type
 from workflows.errors import DerivedEventRefused, UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
+from workflows.json_object import JsonObject
 
 #: How far ahead of ours a sender's clock may be.
 TOLERANCE: Final = timedelta(minutes=5)
@@ -22,7 +23,8 @@ _ATTRIBUTE: Final = {"event_id": "/id", "event_source": "/source", "occurred_at"
 _MOST: Final = 20
 
 Fault = dict[str, str]
-Taken = tuple[str, Event]
+#: Whose event, and the event.
+PlayerEvent = tuple[str, Event]
 
 
 def is_player_id(text: str) -> bool:
@@ -30,7 +32,7 @@ def is_player_id(text: str) -> bool:
     return _PLAYER_ID.match(text) is not None
 
 
-def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False) -> Taken | list[Fault]:
+def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False) -> PlayerEvent | list[Fault]:
     """The player's id and the event, or what is wrong with it.
 
     `suspect` says that the body holds an escaped NUL somewhere, which Postgres cannot keep.
@@ -63,7 +65,7 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
     return str(player_id), event
 
 
-def _event(item: dict[str, Any], time: str | datetime, now: datetime, faults: list[Fault]) -> Event | None:
+def _event(item: JsonObject, time: str | datetime, now: datetime, faults: list[Fault]) -> Event | None:
     kind = item.get("type")
     if not isinstance(kind, str) or kind not in CATALOGUE:
         faults.append(_fault("/type", _unknown(kind if isinstance(kind, str) else "")))

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import exc
@@ -12,8 +13,8 @@ from activities.database import Database
 
 T = TypeVar("T")
 
-#: Seconds; less than the second we promise, which holds the rest of the request too.
-PATIENCE: Final = 0.7
+#: Less than the second we promise, which holds the rest of the request too.
+CONNECT_TIMEOUT: Final = timedelta(seconds=0.7)
 SLICES: Final = 7
 
 #: What SQLAlchemy, the driver and the sockets raise when Postgres is away, restarts or is full.
@@ -52,7 +53,7 @@ class PromptDatabase(Database):
         try:
             # In slices, so that a stall of this process's own loop uses up one of them and not all.
             for _ in range(SLICES):
-                await asyncio.wait({connecting}, timeout=PATIENCE / SLICES)
+                await asyncio.wait({connecting}, timeout=CONNECT_TIMEOUT.total_seconds() / SLICES)
                 if connecting.done():
                     break
         except asyncio.CancelledError:
@@ -68,15 +69,15 @@ class PromptDatabase(Database):
             await connection.close()
 
 
-async def in_time(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    """The result of `work`, or `Away` after that many seconds while it goes on by itself.
+async def in_time(work: Coroutine[Any, Any, T], limit: timedelta) -> T:
+    """The result of `work`; raises `DatabaseUnreachable` after `limit` while it goes on by itself.
 
-    Only for work that may be repeated: after `Away` nobody knows whether it was done.
+    Only for work that may be repeated: afterwards nobody knows whether it was done.
     """
     task = asyncio.ensure_future(work)
-    done, _ = await asyncio.wait({task}, timeout=seconds)
+    done, _ = await asyncio.wait({task}, timeout=limit.total_seconds())
     if not done:
-        task.add_done_callback(_forget)
+        task.add_done_callback(_ignore_result)
         raise DatabaseUnreachable
     return task.result()
 
@@ -91,6 +92,6 @@ def _give_back(connecting: "asyncio.Future[AsyncConnection]") -> None:
         task.add_done_callback(_closing.discard)
 
 
-def _forget(task: "asyncio.Future[Any]") -> None:
+def _ignore_result(task: "asyncio.Future[Any]") -> None:
     if not task.cancelled():
         task.exception()

@@ -1,6 +1,6 @@
 """Development only: what players would have received, from the local catch-all."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import httpx
 from fastapi import APIRouter, Query
@@ -10,6 +10,7 @@ from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.problems import COMMON, away
 from workflows.channels import WebhookChannel
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/dev", tags=["development"])
 
@@ -17,7 +18,7 @@ router = APIRouter(prefix="/v1/dev", tags=["development"])
 class Caught(BaseModel):
     """What the catch-all kept, the oldest first."""
 
-    items: list[dict[str, Any]]
+    items: list[JsonObject]
 
 
 @router.get("/{channel}", responses=COMMON)

@@ -4,7 +4,7 @@ import hashlib
 import logging
 import secrets
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -22,6 +22,7 @@ from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.runs import IdempotencyKey, lacks_event
 from workflows.background.bulk_job import ENROL
 from workflows.declaration import Journey
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/enrolments", tags=["enrolments"])
 logger = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ State = Literal["running", "paused", "done", "cancelled", "failed"]
 RATE: Final = 50
 FASTEST: Final = 5_000
 #: How long a caller waits for Temporal; a worker looks for enrolments nobody works on anyway.
-PATIENCE: Final = timedelta(seconds=1)
+WAKE_TIMEOUT: Final = timedelta(seconds=1)
 
 
 class EnrolmentGroup(BaseModel):
@@ -253,7 +254,7 @@ def _too_late(job: Job, wished: Wish) -> str:
 async def _wake(engine: ApiEngine, job: Job) -> None:
     """Have a worker begin at once; while Temporal is away it begins when Temporal is back."""
     try:
-        await wake(engine.temporal, job.id, ENROL, within=PATIENCE)
+        await wake(engine.temporal, job.id, ENROL, within=WAKE_TIMEOUT)
     except (RPCError, RuntimeError, TimeoutError) as away:
         logger.warning("Enrolment %s waits until Temporal answers: %s", job.id, away)
 
@@ -277,7 +278,7 @@ def _id(key: Key, idempotency_key: str | None) -> str:
 
 
 async def _view(engine: ApiEngine, job: Job) -> Enrolment:
-    shown: dict[str, Any] = job.model_dump(
+    shown: JsonObject = job.model_dump(
         include={"id", "state", "total", "done", "created_by", "created_at", "updated_at", "ended_at"}
     )
     return Enrolment(

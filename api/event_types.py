@@ -1,7 +1,7 @@
 """The catalogue of events for programs: every type with its fields and an example."""
 
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -10,6 +10,7 @@ from api.auth import Key, needs
 from api.problems import COMMON
 from content.event_docs import description
 from workflows.events import CATALOGUE, Event, SessionLogin
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/event-types", tags=["events"])
 
@@ -20,10 +21,10 @@ class EventType(BaseModel):
     type: str = Field(description="The CloudEvents `type`.", examples=[SessionLogin.wire_type])
     postable: bool = Field(description="Whether it may be sent. The others are computed here from those that are.")
     description: str = Field(description="What it says, in which units, and who tells it.")
-    data_schema: dict[str, Any] = Field(
+    data_schema: JsonObject = Field(
         description="JSON Schema of `data`. Keys that are not in it are dropped.", examples=[{"type": "object"}]
     )
-    example: dict[str, Any] | None = Field(description="A whole CloudEvent; null if its author gave none.")
+    example: JsonObject | None = Field(description="A whole CloudEvent; null if its author gave none.")
 
 
 @cache

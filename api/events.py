@@ -1,7 +1,8 @@
-"""Events in: CloudEvents one by one, in batches and in streams; 202 only after the commit."""
+"""Ingests CloudEvents, one by one, in batches and in streams; answers 202 only after the commit."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Annotated, Any, Final, Literal
+from datetime import timedelta
+from typing import Annotated, Final, Literal, TypedDict
 from urllib.parse import unquote
 
 import orjson
@@ -11,12 +12,13 @@ from pydantic import BaseModel, Field
 
 from activities.intake.admission import AdmissionTimeout
 from api.auth import Key, needs
-from api.cloudevents import TOLERANCE, Taken, read_event
+from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
 from api.database import AWAY, in_time
 from api.dependencies import ApiEngine, EngineOf
 from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented
 from workflows.events import DepositApproved, SessionLogin
+from workflows.json_object import JsonObject
 from workflows.player_state.state import Mode
 
 router = APIRouter(tags=["events"])
@@ -26,16 +28,14 @@ EVENTS = Counter("journeys_events_total", "Events received.", ["status", "mode"]
 #: Bytes of one line of a stream.
 LINE_LIMIT: Final = 256 * 1024
 #: Rejected lines a stream's answer lists; the rest are counted.
-LISTED: Final = 1_000
+MAX_LISTED: Final = 1_000
 # Far beyond any healthy batch: by then the server is frozen and nobody knows whether it committed.
-COMMIT_LIMIT: Final = 10.0
+COMMIT_TIMEOUT: Final = timedelta(seconds=10)
 
-SINGLE: Final = "application/cloudevents+json"
-BATCH: Final = "application/cloudevents-batch+json"
-STREAM: Final = "application/x-ndjson"
-JSON: Final = "application/json"
-
-Result = dict[str, Any]
+SINGLE_TYPE: Final = "application/cloudevents+json"
+BATCH_TYPE: Final = "application/cloudevents-batch+json"
+STREAM_TYPE: Final = "application/x-ndjson"
+JSON_TYPE: Final = "application/json"
 
 
 class ItemError(BaseModel):
@@ -53,6 +53,16 @@ class ItemResult(BaseModel):
     status: Literal["accepted", "duplicate", "rejected"]
     line: int | None = Field(None, description="Line of a stream, from 1.")
     errors: list[ItemError] = Field(default_factory=list)
+
+
+class ItemAnswer(TypedDict, total=False):
+    """An `ItemResult` on its way to the answer, in which `later` is still a status; models would cost a batch time."""
+
+    id: str | None
+    source: str | None
+    status: Literal["accepted", "duplicate", "rejected", "later"]
+    line: int
+    errors: list[Fault]
 
 
 class Summary(BaseModel):
@@ -73,12 +83,12 @@ class Limits(BaseModel):
     future_tolerance_seconds: int = Field(description="How far ahead of our clock an event's time may be.")
 
 
-def _example(event: DepositApproved | SessionLogin) -> dict[str, Any]:
+def _example(event: DepositApproved | SessionLogin) -> JsonObject:
     wire = event.to_wire()
     return {"specversion": "1.0", "subject": "p-1001", **wire}
 
 
-_EVENT_SCHEMA: Final[dict[str, Any]] = {
+_EVENT_SCHEMA: Final[JsonObject] = {
     "title": "CloudEvent",
     "type": "object",
     "description": "CloudEvents 1.0. `subject` is the player's id, `data` is the typed event named by `type`.",
@@ -97,17 +107,20 @@ _EVENT_SCHEMA: Final[dict[str, Any]] = {
 }
 _ONE: Final = _example(DepositApproved.example())
 _MANY: Final = [_ONE, _example(SessionLogin.example())]
-_BODY: Final[dict[str, Any]] = {
+_BODY: Final[JsonObject] = {
     "requestBody": {
         "required": True,
         "content": {
-            SINGLE: {"schema": _EVENT_SCHEMA, "example": _ONE},
-            BATCH: {"schema": {"type": "array", "items": _EVENT_SCHEMA}, "example": _MANY},
-            STREAM: {
+            SINGLE_TYPE: {"schema": _EVENT_SCHEMA, "example": _ONE},
+            BATCH_TYPE: {"schema": {"type": "array", "items": _EVENT_SCHEMA}, "example": _MANY},
+            STREAM_TYPE: {
                 "schema": {"type": "string", "description": "One CloudEvent a line."},
                 "example": "".join(orjson.dumps(event).decode() + "\n" for event in _MANY),
             },
-            JSON: {"schema": {"oneOf": [_EVENT_SCHEMA, {"type": "array", "items": _EVENT_SCHEMA}]}, "example": _ONE},
+            JSON_TYPE: {
+                "schema": {"oneOf": [_EVENT_SCHEMA, {"type": "array", "items": _EVENT_SCHEMA}]},
+                "example": _ONE,
+            },
         },
     }
 }
@@ -145,15 +158,15 @@ async def take_events(
     """
     media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type in NDJSON:
-        return _answer(engine, await _take_stream(request, engine, key, mode), mode)
-    body = await request.body() if media_type in {SINGLE, BATCH, JSON} else b""
+        return _answer(engine, await _ingest_stream(request, engine, key, mode), mode)
+    body = await request.body() if media_type in {SINGLE_TYPE, BATCH_TYPE, JSON_TYPE} else b""
     items = _items(media_type, request.headers, body)
     if len(items) > engine.settings.batch_limit:
         raise Problem(
             "too-large",
-            f"Send at most {engine.settings.batch_limit} events in one batch, or a stream ({STREAM}).",
+            f"Send at most {engine.settings.batch_limit} events in one batch, or a stream ({STREAM_TYPE}).",
         )
-    results = await _take(engine, key, items, mode, suspect=b"\\u0000" in body)
+    results = await _ingest_items(engine, key, items, mode, suspect=b"\\u0000" in body)
     return _answer(engine, {**_count(results), "results": results}, mode)
 
 
@@ -170,17 +183,17 @@ async def get_limits(engine: EngineOf, _key: Annotated[Key, needs()]) -> Limits:
 
 def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> list[object]:
     """The events of a body that holds them all. Raises `Problem` 400 or 415."""
-    if media_type == JSON and "ce-specversion" in headers:
+    if media_type == JSON_TYPE and "ce-specversion" in headers:
         binary: dict[str, object] = {n[3:]: unquote(v) for n, v in headers.items() if n.startswith("ce-")}
         return [binary | ({"data": _parse(body)} if body else {})]
-    if media_type not in {SINGLE, BATCH, JSON}:
-        raise Problem("media-type", f"Send Content-Type {SINGLE}, {BATCH}, {STREAM} or {JSON}.")
+    if media_type not in {SINGLE_TYPE, BATCH_TYPE, JSON_TYPE}:
+        raise Problem("media-type", f"Send Content-Type {SINGLE_TYPE}, {BATCH_TYPE}, {STREAM_TYPE} or {JSON_TYPE}.")
     document = _parse(body)
-    if isinstance(document, list) and media_type != SINGLE:
+    if isinstance(document, list) and media_type != SINGLE_TYPE:
         return document
-    if isinstance(document, dict) and media_type != BATCH:
+    if isinstance(document, dict) and media_type != BATCH_TYPE:
         return [document]
-    raise Problem("malformed", f"{SINGLE} holds one JSON object, {BATCH} an array of them.")
+    raise Problem("malformed", f"{SINGLE_TYPE} holds one JSON object, {BATCH_TYPE} an array of them.")
 
 
 def _parse(body: bytes) -> object:
@@ -190,54 +203,46 @@ def _parse(body: bytes) -> object:
         raise Problem("malformed", f"The body is not UTF-8 JSON: {error}.") from None
 
 
-async def _take(
+async def _ingest_items(
     engine: ApiEngine, key: Key, items: Sequence[object], mode: Mode, *, suspect: bool, urgent_only: bool = False
-) -> list[Result]:
+) -> list[ItemAnswer]:
     now = engine.clock()
-    good: list[Taken] = []
-    results: list[Result] = []
-    accepted: list[Result] = []
+    good: list[PlayerEvent] = []
+    results: list[ItemAnswer] = []
+    accepted: list[ItemAnswer] = []
     for item in items:
-        result: Result = {"id": _echo(item, "id"), "source": _echo(item, "source")}
+        result: ItemAnswer = {"id": _text_of(item, "id"), "source": _text_of(item, "source")}
         read = read_event(item, key.brand, now, suspect=suspect)
         if isinstance(read, tuple):
             good.append(read)
             accepted.append(result)
         else:
-            result |= {"status": "rejected", "errors": read}
+            result["status"], result["errors"] = "rejected", read
         results.append(result)
     if good:
-        taking = engine.intake.ingest(key.brand, good, now, mode=mode, urgent_only=urgent_only)
-        receipts = await in_time(taking, COMMIT_LIMIT)
+        ingesting = engine.intake.ingest(key.brand, good, now, mode=mode, urgent_only=urgent_only)
+        receipts = await in_time(ingesting, COMMIT_TIMEOUT)
         for result, receipt in zip(accepted, receipts, strict=True):
             result["status"] = receipt
     return results
 
 
-async def _take_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode) -> Result:
+async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode) -> JsonObject:
     counts = _count(())
-    listed: list[Result] = []
+    listed: list[ItemAnswer] = []
     kept = 0
     # Once a line has to come again, so has every later one, whatever the backlog does: a player's events keep their
     # order. The rest is read all the same, for what protects in it, and because a sender hears nothing before its end.
     urgent_only = False
     try:
         async for batch in _batches(request.stream(), engine.settings.batch_limit, engine.settings.body_limit):
-            for line in (line for line in batch if isinstance(line, Unread)):
-                counts["rejected"] += 1
-                listed.append(
-                    {
-                        "id": None,
-                        "source": None,
-                        "status": "rejected",
-                        "line": line.number,
-                        "errors": [{"pointer": "", "detail": line.detail}],
-                    }
-                )
-            read = [line for line in batch if isinstance(line, Line)]
+            unread = [line.result() for line in batch if isinstance(line, UnreadableLine)]
+            counts["rejected"] += len(unread)
+            listed += unread
+            read = [line for line in batch if isinstance(line, ParsedLine)]
             suspect = any(line.suspect for line in read)
             items = [line.item for line in read]
-            results = await _take(engine, key, items, mode, suspect=suspect, urgent_only=urgent_only)
+            results = await _ingest_items(engine, key, items, mode, suspect=suspect, urgent_only=urgent_only)
             for name, count in _count(results).items():
                 counts[name] += count
             listed += [
@@ -245,7 +250,7 @@ async def _take_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode
                 for line, result in zip(read, results, strict=True)
                 if result["status"] == "rejected"
             ]
-            del listed[LISTED:]
+            del listed[MAX_LISTED:]
             urgent_only = counts["later"] > 0
             kept = kept if urgent_only else batch[-1].number
     except AWAY as error:
@@ -254,11 +259,11 @@ async def _take_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode
         )
         detail = f"{why}: the lines up to {kept} are kept, send all of it again."
         raise away(detail, {"lines_kept": kept, **counts}) from None
-    listed.sort(key=lambda result: int(result["line"]))
+    listed.sort(key=lambda result: result["line"])
     return {**counts, **({"lines_kept": kept} if urgent_only else {}), "results": listed}
 
 
-class Line:
+class ParsedLine:
     """A line of a stream that is JSON."""
 
     __slots__ = ("item", "number", "suspect")
@@ -269,7 +274,7 @@ class Line:
         self.suspect = suspect
 
 
-class Unread:
+class UnreadableLine:
     """A line of a stream that cannot be read, and why."""
 
     __slots__ = ("detail", "number")
@@ -278,12 +283,17 @@ class Unread:
         self.number = number
         self.detail = detail
 
+    def result(self) -> ItemAnswer:
+        """What the answer says of it."""
+        faults = [{"pointer": "", "detail": self.detail}]
+        return {"id": None, "source": None, "status": "rejected", "line": self.number, "errors": faults}
+
 
 async def _batches(
     stream: AsyncIterator[bytes], batch_limit: int, body_limit: int
-) -> AsyncIterator[list[Line | Unread]]:
+) -> AsyncIterator[list[ParsedLine | UnreadableLine]]:
     """The lines of a stream in batches that fit in memory, blank lines left out."""
-    batch: list[Line | Unread] = []
+    batch: list[ParsedLine | UnreadableLine] = []
     size = 0
     number = 0
     async for raw in _lines(stream):
@@ -299,13 +309,13 @@ async def _batches(
         yield batch
 
 
-def _line(number: int, raw: bytes | None) -> Line | Unread:
+def _line(number: int, raw: bytes | None) -> ParsedLine | UnreadableLine:
     if raw is None:
-        return Unread(number, f"The line is longer than {LINE_LIMIT} bytes.")
+        return UnreadableLine(number, f"The line is longer than {LINE_LIMIT} bytes.")
     try:
-        return Line(number, orjson.loads(raw), suspect=b"\\u0000" in raw)
+        return ParsedLine(number, orjson.loads(raw), suspect=b"\\u0000" in raw)
     except orjson.JSONDecodeError as error:
-        return Unread(number, f"The line is not UTF-8 JSON: {error}.")
+        return UnreadableLine(number, f"The line is not UTF-8 JSON: {error}.")
 
 
 async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
@@ -324,23 +334,23 @@ async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
         yield None if overlong else rest
 
 
-def _echo(item: object, name: str) -> str | None:
+def _text_of(item: object, name: str) -> str | None:
     value = item.get(name) if isinstance(item, dict) else None
     return value[:255] if isinstance(value, str) else None
 
 
-def _count(results: Sequence[Result]) -> dict[str, int]:
+def _count(results: Sequence[ItemAnswer]) -> dict[str, int]:
     counts = {"accepted": 0, "duplicate": 0, "rejected": 0, "later": 0}
     for result in results:
         counts[result["status"]] += 1
     return counts
 
 
-def _answer(engine: ApiEngine, summary: Result, mode: Mode) -> Response:
+def _answer(engine: ApiEngine, summary: JsonObject, mode: Mode) -> Response:
     for status in ("accepted", "duplicate", "rejected"):
         if summary[status]:
             EVENTS.labels(status, mode).inc(summary[status])
     if summary["later"]:
         raise busy(engine.pressure.retry_after, summary)
     del summary["later"]
-    return Response(orjson.dumps(summary), 202, media_type=JSON)
+    return Response(orjson.dumps(summary), 202, media_type=JSON_TYPE)

@@ -1,7 +1,5 @@
 """Whether a person's answer fits the form: by its JSON Schema, then by the form's own class."""
 
-from typing import Any
-
 import orjson
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError as SchemaError
@@ -9,11 +7,12 @@ from pydantic import ValidationError
 
 from api.problems import pointer, sentence
 from workflows.forms import Form
+from workflows.json_object import JsonObject
 
 _MOST = 20
 
 
-def faults_of(answer: dict[str, Any], schema: dict[str, Any], form: type[Form] | None) -> list[dict[str, str]]:
+def faults_of(answer: JsonObject, schema: JsonObject, form: type[Form] | None) -> list[dict[str, str]]:
     """Each fault with a pointer into the request; empty when the journey can take the answer.
 
     The class is asked too, because a form may demand what JSON Schema cannot say, and a run that gets an answer it

@@ -1,7 +1,7 @@
 """Grants: what players were given, what was refused, and what nobody knows yet."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -12,6 +12,7 @@ from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, documented, missing
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/grants", tags=["grants"])
 
@@ -49,10 +50,10 @@ class GrantView(BaseModel):
     journey: str
     step: str
     kind: str
-    reward: dict[str, Any]
+    reward: JsonObject
     status: Status
     reason: str | None = None
-    decision: dict[str, Any] = Field(description="Which rule of the gate spoke, and what it saw.")
+    decision: JsonObject = Field(description="Which rule of the gate spoke, and what it saw.")
     provider_ref: str | None = None
     reserved_at: datetime | None = None
     asked_at: datetime | None = None

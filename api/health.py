@@ -23,8 +23,8 @@ from api.problems import RETRY, Problem, documented
 router = APIRouter(tags=["health"])
 
 TEMPORAL_LIMIT = timedelta(seconds=0.5)
-#: Seconds a scrape waits for Postgres.
-SCRAPE_LIMIT = 1.0
+#: How long a scrape waits for Postgres.
+SCRAPE_TIMEOUT = timedelta(seconds=1)
 
 
 class Live(BaseModel):
@@ -67,7 +67,7 @@ async def metrics(engine: EngineOf) -> Response:
     The backlog is looked at anew, once a second at most; it is NaN while Postgres does not tell.
     """
     try:
-        await in_time(engine.pressure.is_high(), SCRAPE_LIMIT)
+        await in_time(engine.pressure.is_high(), SCRAPE_TIMEOUT)
     except (*AWAY, exc.ProgrammingError):
         # The last number would be believed for as long as Postgres is away.
         BACKLOG.set(math.nan)

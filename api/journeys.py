@@ -1,11 +1,11 @@
 """Journeys as their designers declared them, with what they did so far."""
 
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, func, select
+from sqlalchemy import func, select
 
 from activities.tables import runs
 from api.auth import Key, needs
@@ -99,6 +99,17 @@ class JourneyView(BaseModel):
     arms: dict[str, ArmCounts]
 
 
+class RunCount(NamedTuple):
+    """How many runs of a journey are alike, and how many of them reached the goal."""
+
+    journey: str
+    arm: str
+    state: str
+    outcome: str | None
+    runs: int
+    goals: int
+
+
 class JourneyList(BaseModel):
     """Every journey that is deployed; there are few enough for one page."""
 
@@ -124,7 +135,7 @@ async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
     return _view(engine, journey, counted.get(name, []))
 
 
-async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, list[Row[Any]]]:
+async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, list[RunCount]]:
     grouping = (runs.c.journey, runs.c.arm, runs.c.state, runs.c.outcome)
     query = (
         select(*grouping, func.count().label("runs"), func.count(runs.c.goal_at).label("goals"))
@@ -133,14 +144,15 @@ async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, 
     )
     if name is not None:
         query = query.where(runs.c.journey == name)
-    counted: dict[str, list[Row[Any]]] = {}
+    counted: dict[str, list[RunCount]] = {}
     async with engine.database.reading() as connection:
         for row in await connection.execute(query):
-            counted.setdefault(row.journey, []).append(row)
+            count = RunCount(*row)
+            counted.setdefault(count.journey, []).append(count)
     return counted
 
 
-def _view(engine: ApiEngine, journey: Journey, counted: list[Row[Any]]) -> JourneyView:
+def _view(engine: ApiEngine, journey: Journey, counted: list[RunCount]) -> JourneyView:
     arms = {"treated": ArmCounts(), "control": ArmCounts()}
     for row in counted:
         arm = arms[row.arm]

@@ -1,11 +1,12 @@
 """JSON documents of others, before they are kept: what Postgres and JSON readers cannot hold is refused."""
 
-from typing import Annotated, Any, Final
+from typing import Annotated, Final
 
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints
 
 from api.problems import pointer
+from workflows.json_object import JsonObject
 
 NO_NUL: Final = r"^[^\x00]*$"
 
@@ -34,7 +35,7 @@ def find_nul(value: object) -> str | None:
     return None
 
 
-def _kept_exactly(document: dict[str, Any]) -> dict[str, Any]:
+def _kept_exactly(document: JsonObject) -> JsonObject:
     # Python reads more than JSON holds (NaN, integers of any size, half characters), and Postgres less (NUL).
     try:
         same = orjson.loads(orjson.dumps(document)) == document
@@ -46,4 +47,4 @@ def _kept_exactly(document: dict[str, Any]) -> dict[str, Any]:
 
 
 #: A JSON object that is kept as it is given.
-Document = Annotated[dict[str, Any], AfterValidator(_kept_exactly), Field(max_length=200)]
+Document = Annotated[JsonObject, AfterValidator(_kept_exactly), Field(max_length=200)]

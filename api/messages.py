@@ -1,7 +1,7 @@
 """Messages: what was said to players, what was not and why, and the in-app inbox."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
@@ -13,12 +13,13 @@ from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing
 from workflows.channels import IN_APP
+from workflows.json_object import JsonObject
 
 router = APIRouter(tags=["messages"])
 
 Reading = Annotated[Key, needs("players:read")]
 
-_EXAMPLE: dict[str, Any] = {
+_EXAMPLE: JsonObject = {
     "id": "welcome:acme:p-1001:1/send:welcome#1/email",
     "player_id": "p-1001",
     "run_id": "welcome:acme:p-1001:1",
@@ -65,7 +66,7 @@ class MessageDetail(Message):
 
     subject: str | None = None
     body: str | None = None
-    decision: dict[str, Any]
+    decision: JsonObject
 
 
 class InboxItem(BaseModel):

@@ -9,12 +9,13 @@ from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
-from sqlalchemy import Column, Row, Select, literal, tuple_
+from sqlalchemy import Column, Select, literal, tuple_
 
 from api.json_types import NO_NUL
 from api.problems import Problem
 
 T = TypeVar("T")
+RowT = TypeVar("RowT")
 
 #: A value a list is filtered by.
 Filter = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
@@ -76,7 +77,7 @@ class PageQuery(BaseModel):
             chosen = chosen.where(tuple_(at, row_id) < tuple_(*map(literal, after)))
         return chosen.order_by(at.desc(), row_id.desc()).limit(self.size + 1)
 
-    def page(self, whose: str, rows: Sequence[Row[Any]], keys: Callable[[Row[Any]], Keys]) -> tuple[Any, str | None]:
+    def page(self, whose: str, rows: Sequence[RowT], keys: Callable[[RowT], Keys]) -> tuple[Sequence[RowT], str | None]:
         """The rows of this page and the token of the next one."""
         if len(rows) <= self.size:
             return rows, None

@@ -4,11 +4,12 @@ import hashlib
 import secrets
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, select
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import events, players, runs
 from api.auth import Actor, Key, acts, needs
@@ -19,6 +20,7 @@ from api.pagination import Page, PageQuery
 from api.problems import COMMON, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
+from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Statistics
@@ -150,8 +152,8 @@ class PlayerView(PlayerSummary):
         }
     )
 
-    profile: dict[str, Any]
-    facts: dict[str, Any] = Field(description="What journeys may know: language, zone, tier, never a name.")
+    profile: JsonObject
+    facts: JsonObject = Field(description="What journeys may know: language, zone, tier, never a name.")
     statistics: PlayerStatistics
     segments: list[Belonging] = Field(description="The segments the player is in.")
     consents: list[ConsentView]
@@ -205,26 +207,44 @@ class PlayerQuery(PageQuery):
     """Which players."""
 
 
+class PlayerRow(NamedTuple):
+    """What is shown of a row of `players`."""
+
+    brand: str
+    id: str
+    state: JsonObject
+    profile: JsonObject
+    created_at: datetime
+    updated_at: datetime
+
+    def player_state(self) -> PlayerState:
+        """The state, ready to be asked."""
+        return PlayerState.from_json(self.brand, self.id, self.state)
+
+
+_COLUMNS = [players.c[name] for name in PlayerRow._fields]
+
+
 @router.get("", responses=COMMON)
 async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQuery, Query()]) -> Page[PlayerSummary]:
     """The players of the key's brand, by id."""
-    chosen = select(players).where(players.c.brand == key.brand)
+    chosen = select(*_COLUMNS).where(players.c.brand == key.brand)
     after = query.after(key.brand, str)
     if after is not None:
         chosen = chosen.where(players.c.id > after[0])
     async with engine.database.reading() as connection:
-        rows = (await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))).all()
+        found = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
+        rows = [PlayerRow(*row) for row in found]
     kept, token = query.page(key.brand, rows, lambda row: (row.id,))
     now = engine.clock()
-    return Page(items=[PlayerSummary(**_summary(row, _state(row), now)) for row in kept], next_page_token=token)
+    return Page(items=[_summary(row, row.player_state(), now) for row in kept], next_page_token=token)
 
 
 @router.get("/{player_id}", responses={**COMMON, **documented(404)})
 async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerView:
     """Everything known of a player: profile, facts, statistics, segments, consents, exclusions, runs under way."""
     async with engine.database.reading() as connection:
-        query = select(players).where(players.c.brand == key.brand, players.c.id == player_id)
-        row = (await connection.execute(query)).one_or_none()
+        row = await _read_player(connection, key.brand, player_id)
         if row is None:
             raise missing("player")
         under_way = (
@@ -233,9 +253,9 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
             .order_by(runs.c.entered_at.desc(), runs.c.id.desc())
         )
         running = (await connection.execute(under_way)).all()
-    state, now = _state(row), engine.clock()
+    state, now = row.player_state(), engine.clock()
     return PlayerView(
-        **_summary(row, state, now),
+        **dict(_summary(row, state, now)),
         profile=row.profile,
         facts=state.facts,
         statistics=_statistics(state, engine.intake.rules.measures, now),
@@ -279,15 +299,15 @@ async def exclude_player(
         raise Problem("invalid", "Correct what errors lists and send the request again.", errors=[fault])
     repeated = idempotency_key is None and await _in_force(engine, actor.brand, player_id, given, now)
     if not repeated:
-        wish = (
+        identity = (
             secrets.token_hex(16) if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
         )
         event = ExclusionSet(
-            event_id=f"exclusion:{wish}", event_source=f"api:{actor.name}", occurred_at=now, **given.model_dump()
+            event_id=f"exclusion:{identity}", event_source=f"api:{actor.name}", occurred_at=now, **given.model_dump()
         )
         (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
         if receipt == "duplicate":
-            await _must_be_the_same(engine, actor.brand, player_id, event)
+            await _refuse_another_exclusion(engine, actor.brand, player_id, event)
             repeated = True
     response.status_code = 200 if repeated else 202
     state = await _read_state(engine, actor.brand, player_id)
@@ -313,7 +333,7 @@ async def _in_force(engine: ApiEngine, brand: str, player_id: str, given: Exclus
     return False
 
 
-async def _must_be_the_same(engine: ApiEngine, brand: str, player_id: str, event: ExclusionSet) -> None:
+async def _refuse_another_exclusion(engine: ApiEngine, brand: str, player_id: str, event: ExclusionSet) -> None:
     """422 when an idempotency key comes back with another wish."""
     async with engine.database.reading() as connection:
         query = select(events.c.player_id, events.c.data).where(
@@ -326,25 +346,26 @@ async def _must_be_the_same(engine: ApiEngine, brand: str, player_id: str, event
 
 async def _read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
     async with engine.database.reading() as connection:
-        query = select(players).where(players.c.brand == brand, players.c.id == player_id)
-        row = (await connection.execute(query)).one_or_none()
-    return None if row is None else _state(row)
+        row = await _read_player(connection, brand, player_id)
+    return None if row is None else row.player_state()
 
 
-def _state(row: Row[Any]) -> PlayerState:
-    return PlayerState.from_json(row.brand, row.id, row.state)
+async def _read_player(connection: AsyncConnection, brand: str, player_id: str) -> PlayerRow | None:
+    query = select(*_COLUMNS).where(players.c.brand == brand, players.c.id == player_id)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else PlayerRow(*row)
 
 
-def _summary(row: Row[Any], state: PlayerState, now: datetime) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "status": state.status_at(now),
-        "tier": state.facts.get("tier"),
-        "protected": _protection(state, now),
-        "runs": sum(not run.over for run in state.runs.values()),
-        "created_at": row.created_at,
-        "updated_at": row.updated_at,
-    }
+def _summary(row: PlayerRow, state: PlayerState, now: datetime) -> PlayerSummary:
+    return PlayerSummary(
+        id=row.id,
+        status=state.status_at(now),
+        tier=state.facts.get("tier"),
+        protected=_protection(state, now),
+        runs=sum(not run.over for run in state.runs.values()),
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+    )
 
 
 def _protection(state: PlayerState, now: datetime) -> Protection | None:

@@ -1,20 +1,20 @@
 """Segments of players: what is deployed, how many are in each, who, and all of them as a file.
 
-Segment, the company whose client libraries send events here, is in `segment_io`.
+Segment, the company whose client libraries send events here, is in `integrations.segment`.
 """
 
 import csv
 import io
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Query, Request
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Select, func, select
 
 from activities.tables import memberships
 from api.auth import Key, needs
@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1/segments", tags=["segments"])
 
 Reading = Annotated[Key, needs("players:read", "journeys:manage")]
 #: Members fetched at a time for a file, whatever its length.
-BATCH: Final = 2_000
+FILE_BATCH: Final = 2_000
 
 _NDJSON, _CSV = "application/x-ndjson", "text/csv"
 
@@ -90,6 +90,13 @@ class Member(BaseModel):
     entered_at: datetime
 
 
+class MemberRow(NamedTuple):
+    """A member as the database knows one."""
+
+    player_id: str
+    entered_at: datetime
+
+
 class MemberQuery(PageQuery):
     """Which members."""
 
@@ -120,7 +127,7 @@ async def list_segments(engine: EngineOf, key: Reading) -> SegmentList:
 async def get_segment(segment: str, engine: EngineOf, key: Reading) -> SegmentView:
     """One deployed segment."""
     one = _deployed(engine, segment)
-    counting = select(func.count()).select_from(_now(key.brand, one.name).subquery())
+    counting = select(func.count()).select_from(_members(key.brand, one.name).subquery())
     async with engine.database.reading() as connection:
         return _view(one, (await connection.execute(counting)).scalar_one())
 
@@ -133,7 +140,7 @@ async def list_members(
     one = _deployed(engine, segment)
     whose = f"{key.brand} {one.name}"
     after = query.after(whose, str)
-    chosen = _now(key.brand, one.name, after[0] if after else None).limit(query.size + 1)
+    chosen = _members(key.brand, one.name, after[0] if after else None).limit(query.size + 1)
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
     kept, token = query.page(whose, rows, lambda row: (row.player_id,))
@@ -185,14 +192,14 @@ async def export_members(
 
 
 async def file_of(
-    engine: ApiEngine, brand: str, segment: str, rows: Sequence[Row[Any]], *, as_csv: bool
+    engine: ApiEngine, brand: str, segment: str, rows: Sequence[MemberRow], *, as_csv: bool
 ) -> AsyncIterator[bytes]:
     """The file in pieces, beginning with `rows`; the next is read when the one before was sent."""
     if as_csv:
         yield b"player_id,entered_at\r\n"
     while rows:
-        yield _csv(rows) if as_csv else b"".join(orjson.dumps(_line(row), option=_OPTIONS) for row in rows)
-        if len(rows) < BATCH:
+        yield _csv(rows) if as_csv else b"".join(orjson.dumps(row._asdict(), option=_OPTIONS) for row in rows)
+        if len(rows) < FILE_BATCH:
             break
         rows = await piece_of(engine, brand, segment, rows[-1].player_id)
 
@@ -200,11 +207,7 @@ async def file_of(
 _OPTIONS: Final = orjson.OPT_APPEND_NEWLINE | orjson.OPT_UTC_Z
 
 
-def _line(row: Row[Any]) -> dict[str, Any]:
-    return {"player_id": row.player_id, "entered_at": row.entered_at}
-
-
-def _csv(rows: Sequence[Row[Any]]) -> bytes:
+def _csv(rows: Sequence[MemberRow]) -> bytes:
     # A player's id begins with a letter or a digit, so no spreadsheet takes it for a formula.
     text = io.StringIO()
     writer = csv.writer(text)
@@ -212,14 +215,14 @@ def _csv(rows: Sequence[Row[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-async def piece_of(engine: ApiEngine, brand: str, segment: str, after: str | None) -> Sequence[Row[Any]]:
-    """The next members by id, at most `BATCH`."""
+async def piece_of(engine: ApiEngine, brand: str, segment: str, after: str | None) -> Sequence[MemberRow]:
+    """The next members by id, at most `FILE_BATCH`."""
     async with engine.database.reading() as connection:
-        rows: Sequence[Row[Any]] = (await connection.execute(_now(brand, segment, after).limit(BATCH))).all()
-    return rows
+        members = await connection.execute(_members(brand, segment, after).limit(FILE_BATCH))
+        return [MemberRow(*row) for row in members]
 
 
-def _now(brand: str, segment: str, after: str | None = None) -> Select[Any]:
+def _members(brand: str, segment: str, after: str | None = None) -> Select[Any]:
     """Who is in a segment now, by id."""
     at = memberships.c
     chosen = select(at.player_id, at.entered_at).where(at.brand == brand, at.segment == segment, at.left_at.is_(None))

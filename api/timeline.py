@@ -1,11 +1,11 @@
 """Everything that happened to a player, newest first, each with a sentence that says what and why."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, TextClause, select, text
+from sqlalchemy import TextClause, select, text
 
 from activities.tables import players
 from api.auth import Key, needs
@@ -13,6 +13,7 @@ from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 from api.timeline_text import sentence_of
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 
@@ -44,7 +45,20 @@ class TimelineEntry(BaseModel):
     text: str = Field(description="What happened and why.")
     run_id: str | None = None
     journey: str | None = None
-    detail: dict[str, Any]
+    detail: JsonObject
+
+
+class EntryRow(NamedTuple):
+    """A row of any source, in the order in which `_cut` selects."""
+
+    at: datetime
+    id: str
+    kind: Kind
+    #: What happened, in the words of its source: a type, a template, a step.
+    name: str
+    run_id: str | None
+    journey: str | None
+    detail: JsonObject
 
 
 class TimelineQuery(PageQuery):
@@ -72,7 +86,7 @@ async def list_timeline(
     """
     whose = f"{key.brand} {player_id}"
     at, entry_id = query.after(whose, datetime, str) or ("infinity", "")
-    given = {
+    parameters = {
         "brand": key.brand,
         "player": player_id,
         "at": at if isinstance(at, str) else at.isoformat(),
@@ -84,12 +98,12 @@ async def list_timeline(
         here = select(players.c.id).where(players.c.brand == key.brand, players.c.id == player_id)
         if (await connection.execute(here)).one_or_none() is None:
             raise missing("player")
-        rows = (await connection.execute(_merged(query), given)).all()
+        rows = [EntryRow(*row) for row in await connection.execute(_merged(query), parameters)]
     kept, token = query.page(whose, rows, lambda row: (row.at, row.id))
     return Page(items=[_entry(row) for row in kept], next_page_token=token)
 
 
-def _entry(row: Row[Any]) -> TimelineEntry:
+def _entry(row: EntryRow) -> TimelineEntry:
     return TimelineEntry(
         id=row.id,
         at=row.at,

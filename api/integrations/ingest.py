@@ -1,17 +1,18 @@
-"""Outcomes of a mapping to the intake, and what became of each: the same path events of our own dialect take."""
+"""Ingests what messages of other systems were mapped to, on the path of our own events; a result for each message."""
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Final, Literal, TypedDict
 
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
+from activities.intake.intake import Receipt
 from api.auth import Key
-from api.cloudevents import Fault, Taken
+from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
 from api.dependencies import ApiEngine
-from api.events import COMMIT_LIMIT, EVENTS, ItemError
+from api.events import COMMIT_TIMEOUT, EVENTS, ItemError
 from api.integrations.mapping import Ignored, Mapped, MessageRefused, Outcome
 from api.problems import busy
 from workflows.player_state.state import Mode
@@ -21,7 +22,26 @@ MESSAGES: Final = Counter(
 )
 
 Status = Literal["accepted", "duplicate", "rejected", "ignored"]
-Result = dict[str, Any]
+
+
+class EventAnswer(TypedDict):
+    """An `EventResult` on its way to the answer, in which `later` is still a status."""
+
+    type: str
+    id: str
+    source: str
+    status: Receipt
+
+
+class MessageAnswer(TypedDict, total=False):
+    """A `MessageResult` on its way to the answer, in which `later` is still a status."""
+
+    id: str | None
+    status: Status | Literal["later"]
+    reason: str
+    detail: str
+    events: list[EventAnswer]
+    errors: list[Fault]
 
 
 class EventResult(BaseModel):
@@ -47,41 +67,41 @@ class MessageResult(BaseModel):
     errors: list[ItemError] = Field(default_factory=list, description="Each fault, with a pointer into the message.")
 
 
-async def take(
+async def ingest_outcomes(
     engine: ApiEngine, key: Key, outcomes: Sequence[Outcome], *, dialect: str, kinds: Sequence[str]
-) -> list[Result]:
+) -> list[MessageAnswer]:
     """Keep what the messages tell, all of one or nothing, and say of each what became of it.
 
     Raises what the intake raises when Postgres is away: then nothing is kept and everything may be sent again. Raises
     `Problem` 429 when a message has to come again because too much is waiting; it is repeated by Segment's libraries.
     """
     now = engine.clock()
-    results: list[Result] = []
-    told: dict[Mode, list[tuple[Result, list[Taken]]]] = {"live": [], "history": []}
+    results: list[MessageAnswer] = []
+    mapped: dict[Mode, list[tuple[MessageAnswer, list[PlayerEvent]]]] = {"live": [], "history": []}
     for outcome in outcomes:
         read = _read(outcome, key.brand, now)
         if isinstance(read, dict):
             results.append(read)
         else:
-            result: Result = {"status": "accepted", "events": []}
+            result: MessageAnswer = {"status": "accepted", "events": []}
             results.append(result)
-            told["history" if isinstance(outcome, Mapped) and outcome.history else "live"].append((result, read))
-    for mode, messages in told.items():
-        events = [taken for _, read in messages for taken in read]
+            mapped["history" if isinstance(outcome, Mapped) and outcome.history else "live"].append((result, read))
+    for mode, messages in mapped.items():
+        events = [event for _, read in messages for event in read]
         if not events:
             continue
-        receipts = iter(await in_time(engine.intake.ingest(key.brand, events, now, mode=mode), COMMIT_LIMIT))
+        receipts = iter(await in_time(engine.intake.ingest(key.brand, events, now, mode=mode), COMMIT_TIMEOUT))
         for result, read in messages:
             result["events"] = [
                 {"type": event.type, "id": event.event_id, "source": event.event_source, "status": next(receipts)}
                 for _, event in read
             ]
-            for kept in result["events"]:
-                if kept["status"] == "later":
+            for stored in result["events"]:
+                if stored["status"] == "later":
                     result["status"] = "later"
                 else:
-                    EVENTS.labels(kept["status"], mode).inc()
-            if all(kept["status"] == "duplicate" for kept in result["events"]):
+                    EVENTS.labels(stored["status"], mode).inc()
+            if all(stored["status"] == "duplicate" for stored in result["events"]):
                 result["status"] = "duplicate"
     for kind, result in zip(kinds, results, strict=True):
         MESSAGES.labels(dialect, kind, result["status"]).inc()
@@ -92,20 +112,20 @@ async def take(
     return results
 
 
-def _read(outcome: Outcome, brand: str, now: datetime) -> list[Taken] | Result:
+def _read(outcome: Outcome, brand: str, now: datetime) -> list[PlayerEvent] | MessageAnswer:
     """The typed events of a message, or its result when there are none."""
     match outcome:
         case Ignored(reason, detail):
             return {"status": "ignored", "reason": reason, "detail": detail}
-        case MessageRefused(faults):
-            return {"status": "rejected", "errors": list(faults)}
+        case MessageRefused(why):
+            return {"status": "rejected", "errors": list(why)}
         case Mapped(facts):
-            taken: list[Taken] = []
-            wrong: list[Fault] = []
+            events: list[PlayerEvent] = []
+            faults: list[Fault] = []
             for fact in facts:
-                read = fact.read(brand, now)
+                read = fact.read_event(brand, now)
                 if isinstance(read, tuple):
-                    taken.append(read)
+                    events.append(read)
                 else:
-                    wrong += read
-            return {"status": "rejected", "errors": wrong} if wrong else taken
+                    faults += read
+            return {"status": "rejected", "errors": faults} if faults else events

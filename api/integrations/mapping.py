@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from babel.numbers import list_currencies
 
-from api.cloudevents import Fault, Taken, read_event
+from api.cloudevents import Fault, PlayerEvent, read_event
 from workflows.events import Event
+from workflows.json_object import JsonObject
 from workflows.money import minor_units
 
 #: A JSON object as a sender wrote it, its fractions kept as `Decimal`.
@@ -41,9 +42,9 @@ class Fact:
     #: Pointers into the event, to pointers into the message; the longest that fits counts.
     places: Mapping[str, str] = field(default_factory=dict)
 
-    def read(self, brand: str, now: datetime) -> Taken | list[Fault]:
+    def read_event(self, brand: str, now: datetime) -> PlayerEvent | list[Fault]:
         """The player's id and the typed event, or its faults, pointing into the sender's own message."""
-        attributes: dict[str, Any] = {
+        attributes: JsonObject = {
             "specversion": "1.0",
             "id": self.id,
             "source": self.source,

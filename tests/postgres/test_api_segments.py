@@ -12,7 +12,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from api.segments import BATCH, file_of, piece_of
+from api.segments import FILE_BATCH, file_of, piece_of
 from tests.support.api_client import Api, serving
 from workflows.events import DepositApproved
 
@@ -90,7 +90,7 @@ async def test_members_come_in_pages_by_id(api: Api, reader: httpx.AsyncClient) 
 
 
 async def test_a_file_holds_every_member_once_as_the_reader_wants_it(api: Api, reader: httpx.AsyncClient) -> None:
-    players = await many(api, 2 * BATCH + 1)
+    players = await many(api, 2 * FILE_BATCH + 1)
     path = f"/v1/segments/{SPENDER}/export"
     lines = await reader.get(path)
     assert lines.headers["content-type"] == "application/x-ndjson"
@@ -110,7 +110,7 @@ async def test_a_file_holds_every_member_once_as_the_reader_wants_it(api: Api, r
 
 async def test_a_file_costs_no_more_memory_however_long_it_is(api: Api) -> None:
     """The pieces are asked for one by one, as a server sends them; a test's client would keep them all."""
-    players = await many(api, 15 * BATCH)
+    players = await many(api, 15 * FILE_BATCH)
     first = await piece_of(api.engine, api.brand, SPENDER, None)
     sent, peaks = 0, []
     tracemalloc.start()

@@ -106,7 +106,7 @@ def facts_of(outcome: Outcome) -> list[Event]:
 
 
 def event_of(fact: Fact) -> Event:
-    read = fact.read("acme", NOON)
+    read = fact.read_event("acme", NOON)
     assert isinstance(read, tuple), read
     assert read[0] == "p-1"
     return read[1]
@@ -121,5 +121,5 @@ def faults_of(outcome: Outcome) -> set[str]:
     if isinstance(outcome, MessageRefused):
         return {fault["pointer"] for fault in outcome.faults}
     assert isinstance(outcome, Mapped), outcome
-    read = [fact.read("acme", NOON) for fact in outcome.facts]
+    read = [fact.read_event("acme", NOON) for fact in outcome.facts]
     return {fault["pointer"] for found in read if isinstance(found, list) for fault in found}

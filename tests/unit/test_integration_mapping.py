@@ -72,7 +72,7 @@ def test_whatever_is_sent_there_is_an_event_a_reason_or_a_fault(kind: str) -> No
             return
         faults = list(outcome.faults) if isinstance(outcome, MessageRefused) else []
         for fact in outcome.facts if isinstance(outcome, Mapped) else ():
-            read = fact.read("acme", NOON)
+            read = fact.read_event("acme", NOON)
             if isinstance(read, tuple):
                 # What is kept is kept as JSON in a database that has no NUL.
                 assert "\\u0000" not in json.dumps(read[1].to_wire(), allow_nan=False)

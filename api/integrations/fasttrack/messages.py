@@ -33,6 +33,7 @@ from workflows.events import (
     ProfileUpdated,
     SessionLogin,
 )
+from workflows.json_object import JsonObject
 
 SOURCE: Final = "/fasttrack"
 LONGEST_LIST: Final = 50
@@ -150,7 +151,7 @@ def read_payment(message: object, _: Words) -> Outcome:
     kind = form.one_of("type", ("Credit", "Debit", *CARD_STEPS))
     status = form.one_of("status", ("Requested", "Approved", "Rejected", "Cancelled", "Rollback"))
     currency = form.currency()
-    data: dict[str, Any] = {
+    data: JsonObject = {
         "payment_id": payment_id,
         "amount_minor": form.money("amount", currency),
         "currency": currency,
@@ -189,7 +190,7 @@ def read_casino(message: object, words: Words) -> Outcome:
     if bonus > amount:
         form.wrong("amount", "Set amount to the sum of wager_amount, bonus_wager_amount and locked_wager_amount.")
     category = words.category_of(form.message.get("game_type"))
-    data: dict[str, Any] = {
+    data: JsonObject = {
         "kind": kind.lower(),
         "reversed": status == "Rollback",
         "ends": form.flag("is_round_end"),
@@ -225,7 +226,7 @@ def read_bonus(message: object, _: Words) -> Outcome:
     references = form.message.get("fasttrack_references")
     grant_id = identifier(references.get("activity_id")) if isinstance(references, dict) else None
     turned_real = form.money("bonus_turned_real", currency, 0)
-    data: dict[str, Any] = {
+    data: JsonObject = {
         "grant_id": grant_id or user_bonus_id,
         "template_id": bonus_id,
         "kind": REWARDS.get(kind) if isinstance(kind, str) else None,
@@ -322,7 +323,7 @@ def read_update(message: object, _: Words) -> Outcome:
     if changed:
         own = f"user/{form.player_id}/{form.stamp}"
         # The update is a map of anything: the event that declares the fields judges them first.
-        judged = form.fact(PlayerRegistered, own, "user_id", changed, _places(where)).read("", _LATEST)
+        judged = form.fact(PlayerRegistered, own, "user_id", changed, _places(where)).read_event("", _LATEST)
         if isinstance(judged, list):
             form.faults += [found for found in judged if found not in form.faults]
         facts.append(form.fact(ProfileUpdated, own, "user_id", {"changed": changed}, {"/data/changed": where}))
@@ -333,7 +334,7 @@ def read_update(message: object, _: Words) -> Outcome:
 
 def _block(form: _Form, kind: str, note: object, *, active: bool) -> Fact:
     event = ExclusionSet if active else ExclusionEnded
-    data: dict[str, Any] = {"kind": kind, "scope": "brand"}
+    data: JsonObject = {"kind": kind, "scope": "brand"}
     if active and isinstance(note, str):
         # A note must never cost an exclusion.
         data["reason"] = note.replace("\x00", "").encode("utf-8", "replace").decode()[:LONGEST_NOTE]
@@ -352,9 +353,9 @@ def _details(form: _Form) -> tuple[Mapping[str, Any], str]:
     return (inner, "/user_details") if isinstance(inner, dict) else (form.message, "")
 
 
-def _profile(form: _Form, details: Mapping[str, Any], where: str) -> dict[str, Any]:
+def _profile(form: _Form, details: Mapping[str, Any], where: str) -> JsonObject:
     """The fields of a profile; what is empty is not said."""
-    profile: dict[str, Any] = {
+    profile: JsonObject = {
         ours: found for ours, theirs in PROFILE.items() if (found := identifier(details.get(theirs)))
     }
     prefix, mobile = (identifier(details.get(name)) for name in ("mobile_prefix", "mobile"))

@@ -1,7 +1,7 @@
 """Fast Track's integration messages: an operator's feed for Fast Track can be pointed here."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 import orjson
 from fastapi import APIRouter, Request, Response
@@ -28,11 +28,12 @@ from api.integrations.fasttrack.messages import (
     read_update,
 )
 from api.integrations.fasttrack.rounds import RoundPart, whole_round
-from api.integrations.ingest import EventResult, take
+from api.integrations.ingest import EventResult, ingest_outcomes
 from api.integrations.mapping import Fact, Mapped
 from api.integrations.vocabulary import Words
 from api.problems import Problem, documented
 from workflows.events import parse_event
+from workflows.json_object import JsonObject
 
 router = APIRouter(tags=["fast track"])
 
@@ -50,18 +51,18 @@ class FastTrackAnswer(BaseModel):
     events: list[EventResult] = []
 
 
-_ID: Final[dict[str, Any]] = {"type": ["string", "integer"]}
-_AMOUNT: Final[dict[str, Any]] = {"type": "number", "minimum": 0, "description": "Decimal, in `currency`."}
-_BASE: Final[dict[str, Any]] = {
+_ID: Final[JsonObject] = {"type": ["string", "integer"]}
+_AMOUNT: Final[JsonObject] = {"type": "number", "minimum": 0, "description": "Decimal, in `currency`."}
+_BASE: Final[JsonObject] = {
     "user_id": {**_ID, "description": "The player's id."},
     "timestamp": {"type": "string", "format": "date-time"},
     "skip_publishing": {"description": "true: it advances the player and starts, wakes and stops nothing."},
 }
-_MONEY: Final[dict[str, Any]] = {"currency": {"type": "string", "description": "ISO 4217."}, "amount": _AMOUNT}
-_EXAMPLE: Final[dict[str, Any]] = {"user_id": "p-1001", "timestamp": "2026-01-15T12:00:00Z", "origin": "example.com"}
+_MONEY: Final[JsonObject] = {"currency": {"type": "string", "description": "ISO 4217."}, "amount": _AMOUNT}
+_EXAMPLE: Final[JsonObject] = {"user_id": "p-1001", "timestamp": "2026-01-15T12:00:00Z", "origin": "example.com"}
 
 
-def _message(example: dict[str, Any], required: Sequence[str] = (), /, **properties: dict[str, Any]) -> dict[str, Any]:
+def _message(example: JsonObject, required: Sequence[str] = (), /, **properties: JsonObject) -> JsonObject:
     """Everything FastAPI needs to know of an operation that takes one kind of message."""
     schema = {
         "type": "object",
@@ -77,7 +78,7 @@ def _message(example: dict[str, Any], required: Sequence[str] = (), /, **propert
     }
 
 
-def _enum(*known: str) -> dict[str, Any]:
+def _enum(*known: str) -> JsonObject:
     return {"type": "string", "enum": list(known)}
 
 
@@ -107,7 +108,7 @@ async def take_payment(request: Request, engine: EngineOf, key: Writing) -> Resp
     A key may come as `X-Api-Key`. Decimal amounts become minor units exactly; a part of a cent is refused. A message
     that is refused is answered with 422 and nothing of it is kept.
     """
-    return await _take(request, engine, key, "payment", read_payment)
+    return await _ingest_message(request, engine, key, "payment", read_payment)
 
 
 @router.post(
@@ -144,7 +145,7 @@ async def take_casino(request: Request, engine: EngineOf, key: Writing) -> Respo
     A round is whole when a bet of it is kept and its end has come: `is_round_end`, or a win or a loss that does not
     say. The parts may come in any order. What comes after the round was told is kept and changes it no more.
     """
-    return await _take(request, engine, key, "casino", read_casino)
+    return await _ingest_message(request, engine, key, "casino", read_casino)
 
 
 @router.post(
@@ -173,7 +174,7 @@ async def take_bonus(request: Request, engine: EngineOf, key: Writing) -> Respon
 
     Send back our grant id in `fasttrack_references.activity_id`: without it a journey does not recognise its reward.
     """
-    return await _take(request, engine, key, "bonus", read_bonus)
+    return await _ingest_message(request, engine, key, "bonus", read_bonus)
 
 
 @router.post(
@@ -195,7 +196,7 @@ async def take_bonus(request: Request, engine: EngineOf, key: Writing) -> Respon
 )
 async def take_consents(request: Request, engine: EngineOf, key: Writing) -> Response:
     """The channels a player may be contacted on. They must stand in the message: nothing is looked up."""
-    return await _take(request, engine, key, "consents", read_consents)
+    return await _ingest_message(request, engine, key, "consents", read_consents)
 
 
 @router.post(
@@ -226,7 +227,7 @@ async def take_blocks(request: Request, engine: EngineOf, key: Writing) -> Respo
     They must stand in the message: nothing is looked up. A block that is not active ends an exclusion of its own
     kind and no other.
     """
-    return await _take(request, engine, key, "blocks", read_blocks)
+    return await _ingest_message(request, engine, key, "blocks", read_blocks)
 
 
 @router.post(
@@ -235,10 +236,10 @@ async def take_blocks(request: Request, engine: EngineOf, key: Writing) -> Respo
 )
 async def take_login(request: Request, engine: EngineOf, key: Writing) -> Response:
     """A login, once by player and time. One by the support in the player's name is ignored."""
-    return await _take(request, engine, key, "login", read_login)
+    return await _ingest_message(request, engine, key, "login", read_login)
 
 
-_USER: Final[dict[str, Any]] = {
+_USER: Final[JsonObject] = {
     "email": "anna@example.com",
     "first_name": "Anna",
     "country": "UA",
@@ -252,34 +253,34 @@ _USER: Final[dict[str, Any]] = {
 @router.post("/v1/integration/user", **_message({**_USER, "registration_date": "2026-01-15T12:00:00Z"}))
 async def take_user(request: Request, engine: EngineOf, key: Writing) -> Response:
     """A registration, once a player. Details of the player may stand in the message or in its `user_details`."""
-    return await _take(request, engine, key, "user", read_registration)
+    return await _ingest_message(request, engine, key, "user", read_registration)
 
 
 @router.put("/v1/integration/user", **_message(_USER))
 async def update_user(request: Request, engine: EngineOf, key: Writing) -> Response:
     """Changed details of a player, in the message or in its `user_details`. Without any it is ignored."""
-    return await _take(request, engine, key, "user_update", read_update)
+    return await _ingest_message(request, engine, key, "user_update", read_update)
 
 
-async def _take(request: Request, engine: ApiEngine, key: Key, kind: str, read: Reader) -> Response:
+async def _ingest_message(request: Request, engine: ApiEngine, key: Key, kind: str, read: Reader) -> Response:
     document = await read_document(request, engine.settings.body_limit)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
-    [result] = await take(engine, key, [outcome], dialect="fast_track", kinds=[kind])
+    [result] = await ingest_outcomes(engine, key, [outcome], dialect="fast_track", kinds=[kind])
     if result["status"] == "rejected":
         detail = "Correct what errors lists and send the message again; nothing of it was kept."
         raise Problem("invalid", detail, errors=result["errors"])
     if kind == "casino" and isinstance(outcome, Mapped):
         # Also after a duplicate: the first attempt may have ended between the part and its round.
         for part in outcome.facts:
-            if (whole := await _whole(engine, key, part)) is not None:
+            if (whole := await _completed_round(engine, key, part)) is not None:
                 round_ = Mapped((whole,), history=outcome.history)
-                [told] = await take(engine, key, [round_], dialect="fast_track", kinds=["round"])
-                result["events"] += told.get("events", [])
+                [ingested] = await ingest_outcomes(engine, key, [round_], dialect="fast_track", kinds=["round"])
+                result["events"] += ingested.get("events", [])
     return Response(orjson.dumps(result), 202, media_type="application/json")
 
 
-async def _whole(engine: ApiEngine, key: Key, part: Fact) -> Fact | None:
+async def _completed_round(engine: ApiEngine, key: Key, part: Fact) -> Fact | None:
     """The round of a part that was just kept, if that completes it."""
     query = (
         select(events.c.id, events.c.occurred_at, events.c.data)

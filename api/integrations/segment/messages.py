@@ -24,6 +24,7 @@ from api.integrations.mapping import (
 from api.integrations.vocabulary import Words, failure_of, normal
 from api.problems import pointer
 from workflows.events import CATALOGUE, Event, PlayerRegistered, ProfileUpdated
+from workflows.json_object import JsonObject
 from workflows.player_state.projection import PROFILE
 
 SOURCE: Final = "/segment"
@@ -138,7 +139,7 @@ def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
             return MessageRefused((fault(f"/traits/{opened}", "Write createdAt as ISO 8601."),))
         whole = {**judged.places, "/time": f"/traits/{opened}"}
         facts.append(Fact(judged.player_id, judged.type, judged.data, judged.id, SOURCE, since, whole))
-    read = judged.read("", now)
+    read = judged.read_event("", now)
     if isinstance(read, list) and (wrong := [found for found in read if found["pointer"].startswith("/traits/")]):
         return MessageRefused(tuple(wrong))
     changed = {**profile, **{name: None for name, keys in TRAITS.items() if _erased(traits, name, keys)}}
@@ -166,9 +167,9 @@ def _wire_type(name: str) -> str | None:
     return next((wire for wire, event in CATALOGUE.items() if event.type == name), None)
 
 
-def _pick(event: type[Event], properties: Message, words: Words) -> tuple[dict[str, Any], dict[str, str], list[Fault]]:
+def _pick(event: type[Event], properties: Message, words: Words) -> tuple[JsonObject, dict[str, str], list[Fault]]:
     """The data of an event from a bag of properties: where each field came from, and what cannot be money."""
-    data: dict[str, Any] = {}
+    data: JsonObject = {}
     places: dict[str, str] = {"/data": "/properties"}
     faults: list[Fault] = []
     for wire in wire_names(event):
@@ -177,7 +178,7 @@ def _pick(event: type[Event], properties: Message, words: Words) -> tuple[dict[s
             places[f"/data/{wire}"] = "/properties" + pointer([key])
             data[wire] = plain(properties[key])
         elif wire.endswith("_minor"):
-            _take_money(wire, properties, data, places, faults)
+            _read_money(wire, properties, data, places, faults)
     if isinstance(data.get("currency"), str):
         data["currency"] = data["currency"].upper()
     if "category" in data:
@@ -187,10 +188,8 @@ def _pick(event: type[Event], properties: Message, words: Words) -> tuple[dict[s
     return data, places, faults
 
 
-def _take_money(
-    wire: str, properties: Message, data: dict[str, Any], places: dict[str, str], faults: list[Fault]
-) -> None:
-    """Take a decimal amount in, Segment's `revenue` for one, as minor units of the currency beside it."""
+def _read_money(wire: str, properties: Message, data: JsonObject, places: dict[str, str], faults: list[Fault]) -> None:
+    """Read a decimal amount, Segment's `revenue` for one, as minor units of the currency beside it."""
     key = _first(properties, wire.removesuffix("_minor"), *MONEY.get(wire, ()))
     if key is None:
         return
@@ -215,9 +214,9 @@ def _camel(name: str) -> str:
     return head + "".join(part.title() for part in rest)
 
 
-def _profile(traits: Message, where: str) -> tuple[dict[str, Any], dict[str, str], list[Fault]]:
+def _profile(traits: Message, where: str) -> tuple[JsonObject, dict[str, str], list[Fault]]:
     """The traits a profile keeps, under our names; where each stood; and a birthday that is no day."""
-    profile: dict[str, Any] = {}
+    profile: JsonObject = {}
     places: dict[str, str] = {}
     faults: list[Fault] = []
     for name, keys in TRAITS.items():
@@ -240,9 +239,7 @@ def _erased(traits: Message, name: str, keys: tuple[str, ...]) -> bool:
     return bool(present) and all(traits[key] is None for key in present) and name not in PROFILE
 
 
-def _newcomer(
-    message: Message, properties: Message, words: Words
-) -> tuple[dict[str, Any], dict[str, str], list[Fault]]:
+def _newcomer(message: Message, properties: Message, words: Words) -> tuple[JsonObject, dict[str, str], list[Fault]]:
     """All that is said of a player who signs up: the device's own settings, then traits, then properties."""
     data, places, faults = _pick(PlayerRegistered, properties, words)
     context = message.get("context")

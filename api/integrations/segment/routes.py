@@ -13,11 +13,12 @@ from pydantic import BaseModel
 from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
-from api.integrations.ingest import MessageResult, take
+from api.integrations.ingest import MessageResult, ingest_outcomes
 from api.integrations.mapping import identifier
 from api.integrations.segment.messages import UNUSED, read_message
 from api.integrations.vocabulary import Words
 from api.problems import Problem, documented
+from workflows.json_object import JsonObject
 
 router = APIRouter(tags=["segment"])
 
@@ -35,7 +36,7 @@ class SegmentAnswer(BaseModel):
     results: list[MessageResult]
 
 
-_COMMON: Final[dict[str, Any]] = {
+_COMMON: Final[JsonObject] = {
     "type": "object",
     "properties": {
         "messageId": {"type": "string", "description": "The identity: the same again is a duplicate."},
@@ -45,36 +46,36 @@ _COMMON: Final[dict[str, Any]] = {
         "context": {"type": "object"},
     },
 }
-_TRACK: Final[dict[str, Any]] = {
+_TRACK: Final[JsonObject] = {
     "messageId": "0d3b1f8a-5d0e-4c38-9c1d-3f6e2f0b7a11",
     "userId": "p-1001",
     "event": "Deposit Approved",
     "properties": {"order_id": "pay-1", "revenue": 50.0, "currency": "EUR", "payment_method": "card"},
     "timestamp": "2026-01-15T12:00:00.000Z",
 }
-_IDENTIFY: Final[dict[str, Any]] = {
+_IDENTIFY: Final[JsonObject] = {
     "messageId": "5f2c8a44-0f0c-4b6b-8b39-6a2a0e6b1c02",
     "userId": "p-1001",
     "traits": {"firstName": "Anna", "email": "anna@example.com", "language": "uk"},
     "timestamp": "2026-01-15T12:00:00.000Z",
 }
-_BATCH: Final[dict[str, Any]] = {
+_BATCH: Final[JsonObject] = {
     "batch": [{"type": "identify", **_IDENTIFY}, {"type": "track", **_TRACK}],
     "sentAt": "2026-01-15T12:00:01.000Z",
 }
-_OTHER: Final[dict[str, Any]] = {"messageId": "m-1", "userId": "p-1001", "timestamp": "2026-01-15T12:00:00.000Z"}
+_OTHER: Final[JsonObject] = {"messageId": "m-1", "userId": "p-1001", "timestamp": "2026-01-15T12:00:00.000Z"}
 
-_ANSWERS: Final[dict[str, Any]] = {
+_ANSWERS: Final[JsonObject] = {
     "response_model": SegmentAnswer,
     "responses": documented(400, 401, 403, 413, 415, 429, 503),
 }
 
 
-def _body(schema: Mapping[str, Any], example: object) -> dict[str, Any]:
+def _body(schema: Mapping[str, Any], example: object) -> JsonObject:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema, "example": example}}}}
 
 
-def _call(**properties: Any) -> dict[str, Any]:
+def _call(**properties: Any) -> JsonObject:
     return {**_COMMON, "properties": {**_COMMON["properties"], **properties}}
 
 
@@ -165,7 +166,7 @@ async def _many(request: Request, engine: ApiEngine, key: Key) -> Response:
     return await _answer(engine, key, [{**shared, **one} if isinstance(one, dict) else one for one in batch], None)
 
 
-async def _object(request: Request, engine: ApiEngine) -> dict[str, Any]:
+async def _object(request: Request, engine: ApiEngine) -> JsonObject:
     document = await read_document(request, engine.settings.body_limit)
     if not isinstance(document, dict):
         raise Problem("malformed", "Send one JSON object.")
@@ -177,7 +178,7 @@ async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call:
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcomes = [read_message(message, call, words, now) for message in messages]
     kinds = [_kind(message, call) for message in messages]
-    results = await take(engine, key, outcomes, dialect="segment", kinds=kinds)
+    results = await ingest_outcomes(engine, key, outcomes, dialect="segment", kinds=kinds)
     for message, result in zip(messages, results, strict=True):
         found = identifier(message.get("messageId")) if isinstance(message, dict) else None
         result["id"] = None if found is None else found[:255]
