@@ -1,9 +1,10 @@
 """Links in messages that act without a log-in: signed, so that nobody can make one up."""
 
-import base64
-import binascii
 import hashlib
 import hmac
+
+from itsdangerous import BadData, URLSafeSerializer
+from itsdangerous.encoding import base64_decode
 
 
 def unsubscribe_token(secret: str, brand: str, player_id: str, channel: str) -> str:
@@ -14,27 +15,33 @@ def unsubscribe_token(secret: str, brand: str, player_id: str, channel: str) -> 
     """
     if not secret:
         raise ValueError("Links need a secret to be signed with; set WEBHOOK_SECRET.")
-    content = f"{brand}\n{player_id}\n{channel}".encode()
-    return _encode(content) + "." + _encode(_sign(secret, content))
+    return _serializer(secret).dumps([brand, player_id, channel])
 
 
 def read_unsubscribe_token(secret: str, token: str) -> tuple[str, str, str] | None:
     """Brand, player id and channel of a genuine token, None for any other text."""
     if not secret:
         return None
+    try:
+        brand, player_id, channel = _serializer(secret).loads(token)
+    except BadData:
+        return _read_first_form(secret, token)
+    return brand, player_id, channel
+
+
+def _serializer(secret: str) -> URLSafeSerializer:
+    return URLSafeSerializer(secret, salt="unsubscribe")
+
+
+def _read_first_form(secret: str, token: str) -> tuple[str, str, str] | None:
+    """A token as mails sent before December 2026 carry it; they stay in inboxes for good."""
     content_text, _, signature = token.partition(".")
     try:
-        content = base64.urlsafe_b64decode(content_text + "==")
-        signed = base64.urlsafe_b64decode(signature + "==")
-        brand, player_id, channel = content.decode().split("\n")
-    except (binascii.Error, ValueError):
+        content, signed = base64_decode(content_text), base64_decode(signature)
+    except BadData:
         return None
-    return (brand, player_id, channel) if hmac.compare_digest(signed, _sign(secret, content)) else None
-
-
-def _sign(secret: str, content: bytes) -> bytes:
-    return hmac.new(secret.encode(), b"unsubscribe\n" + content, hashlib.sha256).digest()[:16]
-
-
-def _encode(content: bytes) -> str:
-    return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
+    expected = hmac.digest(secret.encode(), b"unsubscribe\n" + content, hashlib.sha256)[:16]
+    if not hmac.compare_digest(signed, expected):
+        return None
+    brand, player_id, channel = content.decode().split("\n")
+    return brand, player_id, channel
