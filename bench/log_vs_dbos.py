@@ -23,7 +23,7 @@ from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_bran
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.dbos_app import READY, TABLES, TAKEN
 from bench.traffic import CloudEvent
-from local.supervisor import LEASH
+from local.supervisor import dying_with_parent
 
 #: One process a core, as DBOS is scaled; each with its share of the players, so many of them under way at a time.
 PROCESSES, AT_ONCE = 2, 8
@@ -41,10 +41,8 @@ async def app(built: House, brand: str, events: list[CloudEvent]) -> AsyncIterat
         for number, share in enumerate(shares):
             file = built.folder / f"{brand}-{number}.json"
             file.write_bytes(orjson.dumps(share))
-            # It ends with us, however we end.
-            leash = (sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(int(signal.SIGKILL)), "-")
             process = await asyncio.create_subprocess_exec(
-                *leash,
+                *dying_with_parent(signal.SIGKILL),
                 *(sys.executable, "-m", "bench.peers.dbos_app", str(file), brand, str(AT_ONCE)),
                 env=os.environ | built.environment() | {"DBOS_SYSTEM_DATABASE_URL": system},
                 stdin=PIPE,

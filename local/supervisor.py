@@ -3,13 +3,15 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import random
 import signal
 import socket
-import sys
+import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -17,7 +19,6 @@ import psutil
 
 from workflows.errors import JourneysError
 
-LEASH = Path(__file__).with_name("pdeathsig.py")
 FIRST_PORT, LAST_PORT = 15_000, 32_000
 POLL = 0.05
 CALM = 3.0  # seconds a child must live before its next death counts as its first
@@ -190,12 +191,14 @@ class Supervised:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         service = self.service
-        leash = (sys.executable, "-I", "-S", str(LEASH), str(os.getpid()), str(int(service.stop_signal)))
+        account = None if service.user is None else pwd.getpwnam(service.user)
         with self.log.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *leash,
-                service.user or "-",
+                *dying_with_parent(service.stop_signal),
                 *service.command,
+                user=None if account is None else account.pw_uid,
+                group=None if account is None else account.pw_gid,
+                extra_groups=None if account is None else [],
                 env=os.environ | service.environment,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
@@ -203,6 +206,24 @@ class Supervised:
                 # Its own session: Ctrl-C in the terminal reaches the supervisor only, which then stops in order.
                 start_new_session=True,
             )
+
+
+def dying_with_parent(death_signal: signal.Signals) -> tuple[str, ...]:
+    """What to write before a command whose process shall get a signal when the process that starts it dies.
+
+    A supervisor killed with SIGKILL can stop nobody, so the kernel does it. Nothing where util-linux is missing, as
+    on macOS: there the next supervisor ends what it finds, by `end_orphan`.
+    """
+    return ("setpriv", "--pdeathsig", death_signal.name) if _kernel_tells_of_death() else ()
+
+
+@cache
+def _kernel_tells_of_death() -> bool:
+    try:
+        tried = subprocess.run(["setpriv", "--pdeathsig", "TERM", "true"], capture_output=True, check=False)  # noqa: S607  found on the path, like the servers
+    except FileNotFoundError:
+        return False
+    return tried.returncode == 0
 
 
 async def http_ok(url: str) -> bool:

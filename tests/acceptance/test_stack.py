@@ -21,7 +21,7 @@ import pytest
 
 from local.postgres import Postgres, reachable
 from local.stack import Stack
-from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, free_port
+from local.supervisor import Identity, Service, StackError, Supervised, dying_with_parent, end_orphan, free_port
 from tests.support.servers import running
 from workflows.events import PlayerRegistered
 
@@ -206,6 +206,26 @@ async def test_a_database_under_a_closed_folder_moves_to_where_its_account_may_g
             await server.create_database("one")
     finally:
         shutil.rmtree(moved)
+
+
+PARENT = """
+import signal, subprocess, sys
+from local.supervisor import dying_with_parent
+
+command = [*dying_with_parent(signal.SIGTERM), sys.executable, "-c", "import signal; signal.pause()"]
+child = subprocess.Popen(command)
+print(child.pid, flush=True)
+child.wait()
+"""
+
+
+@pytest.mark.skipif(not dying_with_parent(signal.SIGTERM), reason="needs setpriv of util-linux")
+def test_the_kernel_ends_a_child_whose_parent_was_killed() -> None:
+    with subprocess.Popen([sys.executable, "-c", PARENT], stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        child = psutil.Process(int(parent.stdout.readline()))
+        parent.kill()
+    child.wait(timeout=30)
 
 
 async def test_a_process_with_a_reused_pid_is_not_ended() -> None:
