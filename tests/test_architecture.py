@@ -4,9 +4,11 @@ import ast
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from workflows.rewards import Reward
 from workflows.temporal_internals import ENGINE
 
 ROOT = Path(__file__).parent.parent
@@ -72,6 +74,7 @@ ON_TEMPORAL = {
 }
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
 IN_SANDBOX = "temporalio.worker.workflow_sandbox"
+REWARDS = {reward.__name__ for reward in get_args(get_args(Reward)[0])}
 #: Not "email", which is a field of a profile and a format too.
 CHANNEL_NAMES = {"sms", "push", "in_app", "inapp"}
 NAMES_CHANNELS = {
@@ -237,6 +240,18 @@ def scattered(path: str, source: str) -> Iterator[str]:
             )
 
 
+def kind_by_name(path: str, source: str) -> Iterator[str]:
+    if path.startswith(("workflows/rewards/", "workflows/journeys/", "tests/", "bench/")):
+        return
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.ImportFrom) and below(node.module or "", "workflows.rewards"):
+            for name in sorted(REWARDS & {alias.name for alias in node.names}):
+                yield (
+                    f"{path}:{node.lineno} imports {name}. What makes a reward differ stands in its model, as a "
+                    "field or a method, so that a new kind touches its family's module and workflows/rewards/kinds.py."
+                )
+
+
 def modules() -> dict[str, str]:
     """Every module of ours by its dotted name, with its source."""
     return {path.removesuffix(".py").removesuffix("/__init__").replace("/", "."): source for path, source in files()}
@@ -284,7 +299,7 @@ def told(path: str, source: str) -> list[str]:
     return [sentence for rule in RULES for sentence in rule(path, source)]
 
 
-RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered)
+RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered, kind_by_name)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -362,6 +377,7 @@ def test_the_files_are_really_read() -> None:
         ("tests/postgres/test_x.py", "def test_x(postgres_url: str, temporal: Client): ...", "needs Temporal"),
         ("tests/temporal/test_x.py", "def test_x(postgres_url: str): ...", "needs no Temporal"),
         ("activities/x.py", 'KEYED = {"sms"}', "names the channel 'sms'"),
+        ("stage/x.py", "from workflows.rewards import Gift", "What makes a reward differ"),
         ("stage/x.py", 'def f(channel):\n    return channel == "in_app"', "names the channel 'in_app'"),
     ],
 )

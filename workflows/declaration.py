@@ -16,6 +16,8 @@ from workflows.events import Event
 from workflows.rules.predicates import Where, concrete, passes
 from workflows.rules.triggers import On, Trigger
 
+__all__ = ["Again", "again", "always", "every", "goal", "once", "per"]
+
 
 @dataclass(frozen=True)
 class Entry:

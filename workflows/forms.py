@@ -2,6 +2,8 @@
 
 from pydantic import BaseModel, ConfigDict
 
+__all__ = ["Form"]
+
 
 class Form(BaseModel):
     """Base of every human task's answer; the docstring is the question the person reads.

@@ -13,6 +13,8 @@ from workflows.rules.triggers import On, Trigger
 from workflows.rules.triggers import on as trigger_on
 from workflows.run import JourneyRun, workflow_class
 
+__all__ = ["journey"]
+
 
 def journey(
     *triggers: Trigger,

@@ -6,6 +6,8 @@ Nothing here reads a clock. Every function that needs the present takes it as an
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+__all__ = ["days", "hours", "minutes", "weeks"]
+
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 

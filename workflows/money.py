@@ -22,3 +22,8 @@ def minor_units(currency: str) -> int:
     A code it does not know is taken to have two, as a new currency most likely has.
     """
     return MINOR_UNITS.get(currency, 2)
+
+
+def whole_units(minor: int, currency: str) -> float:
+    """An amount in whole units of its currency, for people and charts; reckon in minor units."""
+    return float(minor / 10 ** minor_units(currency))

@@ -41,6 +41,8 @@ from workflows.rules.segments import Segment, wanted
 from workflows.run import JourneyRun
 from workflows.verbs import match_methods
 
+__all__ = ["Grant", "Player", "RunStarted", "Sent", "Suppressed"]
+
 E = TypeVar("E", bound=Event)
 E2 = TypeVar("E2", bound=Event)
 E3 = TypeVar("E3", bound=Event)

@@ -10,6 +10,8 @@ ENGINE = (
     "effects",
     "errors",
     "events",
+    "exports",
+    "field_types",
     "forms",
     "gate",
     "journey",

@@ -10,10 +10,9 @@ from typing import Any, Final
 
 import orjson
 
-from stage.backtest.costs import Deposits, cost_of
 from stage.world.world import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, World
 from workflows.gate.policy import NECESSARY
-from workflows.rewards import RewardBase
+from workflows.rewards import Deposits
 
 Key = tuple[str | int, ...]
 Counts = Counter[Key]
@@ -144,8 +143,7 @@ def _count_grant(tally: Tally, grant: GrantRecord, deposits: Deposits, currency:
     tally.grants[grant.journey, grant.kind, grant.status, grant.reason or ""] += 1
     if grant.status != "confirmed":
         return
-    assert isinstance(grant.reward, RewardBase)
-    cost = cost_of(grant.reward, grant.at, deposits)
+    cost = grant.reward.cost(grant.at, deposits)
     name = grant.journey, grant.kind, currency, cost.how
     tally.costs[*name, "granted"] += 1
     if cost.most is None:

@@ -11,9 +11,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from stage.backtest import report_charts as charts
-from stage.backtest.costs import scaled
 from stage.backtest.counts import UNDER_WAY
 from stage.backtest.metrics import Figures, RewardLine, StepMetrics
+from workflows.money import whole_units
 
 FOLDER: Final = Path(__file__).parent
 DASH: Final = "\N{EN DASH}"
@@ -203,7 +203,7 @@ def told(minutes: int) -> str:
 
 def money(minor: int | None, currency: str) -> str:
     """An amount of minor units; a dash where there is none or it cannot be said."""
-    return f"{scaled(minor, currency):,.0f} {currency}" if minor else DASH
+    return f"{whole_units(minor, currency):,.0f} {currency}" if minor else DASH
 
 
 def percent(part: int, whole: int) -> str:

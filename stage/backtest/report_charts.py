@@ -12,8 +12,8 @@ from typing import Any, Final
 import altair as alt
 import vl_convert
 
-from stage.backtest.costs import scaled
 from stage.backtest.metrics import Arm, Caps, Figures, Returned
+from workflows.money import whole_units
 
 WIDE: Final = 780
 NARROW: Final = 320
@@ -133,7 +133,7 @@ def suppressed(figures: Figures) -> Draw:
 def spending(figures: Figures) -> Draw:
     """Expected cost of rewards by month, each currency on a scale of its own."""
     rows = [
-        {"month": f"{month}-01", "kind": _words(kind), "currency": currency, "amount": scaled(minor, currency)}
+        {"month": f"{month}-01", "kind": _words(kind), "currency": currency, "amount": whole_units(minor, currency)}
         for name, months in figures.daily["spending"].items()
         for kind, _, currency in [name.rpartition(" ")]
         for month, minor in months.items()

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, JsonValue
+from pydantic import JsonValue
 
 from workflows.channels import Channel
 from workflows.events import MessageClass
+from workflows.rewards import RewardBase
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class GrantRecord:
     journey: str
     step: str
     kind: str
-    reward: BaseModel
+    reward: RewardBase
     status: Literal["confirmed", "refused", "unknown"]
     reason: str | None
 

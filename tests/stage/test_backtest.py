@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from stage.backtest.backtest import back_test, plan_of, play
-from stage.backtest.costs import cost_of
 from stage.backtest.counts import Tally
 from stage.backtest.event_log import read_log
 from stage.backtest.metrics import TaskWorkload
@@ -196,23 +195,23 @@ class TestFigures:
     def test_a_reload_costs_what_the_first_deposit_within_its_validity_earns(self) -> None:
         offer = reload(50, 5000, valid=hours(72), wager=0)
         times, amounts = [NOON, NOON + days(1), NOON + days(2)], [4_000, 3_000, 90_000]
-        assert cost_of(offer, NOON, (times, amounts)).expected == 1_500
-        assert cost_of(offer, NOON + days(1), (times, amounts)).expected == 5_000
-        assert cost_of(offer, NOON + days(2), (times, amounts)).expected == 0
-        assert cost_of(offer, NOON - days(4), (times, amounts)).expected == 0
-        assert cost_of(offer, NOON, (times, amounts)).most == 5_000
+        assert offer.cost(NOON, (times, amounts)).expected == 1_500
+        assert offer.cost(NOON + days(1), (times, amounts)).expected == 5_000
+        assert offer.cost(NOON + days(2), (times, amounts)).expected == 0
+        assert offer.cost(NOON - days(4), (times, amounts)).expected == 0
+        assert offer.cost(NOON, (times, amounts)).most == 5_000
 
     def test_wagering_takes_its_edge_off_a_bonus(self) -> None:
-        assert cost_of(reload(50, 5000, wager=10), NOON, ([NOON + hours(1)], [4_000])).expected == 1_200
+        assert reload(50, 5000, wager=10).cost(NOON, ([NOON + hours(1)], [4_000])).expected == 1_200
 
     def test_spins_cost_their_stakes_less_the_edge_and_at_most_their_cap(self) -> None:
-        assert cost_of(free_spins(10, bet_value=50), NOON, ([], [])).expected == 480
-        assert cost_of(free_spins(10, bet_value=50, max_win=300), NOON, ([], [])).expected == 300
-        assert cost_of(free_spins(10, bet_value=50), NOON, ([], [])).most is None
+        assert free_spins(10, bet_value=50).cost(NOON, ([], [])).expected == 480
+        assert free_spins(10, bet_value=50, max_win=300).cost(NOON, ([], [])).expected == 300
+        assert free_spins(10, bet_value=50).cost(NOON, ([], [])).most is None
 
     def test_what_needs_rounds_has_no_expected_cost_and_a_tier_costs_no_money(self) -> None:
-        assert cost_of(Cashback(pct=10, cap_minor=900), NOON, ([], [])).expected is None
-        assert cost_of(tier_upgrade("gold"), NOON, ([], [])).most == 0
+        assert Cashback(pct=10, cap_minor=900).cost(NOON, ([], [])).expected is None
+        assert tier_upgrade("gold").cost(NOON, ([], [])).most == 0
 
     def test_nobody_is_contacted_beyond_the_caps(self) -> None:
         caps = rehearse(synthetic(), control=0).caps

@@ -24,7 +24,7 @@ from workflows.events import (
     ProfileUpdated,
     SessionLogin,
 )
-from workflows.events.base import MAX_INTEGER
+from workflows.field_types import MAX_INTEGER
 from workflows.money import minor_units
 
 JUNK: st.SearchStrategy[Any] = st.recursive(

@@ -1,7 +1,7 @@
 """The rewards: what a designer can say, what is refused, what travels."""
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
 
 import pytest
@@ -9,11 +9,13 @@ from pydantic import TypeAdapter, ValidationError
 
 from workflows import rewards
 from workflows.errors import DesignError, RewardDesignError
-from workflows.events import RewardKind
+from workflows.events import RewardOffered
 from workflows.rewards import (
+    KINDS,
     WEEK,
     Prize,
     Reward,
+    RewardBase,
     bonus_money,
     cash,
     cashback,
@@ -32,6 +34,7 @@ from workflows.rewards import (
     tournament_ticket,
 )
 
+NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ANY: TypeAdapter[Any] = TypeAdapter(Reward)
 
 SAID = {
@@ -60,7 +63,8 @@ SAID = {
 
 def test_there_is_a_phrase_for_every_kind_and_every_kind_an_event_can_name() -> None:
     kinds = [reward.model_fields["kind"].default for reward in get_args(get_args(Reward)[0])]
-    assert sorted(kinds) == sorted(SAID) == sorted(get_args(RewardKind))
+    schema = RewardOffered.data_schema()["properties"]["kind"]["anyOf"][0]
+    assert sorted(kinds) == sorted(SAID) == sorted(schema["enum"]) == sorted(KINDS)
     assert all(callable(getattr(rewards, kind)) for kind in kinds)
 
 
@@ -78,6 +82,21 @@ def test_a_reward_always_names_its_terms_and_its_end(kind: str) -> None:
     reward = SAID[kind]
     assert reward.terms == f"terms-{kind}"
     assert timedelta(0) < reward.valid <= timedelta(days=366)
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_every_reward_says_what_it_may_cost(kind: str) -> None:
+    cost = SAID[kind].cost(NOON, ([NOON + timedelta(hours=1)], [5000]))
+    assert cost.how
+    assert cost.most is None or cost.expected is None or cost.expected <= cost.most
+
+
+def test_a_kind_that_says_no_cost_cannot_be_made() -> None:
+    class Voucher(RewardBase):
+        kind: str = "voucher"
+
+    with pytest.raises(TypeError, match=r"abstract method .*cost"):
+        Voucher.model_validate({})
 
 
 def test_terms_and_validity_can_be_said() -> None:

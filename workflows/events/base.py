@@ -8,29 +8,18 @@ Python, an instant is RFC 3339 on the wire and aware UTC in Python.
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import UTC, datetime
 from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Literal, Self, TypeVar, get_args, get_origin
-from zoneinfo import ZoneInfo
+from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, get_args, get_origin
 
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    ConfigDict,
-    Field,
-    GetJsonSchemaHandler,
-    PlainSerializer,
-    StringConstraints,
-    WithJsonSchema,
-)
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints
 from pydantic_core import CoreSchema
 
 from workflows.errors import EventDesignError, UnknownEventType
+from workflows.field_types import PRINTABLE, Instant
 
-#: The largest integer every JSON reader keeps exact; money and counters stay below it.
-MAX_INTEGER: Final = 2**53 - 1
+__all__ = ["CATALOGUE", "Event", "Pii", "parse_event"]
+
 #: The fields that are attributes of the CloudEvent; all others are its ``data``.
 ENVELOPE: Final = {"event_id", "event_source", "occurred_at"}
 
@@ -48,60 +37,6 @@ class Pii:
     def __repr__(self) -> str:
         return "Pii()"
 
-
-def _utc(moment: datetime) -> datetime:
-    # Guards astimezone, which overflows at both ends of the calendar with an error that is not a ValueError.
-    if not 1970 <= moment.year <= 9000:
-        raise ValueError("must lie between the years 1970 and 9000")
-    return moment.astimezone(UTC)
-
-
-def _whole_seconds(duration: timedelta) -> timedelta:
-    return timedelta(days=duration.days, seconds=duration.seconds)
-
-
-def _seconds(duration: timedelta) -> int:
-    return duration.days * 86_400 + duration.seconds
-
-
-@lru_cache(maxsize=2_048)
-def _zone(name: str) -> str:
-    try:
-        ZoneInfo(name)
-    except (OSError, ValueError, LookupError):
-        # A refused name is cached by nobody: lru_cache keeps results, not exceptions.
-        raise ValueError("must be an IANA time zone such as Europe/Kyiv") from None
-    return name
-
-
-_PRINTABLE = r"^[^\x00]*$"
-
-Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Label = Annotated[str, StringConstraints(max_length=100, pattern=_PRINTABLE)]
-Text = Annotated[str, StringConstraints(max_length=1000, pattern=_PRINTABLE)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
-Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
-Timezone = Annotated[
-    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
-]
-Money = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-SignedMoney = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-Number = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
-BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
-Seconds = Annotated[
-    timedelta,
-    Field(ge=timedelta(0), le=timedelta(days=36_525)),
-    AfterValidator(_whole_seconds),
-    PlainSerializer(_seconds, return_type=int),
-    WithJsonSchema({"type": "integer", "minimum": 0, "description": "whole seconds"}),
-]
-Scalar = bool | SignedMoney | Annotated[float, Field(allow_inf_nan=False)] | Text | None
-Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
-Device = Literal["mobile", "desktop", "tablet"]
-Category = Literal["slot", "table", "live", "crash", "bingo", "lottery", "poker", "virtual"]
 
 _E = TypeVar("_E", bound="Event")
 _classes: "dict[str, type[Event]]" = {}
@@ -147,9 +82,9 @@ class Event(BaseModel):
     pii: ClassVar[frozenset[str]] = frozenset()
 
     #: CloudEvents ``id``: with the source it is the event's identity, seen once.
-    event_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+    event_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PRINTABLE)]
     #: CloudEvents ``source``: who says so.
-    event_source: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=_PRINTABLE)]
+    event_source: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PRINTABLE)]
     #: CloudEvents ``time``: when it happened, not when we heard.
     occurred_at: Instant
 

@@ -7,20 +7,33 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
-from workflows.events.base import (
+from workflows.events.base import Event, Pii
+from workflows.field_types import (
     BasisPoints,
     Count,
     Currency,
-    Event,
+    ExclusionKind,
+    ExclusionScope,
     Facts,
+    HarmStrength,
     Instant,
     Label,
     Money,
-    Pii,
     Seconds,
     SignedMoney,
     Text,
 )
+
+__all__ = [
+    "AffordabilityChanged",
+    "ExclusionEnded",
+    "ExclusionSet",
+    "HarmSignal",
+    "KycChanged",
+    "LimitChanged",
+    "LimitReached",
+    "RealityCheck",
+]
 
 #: Indicators the field knows (after UKGC SR 3.4.3). Others are accepted: a signal is never refused for its name.
 HARM_INDICATORS: Final = (
@@ -37,9 +50,6 @@ HARM_INDICATORS: Final = (
     "contact_wording",
     "third_party_worry",
 )
-ExclusionKind = Literal["self_exclusion", "time_out", "register", "operator"]
-ExclusionScope = Literal["brand", "group", "national"]
-HarmStrength = Literal["weak", "medium", "strong"]
 
 
 class KycChanged(

@@ -5,9 +5,20 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.channels import ConsentChannel
-from workflows.events.base import Event, Id, Instant, Label, Pii, Text
+from workflows.events.base import Event, Pii
+from workflows.field_types import Id, Instant, Label, MessageClass, Text
 
-MessageClass = Literal["service", "marketing", "rg", "survey", "security"]
+__all__ = [
+    "ConsentChanged",
+    "FeedbackAnswered",
+    "MessageStatus",
+    "SupportCaseClosed",
+    "SupportCaseOpened",
+    "TaskBreached",
+    "TaskClaimed",
+    "TaskCompleted",
+    "TaskCreated",
+]
 
 
 class ConsentChanged(

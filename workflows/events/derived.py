@@ -2,7 +2,20 @@
 
 from typing import ClassVar
 
-from workflows.events.base import Count, Event, Label, Number
+from workflows.events.base import Event
+from workflows.field_types import Count, Label, Number
+
+__all__ = [
+    "Anniversary",
+    "Birthday",
+    "DayStreak",
+    "Inactive",
+    "LossStreak",
+    "Scheduled",
+    "SegmentEntered",
+    "SegmentLeft",
+    "WinStreak",
+]
 
 
 class Derived(Event):

@@ -4,17 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflows.events.base import (
-    Category,
-    Count,
-    Currency,
-    Event,
-    Id,
-    Label,
-    Money,
-    Number,
-    Seconds,
-)
+from workflows.events.base import Event
+from workflows.field_types import Category, Count, Currency, Id, Label, Money, Number, Seconds
+
+__all__ = [
+    "BetPlaced",
+    "BetSettled",
+    "BigWin",
+    "GameFault",
+    "GameSessionStarted",
+    "RoundCompleted",
+]
 
 
 class GameSessionStarted(

@@ -4,7 +4,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from workflows.events.base import MAX_INTEGER, BasisPoints, Count, Event, Id, Instant, Label, Number
+from workflows.events.base import Event
+from workflows.field_types import MAX_INTEGER, BasisPoints, Count, Id, Instant, Label, Number
+
+__all__ = [
+    "BadgeAwarded",
+    "MissionCompleted",
+    "MissionProgress",
+    "PointsChanged",
+    "TierChanged",
+    "TournamentResult",
+]
 
 
 class PointsChanged(

@@ -2,7 +2,20 @@
 
 from typing import Literal
 
-from workflows.events.base import Currency, Event, Id, Label, Money, Number, Seconds
+from workflows.events.base import Event
+from workflows.field_types import Currency, Id, Label, Money, Number, Seconds
+
+__all__ = [
+    "DepositAbandoned",
+    "DepositApproved",
+    "DepositFailed",
+    "DepositInitiated",
+    "PaymentReversed",
+    "WithdrawalCancelledByPlayer",
+    "WithdrawalCompleted",
+    "WithdrawalRejected",
+    "WithdrawalRequested",
+]
 
 
 class Deposit(Event):

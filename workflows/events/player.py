@@ -6,26 +6,36 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.channels import ConsentChannel
-from workflows.events.base import (
+from workflows.events.base import Event, Pii
+from workflows.field_types import (
+    AccountStatus,
     BasisPoints,
     Count,
     Country,
     Currency,
     Device,
-    Event,
     Facts,
     Id,
     Instant,
     Label,
     Language,
     Money,
-    Pii,
     Seconds,
     Text,
     Timezone,
 )
 
-AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending"]
+__all__ = [
+    "ContactVerified",
+    "ContentViewed",
+    "PasswordReset",
+    "PlayerMerged",
+    "PlayerRegistered",
+    "ProfileUpdated",
+    "SessionEnded",
+    "SessionLogin",
+    "StatusChanged",
+]
 
 
 class PlayerRegistered(

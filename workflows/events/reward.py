@@ -1,29 +1,31 @@
 """What becomes of a grant (catalogue rows 23-26), told by the bonus engine, one event a change of state."""
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from workflows.events.base import BasisPoints, Currency, Event, Id, Instant, Label, Money, Text
+from workflows.events.base import Event
+from workflows.field_types import BasisPoints, Currency, Id, Instant, Label, Money, Text
+from workflows.rewards.kinds import KINDS
 
-RewardKind = Literal[
-    "free_spins",
-    "reload",
-    "deposit_match",
-    "bonus_money",
-    "cashback",
-    "rakeback",
-    "free_bet",
-    "cash",
-    "points",
-    "multiplier",
-    "mini_game",
-    "tournament_ticket",
-    "raffle_ticket",
-    "mission",
-    "tier_upgrade",
-    "gift",
+__all__ = [
+    "RewardActivated",
+    "RewardCancelled",
+    "RewardClaimed",
+    "RewardCodeFailed",
+    "RewardCompleted",
+    "RewardExpired",
+    "RewardFailed",
+    "RewardForfeited",
+    "RewardLost",
+    "RewardOffered",
+    "RewardWageringProgress",
 ]
+
+if TYPE_CHECKING:
+    RewardKind = str
+else:
+    RewardKind = Literal[KINDS]
 
 
 class RewardStep(Event):

@@ -5,84 +5,15 @@ read them before taking it, and every offer ends. The functions refuse a wrong v
 the classes raise pydantic's ``ValidationError``, as data from outside deserves.
 """
 
-from workflows.rewards.constructors import (
-    bonus_money,
-    cash,
-    cashback,
-    deposit_match,
-    free_bet,
-    free_spins,
-    gift,
-    mini_game,
-    mission,
-    multiplier,
-    points,
-    raffle_ticket,
-    rakeback,
-    reload,
-    tier_upgrade,
-    tournament_ticket,
-)
-from workflows.rewards.models import (
-    USUAL_WAGER,
-    WEEK,
-    BonusMoney,
-    Cash,
-    Cashback,
-    DepositMatch,
-    FreeBet,
-    FreeSpins,
-    Gift,
-    MiniGame,
-    Mission,
-    Multiplier,
-    Points,
-    Prize,
-    RaffleTicket,
-    Rakeback,
-    Reload,
-    Reward,
-    RewardBase,
-    TierUpgrade,
-    TournamentTicket,
-)
+import typing as _typing
 
-__all__ = [
-    "USUAL_WAGER",
-    "WEEK",
-    "BonusMoney",
-    "Cash",
-    "Cashback",
-    "DepositMatch",
-    "FreeBet",
-    "FreeSpins",
-    "Gift",
-    "MiniGame",
-    "Mission",
-    "Multiplier",
-    "Points",
-    "Prize",
-    "RaffleTicket",
-    "Rakeback",
-    "Reload",
-    "Reward",
-    "RewardBase",
-    "TierUpgrade",
-    "TournamentTicket",
-    "bonus_money",
-    "cash",
-    "cashback",
-    "deposit_match",
-    "free_bet",
-    "free_spins",
-    "gift",
-    "mini_game",
-    "mission",
-    "multiplier",
-    "points",
-    "raffle_ticket",
-    "rakeback",
-    "reload",
-    "tier_upgrade",
-    "tournament_ticket",
-]
+from workflows.exports import public_names as _public_names
+from workflows.rewards.base import *
+from workflows.rewards.deposits import *
+from workflows.rewards.kinds import *
+from workflows.rewards.loyalty import *
+from workflows.rewards.money import *
+from workflows.rewards.play import *
+
+if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one
+    __all__ = [*_public_names(globals())]

@@ -11,6 +11,8 @@ from workflows.events import Anniversary, Birthday, Event, Scheduled
 from workflows.local_time import WEEKDAYS, instant, zone
 from workflows.rules.segments import Segment, wanted
 
+__all__ = ["anniversary", "birthday", "schedule"]
+
 LEAP_DAY = "02-29"
 
 

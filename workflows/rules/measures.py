@@ -19,6 +19,8 @@ from workflows.events import Event
 from workflows.local_time import instant, zone
 from workflows.rules.predicates import Where, concrete, passes
 
+__all__ = ["count", "day", "distinct", "month", "total", "week"]
+
 Amount = Callable[[Any], int]
 Held = dict[str, int]
 

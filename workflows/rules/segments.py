@@ -15,6 +15,8 @@ from workflows.events import DepositApproved, Event, GameSessionStarted, Session
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure, changes_at, value
 
+__all__ = ["Segment", "Statistics", "segment"]
+
 #: What counts as a visit for the player's usual hours.
 VISITS: Final = (SessionLogin, GameSessionStarted, DepositApproved)
 

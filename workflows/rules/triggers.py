@@ -16,6 +16,8 @@ from workflows.rules.measures import Measure, day
 from workflows.rules.predicates import Where, concrete, passes
 from workflows.rules.segments import Segment, wanted
 
+__all__ = ["entered", "inactive", "left", "milestone", "on", "streak", "streak_of_days", "threshold"]
+
 
 @dataclass(frozen=True)
 class On:

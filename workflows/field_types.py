@@ -1,0 +1,102 @@
+"""What a field of an event, a reward or a fact may hold: identities, texts, money, counts, moments, durations.
+
+Money is integer minor units, `BasisPoints` is 1/100 of a percent, `Seconds` is whole seconds on the wire and
+`timedelta` in Python, `Instant` is RFC 3339 on the wire and aware UTC in Python.
+"""
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated, Final, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer, StringConstraints, WithJsonSchema
+
+__all__ = [
+    "AccountStatus",
+    "BasisPoints",
+    "Category",
+    "Count",
+    "Country",
+    "Currency",
+    "Device",
+    "ExclusionKind",
+    "ExclusionScope",
+    "Facts",
+    "HarmStrength",
+    "Id",
+    "Instant",
+    "Label",
+    "Language",
+    "MessageClass",
+    "Money",
+    "Number",
+    "Seconds",
+    "SignedMoney",
+    "Text",
+    "Timezone",
+]
+
+#: The largest integer every JSON reader keeps exact; money and counters stay below it.
+MAX_INTEGER: Final = 2**53 - 1
+
+
+def _utc(moment: datetime) -> datetime:
+    # Guards astimezone, which overflows at both ends of the calendar with an error that is not a ValueError.
+    if not 1970 <= moment.year <= 9000:
+        raise ValueError("must lie between the years 1970 and 9000")
+    return moment.astimezone(UTC)
+
+
+def _whole_seconds(duration: timedelta) -> timedelta:
+    return timedelta(days=duration.days, seconds=duration.seconds)
+
+
+def _seconds(duration: timedelta) -> int:
+    return duration.days * 86_400 + duration.seconds
+
+
+@lru_cache(maxsize=2_048)
+def _zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, LookupError):
+        # A refused name is cached by nobody: lru_cache keeps results, not exceptions.
+        raise ValueError("must be an IANA time zone such as Europe/Kyiv") from None
+    return name
+
+
+#: Every character but NUL, which Postgres keeps in no text.
+PRINTABLE: Final = r"^[^\x00]*$"
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, StringConstraints(max_length=100, pattern=PRINTABLE)]
+Text = Annotated[str, StringConstraints(max_length=1000, pattern=PRINTABLE)]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
+Timezone = Annotated[
+    str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
+]
+Money = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+SignedMoney = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
+Number = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
+BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
+Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Seconds = Annotated[
+    timedelta,
+    Field(ge=timedelta(0), le=timedelta(days=36_525)),
+    AfterValidator(_whole_seconds),
+    PlainSerializer(_seconds, return_type=int),
+    WithJsonSchema({"type": "integer", "minimum": 0, "description": "whole seconds"}),
+]
+Scalar = bool | SignedMoney | Annotated[float, Field(allow_inf_nan=False)] | Text | None
+Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
+AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending"]
+Device = Literal["mobile", "desktop", "tablet"]
+Category = Literal["slot", "table", "live", "crash", "bingo", "lottery", "poker", "virtual"]
+ExclusionKind = Literal["self_exclusion", "time_out", "register", "operator"]
+ExclusionScope = Literal["brand", "group", "national"]
+HarmStrength = Literal["weak", "medium", "strong"]
+#: What a message is for. It decides what the gate asks: service, help and security need no consent.
+MessageClass = Literal["service", "marketing", "rg", "survey", "security"]

@@ -1,0 +1,147 @@
+"""What every reward has, what one may cost, and how a wrong one is refused where it is written.
+
+Money is integer minor units of the player's currency, percent is whole percent, wagering is how many times the
+bonus must be staked, time is `timedelta` (whole seconds on the wire).
+"""
+
+from abc import abstractmethod
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Final, TypeAlias, TypeVar
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
+
+from workflows.errors import RewardDesignError
+from workflows.field_types import Id, Seconds
+
+__all__ = ["USUAL_WAGER", "WEEK", "Cost", "Deposits", "RewardBase"]
+
+#: The United Kingdom's ceiling since 19 January 2026 (LCCP SR 5.1.1), and so the default where one is needed.
+USUAL_WAGER: Final = 10
+WEEK: Final = timedelta(days=7)
+#: What the house keeps of a stake, on average.
+HOUSE_EDGE: Final = 0.04
+
+
+def _lasting(duration: timedelta) -> timedelta:
+    if not timedelta(minutes=1) <= duration <= timedelta(days=366):
+        raise ValueError("should last between a minute and 366 days")
+    return duration
+
+
+Amount = Annotated[int, Field(ge=1, le=10**12)]
+Ids = Annotated[tuple[Id, ...], Field(max_length=100)]
+Wager = Annotated[int, Field(ge=0, le=100)]
+Percent = Annotated[int, Field(ge=1, le=100)]
+Window = Annotated[Seconds, AfterValidator(_lasting)]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """In minor units; None where it cannot be said. `how` is the rule, as a phrase."""
+
+    most: int | None
+    expected: int | None
+    how: str
+
+
+#: One player's approved deposits: when, in order, and how much in minor units.
+Deposits: TypeAlias = tuple[Sequence[datetime], Sequence[int]]
+
+
+class RewardBase(BaseModel):
+    """What every reward has; use one of its kinds.
+
+    An unknown field is an error: a worker that dropped a newer limit would give more than was meant.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    #: Which terms the player reads; ``terms-<kind>`` unless said otherwise.
+    terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
+    #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.
+    valid: Window = WEEK
+
+    @model_validator(mode="before")
+    @classmethod
+    def _own_terms(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and not data.get("terms"):
+            return {**data, "terms": f"terms-{cls.model_fields['kind'].default}"}
+        return data
+
+    @property
+    def name(self) -> str:
+        """The step's name in a run's story, which is the kind: ``grant:free_spins#1``."""
+        return str(getattr(self, "kind", ""))
+
+    @abstractmethod
+    def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:
+        """What it may cost, granted at that moment to a player with these deposits, later ones included.
+
+        Nobody's play is in a log of payments, so the expected cost is a reckoning and carries its rule. It assumes
+        that the reward is taken and played to its end: what players leave unused makes the real cost lower.
+        """
+
+
+class RewardWithoutCost(RewardBase):
+    """What every reward shares that gives no money; use one of its kinds."""
+
+    def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:  # noqa: ARG002 - whenever, to whomever
+        """No money."""
+        return Cost(0, 0, "no money")
+
+
+def after_wagering(bonus: float, wager_x: int) -> int:
+    """What is left of a bonus when its wagering has been played through."""
+    return round(bonus * max(0.0, 1 - HOUSE_EDGE * wager_x))
+
+
+def first_deposit_within(deposits: Deposits, after: datetime, until: datetime) -> int:
+    """The amount of the first deposit in this time, in minor units; 0 for none."""
+    times, amounts = deposits
+    index = bisect_right(times, after)
+    return amounts[index] if index < len(times) and times[index] <= until else 0
+
+
+_R = TypeVar("_R", bound=RewardBase)
+#: Fields whose parameter has another name than the field without its unit.
+_PARAMETERS: Final = {
+    "match_pct": "percent",
+    "pct": "percent",
+    "game_ids": "games",
+    "provider_campaign_id": "campaign",
+    "entity_id": "the id",
+    "factor_x100": "factor times 100",
+    "min_odds_x1000": "min_odds times 1000",
+    "points": "count",
+}
+
+
+def several(names: Iterable[str]) -> tuple[str, ...]:
+    """The names; one name where several may stand would otherwise become its letters."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def declare(cls: type[_R], **values: object) -> _R:
+    """The reward with these values of its fields.
+
+    Raises:
+        RewardDesignError: no player could be given it; the sentence speaks of the parameters a designer writes.
+    """
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        kind = cls.model_fields["kind"].default
+        wrong = "; ".join(_sentence(part["loc"], part["msg"], part["input"]) for part in error.errors())
+        raise RewardDesignError(f"{kind}(...) cannot be granted: {wrong}.") from error
+
+
+def _sentence(place: tuple[int | str, ...], message: str, value: object) -> str:
+    message = message.removeprefix("Value error, ").removeprefix("Input ").replace("String should", "should")
+    if not place:
+        return message
+    field = str(place[0])
+    shown = str(value) if isinstance(value, timedelta) else repr(value)
+    return f"{_PARAMETERS.get(field, field.removesuffix('_minor').removesuffix('_x'))} {message}, not {shown}"

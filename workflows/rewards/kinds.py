@@ -1,0 +1,55 @@
+"""Every kind of reward. A new one is its model and its function in a family's module, and its line here."""
+
+from typing import Annotated, Final, get_args
+
+from pydantic import Field
+
+from workflows.rewards.deposits import DepositMatch, Reload
+from workflows.rewards.loyalty import Gift, Mission, Multiplier, Points, RaffleTicket, TierUpgrade, TournamentTicket
+from workflows.rewards.money import BonusMoney, Cash, Cashback, Rakeback
+from workflows.rewards.play import FreeBet, FreeSpins, MiniGame, Prize
+
+__all__ = [
+    "KINDS",
+    "BonusMoney",
+    "Cash",
+    "Cashback",
+    "DepositMatch",
+    "FreeBet",
+    "FreeSpins",
+    "Gift",
+    "MiniGame",
+    "Mission",
+    "Multiplier",
+    "Points",
+    "Prize",
+    "RaffleTicket",
+    "Rakeback",
+    "Reload",
+    "Reward",
+    "TierUpgrade",
+    "TournamentTicket",
+]
+
+#: Any reward; ``kind`` tells which.
+Reward = Annotated[
+    FreeSpins
+    | Reload
+    | DepositMatch
+    | BonusMoney
+    | Cashback
+    | Rakeback
+    | FreeBet
+    | Cash
+    | Points
+    | Multiplier
+    | MiniGame
+    | TournamentTicket
+    | RaffleTicket
+    | Mission
+    | TierUpgrade
+    | Gift,
+    Field(discriminator="kind"),
+]
+#: The names of the kinds, as they stand in a grant and in the events about it.
+KINDS: Final[tuple[str, ...]] = tuple(reward.model_fields["kind"].default for reward in get_args(get_args(Reward)[0]))
