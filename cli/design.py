@@ -67,7 +67,7 @@ def add_design(app: typer.Typer, around: Surroundings) -> None:
         from stage.flow.diagram import picture
         from stage.flow.diagram_mermaid import mermaid
         from stage.flow.diagram_svg import svg
-        from stage.flow.reader import read_flow
+        from workflows.source.flow_reader import read_flow
 
         read = read_flow(_named(_journeys(around), journey))
         shown = picture(read, None if counts is None else _counts(counts))

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from stage.flow.check_rules import RULES, Templates
-from stage.flow.reader import read_flow
 from workflows.declaration import Journey
+from workflows.source.flow_reader import read_flow
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from content.template_files import MessageTemplate
 from content.templates import FILLED_IN
-from stage.flow.graph import Decision, Edge, Flow, Node, StartNode, StepNode, Value
 from workflows.channels import Channel
 from workflows.events import (
     BetPlaced,
@@ -28,6 +27,7 @@ from workflows.events import (
 )
 from workflows.player import Player
 from workflows.rules.triggers import InactiveRule, Trigger
+from workflows.source.flow import Decision, Edge, Flow, Node, StartNode, StepNode, Value
 
 #: Events after which nothing is sold any more.
 HARM: Final = (HarmSignal, ExclusionSet, LimitReached)

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from stage.flow.expressions import plain, span
-from stage.flow.graph import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
 from workflows.declaration import Entry, Journey
 from workflows.events import SegmentEntered
 from workflows.rules.predicates import Where
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
+from workflows.source.expressions import plain, span
+from workflows.source.flow import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
 
 Kind = Literal["start", "message", "reward", "human", "wait", "decision", "other", "end"]
 

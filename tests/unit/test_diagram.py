@@ -17,8 +17,6 @@ import pytest
 from stage.flow.diagram import Picture, picture
 from stage.flow.diagram_mermaid import mermaid
 from stage.flow.diagram_svg import svg
-from stage.flow.graph import Decision, EndNode, Flow, Repeat, StartNode, StepNode
-from stage.flow.reader import read_flow
 from workflows import (
     Again,
     DepositApproved,
@@ -35,6 +33,8 @@ from workflows import (
     on,
 )
 from workflows.run import JourneyRun
+from workflows.source.flow import Decision, EndNode, Flow, Repeat, StartNode, StepNode
+from workflows.source.flow_reader import read_flow
 from workflows.source.registry import load
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "diagrams"

@@ -1,6 +1,6 @@
 """A journey as a flow: its verbs and decisions as nodes, and the ways a run can take between them.
 
-`syntax.py` reads it from a journey's code; the diagram draws it and the check walks it. Every step knows which of
+`flow_reader.py` reads it off a journey's code; the diagram draws it and the check walks it. Every step knows which of
 the runtime's step ids it can have: `send:guide#1`, or in a loop `ask:HostCall#n`.
 """
 

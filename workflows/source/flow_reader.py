@@ -13,7 +13,11 @@ from functools import cache
 from types import FunctionType
 from typing import Any, get_type_hints
 
-from stage.flow.branches import (
+from workflows.declaration import Journey, again
+from workflows.events import Event
+from workflows.rewards import RewardBase
+from workflows.run import JourneyRun
+from workflows.source.branches import (
     OUTCOMES,
     Front,
     Way,
@@ -25,8 +29,8 @@ from stage.flow.branches import (
     takes_all,
     way_of,
 )
-from stage.flow.expressions import Names, plain
-from stage.flow.graph import (
+from workflows.source.expressions import Names, plain
+from workflows.source.flow import (
     UNKNOWN,
     Decision,
     Edge,
@@ -40,10 +44,6 @@ from stage.flow.graph import (
     Value,
     numbered,
 )
-from workflows.declaration import Journey, again
-from workflows.events import Event
-from workflows.rewards import RewardBase
-from workflows.run import JourneyRun
 
 #: Verbs whose steps are named after nothing, and the parameters that name the steps of the others.
 _NAMELESS = frozenset({"sleep", "until", "refresh"})

@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from stage.flow.expressions import plain
-from stage.flow.graph import Node, StepNode, Value
 from workflows.events import Event
 from workflows.forms import Form
+from workflows.source.expressions import plain
+from workflows.source.flow import Node, StepNode, Value
 
 #: Verbs whose result is something or nothing, and what the two are called.
 OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
