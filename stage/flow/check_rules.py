@@ -39,7 +39,6 @@ SOLICITING: Final = frozenset({"marketing", "survey"})
 STATUS: Final = frozenset({"tier_upgrade"})
 MOST_SELLING: Final = 0.7
 
-_WAITS = frozenset({"ask", "event", "first", "sleep", "until"})
 _WIN_BACK = re.compile(r"win_?back|come_?back|dormant|reactivat", re.IGNORECASE)
 _BIRTHDAY = re.compile(r"birth_?day", re.IGNORECASE)
 _LOSS = re.compile(r"los(s|ing|t|es)", re.IGNORECASE)
@@ -95,7 +94,7 @@ def active_today(flow: Flow, templates: Templates) -> Iterator[str]:
 
 def reward_terms(flow: Flow, templates: Templates) -> Iterator[str]:
     """An offer is announced and its terms are not."""
-    grants = [step for step in flow.steps if step.verb == "grant" and step.subject not in STATUS]
+    grants = [step for step in flow.steps if step.shape == "reward" and step.subject not in STATUS]
     without = flow.reachable(flow.start, lambda edge: edge.source not in grants)
     announced = {node for grant in grants for node in flow.reachable(grant, lambda edge: not _waits(edge.source))}
     for step, template in _sends(flow, templates):
@@ -128,8 +127,8 @@ def marketing_after_harm(flow: Flow, templates: Templates) -> Iterator[str]:
         after |= set(flow.nodes)
     selling = [step for step, template in _sends(flow, templates) if template.message_class in SOLICITING]
     for step in flow.steps:
-        if step in after and (step in selling or step.verb == "grant"):
-            what = "rewards" if step.verb == "grant" else "markets to"
+        if step in after and (step in selling or step.shape == "reward"):
+            what = "rewards" if step.shape == "reward" else "markets to"
             yield f"{_at(step)} {what} a player after a signal of harm; end the run there, or ask a trained person"
 
 
@@ -151,8 +150,8 @@ def loss_without_human(flow: Flow, templates: Templates) -> Iterator[str]:
 def birthday_without_call(flow: Flow, templates: Templates) -> Iterator[str]:
     """An automatic birthday wish to a VIP."""
     journey = flow.journey
-    told = [journey.name, *(f"{type(trigger).__name__} {trigger.key}" for trigger in journey.triggers)]
-    everywhere = any(map(_BIRTHDAY.search, told))
+    names = [journey.name, *(f"{type(trigger).__name__} {trigger.key}" for trigger in journey.triggers)]
+    everywhere = any(map(_BIRTHDAY.search, names))
     alone = _without_human(flow, flow.start)
     for step, _ in _sends(flow, templates):
         if step in alone and (everywhere or _BIRTHDAY.search(step.subject)):
@@ -189,7 +188,7 @@ def missing_variable(flow: Flow, templates: Templates) -> Iterator[str]:
 def unknown_template(flow: Flow, templates: Templates) -> Iterator[str]:
     """A message nobody wrote."""
     for step in flow.steps:
-        if step.verb == "send" and step.subject not in templates:
+        if step.shape == "message" and step.subject not in templates:
             yield f"{_at(step)} sends {step.subject}, which is no template; write {step.subject}/template.toml"
 
 
@@ -216,7 +215,7 @@ RULES: Final = {
 
 def _sends(flow: Flow, templates: Templates) -> Iterator[tuple[StepNode, MessageTemplate]]:
     for step in flow.steps:
-        if step.verb in {"send", "survey"} and step.subject in templates:
+        if step.shape == "message" and step.subject in templates:
             yield step, templates[step.subject]
 
 
@@ -225,7 +224,7 @@ def _at(step: StepNode) -> str:
 
 
 def _waits(node: Node) -> bool:
-    return isinstance(node, StepNode) and node.verb in _WAITS
+    return isinstance(node, StepNode) and node.waits
 
 
 def _kinds(node: Node) -> tuple[type[Event], ...]:
@@ -263,7 +262,7 @@ def _without_human(flow: Flow, origin: Node) -> set[Node]:
 
 
 def _human(node: Node) -> bool:
-    return isinstance(node, StepNode) and node.verb == "ask"
+    return isinstance(node, StepNode) and node.shape == "human"
 
 
 def _open_to_vips(flow: Flow, edge: Edge) -> bool:

@@ -16,23 +16,10 @@ from workflows.rules.predicates import Where
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
 from workflows.source.expressions import plain, span
 from workflows.source.flow import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
+from workflows.verbs import Shape
 
-Kind = Literal["start", "message", "reward", "human", "wait", "decision", "other", "end"]
+Kind = Shape | Literal["start", "end"]
 
-KINDS: Final[Mapping[str, Kind]] = {
-    "ask": "human",
-    "award": "reward",
-    "event": "wait",
-    "first": "wait",
-    "grant": "reward",
-    "multiply": "reward",
-    "send": "message",
-    "sleep": "wait",
-    "spin": "reward",
-    "split": "decision",
-    "survey": "message",
-    "until": "wait",
-}
 #: Characters in a line of a card.
 WIDTH: Final = 40
 _GLUE = "\N{NO-BREAK SPACE}"
@@ -129,17 +116,16 @@ def _card(
         case EndNode(again=chapter):
             return Card(key, "end", "", (str(chapter),))
         case Decision(words=words):
-            return Card(key, "decision", "", _wrapped(_asked(words)), frame=frame)
+            return Card(key, "decision", "", _wrapped(_glued(words)), frame=frame)
         case Repeat(words=words):
             return Card(key, "decision", "repeat", (words,), frame=frame)
-    kind = KINDS.get(node.verb, "other")
-    verb, title, lines = _told(node)
+    verb, title, lines = _described(node)
     step = f"{node.name}{flow.numbers[node]}"
     count = "" if counts is None else _counted(node, flow, counts)
-    return Card(key, kind, verb, _wrapped(title), tuple(line for line in lines if line), step, count, frame)
+    return Card(key, node.shape, verb, _wrapped(title), tuple(line for line in lines if line), step, count, frame)
 
 
-def _told(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR0911 - one match over the verbs
+def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR0911 - one match over the verbs
     """A step in words: what is done, with what, and how."""
     named = step.named
     first = step.given[0].words if step.given else ""
@@ -233,10 +219,10 @@ def _listed(parts: Iterable[str]) -> str:
     return ", ".join(part.replace(" ", _GLUE) for part in parts)
 
 
-def _asked(question: str) -> str:
+def _glued(question: str) -> str:
     """A question that is broken before its `or` and `and` rather than inside what they join."""
-    glued = re.sub(r" (?!(or|and)\b)", _GLUE, question)
-    return question if max(map(len, glued.split(" "))) > WIDTH else glued
+    kept = re.sub(r" (?!(or|and)\b)", _GLUE, question)
+    return question if max(map(len, kept.split(" "))) > WIDTH else kept
 
 
 def _wrapped(text: str) -> tuple[str, ...]:
@@ -252,8 +238,8 @@ def _facts(journey: Journey) -> list[tuple[str, str]]:
     facts = [("or on" if index else "starts on", trigger) for index, trigger in enumerate(triggers)]
     facts.append(("enters", entered(journey.entry)))
     if journey.goal is not None:
-        wanted = f"{journey.goal.kind.__name__}{_where(journey.goal.where)} within {span(journey.goal.within)}"
-        facts.append(("goal", wanted))
+        sought = f"{journey.goal.kind.__name__}{_where(journey.goal.where)} within {span(journey.goal.within)}"
+        facts.append(("goal", sought))
     if journey.exit_on:
         facts.append(("leaves on", " or ".join(map(triggered, journey.exit_on))))
     facts.append(("over after", span(journey.ends_after)))

@@ -1,23 +1,17 @@
 """The ways out of a node: what a step's result can be, which of it a `case` takes, and what each way is called."""
 
 import ast
-from collections.abc import Mapping, Sequence
+import inspect
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import get_args
 
 from workflows.events import Event
 from workflows.forms import Form
+from workflows.player import Player
 from workflows.source.expressions import plain
 from workflows.source.flow import Node, StepNode, Value
-
-#: Verbs whose result is something or nothing, and what the two are called.
-OUTCOMES: Final[Mapping[str, tuple[str, str]]] = {
-    "ask": ("answered", "nobody answered"),
-    "event": ("it came", "it did not come"),
-    "first": ("one came", "none came"),
-    "grant": ("confirmed", "not confirmed"),
-    "start": ("entered", "not entered"),
-}
+from workflows.verbs import VERBS
 
 
 @dataclass(frozen=True)
@@ -30,21 +24,31 @@ class Way:
     happened: bool | None = None
 
 
-Front = list[Way]
+Ways = list[Way]
+"""The ways that have led to where the reader is; none when no run comes there."""
 
 
 def alternatives(step: StepNode | None) -> list[str]:
     """What a step's result can be, by name; empty where that is not known."""
     match step:
-        case StepNode(verb="event" | "first"):
-            return [*(kind.__name__ for kind in step.kinds), "None"] if step.kinds else []
-        case StepNode(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
-            return [form.__name__, "None"]
-        case StepNode(verb="send"):
-            return ["Sent", "Suppressed"]
+        case None:
+            return []
         case StepNode(verb="split"):
             return [name for name in step.named if name != "**"]
-    return []
+        case StepNode(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
+            return [form.__name__, "None"]
+        case StepNode(kinds=kinds) if kinds:
+            return [*(kind.__name__ for kind in kinds), "None"]
+    return _result_classes(step.verb)
+
+
+def _result_classes(verb: str) -> list[str]:
+    """The classes of which a verb returns one, where its annotation names several."""
+    if verb not in VERBS:
+        return []
+    classes = get_args(inspect.signature(getattr(Player, verb)).return_annotation)
+    known = [one.__name__ for one in classes if isinstance(one, type) and one is not type(None)]
+    return known if len(known) == len(classes) else []
 
 
 def taken_by(pattern: ast.pattern, left: Sequence[str], *, partly: bool = False) -> list[str]:  # noqa: PLR0911 - one match
@@ -88,17 +92,35 @@ def way_of(source: Node, step: StepNode | None, names: Sequence[str]) -> Way:
     return Way(source, words, kinds, happened)
 
 
+def branches_on(step: StepNode, *, answer: bool | str) -> tuple[Ways, Ways] | None:
+    """The ways out of a step with this answer and without it: something, nothing, or a part of a split by its name.
+
+    None where such an answer to this step is not known.
+    """
+    if isinstance(answer, str):
+        if step.verb != "split":
+            return None
+        others = [name for name in alternatives(step) if name != answer]
+        return [way_of(step, step, [answer])], [way_of(step, step, others)]
+    results = _results(step)
+    if results is None:
+        return None
+    words = " or ".join(kind.__name__ for kind in step.kinds) or results[0]
+    something, nothing = [Way(step, words, step.kinds, happened=True)], [Way(step, _nothing(step), happened=False)]
+    return (something, nothing) if answer else (nothing, something)
+
+
+def _results(step: StepNode) -> tuple[str, str] | None:
+    return VERBS[step.verb].results if step.verb in VERBS else None
+
+
 def _nothing(step: StepNode) -> str:
     within = step.named.get("within")
-    return f"{within.words} passed" if within is not None else OUTCOMES.get(step.verb, ("", "None"))[1]
+    if within is not None:
+        return f"{within.words} passed"
+    return (_results(step) or ("", "None"))[1]
 
 
-def outcomes(step: StepNode) -> tuple[Front, Front]:
-    """The ways out of a step that came to something, and that came to nothing."""
-    came = " or ".join(kind.__name__ for kind in step.kinds) or OUTCOMES[step.verb][0]
-    return [Way(step, came, step.kinds, happened=True)], [Way(step, _nothing(step), (), happened=False)]
-
-
-def stands_at(front: Front, step: StepNode) -> bool:
+def stands_at(ways: Sequence[Way], step: StepNode) -> bool:
     """Whether a step was the last thing done, whatever its result."""
-    return len(front) == 1 and front[0].source is step and not front[0].words
+    return len(ways) == 1 and ways[0].source is step and not ways[0].words

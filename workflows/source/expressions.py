@@ -1,4 +1,4 @@
-"""What an expression in a journey is worth before any run, and how its designer would say it."""
+"""The value of an expression in a journey, where it is known before any run, and how its designer would say it."""
 
 import ast
 from collections import Counter
@@ -16,18 +16,18 @@ _UNITS = {"days": "day", "hours": "hour", "minutes": "minute"}
 
 @dataclass
 class Names:
-    """What names mean inside one call of a function: `bound` ones by their value, `local` ones only in a run."""
+    """What names mean inside one call of a function: `bound` ones have a known value, `local` ones only in a run."""
 
     known_names: Mapping[str, Any]
     local: Counter[str]
     bound: dict[str, Value] = field(default_factory=dict)
 
-    def worth(self, node: ast.expr) -> Value:
-        """What an expression is worth, as far as the code alone tells."""
+    def value_of(self, node: ast.expr) -> Value:
+        """An expression's value, as far as the code alone tells, and its words."""
         if isinstance(node, ast.Name) and node.id in self.bound:
             return self.bound[node.id]
         known = self.known(node)
-        return Value(_told(node, known), known, node)
+        return Value(_words_of(node, known), known, node)
 
     def known(self, node: ast.expr) -> Any:  # noqa: PLR0911 - one match over the kinds of expression
         """The value of an expression, or `UNKNOWN`."""
@@ -45,10 +45,10 @@ class Names:
                 values = [self.known(part) for part in parts]
                 return UNKNOWN if any(value is UNKNOWN for value in values) else values
             case ast.Call():
-                return self._called(node)
+                return self._result_of(node)
         return UNKNOWN
 
-    def _called(self, call: ast.Call) -> Any:
+    def _result_of(self, call: ast.Call) -> Any:
         function = self.known(call.func)
         if function is not timedelta and not str(getattr(function, "__module__", "")).startswith(_PURE):
             return UNKNOWN
@@ -73,7 +73,7 @@ def span(duration: timedelta) -> str:
     return str(duration)
 
 
-def _told(node: ast.expr, known: Any) -> str:
+def _words_of(node: ast.expr, known: Any) -> str:
     match node:
         case ast.Constant(value=str(text)):
             return text

@@ -11,14 +11,15 @@ from typing import Any, Final
 
 from workflows.declaration import Journey
 from workflows.events import Event
+from workflows.verbs import VERBS, Shape
 
 UNKNOWN: Final = object()
-"""What an expression is worth when only a run can tell."""
+"""The value of an expression when only a run can tell."""
 
 
 @dataclass(frozen=True)
 class Value:
-    """An argument: what it is worth if that is known beforehand, and the code's own words for it."""
+    """An argument: its value if that is known beforehand, and the code's own words for it."""
 
     words: str
     known: Any = UNKNOWN
@@ -45,6 +46,16 @@ class StepNode:
     def name(self) -> str:
         """What the runtime counts the step under: `send:welcome`."""
         return f"{self.verb}:{self.subject}" if self.subject else self.verb
+
+    @property
+    def shape(self) -> Shape:
+        """What its verb does to the player."""
+        return VERBS[self.verb].shape if self.verb in VERBS else "other"
+
+    @property
+    def waits(self) -> bool:
+        """Whether a run stands here until something happens or a time has come."""
+        return self.verb in VERBS and VERBS[self.verb].waits
 
 
 @dataclass(frozen=True, eq=False)
