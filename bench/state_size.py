@@ -72,7 +72,7 @@ def size_of(rules: int) -> int:
         nonlocal number
         number += 1
         told = kind.example().model_dump() | {"event_id": f"e{number}", "event_source": "/b", "occurred_at": now}
-        state.advance(kind.model_validate(told | data), given, now)
+        state.advance(kind.model_validate(told | data), given, now, [])
 
     happens(PlayerRegistered, BEGIN, timezone="Europe/Kyiv")
     for day in range(365 * YEARS):
@@ -80,7 +80,7 @@ def size_of(rules: int) -> int:
         happens(SessionLogin, now)
         happens(DepositApproved, now, amount_minor=5_000 + day)
         happens(RoundCompleted, now, game_id=f"game-{day % 40}", stake_minor=137)
-        state.tick(given, now)
+        state.tick(given, now, [])
     return len(orjson.dumps(state.to_json()))
 
 

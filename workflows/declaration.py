@@ -13,6 +13,7 @@ from pydantic import JsonValue
 
 from workflows.errors import DesignError
 from workflows.events import Event
+from workflows.rules.failures import RuleFailure
 from workflows.rules.predicates import Where, concrete, passes
 from workflows.rules.triggers import On, Trigger
 
@@ -62,9 +63,9 @@ class Goal:
     within: timedelta
     where: Where | None = None
 
-    def matches(self, event: Event) -> bool:
-        """Whether `event` is meant."""
-        return isinstance(event, self.kind) and passes(self.where, event)
+    def matches(self, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether `event` is meant; a `where` that raises says no."""
+        return isinstance(event, self.kind) and passes(self.where, event, failures)
 
 
 def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:

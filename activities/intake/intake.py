@@ -21,13 +21,14 @@ from activities.delivery import deliveries
 from activities.delivery.deliveries import DeliveryRow
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
-from activities.intake.rule_errors import counted
+from activities.intake.rule_errors import report
 from activities.players import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 
 Receipt = Literal["accepted", "duplicate", "later"]
@@ -50,6 +51,8 @@ class LockedPlayers:
     profiles: dict[str, JsonObject] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
     answers: list[DeliveryRow] = field(default_factory=list)
+    #: Rules that raised; they are counted and logged when the block is left.
+    failures: list[RuleFailure] = field(default_factory=list)
     #: By run that begins: what it is told of its player.
     facts: dict[str, PlayerFacts] = field(default_factory=dict)
     #: No player of these is ticked before this moment.
@@ -150,12 +153,12 @@ class Intake:
                 ids = {player_id for player_id, _ in new}
                 async with self.locked(connection, brand, ids, now, create=True) as players:
                     players.not_before = now + self.settling if mode == "history" else None
-                    with counted():
-                        for player_id, event in new:
-                            state = players.states[player_id]
-                            players.record(player_id, state.advance(event, self.rules, now, mode=mode))
-                            if profile := _profile(event):
-                                players.profiles.setdefault(player_id, {}).update(profile)
+                    for player_id, event in new:
+                        state = players.states[player_id]
+                        decisions = state.advance(event, self.rules, now, players.failures, mode=mode)
+                        players.record(player_id, decisions)
+                        if profile := _profile(event):
+                            players.profiles.setdefault(player_id, {}).update(profile)
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
@@ -185,7 +188,10 @@ class Intake:
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
             rows = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
         players = LockedPlayers({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
-        yield players
+        try:
+            yield players
+        finally:
+            report(players.failures)
         await self._write(connection, brand, players, now)
 
     async def _write(self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime) -> None:

@@ -1,16 +1,14 @@
-"""What becomes of a designer's function that raises: it is taken for no, counted, and told in the log."""
+"""What becomes of a designer's function that raises: it is taken for no, counted, and reported in the log."""
 
 import logging
 import re
-import warnings
 from collections import Counter as Count
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from typing import Final, TextIO
+from collections.abc import Iterable
+from typing import Final
 
 from prometheus_client import Counter
 
-from workflows.rules.predicates import RuleWarning
+from workflows.rules.failures import RuleFailure
 
 logger = logging.getLogger(__name__)
 
@@ -20,62 +18,21 @@ FAILURES: Final = Counter(
 #: Characters of one failure in the log.
 LONGEST: Final = 300
 
-_NAMED = re.compile(r"(?:Segment |where= of |where=|The measure )([\w.<>:@/-]{1,120}) raised ")
-_RAW = re.compile(r"( event) \(.*\)", re.DOTALL)
+_NAME: Final = re.compile(r"[\w.<>:@/-]{1,120}")
 _times: Count[str] = Count()
 
 
-@contextmanager
-def caught() -> Iterator[list[str]]:
-    """What rules raise in the block, a sentence each, as it happens.
-
-    The block must not await: what other tasks warn of meanwhile would be taken for its own.
-    """
-    told: list[str] = []
-    with warnings.catch_warnings():
-        show = warnings.showwarning
-
-        def hear(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if issubclass(category, RuleWarning):
-                told.append(_sentence(str(message)))
-            else:
-                show(message, category, filename, lineno, file, line)
-
-        # Otherwise each sentence would be told once a process.
-        warnings.simplefilter("always", RuleWarning)
-        warnings.showwarning = hear
-        yield told
-
-
-@contextmanager
-def counted() -> Iterator[None]:
-    """Counts what rules raise in the block and logs it; the block must not await."""
-    with caught() as told:
-        try:
-            yield
-        finally:
-            _tell(told)
-
-
-def _tell(told: Iterable[str]) -> None:
-    for sentence in told:
-        named = _NAMED.match(sentence)
+def report(failures: Iterable[RuleFailure]) -> None:
+    """Count what rules raised and log it, ever more rarely: a rule that fails for everybody would fill the log."""
+    for failure in failures:
         # A name that is not one, such as that of a partial, would make a series of its own each start.
-        rule = named[1] if named else "other"
+        rule = failure.rule if _NAME.fullmatch(failure.rule) else "other"
         FAILURES.labels(rule).inc()
         _times[rule] += 1
-        # A rule that fails for everybody would fill the log.
         if _times[rule].bit_count() == 1:
-            logger.warning("%s It is number %d in this process.", sentence, _times[rule])
+            logger.warning("%s It is number %d in this process.", log_line(failure), _times[rule])
 
 
-def _sentence(message: str) -> str:
+def log_line(failure: RuleFailure) -> str:
     """One line without what the event held: an error may quote an address, and the log is no place for it."""
-    return " ".join(_RAW.sub(r"\1", message).split())[:LONGEST]
+    return " ".join(failure.without_event.split())[:LONGEST]

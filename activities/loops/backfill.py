@@ -20,7 +20,7 @@ from sqlalchemy.types import Text
 
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
-from activities.intake.rule_errors import caught
+from activities.intake.rule_errors import log_line
 from activities.loops import bulk_jobs as jobs
 from activities.loops.bulk_jobs import Job
 from activities.players import put_off_each
@@ -28,6 +28,7 @@ from activities.tables import jobs as table
 from workflows.errors import UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
 from workflows.player_state.backfill import Derivable, Rebuild
+from workflows.rules.failures import RuleFailure
 
 KIND: Final = "derive"
 #: Rows fetched at a time, so that a player of a million rounds costs no more memory than another.
@@ -128,25 +129,23 @@ class Deriver:
         building = {player_id: Rebuild(state, self.what, now) for player_id, state in players.states.items()}
         raised: set[str] = set()
         async for page in self._events(connection, brand, [*building], now):
-            with caught() as told:
-                for player_id, event in page:
-                    counts["events"] += 1
-                    if event is None:
-                        counts["unreadable"] += 1
-                        continue
-                    building[player_id].take(event)
-                    if told:
-                        raised.add(player_id)
-                        self._remember(told)
+            for player_id, event in page:
+                counts["events"] += 1
+                if event is None:
+                    counts["unreadable"] += 1
+                    continue
+                building[player_id].take(event)
+                if failures := building[player_id].failures:
+                    raised.add(player_id)
+                    self._remember(failures)
         given = {"brand": brand, "ids": [*building]}
         noticed = {row.id: row.next_moment for row in await connection.execute(_MOMENTS, given)}
         put_off: dict[str, datetime] = {}
         for player_id, one in building.items():
-            with caught() as told:
-                moved = one.finish()
-            if told:
+            moved = one.finish()
+            if one.failures:
                 raised.add(player_id)
-                self._remember(told)
+                self._remember(one.failures)
             counts["entered"] += sum(move.entered for move in moved)
             counts["left"] += sum(not move.entered for move in moved)
             players.record(player_id, moved)
@@ -162,9 +161,9 @@ class Deriver:
             counts[RAISED] = len(raised)
         return counts, put_off
 
-    def _remember(self, told: list[str]) -> None:
-        self.failure = self.failure or told[0]
-        told.clear()
+    def _remember(self, failures: list[RuleFailure]) -> None:
+        self.failure = self.failure or log_line(failures[0])
+        failures.clear()
 
     async def _events(
         self, connection: AsyncConnection, brand: str, ids: Sequence[str], now: datetime

@@ -88,7 +88,7 @@ class Upkeep:
         def look(brand: str, players: LockedPlayers, player_id: str) -> None:
             state = players.states[player_id]
             before = state.to_json()
-            decisions = state.rearm(self.intake.rules, now)
+            decisions = state.rearm(self.intake.rules, now, players.failures)
             players.record(player_id, decisions)
             if not decisions and state.to_json() == before:
                 unchanged.add((brand, player_id))

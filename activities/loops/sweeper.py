@@ -15,7 +15,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
-from activities.intake.rule_errors import counted
 from activities.players import put_off
 
 logger = logging.getLogger(__name__)
@@ -79,7 +78,8 @@ class Sweeper:
         now = self.clock()
 
         def tick(players: LockedPlayers, player_id: str) -> None:
-            players.record(player_id, players.states[player_id].tick(self.intake.rules, now))
+            decisions = players.states[player_id].tick(self.intake.rules, now, players.failures)
+            players.record(player_id, decisions)
 
         async with self.database.transaction() as connection:
             # Locked in the order of their moments, where everybody else locks by id. It makes no circle: rows that
@@ -140,9 +140,8 @@ async def for_each(
     """
     try:
         async with connection.begin_nested(), intake.locked(connection, brand, ids, now) as players:
-            with counted():
-                for player_id in sorted(players.states):
-                    change(players, player_id)
+            for player_id in sorted(players.states):
+                change(players, player_id)
     except (OperationalError, InterfaceError, OSError):
         raise
     except Exception:

@@ -10,7 +10,7 @@ from functools import partial
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from content.template_files import TemplateFacts
-from stage.errors import StageError
+from stage.errors import StageError, warn_of
 from stage.temporal.server import VirtualTemporal
 from stage.world.faults import Faults
 from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
@@ -20,6 +20,7 @@ from workflows.events import Event
 from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import Delivery, DeliveryBatch
 from workflows.source.registry import Registry
 
@@ -88,8 +89,10 @@ class WorldState:
         """Events reach intake now, as one batch."""
         state = self.player(player_id)
         decisions: list[Decision] = []
+        failures: list[RuleFailure] = []
         for event in events:
-            decisions += state.advance(event, self.rules, self.now, mode=mode)
+            decisions += state.advance(event, self.rules, self.now, failures, mode=mode)
+        warn_of(failures)
         self.carry_out(state, decisions)
 
     def enter(self, player_id: str, journey: str, trigger: Event | None) -> str | None:
@@ -181,4 +184,7 @@ class WorldState:
     def _tick(self, state: PlayerState, moment: datetime) -> None:
         if self._ticks.get(state.player_id) == moment:
             del self._ticks[state.player_id]
-            self.carry_out(state, state.tick(self.rules, self.now))
+            failures: list[RuleFailure] = []
+            decisions = state.tick(self.rules, self.now, failures)
+            warn_of(failures)
+            self.carry_out(state, decisions)

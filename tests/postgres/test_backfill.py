@@ -19,7 +19,7 @@ from cli.derive_terminal import HOLD, LEAST, Pace
 from local.postgres import Postgres
 from tests.support.engine import BRAND, NOON, Casino, HeldClock, execute, rows
 from tests.support.exactness import Faults, faulty, survives, world
-from tests.support.player_events import declared
+from tests.support.player_events import NO_FAILURES, declared
 from tests.support.player_events import rules as ruled
 from tests.support.servers import fresh_database
 from workflows import (
@@ -300,7 +300,7 @@ async def test_an_event_that_is_not_committed_yet_is_counted_by_intake(casino: C
         (batch,) = await derive(deriver(casino, "payer"))
         assert batch.job.counts["events"] == 1
         async with intake.locked(theirs, BRAND, ["p"], casino.clock.now) as locked:
-            locked.record("p", locked.states["p"].advance(late, RULES, casino.clock.now))
+            locked.record("p", locked.states["p"].advance(late, RULES, casino.clock.now, NO_FAILURES))
     found = (await states(database))["p"]
     assert sum(found.series[PAID.series].values()) == 2_200
     assert "payer" in found.segments

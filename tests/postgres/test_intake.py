@@ -16,6 +16,7 @@ from activities.database import Database
 from activities.intake.intake import Receipt
 from activities.tables import deliveries, events, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.player_events import NO_FAILURES
 from workflows import (
     DepositApproved,
     Event,
@@ -131,7 +132,7 @@ class TestOnce:
         await in_any_order(casino, happened, seed=4)
         alone = {player: PlayerState(BRAND, player) for player, _ in happened}
         for player, event in happened:
-            alone[player].advance(event, RuleIndex(JOURNEYS), NOON)
+            alone[player].advance(event, RuleIndex(JOURNEYS), NOON, NO_FAILURES)
         for row in await rows(database, players):
             together = PlayerState.from_json(BRAND, row["id"], row["state"])
             expected = alone[row["id"]]

@@ -1,7 +1,6 @@
 """A designer's function that raises at intake: nobody is kept out, and it is counted and told."""
 
 import logging
-import warnings
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,12 +8,13 @@ from prometheus_client import REGISTRY
 
 from activities.database import Database
 from activities.intake.intake import Intake
-from activities.intake.rule_errors import caught, counted
+from activities.intake.rule_errors import log_line, report
 from activities.settings import Settings
 from tests.support.engine import Casino, HeldClock
 from tests.support.player_events import declared
 from tests.support.player_events import rules as ruled
 from workflows import DepositApproved, PlayerRegistered, Statistics, on, segment
+from workflows.rules.failures import RuleFailure
 
 
 @segment
@@ -55,9 +55,14 @@ async def test_rules_that_raise_are_counted_and_told_without_what_the_event_held
     assert "anna" not in caplog.text
 
 
-def test_other_warnings_go_where_they_went() -> None:
-    with pytest.warns(DeprecationWarning, match="old"), counted():
-        warnings.warn("old", DeprecationWarning, stacklevel=1)
-    with caught() as told:
-        pass
-    assert told == []
+def test_a_failure_without_a_name_makes_no_series_of_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    before = failures("other")
+    report([RuleFailure("functools.partial(<function f at 0x1>)", "where", KeyError("k"), "session.login")])
+    assert failures("other") == before + 1
+    assert "KeyError on a session.login event; it was taken for no." in caplog.text
+
+
+def test_what_raised_is_told_in_one_short_line() -> None:
+    raised = RuleFailure("doomed", "segment", ValueError("a\n b" + "c" * 400))
+    assert log_line(raised).startswith("Segment doomed raised ValueError (a bccc")
+    assert len(log_line(raised)) == 300

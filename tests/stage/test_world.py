@@ -10,14 +10,25 @@ import pytest
 
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
-from stage.errors import StageError
+from stage.errors import RuleWarning, StageError
 from stage.temporal.runs import Call
 from stage.testing.task_answers import Share, by_form, either
 from stage.world.faults import Away, Declines, TimedOut, away, both
 from stage.world.world import World
 from tests.support.stage_journeys import Called, Opinion
-from workflows import DepositApproved, ExclusionSet, PlayerRegistered, SessionLogin, days, hours, minutes
+from workflows import (
+    DepositApproved,
+    ExclusionSet,
+    PlayerRegistered,
+    SessionLogin,
+    Statistics,
+    days,
+    hours,
+    minutes,
+    segment,
+)
 from workflows.effects import EffectInput
+from workflows.rules.index import RuleIndex
 from workflows.source.registry import load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
@@ -310,3 +321,15 @@ class TestIntake:
             run_id = casino.calls("messages")
             casino.passes(hours(3))
             assert casino.runs[run_id].outcome is None
+
+
+def test_a_rule_that_raises_is_warned_of_and_the_play_goes_on(casino: Casino) -> None:
+    @segment
+    def doomed(player: Statistics) -> bool:
+        """Divides by nothing."""
+        return player.deposits > 1 // 0
+
+    casino.rules = RuleIndex(REGISTRY.journeys, {"doomed": doomed})
+    with pytest.warns(RuleWarning, match="Segment doomed raised ZeroDivisionError"):
+        casino.happens(DepositApproved, amount_minor=100, currency="EUR", payment_id="1")
+    assert casino.players["p"].deposited_minor == 100

@@ -10,6 +10,7 @@ from workflows import Event, Player, journey
 from workflows.declaration import Journey
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import Trigger
@@ -43,6 +44,15 @@ def only(kind: type[D], decisions: Iterable[Decision]) -> list[D]:
     return [decision for decision in decisions if isinstance(decision, kind)]
 
 
+class _NoFailures(list[RuleFailure]):
+    def append(self, failure: RuleFailure) -> None:
+        raise AssertionError(str(failure))
+
+
+#: For tests in which no rule may raise.
+NO_FAILURES = _NoFailures()
+
+
 class Life:
     """Things happen to one player, one transaction each: the state is stored and read in between."""
 
@@ -51,6 +61,8 @@ class Life:
         self.state = PlayerState(BRAND, player_id)
         self.now = NOON
         self.events = 0
+        #: Rules that raised. A test that expects some gives it a plain list.
+        self.failures: list[RuleFailure] = NO_FAILURES
 
     def event(self, kind: type[Event], /, *, ago: timedelta = timedelta(0), **data: Any) -> Event:
         self.events += 1
@@ -73,14 +85,15 @@ class Life:
     ) -> list[Decision]:
         """`after` this much time we hear of an event, which happened `ago`."""
         self.now += after
-        decisions = self.state.advance(self.event(kind, ago=ago, **data), self.rules, self.now, mode=mode)
+        event = self.event(kind, ago=ago, **data)
+        decisions = self.state.advance(event, self.rules, self.now, self.failures, mode=mode)
         self.state = stored(self.state)
         return decisions
 
     def passes(self, duration: timedelta) -> list[Decision]:
         """Time goes by, then the sweep looks at the player."""
         self.now += duration
-        decisions = self.state.tick(self.rules, self.now)
+        decisions = self.state.tick(self.rules, self.now, self.failures)
         self.state = stored(self.state)
         return decisions
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from tests.support.player_events import NOON, Life, declared, only, stored
+from tests.support.player_events import NO_FAILURES, NOON, Life, declared, only, stored
 from tests.support.player_events import rules as ruled
 from workflows import (
     DepositApproved,
@@ -138,7 +138,7 @@ class Kept(Life):
         event = self.event(kind, **data | {"occurred_at": own})
         self.now = max(until, own)
         self.kept.append(event)
-        self._note(self.state.advance(event, self.rules, self.now))
+        self._note(self.state.advance(event, self.rules, self.now, NO_FAILURES))
         self.state = stored(self.state)
 
     def passes(self, duration: timedelta) -> list[Decision]:

@@ -15,6 +15,7 @@ from bench.log import GOLD, Tail, by_player, read_tail
 from bench.measuring import FLOORS, Compared, alternate, missed, percentile
 from bench.plots import draw
 from bench.traffic import awake, day, past, players
+from tests.support.player_events import NO_FAILURES
 from workflows.events import Event
 from workflows.gate.policy import MessageFacts, Policy, Wait, may_send
 from workflows.player_state.decisions import Start, Stop
@@ -109,7 +110,7 @@ def test_players_of_the_benchmarks_are_awake_at_any_hour(hour: int, monkeypatch:
     registered["data"]["timezone"] = awake()
     read = read_event(registered, "demo", now)
     assert isinstance(read, tuple)
-    state.advance(read[1], RuleIndex({}), now, mode="history")
+    state.advance(read[1], RuleIndex({}), now, NO_FAILURES, mode="history")
     from workflows.gate.facts import facts_of
 
     facts = facts_of(state, addresses=["email"], contacts=[], now=now)
@@ -173,7 +174,8 @@ def test_what_the_log_must_bring_about_is_what_the_engine_decides(tail: Tail) ->
         assert isinstance(read, tuple)
         player, fact = read
         assert isinstance(fact, Event)
-        for decision in states.setdefault(player, PlayerState(brand, player)).advance(fact, rules, NOW, mode=mode):
+        state = states.setdefault(player, PlayerState(brand, player))
+        for decision in state.advance(fact, rules, NOW, NO_FAILURES, mode=mode):
             if isinstance(decision, Start) and decision.arm == "treated":
                 started.add(decision.run_id)
             if isinstance(decision, Stop):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.player_events import NOON, Life, declared, only, started
+from tests.support.player_events import NO_FAILURES, NOON, Life, declared, only, started
 from workflows import (
     DepositApproved,
     PlayerRegistered,
@@ -36,7 +36,6 @@ from workflows import (
 )
 from workflows.errors import DesignError
 from workflows.player_state.decisions import Decision, Start
-from workflows.rules.predicates import RuleWarning
 from workflows.rules.triggers import DayStreakRule, Trigger
 
 KYIV = "Europe/Kyiv"
@@ -128,12 +127,12 @@ def test_the_31st_is_the_last_day_of_a_shorter_month() -> None:
 def test_a_sweep_that_was_down_for_weeks_tells_of_a_schedule_once_and_lets_in_nobody_late() -> None:
     life = living(schedule("09:00", weekday="monday"))
     life.now = datetime(2026, 6, 3, 12, tzinfo=UTC)
-    decisions = life.state.tick(life.rules, life.now)
+    decisions = life.state.tick(life.rules, life.now, life.failures)
     assert started(decisions) == []
     assert life.state.next_moment is not None
     assert life.state.next_moment > life.now
     life.now = life.state.next_moment + minutes(90)
-    assert started(life.state.tick(life.rules, life.now)) == ["j:acme:p-1:1"]
+    assert started(life.state.tick(life.rules, life.now, life.failures)) == ["j:acme:p-1:1"]
 
 
 def test_after_an_outage_the_last_that_was_missed_is_told_because_it_may_be_in_time() -> None:
@@ -141,7 +140,7 @@ def test_after_an_outage_the_last_that_was_missed_is_told_because_it_may_be_in_t
     first = life.state.next_moment
     assert first is not None
     life.now = first + days(20) + minutes(90)
-    (start,) = only(Start, life.state.tick(life.rules, life.now))
+    (start,) = only(Start, life.state.tick(life.rules, life.now, life.failures))
     assert start.trigger is not None
     assert (start.trigger.occurred_at - first).days in {19, 20}
     assert life.now - start.trigger.occurred_at < hours(3)
@@ -262,7 +261,7 @@ def test_a_sweep_that_was_down_judges_the_days_it_missed() -> None:
         life.now = NOON + days(on)
         life.happens(RoundCompleted, stake_minor=100, win_minor=0)
     life.now = NOON + days(3)
-    (start,) = only(Start, life.state.tick(life.rules, life.now))
+    (start,) = only(Start, life.state.tick(life.rules, life.now, life.failures))
     assert start.trigger is not None
     assert start.trigger.occurred_at == datetime(2026, 3, 12, 23, tzinfo=UTC)
 
@@ -270,8 +269,9 @@ def test_a_sweep_that_was_down_judges_the_days_it_missed() -> None:
 def test_a_judgement_that_fails_is_taken_for_no() -> None:
     life = living(streak_of_days(NET, 2, where=lambda net: net < 1 // 0))
     plays(life, 0, -1)
-    with pytest.warns(RuleWarning, match="raised ZeroDivisionError"):
-        until(life, NOON + days(2))
+    life.failures = []
+    until(life, NOON + days(2))
+    assert {(failure.kind, type(failure.error)) for failure in life.failures} == {("day", ZeroDivisionError)}
 
 
 def test_a_new_release_awaits_what_still_lies_ahead_and_drops_what_is_gone() -> None:
@@ -281,12 +281,12 @@ def test_a_new_release_awaits_what_still_lies_ahead_and_drops_what_is_gone() -> 
     new = Life(
         declared("a", inactive(SessionLogin, days(3))), declared("b", birthday(at="10:00"), entry=every(days(9)))
     )
-    assert life.state.rearm(new.rules, NOON + days(1)) == []
+    assert life.state.rearm(new.rules, NOON + days(1), NO_FAILURES) == []
     assert life.state.moments == {
         "inactive:session.login:259200": NOON + days(3),
         "birthday:10:00": datetime(2026, 5, 17, 10, tzinfo=UTC),
     }
-    assert life.state.rearm(Life().rules, NOON + days(1)) == []
+    assert life.state.rearm(Life().rules, NOON + days(1), NO_FAILURES) == []
     assert life.state.moments == {}
 
 
@@ -294,14 +294,14 @@ def test_what_was_told_already_is_not_told_again_by_a_new_release() -> None:
     life = Life(declared("a", inactive(SessionLogin, days(3)), entry=always))
     life.happens(SessionLogin)
     assert len(only(Start, life.passes(days(3)))) == 1
-    life.state.rearm(life.rules, life.now)
+    life.state.rearm(life.rules, life.now, life.failures)
     assert life.state.moments == {}
 
 
 def test_a_moment_that_is_due_is_still_told_after_a_new_release_or_another_zone() -> None:
     life = living(birthday(at="10:00"), timezone="UTC", birth_date="1990-05-17")
     life.now = datetime(2026, 5, 17, 10, tzinfo=UTC)
-    life.state.rearm(life.rules, life.now)
+    life.state.rearm(life.rules, life.now, life.failures)
     life.happens(ProfileUpdated, changed={"timezone": "Asia/Tokyo"})
     assert len(started(life.passes(SECOND))) == 1
 
@@ -315,7 +315,7 @@ def test_a_segment_that_time_ends_is_left_aloud_although_a_new_release_came_firs
     life = Life(declared("gone", left(fresh)), segments=[fresh])
     life.happens(SessionLogin)
     life.now = life.state.moments["segment:fresh"]
-    assert life.state.rearm(life.rules, life.now) == []
+    assert life.state.rearm(life.rules, life.now, life.failures) == []
     assert len(started(life.passes(SECOND))) == 1
 
 

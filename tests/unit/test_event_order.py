@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from tests.support.player_events import BRAND, NOON, Life, declared, stored
+from tests.support.player_events import BRAND, NO_FAILURES, NOON, Life, declared, stored
 from workflows import (
     BetPlaced,
     ConsentChanged,
@@ -138,9 +138,9 @@ def test_a_player_of_years_costs_no_more_than_the_bound() -> None:
     for number in range(3_000):
         life.now += hours(7)
         for happened in (SessionLogin, DepositFailed if number % 3 else DepositApproved):
-            life.state.advance(life.event(happened), life.rules, life.now)
+            life.state.advance(life.event(happened), life.rules, life.now, NO_FAILURES)
         game = f"game-{number % 500}"
-        life.state.advance(life.event(RoundCompleted, game_id=game, stake_minor=99), life.rules, life.now)
-        life.state.tick(life.rules, life.now)
+        life.state.advance(life.event(RoundCompleted, game_id=game, stake_minor=99), life.rules, life.now, NO_FAILURES)
+        life.state.tick(life.rules, life.now, life.failures)
     size = len(str(stored(life.state).to_json()))
     assert size < 12_000, f"{size:,} bytes for {BRAND}"

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.support.player_events import NO_FAILURES
 from workflows import (
     DepositApproved,
     PlayerRegistered,
@@ -56,7 +57,7 @@ class Kept:
 
     def take(self, *events: RoundCompleted, now: datetime = NOW) -> "Kept":
         for event in events:
-            self.series.take(self.held, event, present(now))
+            self.series.add(self.held, event, present(now), NO_FAILURES)
         return self
 
     def value(self, now: datetime = NOW) -> int:
@@ -96,7 +97,7 @@ def test_two_players_windows_end_at_different_moments() -> None:
     for number in range(50):
         there = present(player=f"p-{number}")
         held: dict[str, int] = {}
-        Series(measure, measure.last).take(held, round_(NOW), there)
+        Series(measure, measure.last).add(held, round_(NOW), there, NO_FAILURES)
         ends.add(changes_at(held, measure, there))
     assert len(ends) > 45
 

@@ -25,7 +25,7 @@ from workflows import (
     days,
     hours,
 )
-from workflows.rules.predicates import RuleWarning
+from workflows.rules.failures import RuleFailure
 from workflows.rules.triggers import On, on
 
 SECOND = timedelta(seconds=1)
@@ -290,5 +290,8 @@ def test_a_where_that_raises_takes_nothing_and_is_told() -> None:
         event_id="1", event_source="/t", occurred_at=datetime(2026, 1, 1, tzinfo=UTC), payment_id="p", amount_minor=1
     )
     assert isinstance(rule, On)
-    with pytest.warns(RuleWarning, match="broken raised AttributeError on a payment.deposit_approved event"):
-        assert rule.matches(deposit) is False
+    failures: list[RuleFailure] = []
+    assert rule.matches(deposit, failures) is False
+    (failure,) = failures
+    assert "broken raised AttributeError on a payment.deposit_approved event ('None" in str(failure)
+    assert "broken raised AttributeError on a payment.deposit_approved event; it was" in failure.without_event

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from tests.support.player_events import BRAND, NOON, Life, declared, rules, started, stored
+from tests.support.player_events import BRAND, NO_FAILURES, NOON, Life, declared, rules, started, stored
 from workflows import (
     ConsentChanged,
     DepositApproved,
@@ -121,7 +121,7 @@ def take(state: PlayerState, batch: Iterable[Event], seen: set[tuple[str, str]],
         identity = (happened.event_source, happened.event_id)
         if identity not in seen:
             seen.add(identity)
-            decisions += state.advance(happened, RULES, NOON, mode=mode)
+            decisions += state.advance(happened, RULES, NOON, NO_FAILURES, mode=mode)
     return decisions
 
 
@@ -134,7 +134,7 @@ def test_no_duplication_and_no_split_into_batches_changes_what_comes_out(
     stream, split = given
     unique = list({(e.event_source, e.event_id): e for e in stream}.values())
     at_once = PlayerState(BRAND, "p-1")
-    expected = [decision for e in unique for decision in at_once.advance(e, RULES, NOON, mode=mode)]
+    expected = [decision for e in unique for decision in at_once.advance(e, RULES, NOON, NO_FAILURES, mode=mode)]
 
     state, seen, decided = PlayerState(BRAND, "p-1"), set[tuple[str, str]](), list[Decision]()
     for batch in split:
@@ -157,8 +157,8 @@ def test_no_duplication_and_no_split_into_batches_changes_what_comes_out(
 def test_history_teaches_exactly_what_living_through_it_would_have_taught(stream: list[Event]) -> None:
     lived, imported = PlayerState(BRAND, "p-1"), PlayerState(BRAND, "p-1")
     for happened in stream:
-        lived.advance(happened, RULES, NOON)
-        imported.advance(happened, RULES, NOON, mode="history")
+        lived.advance(happened, RULES, NOON, NO_FAILURES)
+        imported.advance(happened, RULES, NOON, NO_FAILURES, mode="history")
     lived.runs, lived.entries = {}, {}
     assert imported == lived
 
@@ -249,12 +249,12 @@ def test_whatever_happens_entries_numbers_goals_and_protection_stay_right(script
             case "event":
                 life.now += minutes(7)
                 happened = event(number, thing, life.now + timedelta(minutes=amount))
-                books.keep(life.state.advance(happened, life.rules, life.now))
+                books.keep(life.state.advance(happened, life.rules, life.now, NO_FAILURES))
                 books.after_event()
             case "passes":
                 books.keep(life.passes(minutes(amount)))
                 assert life.state.next_moment is None or life.state.next_moment > life.now
-                assert life.state.tick(life.rules, life.now) == []
+                assert life.state.tick(life.rules, life.now, life.failures) == []
             case "enter":
                 books.keep(life.enters("by_hand"))
             case "ends" if chosen is not None:

@@ -14,6 +14,7 @@ from workflows.player_state.counting import LATENESS, count, judge_days, sort_in
 from workflows.player_state.decisions import Moved
 from workflows.player_state.state import PlayerState
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule
+from workflows.rules.failures import RuleFailure
 from workflows.rules.index import TOLD, VISIT_TYPES, Rule, RuleIndex
 from workflows.rules.measures import Measure, Series
 from workflows.rules.segments import Segment
@@ -101,6 +102,8 @@ class Rebuild:
         self.state = state
         self.what = what
         self.now = now
+        #: Rules that raised meanwhile.
+        self.failures: list[RuleFailure] = []
         #: The same player, of whom only this is known.
         self.life = PlayerState(state.brand, state.player_id)
         if state.timezone is not None:
@@ -116,7 +119,7 @@ class Rebuild:
             self._judge(rule, at)
         if event.type in self._learns:
             self.life.learn(event)
-        count(self.life, event, self.what.rules, at)
+        count(self.life, event, self.what.rules, at, self.failures)
 
     def finish(self) -> list[Moved]:
         """Take over what came out; the segments the player came into or left."""
@@ -138,7 +141,8 @@ class Rebuild:
         for occasion in self.what.rules.occasions.values():
             self._take_occasion(occasion)
         asked = [one for one in self.what.segments if not self._is_due(f"segment:{one.name}")]
-        return [Moved(name, entered, self.now) for name, entered in sort_into(self.state, asked, self.now)]
+        moves = sort_into(self.state, asked, self.now, self.failures)
+        return [Moved(name, entered, self.now) for name, entered in moves]
 
     def _is_due(self, key: str) -> bool:
         """Whether a moment has come that nobody noticed yet: the sweep will, and what happens then is not ours."""
@@ -179,7 +183,7 @@ class Rebuild:
         until = min(at, self._judged_until[rule.key])
         while (moment := self.life.moments.get(rule.key)) is not None and moment <= until:
             del self.life.moments[rule.key]
-            for _ in judge_days(self.life, rule, moment):
+            for _ in judge_days(self.life, rule, moment, self.failures):
                 pass  # what it would have fired is past
 
     def _take_days(self, rule: DayStreakRule) -> None:

@@ -3,16 +3,16 @@
 Every function changes the projection it is given and decides nothing: `state.PlayerState` does.
 """
 
-import warnings
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from workflows.events import Event
 from workflows.player_state.projection import PlayerProjection
+from workflows.rules.failures import RuleFailure
 from workflows.rules.index import TOLD, VISIT_TYPES, RuleIndex
 from workflows.rules.measures import value
-from workflows.rules.predicates import RuleWarning, passes
+from workflows.rules.predicates import passes
 from workflows.rules.segments import Segment
 from workflows.rules.streaks import StreakState
 from workflows.rules.triggers import DayStreakRule, Streak
@@ -23,7 +23,9 @@ LONGEST_ID: Final = 255
 LATENESS: Final = timedelta(hours=1)
 
 
-def count(player: PlayerProjection, event: Event, rules: RuleIndex, now: datetime) -> tuple[list[str], list[Event]]:
+def count(
+    player: PlayerProjection, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+) -> tuple[list[str], list[Event]]:
     """Count an event; the keys of the rules it fires, and the events derived from it."""
     kind = event.type
     number = player.counts[kind] = player.counts.get(kind, 0) + 1
@@ -38,10 +40,10 @@ def count(player: PlayerProjection, event: Event, rules: RuleIndex, now: datetim
         hour = str(event.occurred_at.astimezone(player.present(now).zone).hour)
         player.hours[hour] = player.hours.get(hour, 0) + 1
     fired = [milestone.key for milestone in rules.milestones.get(kind, ()) if milestone.count == number]
-    fired += _measure(player, event, rules, now)
+    fired += _measure(player, event, rules, now, failures)
     derived: list[Event] = []
     for streak in rules.streaks.get(kind, ()):
-        if length := _extend(player, streak, event):
+        if length := _extend(player, streak, event, failures):
             fired.append(streak.key)
             if (streak_event := TOLD.get(streak.key)) is not None:
                 derived.append(
@@ -60,17 +62,18 @@ def derived_id(event: Event, suffix: str) -> str:
     return f"{event.event_id[: LONGEST_ID - len(suffix) - 1]}:{suffix}"
 
 
-def sort_into(player: PlayerProjection, segments: Iterable[Segment], now: datetime) -> Iterator[tuple[str, bool]]:
+def sort_into(
+    player: PlayerProjection, segments: Iterable[Segment], now: datetime, failures: list[RuleFailure]
+) -> Iterator[tuple[str, bool]]:
     """Ask each segment; `(name, whether the player came or left)` for those whose answer changed.
 
-    One that raises leaves the player where they are and warns: a mistake must not empty a segment.
+    One that raises leaves the player where they are and is added to `failures`: a mistake must not empty a segment.
     """
     for segment in segments:
         try:
             belongs, changes_at = segment.evaluate(player, now)
         except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-            told = f"Segment {segment.name} raised {type(error).__name__} ({error}); its members stay as they were."
-            warnings.warn(told, RuleWarning, stacklevel=2)
+            failures.append(RuleFailure(segment.name, "segment", error))
             continue
         key = f"segment:{segment.name}"
         if changes_at is None:
@@ -85,7 +88,9 @@ def sort_into(player: PlayerProjection, segments: Iterable[Segment], now: dateti
             yield segment.name, belongs
 
 
-def judge_days(player: PlayerProjection, rule: DayStreakRule, now: datetime) -> Iterator[tuple[int, datetime]]:
+def judge_days(
+    player: PlayerProjection, rule: DayStreakRule, now: datetime, failures: list[RuleFailure]
+) -> Iterator[tuple[int, datetime]]:
     """Judge the days that ended and were not judged yet; each time it fires, how long it is and since when."""
     held = player.series.get(rule.measure.series, {})
     present = player.present(now - LATENESS)
@@ -96,7 +101,8 @@ def judge_days(player: PlayerProjection, rule: DayStreakRule, now: datetime) -> 
             continue
         if rule.idle == "breaks" and length and day - judged > timedelta(days=1):
             length = 0
-        length = length + 1 if _holds(rule, value(held, rule.measure, present, day.isoformat())) else 0
+        holds = _holds(rule, value(held, rule.measure, present, day.isoformat()), failures)
+        length = length + 1 if holds else 0
         judged = day
         if length and length % rule.length == 0:
             yield length, present.begin(day + timedelta(days=1)) + LATENESS
@@ -110,28 +116,29 @@ def _await_end_of_day(player: PlayerProjection, rule: DayStreakRule, now: dateti
     player.moments[rule.key] = present.begin(present.today + timedelta(days=1)) + LATENESS
 
 
-def _holds(rule: DayStreakRule, day: int) -> bool:
+def _holds(rule: DayStreakRule, day: int, failures: list[RuleFailure]) -> bool:
     try:
         return bool(rule.where(day))
     except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-        told = f"where= of {rule.key} raised {type(error).__name__} ({error}); it was taken for no."
-        warnings.warn(told, RuleWarning, stacklevel=2)
+        failures.append(RuleFailure(rule.key, "day", error))
         return False
 
 
-def _extend(player: PlayerProjection, rule: Streak, event: Event) -> int:
+def _extend(player: PlayerProjection, rule: Streak, event: Event, failures: list[RuleFailure]) -> int:
     """Count the event in a streak; its length when that fires the rule, else 0."""
     streak = player.streaks.get(rule.key)
     if streak is None:
         streak = player.streaks[rule.key] = StreakState()
-    if not (isinstance(event, rule.kind) and passes(rule.where, event)):
+    if not (isinstance(event, rule.kind) and passes(rule.where, event, failures)):
         streak.miss(event.occurred_at)
         return 0
     length = streak.hit(event.occurred_at, rule.within)
     return length if length % rule.length == 0 else 0
 
 
-def _measure(player: PlayerProjection, event: Event, rules: RuleIndex, now: datetime) -> Iterator[str]:
+def _measure(
+    player: PlayerProjection, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+) -> Iterator[str]:
     """Add the event to its series; the keys of the thresholds it crosses."""
     series = rules.series.get(event.type)
     if series is None:
@@ -141,10 +148,9 @@ def _measure(player: PlayerProjection, event: Event, rules: RuleIndex, now: date
         held = player.series.setdefault(one.key, {})
         before = dict(held) if one.key in rules.thresholds else None
         try:
-            bucket = one.take(held, event, present)
+            bucket = one.add(held, event, present, failures)
         except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-            told = f"The measure {one.key} raised {type(error).__name__} on a {event.type} event ({error})."
-            warnings.warn(told, RuleWarning, stacklevel=2)
+            failures.append(RuleFailure(one.key, "measure", error, event.type))
             continue
         if bucket is None or before is None:
             continue

@@ -19,6 +19,7 @@ from workflows.player_state.counting import count, derived_id, judge_days, sort_
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
+from workflows.rules.failures import RuleFailure
 from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.streaks import StreakState
@@ -71,15 +72,17 @@ class PlayerState(PlayerProjection):
 
     # ---- decisions -------------------------------------------------------------------------
 
-    def advance(self, event: Event, rules: RuleIndex, now: datetime, *, mode: Mode = "live") -> list[Decision]:
+    def advance(
+        self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure], *, mode: Mode = "live"
+    ) -> list[Decision]:
         """Take one new event in: change this state and say what starts, wakes, ends.
 
         Events are taken in the order they are given. The caller has already dropped duplicates;
-        giving the same event twice would count it twice.
+        giving the same event twice would count it twice. Rules that raise are added to `failures`.
         """
         self.learn(event)
-        fired, derived = count(self, event, rules, now)
-        moved = self._sort(rules.about(event.type), now)
+        fired, derived = count(self, event, rules, now, failures)
+        moved = self._sort(rules.about(event.type), now, failures)
         self._await_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
         if mode == "history":
             return [*moved]
@@ -94,12 +97,12 @@ class PlayerState(PlayerProjection):
         if reason := self.protected(now):
             decisions += self.stop_all(reason, now)
         for happened in (event, *derived):
-            decisions += self._tell_runs(happened, rules, now)
-        for journey, trigger in _entering(event, fired, derived, rules):
+            decisions += self._tell_runs(happened, rules, now, failures)
+        for journey, trigger in _entering(event, fired, derived, rules, failures):
             decisions += self.enter(journey, trigger, now)
         return decisions
 
-    def tick(self, rules: RuleIndex, now: datetime) -> list[Decision]:
+    def tick(self, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
         """Take in that time has passed: whatever moment is due, and control runs that are over."""
         decisions = list(self._lapse(now))
         due = sorted((at, key) for key, at in self.moments.items() if at <= now)
@@ -109,18 +112,18 @@ class PlayerState(PlayerProjection):
             asked = rules.segments.get(key.removeprefix("segment:"))
             if isinstance(rule, ScheduleRule):
                 asked = rule.segment
-            moves = self._sort([asked] if asked is not None else [], now)
+            moves = self._sort([asked] if asked is not None else [], now, failures)
             decisions += moves
             came = [(_by_time(move, at), [""]) for move in moves]
             if rule is not None:
-                came += [(happened, [key]) for happened in self._come(rule, at, now)]
+                came += [(happened, [key]) for happened in self._come(rule, at, now, failures)]
             for happened, fired in came:
-                decisions += self._tell_runs(happened, rules, now)
-                for journey, trigger in _entering(happened, fired, [], rules):
+                decisions += self._tell_runs(happened, rules, now, failures)
+                for journey, trigger in _entering(happened, fired, [], rules, failures):
                     decisions += self.enter(journey, trigger, now)
         return decisions
 
-    def rearm(self, rules: RuleIndex, now: datetime) -> list[Decision]:
+    def rearm(self, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
         """Look at the player under the present rules, as after a release that changed them.
 
         It starts and wakes nothing. Moments of rules that are gone are dropped, those of new rules are awaited, and
@@ -140,7 +143,7 @@ class PlayerState(PlayerProjection):
                 self.moments[quiet.key] = last + quiet.duration
         self._await_occasions(rules, now, anew=True)
         asked = [one for one in rules.segments.values() if self.moments.get(f"segment:{one.name}", LATEST) > now]
-        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(asked, now)]
+        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(asked, now, failures)]
 
     def refusal(  # noqa: PLR0911 - one line a reason
         self, journey: Journey, trigger: Event | None, now: datetime
@@ -241,7 +244,7 @@ class PlayerState(PlayerProjection):
 
     # ---- runs ------------------------------------------------------------------------------
 
-    def _tell_runs(self, event: Event, rules: RuleIndex, now: datetime) -> list[Decision]:
+    def _tell_runs(self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
@@ -254,7 +257,7 @@ class PlayerState(PlayerProjection):
                 and not run.reached
                 and (run.since is None or run.since <= event.occurred_at)
                 and event.occurred_at <= run.goal_until
-                and journey.goal.matches(event)
+                and journey.goal.matches(event, failures)
             ):
                 run.reached = True
                 decisions.append(GoalReached(run_id, event.occurred_at))
@@ -263,17 +266,17 @@ class PlayerState(PlayerProjection):
                     del self.runs[run_id]
             elif run.stopping:
                 continue
-            elif any(rule.matches(event) for rule in journey.exit_on):
+            elif any(rule.matches(event, failures) for rule in journey.exit_on):
                 decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
             elif run.arm == "treated" and event.type in journey.listens_to:
                 run.seq += 1
                 decisions.append(Wake(run_id, run.seq, event))
         return decisions
 
-    def _sort(self, segments: Iterable[Segment], now: datetime) -> list[Moved]:
-        return [Moved(name, entered, now) for name, entered in sort_into(self, segments, now)]
+    def _sort(self, segments: Iterable[Segment], now: datetime, failures: list[RuleFailure]) -> list[Moved]:
+        return [Moved(name, entered, now) for name, entered in sort_into(self, segments, now, failures)]
 
-    def _come(self, rule: Rule, at: datetime, now: datetime) -> list[Event]:
+    def _come(self, rule: Rule, at: datetime, now: datetime, failures: list[RuleFailure]) -> list[Event]:
         """The events of a moment that has come."""
         if isinstance(rule, BirthdayRule | AnniversaryRule | ScheduleRule):
             # After an outage the last of those that were missed may still be in time, where the first is not.
@@ -295,7 +298,7 @@ class PlayerState(PlayerProjection):
                         days=length,
                         name=rule.name,
                     )
-                    for length, since in judge_days(self, rule, now)
+                    for length, since in judge_days(self, rule, now, failures)
                 ]
             case BirthdayRule() | AnniversaryRule() | ScheduleRule():
                 if (later := rule.after(self, now)) is not None:
@@ -391,13 +394,13 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
 
 
 def _entering(
-    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex
+    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex, failures: list[RuleFailure]
 ) -> list[tuple[Journey, Event]]:
     """The journeys that want the player, by name, each once, with the event it is entered with."""
     found: dict[str, tuple[Journey, Event]] = {}
-    wanted = [(journey, event) for journey in rules.triggered_by(event)]
+    wanted = [(journey, event) for journey in rules.triggered_by(event, failures)]
     wanted += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
-    wanted += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened)]
+    wanted += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened, failures)]
     for journey, trigger in wanted:
         found.setdefault(journey.name, (journey, trigger))
     return [found[name] for name in sorted(found)]

@@ -14,6 +14,7 @@ from workflows.events import (
     WinStreak,
 )
 from workflows.rules.calendar_rules import Occasion
+from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import PERIODS_KEPT, Measure, Series
 from workflows.rules.segments import VISITS, Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule
@@ -102,10 +103,10 @@ class RuleIndex:
         """The segments whose answer an event of this type can change."""
         return self.segments.values() if kind in ABOUT_ALL else self._about.get(kind, ())
 
-    def triggered_by(self, event: Event) -> Iterator[Journey]:
+    def triggered_by(self, event: Event, failures: list[RuleFailure]) -> Iterator[Journey]:
         """Journeys whose `on(...)` matches `event`, by name."""
         for journey, trigger in self.triggers.get(event.type, ()):
-            if trigger.matches(event):
+            if trigger.matches(event, failures):
                 yield journey
 
     def _file(self, rule: Rule) -> None:

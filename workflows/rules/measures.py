@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.local_time import instant, zone
+from workflows.rules.failures import RuleFailure
 from workflows.rules.predicates import Where, concrete, passes
 
 __all__ = ["count", "day", "distinct", "month", "total", "week"]
@@ -328,10 +329,13 @@ class Series:
         """Its name in a player's state."""
         return self.measure.series
 
-    def take(self, held: Held, event: Event, present: Present) -> str | None:
-        """Add an event that passes `where`; the bucket it went into, None when it is too old to count."""
+    def add(self, held: Held, event: Event, present: Present, failures: list[RuleFailure]) -> str | None:
+        """Add an event that passes `where`; the bucket it went into, None when it is too old to count.
+
+        Raises whatever the designer's function of the event raises.
+        """
         measure = self.measure
-        if not passes(measure.where, event):
+        if not passes(measure.where, event, failures):
             return None
         bucket = self._bucket(event, present)
         if bucket is None:
@@ -382,7 +386,7 @@ class Series:
 
 
 def value(held: Held, measure: Measure, present: Present, bucket: str | None = None) -> int:
-    """The measure's value now, or in the given bucket of `Series.take`."""
+    """The measure's value now, or in the given bucket of `Series.add`."""
     if measure.last is not None:
         oldest = _oldest(measure, measure.last, present)
         if measure.how == "distinct":

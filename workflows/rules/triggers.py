@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 from workflows.errors import DesignError
 from workflows.events import DayStreak, Event, Inactive, SegmentEntered, SegmentLeft
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
+from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Measure, day
 from workflows.rules.predicates import Where, concrete, passes
 from workflows.rules.segments import Segment, wanted
@@ -36,9 +37,9 @@ class On:
         """The rule's name in a player's state."""
         return f"on:{self.kind.type}"
 
-    def matches(self, event: Event) -> bool:
-        """Whether `event` is meant."""
-        return isinstance(event, self.kind) and passes(self.where, event)
+    def matches(self, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether `event` is meant; a `where` that raises says no."""
+        return isinstance(event, self.kind) and passes(self.where, event, failures)
 
 
 @dataclass(frozen=True)
