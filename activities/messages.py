@@ -27,7 +27,7 @@ from activities.step_log import tell
 from activities.tables import messages
 from activities.unsubscribe import unsubscribe_token
 from content.templates import Catalogue, Rendered, RenderError
-from workflows.channels import CHANNELS, Channel
+from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effects import SEND, Send, SendResult
 from workflows.errors import DesignError
 from workflows.events import MessageClass
@@ -389,6 +389,16 @@ class Messages:
     def _unsubscribe_url(self, brand: str, player_id: str, channel: str) -> str:
         token = unsubscribe_token(self.settings.webhook_secret, brand, player_id, channel)
         return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
+
+
+async def mark_read(connection: AsyncConnection, brand: str, message_id: str, now: datetime) -> None:
+    """Write down when a player read a message in the product; the first time counts.
+
+    It leaves alone what cannot be read there: an unknown message, one of another channel, one that was not sent.
+    """
+    mine = (messages.c.id == message_id, messages.c.brand == brand)
+    readable = (messages.c.channel == IN_APP, messages.c.status == "sent", messages.c.read_at.is_(None))
+    await connection.execute(update(messages).where(*mine, *readable).values(read_at=now))
 
 
 def _overtaken() -> ChannelUnavailable:

@@ -5,8 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, select, update
+from sqlalchemy import select
 
+from activities.messages import mark_read
 from activities.tables import messages, players
 from api.auth import Key, needs
 from api.dependencies import EngineOf
@@ -136,15 +137,10 @@ async def list_messages(engine: EngineOf, key: Reading, query: Annotated[Message
 @router.post("/v1/messages/{message_id:path}/read", responses={**COMMON, **documented(404, 409)})
 async def read_message(message_id: str, engine: EngineOf, key: Annotated[Key, needs("events:write")]) -> InboxItem:
     """Say that the player has read an in-app message. The first time counts."""
-    ours = (messages.c.id == message_id) & (messages.c.brand == key.brand)
     async with engine.database.transaction() as connection:
-        marked = await connection.execute(
-            update(messages)
-            .where(ours)
-            .values(read_at=func.coalesce(messages.c.read_at, engine.clock()))
-            .returning(messages)
-        )
-        row = marked.one_or_none()
+        await mark_read(connection, key.brand, message_id, engine.clock())
+        mine = select(messages).where(messages.c.id == message_id, messages.c.brand == key.brand)
+        row = (await connection.execute(mine)).one_or_none()
         if row is None:
             raise missing("message")
         if row.channel != IN_APP or row.status != "sent":

@@ -8,6 +8,8 @@ from typing import get_args
 
 import pytest
 
+from activities.tables import metadata
+from tests.support.table_owners import OWNERS, written, written_elsewhere
 from workflows.rewards import Reward
 from workflows.temporal_internals import ENGINE
 
@@ -299,7 +301,7 @@ def told(path: str, source: str) -> list[str]:
     return [sentence for rule in RULES for sentence in rule(path, source)]
 
 
-RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered, kind_by_name)
+RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered, kind_by_name, written_elsewhere)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -330,6 +332,13 @@ def test_a_circle_is_told_with_the_way_round(sources: dict[str, str], way: str) 
 
 def test_what_two_files_need_makes_no_circle() -> None:
     assert circles({"a": "import c", "b": "import a\nimport c", "c": "", "p": "from p.q import x", "p.q": ""}) == []
+
+
+def test_every_table_has_an_owner_that_writes_it() -> None:
+    assert OWNERS.keys() == metadata.tables.keys()
+    sources = dict(files())
+    for table, owner in OWNERS.items():
+        assert table in {name for _, name in written(sources[owner])}, f"{owner} does not write {table}."
 
 
 def test_the_files_are_really_read() -> None:
@@ -372,6 +381,16 @@ def test_the_files_are_really_read() -> None:
         ("api/services/players.py", "", "services is the name of a drawer"),
         ("api/schemas.py", "", "schemas is the name of a drawer"),
         ("activities/x.py", "x = 1\n" * 501, "has 501 lines"),
+        ("api/x.py", "from sqlalchemy import insert\ninsert(steps)", "steps, which belongs to activities/step_log.py"),
+        ("api/x.py", "import sqlalchemy as sa\nsa.delete(tables.grants)", "belongs to activities/rewards.py"),
+        ("cli/x.py", "from activities.tables import runs\nruns.update()", "belongs to activities/runs.py"),
+        ("activities/x.py", "text('WITH a AS (UPDATE deliveries d SET x = 1)')", "belongs to activities/delivery"),
+        ("activities/runs.py", "'INSERT INTO tasks (id) SELECT 1'", "tasks, which belongs to activities/tasks.py"),
+        (
+            "activities/x.py",
+            "from sqlalchemy import update\nupdate(table)",
+            "writes table, which is no table of OWNERS",
+        ),
         ("tests/unit/test_x.py", "def test_x(postgres_url: str): ...", "needs Postgres"),
         ("tests/stage/test_x.py", "from tests.support.servers import running", "needs a stand-in process"),
         ("tests/postgres/test_x.py", "def test_x(postgres_url: str, temporal: Client): ...", "needs Temporal"),
@@ -398,6 +417,10 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
         ("cli/app.py", "from api.app import create_app\nimport worker"),
         ("tests/test_x.py", "import activities\nimport cli"),
         ("api/x.py", "x = 1\n" * 500),
+        ("activities/runs.py", "from sqlalchemy import update\nfrom activities.tables import runs\nupdate(runs)"),
+        ("activities/loops/sweeper.py", "'SELECT id FROM players ORDER BY id FOR UPDATE SKIP LOCKED'"),
+        ("activities/x.py", "seen.update(runs)\nclient.delete(runs)"),
+        ("tests/unit/test_x.py", "'DELETE FROM runs'"),
         ("tests/unit/test_x.py", "def test_x(tmp_path: Path): ..."),
         ("tests/acceptance/test_x.py", "def test_x(postgres_url: str, temporal: Client): ..."),
         ("workflows/journeys/x.py", 'VIA = ["sms"]'),

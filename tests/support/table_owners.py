@@ -1,0 +1,76 @@
+"""Which module writes which table: the rule of the architecture test, and how writing is found in a source."""
+
+import ast
+import re
+from collections.abc import Iterator
+
+#: The one module that writes each table. Whoever else wants it written calls a function there.
+OWNERS = {
+    "events": "activities/intake/intake.py",
+    "players": "activities/players.py",
+    "runs": "activities/runs.py",
+    "memberships": "activities/intake/intake.py",
+    "jobs": "activities/loops/bulk_jobs.py",
+    "enrolment_players": "activities/loops/enrolment.py",
+    "steps": "activities/step_log.py",
+    "deliveries": "activities/delivery/deliveries.py",
+    "dead_letters": "activities/delivery/dead_letters.py",
+    "messages": "activities/messages.py",
+    "grants": "activities/rewards.py",
+    "tasks": "activities/tasks.py",
+    "task_history": "activities/tasks.py",
+    "api_keys": "activities/api_keys.py",
+}
+#: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
+FREE = {"tests", "bench", "migrations"}
+VERBS = {"insert", "update", "delete"}
+SQL = re.compile(r"\b(?:INSERT\s+INTO|UPDATE|DELETE\s+FROM|TRUNCATE(?:\s+TABLE)?|COPY)\s+(?:ONLY\s+)?\"?([a-z_]+)")
+
+
+def written_elsewhere(path: str, source: str) -> Iterator[str]:
+    """A sentence for each statement that writes a table outside the module that owns it."""
+    if path.partition("/")[0] in FREE:
+        return
+    for line, table in written(source):
+        owner = OWNERS.get(table)
+        if owner is None:
+            yield (
+                f"{path}:{line} writes {table}, which is no table of OWNERS in tests/support/table_owners.py. Name the "
+                "table itself, and give a new one the module that writes it."
+            )
+        elif owner != path:
+            yield (
+                f"{path}:{line} writes {table}, which belongs to {owner}. A table that one module writes has one place "
+                "where its rules stand: call a function there, and add it if there is none."
+            )
+
+
+def written(source: str) -> Iterator[tuple[int, str]]:
+    """The tables that a source writes, by SQLAlchemy or as text, each with its line."""
+    tree = ast.parse(source)
+    verbs, tables = set[str](), set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module:
+            names = {alias.asname or alias.name: alias.name for alias in node.names}
+            if node.module.partition(".")[0] == "sqlalchemy":
+                verbs |= {name for name, what in names.items() if what in VERBS}
+            elif node.module == "activities.tables":
+                tables |= {*names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from ((node.lineno, table) for table in SQL.findall(node.value))
+        elif isinstance(node, ast.Call):
+            match node.func:
+                case ast.Name(verb) if verb in verbs and node.args:
+                    yield node.lineno, _table(node.args[0])
+                case ast.Attribute(ast.Name("sa" | "sqlalchemy"), verb) if verb in VERBS and node.args:
+                    yield node.lineno, _table(node.args[0])
+                case ast.Attribute(ast.Name(table), verb) if verb in VERBS and table in tables:
+                    yield node.lineno, table
+                case ast.Attribute(ast.Attribute(ast.Name("tables"), table), verb) if verb in VERBS:
+                    yield node.lineno, table
+
+
+def _table(node: ast.expr) -> str:
+    """The table an expression names: `runs`, or `tables.runs`."""
+    return node.attr if isinstance(node, ast.Attribute) else ast.unparse(node)
