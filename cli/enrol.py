@@ -1,111 +1,203 @@
-"""`journeys segments`, `enrol` and `enrolments`: many players let into a journey from a terminal, over HTTP."""
+"""`journeys segments`, `enrol` and `enrolments`: many players let into a journey, over HTTP."""
 
-# ruff: noqa: PLC0415  a command loads only what it needs; all of it takes seconds
+from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+import time
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-if TYPE_CHECKING:
-    from cli.enrol_terminal import EnrolmentClient
+from cli._console import about, out, plural, progress_bar, say
+from cli._environment import api_address
 
-LocalApi = Callable[[str], tuple[str | None, str | None]]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.table import Table
+
+    from cli._api_client import Answer, ApiClient
 
 Url = Annotated[str | None, typer.Option(envvar="JOURNEYS_URL", help="The API; the local stack's if unset.")]
-Secret = Annotated[
+Key = Annotated[
     str | None,
     typer.Option("--key", envvar="JOURNEYS_KEY", help="A key with journeys:manage; the local stack's if unset."),
 ]
 Id = Annotated[str, typer.Argument(metavar="ID", help="The id that `journeys enrolments` shows.")]
 
+#: Seconds between two questions how far an enrolment has come.
+REFRESH: Final = 0.5
+#: What became of the players of an enrolment, for the end of a line that begins with how many they are.
+OUTCOMES: Final[Mapping[str, str]] = {
+    "treated": "play it",
+    "control": "are in its control group: tracked, contacted by nobody",
+    "in_it": "are in it already",
+    "once": "were in it once, and it is entered once in a life",
+    "too_soon": "were in it too recently",
+    "needs_event": "lack the event it is entered for",
+    "left_segment": "have left the segment",
+    "unknown_player": "are not known any more",
+    "self_excluded": "are self-excluded: it counts as an entry, nothing is played",
+    "time_out": "take a time-out: it counts as an entry, nothing is played",
+    "account_not_active": "have no active account: it counts as an entry, nothing is played",
+}
 
-def add_enrol(app: typer.Typer, local_api: LocalApi) -> None:
-    """Give the command line its `segments`, `enrol` and `enrolments`; `local_api` knows the stack of this folder."""
 
-    def desk(url: str | None, key: str | None) -> "EnrolmentClient":
-        from cli.enrol_terminal import ApiRefused, EnrolmentClient
+def segments(url: Url = None, key: Key = None) -> None:
+    """List the deployed segments and how many players are in each."""
+    from rich.table import Table
 
-        local_url, local_key = local_api("crm") if url is None or key is None else (None, None)
-        url, key = url or local_url, key or local_key
-        if url is None or key is None:
-            raise ApiRefused("No local stack was found here; name the API with --url and a key of it with --key.")
-        return EnrolmentClient(url, key)
+    table = Table("segment", "players", "who", box=None)
+    table.columns[1].justify = "right"
+    for segment in _api(url, key).get("/v1/segments")["items"]:
+        table.add_row(segment["name"], f"{segment['members']:,}", segment["description"])
+    out.print(table)
 
-    @app.command()
-    def segments(url: Url = None, key: Secret = None) -> None:
-        """List the deployed segments and how many players are in each."""
-        from cli.enrol_terminal import show_segments
 
-        show_segments(desk(url, key))
+def enrol(
+    journey: Annotated[str, typer.Argument(help="The journey they enter.")],
+    *,
+    segment: Annotated[str, typer.Option(help="Who: everybody who is in it now.")],
+    per_second: Annotated[int, typer.Option(min=1, max=5_000, help="Players a second at most.")] = 50,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    once: Annotated[
+        str | None, typer.Option(help="A name for this wish: the same name twice is one enrolment.")
+    ] = None,
+    url: Url = None,
+    key: Key = None,
+) -> None:
+    """Let many players into a journey: shows how many first, asks, then works at a rate that you can hold.
 
-    @app.command()
-    def enrol(
-        journey: Annotated[str, typer.Argument(help="The journey they enter.")],
-        *,
-        segment: Annotated[str, typer.Option(help="Who: everybody who is in it now.")],
-        per_second: Annotated[int, typer.Option(min=1, max=5_000, help="Players a second at most.")] = 50,
-        yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-        once: Annotated[
-            str | None, typer.Option(help="A name for this wish: the same name twice is one enrolment.")
-        ] = None,
-        url: Url = None,
-        key: Secret = None,
-    ) -> None:
-        """Let many players into a journey: shows how many first, asks, then works at a rate that you can hold.
+    The entry rule, the protection and the control group hold for each of them. It goes on without this window;
+    Ctrl-C only stops looking.
+    """
+    from secrets import token_hex
 
-        The entry rule, the protection and the control group hold for each of them. It goes on without this window;
-        Ctrl-C only stops looking.
-        """
-        from secrets import token_hex
+    api, who_enters = _api(url, key), {"journey": journey, "segment": segment}
+    if not _show_preview(api.post("/v1/enrolments/preview", who_enters), per_second):
+        return
+    if not yes and not typer.confirm("Enrol them?", err=True):
+        say("Nobody was enrolled.")
+        raise typer.Exit(1)
+    body = {**who_enters, "per_second": per_second}
+    raise typer.Exit(_watch(api, api.post("/v1/enrolments", body, idempotency_key=once or token_hex(16))))
 
-        from cli.enrol_terminal import show_preview, watch
 
-        api, whom = desk(url, key), {"journey": journey, "segment": segment}
-        preview = api.post("/v1/enrolments/preview", whom)
-        if not show_preview(preview, per_second):
-            return
-        if not yes and not typer.confirm("Enrol them?", err=True):
-            typer.echo("Nobody was enrolled.", err=True)
-            raise typer.Exit(1)
-        made = api.post("/v1/enrolments", {**whom, "per_second": per_second}, wish=once or token_hex(16))
-        raise typer.Exit(watch(api, made))
+enrolments = typer.Typer(help="Enrolments under way: list, watch, pause, resume, cancel.")
 
-    enrolments = typer.Typer(help="Enrolments under way: list, watch, pause, resume, cancel.")
-    app.add_typer(enrolments, name="enrolments")
 
-    @enrolments.callback(invoke_without_command=True)
-    def listed(context: typer.Context, url: Url = None, key: Secret = None) -> None:
-        """Enrolments under way: list, watch, pause, resume, cancel."""
-        from cli.enrol_terminal import show_enrolments
+@enrolments.callback(invoke_without_command=True)
+def list_enrolments(context: typer.Context, url: Url = None, key: Key = None) -> None:
+    """Enrolments under way: list, watch, pause, resume, cancel."""
+    from rich.table import Table
 
-        if context.invoked_subcommand is None:
-            show_enrolments(desk(url, key))
+    if context.invoked_subcommand is not None:
+        return
+    table = Table("enrolment", "state", "players", "journey", "segment", box=None)
+    for column in table.columns[:3]:
+        # What is copied or read at a glance is never cut.
+        column.no_wrap, column.overflow = True, "ignore"
+    for enrolment in _api(url, key).get("/v1/enrolments")["items"]:
+        done = f"{enrolment['done']:,} of {enrolment['total']:,}"
+        table.add_row(enrolment["id"], enrolment["state"], done, enrolment["journey"], enrolment["segment"])
+    out.print(table)
 
-    @enrolments.command("watch")
-    def look(enrolment: Id, url: Url = None, key: Secret = None) -> None:
-        """Show how far it has come, until it goes on no more."""
-        from cli.enrol_terminal import watch
 
-        api = desk(url, key)
-        raise typer.Exit(watch(api, api.get(f"/v1/enrolments/{enrolment}")))
+@enrolments.command()
+def watch(enrolment: Id, url: Url = None, key: Key = None) -> None:
+    """Show how far it has come, until it goes on no more."""
+    api = _api(url, key)
+    raise typer.Exit(_watch(api, api.get(f"/v1/enrolments/{enrolment}")))
 
-    @enrolments.command()
-    def pause(enrolment: Id, url: Url = None, key: Secret = None) -> None:
-        """Let nobody else in until it is resumed."""
-        wish(desk(url, key), enrolment, "pause")
 
-    @enrolments.command()
-    def resume(enrolment: Id, url: Url = None, key: Secret = None) -> None:
-        """Go on with those whose turn has not come."""
-        wish(desk(url, key), enrolment, "resume")
+@enrolments.command()
+def pause(enrolment: Id, url: Url = None, key: Key = None) -> None:
+    """Let nobody else in until it is resumed."""
+    say(_state_of(_api(url, key).post(f"/v1/enrolments/{enrolment}/pause")))
 
-    @enrolments.command()
-    def cancel(enrolment: Id, url: Url = None, key: Secret = None) -> None:
-        """Let nobody else in, ever; runs that have begun go on."""
-        wish(desk(url, key), enrolment, "cancel")
 
-    def wish(api: "EnrolmentClient", enrolment: str, wished: str) -> None:
-        from cli.enrol_terminal import tell
+@enrolments.command()
+def resume(enrolment: Id, url: Url = None, key: Key = None) -> None:
+    """Go on with those whose turn has not come."""
+    say(_state_of(_api(url, key).post(f"/v1/enrolments/{enrolment}/resume")))
 
-        tell(api.post(f"/v1/enrolments/{enrolment}/{wished}"))
+
+@enrolments.command()
+def cancel(enrolment: Id, url: Url = None, key: Key = None) -> None:
+    """Let nobody else in, ever; runs that have begun go on."""
+    say(_state_of(_api(url, key).post(f"/v1/enrolments/{enrolment}/cancel")))
+
+
+def _api(url: str | None, key: str | None) -> ApiClient:
+    from cli._api_client import ApiClient
+
+    return ApiClient(*api_address(url, key, role="crm"))
+
+
+def _show_preview(preview: Answer, per_second: int) -> bool:
+    """How many would enter, why the others would not, and how long it takes; False when it is sure that nobody would.
+
+    An estimate of nobody is not sure.
+    """
+    from cli._console import err
+
+    if not preview["members"]:
+        say(f"Nobody is in {preview['segment']}. Nobody would enter.")
+        return False
+    say(f"{preview['journey']} for the {plural(preview['members'], 'player')} in {preview['segment']}, of whom")
+    counts = {"treated": preview["entering"], "control": preview["control"], **preview["refused"]}
+    err.print(_outcome_table({name: count for name, count in counts.items() if count}))
+    if not (preview["entering"] or preview["control"] or preview["estimate"]):
+        say("Nobody would enter.")
+        return False
+    if preview["estimate"]:
+        say(f"This is an estimate from {preview['looked_at']:,} of them.")
+    say(f"At {per_second:,} a second it takes about {about(preview['members'] / per_second)}.")
+    return True
+
+
+def _watch(api: ApiClient, enrolment: Answer) -> int:
+    """Show a bar until an enrolment goes on no more; the exit code: 0 done, 1 not, 130 left with Ctrl-C."""
+    from rich.progress import TextColumn
+
+    enrolment_id = enrolment["id"]
+    figures = TextColumn("{task.completed:,.0f} of {task.total:,.0f} players{task.fields[held]}")
+    try:
+        with progress_bar(figures) as progress:
+            bar = progress.add_task(enrolment["journey"], total=enrolment["total"], held="")
+            while True:
+                held = ", held back until Temporal has taken more" if enrolment["held_back"] else ""
+                progress.update(bar, completed=enrolment["done"], held=held)
+                if enrolment["state"] != "running":
+                    break
+                time.sleep(REFRESH)
+                enrolment = api.get(f"/v1/enrolments/{enrolment_id}")
+    except KeyboardInterrupt:
+        say(
+            f"The enrolment goes on without this window. Look at it again with "
+            f"`journeys enrolments watch {enrolment_id}`, hold it with `journeys enrolments pause {enrolment_id}`."
+        )
+        return 130
+    out.print(
+        _outcome_table({"treated": enrolment["entered"], "control": enrolment["control"], **enrolment["refused"]})
+    )
+    if enrolment["state"] == "done":
+        return 0
+    say(_state_of(enrolment))
+    return 1
+
+
+def _state_of(enrolment: Answer) -> str:
+    """One line about an enrolment: its state, how far it came, and why it failed if it did."""
+    line = f"Enrolment {enrolment['id']} is {enrolment['state']} after {enrolment['done']:,} of {enrolment['total']:,}."
+    return f"{line} {enrolment['failure']}" if enrolment["failure"] else line
+
+
+def _outcome_table(counts: Mapping[str, int]) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, show_header=False)
+    table.add_column(justify="right")
+    table.add_column()
+    for name, count in counts.items():
+        table.add_row(f"{count:,}", OUTCOMES.get(name, name.replace("_", " ")))
+    return table

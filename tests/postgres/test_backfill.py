@@ -15,7 +15,7 @@ from activities.database import Database
 from activities.intake.intake import Intake, _insert_new_events
 from activities.loops.backfill import BackfillBatch, Deriver
 from activities.tables import jobs, memberships, players
-from cli.derive_terminal import HOLD, LEAST, Pace
+from cli.derive import LOCK_SECONDS, SMALLEST_BATCH, Pace
 from local.postgres import Postgres
 from tests.support.engine import BRAND, NOON, Casino, HeldClock, execute, rows
 from tests.support.exactness import Faults, faulty, survives, world
@@ -351,19 +351,19 @@ async def test_an_event_that_no_class_reads_any_more_is_told_and_left_out(casino
 def test_a_batch_is_as_large_as_fits_into_the_time_that_events_may_wait() -> None:
     pace = Pace(None)
     for _ in range(20):
-        assert pace.took(pace.size, 0.001 * pace.size) == 0
-    assert pace.size == HOLD / 0.001
-    pace.took(pace.size, 60.0)
-    assert pace.size == LEAST
+        assert pace.pause_after(pace.size, 0.001 * pace.size) == 0
+    assert pace.size == LOCK_SECONDS / 0.001
+    pace.pause_after(pace.size, 60.0)
+    assert pace.size == SMALLEST_BATCH
 
 
 def test_a_rate_is_kept_in_batches_of_a_second_or_less() -> None:
     pace = Pace(7)
     assert pace.size == 7
-    assert pace.took(7, 0.25) == 0.75
+    assert pace.pause_after(7, 0.25) == 0.75
     assert Pace(0.5).size == 1
-    assert Pace(0.5).took(1, 0.5) == 1.5
-    assert Pace(7).took(7, 3.0) == 0, "what was slow is not made up for"
+    assert Pace(0.5).pause_after(1, 0.5) == 1.5
+    assert Pace(7).pause_after(7, 3.0) == 0, "what was slow is not made up for"
 
 
 async def test_players_for_whom_the_segment_raised_are_counted(casino: Casino) -> None:

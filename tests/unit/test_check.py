@@ -6,14 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
-from temporalio.contrib.pydantic import pydantic_data_converter
 from typer.testing import CliRunner, Result
 
 from activities.engine import load_deployment
 from activities.settings import Settings
-from cli.design import Surroundings, add_design
-from content.settings import SHIPPED_TEMPLATES
+from cli.app import app
 from content.template_files import MessageTemplate, Variable
 from content.templates import Catalogue
 from stage.flow.check import Checked, check
@@ -42,6 +39,8 @@ from workflows.rules.triggers import Trigger
 from workflows.run import JourneyRun
 
 VIP_TIERS = ("gold", "platinum")
+
+Command = Callable[..., Result]
 
 
 class Call(Form):
@@ -380,22 +379,16 @@ def test_the_shipped_journeys_and_templates_pass() -> None:
     }
 
 
-def run(arguments: Sequence[str], packages: Sequence[str] = ("workflows.journeys",), **around: Any) -> Result:
-    """The command line with these packages of journeys and the shipped templates."""
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """The command line in an environment of these variables."""
 
-    def templates() -> Any:
-        catalogue = Catalogue.load(*around.get("folders", ()), SHIPPED_TEMPLATES)
-        return {name: catalogue[name] for name in catalogue}
+    def command(arguments: Sequence[str], **variables: str) -> Result:
+        for name in ("JOURNEYS", "TEMPLATES"):
+            monkeypatch.setenv(name, variables.get(name, ""))
+        return CliRunner().invoke(app, list(arguments))
 
-    async def temporal() -> Any:
-        raise AssertionError("nobody asked Temporal")
-
-    app = typer.Typer()
-    add_design(
-        app,
-        Surroundings(lambda: packages, templates, around.get("temporal", temporal), lambda: pydantic_data_converter),
-    )
-    return CliRunner().invoke(app, list(arguments))
+    return command
 
 
 @pytest.fixture
@@ -410,35 +403,47 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, s
     return write
 
 
-def test_the_command_passes_what_is_shipped() -> None:
+def test_the_command_passes_what_is_shipped(run: Command) -> None:
     result = run(["check"])
     assert result.exit_code == 0, result.output
     assert "failed_deposit waives no-control: Help is not withheld." in result.output
     assert "Nothing is wrong with 6 journeys and 18 templates." in result.output
 
 
-def test_the_command_tells_what_is_wrong_and_fails(package: Callable[[str, str], str]) -> None:
+def test_the_command_tells_what_is_wrong_and_fails(run: Command, package: Callable[[str, str], str]) -> None:
     name = package(
         "sellers",
         "from workflows import Player, PlayerRegistered, days, journey, on\n\n\n"
         "@journey(on(PlayerRegistered), ends_after=days(1), control=10)\n"
         "async def seller(player: Player, registered: PlayerRegistered) -> None:\n"
         '    """Sell."""\n'
-        '    await player.send("reload-offer", percent=50, cap=5000)\n',
+        '    await player.send("reload-offer", percent=50, cap=5000, valid_hours=24)\n',
     )
-    result = run(["check", "seller"], ["workflows.journeys", name])
+    result = run(["check", "seller"], JOURNEYS=name)
     assert result.exit_code == 1
-    aim, share, variable = result.stdout.splitlines()
+    aim, share = result.stdout.splitlines()
     assert aim.startswith("seller: it has no goal, so nobody can say whether it works; add goal=")
     assert share.startswith("seller: 1 of its 1 messages sell, which is more than 70%; add messages")
-    assert variable == (
-        "seller: line 7: send:reload-offer does not give valid_hours, which reload-offer must say; add valid_hours=. "
-        "[missing-variable]"
+    assert "2 things to mend in 1 journey and 18 templates." in result.stderr
+
+
+def test_the_command_tells_first_what_would_stop_a_deployment(run: Command, package: Callable[[str, str], str]) -> None:
+    name = package(
+        "forgetful",
+        "from workflows import Player, PlayerRegistered, days, journey, on\n\n\n"
+        "@journey(on(PlayerRegistered), ends_after=days(1), control=10)\n"
+        "async def offering(player: Player, registered: PlayerRegistered) -> None:\n"
+        '    """Offer."""\n'
+        '    await player.send("reload-offer", percent=50, cap=5000)\n',
     )
-    assert "3 things to mend in 1 journey and 18 templates." in result.stderr
+    result = run(["check"], JOURNEYS=name)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Journey offering, line 7: the template reload-offer needs valid_hours; add valid_hours=… to the send.\n"
+    )
 
 
-def test_the_command_tells_an_event_without_a_type(package: Callable[[str, str], str]) -> None:
+def test_the_command_tells_an_event_without_a_type(run: Command, package: Callable[[str, str], str]) -> None:
     name = package(
         "typeless",
         "from workflows import Event, Player, PlayerRegistered, days, journey, on\n\n\n"
@@ -447,30 +452,30 @@ def test_the_command_tells_an_event_without_a_type(package: Callable[[str, str],
         '    """Hope."""\n'
         "    await player.event(Event, within=days(1))\n",
     )
-    result = run(["check"], [name])
+    result = run(["check"], JOURNEYS=name)
     assert result.exit_code == 1
     assert "no event has the type Event itself" in result.stderr
 
 
-def test_the_command_tells_a_template_that_lacks_a_language(tmp_path: Path) -> None:
+def test_the_command_tells_a_template_that_lacks_a_language(run: Command, tmp_path: Path) -> None:
     folder = tmp_path / "weekend"
     folder.mkdir()
     (folder / "template.toml").write_text('class = "service"\nchannels = ["push"]\n')
     text = "{% block title %}Hello{% endblock %}{% block body %}Hello{% endblock %}"
     for language in ("en", "uk"):
         (folder / f"push.{language}.j2").write_text(text)
-    result = run(["check"], folders=[tmp_path])
+    result = run(["check"], TEMPLATES=str(tmp_path))
     assert result.exit_code == 1
     assert "weekend/push.ru.j2: is missing; write it" in result.stderr
 
 
-def test_the_command_refuses_a_journey_it_does_not_know() -> None:
+def test_the_command_refuses_a_journey_it_does_not_know(run: Command) -> None:
     result = run(["check", "welcom"])
     assert result.exit_code == 1
     assert "There is no journey welcom; there are failed_deposit" in result.stderr
 
 
-def test_a_diagram_goes_to_a_file_or_to_the_next_program(tmp_path: Path) -> None:
+def test_a_diagram_goes_to_a_file_or_to_the_next_program(run: Command, tmp_path: Path) -> None:
     counts = tmp_path / "counts.json"
     counts.write_text('{"send:welcome#1": 1204}')
     file = tmp_path / "welcome.svg"
@@ -480,7 +485,7 @@ def test_a_diagram_goes_to_a_file_or_to_the_next_program(tmp_path: Path) -> None
     assert run(["diagram", "welcome", "--svg"]).stdout.startswith("<?xml")
 
 
-def test_a_diagram_refuses_counts_that_are_none(tmp_path: Path) -> None:
+def test_a_diagram_refuses_counts_that_are_none(run: Command, tmp_path: Path) -> None:
     counts = tmp_path / "counts.json"
     counts.write_text('["send:welcome#1"]')
     result = run(["diagram", "welcome", "--counts", str(counts)])

@@ -1,0 +1,108 @@
+"""`journeys keys`: API keys made, listed, revoked."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from cli._console import fail, out, say
+from cli._environment import open_database, run_on_database
+
+#: What `keys --json` makes: a key for everyone who works with a development stack.
+ROLES = {
+    "backend": ("events:write",),
+    "vip-manager": ("tasks:work", "players:read"),
+    "crm": ("journeys:manage", "players:read"),
+    "admin": ("admin",),
+}
+DEMO_BRAND = "demo"
+
+app = typer.Typer(help="API keys: make, list, revoke.")
+
+
+@app.callback(invoke_without_command=True)
+def keys_of_every_role(
+    context: typer.Context,
+    *,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Make a key of the brand `demo` for each role and print them as JSON.")
+    ] = False,
+) -> None:
+    """API keys: make, list, revoke."""
+    if context.invoked_subcommand is not None:
+        return
+    if not as_json:
+        out.print(context.get_help())
+        raise typer.Exit(2)
+
+    from activities.api_keys import create_key
+
+    async def make() -> dict[str, str]:
+        async with open_database() as database:
+            now = datetime.now(UTC)
+            return {role: (await create_key(database, DEMO_BRAND, role, s, now))[1] for role, s in ROLES.items()}
+
+    out.print_json(json.dumps(run_on_database(make())))
+
+
+@app.command()
+def create(
+    name: Annotated[str, typer.Argument(help="Who acts with the key; it stands in histories.")],
+    scope: Annotated[list[str], typer.Option(help="What it may do, such as events:write; repeat it.")],
+    brand: Annotated[str, typer.Option(help="The brand whose events, players and tasks it opens.")],
+    days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
+) -> None:
+    """Make a key and print its secret, once."""
+    from activities.api_keys import create_key
+
+    async def make() -> tuple[str, str]:
+        async with open_database() as database:
+            now = datetime.now(UTC)
+            expires_at = None if days is None else now + timedelta(days=days)
+            return await create_key(database, brand, name, scope, now, expires_at=expires_at)
+
+    try:
+        key_id, secret = run_on_database(make())
+    except ValueError as error:
+        fail(error)
+    say(f"Key {key_id} of {brand}. This is its secret; it is not shown again:")
+    print(secret)  # noqa: T201  alone on stdout, so that a script can take it
+
+
+@app.command("list")
+def list_keys(brand: Annotated[str | None, typer.Option(help="Only this brand's keys.")] = None) -> None:
+    """List keys, without their secrets."""
+    from rich.table import Table
+    from sqlalchemy import select
+
+    from activities.tables import api_keys
+
+    async def read() -> Sequence[Any]:
+        query = select(api_keys).order_by(api_keys.c.brand, api_keys.c.created_at)
+        async with open_database() as database, database.reading() as connection:
+            return (await connection.execute(query if brand is None else query.where(api_keys.c.brand == brand))).all()
+
+    table = Table("id", "brand", "name", "scopes", "when", box=None)
+    for column in table.columns:
+        column.no_wrap, column.overflow = column.header not in {"brand", "name"}, "fold"
+    for row in run_on_database(read()):
+        moments = {"made": row.created_at, "until": row.expires_at, "revoked": row.revoked_at}
+        when = "\n".join(f"{word} {at:%Y-%m-%d}" for word, at in moments.items() if at)
+        table.add_row(row.id, row.brand, row.name, "\n".join(row.scopes), when)
+    out.print(table)
+
+
+@app.command()
+def revoke(key_id: Annotated[str, typer.Argument(help="The id that `journeys keys list` shows.")]) -> None:
+    """Take a key back; the API refuses it within a second."""
+    from activities.api_keys import revoke_key
+
+    async def refuse_from_now_on() -> bool:
+        async with open_database() as database:
+            return await revoke_key(database, key_id, datetime.now(UTC))
+
+    if not run_on_database(refuse_from_now_on()):
+        fail(f"There is no key {key_id}; `journeys keys list` shows them.")
+    say(f"Key {key_id} is revoked.")

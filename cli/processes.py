@@ -1,0 +1,72 @@
+"""`journeys serve`, `worker`, `dispatcher` and `migrate`: the processes of a deployment."""
+
+from typing import Annotated, Literal
+
+import typer
+
+from cli._console import fail, say
+from cli._environment import first_line, log_to_stderr, settings
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+) -> None:
+    """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
+    import uvicorn
+
+    from activities.gc_tuning import collect_rarely, freeze_gc
+    from activities.temporal_client import converter
+    from api.app import create_app
+    from workflows.source.registry import load
+
+    log_to_stderr()
+    around = settings()
+    # Here mistakes are sentences, in the server they would be a traceback.
+    load(around.packages)
+    converter(around)
+    api = create_app(around)
+    freeze_gc()
+    collect_rarely()
+    uvicorn.run(
+        api,
+        host=host,
+        port=port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=10,
+        log_config=None,
+    )
+
+
+def worker(
+    role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
+) -> None:
+    """Run journeys, their effects, the dispatcher and the sweep."""
+    import uvloop
+
+    import worker as process
+
+    log_to_stderr()
+    uvloop.run(process.main(role, settings()))
+
+
+def dispatcher() -> None:
+    """Run the dispatcher and the sweep alone: the same as `journeys worker --role dispatcher`."""
+    worker("dispatcher")
+
+
+def migrate() -> None:
+    """Bring the database's schema up to date. Safe to run twice, also at once."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from activities.database import migrate as bring_up_to_date
+
+    around = settings()
+    try:
+        bring_up_to_date(around.sqlalchemy_url)
+    except SQLAlchemyError as error:
+        fail(f"The database was not migrated: {first_line(error)}")
+    say("The database is up to date.")
