@@ -8,8 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import messages, players
 from workflows.channels import CHANNELS, Channel
-from workflows.gate.facts import facts_of
-from workflows.gate.policy import NECESSARY, WEEK, Allowed, Contact, GateFacts, Refusal
+from workflows.gate.decide import Allowed, Refusal
+from workflows.gate.facts import Contact, GateFacts, facts_of
+from workflows.gate.policy import NECESSARY, WEEK
 from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
 

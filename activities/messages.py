@@ -31,7 +31,9 @@ from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effects import SEND, Send, SendResult
 from workflows.errors import DesignError
 from workflows.events import MessageClass
-from workflows.gate.policy import NECESSARY, Allowed, MessageFacts, Policy, Refusal, Wait, may_send
+from workflows.gate.decide import Allowed, Refusal, Wait, may_send
+from workflows.gate.facts import MessageFacts
+from workflows.gate.policy import NECESSARY, Policy
 from workflows.json_object import JsonObject
 from workflows.local_time import zone
 

@@ -31,7 +31,9 @@ from activities.settings import Settings
 from activities.step_log import tell
 from activities.tables import grants, runs
 from workflows.effects import GRANT, Give, GiveResult
-from workflows.gate.policy import Allowed, GrantFacts, Policy, Refusal, may_grant
+from workflows.gate.decide import Allowed, Refusal, may_grant
+from workflows.gate.facts import GrantFacts
+from workflows.gate.policy import Policy
 from workflows.json_object import JsonObject
 
 logger = logging.getLogger(__name__)

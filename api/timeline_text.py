@@ -8,6 +8,7 @@ from babel import Locale
 
 from content.formatting import Manner, Money, write_money
 from workflows.channels import CHANNELS
+from workflows.gate.policy import Reason
 from workflows.verbs import VERBS
 
 Detail = Mapping[str, Any]
@@ -15,23 +16,7 @@ Detail = Mapping[str, Any]
 _MANNER = Manner(Locale("en"), UTC)
 
 #: Reasons of the gate, of providers and of stops, as they complete "… because": no more is said of a player.
-REASONS = {
-    "unknown_player": "we know nothing about the player",
-    "facts_unreadable": "the player's protection could not be read",
-    "account_not_active": "the account is not active",
-    "self_excluded": "the player is self-excluded",
-    "time_out": "the player takes a time-out",
-    "harm_signal": "there are signs of gambling harm",
-    "test_account": "it is a test account",
-    "no_consent": "the player did not opt in to this channel",
-    "no_address": "there is no address for it",
-    "unknown_timezone": "the player's time zone is not known",
-    "quiet_hours": "it is night where the player is",
-    "active_today": "the player was here today",
-    "daily_cap": "enough was said today",
-    "weekly_cap": "enough was said this week",
-    "channel_weekly_cap": "enough was said on this channel this week",
-    "wager_too_high": "its wagering is above the ceiling",
+REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} | {
     "protected_meanwhile": "the player became protected meanwhile",
     "expired": "its time had passed",
     "outcome_unknown": "nobody can say whether it arrived",

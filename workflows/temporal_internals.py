@@ -13,7 +13,6 @@ ENGINE = (
     "exports",
     "field_types",
     "forms",
-    "gate",
     "journey",
     "local_time",
     "player",

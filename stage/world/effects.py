@@ -39,20 +39,9 @@ from workflows.effects import (
     TaskOpened,
     match_performers,
 )
-from workflows.gate.facts import facts_of
-from workflows.gate.policy import (
-    NECESSARY,
-    WEEK,
-    Allowed,
-    Contact,
-    GateFacts,
-    GrantFacts,
-    MessageFacts,
-    Refusal,
-    Wait,
-    may_grant,
-    may_send,
-)
+from workflows.gate.decide import Allowed, Refusal, Wait, may_grant, may_send
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
+from workflows.gate.policy import NECESSARY, WEEK
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Start
 

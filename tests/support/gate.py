@@ -8,18 +8,10 @@ from zoneinfo import ZoneInfo, available_timezones
 from hypothesis import strategies as st
 
 from workflows.events import MessageClass
-from workflows.gate.policy import (
-    Allowed,
-    Contact,
-    Exclusion,
-    GateFacts,
-    GrantFacts,
-    MessageFacts,
-    Policy,
-    Reason,
-    Refusal,
-    Wait,
-)
+from workflows.gate.decide import Allowed, Refusal, Wait
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.policy import Policy, Reason
+from workflows.player_state.projection import Exclusion
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

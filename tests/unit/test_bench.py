@@ -17,7 +17,9 @@ from bench.plots import draw
 from bench.traffic import awake, day, past, players
 from tests.support.player_events import NO_FAILURES
 from workflows.events import Event
-from workflows.gate.policy import MessageFacts, Policy, Wait, may_send
+from workflows.gate.decide import Wait, may_send
+from workflows.gate.facts import MessageFacts
+from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Start, Stop
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex

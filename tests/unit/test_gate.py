@@ -13,21 +13,10 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.gate import CHANNELS, DAY, FREE, HOUSE, NOON, SPINS, TICK, ZONES, block, contacts, message, reason
 from workflows.events import MessageClass
-from workflows.gate.policy import (
-    NECESSARY,
-    RULES,
-    Allowed,
-    Contact,
-    Exclusion,
-    GateFacts,
-    GrantFacts,
-    MessageFacts,
-    Policy,
-    Reason,
-    Refusal,
-    may_grant,
-    may_send,
-)
+from workflows.gate.decide import Allowed, Refusal, may_grant, may_send
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.policy import NECESSARY, RULES, Policy, Reason
+from workflows.player_state.projection import Exclusion
 from workflows.rewards import deposit_match, points
 
 # ---- what it says ---------------------------------------------------------------------------------------------

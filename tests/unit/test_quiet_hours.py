@@ -13,15 +13,8 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.gate import DAY, FREE, HOUSE, KYIV, NOON, TICK, ZONES, contacts, message, reason
-from workflows.gate.policy import (
-    Allowed,
-    Policy,
-    Reason,
-    Refusal,
-    Wait,
-    may_send,
-    quiet_until,
-)
+from workflows.gate.decide import Allowed, Refusal, Wait, may_send, quiet_until
+from workflows.gate.policy import Policy, Reason
 
 
 @pytest.mark.parametrize(

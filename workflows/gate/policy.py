@@ -1,29 +1,21 @@
-"""The gate: may this message be sent, may this reward be granted, to this player, now?
+"""The numbers of the gate, the rules it applies, and the reasons it may give.
 
-Pure functions of *(facts, policy, now)*. The caller reads the facts from the primary inside the transaction
-that marks the effect handed over, asks, and stores the answer: every decision says which rule spoke, what it
-saw and under which policy.
-
-Unknown means no. Every fact defaults to None, which is "not known" and never "no": ``GateFacts()`` lets nothing
-through but what protects the player. A fact known to be empty is said so: ``exclusions=()``, ``harm="none"``.
+A policy is a value: the same facts under the same policy at the same moment get the same answer, and a decision keeps
+the policy's version. `workflows/gate/decide.py` applies it.
 """
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from collections.abc import Mapping
+from datetime import time, timedelta
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Final, Literal
-from zoneinfo import ZoneInfo
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
 
 from workflows.channels import CHANNELS, channel_name
-from workflows.events import MessageClass
-from workflows.rewards import RewardBase
 
 DAY: Final = timedelta(hours=24)
 WEEK: Final = timedelta(days=7)
@@ -34,9 +26,6 @@ PROTECTIVE: Final = frozenset({"rg", "security"})
 
 _PER_WEEK: Final = {name: spec.per_week for name, spec in CHANNELS.items() if spec.per_week is not None}
 _SILENT: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.interrupts)
-#: They need no address.
-_INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
-_STRENGTHS: Final = ("none", "weak", "medium", "strong")
 
 #: Every rule the gate applies: what it protects and where it comes from.
 RULES: Final[Mapping[str, str]] = MappingProxyType(
@@ -62,24 +51,33 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
 
 
 class Reason(StrEnum):
-    """Why something did not happen, as it is stored and shown."""
+    """Why something did not happen, as it is stored, each with the words that complete "… because" for people."""
 
-    UNKNOWN_PLAYER = "unknown_player"
-    FACTS_UNREADABLE = "facts_unreadable"
-    ACCOUNT_NOT_ACTIVE = "account_not_active"
-    SELF_EXCLUDED = "self_excluded"
-    TIME_OUT = "time_out"
-    HARM_SIGNAL = "harm_signal"
-    TEST_ACCOUNT = "test_account"
-    NO_CONSENT = "no_consent"
-    NO_ADDRESS = "no_address"
-    UNKNOWN_TIMEZONE = "unknown_timezone"
-    QUIET_HOURS = "quiet_hours"
-    ACTIVE_TODAY = "active_today"
-    DAILY_CAP = "daily_cap"
-    WEEKLY_CAP = "weekly_cap"
-    CHANNEL_WEEKLY_CAP = "channel_weekly_cap"
-    WAGER_TOO_HIGH = "wager_too_high"
+    label: str
+
+    def __new__(cls, code: str, label: str) -> Self:
+        """A member is its code; a code without words is no member."""
+        member = str.__new__(cls, code)
+        member._value_ = code
+        member.label = label
+        return member
+
+    UNKNOWN_PLAYER = "unknown_player", "we know nothing about the player"
+    FACTS_UNREADABLE = "facts_unreadable", "the player's protection could not be read"
+    ACCOUNT_NOT_ACTIVE = "account_not_active", "the account is not active"
+    SELF_EXCLUDED = "self_excluded", "the player is self-excluded"
+    TIME_OUT = "time_out", "the player takes a time-out"
+    HARM_SIGNAL = "harm_signal", "there are signs of gambling harm"
+    TEST_ACCOUNT = "test_account", "it is a test account"
+    NO_CONSENT = "no_consent", "the player did not opt in to this channel"
+    NO_ADDRESS = "no_address", "there is no address for it"
+    UNKNOWN_TIMEZONE = "unknown_timezone", "the player's time zone is not known"
+    QUIET_HOURS = "quiet_hours", "it is night where the player is"
+    ACTIVE_TODAY = "active_today", "the player was here today"
+    DAILY_CAP = "daily_cap", "enough was said today"
+    WEEKLY_CAP = "weekly_cap", "enough was said this week"
+    CHANNEL_WEEKLY_CAP = "channel_weekly_cap", "enough was said on this channel this week"
+    WAGER_TOO_HIGH = "wager_too_high", "its wagering is above the ceiling"
 
 
 class Policy(BaseModel):
@@ -126,335 +124,3 @@ class Policy(BaseModel):
     def _in_order(self, channels: frozenset[str]) -> list[str]:
         # A set has no order, and the version must be the same in every process.
         return sorted(channels)
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A block in force until a moment; ``until=None`` is for ever."""
-
-    kind: str
-    scope: str
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Contact:
-    """A marketing or survey message handed over; rows of one step are one contact, whatever the channels."""
-
-    at: datetime
-    channel: str
-    step: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateFacts:
-    """What is known of the player at this moment, read from the primary. None is "not known"."""
-
-    status: str | None = None
-    #: All exclusions on record; past ones do no harm. Empty: known to have none.
-    exclusions: Sequence[Exclusion] | None = None
-    #: The strongest harm signal in force: none, weak, medium, strong.
-    harm: str | None = None
-    is_test: bool | None = None
-    #: Opt-in per channel; a missing channel was never asked for.
-    consents: Mapping[str, bool] | None = None
-    #: Channels the player can be reached on; ``in_app`` needs no address.
-    addresses: Collection[str] | None = None
-    #: IANA name.
-    timezone: str | None = None
-    #: The newest login, the newest bet, any sign of life. Empty: known never to have been here.
-    activity: Collection[datetime] | None = None
-    #: Marketing and survey contacts of at least the last 7 days.
-    contacts: Collection[Contact] | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageFacts:
-    """The message in question. Ask once a channel; ``step`` is the effect's key and never counts against itself."""
-
-    channel: str
-    message_class: MessageClass
-    step: str
-    suppress_if_active_today: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GrantFacts:
-    """The reward in question."""
-
-    kind: str
-    wager_x: int = 0
-
-    @classmethod
-    def of(cls, reward: RewardBase) -> "GrantFacts":
-        """The part of a reward the gate looks at."""
-        return cls(kind=reward.name, wager_x=getattr(reward, "wager_x", 0))
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """Go ahead, in this transaction."""
-
-    seen: Mapping[str, JsonValue]
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Not to be sent or granted; ``rule`` is a key of ``RULES``, ``detail`` a sentence for people."""
-
-    reason: Reason
-    rule: str
-    detail: str
-    seen: Mapping[str, JsonValue] = field(default_factory=dict)
-    policy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not now: ask again at ``until`` with facts read anew, for they may have changed by then."""
-
-    until: datetime
-    rule: str
-    detail: str
-    seen: Mapping[str, JsonValue] = field(default_factory=dict)
-    policy: str = ""
-
-    @property
-    def reason(self) -> Reason:
-        """Only the night makes anyone wait."""
-        return Reason.QUIET_HOURS
-
-
-def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> Allowed | Refusal | Wait:
-    """Whether ``message`` may go on its channel. No facts at all means an unknown player, and no.
-
-    Service, responsible-gambling and security messages need no consent, know no caps and no night; a closed
-    account still ends them, and self-exclusion ends service messages. Surveys are held to the rules of
-    marketing. Everything that can change by itself is looked at last: a message that must wait for the morning
-    is judged against the caps of the morning.
-    """
-    _aware(now)
-    channel = channel_name(message.channel)
-    seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class}
-    refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now)
-    if refusal is None and facts is not None:
-        refusal = _unreachable(facts, message, channel)
-        if refusal is None and message.message_class not in NECESSARY:
-            counted = _count(facts, message, channel, now)
-            seen |= counted
-            refusal = (
-                _at_night(facts, channel, policy, now)
-                or _was_here(facts, message, now)
-                or _too_much(facts, channel, counted, policy)
-            )
-    return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
-
-
-def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: datetime) -> Allowed | Refusal:
-    """Whether the reward may be given.
-
-    A reward needs no consent and knows no night, but the player must be free to take it: account active, no
-    exclusion, no time-out, no strong signs of harm. That holds for points and tickets as for money.
-    """
-    _aware(now)
-    seen = _seen(facts, now) | {"kind": grant.kind, "wager_x": grant.wager_x}
-    refusal = _protected(facts, "marketing", policy, now)
-    if refusal is None and policy.max_wager_x is not None and grant.wager_x > policy.max_wager_x:
-        refusal = Refusal(
-            Reason.WAGER_TOO_HIGH,
-            "wager-cap",
-            f"The bonus must be wagered {grant.wager_x} times and {policy.max_wager_x} is the ceiling.",
-        )
-    return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
-
-
-def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now: datetime) -> Refusal | None:
-    """What protects the player, strongest first."""
-    if facts is None or facts.status is None:
-        return Refusal(Reason.UNKNOWN_PLAYER, "known-player", "The player's account status is not known.")
-    if facts.status == "closed":
-        return Refusal(Reason.ACCOUNT_NOT_ACTIVE, "account-status", "The account is closed.")
-    if message_class in PROTECTIVE:
-        return None
-    if message_class in NECESSARY:
-        # A break from playing is no break from news about one's own money, so a time-out lets it through.
-        return None if policy.service_to_excluded else _excluded(facts, now)
-    return _excluded(facts, now) or _on_a_break(facts, now) or _inactive(facts) or _vulnerable(facts, policy)
-
-
-def _excluded(facts: GateFacts, now: datetime) -> Refusal | None:
-    if facts.status == "self_excluded":
-        return Refusal(Reason.SELF_EXCLUDED, "self-exclusion", "The account is self-excluded.")
-    if facts.exclusions is None:
-        return _unread("exclusions", "self-exclusion")
-    for block in facts.exclusions:
-        if block.kind != "time_out" and _in_force(block, now):
-            return Refusal(
-                Reason.SELF_EXCLUDED, "self-exclusion", f"An exclusion ({block.kind}, {block.scope}) is in force."
-            )
-    return None
-
-
-def _on_a_break(facts: GateFacts, now: datetime) -> Refusal | None:
-    if any(_in_force(block, now) for block in facts.exclusions or ()):
-        return Refusal(Reason.TIME_OUT, "time-out", "The player is taking a time-out.")
-    return None
-
-
-def _in_force(block: Exclusion, now: datetime) -> bool:
-    return block.until is None or block.until > now
-
-
-def _inactive(facts: GateFacts) -> Refusal | None:
-    if facts.status != "active":
-        return Refusal(Reason.ACCOUNT_NOT_ACTIVE, "account-status", f"The account is {facts.status}, not active.")
-    return None
-
-
-def _vulnerable(facts: GateFacts, policy: Policy) -> Refusal | None:
-    if facts.harm is None:
-        return _unread("harm", "harm")
-    strength = _STRENGTHS.index(facts.harm) if facts.harm in _STRENGTHS else len(_STRENGTHS)
-    if strength >= _STRENGTHS.index(policy.harm_refuses_from):
-        return Refusal(Reason.HARM_SIGNAL, "harm", f"A {facts.harm} signal of gambling harm is in force.")
-    if facts.is_test is None:
-        return _unread("is_test", "test-account")
-    if facts.is_test:
-        return Refusal(Reason.TEST_ACCOUNT, "test-account", "This is a test account.")
-    return None
-
-
-def _unreachable(facts: GateFacts, message: MessageFacts, channel: str) -> Refusal | None:
-    if message.message_class not in NECESSARY and not _opted_in(facts, channel):
-        return Refusal(Reason.NO_CONSENT, "consent", f"The player has not opted in to {channel}.")
-    if channel not in _INSIDE and (facts.addresses is None or channel not in map(channel_name, facts.addresses)):
-        return Refusal(Reason.NO_ADDRESS, "address", f"There is no address for {channel}.")
-    return None
-
-
-def _at_night(facts: GateFacts, channel: str, policy: Policy, now: datetime) -> Refusal | Wait | None:
-    if channel in policy.quiet_exempt or policy.quiet_from == policy.quiet_until:
-        return None
-    zone = _zone(facts.timezone)
-    until = None if zone is None else quiet_until(zone, policy, now)
-    if until is None:
-        return Refusal(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")
-    if until > now:
-        return Wait(until, "quiet-hours", f"It is night for the player; {until.isoformat()} is their morning.")
-    return None
-
-
-def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal | None:
-    if not message.suppress_if_active_today:
-        return None
-    if facts.activity is None:
-        return _unread("activity", "active-today")
-    if any(moment > now - DAY for moment in facts.activity):
-        return Refusal(Reason.ACTIVE_TODAY, "active-today", "The player was here within 24 hours.")
-    return None
-
-
-def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy: Policy) -> Refusal | None:
-    if facts.contacts is None:
-        return _unread("contacts", "daily-cap")
-    caps = (
-        (Reason.DAILY_CAP, "daily-cap", "contacts_24h", policy.per_day, "in 24 hours"),
-        (Reason.WEEKLY_CAP, "weekly-cap", "contacts_7d", policy.per_week, "in 7 days"),
-        (
-            Reason.CHANNEL_WEEKLY_CAP,
-            "channel-weekly-cap",
-            "channel_7d",
-            policy.channel_per_week.get(channel, policy.per_week),
-            f"by {channel} in 7 days",
-        ),
-    )
-    for reason, rule, count, most, where in caps:
-        if counted[count] >= most:
-            return Refusal(reason, rule, f"The player got {counted[count]} {where}, and {most} is the most.")
-    return None
-
-
-def quiet_until(zone: ZoneInfo, policy: Policy, now: datetime) -> datetime | None:
-    """The end of the quiet hours ``now`` lies in, ``now`` itself outside of them, None if no end is found.
-
-    Where the clock jumps over the end of the night, the wait is longer by the jump; where the clock is set back
-    over it, its first pass counts, unless that has gone.
-    """
-    local = now.astimezone(zone)
-    if not _is_quiet(local.time(), policy):
-        return now
-    # Three days ahead: tomorrow's morning may be jumped over, a zone that crosses the date line skips a day.
-    mornings = (
-        morning
-        for ahead in range(4)
-        for fold in (0, 1)
-        if (morning := _instant(local.date() + timedelta(days=ahead), policy.quiet_until, zone, fold)) > now
-        and not _is_quiet(morning.astimezone(zone).time(), policy)
-    )
-    return min(mornings, default=None)
-
-
-def _instant(day: date, clock: time, zone: ZoneInfo, fold: int) -> datetime:
-    return datetime.combine(day, clock, zone).replace(fold=fold).astimezone(UTC)
-
-
-def _is_quiet(clock: time, policy: Policy) -> bool:
-    if policy.quiet_from <= policy.quiet_until:
-        return policy.quiet_from <= clock < policy.quiet_until
-    return clock >= policy.quiet_from or clock < policy.quiet_until
-
-
-def _count(facts: GateFacts, message: MessageFacts, channel: str, now: datetime) -> dict[str, int]:
-    # A contact dated after now is a clock that differs, not a contact that never was: it counts.
-    others = [c for c in facts.contacts or () if c.step != message.step and c.at > now - WEEK]
-    return {
-        "contacts_24h": len({c.step for c in others if c.at > now - DAY}),
-        "contacts_7d": len({c.step for c in others}),
-        "channel_7d": len({c.step for c in others if channel_name(c.channel) == channel}),
-    }
-
-
-def _opted_in(facts: GateFacts, channel: str) -> bool:
-    answers = [given for name, given in (facts.consents or {}).items() if channel_name(name) == channel]
-    return bool(answers) and all(answers)
-
-
-def _unread(fact: str, rule: str) -> Refusal:
-    return Refusal(Reason.FACTS_UNREADABLE, rule, f"The player's {fact} could not be read, and unknown means no.")
-
-
-def _seen(facts: GateFacts | None, now: datetime) -> dict[str, JsonValue]:
-    """The facts as JSON, small enough to keep with every decision."""
-    if facts is None:
-        return {"at": now.isoformat(), "known": False}
-    zone = _zone(facts.timezone)
-    blocks: list[JsonValue] | None = None
-    if facts.exclusions is not None:
-        blocks = [[b.kind, b.scope, None if b.until is None else b.until.isoformat()] for b in facts.exclusions]
-    addresses: list[JsonValue] | None = None if facts.addresses is None else [*sorted(facts.addresses)]
-    return {
-        "at": now.isoformat(),
-        "status": facts.status,
-        "exclusions": blocks,
-        "harm": facts.harm,
-        "is_test": facts.is_test,
-        "consents": None if facts.consents is None else dict(facts.consents),
-        "addresses": addresses,
-        "timezone": facts.timezone,
-        "local_time": None if zone is None else now.astimezone(zone).isoformat(timespec="minutes"),
-        "last_active": max(facts.activity).isoformat() if facts.activity else None,
-        "contacts": None if facts.contacts is None else len(facts.contacts),
-    }
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (OSError, ValueError, LookupError):
-        return None
-
-
-def _aware(now: datetime) -> None:
-    if now.tzinfo is None:
-        raise ValueError("The gate needs an aware now: a naive one would be read in the machine's own zone.")

@@ -28,7 +28,6 @@ from workflows.events import (
     TierChanged,
     Timezone,
 )
-from workflows.gate.policy import Exclusion
 from workflows.player_facts import PlayerFacts
 from workflows.rules.measures import Present
 from workflows.rules.streaks import StreakState, micros
@@ -44,6 +43,15 @@ PROFILE: Final[Mapping[str, TypeAdapter[str]]] = {
     "currency": TypeAdapter(Currency),
 }
 BIRTH_DATE: Final = TypeAdapter(date)
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """A block in force until a moment; ``until=None`` is for ever."""
+
+    kind: str
+    scope: str
+    until: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
