@@ -18,7 +18,7 @@ from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
-from activities.loops.maintenance import Upkeep
+from activities.loops.maintenance import Maintenance
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
 from activities.providers.bonus_engine import BonusEngine
@@ -107,7 +107,7 @@ class WorkerEngine(Engine):
     grants: Grants
     tasks: TaskEffects
     runs: RunEffects
-    upkeep: Upkeep
+    upkeep: Maintenance
     enrolments: Enrolments
 
     @property
@@ -156,7 +156,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             grants=grants,
             tasks=TaskEffects(database, clock),
             runs=RunEffects(database, core.intake, clock),
-            upkeep=Upkeep(database, core.intake, grants, clock, rate=settings.rearm_rate),
+            upkeep=Maintenance(database, core.intake, grants, clock, rate=settings.rearm_rate),
             enrolments=Enrolments(database, core.intake, core.pressure, clock),
         )
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from temporalio.service import RPCError
 
-from activities.loops.bulk_jobs import Job, Wish, find, wake, wish
-from activities.loops.enrolment import ENTERED, KIND, ROOM, Forecast, enrol, forecast, forget
+from activities.loops.bulk_jobs import Job, JobAction, apply_action, read_job, wake_job
+from activities.loops.enrolment import ENTERED, KIND, ROOM, Forecast, delete_members, enrol, forecast
 from activities.tables import jobs
 from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
@@ -174,7 +174,7 @@ async def create_enrolment(
     )
     async with engine.database.transaction() as connection:
         made = await enrol(connection, job)
-        known = made or await find(connection, KIND, key.brand, job.id)
+        known = made or await read_job(connection, KIND, key.brand, job.id)
     if known is None or (known.subject, {name: known.detail[name] for name in detail}) != (job.subject, detail):
         raise Problem("key-reused", "This key enrolled before, with other words; use a new one for another wish.")
     if made is None:
@@ -206,7 +206,7 @@ async def list_enrolments(
 async def get_enrolment(enrolment_id: str, engine: EngineOf, key: Managing) -> Enrolment:
     """An enrolment and how far it has come."""
     async with engine.database.reading() as connection:
-        job = await find(connection, KIND, key.brand, enrolment_id)
+        job = await read_job(connection, KIND, key.brand, enrolment_id)
     if job is None:
         raise missing("enrolment")
     return await _view(engine, job)
@@ -215,46 +215,46 @@ async def get_enrolment(enrolment_id: str, engine: EngineOf, key: Managing) -> E
 @router.post("/{enrolment_id}/pause", responses={**COMMON, **documented(404, 409)})
 async def pause_enrolment(enrolment_id: str, engine: EngineOf, key: Managing) -> Enrolment:
     """Let nobody else in until it is resumed. When this is answered, nobody enters any more."""
-    return await _wish(engine, key, enrolment_id, "pause")
+    return await _act(engine, key, enrolment_id, "pause")
 
 
 @router.post("/{enrolment_id}/resume", responses={**COMMON, **documented(404, 409)})
 async def resume_enrolment(enrolment_id: str, engine: EngineOf, key: Managing) -> Enrolment:
     """Go on with the players whose turn has not come."""
-    return await _wish(engine, key, enrolment_id, "resume")
+    return await _act(engine, key, enrolment_id, "resume")
 
 
 @router.post("/{enrolment_id}/cancel", responses={**COMMON, **documented(404, 409)})
 async def cancel_enrolment(enrolment_id: str, engine: EngineOf, key: Managing) -> Enrolment:
     """Let nobody else in, ever. Runs that have begun go on; stop them one by one if they must not."""
-    return await _wish(engine, key, enrolment_id, "cancel")
+    return await _act(engine, key, enrolment_id, "cancel")
 
 
-async def _wish(engine: ApiEngine, key: Key, enrolment_id: str, wished: Wish) -> Enrolment:
+async def _act(engine: ApiEngine, key: Key, enrolment_id: str, action: JobAction) -> Enrolment:
     async with engine.database.transaction() as connection:
-        job = await find(connection, KIND, key.brand, enrolment_id, lock=True)
+        job = await read_job(connection, KIND, key.brand, enrolment_id, lock=True)
         if job is None:
             raise missing("enrolment")
-        after = await wish(connection, job, wished, engine.clock())
+        after = await apply_action(connection, job, action, engine.clock())
         if after is not None and after.state == "cancelled":
-            await forget(connection, job.id)
+            await delete_members(connection, job.id)
     if after is None:
-        raise Problem("enrolment-ended", _too_late(job, wished))
-    if wished == "resume":
+        raise Problem("enrolment-ended", _too_late(job, action))
+    if action == "resume":
         await _wake(engine, after)
     return await _view(engine, after)
 
 
-def _too_late(job: Job, wished: Wish) -> str:
+def _too_late(job: Job, action: JobAction) -> str:
     if job.state == "failed":
         return "The enrolment has failed and stands still; resume it when its failure is mended, or cancel it."
-    return f"The enrolment is {job.state}; there is nothing to {wished}. Make a new one to enrol again."
+    return f"The enrolment is {job.state}; there is nothing to {action}. Make a new one to enrol again."
 
 
 async def _wake(engine: ApiEngine, job: Job) -> None:
     """Have a worker begin at once; while Temporal is away it begins when Temporal is back."""
     try:
-        await wake(engine.temporal, job.id, ENROL, within=WAKE_TIMEOUT)
+        await wake_job(engine.temporal, job.id, ENROL, within=WAKE_TIMEOUT)
     except (RPCError, RuntimeError, TimeoutError) as away:
         logger.warning("Enrolment %s waits until Temporal answers: %s", job.id, away)
 

@@ -20,8 +20,8 @@ from activities.settings import Settings
 from workflows.events import ConsentChanged, Event, ExclusionSet, HarmSignal, StatusChanged
 from workflows.player_state.projection import FREE
 
-#: Seconds a reading is good for.
-PERIOD: Final = 1.0
+#: Seconds for which a reading is good.
+READ_EVERY: Final = 1.0
 #: Bounds of Retry-After in seconds, and what it is while nobody knows how fast the backlog drains.
 SOONEST, LATEST, UNKNOWN = 1, 30, 2
 # How much of the newest reading goes into the rate: some ten seconds are remembered.
@@ -111,7 +111,7 @@ class Pressure:
         return math.ceil(seconds * random.uniform(1, 1.25))
 
     def _stale(self) -> bool:
-        return self._last is None or self.timer() - self._last.at >= PERIOD
+        return self._last is None or self.timer() - self._last.at >= READ_EVERY
 
     async def _read(self) -> None:
         async with self.database.reading() as connection:

@@ -1,4 +1,4 @@
-"""A rule derived anew for every player from the events that were kept, while intake goes on.
+"""Derives a rule anew for every player from the stored events, while intake goes on.
 
 Each batch locks its players as intake does, reads their events, rebuilds and moves the job's cursor, in one
 transaction. An event that is not committed when it reads is counted by intake, which waits for the lock before it
@@ -10,10 +10,10 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Final, NamedTuple
 
 from pydantic import ValidationError
-from sqlalchemy import Row, bindparam, select, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -27,6 +27,7 @@ from activities.players import put_off_each
 from activities.tables import jobs as table
 from workflows.errors import UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
+from workflows.json_object import JsonObject
 from workflows.player_state.backfill import Derivable, Rebuild
 from workflows.rules.failures import RuleFailure
 
@@ -47,6 +48,17 @@ class BackfillBatch:
     players: int
 
 
+class StoredEvent(NamedTuple):
+    """A stored event, as `_EVENTS` selects it."""
+
+    player_id: str
+    source: str
+    id: str
+    type: str
+    occurred_at: datetime
+    data: JsonObject
+
+
 class Deriver:
     """Derives one rule anew. Any number may work on one job: each batch takes the next players."""
 
@@ -58,7 +70,7 @@ class Deriver:
         self.clock = clock
         #: The first that a designer's function raised here, as a sentence.
         self.failure: str | None = None
-        self._wire = {kind.type: kind.wire_type for kind in CATALOGUE.values()}
+        self._wire_types = {kind.type: kind.wire_type for kind in CATALOGUE.values()}
 
     async def open(self, brand: str | None = None, *, again: bool = False) -> list[Job]:
         """The jobs to be done, one a brand: those that were stopped half-way, or else new ones.
@@ -68,7 +80,7 @@ class Deriver:
         now = self.clock()
         async with self.database.transaction() as connection:
             # Two who begin at once must find the same jobs.
-            await connection.execute(_ALONE, {"subject": self.what.name})
+            await connection.execute(_LOCK_RULE, {"subject": self.what.name})
             brands = [brand] if brand is not None else [row.brand for row in await connection.execute(_BRANDS)]
             query = select(table).where(
                 table.c.kind == KIND, table.c.subject == self.what.name, table.c.state == "running"
@@ -94,7 +106,7 @@ class Deriver:
                     updated_at=now,
                 )
                 if total:
-                    await jobs.add(connection, job)
+                    await jobs.insert_job(connection, job)
                     begun.append(job)
         return begun
 
@@ -104,21 +116,21 @@ class Deriver:
         Raises what the database raises; then nothing of the batch was done.
         """
         async with self.database.transaction() as connection:
-            taken = await jobs.take(connection, job.id)
+            taken = await jobs.lock_running_job(connection, job.id)
             if taken is None:
                 return None
-            given = {"brand": job.brand, "after": taken.cursor, "limit": limit}
-            ids = [row.id for row in await connection.execute(_NEXT, given)]
+            parameters = {"brand": job.brand, "after": taken.cursor, "limit": limit}
+            ids = [row.id for row in await connection.execute(_NEXT_PLAYERS, parameters)]
             if not ids:
-                await jobs.end(connection, taken, "done", self.clock())
+                await jobs.end_job(connection, taken, "done", self.clock())
                 return None
             async with self.intake.locked(connection, job.brand, ids, self.clock()) as players:
                 # Whatever happened to them before the lock was ours, this moment is later.
                 counts, put_off = await self._rebuild(connection, job.brand, players, self.clock())
             await put_off_each(connection, job.brand, put_off)
-            await jobs.advance(connection, taken, ids[-1], len(ids), counts, self.clock())
-        told = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
-        return BackfillBatch(taken.model_copy(update={"done": taken.done + len(ids), "counts": told}), len(ids))
+            await jobs.advance_job(connection, taken, ids[-1], len(ids), counts, self.clock())
+        so_far = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
+        return BackfillBatch(taken.model_copy(update={"done": taken.done + len(ids), "counts": so_far}), len(ids))
 
     async def _rebuild(
         self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime
@@ -177,10 +189,10 @@ class Deriver:
         given = {"brand": brand, "ids": ids, "types": sorted(self.what.kinds), "since": self.what.since(now)}
         async with connection.stream(_EVENTS, given, execution_options={"yield_per": FETCH}) as found:
             async for rows in found.partitions():
-                yield ((row.player_id, self._read(row)) for row in rows)
+                yield ((row.player_id, self._read(StoredEvent(*row))) for row in rows)
 
-    def _read(self, row: Row[Any]) -> Event | None:
-        wire = self._wire.get(row.type, row.type)
+    def _read(self, row: StoredEvent) -> Event | None:
+        wire = self._wire_types.get(row.type, row.type)
         try:
             return parse_event(wire, row.data, event_id=row.id, event_source=row.source, occurred_at=row.occurred_at)
         except (UnknownEventType, ValidationError):
@@ -200,8 +212,8 @@ _BRANDS = text(
     """
 )
 _PLAYERS = text("SELECT count(*) FROM players WHERE brand = :brand")
-_ALONE = text("SELECT pg_advisory_xact_lock(hashtextextended('derive:' || :subject, 0))")
-_NEXT = text("SELECT id FROM players WHERE brand = :brand AND id > :after ORDER BY id LIMIT :limit")
+_LOCK_RULE = text("SELECT pg_advisory_xact_lock(hashtextextended('derive:' || :subject, 0))")
+_NEXT_PLAYERS = text("SELECT id FROM players WHERE brand = :brand AND id > :after ORDER BY id LIMIT :limit")
 _MOMENTS = text("SELECT id, next_moment FROM players WHERE brand = :brand AND id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Text))
 )

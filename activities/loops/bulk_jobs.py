@@ -1,4 +1,4 @@
-"""Long work over many players, as one row: where it stands, and who may hold, resume or end it.
+"""Bulk jobs: long work over many players, as one row that people may pause, resume or cancel.
 
 The row is the truth. Temporal only sees to it that somebody works: every batch locks the row, does its part and moves
 the cursor in one transaction, so that work which is done twice at once, or again after a crash, is done once.
@@ -19,12 +19,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.settings import UPKEEP_QUEUE
 from activities.tables import jobs
 from workflows.background.bulk_job import LongWork, Work
+from workflows.json_object import JsonObject
 
 State = Literal["running", "paused", "done", "cancelled", "failed"]
-Wish = Literal["pause", "resume", "cancel"]
+JobAction = Literal["pause", "resume", "cancel"]
 
-#: What a wish makes of a job, by what it is; where nothing stands the wish comes too late.
-MOVES: Final[Mapping[Wish, Mapping[State, State]]] = {
+#: The state an action leads to, from each state that allows it; from any other the action comes too late.
+MOVES: Final[Mapping[JobAction, Mapping[State, State]]] = {
     "pause": {"running": "paused", "paused": "paused"},
     "resume": {"running": "running", "paused": "running", "failed": "running"},
     "cancel": {"running": "cancelled", "paused": "cancelled", "failed": "cancelled", "cancelled": "cancelled"},
@@ -41,7 +42,7 @@ class Job(BaseModel):
     brand: str
     kind: str
     subject: str
-    detail: dict[str, Any] = {}
+    detail: JsonObject = {}
     state: State = "running"
     #: The last of those that are done, in the order the kind works in.
     cursor: str = ""
@@ -54,40 +55,42 @@ class Job(BaseModel):
     ended_at: datetime | None = None
 
 
-async def add(connection: AsyncConnection, job: Job) -> bool:
-    """Write a new job down; False when one of its id is there already."""
+async def insert_job(connection: AsyncConnection, job: Job) -> bool:
+    """Insert a new job; False when one of its id is there already."""
     added = await connection.execute(
         insert(jobs).values(**job.model_dump()).on_conflict_do_nothing().returning(jobs.c.id)
     )
     return added.one_or_none() is not None
 
 
-async def find(connection: AsyncConnection, kind: str, brand: str, job_id: str, *, lock: bool = False) -> Job | None:
+async def read_job(
+    connection: AsyncConnection, kind: str, brand: str, job_id: str, *, lock: bool = False
+) -> Job | None:
     """A brand's job, None if it has none of that id. With `lock` nobody works on it until the transaction ends."""
     query = select(jobs).where(jobs.c.id == job_id, jobs.c.brand == brand, jobs.c.kind == kind)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
     return None if row is None else Job.model_validate(row)
 
 
-async def take(connection: AsyncConnection, job_id: str) -> Job | None:
-    """The job, locked for a batch of its work; None when nobody wants it done, now or any more."""
+async def lock_running_job(connection: AsyncConnection, job_id: str) -> Job | None:
+    """The job, locked for a batch of its work; None unless it is running."""
     query = select(jobs).where(jobs.c.id == job_id, jobs.c.state == "running").with_for_update()
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else Job.model_validate(row)
 
 
-async def advance(
+async def advance_job(
     connection: AsyncConnection, job: Job, cursor: str, done: int, counts: Mapping[str, int], now: datetime
 ) -> None:
-    """Move a job that was taken on: up to `cursor`, by `done`, of which `counts` tell what came of them."""
-    told = {name: job.counts.get(name, 0) + counts.get(name, 0) for name in sorted({*job.counts, *counts})}
-    await _set(connection, job.id, cursor=cursor, done=job.done + done, counts=told, updated_at=now)
+    """Move a locked job's cursor, by `done` players; `counts` says what became of them."""
+    total = {name: job.counts.get(name, 0) + counts.get(name, 0) for name in sorted({*job.counts, *counts})}
+    await _set(connection, job.id, cursor=cursor, done=job.done + done, counts=total, updated_at=now)
 
 
-async def end(
+async def end_job(
     connection: AsyncConnection, job: Job, state: Literal["done", "failed"], now: datetime, why: str | None = None
 ) -> None:
-    """Say that a job that was taken is done, or why nobody can go on with it."""
+    """End a locked job: it is done, or failed with the reason why nobody can go on with it."""
     detail = {**job.detail, "failure": why} if why else job.detail
     ended_at = now if state in ENDED else None
     await _set(connection, job.id, state=state, updated_at=now, ended_at=ended_at, detail=detail)
@@ -105,23 +108,23 @@ async def set_total(connection: AsyncConnection, job: Job, total: int) -> Job:
     return job.model_copy(update={"total": total})
 
 
-async def wish(connection: AsyncConnection, job: Job, wished: Wish, now: datetime) -> Job | None:
-    """What a locked job is after somebody's wish, which may be what it was; None when it comes too late.
+async def apply_action(connection: AsyncConnection, job: Job, action: JobAction, now: datetime) -> Job | None:
+    """A locked job after somebody's action, which may change nothing; None when it comes too late.
 
     When this is committed no batch is under way, so nothing more is done to anybody. One that runs again must be woken.
     """
-    state = MOVES[wished].get(job.state)
+    state = MOVES[action].get(job.state)
     if state is None:
         return None
     if state != job.state:
         ended_at = now if state in ENDED else None
-        detail = {name: told for name, told in job.detail.items() if name != "failure"}
+        detail = {name: value for name, value in job.detail.items() if name != "failure"}
         await _set(connection, job.id, state=state, updated_at=now, ended_at=ended_at, detail=detail)
         job = job.model_copy(update={"state": state, "updated_at": now, "ended_at": ended_at, "detail": detail})
     return job
 
 
-async def wake(client: Client, job_id: str, activity: str, *, within: timedelta) -> None:
+async def wake_job(client: Client, job_id: str, activity: str, *, within: timedelta) -> None:
     """See to it that somebody works on the job. Safe to repeat; raises what the client raises when Temporal is away."""
     await client.start_workflow(
         LongWork.run,
@@ -130,7 +133,7 @@ async def wake(client: Client, job_id: str, activity: str, *, within: timedelta)
         task_queue=UPKEEP_QUEUE,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         # One that is about to leave looks again before it does.
-        start_signal="wake",
+        start_signal="wake_job",
         rpc_timeout=within,
     )
 
@@ -138,12 +141,12 @@ async def wake(client: Client, job_id: str, activity: str, *, within: timedelta)
 async def is_awake(client: Client, job_id: str, *, within: timedelta) -> bool:
     """Whether Temporal knows of somebody who works on the job."""
     try:
-        told = await client.get_workflow_handle(_workflow(job_id)).describe(rpc_timeout=within)
+        description = await client.get_workflow_handle(_workflow(job_id)).describe(rpc_timeout=within)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND:
             return False
         raise
-    return told.status is WorkflowExecutionStatus.RUNNING
+    return description.status is WorkflowExecutionStatus.RUNNING
 
 
 def _workflow(job_id: str) -> str:

@@ -1,6 +1,6 @@
-"""Let many players into a journey: everybody who is in a segment now, a batch at a time.
+"""Enrols many players into a journey: everybody who is in a segment now, a batch at a time.
 
-Whom an enrolment means is written down when it is asked for. Every batch locks the job and its players, asks the same
+The players of an enrolment are stored when it is created. Every batch locks the job and its players, asks the same
 entry rule as an event would, and moves the cursor, all in one transaction.
 """
 
@@ -10,7 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from pydantic import BaseModel, Field
 from sqlalchemy import delete, func, select, text
@@ -24,7 +24,16 @@ from activities.database import Database
 from activities.delivery.deliveries import ENROLMENT
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
-from activities.loops.bulk_jobs import Job, add, advance, end, is_awake, set_total, take, wake
+from activities.loops.bulk_jobs import (
+    Job,
+    advance_job,
+    end_job,
+    insert_job,
+    is_awake,
+    lock_running_job,
+    set_total,
+    wake_job,
+)
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, jobs, memberships
 from workflows.background.bulk_job import ENROL, STRETCH, Work, Worked
@@ -35,18 +44,17 @@ logger = logging.getLogger(__name__)
 
 KIND: Final = "enrol"
 #: Players in one transaction; their rows are locked meanwhile.
-BATCH: Final = 250
+PLAYERS_AT_ONCE: Final = 250
 #: The part of BACKLOG_HIGH at which an enrolment holds back, so that nobody else is ever refused for its sake.
 ROOM: Final = 0.25
-#: Seconds between two looks while it holds back.
-HOLD: Final = 1.0
+#: How often the backlog is read while it holds back.
+HOLD_BACK_FOR: Final = timedelta(seconds=1)
 #: Up to so many members every one is looked at before an enrolment; of more, a sample of so many.
 EXACT, SAMPLE, PAGE = 100_000, 20_000, 500
 #: What became of a player who is let in; everything else is why not.
 ENTERED: Final = ("treated", "control")
-#: Seconds between two looks for enrolments nobody works on.
-LOOK: Final = 10.0
-CALL: Final = timedelta(seconds=5)
+#: How often enrolments nobody works on are woken, and how long Temporal may take to say who works.
+WAKE_EVERY, TEMPORAL_TIMEOUT = timedelta(seconds=10), timedelta(seconds=5)
 
 
 class Forecast(BaseModel):
@@ -60,7 +68,7 @@ class Forecast(BaseModel):
     estimate: bool = Field(description="Whether the numbers are scaled up from a sample of `looked_at` players.")
 
 
-def what_comes_of(state: PlayerState | None, journey: Journey, segment: str, now: datetime) -> str:
+def enrolment_outcome(state: PlayerState | None, journey: Journey, segment: str, now: datetime) -> str:
     """What becomes of a player who is enrolled now: an arm, or a reason. Pure, before the fact and in it alike."""
     if state is None:
         return "unknown_player"
@@ -88,23 +96,23 @@ async def forecast(
     whose = {"brand": brand, "segment": segment}
     members = await members_of(connection, brand, segment)
     share = 1.0 if members <= exact else sample / members
-    found: Counter[str] = Counter()
+    outcomes: Counter[str] = Counter()
     after = ""
     while True:
         rows = (
             await connection.execute(
-                _STANDINGS, whose | {"journey": journey.name, "after": after, "share": share, "limit": PAGE}
+                _MEMBER_STATES, whose | {"journey": journey.name, "after": after, "share": share, "limit": PAGE}
             )
         ).all()
         for row in rows:
             state = PlayerState.from_json(brand, row.id, {k: v for k, v in row.known.items() if v is not None})
-            found[what_comes_of(state, journey, segment, now)] += 1
+            outcomes[enrolment_outcome(state, journey, segment, now)] += 1
         if len(rows) < PAGE:
             break
         after = rows[-1].id
-    looked_at = found.total()
+    looked_at = outcomes.total()
     scale = members / looked_at if share < 1 and looked_at else 1.0
-    counts = {name: round(number * scale) for name, number in sorted(found.items())}
+    counts = {name: round(number * scale) for name, number in sorted(outcomes.items())}
     return Forecast(
         members=members,
         entering=counts.get("treated", 0),
@@ -127,15 +135,15 @@ async def members_of(connection: AsyncConnection, brand: str, segment: str) -> i
 
 
 async def enrol(connection: AsyncConnection, job: Job) -> Job | None:
-    """Write an enrolment down together with whom it means; None when there is one of its id. Wake it afterwards."""
-    if not await add(connection, job):
+    """Insert an enrolment together with its players; None when there is one of its id. Wake it afterwards."""
+    if not await insert_job(connection, job):
         return None
     meant = await connection.scalar(_MEANT, {"job": job.id, "brand": job.brand, "segment": job.detail["segment"]})
     return await set_total(connection, job, meant or 0)
 
 
-async def forget(connection: AsyncConnection, job_id: str) -> None:
-    """Let go of whom an enrolment that has ended meant."""
+async def delete_members(connection: AsyncConnection, job_id: str) -> None:
+    """Delete the stored players of an enrolment that has ended."""
     await connection.execute(delete(enrolment_players).where(enrolment_players.c.job_id == job_id))
 
 
@@ -164,7 +172,7 @@ class Enrolments:
         self.sleep = sleep
 
     @activity.defn(name=ENROL)
-    async def work(self, given: Work) -> Worked:
+    async def work(self, request: Work) -> Worked:
         """Enrol batch after batch at the job's rate until nobody is left, somebody holds it or the worker goes."""
         begun = self.timer()
         while True:
@@ -172,10 +180,10 @@ class Enrolments:
             if activity.is_worker_shutdown() or self.timer() - begun >= STRETCH.total_seconds():
                 return Worked(more=True)
             if await self.pressure.backlog() >= self.pressure.high * ROOM:
-                await self.sleep(HOLD)
+                await self.sleep(HOLD_BACK_FOR.total_seconds())
                 continue
             began = self.timer()
-            seconds = await self.batch(given.job_id)
+            seconds = await self.batch(request.job_id)
             if seconds is None:
                 return Worked(more=False)
             if (rest := seconds - (self.timer() - began)) > 0:
@@ -189,30 +197,30 @@ class Enrolments:
         """
         now = self.clock()
         async with self.database.transaction() as connection:
-            job = await take(connection, job_id)
+            job = await lock_running_job(connection, job_id)
             if job is None:
                 return None
             journey, segment = self.intake.rules.journeys.get(job.subject), str(job.detail["segment"])
             if journey is None:
                 why = f"No journey {job.subject} is deployed here; deploy it again and resume, or cancel."
                 retry_if_known_elsewhere(why)
-                await end(connection, job, "failed", now, why)
+                await end_job(connection, job, "failed", now, why)
                 return None
             rate = int(job.detail["per_second"])
-            ids = await _next(connection, job, min(BATCH, rate))
+            ids = await _next_players(connection, job, min(PLAYERS_AT_ONCE, rate))
             if not ids:
-                await forget(connection, job.id)
-                await end(connection, job, "done", now)
+                await delete_members(connection, job.id)
+                await end_job(connection, job, "done", now)
                 return None
             cause = {"type": ENROLMENT, "id": job.id, "source": job.created_by}
             counts: Counter[str] = Counter()
             async with self.intake.locked(connection, job.brand, ids, now) as players:
                 for player_id in ids:
                     state = players.states.get(player_id)
-                    counts[what_comes_of(state, journey, segment, now)] += 1
+                    counts[enrolment_outcome(state, journey, segment, now)] += 1
                     if state is not None and segment in state.segments:
                         players.record(player_id, state.enter(journey, None, now, cause))
-            await advance(connection, job, ids[-1], len(ids), counts, now)
+            await advance_job(connection, job, ids[-1], len(ids), counts, now)
         return len(ids) / rate
 
     async def wake_idle(self, client: Client) -> None:
@@ -222,13 +230,13 @@ class Enrolments:
         """
         async with self.database.reading() as connection:
             running = select(jobs.c.id).where(jobs.c.kind == KIND, jobs.c.state == "running")
-            found = (await connection.execute(running)).scalars().all()
-        for job_id in found:
-            if not await is_awake(client, job_id, within=CALL):
-                await wake(client, job_id, ENROL, within=CALL)
+            job_ids = (await connection.execute(running)).scalars().all()
+        for job_id in job_ids:
+            if not await is_awake(client, job_id, within=TEMPORAL_TIMEOUT):
+                await wake_job(client, job_id, ENROL, within=TEMPORAL_TIMEOUT)
 
     async def watch(self, client: Client, stop: asyncio.Event) -> None:
-        """Look for idle ones until told to stop."""
+        """Wake idle enrolments until told to stop."""
         while not stop.is_set():
             try:
                 await self.wake_idle(client)
@@ -237,18 +245,18 @@ class Enrolments:
             except Exception:
                 logger.exception("Looking after enrolments failed and is tried again.")
             try:
-                await asyncio.wait_for(stop.wait(), LOOK)
+                await asyncio.wait_for(stop.wait(), WAKE_EVERY.total_seconds())
             except TimeoutError:
                 continue
 
 
-async def _next(connection: AsyncConnection, job: Job, most: int) -> list[Any]:
+async def _next_players(connection: AsyncConnection, job: Job, limit: int) -> list[str]:
     meant = enrolment_players.c
     rows = await connection.execute(
         select(meant.player_id)
         .where(meant.job_id == job.id, meant.player_id > job.cursor)
         .order_by(meant.player_id)
-        .limit(most)
+        .limit(limit)
     )
     return [*rows.scalars()]
 
@@ -266,7 +274,7 @@ _MEANT = text(
 )
 # Only what `what_comes_of` looks at: a whole state is ten times as much to read. The second bound on the id is for a
 # merge of the two indexes, which would else begin with the first player on every page.
-_STANDINGS = text(
+_MEMBER_STATES = text(
     """
     SELECT p.id, jsonb_build_object(
         'status', s.status, 'timed_status', s.timed_status, 'exclusions', s.exclusions, 'runs', s.runs,

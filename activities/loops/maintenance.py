@@ -18,13 +18,13 @@ from activities.loops.sweeper import for_each
 from activities.rewards import Grants
 from workflows.background.maintenance import REARM, RECONCILE, SILENCE, Rearmed
 
-BATCH: Final = 100
+REARM_AT_ONCE: Final = 100
 
-LOOKED: Final = Counter("journeys_rearm_players_total", "Players looked at under the present rules.", ["became"])
+REARMED: Final = Counter("journeys_rearm_players_total", "Players looked at under the present rules.", ["became"])
 
 
-class Upkeep:
-    """The activities behind the schedules. `rate` is how many players a second are looked at."""
+class Maintenance:
+    """The activities of scheduled maintenance. `rate` is how many players a second are rearmed."""
 
     def __init__(
         self,
@@ -41,7 +41,7 @@ class Upkeep:
         self.grants = grants
         self.clock = clock
         self.rate = rate
-        self.batch = min(BATCH, rate)
+        self.batch = min(REARM_AT_ONCE, rate)
         self.pause = pause
 
     @property
@@ -53,9 +53,9 @@ class Upkeep:
     async def reconcile(self) -> int:
         """Settle grants in doubt until a pass settles none; how many were settled."""
         settled = 0
-        async with _beating():
-            while found := await self.grants.reconcile_once():
-                settled += found
+        async with _heartbeating():
+            while count := await self.grants.reconcile_once():
+                settled += count
         return settled
 
     @activity.defn(name=REARM)
@@ -65,9 +65,9 @@ class Upkeep:
         It goes on behind the last batch that Temporal heard of, so a few players are looked at twice after a
         crash, which changes nothing. Players who come meanwhile come under the present rules anyway.
         """
-        told = activity.info().heartbeat_details
-        so_far = Rearmed.model_validate(told[0]) if told else Rearmed()
-        while batch := await self._after(so_far):
+        details = activity.info().heartbeat_details
+        so_far = Rearmed.model_validate(details[0]) if details else Rearmed()
+        while batch := await self._next_players(so_far):
             if activity.is_worker_shutdown():
                 raise ApplicationError("This worker ends; another one goes on from here.", type="WorkerEnds")
             so_far = await self._rearm(batch, so_far)
@@ -75,17 +75,17 @@ class Upkeep:
             await self.pause(len(batch) / self.rate)
         return so_far
 
-    async def _after(self, so_far: Rearmed) -> list[tuple[str, str]]:
-        given = {"brand": so_far.brand, "id": so_far.player_id, "limit": self.batch}
+    async def _next_players(self, so_far: Rearmed) -> list[tuple[str, str]]:
+        parameters = {"brand": so_far.brand, "id": so_far.player_id, "limit": self.batch}
         async with self.database.reading() as connection:
-            return [(row.brand, row.id) for row in await connection.execute(_NEXT, given)]
+            return [(row.brand, row.id) for row in await connection.execute(_NEXT_PLAYERS, parameters)]
 
     async def _rearm(self, batch: Sequence[tuple[str, str]], so_far: Rearmed) -> Rearmed:
         """One batch, a transaction a brand."""
         now, failed = self.clock(), 0
         unchanged: set[tuple[str, str]] = set()
 
-        def look(brand: str, players: LockedPlayers, player_id: str) -> None:
+        def rearm_one(brand: str, players: LockedPlayers, player_id: str) -> None:
             state = players.states[player_id]
             before = state.to_json()
             decisions = state.rearm(self.intake.rules, now, players.failures)
@@ -97,10 +97,10 @@ class Upkeep:
         for brand in sorted({brand for brand, _ in batch}):
             ids = [player_id for of, player_id in batch if of == brand]
             async with self.database.transaction() as connection:
-                failed += len(await for_each(connection, self.intake, brand, ids, now, partial(look, brand)))
+                failed += len(await for_each(connection, self.intake, brand, ids, now, partial(rearm_one, brand)))
         changed = len(batch) - len(unchanged) - failed
         for became, count in (("changed", changed), ("unchanged", len(unchanged)), ("failed", failed)):
-            LOOKED.labels(became).inc(count)
+            REARMED.labels(became).inc(count)
         brand, player_id = batch[-1]
         return Rearmed(
             brand=brand,
@@ -112,7 +112,7 @@ class Upkeep:
 
 
 @asynccontextmanager
-async def _beating() -> AsyncIterator[None]:
+async def _heartbeating() -> AsyncIterator[None]:
     """Tell Temporal that we live, for as long as the block lasts."""
 
     async def beat() -> None:
@@ -127,4 +127,4 @@ async def _beating() -> AsyncIterator[None]:
         task.cancel()
 
 
-_NEXT = text("SELECT brand, id FROM players WHERE (brand, id) > (:brand, :id) ORDER BY brand, id LIMIT :limit")
+_NEXT_PLAYERS = text("SELECT brand, id FROM players WHERE (brand, id) > (:brand, :id) ORDER BY brand, id LIMIT :limit")

@@ -65,15 +65,15 @@ async def keep_schedules(client: Client, schedules: Mapping[str, Schedule] = SCH
             await client.get_schedule_handle(name).update(partial(_update, wanted))
 
 
-def _update(wanted: Schedule, found: ScheduleUpdateInput) -> ScheduleUpdate | None:
-    is_there = found.description.schedule
-    if _said(is_there) == _said(wanted):
+def _update(wanted: Schedule, update: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    current = update.description.schedule
+    if _declared(current) == _declared(wanted):
         return None
-    logger.info("Correcting the schedule %s.", found.description.id)
-    return ScheduleUpdate(Schedule(action=wanted.action, spec=wanted.spec, policy=wanted.policy, state=is_there.state))
+    logger.info("Correcting the schedule %s.", update.description.id)
+    return ScheduleUpdate(Schedule(action=wanted.action, spec=wanted.spec, policy=wanted.policy, state=current.state))
 
 
-def _said(schedule: Schedule) -> tuple[object, ...]:
+def _declared(schedule: Schedule) -> tuple[object, ...]:
     """What the code says of a schedule."""
     action = schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)

@@ -1,4 +1,4 @@
-"""Players whose next moment has come: a tick of the clock is taken in like an event."""
+"""Ticks players whose next moment has come; a tick of the clock is handled like an event."""
 
 import asyncio
 import logging
@@ -19,10 +19,10 @@ from activities.players import put_off
 
 logger = logging.getLogger(__name__)
 
-CLAIM: Final = 100
+PLAYERS_AT_ONCE: Final = 100
 RATE: Final = 500
-#: Seconds between two looks when nobody is due, and while deliveries pile up.
-PERIOD: Final = 1.0
+#: Seconds to rest when nobody is due, and while deliveries pile up.
+REST: Final = 1.0
 #: Seconds between two readings of the gauges, and how far due players are counted for them.
 MEASURED_EVERY, COUNTED = 5.0, 10_000
 #: How long a player waits whom the rules cannot tick: everybody else must not wait behind.
@@ -37,7 +37,7 @@ Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 
 
 async def wait(stop: asyncio.Event, seconds: float) -> None:
-    """So many seconds, fewer when told to stop."""
+    """Wait for so many seconds, or until told to stop."""
     with suppress(TimeoutError):
         await asyncio.wait_for(stop.wait(), seconds)
 
@@ -64,7 +64,7 @@ class Sweeper:
         self.intake = intake
         self.clock = clock
         self.rate = rate
-        self.claim = min(CLAIM, rate)
+        self.players_at_once = min(PLAYERS_AT_ONCE, rate)
         self.pressure = pressure
         self.pause = pause
         self._measured = -MEASURED_EVERY
@@ -84,7 +84,7 @@ class Sweeper:
         async with self.database.transaction() as connection:
             # Locked in the order of their moments, where everybody else locks by id. It makes no circle: rows that
             # are locked are skipped, so while it holds some a sweeper waits for none.
-            due = (await connection.execute(_DUE, {"now": now, "limit": self.claim})).all()
+            due = (await connection.execute(_DUE, {"now": now, "limit": self.players_at_once})).all()
             for brand in sorted({row.brand for row in due}):
                 ids = sorted(row.id for row in due if row.brand == brand)
                 failed = await for_each(connection, self.intake, brand, ids, now, tick)
@@ -97,23 +97,23 @@ class Sweeper:
     async def run(self, stop: asyncio.Event) -> None:
         """Sweep until told to stop."""
         while not stop.is_set():
-            await self.pause(stop, await self._turn())
+            await self.pause(stop, await self._sweep())
 
-    async def _turn(self) -> float:
+    async def _sweep(self) -> float:
         """One pass; how many seconds to rest before the next."""
         try:
             await self._measure()
             if self.pressure is not None and await self.pressure.is_high():
-                return PERIOD
+                return REST
             swept = await self.run_once()
         except (SQLAlchemyError, OSError) as away:
             logger.warning("Postgres is away, the sweep tries again: %s", away)
-            return PERIOD
+            return REST
         except Exception:
             # It must not end the process that dispatches.
             logger.exception("The sweep failed and is tried again.")
-            return PERIOD
-        return swept / self.rate if swept == self.claim else PERIOD
+            return REST
+        return swept / self.rate if swept == self.players_at_once else REST
 
     async def _measure(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -121,7 +121,7 @@ class Sweeper:
             return
         self._measured = now
         async with self.database.reading() as connection:
-            row = (await connection.execute(_BEHIND, {"now": self.clock(), "most": COUNTED})).one()
+            row = (await connection.execute(_READ_LATENESS, {"now": self.clock(), "most": COUNTED})).one()
         DUE.set(row.due)
         LATE.set(row.late)
 
@@ -159,7 +159,7 @@ _DUE = text(
     ORDER BY next_moment LIMIT :limit FOR UPDATE SKIP LOCKED
     """
 )
-_BEHIND = text(
+_READ_LATENESS = text(
     """
     SELECT count(*) AS due,
            coalesce(extract(epoch FROM CAST(:now AS timestamptz) - min(next_moment)), 0)::float8 AS late

@@ -13,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from activities.database import Database
 from activities.intake.backpressure import Pressure
-from activities.loops.sweeper import CLAIM, PERIOD, PUT_OFF, Sweeper
+from activities.loops.sweeper import PLAYERS_AT_ONCE, PUT_OFF, REST, Sweeper
 from activities.settings import Settings
 from activities.tables import deliveries, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
@@ -146,8 +146,8 @@ class TestCatchingUp:
         for earlier, before in seen:
             for later, after in seen:
                 # Time goes on after each batch: at any moment one batch may be ahead of it.
-                assert after - before <= rate * max(later - earlier, 0) + min(CLAIM, rate)
-        assert seen[-1][0] <= count / rate + PERIOD
+                assert after - before <= rate * max(later - earlier, 0) + min(PLAYERS_AT_ONCE, rate)
+        assert seen[-1][0] <= count / rate + REST
 
     async def test_while_deliveries_pile_up_nobody_is_ticked(self, database: Database, casino: Casino) -> None:
         names = await away(casino, 10)
@@ -164,7 +164,7 @@ class TestCatchingUp:
         found: list[Counter[str]] = []
 
         async def pause(_: asyncio.Event, seconds: float) -> None:
-            assert seconds == PERIOD
+            assert seconds == REST
             found.append(await entered(database))
             if len(found) == 2:
                 await execute(database, "DELETE FROM deliveries WHERE run_id LIKE 'r%'")
@@ -204,8 +204,8 @@ class TestCatchingUp:
 
         sa.event.listen(database.engine.sync_engine, "before_cursor_execute", explain)
         casino.clock.now = NOON + days(30)
-        assert await sweeping(database, casino).run_once() == CLAIM
+        assert await sweeping(database, casino).run_once() == PLAYERS_AT_ONCE
         plan = "\n".join(plans)
         assert "Index Scan using ix_players_next_moment" in plan
         assert "Sort" not in plan
-        assert f"rows={CLAIM}.00" in next(line for line in plans if "Index Scan" in line)
+        assert f"rows={PLAYERS_AT_ONCE}.00" in next(line for line in plans if "Index Scan" in line)

@@ -20,7 +20,7 @@ from temporalio.client import Client
 from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
 from activities.importing.event_sender import EventItem, Events, Receipt, feed
-from activities.intake.backpressure import LATEST, PERIOD, UNKNOWN, Pressure, protects
+from activities.intake.backpressure import LATEST, READ_EVERY, UNKNOWN, Pressure, protects
 from activities.intake.intake import Intake
 from activities.settings import Settings
 from activities.tables import deliveries, events
@@ -313,7 +313,7 @@ class TestGauge:
             "SELECT 'r' || n, n, 'acme', 'event', '{}' FROM generate_series(1, :count) n ON CONFLICT DO NOTHING",
             count=count,
         )
-        timer.now += PERIOD
+        timer.now += READ_EVERY
 
     async def test_it_is_high_from_the_upper_mark_until_below_the_lower_one(
         self, database: Database, pressure: Pressure, timer: Timer
@@ -334,7 +334,7 @@ class TestGauge:
 
         sa.event.listen(database.engine.sync_engine, "before_cursor_execute", looked)
         for _ in range(3):
-            timer.now += PERIOD
+            timer.now += READ_EVERY
             await asyncio.gather(*(pressure.is_high() for _ in range(200)))
         assert len(looks) == 3
 
@@ -348,12 +348,12 @@ class TestGauge:
         async with database.transaction() as connection:
             await connection.execute(sa.delete(deliveries).where(deliveries.c.seq > 140))
             await connection.execute(sa.text("SELECT pg_stat_force_next_flush()"))
-        timer.now += PERIOD
+        timer.now += READ_EVERY
         await pressure.is_high()
         # Ninety too many at ten a second.
         assert 9 <= pressure.retry_after <= 12
         for _ in range(60):
-            timer.now += PERIOD
+            timer.now += READ_EVERY
             await pressure.is_high()
         assert LATEST <= pressure.retry_after <= LATEST * 1.25 + 1
 
@@ -365,7 +365,7 @@ class TestGauge:
         assert REGISTRY.get_sample_value("journeys_delivery_backlog") == 200
         ago = "now() - interval '90 seconds'"
         await execute(database, f"UPDATE deliveries SET due_at = {ago}, created_at = {ago} WHERE seq = 7")
-        timer.now += PERIOD
+        timer.now += READ_EVERY
         await pressure.is_high()
         assert 89 < (REGISTRY.get_sample_value("journeys_oldest_delivery_seconds") or 0) < 120
 

@@ -16,7 +16,7 @@ from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, Sche
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.engine import WorkerEngine, worker_engine
-from activities.loops.maintenance import Upkeep
+from activities.loops.maintenance import Maintenance
 from activities.loops.schedules import SCHEDULES, keep_schedules
 from activities.settings import Settings
 from activities.tables import grants, players
@@ -176,7 +176,7 @@ class TestRuns:
         async def pause(seconds: float) -> None:
             rested.append(seconds)
 
-        slow = Upkeep(built.database, built.intake, built.upkeep.grants, built.clock, rate=20, pause=pause)
+        slow = Maintenance(built.database, built.intake, built.upkeep.grants, built.clock, rate=20, pause=pause)
         async with maintenance_worker(client, replace(built, upkeep=slow)):
             assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 95
         assert sum(rested) == 95 / 20
