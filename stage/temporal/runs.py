@@ -1,4 +1,4 @@
-"""What a virtual Temporal remembers of a workflow: its instance, its timers, its activities, its children."""
+"""What a virtual Temporal remembers of a workflow: its instance, its timers, its activities."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -13,7 +13,6 @@ from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as
 from temporalio.bridge.proto.workflow_commands import (
     ScheduleActivity,
     ScheduleLocalActivity,
-    StartChildWorkflowExecution,
 )
 from temporalio.worker import WorkflowInstance
 
@@ -55,18 +54,6 @@ class Activity:
 
 
 @dataclass(slots=True)
-class Child:
-    """A child of a run, from the command that starts it to the answer that its parent gets."""
-
-    command: StartChildWorkflowExecution
-    chapter: int
-    task: int
-    told: bool = False
-    #: Cancelled before it was started.
-    dropped: bool = False
-
-
-@dataclass(slots=True)
 class StageRun:
     """One workflow: its living instance and everything it waits for."""
 
@@ -74,7 +61,6 @@ class StageRun:
     workflow_type: str
     #: Of its current chapter, as the SDK tells it.
     started_at: datetime
-    parent: tuple["StageRun", Child] | None = None
     memo: dict[str, Payload] = field(default_factory=dict)
     search_attributes: dict[str, Payload] = field(default_factory=dict)
     instance: WorkflowInstance | None = None
@@ -84,10 +70,7 @@ class StageRun:
     tasks: int = 0
     timers: set[int] = field(default_factory=set)
     activities: dict[int, Activity] = field(default_factory=dict)
-    children: dict[int, Child] = field(default_factory=dict)
     patches: set[str] = field(default_factory=set)
-    #: Signals to other runs that are not sent yet.
-    signals: set[int] = field(default_factory=set)
     #: In the middle of a task: whatever it is told now waits in `jobs` for the next activation.
     busy: bool = False
     jobs: list[Job] = field(default_factory=list)
@@ -113,9 +96,7 @@ class StageRun:
         """Drop everything that belongs to the chapter that is over."""
         self.timers.clear()
         self.activities.clear()
-        self.children.clear()
         self.patches.clear()
-        self.signals.clear()
         self.jobs.clear()
         self.locals.clear()
         self.length = 0

@@ -34,10 +34,9 @@ from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstanceDetails
 from stage.errors import StageError
 from stage.temporal import failures
 from stage.temporal.activities import Attempts, Latency, Perform, TimedOut, at_once
-from stage.temporal.children import Relations
 from stage.temporal.clock import VirtualClock
 from stage.temporal.payloads import CONVERTER, FAILURE_CLASS, FAILURES
-from stage.temporal.runs import Call, Child, StageRun, duration_of
+from stage.temporal.runs import Call, StageRun, duration_of
 
 __all__ = ["Call", "Latency", "Perform", "StageRun", "TimedOut", "VirtualTemporal", "at_once"]
 
@@ -83,8 +82,7 @@ class VirtualTemporal(VirtualClock):
         self._definitions = {d.name: d for d in map(workflow._Definition.must_from_class, workflows)}  # noqa: SLF001 - how the worker itself reads a class
         for definition in self._definitions.values():
             self._runner.prepare_workflow(definition)
-        self._attempts = Attempts(self, self.tell, perform, latency)
-        self._relations = Relations(self, NAMESPACE)
+        self._attempts = Attempts(self, self._tell, perform, latency)
 
     def __enter__(self) -> Self:
         return self
@@ -106,24 +104,25 @@ class VirtualTemporal(VirtualClock):
         """Start a workflow now, `signals` heard before its first step; an id is used once."""
         if workflow_id in self.runs:
             raise StageError(f"A run {workflow_id} exists already; ids are never used again.")
-        run = self.create(workflow_type, workflow_id)
+        if workflow_type not in self._definitions:
+            known = ", ".join(map(str, self._definitions))
+            raise StageError(f"No workflow {workflow_type} is on this stage; add it to {known}.")
+        run = self.runs[workflow_id] = StageRun(workflow_id, workflow_type, self.now)
         for name, given in signals:
             run.held.append(_signal_job(name, CONVERTER.to_payloads([given]), len(run.held) + 1))
-        self.initialise(run, CONVERTER.to_payloads([argument]))
+        self._initialise(run, CONVERTER.to_payloads([argument]))
 
     def signal(self, workflow_id: str, name: str, argument: object) -> bool:
         """Signal a run now; False when it is over."""
-        return self.deliver_signal(workflow_id, name, CONVERTER.to_payloads([argument]))
+        run = self.runs.get(workflow_id)
+        if run is None or not run.open:
+            return False
+        self._tell(run, _signal_job(name, CONVERTER.to_payloads([argument]), run.length + 1))
+        return True
 
     def cancel(self, workflow_id: str, reason: str = "") -> None:
         """Ask a run to cancel; one that is over does not mind."""
-        self.tell(self.runs[workflow_id], Job(cancel_workflow=CancelWorkflow(reason=reason)))
-
-    def terminate(self, workflow_id: str) -> None:
-        """End a run without asking it."""
-        run = self.runs[workflow_id]
-        if run.open:
-            self._close(run, "terminated")
+        self._tell(self.runs[workflow_id], Job(cancel_workflow=CancelWorkflow(reason=reason)))
 
     def query(self, workflow_id: str, name: str, kind: type[Any], *arguments: object) -> Any:
         """Ask a run that is still open."""
@@ -151,15 +150,7 @@ class VirtualTemporal(VirtualClock):
 
     # ---- the life of a run -------------------------------------------------------------------
 
-    def create(self, workflow_type: str, workflow_id: str, *, parent: tuple[StageRun, Child] | None = None) -> StageRun:
-        """A run that has not begun yet."""
-        if workflow_type not in self._definitions:
-            known = ", ".join(map(str, self._definitions))
-            raise StageError(f"No workflow {workflow_type} is on this stage; add it to {known}.")
-        run = self.runs[workflow_id] = StageRun(workflow_id, workflow_type, self.now, parent)
-        return run
-
-    def initialise(self, run: StageRun, arguments: Sequence[Payload]) -> None:
+    def _initialise(self, run: StageRun, arguments: Sequence[Payload]) -> None:
         """Begin a chapter of a run, with everything that came while there was none."""
         if not run.open:
             return
@@ -195,12 +186,9 @@ class VirtualTemporal(VirtualClock):
             start_time=_timestamp(run.started_at),
         )
         held, run.held = run.held, []
-        self.tell(run, Job(initialize_workflow=begin), *held)
+        self._tell(run, Job(initialize_workflow=begin), *held)
 
     def _info(self, run: StageRun) -> workflow.Info:
-        root = run
-        while root.parent is not None:
-            root = root.parent[0]
         attributes = SearchAttributes(indexed_fields=run.search_attributes)
         # A run may describe itself anew, and the SDK changes the attributes of its info in place.
         return workflow.Info(
@@ -212,12 +200,8 @@ class VirtualTemporal(VirtualClock):
             headers={},
             namespace=NAMESPACE,
             original_execution_run_id=run.run_id,
-            parent=None
-            if run.parent is None
-            else workflow.ParentInfo(
-                namespace=NAMESPACE, run_id=run.parent[0].run_id, workflow_id=run.parent[0].workflow_id
-            ),
-            root=None if root is run else workflow.RootInfo(run_id=root.run_id, workflow_id=root.workflow_id),
+            parent=None,
+            root=None,
             priority=Priority.default,
             raw_memo=dict(run.memo),
             retry_policy=None,
@@ -233,15 +217,7 @@ class VirtualTemporal(VirtualClock):
             workflow_type=run.workflow_type,
         )
 
-    def deliver_signal(self, workflow_id: str, name: str, arguments: Sequence[Payload]) -> bool:
-        """Signal a run now; False when there is none under way."""
-        run = self.runs.get(workflow_id)
-        if run is None or not run.open:
-            return False
-        self.tell(run, _signal_job(name, arguments, run.length + 1))
-        return True
-
-    def tell(self, run: StageRun, *jobs: Job) -> None:
+    def _tell(self, run: StageRun, *jobs: Job) -> None:
         """Give an open run something new: one workflow task, with as many activations as it takes."""
         if not run.open:
             return
@@ -327,7 +303,7 @@ class VirtualTemporal(VirtualClock):
                 "in circles, begin a new chapter with `return again(...)`."
             )
 
-    def _obey(self, run: StageRun, command: WorkflowCommand) -> None:  # noqa: C901, PLR0912 - one case for each command
+    def _obey(self, run: StageRun, command: WorkflowCommand) -> None:
         match command.WhichOneof("variant"):
             case "start_timer":
                 self._start_timer(run, command.start_timer.seq, command.start_timer.start_to_fire_timeout)
@@ -341,17 +317,6 @@ class VirtualTemporal(VirtualClock):
                 self._attempts.cancel(run, command.request_cancel_activity.seq)
             case "request_cancel_local_activity":
                 self._attempts.cancel(run, command.request_cancel_local_activity.seq)
-            case "start_child_workflow_execution":
-                self._relations.start_child(run, command.start_child_workflow_execution)
-            case "cancel_child_workflow_execution":
-                unwanted = command.cancel_child_workflow_execution
-                self._relations.cancel_child(run, unwanted.child_workflow_seq, unwanted.reason)
-            case "signal_external_workflow_execution":
-                self._relations.signal(run, command.signal_external_workflow_execution)
-            case "cancel_signal_workflow":
-                self._relations.cancel_signal(run, command.cancel_signal_workflow.seq)
-            case "request_cancel_external_workflow_execution":
-                self._relations.request_cancel(run, command.request_cancel_external_workflow_execution)
             case "set_patch_marker":
                 run.patches.add(command.set_patch_marker.patch_id)
             case "upsert_workflow_search_attributes":
@@ -384,7 +349,7 @@ class VirtualTemporal(VirtualClock):
     def _fire(self, run: StageRun, chapter: int, seq: int) -> None:
         if run.open and run.chapter == chapter and seq in run.timers:
             run.timers.discard(seq)
-            self.tell(run, Job(fire_timer=FireTimer(seq=seq)))
+            self._tell(run, Job(fire_timer=FireTimer(seq=seq)))
 
     def _describe(self, known: dict[str, Payload], changed: Any) -> None:
         for name, value in changed.items():
@@ -394,7 +359,6 @@ class VirtualTemporal(VirtualClock):
                 known[name] = value
 
     def _continue(self, run: StageRun, command: ContinueAsNewWorkflowExecution) -> None:
-        self._relations.closed(run)
         self._evict(run)
         run.forget_chapter()
         run.chapter += 1
@@ -404,12 +368,11 @@ class VirtualTemporal(VirtualClock):
             run.memo = dict(command.memo)
         if command.HasField("search_attributes"):
             run.search_attributes = dict(command.search_attributes.indexed_fields)
-        begin = partial(self.initialise, run, list(command.arguments))
+        begin = partial(self._initialise, run, list(command.arguments))
         self.at(self.now + duration_of(command.backoff_start_interval), begin)
 
     def _close(self, run: StageRun, status: str) -> None:
         run.status, run.closed_at = status, self.now
-        self._relations.closed(run)
         self._evict(run)
         run.forget_chapter()
         self._closed(run)

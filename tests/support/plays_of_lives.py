@@ -1,189 +1,17 @@
 # ruff: noqa: ARG002 - all take the same argument, and some have no use for it
-"""Plays about other runs and about a run's own life: children, neighbours, chapters, patches, cancellation."""
+"""Plays about a run's own life: timers, chapters, patches, cancellation."""
 
 import asyncio
 from typing import Any
 
 from temporalio import workflow
-from temporalio.common import RetryPolicy, WorkflowIDReusePolicy
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
-    ChildWorkflowError,
-    WorkflowAlreadyStartedError,
 )
 
 from tests.support.plays import ACTIVITIES, Play, Races, Timers, Traced, Works, scaled, told
-
-# ---- other runs ----------------------------------------------------------------------------
-
-
-@workflow.defn
-class Child(Traced):
-    """Does as told: returns, fails, waits to be cancelled, or takes a moment to go."""
-
-    @workflow.run
-    async def run(self, given: dict[str, Any]) -> Any:
-        await workflow.sleep(self.span(given, given.get("after", 10)))
-        match given["do"]:
-            case "return":
-                return [given["value"], workflow.info().parent is not None]
-            case "fail":
-                raise ApplicationError("told to", type="Told")
-            case "wait":
-                try:
-                    await workflow.wait_condition(lambda: bool(self.heard))
-                except asyncio.CancelledError:
-                    if "tidy" in given:
-                        await asyncio.shield(workflow.sleep(self.span(given, given["tidy"])))
-                    raise
-        return self.heard
-
-
-@workflow.defn
-class Parent(Traced):
-    @workflow.run
-    async def run(self, given: dict[str, Any]) -> list[Any]:
-        options: dict[str, Any] = {}
-        if "close" in given:
-            options["parent_close_policy"] = workflow.ParentClosePolicy[given["close"]]
-        if "cancellation" in given:
-            options["cancellation_type"] = workflow.ChildWorkflowCancellationType[given["cancellation"]]
-        name = f"{workflow.info().workflow_id}-child"
-        try:
-            if given.get("twice"):
-                reuse = WorkflowIDReusePolicy[given["twice"]]
-                await workflow.execute_child_workflow("Child", {"do": "return", "value": 1}, id=name)
-                self.note("first")
-                await workflow.execute_child_workflow(
-                    "Child", {"do": "return", "value": 2}, id=name, id_reuse_policy=reuse
-                )
-                self.note("second")
-                return self.trace
-            handle = await workflow.start_child_workflow("Child", scaled(given["child"], given), id=name, **options)
-            self.note("started")
-            if "signal" in given:
-                await handle.signal("hear", given["signal"])
-                self.note("signalled")
-            if "leave" in given:
-                await workflow.sleep(self.span(given, given["leave"]))
-                return self.trace
-            if "cancel_after" in given:
-                await workflow.sleep(self.span(given, given["cancel_after"]))
-                handle.cancel()
-            self.note("done", await handle)
-        except (ChildWorkflowError, WorkflowAlreadyStartedError) as error:
-            self.note("failed", told(error))
-        return self.trace
-
-
-RETURNS = {"do": "return", "value": 7}
-WAITS = {"do": "wait"}
-CHILDREN = {
-    "a child returns": Play(Parent, [["started", 0, None], ["done", 10, [7, True]]], {"child": RETURNS}),
-    "a child fails": Play(
-        Parent,
-        [["started", 0, None], ["failed", 10, "ChildWorkflowError < ApplicationError(Told)"]],
-        {"child": {"do": "fail"}},
-    ),
-    "a child hears its parent": Play(
-        Parent,
-        [["started", 0, None], ["signalled", 0, None], ["done", 10, ["hello"]]],
-        {"child": WAITS, "signal": "hello"},
-    ),
-    "a cancelled child is waited for": Play(
-        Parent,
-        [["started", 0, None], ["failed", 90, "ChildWorkflowError < CancelledError"]],
-        {"child": {"do": "wait", "tidy": 60}, "cancel_after": 30},
-        not_skipping="the server that skips time lets a cancelled run lie until something else happens to it",
-    ),
-    "try-cancel does not wait for a child": Play(
-        Parent,
-        [["started", 0, None], ["failed", 30, "ChildWorkflowError < CancelledError"]],
-        {"child": {"do": "wait", "tidy": 60}, "cancel_after": 30, "cancellation": "TRY_CANCEL", "close": "ABANDON"},
-    ),
-    "an abandoned child goes on": Play(
-        Parent,
-        [["started", 0, None], ["failed", 30, "ChildWorkflowError < CancelledError"]],
-        {"child": WAITS, "cancel_after": 30, "cancellation": "ABANDON", "close": "ABANDON"},
-    ),
-    "an id may be used again when its run is over": Play(
-        Parent, [["first", 10, None], ["second", 20, None]], {"twice": "ALLOW_DUPLICATE"}
-    ),
-    "an id may be reserved for ever": Play(
-        Parent,
-        [["first", 10, None], ["failed", 10, "WorkflowAlreadyStartedError"]],
-        {"twice": "REJECT_DUPLICATE"},
-    ),
-    "an id may be used again only after a failure": Play(
-        Parent,
-        [["first", 10, None], ["failed", 10, "WorkflowAlreadyStartedError"]],
-        {"twice": "ALLOW_DUPLICATE_FAILED_ONLY"},
-    ),
-    "a parent that leaves takes its child along": Play(
-        Parent, [["started", 0, None]], {"child": WAITS, "leave": 60, "close": "TERMINATE"}
-    ),
-    "a parent that leaves lets its child be": Play(
-        Parent, [["started", 0, None]], {"child": WAITS, "leave": 60, "close": "ABANDON"}
-    ),
-    "a parent that leaves asks its child to cancel": Play(
-        Parent, [["started", 0, None]], {"child": WAITS, "leave": 60, "close": "REQUEST_CANCEL"}
-    ),
-}
-#: How the child of a play must end.
-CHILDREN_END = {
-    "a child returns": "completed",
-    "a cancelled child is waited for": "cancelled",
-    "try-cancel does not wait for a child": "cancelled",
-    "an abandoned child goes on": "running",
-    "a parent that leaves takes its child along": "terminated",
-    "a parent that leaves lets its child be": "running",
-    "a parent that leaves asks its child to cancel": "cancelled",
-}
-
-
-@workflow.defn
-class Neighbour(Traced):
-    """Signals or cancels another run by its id."""
-
-    @workflow.run
-    async def run(self, given: dict[str, Any]) -> list[Any]:
-        name = f"{workflow.info().workflow_id}-child"
-        child = await workflow.start_child_workflow("Child", scaled(WAITS, given), id=name)
-        await workflow.sleep(self.span(given, 30))
-        other = workflow.get_external_workflow_handle(given.get("other", name))
-        try:
-            if given["do"] == "signal":
-                await other.signal("hear", "over the fence")
-            else:
-                await other.cancel()
-            self.note("told")
-            self.note("done", await child)
-        except ApplicationError as error:
-            self.note("refused", told(error))
-        except ChildWorkflowError as error:
-            self.note("failed", told(error))
-        return self.trace
-
-
-NOBODY = "ApplicationError(ExternalWorkflowExecutionNotFound)"
-NEIGHBOURS = {
-    "a run hears another": Play(Neighbour, [["told", 30, None], ["done", 30, ["over the fence"]]], {"do": "signal"}),
-    "a run cancels another": Play(
-        Neighbour,
-        [["told", 30, None], ["failed", 30, "ChildWorkflowError < CancelledError"]],
-        {"do": "cancel"},
-        not_skipping="the server that skips time lets a cancelled run lie until something else happens to it",
-    ),
-    "a signal to nobody is refused": Play(Neighbour, [["refused", 30, NOBODY]], {"other": "nobody", "do": "signal"}),
-    "a cancellation of nobody is refused": Play(
-        Neighbour,
-        [["refused", 30, NOBODY]],
-        {"other": "nobody", "do": "cancel"},
-        not_skipping="the server that skips time never answers it",
-    ),
-}
-
 
 # ---- its own life --------------------------------------------------------------------------
 
@@ -380,5 +208,5 @@ ENDINGS = {
     ),
 }
 
-WORKFLOWS = [Timers, Races, Works, Child, Parent, Neighbour, Chapters, Patched, Cancelled, Described, Fails]
-PLAYS = ACTIVITIES | CHILDREN | NEIGHBOURS | LIVES
+WORKFLOWS = [Timers, Races, Works, Chapters, Patched, Cancelled, Described, Fails]
+PLAYS = ACTIVITIES | LIVES

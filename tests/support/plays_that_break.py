@@ -45,11 +45,16 @@ class Strange:
 
     @workflow.run
     async def run(self, given: dict[str, Any]) -> None:
-        if given["use"] == "nexus":
-            client = workflow.create_nexus_client(service="desk", endpoint="desk")
-            await client.execute_operation("serve", 1)
-        else:
-            await workflow.execute_child_workflow("Child", {}, id="child", cron_schedule="* * * * *")
+        match given["use"]:
+            case "nexus":
+                client = workflow.create_nexus_client(service="desk", endpoint="desk")
+                await client.execute_operation("serve", 1)
+            case "child":
+                await workflow.execute_child_workflow("Child", {}, id="child")
+            case "signal":
+                await workflow.get_external_workflow_handle("another").signal("hear", "over the fence")
+            case "cancel":
+                await workflow.get_external_workflow_handle("another").cancel()
 
 
 @workflow.defn

@@ -22,7 +22,7 @@ from stage.errors import StageError
 from stage.temporal.server import Call, TimedOut, VirtualTemporal
 from tests.support import plays_that_break
 from tests.support.plays import Play, Works, told
-from tests.support.plays_of_lives import CHILDREN_END, ENDINGS, PLAYS, WORKFLOWS, Child
+from tests.support.plays_of_lives import ENDINGS, PLAYS, WORKFLOWS
 from tests.support.plays_that_break import Broken, Chances, Circles, Labelled, Strange, Wise
 from tests.support.stage_servers import skipping
 
@@ -69,11 +69,6 @@ class TestPlays:
     def test_it_leaves_its_trace(self, play: Play) -> None:
         with perform_play(play) as temporal:
             assert temporal.result("play", list) == play.expected
-
-    @pytest.mark.parametrize(("name", "status"), CHILDREN_END.items())
-    def test_its_child_ends(self, name: str, status: str) -> None:
-        with perform_play(PLAYS[name]) as temporal:
-            assert temporal.runs["play-child"].status == status
 
     @pytest.mark.parametrize(("play", "status", "error"), ENDINGS.values(), ids=ENDINGS)
     def test_it_ends_badly(self, play: Play, status: str, error: str) -> None:
@@ -208,9 +203,17 @@ class TestMistakes:
             temporal.advance_to(MORNING)
             assert 600 < temporal.result("run-1", int) < 800
 
-    @pytest.mark.parametrize(("use", "named"), [("nexus", "schedule_nexus_operation"), ("cron", "cron_schedule")])
+    @pytest.mark.parametrize(
+        ("use", "named"),
+        [
+            ("nexus", "schedule_nexus_operation"),
+            ("child", "start_child_workflow_execution"),
+            ("signal", "signal_external_workflow_execution"),
+            ("cancel", "request_cancel_external_workflow_execution"),
+        ],
+    )
     def test_what_the_stage_does_not_perform_is_named(self, use: str, named: str) -> None:
-        temporal = VirtualTemporal([Strange, Child], perform, MORNING)
+        temporal = VirtualTemporal([Strange], perform, MORNING)
         with temporal, pytest.raises(StageError, match=f"Strange .*{named}, which the stage does not perform"):
             temporal.start("Strange", "run-1", {"use": use})
 
@@ -272,7 +275,7 @@ class TestRuns:
 
     async def test_the_loop_it_is_called_from_goes_on(self) -> None:
         loop = asyncio.get_running_loop()
-        with perform_play(PLAYS["a child returns"]):
+        with perform_play(PLAYS["an activity returns"]):
             assert asyncio.get_running_loop() is loop
         await asyncio.sleep(0)
 
