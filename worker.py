@@ -25,11 +25,11 @@ from activities.loops.schedules import keep_schedules
 from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metered
-from activities.workflow_runner import runner_for
 from workflows.background.bulk_job import LongWork
 from workflows.background.maintenance import UPKEEP
 from workflows.effects import SEND
 from workflows.errors import DesignError
+from workflows.temporal_internals import runner_for
 
 logger = logging.getLogger("journeys.worker")
 

@@ -1,6 +1,7 @@
 """The house's rules, held by reading every file. Each failure says why the rule is there."""
 
 import ast
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -74,6 +75,8 @@ ON_TEMPORAL = {
     "workflows/background": "they are workflows that are no journeys",
     "workflows/temporal_internals.py": "it says how the SDK runs workflows",
 }
+#: The one file that may use what the SDK does not promise to keep.
+SDK_INTERNALS = "workflows/temporal_internals.py"
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
 IN_SANDBOX = "temporalio.worker.workflow_sandbox"
 REWARDS = {reward.__name__ for reward in get_args(get_args(Reward)[0])}
@@ -177,7 +180,7 @@ def impure(path: str, source: str) -> Iterator[str]:
                 "and decided needs no Temporal, so that it can be read, tested and rehearsed without it."
             )
         elif root == "temporalio" and not any(below(name, module) for module in FROM_TEMPORAL):
-            if (path, name) == ("workflows/temporal_internals.py", IN_SANDBOX):
+            if path == SDK_INTERNALS:
                 continue
             yield (
                 f"{at} The core speaks the workflow side of the SDK only, {', '.join(FROM_TEMPORAL)}; clients, "
@@ -188,6 +191,22 @@ def impure(path: str, source: str) -> Iterator[str]:
                 f"{at} The core stands on the standard library, pydantic and temporalio, so that a journey runs "
                 "wherever they do. Do the work in activities/, behind an effect."
             )
+
+
+def sdk_internals(path: str, source: str) -> Iterator[str]:
+    """What of the SDK is private: its bridge, and every name with an underscore."""
+    if path in {SDK_INTERNALS, "tests/unit/test_temporal_internals.py"}:
+        return
+    private = [(line, name) for line, name in imports(source) if below(name, "temporalio.bridge")]
+    private += [
+        (source[: match.start()].count("\n") + 1, match[0])
+        for match in re.finditer(r"\bworkflow\._[A-Za-z]\w*", source)
+    ]
+    for line, name in private:
+        yield (
+            f"{path}:{line} uses {name}, which the SDK does not promise to keep. Import it from {SDK_INTERNALS}, so "
+            "that a new release of the SDK is looked at in one place."
+        )
 
 
 def below_path(path: str, place: str) -> bool:
@@ -301,7 +320,10 @@ def told(path: str, source: str) -> list[str]:
     return [sentence for rule in RULES for sentence in rule(path, source)]
 
 
-RULES = (wrong_way, impure, junk_drawer, too_long, wrong_floor, scattered, kind_by_name, written_elsewhere)
+RULES = (
+    *(wrong_way, impure, sdk_internals, junk_drawer, too_long, wrong_floor),
+    *(scattered, kind_by_name, written_elsewhere),
+)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
@@ -376,6 +398,8 @@ def test_the_files_are_really_read() -> None:
         ("workflows/run.py", f"import {IN_SANDBOX}", "the workflow side of the SDK only"),
         ("workflows/player.py", "from temporalio import workflow", "run.py, because it is the workflow that plays"),
         ("workflows/player_state/state.py", f"import {IN_SANDBOX}", "needs no Temporal"),
+        ("stage/x.py", "from temporalio.bridge.proto import x", "from workflows/temporal_internals.py, so that"),
+        ("api/x.py", "workflow" + "._Definition", "which the SDK does not promise to keep"),
         ("workflows/x.py", "import httpx", "the standard library, pydantic and temporalio"),
         ("activities/utils.py", "", "utils is the name of a drawer"),
         ("api/services/players.py", "", "services is the name of a drawer"),
@@ -412,7 +436,7 @@ def test_what_breaks_a_rule_is_told_with_its_reason(path: str, source: str, why:
         ("workflows/x.py", "import asyncio\nimport hashlib\nimport pydantic"),
         ("workflows/run.py", "from temporalio import workflow"),
         ("workflows/source/verb_lint.py", "import ast\nimport inspect"),
-        ("workflows/temporal_internals.py", f"from {IN_SANDBOX} import SandboxedWorkflowRunner"),
+        ("workflows/temporal_internals.py", "from temporalio.bridge.proto.workflow_activation import FireTimer"),
         ("activities/x.py", "import os\nimport httpx\nfrom workflows.rules.index import RuleIndex"),
         ("cli/app.py", "from api.app import create_app\nimport worker"),
         ("tests/test_x.py", "import activities\nimport cli"),

@@ -1,6 +1,81 @@
-"""How journeys are run by the SDK: in its sandbox, with the engine itself passed through."""
+"""Everything we use of the SDK that it does not promise to keep, and how journeys are run by it.
 
+The protocol between the SDK's core and its workflow runtime, the definition behind a workflow class and what a worker
+asks of a run are private. Nobody else imports them, so that a new release of the SDK is looked at in one place;
+`tests/unit/test_temporal_internals.py` names what it must still have.
+"""
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.bridge.proto.activity_result import (
+    ActivityResolution,
+    DoBackoff,
+)
+from temporalio.bridge.proto.activity_result import Cancellation as ActivityCancelled
+from temporalio.bridge.proto.activity_result import Failure as ActivityFailed
+from temporalio.bridge.proto.activity_result import Success as ActivitySucceeded
+from temporalio.bridge.proto.workflow_activation import (
+    CancelWorkflow,
+    FireTimer,
+    InitializeWorkflow,
+    QueryWorkflow,
+    RemoveFromCache,
+    ResolveActivity,
+    SignalWorkflow,
+    WorkflowActivation,
+)
+from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
+from temporalio.bridge.proto.workflow_commands import (
+    ActivityCancellationType,
+    ContinueAsNewWorkflowExecution,
+    ScheduleActivity,
+    ScheduleLocalActivity,
+    WorkflowCommand,
+)
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.common import MetricMeter
+from temporalio.converter import (
+    ActivitySerializationContext,
+    DataConverter,
+    SerializationContext,
+    StorageDriverStoreContext,
+    StorageDriverWorkflowInfo,
+    WorkflowSerializationContext,
+)
+from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+
+__all__ = [
+    "ENGINE",
+    "EXTERN_FUNCTIONS",
+    "ActivityCancellationType",
+    "ActivityCancelled",
+    "ActivityFailed",
+    "ActivityResolution",
+    "ActivitySucceeded",
+    "CancelWorkflow",
+    "ContinueAsNewWorkflowExecution",
+    "DoBackoff",
+    "FireTimer",
+    "InitializeWorkflow",
+    "Job",
+    "QueryWorkflow",
+    "RemoveFromCache",
+    "ResolveActivity",
+    "ScheduleActivity",
+    "ScheduleLocalActivity",
+    "SignalWorkflow",
+    "WorkflowActivation",
+    "WorkflowActivationCompletion",
+    "WorkflowCommand",
+    "WrappedInstance",
+    "definition_of",
+    "error_of_task",
+    "has_tasks",
+    "runner",
+    "runner_for",
+]
 
 # Imported once a process instead of once a run, because they hold no state of a run. `workflows`
 # itself is left out: passing it through would pass the journeys through, and unchecked code with them.
@@ -26,7 +101,102 @@ ENGINE = (
 )
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)
 
+#: What a worker gives a run from outside the sandbox, for a run that no worker plays.
+EXTERN_FUNCTIONS: dict[str, Any] = {
+    "__temporal_get_metric_meter": lambda: MetricMeter.noop,
+    "__temporal_assert_local_activity_valid": lambda _: None,
+}
+_OF_EFFECT = ActivitySerializationContext(
+    namespace="",
+    activity_id="",
+    activity_type="",
+    activity_task_queue="",
+    workflow_id="",
+    workflow_type="",
+    is_local=False,
+)
+
+
+def definition_of(workflow_class: type[Any]) -> Any:
+    """The definition behind a workflow class, with its `name` and `cls`, as a worker reads it."""
+    return workflow._Definition.must_from_class(workflow_class)  # noqa: SLF001 - there is no public way
+
+
+def error_of_task(instance: WorkflowInstance) -> BaseException | None:
+    """What the last workflow task failed of, as it was raised: what goes over the wire is a copy without its place."""
+    return getattr(instance, "_current_activation_error", None)
+
+
+def has_tasks(instance: WorkflowInstance) -> bool:
+    """Whether something in the run still waits; True where the instance does not tell, as in the sandbox."""
+    return bool(getattr(instance, "_tasks", True))
+
 
 def runner() -> SandboxedWorkflowRunner:
     """The workflow runner for journeys, the same for the worker, the tests and replay."""
     return SandboxedWorkflowRunner(restrictions=SandboxRestrictions.default.with_passthrough_modules(*PASSED_THROUGH))
+
+
+def runner_for(converter: DataConverter) -> SandboxedWorkflowRunner:
+    """The runner of a worker whose payloads `converter` makes.
+
+    For every payload the SDK asks the run in its sandbox whose it is, three times over. Where the converter does not
+    care, nobody is asked, which is an eighth of a worker's time.
+    """
+    of_run = WorkflowSerializationContext(namespace="", workflow_id="")
+    if converter.external_storage is not None or any(
+        converter.with_context(context) is not converter for context in (of_run, _OF_EFFECT)
+    ):
+        return runner()
+    return _ContextlessRunner(restrictions=runner().restrictions)
+
+
+class WrappedInstance(WorkflowInstance):
+    """A run behind another face: everything is asked of the instance inside."""
+
+    def __init__(self, inner: WorkflowInstance) -> None:
+        self.inner = inner
+
+    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        """Play one activation."""
+        return self.inner.activate(act)
+
+    def get_serialization_context(self, command_info: Any) -> SerializationContext | None:
+        """Whose payload it is."""
+        return self.inner.get_serialization_context(command_info)
+
+    def get_external_store_context(self, command_info: Any) -> StorageDriverStoreContext:
+        """Whose large payload it is."""
+        return self.inner.get_external_store_context(command_info)
+
+    def get_info(self) -> workflow.Info:
+        """What the run knows of itself."""
+        return self.inner.get_info()
+
+    def get_thread_id(self) -> int | None:
+        """Where it runs."""
+        return self.inner.get_thread_id()
+
+
+class _ContextlessRunner(SandboxedWorkflowRunner):
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        return _ContextlessInstance(super().create_instance(det))
+
+
+class _ContextlessInstance(WrappedInstance):
+    """A run in its sandbox that is left in peace between its activations."""
+
+    def __init__(self, inner: WorkflowInstance) -> None:
+        super().__init__(inner)
+        info = inner.get_info()
+        self._stored = StorageDriverStoreContext(
+            target=StorageDriverWorkflowInfo(
+                namespace=info.namespace, id=info.workflow_id, run_id=info.run_id, type=info.workflow_type
+            )
+        )
+
+    def get_serialization_context(self, command_info: object) -> SerializationContext | None:  # noqa: ARG002 - the SDK's signature
+        return None
+
+    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:  # noqa: ARG002 - the SDK's signature
+        return self._stored

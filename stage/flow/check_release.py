@@ -17,9 +17,6 @@ from typing import Any, Final, Literal
 from google.protobuf.json_format import ParseError
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation
-from temporalio.bridge.proto.workflow_commands import WorkflowCommand
-from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.client import Client, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverter
@@ -36,6 +33,12 @@ from temporalio.worker import (
 from stage.errors import StageError
 from workflows.background.bulk_job import NAME as LONG_WORK
 from workflows.declaration import Journey
+from workflows.temporal_internals import (
+    WorkflowActivation,
+    WorkflowActivationCompletion,
+    WorkflowCommand,
+    WrappedInstance,
+)
 
 How = Literal["stuck", "astray", "gone"]
 
@@ -260,27 +263,15 @@ class _Listening(WorkflowRunner):
         return _Heard(self._inner.create_instance(det), heard)
 
 
-class _Heard(WorkflowInstance):
+class _Heard(WrappedInstance):
     def __init__(self, inner: WorkflowInstance, heard: list[Deed]) -> None:
-        self._inner = inner
+        super().__init__(inner)
         self._kept = heard
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        done = self._inner.activate(act)
+        done = super().activate(act)
         self._kept += [deed for command in done.successful.commands if (deed := _commanded(command)) is not None]
         return done
-
-    def get_serialization_context(self, command_info: Any) -> Any:
-        return self._inner.get_serialization_context(command_info)
-
-    def get_external_store_context(self, command_info: Any) -> Any:
-        return self._inner.get_external_store_context(command_info)
-
-    def get_info(self) -> Any:
-        return self._inner.get_info()
-
-    def get_thread_id(self) -> int | None:
-        return self._inner.get_thread_id()
 
 
 @contextmanager

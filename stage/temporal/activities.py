@@ -7,15 +7,6 @@ from typing import Any
 
 from temporalio.api.enums.v1 import RetryState, TimeoutType
 from temporalio.api.failure.v1 import Failure
-from temporalio.bridge.proto.activity_result import ActivityResolution, Cancellation, DoBackoff, Success
-from temporalio.bridge.proto.activity_result import Failure as Failed
-from temporalio.bridge.proto.workflow_activation import ResolveActivity
-from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
-from temporalio.bridge.proto.workflow_commands import (
-    ActivityCancellationType,
-    ScheduleActivity,
-    ScheduleLocalActivity,
-)
 from temporalio.common import RetryPolicy
 
 from stage.errors import StageError
@@ -23,6 +14,18 @@ from stage.temporal import failures
 from stage.temporal.clock import VirtualClock
 from stage.temporal.payloads import CONVERTER, FAILURES
 from stage.temporal.runs import Activity, Call, StageRun, duration_of
+from workflows.temporal_internals import (
+    ActivityCancellationType,
+    ActivityCancelled,
+    ActivityFailed,
+    ActivityResolution,
+    ActivitySucceeded,
+    DoBackoff,
+    Job,
+    ResolveActivity,
+    ScheduleActivity,
+    ScheduleLocalActivity,
+)
 
 #: A local activity that backs off longer than this leaves the waiting to a timer, unless it says otherwise.
 LOCAL_RETRY_THRESHOLD = timedelta(minutes=1)
@@ -105,7 +108,7 @@ class Attempts:
             self._after(takes, partial(self._failed, run, activity, failure))
         else:
             [payload] = CONVERTER.to_payloads([value])
-            self._after(takes, partial(self._completed, run, activity, Success(result=payload)))
+            self._after(takes, partial(self._completed, run, activity, ActivitySucceeded(result=payload)))
 
     def _limit_of_attempt(self, command: ScheduleActivity | ScheduleLocalActivity) -> timedelta:
         limit = _limit(command, "start_to_close_timeout") or _limit(command, "schedule_to_close_timeout")
@@ -124,7 +127,7 @@ class Attempts:
         else:
             happen()
 
-    def _completed(self, run: StageRun, activity: Activity, success: Success) -> None:
+    def _completed(self, run: StageRun, activity: Activity, success: ActivitySucceeded) -> None:
         if not activity.done:
             self._resolve(run, activity, ActivityResolution(completed=success))
 
@@ -181,7 +184,7 @@ class Attempts:
             failure = failures.of_activity(
                 activity.command, "Local Activity timed out", failure, RetryState.RETRY_STATE_CANCEL_REQUESTED
             )
-        self._resolve(run, activity, ActivityResolution(failed=Failed(failure=failure)))
+        self._resolve(run, activity, ActivityResolution(failed=ActivityFailed(failure=failure)))
 
     # ---- cancellation ------------------------------------------------------------------------
 
@@ -210,7 +213,7 @@ class Attempts:
             activity.command, message, failures.cancelled(""), RetryState.RETRY_STATE_CANCEL_REQUESTED
         )
         run.activities.pop(seq)
-        run.jobs.append(_answer(activity, ActivityResolution(cancelled=Cancellation(failure=failure))))
+        run.jobs.append(_answer(activity, ActivityResolution(cancelled=ActivityCancelled(failure=failure))))
 
     def _resolve(self, run: StageRun, activity: Activity, resolution: ActivityResolution) -> None:
         activity.done = True

@@ -9,14 +9,10 @@ from typing import Any
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
-from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
-from temporalio.bridge.proto.workflow_commands import (
-    ScheduleActivity,
-    ScheduleLocalActivity,
-)
 from temporalio.worker import WorkflowInstance
 
 from stage.temporal.payloads import CONVERTER
+from workflows.temporal_internals import Job, ScheduleActivity, ScheduleLocalActivity
 
 
 @dataclass(frozen=True, slots=True)

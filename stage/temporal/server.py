@@ -16,18 +16,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload, Payloads, SearchAttributes
-from temporalio.bridge.proto.workflow_activation import (
-    CancelWorkflow,
-    FireTimer,
-    InitializeWorkflow,
-    QueryWorkflow,
-    RemoveFromCache,
-    SignalWorkflow,
-    WorkflowActivation,
-)
-from temporalio.bridge.proto.workflow_activation import WorkflowActivationJob as Job
-from temporalio.bridge.proto.workflow_commands import ContinueAsNewWorkflowExecution, WorkflowCommand
-from temporalio.common import MetricMeter, Priority
+from temporalio.common import Priority
 from temporalio.converter import decode_search_attributes, decode_typed_search_attributes
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstanceDetails, WorkflowRunner
 
@@ -37,6 +26,22 @@ from stage.temporal.activities import Attempts, Latency, Perform, TimedOut, at_o
 from stage.temporal.clock import VirtualClock
 from stage.temporal.payloads import CONVERTER, FAILURE_CLASS, FAILURES
 from stage.temporal.runs import Call, StageRun, duration_of
+from workflows.temporal_internals import (
+    EXTERN_FUNCTIONS,
+    CancelWorkflow,
+    ContinueAsNewWorkflowExecution,
+    FireTimer,
+    InitializeWorkflow,
+    Job,
+    QueryWorkflow,
+    RemoveFromCache,
+    SignalWorkflow,
+    WorkflowActivation,
+    WorkflowCommand,
+    definition_of,
+    error_of_task,
+    has_tasks,
+)
 
 __all__ = ["Call", "Latency", "Perform", "StageRun", "TimedOut", "VirtualTemporal", "at_once"]
 
@@ -79,7 +84,7 @@ class VirtualTemporal(VirtualClock):
         self._step_of = step_of
         self._closed = closed
         self._runner = runner or UnsandboxedWorkflowRunner()
-        self._definitions = {d.name: d for d in map(workflow._Definition.must_from_class, workflows)}  # noqa: SLF001 - how the worker itself reads a class
+        self._definitions = {definition.name: definition for definition in map(definition_of, workflows)}
         for definition in self._definitions.values():
             self._runner.prepare_workflow(definition)
         self._attempts = Attempts(self, self._tell, perform, latency)
@@ -163,10 +168,7 @@ class VirtualTemporal(VirtualClock):
             defn=self._definitions[run.workflow_type],
             info=self._info(run),
             randomness_seed=seed,
-            extern_functions={
-                "__temporal_get_metric_meter": lambda: MetricMeter.noop,
-                "__temporal_assert_local_activity_valid": lambda _: None,
-            },
+            extern_functions=EXTERN_FUNCTIONS,
             disable_eager_activity_execution=True,
             worker_level_failure_exception_types=[],
             patch_activation_callback=None,
@@ -254,7 +256,7 @@ class VirtualTemporal(VirtualClock):
             completion = run.instance.activate(given)
         if completion.HasField("failed"):
             # The failure is a copy on the wire; the exception itself still knows where it was raised.
-            cause = getattr(run.instance, "_current_activation_error", None)
+            cause = error_of_task(run.instance)
             told = FAILURES.from_failure(completion.failed.failure, CONVERTER)
             raise self._broken(run, cause or told)
         commands: Sequence[WorkflowCommand] = completion.successful.commands
@@ -279,7 +281,7 @@ class VirtualTemporal(VirtualClock):
         instance, run.instance = run.instance, None
         if instance is None:
             return
-        if getattr(instance, "_tasks", True):
+        if has_tasks(instance):
             outer = asyncio._get_running_loop()  # noqa: SLF001 - as the SDK's own worker does
             try:
                 instance.activate(

@@ -13,8 +13,6 @@ from temporalio.exceptions import (
 
 from tests.support.plays import ACTIVITIES, Play, Races, Timers, Traced, Works, scaled, told
 
-# ---- its own life --------------------------------------------------------------------------
-
 
 @workflow.defn
 class Chapters(Traced):

@@ -23,13 +23,13 @@ from activities.delivery.dispatcher import Dispatcher
 from activities.engine import worker_engine
 from activities.settings import Settings
 from activities.temporal_client import WrongSetting, connect, converter
-from activities.workflow_runner import runner_for
 from cli.app import app
 from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
 from worker import journey_worker
+from workflows.temporal_internals import runner_for
 
 ROOT = Path(__file__).parent.parent.parent
 CODEC = "tests.support.payload_codecs:TurnsAround"
