@@ -34,7 +34,7 @@ class Waiver:
 
 @dataclass(frozen=True)
 class Checked:
-    """What the rules found, and what they were told not to mind."""
+    """What the rules found, and what the journeys waive."""
 
     findings: tuple[Finding, ...]
     waivers: tuple[Waiver, ...]
@@ -50,10 +50,10 @@ def check(journeys: Iterable[Journey], templates: Templates) -> Checked:
     waivers: list[Waiver] = []
     for journey in journeys:
         flow = read_flow(journey)
-        found = {rule.name: list(rule.find(flow, templates)) for rule in RULES.values()}
+        broken = {rule.name: list(rule.find(flow, templates)) for rule in RULES.values()}
         excused = {name for name in journey.waives if name in RULES and RULES[name].waivable}
-        findings += [Finding(journey.name, "waives", sentence) for sentence in _misused(journey, found)]
-        for name, sentences in found.items():
+        findings += [Finding(journey.name, "waives", sentence) for sentence in _misused(journey, broken)]
+        for name, sentences in broken.items():
             if name in excused and sentences:
                 waivers.append(Waiver(journey.name, name, journey.waives[name]))
             else:
@@ -61,13 +61,13 @@ def check(journeys: Iterable[Journey], templates: Templates) -> Checked:
     return Checked(tuple(findings), tuple(waivers))
 
 
-def _misused(journey: Journey, found: dict[str, list[str]]) -> Iterator[str]:
+def _misused(journey: Journey, broken: dict[str, list[str]]) -> Iterator[str]:
     for name, reason in journey.waives.items():
         if name not in RULES:
             yield f"it waives {name}, which is no rule; the rules are {', '.join(RULES)}"
         elif not RULES[name].waivable:
             yield f"it waives {name}, which no reason excuses; mend it"
-        elif not found[name]:
+        elif not broken[name]:
             yield f"it waives {name}, which it does not break; take the waiver out"
         elif not reason.strip():
             yield f"it waives {name} without a reason; write why"

@@ -165,7 +165,7 @@ def placeholder(flow: Flow, templates: Templates) -> Iterator[str]:
     """What was "Hello, [FIRST_NAME]" elsewhere; here it is a message that cannot be written and is not sent."""
     for step, template in _sends(flow, templates):
         for name, variable in sorted(template.variables.items()):
-            value = step.named.get(name)
+            value = step.keywords.get(name)
             if value is None or variable.optional or variable.fallback is not None:
                 continue
             if _may_be_none(value, flow):
@@ -178,10 +178,10 @@ def placeholder(flow: Flow, templates: Templates) -> Iterator[str]:
 def missing_variable(flow: Flow, templates: Templates) -> Iterator[str]:
     """A message that cannot be written, because it was not told what to say."""
     for step, template in _sends(flow, templates):
-        if "**" in step.named:
+        if "**" in step.keywords:
             continue
         needed = frozenset[str]().union(*(template.required(channel) for channel in _channels(step, template)))
-        for name in sorted(needed - FILLED_IN - set(step.named)):
+        for name in sorted(needed - FILLED_IN - set(step.keywords)):
             yield f"{_at(step)} does not give {name}, which {step.subject} must say; add {name}="
 
 
@@ -280,7 +280,7 @@ def _channels(step: StepNode, template: MessageTemplate) -> set[Channel]:
     """The channels a send can use; all of the template's where the code does not tell."""
     named: set[Any] = set()
     for word in ("via", "fallback"):
-        value = step.named.get(word)
+        value = step.keywords.get(word)
         if value is None:
             named |= {"email"} if word == "via" else set()
         elif isinstance(value.known, str):

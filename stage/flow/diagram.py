@@ -127,15 +127,15 @@ def _card(
 
 def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR0911 - one match over the verbs
     """A step in words: what is done, with what, and how."""
-    named = step.named
-    first = step.given[0].words if step.given else ""
+    named = step.keywords
+    first = step.arguments[0].words if step.arguments else ""
     subject = step.subject
     match step.verb:
         case "send":
             instead = _channels(", else by", named.get("fallback"))
             return "send", subject, _wrapped(_channels("by", named.get("via")) + instead)
         case "grant":
-            return "grant", subject.replace("_", " "), _wrapped(_arguments(step.given[0])) if step.given else ()
+            return "grant", subject.replace("_", " "), _wrapped(_arguments(step.arguments[0])) if step.arguments else ()
         case "ask":
             team = f"team {_word(named, 'team')}" + _after(", skill ", named, "skill")
             return "ask", subject, [team, f"due in {_word(named, 'due')}" + _after(", then ", named, "escalate_to")]
@@ -151,7 +151,7 @@ def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR09
             return "read again", "the player's facts", ()
         case "split":
             return "split", subject, [", ".join(f"{name} {share.words}" for name, share in named.items())]
-    more = [*(value.words for value in step.given[1:]), *(f"{name}={value.words}" for name, value in named.items())]
+    more = [*(value.words for value in step.arguments[1:]), *(f"{name}={value.words}" for name, value in named.items())]
     return step.verb.replace("_", " "), subject.replace("_", " "), _wrapped(_listed(more))
 
 
@@ -200,12 +200,12 @@ def _counted(step: StepNode, flow: Flow, counts: Mapping[str, int]) -> str:
 
 
 def _numbered(name: str, counts: Mapping[str, int]) -> dict[int, int]:
-    found = {}
+    numbered = {}
     for step, count in counts.items():
         called, _, number = step.rpartition("#")
         if called == name and number.isdecimal():
-            found[int(number)] = count
-    return found
+            numbered[int(number)] = count
+    return numbered
 
 
 def _frame(group: HelperCall, frames: dict[HelperCall, Frame]) -> Frame:

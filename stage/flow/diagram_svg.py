@@ -103,9 +103,9 @@ def _card(card: Card, shown: Picture) -> str:
         style |= {"shape": "hexagon", "style": "filled", "margin": "0,0.05"}
     if card.kind == "end":
         style |= {"margin": "0.14,0.04", "height": "0.2", "width": "0.3"}
-    given = ", ".join(f'{name}="{_quoted(value)}"' for name, value in style.items())
+    attributes = ", ".join(f'{name}="{_quoted(value)}"' for name, value in style.items())
     rows = _start(shown) if card.kind == "start" else _rows(card)
-    return f"  {card.key} [{given}, label=<{_table(rows)}>]"
+    return f"  {card.key} [{attributes}, label=<{_table(rows)}>]"
 
 
 def _rows(card: Card) -> Iterable[str]:
@@ -160,8 +160,8 @@ def _size(points: float) -> str:
 
 
 def _font(text: str, *, color: str = "", size: float = 0, face: str = "") -> str:
-    given = {"COLOR": color, "POINT-SIZE": _size(size) if size else "", "FACE": face}
-    said = "".join(f' {name}="{value}"' for name, value in given.items() if value)
+    attributes = {"COLOR": color, "POINT-SIZE": _size(size) if size else "", "FACE": face}
+    said = "".join(f' {name}="{value}"' for name, value in attributes.items() if value)
     return f"<FONT{said}>{_escaped(text)}</FONT>"
 
 

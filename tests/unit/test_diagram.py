@@ -25,12 +25,14 @@ from workflows import (
     Player,
     PlayerRegistered,
     SessionLogin,
+    Statistics,
     again,
     days,
     free_spins,
     hours,
     journey,
     on,
+    segment,
 )
 from workflows.run import JourneyRun
 from workflows.source.flow import Decision, EndNode, Flow, Repeat, StartNode, StepNode
@@ -166,6 +168,21 @@ async def hostile(player: Player, registered: PlayerRegistered) -> None:
         await player.mark('<&"#\\]|end')
 
 
+@segment
+def regulars(player: Statistics) -> bool:
+    """Who comes often."""
+    return player.count(SessionLogin) > 5
+
+
+guests = regulars
+
+
+@journey(on(PlayerRegistered), ends_after=days(30))
+async def asked(player: Player, registered: PlayerRegistered) -> None:
+    """A segment under another name, handed over by the parameter's."""
+    await player.matches(segment=guests)
+
+
 def flow(made: Any) -> Flow:
     assert issubclass(made, JourneyRun)
     return read_flow(made.definition)
@@ -274,7 +291,7 @@ def test_helpers_are_followed_into_with_what_they_are_given() -> None:
         "ask:Call#2 --> end",
     ]
     first, second = read.steps
-    assert (first.named["team"].known, first.named["due"].words) == ("vip", "4 hours")
+    assert (first.keywords["team"].known, first.keywords["due"].words) == ("vip", "4 hours")
     assert first.line == second.line
     framed = shown(helped)
     assert [(frame.title, frame.parent) for frame in framed.frames] == [
@@ -330,6 +347,10 @@ def test_half_a_question_is_a_way_round_the_wait_in_the_other_half() -> None:
         "grant:free_spins#1 --> end",
         "sleep#1 --> end",
     ]
+
+
+def test_a_segment_is_called_what_the_runtime_calls_it() -> None:
+    assert ways(flow(asked)) == ["start --> matches:regulars#1", "matches:regulars#1 --> end"]
 
 
 def test_counts_go_on_from_chapter_to_chapter() -> None:

@@ -1,26 +1,60 @@
 """The table of verbs: nothing that a new verb needs can be forgotten without a sentence that names it."""
 
 import inspect
+from datetime import timedelta
 
 import pytest
 from temporalio import activity
 
 from activities.engine import worker_engine
 from activities.settings import settings_from
+from stage.flow.diagram import picture
+from tests.support.outside_packages import Write, journey_of, mistakes
 from workflows import Player
 from workflows.effects import EFFECTS, match_performers
 from workflows.errors import DesignError
+from workflows.source.flow_reader import read_flow
+from workflows.source.registry import load
 from workflows.verbs import VERBS, VerbSpec, match_methods
 
+AWARD = VerbSpec(
+    name="award",
+    shape="reward",
+    waits=True,
+    limit="within",
+    subject="badge",
+    results=("worn", "not worn"),
+    outcomes={},
+)
 
-def test_a_verb_without_a_row_is_refused_where_players_are_declared() -> None:
-    class Spinner(Player):
-        locals().update(vars(Player))
 
-        async def spin(self) -> None: ...
+async def award(self: Player, badge: str, *, within: timedelta) -> bool:
+    """A verb that this file alone knows."""
+    raise NotImplementedError
 
-    with pytest.raises(DesignError, match=r"^Player\.spin has no row in workflows/verbs\.py; say there what"):
-        match_methods(Spinner)
+
+def test_a_verb_without_a_row_is_refused_where_players_are_declared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Player, "award", award, raising=False)
+    with pytest.raises(DesignError, match=r"^Player\.award has no row in workflows/verbs\.py; say there what"):
+        match_methods(Player)
+
+
+def test_a_method_and_a_row_are_all_that_start_up_the_check_and_the_diagram_need(
+    monkeypatch: pytest.MonkeyPatch, package: Write
+) -> None:
+    monkeypatch.setattr(Player, "award", award, raising=False)
+    monkeypatch.setitem(VERBS, "award", AWARD)
+    match_methods(Player)
+    assert mistakes(package({"hello": journey_of("player.award('gold')")})) == [
+        "Journey hello, line 9: player.award(...) does nothing without await; write await player.award(...).",
+        "Journey hello, line 9: player.award(...) waits without an end; add within=, such as within=days(1).",
+    ]
+    body = "if await player.award(badge='gold', within=days(1)) is not None:\n    await player.mark('proud')"
+    flow = read_flow(load([package({"hello": journey_of(body)})]).journeys["hello"])
+    step, mark = flow.steps
+    assert (step.name, step.shape, step.waits) == ("award:gold", "reward", True)
+    assert [(edge.words, edge.target is mark) for edge in flow.after(step)] == [("worn", True), ("1 day passed", False)]
+    assert [card.kind for card in picture(flow).cards] == ["start", "reward", "other", "end"]
 
 
 def test_a_row_without_a_verb_is_refused() -> None:

@@ -34,8 +34,8 @@ def alternatives(step: StepNode | None) -> list[str]:
         case None:
             return []
         case StepNode(verb="split"):
-            return [name for name in step.named if name != "**"]
-        case StepNode(verb="ask", given=[Value(known=type() as form), *_]) if issubclass(form, Form):
+            return [name for name in step.keywords if name != "**"]
+        case StepNode(verb="ask", arguments=[Value(known=type() as form), *_]) if issubclass(form, Form):
             return [form.__name__, "None"]
         case StepNode(kinds=kinds) if kinds:
             return [*(kind.__name__ for kind in kinds), "None"]
@@ -115,7 +115,7 @@ def _results(step: StepNode) -> tuple[str, str] | None:
 
 
 def _nothing(step: StepNode) -> str:
-    within = step.named.get("within")
+    within = step.keywords.get("within")
     if within is not None:
         return f"{within.words} passed"
     return (_results(step) or ("", "None"))[1]

@@ -52,11 +52,11 @@ class Names:
         function = self.known(call.func)
         if function is not timedelta and not str(getattr(function, "__module__", "")).startswith(_PURE):
             return UNKNOWN
-        given = [self.known(argument) for argument in call.args]
-        named = {keyword.arg: self.known(keyword.value) for keyword in call.keywords if keyword.arg is not None}
-        if any(value is UNKNOWN for value in (*given, *named.values())) or len(named) < len(call.keywords):
+        arguments = [self.known(argument) for argument in call.args]
+        keywords = {one.arg: self.known(one.value) for one in call.keywords if one.arg is not None}
+        if any(value is UNKNOWN for value in (*arguments, *keywords.values())) or len(keywords) < len(call.keywords):
             return UNKNOWN
-        return function(*given, **named)
+        return function(*arguments, **keywords)
 
 
 def plain(node: ast.AST) -> str:

@@ -38,8 +38,8 @@ class StepNode:
     verb: str
     subject: str
     line: int
-    given: tuple[Value, ...] = ()
-    named: Mapping[str, Value] = field(default_factory=dict)
+    arguments: tuple[Value, ...] = ()
+    keywords: Mapping[str, Value] = field(default_factory=dict)
     kinds: tuple[type[Event], ...] = ()
 
     @property
@@ -154,14 +154,14 @@ class Flow:
 
     def reachable(self, origin: Node, through: Callable[[Edge], bool] = lambda _: True) -> set[Node]:
         """Every node that a run at `origin` can still come to by edges that `through` lets pass, and `origin`."""
-        found, waiting = {origin}, [origin]
+        reached, waiting = {origin}, [origin]
         while waiting:
             node = waiting.pop()
             for edge in self.after(node):
-                if edge.target not in found and through(edge):
-                    found.add(edge.target)
+                if edge.target not in reached and through(edge):
+                    reached.add(edge.target)
                     waiting.append(edge.target)
-        return found
+        return reached
 
 
 def numbered(nodes: Sequence[Node], edges: Sequence[Edge]) -> dict[StepNode, Numbers]:

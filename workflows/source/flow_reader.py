@@ -296,11 +296,11 @@ class FlowReader:
 
 
 def _step(verb: str, call: ast.Call, scope: Scope) -> StepNode:
-    given = tuple(scope.names.value_of(argument) for argument in call.args)
-    named = {keyword.arg or "**": scope.names.value_of(keyword.value) for keyword in call.keywords}
-    known = (value.known for value in (*given, *named.values()))
+    arguments = tuple(scope.names.value_of(argument) for argument in call.args)
+    keywords = {keyword.arg or "**": scope.names.value_of(keyword.value) for keyword in call.keywords}
+    known = (value.known for value in (*arguments, *keywords.values()))
     kinds = tuple(kind for kind in known if isinstance(kind, type) and issubclass(kind, Event))
-    return StepNode(verb, scope.subject(verb, given, named), call.lineno, given, named, kinds)
+    return StepNode(verb, scope.subject(verb, arguments, keywords), call.lineno, arguments, keywords, kinds)
 
 
 def _asked(node: ast.expr) -> tuple[ast.expr, bool | str]:

@@ -1,4 +1,4 @@
-"""Whether a module of journeys keeps to itself: nothing of the world, of the clock or of chance."""
+"""Whether a module of journeys is pure: it reads no file, no network, no clock and no chance."""
 
 import ast
 import importlib
@@ -78,7 +78,7 @@ def impure_imports(tree: ast.Module, module: str, packages: tuple[str, ...], *, 
 def impure_calls(tree: ast.Module, module: ModuleType) -> Iterator[str]:
     """A sentence for each call that would give another answer when a run is replayed."""
     names = vars(module)
-    of_segments = {id(node) for one in ast.walk(tree) if _is_asked(one, names) for node in ast.walk(one)}
+    in_segments = {id(node) for one in ast.walk(tree) if _is_of_segment(one, names) for node in ast.walk(one)}
     for node in ast.walk(tree):
         if not isinstance(node, ast.Call):
             continue
@@ -88,22 +88,22 @@ def impure_calls(tree: ast.Module, module: ModuleType) -> Iterator[str]:
             spelled = ast.unparse(called.value)
             # A class imported inside a function is not among the module's names; its own name must do.
             if owner is datetime or owner is date or (owner is None and spelled.split(".")[-1] in {"datetime", "date"}):
-                told = f"{at}: {spelled}.{called.attr}() reads the machine's clock, and"
-                if id(node) in of_segments:
+                clock = f"{at}: {spelled}.{called.attr}() reads the machine's clock, and"
+                if id(node) in in_segments:
                     yield (
-                        f"{told} nobody would know when to ask the segment again; use player.quiet(...), "
+                        f"{clock} nobody would know when to ask the segment again; use player.quiet(...), "
                         "player.registered_for(...) or a measure with last=, which take a duration."
                     )
                 else:
                     yield (
-                        f"{told} a replay would read another moment; use workflow.now() of temporalio, or the "
+                        f"{clock} a replay would read another moment; use workflow.now() of temporalio, or the "
                         "occurred_at of an event."
                     )
         elif isinstance(called, ast.Name) and called.id in WORLD and called.id not in names:
             yield f"{at}: a journey may not call {called.id}(), it would run again with every replay; use a verb."
 
 
-def _is_asked(node: ast.AST, names: Mapping[str, Any]) -> bool:
+def _is_of_segment(node: ast.AST, names: Mapping[str, Any]) -> bool:
     """Whether it is a segment's function, or a helper of one: it is handed the statistics of a player."""
     if not isinstance(node, ast.FunctionDef):
         return False

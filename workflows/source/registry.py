@@ -24,10 +24,11 @@ from workflows.journey import journey as declares
 from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
-from workflows.source import segment_probe as trial
+from workflows.source import segment_probe
+from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
-from workflows.source.verb_lint import TemplateUse, read, where
+from workflows.source.verb_lint import TemplateUse, read_verbs
 
 __all__ = ["SHIPPED", "Registry", "TemplateUse", "load"]
 
@@ -73,10 +74,11 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             if known is not journey:
                 mistakes.append(_same_name(journey.name, where(known), where(journey)))
                 continue
-            reading = read(journey, named)
+            mistakes += misdeclared(journey)
+            reading = read_verbs(journey, named)
             mistakes += reading.mistakes
             listens = reading.listens | {getattr(kind, "type", "") for kind in journey.listens}
-            journeys[journey.name] = replace(journey, listens_to=frozenset(listens), uses_trigger=reading.uses_trigger)
+            journeys[journey.name] = replace(journey, listens_to=frozenset(listens), uses_trigger=uses_trigger(journey))
             templates += reading.templates
             forms[journey.name] = reading.forms
     segments = _segments(modules.values(), mistakes)
@@ -88,13 +90,13 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
 
 def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, Segment]:
     """Every segment declared in a module and tried without a mistake."""
-    found: dict[str, Segment] = {}
+    segments: dict[str, Segment] = {}
     failed: set[str] = set()
     for module in modules:
         for one in vars(module).values():
             if not isinstance(one, Segment) or one.function.__module__ != module.__name__:
                 continue
-            known = found.setdefault(one.name, one)
+            known = segments.setdefault(one.name, one)
             code: Any = one.function
             at = f"{module.__name__}, line {code.__code__.co_firstlineno}"
             if known.function is not one.function:
@@ -107,11 +109,11 @@ def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, S
             if inspect.iscoroutinefunction(one.function):
                 mistakes.append(f"{at}: the segment {one.name} is async; write def, it decides at once.")
                 continue
-            told = [f"{at}: {mistake}" for mistake in trial.mistakes(one)]
-            mistakes += told
-            failed |= {one.name} if told else set()
-    # What a failed one reads may not even be found, so it is compared with nothing.
-    return {name: found[name] for name in sorted(found) if name not in failed}
+            wrong = [f"{at}: {mistake}" for mistake in segment_probe.mistakes(one)]
+            mistakes += wrong
+            failed |= {one.name} if wrong else set()
+    # What a failed one reads may not even be segments, so it is compared with nothing.
+    return {name: segments[name] for name in sorted(segments) if name not in failed}
 
 
 def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Iterator[ModuleType]:
@@ -132,13 +134,13 @@ def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Itera
         line, why = getattr(wrong, "lineno", None) or 1, getattr(wrong, "msg", wrong)
         mistakes.append(f"{name}, line {line}: this is not Python: {why}.")
         return
-    found = list(impure_imports(tree, name, packages, is_package=spec.submodule_search_locations is not None))
-    mistakes += found
+    refused = list(impure_imports(tree, name, packages, is_package=spec.submodule_search_locations is not None))
+    mistakes += refused
     try:
         module = importlib.import_module(name)
     except Exception as failure:  # noqa: BLE001 - whatever a designer's module raises is told with the rest
         # An import that was found wanting above is told already.
-        if not (found and isinstance(failure, ImportError)):
+        if not (refused and isinstance(failure, ImportError)):
             mistakes.append(_failed(name, spec.origin, failure))
         return
     mistakes += impure_calls(tree, module)
@@ -152,10 +154,10 @@ def _failed(name: str, origin: str | None, failure: Exception) -> str:
     lines = [frame.lineno for frame in traceback.extract_tb(failure.__traceback__) if frame.filename == origin]
     at = f"{name}, line {lines[-1]}" if lines else name
     # "(/where/it/lies.py)" at the end of an ImportError helps nobody who reads a log of another machine.
-    told = re.sub(r" \(\S+\)$", "", str(failure))
+    reason = re.sub(r" \(\S+\)$", "", str(failure))
     if isinstance(failure, DesignError):
-        return f"{at}: {told}"
-    return f"{at}: importing it fails with {type(failure).__name__}: {told.rstrip('.')}. Mend this line first."
+        return f"{at}: {reason}"
+    return f"{at}: importing it fails with {type(failure).__name__}: {reason.rstrip('.')}. Mend this line first."
 
 
 def _declared_in(module: ModuleType) -> list[Journey]:

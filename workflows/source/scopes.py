@@ -66,14 +66,14 @@ class Scope:
         leaving = ast.Return | ast.Raise | ast.Break | ast.Continue
         return any(isinstance(part, leaving) for part in ast.walk(node)) or self.takes_steps(node)
 
-    def subject(self, verb: str, given: tuple[Value, ...], named: dict[str, Value]) -> str:
+    def subject(self, verb: str, arguments: tuple[Value, ...], keywords: dict[str, Value]) -> str:
         """What the steps of a call are named after."""
         spec = VERBS.get(verb)
         if spec is not None and spec.subject is None:
             return ""
         if spec is not None and _takes_many(spec.name, spec.subject):
-            return "|".join(map(_name_of, given))
-        about = given[0] if given else named.get(spec.subject or "") if spec is not None else None
+            return "|".join(map(_name_of, arguments))
+        about = arguments[0] if arguments else keywords.get(spec.subject or "") if spec is not None else None
         return "" if about is None else _name_of(self._reward(about))
 
     def _reward(self, value: Value) -> Value:

@@ -37,10 +37,10 @@ class Observed(Statistics):
 
     def __getitem__(self, measure: Measure) -> int:
         """Remember a measure."""
-        given: Any = measure
-        if not isinstance(given, Measure):
-            told = getattr(given, "__name__", None) or repr(given)
-            raise DesignError(f"player[...] takes a measure, such as count(DepositApproved), not {told}.")
+        key: Any = measure
+        if not isinstance(key, Measure):
+            name = getattr(key, "__name__", None) or repr(key)
+            raise DesignError(f"player[...] takes a measure, such as count(DepositApproved), not {name}.")
         self.asked.add(measure)
         return super().__getitem__(measure)
 
@@ -75,9 +75,9 @@ def mistakes(segment: Segment) -> Iterator[str]:
         yield f"the segment {segment.name} cannot be asked: {refusal}"
         return
     except Exception as failure:  # noqa: BLE001 - whatever a designer's function raises
-        because = " Every statistic may be 0 or None." if _of_nothing(failure) else ""
-        told = f"{type(failure).__name__}: {failure}".rstrip(".").replace(Observed.__name__, Statistics.__name__)
-        yield f"the segment {segment.name} fails on a player of whom nothing is known, with {told}.{because}"
+        because = " Every statistic may be 0 or None." if _may_be_of_nothing(failure) else ""
+        error = f"{type(failure).__name__}: {failure}".rstrip(".").replace(Observed.__name__, Statistics.__name__)
+        yield f"the segment {segment.name} fails on a player of whom nothing is known, with {error}.{because}"
         return
     # It is pure: what looks at nothing here looks at nothing of anybody.
     if not player.asked and not player.facts:
@@ -92,7 +92,7 @@ def mistakes(segment: Segment) -> Iterator[str]:
         )
 
 
-def _of_nothing(failure: Exception) -> bool:
+def _may_be_of_nothing(failure: Exception) -> bool:
     """Whether a 0 or a None may be why."""
     if isinstance(failure, TypeError | AttributeError):
         return "NoneType" in str(failure)

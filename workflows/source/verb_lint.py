@@ -1,4 +1,4 @@
-"""What a journey's code says about itself, read without running it.
+"""What a journey's code does with the player, and what is wrong with it, read without running it.
 
 It follows the player from the journey function into every helper of the journey packages that is
 handed the player, so a verb is found wherever it is written.
@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from difflib import get_close_matches
-from typing import Any, get_args
+from typing import Any
 
 from workflows.channels import CHANNELS
-from workflows.declaration import Entry, Goal, Journey, again
+from workflows.declaration import Journey, again
 from workflows.events import Event
 from workflows.forms import Form
 from workflows.local_time import WEEKDAYS
@@ -24,11 +24,10 @@ from workflows.source.functions import (
     definition_of,
     names_around,
     parameters_of,
-    reads_name,
     resolve,
     written_function,
 )
-from workflows.verbs import VERBS
+from workflows.verbs import VERBS, VerbSpec
 
 
 @dataclass(frozen=True)
@@ -47,34 +46,24 @@ class TemplateUse:
 class VerbReading:
     """What a journey's code was seen to do."""
 
-    #: Whether it reads the event it begins with and does not declare that there may be none. Whoever lets players in
-    #: by hand has none to give: each run would fail at that line, and wait for a release.
-    uses_trigger: bool = False
     listens: set[str] = field(default_factory=set)
     templates: list[TemplateUse] = field(default_factory=list)
     forms: dict[str, type[Form]] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
 
 
-def read(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
-    """Read a journey with all its helpers."""
+def read_verbs(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
+    """Read a journey with all its helpers, each once for each set of names that it gives the player."""
     function: Any = journey.function
-    reading = VerbReading(uses_trigger=_uses_trigger(function))
-    reading.mistakes += _misdeclared(journey)
+    reading = VerbReading()
     waiting = [(function, frozenset(parameters_of(definition_of(function))[:1]))]
     seen = set()
     while waiting:
-        step = waiting.pop()
-        if step not in seen:
-            seen.add(step)
-            waiting += _VerbReader(journey, packages, *step, reading).read()
+        helper = waiting.pop()
+        if helper not in seen:
+            seen.add(helper)
+            waiting += _VerbReader(journey, packages, *helper, reading).read()
     return reading
-
-
-def where(journey: Journey) -> str:
-    """The module and line of a journey's declaration."""
-    function: Any = journey.function
-    return f"{function.__module__}, line {function.__code__.co_firstlineno}"
 
 
 class _VerbReader:
@@ -101,7 +90,7 @@ class _VerbReader:
         for statement in self.definition.body:
             for node in ast.walk(statement):
                 if isinstance(node, ast.Attribute) and self._of_player(node):
-                    self._read_verb(node)
+                    self._check_verb(node)
                 elif isinstance(node, ast.Call):
                     yield from self._follow(node)
 
@@ -110,7 +99,7 @@ class _VerbReader:
     def _follow(self, call: ast.Call) -> Iterator[tuple[Any, frozenset[str]]]:
         called = resolve(call.func, self.names)
         if called is again:
-            self._read_again(call)
+            self._check_again(call)
         helper = written_function(called)
         if helper is None or not self._is_ours(helper.__module__):
             return
@@ -146,7 +135,7 @@ class _VerbReader:
             if isinstance(one, ast.arg) or (isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
         )
 
-    def _read_again(self, call: ast.Call) -> None:
+    def _check_again(self, call: ast.Call) -> None:
         node: ast.AST | None = call
         while node is not None and not isinstance(node, ast.Return):
             node = self.parents.get(node)
@@ -159,7 +148,7 @@ class _VerbReader:
 
     # ---- verbs -----------------------------------------------------------------------------------
 
-    def _read_verb(self, node: ast.Attribute) -> None:
+    def _check_verb(self, node: ast.Attribute) -> None:
         verb, call = node.attr, self.parents.get(node)
         called = isinstance(call, ast.Call) and call.func is node
         if not hasattr(Player, verb):
@@ -169,27 +158,30 @@ class _VerbReader:
         elif verb in VERBS and not called:
             self._mistake(node, f"player.{verb} must be called where it stands, so that it can be checked")
         elif verb in VERBS and isinstance(call, ast.Call):
-            self._read_await(verb, call)
-            given = {keyword.arg: keyword.value for keyword in call.keywords}
-            limit = VERBS[verb].limit
-            if limit is not None and None not in given and _is_none(given.get(limit)):
-                self._mistake(call, f"player.{verb}(...) waits without an end; add {limit}=, such as {limit}=days(1)")
-            match verb:
-                case "event" | "first":
-                    kinds = [*call.args, *(value for name, value in given.items() if name == "kind")]
-                    self._read_kinds(verb, call, kinds)
-                case "send":
-                    self._read_send(call, given)
-                case "ask":
-                    self._read_ask(call, given)
-                case "matches":
-                    self._read_matches(call, given)
-                case "until":
-                    self._read_until(call, given)
-                case _:
-                    pass
+            self._check_call(VERBS[verb], call)
 
-    def _read_await(self, verb: str, call: ast.Call) -> None:
+    def _check_call(self, verb: VerbSpec, call: ast.Call) -> None:
+        self._check_await(verb.name, call)
+        keywords = {keyword.arg: keyword.value for keyword in call.keywords}
+        limit = verb.limit
+        if limit is not None and None not in keywords and _is_none(keywords.get(limit)):
+            self._mistake(call, f"player.{verb.name}(...) waits without an end; add {limit}=, such as {limit}=days(1)")
+        match verb:
+            case VerbSpec(subject="kind" | "kinds"):
+                kinds = [*call.args, *(value for name, value in keywords.items() if name == "kind")]
+                self._check_kinds(verb.name, call, kinds)
+            case VerbSpec(shape="message"):
+                self._check_message(verb.name, call, keywords)
+            case VerbSpec(shape="human"):
+                self._check_form(verb.name, call, keywords)
+            case VerbSpec(subject="segment"):
+                self._check_segment(verb.name, call, keywords)
+            case VerbSpec(name="until"):
+                self._check_time(call, keywords)
+            case _:
+                pass
+
+    def _check_await(self, verb: str, call: ast.Call) -> None:
         parent = self.parents.get(call)
         if not inspect.iscoroutinefunction(getattr(Player, verb)):
             if isinstance(parent, ast.Await):
@@ -205,15 +197,15 @@ class _VerbReader:
             node = self.parents[node]
         return node
 
-    def _read_kinds(self, verb: str, call: ast.Call, arguments: list[ast.expr]) -> None:
+    def _check_kinds(self, verb: str, call: ast.Call, arguments: list[ast.expr]) -> None:
         if not arguments:
             self._mistake(call, f"player.{verb}(...) waits for nothing; name an event, such as DepositApproved")
         for argument in arguments:
             several = isinstance(argument, ast.Starred)
-            found = resolve(argument.value if isinstance(argument, ast.Starred) else argument, self.names)
-            if found is None and self.journey.listens:
+            value = resolve(argument.value if isinstance(argument, ast.Starred) else argument, self.names)
+            if value is None and self.journey.listens:
                 continue
-            for kind in found if several and isinstance(found, list | tuple) else [found]:
+            for kind in value if several and isinstance(value, list | tuple) else [value]:
                 if not (isinstance(kind, type) and issubclass(kind, Event)):
                     self._mistake(
                         call,
@@ -225,19 +217,19 @@ class _VerbReader:
                 else:
                     self.reading.listens.add(kind.type)
 
-    def _read_send(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
-        template = call.args[0] if call.args else given.get("template")
+    def _check_message(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
+        template = call.args[0] if call.args else keywords.get("template")
         if not isinstance(template, ast.Constant) or not isinstance(template.value, str):
             self._mistake(
                 call,
-                "name the template of player.send(...) as a plain string, so that it can be checked before a "
+                f"name the template of player.{verb}(...) as a plain string, so that it can be checked before a "
                 "player needs it",
             )
             return
-        channels: set[str] = set() if "via" in given else {"email"}
+        channels: set[str] = set() if "via" in keywords else {"email"}
         for name in ("via", "fallback"):
-            if name in given:
-                named = self._channels(given[name])
+            if name in keywords:
+                named = self._channels(keywords[name])
                 if named is None:
                     self._mistake(call, f"name the channels of {name}= as plain strings, so that they can be checked")
                     return
@@ -247,8 +239,8 @@ class _VerbReader:
                 call, f"there is no channel {', '.join(unknown)}; the channels are {', '.join(sorted(CHANNELS))}"
             )
             return
-        names = {name for name in given if name is not None} - {"template", "via", "fallback"}
-        variables = None if None in given else frozenset(names)
+        names = {name for name in keywords if name is not None} - {"template", "via", "fallback"}
+        variables = None if None in keywords else frozenset(names)
         use = TemplateUse(self.journey.name, template.value, frozenset(channels), call.lineno, variables)
         self.reading.templates.append(use)
 
@@ -270,11 +262,11 @@ class _VerbReader:
                 if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
                     return None
                 return set(named)
-        found = [self._channels(part) for part in parts]
-        return {name for names in found if names is not None for name in names} if None not in found else None
+        named_by = [self._channels(part) for part in parts]
+        return {name for names in named_by if names is not None for name in names} if None not in named_by else None
 
-    def _read_ask(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
-        argument = call.args[0] if call.args else given.get("form")
+    def _check_form(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
+        argument = call.args[0] if call.args else keywords.get("form")
         form = None if argument is None else resolve(argument, self.names)
         if isinstance(form, type) and issubclass(form, Form):
             self.reading.forms[form.__name__] = form
@@ -282,30 +274,30 @@ class _VerbReader:
                 self._mistake(call, f"the form {form.__name__} asks nothing; write the question as its docstring")
         else:
             got = "nothing" if argument is None else ast.unparse(argument)
-            self._mistake(call, f"player.ask needs a class that is a Form and that the module can see, not {got}")
+            self._mistake(call, f"player.{verb} needs a class that is a Form and that the module can see, not {got}")
 
-    def _read_matches(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
-        argument = call.args[0] if call.args else given.get("segment")
-        if argument is None and None in given:
+    def _check_segment(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
+        argument = call.args[0] if call.args else keywords.get("segment")
+        if argument is None and None in keywords:
             return
         if argument is not None and not isinstance(argument, ast.Constant | ast.JoinedStr | ast.Lambda):
             # What a function calls by a name of its own is judged when the run comes to it.
-            found = None if self._is_own(argument) else resolve(argument, self.names)
-            if found is None or isinstance(found, Segment):
+            value = None if self._is_own(argument) else resolve(argument, self.names)
+            if value is None or isinstance(value, Segment):
                 return
         got = "nothing" if argument is None else ast.unparse(argument)
         self._mistake(
-            call, f"player.matches(...) takes a segment, not {got}; put @segment above the function and name it here"
+            call, f"player.{verb}(...) takes a segment, not {got}; put @segment above the function and name it here"
         )
 
-    def _read_until(self, call: ast.Call, given: Mapping[str | None, ast.expr]) -> None:
-        at = call.args[0] if call.args else given.get("at")
+    def _check_time(self, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
+        at = call.args[0] if call.args else keywords.get("at")
         if isinstance(at, ast.Constant):
             try:
                 time.fromisoformat(str(at.value))
             except ValueError:
                 self._mistake(call, f"{at.value!r} is no time of day; write it as HH:MM, such as 15:00")
-        weekday = given.get("weekday")
+        weekday = keywords.get("weekday")
         if isinstance(weekday, ast.Constant) and weekday.value not in {*WEEKDAYS, None}:
             self._mistake(call, f"{weekday.value!r} is no weekday; write one of {', '.join(WEEKDAYS)}")
 
@@ -313,43 +305,6 @@ class _VerbReader:
         module = self.function.__module__
         at = "" if module == self.journey.function.__module__ else f" {module},"
         self.reading.mistakes.append(f"Journey {self.journey.name},{at} line {node.lineno}: {what}.")
-
-
-def _uses_trigger(function: Any) -> bool:
-    declared = [*inspect.signature(function).parameters.values()][1:2]
-    for parameter in declared:
-        kind = parameter.annotation
-        if "None" in kind if isinstance(kind, str) else kind is None or type(None) in get_args(kind):
-            return False
-    return any(reads_name(definition_of(function), parameter.name) for parameter in declared)
-
-
-def _misdeclared(journey: Journey) -> Iterator[str]:
-    """What is wrong with the declaration itself."""
-    function: Any = journey.function
-    at = f"Journey {journey.name}, line {function.__code__.co_firstlineno}"
-    parameters = list(inspect.signature(journey.function).parameters.values())
-    placed = [one for one in parameters if one.kind in {one.POSITIONAL_ONLY, one.POSITIONAL_OR_KEYWORD}]
-    if len(placed) < 2:
-        yield f"{at}: a journey is called with the player and the event it begins with; write both parameters."
-    for one in parameters[2:]:
-        if one.default is one.empty and one.kind not in {one.VAR_POSITIONAL, one.VAR_KEYWORD}:
-            yield f"{at}: give the parameter {one.name} a default, because the first chapter begins without it."
-    if not isinstance(journey.entry, Entry):
-        yield f"{at}: entry= is one of once, always, every(...) and per(...), not {journey.entry!r}."
-        return
-    if not isinstance(journey.goal, Goal | None):
-        yield f"{at}: goal= is goal(...), such as goal(DepositApproved, within=days(7)), not {journey.goal!r}."
-    for kind in journey.listens:
-        if not getattr(kind, "type", ""):
-            yield f"{at}: no event has the type {getattr(kind, '__name__', repr(kind))}; listens= names event classes."
-    for trigger in journey.triggers:
-        kind = trigger.enters
-        if journey.entry.field is not None and journey.entry.field not in kind.model_fields:
-            yield (
-                f"{at}: per({journey.entry.field!r}) lets nobody in by {kind.__name__}, which has no such field; "
-                f"name one of {', '.join(sorted(kind.model_fields))}."
-            )
 
 
 def _is_none(node: ast.expr | None) -> bool:
