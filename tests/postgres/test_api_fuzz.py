@@ -19,11 +19,11 @@ from api.app import create_app
 from tests.postgres.test_api_access import OPERATIONS
 from tests.support.api_client import serving
 from tests.support.api_seed import seeded
+from tests.support.examples import examples
 
 #: They need no key and take nothing that could be wrong.
 PUBLIC = ["live", "ready", "metrics", "show_unsubscribe", "unsubscribe"]
 IDS = [*(operation.id for operation in OPERATIONS if operation.id != "list_caught"), *PUBLIC]
-EXAMPLES = 20
 #: What the document cannot say, and so schemathesis cannot know.
 EXCUSED = {
     # Each event is judged by itself: the batch is taken, the result of the event says what is wrong with it.
@@ -78,12 +78,13 @@ async def target(module_postgres_url: str) -> AsyncIterator[Target]:
     ("operation_id", "mode"),
     [(name, mode) for name in IDS for mode in GenerationMode if mode is GenerationMode.POSITIVE or name not in PUBLIC],
 )
+@pytest.mark.hypothesis  # a property inside, which make prove tries on more
 def test_every_answer_is_documented(target: Target, operation_id: str, mode: GenerationMode) -> None:
     operation = target.schema.find_operation_by_id(operation_id)
 
     @seed(2026)
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples(10),
         derandomize=True,
         deadline=None,
         database=None,
