@@ -23,7 +23,7 @@ from activities import gate_facts as gate
 from activities.database import Database
 from activities.providers.messaging import Adapter, ChannelUnavailable, Delivered, MailLookup, Outgoing
 from activities.settings import Settings
-from activities.step_log import tell
+from activities.step_log import record_steps
 from activities.tables import messages
 from activities.unsubscribe import unsubscribe_token
 from content.templates import Catalogue, Rendered, RenderError
@@ -221,7 +221,7 @@ class Messages:
     async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult:
         """Record what became of the step, in the transaction that ends it."""
         result = _result(attempt.rows, attempt.waits)
-        await tell(
+        await record_steps(
             connection,
             attempt.request,
             self.clock(),

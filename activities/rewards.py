@@ -28,7 +28,7 @@ from activities.providers.bonus_engine import (
     OutcomeUnknown,
 )
 from activities.settings import Settings
-from activities.step_log import tell
+from activities.step_log import record_steps
 from activities.tables import grants, runs
 from workflows.effects import GRANT, Give, GiveResult
 from workflows.gate.decide import Allowed, Refusal, may_grant
@@ -111,7 +111,7 @@ class Grants:
             raise OutcomeUnknown("A later attempt has taken this grant over; it will tell what became of it.")
         async with self.database.transaction() as connection:
             detail = {"kind": row.kind, "reason": row.reason, "provider_ref": row.provider_ref}
-            await tell(connection, request, self.clock(), row.status, detail)
+            await record_steps(connection, request, self.clock(), row.status, detail)
         return GiveResult(status=row.status, grant_id=row.id, reason=row.reason)
 
     async def reconcile_once(self, limit: int = 20) -> int:

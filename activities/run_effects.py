@@ -10,7 +10,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.rollout import retry_if_known_elsewhere
 from activities.runs import end_active
-from activities.step_log import tell, told
+from activities.step_log import record_steps, recorded_outcome
 from activities.tables import players
 from activities.tasks import cancel_of_run
 from workflows.effects import (
@@ -50,7 +50,7 @@ class RunEffects:
                 players.states[given.player_id].end(given.run_id, now)
             await end_active(connection, given.run_id, given.outcome, now)
             await cancel_of_run(connection, given.run_id, f"The journey ended: {given.outcome}.", now)
-            await tell(connection, given, now, given.outcome, given.detail)
+            await record_steps(connection, given, now, given.outcome, given.detail)
         return Done()
 
     @activity.defn(name=MARK.name)
@@ -58,7 +58,7 @@ class RunEffects:
         """Keep the story with a marker."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            await tell(connection, given, now, "marked", given.detail)
+            await record_steps(connection, given, now, "marked", given.detail)
         return Done()
 
     @activity.defn(name=MATCH.name)
@@ -72,7 +72,7 @@ class RunEffects:
                 .where(players.c.brand == given.brand, players.c.id == given.player_id)
                 .with_for_update()
             )
-            if (earlier := await told(connection, given)) is not None:
+            if (earlier := await recorded_outcome(connection, given)) is not None:
                 said = earlier.outcome
             elif segment is None:
                 retry_if_known_elsewhere(f"No segment is called {given.segment}.")
@@ -80,7 +80,7 @@ class RunEffects:
             else:
                 state = PlayerState.from_json(given.brand, given.player_id, stored or {})
                 said = "yes" if segment.evaluate(state, now)[0] else "no"
-            await tell(connection, given, now, said)
+            await record_steps(connection, given, now, said)
         return Matched(matches=said == "yes", unknown=said == "unknown_segment")
 
     @activity.defn(name=REFRESH.name)
@@ -90,7 +90,7 @@ class RunEffects:
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
                 facts = players.states[given.player_id].snapshot()
-            await tell(connection, given, now, "refreshed")
+            await record_steps(connection, given, now, "refreshed")
         return facts
 
     @activity.defn(name=START.name)
@@ -102,11 +102,11 @@ class RunEffects:
             refused = Started(refused=f"No journey is called {given.start}.")
             retry_if_known_elsewhere(str(refused.refused))
             async with self.database.transaction() as connection:
-                await tell(connection, given, now, "refused", refused.model_dump())
+                await record_steps(connection, given, now, "refused", refused.model_dump())
             return refused
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                if (earlier := await told(connection, given)) is not None:
+                if (earlier := await recorded_outcome(connection, given)) is not None:
                     return Started.model_validate(earlier.detail)
                 decisions = players.states[given.player_id].enter(
                     journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
@@ -117,7 +117,7 @@ class RunEffects:
                 result = Started(refused="The entry rule of the journey does not allow it now.")
             else:
                 result = _started(started.run_id, started.refused)
-            await tell(connection, given, now, "refused" if result.refused else "started", result.model_dump())
+            await record_steps(connection, given, now, "refused" if result.refused else "started", result.model_dump())
         return result
 
 

@@ -21,7 +21,7 @@ class StepOutcome(NamedTuple):
     detail: dict[str, Any]
 
 
-async def tell(
+async def record_steps(
     connection: AsyncConnection,
     given: EffectInput,
     now: datetime,
@@ -44,7 +44,7 @@ async def tell(
         await connection.execute(insert(steps).values(lines).on_conflict_do_nothing())
 
 
-async def told(connection: AsyncConnection, given: EffectInput) -> StepOutcome | None:
+async def recorded_outcome(connection: AsyncConnection, given: EffectInput) -> StepOutcome | None:
     """What an earlier attempt of an effect came to and wrote down, of which Temporal never heard.
 
     Whoever could come to another answer by now must give that one again; under a lock, or two attempts write two.

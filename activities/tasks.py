@@ -18,7 +18,7 @@ from temporalio import activity
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
-from activities.step_log import tell
+from activities.step_log import record_steps
 from activities.tables import task_history, tasks
 from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened
 
@@ -205,7 +205,7 @@ class TaskEffects:
         async with self.database.transaction() as connection:
             if await _insert(connection, task_id, given, now):
                 await _note(connection, TaskRequest(given.brand, task_id, ENGINE, now), "opened")
-            await tell(connection, given, now, "opened", {"task_id": task_id, "team": given.team})
+            await record_steps(connection, given, now, "opened", {"task_id": task_id, "team": given.team})
         return TaskOpened(task_id=task_id)
 
     @activity.defn(name=MOVE_TASK.name)
@@ -217,7 +217,7 @@ class TaskEffects:
             task = await _lock(connection, request)
             assert task is not None, f"No task {given.task_id} was opened."
             if task.state not in OPEN_STATES:
-                await tell(connection, given, now)
+                await record_steps(connection, given, now)
                 return TaskMoved(state=task.state, answer=task.answer)
             match given.move:
                 case "remind" if task.reminded_at is None:
@@ -226,7 +226,7 @@ class TaskEffects:
                     task = await _escalate(connection, task, request, given.due_at)
                 case "expire":
                     task = await _change(connection, task, request, "expired", state="expired", closed_at=now)
-            await tell(connection, given, now, given.move)
+            await record_steps(connection, given, now, given.move)
         return TaskMoved(state=task.state)
 
 

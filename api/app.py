@@ -26,16 +26,16 @@ from api import (
     players,
     runs,
     segments,
+    task_actions,
     tasks,
     timeline,
     unsubscribe,
 )
-from api import task_actions as task_moves
 from api.auth import SCHEME, Needs
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment_io
-from api.middleware import ApiMiddleware
+from api.middleware import add_middleware
 from api.openapi import add_docs
 from api.problems import SCHEMA, from_http, from_validation
 
@@ -47,7 +47,7 @@ _ROUTERS = (
     segment_io.router,
     fasttrack.router,
     tasks.router,
-    task_moves.router,
+    task_actions.router,
     players.router,
     timeline.router,
     segments.router,
@@ -102,7 +102,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         generate_unique_id_function=lambda route: route.name,
     )
     add_docs(app)
-    app.add_middleware(ApiMiddleware, owner=app, body_limit=given.body_limit)
+    add_middleware(app, given.body_limit)
     app.add_exception_handler(HTTPException, _refused)
     app.add_exception_handler(RequestValidationError, _refused)
     routers = [*_ROUTERS, *([dev.router] if given.catch_all_url is not None else [])]

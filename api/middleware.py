@@ -1,4 +1,7 @@
-"""The outermost layer: who calls, how much they may send, what every answer carries, how long it took."""
+"""What every request passes before it reaches a route: metrics, headers, problems, key, size of the body.
+
+Each is plain ASGI, so a body passes through as it comes. `add_middleware` puts them in their order.
+"""
 
 import logging
 import time
@@ -45,68 +48,127 @@ _DOCS_POLICY: Final = (
 )
 
 
-class ApiMiddleware:
-    """Guards the application. It is plain ASGI, so a body passes through it as it comes."""
+class RequestMetrics:
+    """Measures how long each answer took to begin, by method, route and status."""
 
-    def __init__(self, app: ASGIApp, owner: FastAPI, body_limit: int) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
-        self.owner = owner
-        self.body_limit = body_limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request; whatever goes wrong below becomes a problem."""
+        """Serve one request."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
         began = time.perf_counter()
-        status = 0
 
-        async def sending(message: Message) -> None:
-            nonlocal status
+        async def measured(message: Message) -> None:
             if message["type"] == "http.response.start":
-                status = message["status"]
-                _protect(message, scope["path"])
                 elapsed = time.perf_counter() - began
-                REQUESTS.labels(_method(scope), _route(scope), str(status)).observe(elapsed)
+                REQUESTS.labels(_method(scope), _route(scope), str(message["status"])).observe(elapsed)
+            await send(message)
+
+        await self.app(scope, receive, measured)
+
+
+class SecurityHeaders:
+    """Puts on every answer the headers that tell a browser to be careful with it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+
+        async def protected(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+                if scope["path"] == "/docs":
+                    headers["Content-Security-Policy"] = _DOCS_POLICY
+            await send(message)
+
+        await self.app(scope, receive, protected)
+
+
+class ProblemResponses:
+    """Answers whatever is raised below with a problem, unless an answer has begun."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request; a caller who has hung up is answered nothing."""
+        begun = False
+
+        async def watched(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
             await send(message)
 
         try:
-            receiving = await self._admitted(scope, receive)
-            await self.app(scope, receiving, sending)
+            await self.app(scope, receive, watched)
         except ClientDisconnect:
             return
         except Exception as error:
-            if status:
+            if begun or scope["type"] != "http":
                 raise
-            await _problem_of(error).response()(scope, receive, sending)
+            await _problem_of(error).response()(scope, receive, watched)
 
-    async def _admitted(self, scope: Scope, receive: Receive) -> Receive:
-        """The request's body, bounded, once its sender is known. Raises `Problem`."""
-        headers = Headers(scope=scope)
-        if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
-            raise Problem("malformed", "The address holds a NUL character; remove it.")
-        if scope["path"].startswith(PRIVATE) and not scope["path"].startswith(PUBLIC):
-            engine: ApiEngine = self.owner.state.engine
-            key = await engine.keys.find(authorization_of(scope["path"], headers), engine.clock())
-            scope.setdefault("state", {})["key"] = key
-        media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-        if media_type in NDJSON:
-            # A stream has no end that could be too far; its lines are bounded where they are read.
-            return receive
-        return _bounded(receive, self.body_limit, headers.get("content-length"))
+
+class KeyRequired:
+    """Lets nobody below `/v1/` without a valid API key, which it leaves in the request's state."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises `Problem`."""
+        if scope["type"] == "http":
+            if b"%00" in scope.get("raw_path", b"") or b"%00" in scope["query_string"] or "\x00" in scope["path"]:
+                raise Problem("malformed", "The address holds a NUL character; remove it.")
+            path: str = scope["path"]
+            if path.startswith(PRIVATE) and not path.startswith(PUBLIC):
+                engine: ApiEngine = scope["app"].state.engine
+                key = await engine.keys.find(authorization_of(path, Headers(scope=scope)), engine.clock())
+                scope.setdefault("state", {})["key"] = key
+        await self.app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body that is too large, before it is read or as it comes.
+
+    A stream of lines has no end that could be too far; its lines are bounded where they are read.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self.app = app
+        self.limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Raises `Problem`, also from below, where the body is read."""
+        if scope["type"] == "http":
+            headers = Headers(scope=scope)
+            media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+            if media_type not in NDJSON:
+                receive = _bounded(receive, self.limit, headers.get("content-length"))
+        await self.app(scope, receive, send)
 
 
 def _bounded(receive: Receive, limit: int, declared: str | None) -> Receive:
     problem = Problem("too-large", f"Send at most {limit} bytes in one request; GET /v1/limits lists the limits.")
     if declared is not None and declared.isdecimal() and int(declared) > limit:
         raise problem
-    taken = 0
+    received = 0
 
     async def bounded() -> Message:
-        nonlocal taken
+        nonlocal received
         message = await receive()
-        taken += len(message.get("body", b""))
-        if taken > limit:
+        received += len(message.get("body", b""))
+        if received > limit:
             raise problem
         return message
 
@@ -124,14 +186,6 @@ def _problem_of(error: Exception) -> Problem:
     return Problem("fault", "This is a mistake of the engine, not yours; it is in the log of the API.")
 
 
-def _protect(message: Message, path: str) -> None:
-    headers = MutableHeaders(scope=message)
-    for name, value in _HEADERS.items():
-        headers.setdefault(name, value)
-    if path == "/docs":
-        headers["Content-Security-Policy"] = _DOCS_POLICY
-
-
 def _method(scope: Scope) -> str:
     known: Iterable[str] = ("GET", "POST", "PATCH", "PUT", "DELETE", "HEAD", "OPTIONS")
     return scope["method"] if scope["method"] in known else "other"
@@ -141,3 +195,12 @@ def _route(scope: Scope) -> str:
     # The route's template, never the path: a path holds ids and would make a series of each.
     route: Any = scope.get("route")
     return getattr(route, "path", None) or "none"
+
+
+def add_middleware(app: FastAPI, body_limit: int) -> None:
+    """Put the layers around an application, the innermost first: what refuses a request is inside what answers it."""
+    app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(KeyRequired)
+    app.add_middleware(ProblemResponses)
+    app.add_middleware(SecurityHeaders)
+    app.add_middleware(RequestMetrics)

@@ -48,7 +48,7 @@ class FailingEffect(BaseModel):
     next_attempt_at: datetime | None = Field(description="Null while one is under way.")
 
 
-async def standing(engine: ApiEngine, row: Row[Any]) -> tuple[Position | None, str | None, FailingEffect | None]:
+async def ask_status(engine: ApiEngine, row: Row[Any]) -> tuple[Position | None, str | None, FailingEffect | None]:
     """Where a run is, else why nobody can say, and what it fails at; asked for a second at most."""
     if row.arm == "control":
         return None, "A control run is only tracked; there is nothing that could stand anywhere.", None

@@ -10,7 +10,7 @@ from sqlalchemy import Row, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.run_effects import RunEffects
-from activities.step_log import tell
+from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
 from api.cloudevents import PLAYER_ID
@@ -18,7 +18,7 @@ from api.dependencies import EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
-from api.run_status import FailingEffect, standing
+from api.run_status import FailingEffect, ask_status
 from workflows.declaration import Journey
 from workflows.effects import EffectInput, End
 from workflows.player_state.decisions import Start
@@ -163,7 +163,7 @@ async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
         story = (await connection.execute(newest)).all()
         waiting = select(func.count()).select_from(deliveries).where(deliveries.c.run_id == run_id)
         unheard = (await connection.execute(waiting)).scalar_one()
-    position, why, failing = await standing(engine, row)
+    position, why, failing = await ask_status(engine, row)
     told = [StepView.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))]
     return RunDetail(
         **RunView.model_validate(row).model_dump(),
@@ -242,7 +242,7 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
             raise _ended()
         if run is None or not run.stopping:
             locked.record(row.player_id, state.stop(run_id, STOPPED, now))
-            await tell(
+            await record_steps(
                 connection, EffectInput(**whose, step="stop"), now, STOPPED, {"by": key.name, "reason": given.reason}
             )
     async with engine.database.reading() as connection:

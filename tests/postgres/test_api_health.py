@@ -151,8 +151,9 @@ def test_operation_ids_are_unique_and_every_model_shows_an_example() -> None:
     made = document()
     ids = [operation["operationId"] for _, operation in described()]
     assert len(ids) == len(set(ids))
-    bodies = {"Beginning", "Changes", "Comment", "Completion", "Ending", "Exclusion", "Reassignment", "Release"}
-    answers = {"TaskSummary", "Task", "Run", "PlayerView", "JourneyView", "Message", "Grant", "DeadLetter", "Entry"}
+    bodies = {"Beginning", "Changes", "Comment", "Completion", "Ending", "ExclusionBody", "Reassignment", "ReleaseBody"}
+    answers = {"TaskSummary", "TaskView", "RunView", "PlayerView", "JourneyView", "Message", "GrantView", "DeadLetter"}
+    answers |= {"TimelineEntry"}
     for name in bodies | answers:
         assert made["components"]["schemas"][name]["examples"]
     assert made["openapi"].startswith("3.1")

@@ -7,7 +7,7 @@ from sqlalchemy import insert, select
 
 from activities.loops.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
-from activities.step_log import tell
+from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, grants, messages, runs
 from activities.tasks import TaskEffects
 from activities.unsubscribe import unsubscribe_token
@@ -58,7 +58,7 @@ async def seeded(api: Api) -> dict[str, str]:
     grant_id = f"{run_id}/grant:free_spins#1"
     async with api.engine.database.transaction() as connection:
         told = StoryLine(line=1, step="event:DepositApproved#1", at=now, outcome="timed_out")
-        await tell(connection, Mark(**step, step="mark:seen#1", name="seen", story=[told]), now, "marked")
+        await record_steps(connection, Mark(**step, step="mark:seen#1", name="seen", story=[told]), now, "marked")
         sent = {"id": in_app, "channel": "in_app", "status": "sent", "reason": None}
         refused = {"id": email, "channel": "email", "status": "suppressed", "reason": "no_consent"}
         await connection.execute(insert(messages), [message | sent, message | refused])
