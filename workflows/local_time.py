@@ -77,18 +77,27 @@ def next_local(
     raise AssertionError("nine consecutive days hold every weekday twice or once ahead of now")
 
 
+def readings(day: date, clock: time, local: ZoneInfo) -> tuple[datetime, datetime]:
+    """What `clock` on `day` means by the zone's offset before a change of the clock and by the one after, as aware UTC.
+
+    Both are the same but on the day of a change. An hour that happens twice has its two passes here; one that daylight
+    saving skips is late by the jump in the first and early by it in the second.
+    """
+    before, after = (datetime.combine(day, clock, local).replace(fold=fold).astimezone(UTC) for fold in (0, 1))
+    return before, after
+
+
 def instant(day: date, clock: time, local: ZoneInfo) -> datetime:
     """The instant at which a clock in `local` shows `clock` on `day`, as aware UTC.
 
     An hour that daylight saving skips is the first instant after the gap, one that happens twice its first pass.
     """
-    naive = datetime.combine(day, clock)
-    by_offset_before, by_offset_after = (naive.replace(tzinfo=local, fold=fold).astimezone(UTC) for fold in (0, 1))
-    if by_offset_before.astimezone(local).replace(tzinfo=None) == naive:
-        return by_offset_before
+    before, after_change = readings(day, clock, local)
+    if before.astimezone(local).replace(tzinfo=None) == datetime.combine(day, clock):
+        return before
     # The clock jumps over this hour. Read by the offset after the jump it lies before the gap, read
     # by the one before the jump it lies after: the jump itself is between the two.
-    early, late = by_offset_after, by_offset_before
+    early, late = after_change, before
     after = late.astimezone(local).utcoffset()
     while late - early > timedelta(seconds=1):
         middle = early + timedelta(seconds=(late - early) // timedelta(seconds=2))

@@ -7,7 +7,7 @@ saw and under which policy. Unknown means no.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from pydantic import JsonValue
 from workflows.channels import CHANNELS, channel_name
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import DAY, NECESSARY, PROTECTIVE, WEEK, Policy, Reason
+from workflows.local_time import readings
 from workflows.player_state.projection import Exclusion
 
 _STRENGTHS: Final = ("none", "weak", "medium", "strong")
@@ -220,15 +221,10 @@ def quiet_until(zone: ZoneInfo, policy: Policy, now: datetime) -> datetime | Non
     mornings = (
         morning
         for ahead in range(4)
-        for fold in (0, 1)
-        if (morning := _instant(local.date() + timedelta(days=ahead), policy.quiet_until, zone, fold)) > now
-        and not _is_quiet(morning.astimezone(zone).time(), policy)
+        for morning in readings(local.date() + timedelta(days=ahead), policy.quiet_until, zone)
+        if morning > now and not _is_quiet(morning.astimezone(zone).time(), policy)
     )
     return min(mornings, default=None)
-
-
-def _instant(day: date, clock: time, zone: ZoneInfo, fold: int) -> datetime:
-    return datetime.combine(day, clock, zone).replace(fold=fold).astimezone(UTC)
 
 
 def _is_quiet(clock: time, policy: Policy) -> bool:
