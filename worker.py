@@ -26,7 +26,7 @@ from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metered
 from workflows.background.bulk_job import LongWork
-from workflows.background.maintenance import UPKEEP
+from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
 from workflows.effects import SEND
 from workflows.errors import DesignError
 from workflows.temporal_internals import runner_for
@@ -66,7 +66,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     return Worker(
         client,
         task_queue=UPKEEP_QUEUE,
-        workflows=[*UPKEEP, LongWork],
+        workflows=[*MAINTENANCE_WORKFLOWS, LongWork],
         activities=[*engine.upkeep.activities, engine.enrolments.work],
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=LONG_WORK_AT_ONCE,

@@ -14,7 +14,7 @@ from pydantic import JsonValue
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.rules.failures import RuleFailure
-from workflows.rules.predicates import Where, concrete, passes
+from workflows.rules.predicates import Where, passes, require_event_type
 from workflows.rules.triggers import On, Trigger
 
 __all__ = ["Again", "again", "always", "every", "goal", "once", "per"]
@@ -76,7 +76,7 @@ def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) ->
     """
     if within <= timedelta(0):
         raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
-    return Goal(concrete(kind, "goal"), within, where)
+    return Goal(require_event_type(kind, "goal"), within, where)
 
 
 JourneyFunction = Callable[..., Awaitable[Any]]

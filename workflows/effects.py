@@ -17,6 +17,7 @@ from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
 from workflows.run_protocol import StoryLine
 
+TaskMove = Literal["remind", "escalate", "expire"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - and output
 
@@ -111,7 +112,7 @@ class MoveTask(EffectInput):
     """Remind, escalate or expire an open task when its time has come."""
 
     task_id: str
-    move: Literal["remind", "escalate", "expire"]
+    move: TaskMove
     due_at: AwareDatetime | None = None
 
 

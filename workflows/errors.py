@@ -7,7 +7,7 @@
   x UnknownEventType
   x DerivedEventRefused
 
-The branch says who can act. A ``DesignError`` is a mistake in a journey package: it is raised at start-up,
+The branch says who can act. A `DesignError` is a mistake in a journey package: it is raised at start-up,
 never while players are served, and its message tells the designer what to write instead. The others are
 about one piece of input: the item is refused, its neighbours are not.
 """

@@ -51,23 +51,14 @@ def journey(
 
     def build(function: JourneyFunction) -> type[JourneyRun]:
         name = function.__name__
-        if not inspect.iscoroutinefunction(function):
-            raise DesignError(f"Journey {name} must be an async function: write `async def {name}`.")
-        if not name.isascii():
-            raise DesignError(f"Journey {name}: its name travels in ids and headers; use ASCII letters.")
-        if not 0 <= control <= 100:
-            raise DesignError(f"Journey {name}: control is a percentage from 0 to 100, not {control}.")
-        if not isinstance(ends_after, timedelta):
-            raise DesignError(f"Journey {name}: ends_after must be a duration such as days(14), not {ends_after!r}.")
-        if ends_after <= timedelta(0):
-            raise DesignError(f"Journey {name}: ends_after must be a positive duration.")
+        _check(function, ends_after, control)
         definition = Journey(
             name=name,
             function=function,
-            triggers=tuple(trigger_on(t) for t in triggers),
+            triggers=tuple(trigger_on(trigger) for trigger in triggers),
             entry=entry,
             goal=goal,
-            exit_on=tuple(_exit(name, e) for e in exit_on),
+            exit_on=tuple(_exit(name, rule) for rule in exit_on),
             ends_after=ends_after,
             control=control,
             late_after=late_after,
@@ -77,6 +68,20 @@ def journey(
         return workflow_class(definition, Player)
 
     return build
+
+
+def _check(function: JourneyFunction, ends_after: timedelta, control: int) -> None:
+    name = function.__name__
+    if not inspect.iscoroutinefunction(function):
+        raise DesignError(f"Journey {name} must be an async function: write `async def {name}`.")
+    if not name.isascii():
+        raise DesignError(f"Journey {name}: its name travels in ids and headers; use ASCII letters.")
+    if not 0 <= control <= 100:
+        raise DesignError(f"Journey {name}: control is a percentage from 0 to 100, not {control}.")
+    if not isinstance(ends_after, timedelta):
+        raise DesignError(f"Journey {name}: ends_after must be a duration such as days(14), not {ends_after!r}.")
+    if ends_after <= timedelta(0):
+        raise DesignError(f"Journey {name}: ends_after must be a positive duration.")
 
 
 def _exit(name: str, rule: type[Event] | Trigger) -> On:

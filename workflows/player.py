@@ -1,7 +1,8 @@
 """`Player`: the verbs a journey is written in.
 
 Every verb returns a value that says what happened. A verb raises nothing for an outcome that can
-be expected: a refused message is `Suppressed`, a wait that ended is `None`.
+be expected: a refused message is `Suppressed`, a wait that ended is `None`. Only what cannot be meant, such as a
+weekday that does not exist, is a `ValueError`.
 """
 
 import hashlib
@@ -30,14 +31,14 @@ from workflows.effects import (
     Refresh,
     Send,
     StartJourney,
-    TaskMoved,
+    TaskMove,
 )
 from workflows.events import Event
 from workflows.forms import Form
 from workflows.local_time import next_local
 from workflows.rewards import Reward
 from workflows.rules.predicates import Where
-from workflows.rules.segments import Segment, wanted
+from workflows.rules.segments import Segment, require_segment
 from workflows.run import JourneyRun
 from workflows.verbs import match_methods
 
@@ -48,7 +49,8 @@ E2 = TypeVar("E2", bound=Event)
 E3 = TypeVar("E3", bound=Event)
 F = TypeVar("F", bound=Form)
 
-BETWEEN_ASKING = timedelta(seconds=10)
+#: Between two questions to the gate about one message.
+GATE_PAUSE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,7 @@ class Player:
                 break
             run.record(step, "quiet_hours", until=result.wait_until.isoformat())
             # The gate's clock may be behind Temporal's: without a pause it would be asked hundreds of times.
-            await run.wait(step, _never, max(result.wait_until, run.now + BETWEEN_ASKING))
+            await run.wait(step, _never, max(result.wait_until, run.now + GATE_PAUSE))
         return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
 
     async def grant(self, reward: Reward) -> Grant:
@@ -241,24 +243,24 @@ class Player:
                 facts=run.facts,
             ),
         )
-        for deadline, move in _stages(opened, due, escalate_to):
+        for deadline, move in _task_moves(opened, due, escalate_to):
             if await run.wait(step, lambda: step in run.answers, deadline):
                 break
-            later = opened + 2 * due if move == "escalate" else None
-            moved: TaskMoved = await run.effect(
-                MOVE_TASK,
-                MoveTask(**run.common(step), task_id=task.task_id, move=move, due_at=later),
-            )
-            # The answer may have been recorded while its delivery was still on the way.
-            if moved.answer is not None:
-                run.answers.setdefault(step, moved.answer)
+            due_at = opened + 2 * due if move == "escalate" else None
+            if await self._move_task(step, task.task_id, move, due_at):
                 break
         answer = run.answers.pop(step, None)
-        if answer is None:
-            run.record(step, "nobody_answered")
-            return None
-        run.record(step, "answered")
-        return form.model_validate(answer)
+        run.record(step, "nobody_answered" if answer is None else "answered")
+        return None if answer is None else form.model_validate(answer)
+
+    async def _move_task(self, step: str, task_id: str, move: TaskMove, due_at: datetime | None) -> bool:
+        """Remind, escalate or expire a task; True when it was answered already."""
+        run = self._run
+        moved = await run.effect(MOVE_TASK, MoveTask(**run.common(step), task_id=task_id, move=move, due_at=due_at))
+        # The answer may have been recorded while its delivery was still on the way.
+        if moved.answer is not None:
+            run.answers.setdefault(step, moved.answer)
+        return moved.answer is not None
 
     async def start(self, journey: type[JourneyRun] | str) -> RunStarted:
         """Enter the player into another journey; its own entry rule and control arm apply."""
@@ -270,7 +272,7 @@ class Player:
 
     async def matches(self, segment: Segment) -> bool:
         """Whether the player is in a segment now, by everything the engine has heard until this moment."""
-        run, name = self._run, wanted(segment, "player.matches(...)").name
+        run, name = self._run, require_segment(segment, "player.matches(...)").name
         step = run.step(f"matches:{name}")
         result = await run.effect(MATCH, Match(**run.common(step), segment=name))
         return result.matches
@@ -301,8 +303,8 @@ class Player:
         An event that arrived since the run began and was not used yet counts, oldest first, and
         is used up by this wait. `fresh=True` looks only at what arrives from now on.
         """
-        found: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
-        return found
+        event: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
+        return event
 
     @overload
     async def first(self, a: type[E], /, *, within: timedelta, fresh: bool = ...) -> E | None: ...
@@ -317,8 +319,8 @@ class Player:
     async def first(self, *kinds: type[Event], within: timedelta, fresh: bool = False) -> Event | None:
         """Wait for the first event of any of `kinds`; None when none came. Made for `match`."""
         names = "|".join(kind.__name__ for kind in kinds)
-        found: Event | None = await self._await(f"first:{names}", kinds, within, None, fresh=fresh)
-        return found
+        event: Event | None = await self._await(f"first:{names}", kinds, within, None, fresh=fresh)
+        return event
 
     async def sleep(self, duration: timedelta) -> None:
         """Wait for a time, whatever happens meanwhile; events are kept."""
@@ -391,10 +393,9 @@ def _never() -> bool:
     return False
 
 
-def _stages(opened: datetime, due: timedelta, escalate_to: str | None) -> list[tuple[datetime, Any]]:
-    stages: list[tuple[datetime, Any]] = [(opened + due / 2, "remind")]
-    if escalate_to is not None:
-        stages += [(opened + due, "escalate"), (opened + 2 * due, "expire")]
-    else:
-        stages += [(opened + due, "expire")]
-    return stages
+def _task_moves(opened: datetime, due: timedelta, escalate_to: str | None) -> list[tuple[datetime, TaskMove]]:
+    """What happens to a task nobody answers, and when."""
+    moves: list[tuple[datetime, TaskMove]] = [(opened + due / 2, "remind")]
+    if escalate_to is None:
+        return [*moves, (opened + due, "expire")]
+    return [*moves, (opened + due, "escalate"), (opened + 2 * due, "expire")]

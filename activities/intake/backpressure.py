@@ -18,7 +18,7 @@ from sqlalchemy import text
 from activities.database import Database
 from activities.settings import Settings
 from workflows.events import ConsentChanged, Event, ExclusionSet, HarmSignal, StatusChanged
-from workflows.player_state.projection import FREE
+from workflows.player_state.projection import UNPROTECTED_STATUSES
 
 #: Seconds for which a reading is good.
 READ_EVERY: Final = 1.0
@@ -46,7 +46,7 @@ def protects(event: Event) -> bool:
         case ExclusionSet() | HarmSignal():
             return True
         case StatusChanged():
-            return event.to not in FREE
+            return event.to not in UNPROTECTED_STATUSES
         case ConsentChanged():
             return not event.opted_in
         case _:

@@ -146,7 +146,7 @@ class Deriver:
                 if event is None:
                     counts["unreadable"] += 1
                     continue
-                building[player_id].take(event)
+                building[player_id].replay(event)
                 if failures := building[player_id].failures:
                     raised.add(player_id)
                     self._remember(failures)

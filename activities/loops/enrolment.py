@@ -36,7 +36,7 @@ from activities.loops.bulk_jobs import (
 )
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, jobs, memberships
-from workflows.background.bulk_job import ENROL, STRETCH, Work, Worked
+from workflows.background.bulk_job import ATTEMPT_LIMIT, ENROL, Work, Worked
 from workflows.declaration import Journey
 from workflows.player_state.state import PlayerState, arm_of
 
@@ -177,7 +177,7 @@ class Enrolments:
         begun = self.timer()
         while True:
             activity.heartbeat()
-            if activity.is_worker_shutdown() or self.timer() - begun >= STRETCH.total_seconds():
+            if activity.is_worker_shutdown() or self.timer() - begun >= ATTEMPT_LIMIT.total_seconds():
                 return Worked(more=True)
             if await self.pressure.backlog() >= self.pressure.high * ROOM:
                 await self.sleep(HOLD_BACK_FOR.total_seconds())

@@ -16,7 +16,7 @@ from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.rewards import Grants
-from workflows.background.maintenance import REARM, RECONCILE, SILENCE, Rearmed
+from workflows.background.maintenance import HEARTBEAT_TIMEOUT, REARM, RECONCILE, Rearmed
 
 REARM_AT_ONCE: Final = 100
 
@@ -118,7 +118,7 @@ async def _heartbeating() -> AsyncIterator[None]:
     async def beat() -> None:
         while True:
             activity.heartbeat()
-            await asyncio.sleep(SILENCE.total_seconds() / 3)
+            await asyncio.sleep(HEARTBEAT_TIMEOUT.total_seconds() / 3)
 
     task = asyncio.create_task(beat())
     try:

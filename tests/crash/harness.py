@@ -32,7 +32,7 @@ from local.stack import Stack
 from tests.crash.checker import LONG, check
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
-from workflows.background.maintenance import UPKEEP
+from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
 from workflows.source.registry import SHIPPED, load
 from workflows.temporal_internals import runner
 
@@ -220,7 +220,7 @@ async def _replay(temporal: str) -> tuple[int, list[str]]:
     """Replay every history there is; how many there were, and which did not replay."""
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
     replayer = Replayer(
-        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *UPKEEP],
+        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *MAINTENANCE_WORKFLOWS],
         workflow_runner=runner(),
         data_converter=pydantic_data_converter,
     )

@@ -1,4 +1,4 @@
-"""The workflow that sees to it that long work over many players is done, whatever dies meanwhile.
+"""The workflow of a bulk job: it has work over many players done, whatever worker dies meanwhile.
 
 It knows nothing of the work: who is done and who is next stands in Postgres, moved by the activity batch by batch.
 """
@@ -18,10 +18,10 @@ NAME: Final = "long work"
 #: The activity that lets players into a journey.
 ENROL: Final = "enrol"
 
-#: After this silence a worker is taken for dead, and another goes on.
-SILENCE: Final = timedelta(seconds=15)
+#: After this time without a heartbeat a worker is taken for dead, and another goes on.
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=15)
 #: How long one worker goes on before the work is handed out anew, and the most its last batch may take.
-STRETCH: Final = timedelta(minutes=5)
+ATTEMPT_LIMIT: Final = timedelta(minutes=5)
 LAST_BATCH: Final = timedelta(minutes=2)
 
 
@@ -51,18 +51,18 @@ class LongWork:
         self._wanted = True
 
     @workflow.run
-    async def run(self, given: Work) -> None:
+    async def run(self, work: Work) -> None:
         """Work until nothing is left. Temporal closes no workflow over a signal, so no `wake` is lost."""
         while self._wanted:
             self._wanted = False
             worked = await workflow.execute_activity(
-                given.activity,
-                given,
+                work.activity,
+                work,
                 result_type=Worked,
-                heartbeat_timeout=SILENCE,
-                start_to_close_timeout=STRETCH + LAST_BATCH,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                start_to_close_timeout=ATTEMPT_LIMIT + LAST_BATCH,
                 retry_policy=RetryPolicy(**asdict(UNTIL_THE_WORLD_ANSWERS)),
             )
             if worked.more and workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(given)
+                workflow.continue_as_new(work)
             self._wanted = self._wanted or worked.more

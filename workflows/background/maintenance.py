@@ -1,4 +1,4 @@
-"""What recurs on a calendar and belongs to no player: workflows that Temporal Schedules start.
+"""Scheduled maintenance: workflows that Temporal Schedules start and that belong to no player.
 
 Each is one activity, because all they do is talk to Postgres and to providers. Their value is what Temporal adds: one
 at a time whatever number of workers runs, seen and paused by people, and taken up elsewhere when a worker dies.
@@ -13,12 +13,12 @@ from temporalio.common import RetryPolicy
 
 RECONCILE: Final = "reconcile_grants"
 REARM: Final = "rearm_players"
-#: An activity that has said nothing for so long is taken up elsewhere.
-SILENCE: Final = timedelta(seconds=10)
+#: After this time without a heartbeat an activity is tried again elsewhere.
+HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 #: How long each may take in all; the next one begins anew.
 RECONCILE_LIMIT: Final = timedelta(minutes=10)
 REARM_LIMIT: Final = timedelta(hours=20)
-_AGAIN: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+_RETRIES: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
 
 class Rearmed(BaseModel):
@@ -44,8 +44,8 @@ class ReconcileGrants:
             RECONCILE,
             result_type=int,
             schedule_to_close_timeout=RECONCILE_LIMIT,
-            heartbeat_timeout=SILENCE,
-            retry_policy=_AGAIN,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
         )
         return settled
 
@@ -61,10 +61,10 @@ class RearmPlayers:
             REARM,
             result_type=Rearmed,
             schedule_to_close_timeout=REARM_LIMIT,
-            heartbeat_timeout=SILENCE,
-            retry_policy=_AGAIN,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
         )
         return rearmed
 
 
-UPKEEP: Final = (ReconcileGrants, RearmPlayers)
+MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, RearmPlayers)

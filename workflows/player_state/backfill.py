@@ -1,4 +1,4 @@
-"""Rules derived anew: a player's kept events are lived through again, under one rule and what hangs on it.
+"""Derives a rule anew: a player's stored events are replayed under one rule and what depends on it.
 
 Nothing here counts by itself. A rebuild gives the events to the functions that `PlayerState.advance` gives them to,
 each at its own time, and takes over the part of the result that the rule is about. It starts and wakes nothing.
@@ -15,7 +15,7 @@ from workflows.player_state.decisions import Moved
 from workflows.player_state.state import PlayerState
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule
 from workflows.rules.failures import RuleFailure
-from workflows.rules.index import TOLD, VISIT_TYPES, Rule, RuleIndex
+from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, Rule, RuleIndex
 from workflows.rules.measures import Measure, Series
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, Streak, ThresholdRule
@@ -49,7 +49,7 @@ class Derivable:
     """What `journeys derive` can rebuild under one name, with everything that hangs on it."""
 
     name: str
-    #: It in a few words.
+    #: A few words that describe it.
     words: str
     #: The journeys that it lets players into.
     journeys: tuple[str, ...] = ()
@@ -63,8 +63,8 @@ class Derivable:
     @property
     def kinds(self) -> frozenset[str]:
         """The types of events it reads; none when it follows from what is known anyway."""
-        told = BIRTHS if any(isinstance(rule, BirthdayRule) for rule in self.rules.occasions.values()) else frozenset()
-        return self.counted | told | {*self.rules.series, *self.rules.streaks}
+        by_birth = any(isinstance(rule, BirthdayRule) for rule in self.rules.occasions.values())
+        return self.counted | (BIRTHS if by_birth else frozenset()) | {*self.rules.series, *self.rules.streaks}
 
     @property
     def definition(self) -> str:
@@ -82,12 +82,12 @@ class Derivable:
 
 def derivables(rules: RuleIndex) -> dict[str, Derivable]:
     """Everything that can be derived anew in a deployment, by the name to call it by."""
-    found = [_of_rule(rule, rules) for rule in rules.rules.values()]
-    found += [
+    derived = [_of_rule(rule, rules) for rule in rules.rules.values()]
+    derived += [
         _with(Derivable(measure.key, measure.words), rules, series={measure.series}) for measure in rules.measures
     ]
-    found += [_of_segment(one, rules) for one in rules.segments.values()]
-    return {one.name: one for one in sorted(found, key=lambda one: one.name)}
+    derived += [_of_segment(one, rules) for one in rules.segments.values()]
+    return {one.name: one for one in sorted(derived, key=lambda one: one.name)}
 
 
 class Rebuild:
@@ -105,41 +105,41 @@ class Rebuild:
         #: Rules that raised meanwhile.
         self.failures: list[RuleFailure] = []
         #: The same player, of whom only this is known.
-        self.life = PlayerState(state.brand, state.player_id)
+        self.rebuilt = PlayerState(state.brand, state.player_id)
         if state.timezone is not None:
-            self.life.facts["timezone"] = state.timezone
+            self.rebuilt.facts["timezone"] = state.timezone
         self._days = {rule.key: rule for found in what.rules.day_streaks.values() for rule in found}
         self._judged_until = {key: self._judge_until(rule) for key, rule in self._days.items()}
         self._learns = (SUMMED & what.counted) | (BIRTHS if what.rules.occasions else frozenset())
 
-    def take(self, event: Event) -> None:
-        """Live through one event."""
+    def replay(self, event: Event) -> None:
+        """Apply one event to what is rebuilt."""
         at = min(event.occurred_at, self.now)
         for rule in self.what.rules.day_streaks.get(event.type, ()):
             self._judge(rule, at)
         if event.type in self._learns:
-            self.life.learn(event)
-        count(self.life, event, self.what.rules, at, self.failures)
+            self.rebuilt.learn(event)
+        count(self.rebuilt, event, self.what.rules, at, self.failures)
 
     def finish(self) -> list[Moved]:
         """Take over what came out; the segments the player came into or left."""
         for kind in self.what.counted:
-            self._take_counts(kind)
-        if self.what.counted >= VISIT_TYPES and sum(self.life.hours.values()) >= sum(self.state.hours.values()):
-            self.state.hours = self.life.hours
+            self._adopt_counts(kind)
+        if self.what.counted >= VISIT_TYPES and sum(self.rebuilt.hours.values()) >= sum(self.state.hours.values()):
+            self.state.hours = self.rebuilt.hours
         for found in self.what.rules.series.values():
             for series in found:
-                _take_over(self.state.series, self.life.series, series.key)
+                _adopt(self.state.series, self.rebuilt.series, series.key)
         for streaks in self.what.rules.streaks.values():
             for streak in streaks:
-                _take_over(self.state.streaks, self.life.streaks, streak.key)
+                _adopt(self.state.streaks, self.rebuilt.streaks, streak.key)
         for rule in self._days.values():
-            self._take_days(rule)
+            self._adopt_days(rule)
         for quiets in self.what.rules.inactive.values():
             for quiet in quiets:
-                self._take_silence(quiet)
+                self._adopt_silence(quiet)
         for occasion in self.what.rules.occasions.values():
-            self._take_occasion(occasion)
+            self._adopt_occasion(occasion)
         asked = [one for one in self.what.segments if not self._is_due(f"segment:{one.name}")]
         moves = sort_into(self.state, asked, self.now, self.failures)
         return [Moved(name, entered, self.now) for name, entered in moves]
@@ -149,17 +149,17 @@ class Rebuild:
         moment = self.state.moments.get(key)
         return moment is not None and moment <= self.now
 
-    def _take_counts(self, kind: str) -> None:
-        state, life = self.state, self.life
+    def _adopt_counts(self, kind: str) -> None:
+        state, rebuilt = self.state, self.rebuilt
         # More was counted than is kept: whoever deletes old events does not want a milestone to come twice.
-        if not life.counts.get(kind, 0) or life.counts[kind] < state.counts.get(kind, 0):
+        if not rebuilt.counts.get(kind, 0) or rebuilt.counts[kind] < state.counts.get(kind, 0):
             return
         for name in ("counts", "first", "last"):
-            getattr(state, name)[kind] = getattr(life, name)[kind]
+            getattr(state, name)[kind] = getattr(rebuilt, name)[kind]
         if kind == RoundCompleted.type:
-            state.stakes = life.stakes
+            state.stakes = rebuilt.stakes
         if kind == DepositApproved.type:
-            state.deposited_minor = life.deposited_minor
+            state.deposited_minor = rebuilt.deposited_minor
 
     # ---- streaks of days -------------------------------------------------------------------
 
@@ -181,32 +181,32 @@ class Rebuild:
 
     def _judge(self, rule: DayStreakRule, at: datetime) -> None:
         until = min(at, self._judged_until[rule.key])
-        while (moment := self.life.moments.get(rule.key)) is not None and moment <= until:
-            del self.life.moments[rule.key]
-            for _ in judge_days(self.life, rule, moment, self.failures):
+        while (moment := self.rebuilt.moments.get(rule.key)) is not None and moment <= until:
+            del self.rebuilt.moments[rule.key]
+            for _ in judge_days(self.rebuilt, rule, moment, self.failures):
                 pass  # what it would have fired is past
 
-    def _take_days(self, rule: DayStreakRule) -> None:
+    def _adopt_days(self, rule: DayStreakRule) -> None:
         nothing = (0, date.min)
         self._judge(rule, self._judged_until[rule.key])
-        found = self.life.day_streaks.get(rule.key, nothing)
+        found = self.rebuilt.day_streaks.get(rule.key, nothing)
         if found != self.state.day_streaks.get(rule.key, nothing):
             self.state.day_streaks[rule.key] = found
-        if rule.key not in self.state.moments and rule.key in self.life.moments:
-            self.state.moments[rule.key] = self.life.moments[rule.key]
+        if rule.key not in self.state.moments and rule.key in self.rebuilt.moments:
+            self.state.moments[rule.key] = self.rebuilt.moments[rule.key]
 
     # ---- moments ---------------------------------------------------------------------------
 
-    def _take_silence(self, rule: InactiveRule) -> None:
+    def _adopt_silence(self, rule: InactiveRule) -> None:
         """Wait for what lies ahead. What has passed was told already, or was before the rule."""
-        moment = self.life.moments.get(rule.key)
+        moment = self.rebuilt.moments.get(rule.key)
         if moment is not None and moment > self.now and moment >= self.state.moments.get(rule.key, moment):
             self.state.moments[rule.key] = moment
 
-    def _take_occasion(self, rule: Occasion) -> None:
-        told = self.life.told.get("born")
-        if isinstance(rule, BirthdayRule) and told is not None and told >= self.state.told.get("born", told):
-            self.state.born, self.state.told["born"] = self.life.born, told
+    def _adopt_occasion(self, rule: Occasion) -> None:
+        at = self.rebuilt.told.get("born")
+        if isinstance(rule, BirthdayRule) and at is not None and at >= self.state.told.get("born", at):
+            self.state.born, self.state.told["born"] = self.rebuilt.born, at
         if self._is_due(rule.key):
             return
         if (moment := rule.after(self.state, self.now)) is not None:
@@ -219,13 +219,13 @@ def rebuild(state: PlayerState, what: Derivable, events: Iterable[Event], now: d
     """Derive one part of a player anew, as `Rebuild` does."""
     building = Rebuild(state, what, now)
     for event in events:
-        building.take(event)
+        building.replay(event)
     return building.finish()
 
 
-def _take_over(state: dict[str, T], life: dict[str, T], key: str) -> None:
-    if key in life:
-        state[key] = life[key]
+def _adopt(state: dict[str, T], rebuilt: dict[str, T], key: str) -> None:
+    if key in rebuilt:
+        state[key] = rebuilt[key]
     else:
         state.pop(key, None)
 
@@ -242,7 +242,7 @@ def _of_rule(rule: Rule, rules: RuleIndex) -> Derivable:
         case Streak():
             return _with(Derivable(rule.key, _words(rule), journeys), rules, streak=rule)
         case InactiveRule():
-            one = Derivable(rule.key, f"no {rule.kind.__name__} for {_told(rule.duration)}", journeys)
+            one = Derivable(rule.key, f"no {rule.kind.__name__} for {_span_in_words(rule.duration)}", journeys)
             return _with(one, rules, counted={rule.kind.type}, inactive=rule)
         case ThresholdRule() | DayStreakRule():
             return _with(Derivable(rule.key, rule.words, journeys), rules, series={rule.measure.series})
@@ -290,8 +290,8 @@ def _with(
 
 
 def _filed(filed: Mapping[str, list[T]], wanted: Callable[[T], bool]) -> dict[str, list[T]]:
-    kept = {kind: [one for one in found if wanted(one)] for kind, found in filed.items()}
-    return {kind: found for kind, found in kept.items() if found}
+    chosen = {kind: [one for one in rules if wanted(one)] for kind, rules in filed.items()}
+    return {kind: rules for kind, rules in chosen.items() if rules}
 
 
 def _looks_at(segment: Segment, series: frozenset[str], kinds: frozenset[str]) -> bool:
@@ -311,13 +311,13 @@ def _words(rule: Streak) -> str:
     named = getattr(rule.where, "__name__", "<lambda>")
     words = f"{rule.length} {rule.kind.__name__} in a row"
     if not named.startswith("<"):
-        words += f" that were {named}" if rule.key in TOLD else f" where {named}"
+        words += f" that were {named}" if rule.key in STREAK_EVENTS else f" where {named}"
     if rule.broken_by is not None:
         words += f", broken by {rule.broken_by.__name__}"
-    return words if rule.within is None else f"{words}, within {_told(rule.within)}"
+    return words if rule.within is None else f"{words}, within {_span_in_words(rule.within)}"
 
 
-def _told(duration: timedelta) -> str:
+def _span_in_words(duration: timedelta) -> str:
     if duration != timedelta(days=duration.days):
         return str(duration)
     return "1 day" if duration.days == 1 else f"{duration.days} days"

@@ -10,7 +10,7 @@ from typing import Final
 from workflows.events import Event
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
-from workflows.rules.index import TOLD, VISIT_TYPES, RuleIndex
+from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, RuleIndex
 from workflows.rules.measures import value
 from workflows.rules.predicates import passes
 from workflows.rules.segments import Segment
@@ -45,7 +45,7 @@ def count(
     for streak in rules.streaks.get(kind, ()):
         if length := _extend(player, streak, event, failures):
             fired.append(streak.key)
-            if (streak_event := TOLD.get(streak.key)) is not None:
+            if (streak_event := STREAK_EVENTS.get(streak.key)) is not None:
                 derived.append(
                     streak_event(
                         event_id=derived_id(event, streak_event.type),

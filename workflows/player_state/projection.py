@@ -34,9 +34,9 @@ from workflows.rules.streaks import StreakState, micros
 
 STRENGTHS: Final = ("weak", "medium", "strong")
 #: Account statuses that protect from nothing.
-FREE: Final = frozenset({"active", "pending"})
+UNPROTECTED_STATUSES: Final = frozenset({"active", "pending"})
 #: What a profile update may teach, and what it must look like: its map of changes is not typed.
-PROFILE: Final[Mapping[str, TypeAdapter[str]]] = {
+PROFILE_FACTS: Final[Mapping[str, TypeAdapter[str]]] = {
     "language": TypeAdapter(Language),
     "timezone": TypeAdapter(Timezone),
     "country": TypeAdapter(Country),
@@ -105,7 +105,7 @@ class PlayerProjection:
     moments: dict[str, datetime] = field(default_factory=dict)
     #: Plain JSON values, named as in `PlayerFacts`.
     facts: dict[str, Any] = field(default_factory=dict)
-    #: When a fact was told last, in microseconds since 1970.
+    #: By fact: when the newest word on it happened, in microseconds since 1970.
     told: dict[str, int] = field(default_factory=dict)
     #: Month and day of birth, "MM-DD".
     born: str | None = None
@@ -115,14 +115,14 @@ class PlayerProjection:
     @property
     def registered_at(self) -> datetime | None:
         """When the player registered."""
-        told = self.facts.get("registered_at")
-        return None if told is None else datetime.fromisoformat(told)
+        at = self.facts.get("registered_at")
+        return None if at is None else datetime.fromisoformat(at)
 
     @property
     def timezone(self) -> str | None:
         """The player's IANA zone."""
-        told: str | None = self.facts.get("timezone")
-        return told
+        zone: str | None = self.facts.get("timezone")
+        return zone
 
     def present(self, now: datetime) -> Present:
         """The moment as this player's clock and calendar have it."""
@@ -144,7 +144,7 @@ class PlayerProjection:
             return "self_excluded"
         if in_force:
             return "time_out"
-        return None if status is None or status in FREE else "account_not_active"
+        return None if status is None or status in UNPROTECTED_STATUSES else "account_not_active"
 
     def snapshot(self) -> PlayerFacts:
         """What a journey may know of the player: facts, never personal data."""
@@ -165,14 +165,14 @@ class PlayerProjection:
     @property
     def usual_hours(self) -> tuple[int, ...]:
         """The fewest hours of the player's day that hold half of all visits, busiest first."""
-        found: list[int] = []
+        busiest: list[int] = []
         missing = sum(self.hours.values()) / 2
         for hour in sorted(self.hours, key=lambda hour: (-self.hours[hour], int(hour))):
             if missing <= 0:
                 break
             missing -= self.hours[hour]
-            found.append(int(hour))
-        return tuple(found)
+            busiest.append(int(hour))
+        return tuple(busiest)
 
     def learn(self, event: Event) -> None:
         """Take in what an event says about the player."""
@@ -197,7 +197,7 @@ class PlayerProjection:
             case ConsentChanged():
                 self._consent(event.channel, event.occurred_at, opted_in=event.opted_in)
             case TierChanged():
-                self._tell("tier", event.to, event.occurred_at)
+                self._set_fact("tier", event.to, event.occurred_at)
             case RoundCompleted():
                 stake = event.stake_minor + event.bonus_stake_minor
                 self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
@@ -206,10 +206,10 @@ class PlayerProjection:
             case _:
                 pass
 
-    def _tell(self, name: str, told: Any, at: datetime) -> None:
+    def _set_fact(self, name: str, value: Any, at: datetime) -> None:
         """Keep the newest word on a fact, by its own time; of two at one instant the one that came last."""
         if self._is_news(name, at):
-            self.facts[name] = told
+            self.facts[name] = value
 
     def _is_news(self, name: str, at: datetime) -> bool:
         moment = micros(at)
@@ -226,24 +226,24 @@ class PlayerProjection:
 
     def _register(self, event: PlayerRegistered) -> None:
         self.status = self.status or "active"
-        for name in PROFILE:
+        for name in PROFILE_FACTS:
             if (known := getattr(event, name)) is not None:
-                self._tell(name, known, event.occurred_at)
+                self._set_fact(name, known, event.occurred_at)
         if event.birth_date is not None:
-            self._bear(event.birth_date, event.occurred_at)
+            self._set_birthday(event.birth_date, event.occurred_at)
         self.facts["registered_at"] = event.occurred_at.isoformat()
         self.facts["is_test"] = event.is_test
         for channel in event.opted_in:
             self._consent(channel, event.occurred_at, opted_in=True)
 
     def _update(self, event: ProfileUpdated) -> None:
-        for name, kind in PROFILE.items():
+        for name, kind in PROFILE_FACTS.items():
             with suppress(KeyError, ValidationError):
-                self._tell(name, kind.validate_python(event.changed[name]), event.occurred_at)
+                self._set_fact(name, kind.validate_python(event.changed[name]), event.occurred_at)
         with suppress(KeyError, ValidationError):
-            self._bear(BIRTH_DATE.validate_python(event.changed["birth_date"]), event.occurred_at)
+            self._set_birthday(BIRTH_DATE.validate_python(event.changed["birth_date"]), event.occurred_at)
 
-    def _bear(self, birth_date: date, at: datetime) -> None:
+    def _set_birthday(self, birth_date: date, at: datetime) -> None:
         if self._is_news("born", at):
             self.born = f"{birth_date:%m-%d}"
 
@@ -271,7 +271,7 @@ class PlayerProjection:
 
 def _outranks(new: str, at: datetime, known: str | None, since: datetime | None) -> bool:
     """Whether a word on the account counts: the newest does, and of two at one instant the one that protects."""
-    lifts = new in FREE and known not in FREE
+    lifts = new in UNPROTECTED_STATUSES and known not in UNPROTECTED_STATUSES
     return since is None or at > since or (at == since and not lifts)
 
 

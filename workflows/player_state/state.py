@@ -75,15 +75,15 @@ class PlayerState(PlayerProjection):
     def advance(
         self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure], *, mode: Mode = "live"
     ) -> list[Decision]:
-        """Take one new event in: change this state and say what starts, wakes, ends.
+        """Apply one new event: change this state and say what starts, wakes, ends.
 
         Events are taken in the order they are given. The caller has already dropped duplicates;
         giving the same event twice would count it twice. Rules that raise are added to `failures`.
         """
         self.learn(event)
         fired, derived = count(self, event, rules, now, failures)
-        moved = self._sort(rules.about(event.type), now, failures)
-        self._await_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
+        moved = self._segment_moves(rules.segments_about(event.type), now, failures)
+        self._schedule_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
         if mode == "history":
             return [*moved]
         for move in moved:
@@ -93,33 +93,32 @@ class PlayerState(PlayerProjection):
                 kind(event_id=event_id, event_source=event.event_source, occurred_at=now, segment=move.segment)
             )
         # An event may claim to come from the near future; no run ends sooner for it.
-        decisions: list[Decision] = [*moved, *self._lapse(min(event.occurred_at, now))]
+        decisions: list[Decision] = [*moved, *self._end_control_runs(min(event.occurred_at, now))]
         if reason := self.protected(now):
             decisions += self.stop_all(reason, now)
         for happened in (event, *derived):
-            decisions += self._tell_runs(happened, rules, now, failures)
-        for journey, trigger in _entering(event, fired, derived, rules, failures):
+            decisions += self._notify_runs(happened, rules, now, failures)
+        for journey, trigger in _entered_journeys(event, fired, derived, rules, failures):
             decisions += self.enter(journey, trigger, now)
         return decisions
 
     def tick(self, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
-        """Take in that time has passed: whatever moment is due, and control runs that are over."""
-        decisions = list(self._lapse(now))
+        """Apply that time has passed: whatever moment is due, and control runs that are over."""
+        decisions = list(self._end_control_runs(now))
         due = sorted((at, key) for key, at in self.moments.items() if at <= now)
         for at, key in due:
             del self.moments[key]
             rule = rules.rules.get(key)
-            asked = rules.segments.get(key.removeprefix("segment:"))
-            if isinstance(rule, ScheduleRule):
-                asked = rule.segment
-            moves = self._sort([asked] if asked is not None else [], now, failures)
+            by_time = rules.segments.get(key.removeprefix("segment:"))
+            segment = rule.segment if isinstance(rule, ScheduleRule) else by_time
+            moves = self._segment_moves([segment] if segment is not None else [], now, failures)
             decisions += moves
-            came = [(_by_time(move, at), [""]) for move in moves]
+            due_events = [(_segment_change(move, at), [""]) for move in moves]
             if rule is not None:
-                came += [(happened, [key]) for happened in self._come(rule, at, now, failures)]
-            for happened, fired in came:
-                decisions += self._tell_runs(happened, rules, now, failures)
-                for journey, trigger in _entering(happened, fired, [], rules, failures):
+                due_events += [(happened, [key]) for happened in self._events_due(rule, at, now, failures)]
+            for happened, fired in due_events:
+                decisions += self._notify_runs(happened, rules, now, failures)
+                for journey, trigger in _entered_journeys(happened, fired, [], rules, failures):
                     decisions += self.enter(journey, trigger, now)
         return decisions
 
@@ -138,12 +137,12 @@ class PlayerState(PlayerProjection):
             del self.moments[key]
         for quiet in (rule for rules_ in rules.inactive.values() for rule in rules_):
             last = self.last.get(quiet.kind.type)
-            # What is past has been told, or was before the rule: it must not come again.
+            # What is past has been reported, or was before the rule: it must not come again.
             if last is not None and last + quiet.duration > now:
                 self.moments[quiet.key] = last + quiet.duration
-        self._await_occasions(rules, now, anew=True)
+        self._schedule_occasions(rules, now, anew=True)
         asked = [one for one in rules.segments.values() if self.moments.get(f"segment:{one.name}", LATEST) > now]
-        return [*(Moved(name, entered=False, at=now) for name in gone), *self._sort(asked, now, failures)]
+        return [*(Moved(name, entered=False, at=now) for name in gone), *self._segment_moves(asked, now, failures)]
 
     def refusal(  # noqa: PLR0911 - one line a reason
         self, journey: Journey, trigger: Event | None, now: datetime
@@ -202,7 +201,7 @@ class PlayerState(PlayerProjection):
         return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause)]
 
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
-        """End one run: a treated one is told, a control one is over at once."""
+        """End one run: one of the treated arm gets a stop, one of the control arm is over at once."""
         run = self.runs.get(run_id)
         if run is None or run.stopping or run.over:
             return []
@@ -226,7 +225,7 @@ class PlayerState(PlayerProjection):
         return run.seq
 
     def end(self, run_id: str, now: datetime) -> None:
-        """Let go of a run that has said its last word, so that the player may enter again.
+        """Remove a run that is over, so that the player may enter again.
 
         Its goal is still counted until its time is up.
         """
@@ -244,21 +243,17 @@ class PlayerState(PlayerProjection):
 
     # ---- runs ------------------------------------------------------------------------------
 
-    def _tell_runs(self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
+    def _notify_runs(
+        self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+    ) -> list[Decision]:
+        """What an event is to each run of the player: its goal, its exit, or something it waits for."""
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
             journey = rules.journeys.get(run.journey)
             if journey is None:
                 continue
-            if (
-                journey.goal is not None
-                and run.goal_until is not None
-                and not run.reached
-                and (run.since is None or run.since <= event.occurred_at)
-                and event.occurred_at <= run.goal_until
-                and journey.goal.matches(event, failures)
-            ):
+            if not run.reached and _is_goal(run, journey, event, failures):
                 run.reached = True
                 decisions.append(GoalReached(run_id, event.occurred_at))
             if run.over:
@@ -273,10 +268,10 @@ class PlayerState(PlayerProjection):
                 decisions.append(Wake(run_id, run.seq, event))
         return decisions
 
-    def _sort(self, segments: Iterable[Segment], now: datetime, failures: list[RuleFailure]) -> list[Moved]:
+    def _segment_moves(self, segments: Iterable[Segment], now: datetime, failures: list[RuleFailure]) -> list[Moved]:
         return [Moved(name, entered, now) for name, entered in sort_into(self, segments, now, failures)]
 
-    def _come(self, rule: Rule, at: datetime, now: datetime, failures: list[RuleFailure]) -> list[Event]:
+    def _events_due(self, rule: Rule, at: datetime, now: datetime, failures: list[RuleFailure]) -> list[Event]:
         """The events of a moment that has come."""
         if isinstance(rule, BirthdayRule | AnniversaryRule | ScheduleRule):
             # After an outage the last of those that were missed may still be in time, where the first is not.
@@ -309,7 +304,7 @@ class PlayerState(PlayerProjection):
             case _:
                 return []
 
-    def _await_occasions(self, rules: RuleIndex, now: datetime, *, anew: bool) -> None:
+    def _schedule_occasions(self, rules: RuleIndex, now: datetime, *, anew: bool) -> None:
         """See to it that every birthday, anniversary and schedule is awaited; anew when the player's dates changed."""
         for key, occasion in rules.occasions.items():
             # What is due is still to be told, whatever comes after it.
@@ -321,7 +316,7 @@ class PlayerState(PlayerProjection):
             elif anew:
                 self.moments.pop(key, None)
 
-    def _lapse(self, at: datetime) -> Iterator[Decision]:
+    def _end_control_runs(self, at: datetime) -> Iterator[Decision]:
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
             if run.over:
@@ -344,11 +339,11 @@ class PlayerState(PlayerProjection):
 
         It is intake's way, because it costs a third. The values are the state's own: write them before it changes.
         """
-        found = _sparse(self, _PARTS)
+        values = _sparse(self, _PARTS)
         for name, parts in _NESTED.items():
-            if name in found:
-                found[name] = {key: _sparse(one, parts) for key, one in found[name].items()}
-        return found
+            if name in values:
+                values[name] = {key: _sparse(one, parts) for key, one in values[name].items()}
+        return values
 
     @classmethod
     def from_json(cls, brand: str, player_id: str, data: Mapping[str, Any]) -> "PlayerState":
@@ -380,7 +375,7 @@ def _parts(kind: Any) -> Parts:
 
 
 def _sparse(value: Any, parts: Parts) -> dict[str, Any]:
-    return {name: found for name, default in parts if (found := getattr(value, name)) != default}
+    return {name: part for name, default in parts if (part := getattr(value, name)) != default}
 
 
 _PARTS: Final = _parts(PlayerState)
@@ -393,17 +388,25 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
     return "control" if int.from_bytes(digest[:8], "big") % 100 < control else "treated"
 
 
-def _entering(
+def _entered_journeys(
     event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex, failures: list[RuleFailure]
 ) -> list[tuple[Journey, Event]]:
     """The journeys that want the player, by name, each once, with the event it is entered with."""
-    found: dict[str, tuple[Journey, Event]] = {}
-    wanted = [(journey, event) for journey in rules.triggered_by(event, failures)]
-    wanted += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
-    wanted += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened, failures)]
-    for journey, trigger in wanted:
-        found.setdefault(journey.name, (journey, trigger))
-    return [found[name] for name in sorted(found)]
+    entered: dict[str, tuple[Journey, Event]] = {}
+    candidates = [(journey, event) for journey in rules.triggered_by(event, failures)]
+    candidates += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
+    candidates += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened, failures)]
+    for journey, trigger in candidates:
+        entered.setdefault(journey.name, (journey, trigger))
+    return [entered[name] for name in sorted(entered)]
+
+
+def _is_goal(run: ActiveRun, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
+    """Whether an event is what the journey is for, and happened in time."""
+    if journey.goal is None or run.goal_until is None:
+        return False
+    began_before = run.since is None or run.since <= event.occurred_at
+    return began_before and event.occurred_at <= run.goal_until and journey.goal.matches(event, failures)
 
 
 def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
@@ -413,7 +416,7 @@ def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
     return None if value is None else str(value)
 
 
-def _by_time(move: Moved, at: datetime) -> Event:
+def _segment_change(move: Moved, at: datetime) -> Event:
     """What journeys hear when time alone moved a player; at is when the answer changed."""
     kind = SegmentEntered if move.entered else SegmentLeft
     event_id = f"segment:{move.segment}:{int(at.timestamp())}:{kind.type}"

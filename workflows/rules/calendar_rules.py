@@ -9,7 +9,7 @@ from typing import Protocol
 from workflows.errors import DesignError
 from workflows.events import Anniversary, Birthday, Event, Scheduled
 from workflows.local_time import WEEKDAYS, instant, zone
-from workflows.rules.segments import Segment, wanted
+from workflows.rules.segments import Segment, require_segment
 
 __all__ = ["anniversary", "birthday", "schedule"]
 
@@ -44,7 +44,7 @@ class BirthdayRule:
 
     @property
     def words(self) -> str:
-        """It in a few words."""
+        """A few words that describe it."""
         return f"birthday, at {self.at}"
 
     enters = Birthday
@@ -77,7 +77,7 @@ class AnniversaryRule:
 
     @property
     def words(self) -> str:
-        """It in a few words."""
+        """A few words that describe it."""
         years = f"every {self.months // 12} years" if self.months > 12 else "every year"
         when = years if self.repeats else f"{self.months} months"
         return f"{when} after registration, at {self.at}"
@@ -118,7 +118,7 @@ class ScheduleRule:
 
     @property
     def words(self) -> str:
-        """It in a few words."""
+        """A few words that describe it."""
         when = self.weekday or (f"day {self.day} of the month" if self.day else "every day")
         return f"{when} at {self.at}" + (f", for {self.segment.name}" if self.segment else "")
 
@@ -186,7 +186,7 @@ def schedule(
     if day is not None and not 1 <= day <= 31:
         raise DesignError(f"A month has the days 1 to 31, not {day}.")
     if segment is not None:
-        wanted(segment, "schedule(..., segment=...)")
+        require_segment(segment, "schedule(..., segment=...)")
     return ScheduleRule(_clock(at), weekday, day, segment)
 
 
@@ -199,8 +199,8 @@ def _clock(at: str) -> str:
 
 def _next(dates: Iterable[date], at: str, timezone: str | None, now: datetime) -> datetime | None:
     clock, local = time.fromisoformat(at), zone(timezone)
-    found = (instant(day, clock, local) for day in dates)
-    return next((moment for moment in found if moment > now), None)
+    moments = (instant(day, clock, local) for day in dates)
+    return next((moment for moment in moments if moment > now), None)
 
 
 def _birthday(born: str, year: int) -> date:

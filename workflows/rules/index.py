@@ -40,12 +40,12 @@ def won(event: RoundCompleted) -> bool:
 
 
 LOSS_STREAK = Streak(RoundCompleted, 3, where=lost, name="engine.loss")
-"""Three losing rounds in a row, told to journeys as `LossStreak`."""
+"""Three losing rounds in a row, which journeys receive as `LossStreak`."""
 
 WIN_STREAK = Streak(RoundCompleted, 3, where=won, name="engine.win")
-"""Three winning rounds in a row, told to journeys as `WinStreak`."""
+"""Three winning rounds in a row, which journeys receive as `WinStreak`."""
 
-TOLD: Mapping[str, type[LossStreak | WinStreak]] = {LOSS_STREAK.key: LossStreak, WIN_STREAK.key: WinStreak}
+STREAK_EVENTS: Mapping[str, type[LossStreak | WinStreak]] = {LOSS_STREAK.key: LossStreak, WIN_STREAK.key: WinStreak}
 """The streaks that are events of their own. A round that gave back its stake breaks both."""
 
 
@@ -78,28 +78,28 @@ class RuleIndex:
                     self.by_key.setdefault(trigger.key, []).append(journey)
         self.segments = dict(segments or {})
         for rule in self.rules.values():
-            self._file(rule)
+            self._index_rule(rule)
         self.segments = dict(sorted(self.segments.items()))
         self._about: dict[str, list[Segment]] = {}
         for one in self.segments.values():
             for kind in {read.kind.type if isinstance(read, Measure) else read.type for read in reads(one)}:
                 self._about.setdefault(kind, []).append(one)
-        self._series()
+        self._index_series()
 
     @property
     def measures(self) -> list[Measure]:
         """Every measure that something reads, each once."""
-        found: dict[str, Measure] = {}
+        measures: dict[str, Measure] = {}
         for one in self.segments.values():
             for read in reads(one):
                 if isinstance(read, Measure):
-                    found[read.key] = read
+                    measures[read.key] = read
         for rule in self.rules.values():
             if isinstance(rule, ThresholdRule | DayStreakRule):
-                found[rule.measure.key] = rule.measure
-        return [found[key] for key in sorted(found)]
+                measures[rule.measure.key] = rule.measure
+        return [measures[key] for key in sorted(measures)]
 
-    def about(self, kind: str) -> Iterable[Segment]:
+    def segments_about(self, kind: str) -> Iterable[Segment]:
         """The segments whose answer an event of this type can change."""
         return self.segments.values() if kind in ABOUT_ALL else self._about.get(kind, ())
 
@@ -109,7 +109,7 @@ class RuleIndex:
             if trigger.matches(event, failures):
                 yield journey
 
-    def _file(self, rule: Rule) -> None:
+    def _index_rule(self, rule: Rule) -> None:
         match rule:
             case MilestoneRule():
                 self.milestones.setdefault(rule.kind.type, []).append(rule)
@@ -127,17 +127,17 @@ class RuleIndex:
                 if (condition := getattr(rule, "segment", None)) is not None:
                     self.segments.setdefault(condition.name, condition)
 
-    def _series(self) -> None:
+    def _index_series(self) -> None:
         judged = {rule.measure.series for rules in self.day_streaks.values() for rule in rules}
-        found: dict[str, Series] = {}
+        by_key: dict[str, Series] = {}
         for measure in self.measures:
-            known = found.get(measure.series)
+            known = by_key.get(measure.series)
             periods = DAYS_KEPT if measure.series in judged else PERIODS_KEPT
             if known is None:
-                found[measure.series] = Series(measure, measure.last, periods)
+                by_key[measure.series] = Series(measure, measure.last, periods)
             elif measure.last is not None and known.reach is not None and measure.last > known.reach:
-                found[measure.series] = replace(known, reach=measure.last)
-        for series in found.values():
+                by_key[measure.series] = replace(known, reach=measure.last)
+        for series in by_key.values():
             self.series.setdefault(series.measure.kind.type, []).append(series)
 
 
@@ -148,11 +148,11 @@ def clashes(journeys: Iterable[Journey], segments: Iterable[Segment] = ()) -> It
     }
     for owner, counted in _counted(journeys, segments):
         # How far back a measure looks makes it no other one: they share what is kept.
-        found = replace(counted, last=None) if isinstance(counted, Measure) else counted
+        declared = replace(counted, last=None) if isinstance(counted, Measure) else counted
         key = counted.series if isinstance(counted, Measure) else counted.key
-        first, counter = known.setdefault(key, (found, owner))
-        if first != found:
-            word = "measure" if isinstance(found, Measure) else "streak"
+        first, counter = known.setdefault(key, (declared, owner))
+        if first != declared:
+            word = "measure" if isinstance(declared, Measure) else "streak"
             yield (
                 f"{counter[0].upper()}{counter[1:]} and {owner} count {key} in different ways; give the {word} of one "
                 "of them a name= of its own, or share one declaration."
@@ -169,5 +169,5 @@ def _counted(
             if isinstance(trigger, ThresholdRule | DayStreakRule):
                 yield f"journey {journey.name}", trigger.measure
     for one in segments:
-        for read in sorted((read for read in reads(one) if isinstance(read, Measure)), key=lambda found: found.key):
+        for read in sorted((read for read in reads(one) if isinstance(read, Measure)), key=lambda measure: measure.key):
             yield f"segment {one.name}", read

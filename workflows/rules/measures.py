@@ -18,7 +18,7 @@ from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.local_time import instant, zone
 from workflows.rules.failures import RuleFailure
-from workflows.rules.predicates import Where, concrete, passes
+from workflows.rules.predicates import Where, passes, require_event_type
 
 __all__ = ["count", "day", "distinct", "month", "total", "week"]
 
@@ -156,7 +156,7 @@ class Measure:
 
     @property
     def words(self) -> str:
-        """It in a few words."""
+        """A few words that describe it."""
         what = self.name or (self.of if isinstance(self.of, str) else "")
         counted = {"count": "count", "total": "total", "distinct": "number of different"}[self.how]
         words = f"{counted} {what} of {self.kind.__name__}".replace("  ", " ")
@@ -251,52 +251,68 @@ def distinct(
 
 
 def _concrete(kind: type[Event]) -> type[Event]:
-    return concrete(kind, "a measure")
+    return require_event_type(kind, "a measure")
 
 
 def _declared(measure: Measure) -> Measure:
-    word = f"{measure.how}({measure.kind.__name__}, ...)"
-    for refusal in _mistaken(measure):
-        raise DesignError(f"{word} {refusal}.")
-    if measure.last is not None and measure.per is not None:
-        raise DesignError(f"{word} looks at the last= so many days or at a period per=, not at both.")
-    if measure.last is not None and not HOUR <= measure.last <= SLICES[-1][0]:
-        raise DesignError(f"{word} can look back on last= an hour to 366 days; without last= it counts for ever.")
-    if measure.last is not None and measure.last % timedelta(seconds=1):
-        raise DesignError(f"{word} looks back on last= whole seconds.")
-    if (measure.where is not None or callable(measure.of)) and not measure.name:
-        raise DesignError(f"{word} with a function needs a name=, under which it is kept.")
-    if ":" in measure.name or "/" in measure.name:
-        raise DesignError(f"{word} has the name {measure.name!r}; leave out : and /.")
-    if isinstance(measure.of, str):
-        if measure.of not in measure.kind.model_fields:
-            known = ", ".join(sorted(measure.kind.model_fields))
-            raise DesignError(f"{measure.kind.__name__} has no field {measure.of}; it has {known}.")
-        if measure.of in measure.kind.pii:
-            raise DesignError(f"{measure.kind.__name__}.{measure.of} is personal data and cannot be measured.")
-        if measure.how == "total" and not _is_number(measure.kind.model_fields[measure.of].annotation):
-            known = ", ".join(name for name, one in measure.kind.model_fields.items() if _is_number(one.annotation))
-            mend = f"total one of {known}" if known else f"use count({measure.kind.__name__})"
-            raise DesignError(f"{measure.kind.__name__}.{measure.of} is no number and has no total; {mend}.")
+    """The measure; raises a `DesignError` with the first mistake in it."""
+    for mistake in _wrong_types(measure) or _wrong_values(measure):
+        raise DesignError(f"{measure.how}({measure.kind.__name__}, ...) {mistake}.")
+    for mistake in _wrong_field(measure):
+        raise DesignError(f"{mistake}.")
     return measure
 
 
-def _mistaken(measure: Measure) -> Iterator[str]:
-    """What was given where something of another kind belongs, as a designer without a type checker may."""
+def _wrong_values(measure: Measure) -> list[str]:
+    last, of_function = measure.last, measure.where is not None or callable(measure.of)
+    refusals = (
+        (
+            last is not None and measure.per is not None,
+            "looks at the last= so many days or at a period per=, not at both",
+        ),
+        (
+            last is not None and not HOUR <= last <= SLICES[-1][0],
+            "can look back on last= an hour to 366 days; without last= it counts for ever",
+        ),
+        (last is not None and bool(last % timedelta(seconds=1)), "looks back on last= whole seconds"),
+        (of_function and not measure.name, "with a function needs a name=, under which it is kept"),
+        (":" in measure.name or "/" in measure.name, f"has the name {measure.name!r}; leave out : and /"),
+    )
+    return [sentence for is_wrong, sentence in refusals if is_wrong]
+
+
+def _wrong_field(measure: Measure) -> Iterator[str]:
+    of, kind = measure.of, measure.kind
+    if not isinstance(of, str):
+        return
+    if of not in kind.model_fields:
+        yield f"{kind.__name__} has no field {of}; it has {', '.join(sorted(kind.model_fields))}"
+    elif of in kind.pii:
+        yield f"{kind.__name__}.{of} is personal data and cannot be measured"
+    elif measure.how == "total" and not _is_number(kind.model_fields[of].annotation):
+        numbers = ", ".join(name for name, field in kind.model_fields.items() if _is_number(field.annotation))
+        mend = f"total one of {numbers}" if numbers else f"use count({kind.__name__})"
+        yield f"{kind.__name__}.{of} is no number and has no total; {mend}"
+
+
+def _wrong_types(measure: Measure) -> list[str]:
+    """What stands where something of another kind belongs, as a designer without a type checker may write it."""
     last: Any = measure.last
     per: Any = measure.per
     of: Any = measure.of
+    mistakes: list[str] = []
     if isinstance(last, Period):
-        yield f"takes a duration as last=; write per={last.name} for a period of the calendar"
+        mistakes.append(f"takes a duration as last=; write per={last.name} for a period of the calendar")
     elif not isinstance(last, timedelta | None):
-        yield f"takes a duration as last=, such as last=days(30), not {last!r}"
+        mistakes.append(f"takes a duration as last=, such as last=days(30), not {last!r}")
     if isinstance(per, timedelta):
-        yield "takes day, week or month as per=; write last= for a rolling window of that length"
+        mistakes.append("takes day, week or month as per=; write last= for a rolling window of that length")
     elif not isinstance(per, Period | None):
         mend = f"write per={per} without quotes" if per in PERIODS else "import one of them from workflows"
-        yield f"takes day, week or month as per=, not {per!r}; {mend}"
+        mistakes.append(f"takes day, week or month as per=, not {per!r}; {mend}")
     if measure.how != "count" and not isinstance(of, str) and not callable(of):
-        yield f"takes the name of a field, or a function of the event, not {of!r}"
+        mistakes.append(f"takes the name of a field, or a function of the event, not {of!r}")
+    return mistakes
 
 
 def _is_number(annotation: Any) -> bool:

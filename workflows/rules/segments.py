@@ -53,12 +53,12 @@ def segment(function: "Callable[[Statistics], bool]") -> Segment:
     return Segment(function.__name__, function)
 
 
-def wanted(given: Any, word: str) -> Segment:
-    """`given`, if it is a segment; a `DesignError` that names the call otherwise."""
-    if isinstance(given, Segment):
-        return given
-    told = "a measure" if isinstance(given, Measure) else getattr(given, "__name__", None) or repr(given)
-    raise DesignError(f"{word} takes a segment, not {told}; put @segment above the function and name it here.")
+def require_segment(value: Any, call: str) -> Segment:
+    """`value`, if it is a segment; raises a `DesignError` that names the call otherwise."""
+    if isinstance(value, Segment):
+        return value
+    described = "a measure" if isinstance(value, Measure) else getattr(value, "__name__", None) or repr(value)
+    raise DesignError(f"{call} takes a segment, not {described}; put @segment above the function and name it here.")
 
 
 class Statistics:
@@ -85,7 +85,7 @@ class Statistics:
 
     def matches(self, other: Segment) -> bool:
         """Whether the player is in another segment."""
-        return bool(wanted(other, "player.matches(...)").function(self))
+        return bool(require_segment(other, "player.matches(...)").function(self))
 
     def count(self, kind: type[Event]) -> int:
         """How many events of `kind` there were, ever."""
@@ -163,8 +163,8 @@ class Statistics:
         return bool(self._known.facts.get("is_test", False))
 
     def _fact(self, name: str) -> str | None:
-        told: str | None = self._known.facts.get(name)
-        return told
+        fact: str | None = self._known.facts.get(name)
+        return fact
 
     def _ago(self, moment: datetime | None, duration: timedelta) -> bool:
         if moment is None:

@@ -14,8 +14,8 @@ from workflows.events import DayStreak, Event, Inactive, SegmentEntered, Segment
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Measure, day
-from workflows.rules.predicates import Where, concrete, passes
-from workflows.rules.segments import Segment, wanted
+from workflows.rules.predicates import Where, passes, require_event_type
+from workflows.rules.segments import Segment, require_segment
 
 __all__ = ["entered", "inactive", "left", "milestone", "on", "streak", "streak_of_days", "threshold"]
 
@@ -111,7 +111,7 @@ class ThresholdRule:
 
     @property
     def words(self) -> str:
-        """It in a few words."""
+        """A few words that describe it."""
         return f"{self.measure.words} reaches {self.at_least:,}"
 
     @property
@@ -137,7 +137,7 @@ class DayStreakRule:
 
     @property
     def words(self) -> str:
-        """It in a few words."""
+        """A few words that describe it."""
         return f"{self.length} days in a row by {self.measure.words}"
 
     enters = DayStreak
@@ -167,7 +167,7 @@ def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
         if where is not None:
             raise DesignError(f"on({trigger.key}, where=...) would drop its where=; give it to an event type.")
         return trigger
-    return On(concrete(kind, "on"), where)
+    return On(require_event_type(kind, "on"), where)
 
 
 def milestone(kind: type[Event], count: int) -> MilestoneRule:
@@ -178,7 +178,7 @@ def milestone(kind: type[Event], count: int) -> MilestoneRule:
     """
     if count < 1:
         raise DesignError(f"A milestone counts from 1, not {count}.")
-    return MilestoneRule(concrete(kind, "milestone"), count)
+    return MilestoneRule(require_event_type(kind, "milestone"), count)
 
 
 def streak(
@@ -199,8 +199,8 @@ def streak(
     if length < 2:
         raise DesignError("A streak has at least two events; use on(...) for one.")
     if broken_by is not None:
-        concrete(broken_by, "streak")
-    return Streak(concrete(kind, "streak"), length, where, broken_by, within, name)
+        require_event_type(broken_by, "streak")
+    return Streak(require_event_type(kind, "streak"), length, where, broken_by, within, name)
 
 
 def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
@@ -212,7 +212,7 @@ def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
     """
     if duration < timedelta(seconds=1):
         raise DesignError("inactive(...) needs a positive duration of at least one second.")
-    return InactiveRule(concrete(kind, "inactive"), duration)
+    return InactiveRule(require_event_type(kind, "inactive"), duration)
 
 
 def threshold(measure: Measure, at_least: int) -> ThresholdRule:
@@ -222,7 +222,7 @@ def threshold(measure: Measure, at_least: int) -> ThresholdRule:
     when it has fallen below in between. It is counted from the deployment on: `journeys derive` adds the past, and
     then players who are beyond it already do not enter.
     """
-    _counted(measure, "threshold")
+    _require_measure(measure, "threshold")
     if at_least < 1:
         raise DesignError(f"threshold(...) is a number of at least 1, not {at_least}.")
     return ThresholdRule(measure, at_least)
@@ -242,7 +242,7 @@ def streak_of_days(
     Days without any event are left out, or break the streak with `idle="breaks"`. Two streaks over one measure with
     different `where` need a `name` each.
     """
-    _counted(measure, "streak_of_days")
+    _require_measure(measure, "streak_of_days")
     if measure.per != day:
         raise DesignError("streak_of_days(...) judges a measure per=day.")
     if length < 2:
@@ -250,20 +250,20 @@ def streak_of_days(
     return DayStreakRule(measure, length, where, idle, name)
 
 
-def _counted(measure: Any, word: str) -> None:
+def _require_measure(measure: Any, word: str) -> None:
     if not isinstance(measure, Measure):
-        told = getattr(measure, "__name__", None) or repr(measure)
-        raise DesignError(f"{word}(...) takes a measure, such as count(DepositApproved, per=day), not {told}.")
+        described = getattr(measure, "__name__", None) or repr(measure)
+        raise DesignError(f"{word}(...) takes a measure, such as count(DepositApproved, per=day), not {described}.")
 
 
 def entered(segment: Segment) -> On:
     """Start when a player comes into `segment`. It is decided with the event, or at the moment, that caused it."""
-    return On(SegmentEntered, OfSegment(wanted(segment, "entered(...)").name))
+    return On(SegmentEntered, OfSegment(require_segment(segment, "entered(...)").name))
 
 
 def left(segment: Segment) -> On:
     """Start when a player is no longer in `segment`."""
-    return On(SegmentLeft, OfSegment(wanted(segment, "left(...)").name))
+    return On(SegmentLeft, OfSegment(require_segment(segment, "left(...)").name))
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
-from workflows.rules.predicates import concrete
+from workflows.rules.predicates import require_event_type
 from workflows.rules.segments import Segment, Statistics
 from workflows.source.dependencies import FOLLOWS_FROM, Read, reads
 
@@ -46,17 +46,17 @@ class Observed(Statistics):
 
     def count(self, kind: type[Event]) -> int:
         """Remember a kind of event."""
-        self.asked.add(concrete(kind, "player.count"))
+        self.asked.add(require_event_type(kind, "player.count"))
         return super().count(kind)
 
     def first(self, kind: type[Event]) -> datetime | None:
         """Remember a kind of event."""
-        self.asked.add(concrete(kind, "player.first"))
+        self.asked.add(require_event_type(kind, "player.first"))
         return super().first(kind)
 
     def last(self, kind: type[Event]) -> datetime | None:
         """Remember a kind of event."""
-        self.asked.add(concrete(kind, "player.last"))
+        self.asked.add(require_event_type(kind, "player.last"))
         return super().last(kind)
 
     def registered_for(self, duration: timedelta) -> bool:

@@ -25,7 +25,7 @@ from api.integrations.vocabulary import Words, failure_of, normal
 from api.problems import pointer
 from workflows.events import CATALOGUE, Event, PlayerRegistered, ProfileUpdated
 from workflows.json_object import JsonObject
-from workflows.player_state.projection import PROFILE
+from workflows.player_state.projection import PROFILE_FACTS
 
 SOURCE: Final = "/segment"
 #: Calls that tell of traffic, not of players.
@@ -236,7 +236,7 @@ def _profile(traits: Message, where: str) -> tuple[JsonObject, dict[str, str], l
 def _erased(traits: Message, name: str, keys: tuple[str, ...]) -> bool:
     """Whether personal data is explicitly said to be gone."""
     present = [key for given in (name, *keys) for key in (given, _camel(given)) if key in traits]
-    return bool(present) and all(traits[key] is None for key in present) and name not in PROFILE
+    return bool(present) and all(traits[key] is None for key in present) and name not in PROFILE_FACTS
 
 
 def _newcomer(message: Message, properties: Message, words: Words) -> tuple[JsonObject, dict[str, str], list[Fault]]:
@@ -267,7 +267,7 @@ def _surroundings(message: Message, traits: Message) -> dict[str, str]:
 
 def _usable(name: str, value: str) -> bool:
     try:
-        PROFILE[name].validate_python(value)
+        PROFILE_FACTS[name].validate_python(value)
     except ValueError:
         return False
     return True
