@@ -430,12 +430,12 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
 
 
 async def _read_rows(connection: AsyncConnection, request: Send) -> dict[Channel, MessageRow]:
-    found = await connection.execute(
+    rows = await connection.execute(
         select(*_COLUMNS)
         .where(messages.c.run_id == request.run_id, messages.c.step == request.step)
         .order_by(messages.c.created_at, messages.c.id)
     )
-    return _by_channel(MessageRow(*row) for row in found)
+    return _by_channel(MessageRow(*row) for row in rows)
 
 
 def _by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:

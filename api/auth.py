@@ -1,4 +1,4 @@
-"""Who calls: API keys, checked at the edge before a body is read; and what the key may do."""
+"""Authentication by API key, before a body is read, and what a key may do."""
 
 import time
 from dataclasses import dataclass

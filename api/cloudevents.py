@@ -1,4 +1,4 @@
-"""One CloudEvent in, one typed event out, or every fault of it with a JSON Pointer."""
+"""Reads a CloudEvent into a typed event, or lists every fault of it with a JSON Pointer."""
 
 import re
 from datetime import datetime, timedelta
@@ -97,29 +97,29 @@ def _unknown(kind: str) -> str:
 
 
 def _faults(error: ValidationError, data: object) -> list[Fault]:
-    found: dict[str, Fault] = {}
+    faults: dict[str, Fault] = {}
     for fault in error.errors(include_url=False, include_input=False, include_context=False):
         place = fault["loc"]
         if place and place[0] in _ATTRIBUTE:
             where = _ATTRIBUTE[str(place[0])]
         else:
             where = "/data" + _path(place, data, missing=fault["type"] == "missing")
-        found.setdefault(where, _fault(where, sentence(fault["msg"])))
-    return list(found.values())[:_MOST]
+        faults.setdefault(where, _fault(where, sentence(fault["msg"])))
+    return list(faults.values())[:_MOST]
 
 
 def _path(place: tuple[int | str, ...], data: object, *, missing: bool) -> str:
     """The part of pydantic's location that exists in the data; it also names branches of unions."""
-    kept: list[int | str] = []
+    existing: list[int | str] = []
     current: Any = data
     for part in place:
         if not _inside(current, part):
             if missing:
-                kept.append(part)
+                existing.append(part)
             break
         current = current[part]
-        kept.append(part)
-    return pointer(kept)
+        existing.append(part)
+    return pointer(existing)
 
 
 def _inside(value: object, part: int | str) -> bool:

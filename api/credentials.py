@@ -1,4 +1,4 @@
-"""API keys as other systems' clients send them, for the paths that speak their dialects and no others."""
+"""API keys as clients of Segment and Fast Track send them, on the paths of those and no others."""
 
 from base64 import b64decode
 from typing import Final
@@ -15,13 +15,13 @@ FAST_TRACK: Final = "/v1/integration/"
 
 def authorization_of(path: str, headers: Headers) -> str | None:
     """The `Authorization` a request means, written as our own."""
-    given = headers.get("authorization")
-    if path in SEGMENT and given is not None and given[:6].lower() == "basic ":
+    authorization = headers.get("authorization")
+    if path in SEGMENT and authorization is not None and authorization[:6].lower() == "basic ":
         try:
-            user, _, _ = b64decode(given[6:].strip(), validate=True).decode("latin-1").partition(":")
+            user, _, _ = b64decode(authorization[6:].strip(), validate=True).decode("latin-1").partition(":")
         except ValueError:
-            return given
+            return authorization
         return f"Bearer {user}"
-    if given is None and path.startswith(FAST_TRACK) and "x-api-key" in headers:
+    if authorization is None and path.startswith(FAST_TRACK) and "x-api-key" in headers:
         return f"Bearer {headers['x-api-key']}"
-    return given
+    return authorization

@@ -1,4 +1,4 @@
-"""A database that says within a second whether it is there."""
+"""The connection pool of the API: a caller hears within a second that Postgres is away."""
 
 import asyncio
 from collections.abc import AsyncIterator, Coroutine

@@ -1,4 +1,4 @@
-"""Enrolments: many players let into a journey at once, seen before, watched, held, and ended."""
+"""Enrolments of many players into a journey: preview, create, watch, pause, resume, cancel."""
 
 import hashlib
 import logging
@@ -139,34 +139,34 @@ class EnrolmentQuery(PageQuery):
 
 
 @router.post("/preview", responses={**COMMON, **documented(404, 409)})
-async def preview_enrolment(given: EnrolmentGroup, engine: EngineOf, key: Managing) -> Preview:
+async def preview_enrolment(body: EnrolmentGroup, engine: EngineOf, key: Managing) -> Preview:
     """Who would enter now and why not the others. It asks the entry rule about everybody and changes nothing.
 
     Beyond 100,000 members it asks about 20,000 of them, and `estimate` says so.
     """
-    journey = _journey(engine, given)
+    journey = _journey(engine, body)
     async with engine.database.reading() as connection:
-        found = await forecast(connection, key.brand, journey, given.segment, engine.clock())
-    return Preview(journey=given.journey, segment=given.segment, **found.model_dump())
+        counts = await forecast(connection, key.brand, journey, body.segment, engine.clock())
+    return Preview(journey=body.journey, segment=body.segment, **counts.model_dump())
 
 
 @router.post("", status_code=201, responses={**COMMON, **documented(404, 409), 200: {"model": Enrolment}})
 async def create_enrolment(
-    given: Enrolling, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
+    body: Enrolling, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
 ) -> Enrolment:
     """Let everybody who is in the segment now into the journey, a few at a time.
 
     Who joins the segment later is not enrolled, and who has left it when the turn comes is not either. With an
     `Idempotency-Key` a repetition answers 200 with the enrolment of the first time, however far it has come.
     """
-    _journey(engine, given)
+    _journey(engine, body)
     now = engine.clock()
-    detail = {"segment": given.segment, "per_second": given.per_second}
+    detail = {"segment": body.segment, "per_second": body.per_second}
     job = Job(
         id=_id(key, idempotency_key),
         brand=key.brand,
         kind=KIND,
-        subject=given.journey,
+        subject=body.journey,
         detail=detail,
         created_by=key.name,
         created_at=now,
@@ -198,8 +198,8 @@ async def list_enrolments(
     chosen = query.newest_first(chosen, key.brand, jobs.c.created_at, jobs.c.id)
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
-    kept, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
-    return Page(items=[await _view(engine, Job.model_validate(row)) for row in kept], next_page_token=token)
+    page, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[await _view(engine, Job.model_validate(row)) for row in page], next_page_token=token)
 
 
 @router.get("/{enrolment_id}", responses={**COMMON, **documented(404)})
@@ -259,12 +259,12 @@ async def _wake(engine: ApiEngine, job: Job) -> None:
         logger.warning("Enrolment %s waits until Temporal answers: %s", job.id, away)
 
 
-def _journey(engine: ApiEngine, given: EnrolmentGroup) -> Journey:
-    if given.segment not in engine.intake.rules.segments:
-        raise undeclared("segment", given.segment, engine.intake.rules.segments)
-    journey = engine.intake.rules.journeys.get(given.journey)
+def _journey(engine: ApiEngine, body: EnrolmentGroup) -> Journey:
+    if body.segment not in engine.intake.rules.segments:
+        raise undeclared("segment", body.segment, engine.intake.rules.segments)
+    journey = engine.intake.rules.journeys.get(body.journey)
     if journey is None:
-        raise undeclared("journey", given.journey, engine.intake.rules.journeys)
+        raise undeclared("journey", body.journey, engine.intake.rules.journeys)
     if (why := lacks_event(journey)) is not None:
         raise Problem("entry-refused", why)
     return journey

@@ -1,4 +1,4 @@
-"""The catalogue of events for programs: every type with its fields and an example."""
+"""The catalogue of event types as JSON: every type with its fields and an example."""
 
 from functools import cache
 from typing import Annotated

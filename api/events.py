@@ -230,7 +230,7 @@ async def _ingest_items(
 async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode) -> JsonObject:
     counts = _count(())
     listed: list[ItemAnswer] = []
-    kept = 0
+    lines_kept = 0
     # Once a line has to come again, so has every later one, whatever the backlog does: a player's events keep their
     # order. The rest is read all the same, for what protects in it, and because a sender hears nothing before its end.
     urgent_only = False
@@ -252,15 +252,15 @@ async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mo
             ]
             del listed[MAX_LISTED:]
             urgent_only = counts["later"] > 0
-            kept = kept if urgent_only else batch[-1].number
+            lines_kept = lines_kept if urgent_only else batch[-1].number
     except AWAY as error:
         why = (
             "More history is sent than can be taken in" if isinstance(error, AdmissionTimeout) else "Postgres went away"
         )
-        detail = f"{why}: the lines up to {kept} are kept, send all of it again."
-        raise away(detail, {"lines_kept": kept, **counts}) from None
+        detail = f"{why}: the lines up to {lines_kept} are kept, send all of it again."
+        raise away(detail, {"lines_kept": lines_kept, **counts}) from None
     listed.sort(key=lambda result: result["line"])
-    return {**counts, **({"lines_kept": kept} if urgent_only else {}), "results": listed}
+    return {**counts, **({"lines_kept": lines_kept} if urgent_only else {}), "results": listed}
 
 
 class ParsedLine:

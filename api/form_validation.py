@@ -1,4 +1,4 @@
-"""Whether a person's answer fits the form: by its JSON Schema, then by the form's own class."""
+"""Validates a person's answer to a form: by its JSON Schema, then by the form's own class."""
 
 import orjson
 from jsonschema import Draft202012Validator

@@ -1,4 +1,4 @@
-"""Grants: what players were given, what was refused, and what nobody knows yet."""
+"""Grants of rewards: confirmed, refused, and those whose outcome nobody knows yet."""
 
 from datetime import datetime
 from typing import Annotated, Literal
@@ -85,8 +85,8 @@ async def list_grants(engine: EngineOf, key: Reading, query: Annotated[GrantQuer
     chosen = query.newest_first(chosen, key.brand, grants.c.created_at, grants.c.id)
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
-    kept, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
-    return Page(items=[GrantView.model_validate(row) for row in kept], next_page_token=token)
+    page, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[GrantView.model_validate(row) for row in page], next_page_token=token)
 
 
 @router.get("/{grant_id:path}", responses={**COMMON, **documented(404)})

@@ -1,4 +1,4 @@
-"""Is it alive, is it ready, how is it doing: for supervisors and for Prometheus."""
+"""Liveness, readiness and metrics, for supervisors and Prometheus."""
 
 import asyncio
 import math
@@ -51,13 +51,13 @@ async def live() -> Live:
 @router.get("/readyz", responses=documented(503))
 async def ready(engine: EngineOf) -> Ready:
     """Whether to send requests here: Postgres answers and its schema is the one this code knows."""
-    found, temporal = await asyncio.gather(_revision(engine), _temporal(engine))
-    if found is None:
+    migrations, temporal = await asyncio.gather(_revision(engine), _temporal(engine))
+    if migrations is None:
         raise _unready("Postgres does not answer.", temporal, postgres="away")
-    if found != head():
-        detail = f"The schema is at revision {found or 'none'}, this code needs {head()}: run `journeys migrate`."
-        raise _unready(detail, temporal, postgres="ok", migrations=found)
-    return Ready(migrations=found, temporal=temporal)
+    if migrations != head():
+        detail = f"The schema is at revision {migrations or 'none'}, this code needs {head()}: run `journeys migrate`."
+        raise _unready(detail, temporal, postgres="ok", migrations=migrations)
+    return Ready(migrations=migrations, temporal=temporal)
 
 
 @router.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}})
@@ -86,8 +86,8 @@ def head() -> str:
 async def _revision(engine: ApiEngine) -> str | None:
     try:
         async with engine.database.reading() as connection:
-            found = await connection.execute(text("SELECT version_num FROM alembic_version"))
-            return found.scalar_one_or_none() or ""
+            version = await connection.execute(text("SELECT version_num FROM alembic_version"))
+            return version.scalar_one_or_none() or ""
     except exc.ProgrammingError:
         return ""
     except AWAY:

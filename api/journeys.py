@@ -1,4 +1,4 @@
-"""Journeys as their designers declared them, with what they did so far."""
+"""Journeys as their designers declared them, with counts of their runs."""
 
 from datetime import timedelta
 from typing import Annotated, NamedTuple

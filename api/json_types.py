@@ -1,4 +1,4 @@
-"""JSON documents of others, before they are kept: what Postgres and JSON readers cannot hold is refused."""
+"""Field types that refuse what Postgres and JSON readers cannot hold."""
 
 from typing import Annotated, Final
 

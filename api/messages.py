@@ -1,4 +1,4 @@
-"""Messages: what was said to players, what was not and why, and the in-app inbox."""
+"""Messages to players, sent or suppressed and why, and the in-app inbox."""
 
 from datetime import datetime
 from typing import Annotated
@@ -130,8 +130,8 @@ async def list_messages(engine: EngineOf, key: Reading, query: Annotated[Message
     chosen = query.newest_first(chosen, key.brand, messages.c.created_at, messages.c.id)
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
-    kept, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
-    return Page(items=[Message.model_validate(row) for row in kept], next_page_token=token)
+    page, token = query.page(key.brand, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[Message.model_validate(row) for row in page], next_page_token=token)
 
 
 @router.post("/v1/messages/{message_id:path}/read", responses={**COMMON, **documented(404, 409)})
@@ -182,5 +182,5 @@ async def list_inbox(
         if (await connection.execute(here)).one_or_none() is None:
             raise missing("player")
         rows = (await connection.execute(chosen)).all()
-    kept, token = query.page(whose, rows, lambda row: (row.created_at, row.id))
-    return Page(items=[InboxItem.model_validate(row) for row in kept], next_page_token=token)
+    page, token = query.page(whose, rows, lambda row: (row.created_at, row.id))
+    return Page(items=[InboxItem.model_validate(row) for row in page], next_page_token=token)

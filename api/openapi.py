@@ -1,4 +1,4 @@
-"""The page that documents the API, with assets of our own: it works without the internet."""
+"""Swagger UI at `/docs`, with assets of our own: it works without the internet."""
 
 from importlib.resources import files
 

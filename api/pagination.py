@@ -1,4 +1,4 @@
-"""Lists in pages, after AIP-158: an opaque token goes back in to get what follows."""
+"""Pagination after AIP-158: an opaque token goes back in to get the next page."""
 
 import base64
 import binascii
@@ -81,9 +81,9 @@ class PageQuery(BaseModel):
         """The rows of this page and the token of the next one."""
         if len(rows) <= self.size:
             return rows, None
-        kept = rows[: self.size]
-        raw = orjson.dumps([self._mark(whose), *keys(kept[-1])])
-        return kept, base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+        page = rows[: self.size]
+        raw = orjson.dumps([self._mark(whose), *keys(page[-1])])
+        return page, base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
     def _mark(self, whose: str) -> str:
         filters = self.model_dump_json(exclude={"page_size", "page_token"})

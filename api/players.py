@@ -1,4 +1,4 @@
-"""Players: who they are, what we know, what they are in, and the way to leave them alone."""
+"""Players: their profile, state and statistics, and the endpoint that excludes them."""
 
 import hashlib
 import secrets
@@ -233,11 +233,11 @@ async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQu
     if after is not None:
         chosen = chosen.where(players.c.id > after[0])
     async with engine.database.reading() as connection:
-        found = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
-        rows = [PlayerRow(*row) for row in found]
-    kept, token = query.page(key.brand, rows, lambda row: (row.id,))
+        result = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
+        rows = [PlayerRow(*row) for row in result]
+    page, token = query.page(key.brand, rows, lambda row: (row.id,))
     now = engine.clock()
-    return Page(items=[_summary(row, row.player_state(), now) for row in kept], next_page_token=token)
+    return Page(items=[_summary(row, row.player_state(), now) for row in page], next_page_token=token)
 
 
 @router.get("/{player_id}", responses={**COMMON, **documented(404)})
@@ -261,8 +261,8 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
         statistics=_statistics(state, engine.intake.rules.measures, now),
         segments=[Belonging(segment=name, since=since) for name, since in sorted(state.segments.items())],
         consents=[
-            ConsentView(channel=channel, opted_in=given, at=at)
-            for channel, (given, at) in sorted(state.consents.items())
+            ConsentView(channel=channel, opted_in=opted_in, at=at)
+            for channel, (opted_in, at) in sorted(state.consents.items())
         ],
         exclusions=[
             ExclusionView(kind=e.kind, scope=e.scope, until=e.until, in_force=e.until is None or e.until > now)
@@ -280,7 +280,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
 )
 async def exclude_player(
     player_id: str,
-    given: ExclusionBody,
+    body: ExclusionBody,
     engine: EngineOf,
     actor: Annotated[Actor, acts("events:write", "tasks:work")],
     response: Response,
@@ -294,16 +294,16 @@ async def exclude_player(
     now = engine.clock()
     if not is_player_id(player_id):
         raise missing("player")
-    if given.until is not None and given.until <= now:
+    if body.until is not None and body.until <= now:
         fault = {"pointer": "/until", "detail": "This moment has passed; leave it out to exclude for ever."}
         raise Problem("invalid", "Correct what errors lists and send the request again.", errors=[fault])
-    repeated = idempotency_key is None and await _in_force(engine, actor.brand, player_id, given, now)
+    repeated = idempotency_key is None and await _in_force(engine, actor.brand, player_id, body, now)
     if not repeated:
         identity = (
             secrets.token_hex(16) if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
         )
         event = ExclusionSet(
-            event_id=f"exclusion:{identity}", event_source=f"api:{actor.name}", occurred_at=now, **given.model_dump()
+            event_id=f"exclusion:{identity}", event_source=f"api:{actor.name}", occurred_at=now, **body.model_dump()
         )
         (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
         if receipt == "duplicate":
@@ -313,22 +313,22 @@ async def exclude_player(
     state = await _read_state(engine, actor.brand, player_id)
     return Excluded(
         player_id=player_id,
-        **given.model_dump(exclude={"reason"}),
+        **body.model_dump(exclude={"reason"}),
         repeated=repeated,
         protected=_protection(state, engine.clock()) if state else None,
     )
 
 
-async def _in_force(engine: ApiEngine, brand: str, player_id: str, given: ExclusionBody, now: datetime) -> bool:
+async def _in_force(engine: ApiEngine, brand: str, player_id: str, body: ExclusionBody, now: datetime) -> bool:
     """Whether a block of this kind and scope holds already, at least as long as wished."""
     state = await _read_state(engine, brand, player_id)
     if state is None:
         return False
     for block in state.exclusions:
-        if (block.kind, block.scope) == (given.kind, given.scope):
+        if (block.kind, block.scope) == (body.kind, body.scope):
             if block.until is None:
                 return True
-            if given.until is not None and now < given.until <= block.until:
+            if body.until is not None and now < body.until <= block.until:
                 return True
     return False
 

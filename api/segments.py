@@ -143,8 +143,8 @@ async def list_members(
     chosen = _members(key.brand, one.name, after[0] if after else None).limit(query.size + 1)
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
-    kept, token = query.page(whose, rows, lambda row: (row.player_id,))
-    return Page(items=[Member.model_validate(row) for row in kept], next_page_token=token)
+    page, token = query.page(whose, rows, lambda row: (row.player_id,))
+    return Page(items=[Member.model_validate(row) for row in page], next_page_token=token)
 
 
 @router.get(
@@ -239,7 +239,7 @@ def _deployed(engine: ApiEngine, name: str) -> Segment:
 
 
 def _view(one: Segment, members: int) -> SegmentView:
-    found = [
+    looks_at = [
         Read(kind="measure", name=read.key, words=read.words)
         if isinstance(read, Measure)
         else Read(kind="event", name=read.type, words=(read.__doc__ or read.type).partition("\n")[0])
@@ -249,5 +249,5 @@ def _view(one: Segment, members: int) -> SegmentView:
         name=one.name,
         description=one.description,
         members=members,
-        reads=sorted(found, key=lambda read: (read.kind, read.name)),
+        reads=sorted(looks_at, key=lambda read: (read.kind, read.name)),
     )

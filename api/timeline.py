@@ -99,8 +99,8 @@ async def list_timeline(
         if (await connection.execute(here)).one_or_none() is None:
             raise missing("player")
         rows = [EntryRow(*row) for row in await connection.execute(_merged(query), parameters)]
-    kept, token = query.page(whose, rows, lambda row: (row.at, row.id))
-    return Page(items=[_entry(row) for row in kept], next_page_token=token)
+    page, token = query.page(whose, rows, lambda row: (row.at, row.id))
+    return Page(items=[_entry(row) for row in page], next_page_token=token)
 
 
 def _entry(row: EntryRow) -> TimelineEntry:

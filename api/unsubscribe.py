@@ -1,4 +1,4 @@
-"""The way out in every marketing message: one click, no log-in (RFC 8058)."""
+"""The unsubscribe link of every marketing message: one click, no log-in (RFC 8058)."""
 
 import secrets
 from html import escape
@@ -44,8 +44,8 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
     brand, player_id, channel = _read(engine, token)
     now = engine.clock()
     state = await _state(engine, brand, player_id)
-    given, _ = state.consents.get(channel, (True, now)) if state else (True, now)
-    if given:
+    opted_in, _ = state.consents.get(channel, (True, now)) if state else (True, now)
+    if opted_in:
         event = ConsentChanged.model_validate(
             {
                 "event_id": secrets.token_hex(16),
@@ -62,10 +62,10 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
 
 
 def _read(engine: ApiEngine, token: str) -> tuple[str, str, str]:
-    found = read_unsubscribe_token(engine.settings.webhook_secret, token)
-    if found is None:
+    claims = read_unsubscribe_token(engine.settings.webhook_secret, token)
+    if claims is None:
         raise missing("link")
-    return found
+    return claims
 
 
 async def _state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:

@@ -301,8 +301,8 @@ def _profile(event: Event) -> JsonObject:
     """The personal data an event brings, which lives in the player's profile and nowhere else."""
     match event:
         case PlayerRegistered():
-            found = {name: getattr(event, name) for name in PROFILE_FIELDS}
-            return {k: str(v) for k, v in found.items() if v is not None}
+            fields = {name: getattr(event, name) for name in PROFILE_FIELDS}
+            return {k: str(v) for k, v in fields.items() if v is not None}
         case ProfileUpdated():
             changed = {k: v for k, v in event.changed.items() if k in PROFILE_FIELDS}
             return {k: None if v is None else str(v) for k, v in changed.items()}

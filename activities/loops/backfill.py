@@ -85,8 +85,8 @@ class Deriver:
             query = select(table).where(
                 table.c.kind == KIND, table.c.subject == self.what.name, table.c.state == "running"
             )
-            found = [Job.model_validate(row) for row in await connection.execute(query.order_by(table.c.brand))]
-            stopped = [job for job in found if job.brand in brands]
+            running = [Job.model_validate(row) for row in await connection.execute(query.order_by(table.c.brand))]
+            stopped = [job for job in running if job.brand in brands]
             as_written = all(job.detail.get("definition") == self.definition for job in stopped)
             if stopped and as_written and not again:
                 return stopped
@@ -116,21 +116,23 @@ class Deriver:
         Raises what the database raises; then nothing of the batch was done.
         """
         async with self.database.transaction() as connection:
-            taken = await jobs.lock_running_job(connection, job.id)
-            if taken is None:
+            locked_job = await jobs.lock_running_job(connection, job.id)
+            if locked_job is None:
                 return None
-            parameters = {"brand": job.brand, "after": taken.cursor, "limit": limit}
+            parameters = {"brand": job.brand, "after": locked_job.cursor, "limit": limit}
             ids = [row.id for row in await connection.execute(_NEXT_PLAYERS, parameters)]
             if not ids:
-                await jobs.end_job(connection, taken, "done", self.clock())
+                await jobs.end_job(connection, locked_job, "done", self.clock())
                 return None
             async with self.intake.locked(connection, job.brand, ids, self.clock()) as players:
                 # Whatever happened to them before the lock was ours, this moment is later.
                 counts, put_off = await self._rebuild(connection, job.brand, players, self.clock())
             await put_off_each(connection, job.brand, put_off)
-            await jobs.advance_job(connection, taken, ids[-1], len(ids), counts, self.clock())
-        so_far = {name: taken.counts.get(name, 0) + counts[name] for name in {*taken.counts, *counts}}
-        return BackfillBatch(taken.model_copy(update={"done": taken.done + len(ids), "counts": so_far}), len(ids))
+            await jobs.advance_job(connection, locked_job, ids[-1], len(ids), counts, self.clock())
+        so_far = {name: locked_job.counts.get(name, 0) + counts[name] for name in {*locked_job.counts, *counts}}
+        return BackfillBatch(
+            locked_job.model_copy(update={"done": locked_job.done + len(ids), "counts": so_far}), len(ids)
+        )
 
     async def _rebuild(
         self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime
@@ -150,8 +152,8 @@ class Deriver:
                 if failures := building[player_id].failures:
                     raised.add(player_id)
                     self._remember(failures)
-        given = {"brand": brand, "ids": [*building]}
-        noticed = {row.id: row.next_moment for row in await connection.execute(_MOMENTS, given)}
+        parameters = {"brand": brand, "ids": [*building]}
+        noticed = {row.id: row.next_moment for row in await connection.execute(_MOMENTS, parameters)}
         put_off: dict[str, datetime] = {}
         for player_id, one in building.items():
             moved = one.finish()
@@ -186,9 +188,9 @@ class Deriver:
         """
         if not self.what.kinds:
             return
-        given = {"brand": brand, "ids": ids, "types": sorted(self.what.kinds), "since": self.what.since(now)}
-        async with connection.stream(_EVENTS, given, execution_options={"yield_per": FETCH}) as found:
-            async for rows in found.partitions():
+        parameters = {"brand": brand, "ids": ids, "types": sorted(self.what.kinds), "since": self.what.since(now)}
+        async with connection.stream(_EVENTS, parameters, execution_options={"yield_per": FETCH}) as stream:
+            async for rows in stream.partitions():
                 yield ((row.player_id, self._read(StoredEvent(*row))) for row in rows)
 
     def _read(self, row: StoredEvent) -> Event | None:

@@ -1,4 +1,4 @@
-"""What recurs on a calendar: grants in doubt are asked about, players are looked at under the present rules."""
+"""Scheduled maintenance: reconciles grants in doubt, and rearms players under the present rules."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence

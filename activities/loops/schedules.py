@@ -1,4 +1,4 @@
-"""Temporal Schedules: what starts the upkeep, made and kept as the code says by every worker that starts."""
+"""Temporal Schedules that start maintenance; every worker that starts creates and corrects them."""
 
 import logging
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""A body of JSON, perhaps gzipped, with every fraction kept exactly as it was written."""
+"""Reads a JSON body, perhaps gzipped, with every fraction exactly as it was written."""
 
 import json
 import zlib
@@ -40,11 +40,11 @@ async def read_document(request: Request, limit: int) -> object:
 def _inflated(body: bytes, limit: int) -> bytes:
     inflating = zlib.decompressobj(_GZIP)
     try:
-        found = inflating.decompress(body, limit + 1)
+        inflated = inflating.decompress(body, limit + 1)
     except zlib.error:
         raise Problem("malformed", "The body is not gzip; send it as Content-Encoding says.") from None
-    if len(found) > limit:
+    if len(inflated) > limit:
         raise Problem("too-large", f"Send at most {limit} bytes in one request, counted before compression.")
     if not inflating.eof or inflating.unused_data:
         raise Problem("malformed", "The gzipped body is cut short or is followed by something; send it again.")
-    return found
+    return inflated

@@ -1,4 +1,4 @@
-"""What becomes of a message in another system's words: facts for the catalogue, nothing, or a list of faults.
+"""Maps a message in another system's words to facts for the catalogue, to nothing, or to a list of faults.
 
 Everything here is pure. A mapping never raises: whatever a sender wrote, the outcome is one of three values.
 """

@@ -1,4 +1,4 @@
-"""Words other systems use for things the catalogue has a name for. All are compared without case and marks."""
+"""Other systems' words for what the catalogue has a name for, compared without case and marks."""
 
 import re
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ class Words:
     @classmethod
     def of(cls, events: Mapping[str, str], game_types: Mapping[str, str]) -> Self:
         """The words of a deployment, as its settings spell them."""
-        return cls(*({normal(given): ours for given, ours in table.items()} for table in (events, game_types)))
+        return cls(*({normal(name): ours for name, ours in table.items()} for table in (events, game_types)))
 
     def category_of(self, text: object) -> object:
         """The catalogue's category of a kind of game.

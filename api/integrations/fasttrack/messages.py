@@ -79,19 +79,19 @@ class _Form:
 
     def one_of(self, name: str, known: Sequence[str], usual: str | None = None) -> str:
         """One of the known words; `usual` where there is none."""
-        given = self.message.get(name)
-        given = usual if given is None else given
-        if not isinstance(given, str) or given not in known:
+        value = self.message.get(name)
+        value = usual if value is None else value
+        if not isinstance(value, str) or value not in known:
             self.wrong(name, f"Set {name} to one of {', '.join(known)}.")
             return ""
-        return given
+        return value
 
     def flag(self, name: str) -> bool | None:
         """True, false or not said."""
-        given = self.message.get(name)
-        if given is not None and not isinstance(given, bool):
+        value = self.message.get(name)
+        if value is not None and not isinstance(value, bool):
             self.wrong(name, f"Set {name} to true or false.")
-        return given if isinstance(given, bool) else None
+        return value if isinstance(value, bool) else None
 
     def currency(self) -> str:
         """The currency of every amount of the message."""
@@ -102,31 +102,31 @@ class _Form:
 
     def money(self, name: str, currency: str, usual: int | None = None) -> int:
         """An amount in minor units; `usual` where there is none."""
-        given = self.message.get(name)
-        if given is None and usual is not None:
+        value = self.message.get(name)
+        if value is None and usual is not None:
             return usual
-        found = to_minor(given, currency) if currency else 0
+        found = to_minor(value, currency) if currency else 0
         if found is None:
             self.wrong(name, f"Write a decimal amount of {currency}, not negative and in whole minor units.")
         return found or 0
 
     def count(self, name: str) -> int | None:
         """A count from 1 on, if one is given."""
-        given = self.message.get(name)
-        if isinstance(given, bool) or not isinstance(given, int | Decimal) or not 1 <= given < 2**53:
+        value = self.message.get(name)
+        if isinstance(value, bool) or not isinstance(value, int | Decimal) or not 1 <= value < 2**53:
             return None
-        return int(given) if given == int(given) else None
+        return int(value) if value == int(value) else None
 
     def items(self, name: str) -> list[Mapping[str, Any]]:
         """The objects of a list that must say something."""
-        given = self.message.get(name)
-        if not isinstance(given, list) or not 1 <= len(given) <= LONGEST_LIST:
+        value = self.message.get(name)
+        if not isinstance(value, list) or not 1 <= len(value) <= LONGEST_LIST:
             self.wrong(name, f"List the player's {name} here, as you answer when they are looked up.")
             return []
-        if not all(isinstance(item, dict) for item in given):
+        if not all(isinstance(item, dict) for item in value):
             self.wrong(name, f"List the player's {name} as JSON objects.")
             return []
-        return given
+        return value
 
     def fact(
         self, event: type[Event] | str, own: str, named: str, data: Mapping[str, Any], places: Mapping[str, str]
@@ -344,8 +344,8 @@ def _block(form: _Form, kind: str, note: object, *, active: bool) -> Fact:
 
 def _exclusions(form: _Form, details: Mapping[str, Any]) -> list[Fact]:
     """Only what protects is read from details: that a player is not blocked is said by blocks alone."""
-    told = {"is_excluded": "self_exclusion", "is_blocked": "operator"}
-    return [_block(form, kind, None, active=True) for name, kind in told.items() if details.get(name) is True]
+    exclusions = {"is_excluded": "self_exclusion", "is_blocked": "operator"}
+    return [_block(form, kind, None, active=True) for name, kind in exclusions.items() if details.get(name) is True]
 
 
 def _details(form: _Form) -> tuple[Mapping[str, Any], str]:

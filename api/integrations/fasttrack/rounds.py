@@ -1,4 +1,4 @@
-"""Casino rounds told in parts: the parts are kept as they come, and the round is told once, when it is whole.
+"""Casino rounds that arrive in parts: each part is stored as it comes, and the round is told once it is whole.
 
 Fast Track's feed sends each bet and each win by itself, and only together do they say what a round cost and paid.
 The parts are events of their own kind, under a source that names their round, so they survive everything that
@@ -63,9 +63,9 @@ def whole_round(player_id: str, parts: Sequence[RoundPart]) -> Fact | None:
     that changes it no more.
     """
     bets = [part for part in parts if part.kind == "bet"]
-    standing = sum(-1 if bet.reversed else 1 for bet in bets)
+    bets_in_force = sum(-1 if bet.reversed else 1 for bet in bets)
     ends = [part for part in parts if part.is_end]
-    if standing < 1 or not ends or len({part.currency for part in parts}) > 1:
+    if bets_in_force < 1 or not ends or len({part.currency for part in parts}) > 1:
         return None
     first = min(bets, key=lambda part: part.occurred_at)
     last = max(ends, key=lambda part: part.occurred_at)

@@ -290,10 +290,10 @@ async def _completed_round(engine: ApiEngine, key: Key, part: Fact) -> Fact | No
     )
     async with engine.database.reading() as connection:
         rows = (await connection.execute(query)).all()
-    kept = [
+    parts = [
         parse_event(
             RoundPart.wire_type, row.data, event_id=row.id, event_source=part.source, occurred_at=row.occurred_at
         )
         for row in rows
     ]
-    return whole_round(part.player_id, [event for event in kept if isinstance(event, RoundPart)])
+    return whole_round(part.player_id, [event for event in parts if isinstance(event, RoundPart)])

@@ -180,8 +180,8 @@ async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call:
     kinds = [_kind(message, call) for message in messages]
     results = await ingest_outcomes(engine, key, outcomes, dialect="segment", kinds=kinds)
     for message, result in zip(messages, results, strict=True):
-        found = identifier(message.get("messageId")) if isinstance(message, dict) else None
-        result["id"] = None if found is None else found[:255]
+        message_id = identifier(message.get("messageId")) if isinstance(message, dict) else None
+        result["id"] = None if message_id is None else message_id[:255]
     counts = dict.fromkeys(("accepted", "duplicate", "rejected", "ignored"), 0)
     for result in results:
         counts[result["status"]] += 1
