@@ -21,6 +21,7 @@ from temporalio.worker import Interceptor, Worker
 from activities.effect_failures import TellsFailures
 from activities.engine import WorkerEngine, worker_engine
 from activities.gc_tuning import freeze_gc
+from activities.log_output import log_to_stderr
 from activities.loops.schedules import keep_schedules
 from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
@@ -139,8 +140,7 @@ async def _run_worker(worker: Worker, stop: asyncio.Event) -> None:
 
 
 if __name__ == "__main__":
-    logging.captureWarnings(True)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    log_to_stderr()
     parser = argparse.ArgumentParser(description="Run journeys and their effects.")
     parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
     try:

@@ -17,6 +17,7 @@ from typing import Any
 from prometheus_client import REGISTRY, Counter
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
+from structlog.contextvars import bound_contextvars
 from temporalio import activity
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
@@ -121,11 +122,15 @@ class _Attempts(ActivityInboundInterceptor):
         given = input.args[0] if input.args else None
         if not isinstance(given, EffectInput):
             return await super().execute_activity(input)
+        with bound_contextvars(brand=given.brand, run_id=given.run_id, step=given.step):
+            return await self._attempt(input, given)
+
+    async def _attempt(self, asked: ExecuteActivityInput, given: EffectInput) -> Any:
         info = activity.info()
         # Two effects of one step, a task that is opened and then moved, share the step's key.
         key = f"{info.activity_type} {given.key}"
         try:
-            result = await super().execute_activity(input)
+            result = await super().execute_activity(asked)
         except asyncio.CancelledError:
             why = activity.cancellation_details()
             if why is not None and why.timed_out:

@@ -1,9 +1,10 @@
-"""What every request passes before it reaches a route: metrics, headers, problems, key, size of the body.
+"""What every request passes before it reaches a route: log, metrics, headers, problems, key, size of body.
 
 Each is plain ASGI, so a body passes through as it comes. `add_middleware` puts them in their order.
 """
 
 import logging
+import secrets
 import time
 from collections.abc import Iterable
 from typing import Any, Final
@@ -13,6 +14,7 @@ from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
 from api.credentials import authorization_of
@@ -32,6 +34,8 @@ NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson"})
 #: Prefix of every path that needs a key, and of what lies under it without needing one.
 PRIVATE: Final = "/v1/"
 PUBLIC: Final = "/v1/unsubscribe/"
+#: Characters of a caller's own X-Request-ID that stand in the log.
+LONGEST_REQUEST_ID: Final = 64
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -46,6 +50,26 @@ _DOCS_POLICY: Final = (
     "default-src 'none'; connect-src 'self'; img-src 'self' data:; script-src 'self' 'unsafe-inline'; "
     "style-src 'self' 'unsafe-inline'; frame-ancestors 'none'"
 )
+
+
+class LogContext:
+    """Names the request on every line that is logged meanwhile: the caller's X-Request-ID, or an id made up here."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        named = Headers(scope=scope).get("x-request-id", "")[:LONGEST_REQUEST_ID]
+        with bound_contextvars(request_id=named or secrets.token_hex(8)):
+            try:
+                await self.app(scope, receive, send)
+            finally:
+                # Bound by `KeyRequired`, and left for the layers around it.
+                unbind_contextvars("brand")
 
 
 class RequestMetrics:
@@ -135,6 +159,7 @@ class KeyRequired:
                 engine: ApiEngine = scope["app"].state.engine
                 key = await engine.keys.find(authorization_of(path, Headers(scope=scope)), engine.clock())
                 scope.setdefault("state", {})["key"] = key
+                bind_contextvars(brand=key.brand)
         await self.app(scope, receive, send)
 
 
@@ -204,3 +229,4 @@ def add_middleware(app: FastAPI, body_limit: int) -> None:
     app.add_middleware(ProblemResponses)
     app.add_middleware(SecurityHeaders)
     app.add_middleware(RequestMetrics)
+    app.add_middleware(LogContext)

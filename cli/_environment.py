@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import logging
 import os
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -97,9 +96,3 @@ def api_address(url: str | None, key: str | None, *, role: str) -> tuple[str, st
         except (OSError, ValueError, KeyError):
             fail("No local stack was found here; name the API with --url and a key of it with --key.")
     return url, key
-
-
-def log_to_stderr() -> None:
-    """Write what the process logs, and what Python warns of, to stderr."""
-    logging.captureWarnings(True)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")

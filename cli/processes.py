@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 import typer
 
 from cli._console import fail, say
-from cli._environment import first_line, log_to_stderr, settings
+from cli._environment import first_line, settings
 
 
 def serve(
@@ -16,6 +16,7 @@ def serve(
     import uvicorn
 
     from activities.gc_tuning import collect_rarely, freeze_gc
+    from activities.log_output import log_to_stderr
     from activities.temporal_client import converter
     from api.app import create_app
     from workflows.source.registry import load
@@ -48,6 +49,7 @@ def worker(
     import uvloop
 
     import worker as process
+    from activities.log_output import log_to_stderr
 
     log_to_stderr()
     uvloop.run(process.main(role, settings()))

@@ -17,6 +17,7 @@ from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from structlog.contextvars import bind_contextvars, bound_contextvars
 from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
@@ -110,7 +111,8 @@ class Dispatcher:
                     continue
                 case DeliveryRefused(reason):
                     DEAD.inc(len(rows))
-                    logger.error("Run %s: %s", run_id, reason)
+                    with bound_contextvars(run_id=run_id):
+                        logger.error("Run %s: %s", run_id, reason)
                     await bury(connection, run_id, [row.seq for row in rows], reason)
                 case None:
                     for row in rows:
@@ -162,6 +164,8 @@ class Dispatcher:
 
     async def _deliver(self, run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
         """Tell one run everything; whatever goes wrong, it is this run's trouble and no other's."""
+        # For this run alone: each is told in a task of its own.
+        bind_contextvars(run_id=run_id)
         try:
             start = next((RunInput.model_validate(row.payload) for row in rows if row.kind == "start"), None)
             items = [Delivery(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]

@@ -20,6 +20,7 @@ from api.problems import KINDS
 from local.postgres import Postgres
 from local.supervisor import free_port
 from tests.support.api_client import Api, serving
+from tests.support.json_log import json_log
 from tests.support.servers import LocalCatchAll
 
 PROBLEMS = {"400", "401", "403", "404", "409", "412", "413", "415", "422", "428", "503"}
@@ -102,6 +103,22 @@ async def test_a_mistake_of_ours_is_a_problem_that_tells_nothing(api: Api, caplo
     assert "secret" not in answer.text
     assert "a secret detail" in caplog.text
     assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_a_line_of_the_log_names_the_request_and_the_brand(api: Api) -> None:
+    @api.app.get("/v1/broken")
+    async def broken() -> None:
+        raise LookupError
+
+    client = await api.client("admin")
+    with json_log("journeys.api") as lines:
+        await client.get("/v1/broken", headers={"X-Request-ID": "asked-" + "x" * 100})
+        await client.get("/v1/broken")
+    named, made_up = lines
+    assert (named["event"], named["brand"]) == ("A request failed by our own fault.", api.brand)
+    assert named["request_id"] == "asked-" + "x" * 58
+    assert len(made_up["request_id"]) == 16
+    assert "LookupError" in named["exception"]
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems(api: Api) -> None:
