@@ -31,7 +31,7 @@ from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effects import SEND, Send, SendResult
 from workflows.errors import DesignError
 from workflows.events import MessageClass
-from workflows.gate.decide import Allowed, Refusal, Wait, may_send
+from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_send
 from workflows.gate.facts import MessageFacts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.json_object import JsonObject
@@ -124,6 +124,7 @@ class SendAttempt:
     request: Send
     now: datetime
     player: gate.GatedPlayer | None
+    plan: ChannelPlan
     rows: Mapping[Channel, MessageRow]
     #: What was found out about the rows in doubt; an error means to ask again.
     doubts: Mapping[Channel, DoubtOutcome | ChannelUnavailable]
@@ -131,9 +132,6 @@ class SendAttempt:
     drafts: list[MessageDraft] = field(default_factory=list)
     #: Channels marked as handed over in this attempt, to be handed over after the commit.
     due: list[Channel] = field(default_factory=list)
-    waits: dict[Channel, datetime] = field(default_factory=dict)
-    #: Channels that count as used, so that no fallback is needed.
-    used: set[Channel] = field(default_factory=set)
     failed: ChannelUnavailable | None = None
     #: The step's result, where there was nothing to hand over.
     result: SendResult | None = None
@@ -208,7 +206,8 @@ class Messages:
         while True:
             async with self.database.transaction() as connection:
                 player = await gate.read(connection, request.brand, request.player_id, now)
-                attempt = SendAttempt(request, now, player, await _read_rows(connection, request), doubts or {})
+                plan = ChannelPlan(request.via, request.fallback)
+                attempt = SendAttempt(request, now, player, plan, await _read_rows(connection, request), doubts or {})
                 doubtful = [row for row in attempt.rows.values() if row.status == IN_DOUBT]
                 if doubts is not None or not doubtful:
                     await self._plan_channels(connection, attempt)
@@ -220,13 +219,15 @@ class Messages:
 
     async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult:
         """Record what became of the step, in the transaction that ends it."""
-        result = _result(attempt.rows, attempt.waits)
+        result = _result(attempt.rows, attempt.plan)
         await record_steps(
             connection,
             attempt.request,
             self.clock(),
-            "waiting" if result.wait_until else "sent" if result.sent else "suppressed",
-            _detail(attempt.request, attempt.rows, result),
+            result.outcome,
+            result.story_detail(
+                attempt.request.template, {row.channel: row.reason or row.status for row in attempt.rows.values()}
+            ),
         )
         return result
 
@@ -245,11 +246,7 @@ class Messages:
 
     async def _plan_channels(self, connection: AsyncConnection, attempt: SendAttempt) -> None:
         request, tried_before = attempt.request, bool(attempt.rows)
-        for channel in request.via:
-            await self._plan_channel(connection, attempt, channel)
-        for channel in request.fallback:
-            if attempt.waits or attempt.used:
-                break
+        for channel in attempt.plan.channels():
             await self._plan_channel(connection, attempt, channel)
         if attempt.drafts:
             message_class = self.catalogue[request.template].message_class
@@ -264,16 +261,16 @@ class Messages:
         row = attempt.rows.get(channel)
         if row is not None and row.status not in (IN_DOUBT, WAITING):
             if row.status in GONE_OUT:
-                attempt.used.add(channel)
+                attempt.plan.used.add(channel)
             return
         # A row that fell into doubt since we looked is asked about in the next attempt.
         doubt = None if row is None or row.status == WAITING else attempt.doubts.get(channel, _overtaken())
         if isinstance(doubt, ChannelUnavailable):
             attempt.failed = doubt
-            attempt.used.add(channel)
+            attempt.plan.used.add(channel)
         elif row is not None and doubt == "arrived":
             await self._update_status(connection, row, "sent")
-            attempt.used.add(channel)
+            attempt.plan.used.add(channel)
         else:
             await self._pass_gate(connection, attempt, channel, doubtful=doubt == "nobody_says")
 
@@ -286,9 +283,9 @@ class Messages:
         repeatable = isinstance(decision, Allowed) and CHANNELS[channel].has_keys
         if row is not None and doubtful and not repeatable:
             await self._update_status(connection, row, "unknown", "outcome_unknown")
-            attempt.used.add(channel)
+            attempt.plan.used.add(channel)
         elif isinstance(decision, Wait):
-            attempt.waits[channel] = decision.until
+            attempt.plan.waits[channel] = decision.until
             if row is not None:
                 await self._update_status(connection, row, WAITING)
         else:
@@ -422,7 +419,7 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
     else:
         SENT.labels(draft.channel, draft.status).inc()
     if draft.status in GONE_OUT:
-        attempt.used.add(draft.channel)
+        attempt.plan.used.add(draft.channel)
     if row is None:
         attempt.drafts.append(draft)
     else:
@@ -442,18 +439,10 @@ def _by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:
     return {row.channel: row for row in rows}
 
 
-def _result(rows: Mapping[Channel, MessageRow], waits: Mapping[Channel, datetime]) -> SendResult:
+def _result(rows: Mapping[Channel, MessageRow], plan: ChannelPlan) -> SendResult:
     final = {channel: row for channel, row in rows.items() if row.status not in (IN_DOUBT, WAITING)}
     return SendResult(
         sent=[channel for channel, row in final.items() if row.status in GONE_OUT],
         suppressed={channel: row.reason or row.status for channel, row in final.items() if row.status not in GONE_OUT},
-        wait_until=min(waits.values(), default=None),
+        wait_until=plan.wait_until,
     )
-
-
-def _detail(request: Send, rows: Mapping[Channel, MessageRow], result: SendResult) -> JsonObject:
-    return {
-        "template": request.template,
-        "channels": {channel: row.reason or row.status for channel, row in rows.items()},
-        **({"until": result.wait_until.isoformat()} if result.wait_until else {}),
-    }

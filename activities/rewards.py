@@ -30,10 +30,10 @@ from activities.providers.bonus_engine import (
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import grants, runs
-from workflows.effects import GRANT, Give, GiveResult
+from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult
 from workflows.gate.decide import Allowed, Refusal, may_grant
 from workflows.gate.facts import GrantFacts
-from workflows.gate.policy import Policy
+from workflows.gate.policy import Policy, Reason
 from workflows.json_object import JsonObject
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,6 @@ logger = logging.getLogger(__name__)
 GRANTS = Counter("journeys_grants_total", "Grants by kind and what became of them.", ["kind", "status"])
 #: Only `reserved` is open; the others are settled, though the reconciler may still change `unknown`.
 GrantStatus = Literal["reserved", "confirmed", "refused", "unknown"]
-NEVER_ANSWERED = "the bonus engine never answered"
 #: Only a person can settle this one: what the engine holds under our key is not what we asked for.
 KEY_TAKEN = "the bonus engine holds another grant under this key"
 # Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
@@ -199,7 +198,7 @@ class Grants:
             if not await self._still_allowed(row):
                 # It never arrived and may not any more: forbid the engine to take it late.
                 if await self.engine.void(row.id):
-                    return Declined(reason="protected_meanwhile")
+                    return Declined(reason=str(Reason.PROTECTED_MEANWHILE))
                 raise OutcomeUnknown("The bonus engine does not void a grant the player may not have; look it up.")
         return await self.engine.credit(row.id, order)
 

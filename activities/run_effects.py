@@ -99,7 +99,7 @@ class RunEffects:
         journey = self.intake.rules.journeys.get(given.start)
         now = self.clock()
         if journey is None:
-            refused = Started(refused=f"No journey is called {given.start}.")
+            refused = given.unknown_journey
             retry_if_known_elsewhere(str(refused.refused))
             async with self.database.transaction() as connection:
                 await record_steps(connection, given, now, "refused", refused.model_dump())
@@ -108,19 +108,9 @@ class RunEffects:
             async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
                 if (earlier := await recorded_outcome(connection, given)) is not None:
                     return Started.model_validate(earlier.detail)
-                decisions = players.states[given.player_id].enter(
-                    journey, None, now, {"type": "run", "id": given.key, "source": given.run_id}
-                )
+                decisions = players.states[given.player_id].enter(journey, None, now, given.cause)
                 players.record(given.player_id, decisions)
                 started = next((d for d in decisions if isinstance(d, Start)), None)
-            if started is None:
-                result = Started(refused="The entry rule of the journey does not allow it now.")
-            else:
-                result = _started(started.run_id, started.refused)
-            await record_steps(connection, given, now, "refused" if result.refused else "started", result.model_dump())
+            result = Started.of(started)
+            await record_steps(connection, given, now, result.outcome, result.model_dump())
         return result
-
-
-def _started(run_id: str, refused: str | None) -> Started:
-    """A protected player's entry counts, and nothing is played."""
-    return Started(refused=refused) if refused else Started(new_run_id=run_id)

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from content.settings import ContentSettings
 from workflows.channels import WebhookChannel
+from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
 
 TASK_QUEUE = "journeys"
@@ -67,7 +68,7 @@ class Settings(ContentSettings):
     #: A provider that has not answered by then may or may not have acted.
     provider_timeout: timedelta = timedelta(seconds=10)
     #: A grant unanswered for so long counts as unknown; the run goes on without it.
-    unknown_after: timedelta = timedelta(minutes=15)
+    unknown_after: timedelta = GRANT_UNKNOWN_AFTER
     #: module:attribute of a Temporal PayloadCodec, or of what makes one: it encodes all that Temporal keeps.
     payload_codec: str = ""
     #: Port of the worker's metrics; 0 turns them off.

@@ -4,7 +4,6 @@ Only this module writes them. Every change of a task adds one to its version and
 transaction. What people do answers with the task as it is then, or with what stands against it.
 """
 
-import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
@@ -185,11 +184,6 @@ async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now
         await _note(connection, TaskRequest(row.brand, row.id, ENGINE, now), "cancelled", text)
 
 
-def task_id_of(key: str) -> str:
-    """The id of the task an `ask` opens: derived, so that a second attempt finds the first."""
-    return hashlib.sha256(key.encode()).hexdigest()[:24]
-
-
 class TaskEffects:
     """Opens and moves tasks for runs."""
 
@@ -201,7 +195,7 @@ class TaskEffects:
     async def open(self, given: OpenTask) -> TaskOpened:
         """Put a task before a team, once however often this is tried."""
         now = self.clock()
-        task_id = task_id_of(given.key)
+        task_id = given.task_id
         async with self.database.transaction() as connection:
             if await _insert(connection, task_id, given, now):
                 await _note(connection, TaskRequest(given.brand, task_id, ENGINE, now), "opened")

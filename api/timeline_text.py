@@ -17,7 +17,6 @@ _MANNER = Manner(Locale("en"), UTC)
 
 #: Reasons of the gate, of providers and of stops, as they complete "… because": no more is said of a player.
 REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} | {
-    "protected_meanwhile": "the player became protected meanwhile",
     "expired": "its time had passed",
     "outcome_unknown": "nobody can say whether it arrived",
     "not_renderable": "its text lacks something the journey should have given",

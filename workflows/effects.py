@@ -4,16 +4,18 @@
 reaches nothing else.
 """
 
+import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, Final, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from workflows.channels import Channel
 from workflows.errors import DesignError
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.decisions import Start
 from workflows.rewards import Reward
 from workflows.run_protocol import StoryLine
 
@@ -64,12 +66,31 @@ class Send(EffectInput):
     variables: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+SendOutcome = Literal["sent", "suppressed", "waiting"]
+
+
 class SendResult(BaseModel):
     """What became of a message. `wait_until` set means: nothing yet, quiet hours, ask again."""
 
     sent: list[Channel] = Field(default_factory=list)
     suppressed: dict[str, str] = Field(default_factory=dict)
     wait_until: AwareDatetime | None = None
+
+    @property
+    def outcome(self) -> SendOutcome:
+        """What the step came to, in the story."""
+        return "waiting" if self.wait_until else "sent" if self.sent else "suppressed"
+
+    def story_detail(self, template: str, channels: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        """What the story keeps of the step; `channels` says of each what became of it."""
+        until: dict[str, JsonValue] = {"until": self.wait_until.isoformat()} if self.wait_until else {}
+        return {"template": template, "channels": channels, **until}
+
+
+#: A grant that stays unanswered for so long is `unknown`, and a person reconciles it.
+GRANT_UNKNOWN_AFTER: Final = timedelta(minutes=15)
+#: Why it is.
+NEVER_ANSWERED: Final = "the bonus engine never answered"
 
 
 class Give(EffectInput):
@@ -86,6 +107,11 @@ class GiveResult(BaseModel):
     reason: str | None = None
 
 
+def task_id_of(key: str) -> str:
+    """The id of the task that the effect with this key opens."""
+    return hashlib.sha256(key.encode()).hexdigest()[:24]
+
+
 class OpenTask(EffectInput):
     """Ask people to fill in a form."""
 
@@ -100,6 +126,11 @@ class OpenTask(EffectInput):
     due_at: AwareDatetime
     escalate_to: str | None = None
     facts: PlayerFacts
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task it opens: derived, so that a second attempt finds the first."""
+        return task_id_of(self.key)
 
 
 class TaskOpened(BaseModel):
@@ -132,12 +163,34 @@ class StartJourney(EffectInput):
 
     start: str
 
+    @property
+    def cause(self) -> dict[str, str]:
+        """What began the new run, as it is kept with it."""
+        return {"type": "run", "id": self.key, "source": self.run_id}
+
+    @property
+    def unknown_journey(self) -> "Started":
+        """The answer where no journey of that name is deployed."""
+        return Started(refused=f"No journey is called {self.start}.")
+
 
 class Started(BaseModel):
     """The new run, or why there is none."""
 
     new_run_id: str | None = None
     refused: str | None = None
+
+    @classmethod
+    def of(cls, start: Start | None) -> "Started":
+        """The answer to an entry. A protected player's entry counts, and nothing is played."""
+        if start is None:
+            return cls(refused="The entry rule of the journey does not allow it now.")
+        return cls(refused=start.refused) if start.refused else cls(new_run_id=start.run_id)
+
+    @property
+    def outcome(self) -> Literal["started", "refused"]:
+        """What the step came to, in the story."""
+        return "refused" if self.refused else "started"
 
 
 class Match(EffectInput):

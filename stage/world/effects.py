@@ -5,9 +5,8 @@ functions. An attempt either happens whole or, after a fault, is made again: a m
 reservation are what is kept between two attempts.
 """
 
-import hashlib
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Literal
 
 from pydantic import BaseModel, JsonValue
@@ -20,6 +19,8 @@ from stage.world.state import WorldState
 from workflows.channels import CHANNELS, Channel
 from workflows.effects import (
     EFFECTS,
+    GRANT_UNKNOWN_AFTER,
+    NEVER_ANSWERED,
     Done,
     EffectInput,
     End,
@@ -39,15 +40,13 @@ from workflows.effects import (
     TaskOpened,
     match_performers,
 )
-from workflows.gate.decide import Allowed, Refusal, Wait, may_grant, may_send
+from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
-from workflows.gate.policy import NECESSARY, WEEK
+from workflows.gate.policy import NECESSARY, WEEK, Reason
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Start
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
-#: A grant that stays unanswered for so long is `unknown`, as the worker's settings have it.
-UNKNOWN_AFTER = timedelta(minutes=15)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
 
 
@@ -56,7 +55,7 @@ class Effects:
 
     def __init__(self, world: WorldState) -> None:
         self._world = world
-        self._settled: dict[str, dict[Channel, MessageRecord]] = {}
+        self._tried: dict[str, dict[Channel, MessageRecord]] = {}
         self._contacts: dict[str, list[Contact]] = {}
         self._reserved: dict[str, datetime] = {}
         self._tasks_of: dict[str, list[TaskRecord]] = {}
@@ -119,43 +118,36 @@ class Effects:
     # ---- messages ----------------------------------------------------------------------------
 
     def _send(self, given: Send) -> SendResult:
-        settled = self._settled.setdefault(given.key, {})
-        waits: dict[Channel, datetime] = {}
-        away: list[Channel] = []
-        for channel in given.via:
-            self._try(given, channel, settled, waits, away)
-        for channel in given.fallback:
-            if waits or away or any(message.suppressed is None for message in settled.values()):
-                break
-            self._try(given, channel, settled, waits, away)
+        tried = self._tried.setdefault(given.key, {})
+        plan = ChannelPlan(given.via, given.fallback)
+        away = False
+        for channel in plan.channels():
+            if channel not in tried:
+                try:
+                    self._try(given, channel, tried, plan)
+                except Away:
+                    away = True
+                    plan.used.add(channel)
+            if channel in tried and tried[channel].suppressed is None:
+                plan.used.add(channel)
         if away:
             assert self._trouble is not None
             raise self._trouble
         # In the order of their rows: what a journey sees first must be the same in production.
-        rows = sorted(settled.values(), key=lambda message: (message.at, message.channel))
+        rows = sorted(tried.values(), key=lambda message: (message.at, message.channel))
         result = SendResult(
             sent=[message.channel for message in rows if message.suppressed is None],
             suppressed={message.channel: message.suppressed for message in rows if message.suppressed is not None},
-            wait_until=min(waits.values(), default=None),
+            wait_until=plan.wait_until,
         )
         if result.wait_until is None:
-            del self._settled[given.key]
-        outcome = "waiting" if result.wait_until else "sent" if result.sent else "suppressed"
-        became: dict[str, JsonValue] = {message.channel: message.suppressed or "sent" for message in rows}
-        until = {"until": result.wait_until.isoformat()} if result.wait_until else {}
-        self._tell(given, outcome, template=given.template, channels=became, **until)
+            del self._tried[given.key]
+        channels: dict[str, JsonValue] = {message.channel: message.suppressed or "sent" for message in rows}
+        self._tell(given, result.outcome, **result.story_detail(given.template, channels))
         return result
 
-    def _try(
-        self,
-        given: Send,
-        channel: Channel,
-        settled: dict[Channel, MessageRecord],
-        waits: dict[Channel, datetime],
-        away: list[Channel],
-    ) -> None:
-        if channel in settled:
-            return
+    def _try(self, given: Send, channel: Channel, tried: dict[Channel, MessageRecord], plan: ChannelPlan) -> None:
+        """Send on one channel, or note why not. Raises `Away` while the channel is."""
         world = self._world
         template = world.templates.get(given.template)
         if template is None:
@@ -171,16 +163,15 @@ class Effects:
         )
         decision = may_send(self._facts(given.player_id), asked, world.policy, world.now)
         if isinstance(decision, Wait):
-            waits[channel] = decision.until
+            plan.waits[channel] = decision.until
             return
         suppressed = str(decision.reason) if isinstance(decision, Refusal) else None
         if suppressed is None:
             trouble = self._troubled(channel)
             if isinstance(trouble, Away):
-                away.append(channel)
-                return
+                raise trouble
             suppressed = None if trouble is None else trouble.reason
-        settled[channel] = record = MessageRecord(
+        tried[channel] = record = MessageRecord(
             at=world.now,
             run_id=given.run_id,
             player_id=given.player_id,
@@ -210,11 +201,11 @@ class Effects:
         if isinstance(decision, Refusal) and not asked_before:
             status, reason = "refused", str(decision.reason)
         elif isinstance(trouble, Away):
-            if world.now - reserved_at < UNKNOWN_AFTER:
+            if world.now - reserved_at < GRANT_UNKNOWN_AFTER:
                 raise trouble
-            status, reason = "unknown", "the bonus engine never answered"
+            status, reason = "unknown", NEVER_ANSWERED
         elif not isinstance(decision, Allowed):
-            status, reason = "refused", "protected_meanwhile"
+            status, reason = "refused", str(Reason.PROTECTED_MEANWHILE)
         elif trouble is not None:
             status, reason = "refused", trouble.reason
         record = GrantRecord(
@@ -237,9 +228,8 @@ class Effects:
 
     def _open_task(self, given: OpenTask) -> TaskOpened:
         world = self._world
-        task_id = hashlib.sha256(given.key.encode()).hexdigest()[:24]
-        task = world.tasks[task_id] = TaskRecord(
-            task_id=task_id,
+        task = world.tasks[given.task_id] = TaskRecord(
+            task_id=given.task_id,
             run_id=given.run_id,
             player_id=given.player_id,
             journey=given.journey,
@@ -252,12 +242,12 @@ class Effects:
             escalate_to=given.escalate_to,
         )
         self._tasks_of.setdefault(given.run_id, []).append(task)
-        self._tell(given, "opened", task_id=task_id, team=given.team)
+        self._tell(given, "opened", task_id=task.task_id, team=given.team)
         answer = world.answers(task, given)
         if answer is not None:
             after, filled_in = answer
             world.temporal.at(world.now + after, lambda: world.answer(task, filled_in))
-        return TaskOpened(task_id=task_id)
+        return TaskOpened(task_id=task.task_id)
 
     def _move_task(self, given: MoveTask) -> TaskMoved:
         task = self._world.tasks[given.task_id]
@@ -281,16 +271,15 @@ class Effects:
         world = self._world
         journey = world.registry.journeys.get(given.start)
         if journey is None:
-            return Started(refused=f"No journey is called {given.start}.")
+            result = given.unknown_journey
+            self._tell(given, result.outcome, **result.model_dump())
+            return result
         state = world.player(given.player_id)
-        decisions = state.enter(journey, None, world.now, {"type": "run", "id": given.key, "source": given.run_id})
+        decisions = state.enter(journey, None, world.now, given.cause)
         world.carry_out(state, decisions)
         start = next((d for d in decisions if isinstance(d, Start)), None)
-        if start is None:
-            result = Started(refused="The entry rule of the journey does not allow it now.")
-        else:
-            result = Started(new_run_id=start.run_id, refused=start.refused)
-        self._tell(given, "started" if start else "refused", **result.model_dump())
+        result = Started.of(start)
+        self._tell(given, result.outcome, **result.model_dump())
         return result
 
     def _match(self, given: Match) -> Matched:

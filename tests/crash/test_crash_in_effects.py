@@ -16,14 +16,13 @@ from temporalio.exceptions import ApplicationError
 from activities.messages import MAIL_SETTLING
 from activities.providers.messaging import ChannelUnavailable
 from activities.tables import deliveries, tasks
-from activities.tasks import task_id_of
 from local.stand_ins.base import read_journal
 from tests.support.api_client import serving
 from tests.support.engine import BRAND, NOON, Effects, effects, rows
 from tests.support.exactness import Crash, Faults, killing, survives, world
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from workflows import DepositFailed, points
-from workflows.effects import End, Give, Mark, MoveTask, OpenTask, Refresh, Send, StartJourney
+from workflows.effects import End, Give, Mark, MoveTask, OpenTask, Refresh, Send, StartJourney, task_id_of
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.state import arm_of
 from workflows.run_protocol import StoryLine

@@ -10,6 +10,7 @@ import pytest
 from activities.providers.messaging import Refusal
 from api.runs import STOPPED
 from api.timeline_text import REASONS, STEPS, reason, sentence_of
+from workflows.effects import SendOutcome
 from workflows.gate.policy import Reason
 
 ROOT = Path(__file__).parent.parent.parent
@@ -57,7 +58,7 @@ def run_outcomes() -> set[str]:
 
 def step_outcomes() -> set[str]:
     """What a step may come to: the outcome of its line in the story."""
-    found = set[str]()
+    found = {*get_args(SendOutcome), "started", "refused"}
     for function in functions("workflows", "activities"):
         for node in ast.walk(function):
             match node:

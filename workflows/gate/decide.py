@@ -5,7 +5,7 @@ that marks the effect handed over, asks, and stores the answer: every decision s
 saw and under which policy. Unknown means no.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, time, timedelta
 from typing import Final
@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from workflows.channels import CHANNELS, channel_name
+from workflows.channels import CHANNELS, Channel, channel_name
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import DAY, NECESSARY, PROTECTIVE, WEEK, Policy, Reason
 from workflows.local_time import readings
@@ -57,6 +57,34 @@ class Wait:
     def reason(self) -> Reason:
         """Only the night makes anyone wait."""
         return Reason.QUIET_HOURS
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelPlan:
+    """Which channels a message tries: every one of `via`, then those of `fallback` until one is used or waits.
+
+    Whoever tries a channel writes down what came of it before taking the next from `channels()`.
+    """
+
+    via: Sequence[Channel]
+    fallback: Sequence[Channel]
+    #: Until when the gate makes a channel wait.
+    waits: dict[Channel, datetime] = field(default_factory=dict)
+    #: Channels the message went out on, is going out on or may have gone out on.
+    used: set[Channel] = field(default_factory=set)
+
+    def channels(self) -> Iterator[Channel]:
+        """The channels in their order, each decided by what came of those before it."""
+        yield from self.via
+        for channel in self.fallback:
+            if self.waits or self.used:
+                return
+            yield channel
+
+    @property
+    def wait_until(self) -> datetime | None:
+        """When the message is to be tried again: as soon as the first of its channels may."""
+        return min(self.waits.values(), default=None)
 
 
 def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> Allowed | Refusal | Wait:

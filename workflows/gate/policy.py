@@ -77,6 +77,7 @@ class Reason(StrEnum):
     DAILY_CAP = "daily_cap", "enough was said today"
     WEEKLY_CAP = "weekly_cap", "enough was said this week"
     CHANNEL_WEEKLY_CAP = "channel_weekly_cap", "enough was said on this channel this week"
+    PROTECTED_MEANWHILE = "protected_meanwhile", "the player became protected meanwhile"
     WAGER_TOO_HIGH = "wager_too_high", "its wagering is above the ceiling"
 
 
