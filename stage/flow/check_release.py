@@ -40,7 +40,7 @@ from workflows.temporal_internals import (
     WrappedInstance,
 )
 
-How = Literal["stuck", "astray", "gone"]
+Breakage = Literal["stuck", "astray", "gone"]
 
 _RECORDED: Final[Mapping[str, str]] = {
     "activity_task_scheduled_event_attributes": "effect",
@@ -54,7 +54,7 @@ _COMMANDED: Final[Mapping[str, str]] = {
     "complete_workflow_execution": "end",
     "continue_as_new_workflow_execution": "next chapter",
 }
-_MENDS: Final[Mapping[How, str]] = {
+_ADVICE: Final[Mapping[Breakage, str]] = {
     "gone": "Keep the journey until they have ended.",
     "stuck": "Guard the change with workflow.patched, or keep the old order until they have ended.",
     "astray": "Temporal would not notice. Guard the change with workflow.patched, or keep the old order until then.",
@@ -63,7 +63,7 @@ _MESSAGE = re.compile(r'message: "(?:\[TMPRL\d+\] )?(.*?)(?<!\\)", source')
 
 
 @dataclass(frozen=True)
-class Deed:
+class Action:
     """One thing a run did, or would do now."""
 
     kind: str
@@ -83,7 +83,7 @@ class Broken:
 
     journey: str
     run_id: str
-    how: How
+    how: Breakage
     step: str
     now: str
 
@@ -99,13 +99,13 @@ class ReleaseCheck:
     @property
     def sentences(self) -> Iterator[str]:
         """One sentence for each journey and step at which runs would break, the worst first."""
-        grouped: dict[tuple[str, How, str, str], list[str]] = {}
+        grouped: dict[tuple[str, Breakage, str, str], list[str]] = {}
         for broken in self.broken:
             grouped.setdefault((broken.journey, broken.how, broken.step, broken.now), []).append(broken.run_id)
         for (journey, how, step, now), runs in sorted(grouped.items(), key=lambda group: (-len(group[1]), group[0])):
             runs_at = f"{len(runs)} of {self.replayed[journey]} runs in flight"
             what = "would go astray" if how == "astray" else "would stand still"
-            yield f"{journey}: {runs_at} {what} at {step}: {now}. {_MENDS[how]} Such a run is {runs[0]}."
+            yield f"{journey}: {runs_at} {what} at {step}: {now}. {_ADVICE[how]} Such a run is {runs[0]}."
 
 
 async def replay(
@@ -118,30 +118,30 @@ async def replay(
 
     `converter` is that of the workers whose histories these are.
     """
-    runner = _Listening()
+    runner = _RecordingRunner()
     classes = [journey.workflow_class for journey in journeys.values() if journey.workflow_class is not None]
     if not classes:
         raise StageError("There are no journeys to replay runs on; name a package of them in JOURNEYS.")
     replayer = Replayer(
         workflows=classes,
-        # What the code fails with is told, so it stays readable; what a history encodes is decoded all the same.
+        # What the code fails with is shown, so it stays readable; what a history encodes is decoded all the same.
         data_converter=replace(converter, failure_converter_class=DefaultFailureConverter),
         workflow_runner=runner,
         runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF"))),
     )
-    with _quiet():
+    with _silent_sdk():
         async for history in histories:
             name = _journey_of(history)
             release.replayed[name] += 1
-            recorded = [deed for event in history.events if (deed := await _recorded(event, converter)) is not None]
+            recorded = [action for event in history.events if (action := await _recorded(event, converter)) is not None]
             if name not in journeys:
                 step = str(recorded[-1]) if recorded else "the start"
                 release.broken.append(Broken(name, history.workflow_id, "gone", step, "there is no such journey now"))
                 continue
             result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-            parting = _parting(recorded, runner.heard.pop(history.run_id, []), result.replay_failure)
-            if parting is not None:
-                release.broken.append(Broken(name, history.workflow_id, *parting))
+            divergence = _divergence(recorded, runner.replayed.pop(history.run_id, []), result.replay_failure)
+            if divergence is not None:
+                release.broken.append(Broken(name, history.workflow_id, *divergence))
     return release
 
 
@@ -174,7 +174,7 @@ async def in_flight(
 ) -> AsyncIterator[WorkflowHistory]:
     """The open runs of each chosen journey, the newest `most` of them; of all, also those of journeys that are gone.
 
-    How many were not fetched is told in `release.left_out`.
+    How many were not fetched is counted in `release.left_out`.
     """
     running = f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"
     queries = {name: f"{running} AND WorkflowType = '{name}'" for name in chosen or journeys}
@@ -197,86 +197,89 @@ async def in_flight(
 # ---- where a run parts from its history -------------------------------------------------------------------
 
 
-def _parting(recorded: Sequence[Deed], heard: Sequence[Deed], failure: Exception | None) -> tuple[How, str, str] | None:
+def _divergence(
+    recorded: Sequence[Action], replayed: Sequence[Action], failure: Exception | None
+) -> tuple[Breakage, str, str] | None:
     """How a run breaks, the step it had recorded there, and what the code does now."""
-    for before, now in zip(recorded, heard, strict=False):
+    for before, now in zip(recorded, replayed, strict=False):
         if before != now:
-            how: How = "astray" if failure is None else "stuck"
+            how: Breakage = "astray" if failure is None else "stuck"
             return how, str(before), f"the code now goes to {now} there"
     if failure is None:
         return None
-    if len(heard) < len(recorded):
-        return "stuck", str(recorded[len(heard)]), _reason(failure, "the code does not come to it any more")
+    if len(replayed) < len(recorded):
+        return "stuck", str(recorded[len(replayed)]), _reason(failure, "the code does not come to it any more")
     at = str(recorded[-1]) if recorded else "the start"
-    more = f"the code now goes on to {heard[len(recorded)]}" if len(heard) > len(recorded) else "the code fails"
+    more = f"the code now goes on to {replayed[len(recorded)]}" if len(replayed) > len(recorded) else "the code fails"
     return "stuck", at, _reason(failure, more)
 
 
 def _reason(failure: Exception, otherwise: str) -> str:
     """What the code says itself when it was not the order of its steps that failed."""
-    found = _MESSAGE.search(str(failure))
-    said = found[1] if found is not None else str(failure)
-    return otherwise if "ondeterminism" in said or not said else f"{otherwise} ({said})"
+    match = _MESSAGE.search(str(failure))
+    message = match[1] if match is not None else str(failure)
+    return otherwise if "ondeterminism" in message or not message else f"{otherwise} ({message})"
 
 
 def _journey_of(history: WorkflowHistory) -> str:
     return history.events[0].workflow_execution_started_event_attributes.workflow_type.name
 
 
-async def _recorded(event: HistoryEvent, converter: DataConverter) -> Deed | None:
+async def _recorded(event: HistoryEvent, converter: DataConverter) -> Action | None:
     kind = _RECORDED.get(str(event.WhichOneof("attributes")))
     if kind is None:
         return None
     summary = event.user_metadata.summary
     if summary.data and converter.payload_codec is not None:
         [summary] = await converter.payload_codec.decode([summary])
-    return Deed(kind, _said(summary))
+    return Action(kind, _step_of(summary))
 
 
-def _commanded(command: WorkflowCommand) -> Deed | None:
+def _commanded(command: WorkflowCommand) -> Action | None:
     kind = _COMMANDED.get(str(command.WhichOneof("variant")))
-    return None if kind is None else Deed(kind, _said(command.user_metadata.summary))
+    return None if kind is None else Action(kind, _step_of(command.user_metadata.summary))
 
 
-def _said(summary: Payload) -> str:
+def _step_of(summary: Payload) -> str:
     if not summary.data:
         return ""
-    said: list[Any] = pydantic_data_converter.payload_converter.from_payloads([summary], [str])
-    return str(said[0])
+    [step] = pydantic_data_converter.payload_converter.from_payloads([summary], [str])
+    return str(step)
 
 
 # ---- listening to a replay ----------------------------------------------------------------------------------
 
 
-class _Listening(WorkflowRunner):
-    """Runs workflows and keeps what each of them did, by run."""
+class _RecordingRunner(WorkflowRunner):
+    """Runs workflows and keeps the actions of each, by run."""
 
     def __init__(self) -> None:
-        self.heard: dict[str, list[Deed]] = {}
+        self.replayed: dict[str, list[Action]] = {}
         self._inner = UnsandboxedWorkflowRunner()
 
     def prepare_workflow(self, defn: Any) -> None:
         self._inner.prepare_workflow(defn)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        heard = self.heard[det.info.run_id] = []
-        return _Heard(self._inner.create_instance(det), heard)
+        replayed = self.replayed[det.info.run_id] = []
+        return _RecordingInstance(self._inner.create_instance(det), replayed)
 
 
-class _Heard(WrappedInstance):
-    def __init__(self, inner: WorkflowInstance, heard: list[Deed]) -> None:
+class _RecordingInstance(WrappedInstance):
+    def __init__(self, inner: WorkflowInstance, replayed: list[Action]) -> None:
         super().__init__(inner)
-        self._kept = heard
+        self._replayed = replayed
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         done = super().activate(act)
-        self._kept += [deed for command in done.successful.commands if (deed := _commanded(command)) is not None]
+        actions = map(_commanded, done.successful.commands)
+        self._replayed += [action for action in actions if action is not None]
         return done
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the SDK from telling of each failure in its own words; ours are in the sentences."""
+def _silent_sdk() -> Iterator[None]:
+    """Keep the SDK from logging each failure; ours are in the sentences."""
     logger = logging.getLogger("temporalio")
     level = logger.level
     logger.setLevel(logging.CRITICAL + 1)

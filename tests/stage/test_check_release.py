@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 from temporalio.client import WorkflowHistory
+from typer.testing import CliRunner
 
+from cli.app import app
 from stage.errors import StageError
 from stage.flow.check_release import Broken, ReleaseCheck, in_folder, replay
 from tests.support.outside_packages import released
-from tests.unit.test_check import run
 from workflows.declaration import Journey
 from workflows.source.registry import load
 
@@ -135,9 +136,10 @@ def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monke
     monkeypatch.syspath_prepend(str(tmp_path))
     source = (SOURCES / "tier_up.py").read_text()
     (tmp_path / "next_release.py").write_text(source.replace(SPINS + TOLD, TOLD + SPINS))
-    folder = str(HISTORIES)
-    assert run(["check", "tier_up", "--histories", folder]).exit_code == 0
-    result = run(["check", "tier_up", "--histories", folder], ["next_release"])
+    command = ["check", "tier_up", "--histories", str(HISTORIES)]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    monkeypatch.setattr("content.settings.SHIPPED", "next_release")
+    result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
     assert "tier_up: 2 of 2 runs in flight would stand still at grant:free_spins#1" in result.stdout
     assert "1 thing to mend in 1 journey, 18 templates and 2 runs in flight." in result.stderr
