@@ -9,17 +9,18 @@ import zlib
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Literal
 
 import httpx
 
 from workflows.errors import JourneysError
 
-BATCH = 500
-LANES = 2
-PATIENCE = 120.0
+EVENTS_A_REQUEST = 500
+REQUESTS_AT_ONCE = 2
+RETRY_FOR = timedelta(minutes=2)
 LONGEST_PAUSE = 10.0
-AGAIN = {429, 502, 503, 504}
+RETRYABLE = {429, 502, 503, 504}
 MEDIA_TYPE = "application/cloudevents-batch+json"
 
 Mode = Literal["live", "history"]
@@ -64,11 +65,11 @@ Lane = asyncio.Queue[list[EventItem] | None]
 class Events:
     """`POST /v1/events` of one API with one key; waits while it is away and takes no for an answer otherwise."""
 
-    def __init__(self, http: httpx.AsyncClient, url: str, key: str, *, patience: float = PATIENCE) -> None:
+    def __init__(self, http: httpx.AsyncClient, url: str, key: str, *, retry_for: timedelta = RETRY_FOR) -> None:
         self._http = http
         self._url = f"{url.rstrip('/')}/v1/events"
         self._headers = {"Authorization": f"Bearer {key}", "Content-Type": MEDIA_TYPE}
-        self._patience = patience
+        self._retry_for = retry_for.total_seconds()
         self._answered = False
         #: Why nothing moves just now, in words; empty while the API takes events.
         self.waiting = ""
@@ -80,7 +81,7 @@ class Events:
         however often. When `stop` is set meanwhile, the receipts are of the first items only, or none.
 
         Raises ImportStopped with a sentence when the API refuses the request as a whole or stays away for longer
-        than our patience. The batch may then have been kept.
+        than `retry_for`. The batch may then have been kept.
         """
         answer = await self._ask(b"[" + b",".join(item.body for item in items) + b"]", mode, stop or asyncio.Event())
         if answer is None:
@@ -97,7 +98,7 @@ class Events:
 
     async def _ask(self, body: bytes, mode: Mode, stop: asyncio.Event) -> httpx.Response | None:
         loop = asyncio.get_running_loop()
-        until, pause = loop.time() + self._patience, 0.25
+        until, pause = loop.time() + self._retry_for, 0.25
         while True:
             busy = False
             try:
@@ -105,14 +106,14 @@ class Events:
                     self._url, params={"mode": mode}, content=body, headers=self._headers, timeout=60
                 )
                 self._answered = True
-                if answer.status_code not in AGAIN:
+                if answer.status_code not in RETRYABLE:
                     return answer
                 trouble = f"it answered {answer.status_code}"
                 wait = _retry_after(answer) or pause
                 busy = answer.status_code == 429
                 if busy:
                     # It is there and has much to do, which may last and is no reason to give up.
-                    until, trouble = loop.time() + wait + self._patience, f"it asks to wait {wait:.0f} s"
+                    until, trouble = loop.time() + wait + self._retry_for, f"it asks to wait {wait:.0f} s"
             except httpx.UnsupportedProtocol:
                 raise ImportStopped(f"{self._url} is not an HTTP address; write --url http://HOST:PORT.") from None
             except httpx.TransportError as error:
@@ -124,7 +125,7 @@ class Events:
                 trouble, wait = _words(error), pause
             if not busy and loop.time() + wait > until:
                 raise ImportStopped(
-                    f"The API at {self._url} has been away for {self._patience:.0f} s ({trouble}); repeat the same "
+                    f"The API at {self._url} has been away for {self._retry_for:.0f} s ({trouble}); repeat the same "
                     "command when it is back, what was kept is not counted twice."
                 )
             self.waiting = f"waiting for the API, {trouble}"
@@ -142,8 +143,8 @@ async def feed(
     done: Callable[[EventItem | Unreadable, Receipt], None],
     *,
     stop: asyncio.Event | None = None,
-    batch: int = BATCH,
-    lanes: int = LANES,
+    batch: int = EVENTS_A_REQUEST,
+    lanes: int = REQUESTS_AT_ONCE,
 ) -> None:
     """Send all items, a player's own in order, and report each to `done` as soon as its fate is known.
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import orjson
 
-from activities.importing.event_sender import BATCH, EventItem, Events, Mode, Receipt, Unreadable, feed
+from activities.importing.event_sender import EVENTS_A_REQUEST, EventItem, Events, Mode, Receipt, Unreadable, feed
 from content.row_mapping import DEPOSITS, ROW_ID, MappingError, RowIds, RowMapping, RowRefused
 
 
@@ -42,7 +42,7 @@ class Importer:
     rejections: Path
     report: Report = field(default_factory=Report)
     stop: asyncio.Event = field(default_factory=asyncio.Event)
-    batch: int = BATCH
+    batch: int = EVENTS_A_REQUEST
     _refused: IO[bytes] | None = None
 
     async def run(self) -> Report:

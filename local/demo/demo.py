@@ -41,7 +41,7 @@ __all__ = ["DemoError", "run"]
 
 #: How many runs may lag behind before the sender waits for them. Temporal's dev server is what it waits for.
 LAG = 10
-LOOK = 0.1
+LOOK_EVERY = 0.1
 STANDSTILL = 60.0
 #: Seconds for effects to end after the last event, and for each run that was started.
 SETTLE, SETTLE_A_RUN = 30.0, 0.25
@@ -181,7 +181,7 @@ class Demo:
 
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()
-        if loop.time() - self.looked < LOOK:
+        if loop.time() - self.looked < LOOK_EVERY:
             return
         until = loop.time() + STANDSTILL
         while await self.auditor.backlog() > LAG:
@@ -189,7 +189,7 @@ class Demo:
                 raise DemoError(
                     f"Effects have stood still for {STANDSTILL:.0f} s; see the logs in {self.stack.folder}."
                 )
-            await asyncio.sleep(LOOK / 2)
+            await asyncio.sleep(LOOK_EVERY / 2)
         self.looked = loop.time()
 
     async def _exclude_somebody(self, coming: list[CloudEvent]) -> bool:
@@ -220,7 +220,7 @@ class Demo:
                 status.update(f"{title}: {', '.join(f'{count} {name}' for name, count in left.items())}")
                 if loop.time() > until:
                     return left
-                await asyncio.sleep(LOOK)
+                await asyncio.sleep(LOOK_EVERY)
         return {}
 
     # ---- bookkeeping ---------------------------------------------------------------------------

@@ -13,6 +13,7 @@ import orjson
 from stage.world.world import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, World
 from workflows.gate.policy import NECESSARY
 from workflows.rewards import Deposits
+from workflows.rules.measures import DAY, WEEK
 
 Key = tuple[str | int, ...]
 Counts = Counter[Key]
@@ -21,8 +22,6 @@ UNDER_WAY: Final = "under way"
 END: Final = "end"
 #: Steps that decide nothing; who leaves after one has left after the step before.
 SILENT: Final = "refresh"
-DAY: Final = timedelta(days=1)
-WEEK: Final = timedelta(days=7)
 _REPEAT: Final = re.compile(r"#\d+$")
 
 

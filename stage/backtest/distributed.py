@@ -39,11 +39,11 @@ logger = logging.getLogger("journeys.stage")
 
 QUEUE: Final = "back-test"
 #: A shard of a thousand players takes seconds; a machine that says nothing for so long is gone.
-SILENCE: Final = timedelta(minutes=2)
+HEARTBEAT_TIMEOUT: Final = timedelta(minutes=2)
 #: Of one shard. Only its machine may fail it: a mistake in a journey is the same everywhere.
-PATIENCE: Final = RetryPolicy(maximum_attempts=5)
-#: Seconds between two looks at how far it is.
-LOOK: Final = 1.0
+SHARD_RETRIES: Final = RetryPolicy(maximum_attempts=5)
+#: How often progress is asked for.
+PROGRESS_EVERY: Final = timedelta(seconds=1)
 
 
 class Shards(BaseModel):
@@ -82,8 +82,8 @@ class BackTest:
             play_shard,
             shard,
             start_to_close_timeout=timedelta(hours=6),
-            heartbeat_timeout=SILENCE,
-            retry_policy=PATIENCE,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=SHARD_RETRIES,
             summary=shard.path.name,
         )
         self.events += events
@@ -124,17 +124,17 @@ async def back_test_on_temporal(
 async def _await(client: Client, name: str, asked: Shards, events: int, heard: Heard) -> Tally:
     running = await client.start_workflow(BackTest.run, asked, id=name, task_queue=QUEUE)
     result = asyncio.ensure_future(running.result())
-    told = 0
-    while not (await asyncio.wait({result}, timeout=LOOK))[0]:
+    reported = 0
+    while not (await asyncio.wait({result}, timeout=PROGRESS_EVERY.total_seconds()))[0]:
         with suppress(RPCError):  # no worker yet to answer; the bar stands still until there is
-            played = await running.query(BackTest.played, rpc_timeout=timedelta(seconds=LOOK))
-            heard(played - told)
-            told = played
+            played = await running.query(BackTest.played, rpc_timeout=PROGRESS_EVERY)
+            heard(played - reported)
+            reported = played
     try:
         written = await result
     except WorkflowFailureError as error:
         raise StageError(_reason(error)) from error
-    heard(events - told)
+    heard(events - reported)
     total = Tally()
     for path in written:
         total.add(Tally.from_json(path.read_bytes()))
@@ -174,7 +174,7 @@ async def main() -> None:
         except StageError as away:
             logger.warning("%s", away)
             with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), LOOK)
+                await asyncio.wait_for(stop.wait(), PROGRESS_EVERY.total_seconds())
             continue
         async with worker(client):
             logger.info("Process %d plays shards.", os.getpid())

@@ -9,11 +9,12 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from stage.backtest.backtest import BacktestPlan
-from stage.backtest.counts import DAY, Key, Tally
+from stage.backtest.counts import Key, Tally
 from stage.backtest.event_log import RETURN_DAYS, Log, natural_return
 from workflows.declaration import Journey
 from workflows.events import PlayerRegistered
 from workflows.gate.policy import Policy
+from workflows.rules.measures import DAY
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 from workflows.source.registry import Registry
 
@@ -166,18 +167,7 @@ def figures_of(
     never = {name: missing for name in names if (missing := _never_starts(registry.journeys[name], log))}
     return Figures(
         journeys=names,
-        period=PlayedPeriod(
-            log=log.name,
-            events=log.events.height - log.registered,
-            registered=log.registered,
-            players=log.players,
-            unreadable=log.unreadable,
-            first=log.first,
-            last=log.last,
-            live_from=plan.live_from,
-            end=plan.end,
-            types=log.types,
-        ),
+        period=_period(plan, log),
         entered=_by(names, tally.entries),
         control=_by(names, ((key, n) for key, n in tally.entries.items() if key[1] == "control")),
         messages=_by(names, tally.sent),
@@ -213,6 +203,21 @@ def figures_of(
         },
         steps={name: _steps(tally, name) for name in names},
         descriptions={name: registry.journeys[name].description for name in names},
+    )
+
+
+def _period(plan: BacktestPlan, log: Log) -> PlayedPeriod:
+    return PlayedPeriod(
+        log=log.name,
+        events=log.events.height - log.registered,
+        registered=log.registered,
+        players=log.players,
+        unreadable=log.unreadable,
+        first=log.first,
+        last=log.last,
+        live_from=plan.live_from,
+        end=plan.end,
+        types=log.types,
     )
 
 

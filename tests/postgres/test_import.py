@@ -4,6 +4,7 @@ import asyncio
 import csv
 import json
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -243,7 +244,9 @@ class TestEvents:
     async def test_an_api_that_stays_away_ends_the_import_with_what_to_do(self) -> None:
         async with httpx.AsyncClient(transport=httpx.MockTransport(lambda _: httpx.Response(503))) as http:
             with pytest.raises(ImportStopped, match="repeat the same command when it is back"):
-                await Events(http, "http://api", "k", patience=0.3).post([EventItem(b"{}", "p")], "history")
+                await Events(http, "http://api", "k", retry_for=timedelta(seconds=0.3)).post(
+                    [EventItem(b"{}", "p")], "history"
+                )
 
     async def test_an_answer_lost_on_the_way_is_asked_for_again(self, api: Api) -> None:
         """The API commits and the connection breaks: the same events are sent again and are duplicates."""

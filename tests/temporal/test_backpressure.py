@@ -6,7 +6,7 @@ import json
 import sys
 import time
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -259,7 +259,7 @@ class TestImport:
         await pile_up(api)
         told: list[Receipt] = []
         # It would give up at once if the API were away.
-        posts = Events(backend, "http://api", await api.key("events:write"), patience=0)
+        posts = Events(backend, "http://api", await api.key("events:write"), retry_for=timedelta(0))
         task = asyncio.create_task(
             feed(
                 [EventItem(json.dumps(login()).encode(), "p-1")], posts, "live", lambda _, receipt: told.append(receipt)

@@ -12,7 +12,7 @@ from workflows.errors import DesignError, RewardDesignError
 from workflows.events import RewardOffered
 from workflows.rewards import (
     KINDS,
-    WEEK,
+    USUAL_VALIDITY,
     Prize,
     Reward,
     RewardBase,
@@ -102,7 +102,7 @@ def test_a_kind_that_says_no_cost_cannot_be_made() -> None:
 def test_terms_and_validity_can_be_said() -> None:
     spins = free_spins(10, terms="spring-2026", valid=timedelta(days=2))
     assert (spins.terms, spins.valid) == ("spring-2026", timedelta(days=2))
-    assert free_spins(10).valid == WEEK
+    assert free_spins(10).valid == USUAL_VALIDITY
     assert spins.model_dump(mode="json")["valid"] == 172_800
 
 

@@ -16,11 +16,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from workflows.errors import RewardDesignError
 from workflows.field_types import Id, Seconds
 
-__all__ = ["USUAL_WAGER", "WEEK", "Cost", "Deposits", "RewardBase"]
+__all__ = ["USUAL_VALIDITY", "USUAL_WAGER", "Cost", "Deposits", "RewardBase"]
 
 #: The United Kingdom's ceiling since 19 January 2026 (LCCP SR 5.1.1), and so the default where one is needed.
 USUAL_WAGER: Final = 10
-WEEK: Final = timedelta(days=7)
+USUAL_VALIDITY: Final = timedelta(days=7)
 #: What the house keeps of a stake, on average.
 HOUSE_EDGE: Final = 0.04
 
@@ -62,7 +62,7 @@ class RewardBase(BaseModel):
     #: Which terms the player reads; ``terms-<kind>`` unless said otherwise.
     terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.
-    valid: Window = WEEK
+    valid: Window = USUAL_VALIDITY
 
     @model_validator(mode="before")
     @classmethod

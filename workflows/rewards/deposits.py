@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from workflows.field_types import Category, Label
 from workflows.rewards.base import (
+    USUAL_VALIDITY,
     USUAL_WAGER,
-    WEEK,
     Amount,
     Cost,
     Deposits,
@@ -82,7 +82,7 @@ def deposit_match(
     contribution: Mapping[Category, int] | None = None,
     excluded_methods: Iterable[str] = (),
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> DepositMatch:
     """``percent`` of a deposit on top, at most ``cap`` minor units.
 
@@ -123,7 +123,7 @@ def reload(
     max_win: int | None = None,
     weekdays: Iterable[str] = (),
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> Reload:
     """``percent`` of the next deposit on top, at most ``cap`` minor units, while ``valid`` lasts."""
     return declare(

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from workflows.field_types import Id, Label
 from workflows.rewards.base import (
-    WEEK,
+    USUAL_VALIDITY,
     Amount,
     Cost,
     Deposits,
@@ -30,7 +30,7 @@ class Points(RewardWithoutCost):
     points: Amount
 
 
-def points(count: int, *, terms: str = "", valid: timedelta = WEEK) -> Points:
+def points(count: int, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Points:
     """``count`` loyalty points."""
     return declare(Points, points=count, terms=terms, valid=valid)
 
@@ -50,7 +50,7 @@ def multiplier(
     *,
     games: Iterable[str] = (),
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> Multiplier:
     """Points earned within ``window`` count ``factor`` times; ``valid`` is how long it may be switched on."""
     return declare(
@@ -70,7 +70,7 @@ class TournamentTicket(RewardWithoutCost):
     entity_id: Id
 
 
-def tournament_ticket(tournament: str, *, terms: str = "", valid: timedelta = WEEK) -> TournamentTicket:
+def tournament_ticket(tournament: str, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> TournamentTicket:
     """A seat in ``tournament``."""
     return declare(TournamentTicket, entity_id=tournament, terms=terms, valid=valid)
 
@@ -83,7 +83,7 @@ class RaffleTicket(RewardWithoutCost):
     count: Annotated[int, Field(ge=1, le=1000)] = 1
 
 
-def raffle_ticket(raffle: str, count: int = 1, *, terms: str = "", valid: timedelta = WEEK) -> RaffleTicket:
+def raffle_ticket(raffle: str, count: int = 1, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> RaffleTicket:
     """``count`` chances in ``raffle``."""
     return declare(RaffleTicket, entity_id=raffle, count=count, terms=terms, valid=valid)
 
@@ -95,7 +95,7 @@ class Mission(RewardWithoutCost):
     entity_id: Id
 
 
-def mission(mission_id: str, *, terms: str = "", valid: timedelta = WEEK) -> Mission:
+def mission(mission_id: str, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Mission:
     """Open ``mission_id`` to the player; ``valid`` is the time to finish it."""
     return declare(Mission, entity_id=mission_id, terms=terms, valid=valid)
 
@@ -109,7 +109,9 @@ class TierUpgrade(RewardWithoutCost):
     lasts: Window | None = None
 
 
-def tier_upgrade(tier: str, *, lasts: timedelta | None = None, terms: str = "", valid: timedelta = WEEK) -> TierUpgrade:
+def tier_upgrade(
+    tier: str, *, lasts: timedelta | None = None, terms: str = "", valid: timedelta = USUAL_VALIDITY
+) -> TierUpgrade:
     """The loyalty tier ``tier``, held for ``lasts`` or until the next regular review."""
     return declare(TierUpgrade, tier=tier, lasts=lasts, terms=terms, valid=valid)
 

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from workflows.rewards.base import (
+    USUAL_VALIDITY,
     USUAL_WAGER,
-    WEEK,
     Amount,
     Cost,
     Deposits,
@@ -39,7 +39,7 @@ def bonus_money(
     wager: int = USUAL_WAGER,
     max_win: int | None = None,
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> BonusMoney:
     """``amount`` minor units of bonus balance, no deposit asked."""
     return declare(BonusMoney, amount_minor=amount, wager_x=wager, max_win_minor=max_win, terms=terms, valid=valid)
@@ -56,7 +56,7 @@ class Cash(RewardBase):
         return Cost(self.amount_minor, self.amount_minor, "the amount")
 
 
-def cash(amount: int, *, terms: str = "", valid: timedelta = WEEK) -> Cash:
+def cash(amount: int, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Cash:
     """``amount`` minor units straight to the real balance."""
     return declare(Cash, amount_minor=amount, terms=terms, valid=valid)
 
@@ -121,7 +121,7 @@ def rakeback(
     cap: int | None = None,
     period: Literal["day", "week"] = "week",
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> Rakeback:
     """``percent`` of turnover times house edge over the last whole ``period``, paid as cash."""
     return declare(Rakeback, pct=percent, cap_minor=cap, period=period, terms=terms, valid=valid)

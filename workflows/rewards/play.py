@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from workflows.field_types import Id, Label
 from workflows.rewards.base import (
     HOUSE_EDGE,
-    WEEK,
+    USUAL_VALIDITY,
     Amount,
     Cost,
     Deposits,
@@ -62,7 +62,7 @@ def free_spins(
     wager: int = 0,
     campaign: str | None = None,
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> FreeSpins:
     """``count`` spins, wager-free by default; ``bet_value`` a spin and ``max_win`` in all, in minor units."""
     return declare(
@@ -100,7 +100,7 @@ def free_bet(
     sports: Iterable[str] = (),
     stake_returned: bool = False,
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> FreeBet:
     """A bet of ``stake`` minor units at decimal odds of at least ``min_odds``."""
     return declare(
@@ -156,7 +156,7 @@ def mini_game(
     budget: int,
     prizes: Iterable[Prize] = (),
     terms: str = "",
-    valid: timedelta = WEEK,
+    valid: timedelta = USUAL_VALIDITY,
 ) -> MiniGame:
     """One play that costs at most ``budget`` minor units; without ``prizes`` the game's own table."""
     return declare(MiniGame, game=game, budget_minor=budget, prizes=tuple(prizes), terms=terms, valid=valid)
