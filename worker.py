@@ -18,14 +18,14 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 
-from activities.effect_failures import TellsFailures
+from activities.effect_failures import FailureInterceptor
 from activities.engine import WorkerEngine, worker_engine
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
 from activities.loops.schedules import keep_schedules
 from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
-from activities.temporal_client import WrongSetting, client_options, connect, metered
+from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import LongWork
 from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
 from workflows.effects import SEND
@@ -57,7 +57,7 @@ def journey_worker(
         activities=engine.activities,
         workflow_runner=runner_for(client.data_converter),
         graceful_shutdown_timeout=GRACE,
-        interceptors=[TellsFailures(), *interceptors],
+        interceptors=[FailureInterceptor(), *interceptors],
         **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
     )
 
@@ -85,7 +85,7 @@ async def main(role: str, settings: Settings | None = None) -> None:
         loop.add_signal_handler(number, stop.set)
     if settings.metrics_port:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
-    runtime = metered(settings)
+    runtime = metrics_runtime(settings)
     client_options(settings)  # a wrong one is told before anything starts
     async with worker_engine(settings) as engine, asyncio.TaskGroup() as group:
         freeze_gc()

@@ -1,4 +1,4 @@
-"""Effects that fail again and again, told to whoever watches.
+"""Metrics and log lines for effects that fail again and again.
 
 An effect is tried for ever, because the world comes back. What never comes back, a fault of ours or a provider set up
 wrongly, looks the same to a run: it waits. So every failed attempt is counted, and an effect that has been failing
@@ -28,12 +28,12 @@ logger = logging.getLogger(__name__)
 #: From then on it is more than a provider that takes a breath.
 KEEPS_FAILING = timedelta(minutes=1)
 #: An effect is tried about twice a minute; one not seen for so long is tried by another worker, or its run is gone.
-FORGOTTEN = timedelta(minutes=5)
+FORGET_AFTER = timedelta(minutes=5)
 #: Steps of one journey with a label of their own. Journeys are few, but a step may be named by the player's data.
-STEPS = 50
-OTHER = "other"
-#: Told in the log from this attempt on, and whenever their number has doubled: a few lines in the first hour.
-WORTH_A_LINE = 4
+MAX_STEP_LABELS = 50
+OTHER_STEPS = "other"
+#: Logged from this attempt on, and whenever their number has doubled: a few lines in the first hour.
+FIRST_LOGGED_ATTEMPT = 4
 
 FAILED = Counter(
     "journeys_effect_failures_total", "Attempts of effects that failed and will be repeated.", ["journey", "step"]
@@ -50,7 +50,7 @@ class _Failure:
 class FailingEffects(Collector):
     """The effects that have been failing for a minute and more, as far as this process has tried them.
 
-    An effect that two workers try in turns is told by both: alert on there being any, not on their number.
+    An effect that two workers try in turns is counted by both: alert on there being any, not on their number.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -58,23 +58,23 @@ class FailingEffects(Collector):
         self._last: dict[str, _Failure] = {}
         self._steps: dict[str, set[str]] = {}
 
-    def failed(self, key: str, given: EffectInput, since: timedelta) -> None:
+    def failed(self, key: str, request: EffectInput, since: timedelta) -> None:
         """Another attempt failed, of an effect that was first due so long ago."""
-        step = self._label(given)
-        FAILED.labels(given.journey, step).inc()
+        step = self._label(request)
+        FAILED.labels(request.journey, step).inc()
         # Out and in again, so that the longest unseen stand first.
         self._last.pop(key, None)
         if since >= KEEPS_FAILING:
-            self._last[key] = _Failure(given.journey, step, self._clock())
-        self._forget()
+            self._last[key] = _Failure(request.journey, step, self._clock())
+        self._drop_unseen()
 
-    def settled(self, key: str) -> None:
-        """The effect came about, or is wanted no more."""
+    def succeeded(self, key: str) -> None:
+        """The effect came about."""
         self._last.pop(key, None)
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """For Prometheus: how many there are now, by journey and step."""
-        self._forget()
+        self._drop_unseen()
         gauge = GaugeMetricFamily(
             "journeys_effects_failing",
             "Effects that have been failing for a minute and more.",
@@ -84,16 +84,16 @@ class FailingEffects(Collector):
             gauge.add_metric(labels, number)
         yield gauge
 
-    def _forget(self) -> None:
-        oldest = self._clock() - FORGOTTEN.total_seconds()
+    def _drop_unseen(self) -> None:
+        oldest = self._clock() - FORGET_AFTER.total_seconds()
         while self._last and (key := next(iter(self._last))) and self._last[key].at < oldest:
             del self._last[key]
 
-    def _label(self, given: EffectInput) -> str:
-        step = given.step.partition("#")[0]
-        known = self._steps.setdefault(given.journey, set())
-        if step not in known and len(known) >= STEPS:
-            return OTHER
+    def _label(self, request: EffectInput) -> str:
+        step = request.step.partition("#")[0]
+        known = self._steps.setdefault(request.journey, set())
+        if step not in known and len(known) >= MAX_STEP_LABELS:
+            return OTHER_STEPS
         known.add(step)
         return step
 
@@ -102,8 +102,8 @@ FAILING = FailingEffects()
 REGISTRY.register(FAILING)
 
 
-class TellsFailures(Interceptor):
-    """Counts and tells every failed attempt of a worker's effects."""
+class FailureInterceptor(Interceptor):
+    """Counts and logs every failed attempt of a worker's effects."""
 
     def __init__(self, failing: FailingEffects = FAILING) -> None:
         self._failing = failing
@@ -119,36 +119,36 @@ class _Attempts(ActivityInboundInterceptor):
         self._failing = failing
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
-        given = input.args[0] if input.args else None
-        if not isinstance(given, EffectInput):
+        request = input.args[0] if input.args else None
+        if not isinstance(request, EffectInput):
             return await super().execute_activity(input)
-        with bound_contextvars(brand=given.brand, run_id=given.run_id, step=given.step):
-            return await self._attempt(input, given)
+        with bound_contextvars(brand=request.brand, run_id=request.run_id, step=request.step):
+            return await self._attempt(input, request)
 
-    async def _attempt(self, asked: ExecuteActivityInput, given: EffectInput) -> Any:
+    async def _attempt(self, asked: ExecuteActivityInput, request: EffectInput) -> Any:
         info = activity.info()
         # Two effects of one step, a task that is opened and then moved, share the step's key.
-        key = f"{info.activity_type} {given.key}"
+        key = f"{info.activity_type} {request.key}"
         try:
             result = await super().execute_activity(asked)
         except asyncio.CancelledError:
             why = activity.cancellation_details()
             if why is not None and why.timed_out:
-                self._tell(key, given, info, "it was not done within its time limit")
+                self._report(key, request, info, "it was not done within its time limit")
             raise
         except Exception as error:
-            self._tell(key, given, info, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            self._report(key, request, info, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
             raise
-        self._failing.settled(key)
+        self._failing.succeeded(key)
         return result
 
-    def _tell(self, key: str, given: EffectInput, info: activity.Info, why: str) -> None:
-        self._failing.failed(key, given, info.started_time - info.scheduled_time)
-        if info.attempt >= WORTH_A_LINE and info.attempt & (info.attempt - 1) == 0:
+    def _report(self, key: str, request: EffectInput, info: activity.Info, why: str) -> None:
+        self._failing.failed(key, request, info.started_time - info.scheduled_time)
+        if info.attempt >= FIRST_LOGGED_ATTEMPT and info.attempt & (info.attempt - 1) == 0:
             logger.error(
                 "Run %s, step %s has failed %d times since %s and is tried again: %s",
-                given.run_id,
-                given.step,
+                request.run_id,
+                request.step,
                 info.attempt,
                 f"{info.scheduled_time:%Y-%m-%d %H:%M:%S} UTC",
                 why,

@@ -8,7 +8,7 @@ recognises a repetition by its key.
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
@@ -20,6 +20,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities import gate_facts as gate
+from activities.clock import Clock
 from activities.database import Database
 from activities.providers.messaging import Adapter, ChannelUnavailable, Delivered, MailLookup, Outgoing
 from activities.settings import Settings
@@ -148,7 +149,7 @@ class Messages:
         lookup: MailLookup | None,
         policy: Policy,
         settings: Settings,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         if unserved := [name for name, spec in CHANNELS.items() if spec.external and name not in adapters]:
             raise DesignError(

@@ -6,7 +6,6 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 """
 
 import logging
-from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
@@ -17,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities import gate_facts as gate
+from activities.clock import Clock
 from activities.database import Database
 from activities.providers.bonus_engine import (
     BonusEngine,
@@ -77,7 +77,7 @@ class Grants:
         engine: BonusEngine,
         policy: Policy,
         settings: Settings,
-        clock: Callable[[], datetime],
+        clock: Clock,
     ) -> None:
         self.database = database
         self.engine = engine

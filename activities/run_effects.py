@@ -1,11 +1,9 @@
 """Effects of a run upon itself: its end, its marks, fresh facts, another journey."""
 
-from collections.abc import Callable
-from datetime import datetime
-
 from sqlalchemy import select
 from temporalio import activity
 
+from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.rollout import retry_if_known_elsewhere
@@ -36,81 +34,81 @@ from workflows.player_state.state import PlayerState
 class RunEffects:
     """Ends, marks, refreshes and starts, on Postgres."""
 
-    def __init__(self, database: Database, intake: Intake, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, intake: Intake, clock: Clock) -> None:
         self.database = database
         self.intake = intake
         self.clock = clock
 
     @activity.defn(name=END.name)
-    async def end(self, given: End) -> Done:
+    async def end(self, request: End) -> Done:
         """Record the end, close what the run left open, and free the player for another entry."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                players.states[given.player_id].end(given.run_id, now)
-            await end_active(connection, given.run_id, given.outcome, now)
-            await cancel_of_run(connection, given.run_id, f"The journey ended: {given.outcome}.", now)
-            await record_steps(connection, given, now, given.outcome, given.detail)
+            async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+                players.states[request.player_id].end(request.run_id, now)
+            await end_active(connection, request.run_id, request.outcome, now)
+            await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
+            await record_steps(connection, request, now, request.outcome, request.detail)
         return Done()
 
     @activity.defn(name=MARK.name)
-    async def mark(self, given: Mark) -> Done:
-        """Keep the story with a marker."""
+    async def mark(self, request: Mark) -> Done:
+        """Write a marker into the story of the run."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            await record_steps(connection, given, now, "marked", given.detail)
+            await record_steps(connection, request, now, "marked", request.detail)
         return Done()
 
     @activity.defn(name=MATCH.name)
-    async def match(self, given: Match) -> Matched:
+    async def match(self, request: Match) -> Matched:
         """Whether the player is in the segment at this moment, the same however often this is tried."""
-        segment = self.intake.rules.segments.get(given.segment)
+        segment = self.intake.rules.segments.get(request.segment)
         now = self.clock()
         async with self.database.transaction() as connection:
             stored = await connection.scalar(
                 select(players.c.state)
-                .where(players.c.brand == given.brand, players.c.id == given.player_id)
+                .where(players.c.brand == request.brand, players.c.id == request.player_id)
                 .with_for_update()
             )
-            if (earlier := await recorded_outcome(connection, given)) is not None:
-                said = earlier.outcome
+            if (earlier := await recorded_outcome(connection, request)) is not None:
+                outcome = earlier.outcome
             elif segment is None:
-                retry_if_known_elsewhere(f"No segment is called {given.segment}.")
-                said = "unknown_segment"
+                retry_if_known_elsewhere(f"No segment is called {request.segment}.")
+                outcome = "unknown_segment"
             else:
-                state = PlayerState.from_json(given.brand, given.player_id, stored or {})
-                said = "yes" if segment.evaluate(state, now)[0] else "no"
-            await record_steps(connection, given, now, said)
-        return Matched(matches=said == "yes", unknown=said == "unknown_segment")
+                state = PlayerState.from_json(request.brand, request.player_id, stored or {})
+                outcome = "yes" if segment.evaluate(state, now)[0] else "no"
+            await record_steps(connection, request, now, outcome)
+        return Matched(matches=outcome == "yes", unknown=outcome == "unknown_segment")
 
     @activity.defn(name=REFRESH.name)
-    async def refresh(self, given: Refresh) -> PlayerFacts:
+    async def refresh(self, request: Refresh) -> PlayerFacts:
         """The player's facts as of now."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                facts = players.states[given.player_id].snapshot()
-            await record_steps(connection, given, now, "refreshed")
+            async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+                facts = players.states[request.player_id].snapshot()
+            await record_steps(connection, request, now, "refreshed")
         return facts
 
     @activity.defn(name=START.name)
-    async def start(self, given: StartJourney) -> Started:
+    async def start(self, request: StartJourney) -> Started:
         """Enter the player into another journey, once however often this is tried."""
-        journey = self.intake.rules.journeys.get(given.start)
+        journey = self.intake.rules.journeys.get(request.start)
         now = self.clock()
         if journey is None:
-            refused = given.unknown_journey
+            refused = request.unknown_journey
             retry_if_known_elsewhere(str(refused.refused))
             async with self.database.transaction() as connection:
-                await record_steps(connection, given, now, "refused", refused.model_dump())
+                await record_steps(connection, request, now, "refused", refused.model_dump())
             return refused
         async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, given.brand, [given.player_id], now) as players:
-                if (earlier := await recorded_outcome(connection, given)) is not None:
+            async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+                if (earlier := await recorded_outcome(connection, request)) is not None:
                     return Started.model_validate(earlier.detail)
-                decisions = players.states[given.player_id].enter(journey, None, now, given.cause)
-                players.record(given.player_id, decisions)
+                decisions = players.states[request.player_id].enter(journey, None, now, request.cause)
+                players.record(request.player_id, decisions)
                 started = next((d for d in decisions if isinstance(d, Start)), None)
             result = Started.of(started)
-            await record_steps(connection, given, now, result.outcome, result.model_dump())
+            await record_steps(connection, request, now, result.outcome, result.model_dump())
         return result

@@ -19,6 +19,40 @@ from workflows.player_state.decisions import Start
 
 
 @dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of `runs`. `trigger` is what let the player in; a control run has no workflow."""
+
+    id: str
+    brand: str
+    player_id: str
+    journey: str
+    arm: str
+    state: str
+    entered_at: datetime
+    ends_at: datetime
+    trigger: dict[str, str] | None
+    ended_at: datetime | None
+    outcome: str | None
+    goal_until: datetime | None
+    goal_at: datetime | None
+
+
+async def find(connection: AsyncConnection, brand: str, run_id: str) -> RunRow | None:
+    """A brand's run, None if it has none of that id."""
+    row = (await connection.execute(select(runs).where(runs.c.id == run_id, runs.c.brand == brand))).one_or_none()
+    return None if row is None else RunRow(*row)
+
+
+async def find_by_cause(
+    connection: AsyncConnection, brand: str, player_id: str, cause: dict[str, str]
+) -> RunRow | None:
+    """The run of a player that this very cause began, None if there is none."""
+    mine = (runs.c.brand == brand, runs.c.player_id == player_id, runs.c.trigger == cause)
+    row = (await connection.execute(select(runs).where(*mine))).one_or_none()
+    return None if row is None else RunRow(*row)
+
+
+@dataclass(frozen=True, slots=True)
 class NewRun:
     """A row for `INSERT`. A refused entry is a run that ended as it began."""
 
@@ -120,5 +154,5 @@ class Origin(NamedTuple):
 
 async def origins_of(connection: AsyncConnection, run_ids: Collection[str]) -> dict[str, Origin]:
     """The origin of each of these runs that is known, by its id."""
-    found = await connection.execute(select(runs.c.id, runs.c.player_id, runs.c.trigger).where(runs.c.id.in_(run_ids)))
-    return {row.id: Origin(row.player_id, row.trigger) for row in found}
+    query = select(runs.c.id, runs.c.player_id, runs.c.trigger).where(runs.c.id.in_(run_ids))
+    return {row.id: Origin(row.player_id, row.trigger) for row in await connection.execute(query)}

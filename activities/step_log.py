@@ -23,7 +23,7 @@ class StepOutcome(NamedTuple):
 
 async def record_steps(
     connection: AsyncConnection,
-    given: EffectInput,
+    request: EffectInput,
     now: datetime,
     outcome: str | None = None,
     detail: dict[str, Any] | None = None,
@@ -32,23 +32,23 @@ async def record_steps(
 
     Writing the same lines again changes nothing, so every attempt of an effect may call it.
     """
-    common = {"run_id": given.run_id, "brand": given.brand, "player_id": given.player_id}
+    common = {"run_id": request.run_id, "brand": request.brand, "player_id": request.player_id}
     lines = [
         {**common, "step": s.step, "line": s.line, "at": s.at, "outcome": s.outcome, "detail": s.detail}
-        for s in given.story
+        for s in request.story
     ]
     if outcome is not None:
-        own = {"step": given.step, "line": 0, "at": now, "outcome": outcome, "detail": detail or {}}
+        own = {"step": request.step, "line": 0, "at": now, "outcome": outcome, "detail": detail or {}}
         lines.append({**common, **own})
     if lines:
         await connection.execute(insert(steps).values(lines).on_conflict_do_nothing())
 
 
-async def recorded_outcome(connection: AsyncConnection, given: EffectInput) -> StepOutcome | None:
+async def recorded_outcome(connection: AsyncConnection, request: EffectInput) -> StepOutcome | None:
     """What an earlier attempt of an effect came to and wrote down, of which Temporal never heard.
 
     Whoever could come to another answer by now must give that one again; under a lock, or two attempts write two.
     """
-    mine = (steps.c.run_id == given.run_id, steps.c.step == given.step, steps.c.line == 0)
+    mine = (steps.c.run_id == request.run_id, steps.c.step == request.step, steps.c.line == 0)
     row = (await connection.execute(select(steps.c.outcome, steps.c.detail).where(*mine))).one_or_none()
     return None if row is None else StepOutcome(*row)

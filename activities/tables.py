@@ -1,6 +1,6 @@
 """Every table, in one place, as SQLAlchemy Core.
 
-Each table belongs to the effect or noun that writes it; see the comment above it. Amounts are
+One module writes each table: tests/support/table_owners.py names it. Amounts are
 integer minor units, instants are `timestamptz`, and every row carries its brand.
 """
 
@@ -147,7 +147,7 @@ enrolment_players = Table(
 )
 
 # The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
-# an effect's own word, which may have several outcomes; the others are told by the run itself.
+# an effect's own outcome, of which there may be several; the other lines come from the run itself.
 steps = Table(
     "steps",
     metadata,

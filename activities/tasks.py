@@ -192,61 +192,61 @@ class TaskEffects:
         self.clock = clock
 
     @activity.defn(name=OPEN_TASK.name)
-    async def open(self, given: OpenTask) -> TaskOpened:
+    async def open(self, opening: OpenTask) -> TaskOpened:
         """Put a task before a team, once however often this is tried."""
         now = self.clock()
-        task_id = given.task_id
+        task_id = opening.task_id
         async with self.database.transaction() as connection:
-            if await _insert(connection, task_id, given, now):
-                await _note(connection, TaskRequest(given.brand, task_id, ENGINE, now), "opened")
-            await record_steps(connection, given, now, "opened", {"task_id": task_id, "team": given.team})
+            if await _insert(connection, task_id, opening, now):
+                await _note(connection, TaskRequest(opening.brand, task_id, ENGINE, now), "opened")
+            await record_steps(connection, opening, now, "opened", {"task_id": task_id, "team": opening.team})
         return TaskOpened(task_id=task_id)
 
     @activity.defn(name=MOVE_TASK.name)
-    async def move(self, given: MoveTask) -> TaskMoved:
+    async def move(self, move: MoveTask) -> TaskMoved:
         """Remind, escalate or expire a task. An answer that was recorded first is returned instead."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            request = TaskRequest(given.brand, given.task_id, ENGINE, now)
+            request = TaskRequest(move.brand, move.task_id, ENGINE, now)
             task = await _lock(connection, request)
-            assert task is not None, f"No task {given.task_id} was opened."
+            assert task is not None, f"No task {move.task_id} was opened."
             if task.state not in OPEN_STATES:
-                await record_steps(connection, given, now)
+                await record_steps(connection, move, now)
                 return TaskMoved(state=task.state, answer=task.answer)
-            match given.move:
+            match move.move:
                 case "remind" if task.reminded_at is None:
                     task = await _change(connection, task, request, "reminded", reminded_at=now)
                 case "escalate":
-                    task = await _escalate(connection, task, request, given.due_at)
+                    task = await _escalate(connection, task, request, move.due_at)
                 case "expire":
                     task = await _change(connection, task, request, "expired", state="expired", closed_at=now)
-            await record_steps(connection, given, now, given.move)
+            await record_steps(connection, move, now, move.move)
         return TaskMoved(state=task.state)
 
 
-async def _insert(connection: AsyncConnection, task_id: str, given: OpenTask, now: datetime) -> bool:
+async def _insert(connection: AsyncConnection, task_id: str, opening: OpenTask, now: datetime) -> bool:
     """Open a task; False when it was opened before."""
     opened = await connection.execute(
         insert(tasks)
         .values(
             id=task_id,
-            brand=given.brand,
-            player_id=given.player_id,
-            run_id=given.run_id,
-            step=given.step,
-            journey=given.journey,
-            form=given.form,
-            question=given.question,
-            form_schema=given.form_schema,
-            team=given.team,
-            skill=given.skill,
-            reason=given.reason,
-            forbidden=given.forbidden,
-            snapshot=given.facts.model_dump(mode="json"),
+            brand=opening.brand,
+            player_id=opening.player_id,
+            run_id=opening.run_id,
+            step=opening.step,
+            journey=opening.journey,
+            form=opening.form,
+            question=opening.question,
+            form_schema=opening.form_schema,
+            team=opening.team,
+            skill=opening.skill,
+            reason=opening.reason,
+            forbidden=opening.forbidden,
+            snapshot=opening.facts.model_dump(mode="json"),
             state="open",
-            priority=given.priority,
-            due_at=given.due_at,
-            escalate_to=given.escalate_to,
+            priority=opening.priority,
+            due_at=opening.due_at,
+            escalate_to=opening.escalate_to,
             created_at=now,
         )
         .on_conflict_do_nothing()

@@ -1,4 +1,4 @@
-"""Temporal as every process of ours meets it: its own `TEMPORAL_*` variables, one codec, the SDK's metrics."""
+"""The Temporal client of every process: its own `TEMPORAL_*` variables, one codec, the SDK's metrics."""
 
 import asyncio
 import logging
@@ -22,10 +22,10 @@ class WrongSetting(JourneysError):
     """A variable of the environment cannot be used; correct it and start again."""
 
 
-def converter(settings: Settings) -> DataConverter:
+def data_converter(settings: Settings) -> DataConverter:
     """How values become the payloads that Temporal keeps: as JSON, and as PAYLOAD_CODEC then makes of it.
 
-    With a codec the texts of errors are encoded too, for they may quote what an effect was given. Raises WrongSetting.
+    With a codec the texts of errors are encoded too, for they may quote the input of an effect. Raises WrongSetting.
     """
     if not settings.payload_codec:
         return pydantic_data_converter
@@ -39,21 +39,21 @@ def converter(settings: Settings) -> DataConverter:
 def _codec(name: str) -> PayloadCodec:
     module, _, attribute = name.partition(":")
     try:
-        found = getattr(import_module(module), attribute)
+        named = getattr(import_module(module), attribute)
     except (ImportError, AttributeError, ValueError) as error:
         sentence = f"PAYLOAD_CODEC is {name!r}, which cannot be imported: write module:attribute. ({error})"
         raise WrongSetting(sentence) from error
-    codec = found() if callable(found) else found
+    codec = named() if callable(named) else named
     if not isinstance(codec, PayloadCodec):
         raise WrongSetting(f"PAYLOAD_CODEC is {name!r}, which is no codec: name a temporalio PayloadCodec.")
     return codec
 
 
 def client_options(settings: Settings) -> dict[str, Any]:
-    """What `Client.connect` is given in every process. Raises WrongSetting."""
+    """The arguments of `Client.connect` in every process. Raises WrongSetting."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
-    return {**config, "data_converter": converter(settings)}
+    return {**config, "data_converter": data_converter(settings)}
 
 
 async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
@@ -67,8 +67,8 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
             await asyncio.sleep(1)
 
 
-def metered(settings: Settings) -> Runtime | None:
-    """A runtime of the SDK that tells Prometheus how its workers and clients do; None where nobody asks.
+def metrics_runtime(settings: Settings) -> Runtime | None:
+    """A runtime of the SDK that serves its own metrics to Prometheus; None where the setting turns them off.
 
     It listens from here on, so a process makes one. Raises WrongSetting.
     """

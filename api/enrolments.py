@@ -19,7 +19,7 @@ from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Line
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
-from api.runs import IdempotencyKey, lacks_event
+from api.runs import IdempotencyKey, missing_event
 from workflows.background.bulk_job import ENROL
 from workflows.declaration import Journey
 from workflows.json_object import JsonObject
@@ -265,7 +265,7 @@ def _journey(engine: ApiEngine, body: EnrolmentGroup) -> Journey:
     journey = engine.intake.rules.journeys.get(body.journey)
     if journey is None:
         raise undeclared("journey", body.journey, engine.intake.rules.journeys)
-    if (why := lacks_event(journey)) is not None:
+    if (why := missing_event(journey)) is not None:
         raise Problem("entry-refused", why)
     return journey
 

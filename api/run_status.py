@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row
 from temporalio.client import (
     WorkflowExecutionDescription,
     WorkflowHandle,
@@ -15,6 +15,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError
 
+from activities.runs import RunRow
 from api.dependencies import ApiEngine
 from workflows.run_protocol import Position
 
@@ -48,42 +49,51 @@ class FailingEffect(BaseModel):
     next_attempt_at: datetime | None = Field(description="Null while one is under way.")
 
 
-async def ask_status(engine: ApiEngine, row: Row[Any]) -> tuple[Position | None, str | None, FailingEffect | None]:
-    """Where a run is, else why nobody can say, and what it fails at; asked for a second at most."""
-    if row.arm == "control":
-        return None, "A control run is only tracked; there is nothing that could stand anywhere.", None
-    if row.state != "active":
-        return None, "The run is over.", None
-    handle = engine.temporal.get_workflow_handle(row.id)
-    position, described = await asyncio.gather(
-        _soon(handle.query("position", result_type=Position, rpc_timeout=_LIMIT)),
-        _soon(_failing(engine, handle)),
+@dataclass(frozen=True)
+class RunStatus:
+    """Where a run stands right now, or why nobody can say; and what it fails at, if anything."""
+
+    position: Position | None = None
+    position_missing: str | None = None
+    failing: FailingEffect | None = None
+
+
+async def ask_status(engine: ApiEngine, run: RunRow) -> RunStatus:
+    """Ask a run and Temporal, for a second at most, where it stands."""
+    if run.arm == "control":
+        return RunStatus(position_missing="A control run is only tracked; there is nothing that could stand anywhere.")
+    if run.state != "active":
+        return RunStatus(position_missing="The run is over.")
+    handle = engine.temporal.get_workflow_handle(run.id)
+    position, failing = await asyncio.gather(
+        _within_limit(handle.query("position", result_type=Position, rpc_timeout=_LIMIT)),
+        _within_limit(_failing_effect(engine, handle)),
     )
-    failing = None if isinstance(described, Exception) else described
+    shown = None if isinstance(failing, Exception) else failing
     if isinstance(position, Exception):
         detail = f" ({position.message})" if isinstance(position, RPCError) else ""
         why = f"The run cannot be asked right now: Temporal or a worker does not answer{detail[:200]}."
-        return None, why, failing
-    return position, None, failing
+        return RunStatus(position_missing=why, failing=shown)
+    return RunStatus(position=position, failing=shown)
 
 
-async def _soon(asked: Awaitable[T]) -> T | Exception:
+async def _within_limit(asked: Awaitable[T]) -> T | Exception:
     try:
         return await asyncio.wait_for(asked, _LIMIT.total_seconds())
     except _AWAY as error:
         return error
 
 
-async def _failing(engine: ApiEngine, handle: WorkflowHandle[Any, Any]) -> FailingEffect | None:
+async def _failing_effect(engine: ApiEngine, handle: WorkflowHandle[Any, Any]) -> FailingEffect | None:
     described: WorkflowExecutionDescription = await handle.describe(rpc_timeout=_LIMIT)
     raw = described.raw_description
     for pending in raw.pending_activities:
         if not pending.HasField("last_failure"):
             continue
         # Of a failure too long to be kept, Temporal keeps the beginning, as the cause of one of its own.
-        kept = pending.last_failure
-        long = kept.HasField("server_failure_info") and kept.HasField("cause")
-        failure = await engine.temporal.data_converter.decode_failure(kept.cause if long else kept)
+        stored = pending.last_failure
+        is_cut = stored.HasField("server_failure_info") and stored.HasField("cause")
+        failure = await engine.temporal.data_converter.decode_failure(stored.cause if is_cut else stored)
         waiting = pending.HasField("next_attempt_schedule_time")
         return FailingEffect(
             effect=pending.activity_type.name,

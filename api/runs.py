@@ -1,4 +1,4 @@
-"""Runs of journeys: listed, looked into, started and stopped by hand."""
+"""Runs of journeys: listed, read, started and stopped by hand."""
 
 import hashlib
 from datetime import datetime, timedelta
@@ -6,10 +6,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.run_effects import RunEffects
+from activities.runs import RunRow, find, find_by_cause
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
@@ -158,19 +159,18 @@ async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Q
 async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
     """A run, everything it did, and where it stands."""
     async with engine.database.reading() as connection:
-        row = await _one(connection, _of(key.brand, run_id))
+        row = await _existing(connection, key.brand, run_id)
         newest = select(steps).where(steps.c.run_id == run_id).order_by(steps.c.seq.desc()).limit(STEPS)
         story = (await connection.execute(newest)).all()
         waiting = select(func.count()).select_from(deliveries).where(deliveries.c.run_id == run_id)
         unheard = (await connection.execute(waiting)).scalar_one()
-    position, why, failing = await ask_status(engine, row)
-    told = [StepView.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))]
+    status = await ask_status(engine, row)
     return RunDetail(
         **RunView.model_validate(row).model_dump(),
-        steps=told,
-        position=position,
-        position_missing=why,
-        failing=failing,
+        steps=[StepView.model_validate(step) for step in sorted(story, key=lambda step: (step.at, step.seq))],
+        position=status.position,
+        position_missing=status.position_missing,
+        failing=status.failing,
         deliveries=unheard,
     )
 
@@ -187,7 +187,7 @@ async def start_run(
     if journey is None:
         raise undeclared("journey", given.journey, engine.registry.journeys)
     now = engine.clock()
-    cause = {"type": "manual", "id": _wish(idempotency_key, now), "source": key.name}
+    cause = {"type": "manual", "id": _cause_id(idempotency_key, now), "source": key.name}
     async with (
         engine.database.transaction() as connection,
         engine.intake.locked(connection, key.brand, [given.player_id], now) as locked,
@@ -195,12 +195,12 @@ async def start_run(
         state = locked.states.get(given.player_id)
         if state is None:
             raise missing("player")
-        if (known := await _started_by(connection, key.brand, given.player_id, cause)) is not None:
+        if (known := await find_by_cause(connection, key.brand, given.player_id, cause)) is not None:
             if known.journey != journey.name:
                 raise Problem("key-reused", f"This key started {known.journey} before; use a new one for another wish.")
             response.status_code = 200
             return RunView.model_validate(known)
-        if (why := why_not(state, journey, now)) is not None:
+        if (why := entry_refusal(state, journey, now)) is not None:
             raise Problem("entry-refused", why)
         decisions = state.enter(journey, None, now, cause)
         locked.record(given.player_id, decisions)
@@ -208,7 +208,7 @@ async def start_run(
         if started is None:
             raise Problem("entry-refused", f"The entry rule of {journey.name} does not allow it now.")
     async with engine.database.reading() as connection:
-        row = await _one(connection, _of(key.brand, started.run_id))
+        row = await _existing(connection, key.brand, started.run_id)
     response.headers["Location"] = f"/v1/runs/{started.run_id}"
     return RunView.model_validate(row)
 
@@ -220,12 +220,12 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
     The reason is kept in the run's story and never leaves Postgres.
     """
     async with engine.database.reading() as connection:
-        row = await _one(connection, _of(key.brand, run_id))
+        row = await _existing(connection, key.brand, run_id)
         buried = select(dead_letters.c.id).where(dead_letters.c.run_id == run_id).limit(1)
         lost = (await connection.execute(buried)).one_or_none() is not None
     if row.state == "ended":
         raise _ended()
-    whose = {"brand": row.brand, "player_id": row.player_id, "journey": row.journey, "run_id": run_id}
+    whose: dict[str, Any] = {"brand": row.brand, "player_id": row.player_id, "journey": row.journey, "run_id": run_id}
     if given.force:
         if not lost:
             raise Problem("not-lost", "Temporal has not lost this run; stop it without force.")
@@ -246,14 +246,14 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
                 connection, EffectInput(**whose, step="stop"), now, STOPPED, {"by": key.name, "reason": given.reason}
             )
     async with engine.database.reading() as connection:
-        return RunView.model_validate(await _one(connection, _of(key.brand, run_id)))
+        return RunView.model_validate(await _existing(connection, key.brand, run_id))
 
 
 def _ended() -> Problem:
     return Problem("run-ended", "The run is over already; there is nothing to stop.")
 
 
-def lacks_event(journey: Journey) -> str | None:
+def missing_event(journey: Journey) -> str | None:
     """Why nobody may be let into a journey without an event, as a sentence; None when that may be."""
     if journey.entry.kind == "per":
         return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
@@ -265,13 +265,13 @@ def lacks_event(journey: Journey) -> str | None:
     return None
 
 
-def why_not(  # noqa: PLR0911 - one sentence a reason
+def entry_refusal(  # noqa: PLR0911 - one sentence a reason
     state: PlayerState, journey: Journey, now: datetime
 ) -> str | None:
     """Why a person may not let this player into a journey now, as a sentence; None when nothing speaks against it."""
     if (reason := state.protected(now)) is not None:
         return f"The player is left alone ({reason}); no journey may begin."
-    if (why := lacks_event(journey)) is not None:
+    if (why := missing_event(journey)) is not None:
         return why
     entries = state.entries.get(journey.name)
     last = entries.last if entries and entries.last else now
@@ -289,28 +289,16 @@ def why_not(  # noqa: PLR0911 - one sentence a reason
             return f"The entry rule of {journey.name} does not allow it now."
 
 
-async def _started_by(
-    connection: AsyncConnection, brand: str, player_id: str, cause: dict[str, str]
-) -> Row[Any] | None:
-    found = await connection.execute(
-        select(runs).where(runs.c.brand == brand, runs.c.player_id == player_id, runs.c.trigger == cause)
-    )
-    return found.one_or_none()
-
-
-def _wish(idempotency_key: str | None, now: datetime) -> str:
-    """The id of a wish to start: the caller's key, hashed, or one that nobody else has."""
+def _cause_id(idempotency_key: str | None, now: datetime) -> str:
+    """What identifies a start by hand: the caller's key, hashed, or an id that nobody else has."""
     if idempotency_key is None:
         return f"at-{now.isoformat()}"
     return hashlib.sha256(idempotency_key.encode()).hexdigest()[:32]
 
 
-def _of(brand: str, run_id: str) -> Select[Any]:
-    return select(runs).where(runs.c.id == run_id, runs.c.brand == brand)
-
-
-async def _one(connection: AsyncConnection, query: Select[Any]) -> Row[Any]:
-    row: Row[Any] | None = (await connection.execute(query)).one_or_none()
+async def _existing(connection: AsyncConnection, brand: str, run_id: str) -> RunRow:
+    """A brand's run. Raises `Problem` 404."""
+    row = await find(connection, brand, run_id)
     if row is None:
         raise missing("run")
     return row

@@ -74,17 +74,17 @@ async def _replay_runs(
     from temporalio.service import RPCError
 
     from activities.settings import TASK_QUEUE
-    from activities.temporal_client import connect, converter
+    from activities.temporal_client import connect, data_converter
     from stage.flow.check_release import ReleaseCheck, in_flight, in_folder, replay
 
     settings, release = settings_without_database(), ReleaseCheck()
     if folder is not None:
-        return await replay(in_folder(folder, chosen), journeys, release, converter(settings))
+        return await replay(in_folder(folder, chosen), journeys, release, data_converter(settings))
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             client = await connect(settings)
         fetched = in_flight(client, TASK_QUEUE, journeys, release, most=most, chosen=chosen)
-        return await replay(fetched, journeys, release, converter(settings))
+        return await replay(fetched, journeys, release, data_converter(settings))
     except TimeoutError:
         fail(
             f"Temporal did not answer in {CONNECT_TIMEOUT:.0f} seconds; name it with TEMPORAL_ADDRESS, "

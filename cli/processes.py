@@ -17,7 +17,7 @@ def serve(
 
     from activities.gc_tuning import collect_rarely, freeze_gc
     from activities.log_output import log_to_stderr
-    from activities.temporal_client import converter
+    from activities.temporal_client import data_converter
     from api.app import create_app
     from workflows.source.registry import load
 
@@ -25,7 +25,7 @@ def serve(
     around = settings()
     # Here mistakes are sentences, in the server they would be a traceback.
     load(around.packages)
-    converter(around)
+    data_converter(around)
     api = create_app(around)
     freeze_gc()
     collect_rarely()

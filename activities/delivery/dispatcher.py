@@ -36,7 +36,7 @@ from workflows.source.registry import Registry
 logger = logging.getLogger(__name__)
 
 RPC_LIMIT = timedelta(seconds=10)
-POLL = 1.0
+POLL_S = 1.0
 
 DELIVERED = Counter("journeys_deliveries_total", "Deliveries handed to Temporal.", ["kind"])
 DEAD = Counter("journeys_dead_letters_total", "Deliveries Temporal refused for good.")
@@ -55,18 +55,18 @@ class DeliveryRefused:
 
 
 @dataclass(frozen=True)
-class Later:
+class RetryLater:
     """Temporal did not take this now."""
 
     reason: str
 
 
 @dataclass(frozen=True)
-class Over:
+class NotRunning:
     """Temporal has no such run under way: it is over, which is fine, or lost, which is not."""
 
 
-Outcome = DeliveryRefused | Later | Over | None
+Outcome = DeliveryRefused | RetryLater | NotRunning | None
 
 
 class Dispatcher:
@@ -75,7 +75,7 @@ class Dispatcher:
     `poll` is how many seconds a missed notification can cost.
     """
 
-    def __init__(self, database: Database, client: Client, registry: Registry, *, poll: float = POLL) -> None:
+    def __init__(self, database: Database, client: Client, registry: Registry, *, poll: float = POLL_S) -> None:
         self.database = database
         self.client = client
         self.registry = registry
@@ -94,8 +94,8 @@ class Dispatcher:
                 return 0
             answers = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
             outcomes = dict(zip(by_run, answers, strict=True))
-            over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, Over)]
-            outcomes |= await _lost(connection, over)
+            over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, NotRunning)]
+            outcomes |= await _over_or_lost(connection, over)
             return await self._record(connection, by_run, outcomes)
 
     async def _record(
@@ -106,7 +106,7 @@ class Dispatcher:
         later: dict[str, str] = {}
         for run_id, rows in by_run.items():
             match outcomes[run_id]:
-                case Later(reason):
+                case RetryLater(reason):
                     later[run_id] = reason
                     continue
                 case DeliveryRefused(reason):
@@ -136,11 +136,11 @@ class Dispatcher:
                 except (SQLAlchemyError, OSError) as away:
                     logger.warning("Postgres is away, dispatch tries again: %s", away)
                     served = 0
-                    await wait(stop, POLL)
+                    await wait(stop, POLL_S)
                 except Exception:
                     logger.exception("A pass of dispatch failed and is tried again.")
                     served = 0
-                    await wait(stop, POLL)
+                    await wait(stop, POLL_S)
                 if not served:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self.poll):
@@ -160,7 +160,7 @@ class Dispatcher:
                     async for _ in connection.notifies():
                         wake.set()
             except psycopg.Error:
-                await asyncio.sleep(POLL)
+                await asyncio.sleep(POLL_S)
 
     async def _deliver(self, run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
         """Tell one run everything; whatever goes wrong, it is this run's trouble and no other's."""
@@ -189,19 +189,19 @@ class Dispatcher:
                     return await self._signal(run_id, items)
                 return await self._start(run_id, start, items)
         except TimeoutError:
-            return Later(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
+            return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
         except RPCError as error:
             return _outcome_of(error)
         except Exception as error:
             logger.exception("The call to Temporal for run %s failed in a way nobody foresaw.", run_id)
-            return Later(f"{type(error).__name__}: {error}"[:500])
+            return RetryLater(f"{type(error).__name__}: {error}"[:500])
 
     async def _cancel(self, run_id: str, refused: DeliveryRefused) -> Outcome:
         """End a run that cannot be told to stop, as one that has had all the signals Temporal allows a run."""
         try:
             await self.client.get_workflow_handle(run_id).cancel(rpc_timeout=RPC_LIMIT)
         except RPCError as error:
-            return Over() if error.status is RPCStatusCode.NOT_FOUND else _outcome_of(error)
+            return NotRunning() if error.status is RPCStatusCode.NOT_FOUND else _outcome_of(error)
         logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
         return None
 
@@ -224,7 +224,7 @@ class Dispatcher:
             )
         except WorkflowAlreadyStartedError:
             # An earlier attempt succeeded without our hearing of it, and the run is closed already.
-            return Over()
+            return NotRunning()
         return None
 
     async def _signal(self, run_id: str, items: list[Delivery]) -> Outcome:
@@ -233,12 +233,12 @@ class Dispatcher:
             await handle.signal("deliver", DeliveryBatch(items=items), rpc_timeout=RPC_LIMIT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and not _names_namespace(error):
-                return Over()
+                return NotRunning()
             raise
         return None
 
 
-async def _lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Outcome]:
+async def _over_or_lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Outcome]:
     """Which of these runs Temporal should know and does not; the others are over.
 
     Asked after Temporal has answered, because a run records its end here before it closes there.
@@ -256,14 +256,14 @@ async def _lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Ou
 def _refuse_if_old(rows: Sequence[DueDelivery], reason: str) -> Outcome:
     """Refuse for good only what no process of another release can know."""
     oldest = timedelta(seconds=max(row.age for row in rows))
-    return Later(reason) if may_be_known_elsewhere(oldest) else DeliveryRefused(reason)
+    return RetryLater(reason) if may_be_known_elsewhere(oldest) else DeliveryRefused(reason)
 
 
 def _outcome_of(error: RPCError) -> Outcome:
     """Which refusals are for good. Everything that may pass later is tried again."""
     if error.status in {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.PERMISSION_DENIED}:
         return DeliveryRefused(f"Temporal refused it: {error.message}")
-    return Later(f"{error.status.name}: {error.message}"[:500])
+    return RetryLater(f"{error.status.name}: {error.message}"[:500])
 
 
 def _names_namespace(error: RPCError) -> bool:

@@ -7,7 +7,7 @@ counts; one that is committed was counted under the same lock before. So none is
 
 import secrets
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -18,6 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import log_line
@@ -62,7 +63,7 @@ class StoredEvent(NamedTuple):
 class Deriver:
     """Derives one rule anew. Any number may work on one job: each batch takes the next players."""
 
-    def __init__(self, database: Database, intake: Intake, what: Derivable, clock: Callable[[], datetime]) -> None:
+    def __init__(self, database: Database, intake: Intake, what: Derivable, clock: Clock) -> None:
         self.database = database
         self.intake = intake
         self.what = what

@@ -20,6 +20,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from activities.clock import Clock
 from activities.database import Database
 from activities.delivery.deliveries import ENROLMENT
 from activities.intake.backpressure import Pressure
@@ -159,7 +160,7 @@ class Enrolments:
         database: Database,
         intake: Intake,
         pressure: Pressure,
-        clock: Callable[[], datetime],
+        clock: Clock,
         *,
         timer: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from datetime import datetime
 from functools import partial
 from typing import Any, Final
 
@@ -12,6 +11,7 @@ from sqlalchemy import text
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.loops.sweeper import for_each
@@ -31,7 +31,7 @@ class Maintenance:
         database: Database,
         intake: Intake,
         grants: Grants,
-        clock: Callable[[], datetime],
+        clock: Clock,
         *,
         rate: int,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,

@@ -12,6 +12,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.clock import Clock
 from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
@@ -54,7 +55,7 @@ class Sweeper:
         self,
         database: Database,
         intake: Intake,
-        clock: Callable[[], datetime],
+        clock: Clock,
         *,
         rate: int = RATE,
         pressure: Pressure | None = None,

@@ -22,7 +22,7 @@ from activities.clock import utc_now
 from activities.delivery.dispatcher import Dispatcher
 from activities.engine import worker_engine
 from activities.settings import Settings
-from activities.temporal_client import WrongSetting, connect, converter
+from activities.temporal_client import WrongSetting, connect, data_converter
 from cli.app import app
 from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping
@@ -170,7 +170,7 @@ async def test_a_run_tells_what_fails_although_it_is_encoded(encoded: Encoded) -
 
 @pytest.mark.parametrize("name", [CODEC, "tests.support.payload_codecs:made"])
 def test_a_codec_or_what_makes_one_is_named(name: str) -> None:
-    made: PayloadCodec | None = converter(Settings(database_url="", payload_codec=name)).payload_codec
+    made: PayloadCodec | None = data_converter(Settings(database_url="", payload_codec=name)).payload_codec
     assert isinstance(made, TurnsAround)
 
 
@@ -189,7 +189,7 @@ def test_a_codec_or_what_makes_one_is_named(name: str) -> None:
 )
 def test_a_name_that_is_no_codec_is_a_sentence(name: str, sentence: str) -> None:
     with pytest.raises(WrongSetting, match=sentence):
-        converter(Settings(database_url="", payload_codec=name))
+        data_converter(Settings(database_url="", payload_codec=name))
 
 
 async def test_a_worker_without_its_codec_does_not_start(postgres_url: str, temporal_address: str) -> None:

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 from temporalio.testing import WorkflowEnvironment
 
-from activities.effect_failures import FORGOTTEN, OTHER, STEPS, FailingEffects
+from activities.effect_failures import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects
 from local.supervisor import free_port
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
@@ -97,7 +97,7 @@ def test_runs_that_fail_at_the_same_step_are_told_as_one_number() -> None:
         failing.failed(f"send {run}", given("send:hello#1", run), MINUTE)
     failing.failed("send x", given("send:other#2"), MINUTE)
     failing.failed("send y", given("send:young#1"), MINUTE / 2)
-    failing.settled("send 0")
+    failing.succeeded("send 0")
     assert told(failing) == {("welcome", "send:hello"): 2, ("welcome", "send:other"): 1}
 
 
@@ -105,22 +105,22 @@ def test_an_effect_that_another_worker_has_taken_over_is_forgotten_in_time() -> 
     watch = Watch()
     failing = FailingEffects(watch)
     failing.failed("first", given("send:hello#1"), MINUTE)
-    watch.now = FORGOTTEN.total_seconds() / 2
+    watch.now = FORGET_AFTER.total_seconds() / 2
     failing.failed("second", given("send:other#1"), MINUTE)
     failing.failed("first", given("send:hello#1"), MINUTE * 3)
-    watch.now = FORGOTTEN.total_seconds() * 1.4
+    watch.now = FORGET_AFTER.total_seconds() * 1.4
     assert len(told(failing)) == 2
-    watch.now = FORGOTTEN.total_seconds() * 1.6
+    watch.now = FORGET_AFTER.total_seconds() * 1.6
     assert told(failing) == {}
 
 
 def test_steps_named_by_data_do_not_make_a_series_each() -> None:
     failing = FailingEffects(Watch())
-    for number in range(STEPS * 2):
+    for number in range(MAX_STEP_LABELS * 2):
         failing.failed(f"send {number}", given(f"send:offer-{number}#1"), MINUTE)
     seen = told(failing)
-    assert len(seen) == STEPS + 1
-    assert seen["welcome", OTHER] == STEPS
+    assert len(seen) == MAX_STEP_LABELS + 1
+    assert seen["welcome", OTHER_STEPS] == MAX_STEP_LABELS
 
 
 async def test_a_worker_serves_the_metrics_of_the_sdk_beside_its_own(postgres_url: str, temporal_address: str) -> None:

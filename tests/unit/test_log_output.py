@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.effect_failures import TellsFailures
+from activities.effect_failures import FailureInterceptor
 from activities.log_output import log_formatter
 from tests.support.json_log import json_log
 from workflows.effects import Mark
@@ -77,7 +77,7 @@ async def test_what_an_effect_logs_names_brand_run_and_step() -> None:
 
     asked = ExecuteActivityInput(fn=print, args=[MARK], executor=None, headers={})
     with json_log(logger.name) as lines:
-        await ActivityEnvironment().run(TellsFailures().intercept_activity(Effect()).execute_activity, asked)
+        await ActivityEnvironment().run(FailureInterceptor().intercept_activity(Effect()).execute_activity, asked)
         logger.warning("Afterwards.")
     inside, afterwards = lines
     assert {name: inside[name] for name in ("brand", "run_id", "step")} == {
