@@ -21,8 +21,10 @@ from activities.loops.enrolment import Enrolments
 from activities.loops.maintenance import Maintenance
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
+from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
-from activities.providers.messaging import Adapter, EmailChannel, MailLookup, WebhookChannel
+from activities.providers.email import EmailAdapter, MailLookup
+from activities.providers.webhook import WebhookAdapter
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
 from activities.settings import Settings
@@ -148,7 +150,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         core = build(settings, deployment.registry, database, clock)
         bonus_engine = BonusEngine(settings.bonus_engine_url, http, timeout=settings.provider_timeout)
         lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
-        adapters = _adapters(settings, http)
+        adapters = channel_adapters(settings, http)
         grants = Grants(database, bonus_engine, Policy(), settings, clock)
         yield WorkerEngine(
             **vars(core),
@@ -161,12 +163,12 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         )
 
 
-def _adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
+def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
     """Who takes the messages of each channel that leaves the house."""
     return {
-        "email": EmailChannel(settings.smtp_url, sender=settings.mail_from),
+        "email": EmailAdapter(settings.smtp_url, sender=settings.mail_from),
         **{
-            channel: WebhookChannel(settings.webhook_url(channel), settings.webhook_secret, http)
+            channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret, http)
             for channel in WEBHOOK_CHANNELS
         },
     }

@@ -22,7 +22,8 @@ from temporalio.exceptions import ApplicationError
 from activities import gate_facts as gate
 from activities.clock import Clock
 from activities.database import Database
-from activities.providers.messaging import Adapter, ChannelUnavailable, Delivered, MailLookup, Outgoing
+from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage
+from activities.providers.email import MailLookup
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
@@ -342,7 +343,7 @@ class Messages:
         """Give one message to its channel; the state that follows, and why."""
         profile = player.profile if player else {}
         unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)
-        outgoing = Outgoing(
+        outgoing = OutgoingMessage(
             key=row.id,
             brand=row.brand,
             brand_name=self._brand_name(row.brand),

@@ -20,16 +20,9 @@ import pytest
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from activities.providers.messaging import (
-    ChannelUnavailable,
-    Delivered,
-    EmailChannel,
-    MailLookup,
-    Outgoing,
-    Rejected,
-    WebhookChannel,
-    retry_after,
-)
+from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage, Rejected
+from activities.providers.email import EmailAdapter, MailLookup
+from activities.providers.webhook import WebhookAdapter, retry_after
 from local.supervisor import free_port
 from tests.support.loopback_server import HANG_UP, answer, scripted
 from tests.support.servers import LocalCatchAll
@@ -42,8 +35,8 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def a_mail(**other: object) -> Outgoing:
-    message = Outgoing(
+def a_mail(**other: object) -> OutgoingMessage:
+    message = OutgoingMessage(
         key=f"welcome:demo:{uuid4()}:1/send:welcome#1/email",
         brand="demo",
         brand_name="Northlight",
@@ -57,7 +50,7 @@ def a_mail(**other: object) -> Outgoing:
     return replace(message, **other)  # type: ignore[arg-type]
 
 
-def an_sms(**other: object) -> Outgoing:
+def an_sms(**other: object) -> OutgoingMessage:
     message = a_mail(channel="sms", to="+380501234567", title="", body="Ваш рахунок чекає.", language="uk")
     return replace(message, **other)  # type: ignore[arg-type]
 
@@ -96,20 +89,20 @@ class Mailbox:
 
 
 @asynccontextmanager
-async def serving(mailbox: Mailbox) -> AsyncIterator[EmailChannel]:
+async def serving(mailbox: Mailbox) -> AsyncIterator[EmailAdapter]:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(
         lambda: SMTP(mailbox, hostname="localhost", loop=loop, enable_SMTPUTF8=True), "127.0.0.1", 0
     )
     try:
         port = server.sockets[0].getsockname()[1]
-        yield EmailChannel(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example")
+        yield EmailAdapter(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example")
     finally:
         server.close()
 
 
 @asynccontextmanager
-async def speaking(*, after_content: str = "", after_yes: str = "") -> AsyncIterator[EmailChannel]:
+async def speaking(*, after_content: str = "", after_yes: str = "") -> AsyncIterator[EmailAdapter]:
     """A mail server that takes a mail's content and then hangs up or falls silent, before its yes or after it."""
     done = asyncio.Event()
 
@@ -129,7 +122,7 @@ async def speaking(*, after_content: str = "", after_yes: str = "") -> AsyncIter
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     try:
         port = server.sockets[0].getsockname()[1]
-        yield EmailChannel(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example", timeout=QUICK)
+        yield EmailAdapter(f"smtp://127.0.0.1:{port}", sender="casino@northlight.example", timeout=QUICK)
     finally:
         done.set()
         server.close()
@@ -146,7 +139,7 @@ async def client() -> AsyncIterator[httpx.AsyncClient]:
 
 async def test_a_mail_arrives_with_its_words_and_its_identity(catch_all: LocalCatchAll) -> None:
     message = a_mail()
-    channel = EmailChannel(catch_all.smtp_url, sender="casino@northlight.example")
+    channel = EmailAdapter(catch_all.smtp_url, sender="casino@northlight.example")
     delivered = await channel.deliver(message, now())
     (mail,) = await catch_all.mails(message.to)
     assert isinstance(delivered, Delivered)
@@ -273,7 +266,7 @@ async def test_a_refusal_for_now_or_of_ourselves_is_tried_again(answers: dict[st
 
 
 async def test_a_mail_server_that_is_away_is_tried_again() -> None:
-    channel = EmailChannel(f"smtp://127.0.0.1:{free_port()}", sender="casino@northlight.example")
+    channel = EmailAdapter(f"smtp://127.0.0.1:{free_port()}", sender="casino@northlight.example")
     with pytest.raises(ChannelUnavailable, match="could not be reached") as caught:
         await channel.deliver(a_mail(), now())
     assert caught.value.may_have_arrived is False
@@ -282,7 +275,7 @@ async def test_a_mail_server_that_is_away_is_tried_again() -> None:
 async def test_a_mail_server_that_never_speaks_is_given_up_in_time() -> None:
     async with scripted(None) as silent:
         url = silent.url.replace("http", "smtp")
-        channel = EmailChannel(url, sender="casino@northlight.example", timeout=QUICK)
+        channel = EmailAdapter(url, sender="casino@northlight.example", timeout=QUICK)
         with pytest.raises(ChannelUnavailable, match="Timeout") as caught:
             await channel.deliver(a_mail(), now())
     assert caught.value.may_have_arrived is False
@@ -306,7 +299,7 @@ async def test_a_password_is_never_sent_without_tls() -> None:
     mailbox = Mailbox()
     async with serving(mailbox) as open_channel:
         port = open_channel._port
-        channel = EmailChannel(f"smtp://casino:pass%40word@127.0.0.1:{port}", sender="casino@northlight.example")
+        channel = EmailAdapter(f"smtp://casino:pass%40word@127.0.0.1:{port}", sender="casino@northlight.example")
         with pytest.raises(ChannelUnavailable):
             await channel.deliver(a_mail(), now())
     assert mailbox.raw == []
@@ -331,7 +324,7 @@ def test_a_key_that_cannot_travel_in_a_header_is_refused(key: str) -> None:
 @pytest.mark.parametrize("url", ["localhost:25", "http://127.0.0.1:25", "smtp://"])
 def test_a_mail_server_needs_an_address(url: str) -> None:
     with pytest.raises(ValueError, match="SMTP_URL"):
-        EmailChannel(url, sender="casino@northlight.example")
+        EmailAdapter(url, sender="casino@northlight.example")
 
 
 # ---- webhooks -------------------------------------------------------------------------------------------------
@@ -341,7 +334,7 @@ async def test_an_sms_and_a_push_arrive_signed(catch_all: LocalCatchAll, client:
     sms, push = an_sms(), an_sms(channel="push", to="device-token", title="Вітаємо")
     for message in (sms, push):
         url = catch_all.environment[f"{message.channel.upper()}_WEBHOOK_URL"]
-        delivered = await WebhookChannel(url, catch_all.secret, client).deliver(message, now())
+        delivered = await WebhookAdapter(url, catch_all.secret, client).deliver(message, now())
         assert delivered == Delivered(message.key)
     (kept,) = [item for item in await catch_all.sms() if item["webhook_id"] == sms.key]
     assert kept["body"] == {
@@ -357,7 +350,7 @@ async def test_a_repeated_webhook_keeps_its_id_and_body_and_signs_its_own_moment
     first = now().astimezone(ZoneInfo("America/Toronto"))
     second = first + timedelta(seconds=90)
     async with scripted(answer(503), answer(202)) as gateway:
-        channel = WebhookChannel(gateway.url, SECRET, client)
+        channel = WebhookAdapter(gateway.url, SECRET, client)
         with pytest.raises(ChannelUnavailable):
             await channel.deliver(message, first)
         await channel.deliver(message, second)
@@ -377,7 +370,7 @@ async def test_a_repeated_webhook_keeps_its_id_and_body_and_signs_its_own_moment
 async def test_two_secrets_sign_side_by_side_while_they_change(client: httpx.AsyncClient) -> None:
     old = "whsec_" + b64encode(b"the secret of last season").decode()
     async with scripted(answer(200)) as gateway:
-        await WebhookChannel(gateway.url, f"{SECRET} {old}", client).deliver(an_sms(), now())
+        await WebhookAdapter(gateway.url, f"{SECRET} {old}", client).deliver(an_sms(), now())
     (asked,) = gateway.asked
     for secret in (SECRET, old):
         Webhook(secret).verify(asked.body, dict(asked.headers))
@@ -385,7 +378,7 @@ async def test_two_secrets_sign_side_by_side_while_they_change(client: httpx.Asy
 
 async def test_the_gateways_own_name_of_a_message_is_kept(client: httpx.AsyncClient) -> None:
     async with scripted(answer(202, {"id": "sms-77"})) as gateway:
-        delivered = await WebhookChannel(gateway.url, SECRET, client).deliver(an_sms(), now())
+        delivered = await WebhookAdapter(gateway.url, SECRET, client).deliver(an_sms(), now())
     assert delivered == Delivered("sms-77")
 
 
@@ -400,7 +393,7 @@ async def test_the_gateways_own_name_of_a_message_is_kept(client: httpx.AsyncCli
 )
 async def test_a_gateways_refusal_is_final(status: int, outcome: Rejected, client: httpx.AsyncClient) -> None:
     async with scripted(answer(status, {"detail": "no"})) as gateway:
-        assert await WebhookChannel(gateway.url, SECRET, client).deliver(an_sms(), now()) == outcome
+        assert await WebhookAdapter(gateway.url, SECRET, client).deliver(an_sms(), now()) == outcome
     assert len(gateway.asked) == 1
 
 
@@ -425,13 +418,13 @@ async def test_a_gateway_in_trouble_is_tried_again(
 ) -> None:
     async with scripted(reply) as gateway:
         with pytest.raises(ChannelUnavailable, match=said) as caught:
-            await WebhookChannel(gateway.url, SECRET, client, timeout=QUICK).deliver(an_sms(), now())
+            await WebhookAdapter(gateway.url, SECRET, client, timeout=QUICK).deliver(an_sms(), now())
     assert caught.value.retry_after == pause
     assert caught.value.may_have_arrived is may_have_arrived
 
 
 async def test_a_gateway_that_is_away_is_tried_again(client: httpx.AsyncClient) -> None:
-    channel = WebhookChannel(f"http://127.0.0.1:{free_port()}", SECRET, client)
+    channel = WebhookAdapter(f"http://127.0.0.1:{free_port()}", SECRET, client)
     with pytest.raises(ChannelUnavailable, match="ConnectError") as caught:
         await channel.deliver(an_sms(), now())
     assert caught.value.may_have_arrived is False
@@ -444,16 +437,16 @@ async def test_a_redirect_is_not_followed() -> None:
         httpx.AsyncClient(follow_redirects=True) as client,
     ):
         with pytest.raises(ChannelUnavailable, match="307"):
-            await WebhookChannel(gateway.url, SECRET, client).deliver(an_sms(), now())
+            await WebhookAdapter(gateway.url, SECRET, client).deliver(an_sms(), now())
     assert elsewhere.asked == []
 
 
 def test_a_gateway_needs_an_address_and_a_secret() -> None:
     client = httpx.AsyncClient()
     with pytest.raises(ValueError, match="WEBHOOK_SECRET"):
-        WebhookChannel("http://127.0.0.1/sms", "", client)
+        WebhookAdapter("http://127.0.0.1/sms", "", client)
     with pytest.raises(ValueError, match="https://host/path"):
-        WebhookChannel("127.0.0.1/sms", SECRET, client)
+        WebhookAdapter("127.0.0.1/sms", SECRET, client)
 
 
 @pytest.mark.parametrize(

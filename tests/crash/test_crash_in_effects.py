@@ -14,7 +14,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.messages import MAIL_SETTLING
-from activities.providers.messaging import ChannelUnavailable
+from activities.providers.adapter import ChannelUnavailable
 from activities.tables import deliveries, tasks
 from local.stand_ins.base import read_journal
 from tests.support.api_client import serving

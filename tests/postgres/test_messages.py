@@ -13,7 +13,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.messages import MAIL_SETTLING
-from activities.providers.messaging import ChannelUnavailable
+from activities.providers.adapter import ChannelUnavailable
 from activities.tables import messages, steps
 from local import stand_in_processes as services
 from local.stand_ins.base import Record, read_journal
@@ -331,8 +331,8 @@ class TestWhileAChannelIsAway:
 
 def hooked(sending: Sending, url: str) -> Any:
     """The push adapter, aimed at another gateway."""
-    from activities.providers.messaging import WebhookChannel
+    from activities.providers.webhook import WebhookAdapter
 
     adapter = sending.parts.messages.adapters["push"]
-    assert isinstance(adapter, WebhookChannel)
-    return WebhookChannel(url, sending.parts.messages.settings.webhook_secret, adapter._client)
+    assert isinstance(adapter, WebhookAdapter)
+    return WebhookAdapter(url, sending.parts.messages.settings.webhook_secret, adapter._client)

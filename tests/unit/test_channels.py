@@ -4,9 +4,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import get_args
 
+import httpx
 import pytest
 from pydantic import TypeAdapter
 
+from activities.engine import channel_adapters
 from activities.gate_facts import addresses
 from activities.intake.intake import PROFILE_FIELDS
 from activities.settings import Settings
@@ -70,6 +72,12 @@ def test_every_channel_behind_a_webhook_has_an_address_here_and_in_production(ch
 def test_a_webhook_channel_without_a_setting_is_named_at_start_up() -> None:
     with pytest.raises(DesignError, match="add carrier_pigeon_webhook_url to the settings"):
         Settings(database_url="postgres://x").webhook_url("carrier_pigeon")  # type: ignore[arg-type]
+
+
+async def test_every_channel_that_leaves_the_house_has_an_adapter() -> None:
+    settings = Settings(database_url="postgres://x", webhook_secret="whsec_c2VjcmV0")
+    async with httpx.AsyncClient() as client:
+        assert set(channel_adapters(settings, client)) == {name for name, spec in CHANNELS.items() if spec.external}
 
 
 def test_a_label_falls_back_to_english() -> None:

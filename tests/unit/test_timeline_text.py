@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import pytest
 
-from activities.providers.messaging import Refusal
+from activities.providers.adapter import RejectionReason
 from api.runs import STOPPED
 from api.timeline_text import REASONS, STEPS, reason, sentence_of
 from workflows.effects import SendOutcome
@@ -62,7 +62,7 @@ def step_outcomes() -> set[str]:
     for function in functions("workflows", "activities"):
         for node in ast.walk(function):
             match node:
-                case ast.Call(func=ast.Name(id="tell" | "record"), args=[_, _, _, outcome, *_]):
+                case ast.Call(func=ast.Name(id="record_steps" | "record"), args=[_, _, _, outcome, *_]):
                     found |= written(outcome)
                 case ast.Call(func=ast.Attribute(attr="record"), args=[_, outcome, *_]):
                     found |= written(outcome)
@@ -71,7 +71,7 @@ def step_outcomes() -> set[str]:
 
 def refusals() -> set[str]:
     """Why a message or a grant came to nothing, as it is stored."""
-    found = {*Reason, *get_args(Refusal)}
+    found = {*Reason, *get_args(RejectionReason)}
     for function in functions("activities"):
         for node in ast.walk(function):
             match node:
