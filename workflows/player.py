@@ -119,7 +119,7 @@ class Player:
 
     @property
     def timezone(self) -> str | None:
-        """IANA zone; None when the operator never told us."""
+        """IANA zone; None when the operator never sent one."""
         return self._run.facts.timezone
 
     @property
@@ -134,7 +134,7 @@ class Player:
 
     @property
     def tier(self) -> str | None:
-        """Loyalty tier as last told by `loyalty.tier_changed`."""
+        """Loyalty tier, as of the last `loyalty.tier_changed`."""
         return self._run.facts.tier
 
     @property

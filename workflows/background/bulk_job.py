@@ -40,7 +40,7 @@ class Worked(BaseModel):
 
 @workflow.defn(name=NAME)
 class LongWork:
-    """Has an activity called until it says that there is no more to do, and once more whenever it is woken."""
+    """Calls an activity until there is no more to do, and once more whenever it is woken."""
 
     def __init__(self) -> None:
         self._wanted = True

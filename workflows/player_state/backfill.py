@@ -24,7 +24,7 @@ from workflows.source.fingerprint import fingerprint
 
 #: The facts besides counts that an event adds to, for segments.
 SUMMED: Final = frozenset({RoundCompleted.type, DepositApproved.type})
-#: Who tells the day of birth.
+#: Events that may carry the day of birth.
 BIRTHS: Final = frozenset({PlayerRegistered.type, ProfileUpdated.type})
 BEGINNING: Final = datetime(1, 1, 1, tzinfo=UTC)
 #: At least as long as each period; the rest is for players' zones.
@@ -46,7 +46,7 @@ def _none() -> RuleIndex:
 
 @dataclass(frozen=True)
 class Derivable:
-    """What `journeys derive` can rebuild under one name, with everything that hangs on it."""
+    """What `journeys derive` can rebuild under one name, with everything that depends on it."""
 
     name: str
     #: A few words that describe it.
@@ -122,7 +122,7 @@ class Rebuild:
         count(self.rebuilt, event, self.what.rules, at, self.failures)
 
     def finish(self) -> list[Moved]:
-        """Take over what came out; the segments the player came into or left."""
+        """Copy what was rebuilt into the player's state; the segments the player came into or left."""
         for kind in self.what.counted:
             self._adopt_counts(kind)
         if self.what.counted >= VISIT_TYPES and sum(self.rebuilt.hours.values()) >= sum(self.state.hours.values()):
@@ -167,7 +167,7 @@ class Rebuild:
         """Up to which moment days are judged here.
 
         Days that the player's state waits with are left to the sweep, which lets journeys hear of them; days that
-        were judged stay judged whatever our clock says, or they would be told twice.
+        were judged stay judged whatever our clock says, or journeys would receive them twice.
         """
         present = self.state.present(self.now)
         until = self.now
@@ -198,7 +198,7 @@ class Rebuild:
     # ---- moments ---------------------------------------------------------------------------
 
     def _adopt_silence(self, rule: InactiveRule) -> None:
-        """Wait for what lies ahead. What has passed was told already, or was before the rule."""
+        """Wait for what lies ahead. What has passed was noticed already, or was before the rule."""
         moment = self.rebuilt.moments.get(rule.key)
         if moment is not None and moment > self.now and moment >= self.state.moments.get(rule.key, moment):
             self.state.moments[rule.key] = moment

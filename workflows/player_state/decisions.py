@@ -1,4 +1,4 @@
-"""What comes of an event: the decisions of `PlayerState.advance`, to be carried out by whoever asked."""
+"""What follows from an event: the decisions of `PlayerState.advance`, to be carried out by whoever asked."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -26,7 +26,7 @@ class Start:
     cause: dict[str, str] | None = None
 
     def run_input(self, brand: str, facts: PlayerFacts) -> RunInput:
-        """What the run is told as it begins; personal data in the trigger stays behind."""
+        """The input of the run; personal data in the trigger stays behind."""
         return RunInput(
             run_id=self.run_id,
             brand=brand,
@@ -41,7 +41,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Wake:
-    """A run hears of an event, as its `seq`-th delivery."""
+    """A run receives an event, as its `seq`-th delivery."""
 
     run_id: str
     seq: int
@@ -50,7 +50,7 @@ class Wake:
 
 @dataclass(frozen=True)
 class Stop:
-    """A run is told to end. Protection stops are delivered before anything else."""
+    """A run is to end. Protection stops are delivered before anything else."""
 
     run_id: str
     seq: int

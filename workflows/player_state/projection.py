@@ -47,7 +47,7 @@ BIRTH_DATE: Final = TypeAdapter(date)
 
 @dataclass(frozen=True, slots=True)
 class Exclusion:
-    """A block in force until a moment; ``until=None`` is for ever."""
+    """A block in force until a moment; `until=None` is for ever."""
 
     kind: str
     scope: str
@@ -129,7 +129,7 @@ class PlayerProjection:
         return Present.at(now, self.timezone, self.player_id)
 
     def status_at(self, now: datetime) -> str | None:
-        """The account's status, None if nobody told it. One with an end is over when that has passed."""
+        """The account's status, None while it is unknown. One with an end is over when that has passed."""
         timed = self.timed_status
         return self.status if timed is None or timed.until <= now else timed.status
 
@@ -175,7 +175,7 @@ class PlayerProjection:
         return tuple(busiest)
 
     def learn(self, event: Event) -> None:
-        """Take in what an event says about the player."""
+        """Learn the facts that an event carries about the player."""
         match event:
             case PlayerRegistered():
                 self._register(event)

@@ -305,9 +305,9 @@ class PlayerState(PlayerProjection):
                 return []
 
     def _schedule_occasions(self, rules: RuleIndex, now: datetime, *, anew: bool) -> None:
-        """See to it that every birthday, anniversary and schedule is awaited; anew when the player's dates changed."""
+        """Plan the next moment of every birthday, anniversary and schedule; anew when the player's dates changed."""
         for key, occasion in rules.occasions.items():
-            # What is due is still to be told, whatever comes after it.
+            # What is due must still be noticed, whatever comes after it.
             if key in self.moments and (not anew or self.moments[key] <= now):
                 continue
             moment = occasion.after(self, now)
@@ -391,7 +391,7 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
 def _entered_journeys(
     event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex, failures: list[RuleFailure]
 ) -> list[tuple[Journey, Event]]:
-    """The journeys that want the player, by name, each once, with the event it is entered with."""
+    """The journeys whose triggers fire, by name, each once, with the event it is entered with."""
     entered: dict[str, tuple[Journey, Event]] = {}
     candidates = [(journey, event) for journey in rules.triggered_by(event, failures)]
     candidates += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
@@ -417,7 +417,7 @@ def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
 
 
 def _segment_change(move: Moved, at: datetime) -> Event:
-    """What journeys hear when time alone moved a player; at is when the answer changed."""
+    """The event journeys receive when time alone moved a player; `at` is when the answer changed."""
     kind = SegmentEntered if move.entered else SegmentLeft
     event_id = f"segment:{move.segment}:{int(at.timestamp())}:{kind.type}"
     return kind(event_id=event_id, event_source="engine", occurred_at=at, segment=move.segment)

@@ -17,9 +17,9 @@ LEAP_DAY = "02-29"
 
 
 class Dated(Protocol):
-    """What an occasion asks of a player."""
+    """What a calendar rule reads of a player."""
 
-    #: Month and day of birth, "MM-DD"; None when nobody told it.
+    #: Month and day of birth, "MM-DD"; None while it is unknown.
     born: str | None
 
     @property
@@ -58,7 +58,7 @@ class BirthdayRule:
         return _next((_birthday(player.born, year) for year in years), self.at, player.timezone, now)
 
     def event(self, event_id: str, event_source: str, occurred_at: datetime) -> Event:
-        """What journeys hear."""
+        """The event that journeys receive."""
         return Birthday(event_id=event_id, event_source=event_source, occurred_at=occurred_at, at=self.at)
 
 
@@ -85,7 +85,7 @@ class AnniversaryRule:
     enters = Anniversary
 
     def after(self, player: Dated, now: datetime) -> datetime | None:
-        """The next time it comes after `now`; None when it is over or nobody told the registration."""
+        """The next time it comes after `now`; None when it is over or the registration is unknown."""
         if player.registered_at is None:
             return None
         if not self.repeats and (now - player.registered_at).days > 31 * self.months + 2:
@@ -97,7 +97,7 @@ class AnniversaryRule:
         return _next((_months_later(joined, self.months * turn) for turn in turns), self.at, player.timezone, now)
 
     def event(self, event_id: str, event_source: str, occurred_at: datetime) -> Event:
-        """What journeys hear."""
+        """The event that journeys receive."""
         return Anniversary(event_id=event_id, event_source=event_source, occurred_at=occurred_at, months=self.months)
 
 
@@ -136,7 +136,7 @@ class ScheduleRule:
         return _next(dates, self.at, player.timezone, now)
 
     def event(self, event_id: str, event_source: str, occurred_at: datetime) -> Event:
-        """What journeys hear."""
+        """The event that journeys receive."""
         name = self.key.removeprefix("schedule:").rstrip(":")
         return Scheduled(event_id=event_id, event_source=event_source, occurred_at=occurred_at, name=name)
 

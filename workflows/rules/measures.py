@@ -105,7 +105,7 @@ class Present:
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The player's zone, UTC where nobody told it."""
+        """The player's zone, UTC where it is unknown."""
         return zone(self.timezone)
 
     @cached_property

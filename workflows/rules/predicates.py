@@ -26,7 +26,7 @@ def passes(where: Where | None, event: Event, failures: list[RuleFailure]) -> bo
 
 
 def require_event_type(kind: Any, word: str) -> type[Event]:
-    """`kind`, if events of it can arrive at all."""
+    """`kind`, if events of it can arrive at all; raises a `DesignError` otherwise."""
     if not (isinstance(kind, type) and issubclass(kind, Event)):
         raise DesignError(f"{word}(...) takes an event class of workflows, or one of your own, not {kind!r}.")
     if not kind.type:

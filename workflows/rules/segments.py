@@ -104,7 +104,7 @@ class Statistics:
         return self._ago(self.last(kind), duration)
 
     def registered_for(self, duration: timedelta) -> bool:
-        """Whether the player registered at least `duration` ago; False if nobody told the registration."""
+        """Whether the player registered at least `duration` ago; False while the registration is unknown."""
         return self._ago(self._known.registered_at, duration)
 
     @property
@@ -134,7 +134,7 @@ class Statistics:
 
     @property
     def tier(self) -> str | None:
-        """Loyalty tier as last told."""
+        """Loyalty tier, as of the last `loyalty.tier_changed`."""
         return self._fact("tier")
 
     @property
@@ -159,7 +159,7 @@ class Statistics:
 
     @property
     def is_test(self) -> bool:
-        """Whether this is an account of the house's own."""
+        """Whether this is an account of the operator's own."""
         return bool(self._known.facts.get("is_test", False))
 
     def _fact(self, name: str) -> str | None:

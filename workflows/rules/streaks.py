@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
-#: So many of the newest hits are kept with their times. A word that comes later than all of them changes nothing.
+#: So many of the newest hits are kept with their times. A miss older than all of them changes nothing.
 REMEMBERED: Final = 16
 
 
@@ -24,7 +24,7 @@ class StreakState:
     upto: int = 0
 
     def hit(self, at: datetime, within: timedelta | None) -> int:
-        """Take in an event that continues the streak; its length now, 0 if the event lies before the newest miss."""
+        """Count an event that continues the streak; its length now, 0 if the event lies before the newest miss."""
         moment = micros(at)
         if self.broken is not None and moment < self.broken:
             return 0
@@ -39,7 +39,7 @@ class StreakState:
         return length if since <= moment else 0
 
     def miss(self, at: datetime) -> None:
-        """Take in an event that breaks the streak: hits after it still stand."""
+        """Count an event that breaks the streak: hits after it still stand."""
         moment = micros(at)
         if self.broken is not None and moment < self.broken:
             return
