@@ -4,14 +4,14 @@
 calendar, `--role dispatcher` only deliveries and the sweep. Any number of each may run.
 """
 
-import argparse
 import asyncio
 import logging
 import signal
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import prometheus_client
+import typer
 import uvloop
 from temporalio.client import Client
 from temporalio.runtime import Runtime
@@ -139,11 +139,19 @@ async def _run_worker(worker: Worker, stop: asyncio.Event) -> None:
     await running
 
 
-if __name__ == "__main__":
+def command(
+    role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
+) -> None:
+    """Run journeys and their effects."""
     log_to_stderr()
-    parser = argparse.ArgumentParser(description="Run journeys and their effects.")
-    parser.add_argument("--role", choices=["all", "worker", "dispatcher"], default="all")
     try:
-        uvloop.run(main(parser.parse_args().role))
+        uvloop.run(main(role))
     except (DesignError, WrongSetting) as mistakes:
-        parser.exit(1, f"{mistakes}\n")
+        typer.echo(str(mistakes), err=True)
+        raise typer.Exit(1) from None
+
+
+if __name__ == "__main__":
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(command)
+    app()

@@ -1,6 +1,5 @@
 """`python -m bench`: every figure in turn, each in a process of its own; one JSON object on the last line."""
 
-import argparse
 import json
 import os
 import platform
@@ -10,7 +9,9 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from bench.measuring import FLOORS, missed, say
 from bench.plots import draw
@@ -34,7 +35,7 @@ FILES = {
 LIMIT = 400
 
 
-def take(name: str, arguments: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
+def measure(name: str, arguments: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
     """Run one file; its figures, and whether it ended as it should."""
     say(f"—— {name} {' '.join(arguments)}")
     running = subprocess.Popen(
@@ -44,16 +45,16 @@ def take(name: str, arguments: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
         env=os.environ | {"PYTHONPATH": str(HERE.parent)},
     )
     try:
-        said, _ = running.communicate(timeout=LIMIT)
+        output, _ = running.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
         say(f"{name} did not end within {LIMIT} seconds and is stopped.")
-        said = ""
+        output = ""
     finally:
         # Told to stop, a file first ends the servers it has started.
         if running.poll() is None:
             running.terminate()
             running.wait(60)
-    lines = said.strip().splitlines()
+    lines = output.strip().splitlines()
     figures: dict[str, Any] = json.loads(lines[-1]) if lines else {}
     return figures, bool(lines) and running.returncode in {0, 1}
 
@@ -68,45 +69,53 @@ def machine() -> dict[str, Any]:
     }
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--quick", action="store_true", help="small sizes, to see that everything works")
-    options.add_argument("--only", nargs="*", default=list(FILES), help="these files alone; results are then not kept")
-    given = options.parse_args()
+def main(
+    files: Annotated[list[str] | None, typer.Argument(help="These files; all of them if unset.")] = None,
+    *,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see that everything works.")] = False,
+    only: Annotated[bool, typer.Option("--only", help="The files named alone; the results are then not kept.")] = False,
+) -> None:
+    """Take every figure in turn, each in a process of its own; one JSON object on the last line."""
+    chosen = list(files or (() if only else FILES))
+    for name in chosen:
+        if name not in FILES:
+            raise typer.BadParameter(f"There is no {name}; there are {', '.join(FILES)}.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    began, where = time.monotonic(), machine()
-    together: dict[str, Any] = {}
+    began, before = time.monotonic(), machine()
+    all_figures: dict[str, Any] = {}
     failed: list[str] = []
-    for name in given.only:
-        figures, ended = take(name, FILES[name] if given.quick else ())
-        together |= figures
+    for name in chosen:
+        figures, ended = measure(name, FILES[name] if quick else ())
+        all_figures |= figures
         if not ended:
             failed.append(name)
-    growth = together.pop("growth", None)
-    whole = not given.quick and given.only == list(FILES)
+    growth = all_figures.pop("growth", None)
+    whole = not quick and chosen == list(FILES)
     folder = RESULTS if whole else Path(".local") / "bench"
     if growth is not None:
         drawn = draw(growth, folder)
         say(f"Drawn: {', '.join(path.name for path in drawn)}")
-    below = missed(together)
+    below = missed(all_figures)
     for sentence in below:
         say(sentence)
     for name in failed:
         say(f"{name} did not come to an end; take it alone to see why.")
     folder.mkdir(parents=True, exist_ok=True)
-    kept = {
+    results = {
         "date": datetime.now(UTC).date().isoformat(),
-        "machine": where,
+        "machine": before,
         "minutes": round((time.monotonic() - began) / 60, 1),
         "floors": {key: " ".join(map(str, bound)) for key, bound in FLOORS.items()},
         "below": below,
-        "figures": together,
+        "figures": all_figures,
         "growth": growth,
     }
-    (folder / "results.json").write_text(json.dumps(kept, indent=2) + "\n")
-    print(json.dumps(together))
-    return 1 if below or failed else 0
+    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
+    print(json.dumps(all_figures))
+    raise typer.Exit(1 if below or failed else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    app.command()(main)
+    app()
