@@ -1,75 +1,77 @@
-"""The HTTP API as commands call it: with a key, and again while it is away."""
+"""The HTTP API as a command calls it: one answer at a time, a problem of the API as a sentence."""
 
-import time
-from typing import Any, Final
+import asyncio
+from datetime import timedelta
+from types import TracebackType
+from typing import Any, Final, Self
 
 import httpx
 
+from activities.api_client import ApiClient
 from cli._console import say
 from workflows.errors import JourneysError
 
 Answer = dict[str, Any]
 
-#: Seconds between two attempts.
-PAUSE: Final = 0.5
-#: Seconds an API that answered before may be away.
-AWAY_LIMIT: Final = 60.0
+#: How long an API that answered before may be away, and the seconds of the longest pause between two attempts.
+RETRY_FOR: Final = timedelta(minutes=1)
+LONGEST_PAUSE: Final = 0.5
 
 
 class ApiRefused(JourneysError):
-    """The API said no, or does not answer; the sentence says which and what to do."""
+    """The API said no; the sentence is its own."""
 
 
-class ApiClient:
-    """One API, called with one key."""
+class BlockingApi:
+    """One API, called with one key by a command that waits for each answer.
+
+    Its event loop runs only during a call, so that Ctrl-C ends a question at the terminal as it does anywhere else.
+    """
 
     def __init__(self, url: str, key: str) -> None:
-        self._url = url.rstrip("/")
-        self._http = httpx.Client(base_url=self._url, headers={"Authorization": f"Bearer {key}"}, timeout=120)
-        self._answered = False
+        self._runner = asyncio.Runner()
+        self._http = httpx.AsyncClient(timeout=120)
+        self._api = ApiClient(
+            self._http, url.rstrip("/"), key, self._say_away, RETRY_FOR, LONGEST_PAUSE, describe=_problem
+        )
+        self._said_away = False
 
-    def get(self, path: str, **query: Any) -> Answer:
-        """What is at `path`. Raises ApiRefused."""
-        return self._ask("GET", path, params=query)
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._runner.run(self._http.aclose())
+        self._runner.close()
+
+    def get(self, path: str) -> Answer:
+        """What is at `path`. Raises `ApiRefused`, or as `ApiClient.request` does."""
+        return self._ask("GET", path)
 
     def post(self, path: str, body: Answer | None = None, *, idempotency_key: str | None = None) -> Answer:
-        """Have something done; `idempotency_key` names it, so that it is done once however often it is asked for."""
-        return self._ask(
-            "POST", path, json=body, headers={} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
-        )
+        """Have something done; with an idempotency key it is done once, however often it is asked for."""
+        headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
+        return self._ask("POST", path, json=body, headers=headers)
 
-    def _ask(self, method: str, path: str, **how: Any) -> Answer:
-        until, told_away = time.monotonic() + AWAY_LIMIT, False
-        while True:
-            try:
-                answer = self._http.request(method, path, **how)
-            except httpx.UnsupportedProtocol:
-                raise ApiRefused(f"{self._url} is not an HTTP address; write --url http://HOST:PORT.") from None
-            except httpx.TransportError as error:
-                if not self._answered:
-                    raise ApiRefused(
-                        f"No API answers at {self._url} ({type(error).__name__}); start the stack with `journeys up`, "
-                        "or name another address with --url."
-                    ) from None
-                trouble = type(error).__name__
-            else:
-                self._answered = True
-                if answer.is_success:
-                    told: Answer = answer.json()
-                    return told
-                trouble = _sentence(answer)
-                if answer.status_code not in {502, 503, 504}:
-                    raise ApiRefused(trouble)
-            if not told_away:
-                told_away = True
-                sentence = f"The API at {self._url} or its database is away; trying again for up to {AWAY_LIMIT:.0f} s."
-                say(f"{sentence} ({trouble})")
-            if time.monotonic() > until:
-                raise ApiRefused(f"The API at {self._url} has been away for {AWAY_LIMIT:.0f} s: {trouble}")
-            time.sleep(PAUSE)
+    def _ask(self, method: str, path: str, **options: Any) -> Answer:
+        self._said_away = False
+        answer = self._runner.run(self._api.request(method, path, **options))
+        if not answer.is_success:
+            raise ApiRefused(_problem(answer))
+        document: Answer = answer.json()
+        return document
+
+    def _say_away(self, trouble: str) -> None:
+        if trouble and not self._said_away:
+            self._said_away = True
+            seconds = RETRY_FOR.total_seconds()
+            sentence = f"The API at {self._api.url} or its database is away; trying again for up to {seconds:.0f} s."
+            say(f"{sentence} ({trouble})")
 
 
-def _sentence(answer: httpx.Response) -> str:
+def _problem(answer: httpx.Response) -> str:
+    """What an answer of problem+json says, its faults included."""
     try:
         problem = answer.json()
         faults = [fault["detail"] for fault in problem.get("errors", [])]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from cli._api_client import Answer, ApiClient
+    from cli._api_client import Answer, BlockingApi
 
 Url = Annotated[str | None, typer.Option(envvar="JOURNEYS_URL", help="The API; the local stack's if unset.")]
 Key = Annotated[
@@ -48,7 +48,9 @@ def segments(url: Url = None, key: Key = None) -> None:
 
     table = Table("segment", "players", "who", box=None)
     table.columns[1].justify = "right"
-    for segment in _api(url, key).get("/v1/segments")["items"]:
+    with _api(url, key) as api:
+        items = api.get("/v1/segments")["items"]
+    for segment in items:
         table.add_row(segment["name"], f"{segment['members']:,}", segment["description"])
     out.print(table)
 
@@ -72,14 +74,15 @@ def enrol(
     """
     from secrets import token_hex
 
-    api, who_enters = _api(url, key), {"journey": journey, "segment": segment}
-    if not _show_preview(api.post("/v1/enrolments/preview", who_enters), per_second):
-        return
-    if not yes and not typer.confirm("Enrol them?", err=True):
-        say("Nobody was enrolled.")
-        raise typer.Exit(1)
-    body = {**who_enters, "per_second": per_second}
-    raise typer.Exit(_watch(api, api.post("/v1/enrolments", body, idempotency_key=once or token_hex(16))))
+    who_enters = {"journey": journey, "segment": segment}
+    with _api(url, key) as api:
+        if not _show_preview(api.post("/v1/enrolments/preview", who_enters), per_second):
+            return
+        if not yes and not typer.confirm("Enrol them?", err=True):
+            say("Nobody was enrolled.")
+            raise typer.Exit(1)
+        body = {**who_enters, "per_second": per_second}
+        raise typer.Exit(_watch(api, api.post("/v1/enrolments", body, idempotency_key=once or token_hex(16))))
 
 
 enrolments = typer.Typer(help="Enrolments under way: list, watch, pause, resume, cancel.")
@@ -96,7 +99,9 @@ def list_enrolments(context: typer.Context, url: Url = None, key: Key = None) ->
     for column in table.columns[:3]:
         # What is copied or read at a glance is never cut.
         column.no_wrap, column.overflow = True, "ignore"
-    for enrolment in _api(url, key).get("/v1/enrolments")["items"]:
+    with _api(url, key) as api:
+        items = api.get("/v1/enrolments")["items"]
+    for enrolment in items:
         done = f"{enrolment['done']:,} of {enrolment['total']:,}"
         table.add_row(enrolment["id"], enrolment["state"], done, enrolment["journey"], enrolment["segment"])
     out.print(table)
@@ -105,32 +110,37 @@ def list_enrolments(context: typer.Context, url: Url = None, key: Key = None) ->
 @enrolments.command()
 def watch(enrolment: Id, url: Url = None, key: Key = None) -> None:
     """Show how far it has come, until it goes on no more."""
-    api = _api(url, key)
-    raise typer.Exit(_watch(api, api.get(f"/v1/enrolments/{enrolment}")))
+    with _api(url, key) as api:
+        raise typer.Exit(_watch(api, api.get(f"/v1/enrolments/{enrolment}")))
 
 
 @enrolments.command()
 def pause(enrolment: Id, url: Url = None, key: Key = None) -> None:
     """Let nobody else in until it is resumed."""
-    say(_state_of(_api(url, key).post(f"/v1/enrolments/{enrolment}/pause")))
+    _change(enrolment, "pause", url, key)
 
 
 @enrolments.command()
 def resume(enrolment: Id, url: Url = None, key: Key = None) -> None:
     """Go on with those whose turn has not come."""
-    say(_state_of(_api(url, key).post(f"/v1/enrolments/{enrolment}/resume")))
+    _change(enrolment, "resume", url, key)
 
 
 @enrolments.command()
 def cancel(enrolment: Id, url: Url = None, key: Key = None) -> None:
     """Let nobody else in, ever; runs that have begun go on."""
-    say(_state_of(_api(url, key).post(f"/v1/enrolments/{enrolment}/cancel")))
+    _change(enrolment, "cancel", url, key)
 
 
-def _api(url: str | None, key: str | None) -> ApiClient:
-    from cli._api_client import ApiClient
+def _change(enrolment: str, change: str, url: str | None, key: str | None) -> None:
+    with _api(url, key) as api:
+        say(_state_of(api.post(f"/v1/enrolments/{enrolment}/{change}")))
 
-    return ApiClient(*api_address(url, key, role="crm"))
+
+def _api(url: str | None, key: str | None) -> BlockingApi:
+    from cli._api_client import BlockingApi
+
+    return BlockingApi(*api_address(url, key, role="crm"))
 
 
 def _show_preview(preview: Answer, per_second: int) -> bool:
@@ -155,7 +165,7 @@ def _show_preview(preview: Answer, per_second: int) -> bool:
     return True
 
 
-def _watch(api: ApiClient, enrolment: Answer) -> int:
+def _watch(api: BlockingApi, enrolment: Answer) -> int:
     """Show a bar until an enrolment goes on no more; the exit code: 0 done, 1 not, 130 left with Ctrl-C."""
     from rich.progress import TextColumn
 

@@ -7,20 +7,20 @@ event is kept once by its source and id.
 import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
 import httpx
 
+from activities.api_client import ApiAway, ApiClient, ApiUnreachable, Stopped, retry_after
 from workflows.errors import JourneysError
 
 EVENTS_A_REQUEST = 500
 REQUESTS_AT_ONCE = 2
+#: How long an API that answered before may be away.
 RETRY_FOR = timedelta(minutes=2)
-LONGEST_PAUSE = 10.0
-RETRYABLE = {429, 502, 503, 504}
+BUSY = 429
 MEDIA_TYPE = "application/cloudevents-batch+json"
 
 Mode = Literal["live", "history"]
@@ -66,11 +66,7 @@ class Events:
     """`POST /v1/events` of one API with one key; waits while it is away and takes no for an answer otherwise."""
 
     def __init__(self, http: httpx.AsyncClient, url: str, key: str, *, retry_for: timedelta = RETRY_FOR) -> None:
-        self._http = http
-        self._url = f"{url.rstrip('/')}/v1/events"
-        self._headers = {"Authorization": f"Bearer {key}", "Content-Type": MEDIA_TYPE}
-        self._retry_for = retry_for.total_seconds()
-        self._answered = False
+        self._api = ApiClient(http, f"{url.rstrip('/')}/v1/events", key, self._wait_for, retry_for)
         #: Why nothing moves just now, in words; empty while the API takes events.
         self.waiting = ""
 
@@ -83,9 +79,18 @@ class Events:
         Raises ImportStopped with a sentence when the API refuses the request as a whole or stays away for longer
         than `retry_for`. The batch may then have been kept.
         """
-        answer = await self._ask(b"[" + b",".join(item.body for item in items) + b"]", mode, stop or asyncio.Event())
-        if answer is None:
+        body = b"[" + b",".join(item.body for item in items) + b"]"
+        try:
+            answer = await self._ask(body, mode, stop or asyncio.Event())
+        except Stopped:
             return []
+        except ApiUnreachable as nobody:
+            raise ImportStopped(str(nobody)) from None
+        except ApiAway as away:
+            raise ImportStopped(
+                f"The API at {self._api.url} has been away for {self._api.retry_for.total_seconds():.0f} s ({away.trouble}); repeat "
+                "the same command when it is back, what was kept is not counted twice."
+            ) from None
         if answer.status_code == 413:
             if len(items) == 1:
                 return [Receipt("rejected", "The event is larger than the API takes; make it smaller.")]
@@ -93,47 +98,24 @@ class Events:
             first = await self.post(items[:half], mode, stop)
             return first if len(first) < half else [*first, *await self.post(items[half:], mode, stop)]
         if answer.status_code not in {200, 202, 207}:
-            raise ImportStopped(_refusal(answer, self._url))
+            raise ImportStopped(_refusal(answer, self._api.url))
         return _receipts(answer, len(items))
 
-    async def _ask(self, body: bytes, mode: Mode, stop: asyncio.Event) -> httpx.Response | None:
-        loop = asyncio.get_running_loop()
-        until, pause = loop.time() + self._retry_for, 0.25
+    async def _ask(self, body: bytes, mode: Mode, stop: asyncio.Event) -> httpx.Response:
+        headers = {"Content-Type": MEDIA_TYPE}
         while True:
-            busy = False
-            try:
-                answer = await self._http.post(
-                    self._url, params={"mode": mode}, content=body, headers=self._headers, timeout=60
-                )
-                self._answered = True
-                if answer.status_code not in RETRYABLE:
-                    return answer
-                trouble = f"it answered {answer.status_code}"
-                wait = _retry_after(answer) or pause
-                busy = answer.status_code == 429
-                if busy:
-                    # It is there and has much to do, which may last and is no reason to give up.
-                    until, trouble = loop.time() + wait + self._retry_for, f"it asks to wait {wait:.0f} s"
-            except httpx.UnsupportedProtocol:
-                raise ImportStopped(f"{self._url} is not an HTTP address; write --url http://HOST:PORT.") from None
-            except httpx.TransportError as error:
-                if not self._answered:
-                    raise ImportStopped(
-                        f"No API answers at {self._url} ({_words(error)}); start the stack with `journeys up`, "
-                        "or name another address with --url."
-                    ) from None
-                trouble, wait = _words(error), pause
-            if not busy and loop.time() + wait > until:
-                raise ImportStopped(
-                    f"The API at {self._url} has been away for {self._retry_for:.0f} s ({trouble}); repeat the same "
-                    "command when it is back, what was kept is not counted twice."
-                )
-            self.waiting = f"waiting for the API, {trouble}"
-            with suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait)
-                return None
-            self.waiting = ""
-            pause = min(pause * 2, LONGEST_PAUSE)
+            answer = await self._api.request(
+                "POST", stop=stop, params={"mode": mode}, content=body, headers=headers, timeout=60
+            )
+            if answer.status_code != BUSY:
+                return answer
+            # It is there and has much to do, which may last and is no reason to give up.
+            pause = retry_after(answer) or 1.0
+            self._wait_for(f"it asks to wait {pause:.0f} s")
+            await self._api.wait(pause, stop)
+
+    def _wait_for(self, trouble: str) -> None:
+        self.waiting = trouble and f"waiting for the API, {trouble}"
 
 
 async def feed(
@@ -155,9 +137,9 @@ async def feed(
     queues: list[Lane] = [asyncio.Queue(1) for _ in range(lanes)]
 
     async def run(lane: Lane) -> None:
-        while (found := await lane.get()) is not None:
+        while (items := await lane.get()) is not None:
             # Of what a stop kept from being sent nothing is known.
-            for item, receipt in zip(found, await events.post(found, mode, stop), strict=False):
+            for item, receipt in zip(items, await events.post(items, mode, stop), strict=False):
                 done(item, receipt)
 
     try:
@@ -221,14 +203,3 @@ def _refusal(answer: httpx.Response, url: str) -> str:
             return f"There is no journeys API at {url}; name its address with --url."
         case status:
             return f"The API refused the batch ({status}): {detail}"
-
-
-def _retry_after(answer: httpx.Response) -> float | None:
-    try:
-        return min(max(float(answer.headers["Retry-After"]), 0.05), 60.0)
-    except (KeyError, ValueError):
-        return None
-
-
-def _words(error: Exception) -> str:
-    return str(error).strip().rstrip(".").lower() or type(error).__name__
