@@ -94,7 +94,7 @@ class SourceFile:
                 mapping.check(None)
             return
         first = next(self._lines(), "")
-        self._delimiter = max(",;\t|", key=first.count) if first else ","
+        self._delimiter = _delimiter_of(first)
         header = next(csv.reader([first], delimiter=self._delimiter), [])
         if mapping is None and not {column.name for column in DEPOSITS.columns.values()} <= {*header, ROW_ID}:
             raise MappingError(
@@ -163,3 +163,11 @@ class SourceFile:
                     raise MappingError(
                         f"{self.path}, line {number}, is not UTF-8; convert the file first, for example with iconv."
                     ) from None
+
+
+def _delimiter_of(header: str) -> str:
+    """What parts the columns of a header, which may hold other delimiters in quotes."""
+    try:
+        return csv.Sniffer().sniff(header, ",;\t|").delimiter
+    except csv.Error:
+        return ","  # a single column

@@ -201,6 +201,21 @@ class TestSourceFile:
         with pytest.raises(MappingError, match="it is empty"):
             SourceFile(tmp_path / "x.csv", None)
 
+    @pytest.mark.parametrize(
+        ("header", "columns"),
+        [
+            ("who;what\n", "who, what"),
+            ("who\twhat\r\n", "who, what"),
+            ("who|what\n", "who, what"),
+            ("who\n", "who"),
+            ('"amount, EUR";"time, UTC";who\n', "amount, EUR, time, UTC, who"),
+        ],
+    )
+    def test_columns_are_parted_by_what_parts_the_header(self, tmp_path: Path, header: str, columns: str) -> None:
+        (tmp_path / "x.csv").write_text(header)
+        with pytest.raises(MappingError, match=rf"mean \({columns}\)"):
+            SourceFile(tmp_path / "x.csv", None)
+
     def test_a_json_array_is_a_sentence(self, tmp_path: Path) -> None:
         (tmp_path / "x.json").write_text("[{}]")
         with pytest.raises(MappingError, match="one JSON array; write one object a line"):
