@@ -88,8 +88,8 @@ class Events:
             raise ImportStopped(str(nobody)) from None
         except ApiAway as away:
             raise ImportStopped(
-                f"The API at {self._api.url} has been away for {self._api.retry_for.total_seconds():.0f} s ({away.trouble}); repeat "
-                "the same command when it is back, what was kept is not counted twice."
+                f"The API at {self._api.url} has been away for {self._api.retry_for.total_seconds():.0f} s "
+                f"({away.trouble}); repeat the same command when it is back, what was kept is not counted twice."
             ) from None
         if answer.status_code == 413:
             if len(items) == 1:

@@ -46,7 +46,7 @@ class ExcludedPlayer:
 
 
 class Auditor:
-    """Reads everybody's books; writes nothing."""
+    """Compares our database with the providers' journals and with Temporal; writes nothing."""
 
     def __init__(self, database: Database, temporal: Client, folder: Path) -> None:
         self._database = database
@@ -68,20 +68,20 @@ class Auditor:
 
     async def _busy(self) -> int:
         running = [
-            (found.id, found.run_id)
-            async for found in self._temporal.list_workflows(_OF_JOURNEYS)
-            if found.status is WorkflowExecutionStatus.RUNNING
+            (execution.id, execution.run_id)
+            async for execution in self._temporal.list_workflows(_OF_JOURNEYS)
+            if execution.status is WorkflowExecutionStatus.RUNNING
         ]
-        turns = asyncio.Semaphore(16)
+        slots = asyncio.Semaphore(16)
 
         async def at_work(workflow_id: str, run_id: str) -> bool:
-            async with turns:
+            async with slots:
                 try:
                     seen = await self._temporal.get_workflow_handle(workflow_id, run_id=run_id).describe()
                 except RPCError:
                     return True
-            told = seen.raw_description
-            return bool(told.pending_activities) or told.HasField("pending_workflow_task")
+            described = seen.raw_description
+            return bool(described.pending_activities) or described.HasField("pending_workflow_task")
 
         return sum(await asyncio.gather(*(at_work(*one) for one in running)))
 
@@ -121,7 +121,7 @@ class Auditor:
         return [
             _compare("events kept", acknowledged, fed),
             Check(
-                f"events counted by players{_by_desk(kept)}",
+                f"events counted by players{_made_by_people(kept)}",
                 *(int(counted[n]) for n in ("kept", "counted", "lost", "doubled")),
             ),
             await self._workflows(),
@@ -136,17 +136,17 @@ class Auditor:
 
         Beside it, how many messages the gate had let pass before and reached their provider just after.
         """
-        given = {"player": excluded.player_id, "protective": list(PROTECTIVE), "at": excluded.acknowledged_at}
-        found = [row["what"] for row in await self._rows(_CONTACTS_AFTER, **given)]
-        passed = {row["id"] for row in await self._rows(_PASSED, **given)}
+        parameters = {"player": excluded.player_id, "protective": list(PROTECTIVE), "at": excluded.acknowledged_at}
+        contacts = [row["what"] for row in await self._rows(_CONTACTS_AFTER, **parameters)]
+        passed = {row["id"] for row in await self._rows(_PASSED, **parameters)}
         late = [
             record["key"]
             for record in self._handed_over()
             if _player_of(record["key"]) == excluded.player_id
             and datetime.fromisoformat(record["at"]) > excluded.acknowledged_at
         ]
-        found += [f"{key} reached its provider and was never let pass" for key in late if key not in passed]
-        return found, len(passed.intersection(late))
+        contacts += [f"{key} reached its provider and was never let pass" for key in late if key not in passed]
+        return contacts, len(passed.intersection(late))
 
     # ---- others' books -------------------------------------------------------------------------
 
@@ -155,9 +155,9 @@ class Auditor:
             "SELECT id FROM runs WHERE arm = 'treated' AND coalesce(outcome, '') NOT LIKE 'refused:%'"
         )
         started = [
-            found.id
-            async for found in self._temporal.list_workflows(_OF_JOURNEYS)
-            if found.status is not WorkflowExecutionStatus.CONTINUED_AS_NEW
+            execution.id
+            async for execution in self._temporal.list_workflows(_OF_JOURNEYS)
+            if execution.status is not WorkflowExecutionStatus.CONTINUED_AS_NEW
         ]
         return _compare("runs in Temporal", [row["id"] for row in rows], started)
 
@@ -181,9 +181,9 @@ class Auditor:
         hooks = [one for channel in WEBHOOK_CHANNELS for one in read_journal(folder / f"{channel}.jsonl")]
         return [*mails, *({"key": hook["webhook_id"], "at": hook["at"]} for hook in hooks)]
 
-    async def _rows(self, query: str, **given: Any) -> list[Mapping[str, Any]]:
+    async def _rows(self, query: str, **parameters: Any) -> list[Mapping[str, Any]]:
         async with self._database.reading() as connection:
-            return [dict(row) for row in (await connection.execute(text(query), given)).mappings()]
+            return [dict(row) for row in (await connection.execute(text(query), parameters)).mappings()]
 
     async def _row(self, query: str) -> Mapping[str, Any]:
         return (await self._rows(query))[0]
@@ -202,7 +202,7 @@ def _compare(name: str, expected: Collection[Hashable], found: Collection[Hashab
     return Check(name, len(wanted), len(found), lost, doubled)
 
 
-def _by_desk(kept: Collection[Identity]) -> str:
+def _made_by_people(kept: Collection[Identity]) -> str:
     """Why more is counted than was fed: what a person does over the API, such as an exclusion, is an event too."""
     count = sum(source.startswith("api:") for source, _ in kept)
     return f", with {count} made by the desk" if count else ""

@@ -26,10 +26,10 @@ from activities.database import Database
 from activities.importing.event_sender import EventItem, Events, ImportStopped, Receipt, Unreadable, feed
 from activities.settings import Settings
 from local.demo.audit import Auditor, ExcludedPlayer, Identity
-from local.demo.report import Story, print_story
+from local.demo.report import DemoReport, print_report
 from local.demo.script import DemoError, Script, from_log, synthetic
 from local.demo.synthetic_casino import CloudEvent
-from local.demo.task_worker import Manager
+from local.demo.task_worker import TaskWorker
 from local.postgres import SHARED_HOME
 from local.stack import Stack
 from local.supervisor import Identity as Process
@@ -41,10 +41,12 @@ __all__ = ["DemoError", "run"]
 
 #: How many runs may lag behind before the sender waits for them. Temporal's dev server is what it waits for.
 LAG = 10
+#: Seconds between two questions to the database.
 LOOK_EVERY = 0.1
+#: Seconds effects may stand still before the demo gives up.
 STANDSTILL = 60.0
 #: Seconds for effects to end after the last event, and for each run that was started.
-SETTLE, SETTLE_A_RUN = 30.0, 0.25
+QUIET_WITHIN, QUIET_WITHIN_A_RUN = 30.0, 0.25
 
 
 async def run(folder: Path, *, log: Path | None, players: int, seed: int) -> int:
@@ -56,16 +58,16 @@ async def run(folder: Path, *, log: Path | None, players: int, seed: int) -> int
     _prepare(folder)
     try:
         # The sweep stands still during the import here, so nobody has to wait for the rest of a past.
-        settled = {"IMPORT_SETTLES_AFTER": "PT0S"}
-        async with Stack(folder, extra=settled, say=lambda line: say.print(line, style="dim")) as stack:
-            story = await _played(stack, script, say)
+        settings = {"IMPORT_SETTLES_AFTER": "PT0S"}
+        async with Stack(folder, extra=settings, say=lambda line: say.print(line, style="dim")) as stack:
+            report = await _play(stack, script, say)
     except (StackError, ImportStopped) as error:
         raise DemoError(str(error)) from error
-    print_story(story)
-    return 0 if story.clean else 1
+    print_report(report)
+    return 0 if report.clean else 1
 
 
-async def _played(stack: Stack, script: Script, say: Console) -> Story:
+async def _play(stack: Stack, script: Script, say: Console) -> DemoReport:
     """The demo on a running stack, and its audit."""
     environment = stack.environment()
     database = Database(Settings(database_url=environment["DATABASE_URL"]))
@@ -76,22 +78,22 @@ async def _played(stack: Stack, script: Script, say: Console) -> Story:
         return httpx.AsyncClient(base_url=stack.api_url, headers=headers, timeout=30)
 
     try:
-        async with httpx.AsyncClient() as http, client("vip-manager") as desk, client("admin") as office:
-            events, manager = Events(http, stack.api_url, stack.keys["backend"]), Manager(desk)
-            return await Demo(stack, script, events, office, manager, auditor, say).play()
+        async with httpx.AsyncClient() as http, client("vip-manager") as vip_manager, client("admin") as admin:
+            events, manager = Events(http, stack.api_url, stack.keys["backend"]), TaskWorker(vip_manager)
+            return await Demo(stack, script, events, admin, manager, auditor, say).play()
     finally:
         await database.close()
 
 
 @dataclass
 class Demo:
-    """One performance."""
+    """One demo on a running stack, and what it has sent and heard so far."""
 
     stack: Stack
     script: Script
     events: Events
-    office: httpx.AsyncClient
-    manager: Manager
+    admin: httpx.AsyncClient
+    manager: TaskWorker
     auditor: Auditor
     say: Console
     #: Every event the API said it has.
@@ -102,9 +104,10 @@ class Demo:
     sent: list[EventItem] = field(default_factory=list)
     posted: dict[Identity, datetime] = field(default_factory=dict)
     excluded: dict[str, ExcludedPlayer] = field(default_factory=dict)
-    looked: float = 0.0
+    #: When the backlog was read last, by the loop's clock.
+    backlog_read_at: float = 0.0
 
-    async def play(self) -> Story:
+    async def play(self) -> DemoReport:
         """History, live, stillness, the same again, and the audit."""
         history_took = await self._import_history()
         imported = datetime.now(UTC)
@@ -112,11 +115,11 @@ class Demo:
         try:
             await self._go_live()
             ended = datetime.now(UTC)
-            unfinished = await self._settle("Waiting for the last effects")
+            unfinished = await self._wait_until_quiet("Waiting for the last effects")
             before = await self.auditor.intake_figures()
             live = sum(self.receipts.values()) - len(self.script.history)
             await self._feed_again()
-            unfinished = await self._settle("Looking once more") or unfinished
+            unfinished = await self._wait_until_quiet("Looking once more") or unfinished
             after = await self.auditor.intake_figures()
         finally:
             working.cancel()
@@ -128,8 +131,8 @@ class Demo:
         for one in self.excluded.values():
             since, under_way = await self.auditor.contacts_after(one)
             contacts += since
-            excluded.append(_told(one, since, under_way))
-        return Story(
+            excluded.append(_exclusion_line(one, since, under_way))
+        return DemoReport(
             title=self.script.title,
             deposits=self.script.deposits,
             history_events=len(self.script.history),
@@ -156,7 +159,7 @@ class Demo:
         await self.stack.stop("dispatcher")
         began = datetime.now(UTC)
         with self._progress("History", len(self.script.history)) as step:
-            await feed(map(_item, self.script.history), self.events, "history", self._noting(step))
+            await feed(map(_item, self.script.history), self.events, "history", self._recording(step))
         took = datetime.now(UTC) - began
         self.stack.start("dispatcher")
         await self.stack.ready("dispatcher")
@@ -173,7 +176,7 @@ class Demo:
                 self.sent.append(item)
                 self.posted[event["source"], event["id"]] = now
                 [receipt] = await self.events.post([item], "live")
-                self._noting(step)(item, receipt)
+                self._recording(step)(item, receipt)
                 if event["type"] == ExclusionSet.wire_type:
                     self.excluded.setdefault(item.subject, ExcludedPlayer(item.subject, datetime.now(UTC)))
                 if not by_hand and 2 * number >= len(coming):
@@ -181,7 +184,7 @@ class Demo:
 
     async def _keep_pace(self) -> None:
         loop = asyncio.get_running_loop()
-        if loop.time() - self.looked < LOOK_EVERY:
+        if loop.time() - self.backlog_read_at < LOOK_EVERY:
             return
         until = loop.time() + STANDSTILL
         while await self.auditor.backlog() > LAG:
@@ -190,31 +193,31 @@ class Demo:
                     f"Effects have stood still for {STANDSTILL:.0f} s; see the logs in {self.stack.folder}."
                 )
             await asyncio.sleep(LOOK_EVERY / 2)
-        self.looked = loop.time()
+        self.backlog_read_at = loop.time()
 
     async def _exclude_somebody(self, coming: list[CloudEvent]) -> bool:
         """Let a player with a run under way self-exclude, of whom most is still to come; False if there is none."""
-        answer = await self.office.get("/v1/runs", params={"state": "active", "arm": "treated", "page_size": 200})
+        answer = await self.admin.get("/v1/runs", params={"state": "active", "arm": "treated", "page_size": 200})
         future = Counter(event["subject"] for event in coming)
         leaving = {event["subject"] for event in coming if event["type"] == ExclusionSet.wire_type}
-        found = {one["player_id"] for one in answer.raise_for_status().json()["items"]}
-        players = found - self.excluded.keys() - leaving
+        with_runs = {run["player_id"] for run in answer.raise_for_status().json()["items"]}
+        players = with_runs - self.excluded.keys() - leaving
         if not players:
             return False
         player_id = min(players, key=lambda player: (-future[player], player))
-        wish = {"kind": "self_exclusion", "scope": "brand"}
-        (await self.office.post(f"/v1/players/{player_id}/exclusion", json=wish)).raise_for_status()
+        exclusion = {"kind": "self_exclusion", "scope": "brand"}
+        (await self.admin.post(f"/v1/players/{player_id}/exclusion", json=exclusion)).raise_for_status()
         self.excluded[player_id] = ExcludedPlayer(player_id, datetime.now(UTC))
         return True
 
     async def _feed_again(self) -> None:
         with self._progress("The same again", len(self.sent)) as step:
-            await feed(self.sent, self.events, "live", self._noting(step))
+            await feed(self.sent, self.events, "live", self._recording(step))
 
-    async def _settle(self, title: str) -> dict[str, int]:
-        """Wait until only timers are left; what was still being done when patience ended."""
+    async def _wait_until_quiet(self, title: str) -> dict[str, int]:
+        """Wait until only timers are left; what was still being done when time ran out."""
         loop = asyncio.get_running_loop()
-        until = loop.time() + SETTLE + SETTLE_A_RUN * sum((await self.auditor.runs()).values())
+        until = loop.time() + QUIET_WITHIN + QUIET_WITHIN_A_RUN * sum((await self.auditor.runs()).values())
         with self.say.status(title) as status:
             while left := await self.auditor.unfinished():
                 status.update(f"{title}: {', '.join(f'{count} {name}' for name, count in left.items())}")
@@ -225,8 +228,8 @@ class Demo:
 
     # ---- bookkeeping ---------------------------------------------------------------------------
 
-    def _noting(self, step: Callable[[], None]) -> Callable[[EventItem | Unreadable, Receipt], None]:
-        def note(item: EventItem | Unreadable, receipt: Receipt) -> None:
+    def _recording(self, step: Callable[[], None]) -> Callable[[EventItem | Unreadable, Receipt], None]:
+        def record(item: EventItem | Unreadable, receipt: Receipt) -> None:
             self.receipts[receipt.status] += 1
             step()
             if receipt.status == "rejected" or isinstance(item, Unreadable):
@@ -234,7 +237,7 @@ class Demo:
             else:
                 self.acknowledged.add((item.row["source"], item.row["id"]))
 
-        return note
+        return record
 
     @contextmanager
     def _progress(self, title: str, total: int) -> Iterator[Callable[[], None]]:
@@ -247,10 +250,10 @@ class Demo:
         return list(load(Settings(database_url=self.stack.environment()["DATABASE_URL"]).packages).journeys)
 
 
-def _told(one: ExcludedPlayer, since: list[str], under_way: int) -> str:
-    calm = f"{len(since)} things since then, see below" if since else "nothing let through since, every run stopped"
+def _exclusion_line(one: ExcludedPlayer, since: list[str], under_way: int) -> str:
+    quiet = f"{len(since)} things since then, see below" if since else "nothing let through since, every run stopped"
     late = f" ({under_way} already on its way)" if under_way else ""
-    return f"{one.player_id} at {one.acknowledged_at:%H:%M:%S} UTC: {calm}{late}"
+    return f"{one.player_id} at {one.acknowledged_at:%H:%M:%S} UTC: {quiet}{late}"
 
 
 def _item(event: CloudEvent) -> EventItem:

@@ -12,8 +12,8 @@ from local.demo.audit import Check, percentile
 
 
 @dataclass(frozen=True)
-class Story:
-    """Everything a demo found out."""
+class DemoReport:
+    """What happened in a demo, and whether anything was lost or doubled."""
 
     title: str
     deposits: dict[str, int]
@@ -31,7 +31,7 @@ class Story:
     #: What reached self-excluded players afterwards; should be empty.
     contacts: list[str]
     excluded: list[str]
-    #: What was still being done when patience ended.
+    #: What was still being done when time ran out.
     unfinished: dict[str, int]
     #: Events and answers the API refused; the demo sends only good ones.
     refused: list[str]
@@ -73,38 +73,38 @@ class Story:
         }
 
 
-def print_story(story: Story) -> None:
+def print_report(report: DemoReport) -> None:
     """Tables to the terminal, then the JSON line; both on stdout."""
     console = Console()
     console.print()
-    console.print(_flow(story))
-    console.print(_journeys(story))
-    console.print(_audit(story))
-    for problem in [*story.changed, *story.contacts, *story.refused]:
+    console.print(_summary_table(report))
+    console.print(_entries_table(report))
+    console.print(_audit_table(report))
+    for problem in [*report.changed, *report.contacts, *report.refused]:
         console.print(problem, style="red", markup=False)
-    for name, count in story.unfinished.items():
+    for name, count in report.unfinished.items():
         console.print(f"Not finished in time: {count} {name}.", style="red")
-    print(json.dumps(story.summary()))  # noqa: T201  rich would break the line
+    print(json.dumps(report.summary()))  # noqa: T201  rich would break the line
 
 
-def _flow(story: Story) -> Table:
-    figures, summary = story.figures, story.summary()
+def _summary_table(report: DemoReport) -> Table:
+    figures, summary = report.figures, report.summary()
     p50, p99 = summary["reaction_ms"]["p50"], summary["reaction_ms"]["p99"]
     rows = {
-        "History in": _rate(story.history_events, story.history_took),
-        "Live events": _rate(story.live_events, story.live_took),
-        "Deposits": f"{story.deposits['history']:,} before, {story.deposits['live']:,} live",
-        "Fed again": f"{story.duplicates:,} duplicates, {'nothing' if not story.changed else 'something'} changed",
+        "History in": _rate(report.history_events, report.history_took),
+        "Live events": _rate(report.live_events, report.live_took),
+        "Deposits": f"{report.deposits['history']:,} before, {report.deposits['live']:,} live",
+        "Fed again": f"{report.duplicates:,} duplicates, {'nothing' if not report.changed else 'something'} changed",
         "Messages": f"{figures['sent']:,} sent, {figures['suppressed']:,} suppressed by the gate\n"
         f"{figures['in_app']:,} of those sent lie in the player's inbox here; providers got the others",
         "Rewards": f"{figures['confirmed']:,} confirmed, {figures['unknown']:,} unknown",
         "Tasks": f"{figures['opened']:,} opened, {figures['completed']:,} answered by the manager",
         "Reaction": "no run has acted yet"
         if p50 is None
-        else f"half within {p50:,.0f} ms, 99 % within {p99:,.0f} ms ({len(story.reactions)} runs)",
-        "Self-excluded": "\n".join(story.excluded) or "nobody",
+        else f"half within {p50:,.0f} ms, 99 % within {p99:,.0f} ms ({len(report.reactions)} runs)",
+        "Self-excluded": "\n".join(report.excluded) or "nobody",
     }
-    table = Table(title=f"The demo: {story.title}", title_justify="left", show_header=False, box=None)
+    table = Table(title=f"The demo: {report.title}", title_justify="left", show_header=False, box=None)
     table.add_column(style="bold", no_wrap=True)
     table.add_column()
     for row in rows.items():
@@ -112,22 +112,22 @@ def _flow(story: Story) -> Table:
     return table
 
 
-def _journeys(story: Story) -> Table:
+def _entries_table(report: DemoReport) -> Table:
     table = Table(title="Entries", title_justify="left", box=None)
     table.add_column("journey", style="bold")
     table.add_column("treated", justify="right")
     table.add_column("control", justify="right")
-    for name in story.journeys:
-        table.add_row(name, *(f"{story.runs.get((name, arm), 0):,}" for arm in ("treated", "control")))
+    for name in report.journeys:
+        table.add_row(name, *(f"{report.runs.get((name, arm), 0):,}" for arm in ("treated", "control")))
     return table
 
 
-def _audit(story: Story) -> Table:
+def _audit_table(report: DemoReport) -> Table:
     table = Table(title="Audit", title_justify="left", box=None)
     table.add_column("what", style="bold")
     for column in ("expected", "found", "lost", "doubled"):
         table.add_column(column, justify="right")
-    for check in story.checks:
+    for check in report.checks:
         style = "red" if check.lost or check.doubled else None
         figures = (check.expected, check.found, check.lost, check.doubled)
         table.add_row(check.name, *(f"{figure:,}" for figure in figures), style=style)

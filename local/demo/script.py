@@ -61,9 +61,9 @@ def from_log(path: Path, now: datetime) -> Script:
     history: list[CloudEvent] = []
     live: list[CloudEvent] = []
     known: set[str] = set()
-    found = sorted(_deposits(path), key=lambda one: one[1].occurred_at)
-    split = _split(path, [deposit.occurred_at for _, deposit in found])
-    for player_id, deposit in found:
+    deposits = sorted(_deposits(path), key=lambda one: one[1].occurred_at)
+    split = _split(path, [deposit.occurred_at for _, deposit in deposits])
+    for player_id, deposit in deposits:
         part = history if deposit.occurred_at < split else live
         at = deposit.occurred_at + (now - split)
         if player_id not in known:

@@ -120,7 +120,7 @@ class _Life:
         self.rng = random.Random(f"{seed}:{number}")
         self.now = now
         self.events: list[tuple[datetime, CloudEvent]] = []
-        self.said = 0
+        self.event_count = 0
         self.deposits = 0
         self.mean_minor = math.exp(self.rng.gauss(8.2, 0.9)) * WORTH[self.person.currency]
 
@@ -129,8 +129,8 @@ class _Life:
         chance = self.rng.random()
         for (n, p), (m, q) in pairwise(SURVIVAL):
             if chance > q:
-                way = (math.log(p) - math.log(chance)) / (math.log(p) - math.log(q))
-                return min(MOST_DEPOSITS, int(math.exp(math.log(n) + way * (math.log(m) - math.log(n)))))
+                share = (math.log(p) - math.log(chance)) / (math.log(p) - math.log(q))
+                return min(MOST_DEPOSITS, int(math.exp(math.log(n) + share * (math.log(m) - math.log(n)))))
         return MOST_DEPOSITS
 
     def play(self, deposits: int, *, until: datetime, stay: bool = False) -> None:
@@ -168,22 +168,22 @@ class _Life:
     def visit(self, at: datetime, *, deposits: int, losses: int = 0) -> None:
         """Log in, deposit, play a few rounds: some minutes, or seconds where it must fit into the live part."""
         live = at >= self.now
-        breath = timedelta(seconds=self.rng.uniform(0.2, 0.6) if live else self.rng.uniform(20, 200))
+        pause = timedelta(seconds=self.rng.uniform(0.2, 0.6) if live else self.rng.uniform(20, 200))
         latest = self.now + LIVE if live else self.now - timedelta(seconds=1)
-        self.say(at, SessionLogin, method="password", device=self.rng.choice(("mobile", "mobile", "desktop")))
+        self.add(at, SessionLogin, method="password", device=self.rng.choice(("mobile", "mobile", "desktop")))
         for _ in range(deposits):
-            at = min(at + breath, latest)
+            at = min(at + pause, latest)
             if self.rng.random() < 0.04:
                 self.fail(at, 1)
-                at = min(at + breath, latest)
+                at = min(at + pause, latest)
             self.deposit(at)
         for number in range(losses or self.rng.randint(0, 2)):
-            at = min(at + breath, latest)
+            at = min(at + pause, latest)
             self.round(at, lost=number < losses or self.rng.random() < 0.7)
 
     def register(self, at: datetime) -> None:
         who = self.person
-        self.say(
+        self.add(
             at,
             PlayerRegistered,
             username=who.username,
@@ -200,22 +200,22 @@ class _Life:
 
     def deposit(self, at: datetime) -> None:
         self.deposits += 1
-        self.say(at, DepositApproved, **self._payment())
+        self.add(at, DepositApproved, **self._payment())
         if self.deposits in {10, GOLD}:
             self.promote(at, *(("bronze", "silver") if self.deposits == 10 else ("silver", "gold")))
 
     def fail(self, at: datetime, in_a_row: int) -> None:
         failure = self.rng.choice(DECLINES)
-        self.say(at, DepositFailed, **self._payment(), failure=failure, consecutive_failures=in_a_row)
+        self.add(at, DepositFailed, **self._payment(), failure=failure, consecutive_failures=in_a_row)
 
     def round(self, at: datetime, *, lost: bool) -> None:
         game, category = self.rng.choice(GAMES)
         stake = max(10, int(self.mean_minor * self.rng.uniform(0.01, 0.05)))
         win = int(stake * self.rng.uniform(0, 0.5)) if lost else int(stake * (1 + self.rng.expovariate(1)))
-        self.say(
+        self.add(
             at,
             RoundCompleted,
-            round_id=f"{self.player_id}-round-{self.said}",
+            round_id=f"{self.player_id}-round-{self.event_count}",
             game_id=game,
             category=category,
             provider="synthetic-games",
@@ -226,25 +226,25 @@ class _Life:
         )
 
     def promote(self, at: datetime, below: str, above: str) -> None:
-        self.say(at, TierChanged, **{"from": below}, to=above, direction="up", basis="deposits")
+        self.add(at, TierChanged, **{"from": below}, to=above, direction="up", basis="deposits")
 
     def change_consent(self, at: datetime) -> None:
         channel = self.rng.choice([name for name, spec in CHANNELS.items() if spec.external])
         opted_in = channel not in self.person.opted_in
-        self.say(at, ConsentChanged, channel=channel, opted_in=opted_in, source="preference_centre")
+        self.add(at, ConsentChanged, channel=channel, opted_in=opted_in, source="preference_centre")
 
     def exclude(self, at: datetime) -> None:
-        self.say(at, ExclusionSet, kind="self_exclusion", scope="brand", until=self.now + timedelta(days=183))
+        self.add(at, ExclusionSet, kind="self_exclusion", scope="brand", until=self.now + timedelta(days=183))
 
-    def say(self, at: datetime, fact: type[Event], /, **data: Any) -> None:
+    def add(self, at: datetime, fact: type[Event], /, **data: Any) -> None:
         """Add an event, validated by its own class."""
-        self.said += 1
-        event = fact(event_id=f"{self.player_id}-{self.said:05d}", event_source=SOURCE, occurred_at=at, **data)
+        self.event_count += 1
+        event = fact(event_id=f"{self.player_id}-{self.event_count:05d}", event_source=SOURCE, occurred_at=at, **data)
         self.events.append((at, cloud_event(self.player_id, event)))
 
     def _payment(self) -> dict[str, Any]:
         return {
-            "payment_id": f"{self.player_id}-pay-{self.said + 1}",
+            "payment_id": f"{self.player_id}-pay-{self.event_count + 1}",
             "amount_minor": max(500, round(self.mean_minor * math.exp(self.rng.gauss(0, 0.6)), -2)),
             "currency": self.person.currency,
             "method": self.rng.choice(METHODS),
@@ -258,5 +258,5 @@ def cloud_event(player_id: str, event: Event) -> CloudEvent:
 
 
 def _in_order(lives: list[_Life]) -> list[CloudEvent]:
-    told = [(at, life.player_id, number, event) for life in lives for number, (at, event) in enumerate(life.events)]
-    return [event for *_, event in sorted(told, key=lambda one: one[:3])]
+    timed = [(at, life.player_id, number, event) for life in lives for number, (at, event) in enumerate(life.events)]
+    return [event for *_, event in sorted(timed, key=lambda one: one[:3])]

@@ -1,4 +1,4 @@
-"""A scripted VIP manager: finds open tasks over HTTP, claims them and answers their forms."""
+"""A scripted VIP manager: lists open tasks over HTTP, claims them and fills their forms."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,10 +9,11 @@ from typing import Any
 import httpx
 import jsonschema
 
+#: Seconds between two looks at the list of open tasks.
 PAUSE = 0.3
 
 
-class Manager:
+class TaskWorker:
     """Works every open task until told to stop; `completed` counts the answers that were taken."""
 
     def __init__(self, http: httpx.AsyncClient) -> None:
@@ -82,10 +83,10 @@ def _resolved(schema: Mapping[str, Any], root: Mapping[str, Any]) -> Mapping[str
         if alternatives is not None:
             schema = alternatives[0]
         elif "$ref" in schema:
-            found: Any = root
+            target: Any = root
             for part in str(schema["$ref"]).removeprefix("#/").split("/"):
-                found = found[part]
-            schema = found
+                target = target[part]
+            schema = target
         else:
             return schema
 

@@ -23,7 +23,7 @@ from activities.intake.intake import Intake
 from activities.settings import Settings
 from activities.tables import events, grants, messages, players, runs
 from local.demo.audit import Auditor, Check, ExcludedPlayer, percentile
-from local.demo.report import Story, print_story
+from local.demo.report import DemoReport, print_report
 from local.demo.script import SPLIT, DemoError, from_log, synthetic
 from local.demo.task_worker import fill
 from local.stand_ins.base import Record
@@ -261,7 +261,7 @@ class TestReport:
         assert sum(value < found for value in values) < share * len(values)
 
     def test_messages_that_no_provider_could_get_are_told_apart(self, capsys: pytest.CaptureFixture[str]) -> None:
-        print_story(story(figures=story().figures | {"sent": 7, "in_app": 3}))
+        print_report(story(figures=story().figures | {"sent": 7, "in_app": 3}))
         told = " ".join(capsys.readouterr().out.split())
         assert "7 sent" in told
         assert "3 of those sent lie in the player's inbox here" in told
@@ -285,7 +285,7 @@ class TestReport:
         assert not story(**change).clean
 
 
-def story(**changes: Any) -> Story:
+def story(**changes: Any) -> DemoReport:
     given: dict[str, Any] = {
         "title": "a test",
         "deposits": {"history": 1, "live": 1},
@@ -305,7 +305,7 @@ def story(**changes: Any) -> Story:
         "history_took": timedelta(seconds=1),
         "live_took": timedelta(seconds=1),
     }
-    return Story(**given | changes)
+    return DemoReport(**given | changes)
 
 
 class TestAuditor:
