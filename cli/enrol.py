@@ -61,9 +61,7 @@ def enrol(
     segment: Annotated[str, typer.Option(help="Who: everybody who is in it now.")],
     per_second: Annotated[int, typer.Option(min=1, max=5_000, help="Players a second at most.")] = 50,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
-    once: Annotated[
-        str | None, typer.Option(help="A name for this wish: the same name twice is one enrolment.")
-    ] = None,
+    once: Annotated[str | None, typer.Option(help="An idempotency key: the same key twice is one enrolment.")] = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
