@@ -22,6 +22,7 @@ from activities.api_keys import create_key
 from activities.database import Database
 from activities.settings import Settings
 from local.supervisor import free_port
+from tests.support.machine import slowness
 from workflows.events import PlayerRegistered
 
 ROOT = Path(__file__).parent.parent.parent
@@ -67,7 +68,7 @@ def serving(database_url: str, folder: Path) -> Iterator[str]:
         server = subprocess.Popen(command, cwd=folder, env=environment(DATABASE_URL=database_url), stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 60 * slowness()
         while True:
             assert server.poll() is None, (folder / "serve.log").read_text()
             assert time.monotonic() < deadline

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_cli import NOWHERE, ROOT, Journeys, environment, journeys, rows
+from tests.support.machine import slowness
 
 __all__ = ["journeys"]
 
@@ -43,7 +44,7 @@ def started(url: str, folder: Path, *words: str) -> "subprocess.Popen[str]":
 
 
 def until(process: "subprocess.Popen[str]", holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 60 * slowness()
     while not holds():
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < deadline

@@ -24,6 +24,7 @@ from activities.settings import UPKEEP_QUEUE, Settings
 from local.supervisor import free_port
 from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
+from tests.support.machine import eventually
 from workflows.background.bulk_job import LongWork
 from workflows.events import DepositApproved, SessionLogin
 from workflows.source.registry import load
@@ -131,9 +132,7 @@ async def test_a_database_away_is_told_at_once_and_waited_for(tmp_path: Path) ->
 
 async def test_ctrl_c_leaves_it_running_and_says_how_to_hold_it(casino: Casino) -> None:
     async with casino.running("enrol", "win_back", "--segment", "absent", "--per-second", "1", "--yes") as process:
-        async with asyncio.timeout(60):
-            while not casino.entered():
-                await asyncio.sleep(0.05)
+        await eventually(casino.entered, within=60)
         process.send_signal(signal.SIGINT)
         said = (await process.communicate())[0].decode()
         assert process.returncode == 130

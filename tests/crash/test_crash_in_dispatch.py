@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
@@ -223,8 +223,8 @@ async def all_at_once(wire: Wire, life: Life) -> None:
     await wire.deliver()
 
 
+@seed(2026)
 @settings(
-    derandomize=True,
     database=None,
     deadline=None,
     max_examples=examples(12),

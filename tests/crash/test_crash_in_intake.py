@@ -4,10 +4,11 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
@@ -87,8 +88,8 @@ async def all_at_once(faults: Faults, life: Life) -> None:
         before += [(player, event) for player, told in stretch.told.items() for event in told]
 
 
+@seed(2026)
 @settings(
-    derandomize=True,
     database=None,
     deadline=None,
     max_examples=examples(25),
@@ -142,6 +143,7 @@ async def test_newcomers_who_are_in_several_large_batches_are_made_once_and_with
     """Made in another order by each, they would wait for each other, and Postgres would end one."""
     alone.clear()
     casino = Casino.of(alone.database, {})
+    casino.intake.admission_timeout = timedelta(minutes=2)  # none is sent back, however slow the machine is
     names = [f"n-{number}" for number in range(1_500)]
     chance = random.Random(3)
     for _ in range(2):

@@ -15,6 +15,7 @@ from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.tables import events
 from tests.support.api_client import Api, serving
 from tests.support.engine import rows
+from tests.support.machine import eventually
 
 BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 
@@ -202,8 +203,7 @@ async def test_history_waits_in_a_line_of_its_own(api: Api, backend: httpx.Async
     login = [wire("session.login")]
     async with api.engine.intake.history_admission.admitted(10_000, None):
         waiting = asyncio.create_task(backend.post("/v1/events?mode=history", json=login, headers=BATCH))
-        while not REGISTRY.get_sample_value("journeys_events_waiting"):
-            await asyncio.sleep(0.01)
+        await eventually(lambda: REGISTRY.get_sample_value("journeys_events_waiting"))
         assert (await backend.post("/v1/events", json=[wire("bonus.viewed")], headers=BATCH)).status_code == 202
         assert not waiting.done()
     assert (await waiting).json()["accepted"] == 1

@@ -17,6 +17,7 @@ from activities.database import migrate
 from local.postgres import Postgres
 from local.supervisor import Supervised, free_port
 from tests.support.api_client import Api, serving
+from tests.support.machine import eventually, slowness
 from tests.support.servers import running
 from workflows.events import SessionLogin
 
@@ -50,16 +51,17 @@ async def warm(url: str) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
 async def told_within_a_second(backend: httpx.AsyncClient, number: int) -> None:
     began = asyncio.get_running_loop().time()
     answer = await backend.post("/v1/events", json=login(number))
-    assert asyncio.get_running_loop().time() - began < 1
+    assert asyncio.get_running_loop().time() - began < slowness()
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.headers["content-type"] == "application/problem+json"
 
 
 async def accepted_again(backend: httpx.AsyncClient, number: int) -> httpx.Response:
-    async with asyncio.timeout(30):
-        while (answer := await backend.post("/v1/events", json=login(number))).status_code == 503:
-            await asyncio.sleep(float(answer.headers["retry-after"]) / 20)
-        return answer
+    async def answered() -> httpx.Response | None:
+        answer = await backend.post("/v1/events", json=login(number))
+        return None if answer.status_code == 503 else answer
+
+    return await eventually(answered)
 
 
 async def ids(api: Api) -> list[str]:

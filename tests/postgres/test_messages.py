@@ -20,6 +20,7 @@ from local.stand_ins.base import Record, read_journal
 from local.supervisor import Supervised, free_port
 from tests.support.engine import NOON, Effects, Row, effects, rows
 from tests.support.loopback_server import answer, scripted
+from tests.support.machine import eventually
 from tests.support.servers import running
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
 from workflows.effects import Send, SendResult
@@ -244,9 +245,7 @@ class TestOnce:
             assert caught.value.next_retry_delay == timedelta(seconds=17)
             assert await sending.states() == {"push": ("waiting", None)}
             attempt = asyncio.create_task(sending.send("tier-gold", "push"))
-            async with asyncio.timeout(20):
-                while len(gateway.asked) < 2:
-                    await asyncio.sleep(0.02)
+            await eventually(lambda: len(gateway.asked) >= 2)
             attempt.cancel()
             await asyncio.gather(attempt, return_exceptions=True)
         assert await sending.states() == {"push": ("handed_over", None)}

@@ -1,6 +1,5 @@
 """Players to enrol, and the means to do it batch by batch, for the tests of enrolments."""
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,6 +10,7 @@ from sqlalchemy import text
 
 from activities.loops.enrolment import Enrolments
 from tests.support.api_client import Api
+from tests.support.machine import eventually
 from workflows.events import DepositApproved, Event
 
 OFFER = {"journey": "api_offer", "segment": "api_depositor", "per_second": 100}
@@ -78,7 +78,7 @@ async def execute(api: Api, statement: str, **values: Any) -> None:
 
 
 async def until(crm: httpx.AsyncClient, made: dict[str, Any], true: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-    async with asyncio.timeout(100):
-        while not true(found := await status(crm, made)):
-            await asyncio.sleep(0.02)
-        return found
+    async def reached() -> dict[str, Any] | None:
+        return found if true(found := await status(crm, made)) else None
+
+    return await eventually(reached, within=100)

@@ -1,6 +1,5 @@
 """What proofs of exact delivery share: places to crash at, lives to compare, and what a run has heard."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -25,6 +24,7 @@ from activities.database import Database
 from activities.tables import metadata
 from tests.support.engine import Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
+from tests.support.machine import eventually
 from workflows.declaration import Journey
 from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
@@ -114,9 +114,7 @@ class Faults:
 
     async def freed(self) -> None:
         """Return when Postgres has noticed who is dead: until then what they had locked is skipped."""
-        async with asyncio.timeout(30):
-            while self._killer.execute(_BUSY).fetchone() != (0,):
-                await asyncio.sleep(0.005)
+        await eventually(lambda: self._killer.execute(_BUSY).fetchone() == (0,))
 
     def _statement(self, connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
         self._arrive(" ".join(statement.split()), connection.connection)

@@ -6,11 +6,11 @@ import inspect
 import os
 import time
 from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar, overload
 
 T = TypeVar("T")
 USUAL_S = 0.06
-POLL_S = 0.02
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05
 
 
 def measured_slowness() -> float:
@@ -33,12 +33,21 @@ def slowness() -> float:
     return float(os.environ["SLOWNESS"])
 
 
-async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float = 30) -> T:
+@overload
+async def eventually(condition: Callable[[], Awaitable[T | None]], *, within: float = 60) -> T: ...
+
+
+@overload
+async def eventually(condition: Callable[[], T | None], *, within: float = 60) -> T: ...
+
+
+async def eventually(condition: Callable[[], Any], *, within: float = 60) -> Any:
     """What the condition returns, as soon as that is true; it may be a coroutine function.
 
     `within` is in seconds of a usual machine. Raises TimeoutError with the last answer when it never is.
     """
-    answer: T | None = None
+    answer = None
+    pause = FIRST_PAUSE_S
     try:
         async with asyncio.timeout(within * slowness()):
             while True:
@@ -46,6 +55,7 @@ async def eventually(condition: Callable[[], Awaitable[T] | T], *, within: float
                 answer = await result if inspect.isawaitable(result) else result
                 if answer:
                     return answer
-                await asyncio.sleep(POLL_S)
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE_S)
     except TimeoutError as late:
         raise TimeoutError(f"Not within {within * slowness():.0f} s; the last answer was {answer!r}.") from late

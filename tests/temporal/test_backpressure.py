@@ -27,6 +27,7 @@ from activities.tables import deliveries, events
 from local.supervisor import Service, free_port, http_ok
 from tests.support.api_client import Api, serving
 from tests.support.engine import connected, execute, rows
+from tests.support.machine import eventually
 from tests.support.servers import running
 from workflows.events import CATALOGUE, ConsentChanged, Event, ExclusionSet, HarmSignal, PlayerRegistered, StatusChanged
 
@@ -241,10 +242,12 @@ class TestDialects:
             )
             site.track("p-1", "Logged In", message_id="login-1")
             site.track("p-1", "Unsubscribed", {"channel": "email"}, message_id="out-1")
+
             # Withdrawing is kept with the answer that tells the rest to come again.
-            async with asyncio.timeout(20):
-                while "out-1" not in await kept(api):
-                    await asyncio.sleep(0.02)
+            async def withdrawn() -> bool:
+                return "out-1" in await kept(api)
+
+            await eventually(withdrawn)
             assert "login-1" not in await kept(api)
             await drained(dispatcher)
             await asyncio.to_thread(site.shutdown)
@@ -265,9 +268,7 @@ class TestImport:
                 [EventItem(json.dumps(login()).encode(), "p-1")], posts, "live", lambda _, receipt: told.append(receipt)
             )
         )
-        async with asyncio.timeout(10):
-            while not posts.waiting:
-                await asyncio.sleep(0.01)
+        await eventually(lambda: posts.waiting)
         assert posts.waiting.startswith("waiting for the API, it asks to wait ")
         await drained(dispatcher)
         async with asyncio.timeout(10):
@@ -281,10 +282,9 @@ class TestImport:
         posts = Events(backend, "http://api", await api.key("events:write"))
         items = [EventItem(json.dumps(login(n)).encode(), f"p-{n}") for n in range(40)]
         task = asyncio.create_task(feed(items, posts, "live", lambda _, one: told.append(one), stop=stop, batch=5))
+        await eventually(lambda: posts.waiting)
+        stop.set()
         async with asyncio.timeout(10):
-            while not posts.waiting:
-                await asyncio.sleep(0.01)
-            stop.set()
             await task
         assert told == []
 

@@ -5,7 +5,7 @@ import json
 import os
 import sys
 from base64 import b64encode
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,6 +27,7 @@ from cli.app import app
 from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
+from tests.support.machine import eventually
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
 from worker import journey_worker
 from workflows.temporal_internals import runner_for
@@ -90,13 +91,6 @@ def payloads(kept: Any) -> Iterator[dict[str, Any]]:
             yield from payloads(inner)
 
 
-async def until(happened: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(30):
-        while not (found := await happened()):
-            await asyncio.sleep(0.05)
-        return found
-
-
 async def test_everything_a_run_leaves_in_temporal_is_encoded_and_all_of_us_read_it(encoded: Encoded) -> None:
     crm = await encoded.api.client("journeys:manage", "players:read")
     await encoded.happens("p-1", "ask")
@@ -106,7 +100,7 @@ async def test_everything_a_run_leaves_in_temporal_is_encoded_and_all_of_us_read
         position = (await crm.get(f"/v1/runs/{run_id}")).json()["position"]
         return position and position["waiting_until"]
 
-    assert await until(waiting)
+    assert await eventually(waiting)
     kept = await encoded.history(run_id)
     found = list(payloads(kept))
     assert len(found) >= 4  # what it was started with, its summary, an effect and what came of it
@@ -162,7 +156,7 @@ async def test_a_run_tells_what_fails_although_it_is_encoded(encoded: Encoded) -
     async def failing() -> Any:
         return (await crm.get(f"/v1/runs/{run_id}")).json()["failing"]
 
-    told = await until(failing)
+    told = await eventually(failing)
     assert told["effect"] == "open_task"
     assert told["error"]
     await encoded.client.get_workflow_handle(run_id).terminate()

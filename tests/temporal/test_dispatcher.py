@@ -22,6 +22,7 @@ from activities.tables import dead_letters, deliveries
 from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.machine import eventually
 from tests.support.servers import running
 from workflows import (
     DepositApproved,
@@ -85,9 +86,10 @@ async def heard(client: Client, run_id: str) -> list[list[int]]:
 
 
 async def until_delivered(database: Database) -> None:
-    async with asyncio.timeout(30):
-        while await rows(database, deliveries):
-            await asyncio.sleep(0.02)
+    async def delivered() -> bool:
+        return not await rows(database, deliveries)
+
+    await eventually(delivered)
 
 
 class TestDelivering:

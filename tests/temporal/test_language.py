@@ -1,7 +1,6 @@
 """What the language promises a designer, on a Temporal that skips waits."""
 
-import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from activities.messages import Messages
 from activities.tables import runs, steps
 from tests.support.designs.facts import Ping, Pong
 from tests.support.history_recording import record
+from tests.support.machine import eventually
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
@@ -49,13 +49,6 @@ async def marks(stage: Theatre, name: str) -> list[dict[str, Any]]:
     """What was marked under this name, oldest first."""
     found = await stage.rows(steps, order="seq")
     return [s["detail"] for s in found if s["step"].startswith(f"mark:{name}#")]
-
-
-async def until(happened: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until Temporal tells that something has happened."""
-    async with asyncio.timeout(30):
-        while not await happened():
-            await asyncio.sleep(0.05)
 
 
 async def failing(stage: Theatre, journey: str) -> bool:
@@ -256,9 +249,9 @@ class TestStops:
             await connection.execute(sa.text("ALTER TABLE tasks RENAME TO tasks_away"))
         stop = DeliveryBatch(items=[Delivery(seq=1, kind="stop", reason="by_hand")])
         await stage.handle("resting").signal("deliver", stop)
-        await until(lambda: failing(stage, "resting"))
+        await eventually(lambda: failing(stage, "resting"))
         await stage.handle("resting").cancel()
-        await until(lambda: cancelling(stage, "resting"))
+        await eventually(lambda: cancelling(stage, "resting"))
         async with stage.engine.database.transaction() as connection:
             await connection.execute(sa.text("ALTER TABLE tasks_away RENAME TO tasks"))
         assert await stage.ends("resting") == "by_hand"

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -23,6 +23,7 @@ from activities.tables import grants, players
 from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
+from tests.support.machine import eventually
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker
 from workflows.background.maintenance import Rearmed
@@ -49,14 +50,6 @@ async def built(postgres_url: str, bonus_engine: LocalBonusEngine) -> AsyncItera
         yield made
 
 
-async def until(found: Callable[[], Any], seconds: float = 60) -> Any:
-    """What `found` finds, as soon as it finds something."""
-    async with asyncio.timeout(seconds):
-        while not (it := await found()):
-            await asyncio.sleep(0.05)
-    return it
-
-
 async def triggered(client: Client, schedule: str, result: type[T]) -> WorkflowHandle[Any, T]:
     """A run of a schedule, started by hand."""
     handle = client.get_schedule_handle(schedule)
@@ -67,7 +60,7 @@ async def triggered(client: Client, schedule: str, result: type[T]) -> WorkflowH
         info = (await handle.describe()).info
         return [*info.recent_actions] if info.num_actions > before else []
 
-    action = (await until(begun))[-1].action
+    action = (await eventually(begun))[-1].action
     return client.get_workflow_handle(action.workflow_id, result_type=result)
 
 
@@ -88,7 +81,7 @@ class TestSchedules:
             found = {one.id: client.get_schedule_handle(one.id) async for one in await client.list_schedules()}
             return found if len(found) >= len(SCHEDULES) else {}
 
-        found: dict[str, ScheduleHandle] = await until(all_seen)
+        found: dict[str, ScheduleHandle] = await eventually(all_seen)
         return found
 
     async def test_several_workers_that_start_at_once_make_each_schedule_once(self, client: Client) -> None:
@@ -211,7 +204,7 @@ class TestDeath:
             async def made() -> bool:
                 return REARM in {one.id async for one in await client.list_schedules()}
 
-            await until(made)
+            await eventually(made)
             run = await triggered(client, REARM, Rearmed)
 
             async def heard() -> int:
@@ -222,7 +215,7 @@ class TestDeath:
                 (so_far,) = await client.data_converter.decode(details, [Rearmed])
                 return int(so_far.seen)
 
-            seen = await until(heard)
+            seen = await eventually(heard)
             if end == "killed":
                 process.kill()
             else:
