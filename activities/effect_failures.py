@@ -6,9 +6,9 @@ for a minute is shown until it succeeds.
 """
 
 import asyncio
+import collections
 import logging
 import time
-from collections import Counter as Tally
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
@@ -80,7 +80,9 @@ class FailingEffects(Collector):
             "Effects that have been failing for a minute and more.",
             labels=["journey", "step"],
         )
-        for labels, number in Tally((failure.journey, failure.step) for failure in self._last.values()).items():
+        for labels, number in collections.Counter(
+            (failure.journey, failure.step) for failure in self._last.values()
+        ).items():
             gauge.add_metric(labels, number)
         yield gauge
 

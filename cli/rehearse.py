@@ -16,9 +16,9 @@ from cli._environment import deployment, open_database, run_on_database, setting
 
 if TYPE_CHECKING:
     from stage.backtest.backtest import BacktestPlan
-    from stage.backtest.counts import Tally
+    from stage.backtest.counts import BacktestCounts
     from stage.backtest.event_log import Log
-    from stage.backtest.metrics import Figures
+    from stage.backtest.metrics import BacktestMetrics
 
 Journeys = Annotated[list[str] | None, typer.Argument(help="Journeys to rehearse together; all if none.")]
 LogFile = Annotated[Path | None, typer.Option(help="CSV with a header, NDJSON or Parquet.")]
@@ -90,7 +90,7 @@ def rehearse(
     from content.row_mapping import mapping_of
     from stage.backtest.backtest import plan_of, registry_of
     from stage.backtest.event_log import read_log
-    from stage.backtest.metrics import TaskWorkload, figures_of
+    from stage.backtest.metrics import TaskWorkload, metrics_of
     from stage.testing.answer_files import read_answers
     from workflows.gate.policy import Policy
 
@@ -112,9 +112,9 @@ def rehearse(
         control=control,
         answers=read_answers(answers),
     )
-    tally = _play(plan, played, jobs, shared)
+    counts = _play(plan, played, jobs, shared)
     workload = TaskWorkload(minutes_a_day=minutes_a_day, minutes_a_task=minutes_a_task)
-    figures = figures_of(tally, plan, played, registry_of(plan.packages, plan.journeys), workload, Policy())
+    figures = metrics_of(counts, plan, played, registry_of(plan.packages, plan.journeys), workload, Policy())
     _show(figures)
     if report is not None:
         from stage.backtest.report import write_report
@@ -127,13 +127,13 @@ def rehearse(
 async def _kept_events(brand: str) -> Log:
     """The events the database kept of a brand, in the order they were taken in."""
     from activities.intake.event_log import stored_events
-    from stage.backtest.event_log import gathered_from
+    from stage.backtest.event_log import log_of_stream
 
     async with open_database() as database:
-        return await gathered_from(f"the database, brand {brand}", stored_events(database, brand))
+        return await log_of_stream(f"the database, brand {brand}", stored_events(database, brand))
 
 
-def _play(plan: BacktestPlan, log: Log, jobs: int, shared: Path | None) -> Tally:
+def _play(plan: BacktestPlan, log: Log, jobs: int, shared: Path | None) -> BacktestCounts:
     from stage.backtest.backtest import back_test
 
     with _progress(log.events.height) as played:
@@ -172,7 +172,7 @@ def _progress(events: int) -> Iterator[Callable[[int], None]]:
         yield played
 
 
-def _show(figures: Figures) -> None:
+def _show(figures: BacktestMetrics) -> None:
     for notice in figures.notices:
         say(notice, style="yellow")
     for name, kinds in figures.never_starts.items():

@@ -60,7 +60,7 @@ START_WITHIN = timedelta(seconds=90)
 
 
 @dataclass
-class Memory:
+class StackMemory:
     """What must be the same after a restart."""
 
     ports: dict[str, int] = field(default_factory=dict)
@@ -72,8 +72,8 @@ class Memory:
 class Stack:
     """The running stack; an asynchronous context manager.
 
-    Servers named by DATABASE_URL or TEMPORAL_ADDRESS in `given` are used instead of local ones and are never stopped.
-    `extra` are further variables for our own processes; with `servers_only` these do not run.
+    Servers named by DATABASE_URL or TEMPORAL_ADDRESS in `servers_from` are used instead of local ones and are never
+    stopped. `extra` are further variables for our own processes; with `servers_only` these do not run.
 
     Only one supervisor may use a folder. If the last one was killed, its children are found by pid and start time and
     are ended first; nothing else ever is.
@@ -83,14 +83,15 @@ class Stack:
         self,
         folder: Path,
         *,
-        given: Mapping[str, str] | None = None,
+        servers_from: Mapping[str, str] | None = None,
         extra: Mapping[str, str] | None = None,
         servers_only: bool = False,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder.absolute()
-        self.memory = Memory()
-        self._given = {name: url for name, url in (given or {}).items() if name in {"DATABASE_URL", "TEMPORAL_ADDRESS"}}
+        self.memory = StackMemory()
+        named = {"DATABASE_URL", "TEMPORAL_ADDRESS"}
+        self._other_servers = {name: url for name, url in (servers_from or {}).items() if name in named}
         self._extra = dict(extra or {})
         self._servers_only = servers_only
         self._say = say
@@ -116,8 +117,8 @@ class Stack:
         )
         messages = self.folder / "messages"
         return [
-            *([] if "DATABASE_URL" in self._given else [self.postgres.service()]),
-            *([] if "TEMPORAL_ADDRESS" in self._given else [temporal.service()]),
+            *([] if "DATABASE_URL" in self._other_servers else [self.postgres.service()]),
+            *([] if "TEMPORAL_ADDRESS" in self._other_servers else [temporal.service()]),
             bonus_engine(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
             catch_all(ports["catch-all"], ports["smtp"], messages, self.memory.secrets["webhook"]),
         ]
@@ -133,7 +134,7 @@ class Stack:
                 environment=environment,
                 ready=lambda _: http_ok(f"{self.api_url}/readyz"),
             ),
-            self._worker("worker", _polls(environment["TEMPORAL_ADDRESS"])),
+            self._worker("worker", _polls_for_workflow_tasks(environment["TEMPORAL_ADDRESS"])),
             self._worker("dispatcher", lambda _: http_ok(f"http://127.0.0.1:{ports['dispatcher-metrics']}/metrics")),
         ]
 
@@ -163,7 +164,7 @@ class Stack:
             "WEBHOOK_SECRET": self.memory.secrets["webhook"],
             "CATCH_ALL_URL": f"http://127.0.0.1:{ports['catch-all']}",
             "PUBLIC_URL": f"http://127.0.0.1:{ports['api']}",
-            **self._given,
+            **self._other_servers,
             **self._extra,
         }
 
@@ -242,9 +243,9 @@ class Stack:
         (self.folder / "logs").mkdir(parents=True, exist_ok=True)
         self._take_lock()
         self._end_orphans()
-        self._remember()
+        self._load_memory()
         database = self.environment()["DATABASE_URL"]
-        if "DATABASE_URL" not in self._given:
+        if "DATABASE_URL" not in self._other_servers:
             if not self.postgres.home.exists():
                 self._say("Making the database.")
                 self.memory.keys_of = ""
@@ -252,7 +253,7 @@ class Stack:
         self._say("Starting the servers.")
         await self._start_all(self.servers())
         self._say("Migrating.")
-        if "DATABASE_URL" not in self._given:
+        if "DATABASE_URL" not in self._other_servers:
             await self.postgres.ensure_database()
         await asyncio.to_thread(migrate, database)
         if self._servers_only:
@@ -314,10 +315,10 @@ class Stack:
         lock.flush()
         self._lock = lock
 
-    def _remember(self) -> None:
+    def _load_memory(self) -> None:
         path = self.folder / "stack.json"
         if path.exists():
-            self.memory = Memory(**json.loads(path.read_text()))
+            self.memory = StackMemory(**json.loads(path.read_text()))
         taken = set(self.memory.ports.values())
         for name in PORTS:
             port = self.memory.ports.get(name)
@@ -333,7 +334,7 @@ class Stack:
 
     def _write_processes(self) -> None:
         alive = {name: child.identity for name, child in self._children.items()}
-        self._write("processes.json", {name: asdict(found) for name, found in alive.items() if found is not None})
+        self._write("processes.json", {name: asdict(one) for name, one in alive.items() if one is not None})
 
     def _write(self, name: str, content: object) -> None:
         unfinished = self.folder / f"{name}.new"
@@ -355,7 +356,7 @@ def _other_port(taken: set[int]) -> int:
     return port
 
 
-def _polls(temporal_address: str) -> Callable[[int], Awaitable[bool]]:
+def _polls_for_workflow_tasks(temporal_address: str) -> Callable[[int], Awaitable[bool]]:
     """Whether the process with this pid takes workflow tasks; Temporal's SDK names pollers `pid@host`."""
 
     async def ready(pid: int) -> bool:
@@ -387,7 +388,7 @@ async def run(folder: Path, *, console: Console) -> None:
     for number in signals:
         loop.add_signal_handler(number, leave)
     with contextlib.suppress(asyncio.CancelledError):
-        async with Stack(folder, given=os.environ, say=console.print) as stack:
+        async with Stack(folder, servers_from=os.environ, say=console.print) as stack:
             show(console, "Addresses", stack.addresses())
             show(console, "API keys, by role", stack.keys)
             console.print("\nEverything runs. Ctrl-C stops it; the next start resumes every run.")

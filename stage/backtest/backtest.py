@@ -19,7 +19,7 @@ from typing import Final
 from pydantic import BaseModel, ConfigDict
 
 from content.template_files import TemplateFacts
-from stage.backtest.counts import Tally, tally_of
+from stage.backtest.counts import BacktestCounts, counts_of
 from stage.backtest.event_log import Log, play_back
 from stage.errors import StageError
 from stage.testing.answer_files import NOBODY, answers_of
@@ -101,7 +101,7 @@ def plan_of(
     return plan, played
 
 
-def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Tally:
+def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> BacktestCounts:
     """Play a log, or a shard of one, in this process.
 
     Raises StageError when a journey's code breaks or an answer does not fit its form; nothing is left out.
@@ -115,7 +115,7 @@ def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Tally:
         control=plan.control,
         seed=plan.seed,
     )
-    told = Tally()
+    told = BacktestCounts()
     deposits: dict[str, tuple[list[datetime], list[int]]] = {}
     currencies: dict[str, str] = {}
     unheard = 0
@@ -143,23 +143,23 @@ def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Tally:
     )
     world.advance_to(plan.end)
     heard(unheard)
-    told.add(tally_of(world, deposits, currencies))
+    told.add(counts_of(world, deposits, currencies))
     return told
 
 
-def back_test(plan: BacktestPlan, log: Log, *, jobs: int = 1, heard: Heard = lambda _: None) -> Tally:
-    """Play the whole log in `jobs` processes. The tally does not depend on how many there are."""
+def back_test(plan: BacktestPlan, log: Log, *, jobs: int = 1, heard: Heard = lambda _: None) -> BacktestCounts:
+    """Play the whole log in `jobs` processes. The counts does not depend on how many there are."""
     if jobs < 1:
         raise StageError(f"--jobs takes the number of processes, at least 1, not {jobs}.")
-    total = Tally()
+    total = BacktestCounts()
     shards = log.shards(shards_for(log, jobs))
     if jobs == 1:
         for shard in shards:
             total.add(play(plan, shard, heard))
         return total
     with tempfile.TemporaryDirectory(prefix="journeys-") as folder:
-        for tally in _in_processes(plan, save_shards(shards, Path(folder)), jobs, heard):
-            total.add(tally)
+        for counts in _in_processes(plan, save_shards(shards, Path(folder)), jobs, heard):
+            total.add(counts)
     return total
 
 
@@ -181,7 +181,7 @@ def save_shards(shards: Iterable[Log], folder: Path) -> list[Path]:
 # ---- processes ---------------------------------------------------------------------------------
 
 
-def _in_processes(plan: BacktestPlan, shards: Sequence[Path], jobs: int, heard: Heard) -> Iterator[Tally]:
+def _in_processes(plan: BacktestPlan, shards: Sequence[Path], jobs: int, heard: Heard) -> Iterator[BacktestCounts]:
     # Spawned, not forked: threads of Polars and of the SDK do not survive a fork.
     context = multiprocessing.get_context("spawn")
     counter: Synchronized[int] = context.Value("Q", 0)
@@ -210,7 +210,7 @@ def _take_counter(counter: "Synchronized[int]") -> None:
     _counter = counter
 
 
-def _play_here(plan: BacktestPlan, shard: Path) -> Tally:
+def _play_here(plan: BacktestPlan, shard: Path) -> BacktestCounts:
     def heard(events: int) -> None:
         assert _counter is not None
         with _counter.get_lock():

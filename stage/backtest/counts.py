@@ -30,7 +30,7 @@ def _counts() -> Counts:
 
 
 @dataclass
-class Tally:
+class BacktestCounts:
     """Counts by key; the names of the parts of each key stand beside it. Days are ISO dates in UTC."""
 
     #: type
@@ -70,7 +70,7 @@ class Tally:
     #: journey, step, outcome of the run it was the last step of
     left: Counts = field(default_factory=_counts)
 
-    def add(self, other: "Tally") -> None:
+    def add(self, other: "BacktestCounts") -> None:
         """Take another shard's counts in."""
         for part in fields(self):
             getattr(self, part.name).update(getattr(other, part.name))
@@ -83,54 +83,54 @@ class Tally:
         return orjson.dumps(told)
 
     @classmethod
-    def from_json(cls, text: bytes) -> "Tally":
+    def from_json(cls, text: bytes) -> "BacktestCounts":
         """What `to_json` wrote."""
         read: dict[str, list[list[Any]]] = orjson.loads(text)
         return cls(**{name: Counter({tuple(key): count for *key, count in rows}) for name, rows in read.items()})
 
 
-def tally_of(world: World, deposits: Mapping[str, Deposits], currencies: Mapping[str, str]) -> Tally:
+def counts_of(world: World, deposits: Mapping[str, Deposits], currencies: Mapping[str, str]) -> BacktestCounts:
     """Count what happened in a world; `deposits` and `currencies` are of its players."""
-    tally = Tally()
+    counts = BacktestCounts()
     for run in world.runs.values():
-        _count_run(tally, run)
-    _count_messages(tally, world.messages)
+        _count_run(counts, run)
+    _count_messages(counts, world.messages)
     for grant in world.grants:
-        _count_grant(tally, grant, deposits.get(grant.player_id, ((), ())), currencies.get(grant.player_id, "EUR"))
+        _count_grant(counts, grant, deposits.get(grant.player_id, ((), ())), currencies.get(grant.player_id, "EUR"))
     for task in world.tasks.values():
-        tally.tasks[task.journey, task.form, task.team, task.state] += 1
-    _count_story(tally, world.story, world.runs, world.tasks)
-    return tally
+        counts.tasks[task.journey, task.form, task.team, task.state] += 1
+    _count_story(counts, world.story, world.runs, world.tasks)
+    return counts
 
 
-def _count_run(tally: Tally, run: RunRecord) -> None:
+def _count_run(counts: BacktestCounts, run: RunRecord) -> None:
     if run.outcome is not None and run.outcome.startswith("refused:"):
-        tally.refused[run.journey, run.outcome.removeprefix("refused:")] += 1
+        counts.refused[run.journey, run.outcome.removeprefix("refused:")] += 1
         return
-    tally.entries[run.journey, run.arm, _day(run.entered_at)] += 1
-    tally.ends[run.journey, run.arm, run.outcome or UNDER_WAY] += 1
+    counts.entries[run.journey, run.arm, _day(run.entered_at)] += 1
+    counts.ends[run.journey, run.arm, run.outcome or UNDER_WAY] += 1
     if run.goal_at is not None:
-        tally.goals[run.journey, run.arm, (run.goal_at - run.entered_at) // DAY] += 1
+        counts.goals[run.journey, run.arm, (run.goal_at - run.entered_at) // DAY] += 1
 
 
-def _count_messages(tally: Tally, messages: Iterable[MessageRecord]) -> None:
+def _count_messages(counts: BacktestCounts, messages: Iterable[MessageRecord]) -> None:
     contacts: dict[str, dict[tuple[str, str], tuple[datetime, bool]]] = defaultdict(dict)
     for message in messages:
         name = message.journey, message.template, message.channel
         if message.suppressed is not None:
-            tally.suppressed[*name, message.suppressed] += 1
+            counts.suppressed[*name, message.suppressed] += 1
             continue
-        tally.sent[*name, message.message_class] += 1
+        counts.sent[*name, message.message_class] += 1
         capped = message.message_class not in NECESSARY
         contacts[message.player_id].setdefault((message.run_id, message.step), (message.at, capped))
     for steps in contacts.values():
         for at, capped in steps.values():
-            tally.contacts[_day(at), "capped" if capped else "necessary"] += 1
+            counts.contacts[_day(at), "capped" if capped else "necessary"] += 1
         everything = sorted(at for at, _ in steps.values())
         held = sorted(at for at, capped in steps.values() if capped)
         for window, span in (("day", DAY), ("week", WEEK)):
-            tally.busiest[window, "all", _most_within(everything, span)] += 1
-            tally.busiest[window, "capped", _most_within(held, span)] += 1
+            counts.busiest[window, "all", _most_within(everything, span)] += 1
+            counts.busiest[window, "capped", _most_within(held, span)] += 1
 
 
 def _most_within(moments: list[datetime], span: timedelta) -> int:
@@ -138,35 +138,35 @@ def _most_within(moments: list[datetime], span: timedelta) -> int:
     return max((index - bisect_right(moments, at - span) + 1 for index, at in enumerate(moments)), default=0)
 
 
-def _count_grant(tally: Tally, grant: GrantRecord, deposits: Deposits, currency: str) -> None:
-    tally.grants[grant.journey, grant.kind, grant.status, grant.reason or ""] += 1
+def _count_grant(counts: BacktestCounts, grant: GrantRecord, deposits: Deposits, currency: str) -> None:
+    counts.grants[grant.journey, grant.kind, grant.status, grant.reason or ""] += 1
     if grant.status != "confirmed":
         return
     cost = grant.reward.cost(grant.at, deposits)
     name = grant.journey, grant.kind, currency, cost.how
-    tally.costs[*name, "granted"] += 1
+    counts.costs[*name, "granted"] += 1
     if cost.most is None:
-        tally.costs[*name, "unbounded"] += 1
+        counts.costs[*name, "unbounded"] += 1
     else:
-        tally.costs[*name, "most"] += cost.most
+        counts.costs[*name, "most"] += cost.most
     if cost.expected is None:
-        tally.costs[*name, "unknown"] += 1
+        counts.costs[*name, "unknown"] += 1
     else:
-        tally.costs[*name, "expected"] += cost.expected
-        tally.spending[f"{grant.at:%Y-%m}", grant.kind, currency] += cost.expected
+        counts.costs[*name, "expected"] += cost.expected
+        counts.spending[f"{grant.at:%Y-%m}", grant.kind, currency] += cost.expected
 
 
 def _count_story(
-    tally: Tally, story: Iterable[StoryRecord], runs: Mapping[str, RunRecord], tasks: Mapping[str, TaskRecord]
+    counts: BacktestCounts, story: Iterable[StoryRecord], runs: Mapping[str, RunRecord], tasks: Mapping[str, TaskRecord]
 ) -> None:
     told: dict[str, list[StoryRecord]] = defaultdict(list)
     escalated = {(task.run_id, task.step): task.escalate_to or task.team for task in tasks.values()}
     for line in story:
         told[line.run_id].append(line)
         if line.outcome == "opened":
-            tally.load[str(line.detail["team"]), _day(line.at)] += 1
+            counts.load[str(line.detail["team"]), _day(line.at)] += 1
         elif line.outcome == "escalate":
-            tally.load[escalated[line.run_id, line.step], _day(line.at)] += 1
+            counts.load[escalated[line.run_id, line.step], _day(line.at)] += 1
     for run_id, lines in told.items():
         run = runs[run_id]
         # What a step said last is what became of it: a message may wait for the morning before it goes.
@@ -175,11 +175,11 @@ def _count_story(
             if line.step != END and not line.step.startswith(SILENT):
                 outcomes[line.step] = line
         for place, (step, line) in enumerate(outcomes.items()):
-            tally.steps[run.journey, step, line.outcome] += 1
-            tally.places[run.journey, step] += place
-            tally.reached[run.journey, step, _minutes(line.at - run.entered_at)] += 1
+            counts.steps[run.journey, step, line.outcome] += 1
+            counts.places[run.journey, step] += place
+            counts.reached[run.journey, step, _minutes(line.at - run.entered_at)] += 1
         last = next(reversed(outcomes), "")
-        tally.left[run.journey, last, run.outcome or UNDER_WAY] += 1
+        counts.left[run.journey, last, run.outcome or UNDER_WAY] += 1
 
 
 def _minutes(span: timedelta) -> int:

@@ -30,7 +30,7 @@ from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
     from stage.backtest.backtest import BacktestPlan, Heard, play, save_shards, shards_for
-    from stage.backtest.counts import Tally
+    from stage.backtest.counts import BacktestCounts
     from stage.backtest.event_log import Log
     from stage.errors import StageError
     from workflows.errors import JourneysError
@@ -62,7 +62,7 @@ class Shard(BaseModel):
 
 @workflow.defn(name="BackTest")
 class BackTest:
-    """Play every shard, wherever there is a worker; where each tally was written, in order."""
+    """Play every shard, wherever there is a worker; where each counts was written, in order."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -92,15 +92,15 @@ class BackTest:
 
 @activity.defn
 def play_shard(shard: Shard) -> tuple[Path, int]:
-    """Play one shard and write its tally beside it. Done again, it writes the same."""
+    """Play one shard and write its counts beside it. Done again, it writes the same."""
     log = Log.saved(shard.path)
     try:
-        tally = play(shard.plan, log, lambda _: activity.heartbeat())
+        counts = play(shard.plan, log, lambda _: activity.heartbeat())
     except JourneysError as error:
         raise ApplicationError(str(error), type="StageError", non_retryable=True) from error
     path = shard.path.with_suffix(".json")
     half = path.with_suffix(f".{uuid.uuid4().hex}")
-    half.write_bytes(tally.to_json())
+    half.write_bytes(counts.to_json())
     half.replace(path)
     return path, log.events.height
 
@@ -113,7 +113,7 @@ async def back_test_on_temporal(
     jobs: int = 1,
     heard: Heard = lambda _: None,
     client: Client | None = None,
-) -> Tally:
+) -> BacktestCounts:
     """Play a log by the workers that share `folder`; it is left as it was found. Raises StageError."""
     name = f"back-test-{uuid.uuid4().hex[:12]}"
     with _place(folder / name) as place:
@@ -121,7 +121,7 @@ async def back_test_on_temporal(
         return await _await(client or await _connect(), name, Shards(plan=plan, paths=paths), log.events.height, heard)
 
 
-async def _await(client: Client, name: str, asked: Shards, events: int, heard: Heard) -> Tally:
+async def _await(client: Client, name: str, asked: Shards, events: int, heard: Heard) -> BacktestCounts:
     running = await client.start_workflow(BackTest.run, asked, id=name, task_queue=QUEUE)
     result = asyncio.ensure_future(running.result())
     reported = 0
@@ -135,9 +135,9 @@ async def _await(client: Client, name: str, asked: Shards, events: int, heard: H
     except WorkflowFailureError as error:
         raise StageError(_reason(error)) from error
     heard(events - reported)
-    total = Tally()
+    total = BacktestCounts()
     for path in written:
-        total.add(Tally.from_json(path.read_bytes()))
+        total.add(BacktestCounts.from_json(path.read_bytes()))
     return total
 
 

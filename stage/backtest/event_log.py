@@ -161,34 +161,34 @@ def read_log(path: Path, mapping: RowMapping | None = None) -> Log:
     if text.startswith(b"{"):
         if mapping is not None:
             mapping.check(None)
-        return gathered(path.name, _lines(path, mapping))
+        return log_of_events(path.name, _lines(path, mapping))
     return _table(path, _csv(path, text), mapping)
 
 
-def gathered(name: str, found: Iterable[tuple[str, Mapping[str, Any] | str]]) -> Log:
+def log_of_events(name: str, found: Iterable[tuple[str, Mapping[str, Any] | str]]) -> Log:
     """A log of `(where it stands, CloudEvent)` pairs; a text instead of an event says why there is none.
 
     Of two events with one source and id the first counts, as it does for intake.
     """
-    gathering = _Gathering()
+    builder = _LogBuilder()
     for where, event in found:
-        gathering.take(where, event)
-    return gathering.log(name)
+        builder.add(where, event)
+    return builder.log(name)
 
 
-async def gathered_from(name: str, events: AsyncIterator[Mapping[str, Any]]) -> Log:
+async def log_of_stream(name: str, events: AsyncIterator[Mapping[str, Any]]) -> Log:
     """A log of CloudEvents as they come, in their order."""
-    gathering = _Gathering()
+    builder = _LogBuilder()
     number = 0
     async for event in events:
         number += 1
-        gathering.take(f"Event {number}", event)
-    return gathering.log(name)
+        builder.add(f"Event {number}", event)
+    return builder.log(name)
 
 
 @dataclass
-class _Gathering:
-    """Events on their way into a table."""
+class _LogBuilder:
+    """Reads events one by one and makes a log of them."""
 
     rows: list[tuple[str, datetime, str, str, str, str]] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
@@ -196,7 +196,7 @@ class _Gathering:
     repeated: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def take(self, where: str, found: Mapping[str, Any] | str) -> None:
+    def add(self, where: str, found: Mapping[str, Any] | str) -> None:
         if isinstance(found, str):
             return self.refuse(where, found)
         try:
@@ -270,7 +270,7 @@ def _csv(path: Path, start: bytes) -> pl.DataFrame:
 def _table(path: Path, table: pl.DataFrame, mapping: RowMapping | None) -> Log:
     if mapping is not None:
         mapping.check(table.columns)
-        return gathered(path.name, _mapped(table.iter_rows(named=True), mapping))
+        return log_of_events(path.name, _mapped(table.iter_rows(named=True), mapping))
     if set(DEPOSIT_COLUMNS) <= set(table.columns):
         return _deposits(path.name, table)
     raise StageError(

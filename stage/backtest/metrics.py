@@ -9,7 +9,7 @@ from typing import Any, Final
 from pydantic import BaseModel, ConfigDict
 
 from stage.backtest.backtest import BacktestPlan
-from stage.backtest.counts import Key, Tally
+from stage.backtest.counts import BacktestCounts, Key
 from stage.backtest.event_log import RETURN_DAYS, Log, natural_return
 from workflows.declaration import Journey
 from workflows.events import PlayerRegistered
@@ -115,7 +115,7 @@ class Returned(Figure):
     percent: float
 
 
-class Figures(Figure):
+class BacktestMetrics(Figure):
     """Everything a rehearsal found. Counts are by journey; messages are counted by channel, goals by run."""
 
     journeys: list[str]
@@ -158,33 +158,35 @@ class Figures(Figure):
         return self.model_dump_json(exclude={"daily", "steps", "descriptions"})
 
 
-def figures_of(
-    tally: Tally, plan: BacktestPlan, log: Log, registry: Registry, desk: TaskWorkload, policy: Policy
-) -> Figures:
+def metrics_of(
+    counts: BacktestCounts, plan: BacktestPlan, log: Log, registry: Registry, desk: TaskWorkload, policy: Policy
+) -> BacktestMetrics:
     """Turn counts into figures. `log` is the part that was played."""
     names = list(plan.journeys)
     unseen = {name: _unseen(registry.journeys[name], log) for name in names}
     never = {name: missing for name in names if (missing := _never_starts(registry.journeys[name], log))}
-    return Figures(
+    return BacktestMetrics(
         journeys=names,
         period=_period(plan, log),
-        entered=_by(names, tally.entries),
-        control=_by(names, ((key, n) for key, n in tally.entries.items() if key[1] == "control")),
-        messages=_by(names, tally.sent),
-        suppressed=_by(names, tally.suppressed),
-        grants=_by(names, ((key, n) for key, n in tally.grants.items() if key[2] == "confirmed")),
-        tasks=_by(names, tally.tasks),
-        conversions=_by(names, tally.goals),
-        arms={name: {arm: _arm(tally, registry.journeys[name], arm) for arm in ARMS} for name in names},
-        refused=_nested(tally.refused, 0, 1),
-        outcomes=_nested(tally.ends, 0, 2),
-        templates=_templates(tally),
-        suppressed_why=_nested(tally.suppressed, 0, 3),
-        grants_refused=_nested({key: n for key, n in tally.grants.items() if key[2] != "confirmed"}, 0, 3),
-        rewards=_rewards(tally),
-        caps=_caps(tally, policy),
-        task_states={name: _nested({k[1:]: n for k, n in tally.tasks.items() if k[0] == name}, 0, 2) for name in names},
-        teams=_teams(tally, desk),
+        entered=_by(names, counts.entries),
+        control=_by(names, ((key, n) for key, n in counts.entries.items() if key[1] == "control")),
+        messages=_by(names, counts.sent),
+        suppressed=_by(names, counts.suppressed),
+        grants=_by(names, ((key, n) for key, n in counts.grants.items() if key[2] == "confirmed")),
+        tasks=_by(names, counts.tasks),
+        conversions=_by(names, counts.goals),
+        arms={name: {arm: _arm(counts, registry.journeys[name], arm) for arm in ARMS} for name in names},
+        refused=_nested(counts.refused, 0, 1),
+        outcomes=_nested(counts.ends, 0, 2),
+        templates=_templates(counts),
+        suppressed_why=_nested(counts.suppressed, 0, 3),
+        grants_refused=_nested({key: n for key, n in counts.grants.items() if key[2] != "confirmed"}, 0, 3),
+        rewards=_rewards(counts),
+        caps=_caps(counts, policy),
+        task_states={
+            name: _nested({k[1:]: n for k, n in counts.tasks.items() if k[0] == name}, 0, 2) for name in names
+        },
+        teams=_teams(counts, desk),
         desk=desk,
         natural_return={
             idle: Returned(silences=n, returned=back, percent=round(100 * back / n, 1) if n else 0.0)
@@ -196,12 +198,12 @@ def figures_of(
         never_starts=never,
         notices=[*log.notices, *_told_of(log)],
         daily={
-            "entered": _nested(tally.entries, 0, 2),
-            "contacts": _nested(tally.contacts, 1, 0),
-            "tasks": _nested(tally.load, 0, 1),
-            "spending": _nested({(f"{k[1]} {k[2]}", k[0]): n for k, n in tally.spending.items() if n}, 0, 1),
+            "entered": _nested(counts.entries, 0, 2),
+            "contacts": _nested(counts.contacts, 1, 0),
+            "tasks": _nested(counts.load, 0, 1),
+            "spending": _nested({(f"{k[1]} {k[2]}", k[0]): n for k, n in counts.spending.items() if n}, 0, 1),
         },
-        steps={name: _steps(tally, name) for name in names},
+        steps={name: _steps(counts, name) for name in names},
         descriptions={name: registry.journeys[name].description for name in names},
     )
 
@@ -241,28 +243,28 @@ def _nested(counts: "dict[Key, int] | Counter[Key]", outer: int, inner: int) -> 
     return {name: dict(sorted(part.items())) for name, part in sorted(found.items())}
 
 
-def _arm(tally: Tally, journey: Journey, arm: str) -> Arm:
-    entered = sum(n for key, n in tally.entries.items() if key[:2] == (journey.name, arm))
-    within = {int(key[2]): n for key, n in tally.goals.items() if key[:2] == (journey.name, arm)}
+def _arm(counts: BacktestCounts, journey: Journey, arm: str) -> Arm:
+    entered = sum(n for key, n in counts.entries.items() if key[:2] == (journey.name, arm))
+    within = {int(key[2]): n for key, n in counts.goals.items() if key[:2] == (journey.name, arm)}
     days = 0 if journey.goal is None or not entered else -(-journey.goal.within // DAY)
     by_day = list(accumulate(within.get(day, 0) for day in range(days)))
     return Arm(entered=entered, conversions=sum(within.values()), by_day=by_day)
 
 
-def _templates(tally: Tally) -> dict[str, dict[str, dict[str, int]]]:
+def _templates(counts: BacktestCounts) -> dict[str, dict[str, dict[str, int]]]:
     """By journey and `template/channel`: sent, and suppressed by reason."""
     found: dict[str, dict[str, dict[str, int]]] = {}
-    counted = [(key, "sent", n) for key, n in tally.sent.items()]
-    counted += [(key, str(key[3]), n) for key, n in tally.suppressed.items()]
+    counted = [(key, "sent", n) for key, n in counts.sent.items()]
+    counted += [(key, str(key[3]), n) for key, n in counts.suppressed.items()]
     for (journey, template, channel, _), word, count in sorted(counted, key=lambda one: (*map(str, one[0]), one[1])):
         line = found.setdefault(str(journey), {}).setdefault(f"{template}/{channel}", {})
         line[word] = line.get(word, 0) + count
     return found
 
 
-def _rewards(tally: Tally) -> list[RewardLine]:
+def _rewards(counts: BacktestCounts) -> list[RewardLine]:
     costs: dict[tuple[str, str, str, str], dict[str, int]] = defaultdict(dict)
-    for (journey, kind, currency, rule, what), amount in tally.costs.items():
+    for (journey, kind, currency, rule, what), amount in counts.costs.items():
         costs[str(journey), str(kind), str(currency), str(rule)][str(what)] = amount
     return [
         RewardLine(
@@ -278,9 +280,9 @@ def _rewards(tally: Tally) -> list[RewardLine]:
     ]
 
 
-def _caps(tally: Tally, policy: Policy) -> Caps:
+def _caps(counts: BacktestCounts, policy: Policy) -> Caps:
     def players(span: str, which: str) -> dict[int, int]:
-        return {int(key[2]): n for key, n in sorted(tally.busiest.items(), key=str) if key[:2] == (span, which)}
+        return {int(key[2]): n for key, n in sorted(counts.busiest.items(), key=str) if key[:2] == (span, which)}
 
     return Caps(
         per_day=policy.per_day,
@@ -293,9 +295,9 @@ def _caps(tally: Tally, policy: Policy) -> Caps:
     )
 
 
-def _teams(tally: Tally, desk: TaskWorkload) -> dict[str, Team]:
+def _teams(counts: BacktestCounts, desk: TaskWorkload) -> dict[str, Team]:
     found: dict[str, Team] = {}
-    for team, days in _nested(tally.load, 0, 1).items():
+    for team, days in _nested(counts.load, 0, 1).items():
         day = max(days, key=lambda one: (days[one], one))
         found[team] = Team(
             tasks=sum(days.values()),
@@ -307,16 +309,16 @@ def _teams(tally: Tally, desk: TaskWorkload) -> dict[str, Team]:
     return found
 
 
-def _steps(tally: Tally, journey: str) -> list[StepMetrics]:
+def _steps(counts: BacktestCounts, journey: str) -> list[StepMetrics]:
     runs: Counter[str] = Counter()
-    for key, n in tally.steps.items():
+    for key, n in counts.steps.items():
         if key[0] == journey:
             runs[str(key[1])] += n
-    place = {step: tally.places[journey, step] / n for step, n in runs.items()}
-    outcomes = _nested({key[1:]: n for key, n in tally.steps.items() if key[0] == journey}, 0, 1)
-    left = _nested({key[1:]: n for key, n in tally.left.items() if key[0] == journey}, 0, 1)
+    place = {step: counts.places[journey, step] / n for step, n in runs.items()}
+    outcomes = _nested({key[1:]: n for key, n in counts.steps.items() if key[0] == journey}, 0, 1)
+    left = _nested({key[1:]: n for key, n in counts.left.items() if key[0] == journey}, 0, 1)
     minutes: dict[str, dict[int, int]] = defaultdict(dict)
-    for key, n in tally.reached.items():
+    for key, n in counts.reached.items():
         if key[0] == journey:
             minutes[str(key[1])][int(key[2])] = n
     return [

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 from stage.backtest import report_charts as charts
 from stage.backtest.counts import UNDER_WAY
-from stage.backtest.metrics import Figures, RewardLine, StepMetrics
+from stage.backtest.metrics import BacktestMetrics, RewardLine, StepMetrics
 from workflows.money import whole_units
 
 FOLDER: Final = Path(__file__).parent
@@ -47,7 +47,7 @@ class ReportRow:
     left: list[tuple[str, int]]
 
 
-def report(figures: Figures) -> str:
+def report(figures: BacktestMetrics) -> str:
     """The whole page. The same figures give the same page, byte for byte."""
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -79,12 +79,12 @@ def report(figures: Figures) -> str:
     return page
 
 
-def write_report(figures: Figures, path: Path) -> None:
+def write_report(figures: BacktestMetrics, path: Path) -> None:
     """Write the page to a file."""
     path.write_text(report(figures), encoding="utf-8")
 
 
-def title(figures: Figures) -> str:
+def title(figures: BacktestMetrics) -> str:
     """One or two journeys by name, more by number."""
     if len(figures.journeys) < 3:
         return " and ".join(figures.journeys)
@@ -94,7 +94,7 @@ def title(figures: Figures) -> str:
     return f"{numbers[count - 3] if count < 13 else count} journeys over {days} days".capitalize()
 
 
-def totals(figures: Figures) -> dict[str, Any]:
+def totals(figures: BacktestMetrics) -> dict[str, Any]:
     """The sums of the tiles."""
     costs: dict[str, int] = {}
     for line in figures.rewards:
@@ -106,7 +106,7 @@ def totals(figures: Figures) -> dict[str, Any]:
     }
 
 
-def rewards_of(figures: Figures) -> list[dict[str, Any]]:
+def rewards_of(figures: BacktestMetrics) -> list[dict[str, Any]]:
     """Rewards of one kind and rule in one line, whatever the currencies."""
     found: dict[tuple[str, str, str], list[RewardLine]] = {}
     for line in figures.rewards:
@@ -128,7 +128,7 @@ def _amounts(amounts: Sequence[tuple[int | None, str]]) -> list[str]:
     return [money(minor, currency) for minor, currency in amounts if minor] or [DASH]
 
 
-def rows_of(figures: Figures, journey: str) -> list[ReportRow]:
+def rows_of(figures: BacktestMetrics, journey: str) -> list[ReportRow]:
     """The steps of a journey as a river that narrows by those who go no further, to the last one left."""
     steps = figures.steps[journey]
     most = sum(sum(step.left.values()) for step in steps) or 1
@@ -214,7 +214,7 @@ def percent(part: int, whole: int) -> str:
     return f"{share:.0f} %" if share >= 10 or share == int(share) else f"{share:.1f} %"
 
 
-def _pictures(figures: Figures) -> Mapping[str, str]:
+def _pictures(figures: BacktestMetrics) -> Mapping[str, str]:
     return {
         "entered": charts.figure(charts.entered(figures), "Players entered per day, by journey"),
         "contacts": charts.figure(charts.contacts(figures), "Contacts per day"),
@@ -226,7 +226,7 @@ def _pictures(figures: Figures) -> Mapping[str, str]:
     }
 
 
-def _goal_pictures(figures: Figures) -> Mapping[str, str]:
+def _goal_pictures(figures: BacktestMetrics) -> Mapping[str, str]:
     return {
         name: charts.figure(
             charts.goals(arms, charts.colour_of(figures.journeys, name)), f"Goal of {name} by days after entry"

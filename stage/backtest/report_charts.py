@@ -12,7 +12,7 @@ from typing import Any, Final
 import altair as alt
 import vl_convert
 
-from stage.backtest.metrics import Arm, Caps, Figures, Returned
+from stage.backtest.metrics import Arm, BacktestMetrics, Caps, Returned
 from workflows.money import whole_units
 
 WIDE: Final = 780
@@ -37,7 +37,7 @@ def colour_of(names: Sequence[str], name: str) -> str:
     return SERIES[list(names).index(name) % len(SERIES)] if name in names else QUIET
 
 
-def entered(figures: Figures) -> Draw:
+def entered(figures: BacktestMetrics) -> Draw:
     """Players entered per day, a band for each journey."""
     series = {name: figures.daily["entered"].get(name, {}) for name in figures.journeys if figures.entered[name]}
 
@@ -51,7 +51,7 @@ def entered(figures: Figures) -> Draw:
     return draw
 
 
-def contacts(figures: Figures) -> Draw:
+def contacts(figures: BacktestMetrics) -> Draw:
     """Contacts a day, those held to the caps and those that are not."""
     names = {"capped": "held to the caps", "necessary": "service, security, protection"}
     series = {
@@ -98,7 +98,7 @@ def busiest(caps: Caps) -> Draw:
     return draw
 
 
-def suppressed(figures: Figures) -> Draw:
+def suppressed(figures: BacktestMetrics) -> Draw:
     """Suppressed messages by journey and reason."""
     reasons = sorted({reason for found in figures.suppressed_why.values() for reason in found})
     rows = [
@@ -130,7 +130,7 @@ def suppressed(figures: Figures) -> Draw:
     return draw
 
 
-def spending(figures: Figures) -> Draw:
+def spending(figures: BacktestMetrics) -> Draw:
     """Expected cost of rewards by month, each currency on a scale of its own."""
     rows = [
         {"month": f"{month}-01", "kind": _words(kind), "currency": currency, "amount": whole_units(minor, currency)}
@@ -172,7 +172,7 @@ def spending(figures: Figures) -> Draw:
     return draw
 
 
-def tasks(figures: Figures) -> Draw:
+def tasks(figures: BacktestMetrics) -> Draw:
     """Tasks that came to each team a day, and what one person can do."""
     load = figures.daily["tasks"]
 

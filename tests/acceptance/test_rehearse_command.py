@@ -111,10 +111,10 @@ class TestOnManyMachines:
         plan, log = plan_of(synthetic(), packages=PACKAGES, journeys=("welcome", "win_back"), templates=templates())
         heard: list[int] = []
         async with distributed.worker(temporal):
-            tally = await distributed.back_test_on_temporal(
+            counts = await distributed.back_test_on_temporal(
                 plan, log, tmp_path, jobs=3, heard=heard.append, client=temporal
             )
-        assert tally.to_json() == back_test(plan, log).to_json()
+        assert counts.to_json() == back_test(plan, log).to_json()
         assert sum(heard) == log.events.height
         assert list(tmp_path.iterdir()) == []
 

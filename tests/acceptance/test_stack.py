@@ -184,7 +184,7 @@ async def test_servers_named_by_the_environment_are_used_and_not_started(
     folder: Path, postgres_url: str, temporal_address: str
 ) -> None:
     given = {"DATABASE_URL": postgres_url, "TEMPORAL_ADDRESS": temporal_address}
-    async with Stack(folder, given=given, servers_only=True) as stack:
+    async with Stack(folder, servers_from=given, servers_only=True) as stack:
         assert {name: stack.environment()[name] for name in given} == given
         assert not (folder / "postgres").exists()
         with pytest.raises(StackError, match="no part named postgres"):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stage.backtest.backtest import back_test, plan_of, play
-from stage.backtest.counts import Tally
+from stage.backtest.counts import BacktestCounts
 from stage.backtest.event_log import read_log
 from stage.backtest.metrics import TaskWorkload
 from stage.errors import StageError
@@ -77,11 +77,11 @@ class TestPlaying:
         plan, log = plan_of(synthetic(), packages=PACKAGES, journeys=(), templates=templates(), answers=APPROVE)
         parts = log.shards(shards)
         assert sum(part.players for part in parts) == log.players
-        total = Tally()
+        total = BacktestCounts()
         for part in reversed(parts):
             total.add(play(plan, part))
         assert total.to_json() == play(plan, log).to_json()
-        assert Tally.from_json(total.to_json()) == total
+        assert BacktestCounts.from_json(total.to_json()) == total
 
     def test_the_figures_do_not_depend_on_the_number_of_processes(self) -> None:
         assert rehearse(synthetic(), jobs=2).model_dump_json() == rehearse(synthetic()).model_dump_json()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from stage.backtest.event_log import read_log
-from stage.backtest.metrics import Figures
+from stage.backtest.metrics import BacktestMetrics
 from stage.backtest.report import money, percent, report, rows_of, told, totals
 from stage.testing.answer_files import APPROVE
 from tests.support.logs import NOON, happened, rehearse, several, synthetic, table
@@ -56,12 +56,12 @@ class Page(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def figures() -> Figures:
+def figures() -> BacktestMetrics:
     return rehearse(synthetic(), answers=APPROVE)
 
 
 @pytest.fixture(scope="module")
-def text(figures: Figures) -> str:
+def text(figures: BacktestMetrics) -> str:
     return report(figures)
 
 
@@ -81,7 +81,7 @@ class TestReport:
         assert re.findall(r"<script[^>]*>", text) == ['<script type="application/json" id="figures">']
         assert not re.search(r"\son[a-z]+=", text)
 
-    def test_it_holds_the_very_figures_of_the_last_line(self, text: str, figures: Figures) -> None:
+    def test_it_holds_the_very_figures_of_the_last_line(self, text: str, figures: BacktestMetrics) -> None:
         [held] = re.findall(r'<script type="application/json" id="figures">(.*?)</script>', text, re.DOTALL)
         assert json.loads(held) == json.loads(figures.line())
 
@@ -101,13 +101,13 @@ class TestReport:
     def test_no_two_parts_share_an_id(self, page: Page) -> None:
         assert len(page.ids) == len(set(page.ids))
 
-    def test_the_table_says_what_the_line_says(self, page: Page, figures: Figures) -> None:
+    def test_the_table_says_what_the_line_says(self, page: Page, figures: BacktestMetrics) -> None:
         for name in figures.journeys:
             parts = ("entered", "control", "messages", "suppressed", "grants", "tasks", "conversions")
             row = " ".join(f"{getattr(figures, part)[name]:,}" for part in parts)
             assert f"{name} {row}" in page.text
 
-    def test_the_tiles_are_sums_of_the_line(self, page: Page, figures: Figures) -> None:
+    def test_the_tiles_are_sums_of_the_line(self, page: Page, figures: BacktestMetrics) -> None:
         line = json.loads(figures.line())
         for part, words in (("entered", "entries"), ("messages", "messages sent"), ("tasks", "tasks for people")):
             assert f"{sum(line[part].values()):,} {words}" in page.text
@@ -117,7 +117,7 @@ class TestReport:
         assert "It cannot show the effect of a treatment." in page.text
         assert "detection, timing, load and cost" in page.text
 
-    def test_the_same_figures_give_the_same_page(self, figures: Figures, text: str) -> None:
+    def test_the_same_figures_give_the_same_page(self, figures: BacktestMetrics, text: str) -> None:
         assert report(figures) == text
 
     def test_it_is_drawn_in_colours_of_the_page(self, text: str) -> None:
@@ -149,14 +149,14 @@ class TestReport:
 
 
 class TestRiver:
-    def test_it_narrows_by_those_who_leave_and_ends_with_nobody(self, figures: Figures) -> None:
+    def test_it_narrows_by_those_who_leave_and_ends_with_nobody(self, figures: BacktestMetrics) -> None:
         rows = rows_of(figures, "welcome")
         widths = [(edge(row.river, 0), edge(row.river, 1)) for row in rows]
         assert widths[0][0] == 96
         assert all(above[1] == below[0] for above, below in pairwise(widths))
         assert widths[-1][1] == 0
 
-    def test_a_bar_shows_what_became_of_each_run(self, figures: Figures) -> None:
+    def test_a_bar_shows_what_became_of_each_run(self, figures: BacktestMetrics) -> None:
         for row in rows_of(figures, "second_deposit"):
             assert sum(part.count for part in row.parts) == row.runs
             assert sum(part.share for part in row.parts) == pytest.approx(100)

@@ -13,8 +13,8 @@ from content.template_files import TemplateFacts
 from content.templates import read_template_facts
 from local.demo.synthetic_casino import casino
 from stage.backtest.backtest import back_test, plan_of, registry_of
-from stage.backtest.event_log import Log, gathered, play_back
-from stage.backtest.metrics import Figures, TaskWorkload, figures_of
+from stage.backtest.event_log import Log, log_of_events, play_back
+from stage.backtest.metrics import BacktestMetrics, TaskWorkload, metrics_of
 from workflows import hours
 from workflows.events import DepositApproved, Event
 from workflows.gate.policy import Policy
@@ -37,14 +37,16 @@ def templates() -> Mapping[str, TemplateFacts]:
 def synthetic() -> Log:
     """Half a year of 30 made-up players: logins, rounds, deposits, failures, consents, a self-exclusion."""
     made = casino(3, NOON, players=20, newcomers=10)
-    return gathered("casino", (("", event) for event in (*made.history, *made.live)))
+    return log_of_events("casino", (("", event) for event in (*made.history, *made.live)))
 
 
-def rehearse(log: Log, *journeys: str, jobs: int = 1, desk: TaskWorkload | None = None, **options: Any) -> Figures:
+def rehearse(
+    log: Log, *journeys: str, jobs: int = 1, desk: TaskWorkload | None = None, **options: Any
+) -> BacktestMetrics:
     """Play journeys over a log, all of them if none is named."""
     plan, played = plan_of(log, packages=PACKAGES, journeys=journeys, templates=templates(), **options)
     registry = registry_of(plan.packages, plan.journeys)
-    return figures_of(back_test(plan, played, jobs=jobs), plan, played, registry, desk or TaskWorkload(), Policy())
+    return metrics_of(back_test(plan, played, jobs=jobs), plan, played, registry, desk or TaskWorkload(), Policy())
 
 
 def table(path: Path, *deposits: Deposit) -> Path:
