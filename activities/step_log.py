@@ -4,7 +4,7 @@ Only this module writes it. Line 0 of a step is the outcome of the effect itself
 """
 
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import steps
 from workflows.effects import EffectInput
+from workflows.json_object import JsonObject
 
 
 class StepOutcome(NamedTuple):
     """What a step came to."""
 
     outcome: str
-    detail: dict[str, Any]
+    detail: JsonObject
 
 
 async def record_steps(
@@ -26,7 +27,7 @@ async def record_steps(
     request: EffectInput,
     now: datetime,
     outcome: str | None = None,
-    detail: dict[str, Any] | None = None,
+    detail: JsonObject | None = None,
 ) -> None:
     """Write the lines that came with an effect, and the effect's own outcome as line 0.
 

@@ -20,6 +20,7 @@ from activities.intake.intake import Intake
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
 from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened
+from workflows.json_object import JsonObject
 
 OPEN_STATES: Final = ("open", "claimed")
 #: Who acts where no person does, as histories name them.
@@ -38,12 +39,12 @@ class TaskRow:
     journey: str
     form: str
     question: str
-    form_schema: dict[str, Any]
+    form_schema: JsonObject
     team: str
     skill: str | None
     reason: str
     forbidden: list[str]
-    snapshot: dict[str, Any]
+    snapshot: JsonObject
     state: str
     assignee: str | None
     priority: int
@@ -52,7 +53,7 @@ class TaskRow:
     reminded_at: datetime | None
     escalated_at: datetime | None
     escalate_to: str | None
-    answer: dict[str, Any] | None
+    answer: JsonObject | None
     answered_by: str | None
     closed_at: datetime | None
     version: int
@@ -111,7 +112,7 @@ async def release(connection: AsyncConnection, request: TaskRequest, comment: st
 
 
 async def complete(
-    connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, answer: dict[str, Any]
+    connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, answer: JsonObject
 ) -> TaskOutcome:
     """Close a task with an answer, and write the answer's delivery to the run in the same transaction.
 
@@ -154,14 +155,14 @@ async def reassign(
     if task is None or (conflict := _closed(task)) is not None:
         return task and conflict
     to = {"assignee": assignee} if assignee else {"team": team}
-    values: dict[str, Any] = {"state": "claimed"} | to if assignee else {"state": "open", "assignee": None} | to
+    values: JsonObject = {"state": "claimed"} | to if assignee else {"state": "open", "assignee": None} | to
     if all(getattr(task, name) == value for name, value in values.items()):
         return task
     return _stale(task, request) or await _change(connection, task, request, "reassigned", text, to, **values)
 
 
 async def change(
-    connection: AsyncConnection, request: TaskRequest, values: dict[str, Any], detail: dict[str, Any]
+    connection: AsyncConnection, request: TaskRequest, values: JsonObject, detail: JsonObject
 ) -> TaskOutcome:
     """Change the priority or the follow-up date of a task; `detail` is what the history says of it."""
     task = await _lock(connection, request)
@@ -303,7 +304,7 @@ async def _change(
     request: TaskRequest,
     action: str,
     text: str | None = None,
-    detail: dict[str, Any] | None = None,
+    detail: JsonObject | None = None,
     **values: Any,
 ) -> TaskRow:
     """Write a locked task's new values, if any, its next version and the line of its history."""
@@ -320,7 +321,7 @@ async def _note(
     request: TaskRequest,
     action: str,
     text: str | None = None,
-    detail: dict[str, Any] | None = None,
+    detail: JsonObject | None = None,
 ) -> None:
     """Add a line to a task's history."""
     await connection.execute(

@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
@@ -38,6 +37,7 @@ from api.integrations.segment import routes as segment_io
 from api.middleware import add_middleware
 from api.openapi import add_docs
 from api.problems import SCHEMA, from_http, from_validation
+from workflows.json_object import JsonObject
 
 VERSION = "0.1.0"
 
@@ -121,7 +121,7 @@ async def _refused(_: Request, error: Exception) -> Response:
     raise error
 
 
-def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> dict[str, Any]:
+def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> JsonObject:
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
         components = document.setdefault("components", {})

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from content.event_docs import LONGEST, nearest
+from workflows.json_object import JsonObject
 
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:journeys:problem:"
@@ -77,7 +78,7 @@ class Problem(HTTPException):
 
     def response(self) -> Response:
         """The problem as the client sees it."""
-        body: dict[str, Any] = {
+        body: JsonObject = {
             "type": f"{TYPE}{self.kind}",
             "title": self.title,
             "status": self.status_code,
@@ -161,7 +162,7 @@ def _fault(fault: Mapping[str, Any]) -> dict[str, str]:
     return {"parameter": str(path[0]) if path else str(place), "detail": detail}
 
 
-SCHEMA: Final[dict[str, Any]] = {
+SCHEMA: Final[JsonObject] = {
     "title": "Problem",
     "type": "object",
     "description": "RFC 9457 problem details.",
@@ -188,14 +189,14 @@ SCHEMA: Final[dict[str, Any]] = {
 }
 
 
-def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def documented(*statuses: int) -> dict[int | str, JsonObject]:
     """The problem responses of an operation, for its OpenAPI entry."""
     return {status: _documented(status) for status in statuses}
 
 
-def _documented(status: int) -> dict[str, Any]:
+def _documented(status: int) -> JsonObject:
     kind, title = next((kind, title) for kind, (code, title) in KINDS.items() if code == status)
-    entry: dict[str, Any] = {
+    entry: JsonObject = {
         "description": _DESCRIPTIONS[status],
         "content": {
             MEDIA_TYPE: {

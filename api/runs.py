@@ -22,6 +22,7 @@ from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.run_status import FailingEffect, ask_status
 from workflows.declaration import Journey
 from workflows.effects import EffectInput, End
+from workflows.json_object import JsonObject
 from workflows.player_state.decisions import Start
 from workflows.player_state.state import PlayerState
 from workflows.run_protocol import Position
@@ -77,7 +78,7 @@ class RunView(BaseModel):
     state: Literal["active", "ended"]
     entered_at: datetime
     ends_at: datetime = Field(description="The run is over then, wherever it stands.")
-    trigger: dict[str, Any] | None = Field(None, description="What let the player in: an event, a run or a person.")
+    trigger: JsonObject | None = Field(None, description="What let the player in: an event, a run or a person.")
     ended_at: datetime | None = None
     outcome: str | None = Field(None, description="How it ended; `refused:…` when a protected player was let alone.")
     goal_until: datetime | None = None
@@ -92,7 +93,7 @@ class StepView(BaseModel):
     at: datetime
     step: str = Field(examples=["send:welcome#1"])
     outcome: str = Field(examples=["sent"])
-    detail: dict[str, Any] = Field(default_factory=dict)
+    detail: JsonObject = Field(default_factory=dict)
 
 
 class RunDetail(RunView):

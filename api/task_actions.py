@@ -4,7 +4,7 @@ Conflicts are told after Camunda: 409 when somebody else was first, 412 when the
 request that already had its effect is answered like the first.
 """
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Header, Response
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,13 +20,14 @@ from api.json_types import Document, Line, Prose
 from api.problems import COMMON, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
 from workflows.events import Instant
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
 
 _MOVE = {**COMMON, **documented(404, 409, 412)}
 
 
-def _without_default(schema: dict[str, Any]) -> None:
+def _without_default(schema: JsonObject) -> None:
     schema.pop("default")
 
 

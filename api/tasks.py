@@ -15,12 +15,13 @@ from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, documented, missing
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
 State = Literal["open", "claimed", "completed", "expired", "cancelled"]
 
-_TASK_EXAMPLE: dict[str, Any] = {
+_TASK_EXAMPLE: JsonObject = {
     "id": "5f1c0e7a9b3d4c2e8f60a1b2",
     "player_id": "p-1001",
     "run_id": "vip_onboarding:acme:p-1001:1",
@@ -79,7 +80,7 @@ class HistoryLine(BaseModel):
     actor: str = Field(description="A key's name, the person named in X-Actor, or `engine`.")
     action: str
     text: str | None = None
-    detail: dict[str, Any] = Field(default_factory=dict)
+    detail: JsonObject = Field(default_factory=dict)
 
 
 class TaskView(TaskSummary):
@@ -103,9 +104,9 @@ class TaskView(TaskSummary):
         },
     )
 
-    form_schema: dict[str, Any] = Field(description="JSON Schema of the answer.")
-    snapshot: dict[str, Any] = Field(description="The player as the journey saw them when it asked.")
-    answer: dict[str, Any] | None = None
+    form_schema: JsonObject = Field(description="JSON Schema of the answer.")
+    snapshot: JsonObject = Field(description="The player as the journey saw them when it asked.")
+    answer: JsonObject | None = None
     answered_by: str | None = None
     history: list[HistoryLine]
 

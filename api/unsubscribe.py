@@ -2,7 +2,6 @@
 
 import secrets
 from html import escape
-from typing import Any
 
 from fastapi import APIRouter, Response
 from sqlalchemy import select
@@ -12,11 +11,12 @@ from activities.unsubscribe import read_unsubscribe_token
 from api.dependencies import ApiEngine, EngineOf
 from api.problems import documented, missing
 from workflows.events import ConsentChanged
+from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
 
 router = APIRouter(prefix="/v1/unsubscribe", tags=["unsubscribe"])
 
-_RESPONSES: dict[int | str, dict[str, Any]] = {
+_RESPONSES: dict[int | str, JsonObject] = {
     200: {"description": "A page for the player.", "content": {"text/html": {"schema": {"type": "string"}}}},
     **documented(400, 404, 413, 422, 503),
 }

@@ -16,6 +16,7 @@ from activities.delivery.deliveries import DeliveryRow, deliver_again, priority_
 from activities.intake.intake import Intake
 from activities.runs import origins_of
 from activities.tables import dead_letters
+from workflows.json_object import JsonObject
 
 
 class DeadLetterRow(NamedTuple):
@@ -26,7 +27,7 @@ class DeadLetterRow(NamedTuple):
     seq: int
     brand: str
     kind: str
-    payload: dict[str, Any]
+    payload: JsonObject
     reason: str
     at: datetime
     retried_at: datetime | None

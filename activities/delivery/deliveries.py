@@ -16,6 +16,7 @@ from sqlalchemy.types import Integer, Text
 
 from activities.tables import deliveries
 from workflows.events import Event
+from workflows.json_object import JsonObject
 from workflows.player_state.state import PROTECTION as PROTECTIVE_REASONS
 from workflows.run_protocol import RunInput
 
@@ -80,7 +81,7 @@ class DueDelivery(NamedTuple):
     run_id: str
     seq: int
     kind: str
-    payload: dict[str, Any]
+    payload: JsonObject
     age: float
 
 

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import psycopg
 from prometheus_client import Counter, Histogram
@@ -30,6 +29,7 @@ from activities.loops.sweeper import wait
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among
 from activities.settings import TASK_QUEUE
+from workflows.json_object import JsonObject
 from workflows.run_protocol import Delivery, DeliveryBatch, RunInput
 from workflows.source.registry import Registry
 
@@ -206,7 +206,7 @@ class Dispatcher:
         return None
 
     async def _start(self, run_id: str, given: RunInput, items: list[Delivery]) -> Outcome:
-        together: dict[str, Any] = {}
+        together: JsonObject = {}
         if items:
             together = {"start_signal": "deliver", "start_signal_args": [DeliveryBatch(items=items)]}
         else:

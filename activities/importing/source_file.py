@@ -8,12 +8,13 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import orjson
 
 from activities.importing.event_sender import EVENTS_A_REQUEST, EventItem, Events, Mode, Receipt, Unreadable, feed
 from content.row_mapping import DEPOSITS, ROW_ID, MappingError, RowIds, RowMapping, RowRefused
+from workflows.json_object import JsonObject
 
 
 @dataclass
@@ -144,7 +145,7 @@ class SourceFile:
                 reason = "The object is not a CloudEvent; give it specversion 1.0, or map its fields with --map."
                 yield Unreadable(number, row, reason)
 
-    def _mapped(self, mapping: RowMapping, row: dict[str, Any], number: int) -> EventItem | Unreadable:
+    def _mapped(self, mapping: RowMapping, row: JsonObject, number: int) -> EventItem | Unreadable:
         row_id = self._ids.of(row, str(mapping.constants.get("type", "")))
         try:
             event = mapping.event(row, row_id)
