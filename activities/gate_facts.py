@@ -10,8 +10,9 @@ from activities.tables import messages, players
 from workflows.channels import CHANNELS, Channel
 from workflows.gate.decide import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, facts_of
-from workflows.gate.policy import NECESSARY, WEEK
+from workflows.gate.policy import NECESSARY
 from workflows.json_object import JsonObject
+from workflows.local_time import WEEK
 from workflows.player_state.state import PlayerState
 
 

@@ -79,8 +79,8 @@ def _event(name: str, _: str, detail: Detail) -> str:
     amount, currency = data.get("amount_minor"), data.get("currency")
     if isinstance(amount, int) and isinstance(currency, str):
         what += f", {write_money(_MANNER, Money(amount, currency))}"
-    told = f"told by {detail['source']}"
-    return f"{what}, {told}{', as history: it started nothing' if detail['history'] else ''}."
+    source = f"told by {detail['source']}"
+    return f"{what}, {source}{', as history: it started nothing' if detail['history'] else ''}."
 
 
 def _segment(name: str, _: str, detail: Detail) -> str:

@@ -4,10 +4,14 @@ Nothing here reads a clock. Every function that needs the present takes it as an
 """
 
 from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 __all__ = ["days", "hours", "minutes", "weeks"]
 
+#: As durations: 24 hours, and seven times that, whatever the clock does in between.
+DAY: Final = timedelta(days=1)
+WEEK: Final = timedelta(days=7)
 WEEKDAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
 
 

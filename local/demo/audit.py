@@ -20,10 +20,9 @@ from activities.database import Database
 from activities.settings import TASK_QUEUE
 from local.stand_ins.base import Record, read_journal
 from workflows.channels import WEBHOOK_CHANNELS
+from workflows.gate.policy import PROTECTIVE
 
 Identity = tuple[str, str]
-#: Help with gambling and the safety of the account reach a self-excluded player too.
-PROTECTIVE = ("rg", "security")
 
 
 @dataclass(frozen=True)
@@ -136,7 +135,7 @@ class Auditor:
 
         Beside it, how many messages the gate had let pass before and reached their provider just after.
         """
-        parameters = {"player": excluded.player_id, "protective": list(PROTECTIVE), "at": excluded.acknowledged_at}
+        parameters = {"player": excluded.player_id, "protective": sorted(PROTECTIVE), "at": excluded.acknowledged_at}
         contacts = [row["what"] for row in await self._rows(_CONTACTS_AFTER, **parameters)]
         passed = {row["id"] for row in await self._rows(_PASSED, **parameters)}
         late = [

@@ -12,8 +12,8 @@ import orjson
 
 from stage.world.world import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, World
 from workflows.gate.policy import NECESSARY
+from workflows.local_time import DAY, WEEK
 from workflows.rewards import Deposits
-from workflows.rules.measures import DAY, WEEK
 
 Key = tuple[str | int, ...]
 Counts = Counter[Key]

@@ -14,7 +14,7 @@ from stage.backtest.event_log import RETURN_DAYS, Log, natural_return
 from workflows.declaration import Journey
 from workflows.events import PlayerRegistered
 from workflows.gate.policy import Policy
-from workflows.rules.measures import DAY
+from workflows.local_time import DAY
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 from workflows.source.registry import Registry
 

@@ -42,7 +42,8 @@ from workflows.effects import (
 )
 from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
-from workflows.gate.policy import NECESSARY, WEEK, Reason
+from workflows.gate.policy import NECESSARY, Reason
+from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Start
 
@@ -76,31 +77,31 @@ class Effects:
     def perform(self, call: Call) -> BaseModel:
         """One attempt of an effect; raises what its faults say."""
         world = self._world
-        given: EffectInput = call.decode(INPUTS[call.name])
-        world.runs[given.run_id].step = given.step
+        request: EffectInput = call.decode(INPUTS[call.name])
+        world.runs[request.run_id].step = request.step
         self._trouble = None
         if world.faults is not None:
             try:
-                world.faults(call, given)
+                world.faults(call, request)
             except (Away, Declines) as trouble:
                 self._trouble = trouble
-        told = len(world.story)
-        for line in given.story:
-            world.story.append(StoryRecord(line.at, given.run_id, line.step, line.outcome, line.detail))
+        lines = len(world.story)
+        for line in request.story:
+            world.story.append(StoryRecord(line.at, request.run_id, line.step, line.outcome, line.detail))
         try:
-            result = self._performers[call.name](given)
+            result = self._performers[call.name](request)
         except (Away, Declines):
-            # The next attempt tells it again.
-            del world.story[told:]
+            # The next attempt records it again.
+            del world.story[lines:]
             raise
         if world.on_effect is not None:
-            world.on_effect(world.now, call.name, given, result)
+            world.on_effect(world.now, call.name, request, result)
         return result
 
-    def _tell(self, given: EffectInput, outcome: str, **detail: JsonValue) -> None:
-        self._world.story.append(StoryRecord(self._world.now, given.run_id, given.step, outcome, detail))
+    def _record(self, request: EffectInput, outcome: str, **detail: JsonValue) -> None:
+        self._world.story.append(StoryRecord(self._world.now, request.run_id, request.step, outcome, detail))
 
-    def _troubled(self, provider: Provider) -> Away | Declines | None:
+    def _trouble_of(self, provider: Provider) -> Away | Declines | None:
         return self._trouble if self._trouble is not None and provider in self._trouble.providers else None
 
     def _facts(self, player_id: str) -> GateFacts | None:
@@ -117,14 +118,14 @@ class Effects:
 
     # ---- messages ----------------------------------------------------------------------------
 
-    def _send(self, given: Send) -> SendResult:
-        tried = self._tried.setdefault(given.key, {})
-        plan = ChannelPlan(given.via, given.fallback)
+    def _send(self, request: Send) -> SendResult:
+        tried = self._tried.setdefault(request.key, {})
+        plan = ChannelPlan(request.via, request.fallback)
         away = False
         for channel in plan.channels():
             if channel not in tried:
                 try:
-                    self._try(given, channel, tried, plan)
+                    self._try(request, channel, tried, plan)
                 except Away:
                     away = True
                     plan.used.add(channel)
@@ -141,61 +142,61 @@ class Effects:
             wait_until=plan.wait_until,
         )
         if result.wait_until is None:
-            del self._tried[given.key]
+            del self._tried[request.key]
         channels: dict[str, JsonValue] = {message.channel: message.suppressed or "sent" for message in rows}
-        self._tell(given, result.outcome, **result.story_detail(given.template, channels))
+        self._record(request, result.outcome, **result.story_detail(request.template, channels))
         return result
 
-    def _try(self, given: Send, channel: Channel, tried: dict[Channel, MessageRecord], plan: ChannelPlan) -> None:
+    def _try(self, request: Send, channel: Channel, tried: dict[Channel, MessageRecord], plan: ChannelPlan) -> None:
         """Send on one channel, or note why not. Raises `Away` while the channel is."""
         world = self._world
-        template = world.templates.get(given.template)
+        template = world.templates.get(request.template)
         if template is None:
             raise StageError(
-                f"{given.journey} sends {given.template}, which is no template here; it has "
+                f"{request.journey} sends {request.template}, which is no template here; it has "
                 f"{', '.join(sorted(world.templates))}."
             )
         asked = MessageFacts(
             channel=channel,
             message_class=template.message_class,
-            step=given.key,
+            step=request.key,
             suppress_if_active_today=template.suppress_if_active_today,
         )
-        decision = may_send(self._facts(given.player_id), asked, world.policy, world.now)
+        decision = may_send(self._facts(request.player_id), asked, world.policy, world.now)
         if isinstance(decision, Wait):
             plan.waits[channel] = decision.until
             return
         suppressed = str(decision.reason) if isinstance(decision, Refusal) else None
         if suppressed is None:
-            trouble = self._troubled(channel)
+            trouble = self._trouble_of(channel)
             if isinstance(trouble, Away):
                 raise trouble
             suppressed = None if trouble is None else trouble.reason
         tried[channel] = record = MessageRecord(
             at=world.now,
-            run_id=given.run_id,
-            player_id=given.player_id,
-            journey=given.journey,
-            step=given.step,
-            template=given.template,
+            run_id=request.run_id,
+            player_id=request.player_id,
+            journey=request.journey,
+            step=request.step,
+            template=request.template,
             channel=channel,
             message_class=template.message_class,
             suppressed=suppressed,
-            variables=given.variables,
+            variables=request.variables,
         )
         world.messages.append(record)
         if suppressed is None and template.message_class not in NECESSARY:
-            self._contacts.setdefault(given.player_id, []).append(Contact(world.now, channel, given.key))
+            self._contacts.setdefault(request.player_id, []).append(Contact(world.now, channel, request.key))
 
     # ---- rewards -----------------------------------------------------------------------------
 
-    def _grant(self, given: Give) -> GiveResult:
+    def _grant(self, request: Give) -> GiveResult:
         world = self._world
-        reserved_at = self._reserved.setdefault(given.key, world.now)
+        reserved_at = self._reserved.setdefault(request.key, world.now)
         asked_before = reserved_at < world.now
-        facts = GrantFacts.of(given.reward)
-        decision = may_grant(self._facts(given.player_id), facts, world.policy, world.now)
-        trouble = self._troubled("bonus_engine")
+        facts = GrantFacts.of(request.reward)
+        decision = may_grant(self._facts(request.player_id), facts, world.policy, world.now)
+        trouble = self._trouble_of("bonus_engine")
         status: Literal["confirmed", "refused", "unknown"] = "confirmed"
         reason: str | None = None
         if isinstance(decision, Refusal) and not asked_before:
@@ -210,100 +211,100 @@ class Effects:
             status, reason = "refused", trouble.reason
         record = GrantRecord(
             at=world.now,
-            run_id=given.run_id,
-            player_id=given.player_id,
-            journey=given.journey,
-            step=given.step,
-            kind=given.reward.kind,
-            reward=given.reward,
+            run_id=request.run_id,
+            player_id=request.player_id,
+            journey=request.journey,
+            step=request.step,
+            kind=request.reward.kind,
+            reward=request.reward,
             status=status,
             reason=reason,
         )
-        del self._reserved[given.key]
+        del self._reserved[request.key]
         world.grants.append(record)
-        self._tell(given, status, kind=record.kind, reason=reason)
-        return GiveResult(status=status, grant_id=given.key, reason=reason)
+        self._record(request, status, kind=record.kind, reason=reason)
+        return GiveResult(status=status, grant_id=request.key, reason=reason)
 
     # ---- tasks -------------------------------------------------------------------------------
 
-    def _open_task(self, given: OpenTask) -> TaskOpened:
+    def _open_task(self, request: OpenTask) -> TaskOpened:
         world = self._world
-        task = world.tasks[given.task_id] = TaskRecord(
-            task_id=given.task_id,
-            run_id=given.run_id,
-            player_id=given.player_id,
-            journey=given.journey,
-            step=given.step,
-            form=given.form,
-            team=given.team,
-            reason=given.reason,
+        task = world.tasks[request.task_id] = TaskRecord(
+            task_id=request.task_id,
+            run_id=request.run_id,
+            player_id=request.player_id,
+            journey=request.journey,
+            step=request.step,
+            form=request.form,
+            team=request.team,
+            reason=request.reason,
             opened_at=world.now,
-            due_at=given.due_at,
-            escalate_to=given.escalate_to,
+            due_at=request.due_at,
+            escalate_to=request.escalate_to,
         )
-        self._tasks_of.setdefault(given.run_id, []).append(task)
-        self._tell(given, "opened", task_id=task.task_id, team=given.team)
-        answer = world.answers(task, given)
+        self._tasks_of.setdefault(request.run_id, []).append(task)
+        self._record(request, "opened", task_id=task.task_id, team=request.team)
+        answer = world.answers(task, request)
         if answer is not None:
             after, filled_in = answer
             world.temporal.at(world.now + after, lambda: world.answer(task, filled_in))
         return TaskOpened(task_id=task.task_id)
 
-    def _move_task(self, given: MoveTask) -> TaskMoved:
-        task = self._world.tasks[given.task_id]
+    def _move_task(self, request: MoveTask) -> TaskMoved:
+        task = self._world.tasks[request.task_id]
         if task.state != "open":
             return TaskMoved(state=task.state, answer=task.answer)
-        if given.move == "escalate":
-            task.due_at = given.due_at or task.due_at
+        if request.move == "escalate":
+            task.due_at = request.due_at or task.due_at
             task.team = task.escalate_to or task.team
-        elif given.move == "expire":
+        elif request.move == "expire":
             task.state, task.closed_at = "expired", self._world.now
-        self._tell(given, given.move)
+        self._record(request, request.move)
         return TaskMoved(state=task.state)
 
     # ---- the run and its player --------------------------------------------------------------
 
-    def _refresh(self, given: Refresh) -> PlayerFacts:
-        self._tell(given, "refreshed")
-        return self._world.player(given.player_id).snapshot()
+    def _refresh(self, request: Refresh) -> PlayerFacts:
+        self._record(request, "refreshed")
+        return self._world.player(request.player_id).snapshot()
 
-    def _start(self, given: StartJourney) -> Started:
+    def _start(self, request: StartJourney) -> Started:
         world = self._world
-        journey = world.registry.journeys.get(given.start)
+        journey = world.registry.journeys.get(request.start)
         if journey is None:
-            result = given.unknown_journey
-            self._tell(given, result.outcome, **result.model_dump())
+            result = request.unknown_journey
+            self._record(request, result.outcome, **result.model_dump())
             return result
-        state = world.player(given.player_id)
-        decisions = state.enter(journey, None, world.now, given.cause)
+        state = world.player(request.player_id)
+        decisions = state.enter(journey, None, world.now, request.cause)
         world.carry_out(state, decisions)
         start = next((d for d in decisions if isinstance(d, Start)), None)
         result = Started.of(start)
-        self._tell(given, result.outcome, **result.model_dump())
+        self._record(request, result.outcome, **result.model_dump())
         return result
 
-    def _match(self, given: Match) -> Matched:
-        segment = self._world.rules.segments.get(given.segment)
+    def _match(self, request: Match) -> Matched:
+        segment = self._world.rules.segments.get(request.segment)
         if segment is None:
-            self._tell(given, "unknown_segment")
+            self._record(request, "unknown_segment")
             return Matched(matches=False, unknown=True)
-        matches, _ = segment.evaluate(self._world.player(given.player_id), self._world.now)
-        self._tell(given, "yes" if matches else "no")
+        matches, _ = segment.evaluate(self._world.player(request.player_id), self._world.now)
+        self._record(request, "yes" if matches else "no")
         return Matched(matches=matches)
 
-    def _mark(self, given: Mark) -> Done:
-        self._tell(given, "marked", **given.detail)
+    def _mark(self, request: Mark) -> Done:
+        self._record(request, "marked", **request.detail)
         return Done()
 
-    def _end(self, given: End) -> Done:
+    def _end(self, request: End) -> Done:
         world = self._world
-        state = world.player(given.player_id)
-        state.end(given.run_id, world.now)
-        record = world.runs[given.run_id]
-        record.ended_at, record.outcome = world.now, given.outcome
-        for task in self._tasks_of.pop(given.run_id, ()):
+        state = world.player(request.player_id)
+        state.end(request.run_id, world.now)
+        record = world.runs[request.run_id]
+        record.ended_at, record.outcome = world.now, request.outcome
+        for task in self._tasks_of.pop(request.run_id, ()):
             if task.state == "open":
                 task.state, task.closed_at = "cancelled", world.now
-        self._tell(given, given.outcome, **given.detail)
+        self._record(request, request.outcome, **request.detail)
         world.tick_later(state)
         return Done()

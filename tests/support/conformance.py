@@ -30,7 +30,7 @@ from worker import journey_worker
 from workflows import Event, PlayerRegistered
 from workflows.channels import Channel
 from workflows.effects import START, EffectInput
-from workflows.gate.policy import DAY, WEEK
+from workflows.local_time import DAY, WEEK
 from workflows.source.registry import Registry
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")

@@ -1,8 +1,8 @@
 """What every event is: a frozen fact with an identity, a moment and typed data.
 
-An event travels as a CloudEvent. Three of its attributes become fields here (``event_id``, ``event_source``,
-``occurred_at``); everything else a class declares is the CloudEvent's ``data``. Money is integer minor units,
-``pct`` is basis points (1/100 of a percent), a duration is whole seconds on the wire and ``timedelta`` in
+An event travels as a CloudEvent. Three of its attributes become fields here (`event_id`, `event_source`,
+`occurred_at`); everything else a class declares is the CloudEvent's `data`. Money is integer minor units,
+`pct` is basis points (1/100 of a percent), a duration is whole seconds on the wire and `timedelta` in
 Python, an instant is RFC 3339 on the wire and aware UTC in Python.
 """
 
@@ -20,7 +20,7 @@ from workflows.field_types import PRINTABLE, Instant
 
 __all__ = ["CATALOGUE", "Event", "Pii", "parse_event"]
 
-#: The fields that are attributes of the CloudEvent; all others are its ``data``.
+#: The fields that are attributes of the CloudEvent; all others are its `data`.
 ENVELOPE: Final = {"event_id", "event_source", "occurred_at"}
 
 _SHORT_TYPE = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
@@ -28,7 +28,7 @@ _WIRE_TYPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 
 
 class Pii:
-    """Marks a field as personal data: ``Annotated[Text | None, Pii()] = None``.
+    """Marks a field as personal data: `Annotated[Text | None, Pii()] = None`.
 
     Such a field must be optional, because everything that leaves Postgres for Temporal is redacted first and
     must still be a valid event.
@@ -53,12 +53,12 @@ class Event(BaseModel):
             \"\"\"The house system marked the player. Level 1 to 3.\"\"\"
             level: int
 
-    The wire type is ``igaming.acme.vip_flagged.v1`` unless ``wire=`` gives it in full. A class without
-    ``type`` is a common base and is not in the catalogue.
+    The wire type is `igaming.acme.vip_flagged.v1` unless `wire=` gives it in full. A class without
+    `type` is a common base and is not in the catalogue.
 
     Unknown data keys are dropped, not kept: what no class declares cannot leak into a journey. A module that
-    is imported twice declares its events once, and the first class stays in ``CATALOGUE``; code that must
-    recognise its own class (a journey in the sandbox) calls ``from_wire`` on that class.
+    is imported twice declares its events once, and the first class stays in `CATALOGUE`; code that must
+    recognise its own class (a journey in the sandbox) calls `from_wire` on that class.
     """
 
     model_config = ConfigDict(
@@ -70,22 +70,22 @@ class Event(BaseModel):
         allow_inf_nan=False,
     )
 
-    #: Short type, ``payment.deposit_approved``; empty on a common base.
+    #: Short type, `payment.deposit_approved`; empty on a common base.
     type: ClassVar[str] = ""
-    #: Type on the wire, ``igaming.payment.deposit_approved.v1``; empty on a common base.
+    #: Type on the wire, `igaming.payment.deposit_approved.v1`; empty on a common base.
     wire_type: ClassVar[str] = ""
     #: True for events the engine computes; intake refuses them from outside.
     derived: ClassVar[bool] = False
-    #: One valid ``data`` object, for documentation and tests.
+    #: One valid `data` object, for documentation and tests.
     example_data: ClassVar[Mapping[str, Any]] = MappingProxyType({})
-    #: Names of the fields marked ``Pii``.
+    #: Names of the fields marked `Pii`.
     pii: ClassVar[frozenset[str]] = frozenset()
 
-    #: CloudEvents ``id``: with the source it is the event's identity, seen once.
+    #: CloudEvents `id`: with the source it is the event's identity, seen once.
     event_id: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PRINTABLE)]
-    #: CloudEvents ``source``: who says so.
+    #: CloudEvents `source`: who says so.
     event_source: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=PRINTABLE)]
-    #: CloudEvents ``time``: when it happened, not when we heard.
+    #: CloudEvents `time`: when it happened, not when we heard.
     occurred_at: Instant
 
     def __init_subclass__(
@@ -139,7 +139,7 @@ class Event(BaseModel):
 
     @classmethod
     def data_schema(cls) -> dict[str, Any]:
-        """JSON Schema of the CloudEvent's ``data`` alone, with the example."""
+        """JSON Schema of the CloudEvent's `data` alone, with the example."""
         schema = cls.model_json_schema()
         schema["properties"] = {name: part for name, part in schema["properties"].items() if name not in ENVELOPE}
         required = [name for name in schema.get("required", ()) if name not in ENVELOPE]
@@ -148,11 +148,11 @@ class Event(BaseModel):
 
     @classmethod
     def example(cls) -> Self:
-        """The documented example as an event. Raises ``ValidationError`` if the class has a wrong one."""
+        """The documented example as an event. Raises `ValidationError` if the class has a wrong one."""
         return _validate(cls, cls.example_data, "example-1", "/example", datetime(2026, 1, 15, 12, tzinfo=UTC))
 
     def to_wire(self) -> dict[str, Any]:
-        """The JSON-able form ``{"type", "id", "source", "time", "data"}``; absent optional fields are left out."""
+        """The JSON-able form `{"type", "id", "source", "time", "data"}`; absent optional fields are left out."""
         return {
             "type": self.wire_type,
             "id": self.event_id,
@@ -167,16 +167,16 @@ class Event(BaseModel):
 
     @classmethod
     def from_wire(cls, wire: Mapping[str, Any]) -> Self:
-        """The event behind ``to_wire``. Raises ``UnknownEventType`` or pydantic's ``ValidationError``.
+        """The event behind `to_wire`. Raises `UnknownEventType` or pydantic's `ValidationError`.
 
-        On ``Event`` or a common base the class comes from ``CATALOGUE``; on a concrete class it is that very
+        On `Event` or a common base the class comes from `CATALOGUE`; on a concrete class it is that very
         class, whatever the catalogue holds.
         """
         wire_type = wire["type"]
-        found = cls if cls.wire_type == wire_type else CATALOGUE.get(wire_type)
-        if found is None or not issubclass(found, cls):
+        event_class = cls if cls.wire_type == wire_type else CATALOGUE.get(wire_type)
+        if event_class is None or not issubclass(event_class, cls):
             raise UnknownEventType(str(wire_type))
-        return _validate(found, wire["data"], wire["id"], wire["source"], wire["time"])
+        return _validate(event_class, wire["data"], wire["id"], wire["source"], wire["time"])
 
     def redacted(self) -> Self:
         """A copy without personal data: marked fields become None, a marked map keeps its keys with nulls."""
@@ -194,15 +194,15 @@ def parse_event(
     event_source: str,
     occurred_at: datetime | str,
 ) -> Event:
-    """The typed event of a CloudEvent's parts. Raises ``UnknownEventType`` or pydantic's ``ValidationError``.
+    """The typed event of a CloudEvent's parts. Raises `UnknownEventType` or pydantic's `ValidationError`.
 
-    Error locations name keys of ``data``, except the three envelope fields. Derived types are parsed like
-    any other: refusing them from outside is the caller's duty (``type(event).derived``).
+    Error locations name keys of `data`, except the three envelope fields. Derived types are parsed like
+    any other: refusing them from outside is the caller's duty (`type(event).derived`).
     """
-    found = CATALOGUE.get(wire_type)
-    if found is None:
+    event_class = CATALOGUE.get(wire_type)
+    if event_class is None:
         raise UnknownEventType(wire_type)
-    return _validate(found, data, event_id, event_source, occurred_at)
+    return _validate(event_class, data, event_id, event_source, occurred_at)
 
 
 def _validate(cls: "type[_E]", data: object, event_id: object, event_source: object, occurred_at: object) -> "_E":

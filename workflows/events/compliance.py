@@ -62,7 +62,7 @@ class KycChanged(
     level_from: Count | None = None
     level_to: Count | None = None
     status: Literal["none", "submitted", "approved", "rejected", "expired"]
-    #: ``passport``, ``utility_bill``: the kind of document, never its number.
+    #: `passport`, `utility_bill`: the kind of document, never its number.
     document: Label | None = None
     reject_reason: Label | None = None
     can_resubmit: bool = True
@@ -111,7 +111,7 @@ class ExclusionSet(
 ):
     """The player is shut out from this moment. From the account service or a national register.
 
-    No ``until`` means for ever, not unknown. Every run of the player stops in the transaction that
+    No `until` means for ever, not unknown. Every run of the player stops in the transaction that
     acknowledges this event.
     """
 
@@ -140,7 +140,7 @@ class RealityCheck(
 ):
     """The player was told how long they play and what it cost. From the game platform.
 
-    ``session`` in seconds; ``net_minor`` in minor units, negative is a loss.
+    `session` in seconds; `net_minor` in minor units, negative is a loss.
     """
 
     session: Seconds
@@ -159,9 +159,9 @@ class HarmSignal(
         "evidence": {"deposits_within_10_min_of_zero": 4},
     },
 ):
-    """A marker of gambling harm. ``score`` in basis points; ``evidence`` holds figures, at most 50.
+    """A marker of gambling harm. `score` in basis points; `evidence` holds figures, at most 50.
 
-    From the player-protection service or our own rules. ``indicator`` is one of ``HARM_INDICATORS`` or
+    From the player-protection service or our own rules. `indicator` is one of `HARM_INDICATORS` or
     another code. Evidence is not redacted: figures only, nothing that names a person.
     """
 
@@ -176,7 +176,7 @@ class AffordabilityChanged(
     type="compliance.affordability_changed",
     example={"stage": "enhanced", "result": "pass", "valid_until": "2027-01-15T12:00:00Z"},
 ):
-    """A check whether the spend is affordable came back (``sof`` = source of funds). From the risk team."""
+    """A check whether the spend is affordable came back (`sof` = source of funds). From the risk team."""
 
     stage: Literal["light", "enhanced", "sof"]
     result: Literal["pass", "fail", "pending"]

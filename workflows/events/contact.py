@@ -34,7 +34,7 @@ class ConsentChanged(
 ):
     """The player allowed or forbade marketing on a channel, for a product. From the account service.
 
-    ``inapp`` is read as ``in_app``. ``text_version`` names the wording the player saw.
+    `inapp` is read as `in_app`. `text_version` names the wording the player saw.
     """
 
     channel: ConsentChannel
@@ -49,7 +49,7 @@ class MessageStatus(
     type="message.status",
     example={"message_id": "welcome:demo:p-1:1/send:welcome#1", "channel": "email", "status": "delivered"},
 ):
-    """What became of a message (``class`` on the wire is ``message_class`` here). From the message provider."""
+    """What became of a message (`class` on the wire is `message_class` here). From the message provider."""
 
     message_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
     channel: ConsentChannel
@@ -70,7 +70,7 @@ class MessageStatus(
 
 
 class FeedbackAnswered(Event, type="feedback.answered", example={"survey_id": "nps-2026-1", "kind": "nps", "score": 9}):
-    """The player answered. ``score``: thumb and yes/no 0-1, CSAT and review 1-5, NPS 0-10. From a survey."""
+    """The player answered. `score`: thumb and yes/no 0-1, CSAT and review 1-5, NPS 0-10. From a survey."""
 
     survey_id: Id
     kind: Literal["thumb", "yes_no", "nps", "csat", "review", "text"]
@@ -81,7 +81,7 @@ class FeedbackAnswered(Event, type="feedback.answered", example={"survey_id": "n
 
 
 class SupportCase(Event):
-    """What both case events share; a base, not an event. ``severity`` 1 is the worst, 4 the mildest."""
+    """What both case events share; a base, not an event. `severity` 1 is the worst, 4 the mildest."""
 
     case_id: Id
     topic: Literal["payment", "bonus", "game", "account", "complaint", "rg"]
@@ -101,16 +101,16 @@ class SupportCaseClosed(
     type="support.case_closed",
     example={"case_id": "c-1", "topic": "payment", "severity": 2, "csat": 5},
 ):
-    """The case is settled; ``csat`` 1 to 5 if the player gave one. From the support desk."""
+    """The case is settled; `csat` 1 to 5 if the player gave one. From the support desk."""
 
     csat: Annotated[int, Field(ge=1, le=5)] | None = None
 
 
 class TaskEvent(Event):
-    """What the four task events share; a base, not an event. ``priority`` 0 to 100, 50 is normal."""
+    """What the four task events share; a base, not an event. `priority` 0 to 100, 50 is normal."""
 
     task_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-    #: The form's name, or a kind such as ``birthday_call``.
+    #: The form's name, or a kind such as `birthday_call`.
     kind: Label
     priority: Annotated[int, Field(ge=0, le=100)] = 50
     due_at: Instant | None = None
@@ -131,7 +131,7 @@ class TaskClaimed(TaskEvent, type="task.claimed", example=_task | {"assignee": "
 
 
 class TaskCompleted(TaskEvent, type="task.completed", example=_task | {"assignee": "manager-7", "outcome": "approve"}):
-    """The task is answered; ``outcome`` is the form's. From the task list."""
+    """The task is answered; `outcome` is the form's. From the task list."""
 
 
 class TaskBreached(TaskEvent, type="task.breached", example=_task):

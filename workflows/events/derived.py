@@ -25,13 +25,13 @@ class Derived(Event):
 
 
 class LossStreak(Derived, type="derived.loss_streak", example={"rounds": 3}):
-    """That many rounds in a row paid back less than their stake. From ``game.round_completed``."""
+    """That many rounds in a row paid back less than their stake. From `game.round_completed`."""
 
     rounds: Number
 
 
 class WinStreak(Derived, type="derived.win_streak", example={"rounds": 3}):
-    """That many rounds in a row paid back more than their stake. From ``game.round_completed``."""
+    """That many rounds in a row paid back more than their stake. From `game.round_completed`."""
 
     rounds: Number
 

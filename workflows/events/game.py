@@ -52,9 +52,9 @@ class RoundCompleted(
         "duration": 4,
     },
 ):
-    """One round ended; money in minor units, ``duration`` in seconds. From the game platform.
+    """One round ended; money in minor units, `duration` in seconds. From the game platform.
 
-    ``stake_minor`` and ``win_minor`` are real money only; bonus money has its own two fields.
+    `stake_minor` and `win_minor` are real money only; bonus money has its own two fields.
     """
 
     round_id: Id
@@ -80,7 +80,7 @@ class BigWin(
 ):
     """A win worth a word: at least 100 times the stake and above the player's own 99th percentile.
 
-    ``win_minor`` in minor units; ``multiplier_x100`` is win over stake times 100. From the game platform.
+    `win_minor` in minor units; `multiplier_x100` is win over stake times 100. From the game platform.
     """
 
     round_id: Id
@@ -119,7 +119,7 @@ class BetPlaced(
         "sport": "football",
     },
 ):
-    """A sports bet was accepted. ``stake_minor`` in minor units, decimal odds times 1000. From the sportsbook."""
+    """A sports bet was accepted. `stake_minor` in minor units, decimal odds times 1000. From the sportsbook."""
 
     bet_id: Id
     kind: Literal["single", "combo", "system"] = "single"
@@ -137,7 +137,7 @@ class BetSettled(
     type="sport.bet_settled",
     example={"bet_id": "b-1", "outcome": "won", "payout_minor": 1850, "currency": "EUR"},
 ):
-    """A sports bet is decided; ``payout_minor`` in minor units, stake included. From the sportsbook."""
+    """A sports bet is decided; `payout_minor` in minor units, stake included. From the sportsbook."""
 
     bet_id: Id
     outcome: Literal["won", "lost", "void", "cashout"]

@@ -22,7 +22,7 @@ class PointsChanged(
     type="loyalty.points_changed",
     example={"delta": 50, "balance": 1250, "lifetime": 4000, "cause": "mission", "ref": "m-1"},
 ):
-    """The points balance moved; whole points, ``delta`` may be negative. From the loyalty service."""
+    """The points balance moved; whole points, `delta` may be negative. From the loyalty service."""
 
     delta: Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
     balance: Count | None = None
@@ -36,7 +36,7 @@ class TierChanged(
     type="loyalty.tier_changed",
     example={"from": "silver", "to": "gold", "direction": "up", "basis": "deposits"},
 ):
-    """The loyalty tier was decided; ``from_tier`` is ``from`` on the wire. From the loyalty service.
+    """The loyalty tier was decided; `from_tier` is `from` on the wire. From the loyalty service.
 
     A tier is not VIP status: the tier rises by itself, VIP status needs a person's sign-off.
     """
@@ -49,7 +49,7 @@ class TierChanged(
 
 
 class MissionProgress(Event, type="loyalty.mission_progress", example={"entity_id": "m-1", "progress": 6600}):
-    """A mission moved on; ``progress`` in basis points. From the loyalty service."""
+    """A mission moved on; `progress` in basis points. From the loyalty service."""
 
     entity_id: Id
     progress: BasisPoints
@@ -72,7 +72,7 @@ class BadgeAwarded(Event, type="loyalty.badge_awarded", example={"entity_id": "p
 class TournamentResult(
     Event, type="loyalty.tournament_result", example={"entity_id": "t-1", "rank": 3, "prize_grant_id": "g-2"}
 ):
-    """A tournament ended; ``rank`` 1 is the winner. From the tournament service."""
+    """A tournament ended; `rank` 1 is the winner. From the tournament service."""
 
     entity_id: Id
     rank: Number

@@ -35,7 +35,7 @@ class DepositInitiated(
     type="payment.deposit_initiated",
     example={"payment_id": "pay-1", "amount_minor": 5000, "currency": "EUR", "method": "card", "provider": "acme"},
 ):
-    """The player pressed pay; ``amount_minor`` in minor units. From the cashier."""
+    """The player pressed pay; `amount_minor` in minor units. From the cashier."""
 
 
 class DepositApproved(
@@ -54,7 +54,7 @@ class DepositApproved(
 ):
     """The money arrived; amounts in minor units. From the cashier.
 
-    The engine counts deposits itself: ``deposit_number`` and ``is_first`` are what the sender believes.
+    The engine counts deposits itself: `deposit_number` and `is_first` are what the sender believes.
     """
 
     deposit_number: Number | None = None
@@ -77,9 +77,9 @@ class DepositFailed(
         "consecutive_failures": 2,
     },
 ):
-    """A payment was refused; ``amount_minor`` in minor units. From the cashier.
+    """A payment was refused; `amount_minor` in minor units. From the cashier.
 
-    ``consecutive_failures`` is the sender's count, this one included; the engine keeps its own streak.
+    `consecutive_failures` is the sender's count, this one included; the engine keeps its own streak.
     """
 
     failure: Literal["insufficient", "declined", "3ds", "limit", "expired_card", "technical", "fraud"]
@@ -93,7 +93,7 @@ class DepositAbandoned(
 ):
     """The cashier was opened and left. From the cashier after 15 silent minutes.
 
-    ``amount_minor`` in minor units if one was typed, ``cashier_open`` in seconds.
+    `amount_minor` in minor units if one was typed, `cashier_open` in seconds.
     """
 
     amount_minor: Money | None = None
@@ -115,7 +115,7 @@ class WithdrawalRequested(
         "eta": 86400,
     },
 ):
-    """The player asked for their money; ``amount_minor`` in minor units, ``eta`` in seconds. From the cashier."""
+    """The player asked for their money; `amount_minor` in minor units, `eta` in seconds. From the cashier."""
 
     payment_id: Id
     amount_minor: Money
@@ -143,7 +143,7 @@ class WithdrawalCompleted(
     type="payment.withdrawal_completed",
     example={"payment_id": "pay-3", "amount_minor": 20000, "currency": "EUR", "processing": 7200},
 ):
-    """The money left; minor units, ``processing`` in seconds. From the cashier."""
+    """The money left; minor units, `processing` in seconds. From the cashier."""
 
 
 class WithdrawalRejected(
@@ -151,7 +151,7 @@ class WithdrawalRejected(
     type="payment.withdrawal_rejected",
     example={"payment_id": "pay-3", "amount_minor": 20000, "currency": "EUR", "reason": "documents_missing"},
 ):
-    """The operator refused; minor units, ``processing`` in seconds. From the cashier."""
+    """The operator refused; minor units, `processing` in seconds. From the cashier."""
 
 
 class WithdrawalCancelledByPlayer(
@@ -159,7 +159,7 @@ class WithdrawalCancelledByPlayer(
     type="payment.withdrawal_cancelled_by_player",
     example={"payment_id": "pay-3", "amount_minor": 20000, "currency": "EUR", "processing": 600},
 ):
-    """The player took the money back into play; minor units, ``processing`` in seconds. From the cashier.
+    """The player took the money back into play; minor units, `processing` in seconds. From the cashier.
 
     A known marker of harm when it repeats: never answer it with an offer.
     """
@@ -170,7 +170,7 @@ class PaymentReversed(
     type="payment.reversed",
     example={"payment_id": "pay-1", "kind": "chargeback", "amount_minor": 5000, "currency": "EUR"},
 ):
-    """A settled payment was undone; ``amount_minor`` in minor units. From the cashier or the bank."""
+    """A settled payment was undone; `amount_minor` in minor units. From the cashier or the bank."""
 
     payment_id: Id
     kind: Literal["rollback", "chargeback", "refund"]

@@ -56,13 +56,13 @@ class PlayerRegistered(
 ):
     """An account was opened. From the registration service, once a player.
 
-    ``opted_in`` lists the channels whose marketing box was ticked on the form. A player without ``timezone``
+    `opted_in` lists the channels whose marketing box was ticked on the form. A player without `timezone`
     gets no marketing on channels with quiet hours: unknown means no.
     """
 
     username: Annotated[Label | None, Pii()] = None
     email: Annotated[Text | None, Pii()] = None
-    #: E.164, ``+380501234567``.
+    #: E.164, `+380501234567`.
     phone: Annotated[Label | None, Pii()] = None
     first_name: Annotated[Label | None, Pii()] = None
     birth_date: Annotated[date | None, Pii()] = None
@@ -83,7 +83,7 @@ class ProfileUpdated(
     type="player.profile_updated",
     example={"changed": {"first_name": "Hanna", "language": "uk"}, "reason": "player"},
 ):
-    """The profile changed. ``changed`` maps field names to new values, at most 50. From the account service.
+    """The profile changed. `changed` maps field names to new values, at most 50. From the account service.
 
     Redacted, the names of the changed fields stay and every value is None.
     """
@@ -109,7 +109,7 @@ class PlayerMerged(
     type="player.merged",
     example={"survivor_id": "p-1", "absorbed_id": "p-2", "rule": "same_document", "score": 9800},
 ):
-    """Two accounts turned out to be one person. ``score`` is certainty in basis points. From data quality."""
+    """Two accounts turned out to be one person. `score` is certainty in basis points. From data quality."""
 
     survivor_id: Id
     absorbed_id: Id
@@ -122,9 +122,9 @@ class StatusChanged(
     type="player.status_changed",
     example={"from": "active", "to": "suspended", "reason": "document_check", "until": "2026-02-01T00:00:00Z"},
 ):
-    """The account's status changed; ``from_status`` is ``from`` on the wire. From the account service.
+    """The account's status changed; `from_status` is `from` on the wire. From the account service.
 
-    ``reason`` is a code, never a sentence about the person: it is not redacted.
+    `reason` is a code, never a sentence about the person: it is not redacted.
     """
 
     from_status: Annotated[AccountStatus | None, Field(alias="from")] = None
@@ -146,7 +146,7 @@ class SessionLogin(
 ):
     """The player logged in. From the session service; a page reload is not a login.
 
-    ``failed_attempts`` counts wrong tries before this one, ``days_since_last`` whole days since the last login.
+    `failed_attempts` counts wrong tries before this one, `days_since_last` whole days since the last login.
     """
 
     method: Label = ""
@@ -170,7 +170,7 @@ class SessionEnded(
         "reason": "logout",
     },
 ):
-    """A session closed. ``duration`` in seconds, money in minor units. From the session service."""
+    """A session closed. `duration` in seconds, money in minor units. From the session service."""
 
     duration: Seconds
     bets: Count = 0
@@ -187,7 +187,7 @@ class ContentViewed(
     type="content.viewed",
     example={"page": "/games/blackjack-classic", "item_id": "blackjack-classic", "item_type": "game", "dwell": 45},
 ):
-    """The player looked at something. ``dwell`` in seconds. From the site or the app."""
+    """The player looked at something. `dwell` in seconds. From the site or the app."""
 
     page: Text
     item_id: Id | None = None

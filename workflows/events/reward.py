@@ -31,7 +31,7 @@ else:
 class RewardStep(Event):
     """What every reward event shares; a base, not an event."""
 
-    #: Our grant id, as the bonus engine got it in ``Idempotency-Key`` or gave it back.
+    #: Our grant id, as the bonus engine got it in `Idempotency-Key` or gave it back.
     grant_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
     #: None: the currency of the player's account.
     currency: Currency | None = None
@@ -76,7 +76,7 @@ class RewardWageringProgress(
     type="reward.wagering_progress",
     example={"grant_id": "g-1", "wagered_minor": 500, "required_minor": 1000, "done": 5000},
 ):
-    """Part of the wagering is done: minor units, ``done`` in basis points. From the bonus engine."""
+    """Part of the wagering is done: minor units, `done` in basis points. From the bonus engine."""
 
     wagered_minor: Money
     required_minor: Money

@@ -15,8 +15,8 @@ from pydantic import JsonValue
 
 from workflows.channels import CHANNELS, Channel, channel_name
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
-from workflows.gate.policy import DAY, NECESSARY, PROTECTIVE, WEEK, Policy, Reason
-from workflows.local_time import readings
+from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, Reason
+from workflows.local_time import DAY, WEEK, readings
 from workflows.player_state.projection import Exclusion
 
 _STRENGTHS: Final = ("none", "weak", "medium", "strong")
@@ -34,7 +34,7 @@ class Allowed:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Not to be sent or granted; ``rule`` is a key of ``RULES``, ``detail`` a sentence for people."""
+    """Not to be sent or granted; `rule` is a key of `RULES`, `detail` a sentence for people."""
 
     reason: Reason
     rule: str
@@ -45,7 +45,7 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Not now: ask again at ``until`` with facts read anew, for they may have changed by then."""
+    """Not now: ask again at `until` with facts read anew, for they may have changed by then."""
 
     until: datetime
     rule: str
@@ -88,7 +88,7 @@ class ChannelPlan:
 
 
 def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> Allowed | Refusal | Wait:
-    """Whether ``message`` may go on its channel. No facts at all means an unknown player, and no.
+    """Whether `message` may go on its channel. No facts at all means an unknown player, and no.
 
     Service, responsible-gambling and security messages need no consent, know no caps and no night; a closed
     account still ends them, and self-exclusion ends service messages. Surveys are held to the rules of
@@ -237,7 +237,7 @@ def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy
 
 
 def quiet_until(zone: ZoneInfo, policy: Policy, now: datetime) -> datetime | None:
-    """The end of the quiet hours ``now`` lies in, ``now`` itself outside of them, None if no end is found.
+    """The end of the quiet hours `now` lies in, `now` itself outside of them, None if no end is found.
 
     Where the clock jumps over the end of the night, the wait is longer by the jump; where the clock is set back
     over it, its first pass counts, unless that has gone.
@@ -272,7 +272,7 @@ def _count(facts: GateFacts, message: MessageFacts, channel: str, now: datetime)
 
 
 def _opted_in(facts: GateFacts, channel: str) -> bool:
-    answers = [given for name, given in (facts.consents or {}).items() if channel_name(name) == channel]
+    answers = [opted_in for name, opted_in in (facts.consents or {}).items() if channel_name(name) == channel]
     return bool(answers) and all(answers)
 
 

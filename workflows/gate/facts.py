@@ -37,7 +37,7 @@ class GateFacts:
     is_test: bool | None = None
     #: Opt-in per channel; a missing channel was never asked for.
     consents: Mapping[str, bool] | None = None
-    #: Channels the player can be reached on; ``in_app`` needs no address.
+    #: Channels the player can be reached on; `in_app` needs no address.
     addresses: Collection[str] | None = None
     #: IANA name.
     timezone: str | None = None
@@ -49,7 +49,7 @@ class GateFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageFacts:
-    """The message in question. Ask once a channel; ``step`` is the effect's key and never counts against itself."""
+    """The message in question. Ask once a channel; `step` is the effect's key and never counts against itself."""
 
     channel: str
     message_class: MessageClass
@@ -83,7 +83,7 @@ def facts_of(
         exclusions=tuple(state.exclusions),
         harm=state.harm or "none",
         is_test=bool(state.facts.get("is_test", False)),
-        consents={channel: given for channel, (given, _) in state.consents.items()},
+        consents={channel: opted_in for channel, (opted_in, _) in state.consents.items()},
         addresses=tuple(addresses),
         timezone=state.facts.get("timezone"),
         activity=[state.last[kind] for kind in SIGNS_OF_LIFE if kind in state.last],

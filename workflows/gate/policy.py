@@ -7,7 +7,7 @@ the policy's version. `workflows/gate/decide.py` applies it.
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import time, timedelta
+from datetime import time
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -17,8 +17,6 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_valid
 
 from workflows.channels import CHANNELS, channel_name
 
-DAY: Final = timedelta(hours=24)
-WEEK: Final = timedelta(days=7)
 #: Classes a player must get even without marketing consent: they inform or protect and never carry an offer.
 NECESSARY: Final = frozenset({"service", "rg", "security"})
 #: Classes that reach even a self-excluded player: help with gambling, and the safety of the account.

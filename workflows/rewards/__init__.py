@@ -1,8 +1,8 @@
 """What a journey can give: typed rewards and the functions designers call for them.
 
-``player.grant(free_spins(10, max_win=500))``. Every reward names its terms, because a player must be able to
-read them before taking it, and every offer ends. The functions refuse a wrong value with ``RewardDesignError``;
-the classes raise pydantic's ``ValidationError``, as data from outside deserves.
+`player.grant(free_spins(10, max_win=500))`. Every reward names its terms, because a player must be able to
+read them before taking it, and every offer ends. The functions refuse a wrong value with `RewardDesignError`;
+the classes raise pydantic's `ValidationError`, as data from outside deserves.
 """
 
 import typing as _typing

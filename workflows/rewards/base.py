@@ -59,7 +59,7 @@ class RewardBase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    #: Which terms the player reads; ``terms-<kind>`` unless said otherwise.
+    #: Which terms the player reads; `terms-<kind>` unless said otherwise.
     terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.
     valid: Window = USUAL_VALIDITY
@@ -73,7 +73,7 @@ class RewardBase(BaseModel):
 
     @property
     def name(self) -> str:
-        """The step's name in a run's story, which is the kind: ``grant:free_spins#1``."""
+        """The step's name in a run's story, which is the kind: `grant:free_spins#1`."""
         return str(getattr(self, "kind", ""))
 
     @abstractmethod

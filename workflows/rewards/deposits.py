@@ -84,9 +84,9 @@ def deposit_match(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> DepositMatch:
-    """``percent`` of a deposit on top, at most ``cap`` minor units.
+    """`percent` of a deposit on top, at most `cap` minor units.
 
-    ``wager_basis="bonus_plus_deposit"`` about doubles the wagering of the same ``wager``.
+    `wager_basis="bonus_plus_deposit"` about doubles the wagering of the same `wager`.
     """
     return declare(
         DepositMatch,
@@ -125,7 +125,7 @@ def reload(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> Reload:
-    """``percent`` of the next deposit on top, at most ``cap`` minor units, while ``valid`` lasts."""
+    """`percent` of the next deposit on top, at most `cap` minor units, while `valid` lasts."""
     return declare(
         Reload,
         match_pct=percent,

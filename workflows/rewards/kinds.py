@@ -31,7 +31,7 @@ __all__ = [
     "TournamentTicket",
 ]
 
-#: Any reward; ``kind`` tells which.
+#: Any reward; `kind` tells which.
 Reward = Annotated[
     FreeSpins
     | Reload

@@ -31,7 +31,7 @@ class Points(RewardWithoutCost):
 
 
 def points(count: int, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Points:
-    """``count`` loyalty points."""
+    """`count` loyalty points."""
     return declare(Points, points=count, terms=terms, valid=valid)
 
 
@@ -52,7 +52,7 @@ def multiplier(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> Multiplier:
-    """Points earned within ``window`` count ``factor`` times; ``valid`` is how long it may be switched on."""
+    """Points earned within `window` count `factor` times; `valid` is how long it may be switched on."""
     return declare(
         Multiplier,
         factor_x100=round(factor * 100),
@@ -71,7 +71,7 @@ class TournamentTicket(RewardWithoutCost):
 
 
 def tournament_ticket(tournament: str, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> TournamentTicket:
-    """A seat in ``tournament``."""
+    """A seat in `tournament`."""
     return declare(TournamentTicket, entity_id=tournament, terms=terms, valid=valid)
 
 
@@ -84,7 +84,7 @@ class RaffleTicket(RewardWithoutCost):
 
 
 def raffle_ticket(raffle: str, count: int = 1, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> RaffleTicket:
-    """``count`` chances in ``raffle``."""
+    """`count` chances in `raffle`."""
     return declare(RaffleTicket, entity_id=raffle, count=count, terms=terms, valid=valid)
 
 
@@ -96,7 +96,7 @@ class Mission(RewardWithoutCost):
 
 
 def mission(mission_id: str, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Mission:
-    """Open ``mission_id`` to the player; ``valid`` is the time to finish it."""
+    """Open `mission_id` to the player; `valid` is the time to finish it."""
     return declare(Mission, entity_id=mission_id, terms=terms, valid=valid)
 
 
@@ -112,12 +112,12 @@ class TierUpgrade(RewardWithoutCost):
 def tier_upgrade(
     tier: str, *, lasts: timedelta | None = None, terms: str = "", valid: timedelta = USUAL_VALIDITY
 ) -> TierUpgrade:
-    """The loyalty tier ``tier``, held for ``lasts`` or until the next regular review."""
+    """The loyalty tier `tier`, held for `lasts` or until the next regular review."""
     return declare(TierUpgrade, tier=tier, lasts=lasts, terms=terms, valid=valid)
 
 
 class Gift(RewardBase):
-    """A thing in a parcel. ``value_minor`` is what it may cost, ``sku`` what it is."""
+    """A thing in a parcel. `value_minor` is what it may cost, `sku` what it is."""
 
     kind: Literal["gift"] = "gift"
     sku: Id
@@ -137,7 +137,7 @@ def gift(
     terms: str = "",
     valid: timedelta = timedelta(days=30),
 ) -> Gift:
-    """A parcel worth at most ``value`` minor units.
+    """A parcel worth at most `value` minor units.
 
     It is granted through the bonus engine like any reward: nobody here approves or ships it.
     """

@@ -41,7 +41,7 @@ def bonus_money(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> BonusMoney:
-    """``amount`` minor units of bonus balance, no deposit asked."""
+    """`amount` minor units of bonus balance, no deposit asked."""
     return declare(BonusMoney, amount_minor=amount, wager_x=wager, max_win_minor=max_win, terms=terms, valid=valid)
 
 
@@ -57,7 +57,7 @@ class Cash(RewardBase):
 
 
 def cash(amount: int, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Cash:
-    """``amount`` minor units straight to the real balance."""
+    """`amount` minor units straight to the real balance."""
     return declare(Cash, amount_minor=amount, terms=terms, valid=valid)
 
 
@@ -86,7 +86,7 @@ def cashback(
     terms: str = "",
     valid: timedelta = timedelta(hours=72),
 ) -> Cashback:
-    """``percent`` of the net loss of the last whole ``period``, at most ``cap`` minor units.
+    """`percent` of the net loss of the last whole `period`, at most `cap` minor units.
 
     Never offer it to a player with signs of harm: it is a bonus for losing.
     """
@@ -123,5 +123,5 @@ def rakeback(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> Rakeback:
-    """``percent`` of turnover times house edge over the last whole ``period``, paid as cash."""
+    """`percent` of turnover times house edge over the last whole `period`, paid as cash."""
     return declare(Rakeback, pct=percent, cap_minor=cap, period=period, terms=terms, valid=valid)

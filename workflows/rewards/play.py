@@ -64,7 +64,7 @@ def free_spins(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> FreeSpins:
-    """``count`` spins, wager-free by default; ``bet_value`` a spin and ``max_win`` in all, in minor units."""
+    """`count` spins, wager-free by default; `bet_value` a spin and `max_win` in all, in minor units."""
     return declare(
         FreeSpins,
         count=count,
@@ -102,7 +102,7 @@ def free_bet(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> FreeBet:
-    """A bet of ``stake`` minor units at decimal odds of at least ``min_odds``."""
+    """A bet of `stake` minor units at decimal odds of at least `min_odds`."""
     return declare(
         FreeBet,
         stake_minor=stake,
@@ -118,7 +118,7 @@ Prizeable = Annotated[FreeSpins | BonusMoney | Cash | Points | RaffleTicket, Fie
 
 
 class Prize(BaseModel):
-    """One field of a mini game: ``reward`` None is a blank; ``weight`` against the sum of all weights."""
+    """One field of a mini game: `reward` None is a blank; `weight` against the sum of all weights."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -158,5 +158,5 @@ def mini_game(
     terms: str = "",
     valid: timedelta = USUAL_VALIDITY,
 ) -> MiniGame:
-    """One play that costs at most ``budget`` minor units; without ``prizes`` the game's own table."""
+    """One play that costs at most `budget` minor units; without `prizes` the game's own table."""
     return declare(MiniGame, game=game, budget_minor=budget, prizes=tuple(prizes), terms=terms, valid=valid)

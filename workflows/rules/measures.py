@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from workflows.errors import DesignError
 from workflows.events import Event
-from workflows.local_time import instant, zone
+from workflows.local_time import DAY, WEEK, instant, zone
 from workflows.rules.failures import RuleFailure
 from workflows.rules.predicates import Where, passes, require_event_type
 
@@ -26,8 +26,6 @@ Amount = Callable[[Any], int]
 Held = dict[str, int]
 
 HOUR: Final = timedelta(hours=1)
-DAY: Final = timedelta(days=1)
-WEEK: Final = timedelta(days=7)
 #: How long one slice of a rolling window is, by how long the window may be: never more than 93 slices.
 SLICES: Final = ((timedelta(hours=48), HOUR, "h"), (timedelta(days=92), DAY, "d"), (timedelta(days=366), WEEK, "w"))
 EVER: Final = ""
