@@ -14,13 +14,13 @@ from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
 from activities.rollout import RELEASE
 from activities.tables import deliveries, memberships, steps
-from tests.support.derived_journeys import well_off
+from tests.support.derived.journeys import well_off
 from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, effects, rows
 from workflows import DepositApproved, SessionLogin, days
 from workflows.effects import Match
 from workflows.source.registry import load
 
-REGISTRY = load(("tests.support.derived_journeys",))
+REGISTRY = load(("tests.support.derived.journeys",))
 
 
 @pytest.fixture(scope="module")
@@ -93,14 +93,14 @@ def grown_old() -> ActivityEnvironment:
 
 
 async def test_an_unknown_segment_is_waited_for_while_a_release_rolls(module_postgres_url: str) -> None:
-    async with effects(module_postgres_url, journeys="tests.support.derived_journeys") as parts:
+    async with effects(module_postgres_url, journeys="tests.support.derived.journeys") as parts:
         given = parts.given(Match, f"a:{BRAND}:b:1", "matches:nobody#1", segment="nobody")
         with pytest.raises(ApplicationError, match="No segment is called nobody"):
             await ActivityEnvironment().run(parts.runs.match, given)
 
 
 async def test_a_run_asks_and_the_answer_stands_in_its_story(module_postgres_url: str) -> None:
-    async with effects(module_postgres_url, journeys="tests.support.derived_journeys") as parts:
+    async with effects(module_postgres_url, journeys="tests.support.derived.journeys") as parts:
         parts.casino.events = secrets.randbelow(10**9)
         player = parts.casino.player()
         await parts.casino.happens(player, DepositApproved, amount_minor=100_000)

@@ -7,12 +7,12 @@ from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.testing.rehearsal import Rehearse, player
 from stage.world.world import World
-from tests.support.derived_journeys import greeting, loss_checkin, monday, wager_goal, well_off_welcome
+from tests.support.derived.journeys import greeting, loss_checkin, monday, wager_goal, well_off_welcome
 from workflows import DepositApproved, PlayerRegistered, RoundCompleted, SessionLogin, days, hours
 from workflows.source.registry import load
 
 MONDAY = datetime(2026, 3, 9, 9, tzinfo=UTC)
-REGISTRY = load(("tests.support.derived_journeys",))
+REGISTRY = load(("tests.support.derived.journeys",))
 
 
 class Casino(World):

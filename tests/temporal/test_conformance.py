@@ -216,7 +216,7 @@ async def test_every_shipped_journey_leaves_the_same_trace_in_both_theatres(
     assert differences(stage, server) == []
 
 
-DERIVED = "tests.support.derived_journeys"
+DERIVED = "tests.support.derived.journeys"
 FOLLOWED: Mapping[str, History] = {
     "rich": [
         registers(**PAST),
