@@ -92,7 +92,7 @@ async def all_at_once(faults: Faults, life: Life) -> None:
 @settings(
     database=None,
     deadline=None,
-    max_examples=examples(25),
+    max_examples=examples(40),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
