@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from activities.settings import Settings
 
-RESTS_SINCE: Final = "rests_since"
+IDLE_SINCE: Final = "idle_since"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
@@ -27,8 +27,8 @@ class Database:
     inside it except where the docstring of the caller says why.
     """
 
-    #: Seconds for which a connection at rest is believed to lead somewhere; longer, and the server is asked first.
-    BELIEVED: ClassVar[float] = 10.0
+    #: Seconds for which an idle connection is trusted to lead somewhere; longer, and the server is asked first.
+    TRUSTED_IDLE_S: ClassVar[float] = 10.0
 
     def __init__(self, settings: Settings) -> None:
         self.url = settings.sqlalchemy_url
@@ -55,21 +55,23 @@ class Database:
             },
         )
 
-        event.listen(self.engine.sync_engine, "checkin", _rests)
-        event.listen(self.engine.sync_engine, "checkout", self._alive)
+        event.listen(self.engine.sync_engine, "checkin", _note_idle)
+        event.listen(self.engine.sync_engine, "checkout", self._check_alive)
 
-    def _alive(self, connection: Any, record: Any, _proxy: Any) -> None:
-        """Give nobody a connection whose server has gone, without asking the server each time.
+    def _check_alive(self, connection: Any, record: Any, _proxy: Any) -> None:
+        """A cheap pre-ping: give nobody a connection whose server has gone, without asking the server each time.
 
-        A connection at rest has nothing to read, except that its other end was closed. Raises what makes the pool
+        An idle connection has nothing to read, except that its other end was closed. Raises what makes the pool
         connect anew.
         """
-        since = record.info.get(RESTS_SINCE)
+        since = record.info.get(IDLE_SINCE)
         if since is None:
             return
         dialect = self.engine.dialect
         try:
-            if time.monotonic() - since < self.BELIEVED and not _readable(connection.driver_connection.pgconn.socket):
+            if time.monotonic() - since < self.TRUSTED_IDLE_S and not _has_input(
+                connection.driver_connection.pgconn.socket
+            ):
                 return
             dialect.do_ping(connection)
         except dialect.loaded_dbapi.Error as gone:
@@ -92,11 +94,11 @@ class Database:
         await self.engine.dispose()
 
 
-def _rests(_connection: Any, record: Any) -> None:
-    record.info[RESTS_SINCE] = time.monotonic()
+def _note_idle(_connection: Any, record: Any) -> None:
+    record.info[IDLE_SINCE] = time.monotonic()
 
 
-def _readable(descriptor: int) -> bool:
+def _has_input(descriptor: int) -> bool:
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     return bool(poll.poll(0))

@@ -81,11 +81,11 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
 
     Nothing is connected before the lifespan begins; serve it without the `Server` header.
     """
-    given = settings or settings_from()
+    chosen = settings or settings_from()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with api_engine(given, clock) as built:
+        async with api_engine(chosen, clock) as built:
             app.state.engine = built
             yield
 
@@ -93,7 +93,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         title="Player journeys",
         version=VERSION,
         description=_DESCRIPTION.format(
-            batch_limit=given.batch_limit, body_limit=given.body_limit, line_limit=events.LINE_LIMIT
+            batch_limit=chosen.batch_limit, body_limit=chosen.body_limit, line_limit=events.LINE_LIMIT
         ),
         lifespan=lifespan,
         docs_url=None,
@@ -102,17 +102,17 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         generate_unique_id_function=lambda route: route.name,
     )
     add_docs(app)
-    add_middleware(app, given.body_limit)
-    app.add_exception_handler(HTTPException, _refused)
-    app.add_exception_handler(RequestValidationError, _refused)
-    routers = [*_ROUTERS, *([dev.router] if given.catch_all_url is not None else [])]
+    add_middleware(app, chosen.body_limit)
+    app.add_exception_handler(HTTPException, _problem_response)
+    app.add_exception_handler(RequestValidationError, _problem_response)
+    routers = [*_ROUTERS, *([dev.router] if chosen.catch_all_url is not None else [])]
     for router in routers:
         app.include_router(router)
     app.openapi = lambda: _openapi(app, routers)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 
 
-async def _refused(_: Request, error: Exception) -> Response:
+async def _problem_response(_: Request, error: Exception) -> Response:
     """What the framework or an endpoint refused, as a problem."""
     if isinstance(error, RequestValidationError):
         return from_validation(error).response()
@@ -129,7 +129,7 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> JsonObject:
         components["securitySchemes"] = {
             SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "jx_<30 characters>_<6 characters>"}
         }
-        for route, scopes in _secured(routers):
+        for route, scopes in _secured_routes(routers):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
                 operation["security"] = [{SCHEME: [scope]} for scope in scopes] or [{SCHEME: []}]
@@ -137,15 +137,15 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> JsonObject:
     return app.openapi_schema
 
 
-def _secured(routers: Sequence[APIRouter]) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
+def _secured_routes(routers: Sequence[APIRouter]) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
-            for dependency in _all(route.dependant):
+            for dependency in _dependencies_of(route.dependant):
                 if isinstance(dependency.call, Needs):
                     yield route, dependency.call.scopes
 
 
-def _all(dependant: Dependant) -> Iterator[Dependant]:
+def _dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
     for inner in dependant.dependencies:
         yield inner
-        yield from _all(inner)
+        yield from _dependencies_of(inner)

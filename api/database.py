@@ -33,7 +33,7 @@ class PromptDatabase(Database):
     """
 
     #: A frozen server closes nothing, so it is asked every time.
-    BELIEVED = 0.0
+    TRUSTED_IDLE_S = 0.0
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:

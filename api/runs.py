@@ -178,25 +178,25 @@ async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
 
 @router.post("", status_code=201, responses={**COMMON, **documented(404, 409), 200: {"model": RunView}})
 async def start_run(
-    given: Beginning, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
+    body: Beginning, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
 ) -> RunView:
     """Let a player into a journey by hand. Its entry rule and its control group hold; 409 says why not.
 
     With an `Idempotency-Key` a repetition answers 200 with the run of the first time.
     """
-    journey = engine.registry.journeys.get(given.journey)
+    journey = engine.registry.journeys.get(body.journey)
     if journey is None:
-        raise undeclared("journey", given.journey, engine.registry.journeys)
+        raise undeclared("journey", body.journey, engine.registry.journeys)
     now = engine.clock()
     cause = {"type": "manual", "id": _cause_id(idempotency_key, now), "source": key.name}
     async with (
         engine.database.transaction() as connection,
-        engine.intake.locked(connection, key.brand, [given.player_id], now) as locked,
+        engine.intake.locked(connection, key.brand, [body.player_id], now) as locked,
     ):
-        state = locked.states.get(given.player_id)
+        state = locked.states.get(body.player_id)
         if state is None:
             raise missing("player")
-        if (known := await find_by_cause(connection, key.brand, given.player_id, cause)) is not None:
+        if (known := await find_by_cause(connection, key.brand, body.player_id, cause)) is not None:
             if known.journey != journey.name:
                 raise Problem("key-reused", f"This key started {known.journey} before; use a new one for another wish.")
             response.status_code = 200
@@ -204,7 +204,7 @@ async def start_run(
         if (why := entry_refusal(state, journey, now)) is not None:
             raise Problem("entry-refused", why)
         decisions = state.enter(journey, None, now, cause)
-        locked.record(given.player_id, decisions)
+        locked.record(body.player_id, decisions)
         started = next((d for d in decisions if isinstance(d, Start)), None)
         if started is None:
             raise Problem("entry-refused", f"The entry rule of {journey.name} does not allow it now.")
@@ -215,7 +215,7 @@ async def start_run(
 
 
 @router.post("/{run_id}/stop", status_code=202, responses={**COMMON, **documented(404, 409)})
-async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) -> RunView:
+async def stop_run(run_id: str, body: Ending, engine: EngineOf, key: Managing) -> RunView:
     """Tell a run to end. It ends at its next step; a control run at once. Stopping twice is stopping once.
 
     The reason is kept in the run's story and never leaves Postgres.
@@ -227,7 +227,7 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
     if row.state == "ended":
         raise _ended()
     whose: dict[str, Any] = {"brand": row.brand, "player_id": row.player_id, "journey": row.journey, "run_id": run_id}
-    if given.force:
+    if body.force:
         if not lost:
             raise Problem("not-lost", "Temporal has not lost this run; stop it without force.")
         end = End(**whose, step="end", outcome=STOPPED)
@@ -239,12 +239,12 @@ async def stop_run(run_id: str, given: Ending, engine: EngineOf, key: Managing) 
     ):
         state = locked.states[row.player_id]
         run = state.runs.get(run_id)
-        if not given.force and (run is None or run.over):
+        if not body.force and (run is None or run.over):
             raise _ended()
         if run is None or not run.stopping:
             locked.record(row.player_id, state.stop(run_id, STOPPED, now))
             await record_steps(
-                connection, EffectInput(**whose, step="stop"), now, STOPPED, {"by": key.name, "reason": given.reason}
+                connection, EffectInput(**whose, step="stop"), now, STOPPED, {"by": key.name, "reason": body.reason}
             )
     async with engine.database.reading() as connection:
         return RunView.model_validate(await _existing(connection, key.brand, run_id))

@@ -130,7 +130,7 @@ async def release_task(
 
 @router.post("/complete", responses=_MOVE)
 async def complete_task(
-    task_id: str, given: Completion, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
+    task_id: str, body: Completion, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
 ) -> TaskView:
     """Answer a task; the journey hears of it even if everything restarts in between.
 
@@ -143,38 +143,38 @@ async def complete_task(
     if task is None:
         raise missing("task")
     form = engine.registry.forms.get(task.journey, {}).get(task.form)
-    if faults := faults_of(given.answer, task.form_schema, form):
+    if faults := faults_of(body.answer, task.form_schema, form):
         raise Problem("invalid", "The answer does not fit the form; correct what errors lists.", errors=faults)
     async with engine.database.transaction() as connection:
         request = _request(engine, actor, task_id, if_match)
-        outcome = await tasks.complete(connection, engine.intake, request, task.player_id, given.answer)
-        if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, given.answer):
+        outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer)
+        if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, body.answer):
             outcome = outcome.task
         return await _shown(connection, outcome, response)
 
 
 @router.post("/comment", responses=_MOVE)
-async def comment_task(task_id: str, given: Comment, engine: EngineOf, actor: ActorOf, response: Response) -> TaskView:
+async def comment_task(task_id: str, body: Comment, engine: EngineOf, actor: ActorOf, response: Response) -> TaskView:
     """Add a comment to a task's history, open or closed."""
     async with engine.database.transaction() as connection:
-        outcome = await tasks.comment(connection, _request(engine, actor, task_id), given.text)
+        outcome = await tasks.comment(connection, _request(engine, actor, task_id), body.text)
         return await _shown(connection, outcome, response)
 
 
 @router.post("/reassign", responses=_MOVE)
 async def reassign_task(
-    task_id: str, given: Reassignment, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
+    task_id: str, body: Reassignment, engine: EngineOf, actor: ActorOf, response: Response, if_match: IfMatch = None
 ) -> TaskView:
     """Pass a task on to a person, who has then claimed it, or to a team. Also somebody else's task."""
     async with engine.database.transaction() as connection:
         request = _request(engine, actor, task_id, if_match)
-        outcome = await tasks.reassign(connection, request, given.comment, assignee=given.assignee, team=given.team)
+        outcome = await tasks.reassign(connection, request, body.comment, assignee=body.assignee, team=body.team)
         return await _shown(connection, outcome, response)
 
 
 @router.patch("", responses={**_MOVE, **documented(428)})
 async def change_task(
-    task_id: str, given: Changes, engine: EngineOf, actor: ActorOf, response: Response, if_match: Seen
+    task_id: str, body: Changes, engine: EngineOf, actor: ActorOf, response: Response, if_match: Seen
 ) -> TaskView:
     """Change a task's priority or put it off until a follow-up date. `If-Match` is required.
 
@@ -182,8 +182,8 @@ async def change_task(
     """
     async with engine.database.transaction() as connection:
         request = _request(engine, actor, task_id, if_match)
-        values = {name: getattr(given, name) for name in given.model_fields_set}
-        detail = given.model_dump(mode="json", exclude_unset=True)
+        values = {name: getattr(body, name) for name in body.model_fields_set}
+        detail = body.model_dump(mode="json", exclude_unset=True)
         outcome = await tasks.change(connection, request, values, detail)
         return await _shown(connection, outcome, response)
 

@@ -1,7 +1,7 @@
-"""Deliveries to Temporal: start, or one signal with everything a run has not heard yet.
+"""Hands deliveries to Temporal: a start, or one signal with everything a run has not heard yet.
 
 At least once. A run drops what it heard before, which makes it exactly once. A run's deliveries
-are taken together and in order: whoever holds the row lock on the oldest holds them all.
+are claimed together and in order: whoever holds the row lock on the oldest holds them all.
 """
 
 import asyncio
@@ -101,7 +101,7 @@ class Dispatcher:
     async def _record(
         self, connection: AsyncConnection, by_run: dict[str, list[DueDelivery]], outcomes: dict[str, Outcome]
     ) -> int:
-        """Write down what became of every delivery of these runs; how many runs are done with."""
+        """Remove, bury or postpone the deliveries of these runs; how many runs have nothing left to deliver."""
         done: list[DueDelivery] = []
         later: dict[str, str] = {}
         for run_id, rows in by_run.items():
@@ -163,7 +163,7 @@ class Dispatcher:
                 await asyncio.sleep(POLL_S)
 
     async def _deliver(self, run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
-        """Tell one run everything; whatever goes wrong, it is this run's trouble and no other's."""
+        """Deliver everything to one run; whatever goes wrong concerns no other run."""
         # For this run alone: each is told in a task of its own.
         bind_contextvars(run_id=run_id)
         try:
@@ -205,7 +205,7 @@ class Dispatcher:
         logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
         return None
 
-    async def _start(self, run_id: str, given: RunInput, items: list[Delivery]) -> Outcome:
+    async def _start(self, run_id: str, run: RunInput, items: list[Delivery]) -> Outcome:
         together: JsonObject = {}
         if items:
             together = {"start_signal": "deliver", "start_signal_args": [DeliveryBatch(items=items)]}
@@ -213,12 +213,12 @@ class Dispatcher:
             together = {"id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING}
         try:
             await self.client.start_workflow(
-                given.journey,
-                given,
+                run.journey,
+                run,
                 id=run_id,
                 task_queue=TASK_QUEUE,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                static_summary=f"{given.journey} for {given.brand}/{given.player_id}",
+                static_summary=f"{run.journey} for {run.brand}/{run.player_id}",
                 rpc_timeout=RPC_LIMIT,
                 **together,
             )
@@ -239,7 +239,7 @@ class Dispatcher:
 
 
 async def _over_or_lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Outcome]:
-    """Which of these runs Temporal should know and does not; the others are over.
+    """The outcome for runs Temporal does not have: lost if they never recorded their end, else over.
 
     Asked after Temporal has answered, because a run records its end here before it closes there.
     """
