@@ -26,7 +26,7 @@ from activities.loops.schedules import keep_schedules
 from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
-from workflows.background.bulk_job import LongWork
+from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
 from workflows.effects import SEND
 from workflows.errors import DesignError
@@ -67,7 +67,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     return Worker(
         client,
         task_queue=UPKEEP_QUEUE,
-        workflows=[*MAINTENANCE_WORKFLOWS, LongWork],
+        workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
         activities=[*engine.upkeep.activities, engine.enrolments.work],
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=LONG_WORK_AT_ONCE,

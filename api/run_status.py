@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from activities.runs import RunRow
 from api.dependencies import ApiEngine
-from workflows.run_protocol import Position
+from workflows.run_protocol import POSITION, Position
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ async def ask_status(engine: ApiEngine, run: RunRow) -> RunStatus:
         return RunStatus(position_missing="The run is over.")
     handle = engine.temporal.get_workflow_handle(run.id)
     position, failing = await asyncio.gather(
-        _within_limit(handle.query("position", result_type=Position, rpc_timeout=_LIMIT)),
+        _within_limit(handle.query(POSITION, result_type=Position, rpc_timeout=_LIMIT)),
         _within_limit(_failing_effect(engine, handle)),
     )
     shown = None if isinstance(failing, Exception) else failing

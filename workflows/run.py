@@ -21,7 +21,7 @@ from workflows.effects import END, MARK, Effect, EffectInput, End, Mark, Retries
 from workflows.errors import UnknownEventType
 from workflows.events import Event
 from workflows.rules.predicates import Where
-from workflows.run_protocol import Delivery, DeliveryBatch, Position, RunInput, StoryLine
+from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput, StoryLine
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
 
@@ -74,7 +74,7 @@ class JourneyRun:
         for wire in run_input.inbox:
             self._buffer(wire)
 
-    @workflow.signal(name="deliver", description="Events, answers and stops, in order.")
+    @workflow.signal(name=DELIVER, description="Events, answers and stops, in order.")
     def deliver(self, batch: DeliveryBatch) -> None:
         """Receive deliveries.
 
@@ -86,7 +86,7 @@ class JourneyRun:
             self.last_seen = item.seq
             self._receive(item)
 
-    @workflow.query(name="position", description="Where the run stands.")
+    @workflow.query(name=POSITION, description="Where the run stands.")
     def position(self) -> Position:
         """Where the run stands right now."""
         step, until = self.waiting or (self.doing, None)

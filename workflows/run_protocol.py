@@ -4,10 +4,15 @@ Stored histories hold these as JSON. A field may be added with a default; none m
 """
 
 from datetime import datetime
+from typing import Final
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from workflows.player_facts import PlayerFacts
+
+#: The signal and the query of a run; whoever calls them must spell them as the run does.
+DELIVER: Final = "deliver"
+POSITION: Final = "position"
 
 
 class StoryLine(BaseModel):

@@ -30,7 +30,7 @@ from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among
 from activities.settings import TASK_QUEUE
 from workflows.json_object import JsonObject
-from workflows.run_protocol import Delivery, DeliveryBatch, RunInput
+from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch, RunInput
 from workflows.source.registry import Registry
 
 logger = logging.getLogger(__name__)
@@ -208,7 +208,7 @@ class Dispatcher:
     async def _start(self, run_id: str, run: RunInput, items: list[Delivery]) -> Outcome:
         together: JsonObject = {}
         if items:
-            together = {"start_signal": "deliver", "start_signal_args": [DeliveryBatch(items=items)]}
+            together = {"start_signal": DELIVER, "start_signal_args": [DeliveryBatch(items=items)]}
         else:
             together = {"id_conflict_policy": WorkflowIDConflictPolicy.USE_EXISTING}
         try:
@@ -230,7 +230,7 @@ class Dispatcher:
     async def _signal(self, run_id: str, items: list[Delivery]) -> Outcome:
         handle = self.client.get_workflow_handle(run_id)
         try:
-            await handle.signal("deliver", DeliveryBatch(items=items), rpc_timeout=RPC_LIMIT)
+            await handle.signal(DELIVER, DeliveryBatch(items=items), rpc_timeout=RPC_LIMIT)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND and not _names_namespace(error):
                 return NotRunning()

@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.settings import UPKEEP_QUEUE
 from activities.tables import jobs
-from workflows.background.bulk_job import LongWork, Work
+from workflows.background.bulk_job import WAKE, BulkJobInput, BulkJobWorkflow
 from workflows.json_object import JsonObject
 
 State = Literal["running", "paused", "done", "cancelled", "failed"]
@@ -127,13 +127,13 @@ async def apply_action(connection: AsyncConnection, job: Job, action: JobAction,
 async def wake_job(client: Client, job_id: str, activity: str, *, within: timedelta) -> None:
     """See to it that somebody works on the job. Safe to repeat; raises what the client raises when Temporal is away."""
     await client.start_workflow(
-        LongWork.run,
-        Work(job_id=job_id, activity=activity),
+        BulkJobWorkflow.run,
+        BulkJobInput(job_id=job_id, activity=activity),
         id=_workflow(job_id),
         task_queue=UPKEEP_QUEUE,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         # One that is about to leave looks again before it does.
-        start_signal="wake_job",
+        start_signal=WAKE,
         rpc_timeout=within,
     )
 

@@ -37,7 +37,7 @@ from activities.loops.bulk_jobs import (
 )
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, jobs, memberships
-from workflows.background.bulk_job import ATTEMPT_LIMIT, ENROL, Work, Worked
+from workflows.background.bulk_job import ATTEMPT_LIMIT, ENROL, BatchResult, BulkJobInput
 from workflows.declaration import Journey
 from workflows.player_state.state import PlayerState, arm_of
 
@@ -173,20 +173,20 @@ class Enrolments:
         self.sleep = sleep
 
     @activity.defn(name=ENROL)
-    async def work(self, request: Work) -> Worked:
+    async def work(self, request: BulkJobInput) -> BatchResult:
         """Enrol batch after batch at the job's rate until nobody is left, somebody holds it or the worker goes."""
         begun = self.timer()
         while True:
             activity.heartbeat()
             if activity.is_worker_shutdown() or self.timer() - begun >= ATTEMPT_LIMIT.total_seconds():
-                return Worked(more=True)
+                return BatchResult(more=True)
             if await self.pressure.backlog() >= self.pressure.high * ROOM:
                 await self.sleep(HOLD_BACK_FOR.total_seconds())
                 continue
             began = self.timer()
             seconds = await self.batch(request.job_id)
             if seconds is None:
-                return Worked(more=False)
+                return BatchResult(more=False)
             if (rest := seconds - (self.timer() - began)) > 0:
                 await self.sleep(rest)
 

@@ -25,7 +25,7 @@ from local.supervisor import free_port
 from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
 from tests.support.machine import eventually
-from workflows.background.bulk_job import LongWork
+from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.events import DepositApproved, SessionLogin
 from workflows.source.registry import load
 from workflows.temporal_internals import runner
@@ -86,7 +86,7 @@ async def casino(
             facts.append((f"p-{n:03}", kind(**given, occurred_at=now - timedelta(days=20))))
     await intake.ingest("acme", facts, now, mode="history")
     at_work = Enrolments(database, intake, Pressure(database, settings), lambda: datetime.now(UTC))
-    work: dict[str, Any] = {"workflows": [LongWork], "activities": [at_work.work], "workflow_runner": runner()}
+    work: dict[str, Any] = {"workflows": [BulkJobWorkflow], "activities": [at_work.work], "workflow_runner": runner()}
     with serving(postgres_url, tmp_path) as url:
         async with Worker(temporal, task_queue=UPKEEP_QUEUE, **work):
             yield Casino(postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)

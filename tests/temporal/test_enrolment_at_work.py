@@ -24,7 +24,7 @@ from local.supervisor import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import SECRET
 from tests.support.enrolment import depositors, enrolled, enrolments, entries, execute, status, until, worked_off
-from workflows.background.bulk_job import ENROL, LongWork, Work, Worked
+from workflows.background.bulk_job import ENROL, BatchResult, BulkJobInput, BulkJobWorkflow
 from workflows.rules.index import RuleIndex
 from workflows.temporal_internals import runner
 
@@ -66,8 +66,8 @@ async def test_players_enter_at_the_rate_that_was_asked_for(api: Api, crm: httpx
         await pace.sleep(seconds)
 
     at_work = enrolments(api, timer=pace, sleep=sleep)
-    worked = await ActivityEnvironment().run(at_work.work, Work(job_id=made["id"], activity=ENROL))
-    assert worked == Worked(more=False)
+    worked = await ActivityEnvironment().run(at_work.work, BulkJobInput(job_id=made["id"], activity=ENROL))
+    assert worked == BatchResult(more=False)
     assert seen == [(0, 20), (1, 40), (2, 60), (3, 80), (4, 100)]
 
 
@@ -86,7 +86,7 @@ async def test_an_enrolment_holds_back_while_deliveries_pile_up(api: Api, crm: h
 
     at_work = enrolments(api, timer=pace, sleep=sleep)
     at_work.pressure = pressure
-    await ActivityEnvironment().run(at_work.work, Work(job_id=made["id"], activity=ENROL))
+    await ActivityEnvironment().run(at_work.work, BulkJobInput(job_id=made["id"], activity=ENROL))
     assert Counter(held) == {10: 3, 20: 3, 30: 3, 40: 3}
 
 
@@ -98,7 +98,9 @@ async def test_a_worker_that_goes_hands_the_work_on(api: Api, crm: httpx.AsyncCl
         environment.worker_shutdown()
 
     at_work = enrolments(api, sleep=sleep)
-    assert await environment.run(at_work.work, Work(job_id=made["id"], activity=ENROL)) == Worked(more=True)
+    assert await environment.run(at_work.work, BulkJobInput(job_id=made["id"], activity=ENROL)) == BatchResult(
+        more=True
+    )
     assert (await status(crm, made))["done"] == 10
 
 
@@ -115,7 +117,7 @@ async def test_an_enrolment_asked_for_while_temporal_is_away_begins_when_it_is_b
     async with Worker(
         temporal,
         task_queue=UPKEEP_QUEUE,
-        workflows=[LongWork],
+        workflows=[BulkJobWorkflow],
         activities=[at_work.work],
         workflow_runner=runner(),
     ):
@@ -134,7 +136,7 @@ async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
     async with Worker(
         temporal,
         task_queue=UPKEEP_QUEUE,
-        workflows=[LongWork],
+        workflows=[BulkJobWorkflow],
         activities=[at_work.work],
         workflow_runner=runner(),
     ):
@@ -158,7 +160,7 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
         async with Worker(
             temporal,
             task_queue=UPKEEP_QUEUE,
-            workflows=[LongWork],
+            workflows=[BulkJobWorkflow],
             activities=[at_work.work],
             workflow_runner=runner(),
         ):
@@ -187,13 +189,13 @@ async def test_a_journey_no_worker_knows_fails_the_enrolment_when_a_release_is_o
     await depositors(api, 5)
     made = await enrolled(crm)
     old = enrolments(api, intake=Intake(api.engine.database, RuleIndex({}, api.engine.intake.rules.segments)))
-    environment, work = ActivityEnvironment(), Work(job_id=made["id"], activity=ENROL)
+    environment, work = ActivityEnvironment(), BulkJobInput(job_id=made["id"], activity=ENROL)
     with pytest.raises(ApplicationError, match="No journey api_offer is deployed here"):
         await environment.run(old.work, work)
     assert (await status(crm, made))["state"] == "running"
     info = environment.info
     environment.info = dataclasses.replace(info, started_time=info.scheduled_time + RELEASE)
-    assert await environment.run(old.work, work) == Worked(more=False)
+    assert await environment.run(old.work, work) == BatchResult(more=False)
     failed = await status(crm, made)
     assert (failed["state"], "deploy it again and resume" in failed["failure"]) == ("failed", True)
     paused = await crm.post(f"/v1/enrolments/{made['id']}/pause")

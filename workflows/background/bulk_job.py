@@ -1,6 +1,7 @@
-"""The workflow of a bulk job: it has work over many players done, whatever worker dies meanwhile.
+"""The workflow of a bulk job: calls an activity again and again until all its players are through.
 
-It knows nothing of the work: who is done and who is next stands in Postgres, moved by the activity batch by batch.
+It survives any worker and knows nothing of the work: who is done and who is next stands in Postgres, moved by the
+activity batch by batch.
 """
 
 from dataclasses import asdict
@@ -15,6 +16,8 @@ from workflows.effects import UNTIL_THE_WORLD_ANSWERS
 
 #: The workflow's name, which no journey can have.
 NAME: Final = "long work"
+#: Its signal; whoever sends it must spell it as the workflow does, so both read it here.
+WAKE: Final = "wake"
 #: The activity that lets players into a journey.
 ENROL: Final = "enrol"
 
@@ -25,40 +28,40 @@ ATTEMPT_LIMIT: Final = timedelta(minutes=5)
 LAST_BATCH: Final = timedelta(minutes=2)
 
 
-class Work(BaseModel):
+class BulkJobInput(BaseModel):
     """Which job, and the activity that works on it."""
 
     job_id: str
     activity: str
 
 
-class Worked(BaseModel):
+class BatchResult(BaseModel):
     """Whether there is more to do; not when the job is done, or held by somebody."""
 
     more: bool
 
 
 @workflow.defn(name=NAME)
-class LongWork:
+class BulkJobWorkflow:
     """Calls an activity until there is no more to do, and once more whenever it is woken."""
 
     def __init__(self) -> None:
         self._wanted = True
 
-    @workflow.signal(name="wake", description="Look again: the job may have been resumed.")
+    @workflow.signal(name=WAKE, description="Look again: the job may have been resumed.")
     def wake(self) -> None:
         """Look at the job once more before leaving."""
         self._wanted = True
 
     @workflow.run
-    async def run(self, work: Work) -> None:
+    async def run(self, work: BulkJobInput) -> None:
         """Work until nothing is left. Temporal closes no workflow over a signal, so no `wake` is lost."""
         while self._wanted:
             self._wanted = False
             worked = await workflow.execute_activity(
                 work.activity,
                 work,
-                result_type=Worked,
+                result_type=BatchResult,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 start_to_close_timeout=ATTEMPT_LIMIT + LAST_BATCH,
                 retry_policy=RetryPolicy(**asdict(UNTIL_THE_WORLD_ANSWERS)),
