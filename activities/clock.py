@@ -1,4 +1,4 @@
-"""The one clock of every process: what is asked for the time, so that a test may hold it."""
+"""The clock that every process is given, so that a test can stop it."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

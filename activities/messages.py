@@ -1,4 +1,4 @@
-"""`send`: the gate, the text, the hand-over, each message once.
+"""The effect `send`: asks the gate, renders the text and hands each message over once.
 
 A message's row says `handed_over` from the transaction that passed the gate, which is committed
 before the channel is called. What a crash or a lost answer leaves in that state is in doubt: it is

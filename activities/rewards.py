@@ -24,7 +24,7 @@ from activities.providers.bonus_engine import (
     Declined,
     GrantOrder,
     KeyReused,
-    NotSent,
+    NotAccepted,
     OutcomeUnknown,
 )
 from activities.settings import Settings
@@ -96,7 +96,7 @@ class Grants:
         if row.status == "reserved":
             try:
                 answer = await self._ask_engine(row, look_first=asked_before)
-            except (NotSent, OutcomeUnknown):
+            except (NotAccepted, OutcomeUnknown):
                 assert row.reserved_at is not None
                 if self.clock() - row.reserved_at < self.settings.unknown_after:
                     raise
@@ -129,7 +129,7 @@ class Grants:
                 answer = await self.engine.look_up(row.id)
                 if answer is None and await self.engine.void(row.id):
                     answer = Declined(reason="never_arrived")
-            except (NotSent, OutcomeUnknown) as unanswered:
+            except (NotAccepted, OutcomeUnknown) as unanswered:
                 logger.info("Grant %s stays unknown: %s", row.id, unanswered)
                 continue
             if answer is not None:

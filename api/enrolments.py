@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from temporalio.service import RPCError
 
-from activities.loops.bulk_jobs import Job, JobAction, apply_action, read_job, wake_job
+from activities.bulk_jobs import Job, JobAction, apply_action, read_job, wake_job
 from activities.loops.enrolment import ENTERED, KIND, ROOM, Forecast, delete_members, enrol, forecast
 from activities.tables import jobs
 from api.auth import Key, needs
@@ -19,7 +19,7 @@ from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Line
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
-from api.runs import IdempotencyKey, missing_event
+from api.runs import IdempotencyKey, manual_start_refusal
 from workflows.background.bulk_job import ENROL
 from workflows.declaration import Journey
 from workflows.json_object import JsonObject
@@ -265,7 +265,7 @@ def _journey(engine: ApiEngine, body: EnrolmentGroup) -> Journey:
     journey = engine.intake.rules.journeys.get(body.journey)
     if journey is None:
         raise undeclared("journey", body.journey, engine.intake.rules.journeys)
-    if (why := missing_event(journey)) is not None:
+    if (why := manual_start_refusal(journey)) is not None:
         raise Problem("entry-refused", why)
     return journey
 

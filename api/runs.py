@@ -116,7 +116,7 @@ class RunQuery(PageQuery):
     outcome: Filter | None = None
 
 
-class Beginning(BaseModel):
+class StartRunBody(BaseModel):
     """Which player enters which journey."""
 
     model_config = ConfigDict(
@@ -127,7 +127,7 @@ class Beginning(BaseModel):
     player_id: Annotated[str, Field(pattern=PLAYER_ID)]
 
 
-class Ending(BaseModel):
+class StopRunBody(BaseModel):
     """Why a run is stopped."""
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "The offer was wrong."}]})
@@ -178,7 +178,7 @@ async def get_run(run_id: str, engine: EngineOf, key: Reading) -> RunDetail:
 
 @router.post("", status_code=201, responses={**COMMON, **documented(404, 409), 200: {"model": RunView}})
 async def start_run(
-    body: Beginning, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
+    body: StartRunBody, engine: EngineOf, key: Managing, response: Response, idempotency_key: IdempotencyKey = None
 ) -> RunView:
     """Let a player into a journey by hand. Its entry rule and its control group hold; 409 says why not.
 
@@ -215,7 +215,7 @@ async def start_run(
 
 
 @router.post("/{run_id}/stop", status_code=202, responses={**COMMON, **documented(404, 409)})
-async def stop_run(run_id: str, body: Ending, engine: EngineOf, key: Managing) -> RunView:
+async def stop_run(run_id: str, body: StopRunBody, engine: EngineOf, key: Managing) -> RunView:
     """Tell a run to end. It ends at its next step; a control run at once. Stopping twice is stopping once.
 
     The reason is kept in the run's story and never leaves Postgres.
@@ -254,7 +254,7 @@ def _ended() -> Problem:
     return Problem("run-ended", "The run is over already; there is nothing to stop.")
 
 
-def missing_event(journey: Journey) -> str | None:
+def manual_start_refusal(journey: Journey) -> str | None:
     """Why nobody may be let into a journey without an event, as a sentence; None when that may be."""
     if journey.entry.kind == "per":
         return f"{journey.name} is entered once for each {journey.entry.field} of an event; send the event instead."
@@ -272,7 +272,7 @@ def entry_refusal(  # noqa: PLR0911 - one sentence a reason
     """Why a person may not let this player into a journey now, as a sentence; None when nothing speaks against it."""
     if (reason := state.protected(now)) is not None:
         return f"The player is left alone ({reason}); no journey may begin."
-    if (why := missing_event(journey)) is not None:
+    if (why := manual_start_refusal(journey)) is not None:
         return why
     entries = state.entries.get(journey.name)
     last = entries.last if entries and entries.last else now

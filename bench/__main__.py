@@ -21,7 +21,7 @@ RESULTS = HERE / "results"
 #: Each file with the arguments of a quick look, which takes a few minutes and proves nothing.
 FILES = {
     "stage_runs.py": ("--runs", "300"),
-    "year_of_real_log.py": ("--runs", "1"),
+    "backtest_year.py": ("--runs", "1"),
     "state_size.py": ("--rules", "0", "10"),
     "intake.py": ("--events", "5000", "--players", "1000"),
     "unmatched.py": ("--events", "2000"),
@@ -30,7 +30,7 @@ FILES = {
     "log_vs_dbos.py": ("--deposits", "300"),
     "reaction.py": ("--seconds", "4", "--runs", "40"),
     "parked.py": ("--many", "5000", "--live", "500", "--few", "200", "--events", "4000", "--seconds", "3"),
-    "growth.py": ("--seconds", "0.3"),
+    "scaling_curves.py": ("--seconds", "0.3"),
 }
 LIMIT = 400
 

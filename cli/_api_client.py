@@ -7,7 +7,7 @@ from typing import Any, Final, Self
 
 import httpx
 
-from activities.api_client import ApiClient
+from activities.importing.api_client import ApiClient
 from cli._console import say
 from workflows.errors import JourneysError
 

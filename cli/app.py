@@ -8,19 +8,8 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from cli import (
-    check,
-    derive,
-    diagram,
-    enrol,
-    events,
-    import_events,
-    keys,
-    local_stack,
-    processes,
-    rehearse,
-    show,
-)
+from cli import check, demo, derive, diagram, enrol, import_events, keys, processes, rehearse, show, up
+from cli import event_types as events
 from cli._console import fail
 from cli._groups import missing_group
 
@@ -49,13 +38,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command()(local_stack.up)
+app.command()(up.up)
 app.command()(processes.serve)
 app.command()(processes.worker)
 app.command()(processes.dispatcher)
 app.command()(processes.migrate)
 app.command("import")(import_events.import_events)
-app.command()(local_stack.demo)
+app.command()(demo.demo)
 app.command()(show.show)
 app.command()(rehearse.rehearse)
 app.command()(diagram.diagram)

@@ -75,11 +75,11 @@ async def _replay_runs(
 
     from activities.settings import TASK_QUEUE
     from activities.temporal_client import connect, data_converter
-    from stage.flow.check_release import ReleaseCheck, in_flight, in_folder, replay
+    from stage.flow.check_release import ReleaseCheck, histories_in_folder, in_flight, replay
 
     settings, release = settings_without_database(), ReleaseCheck()
     if folder is not None:
-        return await replay(in_folder(folder, chosen), journeys, release, data_converter(settings))
+        return await replay(histories_in_folder(folder, chosen), journeys, release, data_converter(settings))
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             client = await connect(settings)

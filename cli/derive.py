@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
+    from activities.bulk_jobs import Job
     from activities.loops.backfill import Deriver
-    from activities.loops.bulk_jobs import Job
     from workflows.player_state.backfill import Derivable
 
 #: Players of the first batch, of the smallest and of the largest.

@@ -16,7 +16,7 @@ from babel import Locale
 from babel.dates import format_date, format_time
 from babel.numbers import format_currency, format_decimal, format_percent, get_currency_precision
 
-from workflows.money import minor_units
+from workflows.minor_units import minor_units
 
 VariableType = Literal["text", "name", "money", "date", "datetime", "number", "percent", "url"]
 

@@ -24,7 +24,7 @@ import orjson
 
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, Event
-from workflows.money import minor_units
+from workflows.minor_units import minor_units
 
 CloudEvent = dict[str, Any]
 Values = Mapping[str, Any]

@@ -14,8 +14,8 @@ from pydantic import JsonValue
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.rules.failures import RuleFailure
-from workflows.rules.predicates import Where, passes, require_event_type
 from workflows.rules.triggers import On, Trigger
+from workflows.rules.where import Where, passes, require_event_type
 
 __all__ = ["Again", "again", "always", "every", "goal", "once", "per"]
 

@@ -37,8 +37,8 @@ from workflows.events import Event
 from workflows.forms import Form
 from workflows.local_time import next_local
 from workflows.rewards import Reward
-from workflows.rules.predicates import Where
 from workflows.rules.segments import Segment, require_segment
+from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.verbs import match_methods
 

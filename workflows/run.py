@@ -20,7 +20,7 @@ from workflows.declaration import Again, Journey
 from workflows.effects import END, MARK, Effect, EffectInput, End, Mark, Retries
 from workflows.errors import UnknownEventType
 from workflows.events import Event
-from workflows.rules.predicates import Where
+from workflows.rules.where import Where
 from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput, StoryLine
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py

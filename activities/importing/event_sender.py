@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import httpx
 
-from activities.api_client import ApiAway, ApiClient, ApiUnreachable, Stopped, retry_after
+from activities.importing.api_client import ApiAway, ApiClient, ApiUnreachable, Stopped, retry_after
 from workflows.errors import JourneysError
 
 EVENTS_A_REQUEST = 500

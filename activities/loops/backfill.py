@@ -18,13 +18,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from activities import bulk_jobs as jobs
+from activities.bulk_jobs import Job
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import log_line
-from activities.loops import bulk_jobs as jobs
-from activities.loops.bulk_jobs import Job
-from activities.players import put_off_each
+from activities.player_rows import put_off_each
 from activities.tables import jobs as table
 from workflows.errors import UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event

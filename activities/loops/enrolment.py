@@ -20,12 +20,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from activities.clock import Clock
-from activities.database import Database
-from activities.delivery.deliveries import ENROLMENT
-from activities.intake.backpressure import Pressure
-from activities.intake.intake import Intake
-from activities.loops.bulk_jobs import (
+from activities.bulk_jobs import (
     Job,
     advance_job,
     end_job,
@@ -35,6 +30,11 @@ from activities.loops.bulk_jobs import (
     set_total,
     wake_job,
 )
+from activities.clock import Clock
+from activities.database import Database
+from activities.delivery.deliveries import ENROLMENT
+from activities.intake.backpressure import Pressure
+from activities.intake.intake import Intake
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, jobs, memberships
 from workflows.background.bulk_job import ATTEMPT_LIMIT, ENROL, BatchResult, BulkJobInput

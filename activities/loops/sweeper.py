@@ -16,7 +16,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
-from activities.players import put_off
+from activities.player_rows import put_off
 
 logger = logging.getLogger(__name__)
 

@@ -26,7 +26,7 @@ class ProviderError(JourneysError):
     """The bonus engine gave no answer that settles the grant; the branch says what is known."""
 
 
-class NotSent(ProviderError):
+class NotAccepted(ProviderError):
     """The bonus engine did not take the request, so nothing happened; send it again with the same key."""
 
 
@@ -106,7 +106,9 @@ class BonusEngine:
         if status in (409, 422):
             return _declined(response)
         if status in (401, 403, 404, 405, 429):
-            raise NotSent(f"The bonus engine turned the request away ({status}); nothing was credited, so try again.")
+            raise NotAccepted(
+                f"The bonus engine turned the request away ({status}); nothing was credited, so try again."
+            )
         if status in (400, 413, 415):
             return Declined(reason=f"http_{status}")
         raise OutcomeUnknown(f"The bonus engine failed ({status}); look the grant up by its key.")
@@ -119,7 +121,7 @@ class BonusEngine:
         """
         try:
             response = await self._request("GET", self._of(key))
-        except NotSent as error:
+        except NotAccepted as error:
             raise OutcomeUnknown(f"The grant could not be looked up; try again. {error}") from None
         if response.status_code == 404:
             return None
@@ -155,7 +157,7 @@ class BonusEngine:
                 )
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             # These three alone come before a byte of the request has left.
-            raise NotSent(
+            raise NotAccepted(
                 f"The bonus engine could not be reached ({type(error).__name__}); nothing was credited, so try again."
             ) from None
         except (httpx.HTTPError, TimeoutError) as error:

@@ -15,7 +15,7 @@ from babel.numbers import list_currencies
 from api.cloudevents import Fault, PlayerEvent, read_event
 from workflows.events import Event
 from workflows.json_object import JsonObject
-from workflows.money import minor_units
+from workflows.minor_units import minor_units
 
 #: A JSON object as a sender wrote it, its fractions kept as `Decimal`.
 Message = Mapping[str, Any]

@@ -1,4 +1,4 @@
-"""What a rehearsal counted. Counts only add up, so shards may be played anywhere and merged in any order."""
+"""What a back-test counted. Counts only add up, so shards may be played anywhere and merged in any order."""
 
 import re
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""The report of a rehearsal: one HTML file that opens anywhere and asks the network for nothing."""
+"""The report of a back-test: one HTML file that opens anywhere and asks the network for nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from markupsafe import Markup
 from stage.backtest import report_charts as charts
 from stage.backtest.counts import UNDER_WAY
 from stage.backtest.metrics import BacktestMetrics, RewardLine, StepMetrics
-from workflows.money import whole_units
+from workflows.minor_units import whole_units
 
 FOLDER: Final = Path(__file__).parent
 DASH: Final = "\N{EN DASH}"
@@ -140,7 +140,7 @@ def rows_of(figures: BacktestMetrics, journey: str) -> list[ReportRow]:
             share=100 * step.runs / most,
             river=_river(width, below),
             parts=_parts(step),
-            after=told(step.median_minutes),
+            after=format_elapsed(step.median_minutes),
             left=sorted(((_outcome(name), count) for name, count in step.left.items()), key=lambda one: (-one[1], one)),
         )
         for step, width, below in zip(steps, widths, widths[1:], strict=False)
@@ -193,7 +193,7 @@ def _river(width: float, below: float) -> str:
     )
 
 
-def told(minutes: int) -> str:
+def format_elapsed(minutes: int) -> str:
     """A time since entry in its two largest units: 2 d 4 h."""
     days, rest = divmod(minutes, 1_440)
     hours, left = divmod(rest, 60)

@@ -13,7 +13,7 @@ import altair as alt
 import vl_convert
 
 from stage.backtest.metrics import Arm, BacktestMetrics, Caps, Returned
-from workflows.money import whole_units
+from workflows.minor_units import whole_units
 
 WIDE: Final = 780
 NARROW: Final = 320

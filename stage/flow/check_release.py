@@ -145,7 +145,7 @@ async def replay(
     return release
 
 
-async def in_folder(folder: Path, chosen: Collection[str] | None = None) -> AsyncIterator[WorkflowHistory]:
+async def histories_in_folder(folder: Path, chosen: Collection[str] | None = None) -> AsyncIterator[WorkflowHistory]:
     """The histories of the chosen journeys in a folder, as `temporal workflow show --output json` writes them."""
     files = sorted(folder.glob("*.json"))  # noqa: ASYNC240 - nothing else runs beside a check
     if not files:

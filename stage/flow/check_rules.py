@@ -27,7 +27,7 @@ from workflows.events import (
 )
 from workflows.player import Player
 from workflows.rules.triggers import InactiveRule, Trigger
-from workflows.source.flow import Decision, Edge, Flow, Node, StartNode, StepNode, Value
+from workflows.source.flow_graph import Decision, Edge, Flow, Node, StartNode, StepNode, Value
 
 #: Events after which nothing is sold any more.
 HARM: Final = (HarmSignal, ExclusionSet, LimitReached)

@@ -12,10 +12,10 @@ from typing import Final, Literal
 
 from workflows.declaration import Entry, Journey
 from workflows.events import SegmentEntered
-from workflows.rules.predicates import Where
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
+from workflows.rules.where import Where
 from workflows.source.expressions import plain, span
-from workflows.source.flow import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
+from workflows.source.flow_graph import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
 from workflows.verbs import Shape
 
 Kind = Shape | Literal["start", "end"]

@@ -22,8 +22,8 @@ from content.settings import ContentSettings
 from content.template_files import TemplateFacts
 from content.templates import read_template_facts
 from stage.errors import StageError
-from stage.temporal.activities import Latency, at_once
 from stage.testing.players import PAST, Cast, Happening, make, player
+from stage.virtual_temporal.activities import Latency, at_once
 from stage.world.faults import Faults
 from stage.world.records import MessageRecord, RunRecord, TaskRecord
 from stage.world.world import Answers, World, nobody
@@ -189,13 +189,13 @@ class Rehearsal:
 
     # ---- how it begins -----------------------------------------------------------------------
 
-    def wait_for_it(self) -> None:
+    def set_up_without_trigger(self) -> None:
         """The player's past, and nothing yet of what starts the journey. `rehearse` calls this or `begin`, once."""
         newcomer = any(isinstance(rule, On) and rule.kind is PlayerRegistered for rule in self.journey.triggers)
         self._live_until_now(newcomer=newcomer)
 
     def begin(self, trigger: type[Event] | Event | None, data: Mapping[str, Any]) -> None:
-        """The player's past, and what starts the journey. `rehearse` calls this or `wait_for_it`, once."""
+        """The player's past, and what starts the journey. `rehearse` calls this or `set_up_without_trigger`, once."""
         if self.journey.triggers:
             rule, event = self._starts(trigger, data)
             self._live_until_now(newcomer=isinstance(event, PlayerRegistered))
@@ -366,7 +366,7 @@ class Rehearse:
         if begins:
             rehearsal.begin(trigger, data)
         else:
-            rehearsal.wait_for_it()
+            rehearsal.set_up_without_trigger()
         return rehearsal
 
     def close(self) -> None:

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, JsonValue
 
 from stage.errors import StageError
-from stage.temporal.runs import Call
+from stage.virtual_temporal.runs import Call
 from stage.world.faults import Away, Declines, Provider
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.state import WorldState

@@ -3,8 +3,8 @@
 from datetime import datetime
 from typing import Literal, Protocol
 
-from stage.temporal.activities import TimedOut
-from stage.temporal.runs import Call
+from stage.virtual_temporal.activities import TimedOut
+from stage.virtual_temporal.runs import Call
 from workflows.channels import Channel
 from workflows.effects import EffectInput
 

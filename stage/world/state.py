@@ -11,7 +11,7 @@ from pydantic import BaseModel, JsonValue, ValidationError
 
 from content.template_files import TemplateFacts
 from stage.errors import StageError, warn_of
-from stage.temporal.server import VirtualTemporal
+from stage.virtual_temporal.server import VirtualTemporal
 from stage.world.faults import Faults
 from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
 from workflows.channels import Channel

@@ -14,7 +14,7 @@ from temporalio.worker import WorkflowRunner
 
 from content.template_files import TemplateFacts
 from stage.errors import StageError
-from stage.temporal.server import Latency, StageRun, VirtualTemporal, at_once
+from stage.virtual_temporal.server import Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import EVERYWHERE, Effects
 from stage.world.faults import Faults
 from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord

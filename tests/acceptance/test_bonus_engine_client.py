@@ -13,7 +13,7 @@ from activities.providers.bonus_engine import (
     Declined,
     GrantOrder,
     KeyReused,
-    NotSent,
+    NotAccepted,
     OutcomeUnknown,
     ProviderError,
 )
@@ -129,9 +129,9 @@ async def test_a_failure_before_anything_happened_is_unknown_and_then_not_found(
 
 async def test_an_engine_that_is_away_was_certainly_not_asked(client: httpx.AsyncClient) -> None:
     engine = BonusEngine(f"http://127.0.0.1:{free_port()}", client)
-    with pytest.raises(NotSent, match="nothing was credited"):
+    with pytest.raises(NotAccepted, match="nothing was credited"):
         await engine.credit(a_key(), an_order())
-    with pytest.raises(NotSent):
+    with pytest.raises(NotAccepted):
         await engine.void(a_key())
 
 
@@ -160,9 +160,9 @@ async def test_a_look_up_that_fails_never_says_that_nothing_was_sent(client: htt
         (answer(409, {"title": "Idempotency-Key in use"}), OutcomeUnknown),
         (answer(409), OutcomeUnknown),
         (answer(422, {"detail": [{"loc": ["body"]}]}), OutcomeUnknown),
-        (answer(401), NotSent),
-        (answer(404), NotSent),
-        (answer(429), NotSent),
+        (answer(401), NotAccepted),
+        (answer(404), NotAccepted),
+        (answer(429), NotAccepted),
     ],
 )
 async def test_only_what_is_certain_is_called_not_sent(

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from activities.providers.bonus_engine import BonusEngine, Declined, NotSent, OutcomeUnknown
+from activities.providers.bonus_engine import BonusEngine, Declined, NotAccepted, OutcomeUnknown
 from activities.rewards import LEASE
 from activities.tables import grants, steps
 from local.supervisor import free_port
@@ -134,7 +134,7 @@ class TestOnce:
 
     async def test_an_engine_that_is_down_is_waited_for(self, granting: Granting) -> None:
         await granting.engine.process.stop()
-        for error in (NotSent, OutcomeUnknown):  # the second cannot even look it up
+        for error in (NotAccepted, OutcomeUnknown):  # the second cannot even look it up
             with pytest.raises(error):
                 await granting.give()
         granting.engine.process.start()

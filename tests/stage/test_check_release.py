@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from stage.errors import StageError
-from stage.flow.check_release import Broken, ReleaseCheck, in_folder, replay
+from stage.flow.check_release import Broken, ReleaseCheck, histories_in_folder, replay
 from tests.support.outside_packages import released
 from workflows.declaration import Journey
 from workflows.source.registry import load
@@ -53,7 +53,7 @@ TOLD = '    await player.send("tier-gold", via=["in_app", "push", "email"])\n'
 
 
 async def test_what_is_shipped_breaks_no_stored_run() -> None:
-    release = await replay(in_folder(HISTORIES), load().journeys, ReleaseCheck())
+    release = await replay(histories_in_folder(HISTORIES), load().journeys, ReleaseCheck())
     assert release.broken == []
     assert release.replayed["tier_up"] == 2
 
@@ -125,11 +125,11 @@ async def test_runs_of_a_journey_that_is_gone_are_told() -> None:
 
 async def test_a_folder_without_histories_is_refused(tmp_path: Path) -> None:
     with pytest.raises(StageError, match="There are no histories in"):
-        await replay(in_folder(tmp_path), load().journeys, ReleaseCheck())
+        await replay(histories_in_folder(tmp_path), load().journeys, ReleaseCheck())
     for text in ("{", "[]", '{"events": []}', '{"events": [{"eventId": "1"}]}'):
         (tmp_path / "run.json").write_text(text)
         with pytest.raises(StageError, match="is no history"):
-            await replay(in_folder(tmp_path), load().journeys, ReleaseCheck())
+            await replay(histories_in_folder(tmp_path), load().journeys, ReleaseCheck())
 
 
 def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from stage.backtest.event_log import read_log
 from stage.backtest.metrics import BacktestMetrics
-from stage.backtest.report import money, percent, report, rows_of, told, totals
+from stage.backtest.report import format_elapsed, money, percent, report, rows_of, totals
 from stage.testing.answer_files import APPROVE
 from tests.support.logs import NOON, happened, rehearse, several, synthetic, table
 from tests.support.logs import told as log_of
@@ -167,7 +167,7 @@ class TestWords:
         ("minutes", "words"), [(0, "at once"), (59, "59 min"), (180, "3 h"), (1_500, "1 d 1 h"), (20_160, "14 d")]
     )
     def test_a_time_is_told_in_its_two_largest_units(self, minutes: int, words: str) -> None:
-        assert told(minutes) == words
+        assert format_elapsed(minutes) == words
 
     @pytest.mark.parametrize(
         ("minor", "currency", "words"),

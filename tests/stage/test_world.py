@@ -11,8 +11,8 @@ import pytest
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.errors import RuleWarning, StageError
-from stage.temporal.runs import Call
 from stage.testing.task_answers import Share, by_form, either
+from stage.virtual_temporal.runs import Call
 from stage.world.faults import Away, Declines, TimedOut, away, both
 from stage.world.world import World
 from tests.support.stage_journeys import Called, Opinion

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import insert, select
 
-from activities.loops.bulk_jobs import Job
+from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, grants, messages, runs

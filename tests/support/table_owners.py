@@ -7,10 +7,10 @@ from collections.abc import Iterator
 #: The one module that writes each table. Whoever else wants it written calls a function there.
 OWNERS = {
     "events": "activities/intake/intake.py",
-    "players": "activities/players.py",
+    "players": "activities/player_rows.py",
     "runs": "activities/runs.py",
     "memberships": "activities/intake/intake.py",
-    "jobs": "activities/loops/bulk_jobs.py",
+    "jobs": "activities/bulk_jobs.py",
     "enrolment_players": "activities/loops/enrolment.py",
     "steps": "activities/step_log.py",
     "deliveries": "activities/delivery/deliveries.py",

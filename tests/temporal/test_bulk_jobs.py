@@ -7,7 +7,7 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.worker import Worker
 
-from activities.loops.bulk_jobs import wake_job
+from activities.bulk_jobs import wake_job
 from activities.settings import UPKEEP_QUEUE
 from workflows.background.bulk_job import BatchResult, BulkJobInput, BulkJobWorkflow
 from workflows.temporal_internals import runner

@@ -19,7 +19,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from stage.errors import StageError
-from stage.temporal.server import Call, TimedOut, VirtualTemporal
+from stage.virtual_temporal.server import Call, TimedOut, VirtualTemporal
 from tests.support import plays_that_break
 from tests.support.plays import Play, Works, told
 from tests.support.plays_of_lives import ENDINGS, PLAYS, WORKFLOWS

@@ -10,10 +10,10 @@ import pytest
 
 from api.cloudevents import read_event
 from bench.__main__ import FILES, HERE
-from bench.growth import BATCHES
 from bench.log import GOLD, Tail, by_player, read_tail
 from bench.measuring import FLOORS, Compared, alternate, missed, percentile
 from bench.plots import draw
+from bench.scaling_curves import BATCHES
 from bench.traffic import awake, day, past, players
 from tests.support.player_events import NO_FAILURES
 from workflows.events import Event

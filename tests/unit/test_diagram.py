@@ -35,7 +35,7 @@ from workflows import (
     segment,
 )
 from workflows.run import JourneyRun
-from workflows.source.flow import Decision, EndNode, Flow, Repeat, StartNode, StepNode
+from workflows.source.flow_graph import Decision, EndNode, Flow, Repeat, StartNode, StepNode
 from workflows.source.flow_reader import read_flow
 from workflows.source.registry import load
 

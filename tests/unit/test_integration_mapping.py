@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from api.integrations.fasttrack.rounds import RoundPart
+from api.integrations.fasttrack.round_assembly import RoundPart
 from api.integrations.mapping import Ignored, Mapped, MessageRefused, to_minor
 from api.integrations.segment.messages import EVENTS
 from api.integrations.vocabulary import FAILURES
@@ -25,7 +25,7 @@ from workflows.events import (
     SessionLogin,
 )
 from workflows.field_types import MAX_INTEGER
-from workflows.money import minor_units
+from workflows.minor_units import minor_units
 
 JUNK: st.SearchStrategy[Any] = st.recursive(
     st.none()

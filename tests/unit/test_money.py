@@ -2,7 +2,7 @@
 
 from babel.core import get_global
 
-from workflows.money import MINOR_UNITS, minor_units
+from workflows.minor_units import MINOR_UNITS, minor_units
 
 #: Where people leave the decimals out, and the standard does not.
 WRITTEN_SHORTER = {

@@ -1,4 +1,4 @@
-"""What becomes of a grant (catalogue rows 23-26), told by the bonus engine, one event a change of state."""
+"""What becomes of a grant as the bonus engine tells it, one event a change of state."""
 
 from typing import TYPE_CHECKING, Annotated, Literal
 

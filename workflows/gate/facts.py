@@ -1,4 +1,4 @@
-"""What the gate knows of a player, a message and a reward: facts out of the player's state, the same in both theatres.
+"""What the gate knows of a player, a message and a reward, the same in production and on the stage.
 
 Every fact defaults to None, which is "not known" and never "no": `GateFacts()` lets nothing through but what protects
 the player. A fact known to be empty says so: `exclusions=()`, `harm="none"`.

@@ -1,4 +1,4 @@
-"""Derives a rule anew: a player's stored events are replayed under one rule and what depends on it.
+"""Replays a player's stored events under one rule, so that a new rule knows what came before (`journeys derive`).
 
 Nothing here counts by itself. A rebuild gives the events to the functions that `PlayerState.advance` gives them to,
 each at its own time, and takes over the part of the result that the rule is about. It starts and wakes nothing.
@@ -37,7 +37,7 @@ ZONES: Final = timedelta(days=2)
 T = TypeVar("T")
 
 
-def _none() -> RuleIndex:
+def _empty_rule_index() -> RuleIndex:
     """No rules at all: not even the streaks that the engine always counts."""
     nothing = RuleIndex({})
     nothing.streaks = {}
@@ -56,7 +56,7 @@ class Derivable:
     #: Types of events of which counts, first, last and sums are rebuilt.
     counted: frozenset[str] = frozenset()
     #: Everything else that is rebuilt, filed as intake has it.
-    rules: RuleIndex = field(default_factory=_none, repr=False)
+    rules: RuleIndex = field(default_factory=_empty_rule_index, repr=False)
     #: Whether the player is in these is asked at the end.
     segments: tuple[Segment, ...] = ()
 
@@ -84,7 +84,8 @@ def derivables(rules: RuleIndex) -> dict[str, Derivable]:
     """Everything that can be derived anew in a deployment, by the name to call it by."""
     derived = [_of_rule(rule, rules) for rule in rules.rules.values()]
     derived += [
-        _with(Derivable(measure.key, measure.words), rules, series={measure.series}) for measure in rules.measures
+        _including_dependents(Derivable(measure.key, measure.words), rules, series={measure.series})
+        for measure in rules.measures
     ]
     derived += [_of_segment(one, rules) for one in rules.segments.values()]
     return {one.name: one for one in sorted(derived, key=lambda one: one.name)}
@@ -238,21 +239,21 @@ def _of_rule(rule: Rule, rules: RuleIndex) -> Derivable:
     match rule:
         case MilestoneRule():
             one = Derivable(rule.key, f"{rule.kind.__name__} number {rule.count}", journeys)
-            return _with(one, rules, counted={rule.kind.type})
+            return _including_dependents(one, rules, counted={rule.kind.type})
         case Streak():
-            return _with(Derivable(rule.key, _words(rule), journeys), rules, streak=rule)
+            return _including_dependents(Derivable(rule.key, _words(rule), journeys), rules, streak=rule)
         case InactiveRule():
             one = Derivable(rule.key, f"no {rule.kind.__name__} for {_span_in_words(rule.duration)}", journeys)
-            return _with(one, rules, counted={rule.kind.type}, inactive=rule)
+            return _including_dependents(one, rules, counted={rule.kind.type}, inactive=rule)
         case ThresholdRule() | DayStreakRule():
-            return _with(Derivable(rule.key, rule.words, journeys), rules, series={rule.measure.series})
+            return _including_dependents(Derivable(rule.key, rule.words, journeys), rules, series={rule.measure.series})
         case BirthdayRule() | AnniversaryRule() | ScheduleRule():
-            return _with(Derivable(rule.key, rule.words, journeys), rules, occasion=rule)
+            return _including_dependents(Derivable(rule.key, rule.words, journeys), rules, occasion=rule)
 
 
 def _of_segment(segment: Segment, rules: RuleIndex) -> Derivable:
     found = reads(segment)
-    return _with(
+    return _including_dependents(
         Derivable(segment.name, segment.description),
         rules,
         series={read.series for read in found if isinstance(read, Measure)},
@@ -261,7 +262,7 @@ def _of_segment(segment: Segment, rules: RuleIndex) -> Derivable:
     )
 
 
-def _with(
+def _including_dependents(
     one: Derivable,
     rules: RuleIndex,
     *,
@@ -278,7 +279,7 @@ def _with(
     past days to judge and to tell.
     """
     keys, kinds = frozenset(series), frozenset(counted)
-    part = _none()
+    part = _empty_rule_index()
     part.series = _filed(rules.series, lambda found: found.key in keys)
     part.day_streaks = _filed(rules.day_streaks, lambda found: found.measure.series in keys)
     part.streaks = _filed(rules.streaks, lambda found: found == streak)

@@ -12,10 +12,10 @@ from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, RuleIndex
 from workflows.rules.measures import value
-from workflows.rules.predicates import passes
 from workflows.rules.segments import Segment
 from workflows.rules.streaks import StreakState
 from workflows.rules.triggers import DayStreakRule, Streak
+from workflows.rules.where import passes
 
 #: An event's id is at most this long, in characters.
 LONGEST_ID: Final = 255

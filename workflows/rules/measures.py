@@ -18,7 +18,7 @@ from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.local_time import DAY, WEEK, instant, zone
 from workflows.rules.failures import RuleFailure
-from workflows.rules.predicates import Where, passes, require_event_type
+from workflows.rules.where import Where, passes, require_event_type
 
 __all__ = ["count", "day", "distinct", "month", "total", "week"]
 

@@ -14,8 +14,8 @@ from workflows.events import DayStreak, Event, Inactive, SegmentEntered, Segment
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Measure, day
-from workflows.rules.predicates import Where, passes, require_event_type
 from workflows.rules.segments import Segment, require_segment
+from workflows.rules.where import Where, passes, require_event_type
 
 __all__ = ["entered", "inactive", "left", "milestone", "on", "streak", "streak_of_days", "threshold"]
 

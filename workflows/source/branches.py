@@ -10,7 +10,7 @@ from workflows.events import Event
 from workflows.forms import Form
 from workflows.player import Player
 from workflows.source.expressions import plain
-from workflows.source.flow import Node, StepNode, Value
+from workflows.source.flow_graph import Node, StepNode, Value
 from workflows.verbs import VERBS
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from workflows.source.flow import UNKNOWN, Value
+from workflows.source.flow_graph import UNKNOWN, Value
 
 # Functions whose result depends on their arguments alone, so that calling them here tells what a run would get.
 _PURE = ("workflows.local_time", "workflows.rewards")

@@ -20,7 +20,7 @@ from workflows.source.branches import (
     way_of,
 )
 from workflows.source.expressions import plain
-from workflows.source.flow import (
+from workflows.source.flow_graph import (
     Decision,
     Edge,
     EndNode,

@@ -14,7 +14,7 @@ from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
 from workflows.source.branches import Ways
 from workflows.source.expressions import Names
-from workflows.source.flow import UNKNOWN, HelperCall, StepNode, Value
+from workflows.source.flow_graph import UNKNOWN, HelperCall, StepNode, Value
 from workflows.source.functions import (
     Definition,
     arguments_of,

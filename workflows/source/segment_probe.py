@@ -12,8 +12,8 @@ from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
-from workflows.rules.predicates import require_event_type
 from workflows.rules.segments import Segment, Statistics
+from workflows.rules.where import require_event_type
 from workflows.source.dependencies import FOLLOWS_FROM, Read, reads
 
 NOBODY_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)

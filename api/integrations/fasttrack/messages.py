@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import Any, Final
 
 from api.cloudevents import Fault, is_player_id
-from api.integrations.fasttrack.rounds import RoundPart, source_of
+from api.integrations.fasttrack.round_assembly import RoundPart, source_of
 from api.integrations.mapping import (
     Fact,
     Ignored,
@@ -178,7 +178,7 @@ def read_payment(message: object, _: Words) -> Outcome:
 
 
 def read_casino(message: object, words: Words) -> Outcome:
-    """CASINO: one part of a round. `api.integrations.fasttrack.rounds` tells the round when its parts are there."""
+    """CASINO: one part of a round. `round_assembly` makes the event of the round when all its parts are there."""
     form = _Form(message)
     activity_id, round_id, game_id = form.id("activity_id"), form.id("round_id"), form.id("game_id")
     kind = form.one_of("type", ("Bet", "Win", "Loss"))

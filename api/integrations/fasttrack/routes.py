@@ -27,7 +27,7 @@ from api.integrations.fasttrack.messages import (
     read_registration,
     read_update,
 )
-from api.integrations.fasttrack.rounds import RoundPart, whole_round
+from api.integrations.fasttrack.round_assembly import RoundPart, whole_round
 from api.integrations.ingest import EventResult, ingest_outcomes
 from api.integrations.mapping import Fact, Mapped
 from api.integrations.vocabulary import Words

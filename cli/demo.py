@@ -1,4 +1,4 @@
-"""`journeys up` and `demo`: the whole stack on this machine, and the main job shown on one."""
+"""`journeys demo`: the main job, end to end, on a stack of its own."""
 
 import asyncio
 from pathlib import Path
@@ -6,19 +6,8 @@ from typing import Annotated
 
 import typer
 
-from cli._console import fail, out
-from cli._environment import LOCAL, deployment, local_module
-
-
-def up(folder: Annotated[Path, typer.Option(help="Where data, logs and addresses are kept.")] = LOCAL) -> None:
-    """Run the whole stack on this machine until Ctrl-C; the next start resumes every run."""
-    # A mistake in a journey is a sentence here; in the parts of the stack it would be a row of restarts.
-    deployment()
-    stack = local_module("local.stack")
-    try:
-        asyncio.run(stack.run(folder, console=out))
-    except stack.StackError as error:
-        fail(error)
+from cli._console import fail
+from cli._environment import LOCAL, local_module
 
 
 def demo(

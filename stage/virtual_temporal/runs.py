@@ -11,7 +11,7 @@ from temporalio.api.common.v1 import Payload
 from temporalio.api.failure.v1 import Failure
 from temporalio.worker import WorkflowInstance
 
-from stage.temporal.payloads import CONVERTER
+from stage.virtual_temporal.payload_converter import CONVERTER
 from workflows.temporal_internals import Job, ScheduleActivity, ScheduleLocalActivity
 
 

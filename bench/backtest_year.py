@@ -1,6 +1,6 @@
-"""A year of the real log, six journeys, one process: seconds and memory of the whole command, report included.
+"""`journeys rehearse` over a year of a real log: seconds and memory of the command in one process, report included.
 
-    python bench/year_of_real_log.py [LOG] [--runs N]
+    python bench/backtest_year.py [LOG] [--runs N]
 
 Prints one JSON line. Each run is a process of its own, started as a designer starts it; the shortest counts, because
 whatever else the machine does only ever makes a run longer. CPU seconds stand beside it.

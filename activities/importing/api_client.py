@@ -1,4 +1,4 @@
-"""The HTTP API as our own tools call it: with a key, and again while it is away.
+"""A client of our own HTTP API for imports, the command line and the demo; it retries while the API is away.
 
 Whatever is asked here may arrive twice: reads, events (kept once by source and id), and requests that carry an
 idempotency key.

@@ -10,10 +10,10 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.common import RetryPolicy
 
 from stage.errors import StageError
-from stage.temporal import failures
-from stage.temporal.clock import VirtualClock
-from stage.temporal.payloads import CONVERTER, FAILURES
-from stage.temporal.runs import Activity, Call, StageRun, duration_of
+from stage.virtual_temporal import failures
+from stage.virtual_temporal.payload_converter import CONVERTER, FAILURES
+from stage.virtual_temporal.runs import Activity, Call, StageRun, duration_of
+from stage.virtual_temporal.virtual_clock import VirtualClock
 from workflows.temporal_internals import (
     ActivityCancellationType,
     ActivityCancelled,

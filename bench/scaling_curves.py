@@ -1,6 +1,6 @@
 """How cost grows: events a second by batch size, by players and by active runs; reaction by load. For the plots.
 
-    python bench/growth.py [--seconds N]
+    python bench/scaling_curves.py [--seconds N]
 
 Each point is a short measurement of its own and has no floor; the figures with floors are taken elsewhere.
 """

@@ -1,4 +1,4 @@
-"""Casino rounds that arrive in parts: each part is stored as it comes, and the round is told once it is whole.
+"""Puts casino rounds together from their bets and wins: a round becomes one event when all its parts are there.
 
 Fast Track's feed sends each bet and each win by itself, and only together do they say what a round cost and paid.
 The parts are events of their own kind, under a source that names their round, so they survive everything that

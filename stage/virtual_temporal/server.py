@@ -21,11 +21,11 @@ from temporalio.converter import decode_search_attributes, decode_typed_search_a
 from temporalio.worker import UnsandboxedWorkflowRunner, WorkflowInstanceDetails, WorkflowRunner
 
 from stage.errors import StageError
-from stage.temporal import failures
-from stage.temporal.activities import Attempts, Latency, Perform, TimedOut, at_once
-from stage.temporal.clock import VirtualClock
-from stage.temporal.payloads import CONVERTER, FAILURE_CLASS, FAILURES
-from stage.temporal.runs import Call, StageRun, duration_of
+from stage.virtual_temporal import failures
+from stage.virtual_temporal.activities import Attempts, Latency, Perform, TimedOut, at_once
+from stage.virtual_temporal.payload_converter import CONVERTER, FAILURE_CLASS, FAILURES
+from stage.virtual_temporal.runs import Call, StageRun, duration_of
+from stage.virtual_temporal.virtual_clock import VirtualClock
 from workflows.temporal_internals import (
     EXTERN_FUNCTIONS,
     CancelWorkflow,
