@@ -346,3 +346,26 @@ def test_a_goal_that_happened_before_the_player_came_in_is_not_the_journeys() ->
 def test_what_cannot_be_meant_is_refused_with_a_sentence(declare: Any, told: str) -> None:
     with pytest.raises(DesignError, match=told):
         declare()
+
+
+@segment
+def paying(player: Statistics) -> bool:
+    """Deposits and has not gone quiet."""
+    return player.deposits > 0 and not player.quiet(DepositApproved, days(3))
+
+
+def paid_once() -> Life:
+    life = Life(declared("j", schedule("09:00", segment=paying), left(paying), entry=always, ends_after=hours(1)))
+    life.happens(PlayerRegistered, timezone=KYIV)
+    life.happens(DepositApproved)
+    return life
+
+
+@given(st.integers(1, 300))
+def test_a_player_whom_nobody_looked_at_for_long_ends_where_one_looked_at_all_the_time_does(waited: int) -> None:
+    """A schedule asks its segment, and the segment's own moment may be due in the same look."""
+    watched, forgotten = paid_once(), paid_once()
+    until(watched, NOON + hours(waited))
+    forgotten.passes(hours(waited))
+    assert set(forgotten.state.segments) == set(watched.state.segments)
+    assert forgotten.state.moments == watched.state.moments

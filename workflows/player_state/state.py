@@ -107,6 +107,8 @@ class PlayerState(PlayerProjection):
         decisions = list(self._end_control_runs(now))
         due = sorted((at, key) for key, at in self.moments.items() if at <= now)
         for at, key in due:
+            if self.moments.get(key) != at:
+                continue  # A schedule that was due before has asked this segment already, and put its moment off.
             del self.moments[key]
             rule = rules.rules.get(key)
             by_time = rules.segments.get(key.removeprefix("segment:"))
