@@ -8,14 +8,14 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis import HealthCheck, Phase, example, given, seed, settings
 
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
 from local.postgres import Postgres
 from tests.support.engine import BRAND, NOON, Casino, HeldClock
 from tests.support.exact_journeys import SEGMENTS
-from tests.support.exact_players import Life, Sent, lives, ways
+from tests.support.exact_players import Life, Sent, lives, silent_payer, ways
 from tests.support.exactness import JOURNEYS, MANNERS, RULES, Faults, faulty, patiently, survives, world
 from tests.support.examples import examples
 from tests.support.servers import fresh_database
@@ -89,11 +89,12 @@ async def all_at_once(faults: Faults, life: Life) -> None:
 
 
 @seed(2026)
+@example(life=silent_payer())
 @settings(
     database=None,
     deadline=None,
     max_examples=examples(40),
-    phases=[Phase.generate],
+    phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
 @given(life=lives())

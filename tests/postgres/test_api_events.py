@@ -131,8 +131,10 @@ async def test_the_catalogue_tells_what_may_be_sent_and_its_examples_are_taken(b
     derived = {each["type"] for each in listed if not each["postable"]}
     assert derived == {name for name, kind in CATALOGUE.items() if kind.derived}
     postable = [each for each in listed if each["postable"] and each["example"]]
+    shipped = {name for name, kind in CATALOGUE.items() if kind.__module__.startswith("workflows.")}
     for each in listed:
-        assert each["description"]
+        # Events that other tests declare stand in the same catalogue.
+        assert each["description"] or each["type"] not in shipped
         assert not set(each["data_schema"]["properties"]) & ENVELOPE
     answer = await backend.post("/v1/events", json=[each["example"] for each in postable], headers=BATCH)
     # The examples share one identity.

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
@@ -62,7 +63,7 @@ async def target(module_postgres_url: str) -> AsyncIterator[Target]:
     """The application on a loop of schemathesis's own, with a player who has something of everything."""
     # A machine busy with other tests may be slow; that it is away is not what is tried here.
     monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr("api.database.PATIENCE", 60)
+    monkeypatch.setattr("api.database.CONNECT_TIMEOUT", timedelta(minutes=1))
     async with serving(
         module_postgres_url, journeys="tests.support.api_journeys", webhook_secret="whsec_dGVzdA=="
     ) as api:

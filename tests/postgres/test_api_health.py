@@ -168,7 +168,16 @@ def test_operation_ids_are_unique_and_every_model_shows_an_example() -> None:
     made = document()
     ids = [operation["operationId"] for _, operation in described()]
     assert len(ids) == len(set(ids))
-    bodies = {"Beginning", "Changes", "Comment", "Completion", "Ending", "ExclusionBody", "Reassignment", "ReleaseBody"}
+    bodies = {
+        "Changes",
+        "Comment",
+        "Completion",
+        "ExclusionBody",
+        "Reassignment",
+        "ReleaseBody",
+        "StartRunBody",
+        "StopRunBody",
+    }
     answers = {"TaskSummary", "TaskView", "RunView", "PlayerView", "JourneyView", "Message", "GrantView", "DeadLetter"}
     answers |= {"TimelineEntry"}
     for name in bodies | answers:

@@ -109,6 +109,19 @@ def lives(draw: st.DrawFn, names: int = 4) -> Life:
     return Life(stretches, draw(st.integers(0, 2**32)))
 
 
+def silent_payer() -> Life:
+    """Somebody who deposits and then only logs in: quiet for longer than most drawn lives last."""
+    kinds: list[type[Event]] = [DepositApproved, SessionLogin, SessionLogin]
+    told = [
+        kind.model_validate(
+            dict(kind.example_data)
+            | {"event_id": f"s-{number}", "event_source": "/test/0", "occurred_at": NOON + hours(53 * number)}
+        )
+        for number, kind in enumerate(kinds)
+    ]
+    return Life([Stretch(event.occurred_at, "live", {"p0": [event]}) for event in told], seed=1)
+
+
 def ways(stretch: Stretch, before: list[Sent], chance: random.Random) -> Iterator[list[list[Sent]]]:
     """The stretch, cut into steps; each step is some batches to be taken in at the same time.
 
