@@ -18,8 +18,8 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 
-from activities.effect_failures import FailureInterceptor
 from activities.engine import WorkerEngine, worker_engine
+from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
 from activities.loops.schedules import keep_schedules
@@ -27,7 +27,7 @@ from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import BulkJobWorkflow
-from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
+from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
 from workflows.effects import SEND
 from workflows.errors import DesignError
 from workflows.temporal_internals import runner_for

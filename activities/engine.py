@@ -18,7 +18,7 @@ from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
-from activities.loops.maintenance import Maintenance
+from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
 from activities.providers.adapter import Adapter

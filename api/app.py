@@ -14,7 +14,6 @@ from activities.clock import Clock, utc_now
 from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
-    dev,
     enrolments,
     event_types,
     events,
@@ -30,6 +29,7 @@ from api import (
     timeline,
     unsubscribe,
 )
+from api import dev_catch_all as dev
 from api.auth import SCHEME, Needs
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack

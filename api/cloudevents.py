@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from api.json_types import find_nul
 from api.problems import pointer, sentence
-from content.event_docs import nearest_type
+from content.event_descriptions import nearest_type
 from workflows.errors import DerivedEventRefused, UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
 from workflows.json_object import JsonObject

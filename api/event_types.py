@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from api.auth import Key, needs
 from api.problems import COMMON
-from content.event_docs import description
+from content.event_descriptions import description
 from workflows.events import CATALOGUE, Event, SessionLogin
 from workflows.json_object import JsonObject
 

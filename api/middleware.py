@@ -17,9 +17,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
-from api.credentials import authorization_of
 from api.database import AWAY
 from api.dependencies import ApiEngine
+from api.integrations.authorization import authorization_of
 from api.problems import Problem, away
 
 logger = logging.getLogger("journeys.api")

@@ -8,7 +8,7 @@ from fastapi import Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from content.event_docs import LONGEST, nearest
+from content.nearest_name import LONGEST, nearest
 from workflows.json_object import JsonObject
 
 MEDIA_TYPE: Final = "application/problem+json"

@@ -6,7 +6,7 @@ from typing import Any
 
 from babel import Locale
 
-from content.formatting import Manner, Money, write_money
+from content.variable_values import Manner, Money, write_money
 from workflows.channels import CHANNELS
 from workflows.gate.policy import Reason
 from workflows.verbs import VERBS

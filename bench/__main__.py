@@ -25,7 +25,7 @@ FILES = {
     "state_size.py": ("--rules", "0", "10"),
     "intake.py": ("--events", "5000", "--players", "1000"),
     "unmatched.py": ("--events", "2000"),
-    "journey.py": ("--runs", "40", "--rounds", "3"),
+    "runs_vs_bare.py": ("--runs", "40", "--rounds", "3"),
     "log_vs_entity.py": ("--deposits", "300"),
     "log_vs_dbos.py": ("--deposits", "300"),
     "reaction.py": ("--seconds", "4", "--runs", "40"),

@@ -11,11 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.harness import House, house
-from bench.journey import CALLS, each
 from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
 from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.bare_worker import QUEUE, READY
 from bench.peers.player_entity import Fact, Life
+from bench.runs_vs_bare import CALLS, each
 from bench.traffic import CloudEvent
 
 

@@ -14,10 +14,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bench.harness import BRAND, House, batches, house
-from bench.journey import each, enrol
 from bench.measuring import Compared, Figures, leave, main, percentile, say, significant
 from bench.peers.bare_worker import QUEUE, READY
 from bench.peers.bare_workflows import Came
+from bench.runs_vs_bare import each, enrol
 from bench.traffic import cloud_event, players, registration
 
 Call = Callable[[str, str], Coroutine[Any, Any, None]]

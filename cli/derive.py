@@ -83,7 +83,7 @@ def _described(known: Mapping[str, Derivable]) -> Iterator[Text]:
 
 def _unknown(name: str, known: Mapping[str, Derivable], packages: Sequence[str]) -> str:
     """What to say to somebody who misspelt a rule, or whose package is not loaded."""
-    from content.event_docs import nearest
+    from content.nearest_name import nearest
 
     meant = nearest(name, known)
     guess = f" Did you mean {meant}?" if meant else ""

@@ -8,7 +8,7 @@ def events() -> None:
     """List every type of event with its first sentence; GET /v1/event-types has the fields and examples."""
     from rich.text import Text
 
-    from content.event_docs import first_sentence
+    from content.event_descriptions import first_sentence
     from workflows.events import CATALOGUE
     from workflows.source.registry import load
 

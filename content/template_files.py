@@ -17,7 +17,8 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from content.formatting import (
+from content.template_syntax import SHARED, Declared, TemplateReading, read_source
+from content.variable_values import (
     Manner,
     VariableType,
     read,
@@ -28,7 +29,6 @@ from content.formatting import (
     write_percent,
     write_plural,
 )
-from content.template_syntax import SHARED, Declared, TemplateReading, read_source
 from workflows.channels import CHANNELS, Channel
 from workflows.events import MessageClass
 

@@ -13,7 +13,7 @@ from babel import Locale
 from jinja2 import TemplateSyntaxError, nodes
 from jinja2.environment import Environment
 
-from content.formatting import VariableType, plural_categories
+from content.variable_values import VariableType, plural_categories
 
 SHARED = "_shared"
 

@@ -18,8 +18,8 @@ from babel import Locale, UnknownLocaleError
 from jinja2 import Template
 from pydantic import TypeAdapter, ValidationError
 
-from content.formatting import Manner, Value, read
 from content.template_files import MessageTemplate, TemplateFacts, TemplateFiles
+from content.variable_values import Manner, Value, read
 from workflows.channels import CHANNELS, Channel
 from workflows.errors import DesignError, JourneysError
 from workflows.events import MessageClass

@@ -85,9 +85,9 @@ CHANNEL_NAMES = {"sms", "push", "in_app", "inapp"}
 NAMES_CHANNELS = {
     "workflows/channels.py": "the table itself",
     "workflows/events/player.py": "an example of what a player opted in to",
-    "api/integrations/fasttrack/messages.py": "how another system calls our channels",
+    "api/integrations/fasttrack/to_events.py": "how another system calls our channels",
     "api/integrations/fasttrack/routes.py": "an example of its message",
-    "local/demo/fake_people.py": "how many of the demo's players opt in to what",
+    "local/demo/player_profiles.py": "how many of the demo's players opt in to what",
     "local/demo/report.py": "a figure of the demo",
 }
 DRAWERS = {

@@ -22,7 +22,7 @@ from temporalio.client import (
 )
 
 from activities.settings import UPKEEP_QUEUE
-from workflows.background.maintenance import REARM_LIMIT, RECONCILE_LIMIT, RearmPlayers, ReconcileGrants
+from workflows.background.reconcile_and_rearm import REARM_LIMIT, RECONCILE_LIMIT, RearmPlayers, ReconcileGrants
 
 logger = logging.getLogger(__name__)
 

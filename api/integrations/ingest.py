@@ -13,7 +13,7 @@ from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
 from api.dependencies import ApiEngine
 from api.events import COMMIT_TIMEOUT, EVENTS, ItemError
-from api.integrations.mapping import Ignored, Mapped, MessageRefused, Outcome
+from api.integrations.outcomes import Ignored, Mapped, MessageRefused, Outcome
 from api.problems import busy
 from workflows.player_state.state import Mode
 

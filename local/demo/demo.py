@@ -28,8 +28,8 @@ from activities.settings import Settings
 from local.demo.audit import Auditor, ExcludedPlayer, Identity
 from local.demo.report import DemoReport, print_report
 from local.demo.script import DemoError, Script, from_log, synthetic
+from local.demo.scripted_manager import TaskWorker
 from local.demo.synthetic_casino import CloudEvent
-from local.demo.task_worker import TaskWorker
 from local.postgres import SHARED_HOME
 from local.stack import Stack
 from local.supervisor import Identity as Process

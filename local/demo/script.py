@@ -9,7 +9,7 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 from content.row_mapping import RowIds
-from local.demo.fake_people import person
+from local.demo.player_profiles import person
 from local.demo.synthetic_casino import METHODS, CloudEvent, casino, cloud_event
 from workflows.events import DepositApproved, PlayerRegistered
 

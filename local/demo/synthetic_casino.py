@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
-from local.demo.fake_people import Person, person
+from local.demo.player_profiles import Person, person
 from workflows.channels import CHANNELS
 from workflows.events import (
     Category,

@@ -25,7 +25,7 @@ from activities.tables import events, grants, messages, players, runs
 from local.demo.audit import Auditor, Check, ExcludedPlayer, percentile
 from local.demo.report import DemoReport, print_report
 from local.demo.script import SPLIT, DemoError, from_log, synthetic
-from local.demo.task_worker import fill
+from local.demo.scripted_manager import fill
 from local.stand_ins.base import Record
 from workflows.events import Event, ExclusionSet
 from workflows.forms import Form

@@ -32,7 +32,7 @@ from local.stack import Stack
 from tests.crash.checker import LONG, check
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
-from workflows.background.maintenance import MAINTENANCE_WORKFLOWS
+from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
 from workflows.source.registry import SHIPPED, load
 from workflows.temporal_internals import runner
 

@@ -11,7 +11,7 @@ import pytest
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.errors import RuleWarning, StageError
-from stage.testing.task_answers import Share, by_form, either
+from stage.testing.answer_policies import Share, by_form, either
 from stage.virtual_temporal.runs import Call
 from stage.world.faults import Away, Declines, TimedOut, away, both
 from stage.world.world import World

@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
-from api.integrations.fasttrack import messages as fasttrack
-from api.integrations.mapping import Fact, Mapped, MessageRefused, Outcome
-from api.integrations.segment import messages as segment
+from api.integrations.fasttrack import to_events as fasttrack
+from api.integrations.outcomes import Fact, Mapped, MessageRefused, Outcome
+from api.integrations.segment import to_events as segment
 from api.integrations.vocabulary import Words
 from workflows.events import Event
 

@@ -13,8 +13,8 @@ from pydantic import BaseModel
 
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
+from stage.testing.answer_policies import Share
 from stage.testing.players import make
-from stage.testing.task_answers import Share
 from stage.virtual_temporal.runs import Call
 from stage.world.faults import Away, Declines
 from stage.world.world import World

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from prometheus_client import REGISTRY
 from temporalio.testing import WorkflowEnvironment
 
-from activities.effect_failures import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects
+from activities.failing_effects import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects
 from local.supervisor import free_port
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
@@ -58,12 +58,12 @@ async def test_an_effect_that_keeps_failing_is_shown_until_it_succeeds(
     before = counted("journeys_effect_failures_total", **labels)
     await execute(stage, "ALTER TABLE tasks RENAME TO tasks_away")
     await stage.happens(Ping, name="ask")
-    with caplog.at_level(logging.ERROR, "activities.effect_failures"):
+    with caplog.at_level(logging.ERROR, "activities.failing_effects"):
         await stage.advance(minutes(6))
     attempts = counted("journeys_effect_failures_total", **labels) - before
     assert attempts >= 12
     assert counted("journeys_effects_failing", **labels) == 1
-    lines = [record.getMessage() for record in caplog.records if record.name == "activities.effect_failures"]
+    lines = [record.getMessage() for record in caplog.records if record.name == "activities.failing_effects"]
     assert 2 <= len(lines) <= 4
     assert f"Run asking:acme:{stage.player_id}:1, step ask:Question#1 has failed 4 times since" in lines[0]
     assert "UndefinedTable" in lines[0]

@@ -16,7 +16,7 @@ from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, Sche
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.engine import WorkerEngine, worker_engine
-from activities.loops.maintenance import Maintenance
+from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.schedules import SCHEDULES, keep_schedules
 from activities.settings import Settings
 from activities.tables import grants, players
@@ -26,7 +26,7 @@ from tests.support.engine import SECRET, execute, rows
 from tests.support.machine import eventually
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker
-from workflows.background.maintenance import Rearmed
+from workflows.background.reconcile_and_rearm import Rearmed
 
 ROOT = Path(__file__).parent.parent.parent
 REARM, RECONCILE = "journeys-rearm-players", "journeys-reconcile-grants"

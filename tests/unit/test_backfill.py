@@ -48,7 +48,7 @@ from workflows.player_state.decisions import Decision, Moved, Start
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.rules.measures import changes_at, value
-from workflows.source.fingerprint import fingerprint
+from workflows.source.rule_fingerprint import fingerprint
 
 STAKES_30 = total(RoundCompleted, "stake_minor", last=days(30))
 STAKES_7 = total(RoundCompleted, "stake_minor", last=days(7))
@@ -356,9 +356,8 @@ def test_a_default_that_is_given_by_name_alone_is_part_of_the_definition() -> No
 
 def test_a_definition_is_the_same_in_every_process() -> None:
     """Sets in code are told apart by their hashes, which differ."""
-    code = (
-        "from workflows.source.fingerprint import fingerprint\nprint(fingerprint(lambda x: x in {'a', 'b', 'c', 'd'}))"
-    )
+    load = "from workflows.source.rule_fingerprint import fingerprint"
+    code = f"{load}\nprint(fingerprint(lambda x: x in {{'a', 'b', 'c', 'd'}}))"
     told = {
         subprocess.run(
             [sys.executable, "-c", code], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True

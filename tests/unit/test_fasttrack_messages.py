@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.integrations.fasttrack import messages as fasttrack
+from api.integrations.fasttrack import to_events as fasttrack
 from api.integrations.fasttrack.round_assembly import RoundPart, whole_round
-from api.integrations.mapping import Mapped
+from api.integrations.outcomes import Mapped
 from api.integrations.vocabulary import CATEGORIES
 from tests.support.integration_messages import (
     BASE,

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from api.integrations.fasttrack.round_assembly import RoundPart
-from api.integrations.mapping import Ignored, Mapped, MessageRefused, to_minor
-from api.integrations.segment.messages import EVENTS
+from api.integrations.outcomes import Ignored, Mapped, MessageRefused, to_minor
+from api.integrations.segment.to_events import EVENTS
 from api.integrations.vocabulary import FAILURES
 from tests.support.examples import examples
 from tests.support.integration_messages import IDENTIFY, NOON, READERS, TRACK, facts_of, faults_of, track

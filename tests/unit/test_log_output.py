@@ -12,7 +12,7 @@ from structlog.contextvars import bound_contextvars
 from temporalio.testing import ActivityEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.effect_failures import FailureInterceptor
+from activities.failing_effects import FailureInterceptor
 from activities.log_output import log_formatter
 from tests.support.json_log import json_log
 from workflows.effects import Mark

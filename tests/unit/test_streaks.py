@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.support.player_events import NOON, Life, declared, started
 from workflows import DepositApproved, DepositFailed, RoundCompleted, hours, minutes, streak
-from workflows.rules.streaks import REMEMBERED, StreakState
+from workflows.rules.streak_state import REMEMBERED, StreakState
 
 SECOND = timedelta(seconds=1)
 MARKS = st.lists(st.booleans(), max_size=REMEMBERED)

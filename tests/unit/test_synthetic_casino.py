@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from local.demo.fake_people import person
+from local.demo.player_profiles import person
 from local.demo.synthetic_casino import SOURCE, Casino, CloudEvent, casino
 from tests.support.examples import examples
 from workflows.events import Event

@@ -20,7 +20,7 @@ from workflows.rules.measures import Measure, Series
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, Streak, ThresholdRule
 from workflows.source.dependencies import reads
-from workflows.source.fingerprint import fingerprint
+from workflows.source.rule_fingerprint import fingerprint
 
 #: The facts besides counts that an event adds to, for segments.
 SUMMED: Final = frozenset({RoundCompleted.type, DepositApproved.type})

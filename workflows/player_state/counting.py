@@ -13,7 +13,7 @@ from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, RuleIndex
 from workflows.rules.measures import value
 from workflows.rules.segments import Segment
-from workflows.rules.streaks import StreakState
+from workflows.rules.streak_state import StreakState
 from workflows.rules.triggers import DayStreakRule, Streak
 from workflows.rules.where import passes
 

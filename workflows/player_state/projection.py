@@ -30,7 +30,7 @@ from workflows.events import (
 )
 from workflows.player_facts import PlayerFacts
 from workflows.rules.measures import Present
-from workflows.rules.streaks import StreakState, micros
+from workflows.rules.streak_state import StreakState, micros
 
 STRENGTHS: Final = ("weak", "medium", "strong")
 #: Account statuses that protect from nothing.

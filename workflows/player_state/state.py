@@ -22,7 +22,7 @@ from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Schedu
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
-from workflows.rules.streaks import StreakState
+from workflows.rules.streak_state import StreakState
 from workflows.rules.triggers import DayStreakRule, InactiveRule
 
 Mode = Literal["live", "history"]

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 from urllib.parse import quote
 
-from api.integrations.mapping import Fact
+from api.integrations.outcomes import Fact
 from workflows.events import Category, Currency, Event, Id, Label, Money, RoundCompleted
 
 

@@ -12,7 +12,8 @@ from activities.tables import events
 from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
-from api.integrations.fasttrack.messages import (
+from api.integrations.fasttrack.round_assembly import RoundPart, whole_round
+from api.integrations.fasttrack.to_events import (
     BONUS,
     CARD_STEPS,
     CHANNELS,
@@ -27,9 +28,8 @@ from api.integrations.fasttrack.messages import (
     read_registration,
     read_update,
 )
-from api.integrations.fasttrack.round_assembly import RoundPart, whole_round
 from api.integrations.ingest import EventResult, ingest_outcomes
-from api.integrations.mapping import Fact, Mapped
+from api.integrations.outcomes import Fact, Mapped
 from api.integrations.vocabulary import Words
 from api.problems import Problem, documented
 from workflows.events import parse_event

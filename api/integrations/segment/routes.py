@@ -14,8 +14,8 @@ from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
 from api.integrations.ingest import MessageResult, ingest_outcomes
-from api.integrations.mapping import identifier
-from api.integrations.segment.messages import UNUSED, read_message
+from api.integrations.outcomes import identifier
+from api.integrations.segment.to_events import UNUSED, read_message
 from api.integrations.vocabulary import Words
 from api.problems import Problem, documented
 from workflows.json_object import JsonObject

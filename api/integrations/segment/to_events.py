@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from api.cloudevents import TOLERANCE, Fault, is_player_id
-from api.integrations.mapping import (
+from api.integrations.outcomes import (
     Fact,
     Ignored,
     Mapped,

@@ -1,18 +1,11 @@
-"""The event types as people read them: in words, and by the nearest name."""
+"""What an event type is, in words, and which one a misspelt name means."""
 
 import re
-from collections.abc import Iterable
-from difflib import get_close_matches
 from functools import lru_cache
 from inspect import cleandoc
-from typing import Final
 
+from content.nearest_name import nearest
 from workflows.events import CATALOGUE, Event
-
-#: How alike two names must be for one to be taken for the other misspelt; below it a guess only misleads.
-ALIKE: Final = 0.75
-#: Longer names are compared with nothing: the work grows with their length.
-LONGEST: Final = 80
 
 _SENTENCE = re.compile(r".*?[.;:](?=\s|$)", re.DOTALL)
 
@@ -27,14 +20,6 @@ def first_sentence(kind: type[Event]) -> str:
     words = " ".join(description(kind).split())
     found = _SENTENCE.match(words)
     return f"{found[0][:-1]}." if found else words
-
-
-def nearest(name: str, known: Iterable[str]) -> str | None:
-    """The known name that `name` most likely means; None when none is really near."""
-    if len(name) > LONGEST:
-        return None
-    folded = {one.casefold(): one for one in known}
-    return next((folded[found] for found in get_close_matches(name.casefold(), folded, n=1, cutoff=ALIKE)), None)
 
 
 @lru_cache(maxsize=256)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from api.cloudevents import Fault, is_player_id
 from api.integrations.fasttrack.round_assembly import RoundPart, source_of
-from api.integrations.mapping import (
+from api.integrations.outcomes import (
     Fact,
     Ignored,
     Mapped,

@@ -16,7 +16,7 @@ from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.rewards import Grants
-from workflows.background.maintenance import HEARTBEAT_TIMEOUT, REARM, RECONCILE, Rearmed
+from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT, REARM, RECONCILE, Rearmed
 
 REARM_AT_ONCE: Final = 100
 

@@ -1,6 +1,6 @@
 """Runs a second of start-send-wait-event-send, beside the same as a hand-written Temporal workflow.
 
-    python bench/journey.py [--runs N] [--rounds N]
+    python bench/runs_vs_bare.py [--runs N] [--rounds N]
 
 Both sides use the same server, the same activities, the same worker settings, and wait for the same rows in Postgres.
 """
