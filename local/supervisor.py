@@ -19,7 +19,8 @@ import psutil
 
 from workflows.errors import JourneysError
 
-FIRST_PORT, LAST_PORT = 15_000, 32_000
+#: Where servers listen, unless LOCAL_PORTS names another range; below the one the kernel hands out to clients.
+PORTS = "15000-32000"
 POLL = 0.05
 CALM = 3.0  # seconds a child must live before its next death counts as its first
 LONGEST_PAUSE = 5.0
@@ -209,12 +210,16 @@ class Supervised:
 
 
 def dying_with_parent(death_signal: signal.Signals) -> tuple[str, ...]:
-    """What to write before a command whose process shall get a signal when the process that starts it dies.
+    """What to write before a command whose process shall get a signal when this process, which starts it, dies.
 
     A supervisor killed with SIGKILL can stop nobody, so the kernel does it. Nothing where util-linux is missing, as
     on macOS: there the next supervisor ends what it finds, by `end_orphan`.
     """
-    return ("setpriv", "--pdeathsig", death_signal.name) if _kernel_tells_of_death() else ()
+    if not _kernel_tells_of_death():
+        return ()
+    # Whoever died before the kernel was asked is not told of any more: the child then has another parent.
+    unless_orphaned = f'[ "$PPID" = {os.getpid()} ] && exec "$@"'
+    return ("setpriv", "--pdeathsig", death_signal.name, "sh", "-c", unless_orphaned, "sh")
 
 
 @cache
@@ -265,14 +270,21 @@ def end_orphan(identity: Identity, *, within: timedelta = timedelta(seconds=10))
     return True
 
 
+def port_range() -> range:
+    """The ports that servers of ours may take."""
+    first, last = os.environ.get("LOCAL_PORTS", PORTS).split("-")
+    return range(int(first), int(last))
+
+
 def free_port() -> int:
     """A TCP port nobody listens on at 127.0.0.1.
 
     It lies below the range the kernel hands out to clients: a port inside it may be taken by anyone's outgoing
     connection while its server is being restarted.
     """
+    ports = port_range()
     for _ in range(200):
-        port = random.randrange(FIRST_PORT, LAST_PORT)
+        port = random.choice(ports)
         if port_is_free(port):
             return port
     raise StackError("No free TCP port was found on 127.0.0.1. End some of the servers that run there.")

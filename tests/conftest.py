@@ -6,9 +6,9 @@ import shutil
 import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Iterator
-from datetime import timedelta
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 from temporalio.client import Client
@@ -16,21 +16,22 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from local import stand_in_processes as services
-from local import supervisor
 from local.postgres import Postgres
-from local.supervisor import free_port
-from local.temporal import PROGRAM, TemporalServer
+from local.supervisor import free_port, port_range
+from local.temporal import TemporalServer
 from tests.support.examples import THOROUGH
-from tests.support.machine import slowness
+from tests.support.machine import FOLDER, remove_left_behind, slowness
 from tests.support.outside_packages import Write, importable
-from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, running
+from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, ready, running
+from tests.support.stage_servers import skipping
 
 # How long one example takes says something of the machine and its other work, and nothing of what is tested.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("house")
 
 TESTS = Path(__file__).parent
-IN_MEMORY, ROOM = Path("/dev/shm"), 4 << 30
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+IN_MEMORY, ROOM = Path("/dev/shm"), (4 << 30) * WORKERS
 pytest_plugins = ["pytester"]
 
 #: Beside each other the floors of minutes go first, so that no worker is left alone with one at the end.
@@ -39,19 +40,22 @@ LONGEST_FIRST = ("acceptance", "crash", "soak", "temporal", "postgres", "stage",
 
 def pytest_configure(config: pytest.Config) -> None:
     """Limits of time grow with the machine's slowness; each worker draws its ports from a range of its own."""
-    config.option.timeout = config.option.timeout or float(config.getini("timeout")) * slowness() * THOROUGH
+    if config.option.timeout is None and "PYTEST_TIMEOUT" not in os.environ:
+        config.option.timeout = float(config.getini("timeout")) * slowness() * THOROUGH
     if "PYTEST_XDIST_WORKER" in os.environ:
-        number = int(os.environ["PYTEST_XDIST_WORKER"].lstrip("gw"))
-        share = (supervisor.LAST_PORT - supervisor.FIRST_PORT) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
-        supervisor.FIRST_PORT += number * share
-        supervisor.LAST_PORT = supervisor.FIRST_PORT + share
+        number, ports = int(os.environ["PYTEST_XDIST_WORKER"].lstrip("gw")), port_range()
+        share = len(ports) // WORKERS
+        first = ports.start + number * share
+        # In the environment, so that the processes a test starts keep to the range too.
+        os.environ["LOCAL_PORTS"] = f"{first}-{first + share}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a test says of its own limit of time grows as the others do."""
     for item in items:
         for mark in item.iter_markers("timeout"):
-            item.add_marker(pytest.mark.timeout(mark.args[0] * slowness() * THOROUGH), append=False)
+            seconds = mark.args[0] * slowness() * THOROUGH
+            item.add_marker(pytest.mark.timeout(seconds, *mark.args[1:], **mark.kwargs), append=False)
             break
     if "PYTEST_XDIST_WORKER" in os.environ:
         floors = {item: item.path.relative_to(TESTS).parts[0] for item in items}
@@ -69,10 +73,14 @@ def package(tmp_path: Path) -> Iterator[Write]:
 def session_folder() -> Iterator[Path]:
     """A folder for the servers' files that the server's own account may enter too, unlike pytest's.
 
-    It is in memory where there is room: copying a database for each test then costs a fifth.
+    It is in memory where there is room for every worker's: copying a database for each test then costs a fifth.
     """
-    roomy = IN_MEMORY.is_dir() and shutil.disk_usage(IN_MEMORY).free > ROOM
-    folder = Path(tempfile.mkdtemp(prefix="journeys-tests-", dir=IN_MEMORY if roomy else None))
+    places = [Path(tempfile.gettempdir())]
+    if IN_MEMORY.is_dir() and min(shutil.disk_usage(IN_MEMORY).free, psutil.virtual_memory().available) > ROOM:
+        places.insert(0, IN_MEMORY)
+    for place in places:
+        remove_left_behind(place)
+    folder = Path(tempfile.mkdtemp(prefix=f"{FOLDER}{os.getpid()}-", dir=places[0]))
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -123,11 +131,7 @@ async def temporal(temporal_address: str) -> Client:
 @pytest.fixture
 async def time_skipping() -> AsyncIterator[WorkflowEnvironment]:
     """A Temporal whose clock jumps over waits. Its clock is one for all runs, so each test has its own."""
-    async with await WorkflowEnvironment.start_time_skipping(
-        test_server_existing_path=str(PROGRAM.with_name("temporal-test-server")),
-        test_server_startup_timeout=timedelta(seconds=30),
-        data_converter=pydantic_data_converter,
-    ) as environment:
+    async with await skipping() as environment:
         yield environment
 
 
@@ -142,7 +146,7 @@ async def bonus_engine_server(session_folder: Path) -> AsyncIterator[LocalBonusE
 async def bonus_engine(bonus_engine_server: LocalBonusEngine) -> AsyncIterator[LocalBonusEngine]:
     """The session's bonus engine, without faults left by an earlier test. Its ledger holds other tests' grants too."""
     yield bonus_engine_server
-    await bonus_engine_server.process.ready()
+    await ready(bonus_engine_server.process)
     await bonus_engine_server.heal()
 
 

@@ -53,7 +53,7 @@ def journeys(tmp_path: Path) -> Journeys:
             capture_output=True,
             text=True,
             check=False,
-            timeout=100,
+            timeout=100 * slowness(),
         )
 
     return run
@@ -79,7 +79,7 @@ def serving(database_url: str, folder: Path) -> Iterator[str]:
                 continue
         yield url
         server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=30) in {0, -signal.SIGTERM}
+        assert server.wait(timeout=30 * slowness()) in {0, -signal.SIGTERM}
     finally:
         server.kill()
         server.wait()
@@ -265,7 +265,7 @@ class TestImport:
             while served.rows("SELECT count(*) FROM events") == [(0,)]:
                 assert first.poll() is None
             first.send_signal(signal.SIGINT)
-            told, said = first.communicate(timeout=60)
+            told, said = first.communicate(timeout=60 * slowness())
         assert first.returncode == 130, said
         assert "Repeat the same command to go on" in said
         [(kept,)] = served.rows("SELECT count(*) FROM events")

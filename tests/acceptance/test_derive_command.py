@@ -61,7 +61,7 @@ def test_it_is_stopped_killed_and_repeated_to_the_end(journeys: Journeys, postgr
     with started(postgres_url, tmp_path, *words) as process:
         until(process, lambda: done() > 0)
         process.send_signal(signal.SIGINT)
-        told, said = process.communicate(timeout=60)
+        told, said = process.communicate(timeout=60 * slowness())
     assert process.returncode == 130, said
     assert "Stopped. Repeat the same command to go on." in said
     stopped_at = done()
@@ -71,7 +71,7 @@ def test_it_is_stopped_killed_and_repeated_to_the_end(journeys: Journeys, postgr
     with started(postgres_url, tmp_path, *words) as process:
         until(process, lambda: done() > stopped_at)
         process.kill()
-        process.wait(timeout=60)
+        process.wait(timeout=60 * slowness())
     killed_at = done()
     assert stopped_at < killed_at < PLAYERS
 

@@ -24,7 +24,7 @@ from activities.settings import UPKEEP_QUEUE, Settings
 from local.supervisor import free_port
 from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
-from tests.support.machine import eventually
+from tests.support.machine import eventually, within
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.events import DepositApproved, SessionLogin
 from workflows.source.registry import load
@@ -65,7 +65,8 @@ class Casino:
     async def journeys(self, *words: str, typed: str = "") -> tuple[int, str]:
         """The exit code of a command and all that it said."""
         async with self.running(*words) as process:
-            said, _ = await asyncio.wait_for(process.communicate(typed.encode()), 60)
+            async with within(60):
+                said, _ = await process.communicate(typed.encode())
             assert process.returncode is not None
             return process.returncode, " ".join(said.decode().split())
 
@@ -123,7 +124,7 @@ async def test_where_nobody_would_enter_nothing_is_asked_and_nothing_begun(casin
 async def test_a_database_away_is_told_at_once_and_waited_for(tmp_path: Path) -> None:
     with serving(NOWHERE, tmp_path) as url:
         away = Casino(NOWHERE, {"JOURNEYS_URL": url, "JOURNEYS_KEY": WELL_FORMED}, tmp_path)
-        async with away.running("segments") as process, asyncio.timeout(30):
+        async with away.running("segments") as process, within(30):
             assert process.stdout is not None
             said = (await process.stdout.readline()).decode()
             assert process.returncode is None

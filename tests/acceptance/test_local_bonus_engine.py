@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from tests.support.servers import LocalBonusEngine
+from tests.support.servers import LocalBonusEngine, ready
 
 
 def a_grant(**other: Any) -> dict[str, Any]:
@@ -138,7 +138,7 @@ async def test_acknowledged_grants_survive_a_kill_and_a_torn_line(bonus_engine: 
     await bonus_engine.process.kill()
     with bonus_engine.ledger.open("ab") as ledger:
         ledger.write(b'{"kind": "grant", "key": "never-ackn')
-    await bonus_engine.process.ready()
+    await ready(bonus_engine.process)
     after, other = await ask(bonus_engine, key, body), await ask(bonus_engine, a_key(), a_grant())
     assert after.json() == before.json()
     assert other.json()["provider_ref"] != before.json()["provider_ref"]

@@ -8,7 +8,7 @@ import aiosmtplib
 import httpx
 from standardwebhooks import Webhook
 
-from tests.support.servers import LocalCatchAll
+from tests.support.servers import LocalCatchAll, ready
 
 
 def a_mail(to: str, *, key: str = "") -> EmailMessage:
@@ -65,7 +65,7 @@ async def test_a_mail_that_was_accepted_survives_a_kill(catch_all: LocalCatchAll
     to = f"{uuid4()}@example.com"
     await hand_over(catch_all, a_mail(to))
     await catch_all.process.kill()
-    await catch_all.process.ready()
+    await ready(catch_all.process)
     assert len(await catch_all.mails(to)) == 1
 
 

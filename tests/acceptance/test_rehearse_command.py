@@ -22,6 +22,7 @@ from stage.backtest.backtest import back_test, plan_of
 from stage.backtest.event_log import Log, natural_return, play_back, read_log
 from stage.errors import StageError
 from tests.support.logs import NOON, PACKAGES, happened, rehearse, several, synthetic, table, templates
+from tests.support.machine import slowness
 from workflows import hours
 from workflows.events import DepositApproved, PlayerRegistered
 from workflows.rules.index import RuleIndex
@@ -45,7 +46,7 @@ class TestCommand:
                 capture_output=True,
                 text=True,
                 check=False,
-                timeout=100,
+                timeout=100 * slowness(),
             )
 
         return command

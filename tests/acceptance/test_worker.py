@@ -7,6 +7,7 @@ from pathlib import Path
 
 from local.supervisor import free_port
 from tests.support.engine import SECRET
+from tests.support.machine import within
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -22,7 +23,7 @@ async def test_a_worker_that_waits_for_temporal_ends_when_it_is_told_to() -> Non
     )
     assert process.stderr is not None
     try:
-        async with asyncio.timeout(60):
+        async with within(60):
             while b"Temporal is away" not in (line := await process.stderr.readline()):
                 assert line, "the worker ended by itself"
             process.terminate()

@@ -26,6 +26,7 @@ from tests.support.engine import BRAND, NOON, Casino, HeldClock, execute, rows
 from tests.support.exact_journeys import LAST, exact_first, exact_third
 from tests.support.exact_players import Sent, Stretch, ways
 from tests.support.exactness import JOURNEYS, Faults, faulty, patiently, world
+from tests.support.machine import within
 from tests.support.servers import fresh_database, running
 from workflows import DepositApproved, Event, RoundCompleted, SessionLogin
 from workflows.rules.index import RuleIndex
@@ -57,7 +58,7 @@ class House:
 
     async def over(self) -> None:
         """Return when every run has recorded its end."""
-        async with asyncio.timeout(60):
+        async with within(60):
             while any(run["state"] == "active" for run in await rows(self.faults.database, runs)):
                 await self.deliver()
                 await asyncio.sleep(0.05)

@@ -23,6 +23,7 @@ from local.temporal import TemporalServer
 from tests.support.engine import BRAND, Casino, connected, execute, rows
 from tests.support.exact_journeys import exact_loss
 from tests.support.exactness import JOURNEYS, heard_in_temporal
+from tests.support.machine import within
 from tests.support.servers import running
 from workflows import DepositApproved, ExclusionSet, RoundCompleted, SessionLogin
 from workflows.source.registry import Registry
@@ -69,7 +70,7 @@ def dispatching(database: Database, client: Client) -> Dispatcher:
 
 
 async def deliver(database: Database, client: Client) -> None:
-    async with asyncio.timeout(30):
+    async with within(30):
         while await rows(database, deliveries):
             await execute(database, "UPDATE deliveries SET due_at = now()")
             await dispatching(database, client).run_once()
@@ -90,7 +91,7 @@ async def test_a_full_server_is_asked_again_and_hears_everything_once(
         assert refused, "the server was to be full"
         assert all(row["last_error"].startswith("RESOURCE_EXHAUSTED") for row in refused)
         task = asyncio.create_task(dispatcher.run(stop))
-        async with asyncio.timeout(60):
+        async with within(60):
             while await rows(database, deliveries):
                 await asyncio.sleep(0.1)
         stop.set()
@@ -137,7 +138,7 @@ async def test_what_reaches_a_run_that_closes_or_has_closed_meanwhile_is_over_wi
         handle = client.get_workflow_handle(run_id)
         # Nobody does its last effect yet: it is closing for as long as the test likes.
         async with Worker(client, task_queue=TASK_QUEUE, workflows=[exact_loss], workflow_runner=runner()):
-            async with asyncio.timeout(30):
+            async with within(30):
                 while not (await handle.describe()).raw_description.pending_activities:
                     await asyncio.sleep(0.05)
             await casino.happens(player, RoundCompleted, win_minor=900)

@@ -17,8 +17,8 @@ from activities.database import migrate
 from local.postgres import Postgres
 from local.supervisor import Supervised, free_port
 from tests.support.api_client import Api, serving
-from tests.support.machine import eventually, slowness
-from tests.support.servers import running
+from tests.support.machine import eventually, promised, within
+from tests.support.servers import ready, running
 from workflows.events import SessionLogin
 
 
@@ -51,7 +51,7 @@ async def warm(url: str) -> AsyncIterator[tuple[Api, httpx.AsyncClient]]:
 async def told_within_a_second(backend: httpx.AsyncClient, number: int) -> None:
     began = asyncio.get_running_loop().time()
     answer = await backend.post("/v1/events", json=login(number))
-    assert asyncio.get_running_loop().time() - began < slowness()
+    assert asyncio.get_running_loop().time() - began < promised(1)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     assert answer.headers["content-type"] == "application/problem+json"
 
@@ -87,7 +87,7 @@ async def test_a_killed_postgres_costs_no_acknowledged_event(server: tuple[str, 
 
     async def many_more() -> None:
         before = len(acknowledged)
-        async with asyncio.timeout(30):
+        async with within(30):
             while len(acknowledged) < before + 40:
                 progress.clear()
                 await progress.wait()
@@ -97,7 +97,7 @@ async def test_a_killed_postgres_costs_no_acknowledged_event(server: tuple[str, 
         await many_more()
         await process.kill()
         await told_within_a_second(backend, 1)
-        await process.ready()
+        await ready(process)
         assert (await accepted_again(backend, 1)).json()["duplicate"] == 1
         await many_more()
         done.set()

@@ -14,7 +14,8 @@ from activities.tables import players
 from local.postgres import Postgres
 from local.supervisor import Supervised, free_port
 from tests.support.engine import BRAND, NOON, connected, effects, rows
-from tests.support.servers import running
+from tests.support.machine import within
+from tests.support.servers import ready, running
 from workflows import SessionLogin
 from workflows.effects import Mark, Refresh
 
@@ -51,7 +52,7 @@ async def test_after_a_restart_of_postgres_the_pool_serves_without_a_single_erro
     async with connected(url) as database:
         await asyncio.gather(*(ping(database) for _ in range(8)))
         await process.kill()
-        await process.ready()
+        await ready(process)
         await asyncio.gather(*(ping(database) for _ in range(8)))
 
 
@@ -60,7 +61,7 @@ async def test_a_transaction_under_way_fails_and_keeps_nothing(server: tuple[Sup
     async with connected(url) as database:
         with pytest.raises(DBAPIError):
             await interrupted(database, process)
-        await process.ready()
+        await ready(process)
         assert await rows(database, players, id="lost") == []
 
 
@@ -74,7 +75,7 @@ async def test_while_postgres_is_away_effects_fail_soon_in_a_way_that_is_tried_a
         run = await parts.enters(player)
         mark = parts.given(Mark, run, "mark:here#1", name="here")
         await process.stop()
-        async with asyncio.timeout(20):
+        async with within(20):
             # Temporal tries again after any error but its own ApplicationError marked as final.
             for effect in (parts.runs.mark(mark), parts.runs.refresh(parts.given(Refresh, run, "refresh#1"))):
                 with pytest.raises(OperationalError):
@@ -82,20 +83,19 @@ async def test_while_postgres_is_away_effects_fail_soon_in_a_way_that_is_tried_a
             with pytest.raises(OperationalError):
                 await parts.casino.happens(player, SessionLogin)
         process.start()
-        await process.ready()
+        await ready(process)
         await parts.runs.mark(mark)
         assert await parts.casino.happens(player, SessionLogin) == ["accepted"]
 
 
 async def test_a_full_pool_is_an_error_and_not_a_wait_without_an_end(postgres_url: str) -> None:
-    async with connected(postgres_url, pool_size=1) as database, database.transaction():
-        async with asyncio.timeout(20):
-            with pytest.raises(PoolTimeout):
-                await ping(database)
+    async with connected(postgres_url, pool_size=1) as database, database.transaction(), within(20):
+        with pytest.raises(PoolTimeout):
+            await ping(database)
 
 
 async def test_an_address_where_nobody_listens_is_an_error_soon() -> None:
-    async with connected(f"postgresql://nobody@127.0.0.1:{free_port()}/none") as database, asyncio.timeout(20):
+    async with connected(f"postgresql://nobody@127.0.0.1:{free_port()}/none") as database, within(20):
         with pytest.raises(OperationalError):
             await ping(database)
 

@@ -16,7 +16,8 @@ from activities.tables import grants, steps
 from local.supervisor import free_port
 from tests.support.engine import Effects, Row, effects, execute, rows
 from tests.support.loopback_server import HANG_UP, answer, scripted
-from tests.support.servers import LocalBonusEngine
+from tests.support.machine import within
+from tests.support.servers import LocalBonusEngine, ready
 from workflows import ExclusionSet, bonus_money, points
 from workflows.effects import Give, GiveResult
 
@@ -138,7 +139,7 @@ class TestOnce:
             with pytest.raises(error):
                 await granting.give()
         granting.engine.process.start()
-        await granting.engine.process.ready()
+        await ready(granting.engine.process)
         assert (await granting.give()).status == "confirmed"
         assert granting.paid() == 1
 
@@ -160,7 +161,7 @@ class TestOnce:
             await writer.drain()
             writer.close()
 
-        async with await asyncio.start_server(slow, "127.0.0.1", 0) as engine, asyncio.timeout(20):
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as engine, within(20):
             url = f"http://127.0.0.1:{engine.sockets[0].getsockname()[1]}"
             granting.parts.grants.engine = BonusEngine(url, granting.parts.grants.engine._client)
             attempt = asyncio.create_task(granting.give())
@@ -273,7 +274,7 @@ class TestUnknown:
         granting.parts.casino.clock.later(LEASE)
         async with granting.parts.database.transaction() as another:
             await another.execute(grants.select().where(grants.c.id == granting.key).with_for_update())
-            async with asyncio.timeout(20):
+            async with within(20):
                 assert await granting.parts.grants.reconcile_once() == 0
         settled = await asyncio.gather(*(granting.parts.grants.reconcile_once() for _ in range(4)))
         assert sum(settled) == 1

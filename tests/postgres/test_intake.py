@@ -16,6 +16,7 @@ from activities.database import Database
 from activities.intake.intake import Receipt
 from activities.tables import deliveries, events, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.machine import within
 from tests.support.player_events import NO_FAILURES
 from workflows import (
     DepositApproved,
@@ -243,7 +244,7 @@ class TestRuns:
         await casino.happens(player, DepositApproved, DepositApproved)
         async with database.transaction() as dispatching:
             await dispatching.execute(sa.select(deliveries).with_for_update())
-            async with asyncio.timeout(10):
+            async with within(10):
                 await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
         assert (await rows(database, deliveries))[-1]["kind"] == "stop"
 

@@ -20,8 +20,8 @@ from local.stand_ins.base import Record, read_journal
 from local.supervisor import Supervised, free_port
 from tests.support.engine import NOON, Effects, Row, effects, rows
 from tests.support.loopback_server import answer, scripted
-from tests.support.machine import eventually
-from tests.support.servers import running
+from tests.support.machine import eventually, within
+from tests.support.servers import ready, running
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
 from workflows.effects import Send, SendResult
 
@@ -73,7 +73,7 @@ async def parts(shared: Effects, post: Post) -> AsyncIterator[Effects]:
     with shared.for_one_test():
         yield shared
     post.process.start()
-    await post.process.ready()
+    await ready(post.process)
 
 
 @dataclass
@@ -196,7 +196,7 @@ class TestOnce:
             "in_app": ("sent", None),
         }
         post.process.start()
-        await post.process.ready()
+        await ready(post.process)
         assert set((await sending.send("tier-gold", "email", "push", "in_app")).sent) == {"email", "push", "in_app"}
         assert post.mails()[sending.key("tier-gold", "email")] == 1
 
@@ -262,7 +262,7 @@ class TestOnce:
             await writer.drain()
             writer.close()
 
-        async with await asyncio.start_server(slow, "127.0.0.1", 0) as gateway, asyncio.timeout(20):
+        async with await asyncio.start_server(slow, "127.0.0.1", 0) as gateway, within(20):
             url = f"http://127.0.0.1:{gateway.sockets[0].getsockname()[1]}"
             sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, url)}
             attempt = asyncio.create_task(sending.send("tier-gold", "push"))
@@ -279,7 +279,7 @@ class TestOnce:
         with pytest.raises(ChannelUnavailable):
             await sending.send(WORD, "email")
         post.process.start()
-        await post.process.ready()
+        await ready(post.process)
 
 
 class TestWhileAChannelIsAway:
@@ -291,7 +291,7 @@ class TestWhileAChannelIsAway:
         with pytest.raises(ChannelUnavailable):
             await sending.send(NEWS, "email", "push")
         post.process.start()
-        await post.process.ready()
+        await ready(post.process)
         return sending
 
     async def test_an_exclusion_ends_it(self, put_off: Sending, post: Post) -> None:

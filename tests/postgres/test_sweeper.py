@@ -17,6 +17,7 @@ from activities.loops.sweeper import PLAYERS_AT_ONCE, PUT_OFF, REST, Sweeper
 from activities.settings import Settings
 from activities.tables import deliveries, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.machine import within
 from workflows import DepositApproved, Inactive, Player, SessionLogin, always, days, inactive, journey
 
 AWAY = days(14)
@@ -141,7 +142,7 @@ class TestCatchingUp:
             if ticked == count:
                 stop.set()
 
-        async with asyncio.timeout(60):
+        async with within(60):
             await sweeping(database, casino, rate=rate, pause=pause).run(stop)
         for earlier, before in seen:
             for later, after in seen:
@@ -171,7 +172,7 @@ class TestCatchingUp:
             elif len(found) == 3:
                 stop.set()
 
-        async with asyncio.timeout(30):
+        async with within(30):
             await sweeping(database, casino, pressure=pressure, pause=pause).run(stop)
         assert found == [Counter(), Counter(), Counter(names)]
 

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.support.machine import slowness
+
 ROOT = Path(__file__).parent.parent.parent
 
 
@@ -16,7 +18,7 @@ def year(seed: int, hash_seed: str) -> bytes:
         env=os.environ | {"PYTHONHASHSEED": hash_seed},
         capture_output=True,
         check=False,
-        timeout=100,
+        timeout=100 * slowness(),
     )
     assert done.stderr == b"", done.stderr.decode()[-2000:]
     assert done.returncode == 0

@@ -4,12 +4,19 @@ import asyncio
 import hashlib
 import inspect
 import os
+import re
+import shutil
 import time
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any, TypeVar, overload
+
+import psutil
 
 T = TypeVar("T")
 USUAL_S = 0.06
+#: What a session calls its folder, before its own process id.
+FOLDER = "journeys-tests-"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05
 
 
@@ -31,6 +38,27 @@ def slowness() -> float:
     if "SLOWNESS" not in os.environ:
         os.environ["SLOWNESS"] = f"{measured_slowness():.1f}"
     return float(os.environ["SLOWNESS"])
+
+
+def promised(seconds: float) -> float:
+    """The limit for an answer that is promised within so many seconds.
+
+    `slowness` is measured while nothing else runs; beside another worker an answer takes up to twice as long.
+    """
+    return seconds * slowness() * (2 if "PYTEST_XDIST_WORKER" in os.environ else 1)
+
+
+def within(seconds: float) -> asyncio.Timeout:
+    """`asyncio.timeout`, in seconds of a usual machine."""
+    return asyncio.timeout(seconds * slowness())
+
+
+def remove_left_behind(place: Path) -> None:
+    """Remove the folders of sessions that were killed: in memory they would take its room until the next boot."""
+    for folder in place.glob(f"{FOLDER}*"):
+        owner = re.match(rf"{FOLDER}(\d+)-", folder.name)
+        if owner is not None and not psutil.pid_exists(int(owner[1])):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @overload

@@ -4,6 +4,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import httpx
 from local.postgres import Postgres
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Service, Supervised
+from tests.support.machine import slowness
 from workflows.channels import WEBHOOK_CHANNELS
 
 MIGRATED = "migrated"
@@ -24,10 +26,15 @@ async def running(service: Service, folder: Path) -> AsyncIterator[Supervised]:
     supervised = Supervised(service, log=folder / f"{service.name}.log")
     supervised.start()
     try:
-        await supervised.ready()
+        await ready(supervised)
         yield supervised
     finally:
         await supervised.stop()
+
+
+async def ready(process: Supervised) -> None:
+    """Return when it answers, also after a fault that stopped it. Raises StackError."""
+    await process.ready(within=timedelta(seconds=60 * slowness()))
 
 
 @asynccontextmanager

@@ -6,12 +6,13 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from local.temporal import PROGRAM
+from tests.support.machine import slowness
 
 
 async def skipping() -> WorkflowEnvironment:
     """A Temporal whose clock jumps over waits; use it in `async with`."""
     return await WorkflowEnvironment.start_time_skipping(
         test_server_existing_path=str(PROGRAM.with_name("temporal-test-server")),
-        test_server_startup_timeout=timedelta(seconds=30),
+        test_server_startup_timeout=timedelta(seconds=30 * slowness()),
         data_converter=pydantic_data_converter,
     )

@@ -19,7 +19,7 @@ from activities.tasks import TaskEffects
 from local.supervisor import free_port
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, seeded
-from tests.support.machine import slowness
+from tests.support.machine import promised, within
 from workflows import Player, days, journey
 from workflows.events import DepositFailed, SessionLogin
 from workflows.temporal_internals import runner
@@ -158,7 +158,7 @@ async def test_a_run_can_be_looked_into_while_temporal_is_away(api: Api, crm: ht
     run_id = (await started(crm, "api_call", "p-1")).json()["id"]
     began = asyncio.get_running_loop().time()
     detail = (await crm.get(f"/v1/runs/{run_id}")).json()
-    assert asyncio.get_running_loop().time() - began < 3 * slowness()
+    assert asyncio.get_running_loop().time() - began < promised(3)
     assert detail["position"] is None
     assert "Temporal or a worker does not answer" in detail["position_missing"]
     ready = await api.anonymous.get("/readyz")
@@ -232,7 +232,7 @@ async def played(api: Api, temporal: Client, workflow: type | None = None, **opt
 
 
 async def until(dispatcher: Dispatcher, condition: Callable[[], Awaitable[Any]]) -> Any:
-    async with asyncio.timeout(30):
+    async with within(30):
         while not (found := await condition()):
             await dispatcher.run_once()
         return found

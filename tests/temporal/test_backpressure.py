@@ -27,7 +27,7 @@ from activities.tables import deliveries, events
 from local.supervisor import Service, free_port, http_ok
 from tests.support.api_client import Api, serving
 from tests.support.engine import connected, execute, rows
-from tests.support.machine import eventually
+from tests.support.machine import eventually, within
 from tests.support.servers import running
 from workflows.events import CATALOGUE, ConsentChanged, Event, ExclusionSet, HarmSignal, PlayerRegistered, StatusChanged
 
@@ -271,7 +271,7 @@ class TestImport:
         await eventually(lambda: posts.waiting)
         assert posts.waiting.startswith("waiting for the API, it asks to wait ")
         await drained(dispatcher)
-        async with asyncio.timeout(10):
+        async with within(10):
             await task
         assert (told, posts.waiting) == ([Receipt("accepted")], "")
 
@@ -284,7 +284,7 @@ class TestImport:
         task = asyncio.create_task(feed(items, posts, "live", lambda _, one: told.append(one), stop=stop, batch=5))
         await eventually(lambda: posts.waiting)
         stop.set()
-        async with asyncio.timeout(10):
+        async with within(10):
             await task
         assert told == []
 

@@ -1,6 +1,5 @@
 """The release check on runs that are in flight on a real Temporal."""
 
-import asyncio
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,6 +11,7 @@ from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from stage.flow.check_release import ReleaseCheck, in_flight, replay
+from tests.support.machine import within
 from tests.support.outside_packages import released
 from workflows import days
 from workflows.declaration import Journey
@@ -63,7 +63,7 @@ async def take_off(client: Client, name: str, queue: str, journey: Journey, runs
     worker = Worker(
         client, task_queue=queue, workflows=[journey.workflow_class], workflow_runner=UnsandboxedWorkflowRunner()
     )
-    async with asyncio.timeout(30), worker:
+    async with within(30), worker:
         for number in range(runs):
             run_id = f"{name}:acme:p{number}:1"
             given = RunInput(
@@ -79,7 +79,7 @@ async def take_off(client: Client, name: str, queue: str, journey: Journey, runs
             handle: Any = await client.start_workflow(name, given, id=run_id, task_queue=queue)
             position: Position = await handle.query("position", result_type=Position)
             assert position.step == "sleep#1"
-    async with asyncio.timeout(30):
+    async with within(30):
         listed = 0
         while listed < runs:
             listed = (await client.count_workflows(f"TaskQueue = '{queue}' AND ExecutionStatus = 'Running'")).count

@@ -27,7 +27,7 @@ from cli.app import app
 from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
-from tests.support.machine import eventually
+from tests.support.machine import eventually, within
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
 from worker import journey_worker
 from workflows.temporal_internals import runner_for
@@ -194,7 +194,7 @@ async def test_a_worker_without_its_codec_does_not_start(postgres_url: str, temp
         env=os.environ | variables | {"PAYLOAD_CODEC": "absent:Codec"},
         stderr=asyncio.subprocess.PIPE,
     )
-    async with asyncio.timeout(60):
+    async with within(60):
         _, said = await process.communicate()
     assert process.returncode == 1
     assert said.decode().splitlines()[-1].startswith("PAYLOAD_CODEC is 'absent:Codec', which cannot be imported")

@@ -23,7 +23,7 @@ from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
 from tests.support.machine import eventually
-from tests.support.servers import running
+from tests.support.servers import ready, running
 from workflows import (
     DepositApproved,
     ExclusionSet,
@@ -328,7 +328,7 @@ class TestAbsence:
         await execute(database, "UPDATE deliveries SET attempts = 1, due_at = now()")
         await casino.happens(early, SessionLogin)
         process.start()
-        await process.ready()
+        await ready(process)
         stop = asyncio.Event()
         task = asyncio.create_task(dispatcher.run(stop))
         await until_delivered(database)
@@ -390,7 +390,7 @@ class TestAbsence:
             waits = {row[0]: row[1] for row in await connection.execute(left)}
         assert waits["stop"] <= timedelta(seconds=1) < timedelta(seconds=30) < waits["start"]
         process.start()
-        await process.ready()
+        await ready(process)
         await execute(database, "UPDATE deliveries SET due_at = now() WHERE kind = 'stop'")
         assert await dispatching(database, client).run_once() == 1
         assert await heard(client, run_of(player)) == [[1]]

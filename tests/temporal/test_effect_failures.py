@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from asyncio import create_subprocess_exec, subprocess, timeout
+from asyncio import create_subprocess_exec, subprocess
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -18,6 +18,7 @@ from activities.failing_effects import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEP
 from local.supervisor import free_port
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
+from tests.support.machine import within
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import Theatre, theatre
 from workflows import minutes
@@ -136,7 +137,7 @@ async def test_a_worker_serves_the_metrics_of_the_sdk_beside_its_own(postgres_ur
     process = await create_subprocess_exec(*command, cwd=ROOT, env=os.environ | variables, stderr=subprocess.PIPE)
     assert process.stderr is not None
     try:
-        async with timeout(60), httpx.AsyncClient() as client:
+        async with within(60), httpx.AsyncClient() as client:
             while b"Ready as" not in (line := await process.stderr.readline()):
                 assert line, "the worker ended by itself"
             assert "journeys_effects_failing" in (await client.get(f"http://127.0.0.1:{own}/metrics")).text

@@ -23,7 +23,7 @@ from activities.tables import grants, players
 from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
-from tests.support.machine import eventually
+from tests.support.machine import eventually, within
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker
 from workflows.background.reconcile_and_rearm import Rearmed
@@ -226,6 +226,6 @@ class TestDeath:
             # Whoever began again from the start would wait here for ever.
             first = sa.select(players).order_by(players.c.brand, players.c.id).limit(seen).with_for_update()
             await connection.execute(first)
-            async with maintenance_worker(client, built), asyncio.timeout(60):
+            async with maintenance_worker(client, built), within(60):
                 result = await run.result()
         assert result.seen == 240
