@@ -14,7 +14,7 @@ from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
-from structlog.contextvars import bind_contextvars, bound_contextvars, unbind_contextvars
+from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
 from api.database import AWAY
@@ -64,6 +64,8 @@ class LogContext:
             await self.app(scope, receive, send)
             return
         named = Headers(scope=scope).get("x-request-id", "")[:LONGEST_REQUEST_ID]
+        # A pipelined request is served in the context of the one before it.
+        clear_contextvars()
         with bound_contextvars(request_id=named or secrets.token_hex(8)):
             try:
                 await self.app(scope, receive, send)

@@ -14,4 +14,7 @@ def missing_group(error: Exception) -> str | None:
     if group is None:
         return None
     command = next((word for word in sys.argv[1:] if not word.startswith("-")), "")
-    return f"`{f'journeys {command}'.strip()}` needs the group `{group}`: pip install --editable '.[{group}]'"
+    return (
+        f"`{f'journeys {command}'.strip()}` needs the group `{group}`, which is not installed here; "
+        "run `make setup` in a checkout."
+    )

@@ -7,6 +7,7 @@ from typing import Any
 
 import typer
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from cli import check, demo, derive, diagram, enrol, import_events, keys, processes, rehearse, show, up
 from cli import event_types as events
@@ -21,6 +22,8 @@ class Commands(TyperGroup):
         """Run the command that was asked for."""
         try:
             return super().invoke(ctx)
+        except (typer.Exit, typer.Abort, TyperException):  # an end that was meant, and what typer says by itself
+            raise
         except Exception as error:
             from workflows.errors import JourneysError
 

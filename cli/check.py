@@ -45,7 +45,7 @@ def check(
     for name in names or ():
         if name not in registry.journeys:
             fail(f"There is no journey {name}; there are {', '.join(registry.journeys)}.")
-    journeys = [registry.journeys[name] for name in names or registry.journeys]
+    journeys = [registry.journeys[name] for name in dict.fromkeys(names or registry.journeys)]
     templates = {name: catalogue[name] for name in catalogue}
     checked = check_rules(journeys, templates)
     for waiver in checked.waivers:

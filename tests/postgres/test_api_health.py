@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from sqlalchemy import text
+from structlog.contextvars import bound_contextvars
 
 from activities.api_keys import SCOPES
 from activities.settings import Settings
@@ -119,6 +120,17 @@ async def test_a_line_of_the_log_names_the_request_and_the_brand(api: Api) -> No
     assert named["request_id"] == "asked-" + "x" * 58
     assert len(made_up["request_id"]) == 16
     assert "LookupError" in named["exception"]
+
+
+async def test_a_request_takes_nothing_over_from_the_one_whose_context_it_is_served_in(api: Api) -> None:
+    @api.app.get("/broken-again")
+    async def broken() -> None:
+        raise LookupError
+
+    with bound_contextvars(brand="of another", run_id="of another"), json_log("journeys.api") as lines:
+        await api.anonymous.get("/broken-again")
+    (line,) = lines
+    assert line.keys() & {"brand", "run_id", "request_id"} == {"request_id"}
 
 
 async def test_an_unknown_path_and_a_wrong_method_are_problems(api: Api) -> None:

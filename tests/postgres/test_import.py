@@ -209,6 +209,9 @@ class TestSourceFile:
             ("who|what\n", "who, what"),
             ("who\n", "who"),
             ('"amount, EUR";"time, UTC";who\n', "amount, EUR, time, UTC, who"),
+            ("who;amount, EUR;paid at\n", "who, amount, EUR, paid at"),
+            ("who|bonus, cash|what\n", "who, bonus, cash, what"),
+            ('"a;b;c;d",who\n', "a;b;c;d, who"),
         ],
     )
     def test_columns_are_parted_by_what_parts_the_header(self, tmp_path: Path, header: str, columns: str) -> None:

@@ -124,6 +124,15 @@ async def test_an_escalated_task_is_open_again_and_no_longer_put_off(asking: Ask
     assert (row["state"], row["assignee"], row["follow_up_at"], row["team"]) == ("open", None, None, "vip-head")
 
 
+async def test_an_escalation_tried_again_leaves_the_task_with_who_has_claimed_it_meanwhile(asking: Asking) -> None:
+    task_id = await asking.opens()
+    await asking.moves(task_id, "escalate")
+    await asking.changes(task_id, state="claimed", assignee="boris")
+    before = await asking.task(task_id)
+    assert await asking.moves(task_id, "escalate") == TaskMoved(state="claimed")
+    assert await asking.task(task_id) == before
+
+
 @pytest.mark.parametrize("move", ["remind", "escalate", "expire"])
 async def test_an_answer_that_came_first_is_given_back_and_stays(move: Move, asking: Asking) -> None:
     task_id = await asking.opens()

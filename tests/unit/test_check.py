@@ -410,6 +410,10 @@ def test_the_command_passes_what_is_shipped(run: Command) -> None:
     assert "Nothing is wrong with 6 journeys and 18 templates." in result.output
 
 
+def test_a_journey_named_twice_is_one_journey(run: Command) -> None:
+    assert "Nothing is wrong with 1 journey and 18 templates." in run(["check", "welcome", "welcome"]).output
+
+
 def test_the_command_tells_what_is_wrong_and_fails(run: Command, package: Callable[[str, str], str]) -> None:
     name = package(
         "sellers",

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from activities.delivery.deliveries import ENROLMENT
 from tests.support.examples import examples
 from workflows import events
 from workflows.errors import DesignError, EventDesignError, UnknownEventType
@@ -457,6 +458,13 @@ def test_a_wire_type_may_be_given_in_full() -> None:
 def test_a_type_that_could_not_travel_is_a_design_error(kwargs: dict[str, str], sentence: str) -> None:
     with pytest.raises(EventDesignError, match=sentence):
         type("Flagged", (Event,), {"__module__": __name__}, **kwargs)
+
+
+@pytest.mark.parametrize("cause", ["manual", "run", ENROLMENT])
+def test_no_event_is_called_like_the_cause_of_a_run_that_no_event_began(cause: str) -> None:
+    # The priority of a start and its line in the timeline tell them apart by this word alone.
+    with pytest.raises(EventDesignError, match=r"write it as domain\.fact"):
+        type("Caused", (Event,), {"__module__": __name__}, type=cause)
 
 
 def test_a_personal_field_must_be_optional() -> None:

@@ -53,7 +53,10 @@ def test_a_command_names_the_group_it_lacks(tmp_path: Path) -> None:
     log.write_text("player_id,ts_utc,amount_usd\np,2026-01-01T00:00:00Z,5\n")
     done = without_the_other_groups("from cli.app import main; main()", "rehearse", "--log", str(log))
     assert done.returncode == 1
-    assert done.stderr == "`journeys rehearse` needs the group `design`: pip install --editable '.[design]'\n"
+    sentence = (
+        "`journeys rehearse` needs the group `design`, which is not installed here; run `make setup` in a checkout."
+    )
+    assert done.stderr == f"{sentence}\n"
 
 
 @pytest.mark.parametrize("group", GROUPS)
