@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import orjson
-from alembic import command
-from alembic.config import Config
 from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
@@ -106,6 +104,10 @@ def _has_input(descriptor: int) -> bool:
 
 def migrate(url: str, revision: str = "head") -> None:
     """Bring the schema of the database at `url` to `revision`. Blocking; safe to run twice at once."""
+    # Of all that a process imports at its start, alembic would take a third of the time, and only this needs it.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
