@@ -15,7 +15,7 @@ help: ## list the targets
 
 setup: $(READY) ## make .venv from the lock files; does nothing when they have not changed
 
-$(READY): requirements-uv.txt requirements-dev.txt pyproject.toml
+$(READY): requirements-uv.txt requirements-dev.txt pyproject.toml hatch_build.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
@@ -34,7 +34,7 @@ fmt: setup ## put the code in shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## all tests, on a real Postgres and a real Temporal; WORKERS=4
+test: setup ## everything but the slow proofs (`make prove`), on a real Postgres and a real Temporal; WORKERS=4
 	$(BIN)/pytest $(BESIDE) --durations 10
 
 prove: setup ## what takes longer: the slow tests, and every property on ten times the examples

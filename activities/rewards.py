@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities import gate_facts as gate
+from activities import gate_facts
 from activities.clock import Clock
 from activities.database import Database
 from activities.providers.bonus_engine import (
@@ -87,7 +87,7 @@ class Grants:
 
     @activity.defn(name=GRANT.name)
     async def give(self, request: Give) -> GiveResult:
-        """Grant once. Raises `NotSent` or `OutcomeUnknown` to be tried again with the same key.
+        """Grant once. Raises `NotAccepted` or `OutcomeUnknown` to be tried again with the same key.
 
         A grant that stays unanswered longer than `unknown_after` is returned as `unknown`; the
         reconciler goes on asking and settles the row when the engine speaks.
@@ -169,7 +169,7 @@ class Grants:
         """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate.read(connection, request.brand, request.player_id, now)
+            player = await gate_facts.read(connection, request.brand, request.player_id, now)
             query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
             earlier = (await connection.execute(query)).one_or_none()
             if earlier is not None:
@@ -204,7 +204,7 @@ class Grants:
 
     async def _still_allowed(self, row: GrantRow) -> bool:
         async with self.database.transaction() as connection:
-            player = await gate.read(connection, row.brand, row.player_id, self.clock())
+            player = await gate_facts.read(connection, row.brand, row.player_id, self.clock())
         facts = GrantFacts(kind=row.kind, wager_x=row.reward.get("wager_x", 0))
         return isinstance(may_grant(player.facts if player else None, facts, self.policy, self.clock()), Allowed)
 
@@ -246,7 +246,7 @@ def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> Jso
         "reward": request.reward.model_dump(mode="json"),
         "status": "reserved" if allowed else "refused",
         "reason": str(decision.reason) if isinstance(decision, Refusal) else None,
-        "decision": gate.decision_record(decision),
+        "decision": gate_facts.decision_record(decision),
         "reserved_at": now if allowed else None,
         "asked_at": now if allowed else None,
         "resolved_at": None if allowed else now,

@@ -70,13 +70,13 @@ def machine() -> dict[str, Any]:
 
 
 def main(
-    files: Annotated[list[str] | None, typer.Argument(help="These files; all of them if unset.")] = None,
+    files: Annotated[list[str] | None, typer.Argument(help="These alone, results not kept; all if unset.")] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see that everything works.")] = False,
-    only: Annotated[bool, typer.Option("--only", help="The files named alone; the results are then not kept.")] = False,
+    _only: Annotated[bool, typer.Option("--only", help="Not needed: files that are named go alone.")] = False,
 ) -> None:
     """Take every figure in turn, each in a process of its own; one JSON object on the last line."""
-    chosen = list(files or (() if only else FILES))
+    chosen = list(files or FILES)
     for name in chosen:
         if name not in FILES:
             raise typer.BadParameter(f"There is no {name}; there are {', '.join(FILES)}.")

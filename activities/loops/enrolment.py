@@ -149,7 +149,7 @@ async def delete_members(connection: AsyncConnection, job_id: str) -> None:
 
 
 class Enrolments:
-    """Works on enrolments, as the activity of `LongWork`.
+    """Works on enrolments, as the activity of `BulkJobWorkflow`.
 
     Two workers may come to work on one of them, when the first was taken for dead: they take turns at the job's row,
     and nobody is let in twice, but for that while at twice the rate.
@@ -273,8 +273,8 @@ _MEANT = text(
     SELECT count(*) FROM meant
     """
 )
-# Only what `what_comes_of` looks at: a whole state is ten times as much to read. The second bound on the id is for a
-# merge of the two indexes, which would else begin with the first player on every page.
+# Only what `enrolment_outcome` looks at: a whole state is ten times as much to read. The second bound on the id is for
+# a merge of the two indexes, which would else begin with the first player on every page.
 _MEMBER_STATES = text(
     """
     SELECT p.id, jsonb_build_object(

@@ -2,11 +2,11 @@
 
 * JourneysError
   x ProviderError
-    + NotSent
+    + NotAccepted
     + OutcomeUnknown
     + KeyReused
 
-A refusal is an answer (`Declined`), not an error. Of the errors, `NotSent` alone promises that nothing happened;
+A refusal is an answer (`Declined`), not an error. Of the errors, `NotAccepted` alone promises that nothing happened;
 after `OutcomeUnknown` the player may have the reward, and only `look_up` can tell.
 """
 
@@ -95,7 +95,7 @@ class BonusEngine:
     async def credit(self, key: str, grant: GrantOrder) -> Credited | Declined:
         """Give the reward once, however often this is called with the same key and the same grant.
 
-        Raises NotSent, OutcomeUnknown or KeyReused. After OutcomeUnknown call `look_up` and not `credit`, for an
+        Raises NotAccepted, OutcomeUnknown or KeyReused. After OutcomeUnknown call `look_up` and not `credit`, for an
         engine that forgets its keys would pay twice.
         """
         headers = {"Idempotency-Key": key}
@@ -133,7 +133,7 @@ class BonusEngine:
         """Take the grant back, and forbid one that has not arrived yet; calling it again changes nothing.
 
         True if the engine keeps the grant void from now on, False if it refuses, for the reward has been used, or
-        never heard of the key. Raises NotSent or OutcomeUnknown; either way call it again.
+        never heard of the key. Raises NotAccepted or OutcomeUnknown; either way call it again.
         """
         response = await self._request("POST", f"{self._of(key)}/void")
         if response.is_success:

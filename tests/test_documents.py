@@ -1,0 +1,31 @@
+"""What the documents name is there."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PATH = re.compile(r"`([\w./-]+(?:\.py|\.md|/))`")
+
+
+def missing(text: str) -> Iterator[str]:
+    """Paths that a document names and nobody finds: from the root, or in the folder of the last that was named so."""
+    folder = ROOT
+    for name in PATH.findall(text):
+        path = ROOT / name
+        if path.exists():
+            folder = path if path.is_dir() else path.parent
+        elif not (folder / name).exists():
+            yield name
+
+
+@pytest.mark.parametrize("document", ["architecture.md", "glossary.md"])
+def test_every_path_a_document_names_exists(document: str) -> None:
+    assert list(missing((ROOT / "docs" / document).read_text())) == []
+
+
+def test_a_path_that_is_gone_is_told() -> None:
+    text = "`activities/intake/intake.py`, `backpressure.py`, `gone.py` · `stage/` `world/` `temporal/`, `docs/gone.md`"
+    assert list(missing(text)) == ["gone.py", "temporal/", "docs/gone.md"]
