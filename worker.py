@@ -18,12 +18,12 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 
+from activities.clock import sleep_or_stop
 from activities.engine import WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
 from activities.loops.schedules import keep_schedules
-from activities.loops.sweeper import wait
 from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import BulkJobWorkflow
@@ -122,7 +122,7 @@ async def _make_schedules(client: Client, stop: asyncio.Event) -> None:
             await keep_schedules(client)
         except RPCError as away:
             logger.warning("The schedules cannot be seen to now, trying again: %s", away)
-            await wait(stop, SCHEDULES_RETRY_S)
+            await sleep_or_stop(stop, SCHEDULES_RETRY_S)
         else:
             return
 

@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities import gate_facts as gate
+from activities import gate_facts
 from activities.clock import Clock
 from activities.database import Database
 from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage
@@ -125,7 +125,7 @@ class SendAttempt:
 
     request: Send
     now: datetime
-    player: gate.GatedPlayer | None
+    player: gate_facts.GatedPlayer | None
     plan: ChannelPlan
     rows: Mapping[Channel, MessageRow]
     #: What was found out about the rows in doubt; an error means to ask again.
@@ -207,7 +207,7 @@ class Messages:
         doubts: dict[Channel, DoubtOutcome | ChannelUnavailable] | None = None
         while True:
             async with self.database.transaction() as connection:
-                player = await gate.read(connection, request.brand, request.player_id, now)
+                player = await gate_facts.read(connection, request.brand, request.player_id, now)
                 plan = ChannelPlan(request.via, request.fallback)
                 attempt = SendAttempt(request, now, player, plan, await _read_rows(connection, request), doubts or {})
                 doubtful = [row for row in attempt.rows.values() if row.status == IN_DOUBT]
@@ -304,7 +304,7 @@ class Messages:
         return may_send(attempt.player.facts if attempt.player else None, asked, self.policy, attempt.now)
 
     def _draft(self, attempt: SendAttempt, channel: Channel, decision: Allowed | Refusal) -> MessageDraft:
-        now, seen = attempt.now, gate.decision_record(decision)
+        now, seen = attempt.now, gate_facts.decision_record(decision)
         if isinstance(decision, Refusal):
             return MessageDraft(channel, seen, "suppressed", reason=str(decision.reason))
         text = None
@@ -338,7 +338,7 @@ class Messages:
         )
 
     async def _hand_over(
-        self, row: MessageRow, player: gate.GatedPlayer | None, deadline: float
+        self, row: MessageRow, player: gate_facts.GatedPlayer | None, deadline: float
     ) -> tuple[str, str | None]:
         """Give one message to its channel; the state that follows, and why."""
         profile = player.profile if player else {}
@@ -349,7 +349,7 @@ class Messages:
             brand_name=self._brand_name(row.brand),
             channel=row.channel,
             message_class=row.message_class,
-            to=gate.addresses(row.player_id, profile).get(row.channel, ""),
+            to=gate_facts.addresses(row.player_id, profile).get(row.channel, ""),
             title=row.subject or "",
             body=row.body or "",
             language=row.language or "en",

@@ -33,7 +33,7 @@ from api import dev_catch_all as dev
 from api.auth import SCHEME, Needs
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
-from api.integrations.segment import routes as segment_io
+from api.integrations.segment import routes as segment
 from api.middleware import add_middleware
 from api.openapi import add_docs
 from api.problems import SCHEMA, from_http, from_validation
@@ -44,7 +44,7 @@ VERSION = "0.1.0"
 _ROUTERS = (
     events.router,
     event_types.router,
-    segment_io.router,
+    segment.router,
     fasttrack.router,
     tasks.router,
     task_actions.router,

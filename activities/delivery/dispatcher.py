@@ -22,10 +22,10 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.delivery.dead_letters import bury
 from activities.delivery.deliveries import CHANNEL, DueDelivery, claim, postpone, remove
-from activities.loops.sweeper import wait
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among
 from activities.settings import TASK_QUEUE
@@ -136,11 +136,11 @@ class Dispatcher:
                 except (SQLAlchemyError, OSError) as away:
                     logger.warning("Postgres is away, dispatch tries again: %s", away)
                     served = 0
-                    await wait(stop, POLL_S)
+                    await sleep_or_stop(stop, POLL_S)
                 except Exception:
                     logger.exception("A pass of dispatch failed and is tried again.")
                     served = 0
-                    await wait(stop, POLL_S)
+                    await sleep_or_stop(stop, POLL_S)
                 if not served:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self.poll):

@@ -114,7 +114,7 @@ class Intake:
         While deliveries pile up, while more is sent than can be ingested, and with `urgent_only`, what does not
         protect the player is `later`: not kept, to be sent again. What protects stands in no line, and takes the rest
         of its batch along unless that must be later. History causes no deliveries and is never `later`; it has a line
-        of its own, and `Crowded` is raised when that does not move.
+        of its own, and `AdmissionTimeout` is raised when that does not move.
         """
         urgent = [(player_id, event) for player_id, event in events if protects(event)]
         if len(urgent) == len(events):
@@ -318,33 +318,29 @@ def _json(value: object) -> str:
     return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
 
 
-def _rows(statement: str) -> TextClause:
-    """A statement over `:rows`, one JSON document: cheaper for a batch than arrays, whose text must be escaped."""
-    return text(statement.replace(":rows", "CAST(:rows AS json)"))
-
-
-_INSERT_EVENTS = _rows(
+# Rows come as one JSON document: cheaper for a batch than arrays, whose text must be escaped.
+_INSERT_EVENTS = text(
     """
     INSERT INTO events (brand, source, id, type, player_id, occurred_at, data, history)
     SELECT :brand, source, id, type, player_id, occurred_at, data, :history
-    FROM json_to_recordset(:rows)
+    FROM json_to_recordset(CAST(:rows AS json))
       AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb)
     ON CONFLICT DO NOTHING
     RETURNING source, id
     """
 ).bindparams(bindparam("history", type_=Boolean))
-_LEAVE = _rows(
+_LEAVE = text(
     """
     UPDATE memberships m SET left_at = t.left_at
-    FROM json_to_recordset(:rows) AS t (player_id text, segment text, left_at timestamptz)
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (player_id text, segment text, left_at timestamptz)
     WHERE m.brand = :brand AND m.segment = t.segment AND m.player_id = t.player_id AND m.left_at IS NULL
     """
 )
-_STAY = _rows(
+_STAY = text(
     """
     INSERT INTO memberships (brand, segment, player_id, entered_at, left_at)
     SELECT :brand, segment, player_id, entered_at, left_at
-    FROM json_to_recordset(:rows)
+    FROM json_to_recordset(CAST(:rows AS json))
       AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
     """
 )

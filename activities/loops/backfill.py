@@ -18,14 +18,14 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-from activities import bulk_jobs as jobs
+from activities import bulk_jobs
 from activities.bulk_jobs import Job
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.intake.rule_errors import log_line
 from activities.player_rows import put_off_each
-from activities.tables import jobs as table
+from activities.tables import jobs
 from workflows.errors import UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
 from workflows.json_object import JsonObject
@@ -83,16 +83,14 @@ class Deriver:
             # Two who begin at once must find the same jobs.
             await connection.execute(_LOCK_RULE, {"subject": self.what.name})
             brands = [brand] if brand is not None else [row.brand for row in await connection.execute(_BRANDS)]
-            query = select(table).where(
-                table.c.kind == KIND, table.c.subject == self.what.name, table.c.state == "running"
-            )
-            running = [Job.model_validate(row) for row in await connection.execute(query.order_by(table.c.brand))]
+            query = select(jobs).where(jobs.c.kind == KIND, jobs.c.subject == self.what.name, jobs.c.state == "running")
+            running = [Job.model_validate(row) for row in await connection.execute(query.order_by(jobs.c.brand))]
             stopped = [job for job in running if job.brand in brands]
             as_written = all(job.detail.get("definition") == self.definition for job in stopped)
             if stopped and as_written and not again:
                 return stopped
             if stopped:
-                await jobs.cancel(connection, [job.id for job in stopped], now)
+                await bulk_jobs.cancel(connection, [job.id for job in stopped], now)
             begun = []
             for name in brands:
                 total = (await connection.execute(_PLAYERS, {"brand": name})).scalar_one()
@@ -107,7 +105,7 @@ class Deriver:
                     updated_at=now,
                 )
                 if total:
-                    await jobs.insert_job(connection, job)
+                    await bulk_jobs.insert_job(connection, job)
                     begun.append(job)
         return begun
 
@@ -117,19 +115,19 @@ class Deriver:
         Raises what the database raises; then nothing of the batch was done.
         """
         async with self.database.transaction() as connection:
-            locked_job = await jobs.lock_running_job(connection, job.id)
+            locked_job = await bulk_jobs.lock_running_job(connection, job.id)
             if locked_job is None:
                 return None
             parameters = {"brand": job.brand, "after": locked_job.cursor, "limit": limit}
             ids = [row.id for row in await connection.execute(_NEXT_PLAYERS, parameters)]
             if not ids:
-                await jobs.end_job(connection, locked_job, "done", self.clock())
+                await bulk_jobs.end_job(connection, locked_job, "done", self.clock())
                 return None
             async with self.intake.locked(connection, job.brand, ids, self.clock()) as players:
                 # Whatever happened to them before the lock was ours, this moment is later.
                 counts, put_off = await self._rebuild(connection, job.brand, players, self.clock())
             await put_off_each(connection, job.brand, put_off)
-            await jobs.advance_job(connection, locked_job, ids[-1], len(ids), counts, self.clock())
+            await bulk_jobs.advance_job(connection, locked_job, ids[-1], len(ids), counts, self.clock())
         so_far = {name: locked_job.counts.get(name, 0) + counts[name] for name in {*locked_job.counts, *counts}}
         return BackfillBatch(
             locked_job.model_copy(update={"done": locked_job.done + len(ids), "counts": so_far}), len(ids)

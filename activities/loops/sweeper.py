@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import suppress
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -12,7 +11,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.clock import Clock
+from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
@@ -37,12 +36,6 @@ LATE: Final = Gauge("journeys_sweep_lateness_seconds", "How long the longest wai
 Pause = Callable[[asyncio.Event, float], Awaitable[None]]
 
 
-async def wait(stop: asyncio.Event, seconds: float) -> None:
-    """Wait for so many seconds, or until told to stop."""
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
-
-
 class Sweeper:
     """Ticks players through the same pure function as events. Any number may run side by side.
 
@@ -59,7 +52,7 @@ class Sweeper:
         *,
         rate: int = RATE,
         pressure: Pressure | None = None,
-        pause: Pause = wait,
+        pause: Pause = sleep_or_stop,
     ) -> None:
         self.database = database
         self.intake = intake

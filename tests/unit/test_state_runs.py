@@ -107,7 +107,7 @@ def test_exit_on_ends_a_run_and_lets_the_player_in_again(control: int) -> None:
     if control:
         assert decision == Ended(run_id, life.now, "exit_on:payment.deposit_approved")
     else:
-        assert decision == Stop(run_id, 1, "exit_on:payment.deposit_approved", protection=False)
+        assert decision == Stop(run_id, 1, "exit_on:payment.deposit_approved")
         life.run_ends(run_id)
     assert life.state.runs == {}
     assert started(life.happens(SessionLogin))
@@ -138,7 +138,7 @@ def test_a_losing_streak_may_end_a_run() -> None:
     for _ in range(2):
         assert life.happens(RoundCompleted, stake_minor=5, win_minor=0) == []
     (stop,) = life.happens(RoundCompleted, stake_minor=5, win_minor=0)
-    assert stop == Stop(run_id, 1, "exit_on:derived.loss_streak", protection=False)
+    assert stop == Stop(run_id, 1, "exit_on:derived.loss_streak")
 
 
 def test_the_end_of_a_run_is_decided_once() -> None:
@@ -158,8 +158,8 @@ def test_stopping_everything_reaches_every_run_of_both_arms() -> None:
     life.happens(SessionLogin)
     assert life.state.stop_all("stopped_by_hand", life.now) == [
         Ended("a:acme:p-1:1", life.now, "stopped_by_hand"),
-        Stop("b:acme:p-1:1", 1, "stopped_by_hand", protection=False),
-        Stop("c:acme:p-1:1", 1, "stopped_by_hand", protection=False),
+        Stop("b:acme:p-1:1", 1, "stopped_by_hand"),
+        Stop("c:acme:p-1:1", 1, "stopped_by_hand"),
     ]
 
 
@@ -191,7 +191,7 @@ def test_protection_stops_every_run_first_and_refuses_every_entry(kind: Any, dat
     if data.get("until", life) is life:
         data = data | {"until": life.now + days(1)}
     stop, ended, refused = life.happens(kind, **data)
-    assert stop == Stop("hello:acme:p-1:1", 1, reason, protection=True)
+    assert stop == Stop("hello:acme:p-1:1", 1, reason)
     assert ended == Ended("welcome:acme:p-1:1", life.now, reason)
     assert isinstance(refused, Start)
     assert (refused.run_id, refused.refused) == ("too_late:acme:p-1:1", reason)
@@ -204,7 +204,7 @@ def test_protection_stops_every_run_first_and_refuses_every_entry(kind: Any, dat
 def test_a_run_of_an_excluded_player_found_later_is_stopped_by_the_next_event() -> None:
     life, run_id = entered(hello())
     life.happens(ExclusionSet, kind="self_exclusion", until=None, mode="history")
-    assert life.happens(DepositFailed) == [Stop(run_id, 1, "self_excluded", protection=True)]
+    assert life.happens(DepositFailed) == [Stop(run_id, 1, "self_excluded")]
 
 
 def test_runs_stopped_by_protection_do_not_come_back_with_its_end() -> None:

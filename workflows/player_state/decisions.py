@@ -50,12 +50,11 @@ class Wake:
 
 @dataclass(frozen=True)
 class Stop:
-    """A run is to end. Protection stops are delivered before anything else."""
+    """A run is to end."""
 
     run_id: str
     seq: int
     reason: str
-    protection: bool
 
 
 @dataclass(frozen=True)

@@ -212,7 +212,7 @@ class PlayerState(PlayerProjection):
             return [Ended(run_id, now, reason)]
         run.stopping = True
         run.seq += 1
-        return [Stop(run_id, run.seq, reason, reason in PROTECTION)]
+        return [Stop(run_id, run.seq, reason)]
 
     def stop_all(self, reason: str, now: datetime) -> list[Decision]:
         """End every run of the player."""
