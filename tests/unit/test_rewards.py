@@ -1,5 +1,6 @@
 """The rewards: what a designer can say, what is refused, what travels."""
 
+import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, get_args
@@ -59,6 +60,28 @@ SAID = {
     "tier_upgrade": tier_upgrade("gold"),
     "gift": gift("mug", value=1500),
 }
+#: The fields of each as they travel to the bonus engine.
+FIELDS = {
+    "free_spins": "terms valid kind count game_ids bet_value_minor max_win_minor wager_x provider_campaign_id",
+    "deposit_match": (
+        "terms valid kind match_pct cap_minor min_deposit_minor deposit_number wager_x wager_basis max_bet_minor "
+        "max_win_minor contribution excluded_methods"
+    ),
+    "reload": "terms valid kind match_pct cap_minor min_deposit_minor wager_x max_bet_minor max_win_minor weekdays",
+    "bonus_money": "terms valid kind amount_minor wager_x max_win_minor",
+    "cashback": "terms valid kind pct cap_minor min_loss_minor period wager_x",
+    "rakeback": "terms valid kind pct cap_minor period",
+    "free_bet": "terms valid kind stake_minor min_odds_x1000 sports stake_returned",
+    "cash": "terms valid kind amount_minor",
+    "points": "terms valid kind points",
+    "multiplier": "terms valid kind factor_x100 window game_ids",
+    "mini_game": "terms valid kind game prizes budget_minor",
+    "tournament_ticket": "terms valid kind entity_id",
+    "raffle_ticket": "terms valid kind entity_id count",
+    "mission": "terms valid kind entity_id",
+    "tier_upgrade": "terms valid kind tier lasts",
+    "gift": "terms valid kind sku value_minor ship_within",
+}
 
 
 def test_there_is_a_phrase_for_every_kind_and_every_kind_an_event_can_name() -> None:
@@ -75,6 +98,11 @@ def test_a_reward_survives_the_wire_as_its_own_kind(kind: str) -> None:
     back = ANY.validate_json(ANY.dump_json(reward))
     assert back == reward
     assert type(back) is type(reward)
+
+
+@pytest.mark.parametrize("kind", SAID)
+def test_a_grant_that_is_retried_by_the_next_release_has_its_fields_in_the_same_order(kind: str) -> None:
+    assert [*json.loads(ANY.dump_json(SAID[kind]))] == FIELDS[kind].split()
 
 
 @pytest.mark.parametrize("kind", SAID)

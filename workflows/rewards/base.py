@@ -54,7 +54,8 @@ Deposits: TypeAlias = tuple[Sequence[datetime], Sequence[int]]
 class RewardBase(BaseModel):
     """What every reward has; use one of its kinds.
 
-    An unknown field is an error: a worker that dropped a newer limit would give more than was meant.
+    An unknown field is an error: a worker that dropped a newer limit would give more than was meant. Fields travel in
+    the order they stand in, and a bonus engine may refuse other bytes under the same key: a new one comes last.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -28,36 +28,19 @@ MatchPercent = Annotated[int, Field(ge=1, le=500)]
 Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 
 
-class DepositBonus(RewardBase):
-    """What both matches of a deposit share; use one of them."""
-
-    match_pct: MatchPercent
-    cap_minor: Amount
-    min_deposit_minor: Amount | None = None
-    wager_x: Wager = USUAL_WAGER
-    max_bet_minor: Amount | None = None
-    max_win_minor: Amount | None = None
-
-    def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:
-        """The match of the first deposit that the log shows within its validity.
-
-        Players whom the offer itself would have brought to the cashier are not in the log, so the figure is a floor,
-        not a ceiling.
-        """
-        amount = first_deposit_within(deposits, granted_at, granted_at + self.valid)
-        least = self.min_deposit_minor or 0
-        bonus = min(self.cap_minor, amount * self.match_pct // 100) if amount >= least else 0
-        how = "percent of the first deposit in the log within its validity, up to the cap, x (1 - edge x wagering)"
-        return Cost(self.cap_minor, after_wagering(bonus, self.wager_x), how)
-
-
-class DepositMatch(DepositBonus):
+class DepositMatch(RewardBase):
     """A percentage of a deposit on top, up to a cap, to be wagered."""
 
     kind: Literal["deposit_match"] = "deposit_match"
+    match_pct: MatchPercent
+    cap_minor: Amount
+    min_deposit_minor: Amount | None = None
     #: Which deposit of the player it is for, 1 is the first; None: the next one.
     deposit_number: Annotated[int, Field(ge=1)] | None = None
+    wager_x: Wager = USUAL_WAGER
     wager_basis: Literal["bonus", "bonus_plus_deposit"] = "bonus"
+    max_bet_minor: Amount | None = None
+    max_win_minor: Amount | None = None
     #: Percent of a stake that counts towards wagering, by category; empty: the bonus engine's own table.
     contribution: dict[Category, Annotated[int, Field(ge=0, le=100)]] = Field(default_factory=dict)
     excluded_methods: Annotated[tuple[Label, ...], Field(max_length=50)] = ()
@@ -67,6 +50,10 @@ class DepositMatch(DepositBonus):
         if self.contribution and not any(self.contribution.values()):
             raise ValueError("contribution counts no stake at all, so the wagering could never be done")
         return self
+
+    def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:
+        """The match of the first deposit that the log shows within its validity."""
+        return _cost_of_match(self, granted_at, deposits)
 
 
 def deposit_match(
@@ -105,12 +92,22 @@ def deposit_match(
     )
 
 
-class Reload(DepositBonus):
+class Reload(RewardBase):
     """A match for players who deposited before; may be bound to weekdays of the player's zone."""
 
     kind: Literal["reload"] = "reload"
+    match_pct: MatchPercent
+    cap_minor: Amount
+    min_deposit_minor: Amount | None = None
+    wager_x: Wager = USUAL_WAGER
+    max_bet_minor: Amount | None = None
+    max_win_minor: Amount | None = None
     #: Empty: any day.
     weekdays: Annotated[tuple[Weekday, ...], Field(max_length=7)] = ()
+
+    def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:
+        """The match of the first deposit that the log shows within its validity."""
+        return _cost_of_match(self, granted_at, deposits)
 
 
 def reload(
@@ -138,3 +135,16 @@ def reload(
         terms=terms,
         valid=valid,
     )
+
+
+def _cost_of_match(match: DepositMatch | Reload, granted_at: datetime, deposits: Deposits) -> Cost:
+    """What a match may cost. A shared base would say it once too, but change the order in which fields travel.
+
+    Players whom the offer itself would have brought to the cashier are not in the log, so the figure is a floor,
+    not a ceiling.
+    """
+    amount = first_deposit_within(deposits, granted_at, granted_at + match.valid)
+    least = match.min_deposit_minor or 0
+    bonus = min(match.cap_minor, amount * match.match_pct // 100) if amount >= least else 0
+    how = "percent of the first deposit in the log within its validity, up to the cap, x (1 - edge x wagering)"
+    return Cost(match.cap_minor, after_wagering(bonus, match.wager_x), how)
