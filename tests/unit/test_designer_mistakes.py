@@ -330,10 +330,20 @@ def test_a_relative_import_is_followed_to_where_it_leads(package: Write) -> None
     assert told.startswith(f"one, line 1: {name}.shared is not checked; ")
 
 
-def test_the_engines_own_machinery_is_not_a_journeys_business(package: Write) -> None:
-    (told,) = mistakes(package(one="from workflows.source.registry import load\n"))
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        ("from workflows.source.registry import load", "workflows.source.registry"),
+        ("from workflows.source import registry", "workflows.source"),
+        ("from workflows.source.verb_lint import read_verbs", "workflows.source.verb_lint"),
+        ("import workflows.source.registry", "workflows.source.registry"),
+        ("from workflows.temporal_internals import runner", "workflows.temporal_internals"),
+    ],
+)
+def test_the_engines_own_machinery_is_not_a_journeys_business(package: Write, line: str, name: str) -> None:
+    (told,) = mistakes(package(one=f"{line}\n"))
     assert told == (
-        "one, line 1: a journey may not import workflows.source.registry, which is the engine's own; "
+        f"one, line 1: a journey may not import {name}, which is the engine's own; "
         "write it with the words of workflows."
     )
 

@@ -48,7 +48,7 @@ PURE = frozenset(
     ]
 )
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
-MACHINERY = ("workflows.source.registry", "workflows.temporal_internals")
+MACHINERY = ("workflows.source", "workflows.temporal_internals")
 CLOCK = frozenset({"now", "utcnow", "today"})
 WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpoint", "__import__"})
 
