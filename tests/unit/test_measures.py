@@ -232,6 +232,7 @@ def test_what_is_kept_is_bounded_however_much_happens(measure: Measure) -> None:
         (lambda: count(RoundCompleted, last=days(7), per=week), "not at both"),
         (lambda: count(RoundCompleted, last=days(900)), "366 days"),
         (lambda: count(RoundCompleted, where=lambda _: True), "needs a name="),
+        (lambda: count(RoundCompleted, where=lambda _: True, name=None), "needs a name="),  # type: ignore[arg-type]
         (lambda: total(RoundCompleted, lambda _: 1), "needs a name="),
         (lambda: total(RoundCompleted, "stakes"), "has no field stakes"),
         (lambda: distinct(PlayerRegistered, "email"), "personal data"),

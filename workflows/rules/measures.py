@@ -263,6 +263,7 @@ def _declared(measure: Measure) -> Measure:
 
 def _wrong_values(measure: Measure) -> list[str]:
     last, of_function = measure.last, measure.where is not None or callable(measure.of)
+    name = measure.name or ""  # a designer without a type checker may write None
     refusals = (
         (
             last is not None and measure.per is not None,
@@ -273,8 +274,8 @@ def _wrong_values(measure: Measure) -> list[str]:
             "can look back on last= an hour to 366 days; without last= it counts for ever",
         ),
         (last is not None and bool(last % timedelta(seconds=1)), "looks back on last= whole seconds"),
-        (of_function and not measure.name, "with a function needs a name=, under which it is kept"),
-        (":" in measure.name or "/" in measure.name, f"has the name {measure.name!r}; leave out : and /"),
+        (of_function and not name, "with a function needs a name=, under which it is kept"),
+        (":" in name or "/" in name, f"has the name {name!r}; leave out : and /"),
     )
     return [sentence for is_wrong, sentence in refusals if is_wrong]
 
