@@ -138,10 +138,10 @@ def _play(plan: BacktestPlan, log: Log, jobs: int, shared: Path | None) -> Backt
 
     with _progress(log.events.height) as played:
         if shared is None:
-            return back_test(plan, log, jobs=jobs, heard=played)
+            return back_test(plan, log, jobs=jobs, on_progress=played)
         from stage.backtest.distributed import back_test_on_temporal
 
-        return asyncio.run(back_test_on_temporal(plan, log, shared, jobs=jobs, heard=played))
+        return asyncio.run(back_test_on_temporal(plan, log, shared, jobs=jobs, on_progress=played))
 
 
 def _instant(option: str, text: str | None) -> datetime | None:

@@ -35,7 +35,8 @@ PLAYERS_A_SHARD: Final = 1_000
 #: Events between two words to the bar.
 STRIDE: Final = 500
 
-Heard = Callable[[int], None]
+#: Hears of so many more events that were played.
+OnProgress = Callable[[int], None]
 
 
 class BacktestPlan(BaseModel):
@@ -101,7 +102,7 @@ def plan_of(
     return plan, played
 
 
-def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> BacktestCounts:
+def play(plan: BacktestPlan, log: Log, on_progress: OnProgress = lambda _: None) -> BacktestCounts:
     """Play a log, or a shard of one, in this process.
 
     Raises StageError when a journey's code breaks or an answer does not fit its form; nothing is left out.
@@ -115,10 +116,10 @@ def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Backtes
         control=plan.control,
         seed=plan.seed,
     )
-    told = BacktestCounts()
+    counts = BacktestCounts()
     deposits: dict[str, tuple[list[datetime], list[int]]] = {}
     currencies: dict[str, str] = {}
-    unheard = 0
+    unreported = 0
     for player_id, event in play_back(log.events):
         at = event.occurred_at
         if at < plan.live_from:
@@ -126,39 +127,41 @@ def play(plan: BacktestPlan, log: Log, heard: Heard = lambda _: None) -> Backtes
         else:
             world.advance_to(at)
             world.happen(player_id, event)
-        told.events[(event.type,)] += 1
+        counts.events[(event.type,)] += 1
         if isinstance(event, DepositApproved):
             times, amounts = deposits.setdefault(player_id, ([], []))
             times.append(at)
             amounts.append(event.amount_minor)
             if event.currency is not None:
                 currencies.setdefault(player_id, event.currency)
-        unheard += 1
-        if unheard == STRIDE:
-            heard(unheard)
-            unheard = 0
+        unreported += 1
+        if unreported == STRIDE:
+            on_progress(unreported)
+            unreported = 0
     # From here on nobody in the log does anything, so everybody would count as gone.
     world.rules = RuleIndex(
         {name: replace(one, triggers=()) for name, one in registry.journeys.items()}, registry.segments
     )
     world.advance_to(plan.end)
-    heard(unheard)
-    told.add(counts_of(world, deposits, currencies))
-    return told
+    on_progress(unreported)
+    counts.add(counts_of(world, deposits, currencies))
+    return counts
 
 
-def back_test(plan: BacktestPlan, log: Log, *, jobs: int = 1, heard: Heard = lambda _: None) -> BacktestCounts:
-    """Play the whole log in `jobs` processes. The counts does not depend on how many there are."""
+def back_test(
+    plan: BacktestPlan, log: Log, *, jobs: int = 1, on_progress: OnProgress = lambda _: None
+) -> BacktestCounts:
+    """Play the whole log in `jobs` processes. The counts do not depend on how many there are."""
     if jobs < 1:
         raise StageError(f"--jobs takes the number of processes, at least 1, not {jobs}.")
     total = BacktestCounts()
     shards = log.shards(shards_for(log, jobs))
     if jobs == 1:
         for shard in shards:
-            total.add(play(plan, shard, heard))
+            total.add(play(plan, shard, on_progress))
         return total
     with tempfile.TemporaryDirectory(prefix="journeys-") as folder:
-        for counts in _in_processes(plan, save_shards(shards, Path(folder)), jobs, heard):
+        for counts in _in_processes(plan, save_shards(shards, Path(folder)), jobs, on_progress):
             total.add(counts)
     return total
 
@@ -181,11 +184,13 @@ def save_shards(shards: Iterable[Log], folder: Path) -> list[Path]:
 # ---- processes ---------------------------------------------------------------------------------
 
 
-def _in_processes(plan: BacktestPlan, shards: Sequence[Path], jobs: int, heard: Heard) -> Iterator[BacktestCounts]:
+def _in_processes(
+    plan: BacktestPlan, shards: Sequence[Path], jobs: int, on_progress: OnProgress
+) -> Iterator[BacktestCounts]:
     # Spawned, not forked: threads of Polars and of the SDK do not survive a fork.
     context = multiprocessing.get_context("spawn")
     counter: Synchronized[int] = context.Value("Q", 0)
-    told = 0
+    reported = 0
     with ProcessPoolExecutor(
         min(jobs, len(shards)), mp_context=context, initializer=_take_counter, initargs=(counter,)
     ) as pool:
@@ -193,8 +198,8 @@ def _in_processes(plan: BacktestPlan, shards: Sequence[Path], jobs: int, heard: 
         try:
             while waiting:
                 done, waiting = wait(waiting, timeout=0.2, return_when=FIRST_COMPLETED)
-                heard(counter.value - told)
-                told = counter.value
+                on_progress(counter.value - reported)
+                reported = counter.value
                 for finished in done:
                     yield finished.result()
         except BaseException:
@@ -211,12 +216,12 @@ def _take_counter(counter: "Synchronized[int]") -> None:
 
 
 def _play_here(plan: BacktestPlan, shard: Path) -> BacktestCounts:
-    def heard(events: int) -> None:
+    def add_to_counter(events: int) -> None:
         assert _counter is not None
         with _counter.get_lock():
             _counter.value += events
 
-    return play(plan, Log.saved(shard), heard)
+    return play(plan, Log.saved(shard), add_to_counter)
 
 
 @lru_cache(maxsize=4)

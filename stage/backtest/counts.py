@@ -10,7 +10,8 @@ from typing import Any, Final
 
 import orjson
 
-from stage.world.world import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord, World
+from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
+from stage.world.world import World
 from workflows.gate.policy import NECESSARY
 from workflows.local_time import DAY, WEEK
 from workflows.rewards import Deposits
@@ -76,11 +77,11 @@ class BacktestCounts:
             getattr(self, part.name).update(getattr(other, part.name))
 
     def to_json(self) -> bytes:
-        """The counts in an order of their own, so that equal tallies are equal texts."""
-        told = {
+        """The counts in an order of their own, so that equal counts are equal texts."""
+        rows = {
             part.name: sorted([*key, count] for key, count in getattr(self, part.name).items()) for part in fields(self)
         }
-        return orjson.dumps(told)
+        return orjson.dumps(rows)
 
     @classmethod
     def from_json(cls, text: bytes) -> "BacktestCounts":
@@ -159,15 +160,15 @@ def _count_grant(counts: BacktestCounts, grant: GrantRecord, deposits: Deposits,
 def _count_story(
     counts: BacktestCounts, story: Iterable[StoryRecord], runs: Mapping[str, RunRecord], tasks: Mapping[str, TaskRecord]
 ) -> None:
-    told: dict[str, list[StoryRecord]] = defaultdict(list)
+    lines_of: dict[str, list[StoryRecord]] = defaultdict(list)
     escalated = {(task.run_id, task.step): task.escalate_to or task.team for task in tasks.values()}
     for line in story:
-        told[line.run_id].append(line)
+        lines_of[line.run_id].append(line)
         if line.outcome == "opened":
             counts.load[str(line.detail["team"]), _day(line.at)] += 1
         elif line.outcome == "escalate":
             counts.load[escalated[line.run_id, line.step], _day(line.at)] += 1
-    for run_id, lines in told.items():
+    for run_id, lines in lines_of.items():
         run = runs[run_id]
         # What a step said last is what became of it: a message may wait for the morning before it goes.
         outcomes: dict[str, StoryRecord] = {}

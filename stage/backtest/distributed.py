@@ -29,7 +29,7 @@ from temporalio.service import RPCError
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from stage.backtest.backtest import BacktestPlan, Heard, play, save_shards, shards_for
+    from stage.backtest.backtest import BacktestPlan, OnProgress, play, save_shards, shards_for
     from stage.backtest.counts import BacktestCounts
     from stage.backtest.event_log import Log
     from stage.errors import StageError
@@ -62,7 +62,7 @@ class Shard(BaseModel):
 
 @workflow.defn(name="BackTest")
 class BackTest:
-    """Play every shard, wherever there is a worker; where each counts was written, in order."""
+    """Play every shard, wherever there is a worker; where the counts of each were written, in order."""
 
     def __init__(self) -> None:
         self.events = 0
@@ -111,30 +111,32 @@ async def back_test_on_temporal(
     folder: Path,
     *,
     jobs: int = 1,
-    heard: Heard = lambda _: None,
+    on_progress: OnProgress = lambda _: None,
     client: Client | None = None,
 ) -> BacktestCounts:
     """Play a log by the workers that share `folder`; it is left as it was found. Raises StageError."""
     name = f"back-test-{uuid.uuid4().hex[:12]}"
     with _place(folder / name) as place:
         paths = save_shards(log.shards(shards_for(log, jobs)), place)
-        return await _await(client or await _connect(), name, Shards(plan=plan, paths=paths), log.events.height, heard)
+        return await _await(
+            client or await _connect(), name, Shards(plan=plan, paths=paths), log.events.height, on_progress
+        )
 
 
-async def _await(client: Client, name: str, asked: Shards, events: int, heard: Heard) -> BacktestCounts:
+async def _await(client: Client, name: str, asked: Shards, events: int, on_progress: OnProgress) -> BacktestCounts:
     running = await client.start_workflow(BackTest.run, asked, id=name, task_queue=QUEUE)
     result = asyncio.ensure_future(running.result())
     reported = 0
     while not (await asyncio.wait({result}, timeout=PROGRESS_EVERY.total_seconds()))[0]:
         with suppress(RPCError):  # no worker yet to answer; the bar stands still until there is
             played = await running.query(BackTest.played, rpc_timeout=PROGRESS_EVERY)
-            heard(played - reported)
+            on_progress(played - reported)
             reported = played
     try:
         written = await result
     except WorkflowFailureError as error:
         raise StageError(_reason(error)) from error
-    heard(events - reported)
+    on_progress(events - reported)
     total = BacktestCounts()
     for path in written:
         total.add(BacktestCounts.from_json(path.read_bytes()))

@@ -165,13 +165,13 @@ def read_log(path: Path, mapping: RowMapping | None = None) -> Log:
     return _table(path, _csv(path, text), mapping)
 
 
-def log_of_events(name: str, found: Iterable[tuple[str, Mapping[str, Any] | str]]) -> Log:
+def log_of_events(name: str, events: Iterable[tuple[str, Mapping[str, Any] | str]]) -> Log:
     """A log of `(where it stands, CloudEvent)` pairs; a text instead of an event says why there is none.
 
     Of two events with one source and id the first counts, as it does for intake.
     """
     builder = _LogBuilder()
-    for where, event in found:
+    for where, event in events:
         builder.add(where, event)
     return builder.log(name)
 
@@ -196,11 +196,11 @@ class _LogBuilder:
     repeated: int = 0
     faults: list[str] = field(default_factory=list)
 
-    def add(self, where: str, found: Mapping[str, Any] | str) -> None:
-        if isinstance(found, str):
-            return self.refuse(where, found)
+    def add(self, where: str, cloud_event: Mapping[str, Any] | str) -> None:
+        if isinstance(cloud_event, str):
+            return self.refuse(where, cloud_event)
         try:
-            player_id, event = _parsed(found)
+            player_id, event = _parsed(cloud_event)
         except JourneysError as refusal:
             return self.refuse(where, str(refusal))
         identity = (event.event_source, event.event_id)
@@ -223,25 +223,25 @@ class _LogBuilder:
         return _checked(Log(name, events, self.unreadable, tuple(self.faults), notices))
 
 
-def _parsed(found: Mapping[str, Any]) -> tuple[str, Event]:
+def _parsed(cloud_event: Mapping[str, Any]) -> tuple[str, Event]:
     """The player and the typed event of a CloudEvent. Raises a JourneysError with a sentence."""
-    missing = [name for name in ("type", "id", "source", "subject", "time") if not found.get(name)]
+    missing = [name for name in ("type", "id", "source", "subject", "time") if not cloud_event.get(name)]
     if missing:
         raise StageError(f"The event has no {missing[0]}.")
     try:
         event = parse_event(
-            str(found["type"]),
-            found.get("data") or {},
-            event_id=str(found["id"]),
-            event_source=str(found["source"]),
-            occurred_at=found["time"],
+            str(cloud_event["type"]),
+            cloud_event.get("data") or {},
+            event_id=str(cloud_event["id"]),
+            event_source=str(cloud_event["source"]),
+            occurred_at=cloud_event["time"],
         )
     except ValidationError as error:
         fault = error.errors()[0]
         raise StageError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}.") from None
     if event.derived:
         raise StageError(f"{event.type} is computed from other events; give those instead.")
-    return str(found["subject"]), event
+    return str(cloud_event["subject"]), event
 
 
 def _checked(log: Log) -> Log:

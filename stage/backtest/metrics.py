@@ -22,7 +22,7 @@ ARMS: Final = ("treated", "control")
 
 
 class Figure(BaseModel):
-    """Base of everything that is told."""
+    """Base of every figure."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -196,7 +196,7 @@ def metrics_of(
         goals={name: goal.kind.type for name in names if (goal := registry.journeys[name].goal) is not None},
         unseen={name: kinds for name, kinds in unseen.items() if kinds},
         never_starts=never,
-        notices=[*log.notices, *_told_of(log)],
+        notices=[*log.notices, *_unreadable_rows(log)],
         daily={
             "entered": _nested(counts.entries, 0, 2),
             "contacts": _nested(counts.contacts, 1, 0),
@@ -377,7 +377,7 @@ def _counted(kind: str, seen: dict[str, int]) -> bool:
     return kind in {"derived.loss_streak", "derived.win_streak"} and "game.round_completed" in seen
 
 
-def _told_of(log: Log) -> list[str]:
+def _unreadable_rows(log: Log) -> list[str]:
     if not log.unreadable:
         return []
     return [f"{log.unreadable:,} rows could not be read and were left out, such as: {' '.join(log.faults)}"]

@@ -212,11 +212,11 @@ def goals(arms: Mapping[str, Arm], colour: str) -> Draw:
     return draw
 
 
-def returning(found: Mapping[int, Returned]) -> Draw:
+def returning(by_idle: Mapping[int, Returned]) -> Draw:
     """Share of silences that ended by themselves."""
     rows = [
         {"idle": f"{idle} days", "share": one.percent / 100, "told": f"{one.percent:.0f} %"}
-        for idle, one in found.items()
+        for idle, one in by_idle.items()
         if one.silences
     ]
 

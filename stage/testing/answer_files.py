@@ -17,7 +17,8 @@ from typing import Any, Final
 from pydantic import JsonValue, ValidationError
 
 from stage.errors import StageError
-from stage.world.world import Answer, Answers, TaskRecord, nobody
+from stage.world.records import TaskRecord
+from stage.world.state import Answer, Answers, nobody
 from workflows.effects import OpenTask
 from workflows.source.registry import Registry
 

@@ -20,7 +20,7 @@ from pydantic import JsonValue
 
 from stage.errors import StageError
 from stage.world.records import TaskRecord
-from stage.world.world import Answer, Answers
+from stage.world.state import Answer, Answers
 from workflows.effects import OpenTask
 from workflows.forms import Form
 

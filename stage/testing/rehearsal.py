@@ -26,7 +26,8 @@ from stage.testing.players import PAST, Cast, Happening, make, player
 from stage.virtual_temporal.activities import Latency, at_once
 from stage.world.faults import Faults
 from stage.world.records import MessageRecord, RunRecord, TaskRecord
-from stage.world.world import Answers, World, nobody
+from stage.world.state import Answers, nobody
+from stage.world.world import World
 from workflows.declaration import Journey
 from workflows.events import DepositApproved, Event, PlayerRegistered
 from workflows.forms import Form
@@ -35,7 +36,7 @@ from workflows.local_time import zone
 from workflows.rules.index import RuleIndex
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
 from workflows.run import JourneyRun
-from workflows.run_protocol import Position, StoryLine
+from workflows.run_protocol import POSITION, Position, StoryLine
 from workflows.source.registry import SHIPPED, Registry, load
 
 __all__ = ["Cast", "Rehearsal", "Rehearse", "player", "rehearse"]
@@ -162,7 +163,7 @@ class Rehearsal:
         run = self._run
         if run.outcome is not None or run.run_id not in self.world.temporal.runs:
             return None
-        position: Position = self.world.temporal.query(run.run_id, "position", Position)
+        position: Position = self.world.temporal.query(run.run_id, POSITION, Position)
         return position
 
     @property

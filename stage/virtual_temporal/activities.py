@@ -51,10 +51,10 @@ class Attempts:
     """
 
     def __init__(
-        self, clock: VirtualClock, tell: Callable[[StageRun, Job], None], perform: Perform, latency: Latency
+        self, clock: VirtualClock, submit: Callable[[StageRun, Job], None], perform: Perform, latency: Latency
     ) -> None:
         self._clock = clock
-        self._tell = tell
+        self._submit = submit
         self._perform = perform
         self._latency = latency
 
@@ -194,7 +194,7 @@ class Attempts:
         An attempt under way is not interrupted: nothing on the stage listens while it works.
         """
         activity = run.activities.get(seq)
-        if activity is None or activity.told:
+        if activity is None or activity.answered:
             return
         kind = activity.command.cancellation_type
         if activity.task == run.tasks and not activity.attempting:
@@ -207,7 +207,7 @@ class Attempts:
             activity.done = True
         if not activity.done and kind == ActivityCancellationType.WAIT_CANCELLATION_COMPLETED:
             return
-        activity.told = True
+        activity.answered = True
         message = "Local Activity cancelled" if activity.local else "Activity cancelled"
         failure = failures.of_activity(
             activity.command, message, failures.cancelled(""), RetryState.RETRY_STATE_CANCEL_REQUESTED
@@ -217,12 +217,12 @@ class Attempts:
 
     def _resolve(self, run: StageRun, activity: Activity, resolution: ActivityResolution) -> None:
         activity.done = True
-        if activity.told or not _alive(run, activity):
+        if activity.answered or not _alive(run, activity):
             return
-        activity.told = True
+        activity.answered = True
         run.activities.pop(activity.command.seq, None)
         run.length += 1  # on a server, its start is an event too
-        self._tell(run, _answer(activity, resolution))
+        self._submit(run, _answer(activity, resolution))
 
 
 def backoff(policy: RetryPolicy, attempt: int) -> timedelta:

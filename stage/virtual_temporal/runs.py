@@ -32,7 +32,7 @@ class Call:
 
 @dataclass(slots=True)
 class Activity:
-    """An activity under way. `told` means that the run has its answer, whatever still happens."""
+    """An activity under way. `answered` means that the run has its answer, whatever still happens."""
 
     command: ScheduleActivity | ScheduleLocalActivity
     local: bool
@@ -44,7 +44,7 @@ class Activity:
     attempt: int = 1
     attempting: bool = False
     cancel_requested: bool = False
-    told: bool = False
+    answered: bool = False
     done: bool = False
     last_failure: Failure | None = None
 
@@ -67,7 +67,7 @@ class StageRun:
     timers: set[int] = field(default_factory=set)
     activities: dict[int, Activity] = field(default_factory=dict)
     patches: set[str] = field(default_factory=set)
-    #: In the middle of a task: whatever it is told now waits in `jobs` for the next activation.
+    #: In the middle of a task: whatever comes now waits in `jobs` for the next activation.
     busy: bool = False
     jobs: list[Job] = field(default_factory=list)
     locals: deque[Activity] = field(default_factory=deque)

@@ -87,7 +87,7 @@ class VirtualTemporal(VirtualClock):
         self._definitions = {definition.name: definition for definition in map(definition_of, workflows)}
         for definition in self._definitions.values():
             self._runner.prepare_workflow(definition)
-        self._attempts = Attempts(self, self._tell, perform, latency)
+        self._attempts = Attempts(self, self._submit, perform, latency)
 
     def __enter__(self) -> Self:
         return self
@@ -113,8 +113,8 @@ class VirtualTemporal(VirtualClock):
             known = ", ".join(map(str, self._definitions))
             raise StageError(f"No workflow {workflow_type} is on this stage; add it to {known}.")
         run = self.runs[workflow_id] = StageRun(workflow_id, workflow_type, self.now)
-        for name, given in signals:
-            run.held.append(_signal_job(name, CONVERTER.to_payloads([given]), len(run.held) + 1))
+        for name, payload in signals:
+            run.held.append(_signal_job(name, CONVERTER.to_payloads([payload]), len(run.held) + 1))
         self._initialise(run, CONVERTER.to_payloads([argument]))
 
     def signal(self, workflow_id: str, name: str, argument: object) -> bool:
@@ -122,12 +122,12 @@ class VirtualTemporal(VirtualClock):
         run = self.runs.get(workflow_id)
         if run is None or not run.open:
             return False
-        self._tell(run, _signal_job(name, CONVERTER.to_payloads([argument]), run.length + 1))
+        self._submit(run, _signal_job(name, CONVERTER.to_payloads([argument]), run.length + 1))
         return True
 
     def cancel(self, workflow_id: str, reason: str = "") -> None:
         """Ask a run to cancel; one that is over does not mind."""
-        self._tell(self.runs[workflow_id], Job(cancel_workflow=CancelWorkflow(reason=reason)))
+        self._submit(self.runs[workflow_id], Job(cancel_workflow=CancelWorkflow(reason=reason)))
 
     def query(self, workflow_id: str, name: str, kind: type[Any], *arguments: object) -> Any:
         """Ask a run that is still open."""
@@ -188,7 +188,7 @@ class VirtualTemporal(VirtualClock):
             start_time=_timestamp(run.started_at),
         )
         held, run.held = run.held, []
-        self._tell(run, Job(initialize_workflow=begin), *held)
+        self._submit(run, Job(initialize_workflow=begin), *held)
 
     def _info(self, run: StageRun) -> workflow.Info:
         attributes = SearchAttributes(indexed_fields=run.search_attributes)
@@ -219,7 +219,7 @@ class VirtualTemporal(VirtualClock):
             workflow_type=run.workflow_type,
         )
 
-    def _tell(self, run: StageRun, *jobs: Job) -> None:
+    def _submit(self, run: StageRun, *jobs: Job) -> None:
         """Give an open run something new: one workflow task, with as many activations as it takes."""
         if not run.open:
             return
@@ -235,8 +235,8 @@ class VirtualTemporal(VirtualClock):
             self._obey_all(run, self._activate(run, jobs))
             while run.jobs or run.locals:
                 if run.jobs:
-                    heard, run.jobs = run.jobs, []
-                    self._obey_all(run, self._activate(run, heard))
+                    queued, run.jobs = run.jobs, []
+                    self._obey_all(run, self._activate(run, queued))
                 else:
                     self._attempts.attempt(run, run.locals.popleft())
         finally:
@@ -245,7 +245,7 @@ class VirtualTemporal(VirtualClock):
     def _activate(self, run: StageRun, jobs: Sequence[Job]) -> Sequence[WorkflowCommand]:
         assert run.instance is not None
         run.tasks += 1
-        given = WorkflowActivation(
+        activation = WorkflowActivation(
             run_id=run.run_id,
             timestamp=_timestamp(self.now),
             history_length=run.length,
@@ -253,12 +253,12 @@ class VirtualTemporal(VirtualClock):
             jobs=jobs,
         )
         with _loop_kept():
-            completion = run.instance.activate(given)
+            completion = run.instance.activate(activation)
         if completion.HasField("failed"):
             # The failure is a copy on the wire; the exception itself still knows where it was raised.
             cause = error_of_task(run.instance)
-            told = FAILURES.from_failure(completion.failed.failure, CONVERTER)
-            raise self._broken(run, cause or told)
+            copy = FAILURES.from_failure(completion.failed.failure, CONVERTER)
+            raise self._broken(run, cause or copy)
         commands: Sequence[WorkflowCommand] = completion.successful.commands
         if not jobs[0].HasField("query_workflow"):
             run.length += len(jobs) + len(commands)
@@ -351,7 +351,7 @@ class VirtualTemporal(VirtualClock):
     def _fire(self, run: StageRun, chapter: int, seq: int) -> None:
         if run.open and run.chapter == chapter and seq in run.timers:
             run.timers.discard(seq)
-            self._tell(run, Job(fire_timer=FireTimer(seq=seq)))
+            self._submit(run, Job(fire_timer=FireTimer(seq=seq)))
 
     def _describe(self, known: dict[str, Payload], changed: Any) -> None:
         for name, value in changed.items():

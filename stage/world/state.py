@@ -21,7 +21,7 @@ from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
-from workflows.run_protocol import Delivery, DeliveryBatch
+from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
 from workflows.source.registry import Registry
 
 BRAND = "stage"
@@ -165,13 +165,15 @@ class WorldState:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
 
     def _begin(self, state: PlayerState, start: Start, items: Sequence[Delivery]) -> None:
-        given = start.run_input(self.brand, state.snapshot())
-        signals = [("deliver", DeliveryBatch(items=list(items)))] if items else []
+        run_input = start.run_input(self.brand, state.snapshot())
+        signals = [(DELIVER, DeliveryBatch(items=list(items)))] if items else []
         # Dispatch comes after the transaction: never inside whatever decided the start.
-        self.temporal.at(self.now, partial(self.temporal.start, start.journey, start.run_id, given, signals=signals))
+        self.temporal.at(
+            self.now, partial(self.temporal.start, start.journey, start.run_id, run_input, signals=signals)
+        )
 
     def _deliver(self, run_id: str, items: Sequence[Delivery]) -> None:
-        self.temporal.at(self.now, partial(self.temporal.signal, run_id, "deliver", DeliveryBatch(items=list(items))))
+        self.temporal.at(self.now, partial(self.temporal.signal, run_id, DELIVER, DeliveryBatch(items=list(items))))
 
     def tick_later(self, state: PlayerState) -> None:
         """See to it that the player is looked at when their next moment has come, as the sweep does."""

@@ -113,7 +113,7 @@ class TestOnManyMachines:
         heard: list[int] = []
         async with distributed.worker(temporal):
             counts = await distributed.back_test_on_temporal(
-                plan, log, tmp_path, jobs=3, heard=heard.append, client=temporal
+                plan, log, tmp_path, jobs=3, on_progress=heard.append, client=temporal
             )
         assert counts.to_json() == back_test(plan, log).to_json()
         assert sum(heard) == log.events.height

@@ -89,7 +89,7 @@ class TestPlaying:
     def test_every_event_is_heard_of_by_the_bar(self) -> None:
         plan, log = plan_of(synthetic(), packages=PACKAGES, journeys=("welcome",), templates=templates())
         heard: list[int] = []
-        back_test(plan, log, heard=heard.append)
+        back_test(plan, log, on_progress=heard.append)
         assert sum(heard) == log.events.height
 
     @pytest.mark.parametrize(

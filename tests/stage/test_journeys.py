@@ -8,7 +8,8 @@ from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.testing.players import make
 from stage.testing.rehearsal import Rehearsal, Rehearse, player
-from stage.world.world import BRAND, World
+from stage.world.state import BRAND
+from stage.world.world import World
 from workflows import (
     ContactVerified,
     DepositApproved,
