@@ -5,9 +5,10 @@ asks of a run are private. Nobody else imports them, so that a new release of th
 `tests/unit/test_temporal_internals.py` names what it must still have.
 """
 
+from collections.abc import Callable
 from typing import Any
 
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.bridge.proto.activity_result import (
     ActivityResolution,
     DoBackoff,
@@ -70,9 +71,11 @@ __all__ = [
     "WorkflowActivationCompletion",
     "WorkflowCommand",
     "WrappedInstance",
+    "activity_name",
     "definition_of",
     "error_of_task",
     "has_tasks",
+    "object_of",
     "runner",
     "runner_for",
 ]
@@ -122,6 +125,11 @@ def definition_of(workflow_class: type[Any]) -> Any:
     return workflow._Definition.must_from_class(workflow_class)  # noqa: SLF001 - there is no public way
 
 
+def activity_name(performer: Callable[..., Any]) -> str:
+    """The name under which a worker offers an activity."""
+    return activity._Definition.must_from_callable(performer).name or ""  # noqa: SLF001 - there is no public way
+
+
 def error_of_task(instance: WorkflowInstance) -> BaseException | None:
     """What the last workflow task failed of, as it was raised: what goes over the wire is a copy without its place."""
     return getattr(instance, "_current_activation_error", None)
@@ -130,6 +138,11 @@ def error_of_task(instance: WorkflowInstance) -> BaseException | None:
 def has_tasks(instance: WorkflowInstance) -> bool:
     """Whether something in the run still waits; True where the instance does not tell, as in the sandbox."""
     return bool(getattr(instance, "_tasks", True))
+
+
+def object_of(instance: WorkflowInstance | None) -> Any:
+    """The object whose workflow a run plays; None before there is one, and in the sandbox, which does not tell."""
+    return getattr(instance, "_object", None)
 
 
 def runner() -> SandboxedWorkflowRunner:

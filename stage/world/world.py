@@ -7,7 +7,7 @@ It implements the effects contract of `workflows/effects.py` and asks the same p
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Any, Self
+from typing import Self
 
 from pydantic import BaseModel
 from temporalio.worker import WorkflowRunner
@@ -15,29 +15,13 @@ from temporalio.worker import WorkflowRunner
 from content.template_files import TemplateFacts
 from stage.errors import StageError
 from stage.virtual_temporal.server import Latency, StageRun, VirtualTemporal, at_once
-from stage.world.effects import EVERYWHERE, Effects
+from stage.world.effects import Effects
 from stage.world.faults import Faults
-from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
-from stage.world.state import BRAND, Answer, Answers, WorldState, nobody
+from stage.world.state import BRAND, Answers, WorldState, nobody
 from workflows.effects import EffectInput
 from workflows.gate.policy import Policy
 from workflows.source.registry import Registry
-
-__all__ = [
-    "BRAND",
-    "EVERYWHERE",
-    "Answer",
-    "Answers",
-    "Faults",
-    "GrantRecord",
-    "MessageRecord",
-    "RunRecord",
-    "StoryRecord",
-    "TaskRecord",
-    "World",
-    "nobody",
-    "with_control",
-]
+from workflows.temporal_internals import object_of
 
 
 class World(WorldState):
@@ -117,14 +101,13 @@ class World(WorldState):
         """Let time pass until nothing more is due."""
         self.temporal.finish()
 
-    # ---- what the virtual Temporal tells ---------------------------------------------------------
+    # ---- what the virtual Temporal asks and reports ----------------------------------------------
 
     def _step_of(self, run: StageRun) -> str | None:
-        """The last step a run is known to have reached: one it has told itself, or one that had an effect."""
-        journey_run: Any = getattr(run.instance, "_object", None)
-        untold = getattr(journey_run, "story", None)
-        if untold:
-            step: str = untold[-1].step
+        """The last step a run is known to have reached: one it has recorded itself, or one that had an effect."""
+        unsent = getattr(object_of(run.instance), "story", None)
+        if unsent:
+            step: str = unsent[-1].step
             return step
         record = self.runs.get(run.workflow_id)
         return None if record is None else record.step

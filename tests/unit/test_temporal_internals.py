@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import temporalio
-from temporalio import workflow
+from temporalio import activity, workflow
 from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
 
 INTERNALS = Path(__file__).parent.parent.parent / "workflows" / "temporal_internals.py"
@@ -82,9 +82,16 @@ def test_a_worker_asks_an_instance_what_a_wrapped_one_answers() -> None:
     assert "activate" in WorkflowInstance.__abstractmethods__, lacks("WorkflowInstance.activate")
 
 
-def test_an_instance_keeps_its_tasks_and_the_error_of_the_last_one() -> None:
+def test_an_activity_has_a_definition_with_its_name() -> None:
+    definition = getattr(activity, "_Definition", None)
+    assert definition is not None, lacks("activity._Definition")
+    assert hasattr(definition, "must_from_callable"), lacks("activity._Definition.must_from_callable")
+    assert "name" in {field.name for field in fields(definition)}, lacks("name of an activity's definition")
+
+
+def test_an_instance_keeps_its_object_its_tasks_and_the_error_of_the_last_one() -> None:
     source = Path(str(import_module("temporalio.worker._workflow_instance").__file__)).read_text()
-    for attribute in ("self._tasks", "self._current_activation_error"):
+    for attribute in ("self._object", "self._tasks", "self._current_activation_error"):
         assert attribute in source, lacks(f"{attribute} of a workflow instance")
     for name in ("__temporal_get_metric_meter", "__temporal_assert_local_activity_valid"):
         assert name in source, lacks(f"the extern function {name}")

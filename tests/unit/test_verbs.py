@@ -4,7 +4,6 @@ import inspect
 from datetime import timedelta
 
 import pytest
-from temporalio import activity
 
 from activities.engine import worker_engine
 from activities.settings import settings_from
@@ -15,6 +14,7 @@ from workflows.effects import EFFECTS, match_performers
 from workflows.errors import DesignError
 from workflows.source.flow_reader import read_flow
 from workflows.source.registry import load
+from workflows.temporal_internals import activity_name
 from workflows.verbs import VERBS, VerbSpec, match_methods
 
 AWARD = VerbSpec(
@@ -90,5 +90,4 @@ def test_an_effect_that_nobody_performs_is_told() -> None:
 async def test_the_worker_performs_every_effect() -> None:
     nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "WEBHOOK_SECRET": "whsec_c2VjcmV0"}
     async with worker_engine(settings_from(nowhere)) as engine:
-        definitions = [activity._Definition.must_from_callable(one) for one in engine.activities]
-    match_performers([definition.name or "" for definition in definitions], "the worker")
+        match_performers([activity_name(one) for one in engine.activities], "the worker")
