@@ -27,7 +27,7 @@ from workflows.effects import (
     StartJourney,
 )
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.decisions import Start
+from workflows.player_state.decisions import started_by
 from workflows.player_state.state import PlayerState
 
 
@@ -108,7 +108,6 @@ class RunEffects:
                     return Started.model_validate(earlier.detail)
                 decisions = players.states[request.player_id].enter(journey, None, now, request.cause)
                 players.record(request.player_id, decisions)
-                started = next((d for d in decisions if isinstance(d, Start)), None)
-            result = Started.of(started)
+            result = started_by(decisions)
             await record_steps(connection, request, now, result.outcome, result.model_dump())
         return result

@@ -15,7 +15,6 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from workflows.channels import Channel
 from workflows.errors import DesignError
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.decisions import Start
 from workflows.rewards import Reward
 from workflows.run_protocol import StoryLine
 
@@ -174,21 +173,17 @@ class StartJourney(EffectInput):
         return Started(refused=f"No journey is called {self.start}.")
 
 
+StartOutcome = Literal["started", "refused"]
+
+
 class Started(BaseModel):
     """The new run, or why there is none."""
 
     new_run_id: str | None = None
     refused: str | None = None
 
-    @classmethod
-    def of(cls, start: Start | None) -> "Started":
-        """The answer to an entry. A protected player's entry counts, and nothing is played."""
-        if start is None:
-            return cls(refused="The entry rule of the journey does not allow it now.")
-        return cls(refused=start.refused) if start.refused else cls(new_run_id=start.run_id)
-
     @property
-    def outcome(self) -> Literal["started", "refused"]:
+    def outcome(self) -> StartOutcome:
         """What the step came to, in the story."""
         return "refused" if self.refused else "started"
 

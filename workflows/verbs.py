@@ -144,7 +144,7 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             limit=None,
             subject="journey",
             results=("entered", "not entered"),
-            outcomes={"started": "begun"},
+            outcomes={"started": "begun", "refused": "refused"},
         ),
     )
 }

@@ -45,7 +45,7 @@ from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, f
 from workflows.gate.policy import NECESSARY, Reason
 from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.decisions import Start
+from workflows.player_state.decisions import started_by
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
@@ -278,8 +278,7 @@ class Effects:
         state = world.player(request.player_id)
         decisions = state.enter(journey, None, world.now, request.cause)
         world.carry_out(state, decisions)
-        start = next((d for d in decisions if isinstance(d, Start)), None)
-        result = Started.of(start)
+        result = started_by(decisions)
         self._record(request, result.outcome, **result.model_dump())
         return result
 

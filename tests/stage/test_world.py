@@ -185,6 +185,37 @@ class TestProviders:
             assert [template for template, *_ in casino.sent()] == ["welcome"] * 3 + ["guide"]
 
 
+class TestStartingAnotherJourney:
+    def test_a_journey_that_nobody_deployed_is_refused_and_leaves_a_line_in_the_story(self, casino: Casino) -> None:
+        casino.calls("starts nothing")
+        (line,) = (line for line in casino.story if line.step == "start:gone#1")
+        refused = {"new_run_id": None, "refused": "No journey is called gone."}
+        assert (line.outcome, line.detail) == ("refused", refused)
+        assert casino.marks("started") == {"run_id": None, "refused": "No journey is called gone."}
+
+    def test_a_journey_that_is_started_is_named_by_its_run(self, casino: Casino) -> None:
+        run_id = casino.calls("starts")
+        (line,) = (line for line in casino.story if line.step == "start:waits#1")
+        assert (line.outcome, line.detail) == ("started", {"new_run_id": run_id, "refused": None})
+        assert casino.runs[run_id].journey == "waits"
+
+    def test_a_protected_players_entry_is_refused_without_a_run(self) -> None:
+        def faults(call: Call, given: EffectInput) -> None:
+            if call.name == "start" and call.now < MORNING + minutes(5):
+                raise ConnectionError("the database is away")
+
+        with Casino(faults=faults) as casino:
+            casino.calls("starts")
+            casino.happens(ExclusionSet, kind="self_exclusion", scope="brand")
+            casino.passes(minutes(10))
+            (line,) = (line for line in casino.story if line.step == "start:waits#1")
+            assert (line.outcome, line.detail) == ("refused", {"new_run_id": None, "refused": "self_excluded"})
+            assert [(run.journey, run.outcome) for run in casino.runs.values()] == [
+                ("starts", "self_excluded"),
+                ("waits", "refused:self_excluded"),
+            ]
+
+
 class TestGate:
     def test_a_message_that_must_wait_for_the_morning_does_not_fall_back(self, casino: Casino) -> None:
         casino.passes(hours(14))

@@ -82,6 +82,20 @@ async def waits(player: Player, called: Called) -> None:
     await player.send("verify-email", via=["in_app"])
 
 
+@journey(on(Called, where=lambda called: called.what == "starts"), entry=always, ends_after=days(30))
+async def starts(player: Player, called: Called) -> None:
+    """Start a journey that waits."""
+    started = await player.start(waits)
+    await player.mark("started", run_id=started.run_id, refused=started.refused)
+
+
+@journey(on(Called, where=lambda called: called.what == "starts nothing"), entry=always, ends_after=days(30))
+async def starts_nothing(player: Player, called: Called) -> None:
+    """Start a journey that nobody deployed."""
+    started = await player.start("gone")
+    await player.mark("started", run_id=started.run_id, refused=started.refused)
+
+
 @journey(on(Called, where=lambda called: called.what == "exact"), entry=always, ends_after=days(1))
 async def exact(player: Player, called: Called) -> None:
     """Waits for as long as the run may last: production begins a moment after it is entered, and never gets on."""

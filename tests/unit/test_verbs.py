@@ -2,6 +2,7 @@
 
 import inspect
 from datetime import timedelta
+from typing import get_args
 
 import pytest
 
@@ -10,7 +11,7 @@ from activities.settings import settings_from
 from stage.flow.diagram import picture
 from tests.support.outside_packages import Write, journey_of, mistakes
 from workflows import Player
-from workflows.effects import EFFECTS, match_performers
+from workflows.effects import EFFECTS, GiveResult, SendOutcome, StartOutcome, TaskMove, match_performers
 from workflows.errors import DesignError
 from workflows.source.flow_reader import read_flow
 from workflows.source.registry import load
@@ -74,6 +75,28 @@ def test_a_row_names_parameters_that_the_verb_has(verb: VerbSpec) -> None:
     parameters = inspect.signature(getattr(Player, verb.name)).parameters
     assert {verb.limit, verb.subject} - {None} <= set(parameters)
     assert verb.waits or verb.limit is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "outcomes"),
+    [
+        ("send", get_args(SendOutcome)),
+        ("grant", get_args(GiveResult.model_fields["status"].annotation)),
+        ("ask", get_args(TaskMove)),
+        ("start", get_args(StartOutcome)),
+    ],
+)
+def test_a_row_has_words_for_every_outcome_of_the_contract(verb: str, outcomes: tuple[str, ...]) -> None:
+    assert outcomes
+    assert set(outcomes) <= VERBS[verb].outcomes.keys()
+
+
+def test_an_outcome_has_the_same_words_whichever_verb_came_to_it() -> None:
+    words: dict[str, set[str]] = {}
+    for verb in VERBS.values():
+        for outcome, text in verb.outcomes.items():
+            words.setdefault(outcome, set()).add(text)
+    assert {outcome: texts for outcome, texts in words.items() if len(texts) > 1} == {}
 
 
 def test_an_effect_that_nobody_performs_is_told() -> None:

@@ -1,9 +1,11 @@
 """What follows from an event: the decisions of `PlayerState.advance`, to be carried out by whoever asked."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from workflows.effects import Started
 from workflows.events import Event
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import RunInput
@@ -84,3 +86,14 @@ class Moved:
 
 
 Decision = Start | Wake | Stop | GoalReached | Ended | Moved
+
+
+def started_by(decisions: Iterable[Decision]) -> Started:
+    """What a run that let the player into another journey is answered; `decisions` are those of the entry.
+
+    A protected player's entry counts, and nothing is played: it is refused without a run.
+    """
+    start = next((decision for decision in decisions if isinstance(decision, Start)), None)
+    if start is None:
+        return Started(refused="The entry rule of the journey does not allow it now.")
+    return Started(refused=start.refused) if start.refused else Started(new_run_id=start.run_id)
