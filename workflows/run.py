@@ -261,7 +261,7 @@ class JourneyRun:
                 effect_input,
                 result_type=effect.output,
                 start_to_close_timeout=effect.time_limit,
-                retry_policy=_retry_policy(effect.retries),
+                retry_policy=retry_policy(effect.retries),
                 summary=effect_input.step,
             )
         finally:
@@ -297,7 +297,7 @@ class JourneyRun:
 
 
 @cache
-def _retry_policy(retries: Retries) -> RetryPolicy:
+def retry_policy(retries: Retries) -> RetryPolicy:
     """The contract's retries as the SDK knows them."""
     return RetryPolicy(**asdict(retries))
 

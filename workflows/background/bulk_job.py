@@ -4,15 +4,14 @@ It survives any worker and knows nothing of the work: who is done and who is nex
 activity batch by batch.
 """
 
-from dataclasses import asdict
 from datetime import timedelta
 from typing import Final
 
 from pydantic import BaseModel
 from temporalio import workflow
-from temporalio.common import RetryPolicy
 
 from workflows.effects import UNTIL_THE_WORLD_ANSWERS
+from workflows.run import retry_policy
 
 #: The workflow's name, which no journey can have.
 NAME: Final = "long work"
@@ -64,7 +63,7 @@ class BulkJobWorkflow:
                 result_type=BatchResult,
                 heartbeat_timeout=HEARTBEAT_TIMEOUT,
                 start_to_close_timeout=ATTEMPT_LIMIT + LAST_BATCH,
-                retry_policy=RetryPolicy(**asdict(UNTIL_THE_WORLD_ANSWERS)),
+                retry_policy=retry_policy(UNTIL_THE_WORLD_ANSWERS),
             )
             if worked.more and workflow.info().is_continue_as_new_suggested():
                 workflow.continue_as_new(work)

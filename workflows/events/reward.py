@@ -22,6 +22,7 @@ __all__ = [
     "RewardWageringProgress",
 ]
 
+# KINDS is computed, so that a new kind is one line there; a type checker takes no computed Literal.
 if TYPE_CHECKING:
     RewardKind = str
 else:

@@ -59,11 +59,12 @@ class Wait:
         return Reason.QUIET_HOURS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ChannelPlan:
     """Which channels a message tries: every one of `via`, then those of `fallback` until one is used or waits.
 
-    Whoever tries a channel writes down what came of it before taking the next from `channels()`.
+    It changes while it is carried out: whoever tries a channel writes down what came of it in `waits` or `used` before
+    taking the next from `channels()`.
     """
 
     via: Sequence[Channel]

@@ -108,7 +108,7 @@ class Policy(BaseModel):
 
     @field_validator("channel_per_week", "quiet_exempt", mode="after")
     @classmethod
-    def _one_name_achannel_name(cls, named: dict[str, int] | frozenset[str]) -> dict[str, int] | frozenset[str]:
+    def _one_name_a_channel(cls, named: dict[str, int] | frozenset[str]) -> dict[str, int] | frozenset[str]:
         if isinstance(named, frozenset):
             return frozenset(map(channel_name, named))
         return {channel_name(name): most for name, most in named.items()}

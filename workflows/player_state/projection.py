@@ -105,7 +105,7 @@ class PlayerProjection:
     moments: dict[str, datetime] = field(default_factory=dict)
     #: Plain JSON values, named as in `PlayerFacts`.
     facts: dict[str, Any] = field(default_factory=dict)
-    #: By fact: when the newest word on it happened, in microseconds since 1970.
+    #: By fact: when the newest word on it happened, in microseconds since 1970. Its name is a key of the stored state.
     told: dict[str, int] = field(default_factory=dict)
     #: Month and day of birth, "MM-DD".
     born: str | None = None
