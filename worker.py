@@ -24,7 +24,7 @@ from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
 from activities.loops.schedules import keep_schedules
-from activities.settings import TASK_QUEUE, UPKEEP_QUEUE, Settings, settings_from
+from activities.settings import MAINTENANCE_QUEUE, TASK_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
@@ -66,9 +66,9 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     """The Temporal worker of what recurs on a calendar and of long work: neither may take a slot from effects."""
     return Worker(
         client,
-        task_queue=UPKEEP_QUEUE,
+        task_queue=MAINTENANCE_QUEUE,
         workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
-        activities=[*engine.upkeep.activities, engine.enrolments.work],
+        activities=[*engine.maintenance.activities, engine.enrolments.work],
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=LONG_WORK_AT_ONCE,
         max_concurrent_workflow_task_polls=2,

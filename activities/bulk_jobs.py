@@ -16,7 +16,7 @@ from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.settings import UPKEEP_QUEUE
+from activities.settings import MAINTENANCE_QUEUE
 from activities.tables import jobs
 from workflows.background.bulk_job import WAKE, BulkJobInput, BulkJobWorkflow
 from workflows.json_object import JsonObject
@@ -130,7 +130,7 @@ async def wake_job(client: Client, job_id: str, activity: str, *, within: timede
         BulkJobWorkflow.run,
         BulkJobInput(job_id=job_id, activity=activity),
         id=_workflow(job_id),
-        task_queue=UPKEEP_QUEUE,
+        task_queue=MAINTENANCE_QUEUE,
         id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
         # One that is about to leave looks again before it does.
         start_signal=WAKE,

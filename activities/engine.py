@@ -109,7 +109,7 @@ class WorkerEngine(Engine):
     grants: Grants
     tasks: TaskEffects
     runs: RunEffects
-    upkeep: Maintenance
+    maintenance: Maintenance
     enrolments: Enrolments
 
     @property
@@ -158,7 +158,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             grants=grants,
             tasks=TaskEffects(database, clock),
             runs=RunEffects(database, core.intake, clock),
-            upkeep=Maintenance(database, core.intake, grants, clock, rate=settings.rearm_rate),
+            maintenance=Maintenance(database, core.intake, grants, clock, rate=settings.rearm_rate),
             enrolments=Enrolments(database, core.intake, core.pressure, clock),
         )
 

@@ -10,8 +10,9 @@ from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
 
 TASK_QUEUE = "journeys"
-#: Of what recurs on a calendar, so that it never takes a slot from an effect.
-UPKEEP_QUEUE = "journeys-upkeep"
+#: Of what recurs on a calendar and of bulk jobs, so that they never take a slot from an effect. The name stays, because
+#: workflows that are under way wait there.
+MAINTENANCE_QUEUE = "journeys-upkeep"
 
 
 class Settings(ContentSettings):

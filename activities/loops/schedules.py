@@ -21,7 +21,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.settings import UPKEEP_QUEUE
+from activities.settings import MAINTENANCE_QUEUE
 from workflows.background.reconcile_and_rearm import REARM_LIMIT, RECONCILE_LIMIT, RearmPlayers, ReconcileGrants
 
 logger = logging.getLogger(__name__)
@@ -32,7 +32,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         action=ScheduleActionStartWorkflow(
             ReconcileGrants.run,
             id="upkeep-reconcile-grants",
-            task_queue=UPKEEP_QUEUE,
+            task_queue=MAINTENANCE_QUEUE,
             execution_timeout=RECONCILE_LIMIT,
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=30))], jitter=timedelta(seconds=5)),
@@ -40,7 +40,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     ),
     "journeys-rearm-players": Schedule(
         action=ScheduleActionStartWorkflow(
-            RearmPlayers.run, id="upkeep-rearm-players", task_queue=UPKEEP_QUEUE, execution_timeout=REARM_LIMIT
+            RearmPlayers.run, id="upkeep-rearm-players", task_queue=MAINTENANCE_QUEUE, execution_timeout=REARM_LIMIT
         ),
         spec=ScheduleSpec(
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(3),), comment="At night, in UTC.")],

@@ -68,7 +68,7 @@ class MessageResult(BaseModel):
 
 
 async def ingest_outcomes(
-    engine: ApiEngine, key: Key, outcomes: Sequence[Outcome], *, dialect: str, kinds: Sequence[str]
+    engine: ApiEngine, key: Key, outcomes: Sequence[Outcome], *, integration: str, kinds: Sequence[str]
 ) -> list[MessageAnswer]:
     """Keep what the messages tell, all of one or nothing, and say of each what became of it.
 
@@ -104,7 +104,7 @@ async def ingest_outcomes(
             if all(stored["status"] == "duplicate" for stored in result["events"]):
                 result["status"] = "duplicate"
     for kind, result in zip(kinds, results, strict=True):
-        MESSAGES.labels(dialect, kind, result["status"]).inc()
+        MESSAGES.labels(integration, kind, result["status"]).inc()
         if result["status"] == "rejected":
             EVENTS.labels("rejected", "live").inc()
     if later := sum(result["status"] == "later" for result in results):

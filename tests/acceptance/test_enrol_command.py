@@ -20,7 +20,7 @@ from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
-from activities.settings import UPKEEP_QUEUE, Settings
+from activities.settings import MAINTENANCE_QUEUE, Settings
 from local.supervisor import free_port
 from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
@@ -89,7 +89,7 @@ async def casino(
     at_work = Enrolments(database, intake, Pressure(database, settings), lambda: datetime.now(UTC))
     work: dict[str, Any] = {"workflows": [BulkJobWorkflow], "activities": [at_work.work], "workflow_runner": runner()}
     with serving(postgres_url, tmp_path) as url:
-        async with Worker(temporal, task_queue=UPKEEP_QUEUE, **work):
+        async with Worker(temporal, task_queue=MAINTENANCE_QUEUE, **work):
             yield Casino(postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
     await database.close()
 

@@ -8,11 +8,15 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 from activities.bulk_jobs import wake_job
-from activities.settings import UPKEEP_QUEUE
-from workflows.background.bulk_job import BatchResult, BulkJobInput, BulkJobWorkflow
+from activities.settings import MAINTENANCE_QUEUE
+from workflows.background.bulk_job import WAKE, BatchResult, BulkJobInput, BulkJobWorkflow
 from workflows.temporal_internals import runner
 
 RPC_LIMIT = timedelta(seconds=10)
+
+
+def test_a_job_is_woken_by_the_signal_that_jobs_of_older_releases_wait_for() -> None:
+    assert WAKE == "wake"
 
 
 async def test_a_job_that_is_woken_while_it_works_looks_once_more_before_it_leaves(temporal: Client) -> None:
@@ -28,7 +32,7 @@ async def test_a_job_that_is_woken_while_it_works_looks_once_more_before_it_leav
 
     async with Worker(
         temporal,
-        task_queue=UPKEEP_QUEUE,
+        task_queue=MAINTENANCE_QUEUE,
         workflows=[BulkJobWorkflow],
         activities=[look],
         workflow_runner=runner(),

@@ -19,7 +19,7 @@ from temporalio.worker import Worker
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.rollout import RELEASE
-from activities.settings import UPKEEP_QUEUE, Settings
+from activities.settings import MAINTENANCE_QUEUE, Settings
 from local.supervisor import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import SECRET
@@ -116,7 +116,7 @@ async def test_an_enrolment_asked_for_while_temporal_is_away_begins_when_it_is_b
     at_work = enrolments(api)
     async with Worker(
         temporal,
-        task_queue=UPKEEP_QUEUE,
+        task_queue=MAINTENANCE_QUEUE,
         workflows=[BulkJobWorkflow],
         activities=[at_work.work],
         workflow_runner=runner(),
@@ -135,7 +135,7 @@ async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
     at_work = enrolments(api)
     async with Worker(
         temporal,
-        task_queue=UPKEEP_QUEUE,
+        task_queue=MAINTENANCE_QUEUE,
         workflows=[BulkJobWorkflow],
         activities=[at_work.work],
         workflow_runner=runner(),
@@ -159,7 +159,7 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
         at_work = enrolments(api)
         async with Worker(
             temporal,
-            task_queue=UPKEEP_QUEUE,
+            task_queue=MAINTENANCE_QUEUE,
             workflows=[BulkJobWorkflow],
             activities=[at_work.work],
             workflow_runner=runner(),

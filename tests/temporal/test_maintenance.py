@@ -169,8 +169,8 @@ class TestRuns:
         async def pause(seconds: float) -> None:
             rested.append(seconds)
 
-        slow = Maintenance(built.database, built.intake, built.upkeep.grants, built.clock, rate=20, pause=pause)
-        async with maintenance_worker(client, replace(built, upkeep=slow)):
+        slow = Maintenance(built.database, built.intake, built.maintenance.grants, built.clock, rate=20, pause=pause)
+        async with maintenance_worker(client, replace(built, maintenance=slow)):
             assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 95
         assert sum(rested) == 95 / 20
 

@@ -266,7 +266,7 @@ async def _ingest_message(request: Request, engine: ApiEngine, key: Key, kind: s
     document = await read_document(request, engine.settings.body_limit)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
-    [result] = await ingest_outcomes(engine, key, [outcome], dialect="fast_track", kinds=[kind])
+    [result] = await ingest_outcomes(engine, key, [outcome], integration="fast_track", kinds=[kind])
     if result["status"] == "rejected":
         detail = "Correct what errors lists and send the message again; nothing of it was kept."
         raise Problem("invalid", detail, errors=result["errors"])
@@ -275,7 +275,7 @@ async def _ingest_message(request: Request, engine: ApiEngine, key: Key, kind: s
         for part in outcome.facts:
             if (whole := await _completed_round(engine, key, part)) is not None:
                 round_ = Mapped((whole,), history=outcome.history)
-                [ingested] = await ingest_outcomes(engine, key, [round_], dialect="fast_track", kinds=["round"])
+                [ingested] = await ingest_outcomes(engine, key, [round_], integration="fast_track", kinds=["round"])
                 result["events"] += ingested.get("events", [])
     return Response(orjson.dumps(result), 202, media_type="application/json")
 

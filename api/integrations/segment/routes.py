@@ -178,7 +178,7 @@ async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call:
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcomes = [read_message(message, call, words, now) for message in messages]
     kinds = [_kind(message, call) for message in messages]
-    results = await ingest_outcomes(engine, key, outcomes, dialect="segment", kinds=kinds)
+    results = await ingest_outcomes(engine, key, outcomes, integration="segment", kinds=kinds)
     for message, result in zip(messages, results, strict=True):
         message_id = identifier(message.get("messageId")) if isinstance(message, dict) else None
         result["id"] = None if message_id is None else message_id[:255]
