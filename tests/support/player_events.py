@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from workflows import Event, Player, journey
 from workflows.declaration import Journey
@@ -47,6 +47,14 @@ def only(kind: type[D], decisions: Iterable[Decision]) -> list[D]:
 class _NoFailures(list[RuleFailure]):
     def append(self, failure: RuleFailure) -> None:
         raise AssertionError(str(failure))
+
+    def extend(self, failures: Iterable[RuleFailure]) -> None:
+        for failure in failures:
+            self.append(failure)
+
+    def __iadd__(self, failures: Iterable[RuleFailure]) -> Self:  # type: ignore[override,misc]  # as in list itself
+        self.extend(failures)
+        return self
 
 
 #: For tests in which no rule may raise.

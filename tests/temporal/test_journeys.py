@@ -1,6 +1,6 @@
 """The shipped journeys on real Postgres, real effects and a Temporal that skips waits.
 
-What the journeys decide is proven on the stage (`test_journeys_stage.py`); this proves the effects behind it, and
+What the journeys decide is proven on the stage (`tests/stage/test_journeys.py`); this proves the effects behind it, and
 records the histories that every later version must replay.
 """
 

@@ -347,7 +347,7 @@ def posted(draw: st.DrawFn) -> tuple[type[Event], dict[str, Any]]:
 
 
 @given(posted())
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(400))
 def test_whatever_is_posted_is_refused_properly_or_survives_the_wire(case: tuple[type[Event], dict[str, Any]]) -> None:
     cls, data = case
     try:
@@ -368,7 +368,7 @@ def test_whatever_is_posted_is_refused_properly_or_survives_the_wire(case: tuple
         st.sampled_from(["username", "email", "phone", "first_name"]), st.text(min_size=1, max_size=90), min_size=1
     )
 )
-@settings(max_examples=examples(50))
+@settings(max_examples=examples(100))
 def test_no_personal_value_is_left_in_a_redacted_event(person: dict[str, str]) -> None:
     canary = {name: f"canary-{value}" for name, value in person.items()}
     try:

@@ -248,7 +248,7 @@ def test_a_step_on_several_channels_is_one_contact_and_never_counts_against_itse
     per_day=st.integers(0, 3),
     per_week=st.integers(0, 5),
 )
-@settings(max_examples=examples(50))
+@settings(max_examples=examples(100))
 def test_an_allowed_contact_never_breaks_a_cap(ages: list[timedelta], per_day: int, per_week: int) -> None:
     policy = Policy(per_day=per_day, per_week=per_week)
     decision = may_send(replace(FREE, contacts=contacts(*ages)), message(), policy, NOON)
@@ -293,7 +293,7 @@ FACT_NAMES = [field.name for field in fields(GateFacts)]
 
 
 @given(FACTS, MESSAGES, GRANTS, INSTANTS, st.sets(st.sampled_from(FACT_NAMES)), st.data())
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(1000))
 def test_knowing_less_never_opens_the_gate(
     facts: GateFacts, sent: MessageFacts, granted: GrantFacts, now: datetime, forgotten: set[str], data: st.DataObject
 ) -> None:
@@ -311,7 +311,7 @@ def test_knowing_less_never_opens_the_gate(
 
 
 @given(FACTS, EXCLUSIONS, MESSAGES, GRANTS, INSTANTS)
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(500))
 def test_an_excluded_player_is_never_sold_to_or_rewarded(
     facts: GateFacts, excluded: Exclusion, sent: MessageFacts, granted: GrantFacts, now: datetime
 ) -> None:
@@ -323,7 +323,7 @@ def test_an_excluded_player_is_never_sold_to_or_rewarded(
 
 
 @given(FACTS, MESSAGES, GRANTS, INSTANTS)
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(300))
 def test_marketing_that_is_allowed_was_consented_to_and_comes_by_day(
     facts: GateFacts, sent: MessageFacts, granted: GrantFacts, now: datetime
 ) -> None:
@@ -341,7 +341,7 @@ def test_marketing_that_is_allowed_was_consented_to_and_comes_by_day(
 
 
 @given(FACTS | st.none(), MESSAGES, GRANTS, INSTANTS)
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(300))
 def test_every_decision_can_be_kept_and_explained(
     facts: GateFacts | None, sent: MessageFacts, granted: GrantFacts, now: datetime
 ) -> None:

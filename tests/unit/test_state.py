@@ -127,7 +127,7 @@ def take(state: PlayerState, batch: Iterable[Event], seen: set[tuple[str, str]],
 
 @pytest.mark.parametrize("mode", ["live", "history"])
 @given(batches())
-@settings(max_examples=examples(50))
+@settings(max_examples=examples(200))
 def test_no_duplication_and_no_split_into_batches_changes_what_comes_out(
     mode: Mode, given: tuple[list[Event], list[list[Event]]]
 ) -> None:
@@ -153,7 +153,7 @@ def test_no_duplication_and_no_split_into_batches_changes_what_comes_out(
 
 
 @given(streams())
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(100))
 def test_history_teaches_exactly_what_living_through_it_would_have_taught(stream: list[Event]) -> None:
     lived, imported = PlayerState(BRAND, "p-1"), PlayerState(BRAND, "p-1")
     for happened in stream:
@@ -238,7 +238,7 @@ DO = st.one_of(
 
 
 @given(st.lists(DO, min_size=10, max_size=60))
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(250))
 def test_whatever_happens_entries_numbers_goals_and_protection_stay_right(script: list[tuple[str, Any, int]]) -> None:
     life = Life(*JOURNEYS)
     books = Books(life)
