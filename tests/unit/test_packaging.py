@@ -59,6 +59,19 @@ def test_a_command_names_the_group_it_lacks(tmp_path: Path) -> None:
     assert done.stderr == f"{sentence}\n"
 
 
+@pytest.mark.parametrize(
+    ("program", "spared"),
+    [
+        ("import worker, api.app", "alembic"),
+        ("import pytest, cli.app\nwith pytest.raises(SystemExit, match='2'): cli.app.main()", "workflows"),
+    ],
+)
+def test_what_a_process_does_not_need_at_its_start_is_not_imported(program: str, spared: str) -> None:
+    command = [sys.executable, "-c", f"{program}\nimport sys; print({spared!r} in sys.modules)", "show", "--nonsense"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
+
+
 @pytest.mark.parametrize("group", GROUPS)
 def test_every_requirement_has_a_lower_bound_that_the_lock_keeps(group: str) -> None:
     locked = LOCKED["requirements.txt" if group == "core" else "requirements-dev.txt"]
