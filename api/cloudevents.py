@@ -6,11 +6,12 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from api.event_words import complaints
 from api.json_types import find_nul
 from api.problems import pointer, sentence
 from content.event_descriptions import nearest_type
 from workflows.errors import DerivedEventRefused, UnknownEventType
-from workflows.events import CATALOGUE, Event, parse_event
+from workflows.events import CATALOGUE, Event, PlayerMerged, parse_event
 from workflows.json_object import JsonObject
 
 #: How far ahead of ours a sender's clock may be.
@@ -60,9 +61,19 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
         faults.append(_fault("/time", "Write time as RFC 3339 with an offset, such as 2026-01-15T12:00:00Z."))
         time = now
     event = _event(item, time, now, faults)
+    if event is not None:
+        faults += [_fault(*complaint) for complaint in complaints(str(player_id), event)]
+        if isinstance(event, PlayerMerged):
+            faults += _accounts(event)
     if faults or event is None:
         return faults
     return str(player_id), event
+
+
+def _accounts(merge: PlayerMerged) -> list[Fault]:
+    ends = {"/data/survivor_id": merge.survivor_id, "/data/absorbed_id": merge.absorbed_id}
+    detail = "Set this to a player's id, as a subject is written."
+    return [_fault(where, detail) for where, player_id in ends.items() if not is_player_id(player_id)]
 
 
 def _event(item: JsonObject, time: str | datetime, now: datetime, faults: list[Fault]) -> Event | None:

@@ -158,6 +158,9 @@ class PlayerView(PlayerSummary):
     segments: list[Belonging] = Field(description="The segments the player is in.")
     consents: list[ConsentView]
     exclusions: list[ExclusionView]
+    accounts: list[str] = Field(
+        default_factory=list, description="The person's other accounts: what protects one of them protects all."
+    )
     harm: str | None = Field(None, description="The strongest signal of gambling harm so far: weak, medium or strong.")
     running: list[RunView] = Field(description="The journeys the player is in.")
 
@@ -268,6 +271,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
             ExclusionView(kind=e.kind, scope=e.scope, until=e.until, in_force=e.until is None or e.until > now)
             for e in state.exclusions
         ],
+        accounts=state.accounts,
         harm=state.harm,
         running=[RunView.model_validate(run) for run in running],
     )

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from activities.tables import players
 from activities.unsubscribe import read_unsubscribe_token
 from api.dependencies import ApiEngine, EngineOf
-from api.problems import documented, missing
+from api.problems import away, documented, missing
 from workflows.events import ConsentChanged
 from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
@@ -42,10 +42,8 @@ async def show_unsubscribe(token: str, engine: EngineOf) -> Response:
 async def unsubscribe(token: str, engine: EngineOf) -> Response:
     """Withdraw the player's consent to the channel of the message. In force when it is answered."""
     brand, player_id, channel = _read(engine, token)
-    now = engine.clock()
-    state = await _state(engine, brand, player_id)
-    opted_in, _ = state.consents.get(channel, (True, now)) if state else (True, now)
-    if opted_in:
+    if not await _is_withdrawn(engine, brand, player_id, channel):
+        now = engine.clock()
         event = ConsentChanged.model_validate(
             {
                 "event_id": secrets.token_hex(16),
@@ -57,8 +55,16 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
             }
         )
         await engine.intake.ingest(brand, [(player_id, event)], now)
+        # A consent given in the same moment is newer than the click: whoever clicked hears so, and clicks again.
+        if not await _is_withdrawn(engine, brand, player_id, channel):
+            raise away("The consent was given again meanwhile; nothing is withdrawn yet. Send this again.")
     *_, done = await _texts(engine, brand, player_id)
     return _page(f"<p>{escape(done)}</p>")
+
+
+async def _is_withdrawn(engine: ApiEngine, brand: str, player_id: str, channel: str) -> bool:
+    state = await _state(engine, brand, player_id)
+    return state is not None and state.consents.get(channel, (True,))[0] is False
 
 
 def _read(engine: ApiEngine, token: str) -> tuple[str, str, str]:

@@ -17,8 +17,16 @@ from sqlalchemy import text
 
 from activities.database import Database
 from activities.settings import Settings
-from workflows.events import ConsentChanged, Event, ExclusionSet, HarmSignal, StatusChanged
-from workflows.player_state.projection import UNPROTECTED_STATUSES
+from workflows.events import (
+    ConsentChanged,
+    Event,
+    ExclusionSet,
+    HarmSignal,
+    MessageStatus,
+    PlayerMerged,
+    StatusChanged,
+)
+from workflows.player_state.projection import UNPROTECTED_STATUSES, WITHDRAWING
 
 #: Seconds for which a reading is good.
 READ_EVERY: Final = 1.0
@@ -43,12 +51,14 @@ def protects(event: Event) -> bool:
     among them: late it does no harm.
     """
     match event:
-        case ExclusionSet() | HarmSignal():
+        case ExclusionSet() | HarmSignal() | PlayerMerged():
             return True
         case StatusChanged():
             return event.to not in UNPROTECTED_STATUSES
         case ConsentChanged():
             return not event.opted_in
+        case MessageStatus():
+            return event.status in WITHDRAWING
         case _:
             return False
 

@@ -23,10 +23,12 @@ from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.rule_errors import report
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
-from workflows.events import Event, PlayerRegistered, ProfileUpdated
+from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
+from workflows.player_state.ordering import Word
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
@@ -40,7 +42,6 @@ MAX_EVENTS, MAX_HISTORY_EVENTS = 1_000, 500
 ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT = timedelta(seconds=2), timedelta(seconds=8)
 # So many players a process remembers to have rows; about 30 MB.
 MAX_KNOWN_PLAYERS = 200_000
-PROFILE_FIELDS = ("username", "email", "phone", "first_name", "birth_date")
 
 
 @dataclass
@@ -76,6 +77,14 @@ class LockedPlayers:
             return False
         self.answers.append(DeliveryRow.answer(run_id, seq, step, answer))
         return True
+
+
+class AccountsNotLocked(Exception):
+    """What was to be applied reaches further accounts of a person, and they must be locked as well."""
+
+    def __init__(self, player_ids: set[str]) -> None:
+        super().__init__(player_ids)
+        self.player_ids = player_ids
 
 
 class Intake:
@@ -137,6 +146,17 @@ class Intake:
     async def _store_and_apply(
         self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode
     ) -> list[Receipt]:
+        accounts: set[str] = set()
+        while True:
+            try:
+                return await self._store_and_apply_locking(accounts, brand, events, now, mode)
+            except AccountsNotLocked as needed:
+                # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
+                accounts |= needed.player_ids
+
+    async def _store_and_apply_locking(
+        self, accounts: set[str], brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode
+    ) -> list[Receipt]:
         async with self.database.transaction() as connection:
             fresh = await _insert_new_events(connection, brand, events, history=mode == "history")
             receipts: list[Receipt] = []
@@ -150,19 +170,35 @@ class Intake:
                 else:
                     receipts.append("duplicate")
             if new:
-                ids = {player_id for player_id, _ in new}
+                merges = [event for _, event in new if isinstance(event, PlayerMerged)]
+                ids = {player_id for player_id, _ in new} | accounts
+                ids |= {player_id for merge in merges for player_id in (merge.survivor_id, merge.absorbed_id)}
                 async with self.locked(connection, brand, ids, now, create=True) as players:
+                    if missing := accounts_needed(new, players.states):
+                        raise AccountsNotLocked(missing)
                     players.not_before = now + self.settling if mode == "history" else None
                     for player_id, event in new:
-                        state = players.states[player_id]
-                        decisions = state.advance(event, self.rules, now, players.failures, mode=mode)
-                        players.record(player_id, decisions)
-                        if profile := _profile(event):
-                            players.profiles.setdefault(player_id, {}).update(profile)
+                        self._apply(players, player_id, event, now, mode)
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
         return receipts
+
+    def _apply(self, players: LockedPlayers, player_id: str, event: Event, now: datetime, mode: Mode) -> None:
+        """Advance a player by one new event, and the person's other accounts by what protects them."""
+        states = players.states
+        if isinstance(event, PlayerMerged):
+            merged = accounts_of(event, states)
+            join([states[one] for one in merged], now)
+            for one in merged:
+                players.record(one, states[one].stop_protected(now, mode=mode))
+        state = states[player_id]
+        if profile := state.personal_words(event, Word.of(event, now, live=mode == "live")):
+            players.profiles.setdefault(player_id, {}).update(profile)
+        players.record(player_id, state.advance(event, self.rules, now, players.failures, mode=mode))
+        if state.accounts and is_shared(event):
+            for other in state.accounts:
+                players.record(other, share(event, states[other], now, mode=mode))
 
     @asynccontextmanager
     async def locked(
@@ -295,19 +331,6 @@ async def _insert_new_events(
     ]
     inserted = await connection.execute(_INSERT_EVENTS, {"brand": brand, "rows": _json(fresh), "history": history})
     return {(row.source, row.id) for row in inserted}
-
-
-def _profile(event: Event) -> JsonObject:
-    """The personal data an event brings, which lives in the player's profile and nowhere else."""
-    match event:
-        case PlayerRegistered():
-            fields = {name: getattr(event, name) for name in PROFILE_FIELDS}
-            return {k: str(v) for k, v in fields.items() if v is not None}
-        case ProfileUpdated():
-            changed = {k: v for k, v in event.changed.items() if k in PROFILE_FIELDS}
-            return {k: None if v is None else str(v) for k, v in changed.items()}
-        case _:
-            return {}
 
 
 def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:

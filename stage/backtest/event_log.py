@@ -20,8 +20,9 @@ from content.row_mapping import RowMapping
 from stage.errors import StageError
 from workflows.channels import CHANNELS
 from workflows.errors import JourneysError
-from workflows.events import CATALOGUE, DepositApproved, Event, PlayerRegistered, parse_event
+from workflows.events import CATALOGUE, DepositApproved, Event, PlayerRegistered, ProfileUpdated, parse_event
 from workflows.gate.facts import SIGNS_OF_LIFE
+from workflows.player_state.projection import UPDATED_FACTS
 
 COLUMNS: Final[Mapping[str, pl.DataType]] = {
     "player_id": pl.String(),
@@ -208,7 +209,7 @@ class _LogBuilder:
             self.repeated += 1
             return None
         self.seen.add(identity)
-        data = orjson.dumps(event.redacted().to_wire()["data"]).decode()
+        data = orjson.dumps(_without_personal_data(event).to_wire()["data"]).decode()
         self.rows.append((player_id, event.occurred_at, event.wire_type, *identity, data))
         return None
 
@@ -221,6 +222,14 @@ class _LogBuilder:
         events = pl.DataFrame(self.rows, schema=SCHEMA, orient="row").sort("at", maintain_order=True)
         notices = (f"{self.repeated:,} events were there twice and count once.",) if self.repeated else ()
         return _checked(Log(name, events, self.unreadable, tuple(self.faults), notices))
+
+
+def _without_personal_data(event: Event) -> Event:
+    """A profile update keeps what journeys may know: a zone that is blank would be one that was erased."""
+    if not isinstance(event, ProfileUpdated):
+        return event.redacted()
+    changed = {name: value if name in UPDATED_FACTS else None for name, value in event.changed.items()}
+    return event.model_copy(update={"changed": changed})
 
 
 def _parsed(cloud_event: Mapping[str, Any]) -> tuple[str, Event]:

@@ -226,6 +226,33 @@ async def test_one_click_unsubscribes_and_looking_does_not(api: Api, desk: httpx
         assert (await api.anonymous.post(f"/v1/unsubscribe/{forged}")).status_code == 404
 
 
+async def test_done_is_said_when_it_is_in_force_whatever_the_clock_that_gave_the_consent(
+    api: Api, desk: httpx.AsyncClient
+) -> None:
+    ids = await seeded(api)
+    backend = await api.client("events:write", name="backend")
+    ahead = {
+        "specversion": "1.0",
+        "id": "given-ahead",
+        "source": "/site",
+        "type": "igaming.consent.changed.v1",
+        "subject": PLAYER,
+        "time": (datetime.now(UTC) + timedelta(minutes=4)).isoformat(),
+        "data": {"channel": "email", "opted_in": True},
+    }
+    assert (await backend.post("/v1/events", json=ahead)).json()["accepted"] == 1
+    answer = await api.anonymous.post(f"/v1/unsubscribe/{ids['token']}", data={"List-Unsubscribe": "One-Click"})
+    assert answer.status_code == 200
+    consents = {consent["channel"]: consent["opted_in"] for consent in (await player(desk))["consents"]}
+    assert consents["email"] is False
+    # The registration sent again, under another id and without a time, ticks no box.
+    again = {**ahead, "id": "registered-again", "type": "igaming.player.registered.v1", "data": {"opted_in": ["email"]}}
+    del again["time"]
+    assert (await backend.post("/v1/events", json=again)).json()["accepted"] == 1
+    consents = {consent["channel"]: consent["opted_in"] for consent in (await player(desk))["consents"]}
+    assert consents["email"] is False
+
+
 async def test_a_failed_deposit_starts_nothing_for_an_excluded_player(api: Api, desk: httpx.AsyncClient) -> None:
     await desk.post("/v1/players/careful/exclusion", json=FOR_EVER)
     now = datetime.now(UTC)

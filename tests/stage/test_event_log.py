@@ -12,7 +12,7 @@ from stage.backtest.event_log import natural_return, play_back, read_log
 from stage.errors import StageError
 from tests.support.logs import NOON, deposits_of, happened, rehearse, several, table, told
 from workflows import days, hours
-from workflows.events import PlayerRegistered, SessionLogin
+from workflows.events import PlayerRegistered, ProfileUpdated, SessionLogin
 
 
 class TestReading:
@@ -56,6 +56,13 @@ class TestReading:
         assert [e.type for _, e in play_back(log.events)] == ["player.registered", "session.login"]
         assert registered.email is not None
         assert "anna" not in log.events["data"].str.join("").item().lower()
+
+    def test_a_profile_update_keeps_what_a_journey_may_know_and_nothing_of_the_person(self, tmp_path: Path) -> None:
+        changed = {"timezone": "Asia/Tokyo", "language": None, "email": "ann@example.com", "bio": "chess"}
+        log = read_log(told(tmp_path / "log", ("ann", happened(ProfileUpdated, NOON, changed=changed))))
+        ((_, update),) = play_back(log.events)
+        assert isinstance(update, ProfileUpdated)
+        assert update.changed == {"timezone": "Asia/Tokyo", "language": None, "email": None, "bio": None}
 
     def test_what_is_told_twice_counts_once(self, tmp_path: Path) -> None:
         once = ("ann", happened(SessionLogin, NOON))

@@ -29,7 +29,17 @@ from tests.support.api_client import Api, serving
 from tests.support.engine import connected, execute, rows
 from tests.support.machine import eventually, within
 from tests.support.servers import running
-from workflows.events import CATALOGUE, ConsentChanged, Event, ExclusionSet, HarmSignal, PlayerRegistered, StatusChanged
+from workflows.events import (
+    CATALOGUE,
+    ConsentChanged,
+    Event,
+    ExclusionSet,
+    HarmSignal,
+    MessageStatus,
+    PlayerMerged,
+    PlayerRegistered,
+    StatusChanged,
+)
 
 HIGH, LOW = 6, 4
 SINGLE = {"Content-Type": "application/cloudevents+json"}
@@ -372,7 +382,10 @@ class TestGauge:
 
 def test_only_what_takes_something_away_from_us_protects() -> None:
     examples = [kind.example() for kind in CATALOGUE.values()]
-    assert {type(event) for event in examples if protects(event)} == {ExclusionSet, HarmSignal, StatusChanged}
+    found = {type(event) for event in examples if protects(event)}
+    assert found == {ExclusionSet, HarmSignal, StatusChanged, PlayerMerged}
     lifting: list[Event] = [StatusChanged.example().model_copy(update={"to": "active"}), ConsentChanged.example()]
     assert not any(protects(event) for event in lifting)
     assert protects(ConsentChanged.example().model_copy(update={"opted_in": False}))
+    told = [MessageStatus.example().model_copy(update={"status": status}) for status in ("complained", "bounced")]
+    assert [protects(event) for event in told] == [True, False]

@@ -10,7 +10,6 @@ from pydantic import TypeAdapter
 
 from activities.engine import channel_adapters
 from activities.gate_facts import addresses
-from activities.intake.intake import PROFILE_FIELDS
 from activities.settings import Settings
 from api.timeline_text import sentence_of
 from content.templates import LANGUAGES
@@ -26,6 +25,7 @@ from workflows.channels import (
 )
 from workflows.errors import DesignError
 from workflows.gate.policy import Policy
+from workflows.player_state.projection import PERSONAL
 
 COMPOSE = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
 
@@ -44,14 +44,14 @@ def test_every_row_is_whole(channel: Channel) -> None:
     assert spec.blocks[-1] == "body"
     assert set(spec.blocks) <= {"subject", "title", "body"}
     assert spec.longest > 0
-    assert spec.address_field in {*PROFILE_FIELDS, None}
+    assert spec.address_field in {*PERSONAL, None}
     assert spec.external or not (spec.interrupts or spec.has_keys), "Nobody is handed what stays on the site."
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
 def test_everything_that_tells_channels_apart_knows_every_row(channel: Channel) -> None:
     spec = CHANNELS[channel]
-    reachable = addresses("p-1", dict.fromkeys(PROFILE_FIELDS, "somewhere"))
+    reachable = addresses("p-1", dict.fromkeys(PERSONAL, "somewhere"))
     assert reachable[channel] == ("p-1" if spec.address_field is None else "somewhere")
     assert (channel in addresses("p-1", {})) is (spec.address_field is None)
     assert (channel in Policy().quiet_exempt) is not spec.interrupts

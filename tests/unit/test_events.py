@@ -259,6 +259,7 @@ def test_a_moment_without_offset_or_beyond_the_calendar_is_refused(moment: str) 
         (HarmSignal, {"indicator": "x", "strength": "weak", "evidence": {"a": float("nan")}}, "evidence"),
         (ProfileUpdated, {"changed": {"bio": "x" * 1001}}, "changed"),
         (ProfileUpdated, {"changed": {"bio": {"deep": 1}}}, "changed"),
+        (ProfileUpdated, {"changed": {"timezone": "Mars/Phobos"}}, "changed"),
         (SessionEnded, {"duration": -1}, "duration"),
         (SessionEnded, {"duration": 10**12}, "duration"),
         (FeedbackAnswered, {"survey_id": "s", "kind": "nps", "score": 11}, "score"),

@@ -14,9 +14,10 @@ from tests.support.examples import examples
 from tests.support.gate import CHANNELS, DAY, FREE, HOUSE, NOON, SPINS, TICK, ZONES, block, contacts, message, reason
 from workflows.events import MessageClass
 from workflows.gate.decide import Allowed, Refusal, may_grant, may_send
-from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
 from workflows.gate.policy import NECESSARY, RULES, Policy, Reason
 from workflows.player_state.projection import Exclusion
+from workflows.player_state.state import PlayerState
 from workflows.rewards import deposit_match, points
 
 # ---- what it says ---------------------------------------------------------------------------------------------
@@ -108,6 +109,16 @@ def test_a_necessary_message_needs_no_consent_and_knows_no_caps_and_no_night(kin
     assert reason(may_send(replace(bare, status="closed"), message(kind=kind), HOUSE, night)) == (
         Reason.ACCOUNT_NOT_ACTIVE
     )
+
+
+@pytest.mark.parametrize("kind", ["marketing", "service", "rg"])
+def test_nothing_goes_to_an_address_that_gives_messages_back(kind: MessageClass) -> None:
+    state = PlayerState("acme", "p-1", status="active", bounces={"email": (3, NOON), "sms": (2, NOON)})
+    state.consents = dict.fromkeys(("email", "sms"), (True, NOON))
+    state.facts["timezone"] = "UTC"
+    facts = facts_of(state, addresses=("email", "sms"), contacts=(), now=NOON)
+    assert reason(may_send(facts, message("email", kind=kind), HOUSE, NOON)) == Reason.NO_ADDRESS
+    assert reason(may_send(facts, message("sms", kind=kind), HOUSE, NOON)) is None
 
 
 @pytest.mark.parametrize(

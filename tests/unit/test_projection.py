@@ -11,11 +11,13 @@ from hypothesis import strategies as st
 from tests.support.player_events import NOON, Life
 from workflows import (
     ConsentChanged,
+    ContactVerified,
     DepositApproved,
     Event,
     ExclusionEnded,
     ExclusionSet,
     HarmSignal,
+    MessageStatus,
     PlayerRegistered,
     ProfileUpdated,
     RoundCompleted,
@@ -24,22 +26,26 @@ from workflows import (
     TierChanged,
     days,
     hours,
+    minutes,
 )
+from workflows.player_state.ordering import Word
+from workflows.player_state.state import Mode
 from workflows.rules.failures import RuleFailure
 from workflows.rules.triggers import On, on
 
 SECOND = timedelta(seconds=1)
 
 
-def told(life: Life, kind: type[Event], at: datetime, /, **data: Any) -> None:
-    """Something that happened at `at` reaches us now."""
-    life.happens(kind, occurred_at=at, **data)
+def told(life: Life, kind: type[Event], at: datetime, /, *, mode: Mode = "live", **data: Any) -> None:
+    """Something that happened at `at` reaches us then, or when we have heard what is newer."""
+    life.now = max(life.now, at)
+    life.happens(kind, mode=mode, occurred_at=at, **data)
 
 
-def known(*changes: tuple[datetime, dict[str, Any]]) -> Life:
+def known(*changes: tuple[datetime, dict[str, Any]], mode: Mode = "live") -> Life:
     life = Life()
     for at, data in changes:
-        told(life, StatusChanged, at, **{"from_status": None, "until": None} | data)
+        told(life, StatusChanged, at, mode=mode, **{"from_status": None, "until": None} | data)
     return life
 
 
@@ -49,14 +55,14 @@ WORDS = st.lists(st.tuples(st.sampled_from(["email", "sms"]), st.booleans(), st.
 
 
 @given(WORDS, st.randoms(use_true_random=False))
-def test_the_newest_word_on_consent_wins_in_whatever_order_it_comes(
+def test_the_newest_word_on_consent_wins_in_whatever_order_a_history_has_it(
     words: list[tuple[str, bool, int]], chance: Any
 ) -> None:
     shuffled = chance.sample(words, len(words))
     lives = Life(), Life()
     for life, order in zip(lives, (words, shuffled), strict=True):
         for channel, opted_in, hour in order:
-            told(life, ConsentChanged, NOON + hours(hour), channel=channel, opted_in=opted_in)
+            told(life, ConsentChanged, NOON + hours(hour), mode="history", channel=channel, opted_in=opted_in)
     assert lives[0].state.consents == lives[1].state.consents
     for channel, (opted_in, at) in lives[0].state.consents.items():
         newest = max(hour for name, _, hour in words if name == channel)
@@ -106,7 +112,7 @@ def test_the_end_of_an_exclusion_lifts_its_kind_and_scope_only() -> None:
     life = Life()
     life.happens(ExclusionSet, kind="self_exclusion", scope="brand", until=None)
     life.happens(ExclusionSet, kind="self_exclusion", scope="national", until=None)
-    life.happens(ExclusionEnded, kind="self_exclusion", scope="brand")
+    life.happens(ExclusionEnded, after=SECOND, kind="self_exclusion", scope="brand")
     assert [(block.kind, block.scope) for block in life.state.exclusions] == [("self_exclusion", "national")]
     life.happens(ExclusionEnded, kind="time_out", scope="national")
     assert life.state.protected(NOON) == "self_excluded"
@@ -120,6 +126,14 @@ def test_an_end_that_comes_late_does_not_lift_an_exclusion_set_after_it() -> Non
     told(life, ExclusionSet, NOON + hours(2), kind="self_exclusion", until=None)
     told(life, ExclusionEnded, NOON + hours(1), kind="self_exclusion")
     assert life.state.protected(NOON + hours(3)) == "self_excluded"
+
+
+def test_of_an_exclusion_and_its_end_at_one_instant_the_exclusion_counts() -> None:
+    for words in ((ExclusionSet, ExclusionEnded), (ExclusionEnded, ExclusionSet)):
+        life = Life()
+        for kind in words:
+            life.happens(kind, kind="time_out", until=NOON + hours(1))
+        assert life.state.protected(NOON) == "time_out"
 
 
 # ---- the account's status -----------------------------------------------------------------------
@@ -198,14 +212,15 @@ def at_all_times(changes: Sequence[tuple[str, int, int | None]]) -> list[tuple[s
         *(
             (NOON + hours(hour), {"to": to, "until": None if length is None else NOON + hours(hour + length)})
             for to, hour, length in changes
-        )
+        ),
+        mode="history",
     )
     moments = [NOON + hours(hour) for hour in range(4, 14)]
     return [(life.state.status_at(moment), life.state.protected(moment) is not None) for moment in moments]
 
 
 @given(STATUSES, st.randoms(use_true_random=False))
-def test_the_newest_word_on_the_account_wins_in_whatever_order_it_comes(
+def test_the_newest_word_on_the_account_wins_in_whatever_order_a_history_has_it(
     changes: list[tuple[str, int, int | None]], chance: Any
 ) -> None:
     apart = list({change[1]: change for change in changes}.values())
@@ -251,15 +266,87 @@ def test_a_snapshot_holds_what_a_journey_may_know_and_nothing_of_the_person() ->
     assert "anna" not in str(life.state.to_json()).lower()
 
 
-def test_a_profile_update_teaches_what_is_well_formed_only() -> None:
+def test_a_profile_update_teaches_facts_and_erases_them_and_nothing_of_the_person() -> None:
     life = Life()
-    life.happens(PlayerRegistered, language="uk", timezone="Europe/Kyiv", currency="UAH")
-    life.happens(
-        ProfileUpdated, changed={"language": "ru", "timezone": "America", "currency": 5, "email": "a@b.example"}
-    )
+    life.happens(PlayerRegistered, language="uk", timezone="Europe/Kyiv", currency="UAH", birth_date="1990-05-17")
+    changed = {"language": "ru", "timezone": None, "birth_date": None, "email": "a@b.example", "bio": "chess"}
+    life.happens(ProfileUpdated, after=SECOND, changed=changed)
     facts = life.state.snapshot()
-    assert (facts.language, facts.timezone, facts.currency) == ("ru", "Europe/Kyiv", "UAH")
-    assert "email" not in life.state.facts
+    assert (facts.language, facts.timezone, facts.currency) == ("ru", None, "UAH")
+    assert life.state.born is None
+    assert {"email", "bio"}.isdisjoint(life.state.facts)
+
+
+def test_a_test_account_stays_one_until_somebody_says_otherwise() -> None:
+    life = Life()
+    life.happens(PlayerRegistered, is_test=True)
+    life.happens(PlayerRegistered, after=SECOND, is_test=False)
+    assert life.state.snapshot().is_test
+    life.happens(ProfileUpdated, after=SECOND, changed={"is_test": False})
+    assert not life.state.snapshot().is_test
+
+
+# ---- messages that were not wanted, and that did not arrive --------------------------------------------
+
+
+@pytest.mark.parametrize("status", ["complained", "unsubscribed"])
+def test_what_the_player_told_the_provider_withdraws_the_consent(status: str) -> None:
+    life = Life()
+    life.happens(PlayerRegistered, opted_in=["email", "sms"])
+    life.happens(MessageStatus, after=SECOND, channel="email", status=status)
+    assert {channel: given for channel, (given, _) in life.state.consents.items()} == {"email": False, "sms": True}
+
+
+def bounced(*statuses: tuple[str, str | None]) -> Life:
+    life = Life()
+    life.happens(PlayerRegistered)
+    for status, reason in statuses:
+        life.happens(MessageStatus, after=SECOND, channel="email", status=status, suppress_reason=reason)
+    return life
+
+
+@pytest.mark.parametrize(
+    ("statuses", "stops"),
+    [
+        ([("bounced", "hard")], True),
+        ([("bounced", "Permanent")], True),
+        ([("bounced", "mailbox_full")] * 2, False),
+        ([("bounced", None)] * 3, True),
+        ([("bounced", None), ("bounced", None), ("delivered", None), ("bounced", None)], False),
+        ([("bounced", "hard"), ("opened", None)], False),
+        ([("failed", None)] * 9, False),
+    ],
+)
+def test_a_hard_bounce_or_three_in_a_row_stop_the_channel(statuses: list[tuple[str, str | None]], stops: bool) -> None:  # noqa: FBT001
+    assert bounced(*statuses).state.bouncing == (("email",) if stops else ())
+
+
+def test_a_stopped_channel_is_used_again_when_the_address_is_proven() -> None:
+    life = bounced(("bounced", "hard"))
+    life.happens(ContactVerified, ago=hours(1), channel="email")
+    assert life.state.bouncing == ("email",)
+    life.happens(ContactVerified, after=SECOND, channel="phone")
+    assert life.state.bouncing == ("email",)
+    life.happens(ContactVerified, after=SECOND, channel="email")
+    assert not life.state.bouncing
+
+
+def test_what_comes_back_from_the_former_address_does_not_stop_the_new_one() -> None:
+    life = bounced(("bounced", "hard"))
+    update = life.event(ProfileUpdated, changed={"email": "new@example.com"})
+    life.now += SECOND
+    later = update.model_copy(update={"occurred_at": life.now})
+    assert life.state.personal_words(later, Word(life.now, live=True)) == {"email": "new@example.com"}
+    assert life.state.bouncing == ()
+    life.happens(MessageStatus, ago=minutes(1), channel="email", status="bounced", suppress_reason="hard")
+    assert life.state.bouncing == ()
+
+
+def test_a_channel_that_finds_the_player_by_their_id_is_not_stopped() -> None:
+    life = Life()
+    for _ in range(5):
+        life.happens(MessageStatus, after=SECOND, channel="push", status="bounced", suppress_reason="hard")
+    assert life.state.bouncing == ()
 
 
 def test_the_favourite_category_is_where_most_was_staked_bonus_money_included() -> None:

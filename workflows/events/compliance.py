@@ -112,7 +112,8 @@ class ExclusionSet(
     """The player is shut out from this moment. From the account service or a national register.
 
     No `until` means for ever, not unknown. Every run of the player stops in the transaction that
-    acknowledges this event.
+    acknowledges this event. Whatever its `scope`, it protects in the brand that is told, and only an end of the same
+    scope lifts it: tell each brand of a group.
     """
 
     kind: ExclusionKind
@@ -125,7 +126,8 @@ class ExclusionSet(
 class ExclusionEnded(Event, type="compliance.exclusion_ended", example={"kind": "time_out", "scope": "brand"}):
     """A person or a register lifted an exclusion. From the account service.
 
-    It lifts only the exclusion of the same kind and scope.
+    It lifts only the exclusion of the same kind and scope, and only one set before it. `until` is refused: an end
+    does not end.
     """
 
     kind: ExclusionKind

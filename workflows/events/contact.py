@@ -34,7 +34,9 @@ class ConsentChanged(
 ):
     """The player allowed or forbade marketing on a channel, for a product. From the account service.
 
-    `inapp` is read as `in_app`. `text_version` names the wording the player saw.
+    Consent is kept by channel. One that is withdrawn for any `product` closes the channel; one that is given for a
+    single product is refused, for it would open the channel for all. `inapp` is read as `in_app`. `text_version` names
+    the wording the player saw.
     """
 
     channel: ConsentChannel
@@ -49,7 +51,12 @@ class MessageStatus(
     type="message.status",
     example={"message_id": "welcome:demo:p-1:1/send:welcome#1", "channel": "email", "status": "delivered"},
 ):
-    """What became of a message (`class` on the wire is `message_class` here). From the message provider."""
+    """What became of a message (`class` on the wire is `message_class` here). From the message provider.
+
+    `complained` and `unsubscribed` withdraw the consent to the channel, as the link does. Three `bounced` in a row, or
+    one whose `suppress_reason` is `hard`, `hard_bounce` or `permanent`, stop the channel until a message arrives, the
+    address changes or the player proves it.
+    """
 
     message_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
     channel: ConsentChannel

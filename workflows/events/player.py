@@ -1,9 +1,9 @@
 """Who the player is and when they are here: registration, profile, sessions (catalogue rows 1-9)."""
 
 from datetime import date
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from workflows.channels import ConsentChannel
 from workflows.events.base import Event, Pii
@@ -56,8 +56,9 @@ class PlayerRegistered(
 ):
     """An account was opened. From the registration service, once a player.
 
-    `opted_in` lists the channels whose marketing box was ticked on the form. A player without `timezone`
-    gets no marketing on channels with quiet hours: unknown means no.
+    `opted_in` lists the channels whose marketing box was ticked on the form; a registration that is sent again
+    consents to nothing and changes nothing that was said since. A player without `timezone` gets no marketing on
+    channels with quiet hours: unknown means no.
     """
 
     username: Annotated[Label | None, Pii()] = None
@@ -78,6 +79,37 @@ class PlayerRegistered(
     opted_in: Annotated[tuple[ConsentChannel, ...], Field(max_length=16)] = ()
 
 
+def _no_consent(value: object) -> None:
+    if value is not None:
+        raise ValueError("a box that was ticked is consent.changed, one event a channel; send that")
+
+
+class Changes(BaseModel):
+    """What a profile update may change: what a registration has, by the same types, and None to erase it."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
+
+    username: Label | None = None
+    email: Text | None = None
+    phone: Label | None = None
+    first_name: Label | None = None
+    birth_date: date | None = None
+    country: Country | None = None
+    language: Language | None = None
+    timezone: Timezone | None = None
+    currency: Currency | None = None
+    affiliate_id: Id | None = None
+    signup_code: Label | None = None
+    device: Device | None = None
+    is_test: bool | None = None
+    opted_in: Annotated[Any, AfterValidator(_no_consent)] = None
+
+
+def _as_registration_reads(changed: dict[str, Any]) -> dict[str, Any]:
+    judged = Changes.model_validate(changed)
+    return changed | judged.model_dump(mode="json", include=judged.model_fields_set)
+
+
 class ProfileUpdated(
     Event,
     type="player.profile_updated",
@@ -85,10 +117,11 @@ class ProfileUpdated(
 ):
     """The profile changed. `changed` maps field names to new values, at most 50. From the account service.
 
+    What a registration has is read as there, and None erases it; other names are kept for people and journeys.
     Redacted, the names of the changed fields stay and every value is None.
     """
 
-    changed: Annotated[Facts, Pii()]
+    changed: Annotated[Facts, AfterValidator(_as_registration_reads), Pii()]
     reason: Literal["player", "support", "kyc", "merge"] = "player"
 
 
@@ -107,9 +140,14 @@ class ContactVerified(
 class PlayerMerged(
     Event,
     type="player.merged",
-    example={"survivor_id": "p-1", "absorbed_id": "p-2", "rule": "same_document", "score": 9800},
+    example={"survivor_id": "p-1001", "absorbed_id": "p-1002", "rule": "same_document", "score": 9800},
 ):
-    """Two accounts turned out to be one person. `score` is certainty in basis points. From data quality."""
+    """Two accounts turned out to be one person. `score` is certainty in basis points. From data quality.
+
+    From here on what protects one of them protects both: exclusions, withdrawn consents, signs of harm, the end of the
+    account. What lifts is told for each. An account that is closed only because it was merged says so in the `reason`
+    of its status.
+    """
 
     survivor_id: Id
     absorbed_id: Id
@@ -124,7 +162,9 @@ class StatusChanged(
 ):
     """The account's status changed; `from_status` is `from` on the wire. From the account service.
 
-    `reason` is a code, never a sentence about the person: it is not redacted.
+    `closed` and `self_excluded` count whenever they come; with the `reason` `merge`, `merged` or `duplicate` they end
+    this account only, not the person's others. `reason` is a code, never a sentence about the person: it is not
+    redacted.
     """
 
     from_status: Annotated[AccountStatus | None, Field(alias="from")] = None

@@ -37,7 +37,7 @@ class GateFacts:
     is_test: bool | None = None
     #: Opt-in per channel; a missing channel was never asked for.
     consents: Mapping[str, bool] | None = None
-    #: Channels the player can be reached on; `in_app` needs no address.
+    #: Channels the player can be reached on; `in_app` needs no address, and one that gives messages back is none.
     addresses: Collection[str] | None = None
     #: IANA name.
     timezone: str | None = None
@@ -84,7 +84,7 @@ def facts_of(
         harm=state.harm or "none",
         is_test=bool(state.facts.get("is_test", False)),
         consents={channel: opted_in for channel, (opted_in, _) in state.consents.items()},
-        addresses=tuple(addresses),
+        addresses=tuple(channel for channel in addresses if channel not in state.bouncing),
         timezone=state.facts.get("timezone"),
         activity=[state.last[kind] for kind in SIGNS_OF_LIFE if kind in state.last],
         contacts=tuple(contacts),

@@ -37,7 +37,8 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "test-account": "Test accounts are counted nowhere, so nothing is sold to them (house rule).",
         "consent": "Marketing and surveys only on a channel the player opted in to (GB LCCP SR 5.1.11; GDPR art. 6, "
         "21; Ontario standard 2.05). Consent is kept by channel, not by product as GB LCCP SR 5.1.12 asks.",
-        "address": "A message needs somewhere to go.",
+        "address": "A message needs somewhere to go, and an address that gave three in a row back, or one for good, "
+        "is none.",
         "active-today": "A text that misses the player goes to nobody seen within 24 hours (house rule).",
         "daily-cap": "At most so many marketing contacts in any 24 hours, all channels together (house rule).",
         "weekly-cap": "At most so many marketing contacts in any 7 days, all channels together (house rule).",

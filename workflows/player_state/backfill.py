@@ -12,6 +12,7 @@ from typing import Final, TypeVar
 from workflows.events import DepositApproved, Event, PlayerRegistered, ProfileUpdated, RoundCompleted
 from workflows.player_state.counting import LATENESS, count, judge_days, sort_into
 from workflows.player_state.decisions import Moved
+from workflows.player_state.ordering import Word, counts
 from workflows.player_state.state import PlayerState
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule
 from workflows.rules.failures import RuleFailure
@@ -119,7 +120,7 @@ class Rebuild:
         for rule in self.what.rules.day_streaks.get(event.type, ()):
             self._judge(rule, at)
         if event.type in self._learns:
-            self.rebuilt.learn(event)
+            self.rebuilt.learn(event, Word(at, live=False))
         count(self.rebuilt, event, self.what.rules, at, self.failures)
 
     def finish(self) -> list[Moved]:
@@ -206,8 +207,11 @@ class Rebuild:
 
     def _adopt_occasion(self, rule: Occasion) -> None:
         at = self.rebuilt.told.get("born")
-        if isinstance(rule, BirthdayRule) and at is not None and at >= self.state.told.get("born", at):
-            self.state.born, self.state.told["born"] = self.rebuilt.born, at
+        if isinstance(rule, BirthdayRule) and at is not None:
+            known = self.state.told.get("born", at)
+            # An erasure that came late is dated like what it erased, and stays.
+            if counts(abs(at), abs(known), step=int(at < 0) - int(known < 0), live=False):
+                self.state.born, self.state.told["born"] = self.rebuilt.born, at
         if self._is_due(rule.key):
             return
         if (moment := rule.after(self.state, self.now)) is not None:

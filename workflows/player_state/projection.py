@@ -4,15 +4,16 @@
 """
 
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from workflows.channels import CHANNELS
 from workflows.events import (
     ConsentChanged,
+    ContactVerified,
     Country,
     Currency,
     DepositApproved,
@@ -21,6 +22,7 @@ from workflows.events import (
     ExclusionSet,
     HarmSignal,
     Language,
+    MessageStatus,
     PlayerRegistered,
     ProfileUpdated,
     RoundCompleted,
@@ -29,20 +31,41 @@ from workflows.events import (
     Timezone,
 )
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.ordering import Word, counts, instant, record_word
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
 
 STRENGTHS: Final = ("weak", "medium", "strong")
 #: Account statuses that protect from nothing.
 UNPROTECTED_STATUSES: Final = frozenset({"active", "pending"})
-#: What a profile update may teach, and what it must look like: its map of changes is not typed.
+#: The ends of an account: they count whenever they come, as every No of the player.
+FINAL_STATUSES: Final = frozenset({"closed", "self_excluded"})
+#: What a profile update may teach a journey, and what it must look like.
 PROFILE_FACTS: Final[Mapping[str, TypeAdapter[str]]] = {
     "language": TypeAdapter(Language),
     "timezone": TypeAdapter(Timezone),
     "country": TypeAdapter(Country),
     "currency": TypeAdapter(Currency),
 }
-BIRTH_DATE: Final = TypeAdapter(date)
+UPDATED_FACTS: Final = (*PROFILE_FACTS, "is_test")
+#: Why an account is closed that is no goodbye: the person goes on under another one.
+MERGED_REASONS: Final = frozenset({"merge", "merged", "duplicate"})
+#: By channel: the field of the profile that messages on it go to. The others find the player by the player's id.
+ADDRESSES: Final[Mapping[str, str]] = {
+    channel: spec.address_field for channel, spec in CHANNELS.items() if spec.address_field is not None
+}
+#: What the player told a provider of messages instead of us.
+WITHDRAWING: Final = frozenset({"complained", "unsubscribed"})
+#: A message that came shows that the address works.
+ARRIVED: Final = frozenset({"delivered", "opened", "clicked"})
+#: Reasons of a bounce that say that the address will never work.
+HARD_BOUNCES: Final = frozenset({"hard", "hard_bounce", "permanent"})
+#: So many bounces in a row stop a channel.
+MOST_BOUNCES: Final = 3
+#: Personal data, which lives in the profile; here are only the times of the words on it.
+PERSONAL: Final = ("username", "email", "phone", "first_name", "birth_date")
+#: Under this name `told` has the time of all personal data that have none of their own.
+PERSON: Final = "person"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +90,14 @@ class TimedStatus:
 
     status: str
     until: datetime
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Lasting:
+    """An account status without an end."""
+
+    status: str
     since: datetime
 
 
@@ -98,14 +129,21 @@ class PlayerProjection:
     status: str | None = None
     status_since: datetime | None = None
     timed_status: TimedStatus | None = None
+    #: Whether the lasting status is that of an account that was merged into another.
+    merged_away: bool = False
     exclusions: list[Block] = field(default_factory=list)
     harm: str | None = None
     consents: dict[str, tuple[bool, datetime]] = field(default_factory=dict)
+    #: By channel: how many messages in a row came back, and when the last did.
+    bounces: dict[str, tuple[int, datetime]] = field(default_factory=dict)
+    #: Ids of the person's other accounts.
+    accounts: list[str] = field(default_factory=list)
     #: By rule: when the player must be looked at although nothing happens.
     moments: dict[str, datetime] = field(default_factory=dict)
     #: Plain JSON values, named as in `PlayerFacts`.
     facts: dict[str, Any] = field(default_factory=dict)
-    #: By fact: when the newest word on it happened, in microseconds since 1970. Its name is a key of the stored state.
+    #: By fact: when the newest word on it was said, as `ordering.record_word` keeps it. Its name is a key of the stored
+    #: state.
     told: dict[str, int] = field(default_factory=dict)
     #: Month and day of birth, "MM-DD".
     born: str | None = None
@@ -146,6 +184,11 @@ class PlayerProjection:
             return "time_out"
         return None if status is None or status in UNPROTECTED_STATUSES else "account_not_active"
 
+    @property
+    def bouncing(self) -> tuple[str, ...]:
+        """The channels on which the player's address does not work."""
+        return tuple(channel for channel, (bounced, _) in self.bounces.items() if bounced >= MOST_BOUNCES)
+
     def snapshot(self) -> PlayerFacts:
         """What a journey may know of the player: facts, never personal data."""
         return PlayerFacts(
@@ -174,30 +217,30 @@ class PlayerProjection:
             busiest.append(int(hour))
         return tuple(busiest)
 
-    def learn(self, event: Event) -> None:
-        """Learn the facts that an event carries about the player."""
+    def learn(self, event: Event, word: Word) -> None:
+        """Learn the facts that an event carries about the player, as far as its `word` counts."""
         match event:
             case PlayerRegistered():
-                self._register(event)
+                self._register(event, word)
             case ProfileUpdated():
-                self._update(event)
+                self._update(event, word)
             case StatusChanged():
-                self._change_status(event)
+                self._change_status(event, word)
             case ExclusionSet():
-                self._exclude(Block(event.kind, event.scope, event.until, event.occurred_at))
+                self._exclude(event, word)
             case ExclusionEnded():
-                self.exclusions = [
-                    block
-                    for block in self.exclusions
-                    if (block.kind, block.scope) != (event.kind, event.scope) or block.since > event.occurred_at
-                ]
+                self._end_exclusion(event, word)
             case HarmSignal():
                 # The strongest signal stands for ever: nothing here lowers it yet.
                 self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
             case ConsentChanged():
-                self._consent(event.channel, event.occurred_at, opted_in=event.opted_in)
+                self.set_consent(event.channel, word, opted_in=event.opted_in)
+            case MessageStatus():
+                self._hear_of_message(event, word)
+            case ContactVerified():
+                self._works_again(event.channel, word)
             case TierChanged():
-                self._set_fact("tier", event.to, event.occurred_at)
+                self._set_fact("tier", event.to, word)
             case RoundCompleted():
                 stake = event.stake_minor + event.bonus_stake_minor
                 self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
@@ -206,73 +249,187 @@ class PlayerProjection:
             case _:
                 pass
 
-    def _set_fact(self, name: str, value: Any, at: datetime) -> None:
-        """Keep the newest word on a fact, by its own time; of two at one instant the one that came last."""
-        if self._is_news(name, at):
+    def personal_words(self, event: Event, word: Word) -> dict[str, str | None]:
+        """The personal data in an event that count, None for what is erased; the caller keeps them in the profile.
+
+        To be asked before `learn`: afterwards every word is known.
+        """
+        said: dict[str, str | None] = {}
+        match event:
+            case PlayerRegistered():
+                said = {name: str(value) for name in PERSONAL if (value := getattr(event, name)) is not None}
+                default, word = micros(word.at), self._as_registered(word)
+            case ProfileUpdated():
+                changed = {name: event.changed[name] for name in PERSONAL if name in event.changed}
+                said = {name: None if value is None else str(value) for name, value in changed.items()}
+                default = 0
+            case _:
+                return said
+        # A row of before kept no times: what it knows is as new as anything it was told of the person.
+        before = [micros(at) for at in (self.registered_at, self.last.get(ProfileUpdated.type)) if at is not None]
+        since = self.told.setdefault(PERSON, max(before, default=default))
+        counted = {
+            name: value
+            for name, value in said.items()
+            if record_word(self.told, name, word, erases=value is None, since=since)
+        }
+        for name in counted:
+            self._works_again(name, word)
+            if self.told[name] == since:
+                del self.told[name]
+        return counted
+
+    def _as_registered(self, word: Word) -> Word:
+        """There is one registration a player: one that is sent again says what was said then."""
+        known = self.registered_at
+        return word if known is None else Word(min(word.at, known), live=False)
+
+    def _set_fact(self, name: str, value: Any, word: Word) -> None:
+        """Keep the newest word on a fact, None to erase it; of two at one instant the one that came last."""
+        if not record_word(self.told, name, word, erases=value is None):
+            return
+        if value is None:
+            self.facts.pop(name, None)
+        else:
             self.facts[name] = value
 
-    def _is_news(self, name: str, at: datetime) -> bool:
-        moment = micros(at)
-        if moment < self.told.get(name, moment):
-            return False
-        self.told[name] = moment
-        return True
+    def _exclude(self, event: ExclusionSet, word: Word) -> None:
+        """Keep an exclusion, unless an end that is known is newer."""
+        ended, since = self.told.get(_end_of(event)), word.at
+        if ended is not None and micros(since) < ended:
+            if not word.live:
+                return
+            # It comes after an end that claims to be newer. The same end, sent again, must not lift it.
+            since = instant(ended)
+        self.keep_block(Block(event.kind, event.scope, event.until, since))
 
-    def _exclude(self, new: Block) -> None:
-        """Keep an exclusion, unless one that is as new and as long says the same; and none that this one covers."""
+    def keep_block(self, new: Block) -> None:
+        """Keep a block, unless one that is as new and as long is there already; and none that this one covers."""
         if any(_covers(block, new) for block in self.exclusions):
             return
         self.exclusions = [block for block in self.exclusions if not _covers(new, block)] + [new]
 
-    def _register(self, event: PlayerRegistered) -> None:
+    def _end_exclusion(self, event: ExclusionEnded, word: Word) -> None:
+        """Lift what was set before; of an end and an exclusion of one instant the exclusion counts."""
+        name = _end_of(event)
+        self.told[name] = max(micros(word.at), self.told.get(name, 0))
+        self.exclusions = [
+            block
+            for block in self.exclusions
+            if (block.kind, block.scope) != (event.kind, event.scope) or block.since >= word.at
+        ]
+
+    def _register(self, event: PlayerRegistered, word: Word) -> None:
+        first, word = self.registered_at is None, self._as_registered(word)
         self.status = self.status or "active"
         for name in PROFILE_FACTS:
-            if (known := getattr(event, name)) is not None:
-                self._set_fact(name, known, event.occurred_at)
+            value = getattr(event, name)
+            if name in event.model_fields_set and value is not None:
+                self._set_fact(name, value, word)
+            elif value is not None and name not in self.told:
+                self.facts.setdefault(name, value)
         if event.birth_date is not None:
-            self._set_birthday(event.birth_date, event.occurred_at)
-        self.facts["registered_at"] = event.occurred_at.isoformat()
-        self.facts["is_test"] = event.is_test
-        for channel in event.opted_in:
-            self._consent(channel, event.occurred_at, opted_in=True)
+            self._set_birthday(event.birth_date, word)
+        self.facts["registered_at"] = word.at.isoformat()
+        self.facts["is_test"] = event.is_test or bool(self.facts.get("is_test"))
+        if first:
+            for channel in event.opted_in:
+                self.set_consent(channel, word, opted_in=True)
 
-    def _update(self, event: ProfileUpdated) -> None:
-        for name, kind in PROFILE_FACTS.items():
-            with suppress(KeyError, ValidationError):
-                self._set_fact(name, kind.validate_python(event.changed[name]), event.occurred_at)
-        with suppress(KeyError, ValidationError):
-            self._set_birthday(BIRTH_DATE.validate_python(event.changed["birth_date"]), event.occurred_at)
+    def _update(self, event: ProfileUpdated, word: Word) -> None:
+        for name in UPDATED_FACTS:
+            if name in event.changed:
+                self._set_fact(name, event.changed[name], word)
+        if "birth_date" in event.changed:
+            day = event.changed["birth_date"]
+            self._set_birthday(None if day is None else date.fromisoformat(str(day)), word)
 
-    def _set_birthday(self, birth_date: date, at: datetime) -> None:
-        if self._is_news("born", at):
-            self.born = f"{birth_date:%m-%d}"
+    def _set_birthday(self, birth_date: date | None, word: Word) -> None:
+        if record_word(self.told, "born", word, erases=birth_date is None):
+            self.born = None if birth_date is None else f"{birth_date:%m-%d}"
 
-    def _change_status(self, event: StatusChanged) -> None:
-        at, to, timed = event.occurred_at, event.to, self.timed_status
-        replaces_lasting = _outranks(to, at, self.status, self.status_since)
-        replaces_timed = timed is None or _outranks(to, at, timed.status, timed.since)
+    def _hear_of_message(self, event: MessageStatus, word: Word) -> None:
+        if event.status in WITHDRAWING:
+            self.set_consent(event.channel, word, opted_in=False)
+        address = ADDRESSES.get(event.channel)
+        if address is None:
+            return
+        bounced, last = self.bounces.get(event.channel, (0, None))
+        if last is not None and word.at <= last:
+            return
+        if event.status in ARRIVED:
+            self.bounces.pop(event.channel, None)
+        elif event.status == "bounced" and micros(word.at) > abs(self.told.get(address, 0)):
+            hard = (event.suppress_reason or "").lower() in HARD_BOUNCES
+            self.bounces[event.channel] = (MOST_BOUNCES if hard else bounced + 1, word.at)
+
+    def _works_again(self, address: str, word: Word) -> None:
+        """Another address, or one that was proven, is tried again whatever came back before."""
+        for channel in [one for one, (_, last) in self.bounces.items() if ADDRESSES[one] == address and last < word.at]:
+            del self.bounces[channel]
+
+    def _change_status(self, event: StatusChanged, word: Word) -> None:
+        to, timed = event.to, self.timed_status
+        replaces_lasting = _outranks(to, word, self.status, self.status_since)
+        replaces_timed = timed is None or _outranks(to, word, timed.status, timed.since)
+        since = max(word.at, self.status_since or word.at)
         if event.until is None:
             if replaces_lasting:
-                self.status, self.status_since = to, at
+                self.status, self.status_since = to, since
+                self.merged_away = event.reason in MERGED_REASONS
             if replaces_timed:
                 self.timed_status = None
         elif replaces_lasting and replaces_timed:
+            before = event.from_status
             # What was before is what will be after; where the event knows that better, it is believed.
-            if event.from_status is not None and event.from_status != self.status_at(at):
-                self.status, self.status_since = event.from_status, at
-            self.timed_status = TimedStatus(to, event.until, at)
+            if before not in {None, self.status_at(word.at)} and _outranks(
+                before, Word(word.at, live=False), self.status, self.status_since
+            ):
+                self.status, self.status_since = before, since
+            self.timed_status = TimedStatus(to, event.until, since if timed is None else max(since, timed.since))
 
-    def _consent(self, channel: str, at: datetime, *, opted_in: bool) -> None:
+    def end_at(self, now: datetime) -> TimedStatus | Lasting | None:
+        """How the person ended the account, None while it is open or if it was only merged into another."""
+        timed = self.timed_status
+        if timed is not None and timed.until > now and timed.status in FINAL_STATUSES:
+            return timed
+        if self.status is None or self.status not in FINAL_STATUSES or self.merged_away:
+            return None
+        return Lasting(self.status, self.status_since or now)
+
+    def end_with(self, end: TimedStatus | Lasting) -> None:
+        """End this account as another of the same person was ended."""
+        if isinstance(end, Lasting):
+            if self.status not in FINAL_STATUSES or self.merged_away:
+                self.status, self.merged_away = end.status, False
+                self.status_since = max(end.since, self.status_since or end.since)
+        elif self.timed_status is None or self.timed_status.status not in FINAL_STATUSES:
+            self.timed_status = end
+
+    def set_consent(self, channel: str, word: Word, *, opted_in: bool) -> None:
         """Keep the newest word on a channel; of two at one instant the refusal counts."""
-        known = self.consents.get(channel)
-        if known is None or at > known[1] or (at == known[1] and not opted_in):
-            self.consents[channel] = (opted_in, at)
+        given, at = self.consents.get(channel, (None, None))
+        if counts(word.at, at, step=int(given is not False) - int(opted_in), live=word.live):
+            self.consents[channel] = (opted_in, max(word.at, at or word.at))
 
 
-def _outranks(new: str, at: datetime, known: str | None, since: datetime | None) -> bool:
-    """Whether a word on the account counts: the newest does, and of two at one instant the one that protects."""
-    lifts = new in UNPROTECTED_STATUSES and known not in UNPROTECTED_STATUSES
-    return since is None or at > since or (at == since and not lifts)
+def _outranks(new: str | None, word: Word, known: str | None, since: datetime | None) -> bool:
+    """Whether a word on the account counts: the newest does, of two at one instant the one that protects more.
+
+    The end of an account counts whenever it comes.
+    """
+    step = _protection(new) - _protection(known)
+    return counts(word.at, since, step=step, live=word.live and new in FINAL_STATUSES)
+
+
+def _protection(status: str | None) -> int:
+    if status in FINAL_STATUSES:
+        return 2
+    return int(status is not None and status not in UNPROTECTED_STATUSES)
+
+
+def _end_of(event: ExclusionSet | ExclusionEnded) -> str:
+    return f"end of {event.kind}/{event.scope}"
 
 
 def _covers(one: Block, other: Block) -> bool:

@@ -17,6 +17,7 @@ from workflows.declaration import Journey
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
 from workflows.rules.failures import RuleFailure
@@ -80,7 +81,7 @@ class PlayerState(PlayerProjection):
         Events are taken in the order they are given. The caller has already dropped duplicates;
         giving the same event twice would count it twice. Rules that raise are added to `failures`.
         """
-        self.learn(event)
+        self.learn(event, Word.of(event, now, live=mode == "live"))
         fired, derived = count(self, event, rules, now, failures)
         moved = self._segment_moves(rules.segments_about(event.type), now, failures)
         self._schedule_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
@@ -94,8 +95,7 @@ class PlayerState(PlayerProjection):
             )
         # An event may claim to come from the near future; no run ends sooner for it.
         decisions: list[Decision] = [*moved, *self._end_control_runs(min(event.occurred_at, now))]
-        if reason := self.protected(now):
-            decisions += self.stop_all(reason, now)
+        decisions += self.stop_protected(now, mode=mode)
         for happened in (event, *derived):
             decisions += self._notify_runs(happened, rules, now, failures)
         for journey, trigger in _entered_journeys(event, fired, derived, rules, failures):
@@ -217,6 +217,11 @@ class PlayerState(PlayerProjection):
     def stop_all(self, reason: str, now: datetime) -> list[Decision]:
         """End every run of the player."""
         return [d for run_id in sorted(self.runs) for d in self.stop(run_id, reason, now)]
+
+    def stop_protected(self, now: datetime, *, mode: Mode) -> list[Decision]:
+        """End every run of a player who is protected; history ends none."""
+        reason = self.protected(now) if mode == "live" else None
+        return [] if reason is None else self.stop_all(reason, now)
 
     def next_seq(self, run_id: str) -> int | None:
         """Number the next delivery to a run under way; None when it has ended."""

@@ -1,0 +1,134 @@
+"""Accounts of one person: what protects one protects all of them, from the merge on, and nothing else is shared."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.player_events import NOON, Life, declared, only, stored
+from workflows import (
+    ConsentChanged,
+    DepositApproved,
+    Event,
+    ExclusionEnded,
+    ExclusionSet,
+    HarmSignal,
+    MessageStatus,
+    PlayerMerged,
+    PlayerRegistered,
+    StatusChanged,
+    days,
+    on,
+)
+from workflows.player_state.decisions import Stop
+from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
+from workflows.player_state.state import PlayerState
+
+SECOND = timedelta(seconds=1)
+PROTECTING: list[tuple[type[Event], dict[str, Any]]] = [
+    (ExclusionSet, {"kind": "self_exclusion", "until": None}),
+    (ExclusionSet, {"kind": "time_out", "until": NOON + days(1)}),
+    (ConsentChanged, {"channel": "email", "opted_in": False}),
+    (MessageStatus, {"channel": "email", "status": "complained"}),
+    (StatusChanged, {"to": "closed", "until": None, "from_status": None, "reason": "asked for it"}),
+    (StatusChanged, {"to": "self_excluded", "until": NOON + days(9), "from_status": None}),
+    (HarmSignal, {"strength": "strong"}),
+]
+
+
+def account(player_id: str) -> Life:
+    life = Life(declared("thanks", on(DepositApproved)), player_id=player_id)
+    life.happens(PlayerRegistered, ago=days(30), opted_in=["email", "sms"])
+    return life
+
+
+def merged(*lives: Life) -> None:
+    join([life.state for life in lives], NOON)
+    for life in lives:
+        life.state = stored(life.state)
+
+
+def left_alone(state: PlayerState) -> tuple[str | None, bool, str | None]:
+    return state.protected(NOON), state.consents["email"][0], state.harm
+
+
+@pytest.mark.parametrize(("kind", "data"), PROTECTING)
+@pytest.mark.parametrize("first", [True, False])
+def test_what_protected_one_account_protects_both_from_the_merge_on(
+    kind: type[Event], data: dict[str, Any], *, first: bool
+) -> None:
+    one, other = account("a"), account("b")
+    (one if first else other).happens(kind, **data)
+    assert left_alone(one.state) != left_alone(other.state)
+    merged(one, other)
+    assert left_alone(one.state) == left_alone(other.state)
+    assert left_alone(one.state) != left_alone(account("c").state)
+    assert (one.state.accounts, other.state.accounts) == (["b"], ["a"])
+
+
+@pytest.mark.parametrize(("kind", "data"), PROTECTING)
+def test_what_protects_one_account_later_protects_the_other_and_stops_its_runs(
+    kind: type[Event], data: dict[str, Any]
+) -> None:
+    one, other = account("a"), account("b")
+    merged(one, other)
+    other.happens(DepositApproved)
+    event = one.event(kind, **data)
+    one.happens(kind, **data)
+    assert is_shared(event)
+    decisions = share(event, other.state, NOON, mode="live")
+    assert left_alone(one.state) == left_alone(other.state)
+    stops = other.state.protected(NOON) is not None
+    assert [stop.run_id for stop in only(Stop, decisions)] == (["thanks:acme:b:1"] if stops else [])
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (ExclusionEnded, {"kind": "self_exclusion"}),
+        (ConsentChanged, {"channel": "email", "opted_in": True}),
+        (StatusChanged, {"to": "active", "until": None}),
+        (StatusChanged, {"to": "suspended", "until": None}),
+        (MessageStatus, {"status": "bounced"}),
+        (StatusChanged, {"to": "closed", "until": None, "reason": "merged"}),
+        (DepositApproved, {}),
+    ],
+)
+def test_what_lifts_or_means_one_account_only_is_not_shared(kind: type[Event], data: dict[str, Any]) -> None:
+    assert not is_shared(account("a").event(kind, **data))
+
+
+def test_an_account_that_is_closed_because_it_was_merged_leaves_the_other_open() -> None:
+    one, other = account("a"), account("b")
+    other.happens(StatusChanged, to="closed", until=None, from_status=None, reason="merged")
+    merged(one, other)
+    assert one.state.protected(NOON) is None
+    assert other.state.protected(NOON) == "account_not_active"
+    # The person says goodbye afterwards.
+    other.happens(StatusChanged, after=SECOND, to="closed", until=None, from_status=None, reason="asked for it")
+    merged(one, other)
+    assert one.state.protected(other.now) == "account_not_active"
+
+
+def test_a_third_account_joins_those_joined_before() -> None:
+    one, other, third = account("a"), account("b"), account("c")
+    merged(one, other)
+    event = PlayerMerged(event_id="1", event_source="/t", occurred_at=NOON, survivor_id="b", absorbed_id="c")
+    states = {"b": other.state, "c": third.state}
+    assert accounts_needed([("b", event)], states) == {"a"}
+    states |= {"a": one.state}
+    assert accounts_needed([("b", event)], states) == set()
+    assert accounts_of(event, states) == ["a", "b", "c"]
+    merged(one, other, third)
+    assert third.state.accounts == ["a", "b"]
+    excluded = third.event(ExclusionSet)
+    assert accounts_needed([("c", excluded), ("c", third.event(DepositApproved))], {"c": third.state}) == {"a", "b"}
+    assert accounts_needed([("c", third.event(DepositApproved))], {"c": third.state}) == set()
+
+
+def test_a_person_of_very_many_accounts_is_protected_and_not_joined_further() -> None:
+    lives = [account(f"p-{number}") for number in range(60)]
+    lives[0].happens(ExclusionSet, kind="self_exclusion", until=None)
+    merged(*lives)
+    assert {life.state.protected(NOON) for life in lives} == {"self_excluded"}
+    assert not any(life.state.accounts for life in lives)

@@ -1,0 +1,73 @@
+"""Accounts of one person: what protects one of them protects them all, from the merge on.
+
+What lifts is not shared: an exclusion that ended, a consent given, an account opened again are told for each account.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from workflows.events import ConsentChanged, Event, ExclusionSet, HarmSignal, MessageStatus, PlayerMerged, StatusChanged
+from workflows.player_state.decisions import Decision
+from workflows.player_state.ordering import Word
+from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, STRENGTHS, WITHDRAWING
+from workflows.player_state.state import Mode, PlayerState
+
+#: Accounts that are joined for good; protection is handed over at the merge whatever their number.
+MOST_ACCOUNTS: Final = 50
+
+
+def is_shared(event: Event) -> bool:
+    """Whether an event about one account protects every account of the person."""
+    match event:
+        case ExclusionSet() | HarmSignal():
+            return True
+        case ConsentChanged():
+            return not event.opted_in
+        case MessageStatus():
+            return event.status in WITHDRAWING
+        case StatusChanged():
+            # An account that is closed because it was merged is not the person's goodbye.
+            return event.to in FINAL_STATUSES and event.reason not in MERGED_REASONS
+        case _:
+            return False
+
+
+def accounts_of(merge: PlayerMerged, states: dict[str, PlayerState]) -> list[str]:
+    """The accounts that a merge makes one person, those joined before included."""
+    ends = (merge.survivor_id, merge.absorbed_id)
+    return sorted({*ends, *(other for one in ends for other in states[one].accounts)})
+
+
+def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerState]) -> set[str]:
+    """The accounts that these events reach and that are not among `states`, so that they can be locked as well."""
+    concerned = {player_id for player_id, event in new if is_shared(event)}
+    for _, event in new:
+        if isinstance(event, PlayerMerged):
+            concerned |= {event.survivor_id, event.absorbed_id}
+    return {other for one in concerned for other in states[one].accounts} - states.keys()
+
+
+def join(accounts: Sequence[PlayerState], now: datetime) -> None:
+    """Make the accounts one person: each is protected by what protects any of them."""
+    blocks = [block for one in accounts for block in one.exclusions]
+    withdrawn = [(channel, at) for one in accounts for channel, (given, at) in one.consents.items() if not given]
+    signs = [one.harm for one in accounts if one.harm is not None]
+    ends = [end for one in accounts if (end := one.end_at(now)) is not None]
+    for one in accounts:
+        for block in blocks:
+            one.keep_block(block)
+        for channel, at in withdrawn:
+            one.set_consent(channel, Word(at, live=True), opted_in=False)
+        if signs:
+            one.harm = max(signs, key=STRENGTHS.index)
+        for end in ends:
+            one.end_with(end)
+        others = [other.player_id for other in accounts if other is not one]
+        one.accounts = others if len(others) < MOST_ACCOUNTS else one.accounts
+
+
+def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:
+    """Protect another account of the person by an event about this one; its runs stop with it."""
+    other.learn(event, Word.of(event, now, live=mode == "live"))
+    return other.stop_protected(now, mode=mode)
