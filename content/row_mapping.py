@@ -6,25 +6,29 @@ r"""From a row of somebody's file to a CloudEvent: which column becomes which pa
 
 `--map PART=COLUMN` copies a column, `--map PART=COLUMN:CONVERSION` converts it on the way, `--set PART=TEXT` is the
 same in every row. PART is subject, time, type, id, source or data.<field>. A mapping file holds the same in TOML.
+
+A cell is text, and a number of an event is a number: text becomes one here, where it is a whole number beyond doubt.
 """
 
 import difflib
 import hashlib
+import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, tzinfo
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import orjson
 
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, Event
-from workflows.minor_units import minor_units
+from workflows.minor_units import is_currency, minor_of, minor_of_text
 
 CloudEvent = dict[str, Any]
 Values = Mapping[str, Any]
@@ -35,6 +39,16 @@ ROW_ID = "@id"
 SOURCE = "/import"
 #: Unix times above this are milliseconds; as seconds it would be the year 5138.
 MILLISECONDS = 100_000_000_000
+#: Unix times below this lie before March 1973, where no casino has a player: they are days since 1900, or nothing.
+FIRST_SECOND = 100_000_000
+#: What spreadsheets, databases and statistics programs write into a cell that holds nothing.
+NULLS: Final = frozenset({"NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "nan", "\\N", "-"})
+#: In a column of countries this is Namibia.
+NAMIBIA: Final = "NA"
+
+_SERIAL: Final = re.compile(r"[1-9][0-9]{4}(\.[0-9]+)?")
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,20}")
+_UNIX: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
 
 
 class MappingError(JourneysError):
@@ -47,22 +61,39 @@ class RowRefused(JourneysError):
 
 def _minor(value: Any, event: CloudEvent) -> int:
     currency = str(event["data"].get("currency") or "EUR").upper()
+    if not is_currency(currency):
+        raise RowRefused(
+            f"{currency[:50]!r} is not a currency that ISO 4217 knows, so nobody can say what its smallest unit is; "
+            "give the amount in one that it knows."
+        )
     try:
-        amount = Decimal(str(value)) * 10 ** minor_units(currency)
-        whole = amount.to_integral_exact()
-    except (InvalidOperation, OverflowError):
-        raise RowRefused(f"{str(value)[:50]!r} is not an amount; write it with digits and a decimal point.") from None
-    if not whole.is_finite() or whole != amount:
-        raise RowRefused(f"{str(value)[:50]!r} is not a whole number of {currency}'s smallest unit; round it first.")
-    return int(whole)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return minor_of(Decimal(str(value)), currency)
+        return minor_of_text(str(value).strip(), currency)
+    except (ValueError, ArithmeticError) as error:
+        phrase = error if isinstance(error, ValueError) else "not an amount; write it with digits and a decimal point"
+        raise RowRefused(f"{str(value)[:50]!r} is {phrase}.") from None
+
+
+def _integer(value: Any, _: CloudEvent) -> Any:
+    if isinstance(value, str):
+        if not _WHOLE.fullmatch(value.strip()):
+            raise RowRefused(f"{value[:50]!r} is not a whole number; write it with digits only.")
+        return int(value)
+    return value
 
 
 def _unix(value: Any, _: CloudEvent) -> str:
     try:
-        seconds = float(value)
+        seconds = float(value) if not isinstance(value, str) or _UNIX.fullmatch(value.strip()) else float("nan")
         moment = datetime.fromtimestamp(seconds / 1000 if abs(seconds) > MILLISECONDS else seconds, UTC)
     except (ValueError, TypeError, OverflowError, OSError):
         raise RowRefused(f"{str(value)[:50]!r} is not a Unix time; give seconds or milliseconds since 1970.") from None
+    if abs(seconds) < FIRST_SECOND:
+        raise RowRefused(
+            f"{str(value)[:50]!r} is not a Unix time of this century; if it is a spreadsheet's number of a day, format "
+            "the column as 2026-01-31 12:00:00 before you save it as CSV."
+        )
     return moment.isoformat()
 
 
@@ -87,6 +118,7 @@ CONVERSIONS: Mapping[str, Callable[[Any, CloudEvent], Any]] = {
     "json": _json,
     "lower": lambda value, _: str(value).lower(),
     "upper": lambda value, _: str(value).upper(),
+    "integer": _integer,
 }
 
 
@@ -103,16 +135,28 @@ class RowMapping:
     """Which column, or which constant, becomes which part of the event.
 
     Column names of NDJSON may be dotted to reach inside objects. `zone` is where times without an offset are from.
+    `nulls` are the texts that say nothing, as an empty cell does; `NULLS` if it is None.
     """
 
     columns: Mapping[str, Column]
     constants: Mapping[str, Any] = field(default_factory=dict)
     zone: tzinfo = UTC
+    nulls: frozenset[str] | None = None
+
+    def fitted(self, header: Sequence[str]) -> "RowMapping":
+        """The mapping for a file with these columns, whose names may have spaces around them. Raises MappingError."""
+        self.check(header)
+        written = {column_name(raw): raw for raw in header}
+        columns = {
+            part: column if column.name == ROW_ID else replace(column, name=written[column.name])
+            for part, column in self.columns.items()
+        }
+        return replace(self, columns=columns)
 
     def check(self, header: Sequence[str] | None) -> None:
         """Raise MappingError with one sentence for each fault; `header` is None where the columns are not known."""
         named = [column.name for column in self.columns.values() if column.name != ROW_ID]
-        faults = [_no_column(name, header) for name in named if name not in header] if header is not None else []
+        faults = [] if header is None else _column_faults(named, [column_name(raw) for raw in header])
         faults += [
             f"Nothing says what the {part} of an event is; add --map {part}=COLUMN."
             for part in NEEDED
@@ -152,7 +196,7 @@ class RowMapping:
         # Plain columns first: a conversion may look at them, as `minor` does at the currency.
         for part, column in sorted(self.columns.items(), key=lambda one: one[1].conversion is not None):
             value = row_id if column.name == ROW_ID else _get(values, column.name)
-            if value is None or value == "":
+            if value is None or (isinstance(value, str) and self._says_nothing(part, value.strip())):
                 continue
             if column.conversion is not None:
                 value = CONVERSIONS[column.conversion](value, event)
@@ -160,13 +204,24 @@ class RowMapping:
         for part in NEEDED:
             if part not in event:
                 raise RowRefused(f"The row has no {part}; its column {self.columns[part].name!r} is empty.")
+        _numbers(event)
         event["subject"] = str(event["subject"])
         event["id"] = str(event["id"])
         event["type"] = wire_type(str(event["type"]))
         event["time"] = self._moment(event["time"])
         return event
 
+    def _says_nothing(self, part: str, text: str) -> bool:
+        if self.nulls is not None:
+            return not text or text in self.nulls
+        return not text or (text in NULLS and not (text == NAMIBIA and part == "data.country"))
+
     def _moment(self, value: Any) -> str:
+        if _SERIAL.fullmatch(str(value).strip()):
+            raise RowRefused(
+                f"{str(value)[:50]!r} is a spreadsheet's number of a day; format the column as 2026-01-31 12:00:00 "
+                "before you save it as CSV."
+            )
         try:
             moment = datetime.fromisoformat(str(value).strip())
         except ValueError:
@@ -198,6 +253,7 @@ def mapping_of(
     source: str | None = None,
     file: Path | None = None,
     zone: str | None = None,
+    nulls: Sequence[str] = (),
 ) -> RowMapping | None:
     """The mapping that the options of `journeys import` describe; None when they describe none.
 
@@ -222,7 +278,7 @@ def mapping_of(
         return None
     if "type" in constants:
         constants["type"] = wire_type(str(constants["type"]), mistake=MappingError)
-    return RowMapping(columns, constants, _zone(zone))
+    return RowMapping(columns, constants, _zone(zone), frozenset(nulls) if nulls else None)
 
 
 class RowIds:
@@ -312,8 +368,47 @@ def _column(text: str) -> Column:
     return Column(name, conversion) if colon and name and conversion in CONVERSIONS else Column(text)
 
 
+def column_name(raw: str) -> str:
+    """The name of a column, which may stand in a header with spaces or a byte order mark around it."""
+    return raw.strip().strip("\ufeff").strip()
+
+
+def _column_faults(named: Sequence[str], header: Sequence[str]) -> list[str]:
+    faults = [_no_column(name, header) for name in named if name not in header]
+    for name in dict.fromkeys(named):
+        if header.count(name) > 1:
+            places = " and ".join(str(number) for number, known in enumerate(header, 1) if known == name)
+            faults.append(f"The file has the column {name!r} more than once (columns {places}); rename all but one.")
+    return faults
+
+
+def _numbers(event: CloudEvent) -> None:
+    """Turn what a file could only write as text into the numbers the event has. Raises RowRefused."""
+    kind = _declared(str(event["type"]))
+    for name in _number_fields(kind) & event["data"].keys() if kind is not None else ():
+        text = event["data"][name]
+        if isinstance(text, str):
+            written = text.strip()
+            # A column of counts with gaps is written 3.0 by some programs; of money 25.0 would be a guess.
+            written = written if name.endswith("_minor") else written.removesuffix(".0")
+            if not _WHOLE.fullmatch(written):
+                hint = "map an amount with ':minor'" if name.endswith("_minor") else "write it with digits only"
+                raise RowRefused(f"{text[:50]!r} is not a whole number, which {name} is; {hint}.")
+            event["data"][name] = int(written)
+
+
+@lru_cache
+def _number_fields(kind: type[Event]) -> frozenset[str]:
+    fields = kind.data_schema()["properties"]
+    return frozenset(name for name, schema in fields.items() if "integer" in _json_types(schema))
+
+
+def _json_types(schema: Mapping[str, Any]) -> set[str]:
+    return {part["type"] for part in (schema, *schema.get("anyOf", ())) if isinstance(part.get("type"), str)}
+
+
 def _no_column(name: str, header: Sequence[str]) -> str:
-    sentence = f"The file has no column {name!r}; it has {', '.join(header)}."
+    sentence = f"The file has no column {name!r}; it has {', '.join(header) or 'none'}."
     before, colon, conversion = name.rpartition(":")
     if colon and before in header:
         sentence += f" {conversion!r} is not a conversion; there are {', '.join(CONVERSIONS)}."

@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime, tzinfo
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Literal, NamedTuple
 from urllib.parse import urlsplit
 
@@ -22,9 +22,12 @@ VariableType = Literal["text", "name", "money", "date", "datetime", "number", "p
 
 LONGEST_TEXT = 2_000
 LONGEST_NAME = 40
+#: Digits before the point, and behind it, that a number may have; with more, arithmetic on decimals rounds or fails.
+MOST_DIGITS = 24
 
 _CURRENCY = re.compile(r"[A-Z]{3}\Z")
 _NAME_MARKS = frozenset(" .'-\N{RIGHT SINGLE QUOTATION MARK}\N{MODIFIER LETTER APOSTROPHE}")
+_EXACT = Context(prec=3 * MOST_DIGITS)
 _NO_NAMES = frozenset({"first name", "firstname", "name", "none", "null", "undefined", "unknown", "test", "n.a"})
 
 
@@ -54,7 +57,7 @@ def read(kind: VariableType, value: object, currency: str | None = None) -> Valu
     """
     if value is None or value == "":
         return None
-    if kind == "money" and isinstance(value, int) and currency is not None:
+    if kind == "money" and isinstance(value, int | float) and currency is not None:
         value = (value, currency)
     return _READERS[kind](value)
 
@@ -96,22 +99,31 @@ def _money(value: object) -> Value:
             raise ValueError(
                 'money: {"minor": 500, "currency": "EUR"}, [500, "EUR"], or 500 in the currency of the player'
             )
-    if isinstance(minor, bool) or not isinstance(minor, int):
+    # A journey that halves an amount holds a float: 250.0 is 250.
+    whole = None if isinstance(minor, bool) or not isinstance(minor, int | float) else _number(minor)
+    if not isinstance(whole, int):
         raise ValueError("money whose amount is a whole number of minor units")  # noqa: TRY004
     if not isinstance(currency, str) or not _CURRENCY.match(currency):
         raise ValueError("money whose currency is an ISO 4217 code such as EUR")
-    return Money(minor, currency)
+    return Money(whole, currency)
 
 
-def _number(value: object) -> Value:
+def _number(value: object) -> int | Decimal:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise ValueError("a number")  # noqa: TRY004 - one error for every wrong value
+    # Bounded before it becomes text, which Python refuses for integers of thousands of digits.
     if isinstance(value, int):
+        if abs(value) >= 10**MOST_DIGITS:
+            raise ValueError(f"a number of at most {MOST_DIGITS} digits")
         return value
     number = Decimal(str(value))
     if not number.is_finite():
         raise ValueError("a finite number")
-    return number
+    if number and number.adjusted() >= MOST_DIGITS:
+        raise ValueError(f"a number of at most {MOST_DIGITS} digits")
+    number = number.quantize(Decimal(1).scaleb(-MOST_DIGITS), context=_EXACT).normalize(_EXACT)
+    # What is written decides the plural, not how it was reckoned: 1.0 is written 1 and takes one spin.
+    return int(number) if number == number.to_integral_value(context=_EXACT) else number
 
 
 def _date(value: object) -> Value:

@@ -1,7 +1,8 @@
 """What a field of an event, a reward or a fact may hold: identities, texts, money, counts, moments, durations.
 
 Money is integer minor units, `BasisPoints` is 1/100 of a percent, `Seconds` is whole seconds on the wire and
-`timedelta` in Python, `Instant` is RFC 3339 on the wire and aware UTC in Python.
+`timedelta` in Python, `Instant` is RFC 3339 on the wire and aware UTC in Python. Numbers are numbers: 1900, 1900.0 and
+1.9e3 are the same, "1900" and true are none.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,7 +10,18 @@ from functools import lru_cache
 from typing import Annotated, Final, Literal
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, AwareDatetime, Field, PlainSerializer, StringConstraints, WithJsonSchema
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BeforeValidator,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    ValidationInfo,
+    WithJsonSchema,
+)
+
+from workflows.minor_units import is_currency
 
 __all__ = [
     "AccountStatus",
@@ -34,10 +46,26 @@ __all__ = [
     "SignedMoney",
     "Text",
     "Timezone",
+    "Whole",
 ]
 
 #: The largest integer every JSON reader keeps exact; money and counters stay below it.
 MAX_INTEGER: Final = 2**53 - 1
+#: Context of validation for what was kept before: an event in Postgres or in a history stays what it was.
+STORED: Final = "stored"
+
+
+def _number(value: object) -> object:
+    # "25.00" is how a sender writes 25 euros: read as 25 cents it would be wrong by a hundred, without a word.
+    if isinstance(value, str | bytes | bool):
+        raise ValueError("must be a whole number without quotes, such as 2500")  # noqa: TRY004 - pydantic's way
+    return value
+
+
+def _currency(code: str, info: ValidationInfo) -> str:
+    if not is_currency(code) and info.context != STORED:
+        raise ValueError("must be a currency that ISO 4217 knows, such as EUR")
+    return code
 
 
 def _utc(moment: datetime) -> datetime:
@@ -71,26 +99,35 @@ PRINTABLE: Final = r"^[^\x00]*$"
 Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, StringConstraints(max_length=100, pattern=PRINTABLE)]
 Text = Annotated[str, StringConstraints(max_length=1000, pattern=PRINTABLE)]
-Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")]
+Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
 Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 Timezone = Annotated[
     str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
 ]
-Money = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-SignedMoney = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
-Count = Annotated[int, Field(ge=0, le=MAX_INTEGER)]
-Number = Annotated[int, Field(ge=1, le=MAX_INTEGER)]
-BasisPoints = Annotated[int, Field(ge=0, le=10_000)]
+#: For an integer with bounds of its own, behind them: `Annotated[int, Field(ge=1, le=5), Whole]`.
+Whole: Final = BeforeValidator(_number)
+Money = Annotated[int, Field(ge=0, le=MAX_INTEGER), Whole]
+SignedMoney = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), Whole]
+Count = Annotated[int, Field(ge=0, le=MAX_INTEGER), Whole]
+Number = Annotated[int, Field(ge=1, le=MAX_INTEGER), Whole]
+BasisPoints = Annotated[int, Field(ge=0, le=10_000), Whole]
 Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
 Seconds = Annotated[
     timedelta,
     Field(ge=timedelta(0), le=timedelta(days=36_525)),
     AfterValidator(_whole_seconds),
+    Whole,
     PlainSerializer(_seconds, return_type=int),
     WithJsonSchema({"type": "integer", "minimum": 0, "description": "whole seconds"}),
 ]
-Scalar = bool | SignedMoney | Annotated[float, Field(allow_inf_nan=False)] | Text | None
+Scalar = (
+    bool
+    | Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+    | Annotated[float, Field(allow_inf_nan=False)]
+    | Text
+    | None
+)
 Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
 AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending"]
 Device = Literal["mobile", "desktop", "tablet"]

@@ -93,6 +93,7 @@ ENGINE = (
     "forms",
     "journey",
     "local_time",
+    "minor_units",
     "player",
     "player_facts",
     "player_state",

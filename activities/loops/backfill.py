@@ -195,7 +195,14 @@ class Deriver:
     def _read(self, row: StoredEvent) -> Event | None:
         wire = self._wire_types.get(row.type, row.type)
         try:
-            return parse_event(wire, row.data, event_id=row.id, event_source=row.source, occurred_at=row.occurred_at)
+            return parse_event(
+                wire,
+                row.data,
+                event_id=row.id,
+                event_source=row.source,
+                occurred_at=row.occurred_at,
+                stored=True,
+            )
         except (UnknownEventType, ValidationError):
             return None
 

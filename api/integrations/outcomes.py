@@ -10,17 +10,14 @@ from datetime import datetime
 from decimal import Context, Decimal
 from typing import Any, Final
 
-from babel.numbers import list_currencies
-
 from api.cloudevents import Fault, PlayerEvent, read_event
 from workflows.events import Event
 from workflows.json_object import JsonObject
-from workflows.minor_units import minor_units
+from workflows.minor_units import is_currency, may_be_grouped, minor_units
 
 #: A JSON object as a sender wrote it, its fractions kept as `Decimal`.
 Message = Mapping[str, Any]
 
-_CURRENCIES: Final = frozenset(list_currencies())
 _EXACT: Final = Context(prec=100)
 #: How far from a whole minor unit an amount may lie: a float's own noise, never a part of a cent.
 _NOISE: Final = Decimal("0.0001")
@@ -122,16 +119,17 @@ def moment(value: object) -> datetime | None:
 def currency_of(value: object) -> str | None:
     """The ISO 4217 code, in capitals; None for what is none, and for coins ISO does not know."""
     code = value.upper() if isinstance(value, str) else ""
-    return code if code in _CURRENCIES else None
+    return code if is_currency(code) else None
 
 
 def to_minor(value: object, currency: str) -> int | None:
     """A decimal amount as whole minor units of an ISO 4217 currency, exactly; None when it is not an amount of it.
 
-    Not money: a part of a minor unit (19.999 EUR, 5.5 JPY), a negative amount, a float that JSON did not write.
+    Not money: a part of a minor unit (19.999 EUR, 5.5 JPY), a negative amount, a float that JSON did not write, and the
+    text "1.000", which is a thousand euros in some countries and one in others.
     What binary arithmetic leaves behind (0.30000000000000004) is taken for the amount it stands beside.
     """
-    if isinstance(value, str) and _AMOUNT.fullmatch(value):
+    if isinstance(value, str) and _AMOUNT.fullmatch(value) and not may_be_grouped(value, currency):
         value = Decimal(value)
     if isinstance(value, bool) or not isinstance(value, int | Decimal):
         return None

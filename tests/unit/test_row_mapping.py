@@ -42,8 +42,32 @@ class TestMapping:
         event = mapped({"a": {"b": "p-1"}, "t": "2026-01-01T00:00:00Z"}, "subject=a.b", "time=t", kind="session.login")
         assert event["subject"] == "p-1"
 
-    def test_an_empty_cell_says_nothing(self) -> None:
-        assert "method" not in mapped(ROW | {"how": ""}, *DEPOSIT, "data.method=how")["data"]
+    @pytest.mark.parametrize("cell", ["", "  ", "NA", "N/A", "#N/A", "NULL", "null", "None", "NaN", "\\N", "-", " - "])
+    def test_an_empty_cell_says_nothing_whatever_a_program_writes_for_it(self, cell: str) -> None:
+        assert "method" not in mapped(ROW | {"how": cell}, *DEPOSIT, "data.method=how")["data"]
+
+    def test_na_is_namibia_where_countries_stand(self) -> None:
+        row = {"w": "p", "t": "2026-01-01T00:00Z", "c": "NA"}
+        event = mapped(row, "subject=w", "time=t", "data.country=c", kind="player.registered")
+        assert event["data"] == {"country": "NA"}
+
+    def test_what_says_nothing_may_be_named(self) -> None:
+        row = ROW | {"how": "NA", "by": "?"}
+        data = mapped(row, *DEPOSIT, "data.method=how", "data.provider=by", nulls=["?"])["data"]
+        assert data["method"] == "NA"
+        assert "provider" not in data
+
+    @pytest.mark.parametrize("cell", [0, "0", "46082", 46082, "46082.4", "1_767_225_600", "1e9", "soon", True])
+    def test_a_number_that_is_no_unix_time_of_this_century_is_refused(self, cell: object) -> None:
+        with pytest.raises(RowRefused, match="is not a Unix time"):
+            mapped(ROW | {"when": cell}, *DEPOSIT[:1], "time=when:unix", *DEPOSIT[2:])
+
+    def test_an_own_type_gets_its_numbers_by_a_conversion(self) -> None:
+        row = {"w": "p", "t": "2026-01-01T00:00Z", "n": "3"}
+        maps = ("subject=w", "time=t", "data.level=n:integer")
+        assert mapped(row, *maps, kind="igaming.acme.vip_flagged.v1")["data"] == {"level": 3}
+        with pytest.raises(RowRefused, match=r"'3\.0' is not a whole number"):
+            mapped(row | {"n": "3.0"}, *maps, kind="igaming.acme.vip_flagged.v1")
 
     @pytest.mark.parametrize(
         ("conversion", "value", "expected"),
@@ -108,11 +132,15 @@ class TestMapping:
         ("change", "sentence"),
         [
             ({"paid": "12,50"}, "'12,50' is not an amount"),
-            ({"paid": "12.505"}, "not a whole number of EUR's smallest unit"),
+            ({"paid": "12.5051"}, "not a whole number of EUR's smallest unit"),
+            ({"paid": "12.505"}, "is one or a thousand"),
             ({"paid": "Infinity"}, "is not"),
-            ({"paid": "NaN"}, "is not"),
+            ({"paid": float("nan")}, "is not"),
             ({"when": "01/03/2026"}, "'01/03/2026' is not a time"),
             ({"when": ""}, "The row has no time; its column 'when' is empty."),
+            ({"when": "NULL"}, "The row has no time; its column 'when' is empty."),
+            ({"when": "46082"}, "'46082' is a spreadsheet's number of a day; format the column"),
+            ({"when": "46082.4166"}, "is a spreadsheet's number of a day"),
             ({"who": None}, "The row has no subject; its column 'who' is empty."),
         ],
     )
@@ -161,6 +189,20 @@ class TestMappingOptions:
         assert mapping is not None
         with pytest.raises(MappingError, match=sentence.replace(".", r"\.")):
             mapping.check(["who", "when", "paid"])
+
+    def test_a_mapped_name_that_stands_twice_in_the_header_is_refused(self) -> None:
+        mapping = mapping_of(DEPOSIT, kind="payment.deposit_approved")
+        assert mapping is not None
+        with pytest.raises(MappingError, match=r"the column 'paid' more than once \(columns 3 and 5\); rename all but"):
+            mapping.check(["who", "when", "paid", "currency", " paid "])
+        mapping.check(["who", "when", "paid", "currency", "currency"])
+
+    def test_names_in_a_header_may_have_spaces_around_them(self) -> None:
+        mapping = mapping_of(DEPOSIT, kind="payment.deposit_approved")
+        assert mapping is not None
+        header = ["\ufeffwho", " when", "\u00a0paid "]
+        event = mapping.fitted(header).event(dict(zip(header, ROW.values(), strict=True)), "row-1")
+        assert event["data"]["amount_minor"] == 1250
 
     def test_a_file_holds_the_same_and_options_win(self, tmp_path: Path) -> None:
         file = tmp_path / "deposits.toml"

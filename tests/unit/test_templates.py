@@ -3,7 +3,9 @@
 
 import re
 from datetime import UTC, date, datetime
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -263,6 +265,50 @@ def test_a_fraction_takes_the_form_it_is_declined_with(tmp_path: Path) -> None:
     catalogue = Catalogue.load(tmp_path)
     assert catalogue.render("one", "sms", "en", {"x": 1.5}).body == "1.5 hours"
     assert catalogue.render("one", "sms", "ru", {"x": 1.5}).body == "1,5 часа"
+
+
+@pytest.mark.parametrize(
+    ("language", "spins", "words"),
+    [
+        ("en", 1.0, "1 free spin"),
+        ("en", Decimal("1.00"), "1 free spin"),
+        ("en", 10 / 2, "5 free spins"),
+        ("ru", 5.0, "5 бесплатных вращений"),
+        ("uk", 1.0, "1 безкоштовне обертання"),
+        ("en", Decimal("1e2"), "100 free spins"),
+    ],
+)
+def test_a_number_is_counted_as_it_is_written_whatever_it_was_reckoned_with(
+    language: str, spins: object, words: str
+) -> None:
+    example = CATALOGUE["spins-offer"].example
+    title = CATALOGUE.render("spins-offer", "email", language, {**example, "spins": spins}).title
+    assert re.search(rf"\b{words}\b", title)
+
+
+@pytest.mark.parametrize(("kind", "written"), [("number", "1"), ("percent", "1%"), ("money", "£0.01")])
+def test_a_float_that_is_whole_is_written_whole(kind: str, written: str, tmp_path: Path) -> None:
+    catalogue = declared(kind, f"{{{{ x | {kind} }}}}", tmp_path)
+    assert catalogue.render("one", "sms", "en", {"x": 1.0}, currency="GBP").body == written
+
+
+@pytest.mark.parametrize("kind", ["number", "percent", "money"])
+@pytest.mark.parametrize("value", [10**24, 10**28, 10**5_000, 1e300, Decimal("1e999999")], ids=range(5))
+def test_a_sum_too_long_to_be_written_is_refused_and_never_an_error_of_arithmetic(
+    kind: str, value: object, tmp_path: Path
+) -> None:
+    catalogue = declared(kind, f"{{{{ x | {kind} }}}}", tmp_path)
+    with pytest.raises(TemplateVariableInvalid):
+        catalogue.render("one", "sms", "en", {"x": value}, currency="GBP")
+
+
+@pytest.mark.parametrize("language", ["en", "ru", "uk"])
+@pytest.mark.parametrize("value", [10**24 - 1, 1 - 10**24, 1e-300, 0.1 + 0.2, Decimal("1e-30"), Decimal(1) / 3])
+def test_whatever_is_not_refused_can_be_written(language: str, value: Any, tmp_path: Path) -> None:
+    for kind in ("number", "percent"):
+        (tmp_path / kind).mkdir()
+        catalogue = declared(kind, f"{{{{ x | {kind} }}}}", tmp_path / kind)
+        assert catalogue.render("one", "sms", language, {"x": value}).body
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstrai
 from pydantic_core import CoreSchema
 
 from workflows.errors import EventDesignError, UnknownEventType
-from workflows.field_types import PRINTABLE, Instant
+from workflows.field_types import PRINTABLE, STORED, Instant
 
 __all__ = ["CATALOGUE", "Event", "Pii", "parse_event"]
 
@@ -176,7 +176,7 @@ class Event(BaseModel):
         event_class = cls if cls.wire_type == wire_type else CATALOGUE.get(wire_type)
         if event_class is None or not issubclass(event_class, cls):
             raise UnknownEventType(str(wire_type))
-        return _validate(event_class, wire["data"], wire["id"], wire["source"], wire["time"])
+        return _validate(event_class, wire["data"], wire["id"], wire["source"], wire["time"], stored=True)
 
     def redacted(self) -> Self:
         """A copy without personal data: marked fields become None, a marked map keeps its keys with nulls."""
@@ -193,8 +193,11 @@ def parse_event(
     event_id: str,
     event_source: str,
     occurred_at: datetime | str,
+    stored: bool = False,
 ) -> Event:
     """The typed event of a CloudEvent's parts. Raises `UnknownEventType` or pydantic's `ValidationError`.
+
+    `stored` says that it was taken in before: then a currency no entrance would let in any more stays what it was.
 
     Error locations name keys of `data`, except the three envelope fields. Derived types are parsed like
     any other: refusing them from outside is the caller's duty (`type(event).derived`).
@@ -202,15 +205,18 @@ def parse_event(
     event_class = CATALOGUE.get(wire_type)
     if event_class is None:
         raise UnknownEventType(wire_type)
-    return _validate(event_class, data, event_id, event_source, occurred_at)
+    return _validate(event_class, data, event_id, event_source, occurred_at, stored=stored)
 
 
-def _validate(cls: "type[_E]", data: object, event_id: object, event_source: object, occurred_at: object) -> "_E":
+def _validate(
+    cls: "type[_E]", data: object, event_id: object, event_source: object, occurred_at: object, *, stored: bool = False
+) -> "_E":
     if not isinstance(data, Mapping):
         return cls.__pydantic_validator__.validate_python(data)  # type: ignore[no-any-return]
     # The envelope comes last: a key of the same name inside data never replaces the identity.
     whole = {**data, "event_id": event_id, "event_source": event_source, "occurred_at": occurred_at}
-    return cls.__pydantic_validator__.validate_python(whole)  # type: ignore[no-any-return]
+    context = STORED if stored else None
+    return cls.__pydantic_validator__.validate_python(whole, context=context)  # type: ignore[no-any-return]
 
 
 def _register(cls: "type[Event]") -> None:

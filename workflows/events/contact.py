@@ -6,7 +6,7 @@ from pydantic import Field
 
 from workflows.channels import ConsentChannel
 from workflows.events.base import Event, Pii
-from workflows.field_types import Id, Instant, Label, MessageClass, Text
+from workflows.field_types import Id, Instant, Label, MessageClass, Text, Whole
 
 __all__ = [
     "ConsentChanged",
@@ -82,7 +82,7 @@ class FeedbackAnswered(Event, type="feedback.answered", example={"survey_id": "n
     survey_id: Id
     kind: Literal["thumb", "yes_no", "nps", "csat", "review", "text"]
     #: None for an answer in words alone.
-    score: Annotated[int, Field(ge=0, le=10)] | None = None
+    score: Annotated[int, Field(ge=0, le=10), Whole] | None = None
     text: Annotated[Text | None, Pii()] = None
     subject_ref: Annotated[str, Field(max_length=255)] | None = None
 
@@ -92,7 +92,7 @@ class SupportCase(Event):
 
     case_id: Id
     topic: Literal["payment", "bonus", "game", "account", "complaint", "rg"]
-    severity: Annotated[int, Field(ge=1, le=4)] = 3
+    severity: Annotated[int, Field(ge=1, le=4), Whole] = 3
 
 
 class SupportCaseOpened(
@@ -110,7 +110,7 @@ class SupportCaseClosed(
 ):
     """The case is settled; `csat` 1 to 5 if the player gave one. From the support desk."""
 
-    csat: Annotated[int, Field(ge=1, le=5)] | None = None
+    csat: Annotated[int, Field(ge=1, le=5), Whole] | None = None
 
 
 class TaskEvent(Event):
@@ -119,7 +119,7 @@ class TaskEvent(Event):
     task_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
     #: The form's name, or a kind such as `birthday_call`.
     kind: Label
-    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    priority: Annotated[int, Field(ge=0, le=100), Whole] = 50
     due_at: Instant | None = None
     assignee: Id | None = None
     outcome: Label | None = None

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.events.base import Event
-from workflows.field_types import MAX_INTEGER, BasisPoints, Count, Id, Instant, Label, Number
+from workflows.field_types import MAX_INTEGER, BasisPoints, Count, Id, Instant, Label, Number, Whole
 
 __all__ = [
     "BadgeAwarded",
@@ -24,7 +24,7 @@ class PointsChanged(
 ):
     """The points balance moved; whole points, `delta` may be negative. From the loyalty service."""
 
-    delta: Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER)]
+    delta: Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), Whole]
     balance: Count | None = None
     lifetime: Count | None = None
     cause: Literal["wager", "mission", "journey", "shop", "manual", "tournament", "review", "survey", "expiry"]

@@ -263,7 +263,7 @@ async def update_user(request: Request, engine: EngineOf, key: Writing) -> Respo
 
 
 async def _ingest_message(request: Request, engine: ApiEngine, key: Key, kind: str, read: Reader) -> Response:
-    document = await read_document(request, engine.settings.body_limit)
+    document = await read_document(request)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
     [result] = await ingest_outcomes(engine, key, [outcome], integration="fast_track", kinds=[kind])
@@ -292,7 +292,12 @@ async def _completed_round(engine: ApiEngine, key: Key, part: Fact) -> Fact | No
         rows = (await connection.execute(query)).all()
     parts = [
         parse_event(
-            RoundPart.wire_type, row.data, event_id=row.id, event_source=part.source, occurred_at=row.occurred_at
+            RoundPart.wire_type,
+            row.data,
+            event_id=row.id,
+            event_source=part.source,
+            occurred_at=row.occurred_at,
+            stored=True,
         )
         for row in rows
     ]
