@@ -7,7 +7,8 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from api.event_words import complaints
-from api.json_types import find_nul
+from api.json_text import is_json, media_type_of
+from api.json_types import find_unkept
 from api.problems import pointer, sentence
 from content.event_descriptions import nearest_type
 from workflows.errors import DerivedEventRefused, UnknownEventType
@@ -36,10 +37,13 @@ def is_player_id(text: str) -> bool:
 def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False) -> PlayerEvent | list[Fault]:
     """The player's id and the event, or what is wrong with it.
 
-    `suspect` says that the body holds an escaped NUL somewhere, which Postgres cannot keep.
+    `suspect` says that the body may hold a NUL or half a character somewhere, which Postgres cannot keep.
     """
     if not isinstance(item, dict):
         return [_fault("", "An event is a JSON object.")]
+    # First and alone: what is said of other faults may repeat the text, and an answer cannot hold half a character.
+    if suspect and (unkept := find_unkept(item)) is not None:
+        return [_fault(*unkept)]
     faults: list[Fault] = []
     if item.get("specversion") != "1.0":
         faults.append(_fault("/specversion", 'Set specversion to "1.0".'))
@@ -50,10 +54,9 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
         )
     if item.get("brandid", brand) != brand:
         faults.append(_fault("/brandid", f"The key belongs to the brand {brand}; send its events only, or no brandid."))
-    if item.get("datacontenttype", "application/json") != "application/json" or "data_base64" in item:
+    content_type = item.get("datacontenttype")
+    if "data_base64" in item or not (content_type is None or _says_json(content_type)):
         faults.append(_fault("/datacontenttype", "Send data as JSON, with datacontenttype application/json or none."))
-    if suspect and (where := find_nul(item)) is not None:
-        faults.append(_fault(where, "Remove the NUL character (\\u0000); it cannot be kept."))
     time = item.get("time")
     if time is None:
         time = now
@@ -100,6 +103,12 @@ def _event(item: JsonObject, time: str | datetime, now: datetime, faults: list[F
     if event.occurred_at > now + TOLERANCE:
         faults.append(_fault("/time", "This lies more than five minutes ahead of our clock; send it when it happened."))
     return event
+
+
+def _says_json(content_type: object) -> bool:
+    if content_type == "application/json":
+        return True
+    return isinstance(content_type, str) and is_json(media_type_of(content_type))
 
 
 def _unknown(kind: str) -> str:

@@ -15,6 +15,7 @@ from api.auth import Key, needs
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
 from api.database import AWAY, in_time
 from api.dependencies import ApiEngine, EngineOf
+from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented
 from workflows.events import DepositApproved, SessionLogin
@@ -100,7 +101,7 @@ _EVENT_SCHEMA: Final[JsonObject] = {
         "subject": {"type": "string", "pattern": r"^[A-Za-z0-9][A-Za-z0-9._~:@=+-]{0,63}$"},
         "time": {"type": "string", "format": "date-time"},
         "brandid": {"type": "string", "description": "If given, the key's own brand."},
-        "datacontenttype": {"const": "application/json"},
+        "datacontenttype": {"type": "string", "description": "application/json or a type that ends in +json."},
         "data": {"type": "object"},
     },
     "required": ["specversion", "id", "source", "type", "subject"],
@@ -156,17 +157,17 @@ async def take_events(
     time-outs, accounts closed, signs of harm and withdrawn consents in it were taken all the same. History never
     waits. Binary mode (`ce-` headers with a JSON body) is taken too.
     """
-    media_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    media_type = media_type_of(request.headers.get("content-type", ""))
     if media_type in NDJSON:
         return _answer(engine, await _ingest_stream(request, engine, key, mode), mode)
-    body = await request.body() if media_type in {SINGLE_TYPE, BATCH_TYPE, JSON_TYPE} else b""
-    items = _items(media_type, request.headers, body)
+    body = await request.body() if is_json(media_type) else b""
+    items, suspect = _items(media_type, request.headers, body)
     if len(items) > engine.settings.batch_limit:
         raise Problem(
             "too-large",
             f"Send at most {engine.settings.batch_limit} events in one batch, or a stream ({STREAM_TYPE}).",
         )
-    results = await _ingest_items(engine, key, items, mode, suspect=b"\\u0000" in body)
+    results = await _ingest_items(engine, key, items, mode, suspect=suspect)
     return _answer(engine, {**_count(results), "results": results}, mode)
 
 
@@ -181,25 +182,27 @@ async def get_limits(engine: EngineOf, _key: Annotated[Key, needs()]) -> Limits:
     )
 
 
-def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> list[object]:
-    """The events of a body that holds them all. Raises `Problem` 400 or 415."""
-    if media_type == JSON_TYPE and "ce-specversion" in headers:
+def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> tuple[list[object], bool]:
+    """The events of a body that holds them all, and whether they are suspect. Raises `Problem` 400 or 415."""
+    # In binary mode the content type is that of the data.
+    if "ce-specversion" in headers and is_json(media_type) and media_type not in {SINGLE_TYPE, BATCH_TYPE}:
         binary: dict[str, object] = {n[3:]: unquote(v) for n, v in headers.items() if n.startswith("ce-")}
-        return [binary | ({"data": _parse(body)} if body else {})]
+        data, suspect = _parse(body) if body else (None, False)
+        return [binary | ({"data": data} if body else {})], suspect
     if media_type not in {SINGLE_TYPE, BATCH_TYPE, JSON_TYPE}:
         raise Problem("media-type", f"Send Content-Type {SINGLE_TYPE}, {BATCH_TYPE}, {STREAM_TYPE} or {JSON_TYPE}.")
-    document = _parse(body)
+    document, suspect = _parse(body)
     if isinstance(document, list) and media_type != SINGLE_TYPE:
-        return document
+        return document, suspect
     if isinstance(document, dict) and media_type != BATCH_TYPE:
-        return [document]
+        return [document], suspect
     raise Problem("malformed", f"{SINGLE_TYPE} holds one JSON object, {BATCH_TYPE} an array of them.")
 
 
-def _parse(body: bytes) -> object:
+def _parse(body: bytes) -> tuple[object, bool]:
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError as error:
+        return read_json(body)
+    except ValueError as error:
         raise Problem("malformed", f"The body is not UTF-8 JSON: {error}.") from None
 
 
@@ -298,6 +301,8 @@ async def _batches(
     number = 0
     async for raw in _lines(stream):
         number += 1
+        if number == 1 and raw is not None:
+            raw = raw.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901 - the same line
         if raw is not None and not raw.strip():
             continue
         batch.append(_line(number, raw))
@@ -313,9 +318,10 @@ def _line(number: int, raw: bytes | None) -> ParsedLine | UnreadableLine:
     if raw is None:
         return UnreadableLine(number, f"The line is longer than {LINE_LIMIT} bytes.")
     try:
-        return ParsedLine(number, orjson.loads(raw), suspect=b"\\u0000" in raw)
-    except orjson.JSONDecodeError as error:
+        item, suspect = read_json(raw)
+    except ValueError as error:
         return UnreadableLine(number, f"The line is not UTF-8 JSON: {error}.")
+    return ParsedLine(number, item, suspect=suspect)
 
 
 async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
@@ -336,7 +342,10 @@ async def _lines(stream: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
 
 def _text_of(item: object, name: str) -> str | None:
     value = item.get(name) if isinstance(item, dict) else None
-    return value[:255] if isinstance(value, str) else None
+    if not isinstance(value, str):
+        return None
+    # Half a character can be read and not be written.
+    return value[:255] if value.isascii() else value[:255].encode(errors="replace").decode()
 
 
 def _count(results: Sequence[ItemAnswer]) -> dict[str, int]:

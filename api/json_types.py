@@ -1,5 +1,6 @@
 """Field types that refuse what Postgres and JSON readers cannot hold."""
 
+import re
 from typing import Annotated, Final
 
 import orjson
@@ -10,29 +11,38 @@ from workflows.json_object import JsonObject
 
 NO_NUL: Final = r"^[^\x00]*$"
 
+_UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
+
 #: A line of text a person or a program gives us.
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]
 #: What a person writes.
 Prose = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern=NO_NUL)]
 
 
-def find_nul(value: object) -> str | None:
-    """Where in a JSON value a NUL character stands, as a pointer.
+def find_unkept(value: object) -> tuple[str, str] | None:
+    """Where in a JSON value a NUL or half a character stands, as a pointer, and what to do about it.
 
-    Without recursion: JSON may be nested deeper than our stack.
+    Neither can be kept, and half a character cannot even be repeated in an answer. Without recursion: JSON may be
+    nested deeper than our stack.
     """
     waiting: list[tuple[str, object]] = [("", value)]
     while waiting:
         where, part = waiting.pop()
-        if isinstance(part, str) and "\x00" in part:
-            return where
+        if isinstance(part, str) and (found := _UNKEPT.search(part)) is not None:
+            return where, _advice(found[0])
         if isinstance(part, dict):
-            if any("\x00" in name for name in part):
-                return where
+            if (found := next(filter(None, map(_UNKEPT.search, part)), None)) is not None:
+                return where, _advice(found[0])
             waiting += [(where + pointer([name]), inner) for name, inner in part.items()]
         elif isinstance(part, list):
             waiting += [(f"{where}/{index}", inner) for index, inner in enumerate(part)]
     return None
+
+
+def _advice(character: str) -> str:
+    if character == "\x00":
+        return "Remove the NUL character (\\u0000); it cannot be kept."
+    return f"Send the whole character or none: \\u{ord(character):04x} is half of one and cannot be kept."
 
 
 def _kept_exactly(document: JsonObject) -> JsonObject:
@@ -41,7 +51,7 @@ def _kept_exactly(document: JsonObject) -> JsonObject:
         same = orjson.loads(orjson.dumps(document)) == document
     except (orjson.JSONEncodeError, orjson.JSONDecodeError, RecursionError):
         same = False
-    if not same or find_nul(document) is not None:
+    if not same or find_unkept(document) is not None:
         raise ValueError("must be plain JSON: no NaN, no integers beyond 64 bits, no NUL character, not nested deeply")
     return document
 

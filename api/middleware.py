@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
+from api.content_encoding import ContentEncoding
 from api.database import AWAY
 from api.dependencies import ApiEngine
 from api.integrations.authorization import authorization_of
@@ -227,6 +228,7 @@ def _route(scope: Scope) -> str:
 def add_middleware(app: FastAPI, body_limit: int) -> None:
     """Put the layers around an application, the innermost first: what refuses a request is inside what answers it."""
     app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(ContentEncoding)
     app.add_middleware(KeyRequired)
     app.add_middleware(ProblemResponses)
     app.add_middleware(SecurityHeaders)

@@ -151,11 +151,11 @@ async def take_alias(request: Request, engine: EngineOf, key: Writing) -> Respon
 
 
 async def _one(request: Request, engine: ApiEngine, key: Key, call: str) -> Response:
-    return await _answer(engine, key, [await _object(request, engine)], call)
+    return await _answer(engine, key, [await _object(request)], call)
 
 
 async def _many(request: Request, engine: ApiEngine, key: Key) -> Response:
-    document = await _object(request, engine)
+    document = await _object(request)
     batch = document.get("batch")
     if not isinstance(batch, list):
         raise Problem("malformed", 'Send the messages as {"batch": [...]}.')
@@ -166,8 +166,8 @@ async def _many(request: Request, engine: ApiEngine, key: Key) -> Response:
     return await _answer(engine, key, [{**shared, **one} if isinstance(one, dict) else one for one in batch], None)
 
 
-async def _object(request: Request, engine: ApiEngine) -> JsonObject:
-    document = await read_document(request, engine.settings.body_limit)
+async def _object(request: Request) -> JsonObject:
+    document = await read_document(request)
     if not isinstance(document, dict):
         raise Problem("malformed", "Send one JSON object.")
     return document
@@ -181,7 +181,8 @@ async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call:
     results = await ingest_outcomes(engine, key, outcomes, integration="segment", kinds=kinds)
     for message, result in zip(messages, results, strict=True):
         message_id = identifier(message.get("messageId")) if isinstance(message, dict) else None
-        result["id"] = None if message_id is None else message_id[:255]
+        # Half a character can be read and not be written.
+        result["id"] = None if message_id is None else message_id[:255].encode(errors="replace").decode()
     counts = dict.fromkeys(("accepted", "duplicate", "rejected", "ignored"), 0)
     for result in results:
         counts[result["status"]] += 1

@@ -1,0 +1,45 @@
+"""JSON as callers send it: its media types, a byte order mark before it, half characters in it."""
+
+import json
+import re
+from typing import Final
+
+import orjson
+
+#: What some editors and systems write before UTF-8; RFC 8259 lets a reader ignore it.
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+_JSON: Final = re.compile(r"application/([a-z0-9!#$&^_.-]+\+)?json")
+_HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def media_type_of(content_type: str) -> str:
+    """Type and subtype of a media type, without its parameters and in small letters."""
+    return content_type.partition(";")[0].strip().lower()
+
+
+def is_json(media_type: str) -> bool:
+    """Whether a media type without parameters says JSON: application/json, application/vnd.cashier+json."""
+    return _JSON.fullmatch(media_type) is not None
+
+
+def read_json(text: bytes) -> tuple[object, bool]:
+    """The value of a JSON text, and whether it may hold what cannot be kept: a NUL, or half a character.
+
+    Half a surrogate pair is grammatical JSON and no Unicode; the item that holds it is refused where items are read, so
+    that its neighbours are not. Raises ValueError when the text is not UTF-8 JSON.
+    """
+    text = text.removeprefix(BYTE_ORDER_MARK)
+    try:
+        return orjson.loads(text), b"\\u0000" in text
+    except orjson.JSONDecodeError as error:
+        if _HALF.search(text) is None:
+            raise
+        try:
+            return json.loads(text.decode(), parse_constant=_no_constant), True
+        except (ValueError, RecursionError):
+            raise error from None
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(name)
