@@ -39,15 +39,24 @@ def import_events(
     ] = None,
     source: Annotated[str | None, typer.Option(help="CloudEvents source of every row; /import if unset.")] = None,
     zone: Annotated[str | None, typer.Option(help="Zone of times without an offset; UTC if unset.")] = None,
+    encoding: Annotated[
+        str | None, typer.Option(help="How the file writes its letters, such as windows-1251; found out if unset.")
+    ] = None,
+    nulls: Annotated[
+        list[str] | None,
+        typer.Option("--null", help="TEXT that says nothing in a cell; repeat it. NA, NULL, - and the like if unset."),
+    ] = None,
     live: Annotated[bool, typer.Option("--live", help="Let journeys start; history starts nothing.")] = False,
     batch: Annotated[int, typer.Option(min=1, max=1000, help="Events in one request.")] = 500,
-    rejected: Annotated[Path | None, typer.Option(help="Where refused rows go; FILE.rejected.ndjson if unset.")] = None,
+    rejected: Annotated[
+        Path | None, typer.Option(help="Where refused rows go; FILE.rejected.ndjson beside FILE if unset.")
+    ] = None,
 ) -> None:
     """Send a file of events, by default as history, which starts nothing.
 
     PART is subject, time, type, id, source or data.<field>. Conversions: minor (amounts to minor units), unix, list,
-    json, lower, upper. The column @id is the row's own identity. Stop it with Ctrl-C and repeat it as often as you
-    like: what was kept is not counted twice.
+    json, lower, upper, integer. The column @id is the row's own identity. Stop it with Ctrl-C and repeat it as often as
+    you like: what was kept is not counted twice.
     """
     import httpx
 
@@ -56,11 +65,12 @@ def import_events(
     from content.row_mapping import mapping_of
 
     # What is wrong with the file is said before anybody looks for an API.
-    source_file = SourceFile(
-        file, mapping_of(maps or (), sets or (), kind=kind, source=source, file=mapping, zone=zone)
-    )
+    columns = mapping_of(maps or (), sets or (), kind=kind, source=source, file=mapping, zone=zone, nulls=nulls or ())
+    source_file = SourceFile(file, columns, encoding)
+    for notice in source_file.notices:
+        say(notice, style="yellow")
     address, secret = api_address(url, key, role="backend")
-    rejections = rejected or Path(f"{file.name}.rejected.ndjson")
+    rejections = rejected or file.with_name(f"{file.name}.rejected.ndjson")
 
     async def work() -> int:
         async with httpx.AsyncClient() as http:
@@ -93,7 +103,7 @@ async def _import(importer: Importer) -> int:
     report = importer.report
     if failure is not None and not report.sent:
         raise failure
-    out.print(_table(report))
+    out.print(_table(report, importer.file.rows))
     if report.rejected:
         say(f"Rejected rows and why: {importer.rejections}")
     if failure is not None:
@@ -136,8 +146,11 @@ async def _show_progress(importer: Importer) -> None:
             progress.update(bar, completed=file.read, sent=report.sent, rate=rate, waiting="")
 
 
-def _table(report: Report) -> Table:
+def _table(report: Report, rows: int) -> Table:
+    """What became of every row of the file; `left` are those of which nothing is known."""
     counts = {
+        "rows": rows,
+        "left": rows - report.sent,
         "sent": report.sent,
         "accepted": report.accepted,
         "duplicate": report.duplicate,

@@ -55,6 +55,13 @@ Maps = Annotated[list[str] | None, typer.Option("--map", help="PART=COLUMN or PA
 Sets = Annotated[list[str] | None, typer.Option("--set", help="PART=TEXT, the same in all rows.")]
 MappingFile = Annotated[Path | None, typer.Option(help="A TOML file with type, source and the tables map and set.")]
 Zone = Annotated[str | None, typer.Option(help="Zone of times without an offset; UTC if unset.")]
+Encoding = Annotated[
+    str | None, typer.Option(help="How the log writes its letters, such as windows-1251; found out if unset.")
+]
+Nulls = Annotated[
+    list[str] | None,
+    typer.Option("--null", help="TEXT that says nothing in a cell; repeat it. NA, NULL, - and the like if unset."),
+]
 MinutesATask = Annotated[int, typer.Option(min=1, help="What one task takes a person.")]
 MinutesADay = Annotated[int, typer.Option(min=1, help="What one person works on tasks in a day.")]
 
@@ -78,6 +85,8 @@ def rehearse(
     sets: Sets = None,
     mapping: MappingFile = None,
     zone: Zone = None,
+    encoding: Encoding = None,
+    nulls: Nulls = None,
     minutes_a_task: MinutesATask = 20,
     minutes_a_day: MinutesADay = 300,
 ) -> None:
@@ -99,8 +108,8 @@ def rehearse(
     # Loaded first: a package may declare events of its own, and the log may hold them.
     catalogue = deployment().templates
     live_from, end = _instant("--from", from_), _instant("--to", to)
-    columns = mapping_of(maps or (), sets or (), kind=kind, file=mapping, zone=zone)
-    history = run_on_database(_kept_events(brand)) if log is None else read_log(log, columns)
+    columns = mapping_of(maps or (), sets or (), kind=kind, file=mapping, zone=zone, nulls=nulls or ())
+    history = run_on_database(_kept_events(brand)) if log is None else read_log(log, columns, encoding)
     plan, played = plan_of(
         history,
         packages=settings_without_database().packages,

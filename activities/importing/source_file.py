@@ -4,8 +4,6 @@ Identities come from what the rows say, so whatever is sent twice is kept once.
 """
 
 import asyncio
-import csv
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +11,18 @@ from typing import IO
 
 import orjson
 
-from activities.importing.event_sender import EVENTS_A_REQUEST, EventItem, Events, Mode, Receipt, Unreadable, feed
-from content.row_mapping import DEPOSITS, ROW_ID, MappingError, RowIds, RowMapping, RowRefused
-from workflows.json_object import JsonObject
+from activities.importing.event_sender import (
+    EVENTS_A_REQUEST,
+    EventItem,
+    Events,
+    ImportStopped,
+    Mode,
+    Receipt,
+    Unreadable,
+    feed,
+)
+from content.row_files import Row, RowFile, UnreadableRow
+from content.row_mapping import DEPOSITS, ROW_ID, MappingError, RowIds, RowMapping, RowRefused, column_name
 
 
 @dataclass
@@ -64,109 +71,84 @@ class Importer:
             case "duplicate":
                 self.report.duplicate += 1
             case "rejected":
-                self.report.rejected += 1
-                if self._refused is None:
-                    self._refused = self.rejections.open("wb")
                 refused = {"line": item.line, "reason": receipt.reason, "row": item.row}
-                self._refused.write(orjson.dumps(refused, default=str) + b"\n")
+                self._refused_rows().write(orjson.dumps(refused, default=str) + b"\n")
+                self.report.rejected += 1
+
+    def _refused_rows(self) -> IO[bytes]:
+        if self._refused is None:
+            try:
+                self._refused = self.rejections.open("wb")
+            except OSError as error:
+                raise ImportStopped(
+                    f"{self.rejections} cannot be written: {error.strerror}. A row was rejected; name another file for "
+                    "such rows with --rejected."
+                ) from None
+        return self._refused
 
 
 class SourceFile:
     """A CSV or NDJSON file, and how its rows become events.
 
-    Raises MappingError with a sentence when it is made or read: no such file, no such column, no such format.
+    It is read to its end when it is made, so that a damaged file is told before any row of it is sent. Raises
+    MappingError or FileError with a sentence: no such file, no such column, no such format, a quote nobody closes.
     """
 
-    def __init__(self, path: Path, mapping: RowMapping | None) -> None:
+    def __init__(self, path: Path, mapping: RowMapping | None, encoding: str | None = None) -> None:
         self.path = path
-        try:
-            self.size = path.stat().st_size
-            with path.open("rb") as content:
-                start = content.read(4096).removeprefix(b"\xef\xbb\xbf").lstrip()
-        except OSError as error:
-            raise MappingError(f"{path} cannot be read: {error.strerror}.") from None
-        if start.startswith(b"["):
-            raise MappingError(f"{path} is one JSON array; write one object a line, for example with `jq -c '.[]'`.")
-        self.is_json = start.startswith(b"{")
-        self.read = 0
-        self._ids = RowIds()
+        self._file = RowFile(path, encoding)
         self._mapping = mapping
-        if self.is_json:
-            if mapping is not None:
-                mapping.check(None)
-            return
-        first = next(self._lines(), "")
-        self._delimiter = _delimiter_of(first)
-        header = next(csv.reader([first], delimiter=self._delimiter), [])
-        if mapping is None and not {column.name for column in DEPOSITS.columns.values()} <= {*header, ROW_ID}:
-            raise MappingError(
-                f"Nothing says what the columns of {path} mean ({', '.join(header) or 'it is empty'}); add --type "
-                "and --map, such as --type payment.deposit_approved --map subject=PLAYER_COLUMN."
-            )
-        self._mapping = mapping or DEPOSITS
-        self._mapping.check(header)
+        if self._file.header is not None:
+            self._mapping = self._fitted(self._file.header, mapping)
+        elif mapping is not None:
+            mapping.check(None)
+        #: Rows of the file, those that cannot be read among them; a summary adds up to it.
+        self.rows = sum(1 for _ in self._file.rows())
+
+    @property
+    def size(self) -> int:
+        """Bytes of the file."""
+        return self._file.size
+
+    @property
+    def read(self) -> int:
+        """How many bytes of the file have been taken."""
+        return self._file.read
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What was found out about the file and should be said."""
+        return self._file.notices
 
     def items(self) -> Iterator[EventItem | Unreadable]:
         """Every row, in order. `read` tells how many bytes of the file have been taken."""
-        self._ids, self.read = RowIds(), 0
-        return self._objects() if self.is_json else self._table()
-
-    def _table(self) -> Iterator[EventItem | Unreadable]:
-        reader = csv.reader(self._lines(), delimiter=self._delimiter)
-        try:
-            header = next(reader, [])
-            for row in reader:
-                if not row:
-                    continue
-                if len(row) != len(header):
-                    reason = f"The row has {len(row)} cells where the header has {len(header)}; correct it."
-                    yield Unreadable(reader.line_num, row, reason)
-                    continue
-                yield self._mapped(self._mapping or DEPOSITS, dict(zip(header, row, strict=True)), reader.line_num)
-        except csv.Error as error:
-            raise MappingError(f"{self.path}, line {reader.line_num}, is not CSV: {error}.") from None
-
-    def _objects(self) -> Iterator[EventItem | Unreadable]:
-        for number, line in enumerate(self._lines(), 1):
-            if not line.strip():
-                continue
-            try:
-                row = orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                yield Unreadable(number, line.rstrip("\n"), f"The line is not JSON: {error}.")
-                continue
-            if not isinstance(row, dict):
-                yield Unreadable(number, row, "The line is not a JSON object; write one object a line.")
+        ids = RowIds()
+        for row in self._file.rows():
+            if isinstance(row, UnreadableRow):
+                yield Unreadable(row.line, row.row, row.reason)
             elif self._mapping is not None:
-                yield self._mapped(self._mapping, row, number)
-            elif "specversion" in row:
+                yield _mapped(row, self._mapping, ids)
+            elif "specversion" in row.values:
                 # A CloudEvent goes as it is, so that what was exported comes back byte for byte.
-                yield EventItem(line.strip().encode(), str(row.get("subject", "")), number, row)
+                yield EventItem(row.text.encode(), str(row.values.get("subject", "")), row.line, row.values)
             else:
                 reason = "The object is not a CloudEvent; give it specversion 1.0, or map its fields with --map."
-                yield Unreadable(number, row, reason)
+                yield Unreadable(row.line, row.values, reason)
 
-    def _mapped(self, mapping: RowMapping, row: JsonObject, number: int) -> EventItem | Unreadable:
-        row_id = self._ids.of(row, str(mapping.constants.get("type", "")))
-        try:
-            event = mapping.event(row, row_id)
-        except RowRefused as refused:
-            return Unreadable(number, row, str(refused))
-        return EventItem(orjson.dumps(event), event["subject"], number, row)
-
-    def _lines(self) -> Iterator[str]:
-        self.read = 0
-        with self.path.open("rb") as content:
-            for number, line in enumerate(content, 1):
-                self.read += len(line)
-                try:
-                    yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-                except UnicodeDecodeError:
-                    raise MappingError(
-                        f"{self.path}, line {number}, is not UTF-8; convert the file first, for example with iconv."
-                    ) from None
+    def _fitted(self, header: list[str], mapping: RowMapping | None) -> RowMapping:
+        names = [column_name(raw) for raw in header]
+        if mapping is None and not {column.name for column in DEPOSITS.columns.values()} <= {*names, ROW_ID}:
+            raise MappingError(
+                f"Nothing says what the columns of {self.path} mean ({', '.join(names) or 'it is empty'}); add --type "
+                "and --map, such as --type payment.deposit_approved --map subject=PLAYER_COLUMN."
+            )
+        return (mapping or DEPOSITS).fitted(header)
 
 
-def _delimiter_of(header: str) -> str:
-    """What parts the columns of a header: the delimiter it holds most often outside of quotes."""
-    return max(",;\t|", key=re.sub(r'"[^"]*"', "", header).count)
+def _mapped(row: Row, mapping: RowMapping, ids: RowIds) -> EventItem | Unreadable:
+    row_id = ids.of(row.values, str(mapping.constants.get("type", "")))
+    try:
+        event = mapping.event(row.values, row_id)
+    except RowRefused as refused:
+        return Unreadable(row.line, row.values, str(refused))
+    return EventItem(orjson.dumps(event), event["subject"], row.line, row.values)

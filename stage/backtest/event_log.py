@@ -1,10 +1,9 @@
 """A casino's past as one table of events, read from a file or handed over by the database.
 
-CSV and Parquet are read by Polars, NDJSON line by line, because no two lines need to look alike. Whatever it was,
-the result is the same table, ordered by time, without personal data, and every row of it is a valid event.
+CSV and NDJSON are read as `journeys import` reads them, Parquet by Polars. Whatever it was, the result is the same
+table, ordered by time, without personal data, and every row of it is a valid event.
 """
 
-import csv
 import zlib
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,7 +15,8 @@ import orjson
 import polars as pl
 from pydantic import ValidationError
 
-from content.row_mapping import RowMapping
+from content.row_files import FileError, Row, RowFile, UnreadableRow
+from content.row_mapping import RowMapping, column_name
 from stage.errors import StageError
 from workflows.channels import CHANNELS
 from workflows.errors import JourneysError
@@ -141,29 +141,27 @@ class Log:
 def play_back(events: pl.DataFrame) -> Iterator[tuple[str, Event]]:
     """Every row as `(player id, event)`, in order."""
     for player_id, at, kind, source, event_id, data in events.iter_rows():
-        yield player_id, parse_event(kind, orjson.loads(data), event_id=event_id, event_source=source, occurred_at=at)
+        yield (
+            player_id,
+            parse_event(kind, orjson.loads(data), event_id=event_id, event_source=source, occurred_at=at, stored=True),
+        )
 
 
-def read_log(path: Path, mapping: RowMapping | None = None) -> Log:
+def read_log(path: Path, mapping: RowMapping | None = None, encoding: str | None = None) -> Log:
     """Read CSV, NDJSON or Parquet; which it is, the file itself says.
 
-    Raises StageError with a sentence when it is none of them, or nothing says what its columns mean.
+    Raises StageError with a sentence when it is none of them, is damaged, or nothing says what its columns mean.
     """
     try:
         with path.open("rb") as file:
-            start = file.read(4096)
+            start = file.read(4)
+        if start == b"PAR1":
+            return _parquet(path, mapping)
+        return _rows(RowFile(path, encoding), mapping)
     except OSError as error:
         raise StageError(f"{path} cannot be read: {error.strerror}.") from None
-    text = start.removeprefix(b"\xef\xbb\xbf").lstrip()
-    if start.startswith(b"PAR1"):
-        return _table(path, pl.read_parquet(path), mapping)
-    if text.startswith(b"["):
-        raise StageError(f"{path} is one JSON array; write one object a line, for example with `jq -c '.[]'`.")
-    if text.startswith(b"{"):
-        if mapping is not None:
-            mapping.check(None)
-        return log_of_events(path.name, _lines(path, mapping))
-    return _table(path, _csv(path, text), mapping)
+    except FileError as error:
+        raise StageError(str(error)) from None
 
 
 def log_of_events(name: str, events: Iterable[tuple[str, Mapping[str, Any] | str]]) -> Log:
@@ -178,8 +176,8 @@ def log_of_events(name: str, events: Iterable[tuple[str, Mapping[str, Any] | str
 
 
 async def log_of_stream(name: str, events: AsyncIterator[Mapping[str, Any]]) -> Log:
-    """A log of CloudEvents as they come, in their order."""
-    builder = _LogBuilder()
+    """A log of CloudEvents that were kept, as they come, in their order."""
+    builder = _LogBuilder(stored=True)
     number = 0
     async for event in events:
         number += 1
@@ -191,6 +189,8 @@ async def log_of_stream(name: str, events: AsyncIterator[Mapping[str, Any]]) -> 
 class _LogBuilder:
     """Reads events one by one and makes a log of them."""
 
+    #: Whether they were taken in before; then they are read as they were.
+    stored: bool = False
     rows: list[tuple[str, datetime, str, str, str, str]] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
     unreadable: int = 0
@@ -201,7 +201,7 @@ class _LogBuilder:
         if isinstance(cloud_event, str):
             return self.refuse(where, cloud_event)
         try:
-            player_id, event = _parsed(cloud_event)
+            player_id, event = _parsed(cloud_event, stored=self.stored)
         except JourneysError as refusal:
             return self.refuse(where, str(refusal))
         identity = (event.event_source, event.event_id)
@@ -232,7 +232,7 @@ def _without_personal_data(event: Event) -> Event:
     return event.model_copy(update={"changed": changed})
 
 
-def _parsed(cloud_event: Mapping[str, Any]) -> tuple[str, Event]:
+def _parsed(cloud_event: Mapping[str, Any], *, stored: bool) -> tuple[str, Event]:
     """The player and the typed event of a CloudEvent. Raises a JourneysError with a sentence."""
     missing = [name for name in ("type", "id", "source", "subject", "time") if not cloud_event.get(name)]
     if missing:
@@ -244,6 +244,7 @@ def _parsed(cloud_event: Mapping[str, Any]) -> tuple[str, Event]:
             event_id=str(cloud_event["id"]),
             event_source=str(cloud_event["source"]),
             occurred_at=cloud_event["time"],
+            stored=stored,
         )
     except ValidationError as error:
         fault = error.errors()[0]
@@ -263,91 +264,108 @@ def _checked(log: Log) -> Log:
 # ---- files -------------------------------------------------------------------------------------
 
 
-def _csv(path: Path, start: bytes) -> pl.DataFrame:
-    first = start.partition(b"\n")[0].decode("utf-8", "replace")
-    separator = max(",;\t|", key=first.count)
-    header = next(csv.reader([first.strip()], delimiter=separator), [])
-    # Of a plain log of deposits only three columns are wanted, and a year of it may be large.
-    wanted = list(DEPOSIT_COLUMNS) if set(DEPOSIT_COLUMNS) <= set(header) else None
+def _parquet(path: Path, mapping: RowMapping | None) -> Log:
     try:
-        return pl.read_csv(path, separator=separator, infer_schema=False, columns=None if wanted is None else wanted)
+        table = pl.read_parquet(path)
     except pl.exceptions.PolarsError as error:
         reason = str(error).partition("\n")[0]
-        raise StageError(f"{path} is not CSV: {reason}. Give a CSV with a header, NDJSON or Parquet.") from None
-
-
-def _table(path: Path, table: pl.DataFrame, mapping: RowMapping | None) -> Log:
+        raise StageError(f"{path} is not whole: {reason}. Get all of it again.") from None
     if mapping is not None:
         mapping.check(table.columns)
-        return log_of_events(path.name, _mapped(table.iter_rows(named=True), mapping))
+        rows = (Row(number, values) for number, values in enumerate(table.iter_rows(named=True), 1))
+        return log_of_events(path.name, _events(rows, mapping, "Row"))
     if set(DEPOSIT_COLUMNS) <= set(table.columns):
-        return _deposits(path.name, table)
-    raise StageError(
-        f"Nothing says what the columns of {path} mean ({', '.join(table.columns)}); add --type and --map, such as "
-        "--type payment.deposit_approved --map subject=PLAYER_COLUMN --map time=TIME_COLUMN."
+        return _deposits(path.name, table.select(DEPOSIT_COLUMNS).with_row_index("place", offset=1), "Row")
+    raise _unknown_columns(path, table.columns)
+
+
+def _rows(file: RowFile, mapping: RowMapping | None) -> Log:
+    if file.header is None:
+        if mapping is not None:
+            mapping.check(None)
+        log = log_of_events(file.path.name, _events(file.rows(), mapping, "Line"))
+    elif mapping is not None:
+        log = log_of_events(file.path.name, _events(file.rows(), mapping.fitted(file.header), "Line"))
+    else:
+        log = _deposit_rows(file, {column_name(raw): raw for raw in file.header})
+    return replace(log, notices=(*file.notices, *log.notices))
+
+
+def _unknown_columns(path: Path, columns: Iterable[str]) -> StageError:
+    return StageError(
+        f"Nothing says what the columns of {path} mean ({', '.join(columns) or 'it is empty'}); add --type and --map, "
+        "such as --type payment.deposit_approved --map subject=PLAYER_COLUMN --map time=TIME_COLUMN."
     )
 
 
-def _mapped(rows: Iterable[Mapping[str, Any]], mapping: RowMapping) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
+def _events(
+    rows: Iterable[Row | UnreadableRow], mapping: RowMapping | None, place: str
+) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
     for number, row in enumerate(rows, 1):
-        try:
-            yield f"Row {number}", mapping.event(row, f"row-{number}")
-        except JourneysError as refusal:
-            yield f"Row {number}", str(refusal)
-
-
-def _lines(path: Path, mapping: RowMapping | None) -> Iterator[tuple[str, Mapping[str, Any] | str]]:
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            where, text = f"Line {number}", line.removeprefix(b"\xef\xbb\xbf").strip()
-            if not text:
-                continue
+        where = f"{place} {row.line}"
+        if isinstance(row, UnreadableRow):
+            yield where, row.reason
+        elif mapping is not None:
             try:
-                row = orjson.loads(text)
-            except orjson.JSONDecodeError as error:
-                yield where, f"The line is not JSON: {error}."
-                continue
-            if not isinstance(row, dict):
-                yield where, "The line is not a JSON object; write one object a line."
-            elif mapping is not None:
-                try:
-                    yield where, mapping.event(row, f"row-{number}")
-                except JourneysError as refusal:
-                    yield where, str(refusal)
-            elif "specversion" in row:
-                yield where, row
-            else:
-                yield where, "The object is not a CloudEvent; give it specversion 1.0, or map its fields with --map."
+                yield where, mapping.event(row.values, f"row-{number}")
+            except JourneysError as refusal:
+                yield where, str(refusal)
+        elif "specversion" in row.values:
+            yield where, row.values
+        else:
+            yield where, "The object is not a CloudEvent; give it specversion 1.0, or map its fields with --map."
 
 
 # ---- a plain log of deposits -------------------------------------------------------------------
 
 
-def _deposits(name: str, table: pl.DataFrame) -> Log:
-    """Approved deposits in US dollars, by columns: a year of a big casino is read in a moment."""
-    numbered = (
-        table.select(DEPOSIT_COLUMNS)
-        .with_row_index("row", offset=1)
-        .with_columns(
-            pl.col("player_id").cast(pl.String),
-            pl.col("ts_utc").cast(pl.String).map_elements(_moment, return_dtype=pl.Datetime("us", "UTC")).alias("at"),
-            pl.col("amount_usd").cast(pl.Float64, strict=False).mul(100).alias("cents"),
-        )
+def _deposit_rows(file: RowFile, written: Mapping[str, str]) -> Log:
+    if not set(DEPOSIT_COLUMNS) <= set(written):
+        raise _unknown_columns(file.path, written)
+    # By columns: of a year of a big casino a table is made in a moment, of as many objects it is not.
+    places: list[int] = []
+    cells: list[list[str | None]] = [[] for _ in DEPOSIT_COLUMNS]
+    columns = [(column, written[name]) for column, name in zip(cells, DEPOSIT_COLUMNS, strict=True)]
+    broken: list[str] = []
+    for row in file.rows():
+        places.append(row.line)
+        if isinstance(row, UnreadableRow):
+            broken.append(f"Line {row.line}: {row.reason}")
+        for column, raw in columns:
+            column.append(None if isinstance(row, UnreadableRow) else row.values[raw] or None)
+    table = pl.DataFrame(
+        {"place": places, **dict(zip(DEPOSIT_COLUMNS, cells, strict=True))},
+        schema={"place": pl.UInt32(), **dict.fromkeys(DEPOSIT_COLUMNS, pl.String())},
+    )
+    return _deposits(file.path.name, table, "Line", tuple(broken))
+
+
+def _deposits(name: str, table: pl.DataFrame, place: str, broken: tuple[str, ...] = ()) -> Log:
+    """Approved deposits in US dollars, by columns; `place` is the number of each row's line, or of the row."""
+    amount = pl.col("amount_usd")
+    # 1.000 is a thousand in some countries and one in others.
+    plain = (
+        amount.str.contains(r"^[0-9]{1,15}(\.[0-9]{1,20})?$") & ~amount.str.contains(r"\.[0-9]{3}$")
+        if table.schema["amount_usd"] == pl.String()
+        else pl.lit(value=True)
+    )
+    numbered = table.with_row_index("row", offset=1).with_columns(
+        pl.col("player_id").cast(pl.String),
+        pl.col("ts_utc").cast(pl.String).map_elements(_moment, return_dtype=pl.Datetime("us", "UTC")).alias("at"),
+        amount.cast(pl.Float64, strict=False).mul(100).alias("cents"),
+        plain.alias("plain"),
     )
     whole = pl.col("cents").round(0)
     right = (
         pl.col("player_id").str.contains(r"^[^\x00-\x1f\x7f]{1,64}$")
         & pl.col("at").is_not_null()
+        & pl.col("plain")
         & ((pl.col("cents") - whole).abs() < 1e-4)
         & (whole >= 0)
         & (whole < 2**53)
     ).fill_null(value=False)
     wrong = numbered.filter(~right)
-    faults = tuple(
-        f"Row {row}: {player_id!r}, {at!r}, {amount!r} is no deposit; it needs a player, a time such as "
-        "2026-01-31T12:00:00Z and whole cents."
-        for row, player_id, at, amount in wrong.select("row", *DEPOSIT_COLUMNS).head(TOLD).iter_rows()
-    )
+    faults = (*broken, *_no_deposits(wrong, place))[:TOLD]
     row_id = pl.format("row-{}", pl.col("row"))
     cents = whole.cast(pl.Int64)
     events = (
@@ -364,6 +382,16 @@ def _deposits(name: str, table: pl.DataFrame) -> Log:
         .sort("at", maintain_order=True)
     )
     return _checked(Log(name, events, wrong.height, faults))
+
+
+def _no_deposits(wrong: pl.DataFrame, place: str) -> Iterator[str]:
+    """What is said of the first rows that are no deposits; of rows that are not even rows, it was said before."""
+    for where, player_id, at, paid in wrong.select("place", *DEPOSIT_COLUMNS).head(2 * TOLD).iter_rows():
+        if (player_id, at, paid) != (None, None, None):
+            yield (
+                f"{place} {where}: {player_id!r}, {at!r}, {paid!r} is no deposit; it needs a player, a time such as "
+                "2026-01-31T12:00:00Z and whole cents."
+            )
 
 
 def _moment(text: str) -> datetime | None:

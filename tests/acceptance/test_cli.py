@@ -283,13 +283,18 @@ class TestImport:
     def test_it_maps_columns_and_tells_what_was_rejected(
         self, journeys: Journeys, served: Served, tmp_path: Path
     ) -> None:
-        (tmp_path / "logins.csv").write_text("who;when;how\np-1;2026-01-01 10:00;password\np 2;2026-01-01 11:00;\n")
-        words = ("import", "logins.csv", "--type", "session.login", "--map", "subject=who", "--map", "time=when")
+        (tmp_path / "in").mkdir()
+        (tmp_path / "in" / "logins.csv").write_text(
+            "who;when;how\np-1;2026-01-01 10:00;password\np 2;2026-01-01 11:00;NA\n"
+        )
+        words = ("import", "in/logins.csv", "--type", "session.login", "--map", "subject=who", "--map", "time=when")
         told = journeys(*words, "--map", "data.method=how", "--zone", "Europe/Kyiv", **served.variables)
         assert told.returncode == 1
-        assert told.stdout.split()[-4:] == ["2", "1", "0", "1"]
-        assert "logins.csv.rejected.ndjson" in told.stderr
-        [refused] = [json.loads(line) for line in (tmp_path / "logins.csv.rejected.ndjson").read_text().splitlines()]
+        assert told.stdout.split()[:6] == ["rows", "left", "sent", "accepted", "duplicate", "rejected"]
+        assert told.stdout.split()[6:] == ["2", "0", "2", "1", "0", "1"]
+        assert "in/logins.csv.rejected.ndjson" in told.stderr
+        beside = tmp_path / "in" / "logins.csv.rejected.ndjson"
+        [refused] = [json.loads(line) for line in beside.read_text().splitlines()]
         assert refused["line"] == 3
         assert "/subject" in refused["reason"]
         found = served.rows(

@@ -47,7 +47,7 @@ class TestReading:
             ("ann", "session.login", NOON - hours(2))
         ]
         assert log.unreadable == 1
-        assert "Row 2: 'yesterday' is not a time" in log.faults[0]
+        assert "Line 3: 'yesterday' is not a time" in log.faults[0]
 
     def test_cloudevents_are_read_as_they_are_and_without_personal_data(self, tmp_path: Path) -> None:
         registered = happened(PlayerRegistered, NOON)
@@ -88,7 +88,7 @@ class TestReading:
             )
         log = read_log(path)
         assert (log.events.height, log.unreadable) == (1, 5)
-        assert log.faults[0].startswith("Row 2: 'bob', 'when', '10' is no deposit")
+        assert log.faults[0].startswith("Line 3: 'bob', 'when', '10' is no deposit")
 
     @pytest.mark.parametrize(
         ("content", "sentence"),
@@ -98,7 +98,8 @@ class TestReading:
             (b"who,when\nann,now\n", "Nothing says what the columns of"),
             (b"player_id,ts_utc,amount_usd\n", "holds no event that can be played"),
             (b'{"a": 1}\n', "holds no event that can be played. Line 1: The object is not a CloudEvent"),
-            (b"", "is not CSV"),
+            (b"", "it is empty"),
+            (b"PAR1 and no more", "is not whole"),
         ],
     )
     def test_a_file_that_cannot_be_played_is_refused_with_a_sentence(
