@@ -29,6 +29,7 @@ from activities.rewards import Grants
 from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.tasks import TaskEffects
+from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue
 from workflows.channels import WEBHOOK_CHANNELS, Channel
 from workflows.errors import DesignError
@@ -152,9 +153,10 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
         adapters = channel_adapters(settings, http)
         grants = Grants(database, bonus_engine, Policy(), settings, clock)
+        links = unsubscribe_links(settings)
         yield WorkerEngine(
             **vars(core),
-            messages=Messages(database, deployment.templates, adapters, lookup, Policy(), settings, clock),
+            messages=Messages(database, deployment.templates, adapters, lookup, Policy(), settings, links, clock),
             grants=grants,
             tasks=TaskEffects(database, clock),
             runs=RunEffects(database, core.intake, clock),
@@ -163,12 +165,17 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         )
 
 
+def unsubscribe_links(settings: Settings) -> UnsubscribeLinks:
+    """What makes and reads the links of the way out. Raises DesignError."""
+    return UnsubscribeLinks(settings.link_secrets, settings.webhook_secret)
+
+
 def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
     """Who takes the messages of each channel that leaves the house."""
     return {
         "email": EmailAdapter(settings.smtp_url, sender=settings.mail_from),
         **{
-            channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret, http)
+            channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret_of(channel), http)
             for channel in WEBHOOK_CHANNELS
         },
     }

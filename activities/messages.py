@@ -27,7 +27,7 @@ from activities.providers.email import MailLookup
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
-from activities.unsubscribe import unsubscribe_token
+from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effects import SEND, Send, SendResult
@@ -150,6 +150,7 @@ class Messages:
         lookup: MailLookup | None,
         policy: Policy,
         settings: Settings,
+        links: UnsubscribeLinks,
         clock: Clock,
     ) -> None:
         if unserved := [name for name, spec in CHANNELS.items() if spec.external and name not in adapters]:
@@ -162,6 +163,7 @@ class Messages:
         self.lookup = lookup
         self.policy = policy
         self.settings = settings
+        self.links = links
         self.clock = clock
 
     @activity.defn(name=SEND.name)
@@ -388,7 +390,7 @@ class Messages:
         return self.settings.brand_names.get(brand, brand)
 
     def _unsubscribe_url(self, brand: str, player_id: str, channel: str) -> str:
-        token = unsubscribe_token(self.settings.webhook_secret, brand, player_id, channel)
+        token = self.links.token(brand, player_id, channel)
         return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
 
 

@@ -1,10 +1,12 @@
 """Settings of every process, from the environment, read once."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
+from pydantic_settings import NoDecode
 
-from content.settings import ContentSettings
+from content.settings import ContentSettings, split_at_commas
 from workflows.channels import WebhookChannel
 from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
@@ -37,8 +39,13 @@ class Settings(ContentSettings):
     #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
     sms_webhook_url: str = "http://127.0.0.1:7503/sms"
     push_webhook_url: str = "http://127.0.0.1:7503/push"
-    #: whsec_… secret that signs them.
+    #: whsec_… secret each gateway knows us by; two separated by a space sign side by side while they change.
+    sms_webhook_secret: str = ""
+    push_webhook_secret: str = ""
+    #: The same for a gateway without a secret of its own.
     webhook_secret: str = ""
+    #: What signs the links in messages, comma-separated, 24 bytes or more each: the first signs, all are read.
+    link_secrets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
     #: Base address players reach us at, for links in messages.
     public_url: str = "http://127.0.0.1:7500"
     #: Address of the development catch-all; unset in production.
@@ -89,6 +96,20 @@ class Settings(ContentSettings):
         if url is None:
             raise DesignError(f"Nobody says where {channel} is handed over; add {channel}_webhook_url to the settings.")
         return url
+
+    def webhook_secret_of(self, channel: WebhookChannel) -> str:
+        """What signs messages for the gateway of this channel.
+
+        Raises:
+            DesignError: nothing does.
+        """
+        secret: str = getattr(self, f"{channel}_webhook_secret", "") or self.webhook_secret
+        if not secret.strip():
+            raise DesignError(
+                f"The {channel} gateway needs a secret to know us by; set {channel.upper()}_WEBHOOK_SECRET, or "
+                "WEBHOOK_SECRET for every gateway without one, to whsec_ and base64."
+            )
+        return secret
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -10,9 +10,10 @@ from fastapi import Depends, Request
 from temporalio.client import Client
 
 from activities.clock import Clock
-from activities.engine import Engine, build
+from activities.engine import Engine, build, unsubscribe_links
 from activities.settings import Settings
 from activities.temporal_client import client_options
+from activities.unsubscribe import UnsubscribeLinks
 from api.auth import Keys
 from api.database import PromptDatabase
 from workflows.source.registry import load
@@ -20,23 +21,25 @@ from workflows.source.registry import load
 
 @dataclass(frozen=True)
 class ApiEngine(Engine):
-    """The engine with what only the API has: keys, and clients of Temporal and of the local stack."""
+    """The engine with what only the API has: keys, links it reads, and clients of Temporal and of the local stack."""
 
     keys: Keys
+    links: UnsubscribeLinks
     temporal: Client
     http: httpx.AsyncClient
 
 
 @asynccontextmanager
 async def api_engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngine]:
-    """Build it; nothing is connected yet, so neither Postgres nor Temporal need be there."""
-    registry = load(settings.packages)
+    """Build it; nothing is connected yet, so neither Postgres nor Temporal need be there. Raises DesignError."""
+    registry, links = load(settings.packages), unsubscribe_links(settings)
     async with AsyncExitStack() as stack:
         database = PromptDatabase(settings)
         stack.push_async_callback(database.close)
         yield ApiEngine(
             **vars(build(settings, registry, database, clock)),
             keys=Keys(database),
+            links=links,
             temporal=await Client.connect(**client_options(settings), lazy=True),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),
         )

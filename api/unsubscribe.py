@@ -7,7 +7,6 @@ from fastapi import APIRouter, Response
 from sqlalchemy import select
 
 from activities.tables import players
-from activities.unsubscribe import read_unsubscribe_token
 from api.dependencies import ApiEngine, EngineOf
 from api.problems import away, documented, missing
 from workflows.events import ConsentChanged
@@ -68,7 +67,7 @@ async def _is_withdrawn(engine: ApiEngine, brand: str, player_id: str, channel: 
 
 
 def _read(engine: ApiEngine, token: str) -> tuple[str, str, str]:
-    claims = read_unsubscribe_token(engine.settings.webhook_secret, token)
+    claims = engine.links.read(token)
     if claims is None:
         raise missing("link")
     return claims

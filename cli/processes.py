@@ -15,6 +15,7 @@ def serve(
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
     import uvicorn
 
+    from activities.engine import unsubscribe_links
     from activities.gc_tuning import collect_rarely, freeze_gc
     from activities.log_output import log_to_stderr
     from activities.temporal_client import data_converter
@@ -25,6 +26,7 @@ def serve(
     around = settings()
     # Here mistakes are sentences, in the server they would be a traceback.
     load(around.packages)
+    unsubscribe_links(around)
     data_converter(around)
     api = create_app(around)
     freeze_gc()

@@ -3,12 +3,19 @@
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import field_validator
+from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workflows.source.registry import SHIPPED
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
+
+
+def split_at_commas(value: object) -> object:
+    """What a variable lists, without the commas and the blanks around them."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    return value
 
 
 class ContentSettings(BaseSettings):
@@ -20,16 +27,9 @@ class ContentSettings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="ignore", env_ignore_empty=True)
 
     #: Further Python packages to scan for journeys, comma-separated.
-    journeys: Annotated[tuple[str, ...], NoDecode] = ()
+    journeys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
     #: Further folders of message templates; one there replaces the shipped template of its name.
-    templates: Annotated[tuple[Path, ...], NoDecode] = ()
-
-    @field_validator("journeys", "templates", mode="before")
-    @classmethod
-    def _split(cls, value: object) -> object:
-        if isinstance(value, str):
-            return tuple(part.strip() for part in value.split(",") if part.strip())
-        return value
+    templates: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:

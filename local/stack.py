@@ -116,11 +116,12 @@ class Stack:
             port=ports["temporal"], ui_port=ports["temporal-ui"], database=self.folder / "temporal.db"
         )
         messages = self.folder / "messages"
+        gateways = {channel: self.memory.secrets[f"{channel}-webhook"] for channel in WEBHOOK_CHANNELS}
         return [
             *([] if "DATABASE_URL" in self._other_servers else [self.postgres.service()]),
             *([] if "TEMPORAL_ADDRESS" in self._other_servers else [temporal.service()]),
             bonus_engine(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
-            catch_all(ports["catch-all"], ports["smtp"], messages, self.memory.secrets["webhook"]),
+            catch_all(ports["catch-all"], ports["smtp"], messages, gateways),
         ]
 
     def app(self) -> list[Service]:
@@ -161,7 +162,10 @@ class Stack:
             "SMTP_URL": f"smtp://127.0.0.1:{ports['smtp']}",
             "MAIL_LOOKUP_URL": f"http://127.0.0.1:{ports['catch-all']}/mails?key={{key}}",
             **{f"{c.upper()}_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/{c}" for c in WEBHOOK_CHANNELS},
+            **{f"{c.upper()}_WEBHOOK_SECRET": self.memory.secrets[f"{c}-webhook"] for c in WEBHOOK_CHANNELS},
+            # It signed the links of a stack that is older than LINK_SECRETS, and reads them still.
             "WEBHOOK_SECRET": self.memory.secrets["webhook"],
+            "LINK_SECRETS": self.memory.secrets["links"],
             "CATCH_ALL_URL": f"http://127.0.0.1:{ports['catch-all']}",
             "PUBLIC_URL": f"http://127.0.0.1:{ports['api']}",
             **self._other_servers,
@@ -326,7 +330,9 @@ class Stack:
                 self.memory.ports[name] = _other_port(taken)
                 taken.add(self.memory.ports[name])
         self.memory.secrets.setdefault("postgres", secrets.token_urlsafe(24))
-        self.memory.secrets.setdefault("webhook", "whsec_" + b64encode(secrets.token_bytes(24)).decode())
+        self.memory.secrets.setdefault("links", secrets.token_urlsafe(24))
+        for name in ("webhook", *(f"{channel}-webhook" for channel in WEBHOOK_CHANNELS)):
+            self.memory.secrets.setdefault(name, "whsec_" + b64encode(secrets.token_bytes(24)).decode())
         self._write_memory()
 
     def _write_memory(self) -> None:

@@ -4,9 +4,11 @@ Apart from their programs, which import nothing of ours and so start in half the
 """
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from local.supervisor import Service, http_ok
+from workflows.channels import WebhookChannel
 
 
 def bonus_engine(port: int, ledger: Path) -> Service:
@@ -18,12 +20,12 @@ def bonus_engine(port: int, ledger: Path) -> Service:
     )
 
 
-def catch_all(port: int, smtp_port: int, folder: Path, secret: str) -> Service:
-    """`local.stand_ins.catch_all` on these ports, keeping its messages in this folder."""
+def catch_all(port: int, smtp_port: int, folder: Path, secrets: Mapping[WebhookChannel, str]) -> Service:
+    """`local.stand_ins.catch_all` on these ports, keeping its messages in this folder; `secrets` are its gateways'."""
     options = ("--port", str(port), "--smtp-port", str(smtp_port), "--folder", str(folder))
     return Service(
         name="catch-all",
         command=(sys.executable, "-m", "local.stand_ins.catch_all", *options),
-        environment={"WEBHOOK_SECRET": secret},
+        environment={f"{channel.upper()}_WEBHOOK_SECRET": secret for channel, secret in secrets.items()},
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
     )

@@ -24,6 +24,7 @@ from tests.support.machine import FOLDER, remove_left_behind, slowness
 from tests.support.outside_packages import Write, importable
 from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, ready, running
 from tests.support.stage_servers import skipping
+from workflows.channels import WEBHOOK_CHANNELS
 
 # How long one example takes says something of the machine and its other work, and nothing of what is tested.
 settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -155,6 +156,7 @@ async def catch_all(session_folder: Path) -> AsyncIterator[LocalCatchAll]:
     """The catch-all for mail, SMS and push, shared by the session: use addresses of your own."""
     port, smtp_port = free_port(), free_port()
     secret = "whsec_" + b64encode(secrets.token_bytes(24)).decode()
-    service = services.catch_all(port, smtp_port, session_folder / "messages", secret)
+    gateways = dict.fromkeys(WEBHOOK_CHANNELS, secret)
+    service = services.catch_all(port, smtp_port, session_folder / "messages", gateways)
     async with running(service, session_folder) as process:
         yield LocalCatchAll(f"http://127.0.0.1:{port}", f"smtp://127.0.0.1:{smtp_port}", secret, process)

@@ -18,7 +18,9 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage, Rejected
 
 # One line a header, as long as the standard allows: folding would cut identities and addresses of links in two.
-_MAIL = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
+_HEADERS = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
+# The longest line of an encoded body (RFC 2045, 6.7 and 6.8). Relays encode longer ones anew, which breaks signatures.
+_BODIES = SMTP_POLICY.clone(max_line_length=76, cte_type="7bit")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
@@ -77,7 +79,7 @@ class EmailAdapter:
         raise self._unavailable(what, may_have_arrived=False) from None
 
     def _compose(self, message: OutgoingMessage, to: Address, now: datetime) -> EmailMessage:
-        mail = EmailMessage(policy=_MAIL)
+        mail = EmailMessage(policy=_BODIES)
         mail["From"] = Address(message.brand_name, self._sender.username, self._sender.domain)
         mail["To"] = to
         mail["Subject"] = message.title
@@ -111,7 +113,7 @@ class EmailAdapter:
             await server.mail(self._sender.addr_spec)
             await server.rcpt(to.addr_spec)
             attempt.began = True
-            await server.data(mail.as_bytes())
+            await server.data(mail.as_bytes(policy=_HEADERS))
             attempt.taken = True
 
     def _unavailable(self, what: str, *, may_have_arrived: bool) -> ChannelUnavailable:

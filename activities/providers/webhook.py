@@ -33,7 +33,7 @@ class WebhookAdapter:
         if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
             raise ValueError("A gateway's address must look like https://host/path; correct the webhook's URL.")
         if not secret.strip():
-            raise ValueError("A gateway needs a secret to know us by; set WEBHOOK_SECRET to whsec_ and base64.")
+            raise ValueError("A gateway needs a secret to know us by; give it whsec_ and base64.")
         self._url = url
         self._signers = [Webhook(one) for one in secret.split()]
         self._client = client

@@ -6,13 +6,14 @@ Everything is kept in the folder before it is accepted and can be read back over
 a mail with this X-Idempotency-Key was taken over, which SMTP alone cannot say after a lost answer.
 
 Nothing is deduplicated: a message handed over twice is there twice, which is what the crash test looks for. The
-webhook secret comes from WEBHOOK_SECRET, so that it does not show in the list of processes.
+secret of each gateway comes from SMS_WEBHOOK_SECRET and its like, so that it does not show in the list of processes.
 """
 
 import asyncio
 import email
 import email.policy
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -54,10 +55,10 @@ def read_mail(content: bytes) -> Record:
     }
 
 
-def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
+def create_app(catch_all: CatchAll, secrets: Mapping[WebhookChannel, str]) -> FastAPI:
     """The HTTP side: webhooks in, messages out."""
     app = FastAPI(title="Local catch-all")
-    webhook = Webhook(secret)
+    webhooks = {channel: Webhook(secret) for channel, secret in secrets.items()}
 
     @app.get("/livez")
     async def live() -> dict[str, str]:
@@ -67,7 +68,7 @@ def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
     async def receive(channel: WebhookChannel, request: Request) -> Response:
         body = await request.body()
         try:
-            payload = webhook.verify(body, dict(request.headers))
+            payload = webhooks[channel].verify(body, dict(request.headers))
         except (WebhookVerificationError, ValueError) as error:
             return problem(401, "Signature refused", f"Sign the request after Standard Webhooks: {error}.")
         kept = {name: request.headers[f"webhook-{name}"] for name in ("id", "timestamp")}
@@ -103,7 +104,7 @@ def create_app(catch_all: CatchAll, secret: str) -> FastAPI:
     return app
 
 
-async def serve(port: int, smtp_port: int, folder: Path, secret: str) -> None:
+async def serve(port: int, smtp_port: int, folder: Path, secrets: Mapping[WebhookChannel, str]) -> None:
     """Listen on both ports of 127.0.0.1 until SIGTERM."""
     catch_all = CatchAll(folder)
     loop = asyncio.get_running_loop()
@@ -111,7 +112,7 @@ async def serve(port: int, smtp_port: int, folder: Path, secret: str) -> None:
         lambda: SMTP(catch_all, enable_SMTPUTF8=True, hostname="localhost", loop=loop), "127.0.0.1", smtp_port
     )
     async with smtp:
-        await server(create_app(catch_all, secret), port).serve()
+        await server(create_app(catch_all, secrets), port).serve()
 
 
 def main(
@@ -120,7 +121,8 @@ def main(
     folder: Annotated[Path, typer.Option()],
 ) -> None:
     """Serve the catch-all on 127.0.0.1."""
-    asyncio.run(serve(port, smtp_port, folder, os.environ["WEBHOOK_SECRET"]))
+    secrets = {channel: os.environ[f"{channel.upper()}_WEBHOOK_SECRET"] for channel in WEBHOOK_CHANNELS}
+    asyncio.run(serve(port, smtp_port, folder, secrets))
 
 
 if __name__ == "__main__":

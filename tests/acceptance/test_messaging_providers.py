@@ -186,6 +186,29 @@ async def test_the_html_twin_travels_beside_the_text() -> None:
     assert "Добро пожаловать." in plain.get_content()
 
 
+@pytest.mark.parametrize("html", [None, "<p>" + "Вітаємо у казино! " * 60 + "</p>"])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "Вітаємо у казино! " * 60,
+        "\n".join(["Вітаємо у казино!"] * 40),
+        "A café tonight. " + "word " * 400,
+        "x" * 2_000,
+        "Plain words of " + "a line that is longer than seventy-six characters, and of no other letters.\n" * 12,
+        "Hello.\n.\nFrom a line with one dot.",
+    ],
+)
+async def test_no_line_of_a_body_is_longer_than_mime_allows(body: str, html: str | None) -> None:
+    mailbox = Mailbox()
+    async with serving(mailbox) as channel:
+        await channel.deliver(a_mail(body=body, html=html), now())
+    _, _, encoded = mailbox.raw[0].partition(b"\r\n\r\n")
+    assert max(map(len, encoded.split(b"\r\n"))) <= 76
+    plain = mailbox.mails[0].get_body(("plain",))
+    assert plain is not None
+    assert plain.get_content().replace("\r\n", "\n").strip() == body.strip()
+
+
 @pytest.mark.parametrize(
     "injected",
     [
@@ -443,7 +466,7 @@ async def test_a_redirect_is_not_followed() -> None:
 
 def test_a_gateway_needs_an_address_and_a_secret() -> None:
     client = httpx.AsyncClient()
-    with pytest.raises(ValueError, match="WEBHOOK_SECRET"):
+    with pytest.raises(ValueError, match="whsec_ and base64"):
         WebhookAdapter("http://127.0.0.1/sms", "", client)
     with pytest.raises(ValueError, match="https://host/path"):
         WebhookAdapter("127.0.0.1/sms", SECRET, client)

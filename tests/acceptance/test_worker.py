@@ -18,7 +18,12 @@ async def test_a_worker_that_waits_for_temporal_ends_when_it_is_told_to() -> Non
         *(sys.executable, "-m", "worker"),
         cwd=ROOT,
         env=os.environ
-        | {"DATABASE_URL": f"postgresql://{nowhere}/none", "TEMPORAL_ADDRESS": nowhere, "WEBHOOK_SECRET": SECRET},
+        | {
+            "DATABASE_URL": f"postgresql://{nowhere}/none",
+            "TEMPORAL_ADDRESS": nowhere,
+            "WEBHOOK_SECRET": SECRET,
+            "LINK_SECRETS": SECRET,
+        },
         stderr=asyncio.subprocess.PIPE,
     )
     assert process.stderr is not None

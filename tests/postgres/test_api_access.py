@@ -73,7 +73,7 @@ BY_ID = {operation.id: operation for operation in OPERATIONS}
 @pytest.fixture
 async def api(module_postgres_url: str) -> AsyncIterator[Api]:
     settings = {"journeys": "tests.support.api_journeys", "catch_all_url": "http://127.0.0.1:9"}
-    async with serving(module_postgres_url, webhook_secret="whsec_dGVzdA==", **settings) as served:
+    async with serving(module_postgres_url, **settings) as served:
         yield served
 
 

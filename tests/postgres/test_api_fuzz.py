@@ -18,7 +18,7 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema
 from activities.settings import Settings
 from api.app import create_app
 from tests.postgres.test_api_access import OPERATIONS
-from tests.support.api_client import serving
+from tests.support.api_client import LINK_SECRET, serving
 from tests.support.api_seed import seeded
 from tests.support.examples import examples
 
@@ -64,12 +64,13 @@ async def target(module_postgres_url: str) -> AsyncIterator[Target]:
     # A machine busy with other tests may be slow; that it is away is not what is tried here.
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr("api.database.CONNECT_TIMEOUT", timedelta(minutes=1))
-    async with serving(
-        module_postgres_url, journeys="tests.support.api_journeys", webhook_secret="whsec_dGVzdA=="
-    ) as api:
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as api:
         ids = await seeded(api)
         headers = {"Authorization": f"Bearer {await api.key('admin')}"}
-    app = create_app(Settings(database_url=module_postgres_url, journeys=("tests.support.api_journeys",)))
+    settings = Settings(
+        database_url=module_postgres_url, journeys=("tests.support.api_journeys",), link_secrets=(LINK_SECRET,)
+    )
+    app = create_app(settings)
     yield Target(schemathesis.openapi.from_asgi("/openapi.json", app), headers, ids)
     shutdown_lifespans()
     monkeypatch.undo()

@@ -19,9 +19,7 @@ FOR_EVER = {"kind": "self_exclusion", "scope": "brand", "reason": "Asked on the 
 
 @pytest.fixture
 async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(
-        module_postgres_url, journeys="tests.support.api_journeys", webhook_secret="whsec_dGVzdA=="
-    ) as served:
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
         yield served
 
 

@@ -22,6 +22,7 @@ from tests.support.engine import NOON, Effects, Row, effects, rows
 from tests.support.loopback_server import answer, scripted
 from tests.support.machine import eventually, within
 from tests.support.servers import ready, running
+from workflows.channels import WEBHOOK_CHANNELS
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
 from workflows.effects import Send, SendResult
 
@@ -57,7 +58,7 @@ async def post(session_folder: Path) -> AsyncIterator[Post]:
         "push_webhook_url": f"{url}/push",
         "webhook_secret": secret,
     }
-    async with running(services.catch_all(port, smtp_port, folder, secret), session_folder) as process:
+    async with running(services.catch_all(port, smtp_port, folder, dict.fromkeys(WEBHOOK_CHANNELS, secret)), session_folder) as process:
         yield Post(process, folder, settings)
 
 

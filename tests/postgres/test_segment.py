@@ -19,7 +19,7 @@ from segment.analytics.request import APIError  # type: ignore[import-untyped]
 from sqlalchemy import text
 
 from local.supervisor import Service, free_port, http_ok
-from tests.support.api_client import Api, serving
+from tests.support.api_client import LINK_SECRET, Api, serving
 from tests.support.servers import running
 
 JSON = {"Content-Type": "application/json"}
@@ -64,7 +64,7 @@ async def server(url: str, port: int, folder: Path) -> AsyncIterator[str]:
     service = Service(
         name=f"api-{port}",
         command=(sys.executable, "-m", "cli", "serve", "--port", str(port)),
-        environment={"DATABASE_URL": url},
+        environment={"DATABASE_URL": url, "LINK_SECRETS": LINK_SECRET},
         ready=lambda _: http_ok(f"{address}/livez"),
     )
     async with running(service, folder):

@@ -15,6 +15,9 @@ from activities.settings import Settings
 from api.app import create_app
 from api.dependencies import ApiEngine
 
+#: Signs the links of served applications.
+LINK_SECRET = "a secret of twenty-four bytes"
+
 
 @dataclass(frozen=True)
 class Api:
@@ -44,7 +47,7 @@ class Api:
 @asynccontextmanager
 async def serving(postgres_url: str, **settings: Any) -> AsyncIterator[Api]:
     """The application for as long as the block lasts."""
-    given = {"webhook_secret": "whsec_dGVzdA==", **settings}
+    given = {"link_secrets": LINK_SECRET, **settings}
     app = create_app(Settings(database_url=postgres_url, **given))
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(app.router.lifespan_context(app))

@@ -10,7 +10,6 @@ from activities.loops.enrolment import KIND, enrol
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, grants, messages, runs
 from activities.tasks import TaskEffects
-from activities.unsubscribe import unsubscribe_token
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
 from workflows.effects import Mark, OpenTask
@@ -107,5 +106,5 @@ async def seeded(api: Api) -> dict[str, str]:
         "segment": SEGMENT,
         "enrolment_id": enrolment.id,
         "channel": "mails",
-        "token": unsubscribe_token(api.engine.settings.webhook_secret, brand, PLAYER, "email"),
+        "token": api.engine.links.token(brand, PLAYER, "email"),
     }

@@ -166,7 +166,7 @@ class Effects:
 async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
     """The effects of the worker, built as the worker builds them, with a clock that stands still."""
     clock = HeldClock()
-    chosen = Settings(database_url=url, **{"webhook_secret": SECRET} | settings)
+    chosen = Settings(database_url=url, **{"webhook_secret": SECRET, "link_secrets": SECRET} | settings)
     async with worker_engine(chosen, clock) as built:
         yield Effects(
             casino=Casino(built.intake, clock),

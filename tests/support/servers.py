@@ -88,6 +88,7 @@ class LocalCatchAll:
             "MAIL_LOOKUP_URL": f"{self.url}/mails?key={{key}}",
             **{f"{channel.upper()}_WEBHOOK_URL": f"{self.url}/{channel}" for channel in WEBHOOK_CHANNELS},
             "WEBHOOK_SECRET": self.secret,
+            "LINK_SECRETS": self.secret,
             "CATCH_ALL_URL": self.url,
         }
 

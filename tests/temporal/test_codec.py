@@ -65,6 +65,7 @@ async def encoded(
         "JOURNEYS": "tests.support.designs",
         "PAYLOAD_CODEC": codec,
         "WEBHOOK_SECRET": SECRET,
+        "LINK_SECRETS": SECRET,
     }
     for name, value in {**told, "TEMPORAL_ADDRESS": temporal_address}.items():
         monkeypatch.setenv(name, value)

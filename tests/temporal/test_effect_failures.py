@@ -130,6 +130,7 @@ async def test_a_worker_serves_the_metrics_of_the_sdk_beside_its_own(postgres_ur
         "DATABASE_URL": postgres_url,
         "TEMPORAL_ADDRESS": temporal_address,
         "WEBHOOK_SECRET": SECRET,
+        "LINK_SECRETS": SECRET,
         "METRICS_PORT": str(own),
         "SDK_METRICS_PORT": str(sdk),
     }

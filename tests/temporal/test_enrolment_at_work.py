@@ -235,6 +235,7 @@ async def worker(database_url: str, temporal_address: str) -> AsyncIterator[asyn
             "TEMPORAL_ADDRESS": temporal_address,
             "JOURNEYS": "tests.support.api_journeys",
             "WEBHOOK_SECRET": SECRET,
+            "LINK_SECRETS": SECRET,
         },
         stderr=asyncio.subprocess.DEVNULL,
     )

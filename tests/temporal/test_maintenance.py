@@ -44,7 +44,11 @@ async def client(session_folder: Path) -> AsyncIterator[Client]:
 @pytest.fixture
 async def built(postgres_url: str, bonus_engine: LocalBonusEngine) -> AsyncIterator[WorkerEngine]:
     settings = Settings(
-        database_url=postgres_url, webhook_secret=SECRET, bonus_engine_url=bonus_engine.url, rearm_rate=10_000
+        database_url=postgres_url,
+        webhook_secret=SECRET,
+        link_secrets=(SECRET,),
+        bonus_engine_url=bonus_engine.url,
+        rearm_rate=10_000,
     )
     async with worker_engine(settings) as made:
         yield made
@@ -184,7 +188,7 @@ class TestDeath:
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "worker", "--role", "worker"),
             cwd=ROOT,
-            env=os.environ | given | {"WEBHOOK_SECRET": SECRET, "METRICS_PORT": "0"},
+            env=os.environ | given | {"WEBHOOK_SECRET": SECRET, "LINK_SECRETS": SECRET, "METRICS_PORT": "0"},
         )
         try:
             yield process

@@ -66,7 +66,16 @@ def test_everything_that_tells_channels_apart_knows_every_row(channel: Channel) 
 def test_every_channel_behind_a_webhook_has_an_address_here_and_in_production(channel: Channel) -> None:
     assert CHANNELS[channel].external
     assert f"{channel}_webhook_url" in Settings.model_fields
+    assert f"{channel}_webhook_secret" in Settings.model_fields
     assert f"{channel.upper()}_WEBHOOK_URL" in COMPOSE
+    assert f"{channel.upper()}_WEBHOOK_SECRET" in COMPOSE
+
+
+def test_each_gateway_has_a_secret_of_its_own_or_the_one_for_all() -> None:
+    settings = Settings(database_url="postgres://x", webhook_secret="whsec_all", sms_webhook_secret="whsec_sms")
+    assert [settings.webhook_secret_of(channel) for channel in WEBHOOK_CHANNELS] == ["whsec_sms", "whsec_all"]
+    with pytest.raises(DesignError, match="set PUSH_WEBHOOK_SECRET, or WEBHOOK_SECRET for every gateway"):
+        Settings(database_url="postgres://x", sms_webhook_secret="whsec_sms").webhook_secret_of("push")
 
 
 def test_a_webhook_channel_without_a_setting_is_named_at_start_up() -> None:

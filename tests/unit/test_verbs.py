@@ -111,6 +111,10 @@ def test_an_effect_that_nobody_performs_is_told() -> None:
 
 
 async def test_the_worker_performs_every_effect() -> None:
-    nowhere = {"DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none", "WEBHOOK_SECRET": "whsec_c2VjcmV0"}
+    nowhere = {
+        "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none",
+        "WEBHOOK_SECRET": "whsec_c2VjcmV0",
+        "LINK_SECRETS": "a secret of twenty-four bytes",
+    }
     async with worker_engine(settings_from(nowhere)) as engine:
         match_performers([activity_name(one) for one in engine.activities], "the worker")
