@@ -4,10 +4,11 @@ Conflicts are told after Camunda: 409 when somebody else was first, 412 when the
 request that already had its effect is answered like the first.
 """
 
-from typing import Annotated
+from typing import Annotated, Final
 
+import orjson
 from fastapi import APIRouter, Header, Response
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
@@ -24,11 +25,23 @@ from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
 
+#: Bytes of an answer as JSON. It travels to the run in one piece and stays in its history.
+ANSWER_LIMIT: Final = 64 * 1024
+
 _MOVE = {**COMMON, **documented(404, 409, 412)}
 
 
 def _without_default(schema: JsonObject) -> None:
     schema.pop("default")
+
+
+def _short_enough(answer: JsonObject) -> JsonObject:
+    if (size := len(orjson.dumps(answer))) > ANSWER_LIMIT:
+        raise ValueError(
+            f"must have at most {ANSWER_LIMIT:,} bytes as JSON, not {size:,}: shorten it, or keep the long part "
+            "elsewhere and say where"
+        )
+    return answer
 
 
 class Completion(BaseModel):
@@ -38,7 +51,9 @@ class Completion(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"answer": {"outcome": "approve", "note": "Payslips seen."}}]}
     )
 
-    answer: Document = Field(description="An object that the task's `form_schema` describes.")
+    answer: Annotated[Document, AfterValidator(_short_enough)] = Field(
+        description=f"An object that the task's `form_schema` describes, {ANSWER_LIMIT:,} bytes at most."
+    )
 
 
 class Comment(BaseModel):

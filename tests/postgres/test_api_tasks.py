@@ -12,6 +12,7 @@ from sqlalchemy import text, update
 from activities.run_effects import RunEffects
 from activities.tables import tasks
 from activities.tasks import TaskEffects
+from api.task_actions import ANSWER_LIMIT
 from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
 from workflows.effects import End, MoveTask, OpenTask
@@ -175,6 +176,22 @@ async def test_an_answer_that_does_not_fit_the_form_is_pointed_at(
     assert refused.status_code == 422
     assert pointer in [fault["pointer"] for fault in refused.json()["errors"]]
     assert (await anna.get(f"/v1/tasks/{task_id}")).json()["state"] == "open"
+
+
+async def test_an_answer_that_is_too_long_to_travel_is_refused(api: Api, anna: httpx.AsyncClient) -> None:
+    task_id = await opened(api)
+    for too_long in (ANSWER_LIMIT, 3_000_000):
+        answer = {"outcome": "approve", "note": "x" * too_long}
+        refused = await anna.post(f"/v1/tasks/{task_id}/complete", json={"answer": answer})
+        assert refused.status_code == 422
+        (fault,) = refused.json()["errors"]
+        assert fault["pointer"] == "/answer"
+        assert fault["detail"].startswith("Must have at most 65,536 bytes as JSON, not ")
+        assert len(refused.content) < 1_000
+    assert await answers(api) == []
+    answer = {"outcome": "approve", "note": "x" * 60_000}
+    taken = await anna.post(f"/v1/tasks/{task_id}/complete", json={"answer": answer})
+    assert taken.status_code == 200
 
 
 @pytest.mark.parametrize("body", [b'{"answer": {"note": "\\u0000"}}', b'{"answer": {"n": NaN}}', b'{"answer": {"n": 1'])

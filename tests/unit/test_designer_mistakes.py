@@ -79,6 +79,13 @@ def without_await(verb: str) -> str:
             "await player.ask(Mute, team='vip', due=days(1))",
             "the form Mute asks nothing; write the question as its docstring.",
         ),
+        (
+            "await player.ask(Coded, team='vip', due=days(1))",
+            (
+                "the form Coded has ^a+$ run by Python's own engine, which one answer can keep busy for hours; give "
+                "pattern= a plain string, and no regex_engine."
+            ),
+        ),
         ("player.send('hello')", without_await("send")),
         ("came = player.event(DepositApproved, within=days(1))", without_await("event")),
         ("return player.sleep(days(1))", without_await("sleep")),

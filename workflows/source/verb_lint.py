@@ -15,7 +15,7 @@ from typing import Any
 from workflows.channels import CHANNELS
 from workflows.declaration import Journey, again
 from workflows.events import Event
-from workflows.forms import Form
+from workflows.forms import Form, backtracking_patterns
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.segments import Segment
@@ -272,6 +272,12 @@ class _VerbReader:
             self.reading.forms[form.__name__] = form
             if not form.__doc__:
                 self._mistake(call, f"the form {form.__name__} asks nothing; write the question as its docstring")
+            for pattern in backtracking_patterns(form):
+                self._mistake(
+                    call,
+                    f"the form {form.__name__} has {pattern} run by Python's own engine, which one answer can keep "
+                    "busy for hours; give pattern= a plain string, and no regex_engine",
+                )
         else:
             got = "nothing" if argument is None else ast.unparse(argument)
             self._mistake(call, f"player.{verb} needs a class that is a Form and that the module can see, not {got}")
