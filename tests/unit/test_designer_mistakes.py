@@ -9,6 +9,11 @@ from workflows.source.registry import SHIPPED, load
 # ---- verbs --------------------------------------------------------------------------------------
 
 HEAD = """
+import re
+from typing import Annotated
+
+from pydantic import Field
+
 from workflows import Event
 
 
@@ -20,6 +25,11 @@ class Mute(Form): ...
 
 class Call(Form):
     'Call the player.'
+
+
+class Coded(Form):
+    'Which code?'
+    code: Annotated[str, Field(pattern=re.compile('^a+$'))]
 
 
 def regular(someone): ...

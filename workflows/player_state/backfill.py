@@ -14,7 +14,7 @@ from workflows.player_state.counting import LATENESS, count, judge_days, sort_in
 from workflows.player_state.decisions import Moved
 from workflows.player_state.ordering import Word, counts
 from workflows.player_state.state import PlayerState
-from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule
+from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule, upcoming
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, Rule, RuleIndex
 from workflows.rules.measures import Measure, Series
@@ -214,7 +214,7 @@ class Rebuild:
                 self.state.born, self.state.told["born"] = self.rebuilt.born, at
         if self._is_due(rule.key):
             return
-        if (moment := rule.after(self.state, self.now)) is not None:
+        if (moment := upcoming(rule, self.state, self.now, self.state.occasions.get(rule.key))) is not None:
             self.state.moments[rule.key] = moment
         else:
             self.state.moments.pop(rule.key, None)

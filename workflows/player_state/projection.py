@@ -140,6 +140,8 @@ class PlayerProjection:
     accounts: list[str] = field(default_factory=list)
     #: By rule: when the player must be looked at although nothing happens.
     moments: dict[str, datetime] = field(default_factory=dict)
+    #: By birthday, anniversary or schedule: the day of the last one that came, kept from the first one or a move on.
+    occasions: dict[str, date] = field(default_factory=dict)
     #: Plain JSON values, named as in `PlayerFacts`.
     facts: dict[str, Any] = field(default_factory=dict)
     #: By fact: when the newest word on it was said, as `ordering.record_word` keeps it. Its name is a key of the stored

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
@@ -19,7 +19,15 @@ from workflows.player_state.counting import count, derived_id, judge_days, sort_
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
-from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule, newest
+from workflows.rules.calendar_rules import (
+    LONGEST_MOVE,
+    AnniversaryRule,
+    BirthdayRule,
+    ScheduleRule,
+    due,
+    last_before,
+    upcoming,
+)
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
@@ -81,10 +89,13 @@ class PlayerState(PlayerProjection):
         Events are taken in the order they are given. The caller has already dropped duplicates;
         giving the same event twice would count it twice. Rules that raise are added to `failures`.
         """
+        about_calendar = isinstance(event, ABOUT_CALENDAR)
+        came = self._unnoted_occasions(rules) if about_calendar else {}
         self.learn(event, Word.of(event, now, live=mode == "live"))
+        self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
         moved = self._segment_moves(rules.segments_about(event.type), now, failures)
-        self._schedule_occasions(rules, now, anew=isinstance(event, ABOUT_CALENDAR))
+        self._schedule_occasions(rules, now, anew=about_calendar)
         if mode == "history":
             return [*moved]
         for move in moved:
@@ -105,8 +116,7 @@ class PlayerState(PlayerProjection):
     def tick(self, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
         """Apply that time has passed: whatever moment is due, and control runs that are over."""
         decisions = list(self._end_control_runs(now))
-        due = sorted((at, key) for key, at in self.moments.items() if at <= now)
-        for at, key in due:
+        for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
             if self.moments.get(key) != at:
                 continue  # A schedule that was due before has asked this segment already, and put its moment off.
             del self.moments[key]
@@ -132,6 +142,8 @@ class PlayerState(PlayerProjection):
         """
         for key in [key for key in self.moments if not key.startswith("segment:") and key not in rules.rules]:
             del self.moments[key]
+        for key in [key for key in self.occasions if key not in rules.occasions]:
+            del self.occasions[key]
         gone = [name for name in sorted(self.segments) if name not in rules.segments]
         for name in gone:
             del self.segments[name]
@@ -281,8 +293,10 @@ class PlayerState(PlayerProjection):
     def _events_due(self, rule: Rule, at: datetime, now: datetime, failures: list[RuleFailure]) -> list[Event]:
         """The events of a moment that has come."""
         if isinstance(rule, BirthdayRule | AnniversaryRule | ScheduleRule):
-            # After an outage the last of those that were missed may still be in time, where the first is not.
-            at = newest(rule, self, at, now)
+            come = due(rule, self, at, now, self.occasions.get(rule.key))
+            if come is None:
+                return []
+            self.occasions[rule.key], at = come
         envelope: dict[str, Any] = {
             "event_id": f"{rule.key}:{int(at.timestamp())}",
             "event_source": "engine",
@@ -303,7 +317,7 @@ class PlayerState(PlayerProjection):
                     for length, since in judge_days(self, rule, now, failures)
                 ]
             case BirthdayRule() | AnniversaryRule() | ScheduleRule():
-                if (later := rule.after(self, now)) is not None:
+                if (later := upcoming(rule, self, now, self.occasions[rule.key])) is not None:
                     self.moments[rule.key] = later
                 if isinstance(rule, ScheduleRule) and rule.segment and rule.segment.name not in self.segments:
                     return []
@@ -311,13 +325,27 @@ class PlayerState(PlayerProjection):
             case _:
                 return []
 
+    def _unnoted_occasions(self, rules: RuleIndex) -> dict[str, date]:
+        """The day that came last of each occasion which is awaited and has no such day noted: a move may follow.
+
+        The moment that is awaited tells it only as long as the zone and the dates it was reckoned from are known.
+        """
+        return {
+            key: last_before(occasion, self, self.moments[key])
+            for key, occasion in rules.occasions.items()
+            if key in self.moments and key not in self.occasions
+        }
+
     def _schedule_occasions(self, rules: RuleIndex, now: datetime, *, anew: bool) -> None:
         """Plan the next moment of every birthday, anniversary and schedule; anew when the player's dates changed."""
         for key, occasion in rules.occasions.items():
+            awaited, came = self.moments.get(key), self.occasions.get(key)
             # What is due must still be noticed, whatever comes after it.
-            if key in self.moments and (not anew or self.moments[key] <= now):
+            if awaited is not None and (not anew or awaited <= now):
                 continue
-            moment = occasion.after(self, now)
+            # Where the player is now it may be past already: then it is due at once, or it would never come.
+            after = now if awaited is None or came is None else now - LONGEST_MOVE
+            moment = upcoming(occasion, self, after, came)
             if moment is not None:
                 self.moments[key] = moment
             elif anew:

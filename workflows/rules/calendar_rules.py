@@ -1,10 +1,14 @@
-"""Moments that come by the calendar: birthdays, anniversaries, Mondays at nine. Each on the player's own clock."""
+"""Moments that come by the calendar: birthdays, anniversaries, Mondays at nine. Each on the player's own clock.
+
+A rule names days. Each of them comes once, at the rule's hour where the player is then: a move puts it off or brings it
+forward, and neither takes it away nor brings it twice. So the player's row keeps the day of the last one that came.
+"""
 
 import calendar
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from workflows.errors import DesignError
 from workflows.events import Anniversary, Birthday, Event, Scheduled
@@ -14,6 +18,10 @@ from workflows.rules.segments import Segment, require_segment
 __all__ = ["anniversary", "birthday", "schedule"]
 
 LEAP_DAY = "02-29"
+#: More than the hours between any two zones: what a move has passed over is no older.
+LONGEST_MOVE: Final = timedelta(days=2)
+#: A single anniversary so long ago is noticed no more, however long nobody looked.
+LONG_PAST: Final = timedelta(days=40)
 
 
 class Dated(Protocol):
@@ -49,13 +57,15 @@ class BirthdayRule:
 
     enters = Birthday
 
-    def after(self, player: Dated, now: datetime) -> datetime | None:
-        """The next time it comes after `now`; None while the birth date is unknown."""
+    def days(self, player: Dated, today: date) -> Sequence[date]:
+        """The days around `today` on which it comes; none while the birth date is unknown."""
         if player.born is None:
-            return None
-        today = now.astimezone(zone(player.timezone)).date()
-        years = range(today.year - 1, today.year + 3)
-        return _next((_birthday(player.born, year) for year in years), self.at, player.timezone, now)
+            return ()
+        return [_birthday(player.born, year) for year in range(today.year - 1, today.year + 3)]
+
+    def following(self, came: date) -> date:
+        """The first day that is another birthday than the one which came: a corrected birth date brings no second."""
+        return date(came.year + 1, 1, 1)
 
     def event(self, event_id: str, event_source: str, occurred_at: datetime) -> Event:
         """The event that journeys receive."""
@@ -84,17 +94,21 @@ class AnniversaryRule:
 
     enters = Anniversary
 
-    def after(self, player: Dated, now: datetime) -> datetime | None:
-        """The next time it comes after `now`; None when it is over or the registration is unknown."""
-        if player.registered_at is None:
-            return None
-        if not self.repeats and (now - player.registered_at).days > 31 * self.months + 2:
-            return None
-        local = zone(player.timezone)
-        joined, today = player.registered_at.astimezone(local).date(), now.astimezone(local).date()
+    def days(self, player: Dated, today: date) -> Sequence[date]:
+        """The days around `today` on which it comes; none when it is long over or the registration is unknown."""
+        registered_at = player.registered_at
+        if registered_at is None:
+            return ()
+        if not self.repeats and today - registered_at.date() > timedelta(days=31 * self.months) + LONG_PAST:
+            return ()
+        joined = registered_at.astimezone(zone(player.timezone)).date()
         passed = max(0, (today.year - joined.year) * 12 + today.month - joined.month) // self.months
-        turns = range(max(1, passed), passed + 3) if self.repeats else range(1, 2)
-        return _next((_months_later(joined, self.months * turn) for turn in turns), self.at, player.timezone, now)
+        turns = range(max(1, passed - 1), passed + 4) if self.repeats else range(1, 2)
+        return [_months_later(joined, self.months * turn) for turn in turns]
+
+    def following(self, came: date) -> date:
+        """The first day that is another anniversary than the one which came: a move may shift that by a day."""
+        return came + timedelta(days=2)
 
     def event(self, event_id: str, event_source: str, occurred_at: datetime) -> Event:
         """The event that journeys receive."""
@@ -124,16 +138,17 @@ class ScheduleRule:
 
     enters = Scheduled
 
-    def after(self, player: Dated, now: datetime) -> datetime | None:
-        """The next time it comes after `now`."""
-        today = now.astimezone(zone(player.timezone)).date()
+    def days(self, _player: Dated, today: date) -> Sequence[date]:
+        """The days around `today` on which it comes."""
         if self.day is not None:
             first = today.replace(day=1)
-            dates = [_on_day(_months_later(first, ahead), self.day) for ahead in range(3)]
-        else:
-            ahead = [today + timedelta(days=number) for number in range(-1, 10)]
-            dates = [day for day in ahead if self.weekday is None or WEEKDAYS[day.weekday()] == self.weekday]
-        return _next(dates, self.at, player.timezone, now)
+            return [_on_day(_months_later(first, ahead), self.day) for ahead in range(-1, 4)]
+        around = [today + timedelta(days=number) for number in range(-8, 18)]
+        return [day for day in around if self.weekday is None or WEEKDAYS[day.weekday()] == self.weekday]
+
+    def following(self, came: date) -> date:
+        """The first day after the one which came."""
+        return came + timedelta(days=1)
 
     def event(self, event_id: str, event_source: str, occurred_at: datetime) -> Event:
         """The event that journeys receive."""
@@ -144,11 +159,28 @@ class ScheduleRule:
 Occasion = BirthdayRule | AnniversaryRule | ScheduleRule
 
 
-def newest(occasion: Occasion, player: Dated, at: datetime, now: datetime) -> datetime:
-    """The last time it came until `now`, given that it was awaited at `at` and nobody looked since."""
-    while (later := occasion.after(player, at)) is not None and later <= now:
-        at = later
-    return at
+def upcoming(occasion: Occasion, player: Dated, after: datetime, came: date | None = None) -> datetime | None:
+    """The next time it comes after a moment, on another day than the last one that `came`; None if it does not."""
+    since = max(_first_left(occasion, came), after.date() - LONGEST_MOVE)
+    return next((moment for _, moment in _moments(occasion, player, after, since) if moment > after), None)
+
+
+def due(
+    occasion: Occasion, player: Dated, at: datetime, now: datetime, came: date | None
+) -> tuple[date, datetime] | None:
+    """The day that has come, and when, of an occasion that was awaited at `at`; `came` is the last one before.
+
+    Of several that passed while nobody looked it is the last, which may still be in time where the first is not. If a
+    move puts off what was due already, it has come all the same, at `at`. None when the player has no such day now.
+    """
+    moments = list(_moments(occasion, player, now, _first_left(occasion, came)))
+    passed = [(day, moment) for day, moment in moments if moment <= now]
+    return passed[-1] if passed else next(((day, at) for day, _ in moments), None)
+
+
+def last_before(occasion: Occasion, player: Dated, moment: datetime) -> date:
+    """The last day on which it came before a moment, by what is known of the player; `date.min` if it never did."""
+    return max((day for day, at in _moments(occasion, player, moment, date.min) if at < moment), default=date.min)
 
 
 def birthday(*, at: str) -> BirthdayRule:
@@ -197,10 +229,16 @@ def _clock(at: str) -> str:
         raise DesignError(f"{at!r} is no time of day; write it as HH:MM, such as 10:00.") from None
 
 
-def _next(dates: Iterable[date], at: str, timezone: str | None, now: datetime) -> datetime | None:
-    clock, local = time.fromisoformat(at), zone(timezone)
-    moments = (instant(day, clock, local) for day in dates)
-    return next((moment for moment in moments if moment > now), None)
+def _first_left(occasion: Occasion, came: date | None) -> date:
+    return date.min if came is None else occasion.following(came)
+
+
+def _moments(occasion: Occasion, player: Dated, around: datetime, since: date) -> Iterator[tuple[date, datetime]]:
+    """The days of an occasion from `since` on, and the instant each has where the player is now; in order."""
+    clock, local = time.fromisoformat(occasion.at), zone(player.timezone)
+    for day in occasion.days(player, around.astimezone(local).date()):
+        if day >= since:
+            yield day, instant(day, clock, local)
 
 
 def _birthday(born: str, year: int) -> date:
