@@ -158,7 +158,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             **vars(core),
             messages=Messages(database, deployment.templates, adapters, lookup, Policy(), settings, links, clock),
             grants=grants,
-            tasks=TaskEffects(database, clock),
+            tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock),
             maintenance=Maintenance(database, core.intake, grants, clock, rate=settings.rearm_rate),
             enrolments=Enrolments(database, core.intake, core.pressure, clock),

@@ -27,12 +27,14 @@ from activities.providers.email import MailLookup
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
+from activities.tasks import answers_of_run
 from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effects import SEND, Send, SendResult
 from workflows.errors import DesignError
 from workflows.events import MessageClass
+from workflows.forms import text_referred_to
 from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_send
 from workflows.gate.facts import MessageFacts
 from workflows.gate.policy import NECESSARY, Policy
@@ -209,6 +211,7 @@ class Messages:
         doubts: dict[Channel, DoubtOutcome | ChannelUnavailable] | None = None
         while True:
             async with self.database.transaction() as connection:
+                request = await _with_texts(connection, request)
                 player = await gate_facts.read(connection, request.brand, request.player_id, now)
                 plan = ChannelPlan(request.via, request.fallback)
                 attempt = SendAttempt(request, now, player, plan, await _read_rows(connection, request), doubts or {})
@@ -402,6 +405,20 @@ async def mark_read(connection: AsyncConnection, brand: str, message_id: str, no
     mine = (messages.c.id == message_id, messages.c.brand == brand)
     readable = (messages.c.channel == IN_APP, messages.c.status == "sent", messages.c.read_at.is_(None))
     await connection.execute(update(messages).where(*mine, *readable).values(read_at=now))
+
+
+async def _with_texts(connection: AsyncConnection, request: Send) -> Send:
+    """The request with what people wrote into forms in place of the references that a run holds.
+
+    A text that is not there any more is left out, so that the message fails instead of showing a reference.
+    """
+    places = {name: place for name, value in request.variables.items() if (place := text_referred_to(value))}
+    if not places:
+        return request
+    answers = await answers_of_run(connection, request.run_id, {step for step, _ in places.values()})
+    texts = {name: answers.get(step, {}).get(field) for name, (step, field) in places.items()}
+    known = {name: value for name, value in request.variables.items() if name not in texts}
+    return request.model_copy(update={"variables": known | {name: text for name, text in texts.items() if text}})
 
 
 def _overtaken() -> ChannelUnavailable:

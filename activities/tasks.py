@@ -4,9 +4,10 @@ Only this module writes them. Every change of a task adds one to its version and
 transaction. What people do answers with the task as it is then, or with what stands against it.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final, Literal
 
 from sqlalchemy import Select, select, update
@@ -19,10 +20,13 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
-from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened
+from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened, task_id_of
+from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
 
 OPEN_STATES: Final = ("open", "claimed")
+#: The forms of each journey, by their names.
+Forms = Mapping[str, Mapping[str, type[Form]]]
 #: Who acts where no person does, as histories name them.
 ENGINE: Final = "engine"
 
@@ -112,11 +116,17 @@ async def release(connection: AsyncConnection, request: TaskRequest, comment: st
 
 
 async def complete(
-    connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, answer: JsonObject
+    connection: AsyncConnection,
+    intake: Intake,
+    request: TaskRequest,
+    player_id: str,
+    answer: JsonObject,
+    form: type[Form] | None = None,
 ) -> TaskOutcome:
     """Close a task with an answer, and write the answer's delivery to the run in the same transaction.
 
-    The player is locked before the task: everybody locks in that order.
+    What the form marks as personal stays here, and the run gets a reference to it. The player is locked before the
+    task: everybody locks in that order.
     """
     async with intake.locked(connection, request.brand, [player_id], request.now) as players:
         task = await _lock(connection, request)
@@ -126,7 +136,7 @@ async def complete(
             return TaskConflict("answered", task)
         if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
             return conflict
-        if not players.answer(player_id, task.run_id, task.step, answer):
+        if not players.answer(player_id, task.run_id, task.step, travelling(answer, form, task.step)):
             return TaskConflict("run_ended", task)
         return await _change(
             connection,
@@ -139,6 +149,13 @@ async def complete(
             answer=answer,
             closed_at=request.now,
         )
+
+
+async def answers_of_run(connection: AsyncConnection, run_id: str, steps: Collection[str]) -> dict[str, JsonObject]:
+    """What people answered to the tasks that these steps of a run opened, by step."""
+    ids = [task_id_of(f"{run_id}/{step}") for step in steps]
+    found = await connection.execute(select(tasks.c.step, tasks.c.answer).where(tasks.c.id.in_(ids)))
+    return {row.step: row.answer for row in found if row.answer is not None}
 
 
 async def comment(connection: AsyncConnection, request: TaskRequest, text: str) -> TaskOutcome:
@@ -188,9 +205,10 @@ async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now
 class TaskEffects:
     """Opens and moves tasks for runs."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, clock: Clock, forms: Forms = MappingProxyType({})) -> None:
         self.database = database
         self.clock = clock
+        self.forms = forms
 
     @activity.defn(name=OPEN_TASK.name)
     async def open(self, opening: OpenTask) -> TaskOpened:
@@ -213,7 +231,9 @@ class TaskEffects:
             assert task is not None, f"No task {move.task_id} was opened."
             if task.state not in OPEN_STATES:
                 await record_steps(connection, move, now)
-                return TaskMoved(state=task.state, answer=task.answer)
+                form = self.forms.get(task.journey, {}).get(task.form)
+                answer = None if task.answer is None else travelling(task.answer, form, task.step)
+                return TaskMoved(state=task.state, answer=answer)
             match move.move:
                 case "remind" if task.reminded_at is None:
                     task = await _change(connection, task, request, "reminded", reminded_at=now)

@@ -162,7 +162,7 @@ async def complete_task(
         raise Problem("invalid", "The answer does not fit the form; correct what errors lists.", errors=faults)
     async with engine.database.transaction() as connection:
         request = _request(engine, actor, task_id, if_match)
-        outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer)
+        outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer, form)
         if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, body.answer):
             outcome = outcome.task
         return await _shown(connection, outcome, response)

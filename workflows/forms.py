@@ -2,11 +2,16 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, ClassVar, Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from workflows.events.base import pii_fields
+from workflows.json_object import JsonObject
 
 __all__ = ["Form"]
+
+_REFERENCE: Final = re.compile(r"text-of:(ask:\w+#\d+)/(\w+)")
 
 
 class Form(BaseModel):
@@ -15,9 +20,46 @@ class Form(BaseModel):
     Fields become the form's JSON Schema, so give each a type a browser can show: `str`, `int`,
     `bool`, `Literal[...]`, `date`. A field without a default must be answered. A `pattern=` is a plain
     string without look-around and back-references.
+
+    What people write in their own words may be personal: mark it, `note: Annotated[str, Pii()] = ""`. It stays in
+    Postgres, and the journey holds a reference, which may be given to `send` as a variable and says nothing else. An
+    empty text stays empty.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    #: The fields marked `Pii`, as answers spell them.
+    pii: ClassVar[frozenset[str]] = frozenset()
+
+    @classmethod
+    def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
+        super().__pydantic_init_subclass__(**kwargs)
+        cls.pii = frozenset(field.alias or name for name, field in pii_fields(cls).items())
+
+
+def travelling(answer: Mapping[str, Any], form: type[Form] | None, step: str) -> JsonObject:
+    """What of an answer travels to the run whose `step` asked: references stand for the texts marked `Pii`.
+
+    Where the form itself looks into such a text (a limit, a validator), the answer travels as it is: a run that is
+    given what its form refuses would stand still.
+    """
+    if form is None:
+        return dict(answer)
+    referring = {
+        name: f"text-of:{step}/{name}" if name in form.pii and isinstance(value, str) and value else value
+        for name, value in answer.items()
+    }
+    try:
+        form.model_validate(referring)
+    except ValidationError:
+        return dict(answer)
+    return referring
+
+
+def text_referred_to(value: object) -> tuple[str, str] | None:
+    """The step and the field of the answer that a reference stands for; None for every other value."""
+    reference = _REFERENCE.fullmatch(value) if isinstance(value, str) else None
+    return None if reference is None else (reference[1], reference[2])
 
 
 def backtracking_patterns(form: type[Form]) -> Iterator[str]:

@@ -40,6 +40,7 @@ from workflows.effects import (
     TaskOpened,
     match_performers,
 )
+from workflows.forms import travelling
 from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
 from workflows.gate.policy import NECESSARY, Reason
@@ -253,7 +254,9 @@ class Effects:
     def _move_task(self, request: MoveTask) -> TaskMoved:
         task = self._world.tasks[request.task_id]
         if task.state != "open":
-            return TaskMoved(state=task.state, answer=task.answer)
+            form = self._world.registry.forms.get(task.journey, {}).get(task.form)
+            answer = None if task.answer is None else travelling(task.answer, form, task.step)
+            return TaskMoved(state=task.state, answer=answer)
         if request.move == "escalate":
             task.due_at = request.due_at or task.due_at
             task.team = task.escalate_to or task.team

@@ -17,6 +17,7 @@ from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryReco
 from workflows.channels import Channel
 from workflows.effects import EffectInput, OpenTask
 from workflows.events import Event
+from workflows.forms import travelling
 from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
@@ -119,7 +120,8 @@ class WorldState:
         task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
         seq = self.player(task.player_id).next_seq(task.run_id)
         if seq is not None:
-            self._deliver(task.run_id, [Delivery(seq=seq, kind="answer", step=task.step, answer=dict(answer))])
+            hears = travelling(answer, form, task.step)
+            self._deliver(task.run_id, [Delivery(seq=seq, kind="answer", step=task.step, answer=hears)])
         return True
 
     # ---- decisions -----------------------------------------------------------------------------

@@ -194,6 +194,19 @@ async def test_an_answer_that_is_too_long_to_travel_is_refused(api: Api, anna: h
     assert taken.status_code == 200
 
 
+async def test_what_a_form_marks_as_personal_stays_here_and_the_run_hears_a_reference(
+    api: Api, anna: httpx.AsyncClient
+) -> None:
+    task_id = await opened(api)
+    answer = APPROVED | {"source": "Zoya inherited it."}
+    taken = await anna.post(f"/v1/tasks/{task_id}/complete", json={"answer": answer})
+    assert taken.json()["answer"] == answer
+    (heard,) = await answers(api)
+    assert heard["answer"] == APPROVED | {"source": "text-of:ask:Affordability#1/source"}
+    again = await anna.post(f"/v1/tasks/{task_id}/complete", json={"answer": answer})
+    assert again.status_code == 200
+
+
 @pytest.mark.parametrize("body", [b'{"answer": {"note": "\\u0000"}}', b'{"answer": {"n": NaN}}', b'{"answer": {"n": 1'])
 async def test_an_answer_that_could_not_be_kept_is_refused(api: Api, anna: httpx.AsyncClient, body: bytes) -> None:
     task_id = await opened(api)

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.messages import MAIL_SETTLING
 from activities.providers.adapter import ChannelUnavailable
-from activities.tables import messages, steps
+from activities.tables import messages, steps, tasks
 from local import stand_in_processes as services
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Supervised, free_port
@@ -22,12 +22,19 @@ from tests.support.engine import NOON, Effects, Row, effects, rows
 from tests.support.loopback_server import answer, scripted
 from tests.support.machine import eventually, within
 from tests.support.servers import ready, running
-from workflows.channels import WEBHOOK_CHANNELS
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
-from workflows.effects import Send, SendResult
+from workflows.channels import WEBHOOK_CHANNELS
+from workflows.effects import OpenTask, Send, SendResult
+from workflows.forms import travelling
+from workflows.journeys.vip_onboarding import HostAssignment
+from workflows.json_object import JsonObject
+from workflows.player_facts import PlayerFacts
 
 NEWS, WORD = "content-news", "deposit-help-email"
 NIGHT = NOON.replace(hour=21)  # 23:00 in Kyiv
+
+
+HOST: JsonObject = {"host_name": "Sarah Ames", "host_contact": "sarah@casino.example"}
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ async def post(session_folder: Path) -> AsyncIterator[Post]:
         "push_webhook_url": f"{url}/push",
         "webhook_secret": secret,
     }
-    async with running(services.catch_all(port, smtp_port, folder, dict.fromkeys(WEBHOOK_CHANNELS, secret)), session_folder) as process:
+    async with running(
+        services.catch_all(port, smtp_port, folder, dict.fromkeys(WEBHOOK_CHANNELS, secret)), session_folder
+    ) as process:
         yield Post(process, folder, settings)
 
 
@@ -120,6 +129,40 @@ async def sending(parts: Effects) -> Sending:
     player = parts.casino.player()
     await parts.casino.registers(player)
     return Sending(parts, player, await parts.enters(player))
+
+
+class TestWrittenByPeople:
+    async def host_is_chosen(self, sending: Sending, answer: JsonObject | None) -> JsonObject:
+        """A task of the run is answered; what the run then gives to its letter."""
+        asked = sending.parts.given(
+            OpenTask,
+            sending.run,
+            "ask:HostAssignment#1",
+            form="HostAssignment",
+            question="Who?",
+            form_schema={"type": "object"},
+            team="vip",
+            due_at=NOON + hours(48),
+            facts=PlayerFacts(player_id=sending.player),
+        )
+        task_id = (await sending.parts.tasks.open(asked)).task_id
+        async with sending.parts.database.transaction() as connection:
+            values = {"state": "completed", "answer": answer}
+            await connection.execute(tasks.update().where(tasks.c.id == task_id).values(values))
+        return travelling(HOST, HostAssignment, "ask:HostAssignment#1")
+
+    async def test_a_letter_has_the_text_that_the_run_only_refers_to(self, sending: Sending) -> None:
+        variables = await self.host_is_chosen(sending, HOST)
+        assert "Sarah" not in str(variables)
+        await sending.send("vip-letter", "email", variables=variables)
+        body = (await sending.rows())["email"]["body"]
+        assert "My name is Sarah Ames" in body
+        assert "text-of" not in body
+
+    async def test_a_text_that_is_not_there_any_more_is_never_shown_as_a_reference(self, sending: Sending) -> None:
+        variables = await self.host_is_chosen(sending, {"host_contact": "sarah@casino.example"})
+        await sending.send("vip-letter", "email", variables=variables)
+        assert await sending.states() == {"email": ("failed", "not_renderable")}
 
 
 class TestGate:

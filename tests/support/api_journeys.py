@@ -1,7 +1,7 @@
 """Journeys of a package outside `workflows`, as a casino would add its own; for the tests of the API."""
 
 from datetime import date
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import model_validator
 
@@ -24,6 +24,7 @@ from workflows import (
     segment,
     total,
 )
+from workflows.events import Pii
 
 DEPOSITED = total(DepositApproved, "amount_minor", last=days(30))
 
@@ -34,6 +35,7 @@ class Affordability(Form):
     outcome: Literal["approve", "reject", "more_documents"]
     since: date | None = None
     note: str = ""
+    source: Annotated[str, Pii()] = ""
 
     @model_validator(mode="after")
     def _a_rejection_has_a_reason(self) -> "Affordability":

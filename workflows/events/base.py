@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler, StringConstraints
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema
 
 from workflows.errors import EventDesignError, UnknownEventType
@@ -115,11 +116,7 @@ class Event(BaseModel):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__()
-        marked = {
-            name: field
-            for name, field in cls.model_fields.items()
-            if any(map(_is_marked, field.metadata)) or _is_marked(field.annotation)
-        }
+        marked = pii_fields(cls)
         for name, field in marked.items():
             if field.default is not None and get_origin(field.annotation) is not dict:
                 raise EventDesignError(
@@ -227,6 +224,15 @@ def _register(cls: "type[Event]") -> None:
         f"{cls.__module__}.{cls.__qualname__} and {known.__module__}.{known.__qualname__} both declare the event "
         f"type {cls.wire_type}; give one of them another type."
     )
+
+
+def pii_fields(model: "type[BaseModel]") -> "dict[str, FieldInfo]":
+    """The fields of a class that are marked as personal data."""
+    return {
+        name: field
+        for name, field in model.model_fields.items()
+        if any(map(_is_marked, field.metadata)) or _is_marked(field.annotation)
+    }
 
 
 def _is_marked(annotation: object) -> bool:

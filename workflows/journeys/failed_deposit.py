@@ -1,8 +1,9 @@
 """J05: three failed deposits in a row."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from workflows import DepositApproved, DepositFailed, Form, Player, days, every, goal, hours, journey, minutes, streak
+from workflows.events import Pii
 
 VIP_TIERS = ("gold", "platinum", "diamond")
 
@@ -11,7 +12,7 @@ class LiveHelp(Form):
     """Contact the player now and help them through the cashier."""
 
     outcome: Literal["solved", "not_reached", "declined", "passed_on"]
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 @journey(

@@ -1,6 +1,6 @@
 """J12, upwards: Gold at the fiftieth deposit."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from workflows import (
     DepositApproved,
@@ -15,13 +15,14 @@ from workflows import (
     once,
     tier_upgrade,
 )
+from workflows.events import Pii
 
 
 class PersonalNote(Form):
     """Write the player a personal note on reaching Gold, by hand where an address is known."""
 
     outcome: Literal["written", "not_possible"]
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 @journey(

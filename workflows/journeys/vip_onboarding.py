@@ -1,9 +1,10 @@
 """J11: from VIP candidate to a player with a host."""
 
 from datetime import timedelta
-from typing import Literal
+from typing import Annotated, Literal
 
 from workflows import DepositApproved, Form, Player, TierChanged, days, goal, hours, journey, milestone, on, once
+from workflows.events import Pii
 
 TEAM, HEAD = "vip", "vip-head"
 NO_OFFER = "no VIP reward before the checks are done"
@@ -13,43 +14,43 @@ class Affordability(Form):
     """Is this player's spend affordable and sustainable, and is there no sign of harm?"""
 
     outcome: Literal["approve", "reject", "more_documents"]
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 class SourceOfFunds(Form):
     """Ask the player for proof of identity, occupation and source of funds, and judge it."""
 
     outcome: Literal["proven", "not_proven", "no_documents"]
-    evidence: str = ""
-    note: str = ""
+    evidence: Annotated[str, Pii()] = ""
+    note: Annotated[str, Pii()] = ""
 
 
 class SignOff(Form):
     """As the accountable executive: may this player join the VIP programme?"""
 
     approved: bool
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 class HostAssignment(Form):
     """Choose the player's host by capacity, language and hours."""
 
-    host_name: str
-    host_contact: str
+    host_name: Annotated[str, Pii()]
+    host_contact: Annotated[str, Pii()]
 
 
 class HostCall(Form):
     """Call the player as their host. Listen first, sell nothing."""
 
     outcome: Literal["reached", "no_answer", "voicemail", "declined", "escalated"]
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 class Review(Form):
     """After thirty days: is the programme right for this player, and is the spend still sustainable?"""
 
     outcome: Literal["keep", "leave"]
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 def to_vip_tier(change: TierChanged) -> bool:

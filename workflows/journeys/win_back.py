@@ -1,6 +1,6 @@
 """J09: two weeks without a login."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from workflows import (
     DepositApproved,
@@ -15,6 +15,7 @@ from workflows import (
     inactive,
     journey,
 )
+from workflows.events import Pii
 
 VIP_TIERS = ("gold", "platinum", "diamond")
 SPIN_VALUE = 10  # minor units
@@ -24,7 +25,7 @@ class WinBackCall(Form):
     """Call the player and ask how they are. Offer nothing unless they ask."""
 
     outcome: Literal["reached", "no_answer", "voicemail", "declined", "escalated"]
-    note: str = ""
+    note: Annotated[str, Pii()] = ""
 
 
 @journey(
