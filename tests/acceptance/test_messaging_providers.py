@@ -187,17 +187,7 @@ async def test_the_html_twin_travels_beside_the_text() -> None:
 
 
 @pytest.mark.parametrize("html", [None, "<p>" + "Вітаємо у казино! " * 60 + "</p>"])
-@pytest.mark.parametrize(
-    "body",
-    [
-        "Вітаємо у казино! " * 60,
-        "\n".join(["Вітаємо у казино!"] * 40),
-        "A café tonight. " + "word " * 400,
-        "x" * 2_000,
-        "Plain words of " + "a line that is longer than seventy-six characters, and of no other letters.\n" * 12,
-        "Hello.\n.\nFrom a line with one dot.",
-    ],
-)
+@pytest.mark.parametrize("body", ["Вітаємо у казино! " * 60, "A café. " + "word " * 400, "x" * 2_000, "No.\n.\nDot."])
 async def test_no_line_of_a_body_is_longer_than_mime_allows(body: str, html: str | None) -> None:
     mailbox = Mailbox()
     async with serving(mailbox) as channel:

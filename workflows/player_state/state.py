@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
@@ -90,7 +90,7 @@ class PlayerState(PlayerProjection):
         giving the same event twice would count it twice. Rules that raise are added to `failures`.
         """
         about_calendar = isinstance(event, ABOUT_CALENDAR)
-        came = self._unnoted_occasions(rules) if about_calendar else {}
+        came = self._unnoted_occasions(rules, now) if about_calendar else {}
         self.learn(event, Word.of(event, now, live=mode == "live"))
         self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
@@ -325,16 +325,15 @@ class PlayerState(PlayerProjection):
             case _:
                 return []
 
-    def _unnoted_occasions(self, rules: RuleIndex) -> dict[str, date]:
-        """The day that came last of each occasion which is awaited and has no such day noted: a move may follow.
+    def _unnoted_occasions(self, rules: RuleIndex, now: datetime) -> dict[str, date]:
+        """The day that came last of each occasion which has no such day noted: a move may follow.
 
         The moment that is awaited tells it only as long as the zone and the dates it was reckoned from are known.
         """
-        return {
-            key: last_before(occasion, self, self.moments[key])
-            for key, occasion in rules.occasions.items()
-            if key in self.moments and key not in self.occasions
-        }
+        unnoted = {key: occasion for key, occasion in rules.occasions.items() if key not in self.occasions}
+        after = now + timedelta.resolution  # What is not awaited any more may have come at this very moment.
+        last = {key: last_before(occasion, self, self.moments.get(key, after)) for key, occasion in unnoted.items()}
+        return {key: day for key, day in last.items() if key in self.moments or day > date.min}
 
     def _schedule_occasions(self, rules: RuleIndex, now: datetime, *, anew: bool) -> None:
         """Plan the next moment of every birthday, anniversary and schedule; anew when the player's dates changed."""
