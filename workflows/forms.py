@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Final
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from workflows.events.base import pii_fields
-from workflows.json_object import JsonObject
 
 __all__ = ["Form"]
 
@@ -37,7 +36,7 @@ class Form(BaseModel):
         cls.pii = frozenset(field.alias or name for name, field in pii_fields(cls).items())
 
 
-def travelling(answer: Mapping[str, Any], form: type[Form] | None, step: str) -> JsonObject:
+def travelling(answer: Mapping[str, Any], form: type[Form] | None, step: str) -> dict[str, Any]:
     """What of an answer travels to the run whose `step` asked: references stand for the texts marked `Pii`.
 
     Where the form itself looks into such a text (a limit, a validator), the answer travels as it is: a run that is
