@@ -18,7 +18,16 @@ from sqlalchemy import func, update
 from activities.database import Database
 from activities.tables import api_keys
 
-SCOPES: Final = ("events:write", "tasks:work", "players:read", "journeys:manage", "admin")
+SCOPES: Final = (
+    "events:write",
+    "protection:lift",
+    "profiles:write",
+    "inbox:read",
+    "tasks:work",
+    "players:read",
+    "journeys:manage",
+    "admin",
+)
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
 # 30 characters of 62 hold 178 bits; 128 are asked of a secret that is stored with a plain hash.
 LENGTH: Final = 30
@@ -27,6 +36,7 @@ NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
 
 _SHAPE = re.compile(r"jx_([0-9A-Za-z]{30})_([0-9A-Za-z]{6})")
 _BRAND = re.compile(r"[a-z0-9-]{1,32}")
+_SOURCE = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
 
 
 async def create_key(
@@ -36,12 +46,14 @@ async def create_key(
     scopes: Collection[str],
     now: datetime,
     *,
+    sources: Collection[str] = (),
     expires_at: datetime | None = None,
 ) -> tuple[str, str]:
     """Make a key for one brand; its id, and the secret that is never shown again.
 
     `name` is who acts with it: it stands in histories. Two keys may share a name, which is how a
-    key is replaced without a gap. Raises `ValueError` with a sentence for a malformed argument.
+    key is replaced without a gap. With `sources` it may send events under these and what stands below them, and under
+    no others. Raises `ValueError` with a sentence for a malformed argument.
     """
     if not _BRAND.fullmatch(brand):
         raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
@@ -50,6 +62,8 @@ async def create_key(
     if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
         given = ", ".join(unknown) if scopes else "none"
         raise ValueError(f"A key needs one or more of the scopes {', '.join(SCOPES)}; given: {given}.")
+    if wrong := [source for source in sources if not re.fullmatch(_SOURCE, source)]:
+        raise ValueError(f"{wrong[0]!r} is no source; use 1 to 255 printable characters, such as /cashier.")
     body = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     secret = f"jx_{body}_{_check(body)}"
     key_id = secrets.token_hex(8)
@@ -61,6 +75,7 @@ async def create_key(
                 name=name,
                 hash=hash_of(secret),
                 scopes=sorted(set(scopes)),
+                sources=sorted(set(sources)),
                 created_at=now,
                 expires_at=expires_at,
             )

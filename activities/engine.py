@@ -98,7 +98,13 @@ class Engine:
 def build(settings: Settings, registry: Registry, database: Database, clock: Clock) -> Engine:
     """The parts of every process around one pool of connections, of which none is opened yet."""
     pressure = Pressure(database, settings)
-    intake = Intake(database, registry.rules, settings.import_settles_after, pressure)
+    intake = Intake(
+        database,
+        registry.rules,
+        settings.import_settles_after,
+        pressure,
+        self_exclusion_minimum=settings.self_exclusion_minimum,
+    )
     return Engine(settings, registry, database, intake, pressure, clock)
 
 

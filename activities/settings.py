@@ -62,6 +62,8 @@ class Settings(ContentSettings):
     body_limit: int = 4 * 1024 * 1024
     #: How long after its last imported event a player is called absent by nobody, for more may be on its way.
     import_settles_after: timedelta = timedelta(hours=1)
+    #: How long a self-exclusion lasts before anybody may end it; 0 where the law or the account service sees to it.
+    self_exclusion_minimum: timedelta = timedelta(hours=24)
     #: Deliveries Temporal has not taken at which intake tells callers to come again (429) and the sweep holds back;
     #: about what Temporal takes in a minute.
     backlog_high: int = Field(20_000, ge=1)

@@ -56,7 +56,18 @@ events = Table(
     _now("received_at"),
     Column("history", Boolean, nullable=False, server_default=text("false")),
     Column("data", JSONB, nullable=False),
+    # Of the field its class declares unique; a player has one of each.
+    Column("unique_value", Text),
     Index("ix_events_player", "brand", "player_id", "occurred_at"),
+    Index(
+        "ix_events_unique",
+        "brand",
+        "player_id",
+        "type",
+        "unique_value",
+        unique=True,
+        postgresql_where=text("unique_value IS NOT NULL"),
+    ),
 )
 
 # Intake: one row a player, one lock. `state` is PlayerState, `profile` holds personal data.
@@ -312,6 +323,8 @@ api_keys = Table(
     Column("name", Text, nullable=False),
     Column("hash", Text, nullable=False, unique=True),
     Column("scopes", ARRAY(Text), nullable=False),
+    # Under which sources it may speak; none means any.
+    Column("sources", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     _now("created_at"),
     _instant("expires_at"),
     _instant("revoked_at"),

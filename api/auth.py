@@ -12,6 +12,7 @@ from activities.api_keys import NAME, hash_of, well_formed
 from activities.database import Database
 from activities.tables import api_keys
 from api.problems import Problem
+from api.sources import within
 
 SCHEME: Final = "apiKey"
 CHALLENGE: Final = 'Bearer realm="journeys"'
@@ -29,10 +30,19 @@ class Key:
     name: str
     scopes: frozenset[str]
     expires_at: datetime | None
+    #: Under which sources it may send events; none means any.
+    sources: tuple[str, ...] = ()
 
     def may(self, scopes: tuple[str, ...]) -> bool:
         """Whether the key has any of `scopes`; `admin` has all."""
         return "admin" in self.scopes or not self.scopes.isdisjoint(scopes)
+
+    def source_refusal(self, source: str) -> str | None:
+        """Why the key may not send an event under this source, as a sentence; None when it may."""
+        if not self.sources or within(source, self.sources):
+            return None
+        named = " or ".join(self.sources)
+        return f"This key speaks for {named} alone; send the event under that source, or with a key for its own."
 
 
 class Keys:
@@ -70,7 +80,7 @@ class Keys:
             return None
         if len(self._known) >= MOST:
             self._known.clear()
-        key = Key(row.id, row.brand, row.name, frozenset(row.scopes), row.expires_at)
+        key = Key(row.id, row.brand, row.name, frozenset(row.scopes), row.expires_at, tuple(row.sources))
         self._known[hashed] = (asked + REMEMBERED, key)
         return key
 

@@ -1,6 +1,7 @@
 """Ingests CloudEvents, one by one, in batches and in streams; answers 202 only after the commit."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Annotated, Final, Literal, TypedDict
 from urllib.parse import unquote
@@ -11,13 +12,16 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
 from activities.intake.admission import AdmissionTimeout
+from activities.intake.receipts import DuplicateOf, Receipt, Refusal
 from api.auth import Key, needs
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
 from api.database import AWAY, in_time
 from api.dependencies import ApiEngine, EngineOf
+from api.event_scopes import scope_refusals
 from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
-from api.problems import COMMON, Problem, away, busy, documented
+from api.problems import COMMON, Problem, away, busy, documented, pointer
+from api.sources import is_reserved
 from workflows.events import DepositApproved, SessionLogin
 from workflows.json_object import JsonObject
 from workflows.player_state.state import Mode
@@ -46,12 +50,22 @@ class ItemError(BaseModel):
     detail: str
 
 
+class FirstTold(BaseModel):
+    """The event that told a fact first."""
+
+    source: str
+    id: str
+
+
 class ItemResult(BaseModel):
     """What became of one event, in the order they were sent."""
 
     id: str | None
     source: str | None
     status: Literal["accepted", "duplicate", "rejected"]
+    duplicate_of: FirstTold | None = Field(
+        None, description="The event that told the same fact before under another identity, such as the same payment."
+    )
     line: int | None = Field(None, description="Line of a stream, from 1.")
     errors: list[ItemError] = Field(default_factory=list)
 
@@ -62,6 +76,7 @@ class ItemAnswer(TypedDict, total=False):
     id: str | None
     source: str | None
     status: Literal["accepted", "duplicate", "rejected", "later"]
+    duplicate_of: dict[str, str]
     line: int
     errors: list[Fault]
 
@@ -147,7 +162,8 @@ async def take_events(
 
     Every event has a result of its own, in order, and a bad one never costs its neighbours: the answer is 202
     whenever the body could be read, even if every event in it was refused. When it arrives, everything accepted
-    is committed together with all it causes. Sending anything again is always safe: it is a `duplicate`.
+    is committed together with all it causes. Sending anything again is always safe: it is a `duplicate`. Something
+    else under an identity that is known is `rejected`, and acted upon all the same where it protects the player.
 
     A stream (`application/x-ndjson`) may have any number of lines; it is taken in batches as it arrives and only
     refused lines are listed, with their numbers. If it fails in the middle, the lines before are kept; send all of
@@ -155,7 +171,8 @@ async def take_events(
 
     429 means that deliveries have piled up: send the same request again after `Retry-After` seconds. Exclusions,
     time-outs, accounts closed, signs of harm and withdrawn consents in it were taken all the same. History never
-    waits. Binary mode (`ce-` headers with a JSON body) is taken too.
+    waits. What lifts a player's protection needs the scope `protection:lift` as well, a changed address
+    `profiles:write`; without it the event is `rejected`. Binary mode (`ce-` headers with a JSON body) is taken too.
     """
     media_type = media_type_of(request.headers.get("content-type", ""))
     if media_type in NDJSON:
@@ -186,9 +203,8 @@ def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> tuple[li
     """The events of a body that holds them all, and whether they are suspect. Raises `Problem` 400 or 415."""
     # In binary mode the content type is that of the data.
     if "ce-specversion" in headers and is_json(media_type) and media_type not in {SINGLE_TYPE, BATCH_TYPE}:
-        binary: dict[str, object] = {n[3:]: unquote(v) for n, v in headers.items() if n.startswith("ce-")}
         data, suspect = _parse(body) if body else (None, False)
-        return [binary | ({"data": data} if body else {})], suspect
+        return [_binary_event(headers, {"data": data} if body else {})], suspect
     if media_type not in {SINGLE_TYPE, BATCH_TYPE, JSON_TYPE}:
         raise Problem("media-type", f"Send Content-Type {SINGLE_TYPE}, {BATCH_TYPE}, {STREAM_TYPE} or {JSON_TYPE}.")
     document, suspect = _parse(body)
@@ -197,6 +213,30 @@ def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> tuple[li
     if isinstance(document, dict) and media_type != BATCH_TYPE:
         return [document], suspect
     raise Problem("malformed", f"{SINGLE_TYPE} holds one JSON object, {BATCH_TYPE} an array of them.")
+
+
+def _binary_event(headers: Mapping[str, str], event: JsonObject) -> "JsonObject | UnreadableAttributes":
+    """The event of a request in binary mode, its data given: the attributes are headers, percent-encoded UTF-8."""
+    faults: list[Fault] = []
+    for header, value in headers.items():
+        if header.startswith("ce-"):
+            name = header.removeprefix("ce-")
+            try:
+                event[name] = unquote(value, errors="strict")
+            except UnicodeDecodeError:
+                # Read with a replacement, two ids that differ would be one, and the second event a duplicate.
+                detail = f"The header {header} is not UTF-8 once its percent signs are read; encode it as UTF-8 first."
+                faults.append({"pointer": pointer([name]), "detail": detail})
+    return UnreadableAttributes(faults) if faults else event
+
+
+class UnreadableAttributes:
+    """An event in binary mode whose headers cannot be read, and why."""
+
+    __slots__ = ("faults",)
+
+    def __init__(self, faults: list[Fault]) -> None:
+        self.faults = faults
 
 
 def _parse(body: bytes) -> tuple[object, bool]:
@@ -215,19 +255,41 @@ async def _ingest_items(
     accepted: list[ItemAnswer] = []
     for item in items:
         result: ItemAnswer = {"id": _text_of(item, "id"), "source": _text_of(item, "source")}
-        read = read_event(item, key.brand, now, suspect=suspect)
-        if isinstance(read, tuple):
+        if isinstance(item, UnreadableAttributes):
+            read: PlayerEvent | list[Fault] = item.faults
+        else:
+            read = read_event(item, key.brand, now, suspect=suspect)
+        if isinstance(read, list):
+            result["status"], result["errors"] = "rejected", read
+        elif (why := _source_refusal(read[1].event_source, key)) is not None:
+            result["status"], result["errors"] = "rejected", [{"pointer": "/source", "detail": why}]
+        else:
             good.append(read)
             accepted.append(result)
-        else:
-            result["status"], result["errors"] = "rejected", read
         results.append(result)
-    if good:
-        ingesting = engine.intake.ingest(key.brand, good, now, mode=mode, urgent_only=urgent_only)
-        receipts = await in_time(ingesting, COMMIT_TIMEOUT)
-        for result, receipt in zip(accepted, receipts, strict=True):
-            result["status"] = receipt
+    refused = await scope_refusals(engine, key, good)
+    receipts: Iterator[Receipt] = iter(())
+    if allowed := [event for position, event in enumerate(good) if position not in refused]:
+        ingesting = engine.intake.ingest(key.brand, allowed, now, mode=mode, urgent_only=urgent_only)
+        receipts = iter(await in_time(ingesting, COMMIT_TIMEOUT))
+    for position, result in enumerate(accepted):
+        receipt = refused[position] if position in refused else next(receipts)
+        match receipt:
+            case Refusal():
+                result["status"] = "rejected"
+                result["errors"] = [{"pointer": receipt.pointer, "detail": receipt.detail}]
+            case DuplicateOf():
+                result["status"], result["duplicate_of"] = "duplicate", asdict(receipt)
+            case status:
+                result["status"] = status
     return results
+
+
+def _source_refusal(source: str, key: Key) -> str | None:
+    """Why an event may not be posted under this source with this key, as a sentence; None when it may."""
+    if is_reserved(source):
+        return "This source is the engine's own; name the system that sends the event, such as /cashier."
+    return key.source_refusal(source)
 
 
 async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mode) -> JsonObject:

@@ -135,7 +135,7 @@ async def list_messages(engine: EngineOf, key: Reading, query: Annotated[Message
 
 
 @router.post("/v1/messages/{message_id:path}/read", responses={**COMMON, **documented(404, 409)})
-async def read_message(message_id: str, engine: EngineOf, key: Annotated[Key, needs("events:write")]) -> InboxItem:
+async def read_message(message_id: str, engine: EngineOf, key: Annotated[Key, needs("inbox:read")]) -> InboxItem:
     """Say that the player has read an in-app message. The first time counts."""
     async with engine.database.transaction() as connection:
         await mark_read(connection, key.brand, message_id, engine.clock())
@@ -163,7 +163,7 @@ async def get_message(message_id: str, engine: EngineOf, key: Reading) -> Messag
 async def list_inbox(
     player_id: str,
     engine: EngineOf,
-    key: Annotated[Key, needs("events:write", "players:read")],
+    key: Annotated[Key, needs("inbox:read", "players:read")],
     query: Annotated[InboxQuery, Query()],
 ) -> Page[InboxItem]:
     """The player's in-app messages, the newest first, for the site to show."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.intake.receipts import Conflict
 from activities.tables import events, players, runs
 from api.auth import Actor, Key, acts, needs
 from api.cloudevents import is_player_id
@@ -280,7 +281,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
 @router.post(
     "/{player_id}/exclusion",
     status_code=202,
-    responses={**COMMON, **documented(404), 200: {"model": Excluded, "description": "It was in force before."}},
+    responses={**COMMON, **documented(404, 409), 200: {"model": Excluded, "description": "It was in force before."}},
 )
 async def exclude_player(
     player_id: str,
@@ -293,7 +294,8 @@ async def exclude_player(
     """Leave a player alone from now on. When this is answered it is in force: nothing is sold or given any more.
 
     Runs under way are told to stop in the same transaction. A player nobody heard of yet is excluded too. Without an
-    `Idempotency-Key` a wish that is in force already is answered with 200 and changes nothing.
+    `Idempotency-Key` a wish that is in force already is answered with 200 and changes nothing. A key whose exclusion
+    has ended since is answered with 409: it excludes nobody any more.
     """
     now = engine.clock()
     if not is_player_id(player_id):
@@ -301,31 +303,40 @@ async def exclude_player(
     if body.until is not None and body.until <= now:
         fault = {"pointer": "/until", "detail": "This moment has passed; leave it out to exclude for ever."}
         raise Problem("invalid", "Correct what errors lists and send the request again.", errors=[fault])
-    repeated = idempotency_key is None and await _in_force(engine, actor.brand, player_id, body, now)
+    state = None if idempotency_key else await _read_state(engine, actor.brand, player_id)
+    repeated = _in_force(state, body, now)
     if not repeated:
-        identity = (
-            secrets.token_hex(16) if idempotency_key is None else hashlib.sha256(idempotency_key.encode()).hexdigest()
-        )
         event = ExclusionSet(
-            event_id=f"exclusion:{identity}", event_source=f"api:{actor.name}", occurred_at=now, **body.model_dump()
+            event_id=await _event_id(engine, actor, player_id, idempotency_key),
+            event_source=_source_of(actor),
+            occurred_at=now,
+            **body.model_dump(),
         )
         (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
-        if receipt == "duplicate":
-            await _refuse_another_exclusion(engine, actor.brand, player_id, event)
-            repeated = True
+        repeated = receipt == "duplicate"
+        state = await _read_state(engine, actor.brand, player_id)
+        now = engine.clock()
+        in_force = _in_force(state, body, now)
+        if isinstance(receipt, Conflict):
+            told = "This key excluded the player before, with other words; use a new one for another wish."
+            raise Problem("key-reused", f"{told} The player is excluded as asked all the same." if in_force else told)
+        if not in_force:
+            raise Problem(
+                "exclusion-ended",
+                "This exclusion was kept and has ended since. To exclude the player again, send it with a new "
+                "Idempotency-Key or without one.",
+            )
     response.status_code = 200 if repeated else 202
-    state = await _read_state(engine, actor.brand, player_id)
     return Excluded(
         player_id=player_id,
         **body.model_dump(exclude={"reason"}),
         repeated=repeated,
-        protected=_protection(state, engine.clock()) if state else None,
+        protected=_protection(state, now) if state else None,
     )
 
 
-async def _in_force(engine: ApiEngine, brand: str, player_id: str, body: ExclusionBody, now: datetime) -> bool:
-    """Whether a block of this kind and scope holds already, at least as long as wished."""
-    state = await _read_state(engine, brand, player_id)
+def _in_force(state: PlayerState | None, body: ExclusionBody, now: datetime) -> bool:
+    """Whether a block of this kind and scope holds, at least as long as wished."""
     if state is None:
         return False
     for block in state.exclusions:
@@ -337,15 +348,29 @@ async def _in_force(engine: ApiEngine, brand: str, player_id: str, body: Exclusi
     return False
 
 
-async def _refuse_another_exclusion(engine: ApiEngine, brand: str, player_id: str, event: ExclusionSet) -> None:
-    """422 when an idempotency key comes back with another wish."""
+async def _event_id(engine: ApiEngine, actor: Actor, player_id: str, idempotency_key: str | None) -> str:
+    """The identity of an exclusion: the player's and the key's together, or one that nobody else has.
+
+    Before December 2026 the key alone was it; one of those that excluded this player still means that wish.
+    """
+    if idempotency_key is None:
+        return f"exclusion:{secrets.token_hex(16)}"
+    first_form = f"exclusion:{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+    query = select(events.c.seq).where(
+        events.c.brand == actor.brand,
+        events.c.source == _source_of(actor),
+        events.c.id == first_form,
+        events.c.player_id == player_id,
+        events.c.type == ExclusionSet.type,
+    )
     async with engine.database.reading() as connection:
-        query = select(events.c.player_id, events.c.data).where(
-            events.c.brand == brand, events.c.source == event.event_source, events.c.id == event.event_id
-        )
-        first = (await connection.execute(query)).one()
-    if (first.player_id, first.data) != (player_id, event.to_wire()["data"]):
-        raise Problem("key-reused", "This key excluded before, with other words; use a new one for another wish.")
+        if (await connection.execute(query)).one_or_none() is not None:
+            return first_form
+    return f"exclusion:{hashlib.sha256(f'{player_id} {idempotency_key}'.encode()).hexdigest()}"
+
+
+def _source_of(actor: Actor) -> str:
+    return f"api:{actor.name}"
 
 
 async def _read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:

@@ -12,7 +12,7 @@ from cli._environment import open_database, run_on_database
 
 #: What `keys --json` makes: a key for everyone who works with a development stack.
 ROLES = {
-    "backend": ("events:write",),
+    "backend": ("events:write", "protection:lift", "profiles:write", "inbox:read"),
     "vip-manager": ("tasks:work", "players:read"),
     "crm": ("journeys:manage", "players:read"),
     "admin": ("admin",),
@@ -52,6 +52,9 @@ def create(
     name: Annotated[str, typer.Argument(help="Who acts with the key; it stands in histories.")],
     scope: Annotated[list[str], typer.Option(help="What it may do, such as events:write; repeat it.")],
     brand: Annotated[str, typer.Option(help="The brand whose events, players and tasks it opens.")],
+    source: Annotated[
+        list[str] | None, typer.Option(help="A source it may send under, such as /cashier; repeat it. Any if unset.")
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
 ) -> None:
     """Make a key and print its secret, once."""
@@ -61,7 +64,7 @@ def create(
         async with open_database() as database:
             now = datetime.now(UTC)
             expires_at = None if days is None else now + timedelta(days=days)
-            return await create_key(database, brand, name, scope, now, expires_at=expires_at)
+            return await create_key(database, brand, name, scope, now, sources=source or (), expires_at=expires_at)
 
     try:
         key_id, secret = run_on_database(make())
@@ -84,13 +87,17 @@ def list_keys(brand: Annotated[str | None, typer.Option(help="Only this brand's 
         async with open_database() as database, database.reading() as connection:
             return (await connection.execute(query if brand is None else query.where(api_keys.c.brand == brand))).all()
 
-    table = Table("id", "brand", "name", "scopes", "when", box=None)
+    found = run_on_database(read())
+    # Most keys are bound to none, and eighty columns are few.
+    bound = ["sources"] if any(row.sources for row in found) else []
+    table = Table("id", "brand", "name", *bound, "scopes", "when", box=None)
     for column in table.columns:
-        column.no_wrap, column.overflow = column.header not in {"brand", "name"}, "fold"
-    for row in run_on_database(read()):
+        column.no_wrap, column.overflow = column.header not in {"brand", "name", "sources"}, "fold"
+    for row in found:
         moments = {"made": row.created_at, "until": row.expires_at, "revoked": row.revoked_at}
         when = "\n".join(f"{word} {at:%Y-%m-%d}" for word, at in moments.items() if at)
-        table.add_row(row.id, row.brand, row.name, "\n".join(row.scopes), when)
+        sources = ["\n".join(row.sources)] if bound else []
+        table.add_row(row.id, row.brand, row.name, *sources, "\n".join(row.scopes), when)
     out.print(table)
 
 

@@ -4,16 +4,14 @@ Everything that changes a player's state goes through `Intake.locked`, so that t
 lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, ends of runs.
 """
 
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Literal
 
 import orjson
-from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Boolean
 
 from activities import runs
 from activities.database import Database
@@ -21,6 +19,9 @@ from activities.delivery import deliveries
 from activities.delivery.deliveries import DeliveryRow
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
+from activities.intake.early_ends import early_ends
+from activities.intake.event_store import Identity, store_events
+from activities.intake.receipts import Receipt
 from activities.intake.rule_errors import report
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from workflows.events import Event, PlayerMerged
@@ -33,7 +34,6 @@ from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 
-Receipt = Literal["accepted", "duplicate", "later"]
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
 HISTORY_SETTLING = timedelta(hours=1)
 # Events ingested at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
@@ -96,11 +96,15 @@ class Intake:
         rules: RuleIndex,
         settling: timedelta = HISTORY_SETTLING,
         pressure: Pressure | None = None,
+        *,
+        self_exclusion_minimum: timedelta = timedelta(0),
     ) -> None:
         self.database = database
         self.rules = rules
         self.settling = settling
         self.pressure = pressure
+        #: How long a self-exclusion lasts before anything may end it.
+        self.self_exclusion_minimum = self_exclusion_minimum
         self.admission, self.history_admission = AdmissionQueue(MAX_EVENTS), AdmissionQueue(MAX_HISTORY_EVENTS)
         self.admission_timeout, self.history_admission_timeout = ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
@@ -114,11 +118,16 @@ class Intake:
         *,
         mode: Mode = "live",
         urgent_only: bool = False,
+        first_counts: Collection[Identity] = (),
     ) -> list[Receipt]:
         """Ingest `(player id, event)` pairs of one brand; one receipt each, in their order.
 
         When it returns, every accepted event is committed together with all it caused. When it
         raises, nothing of the batch is kept and the caller may send it again.
+
+        An identity that is known with another player, type or data is a `Conflict` and no duplicate; of those in
+        `first_counts` the data is not compared. What protects the player is acted upon in spite of a conflict. What
+        would end a self-exclusion before its minimum is refused as `TooEarly`.
 
         While deliveries pile up, while more is sent than can be ingested, and with `urgent_only`, what does not
         protect the player is `later`: not kept, to be sent again. What protects stands in no line, and takes the rest
@@ -127,48 +136,52 @@ class Intake:
         """
         urgent = [(player_id, event) for player_id, event in events if protects(event)]
         if len(urgent) == len(events):
-            return await self._store_and_apply(brand, events, now, mode)
+            return await self._store_and_apply(brand, events, now, mode, first_counts)
         if mode == "history":
             async with self.history_admission.admitted(len(events), self.history_admission_timeout):
-                return await self._store_and_apply(brand, events, now, mode)
+                return await self._store_and_apply(brand, events, now, mode, first_counts)
         if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
             if urgent:
-                return await self._store_and_apply(brand, events, now, mode)
+                return await self._store_and_apply(brand, events, now, mode, first_counts)
             try:
                 async with self.admission.admitted(len(events), self.admission_timeout):
-                    return await self._store_and_apply(brand, events, now, mode)
+                    return await self._store_and_apply(brand, events, now, mode, first_counts)
             except AdmissionTimeout:
                 pass  # the sender waits instead
         LATER.inc(len(events) - len(urgent))
-        receipts = iter(await self._store_and_apply(brand, urgent, now, mode) if urgent else ())
+        receipts = iter(await self._store_and_apply(brand, urgent, now, mode, first_counts) if urgent else ())
         return [next(receipts) if protects(event) else "later" for _, event in events]
 
     async def _store_and_apply(
-        self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode
+        self,
+        brand: str,
+        events: Sequence[tuple[str, Event]],
+        now: datetime,
+        mode: Mode,
+        first_counts: Collection[Identity],
     ) -> list[Receipt]:
         accounts: set[str] = set()
         while True:
             try:
-                return await self._store_and_apply_locking(accounts, brand, events, now, mode)
+                return await self._store_and_apply_locking(accounts, brand, events, now, mode, first_counts)
             except AccountsNotLocked as needed:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
                 accounts |= needed.player_ids
 
     async def _store_and_apply_locking(
-        self, accounts: set[str], brand: str, events: Sequence[tuple[str, Event]], now: datetime, mode: Mode
+        self,
+        accounts: set[str],
+        brand: str,
+        events: Sequence[tuple[str, Event]],
+        now: datetime,
+        mode: Mode,
+        first_counts: Collection[Identity],
     ) -> list[Receipt]:
         async with self.database.transaction() as connection:
-            fresh = await _insert_new_events(connection, brand, events, history=mode == "history")
-            receipts: list[Receipt] = []
-            new: list[tuple[str, Event]] = []
-            for player_id, event in events:
-                identity = (event.event_source, event.event_id)
-                if identity in fresh:
-                    fresh.remove(identity)
-                    new.append((player_id, event))
-                    receipts.append("accepted")
-                else:
-                    receipts.append("duplicate")
+            early = await early_ends(connection, brand, events, self.self_exclusion_minimum, now)
+            taken = [pair for position, pair in enumerate(events) if position not in early] if early else events
+            stored = await store_events(connection, brand, taken, history=mode == "history", first_counts=first_counts)
+            new = stored.new
             if new:
                 merges = [event for _, event in new if isinstance(event, PlayerMerged)]
                 ids = {player_id for player_id, _ in new} | accounts
@@ -182,7 +195,8 @@ class Intake:
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
-        return receipts
+        receipts = iter(stored.receipts)
+        return [early[one] if one in early else next(receipts) for one in range(len(events))]
 
     def _apply(self, players: LockedPlayers, player_id: str, event: Event, now: datetime, mode: Mode) -> None:
         """Advance a player by one new event, and the person's other accounts by what protects them."""
@@ -309,30 +323,6 @@ class _RowsToWrite:
             self.left.append({"player_id": player_id, "segment": move.segment, "left_at": move.at})
 
 
-async def _insert_new_events(
-    connection: AsyncConnection,
-    brand: str,
-    events: Sequence[tuple[str, Event]],
-    *,
-    history: bool,
-) -> set[tuple[str, str]]:
-    """Insert events; the identities that were new. Sorted, so that two batches cannot deadlock."""
-    rows = {(e.event_source, e.event_id): (p, e) for p, e in reversed(events)}
-    fresh = [
-        {
-            "source": source,
-            "id": event_id,
-            "type": event.type,
-            "player_id": player_id,
-            "occurred_at": event.occurred_at,
-            "data": orjson.Fragment(event.to_data()),
-        }
-        for (source, event_id), (player_id, event) in sorted(rows.items(), key=lambda row: row[0])
-    ]
-    inserted = await connection.execute(_INSERT_EVENTS, {"brand": brand, "rows": _json(fresh), "history": history})
-    return {(row.source, row.id) for row in inserted}
-
-
 def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:
     return moment if moment is None or not_before is None else max(moment, not_before)
 
@@ -342,16 +332,6 @@ def _json(value: object) -> str:
 
 
 # Rows come as one JSON document: cheaper for a batch than arrays, whose text must be escaped.
-_INSERT_EVENTS = text(
-    """
-    INSERT INTO events (brand, source, id, type, player_id, occurred_at, data, history)
-    SELECT :brand, source, id, type, player_id, occurred_at, data, :history
-    FROM json_to_recordset(CAST(:rows AS json))
-      AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb)
-    ON CONFLICT DO NOTHING
-    RETURNING source, id
-    """
-).bindparams(bindparam("history", type_=Boolean))
 _LEAVE = text(
     """
     UPDATE memberships m SET left_at = t.left_at

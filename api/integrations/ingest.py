@@ -1,19 +1,22 @@
 """Ingests what messages of other systems were mapped to, on the path of our own events; a result for each message."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Final, Literal, TypedDict
+from typing import Final, Literal, NotRequired, TypedDict
 
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
-from activities.intake.intake import Receipt
+from activities.intake.event_store import Identity
+from activities.intake.receipts import DuplicateOf, Receipt, Refusal
 from api.auth import Key
 from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
 from api.dependencies import ApiEngine
-from api.events import COMMIT_TIMEOUT, EVENTS, ItemError
-from api.integrations.outcomes import Ignored, Mapped, MessageRefused, Outcome
+from api.event_scopes import scope_refusals
+from api.events import COMMIT_TIMEOUT, EVENTS, FirstTold, ItemError
+from api.integrations.outcomes import Fact, Ignored, Mapped, MessageRefused, Outcome, fault
 from api.problems import busy
 from workflows.player_state.state import Mode
 
@@ -30,7 +33,8 @@ class EventAnswer(TypedDict):
     type: str
     id: str
     source: str
-    status: Receipt
+    status: Literal["accepted", "duplicate", "rejected", "later"]
+    duplicate_of: NotRequired[dict[str, str]]
 
 
 class MessageAnswer(TypedDict, total=False):
@@ -50,7 +54,8 @@ class EventResult(BaseModel):
     type: str = Field(examples=["payment.deposit_approved"])
     id: str
     source: str
-    status: Literal["accepted", "duplicate"]
+    status: Literal["accepted", "duplicate", "rejected"]
+    duplicate_of: FirstTold | None = Field(None, description="The event that told the same fact before.")
 
 
 class MessageResult(BaseModel):
@@ -58,10 +63,16 @@ class MessageResult(BaseModel):
 
     id: str | None = Field(None, description="The message's own id, if it has one.")
     status: Status = Field(
-        description="accepted: kept with all it tells. duplicate: known already. rejected: see errors; nothing of it "
-        "is kept. ignored: in order, and nothing here needs it; see reason."
+        description="accepted: kept with all it tells. duplicate: known already. rejected: see errors; of what it "
+        "tells nothing is kept but what events lists as accepted. ignored: in order, and nothing here needs it; see "
+        "reason."
     )
-    reason: str | None = Field(None, description="Why it was ignored, as a code.", examples=["unknown_event"])
+    reason: str | None = Field(
+        None,
+        description="Why it was ignored, as a code. One rejected after it was read has identity_taken, scope or "
+        "too_early.",
+        examples=["unknown_event"],
+    )
     detail: str | None = Field(None, description="Why it was ignored, as a sentence.")
     events: list[EventResult] = Field(default_factory=list)
     errors: list[ItemError] = Field(default_factory=list, description="Each fault, with a pointer into the message.")
@@ -77,42 +88,89 @@ async def ingest_outcomes(
     """
     now = engine.clock()
     results: list[MessageAnswer] = []
-    mapped: dict[Mode, list[tuple[MessageAnswer, list[PlayerEvent]]]] = {"live": [], "history": []}
+    readings: dict[Mode, list[_Reading]] = {"live": [], "history": []}
     for outcome in outcomes:
-        read = _read(outcome, key.brand, now)
+        read = _read(outcome, key, now)
         if isinstance(read, dict):
             results.append(read)
         else:
-            result: MessageAnswer = {"status": "accepted", "events": []}
-            results.append(result)
-            mapped["history" if isinstance(outcome, Mapped) and outcome.history else "live"].append((result, read))
-    for mode, messages in mapped.items():
-        events = [event for _, read in messages for event in read]
+            results.append(read.result)
+            readings["history" if isinstance(outcome, Mapped) and outcome.history else "live"].append(read)
+    for mode, messages in readings.items():
+        events = [event for message in messages for event in message.events]
         if not events:
             continue
-        receipts = iter(await in_time(engine.intake.ingest(key.brand, events, now, mode=mode), COMMIT_TIMEOUT))
-        for result, read in messages:
-            result["events"] = [
-                {"type": event.type, "id": event.event_id, "source": event.event_source, "status": next(receipts)}
-                for _, event in read
-            ]
-            for stored in result["events"]:
-                if stored["status"] == "later":
-                    result["status"] = "later"
-                else:
-                    EVENTS.labels(stored["status"], mode).inc()
-            if all(stored["status"] == "duplicate" for stored in result["events"]):
-                result["status"] = "duplicate"
+        refused = await scope_refusals(engine, key, events)
+        allowed = [event for position, event in enumerate(events) if position not in refused]
+        ingested: Iterator[Receipt] = iter(())
+        if allowed:
+            first_counts = frozenset[Identity]().union(*(message.first_counts for message in messages))
+            ingesting = engine.intake.ingest(key.brand, allowed, now, mode=mode, first_counts=first_counts)
+            ingested = iter(await in_time(ingesting, COMMIT_TIMEOUT))
+        receipts = iter([refused[one] if one in refused else next(ingested) for one in range(len(events))])
+        for message in messages:
+            message.answer([next(receipts) for _ in message.events], mode)
     for kind, result in zip(kinds, results, strict=True):
         MESSAGES.labels(integration, kind, result["status"]).inc()
-        if result["status"] == "rejected":
+        if result["status"] == "rejected" and "events" not in result:
             EVENTS.labels("rejected", "live").inc()
     if later := sum(result["status"] == "later" for result in results):
         raise busy(engine.pressure.retry_after, {"later": later, "results": results})
     return results
 
 
-def _read(outcome: Outcome, brand: str, now: datetime) -> list[PlayerEvent] | MessageAnswer:
+@dataclass(frozen=True)
+class _Reading:
+    """A message that was read: its facts, the event of each, and the answer in the making."""
+
+    facts: Sequence[Fact]
+    events: Sequence[PlayerEvent]
+    result: MessageAnswer = field(default_factory=lambda: MessageAnswer(status="accepted", events=[]))
+
+    @property
+    def first_counts(self) -> Iterator[Identity]:
+        """The identities under which the first telling counts, whatever its words."""
+        return ((fact.source, fact.id) for fact in self.facts if fact.first_counts)
+
+    def answer(self, receipts: Sequence[Receipt], mode: Mode) -> None:
+        """Write into the result what became of each event, and of the message by that."""
+        faults: list[Fault] = []
+        answers = self.result["events"]
+        for fact, (_, event), receipt in zip(self.facts, self.events, receipts, strict=True):
+            if isinstance(receipt, Refusal):
+                faults.append(fault(fact.place(receipt.pointer), receipt.detail))
+                self.result["reason"] = receipt.reason
+            told: EventAnswer = {
+                "type": event.type,
+                "id": event.event_id,
+                "source": event.event_source,
+                "status": _status(receipt),
+            }
+            if isinstance(receipt, DuplicateOf):
+                told["duplicate_of"] = asdict(receipt)
+            answers.append(told)
+            if receipt != "later":
+                EVENTS.labels(told["status"], mode).inc()
+        statuses = {answer["status"] for answer in answers}
+        if "later" in statuses:
+            self.result["status"] = "later"
+        elif faults:
+            self.result["status"], self.result["errors"] = "rejected", faults
+        elif statuses == {"duplicate"}:
+            self.result["status"] = "duplicate"
+
+
+def _status(receipt: Receipt) -> Literal["accepted", "duplicate", "rejected", "later"]:
+    match receipt:
+        case Refusal():
+            return "rejected"
+        case DuplicateOf():
+            return "duplicate"
+        case status:
+            return status
+
+
+def _read(outcome: Outcome, key: Key, now: datetime) -> _Reading | MessageAnswer:
     """The typed events of a message, or its result when there are none."""
     match outcome:
         case Ignored(reason, detail):
@@ -123,9 +181,11 @@ def _read(outcome: Outcome, brand: str, now: datetime) -> list[PlayerEvent] | Me
             events: list[PlayerEvent] = []
             faults: list[Fault] = []
             for fact in facts:
-                read = fact.read_event(brand, now)
-                if isinstance(read, tuple):
-                    events.append(read)
-                else:
+                read = fact.read_event(key.brand, now)
+                if isinstance(read, list):
                     faults += read
-            return {"status": "rejected", "errors": faults} if faults else events
+                elif (refusal := key.source_refusal(fact.source)) is not None:
+                    faults.append(fault("", refusal))
+                else:
+                    events.append(read)
+            return {"status": "rejected", "errors": faults} if faults else _Reading(facts, events)

@@ -38,6 +38,8 @@ class Fact:
     time: str | None
     #: Pointers into the event, to pointers into the message; the longest that fits counts.
     places: Mapping[str, str] = field(default_factory=dict)
+    #: The id itself says what happened, once: what is told under it later in other words changes nothing.
+    first_counts: bool = False
 
     def read_event(self, brand: str, now: datetime) -> PlayerEvent | list[Fault]:
         """The player's id and the typed event, or its faults, pointing into the sender's own message."""
@@ -54,9 +56,10 @@ class Fact:
         read = read_event(attributes, brand, now, suspect=True)
         if isinstance(read, tuple):
             return read
-        return [{"pointer": self._place(fault["pointer"]), "detail": fault["detail"]} for fault in read]
+        return [{"pointer": self.place(fault["pointer"]), "detail": fault["detail"]} for fault in read]
 
-    def _place(self, pointer: str) -> str:
+    def place(self, pointer: str) -> str:
+        """Where in the sender's own message a part of the event came from."""
         parts = pointer.split("/")
         for length in range(len(parts), 0, -1):
             known = self.places.get("/".join(parts[:length]))

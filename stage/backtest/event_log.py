@@ -193,6 +193,8 @@ class _LogBuilder:
     stored: bool = False
     rows: list[tuple[str, datetime, str, str, str, str]] = field(default_factory=list)
     seen: set[tuple[str, str]] = field(default_factory=set)
+    #: Facts that happen once: the player, the type, and which one.
+    facts: set[tuple[str, str, str | None]] = field(default_factory=set)
     unreadable: int = 0
     repeated: int = 0
     faults: list[str] = field(default_factory=list)
@@ -205,10 +207,13 @@ class _LogBuilder:
         except JourneysError as refusal:
             return self.refuse(where, str(refusal))
         identity = (event.event_source, event.event_id)
-        if identity in self.seen:
+        fact = (player_id, event.type, event.unique_value)
+        if identity in self.seen or fact in self.facts:
             self.repeated += 1
             return None
         self.seen.add(identity)
+        if event.unique_value is not None:
+            self.facts.add(fact)
         data = orjson.dumps(_without_personal_data(event).to_wire()["data"]).decode()
         self.rows.append((player_id, event.occurred_at, event.wire_type, *identity, data))
         return None

@@ -113,6 +113,9 @@ def make(kind: type[Event], data: Mapping[str, Any], *, event_id: str, occurred_
         for name, value in kind.example_data.items()
         if (field := aliases.get(name, name)) not in given and kind.model_fields[field].is_required()
     }
+    if kind.unique_field in required:
+        # Two deposits are two payments, unless somebody says that they are one.
+        required[kind.unique_field] = event_id[-64:]
     envelope = {"event_id": event_id, "event_source": SOURCE, "occurred_at": occurred_at}
     try:
         return kind.model_validate({**required, **envelope, **data})

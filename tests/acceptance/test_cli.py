@@ -217,6 +217,17 @@ class TestKeys:
         assert all(listed.count(scope) == 2 for scope in scopes)
         assert (listed.count("made 20"), listed.count("until 20")) == (2, 1)
 
+    def test_a_key_can_be_bound_to_sources(self, journeys: Journeys, postgres_url: str) -> None:
+        create = ("keys", "create", "cashier", "--scope", "events:write", "--brand", "acme")
+        sources = ("--source", "/cashier", "--source", "/till")
+        assert journeys(*create, *sources, DATABASE_URL=postgres_url).returncode == 0
+        assert rows(postgres_url, "SELECT sources FROM api_keys") == [(["/cashier", "/till"],)]
+        listed = journeys("keys", "list", DATABASE_URL=postgres_url, COLUMNS="80").stdout
+        assert "/cashier" in listed
+        assert "/till" in listed
+        refused = journeys(*create, "--source", "white space", DATABASE_URL=postgres_url)
+        assert "is no source; use 1 to 255 printable characters, such as /cashier." in refused.stderr
+
     def test_one_command_makes_a_key_for_each_role(self, journeys: Journeys, postgres_url: str) -> None:
         made = journeys("keys", "--json", DATABASE_URL=postgres_url)
         assert made.returncode == 0, made.stderr
@@ -225,7 +236,7 @@ class TestKeys:
         found = rows(postgres_url, "SELECT name, brand, scopes FROM api_keys ORDER BY name")
         assert found == [
             ("admin", "demo", ["admin"]),
-            ("backend", "demo", ["events:write"]),
+            ("backend", "demo", ["events:write", "inbox:read", "profiles:write", "protection:lift"]),
             ("crm", "demo", ["journeys:manage", "players:read"]),
             ("vip-manager", "demo", ["players:read", "tasks:work"]),
         ]

@@ -13,7 +13,7 @@ from activities.api_keys import SCOPES
 from activities.settings import Settings
 from activities.tables import metadata
 from api.app import create_app
-from tests.support.api_client import Api, serving
+from tests.support.api_client import BACKEND, Api, serving
 from tests.support.api_seed import seeded
 
 #: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
@@ -81,7 +81,9 @@ async def api(module_postgres_url: str) -> AsyncIterator[Api]:
 async def test_a_key_without_the_scope_is_refused_and_one_with_it_is_not(api: Api, operation: Operation) -> None:
     ids = await seeded(api)
     for scope in SCOPES:
-        answer = await operation.call(await api.client(scope), ids)
+        # What some examples tell needs more than sending events, which is tried beside the identities of events.
+        scopes = BACKEND if scope == "events:write" and operation.id in TAKING else (scope,)
+        answer = await operation.call(await api.client(*scopes), ids)
         if not operation.scopes or scope == "admin" or scope in operation.scopes:
             assert answer.status_code not in {401, 403}, answer.text
             assert answer.status_code < 500 or operation.id == "list_caught"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from tests.support.api_client import Api, serving
+from tests.support.api_client import BACKEND, Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, seeded
 from workflows.events import DepositApproved, DepositFailed
 
@@ -19,7 +19,8 @@ FOR_EVER = {"kind": "self_exclusion", "scope": "brand", "reason": "Asked on the 
 
 @pytest.fixture
 async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
+    settings: dict[str, Any] = {"journeys": "tests.support.api_journeys", "self_exclusion_minimum": timedelta(0)}
+    async with serving(module_postgres_url, **settings) as served:
         yield served
 
 
@@ -147,7 +148,7 @@ async def test_a_wish_in_force_already_changes_nothing(api: Api, desk: httpx.Asy
 async def test_an_exclusion_set_again_after_it_ended_is_a_new_one(api: Api, desk: httpx.AsyncClient) -> None:
     """An id made of the content alone would make the second wish a duplicate, and leave the player unprotected."""
     await seeded(api)
-    backend = await api.client("events:write")
+    backend = await api.client(*BACKEND)
     path = f"/v1/players/{PLAYER}/exclusion"
     await desk.post(path, json=FOR_EVER)
     ended: dict[str, Any] = {"specversion": "1.0", "id": "ended", "source": "/register", "subject": PLAYER}
@@ -181,7 +182,7 @@ async def test_an_exclusion_that_is_over_already_is_refused(desk: httpx.AsyncCli
 
 async def test_the_inbox_shows_in_app_messages_until_they_are_read(api: Api, desk: httpx.AsyncClient) -> None:
     ids = await seeded(api)
-    site = await api.client("events:write")
+    site = await api.client("inbox:read")
     (message,) = (await desk.get(f"/v1/players/{PLAYER}/inbox")).json()["items"]
     assert (message["id"], message["body"], message["read_at"]) == (ids["message_id"], "Hello Anna", None)
     path = f"/v1/messages/{quote(ids['message_id'], safe='')}"

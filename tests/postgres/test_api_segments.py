@@ -35,6 +35,7 @@ async def deposits(api: Api, *player_ids: str, amount_minor: int = 6_000, at: da
     at = at or datetime.now(UTC)
     given: dict[str, Any] = {**DepositApproved.example_data, "event_source": "/t", "occurred_at": at}
     given["amount_minor"] = amount_minor
+    given["payment_id"] = at.isoformat()
     facts = [(p, DepositApproved(**given | {"event_id": f"{p}-{at}"})) for p in player_ids]
     await api.engine.intake.ingest(api.brand, facts, at, mode="history")
 

@@ -12,7 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from activities.database import Database
-from activities.intake.intake import Intake, _insert_new_events
+from activities.intake.event_store import store_events
+from activities.intake.intake import Intake
 from activities.loops.backfill import BackfillBatch, Deriver
 from activities.tables import jobs, memberships, players
 from cli.derive import LOCK_SECONDS, SMALLEST_BATCH, Pace
@@ -300,7 +301,7 @@ async def test_an_event_that_is_not_committed_yet_is_counted_by_intake(casino: C
     await casino.happens("p", DepositApproved, amount_minor=1_500)
     late = casino.event(DepositApproved, amount_minor=700)
     async with database.transaction() as theirs:
-        assert await _insert_new_events(theirs, BRAND, [("p", late)], history=False)
+        assert (await store_events(theirs, BRAND, [("p", late)], history=False)).new
         (batch,) = await derive(deriver(casino, "payer"))
         assert batch.job.counts["events"] == 1
         async with intake.locked(theirs, BRAND, ["p"], casino.clock.now) as locked:

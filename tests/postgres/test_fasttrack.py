@@ -11,20 +11,21 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import text
 
-from tests.support.api_client import Api, serving
+from tests.support.api_client import BACKEND, Api, serving
 
 NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
 
 @pytest.fixture
 async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, game_types={"arcade": "slot"}) as served:
+    settings: dict[str, Any] = {"game_types": {"arcade": "slot"}, "self_exclusion_minimum": timedelta(0)}
+    async with serving(module_postgres_url, **settings) as served:
         yield served
 
 
 @pytest.fixture
 async def feed(api: Api) -> httpx.AsyncClient:
-    return await api.client("events:write")
+    return await api.client(*BACKEND)
 
 
 def message(**fields: Any) -> dict[str, Any]:

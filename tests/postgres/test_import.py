@@ -16,7 +16,7 @@ from activities.importing.event_sender import EventItem, Events, ImportStopped, 
 from activities.importing.source_file import Importer, Report, SourceFile
 from content.row_files import FileError
 from content.row_mapping import MappingError, RowMapping, mapping_of
-from tests.support.api_client import Api, serving
+from tests.support.api_client import BACKEND, Api, serving
 
 ROWS = [(f"player-{n % 7}", f"2026-01-{n % 28 + 1:02}T10:00:{n % 60:02}Z", f"{n}.50") for n in range(1, 121)]
 Import = Callable[..., Importer]
@@ -30,7 +30,7 @@ async def api(postgres_url: str) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def client(api: Api) -> httpx.AsyncClient:
-    return await api.client("events:write")
+    return await api.client(*BACKEND)
 
 
 @pytest.fixture

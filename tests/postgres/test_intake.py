@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import IntegrityError
 
 from activities.database import Database
-from activities.intake.intake import Receipt
+from activities.intake.receipts import Receipt
 from activities.tables import deliveries, events, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
 from tests.support.machine import within

@@ -19,7 +19,7 @@ from segment.analytics.request import APIError  # type: ignore[import-untyped]
 from sqlalchemy import text
 
 from local.supervisor import Service, free_port, http_ok
-from tests.support.api_client import LINK_SECRET, Api, serving
+from tests.support.api_client import BACKEND, LINK_SECRET, Api, serving
 from tests.support.servers import running
 
 JSON = {"Content-Type": "application/json"}
@@ -34,7 +34,7 @@ async def api(module_postgres_url: str) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def backend(api: Api) -> httpx.AsyncClient:
-    return await api.client("events:write")
+    return await api.client(*BACKEND)
 
 
 def track(number: int = 1, **changes: Any) -> dict[str, Any]:
@@ -95,7 +95,7 @@ class Site:
 
 @pytest.mark.parametrize("compressed", [False, True], ids=["plain", "gzip"])
 async def test_a_client_library_works_against_us(api: Api, address: str, *, compressed: bool) -> None:
-    site = Site(await api.key("events:write"), address, gzip=compressed)
+    site = Site(await api.key(*BACKEND), address, gzip=compressed)
     opened = datetime.now(UTC) - timedelta(minutes=1)
     site.client.identify("p-1", {"firstName": "Anna", "email": "anna@example.com", "createdAt": opened})
     site.client.track("p-1", "Signed Up", {"signup_code": "SPRING"})

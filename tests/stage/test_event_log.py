@@ -12,7 +12,7 @@ from stage.backtest.event_log import natural_return, play_back, read_log
 from stage.errors import StageError
 from tests.support.logs import NOON, deposits_of, happened, rehearse, several, table, told
 from workflows import days, hours
-from workflows.events import PlayerRegistered, ProfileUpdated, SessionLogin
+from workflows.events import DepositApproved, PlayerRegistered, ProfileUpdated, SessionLogin
 
 
 class TestReading:
@@ -69,6 +69,15 @@ class TestReading:
         log = read_log(told(tmp_path / "log", once, once))
         assert log.events.height == 1
         assert "1 events were there twice" in log.notices[0]
+
+    def test_a_payment_told_under_two_ids_counts_once_as_in_production(self, tmp_path: Path) -> None:
+        payments = [("ann", "pay-1"), ("ann", "pay-1"), ("ann", "pay-2"), ("bob", "pay-1")]
+        deposits = [
+            (player_id, happened(DepositApproved, NOON, number, payment_id=payment))
+            for number, (player_id, payment) in enumerate(payments)
+        ]
+        log = read_log(told(tmp_path / "log", *deposits))
+        assert log.events["player_id"].to_list() == ["ann", "ann", "bob"]
 
     def test_what_cannot_be_read_is_counted_and_told(self, tmp_path: Path) -> None:
         path = told(tmp_path / "log", ("ann", happened(SessionLogin, NOON)))

@@ -1,7 +1,7 @@
 """The API in this process, with its lifespan, on a real Postgres, for the tests of its nouns."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,6 +17,8 @@ from api.dependencies import ApiEngine
 
 #: Signs the links of served applications.
 LINK_SECRET = "a secret of twenty-four bytes"
+#: What the backend of a casino may do.
+BACKEND = ("events:write", "protection:lift", "profiles:write", "inbox:read")
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,18 @@ class Api:
         engine: ApiEngine = self.app.state.engine
         return engine
 
-    async def key(self, *scopes: str, brand: str | None = None, name: str = "tester") -> str:
-        _, secret = await create_key(self.engine.database, brand or self.brand, name, scopes, datetime.now(UTC))
+    async def key(
+        self, *scopes: str, brand: str | None = None, name: str = "tester", sources: Sequence[str] = ()
+    ) -> str:
+        now = datetime.now(UTC)
+        _, secret = await create_key(self.engine.database, brand or self.brand, name, scopes, now, sources=sources)
         return secret
 
-    async def client(self, *scopes: str, brand: str | None = None, name: str = "tester") -> httpx.AsyncClient:
+    async def client(
+        self, *scopes: str, brand: str | None = None, name: str = "tester", sources: Sequence[str] = ()
+    ) -> httpx.AsyncClient:
         """A client with a key of its own."""
-        secret = await self.key(*scopes, brand=brand, name=name)
+        secret = await self.key(*scopes, brand=brand, name=name, sources=sources)
         return await self.stack.enter_async_context(_client(self.app, {"Authorization": f"Bearer {secret}"}))
 
 

@@ -11,7 +11,8 @@ import sqlalchemy as sa
 
 from activities.database import Database
 from activities.engine import worker_engine
-from activities.intake.intake import Intake, Receipt
+from activities.intake.intake import Intake
+from activities.intake.receipts import Receipt
 from activities.messages import Messages
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
@@ -96,7 +97,8 @@ class Casino:
         """A fact of this moment, with an identity of its own."""
         self.events += 1
         given: Row = {"event_id": f"e-{self.events}", "event_source": "/test", "occurred_at": self.clock.now}
-        return kind(**given | dict(kind.example_data) | data)
+        own = {kind.unique_field: f"{kind.unique_field}-{self.events}"} if kind.unique_field else {}
+        return kind(**given | dict(kind.example_data) | own | data)
 
     async def happens(self, player: str, *kinds: type[Event], mode: Mode = "live", **data: Any) -> list[Receipt]:
         """These things happen to a player, in one batch."""

@@ -25,7 +25,8 @@ async def happens(
 ) -> None:
     """One such event of every player's, as history, which starts nothing."""
     at = now or datetime.now(UTC)
-    given = {**event.example_data, "event_source": "/t", "occurred_at": at, **data}
+    own = {event.unique_field: at.isoformat()} if event.unique_field else {}
+    given = {**event.example_data, **own, "event_source": "/t", "occurred_at": at, **data}
     for begin in range(0, len(player_ids), 500):
         batch = player_ids[begin : begin + 500]
         facts = [(player, event(**given | {"event_id": f"{event.type}-{player}-{at}"})) for player in batch]

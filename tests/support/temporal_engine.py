@@ -65,9 +65,10 @@ class Theatre:
         batch = []
         for _ in range(times):
             self.events += 1
-            event = kind(
-                event_id=f"{self.player_id}-{self.events}", event_source="/test", occurred_at=self.now - ago, **data
-            )
+            event_id = f"{self.player_id}-{self.events}"
+            own = {kind.unique_field: event_id} if kind.unique_field else {}
+            envelope: dict[str, Any] = {"event_id": event_id, "event_source": "/test", "occurred_at": self.now - ago}
+            event = kind(**envelope | own | data)
             batch.append((self.player_id, event))
         await self.engine.intake.ingest(BRAND, batch, self.now, mode=mode)
         await self.deliver()

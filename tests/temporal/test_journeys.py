@@ -28,7 +28,7 @@ from workflows import (
 )
 from workflows.player_state.state import arm_of
 
-DEPOSIT: dict[str, Any] = {"payment_id": "p", "amount_minor": 5000, "currency": "EUR"}
+DEPOSIT: dict[str, Any] = {"amount_minor": 5000, "currency": "EUR"}
 LOST_ROUND: dict[str, Any] = {
     "round_id": "r",
     "game_session_id": "s",
@@ -253,7 +253,7 @@ class TestVipOnboarding:
 
 class TestFailedDeposit:
     async def fails(self, stage: Theatre, failure: str, times: int = 3) -> None:
-        await stage.happens(DepositFailed, times=times, failure=failure, **DEPOSIT)
+        await stage.happens(DepositFailed, times=times, failure=failure, payment_id="p", **DEPOSIT)
 
     @pytest.mark.recorded
     async def test_three_technical_failures_bring_help_at_once_and_mail_later(self, play: Opens) -> None:

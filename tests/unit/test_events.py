@@ -454,6 +454,8 @@ def test_a_wire_type_may_be_given_in_full() -> None:
         ({"type": "flagged"}, "write it as domain.fact"),
         ({"wire": "com.acme.flagged.v1"}, "gives wire= without type="),
         ({"type": "acme.flagged", "wire": "a b"}, "at most 128 letters"),
+        ({"type": "acme.flagged", "unique": "nowhere"}, "name a field of its own without personal data"),
+        ({"type": "acme.flagged", "unique": "event_id"}, "name a field of its own without personal data"),
     ],
 )
 def test_a_type_that_could_not_travel_is_a_design_error(kwargs: dict[str, str], sentence: str) -> None:

@@ -57,6 +57,9 @@ class Event(BaseModel):
     The wire type is `igaming.acme.vip_flagged.v1` unless `wire=` gives it in full. A class without
     `type` is a common base and is not in the catalogue.
 
+    `unique="payment_id"` says that a player has one event of this type a payment: one that comes again under another
+    id is a duplicate of the first.
+
     Unknown data keys are dropped, not kept: what no class declares cannot leak into a journey. A module that
     is imported twice declares its events once, and the first class stays in `CATALOGUE`; code that must
     recognise its own class (a journey in the sandbox) calls `from_wire` on that class.
@@ -77,6 +80,8 @@ class Event(BaseModel):
     wire_type: ClassVar[str] = ""
     #: True for events the engine computes; intake refuses them from outside.
     derived: ClassVar[bool] = False
+    #: The field of which a player has no two events of this type, whatever their ids; empty when there is none.
+    unique_field: ClassVar[str] = ""
     #: One valid `data` object, for documentation and tests.
     example_data: ClassVar[Mapping[str, Any]] = MappingProxyType({})
     #: Names of the fields marked `Pii`.
@@ -94,6 +99,7 @@ class Event(BaseModel):
         *,
         type: str = "",  # noqa: A002 - the word designers write
         wire: str = "",
+        unique: str = "",
         example: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
@@ -111,6 +117,7 @@ class Event(BaseModel):
             )
         cls.type = type
         cls.wire_type = (wire or f"igaming.{type}.v1") if type else ""
+        cls.unique_field = unique
         cls.example_data = MappingProxyType(dict(example or {}))
 
     @classmethod
@@ -124,6 +131,10 @@ class Event(BaseModel):
                     "because journeys receive it redacted."
                 )
         cls.pii = frozenset(marked)
+        if cls.unique_field and cls.unique_field not in cls.model_fields.keys() - ENVELOPE - cls.pii:
+            raise EventDesignError(
+                f"{cls.__qualname__} says unique={cls.unique_field!r}; name a field of its own without personal data."
+            )
         if cls.type:
             _register(cls)
 
@@ -174,6 +185,12 @@ class Event(BaseModel):
         if event_class is None or not issubclass(event_class, cls):
             raise UnknownEventType(str(wire_type))
         return _validate(event_class, wire["data"], wire["id"], wire["source"], wire["time"], stored=True)
+
+    @property
+    def unique_value(self) -> str | None:
+        """What the field named by `unique=` says, as text; None when there is none, or it is left out."""
+        value = getattr(self, self.unique_field) if self.unique_field else None
+        return None if value is None else str(value)
 
     def redacted(self) -> Self:
         """A copy without personal data: marked fields become None, a marked map keeps its keys with nulls."""

@@ -41,6 +41,7 @@ class DepositInitiated(
 class DepositApproved(
     Deposit,
     type="payment.deposit_approved",
+    unique="payment_id",
     example={
         "payment_id": "pay-1",
         "amount_minor": 5000,
@@ -53,6 +54,8 @@ class DepositApproved(
     },
 ):
     """The money arrived; amounts in minor units. From the cashier.
+
+    A payment is approved once: told again under another id it is a duplicate.
 
     The engine counts deposits itself: `deposit_number` and `is_first` are what the sender believes.
     """
@@ -141,6 +144,7 @@ class WithdrawalEnd(Event):
 class WithdrawalCompleted(
     WithdrawalEnd,
     type="payment.withdrawal_completed",
+    unique="payment_id",
     example={"payment_id": "pay-3", "amount_minor": 20000, "currency": "EUR", "processing": 7200},
 ):
     """The money left; minor units, `processing` in seconds. From the cashier."""

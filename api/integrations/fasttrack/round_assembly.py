@@ -84,7 +84,8 @@ def whole_round(player_id: str, parts: Sequence[RoundPart]) -> Fact | None:
     if last.balance_after_minor is not None:
         data["balance_after_minor"] = last.balance_after_minor
     source = source_of(player_id, first.round_id)
-    return Fact(player_id, RoundCompleted.wire_type, data, "round", source, last.occurred_at.isoformat())
+    at = last.occurred_at.isoformat()
+    return Fact(player_id, RoundCompleted.wire_type, data, "round", source, at, first_counts=True)
 
 
 def _sum(parts: Sequence[RoundPart], kind: str, field: Literal["real_minor", "bonus_minor"]) -> int:

@@ -73,7 +73,7 @@ def _message(example: JsonObject, required: Sequence[str] = (), /, **properties:
     return {
         "status_code": 202,
         "response_model": FastTrackAnswer,
-        "responses": documented(400, 401, 403, 413, 415, 422, 429, 503),
+        "responses": documented(400, 401, 403, 409, 413, 415, 422, 429, 503),
         "openapi_extra": {"requestBody": {"required": True, "content": content}},
     }
 
@@ -262,11 +262,29 @@ async def update_user(request: Request, engine: EngineOf, key: Writing) -> Respo
     return await _ingest_message(request, engine, key, "user_update", read_update)
 
 
+#: By reason: the kind of problem, and what to do.
+_REFUSED: Final = {
+    "identity_taken": (
+        "identity-taken",
+        "Something else was told under this identity before; errors says what differs, events what was kept.",
+    ),
+    "too_early": (
+        "too-early",
+        "A self-exclusion has not lasted its minimum; errors says when it may end, events what was kept.",
+    ),
+    "scope": ("scope", "The key lacks a scope for what this tells; errors names it, events says what was kept."),
+}
+
+
 async def _ingest_message(request: Request, engine: ApiEngine, key: Key, kind: str, read: Reader) -> Response:
     document = await read_document(request)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
     [result] = await ingest_outcomes(engine, key, [outcome], integration="fast_track", kinds=[kind])
+    if result["status"] == "rejected" and "events" in result:
+        # It could be read; part of it may be kept.
+        kind_of_problem, detail = _REFUSED[result["reason"]]
+        raise Problem(kind_of_problem, detail, errors=result["errors"], members={"events": result["events"]})
     if result["status"] == "rejected":
         detail = "Correct what errors lists and send the message again; nothing of it was kept."
         raise Problem("invalid", detail, errors=result["errors"])

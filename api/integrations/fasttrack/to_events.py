@@ -5,6 +5,7 @@ blocks and user details must stand in the message itself, in the form the operat
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -129,12 +130,19 @@ class _Form:
         return value
 
     def fact(
-        self, event: type[Event] | str, own: str, named: str, data: Mapping[str, Any], places: Mapping[str, str]
+        self,
+        event: type[Event] | str,
+        own: str,
+        named: str,
+        data: Mapping[str, Any],
+        places: Mapping[str, str],
+        *,
+        first_counts: bool = False,
     ) -> Fact:
         """An event with an identity of its own, made of the field `named` among others."""
         wire = f"igaming.{event}.v1" if isinstance(event, str) else event.wire_type
         whole = {"/subject": "/user_id", "/time": "/timestamp", "/id": f"/{named}", "/data": "", **places}
-        return Fact(self.player_id, wire, data, own, SOURCE, self.stamp, whole)
+        return Fact(self.player_id, wire, data, own, SOURCE, self.stamp, whole, first_counts)
 
     def outcome(self, *facts: Fact) -> Outcome:
         """The facts, unless anything was wrong. What protects the player is always acted upon."""
@@ -249,7 +257,8 @@ def read_bonus(message: object, _: Words) -> Outcome:
         "/data/cost_minor": "/bonus_turned_real",
     }
     own = f"bonus/{user_bonus_id}/{status}"
-    return form.outcome(form.fact(BONUS.get(status, ""), own, "user_bonus_id", data, places))
+    # A status may be told again with what was wagered meanwhile; it was reached once.
+    return form.outcome(form.fact(BONUS.get(status, ""), own, "user_bonus_id", data, places, first_counts=True))
 
 
 def read_consents(message: object, _: Words) -> Outcome:
@@ -309,9 +318,9 @@ def read_registration(message: object, _: Words) -> Outcome:
         since = "" if opened is None else opened.isoformat()
         places["/time"] = f"{where}/registration_date"
     own = f"registered/{form.player_id}"
-    fact = form.fact(PlayerRegistered, own, "user_id", profile, places)
-    registered = Fact(fact.player_id, fact.type, fact.data, own, SOURCE, since, fact.places)
-    return form.outcome(registered, *_exclusions(form, details))
+    # Details may have changed since; it is one registration all the same.
+    fact = form.fact(PlayerRegistered, own, "user_id", profile, places, first_counts=True)
+    return form.outcome(replace(fact, time=since), *_exclusions(form, details))
 
 
 def read_update(message: object, _: Words) -> Outcome:
@@ -339,7 +348,8 @@ def _block(form: _Form, kind: str, note: object, *, active: bool) -> Fact:
         # A note must never cost an exclusion.
         data["reason"] = note.replace("\x00", "").encode("utf-8", "replace").decode()[:LONGEST_NOTE]
     own = f"block/{form.player_id}/{kind}/{'set' if active else 'ended'}/{form.stamp}"
-    return form.fact(event, own, "user_id", data, {"/data": "/blocks"})
+    # Another note makes no other block.
+    return form.fact(event, own, "user_id", data, {"/data": "/blocks"}, first_counts=True)
 
 
 def _exclusions(form: _Form, details: Mapping[str, Any]) -> list[Fact]:

@@ -1,7 +1,7 @@
 """Segment's calls (track, identify, and those nobody here uses) as events of the catalogue."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -92,9 +92,12 @@ class _Sender:
 
     def fact(self, event: type[Event], data: Mapping[str, Any], places: Mapping[str, str]) -> Fact:
         """The event, under the message's own id; a registration under the player's, for there is one a player."""
-        own = f"registered:{self.player_id}" if event is PlayerRegistered else self.message_id
+        registration = event is PlayerRegistered
+        own = f"registered:{self.player_id}" if registration else self.message_id
         envelope = {"/id": "/messageId", "/subject": "/userId", "/time": "/timestamp", "/type": "/event"}
-        return Fact(self.player_id, event.wire_type, data, own, SOURCE, self.time, {**envelope, **places})
+        whole = {**envelope, **places}
+        # Its traits may have changed since; it is one registration all the same.
+        return Fact(self.player_id, event.wire_type, data, own, SOURCE, self.time, whole, first_counts=registration)
 
 
 def _track(message: Message, sender: _Sender, words: Words) -> Outcome:
@@ -138,7 +141,7 @@ def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
         if since is None:
             return MessageRefused((fault(f"/traits/{opened}", "Write createdAt as ISO 8601."),))
         whole = {**judged.places, "/time": f"/traits/{opened}"}
-        facts.append(Fact(judged.player_id, judged.type, judged.data, judged.id, SOURCE, since, whole))
+        facts.append(replace(judged, time=since, places=whole))
     read = judged.read_event("", now)
     if isinstance(read, list) and (wrong := [found for found in read if found["pointer"].startswith("/traits/")]):
         return MessageRefused(tuple(wrong))

@@ -1,0 +1,106 @@
+"""Refuses to end a self-exclusion before its minimum: what is decided in a bad hour is not undone in the next one."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+import orjson
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.intake.receipts import Refusal
+from activities.player_rows import LOCK_PLAYERS
+from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
+from workflows.player_state.projection import UNPROTECTED_STATUSES
+from workflows.player_state.state import PlayerState
+
+SELF_EXCLUSION: Final = "self_exclusion"
+SELF_EXCLUDED: Final = "self_excluded"
+
+
+@dataclass(frozen=True)
+class TooEarly(Refusal):
+    """An end of a self-exclusion that has not lasted its minimum."""
+
+    pointer = "/type"
+    reason = "too_early"
+
+    since: datetime
+    minimum: timedelta
+
+    @property
+    def detail(self) -> str:
+        """What to do, as a sentence."""
+        began, until = (f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" for at in (self.since, self.since + self.minimum))
+        return f"This self-exclusion began at {began}; send its end from {until} on."
+
+
+async def early_ends(
+    connection: AsyncConnection,
+    brand: str,
+    events: Sequence[tuple[str, Event]],
+    minimum: timedelta,
+    now: datetime,
+) -> dict[int, TooEarly]:
+    """By position: what would end a self-exclusion that is younger than `minimum`.
+
+    Costs nothing unless there is such an event. If there is, all players of the batch are locked from here on, in the
+    order in which everybody locks them, so that no exclusion can come in between.
+    """
+    if not minimum:
+        return {}
+    ends = {position: pair for position, pair in enumerate(events) if _is_end(pair[1])}
+    if not ends:
+        return {}
+    ids = sorted({player_id for player_id, _ in events})
+    rows = await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})
+    states = {row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows}
+    identities = [{"source": event.event_source, "id": event.event_id} for _, event in ends.values()]
+    asked = {"brand": brand, "rows": orjson.dumps(identities).decode()}
+    known = {(row.source, row.id) for row in await connection.execute(_KNOWN, asked)}
+    early: dict[int, TooEarly] = {}
+    for position, (player_id, event) in ends.items():
+        if (event.event_source, event.event_id) in known:
+            continue  # it is a duplicate, and was judged when it was new
+        before = [other for one, other in events[:position] if one == player_id]
+        at = min(event.occurred_at, now)
+        for since in _begun(event, states, player_id, before):
+            if since <= at < since + minimum:
+                early[position] = TooEarly(since, minimum)
+    return early
+
+
+def _is_end(event: Event) -> bool:
+    if isinstance(event, ExclusionEnded):
+        return event.kind == SELF_EXCLUSION
+    return isinstance(event, StatusChanged) and event.to in UNPROTECTED_STATUSES
+
+
+def _begun(end: Event, states: Mapping[str, PlayerState], player_id: str, before: Sequence[Event]) -> list[datetime]:
+    """When what this would end began, by the player's row and by what comes before it in the batch."""
+    state = states.get(player_id)
+    begun: list[datetime] = []
+    if isinstance(end, ExclusionEnded):
+        if state is not None:
+            blocks = [block for block in state.exclusions if (block.kind, block.scope) == (end.kind, end.scope)]
+            begun += [block.since for block in blocks if block.until is None or block.until > end.occurred_at]
+        sets = (event for event in before if isinstance(event, ExclusionSet))
+        begun += [event.occurred_at for event in sets if (event.kind, event.scope) == (end.kind, end.scope)]
+    else:
+        if state is not None and state.status == SELF_EXCLUDED and state.status_since is not None:
+            begun.append(state.status_since)
+        if state is not None and state.timed_status is not None and state.timed_status.status == SELF_EXCLUDED:
+            begun.append(state.timed_status.since)
+        changes = (event for event in before if isinstance(event, StatusChanged))
+        begun += [event.occurred_at for event in changes if event.to == SELF_EXCLUDED]
+    return begun
+
+
+_KNOWN = text(
+    """
+    SELECT e.source, e.id
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (source text, id text)
+    JOIN events e ON e.brand = :brand AND e.source = t.source AND e.id = t.id
+    """
+)

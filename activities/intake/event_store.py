@@ -1,0 +1,201 @@
+"""The table `events`: every acknowledged fact, once, and what it means when an identity comes back.
+
+Only this module writes it. `(brand, source, id)` is the identity. The same again is a duplicate; another player, type
+or data under it is a conflict and told as such, or whoever says an id first could make another event disappear.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import orjson
+from pydantic import ValidationError
+from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Boolean
+
+from activities.intake.backpressure import protects
+from activities.intake.receipts import Conflict, DuplicateOf, Receipt
+from workflows.events import Event
+from workflows.json_object import JsonObject
+
+#: Source and id.
+Identity = tuple[str, str]
+#: Under what begins so stand events that protect and whose own identity was taken. Nobody posts under it.
+CONFLICT_SOURCE: Final = "engine:conflict:"
+MAX_SOURCE: Final = 255
+#: Characters of a unique value; a longer one is kept as its hash.
+MAX_UNIQUE: Final = 255
+
+
+@dataclass(frozen=True)
+class StoredEvents:
+    """What became of each event, and those that are new, in their order: they are yet to be acted upon."""
+
+    receipts: list[Receipt]
+    new: list[tuple[str, Event]]
+
+
+async def store_events(
+    connection: AsyncConnection,
+    brand: str,
+    events: Sequence[tuple[str, Event]],
+    *,
+    history: bool,
+    first_counts: Collection[Identity] = (),
+) -> StoredEvents:
+    """Keep `(player id, event)` pairs, each once by its identity.
+
+    Events that are all new cost one statement; who repeats himself pays for the comparison. Of an identity in
+    `first_counts` the data is not compared: it says itself what happened, and what was told first stands.
+    """
+    inserted = await _insert(connection, brand, events, history=history)
+    receipts: list[Receipt] = []
+    new: dict[int, tuple[str, Event]] = {}
+    for position, (player_id, event) in enumerate(events):
+        identity = (event.event_source, event.event_id)
+        if identity in inserted:
+            inserted.remove(identity)
+            new[position] = (player_id, event)
+            receipts.append("accepted")
+        else:
+            receipts.append("duplicate")
+    if len(new) < len(events):
+        repeated = {position: pair for position, pair in enumerate(events) if position not in new}
+        protective: dict[int, tuple[str, Event]] = {}
+        async for position, receipt in _compare(connection, brand, repeated, first_counts):
+            receipts[position] = receipt
+            if isinstance(receipt, Conflict) and receipt.applied:
+                player_id, event = repeated[position]
+                protective[position] = (player_id, _under_own_identity(player_id, event))
+        new |= await _insert_protective(connection, brand, protective, history=history)
+    return StoredEvents(receipts, [new[position] for position in sorted(new)])
+
+
+async def _insert(
+    connection: AsyncConnection, brand: str, events: Sequence[tuple[str, Event]], *, history: bool
+) -> set[Identity]:
+    """Insert events; the identities that were new. Sorted, so that two batches cannot deadlock."""
+    rows: dict[Identity, tuple[str, Event]] = {}
+    for player_id, event in events:
+        rows.setdefault((event.event_source, event.event_id), (player_id, event))
+    # What happens once is sorted by that first, and then as it was told: the first to be told is the one to be kept.
+    order = [
+        ((player_id, event.type, event.unique_value or "", number) if event.unique_field else ("", "", "", 0), identity)
+        for number, (identity, (player_id, event)) in enumerate(rows.items())
+    ]
+    fresh = [_row(*rows[identity]) for _, identity in sorted(order)]
+    inserted = await connection.execute(_INSERT, {"brand": brand, "rows": _json(fresh), "history": history})
+    return {(row.source, row.id) for row in inserted}
+
+
+async def _insert_protective(
+    connection: AsyncConnection, brand: str, events: Mapping[int, tuple[str, Event]], *, history: bool
+) -> dict[int, tuple[str, Event]]:
+    """Keep what protects although its identity was taken; what of it is new. Sent again it is known again."""
+    if not events:
+        return {}
+    inserted = await _insert(connection, brand, [*events.values()], history=history)
+    new: dict[int, tuple[str, Event]] = {}
+    for position, (player_id, event) in events.items():
+        if (event.event_source, event.event_id) in inserted:
+            inserted.remove((event.event_source, event.event_id))
+            new[position] = (player_id, event)
+    return new
+
+
+async def _compare(
+    connection: AsyncConnection,
+    brand: str,
+    repeated: Mapping[int, tuple[str, Event]],
+    first_counts: Collection[Identity],
+) -> AsyncIterator[tuple[int, Receipt]]:
+    """Of events that were not new, those that are not simply known: conflicts, and facts known by another identity.
+
+    In a statement of its own: what another transaction has just committed is not seen by the one that met it.
+    """
+    rows = [{"position": position, **_row(player_id, event)} for position, (player_id, event) in repeated.items()]
+    for row in await connection.execute(_COMPARE, {"brand": brand, "rows": _json(rows)}):
+        player_id, event = repeated[row.position]
+        if row.first_id is not None:
+            yield row.position, DuplicateOf(row.first_source, row.first_id)
+            continue
+        difference = [] if row.player_id == player_id else ["another player"]
+        if row.type != event.type:
+            difference.append("another type")
+        elif (event.event_source, event.event_id) not in first_counts and not _same_data(event, row.data):
+            difference.append("other data")
+        if difference:
+            yield row.position, Conflict(" and ".join(difference), applied=protects(event))
+
+
+def _same_data(event: Event, stored: JsonObject) -> bool:
+    """Whether what is kept says what the event says, as its class reads it: a field may have got a default since.
+
+    Where personal data was taken out of what is kept, the rest decides; what cannot be read any more decides nothing.
+    """
+    wire = event.to_wire() | {"data": stored}
+    try:
+        before = type(event).from_wire(wire)
+    except ValidationError:
+        return True
+    return _canonical(before) in (_canonical(event), _canonical(event.redacted()))
+
+
+def _canonical(event: Event) -> bytes:
+    """The data of an event as bytes, one way whatever the order of keys in its maps."""
+    return orjson.dumps(orjson.loads(event.to_data()), option=orjson.OPT_SORT_KEYS)
+
+
+def _under_own_identity(player_id: str, event: Event) -> Event:
+    """The event under an identity made of everything it says."""
+    said = [event.event_source, event.event_id, player_id, event.type, orjson.Fragment(_canonical(event))]
+    digest = hashlib.sha256(orjson.dumps(said)).hexdigest()
+    source = f"{CONFLICT_SOURCE}{event.event_source}"[:MAX_SOURCE]
+    return event.model_copy(update={"event_id": digest, "event_source": source})
+
+
+def _row(player_id: str, event: Event) -> JsonObject:
+    row: JsonObject = {
+        "source": event.event_source,
+        "id": event.event_id,
+        "type": event.type,
+        "player_id": player_id,
+        "occurred_at": event.occurred_at,
+        "data": orjson.Fragment(event.to_data()),
+    }
+    if (value := event.unique_value) is not None:
+        # An entry of an index has room for less than a text may hold.
+        short = len(value) <= MAX_UNIQUE
+        row["unique_value"] = value if short else hashlib.sha256(value.encode()).hexdigest()
+    return row
+
+
+def _json(value: object) -> str:
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
+_INSERT: Final[TextClause] = text(
+    """
+    INSERT INTO events (brand, source, id, type, player_id, occurred_at, data, unique_value, history)
+    SELECT :brand, source, id, type, player_id, occurred_at, data, unique_value, :history
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb, unique_value text)
+    ON CONFLICT DO NOTHING
+    RETURNING source, id
+    """
+).bindparams(bindparam("history", type_=Boolean))
+# Only what is not the same comes back: a batch that is sent again as it was brings no row.
+_COMPARE: Final[TextClause] = text(
+    """
+    SELECT t.position, e.player_id, e.type, e.data, u.source AS first_source, u.id AS first_id
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (position int, source text, id text, type text, player_id text, data jsonb, unique_value text)
+    LEFT JOIN events e ON e.brand = :brand AND e.source = t.source AND e.id = t.id
+    LEFT JOIN events u ON e.id IS NULL AND u.brand = :brand AND u.player_id = t.player_id AND u.type = t.type
+      AND u.unique_value = t.unique_value
+    WHERE u.id IS NOT NULL
+       OR e.id IS NOT NULL AND (e.player_id, e.type, e.data) IS DISTINCT FROM (t.player_id, t.type, t.data)
+    """
+)
