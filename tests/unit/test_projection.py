@@ -136,6 +136,46 @@ def test_of_an_exclusion_and_its_end_at_one_instant_the_exclusion_counts() -> No
         assert life.state.protected(NOON) == "time_out"
 
 
+EXCLUSIONS = st.lists(
+    st.tuples(
+        st.sampled_from(["time_out", "self_exclusion"]),
+        st.sampled_from(["brand", "national"]),
+        st.none() | st.integers(1, 12),
+        st.integers(0, 6),
+    ),
+    min_size=1,
+    max_size=12,
+)
+
+
+@given(EXCLUSIONS, st.integers(0, 6))
+def test_one_exclusion_of_a_kind_and_scope_is_kept_and_protects_as_all_of_them(
+    words: list[tuple[str, str, int | None, int]], ended: int
+) -> None:
+    life = Life()
+    for kind, scope, until, since in words:
+        end = None if until is None else NOON + hours(until)
+        told(life, ExclusionSet, NOON + hours(since), kind=kind, scope=scope, until=end)
+    assert len(life.state.exclusions) == len({(kind, scope) for kind, scope, _, _ in words})
+    for hour in range(14):
+        in_force = any(until is None or until > hour for _, _, until, _ in words)
+        assert (life.state.protected(NOON + hours(hour)) is not None) is in_force
+    # An end lifts what was set before it, and nothing that any newer word holds.
+    told(life, ExclusionEnded, NOON + hours(ended), kind="time_out", scope="brand")
+    newer = [word for word in words if word[:2] != ("time_out", "brand") or word[3] > ended]
+    for hour in range(14):
+        if any(until is None or until > hour for _, _, until, _ in newer):
+            assert life.state.protected(NOON + hours(hour)) is not None
+
+
+def test_thousands_of_exclusions_cost_no_more_than_one() -> None:
+    life = Life()
+    for number in range(4_000):
+        told(life, ExclusionSet, NOON + number * SECOND, kind="time_out", until=NOON + days(9_000 - number))
+    (kept,) = life.state.exclusions
+    assert (kept.since, kept.until) == (NOON + 3_999 * SECOND, NOON + days(9_000))
+
+
 # ---- the account's status -----------------------------------------------------------------------
 
 

@@ -306,10 +306,19 @@ class PlayerProjection:
         self.keep_block(Block(event.kind, event.scope, event.until, since))
 
     def keep_block(self, new: Block) -> None:
-        """Keep a block, unless one that is as new and as long is there already; and none that this one covers."""
-        if any(_covers(block, new) for block in self.exclusions):
-            return
-        self.exclusions = [block for block in self.exclusions if not _covers(new, block)] + [new]
+        """Keep one exclusion of a kind and scope: the latest end that was said, since the newest word on it.
+
+        The trap: an end that comes late lifts nothing if any word is newer, so a player may be left alone for longer
+        than the words one by one would say, and never for shorter.
+        """
+        others: list[Block] = []
+        for block in self.exclusions:
+            if (block.kind, block.scope) == (new.kind, new.scope):
+                until = None if block.until is None or new.until is None else max(block.until, new.until)
+                new = Block(new.kind, new.scope, until, max(block.since, new.since))
+            else:
+                others.append(block)
+        self.exclusions = [*others, new]
 
     def _end_exclusion(self, event: ExclusionEnded, word: Word) -> None:
         """Lift what was set before; of an end and an exclusion of one instant the exclusion counts."""
@@ -432,8 +441,3 @@ def _protection(status: str | None) -> int:
 
 def _end_of(event: ExclusionSet | ExclusionEnded) -> str:
     return f"end of {event.kind}/{event.scope}"
-
-
-def _covers(one: Block, other: Block) -> bool:
-    longer = one.until is None or (other.until is not None and one.until >= other.until)
-    return (one.kind, one.scope) == (other.kind, other.scope) and one.since >= other.since and longer
