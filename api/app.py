@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
 from fastapi import APIRouter, FastAPI, Request, Response
-from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
@@ -30,7 +29,8 @@ from api import (
     unsubscribe,
 )
 from api import dev_catch_all as dev
-from api.auth import SCHEME, Needs
+from api.auth import SCHEME, scopes_asked
+from api.bounds import ITEM, batch_bounds
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment
@@ -71,8 +71,9 @@ brand's data does not exist for it: the answer is 404. Each operation names the 
 Errors are `application/problem+json` (RFC 9457). Lists come in pages: pass `next_page_token` back as `page_token`
 until it is absent. Instants are RFC 3339, money is integer minor units with an ISO 4217 code.
 
-Limits: {batch_limit} events in a batch, {body_limit} bytes in a body, {line_limit} bytes in a line of a stream; more
-is answered with 413.
+Limits: {batch_limit} events in a batch, {body_limit} bytes in a body that holds events; {line_limit} bytes and
+{item_values} values in one event, in a line of a stream, and in every other body. More is answered with 413, or of one
+event with `rejected`.
 """
 
 
@@ -93,7 +94,10 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         title="Player journeys",
         version=VERSION,
         description=_DESCRIPTION.format(
-            batch_limit=chosen.batch_limit, body_limit=chosen.body_limit, line_limit=events.LINE_LIMIT
+            batch_limit=chosen.batch_limit,
+            body_limit=chosen.body_limit,
+            line_limit=ITEM.size,
+            item_values=ITEM.nodes,
         ),
         lifespan=lifespan,
         docs_url=None,
@@ -102,7 +106,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
         generate_unique_id_function=lambda route: route.name,
     )
     add_docs(app)
-    add_middleware(app, chosen.body_limit)
+    add_middleware(app, batch_bounds(chosen.body_limit, chosen.batch_limit))
     app.add_exception_handler(HTTPException, _problem_response)
     app.add_exception_handler(RequestValidationError, _problem_response)
     routers = [*_ROUTERS, *([dev.router] if chosen.catch_all_url is not None else [])]
@@ -140,12 +144,5 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> JsonObject:
 def _secured_routes(routers: Sequence[APIRouter]) -> Iterator[tuple[APIRoute, tuple[str, ...]]]:
     for route in (route for router in routers for route in router.routes):
         if isinstance(route, APIRoute):
-            for dependency in _dependencies_of(route.dependant):
-                if isinstance(dependency.call, Needs):
-                    yield route, dependency.call.scopes
-
-
-def _dependencies_of(dependant: Dependant) -> Iterator[Dependant]:
-    for inner in dependant.dependencies:
-        yield inner
-        yield from _dependencies_of(inner)
+            for asked in scopes_asked(route):
+                yield route, asked.scopes

@@ -1,11 +1,13 @@
 """Authentication by API key, before a body is read, and what a key may do."""
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request
+from fastapi.routing import APIRoute
 from sqlalchemy import select
 
 from activities.api_keys import NAME, hash_of, well_formed
@@ -90,7 +92,7 @@ def _refused(detail: str, challenge: str = f'{CHALLENGE}, error="invalid_token"'
 
 
 class Needs:
-    """What an endpoint asks of a key; `api.app` reads it to document the endpoint."""
+    """What an endpoint asks of a key; `api.app` reads it to document the endpoint, and no body is read before it."""
 
     def __init__(self, *scopes: str) -> None:
         self.scopes = scopes
@@ -98,13 +100,27 @@ class Needs:
     async def __call__(self, request: Request) -> Key:
         """The key of the request. Raises `Problem` 403 when it has none of the scopes."""
         key: Key = request.state.key
+        self.check(key)
+        return key
+
+    def check(self, key: Key) -> None:
+        """Raise `Problem` 403 when a key has none of the scopes."""
         if self.scopes and not key.may(self.scopes):
             needed = " or ".join(self.scopes)
             challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{" ".join(self.scopes)}"'
             raise Problem(
                 "scope", f"This needs a key with the scope {needed}.", headers={"WWW-Authenticate": challenge}
             )
-        return key
+
+
+def scopes_asked(route: APIRoute) -> Iterator[Needs]:
+    """What a route asks of a key, whichever of its dependencies asks."""
+    waiting = [route.dependant]
+    while waiting:
+        dependant = waiting.pop()
+        if isinstance(dependant.call, Needs):
+            yield dependant.call
+        waiting += dependant.dependencies
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from api.bounds import ITEM
 from api.event_words import complaints
 from api.json_text import is_json, media_type_of
 from api.json_types import find_unkept
@@ -41,6 +42,8 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
     """
     if not isinstance(item, dict):
         return [_fault("", "An event is a JSON object.")]
+    if (excess := ITEM.excess(item)) is not None:
+        return [_fault("", excess)]
     # First and alone: what is said of other faults may repeat the text, and an answer cannot hold half a character.
     if suspect and (unkept := find_unkept(item)) is not None:
         return [_fault(*unkept)]

@@ -1,5 +1,6 @@
 """Ingests CloudEvents, one by one, in batches and in streams; answers 202 only after the commit."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,6 +15,7 @@ from pydantic import BaseModel, Field
 from activities.intake.admission import AdmissionTimeout
 from activities.intake.receipts import DuplicateOf, Receipt, Refusal
 from api.auth import Key, needs
+from api.bounds import ITEM
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
 from api.database import AWAY, in_time
 from api.dependencies import ApiEngine, EngineOf
@@ -31,7 +33,9 @@ router = APIRouter(tags=["events"])
 EVENTS = Counter("journeys_events_total", "Events received.", ["status", "mode"])
 
 #: Bytes of one line of a stream.
-LINE_LIMIT: Final = 256 * 1024
+LINE_LIMIT: Final = ITEM.size
+#: Events read before other requests get their turn: a faulty one costs a hundred times what a good one does.
+READ_AT_ONCE: Final = 20
 #: Rejected lines a stream's answer lists; the rest are counted.
 MAX_LISTED: Final = 1_000
 # Far beyond any healthy batch: by then the server is frozen and nobody knows whether it committed.
@@ -94,8 +98,14 @@ class Limits(BaseModel):
     """What one request may hold."""
 
     batch_limit: int = Field(description="Events in one batch.", examples=[1000])
-    body_limit: int = Field(description="Bytes in one body, streams aside.", examples=[4194304])
-    line_limit: int = Field(description="Bytes in one line of a stream; a stream may have any number of lines.")
+    body_limit: int = Field(description="Bytes in one body that holds events, streams aside.", examples=[4194304])
+    line_limit: int = Field(
+        description="Bytes in one event, in a line of a stream, which may have any number of them, and in every body "
+        "that is no batch."
+    )
+    value_limit: int = Field(description="Values, lists and objects included, in one event or other body.")
+    depth_limit: int = Field(description="How deep values may be nested.")
+    name_limit: int = Field(description="Characters in the name of a member.")
     future_tolerance_seconds: int = Field(description="How far ahead of our clock an event's time may be.")
 
 
@@ -195,6 +205,9 @@ async def get_limits(engine: EngineOf, _key: Annotated[Key, needs()]) -> Limits:
         batch_limit=engine.settings.batch_limit,
         body_limit=engine.settings.body_limit,
         line_limit=LINE_LIMIT,
+        value_limit=ITEM.nodes,
+        depth_limit=ITEM.depth,
+        name_limit=ITEM.key,
         future_tolerance_seconds=int(TOLERANCE.total_seconds()),
     )
 
@@ -253,7 +266,9 @@ async def _ingest_items(
     good: list[PlayerEvent] = []
     results: list[ItemAnswer] = []
     accepted: list[ItemAnswer] = []
-    for item in items:
+    for number, item in enumerate(items, 1):
+        if number % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
         result: ItemAnswer = {"id": _text_of(item, "id"), "source": _text_of(item, "source")}
         if isinstance(item, UnreadableAttributes):
             read: PlayerEvent | list[Fault] = item.faults
@@ -379,6 +394,8 @@ async def _batches(
 def _line(number: int, raw: bytes | None) -> ParsedLine | UnreadableLine:
     if raw is None:
         return UnreadableLine(number, f"The line is longer than {LINE_LIMIT} bytes.")
+    if (excess := ITEM.text_excess(raw)) is not None:
+        return UnreadableLine(number, excess)
     try:
         item, suspect = read_json(raw)
     except ValueError as error:

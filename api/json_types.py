@@ -1,11 +1,12 @@
 """Field types that refuse what Postgres and JSON readers cannot hold."""
 
 import re
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints
 
+from api.bounds import ITEM
 from api.problems import pointer
 from workflows.json_object import JsonObject
 
@@ -25,18 +26,34 @@ def find_unkept(value: object) -> tuple[str, str] | None:
     Neither can be kept, and half a character cannot even be repeated in an answer. Without recursion: JSON may be
     nested deeper than our stack.
     """
-    waiting: list[tuple[str, object]] = [("", value)]
+    # Each part knows what it stands in. A pointer is as long as all names above it: it is written for the one found.
+    waiting: list[tuple[_Place | None, object]] = [(None, value)]
     while waiting:
-        where, part = waiting.pop()
+        place, part = waiting.pop()
         if isinstance(part, str) and (found := _UNKEPT.search(part)) is not None:
-            return where, _advice(found[0])
+            return _pointer_to(place), _advice(found[0])
         if isinstance(part, dict):
             if (found := next(filter(None, map(_UNKEPT.search, part)), None)) is not None:
-                return where, _advice(found[0])
-            waiting += [(where + pointer([name]), inner) for name, inner in part.items()]
+                return _pointer_to(place), _advice(found[0])
+            waiting += [(_Place(place, name), inner) for name, inner in part.items()]
         elif isinstance(part, list):
-            waiting += [(f"{where}/{index}", inner) for index, inner in enumerate(part)]
+            waiting += [(_Place(place, index), inner) for index, inner in enumerate(part)]
     return None
+
+
+class _Place(NamedTuple):
+    """Where a part of a JSON value stands: in which other part, and under what name or number."""
+
+    parent: "_Place | None"
+    name: int | str
+
+
+def _pointer_to(place: _Place | None) -> str:
+    names: list[int | str] = []
+    while place is not None:
+        names.append(place.name)
+        place = place.parent
+    return pointer(names[::-1])
 
 
 def _advice(character: str) -> str:
@@ -46,6 +63,8 @@ def _advice(character: str) -> str:
 
 
 def _kept_exactly(document: JsonObject) -> JsonObject:
+    if (excess := ITEM.excess(document)) is not None:
+        raise ValueError(excess)
     # Python reads more than JSON holds (NaN, integers of any size, half characters), and Postgres less (NUL).
     try:
         same = orjson.loads(orjson.dumps(document)) == document

@@ -1,6 +1,6 @@
-"""What every request passes before it reaches a route: log, metrics, headers, problems, key, size of body.
+"""What every request passes before it reaches a route: log, metrics, headers, problems, key, bounds of the body.
 
-Each is plain ASGI, so a body passes through as it comes. `add_middleware` puts them in their order.
+Each is plain ASGI, so a stream passes through as it comes. `add_middleware` puts them in their order.
 """
 
 import logging
@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Final
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from prometheus_client import Histogram
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
@@ -17,10 +18,12 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
+from api.auth import scopes_asked
+from api.bounds import ITEM, Bounds
 from api.content_encoding import ContentEncoding
 from api.database import AWAY
 from api.dependencies import ApiEngine
-from api.integrations.authorization import authorization_of
+from api.integrations.authorization import EVENTS, authorization_of, takes_batches
 from api.problems import Problem, away
 
 logger = logging.getLogger("journeys.api")
@@ -166,41 +169,63 @@ class KeyRequired:
         await self.app(scope, receive, send)
 
 
-class BodyLimit:
-    """Refuses a body that is too large, before it is read or as it comes.
+class BodyBounds:
+    """Reads a body as one piece when somebody below asks for it; refuses one too large, or too tangled to parse.
 
-    A stream of lines has no end that could be too far; its lines are bounded where they are read.
+    The key's scope is asked first: nobody sends a body to where they may not act. A stream of events has no end that
+    could be too far; its lines are bounded where they are read.
     """
 
-    def __init__(self, app: ASGIApp, limit: int) -> None:
+    def __init__(self, app: ASGIApp, batches: Bounds) -> None:
         self.app = app
-        self.limit = limit
+        self.batches = batches
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises `Problem`, also from below, where the body is read."""
         if scope["type"] == "http":
-            headers = Headers(scope=scope)
+            path, headers = scope["path"], Headers(scope=scope)
             media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
-            if media_type not in NDJSON:
-                receive = _bounded(receive, self.limit, headers.get("content-length"))
+            if path != EVENTS or media_type not in NDJSON:
+                receive = _bounded(scope, receive, self.batches if takes_batches(path) else ITEM, headers)
         await self.app(scope, receive, send)
 
 
-def _bounded(receive: Receive, limit: int, declared: str | None) -> Receive:
-    problem = Problem("too-large", f"Send at most {limit} bytes in one request; GET /v1/limits lists the limits.")
-    if declared is not None and declared.isdecimal() and int(declared) > limit:
-        raise problem
-    received = 0
+def _bounded(scope: Scope, receive: Receive, bounds: Bounds, headers: Headers) -> Receive:
+    declared = headers.get("content-length", "")
+    if declared.isdecimal() and int(declared[:20]) > bounds.size:
+        raise Problem("too-large", bounds.too_many_bytes)
+    read = False
 
     async def bounded() -> Message:
-        nonlocal received
-        message = await receive()
-        received += len(message.get("body", b""))
-        if received > limit:
-            raise problem
-        return message
+        nonlocal read
+        if read:
+            return await receive()
+        _check_scopes(scope)
+        body = bytearray()
+        more = True
+        while more:
+            message = await receive()
+            if message["type"] != "http.request":
+                return message
+            body += message.get("body", b"")
+            if len(body) > bounds.size:
+                raise Problem("too-large", bounds.too_many_bytes)
+            more = message.get("more_body", False)
+        read = True
+        # Whatever the headers say: bytes of gzip are as good as never so many commas, and are judged again unpacked.
+        if (excess := bounds.text_excess(body)) is not None:
+            raise Problem("too-large", excess)
+        return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     return bounded
+
+
+def _check_scopes(scope: Scope) -> None:
+    """Ask a key for the scopes of the route that is about to read a body. Raises `Problem` 403."""
+    route, key = scope.get("route"), scope.get("state", {}).get("key")
+    if isinstance(route, APIRoute) and key is not None:
+        for asked in scopes_asked(route):
+            asked.check(key)
 
 
 def _problem_of(error: Exception) -> Problem:
@@ -225,9 +250,9 @@ def _route(scope: Scope) -> str:
     return getattr(route, "path", None) or "none"
 
 
-def add_middleware(app: FastAPI, body_limit: int) -> None:
+def add_middleware(app: FastAPI, batches: Bounds) -> None:
     """Put the layers around an application, the innermost first: what refuses a request is inside what answers it."""
-    app.add_middleware(BodyLimit, limit=body_limit)
+    app.add_middleware(BodyBounds, batches=batches)
     app.add_middleware(ContentEncoding)
     app.add_middleware(KeyRequired)
     app.add_middleware(ProblemResponses)

@@ -14,6 +14,8 @@ from workflows.json_object import JsonObject
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:journeys:problem:"
 RETRY: Final = {"Retry-After": "1"}
+#: Faults of one request that are listed; a body of 256 KiB can have twenty thousand.
+MOST_FAULTS: Final = 20
 
 #: Every kind of problem: its status and its title. The kind is the last part of `type`.
 KINDS: Final[Mapping[str, tuple[int, str]]] = {
@@ -143,7 +145,8 @@ def from_validation(error: RequestValidationError) -> Problem:
         return Problem("malformed", "The body is not JSON; send a UTF-8 JSON document.")
     if any(fault["type"] == "missing" and fault["loc"] == ("header", "If-Match") for fault in faults):
         return Problem("if-match-required", "Read it and send its ETag in If-Match, so that nobody's edit is lost.")
-    return Problem("invalid", "Correct what errors lists and send the request again.", errors=[*map(_fault, faults)])
+    errors = [_fault(fault) for fault in faults[:MOST_FAULTS]]
+    return Problem("invalid", "Correct what errors lists and send the request again.", errors=errors)
 
 
 def pointer(parts: Sequence[int | str]) -> str:

@@ -5,12 +5,19 @@ from typing import Final
 
 from starlette.datastructures import Headers
 
+#: Where CloudEvents are sent.
+EVENTS: Final = "/v1/events"
 #: Segment's libraries send a write key as the user name of HTTP Basic authentication.
 SEGMENT: Final = frozenset(
     f"/v1/{call}" for call in ("track", "identify", "batch", "import", "page", "screen", "group", "alias")
 )
 #: Feeds for Fast Track send it in a header of its own.
 FAST_TRACK: Final = "/v1/integration/"
+
+
+def takes_batches(path: str) -> bool:
+    """Whether what is posted to a path may hold many events at a time."""
+    return path == EVENTS or path in SEGMENT
 
 
 def authorization_of(path: str, headers: Headers) -> str | None:

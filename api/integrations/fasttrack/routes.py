@@ -10,6 +10,7 @@ from sqlalchemy import select
 
 from activities.tables import events
 from api.auth import Key, needs
+from api.bounds import ITEM
 from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
 from api.integrations.fasttrack.round_assembly import RoundPart, whole_round
@@ -278,6 +279,8 @@ _REFUSED: Final = {
 
 async def _ingest_message(request: Request, engine: ApiEngine, key: Key, kind: str, read: Reader) -> Response:
     document = await read_document(request)
+    if (excess := ITEM.excess(document)) is not None:
+        raise Problem("too-large", excess)
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcome = read(document, words)
     [result] = await ingest_outcomes(engine, key, [outcome], integration="fast_track", kinds=[kind])

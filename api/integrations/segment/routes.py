@@ -3,6 +3,7 @@
 Segments of players are in `segments`.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -11,10 +12,12 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from api.auth import Key, needs
+from api.bounds import ITEM
 from api.dependencies import ApiEngine, EngineOf
+from api.events import READ_AT_ONCE
 from api.integrations.body import read_document
 from api.integrations.ingest import MessageResult, ingest_outcomes
-from api.integrations.outcomes import identifier
+from api.integrations.outcomes import MessageRefused, Outcome, fault, identifier
 from api.integrations.segment.to_events import UNUSED, read_message
 from api.integrations.vocabulary import Words
 from api.problems import Problem, documented
@@ -176,7 +179,13 @@ async def _object(request: Request) -> JsonObject:
 async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call: str | None) -> Response:
     now = engine.clock()
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
-    outcomes = [read_message(message, call, words, now) for message in messages]
+    outcomes: list[Outcome] = []
+    for number, message in enumerate(messages, 1):
+        if number % READ_AT_ONCE == 0:
+            await asyncio.sleep(0)
+        excess = ITEM.excess(message)
+        refused = None if excess is None else MessageRefused((fault("", excess),))
+        outcomes.append(refused or read_message(message, call, words, now))
     kinds = [_kind(message, call) for message in messages]
     results = await ingest_outcomes(engine, key, outcomes, integration="segment", kinds=kinds)
     for message, result in zip(messages, results, strict=True):
