@@ -42,6 +42,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "invalid": (422, "The request is not valid"),
     "key-reused": (422, "The idempotency key was used for something else"),
     "if-match-required": (428, "If-Match is required"),
+    "head-too-large": (431, "The head of the request is too large"),
     "busy": (429, "Too much is waiting already"),
     "fault": (500, "The engine made a mistake"),
     "away": (503, "Temporarily unavailable"),

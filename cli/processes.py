@@ -11,6 +11,9 @@ from cli._environment import first_line, settings
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 is every one.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535)] = 8000,
+    behind: Annotated[
+        str, typer.Option(help="Addresses of proxies that say whom they call for (X-Forwarded-For); * is all.")
+    ] = "127.0.0.1",
 ) -> None:
     """Serve the HTTP API. Run as many processes as the load needs, behind one address."""
     import uvicorn
@@ -20,6 +23,7 @@ def serve(
     from activities.log_output import log_to_stderr
     from activities.temporal_client import data_converter
     from api.app import create_app
+    from api.server import BoundedProtocol, most_connections
     from workflows.source.registry import load
 
     log_to_stderr()
@@ -36,8 +40,11 @@ def serve(
         host=host,
         port=port,
         loop="uvloop",
-        http="httptools",
+        http=BoundedProtocol,
+        ws="none",
+        limit_concurrency=most_connections(),
         access_log=False,
+        forwarded_allow_ips=behind,
         server_header=False,
         timeout_graceful_shutdown=10,
         log_config=None,

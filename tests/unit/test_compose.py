@@ -14,11 +14,15 @@ from packaging.version import Version
 from starlette.routing import Match
 
 from activities.settings import Settings
+from api.bounds import ITEM
+from api.integrations.authorization import SEGMENT
+from api.server import BODY_SILENCE, HEAD_TIMEOUT
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OURS = [name for name, service in SERVICES.items() if service.get("image") == "player-journeys"]
+NGINX = (ROOT / "nginx.conf").read_text()
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 # Addresses whose defaults point at the development stack.
 PRODUCTION = {
@@ -114,6 +118,34 @@ def test_what_a_service_waits_for_can_come_true(name: str) -> None:
         else:
             assert wait["condition"] == "service_completed_successfully"
             assert awaited["restart"] == "on-failure", f"{other} must end, so it may be restarted on failure only."
+
+
+def test_only_the_proxy_is_reached_from_outside() -> None:
+    published = {name: port for name, service in SERVICES.items() for port in service.get("ports", [])}
+    assert [name for name, port in published.items() if not port.startswith("127.0.0.1:")] == ["proxy"]
+    assert f"server api:{SERVICES['api']['command'][-1]};" in NGINX
+    inside = published["proxy"].rpartition(":")[2]
+    assert re.search(rf"listen {inside} ssl;", NGINX)
+    assert any(volume.startswith("./nginx.conf:") for volume in SERVICES["proxy"]["volumes"])
+
+
+def test_the_proxy_bounds_a_body_where_the_api_does() -> None:
+    units = {"k": 1024, "m": 1024 * 1024, "": 1}
+    general, stream, batch = (int(n) * units[u] for n, u in re.findall(r"client_max_body_size (\d+)([km]?);", NGINX))
+    assert (general, stream, batch) == (ITEM.size, 0, Settings.model_fields["body_limit"].default)
+    places = re.findall(r"location (?:[=~] )?(\S+) {([^}]*)}", NGINX)
+    named = {place: text for place, text in places if place.startswith("/")}
+    assert "client_max_body_size 0;" in named["/v1/events"]
+    assert "proxy_request_buffering off;" in named["/v1/events"]
+    (pattern,) = (place for place, _ in places if place.startswith("^"))
+    assert all(re.match(pattern, path) for path in SEGMENT)
+    assert "return 404;" in named["/metrics"]
+
+
+def test_the_proxy_waits_no_longer_for_a_request_than_the_api() -> None:
+    seconds = {name: float(number) for name, number in re.findall(r"(client_\w+_timeout) (\d+)s;", NGINX)}
+    assert seconds["client_header_timeout"] <= HEAD_TIMEOUT
+    assert seconds["client_body_timeout"] <= BODY_SILENCE
 
 
 def test_data_outlives_its_container() -> None:
