@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 import httpx
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
+from activities.providers.bounded_answer import ask
 from workflows.errors import JourneysError
 
 
@@ -152,9 +153,7 @@ class BonusEngine:
         seconds = self._timeout.total_seconds()
         try:
             async with asyncio.timeout(seconds):
-                return await self._client.request(
-                    method, url, headers=headers, json=json, follow_redirects=False, timeout=seconds
-                )
+                return await ask(self._client, method, url, headers=headers, json=json, timeout=seconds)
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
             # These three alone come before a byte of the request has left.
             raise NotAccepted(

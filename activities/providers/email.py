@@ -16,6 +16,7 @@ import httpx
 from pydantic import BaseModel, JsonValue, ValidationError
 
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage, Rejected
+from activities.providers.bounded_answer import ask
 
 # One line a header, as long as the standard allows: folding would cut identities and addresses of links in two.
 _HEADERS = SMTP_POLICY.clone(max_line_length=998, cte_type="7bit")
@@ -147,7 +148,7 @@ class MailLookup:
     async def arrived(self, key: str) -> bool:
         """Whether a mail with this key was taken over; raises ChannelUnavailable when nobody says."""
         try:
-            response = await self._client.get(self._url.replace("{key}", quote(key, safe="")))
+            response = await ask(self._client, "GET", self._url.replace("{key}", quote(key, safe="")))
             response.raise_for_status()
             return bool(_LookupAnswer.model_validate_json(response.content).items)
         except (httpx.HTTPError, ValidationError) as error:

@@ -13,6 +13,7 @@ import httpx
 from standardwebhooks import Webhook
 
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage, Rejected
+from activities.providers.bounded_answer import ask
 
 LONGEST_PAUSE = timedelta(hours=1)
 """A Retry-After beyond this is not believed."""
@@ -44,11 +45,12 @@ class WebhookAdapter:
         content = json.dumps(_payload(message), ensure_ascii=False, separators=(",", ":"))
         try:
             async with asyncio.timeout(self._timeout.total_seconds()):
-                response = await self._client.post(
+                response = await ask(
+                    self._client,
+                    "POST",
                     self._url,
                     content=content.encode(),
                     headers=self._headers(message.key, content, now),
-                    follow_redirects=False,
                     timeout=self._timeout.total_seconds(),
                 )
         except (httpx.HTTPError, OSError, TimeoutError) as error:
