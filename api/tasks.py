@@ -2,7 +2,7 @@
 
 from dataclasses import asdict
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
@@ -18,6 +18,9 @@ from api.problems import COMMON, documented, missing
 from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
+
+#: Lines of its history that come with a task.
+HISTORY_SHOWN: Final = 100
 
 State = Literal["open", "claimed", "completed", "expired", "cancelled"]
 
@@ -108,7 +111,13 @@ class TaskView(TaskSummary):
     snapshot: JsonObject = Field(description="The player as the journey saw them when it asked.")
     answer: JsonObject | None = None
     answered_by: str | None = None
-    history: list[HistoryLine]
+    history: list[HistoryLine] = Field(
+        description=f"The newest {HISTORY_SHOWN} lines, the oldest of them first; `…/history` has all."
+    )
+
+
+class TaskHistoryQuery(PageQuery):
+    """Which page of a task's history."""
 
 
 class TaskQuery(PageQuery):
@@ -145,7 +154,7 @@ async def list_tasks(
 async def get_task(
     task_id: str, engine: EngineOf, key: Annotated[Key, needs("tasks:work")], response: Response
 ) -> TaskView:
-    """A task with its form, its player as the journey saw them, and its history. `ETag` is its version."""
+    """A task with its form, its player as the journey saw them, and its newest history. `ETag` is its version."""
     async with engine.database.reading() as connection:
         task = await find(connection, key.brand, task_id)
         if task is None:
@@ -153,12 +162,35 @@ async def get_task(
         return await shown(connection, task, response)
 
 
+@router.get("/{task_id}/history", responses={**COMMON, **documented(404)})
+async def list_task_history(
+    task_id: str,
+    engine: EngineOf,
+    key: Annotated[Key, needs("tasks:work")],
+    query: Annotated[TaskHistoryQuery, Query()],
+) -> Page[HistoryLine]:
+    """Who did what to a task, the newest first. What people do to it answers with the newest lines only."""
+    chosen = _history(task_id).limit(query.size + 1)
+    if (after := query.after(f"{key.brand} {task_id}", int)) is not None:
+        chosen = chosen.where(task_history.c.id < after[0])
+    async with engine.database.reading() as connection:
+        if await find(connection, key.brand, task_id) is None:
+            raise missing("task")
+        rows = (await connection.execute(chosen)).all()
+    page, token = query.page(f"{key.brand} {task_id}", rows, lambda row: (row.id,))
+    return Page(items=[HistoryLine.model_validate(line) for line in page], next_page_token=token)
+
+
 async def shown(connection: AsyncConnection, task: TaskRow, response: Response) -> TaskView:
     """A task as the API shows it, with its history and its ETag."""
-    history = select(task_history).where(task_history.c.task_id == task.id).order_by(task_history.c.id)
+    history = _history(task.id).limit(HISTORY_SHOWN)
     lines = [HistoryLine.model_validate(line) for line in await connection.execute(history)]
     response.headers["ETag"] = etag(task.version)
-    return TaskView.model_validate({**asdict(task), "history": lines})
+    return TaskView.model_validate({**asdict(task), "history": lines[::-1]})
+
+
+def _history(task_id: str) -> Select[Any]:
+    return select(task_history).where(task_history.c.task_id == task_id).order_by(task_history.c.id.desc())
 
 
 def etag(version: int) -> str:

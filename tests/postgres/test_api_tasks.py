@@ -13,6 +13,7 @@ from activities.run_effects import RunEffects
 from activities.tables import tasks
 from activities.tasks import TaskEffects
 from api.task_actions import ANSWER_LIMIT
+from api.tasks import HISTORY_SHOWN
 from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
 from workflows.effects import End, MoveTask, OpenTask
@@ -378,3 +379,25 @@ async def test_a_page_token_belongs_to_its_filters(api: Api, anna: httpx.AsyncCl
 async def test_a_misspelt_filter_is_refused(anna: httpx.AsyncClient) -> None:
     refused = await anna.get("/v1/tasks", params={"asignee": "anna"})
     assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "asignee")
+
+
+async def test_a_task_comes_with_its_newest_history_and_all_of_it_in_pages(api: Api, anna: httpx.AsyncClient) -> None:
+    task_id = await opened(api, "p-history")
+    path = f"/v1/tasks/{task_id}"
+    for number in range(HISTORY_SHOWN + 4):
+        await anna.post(f"{path}/comment", json={"text": f"call {number}"})
+    task = (await anna.post(f"{path}/comment", json={"text": f"call {HISTORY_SHOWN + 4}"})).json()
+    shown = [line["text"] for line in task["history"]]
+    assert shown == [f"call {number}" for number in range(5, HISTORY_SHOWN + 5)]
+    pages: list[list[str | None]] = []
+    token: dict[str, str] = {}
+    while True:
+        page = (await anna.get(f"{path}/history", params={"page_size": 60, **token})).json()
+        pages.append([line.get("text") for line in page["items"]])
+        if page.get("next_page_token") is None:
+            break
+        token = {"page_token": page["next_page_token"]}
+    assert [len(page) for page in pages] == [60, HISTORY_SHOWN + 6 - 60]
+    assert [text for page in pages for text in page][:-1] == [f"call {n}" for n in reversed(range(HISTORY_SHOWN + 5))]
+    other = await (await api.client("tasks:work", brand="another")).get(f"{path}/history")
+    assert other.status_code == 404
