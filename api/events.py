@@ -228,8 +228,9 @@ def _items(media_type: str, headers: Mapping[str, str], body: bytes) -> tuple[li
     raise Problem("malformed", f"{SINGLE_TYPE} holds one JSON object, {BATCH_TYPE} an array of them.")
 
 
-def _binary_event(headers: Mapping[str, str], event: JsonObject) -> "JsonObject | UnreadableAttributes":
+def _binary_event(headers: Mapping[str, str], data: JsonObject) -> "JsonObject | UnreadableAttributes":
     """The event of a request in binary mode, its data given: the attributes are headers, percent-encoded UTF-8."""
+    event: JsonObject = {}
     faults: list[Fault] = []
     for header, value in headers.items():
         if header.startswith("ce-"):
@@ -240,7 +241,8 @@ def _binary_event(headers: Mapping[str, str], event: JsonObject) -> "JsonObject 
                 # Read with a replacement, two ids that differ would be one, and the second event a duplicate.
                 detail = f"The header {header} is not UTF-8 once its percent signs are read; encode it as UTF-8 first."
                 faults.append({"pointer": pointer([name]), "detail": detail})
-    return UnreadableAttributes(faults) if faults else event
+    # The body is the data, whatever a header is called.
+    return UnreadableAttributes(faults) if faults else event | data
 
 
 class UnreadableAttributes:

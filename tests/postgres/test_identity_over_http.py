@@ -95,7 +95,7 @@ class TestOverHttp:
             (result,) = answer.json()["results"]
             assert (answer.status_code, result["status"]) == (202, "rejected")
             assert [error["pointer"] for error in result["errors"]] == [f"/{attribute}"]
-        headers = {f"ce-{name}": value for name, value in (told | {"id": "x%C3%A9"}).items()}
+        headers = {f"ce-{name}": value for name, value in (told | {"id": "x%C3%A9", "data": "no header's"}).items()}
         answer = await backend.post("/v1/events", json={}, headers=headers)
         assert answer.json()["results"][0] == {"id": "xé", "source": "/cashier", "status": "accepted"}
 
