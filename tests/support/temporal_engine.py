@@ -19,6 +19,7 @@ from activities.settings import settings_from
 from activities.tables import deliveries, grants, messages, runs, steps, tasks
 from worker import journey_worker
 from workflows import Event, PlayerRegistered
+from workflows.forms import travelling
 from workflows.run_protocol import Position
 
 BRAND = "acme"
@@ -107,10 +108,11 @@ class Theatre:
                     sa.update(tasks)
                     .where(tasks.c.player_id == self.player_id, tasks.c.form == form, tasks.c.state == "open")
                     .values(state="completed", answer=dict(answer), closed_at=self.now)
-                    .returning(tasks.c.run_id, tasks.c.step)
+                    .returning(tasks.c.run_id, tasks.c.step, tasks.c.journey)
                 )
             ).one()
-            players.answer(self.player_id, task.run_id, task.step, dict(answer))
+            hears = travelling(answer, self.engine.registry.forms[task.journey][form], task.step)
+            players.answer(self.player_id, task.run_id, task.step, hears)
         await self.deliver()
 
     def handle(self, journey: str, entry: int = 1) -> WorkflowHandle[Any, str]:
