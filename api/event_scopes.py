@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 from sqlalchemy import text
 
-from activities.intake.receipts import Refusal
+from activities.intake.receipts import ItemRefusal
 from api.auth import Key
 from api.cloudevents import PlayerEvent
 from api.dependencies import ApiEngine
@@ -26,7 +26,7 @@ _WHY: Final[Mapping[str, str]] = {
 
 
 @dataclass(frozen=True)
-class ScopeRefusal(Refusal):
+class ScopeRefusal(ItemRefusal):
     """An event that the key may not send: it lacks this scope."""
 
     pointer = "/type"

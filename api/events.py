@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
 from activities.intake.admission import AdmissionTimeout
-from activities.intake.receipts import DuplicateOf, Receipt, Refusal
+from activities.intake.receipts import DuplicateOf, ItemRefusal, Receipt
 from api.auth import Key, needs
 from api.bounds import ITEM
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
@@ -292,7 +292,7 @@ async def _ingest_items(
     for position, result in enumerate(accepted):
         receipt = refused[position] if position in refused else next(receipts)
         match receipt:
-            case Refusal():
+            case ItemRefusal():
                 result["status"] = "rejected"
                 result["errors"] = [{"pointer": receipt.pointer, "detail": receipt.detail}]
             case DuplicateOf():

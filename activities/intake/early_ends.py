@@ -9,7 +9,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.intake.receipts import Refusal
+from activities.intake.receipts import ItemRefusal
 from activities.player_rows import LOCK_PLAYERS
 from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
 from workflows.player_state.projection import UNPROTECTED_STATUSES
@@ -20,7 +20,7 @@ SELF_EXCLUDED: Final = "self_excluded"
 
 
 @dataclass(frozen=True)
-class TooEarly(Refusal):
+class TooEarly(ItemRefusal):
     """An end of a self-exclusion that has not lasted its minimum."""
 
     pointer = "/type"

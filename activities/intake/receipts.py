@@ -12,7 +12,7 @@ class DuplicateOf:
     id: str
 
 
-class Refusal:
+class ItemRefusal:
     """An event that was read and is not taken in, for a reason that a sender can mend."""
 
     #: A JSON Pointer into the event.
@@ -27,7 +27,7 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class Conflict(Refusal):
+class Conflict(ItemRefusal):
     """An event whose identity belongs to another one. It is not kept, unless it protects the player."""
 
     pointer = "/id"
@@ -46,4 +46,4 @@ class Conflict(Refusal):
 
 
 #: What became of an event. `later` is not kept, to be sent again.
-Receipt = Literal["accepted", "duplicate", "later"] | DuplicateOf | Refusal
+Receipt = Literal["accepted", "duplicate", "later"] | DuplicateOf | ItemRefusal

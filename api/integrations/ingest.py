@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
 from activities.intake.event_store import Identity
-from activities.intake.receipts import DuplicateOf, Receipt, Refusal
+from activities.intake.receipts import DuplicateOf, ItemRefusal, Receipt
 from api.auth import Key
 from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
@@ -140,7 +140,7 @@ class _Reading:
         faults: list[Fault] = []
         answers = self.result["events"]
         for fact, (_, event), receipt in zip(self.facts, self.events, receipts, strict=True):
-            if isinstance(receipt, Refusal):
+            if isinstance(receipt, ItemRefusal):
                 faults.append(fault(fact.place(receipt.pointer), receipt.detail))
                 self.result["reason"] = receipt.reason
             told: EventAnswer = {
@@ -165,7 +165,7 @@ class _Reading:
 
 def _status(receipt: Receipt) -> Literal["accepted", "duplicate", "rejected", "later"]:
     match receipt:
-        case Refusal():
+        case ItemRefusal():
             return "rejected"
         case DuplicateOf():
             return "duplicate"

@@ -26,6 +26,8 @@ from tests.support.machine import slowness
 from workflows.events import PlayerRegistered
 
 ROOT = Path(__file__).parent.parent.parent
+#: What the API signs unsubscribe links with.
+LINK_SECRET = "a-secret-that-only-tests-know-of"
 #: Nobody listens there; connecting fails at once.
 NOWHERE = "postgresql://journeys@127.0.0.1:1/journeys"
 
@@ -37,6 +39,7 @@ def environment(**variables: str) -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name not in ours} | {
         "PYTHONPATH": str(ROOT),
         "COLUMNS": "200",
+        "LINK_SECRETS": LINK_SECRET,
         **variables,
     }
 

@@ -46,6 +46,9 @@ from workflows import DepositApproved, DepositFailed, ExclusionSet, SessionLogin
 from workflows.effects import End, Refresh
 from workflows.source.registry import Registry
 
+# Processes that die here leave their connections to the collector, which may come in any later test.
+pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <function BaseConnection.__del__")
+
 WHENS: tuple[When, ...] = ("asked", "answered")
 DUE = "UPDATE deliveries SET due_at = now()"
 

@@ -11,6 +11,7 @@ import pytest
 from activities.database import Database
 from activities.tables import deliveries, players
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, rows
+from tests.support.machine import within
 from workflows import (
     DepositApproved,
     ExclusionSet,
@@ -134,7 +135,7 @@ async def test_accounts_of_one_person_told_of_at_the_same_time_do_not_wait_for_e
         batch = [(player, casino.event(kind, until=until)) for kind in (SessionLogin, ExclusionSet)]
         await casino.intake.ingest(BRAND, batch, NOON)
 
-    async with asyncio.timeout(30):
+    async with within(30):
         await asyncio.gather(*(excluded(player, number) for number in range(8) for player in (one, other)))
     kept = [(await row(database, player))["state"]["exclusions"] for player in (one, other)]
     assert max(block["until"] for block in kept[0]) == max(block["until"] for block in kept[1])

@@ -239,7 +239,12 @@ class TestDialects:
         service = Service(
             name=f"api-{port}",
             command=(sys.executable, "-m", "cli", "serve", "--port", str(port)),
-            environment={"DATABASE_URL": postgres_url, "BACKLOG_HIGH": str(HIGH), "BACKLOG_LOW": str(LOW)},
+            environment={
+                "DATABASE_URL": postgres_url,
+                "LINK_SECRETS": "a-secret-that-only-tests-know-of",
+                "BACKLOG_HIGH": str(HIGH),
+                "BACKLOG_LOW": str(LOW),
+            },
             ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
         )
         failed: list[Exception] = []

@@ -100,6 +100,8 @@ MORE: Final[dict[str, list[dict[str, Any]]]] = {
         {"from": None, "to": "closed", "until": None},
         {"from": "active", "to": "suspended", "until": "2027-01-01T00:00:00Z"},
     ],
+    # The player is self-excluded for ever already, which no end moves.
+    "compliance.exclusion_set": [{}, {"kind": "time_out", "until": None}],
     "compliance.exclusion_ended": [{"kind": "self_exclusion", "scope": "brand"}],
     "message.status": [{"channel": "email", "status": "bounced"}],
 }

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from workflows.events import Event, PlayerRegistered, ProfileUpdated, parse_event
 from workflows.events.base import ENVELOPE
-from workflows.events.player import Changes
+from workflows.events.player import ProfileChanges
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 
@@ -43,7 +43,7 @@ def test_a_profile_update_refuses_what_a_registration_refuses_and_points_at_it(f
 
 def test_a_profile_update_may_change_all_that_a_registration_has_and_erase_it() -> None:
     fields = PlayerRegistered.model_fields.keys() - ENVELOPE
-    assert Changes.model_fields.keys() == fields
+    assert ProfileChanges.model_fields.keys() == fields
     changed = {**PlayerRegistered.example_data, "bio": "chess", "opted_in": None}
     assert parse(ProfileUpdated, {"changed": changed}).changed == changed
     assert parse(ProfileUpdated, {"changed": dict.fromkeys(fields)}).changed == dict.fromkeys(fields)

@@ -11,6 +11,7 @@ from uvicorn.server import ServerState
 
 from api import server
 from api.server import DRAINED, HEAD_LIMIT, BoundedProtocol, most_connections
+from tests.support.machine import within
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
 
@@ -52,7 +53,7 @@ async def said(port: int, *parts: bytes, pause: float = 0) -> bytes:
             writer.write(part)
             await writer.drain()
             await asyncio.sleep(pause)
-        async with asyncio.timeout(20):
+        async with within(20):
             return await reader.read()
     except ConnectionError:
         return b""
@@ -89,7 +90,7 @@ async def test_a_head_without_end_is_refused(head: bytes) -> None:
                 writer.write(piece)
                 await writer.drain()
                 await asyncio.sleep(0)
-            async with asyncio.timeout(20):
+            async with within(20):
                 answer = await reader.read()
         except ConnectionError:
             pass  # it was closed while we wrote, which is what it is for
@@ -118,7 +119,7 @@ async def test_a_body_nobody_reads_does_not_come_for_ever() -> None:
         writer.write(b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
         assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
         try:
-            async with asyncio.timeout(20):
+            async with within(20):
                 while sent < 100 * DRAINED:
                     writer.write(b"x" * 65_536)
                     await writer.drain()

@@ -84,7 +84,7 @@ def _no_consent(value: object) -> None:
         raise ValueError("a box that was ticked is consent.changed, one event a channel; send that")
 
 
-class Changes(BaseModel):
+class ProfileChanges(BaseModel):
     """What a profile update may change: what a registration has, by the same types, and None to erase it."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False)
@@ -106,7 +106,7 @@ class Changes(BaseModel):
 
 
 def _as_registration_reads(changed: dict[str, Any]) -> dict[str, Any]:
-    judged = Changes.model_validate(changed)
+    judged = ProfileChanges.model_validate(changed)
     return changed | judged.model_dump(mode="json", include=judged.model_fields_set)
 
 
