@@ -23,7 +23,7 @@ from activities.engine import WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
-from activities.loops.schedules import keep_schedules
+from activities.loops.maintenance_schedules import keep_schedules
 from activities.settings import MAINTENANCE_QUEUE, TASK_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import BulkJobWorkflow

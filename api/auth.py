@@ -14,7 +14,7 @@ from activities.api_keys import NAME, hash_of, well_formed
 from activities.database import Database
 from activities.tables import api_keys
 from api.problems import Problem
-from api.sources import within
+from api.source_permissions import within
 
 SCHEME: Final = "apiKey"
 CHALLENGE: Final = 'Bearer realm="journeys"'

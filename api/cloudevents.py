@@ -7,10 +7,10 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from api.bounds import ITEM
-from api.event_words import complaints
 from api.json_text import is_json, media_type_of
 from api.json_types import find_unkept
 from api.problems import pointer, sentence
+from api.semantic_validation import semantic_errors
 from content.event_descriptions import nearest_type
 from workflows.errors import DerivedEventRefused, UnknownEventType
 from workflows.events import CATALOGUE, Event, PlayerMerged, parse_event
@@ -68,7 +68,7 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
         time = now
     event = _event(item, time, now, faults)
     if event is not None:
-        faults += [_fault(*complaint) for complaint in complaints(str(player_id), event)]
+        faults += [_fault(*complaint) for complaint in semantic_errors(str(player_id), event)]
         if isinstance(event, PlayerMerged):
             faults += _accounts(event)
     if faults or event is None:

@@ -23,7 +23,7 @@ from api.event_scopes import scope_refusals
 from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented, pointer
-from api.sources import is_reserved
+from api.source_permissions import is_reserved
 from workflows.events import DepositApproved, SessionLogin
 from workflows.json_object import JsonObject
 from workflows.player_state.state import Mode

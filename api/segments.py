@@ -23,7 +23,7 @@ from api.pagination import Page, PageQuery
 from api.problems import COMMON, documented, undeclared
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment
-from workflows.source.dependencies import reads
+from workflows.source.segment_dependencies import reads
 
 router = APIRouter(prefix="/v1/segments", tags=["segments"])
 

@@ -21,11 +21,12 @@ from temporalio.service import RPCError
 
 from activities.api_keys import create_key
 from activities.database import Database
-from activities.loops.schedules import SCHEDULES
+from activities.loops.maintenance_schedules import SCHEDULES
 from activities.settings import Settings
 from bench.measuring import say
+from local.ports import free_port
 from local.stack import Stack
-from local.supervisor import Service, Supervised, free_port
+from local.supervisor import Service, Supervised
 
 BRAND = "demo"
 JOURNEYS = "bench.journeys"

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 import httpx
 
-from activities.loops.schedules import SCHEDULES
+from activities.loops.maintenance_schedules import SCHEDULES
 from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
 from bench.measuring import Figures, leave, main, say

@@ -135,7 +135,7 @@ def rehearse(
 
 async def _kept_events(brand: str) -> Log:
     """The events the database kept of a brand, in the order they were taken in."""
-    from activities.intake.event_log import stored_events
+    from activities.intake.event_export import stored_events
     from stage.backtest.event_log import log_of_stream
 
     async with open_database() as database:

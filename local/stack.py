@@ -28,18 +28,10 @@ from temporalio.client import Client
 
 from activities.database import migrate
 from activities.settings import TASK_QUEUE
+from local.ports import free_port, port_is_free
 from local.postgres import Postgres
 from local.stand_in_processes import bonus_engine, catch_all
-from local.supervisor import (
-    Identity,
-    Service,
-    StackError,
-    Supervised,
-    end_orphan,
-    free_port,
-    http_ok,
-    port_is_free,
-)
+from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, http_ok
 from local.temporal import TemporalServer
 from workflows.channels import WEBHOOK_CHANNELS
 

@@ -4,9 +4,7 @@ import asyncio
 import contextlib
 import os
 import pwd
-import random
 import signal
-import socket
 import subprocess
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,8 +17,6 @@ import psutil
 
 from workflows.errors import JourneysError
 
-#: Where servers listen, unless LOCAL_PORTS names another range; below the one the kernel hands out to clients.
-PORTS = "15000-32000"
 POLL = 0.05
 CALM = 3.0  # seconds a child must live before its next death counts as its first
 LONGEST_PAUSE = 5.0
@@ -267,35 +263,4 @@ def end_orphan(identity: Identity, *, within: timedelta = timedelta(seconds=10))
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     psutil.wait_procs(alive, timeout=5)
-    return True
-
-
-def port_range() -> range:
-    """The ports that servers of ours may take."""
-    first, last = os.environ.get("LOCAL_PORTS", PORTS).split("-")
-    return range(int(first), int(last))
-
-
-def free_port() -> int:
-    """A TCP port nobody listens on at 127.0.0.1.
-
-    It lies below the range the kernel hands out to clients: a port inside it may be taken by anyone's outgoing
-    connection while its server is being restarted.
-    """
-    ports = port_range()
-    for _ in range(200):
-        port = random.choice(ports)
-        if port_is_free(port):
-            return port
-    raise StackError("No free TCP port was found on 127.0.0.1. End some of the servers that run there.")
-
-
-def port_is_free(port: int) -> bool:
-    """Whether a server could listen on this port of 127.0.0.1 now."""
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind(("127.0.0.1", port))
-        except OSError:
-            return False
     return True

@@ -16,8 +16,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
 from local import stand_in_processes as services
+from local.ports import free_port, port_range
 from local.postgres import Postgres
-from local.supervisor import free_port, port_range
 from local.temporal import TemporalServer
 from tests.support.examples import THOROUGH
 from tests.support.machine import FOLDER, remove_left_behind, slowness

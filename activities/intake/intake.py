@@ -22,7 +22,7 @@ from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.early_ends import early_ends
 from activities.intake.event_store import Identity, store_events
 from activities.intake.receipts import Receipt
-from activities.intake.rule_errors import report
+from activities.intake.rule_failures import report
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject

@@ -23,7 +23,7 @@ from activities.bulk_jobs import Job
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
-from activities.intake.rule_errors import log_line
+from activities.intake.rule_failures import log_line
 from activities.player_rows import put_off_each
 from activities.tables import jobs
 from workflows.errors import UnknownEventType

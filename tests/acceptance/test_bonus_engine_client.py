@@ -17,7 +17,7 @@ from activities.providers.bonus_engine import (
     OutcomeUnknown,
     ProviderError,
 )
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.loopback_server import HANG_UP, answer, scripted
 from tests.support.servers import LocalBonusEngine
 

@@ -21,7 +21,7 @@ import pytest
 from activities.api_keys import create_key
 from activities.database import Database
 from activities.settings import Settings
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.machine import slowness
 from workflows.events import PlayerRegistered
 

@@ -21,7 +21,7 @@ from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
 from activities.settings import MAINTENANCE_QUEUE, Settings
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
 from tests.support.machine import eventually, within

@@ -23,7 +23,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage, Rejected
 from activities.providers.email import EmailAdapter, MailLookup
 from activities.providers.webhook import WebhookAdapter, retry_after
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.loopback_server import HANG_UP, answer, scripted
 from tests.support.servers import LocalCatchAll
 

@@ -19,18 +19,10 @@ import psutil
 import psycopg
 import pytest
 
+from local.ports import free_port, port_range
 from local.postgres import Postgres, reachable
 from local.stack import Stack
-from local.supervisor import (
-    Identity,
-    Service,
-    StackError,
-    Supervised,
-    dying_with_parent,
-    end_orphan,
-    free_port,
-    port_range,
-)
+from local.supervisor import Identity, Service, StackError, Supervised, dying_with_parent, end_orphan
 from tests.support.machine import slowness
 from tests.support.servers import ready, running
 from workflows.events import PlayerRegistered

@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.engine import SECRET
 from tests.support.machine import within
 

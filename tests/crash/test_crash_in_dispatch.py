@@ -20,8 +20,8 @@ from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
 from activities.run_effects import RunEffects
 from activities.tables import deliveries, runs
+from local.ports import free_port
 from local.postgres import Postgres
-from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import BRAND, Casino, HeldClock, execute, rows
 from tests.support.exact_players import Life, Sent, Stretch, lives, ways

@@ -19,8 +19,8 @@ from activities.intake.intake import Intake
 from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tables import deliveries, runs
+from local.ports import free_port
 from local.postgres import Postgres
-from local.supervisor import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import BRAND, NOON, Casino, HeldClock, execute, rows
 from tests.support.exact_journeys import LAST, exact_first, exact_third

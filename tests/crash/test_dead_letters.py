@@ -15,7 +15,7 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.delivery.dispatcher import Dispatcher
 from activities.tables import dead_letters, deliveries
 from api import dead_letters as letters_api
-from local.supervisor import free_port
+from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.api_client import Api, serving
 from tests.support.engine import execute, rows

@@ -18,7 +18,7 @@ from activities.delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
-from local.supervisor import free_port
+from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import BRAND, Casino, connected, execute, rows
 from tests.support.exact_journeys import exact_loss

@@ -16,7 +16,7 @@ from sqlalchemy import text
 from activities.api_keys import create_key, revoke_key
 from api.cloudevents import read_event
 from api.events import LINE_LIMIT
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.api_client import BACKEND, Api, serving
 from tests.support.machine import promised
 from workflows.events import CATALOGUE

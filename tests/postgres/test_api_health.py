@@ -18,8 +18,8 @@ from activities.settings import Settings
 from api.app import create_app
 from api.health import head
 from api.problems import KINDS
+from local.ports import free_port
 from local.postgres import Postgres
-from local.supervisor import free_port
 from tests.support.api_client import Api, serving
 from tests.support.json_log import json_log
 from tests.support.servers import LocalCatchAll

@@ -14,8 +14,9 @@ import pytest
 from sqlalchemy import text
 
 from activities.database import migrate
+from local.ports import free_port
 from local.postgres import Postgres
-from local.supervisor import Supervised, free_port
+from local.supervisor import Supervised
 from tests.support.api_client import Api, serving
 from tests.support.machine import eventually, promised, within
 from tests.support.servers import ready, running

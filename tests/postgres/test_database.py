@@ -11,8 +11,9 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from activities.database import Database, migrate
 from activities.tables import players
+from local.ports import free_port
 from local.postgres import Postgres
-from local.supervisor import Supervised, free_port
+from local.supervisor import Supervised
 from tests.support.engine import BRAND, NOON, connected, effects, rows
 from tests.support.machine import within
 from tests.support.servers import ready, running

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from activities.delivery.deliveries import BULK
 from activities.loops.enrolment import forecast
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.enrolment import OFFER, depositors, enrolled, enrolments, entries, happens, ids, status, worked_off
 from workflows.events import DepositApproved, ExclusionSet, PlayerRegistered

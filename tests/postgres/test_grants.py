@@ -13,7 +13,7 @@ import pytest
 from activities.providers.bonus_engine import BonusEngine, Declined, NotAccepted, OutcomeUnknown
 from activities.rewards import LEASE
 from activities.tables import grants, steps
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.engine import Effects, Row, effects, execute, rows
 from tests.support.loopback_server import HANG_UP, answer, scripted
 from tests.support.machine import within

@@ -16,8 +16,9 @@ from activities.messages import MAIL_SETTLING
 from activities.providers.adapter import ChannelUnavailable
 from activities.tables import messages, steps, tasks
 from local import stand_in_processes as services
+from local.ports import free_port
 from local.stand_ins.base import Record, read_journal
-from local.supervisor import Supervised, free_port
+from local.supervisor import Supervised
 from tests.support.engine import NOON, Effects, Row, effects, rows
 from tests.support.loopback_server import answer, scripted
 from tests.support.machine import eventually, within

@@ -18,7 +18,8 @@ from segment.analytics.client import Client  # type: ignore[import-untyped]
 from segment.analytics.request import APIError  # type: ignore[import-untyped]
 from sqlalchemy import text
 
-from local.supervisor import Service, free_port, http_ok
+from local.ports import free_port
+from local.supervisor import Service, http_ok
 from tests.support.api_client import BACKEND, LINK_SECRET, Api, serving
 from tests.support.servers import running
 

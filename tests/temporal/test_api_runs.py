@@ -16,7 +16,7 @@ from activities.delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tasks import TaskEffects
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, seeded
 from tests.support.machine import promised, within

@@ -24,7 +24,8 @@ from activities.intake.backpressure import LATEST, READ_EVERY, UNKNOWN, Pressure
 from activities.intake.intake import Intake
 from activities.settings import Settings
 from activities.tables import deliveries, events
-from local.supervisor import Service, free_port, http_ok
+from local.ports import free_port
+from local.supervisor import Service, http_ok
 from tests.support.api_client import Api, serving
 from tests.support.engine import connected, execute, rows
 from tests.support.machine import eventually, within

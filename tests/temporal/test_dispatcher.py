@@ -19,7 +19,7 @@ from activities.delivery.deliveries import MOST_AT_ONCE
 from activities.delivery.dispatcher import Dispatcher
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries
-from local.supervisor import free_port
+from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
 from tests.support.machine import eventually

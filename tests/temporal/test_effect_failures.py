@@ -15,7 +15,7 @@ from prometheus_client import REGISTRY
 from temporalio.testing import WorkflowEnvironment
 
 from activities.failing_effects import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
 from tests.support.machine import within

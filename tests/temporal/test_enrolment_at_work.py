@@ -20,7 +20,7 @@ from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.rollout import RELEASE
 from activities.settings import MAINTENANCE_QUEUE, Settings
-from local.supervisor import free_port
+from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import SECRET
 from tests.support.enrolment import depositors, enrolled, enrolments, entries, execute, status, until, worked_off

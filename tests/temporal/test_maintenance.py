@@ -16,11 +16,11 @@ from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, Sche
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.engine import WorkerEngine, worker_engine
+from activities.loops.maintenance_schedules import SCHEDULES, keep_schedules
 from activities.loops.reconcile_and_rearm import Maintenance
-from activities.loops.schedules import SCHEDULES, keep_schedules
 from activities.settings import Settings
 from activities.tables import grants, players
-from local.supervisor import free_port
+from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
 from tests.support.machine import eventually, within

@@ -33,7 +33,7 @@ ACTED_UPON: Final = {
 }
 #: What intake acts upon, because it reaches other players' rows.
 ACTED_UPON_BY_INTAKE: Final = {"player.merged": "survivor_id absorbed_id"}
-#: What an entrance refuses where nothing would act on it (`api/event_words.py`).
+#: What an entrance refuses where nothing would act on it (`api/semantic_validation.py`).
 REFUSED: Final = {"consent.changed": "product", "compliance.exclusion_ended": "until"}
 #: What is kept as it was told: for the timeline, for journeys that look at it, for rules that measure it.
 KEPT: Final = {

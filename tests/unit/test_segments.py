@@ -40,7 +40,7 @@ from workflows.player_state.decisions import Decision, Moved, Stop, Wake
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment
-from workflows.source.dependencies import reads
+from workflows.source.segment_dependencies import reads
 
 SECOND = timedelta(seconds=1)
 DEPOSITED = total(DepositApproved, "amount_minor", last=days(30))

@@ -20,8 +20,8 @@ from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, Rule, RuleIndex
 from workflows.rules.measures import Measure, Series
 from workflows.rules.segments import Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, Streak, ThresholdRule
-from workflows.source.dependencies import reads
 from workflows.source.rule_fingerprint import fingerprint
+from workflows.source.segment_dependencies import reads
 
 #: The facts besides counts that an event adds to, for segments.
 SUMMED: Final = frozenset({RoundCompleted.type, DepositApproved.type})

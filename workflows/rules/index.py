@@ -18,7 +18,7 @@ from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import PERIODS_KEPT, Measure, Series
 from workflows.rules.segments import VISITS, Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule
-from workflows.source.dependencies import reads
+from workflows.source.segment_dependencies import reads
 
 #: A trigger that is more than a kind of event.
 Rule = MilestoneRule | Streak | InactiveRule | ThresholdRule | DayStreakRule | Occasion

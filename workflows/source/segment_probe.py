@@ -14,7 +14,7 @@ from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment, Statistics
 from workflows.rules.where import require_event_type
-from workflows.source.dependencies import FOLLOWS_FROM, Read, reads
+from workflows.source.segment_dependencies import FOLLOWS_FROM, Read, reads
 
 NOBODY_AT: Final = datetime(2026, 1, 1, tzinfo=UTC)
 FACTS: Final = frozenset(name for name, one in vars(Statistics).items() if isinstance(one, property))

@@ -5,7 +5,7 @@ from typing import Final
 from workflows.events import ConsentChanged, Event, ExclusionEnded, PlayerMerged
 
 #: A JSON Pointer into the event, and what to do about it.
-Complaint = tuple[str, str]
+SemanticError = tuple[str, str]
 
 PRODUCT: Final = (
     "Consent is kept by channel, and one for a single product would open the channel for all of them; leave product "
@@ -16,7 +16,7 @@ NOT_ABOUT: Final = "Name the subject here or in the other id: a merge is told of
 ITSELF: Final = "Name two accounts; one cannot be merged with itself."
 
 
-def complaints(player_id: str, event: Event) -> list[Complaint]:
+def semantic_errors(player_id: str, event: Event) -> list[SemanticError]:
     """The words of a player's event that mean something and would change nothing.
 
     What protects is never refused for what it says besides: a consent that is withdrawn for one product is withdrawn.

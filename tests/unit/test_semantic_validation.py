@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from api.cloudevents import read_event
-from api.event_words import ITSELF, NOT_ABOUT, PRODUCT, UNTIL
 from api.integrations.outcomes import Mapped
 from api.integrations.segment.to_events import read_message
 from api.integrations.vocabulary import Words
+from api.semantic_validation import ITSELF, NOT_ABOUT, PRODUCT, UNTIL
 from tests.support.player_events import BRAND, NOON
 
 ACCOUNT = "Set this to a player's id, as a subject is written."
