@@ -5,8 +5,8 @@ runs of a whole batch of players at once.
 """
 
 from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
 from sqlalchemy import bindparam, select, text, update
@@ -15,7 +15,13 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
 from activities.tables import runs
+from workflows.json_object import JsonObject
 from workflows.player_state.decisions import Start
+
+#: How long after its entry a run is first compared with Temporal.
+FIRST_CHECK: Final = timedelta(hours=1)
+# A run that is over is compared no more.
+_SETTLED: Final[JsonObject] = dict.fromkeys(("input", "check_at", "problem", "problem_since", "problem_detail"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,19 @@ class RunRow:
     outcome: str | None
     goal_until: datetime | None
     goal_at: datetime | None
+    #: What was wrong when the run was last compared with Temporal, as a code; since when, and what was said.
+    problem: str | None
+    problem_since: datetime | None
+    problem_detail: str | None
+
+
+#: The columns of a `RunRow`, in its order: what a run was begun with is left out.
+COLUMNS: Final = [runs.c[one.name] for one in fields(RunRow)]
 
 
 async def find(connection: AsyncConnection, brand: str, run_id: str) -> RunRow | None:
     """A brand's run, None if it has none of that id."""
-    row = (await connection.execute(select(runs).where(runs.c.id == run_id, runs.c.brand == brand))).one_or_none()
+    row = (await connection.execute(select(*COLUMNS).where(runs.c.id == run_id, runs.c.brand == brand))).one_or_none()
     return None if row is None else RunRow(*row)
 
 
@@ -48,7 +62,7 @@ async def find_by_cause(
 ) -> RunRow | None:
     """The run of a player that this very cause began, None if there is none."""
     mine = (runs.c.brand == brand, runs.c.player_id == player_id, runs.c.trigger == cause)
-    row = (await connection.execute(select(runs).where(*mine))).one_or_none()
+    row = (await connection.execute(select(*COLUMNS).where(*mine))).one_or_none()
     return None if row is None else RunRow(*row)
 
 
@@ -67,10 +81,13 @@ class NewRun:
     ended_at: datetime | None
     outcome: str | None
     goal_until: datetime | None
+    #: What the run is begun with, and when it is first compared with Temporal; None where no workflow plays it.
+    input: JsonObject | None
+    check_at: datetime | None
 
     @classmethod
-    def of(cls, player_id: str, start: Start) -> "NewRun":
-        """The run that a player's entry begins."""
+    def of(cls, player_id: str, start: Start, run_input: JsonObject | None) -> "NewRun":
+        """The run that a player's entry begins; `run_input` is None where no workflow plays it."""
         return cls(
             id=start.run_id,
             player_id=player_id,
@@ -83,6 +100,8 @@ class NewRun:
             ended_at=start.entered_at if start.refused else None,
             outcome=f"refused:{start.refused}" if start.refused else None,
             goal_until=start.goal_until,
+            input=run_input,
+            check_at=None if run_input is None else start.entered_at + FIRST_CHECK,
         )
 
 
@@ -106,12 +125,13 @@ class EndedRun:
 INSERT: Final = text(
     """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-                      ended_at, outcome, goal_until)
+                      ended_at, outcome, goal_until, input, check_at)
     SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-           ended_at, outcome, goal_until
+           ended_at, outcome, goal_until, input, check_at
     FROM json_to_recordset(CAST(:rows AS json))
       AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
-            ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz)
+            ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz,
+            input jsonb, check_at timestamptz)
     """
 )
 REACH_GOALS: Final = text(
@@ -122,7 +142,8 @@ REACH_GOALS: Final = text(
 )
 END: Final = text(
     """
-    UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome
+    UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome, input = NULL, check_at = NULL,
+        problem = NULL, problem_since = NULL, problem_detail = NULL
     FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
     """
 )
@@ -136,7 +157,7 @@ async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now
     await connection.execute(
         update(runs)
         .where(runs.c.id == run_id, runs.c.state == "active")
-        .values(state="ended", ended_at=now, outcome=outcome)
+        .values(state="ended", ended_at=now, outcome=outcome, **_SETTLED)
     )
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    Uuid,
     func,
     text,
 )
@@ -101,9 +102,17 @@ runs = Table(
     Column("outcome", Text),
     _instant("goal_until"),
     _instant("goal_at"),
+    # Against Temporal: what the run was begun with, when it is looked at next, and what was wrong with it then.
+    Column("input", JSONB),
+    _instant("check_at"),
+    Column("problem", Text),
+    _instant("problem_since"),
+    Column("problem_detail", Text),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
     Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
+    Index("ix_runs_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
+    Index("ix_runs_problem", "brand", "problem", "problem_since", postgresql_where=text("problem IS NOT NULL")),
 )
 
 # Segments: who is in which, and who was. A player is in a segment while `left_at` is empty.
@@ -180,6 +189,8 @@ deliveries = Table(
     metadata,
     Column("run_id", Text, primary_key=True),
     Column("seq", Integer, primary_key=True),
+    # Whose number it is; empty for what was written before numbers had owners.
+    Column("id", Uuid(as_uuid=False), server_default=text("gen_random_uuid()")),
     Column("brand", Text, nullable=False),
     Column("kind", Text, nullable=False),
     Column("payload", JSONB, nullable=False),
@@ -189,6 +200,7 @@ deliveries = Table(
     _now("due_at"),
     _now("created_at"),
     Index("ix_deliveries_due", "priority", "due_at"),
+    Index("ix_deliveries_urgent", "due_at", "run_id", postgresql_where=text("priority = 0")),
 )
 
 # Dispatch: what Temporal refuses for good, with the reason.

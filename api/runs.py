@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.run_effects import RunEffects
-from activities.runs import RunRow, find, find_by_cause
+from activities.runs import COLUMNS, RunRow, find, find_by_cause
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
@@ -142,7 +142,7 @@ class StopRunBody(BaseModel):
 async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Query()]) -> Page[RunView]:
     """Runs of both arms, the newest entry first."""
     chosen = where_given(
-        select(runs).where(runs.c.brand == key.brand),
+        select(*COLUMNS).where(runs.c.brand == key.brand),
         (runs.c.journey, query.journey),
         (runs.c.player_id, query.player),
         (runs.c.state, query.state),

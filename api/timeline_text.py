@@ -34,10 +34,13 @@ REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} |
     "ended": "its time was over",
     "cancelled": "it was cancelled",
     "failed": "its code gave up, and Temporal keeps the error",
+    "lost": "Temporal has no such run any more",
+    "run_over": "it was over already",
 }
 #: What a step came to, where that is not the name of an event or of a part of a split.
 STEPS = {outcome: words for verb in VERBS.values() for outcome, words in verb.outcomes.items()} | {
     "full": "more events came than a run keeps, so the oldest were let go",
+    "renumbered": "something came under a number the run had heard, because the database was set back",
 }
 _MESSAGES = {
     "handed_over": "is being handed over",

@@ -27,6 +27,8 @@ O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effe
 
 # What a run carries along is bounded, because a payload is: 2 MiB, beyond which Temporal takes no step any more.
 MOST_EVENTS = 1_000
+# Twice what one signal carries: an attempt that comes late repeats no more than that.
+MOST_HEARD = 1_000
 MOST_LINES = 200
 
 
@@ -61,8 +63,12 @@ class JourneyRun:
         self.arrived = 0
         #: Filled-in forms by the step that asked, until the step reads them.
         self.answers = dict(run_input.answers)
-        #: The number of the last delivery received; anything up to it is a repetition.
+        #: The highest number of a delivery received.
         self.last_seen = run_input.last_seen
+        #: The ids of the last deliveries received, by which a repetition is known.
+        self.heard = dict.fromkeys(run_input.heard)
+        #: Up to this number deliveries came without an id, and the number alone tells a repetition.
+        self.unnamed = run_input.last_seen if run_input.unnamed is None else run_input.unnamed
         #: How often each step's name was used.
         self.counters = dict(run_input.counters)
         #: Lines that no effect has stored yet.
@@ -78,12 +84,15 @@ class JourneyRun:
     def deliver(self, batch: DeliveryBatch) -> None:
         """Receive deliveries.
 
-        One that was received before is dropped, which makes an at-least-once dispatcher exactly once.
+        One that was received before is dropped, which makes an at-least-once dispatcher exactly once. One with an
+        old number and an id of its own is none of those: Postgres was set back and counts again from where it was.
         """
         for item in batch.items:
-            if item.seq <= self.last_seen:
+            if self._is_repetition(item):
                 continue
-            self.last_seen = item.seq
+            if item.seq <= self.last_seen:
+                self.record(self.step("delivery"), "renumbered", number=item.seq, last=self.last_seen)
+            self.last_seen = max(self.last_seen, item.seq)
             self._receive(item)
 
     @workflow.query(name=POSITION, description="Where the run stands.")
@@ -245,6 +254,8 @@ class JourneyRun:
                     "inbox": [event.to_wire() for _, event in self.inbox],
                     "answers": self.answers,
                     "last_seen": self.last_seen,
+                    "heard": [*self.heard],
+                    "unnamed": self.unnamed,
                     "counters": self.counters,
                     "story": self.story,
                     "chapter": self.input.chapter + 1,
@@ -268,6 +279,18 @@ class JourneyRun:
             self.doing = None
         self.story = self.story[stored:]
         return result
+
+    def _is_repetition(self, item: Delivery) -> bool:
+        """Whether an item was received before; if not, what it is known by is kept."""
+        if item.id is None:
+            self.unnamed = max(self.unnamed, item.seq)
+            return item.seq <= self.last_seen
+        if item.id in self.heard or item.seq <= self.unnamed:
+            return True
+        self.heard[item.id] = None
+        if len(self.heard) > MOST_HEARD:
+            del self.heard[next(iter(self.heard))]
+        return False
 
     def _receive(self, item: Delivery) -> None:
         match item.kind:

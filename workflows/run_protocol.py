@@ -40,6 +40,8 @@ class Delivery(BaseModel):
 
     seq: int
     kind: str
+    #: Whose number this is: after Postgres lost its last moments it gives a number out again, to another delivery.
+    id: str | None = None
     event: dict[str, JsonValue] | None = None
     step: str | None = None
     answer: dict[str, JsonValue] | None = None
@@ -72,6 +74,9 @@ class RunInput(BaseModel):
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
     answers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     last_seen: int = 0
+    #: The ids of the last deliveries received, oldest first, and the highest number of those that came without one.
+    heard: list[str] = Field(default_factory=list)
+    unnamed: int | None = None
     counters: dict[str, int] = Field(default_factory=dict)
     story: list[StoryLine] = Field(default_factory=list)
     chapter: int = 1

@@ -40,7 +40,7 @@ class DeliveryRow:
     run_id: str
     seq: int
     kind: str
-    payload: Mapping[str, Any]
+    payload: JsonObject
     priority: int
 
     @classmethod
@@ -76,10 +76,14 @@ def priority_of(kind: str, payload: Mapping[str, Any], cause: Mapping[str, str] 
 
 
 class DueDelivery(NamedTuple):
-    """A delivery that was claimed; `age` is how many seconds ago it was written."""
+    """A delivery that was claimed; `age` is how many seconds ago it was written.
+
+    `seq` is its number within its run and `id` whose number that is; None for what an older release wrote.
+    """
 
     run_id: str
     seq: int
+    id: str | None
     kind: str
     payload: JsonObject
     age: float
@@ -162,9 +166,9 @@ _CLAIM = text(
     ), claimed AS MATERIALIZED (
         SELECT run_id FROM first UNION SELECT run_id FROM others
     )
-    SELECT run_id, seq, kind, payload, extract(epoch FROM now() - created_at)::float8 AS age
+    SELECT run_id, seq, id, kind, payload, extract(epoch FROM now() - created_at)::float8 AS age
     FROM claimed CROSS JOIN LATERAL (
-        SELECT d.seq, d.kind, d.payload, d.created_at, row_number() OVER w AS place,
+        SELECT d.seq, d.id::text AS id, d.kind, d.payload, d.created_at, row_number() OVER w AS place,
                sum(octet_length(d.payload::text)) OVER w AS bytes
         FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
     ) theirs

@@ -168,7 +168,9 @@ class Dispatcher:
         bind_contextvars(run_id=run_id)
         try:
             start = next((RunInput.model_validate(row.payload) for row in rows if row.kind == "start"), None)
-            items = [Delivery(seq=row.seq, kind=row.kind, **row.payload) for row in rows if row.kind != "start"]
+            items = [
+                Delivery(seq=row.seq, id=row.id, kind=row.kind, **row.payload) for row in rows if row.kind != "start"
+            ]
         except (ValidationError, TypeError):
             logger.exception("A delivery to run %s cannot be read.", run_id)
             why = "The delivery cannot be read by this release; deploy the one that wrote it and retry."

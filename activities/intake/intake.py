@@ -283,10 +283,13 @@ class _RowsToWrite:
         for player_id, decision in players.decisions:
             match decision:
                 case Start():
-                    self.starts.append(runs.NewRun.of(player_id, decision))
+                    run_input: JsonObject | None = None
                     if decision.refused is None and decision.arm == "treated":
                         run = decision.run_input(brand, players.facts[decision.run_id])
-                        self.deliveries.append(DeliveryRow.start(run, decision.cause))
+                        begin = DeliveryRow.start(run, decision.cause)
+                        self.deliveries.append(begin)
+                        run_input = begin.payload
+                    self.starts.append(runs.NewRun.of(player_id, decision, run_input))
                 case Wake():
                     self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
                 case Stop():

@@ -45,7 +45,7 @@ INCIDENTAL = {
     "events": {"seq", "received_at"},
     "players": {"created_at", "updated_at"},
     "steps": {"seq"},
-    "deliveries": {"due_at", "created_at", "attempts", "last_error"},
+    "deliveries": {"id", "due_at", "created_at", "attempts", "last_error"},
     "dead_letters": {"id", "at"},
     "memberships": {"seq"},
     "task_history": {"id"},
