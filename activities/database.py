@@ -4,6 +4,8 @@ import select
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -18,8 +20,36 @@ IDLE_SINCE: Final = "idle_since"
 MIGRATIONS = Path(__file__).parent.parent / "migrations"
 
 
+class DatabaseUnreachable(ConnectionError):
+    """Postgres does not answer, or every connection is in use; nothing was asked of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimeLimits:
+    """How long Postgres lets a session of ours wait for one lock, and work at one statement; None for ever.
+
+    Beyond them it is Postgres that ends the statement, so the connection is free again whoever waits for it.
+    """
+
+    lock: timedelta | None = None
+    statement: timedelta | None = None
+
+    @property
+    def options(self) -> str:
+        """As libpq takes them for a session."""
+        limits = {"lock_timeout": self.lock, "statement_timeout": self.statement}
+        return "".join(
+            f" -c {name}={round(limit / timedelta(milliseconds=1))}" for name, limit in limits.items() if limit
+        )
+
+
+UNLIMITED: Final = TimeLimits()
+#: Of workers and dispatchers: an effect that was cut off is tried again, a batch of long work too.
+WORKER_LIMITS: Final = TimeLimits(lock=timedelta(seconds=10), statement=timedelta(minutes=2))
+
+
 class Database:
-    """The process's pool of connections.
+    """A pool of connections of this process, `settings.pool_size` of them unless told otherwise.
 
     `transaction()` is the only way to write and it alone commits. Never call another system
     inside it except where the docstring of the caller says why.
@@ -28,11 +58,11 @@ class Database:
     #: Seconds for which an idle connection is trusted to lead somewhere; longer, and the server is asked first.
     TRUSTED_IDLE_S: ClassVar[float] = 10.0
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, connections: int | None = None, limits: TimeLimits = UNLIMITED) -> None:
         self.url = settings.sqlalchemy_url
         self.engine: AsyncEngine = create_async_engine(
             self.url,
-            pool_size=settings.pool_size,
+            pool_size=connections or settings.pool_size,
             max_overflow=0,
             # The connection used last is the one most surely alive.
             pool_use_lifo=True,
@@ -49,7 +79,7 @@ class Database:
                 "keepalives_count": 3,
                 "tcp_user_timeout": 15_000,
                 "prepare_threshold": 3,
-                "options": "-c idle_in_transaction_session_timeout=60000 -c timezone=UTC",
+                "options": f"-c idle_in_transaction_session_timeout=60000 -c timezone=UTC{limits.options}",
             },
         )
 

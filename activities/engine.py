@@ -13,7 +13,7 @@ import httpx
 from temporalio.client import Client
 
 from activities.clock import Clock, utc_now
-from activities.database import Database
+from activities.database import WORKER_LIMITS, Database
 from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
@@ -95,15 +95,26 @@ class Engine:
     clock: Clock
 
 
-def build(settings: Settings, registry: Registry, database: Database, clock: Clock) -> Engine:
-    """The parts of every process around one pool of connections, of which none is opened yet."""
-    pressure = Pressure(database, settings)
+def build(
+    settings: Settings,
+    registry: Registry,
+    database: Database,
+    clock: Clock,
+    protection: Database | None = None,
+    watching: Database | None = None,
+) -> Engine:
+    """The parts of every process around its pool of connections, of which none is opened yet.
+
+    What protects players, and what looks how much is waiting, use `protection` and `watching` where they are given.
+    """
+    pressure = Pressure(watching or database, settings)
     intake = Intake(
         database,
         registry.rules,
         settings.import_settles_after,
         pressure,
         self_exclusion_minimum=settings.self_exclusion_minimum,
+        protection=protection,
     )
     return Engine(settings, registry, database, intake, pressure, clock)
 
@@ -151,7 +162,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
     """
     deployment = load_deployment(settings)
     async with AsyncExitStack() as stack:
-        database = Database(settings)
+        database = Database(settings, limits=WORKER_LIMITS)
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
         core = build(settings, deployment.registry, database, clock)

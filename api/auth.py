@@ -1,6 +1,5 @@
-"""Authentication by API key, before a body is read, and what a key may do."""
+"""What a key may do, and who acts with it; `api.keys` finds the key of a request."""
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,19 +7,13 @@ from typing import Annotated, Any, Final
 
 from fastapi import Depends, Header, Request
 from fastapi.routing import APIRoute
-from sqlalchemy import select
 
-from activities.api_keys import NAME, hash_of, well_formed
-from activities.database import Database
-from activities.tables import api_keys
+from activities.api_keys import NAME
 from api.problems import Problem
 from api.source_permissions import within
 
 SCHEME: Final = "apiKey"
 CHALLENGE: Final = 'Bearer realm="journeys"'
-# A revoked key is refused after this many seconds at the latest.
-REMEMBERED: Final = 0.8
-MOST: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -45,50 +38,6 @@ class Key:
             return None
         named = " or ".join(self.sources)
         return f"This key speaks for {named} alone; send the event under that source, or with a key for its own."
-
-
-class Keys:
-    """The keys in Postgres, each remembered for less than a second."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._known: dict[str, tuple[float, Key]] = {}
-
-    async def find(self, authorization: str | None, now: datetime) -> Key:
-        """The key behind an `Authorization` header. Raises `Problem` 401 with what is wrong."""
-        scheme, _, secret = (authorization or "").partition(" ")
-        secret = secret.strip()
-        if scheme.lower() != "bearer" or not secret:
-            raise _refused("Send an API key as `Authorization: Bearer jx_…`.", CHALLENGE)
-        if not well_formed(secret):
-            raise _refused("This is not an API key, or a character of it is wrong; copy it again.")
-        hashed = hash_of(secret)
-        until, key = self._known.get(hashed, (0.0, None))
-        if key is None or until < time.monotonic():
-            key = await self._read(hashed)
-        if key is None:
-            raise _refused("The key is unknown or was revoked; ask for a new one.")
-        if key.expires_at is not None and key.expires_at <= now:
-            raise _refused("The key has expired; ask for a new one.")
-        return key
-
-    async def _read(self, hashed: str) -> Key | None:
-        asked = time.monotonic()
-        self._known.pop(hashed, None)
-        async with self._database.reading() as connection:
-            query = select(api_keys).where(api_keys.c.hash == hashed, api_keys.c.revoked_at.is_(None))
-            row = (await connection.execute(query)).one_or_none()
-        if row is None:
-            return None
-        if len(self._known) >= MOST:
-            self._known.clear()
-        key = Key(row.id, row.brand, row.name, frozenset(row.scopes), row.expires_at, tuple(row.sources))
-        self._known[hashed] = (asked + REMEMBERED, key)
-        return key
-
-
-def _refused(detail: str, challenge: str = f'{CHALLENGE}, error="invalid_token"') -> Problem:
-    return Problem("unauthenticated", detail, headers={"WWW-Authenticate": challenge})
 
 
 class Needs:

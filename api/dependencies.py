@@ -14,16 +14,17 @@ from activities.engine import Engine, build, unsubscribe_links
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.unsubscribe import UnsubscribeLinks
-from api.auth import Keys
-from api.database import PromptDatabase
+from api.database import Pools
+from api.keys import Keys
 from workflows.source.registry import load
 
 
 @dataclass(frozen=True)
 class ApiEngine(Engine):
-    """The engine with what only the API has: keys, links it reads, and clients of Temporal and of the local stack."""
+    """The engine with what only the API has: keys, pools, links to read, clients of Temporal and of the local stack."""
 
     keys: Keys
+    pools: Pools
     links: UnsubscribeLinks
     temporal: Client
     http: httpx.AsyncClient
@@ -34,11 +35,12 @@ async def api_engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngin
     """Build it; nothing is connected yet, so neither Postgres nor Temporal need be there. Raises DesignError."""
     registry, links = load(settings.packages), unsubscribe_links(settings)
     async with AsyncExitStack() as stack:
-        database = PromptDatabase(settings)
-        stack.push_async_callback(database.close)
+        pools = Pools.of(settings)
+        stack.push_async_callback(pools.close)
         yield ApiEngine(
-            **vars(build(settings, registry, database, clock)),
-            keys=Keys(database),
+            **vars(build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys)),
+            keys=Keys(pools.keys),
+            pools=pools,
             links=links,
             temporal=await Client.connect(**client_options(settings), lazy=True),
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),

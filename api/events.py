@@ -336,9 +336,7 @@ async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mo
             urgent_only = counts["later"] > 0
             lines_kept = lines_kept if urgent_only else batch[-1].number
     except AWAY as error:
-        why = (
-            "More history is sent than can be taken in" if isinstance(error, AdmissionTimeout) else "Postgres went away"
-        )
+        why = "More is sent than can be taken in" if isinstance(error, AdmissionTimeout) else "Postgres went away"
         detail = f"{why}: the lines up to {lines_kept} are kept, send all of it again."
         raise away(detail, {"lines_kept": lines_kept, **counts}) from None
     listed.sort(key=lambda result: result["line"])

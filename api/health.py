@@ -81,7 +81,7 @@ def head() -> str:
 
 async def _revision(engine: ApiEngine) -> str | None:
     try:
-        async with engine.database.reading() as connection:
+        async with engine.pools.keys.reading() as connection:
             version = await connection.execute(text("SELECT version_num FROM alembic_version"))
             return version.scalar_one_or_none() or ""
     except exc.ProgrammingError:

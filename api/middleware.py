@@ -163,7 +163,9 @@ class KeyRequired:
             path: str = scope["path"]
             if path.startswith(PRIVATE) and not path.startswith(PUBLIC):
                 engine: ApiEngine = scope["app"].state.engine
-                key = await engine.keys.find(authorization_of(path, Headers(scope=scope)), engine.clock())
+                authorization = authorization_of(path, Headers(scope=scope))
+                address, _ = scope.get("client") or (None, None)
+                key = await engine.keys.find(authorization, engine.clock(), address)
                 scope.setdefault("state", {})["key"] = key
                 bind_contextvars(brand=key.brand)
         await self.app(scope, receive, send)
@@ -232,7 +234,7 @@ def _problem_of(error: Exception) -> Problem:
     if isinstance(error, Problem):
         return error
     if isinstance(error, AdmissionTimeout):
-        return away("More history is sent than can be taken in; send the request again, doing so is safe.")
+        return away("More is sent than can be taken in; send the request again, doing so is safe.")
     if isinstance(error, AWAY):
         return away()
     logger.error("A request failed by our own fault.", exc_info=error)

@@ -363,7 +363,7 @@ async def _event_id(engine: ApiEngine, actor: Actor, player_id: str, idempotency
         events.c.player_id == player_id,
         events.c.type == ExclusionSet.type,
     )
-    async with engine.database.reading() as connection:
+    async with engine.pools.protection.reading() as connection:
         if (await connection.execute(query)).one_or_none() is not None:
             return first_form
     return f"exclusion:{hashlib.sha256(f'{player_id} {idempotency_key}'.encode()).hexdigest()}"
@@ -374,7 +374,7 @@ def _source_of(actor: Actor) -> str:
 
 
 async def _read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
-    async with engine.database.reading() as connection:
+    async with engine.pools.protection.reading() as connection:
         row = await _read_player(connection, brand, player_id)
     return None if row is None else row.player_state()
 

@@ -74,7 +74,7 @@ def _read(engine: ApiEngine, token: str) -> tuple[str, str, str]:
 
 
 async def _state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
-    async with engine.database.reading() as connection:
+    async with engine.pools.protection.reading() as connection:
         query = select(players.c.state).where(players.c.brand == brand, players.c.id == player_id)
         state = (await connection.execute(query)).scalar_one_or_none()
     return None if state is None else PlayerState.from_json(brand, player_id, state)

@@ -14,7 +14,7 @@ from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import runs
-from activities.database import Database
+from activities.database import Database, DatabaseUnreachable
 from activities.delivery import deliveries
 from activities.delivery.deliveries import DeliveryRow
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
@@ -40,6 +40,10 @@ HISTORY_SETTLING = timedelta(hours=1)
 MAX_EVENTS, MAX_HISTORY_EVENTS = 1_000, 500
 #: When a batch that was not admitted is sent back; a sender of history has time.
 ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT = timedelta(seconds=2), timedelta(seconds=8)
+#: The same for what protects, and how long a batch that only holds such events waits to be taken as a whole.
+PROTECTION_ADMISSION_TIMEOUT, MIXED_ADMISSION_TIMEOUT = timedelta(seconds=6), timedelta(seconds=0.25)
+#: Batches that protect go one at a time from this many events on, so that small ones find a connection beside them.
+LARGE_BATCH = 50
 # So many players a process remembers to have rows; about 30 MB.
 MAX_KNOWN_PLAYERS = 200_000
 
@@ -79,6 +83,16 @@ class LockedPlayers:
         return True
 
 
+@dataclass(frozen=True)
+class _Batch:
+    """What all events of a call have in common."""
+
+    brand: str
+    now: datetime
+    mode: Mode
+    first_counts: Collection[Identity]
+
+
 class AccountsNotLocked(Exception):
     """What was to be applied reaches further accounts of a person, and they must be locked as well."""
 
@@ -98,14 +112,18 @@ class Intake:
         pressure: Pressure | None = None,
         *,
         self_exclusion_minimum: timedelta = timedelta(0),
+        protection: Database | None = None,
     ) -> None:
         self.database = database
+        #: Where connections for what protects are found.
+        self.protection = protection or database
         self.rules = rules
         self.settling = settling
         self.pressure = pressure
         #: How long a self-exclusion lasts before anything may end it.
         self.self_exclusion_minimum = self_exclusion_minimum
         self.admission, self.history_admission = AdmissionQueue(MAX_EVENTS), AdmissionQueue(MAX_HISTORY_EVENTS)
+        self.protection_admission = AdmissionQueue(1)
         self.admission_timeout, self.history_admission_timeout = ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
         self._known_players: set[tuple[str, str]] = set()
@@ -130,57 +148,58 @@ class Intake:
         would end a self-exclusion before its minimum is refused as `TooEarly`.
 
         While deliveries pile up, while more is sent than can be ingested, and with `urgent_only`, what does not
-        protect the player is `later`: not kept, to be sent again. What protects stands in no line, and takes the rest
-        of its batch along unless that must be later. History causes no deliveries and is never `later`; it has a line
-        of its own, and `AdmissionTimeout` is raised when that does not move.
+        protect the player is `later`: not kept, to be sent again. What protects has a line and connections of its own,
+        and takes the rest of its batch along when that goes at once. History causes no deliveries and is never `later`;
+        it has a line of its own too. `AdmissionTimeout` is raised when either of these two does not move.
         """
+        batch = _Batch(brand, now, mode, first_counts)
         urgent = [(player_id, event) for player_id, event in events if protects(event)]
         if len(urgent) == len(events):
-            return await self._store_and_apply(brand, events, now, mode, first_counts)
+            return await self._protect(batch, events)
         if mode == "history":
             async with self.history_admission.admitted(len(events), self.history_admission_timeout):
-                return await self._store_and_apply(brand, events, now, mode, first_counts)
+                return await self._store_and_apply(self.database, batch, events)
         if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
-            if urgent:
-                return await self._store_and_apply(brand, events, now, mode, first_counts)
             try:
-                async with self.admission.admitted(len(events), self.admission_timeout):
-                    return await self._store_and_apply(brand, events, now, mode, first_counts)
+                timeout = MIXED_ADMISSION_TIMEOUT if urgent else self.admission_timeout
+                async with self.admission.admitted(len(events), timeout):
+                    return await self._store_and_apply(self.database, batch, events)
             except AdmissionTimeout:
                 pass  # the sender waits instead
+            except DatabaseUnreachable:
+                if not urgent:
+                    raise
         LATER.inc(len(events) - len(urgent))
-        receipts = iter(await self._store_and_apply(brand, urgent, now, mode, first_counts) if urgent else ())
+        receipts = iter(await self._protect(batch, urgent) if urgent else ())
         return [next(receipts) if protects(event) else "later" for _, event in events]
 
+    async def _protect(self, batch: _Batch, events: Sequence[tuple[str, Event]]) -> list[Receipt]:
+        if len(events) < LARGE_BATCH:
+            return await self._store_and_apply(self.protection, batch, events)
+        async with self.protection_admission.admitted(1, PROTECTION_ADMISSION_TIMEOUT):
+            return await self._store_and_apply(self.protection, batch, events)
+
     async def _store_and_apply(
-        self,
-        brand: str,
-        events: Sequence[tuple[str, Event]],
-        now: datetime,
-        mode: Mode,
-        first_counts: Collection[Identity],
+        self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         accounts: set[str] = set()
         while True:
             try:
-                return await self._store_and_apply_locking(accounts, brand, events, now, mode, first_counts)
+                return await self._store_and_apply_locking(accounts, database, batch, events)
             except AccountsNotLocked as needed:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
                 accounts |= needed.player_ids
 
     async def _store_and_apply_locking(
-        self,
-        accounts: set[str],
-        brand: str,
-        events: Sequence[tuple[str, Event]],
-        now: datetime,
-        mode: Mode,
-        first_counts: Collection[Identity],
+        self, accounts: set[str], database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
-        async with self.database.transaction() as connection:
+        brand, now, mode = batch.brand, batch.now, batch.mode
+        async with database.transaction() as connection:
             early = await early_ends(connection, brand, events, self.self_exclusion_minimum, now)
             taken = [pair for position, pair in enumerate(events) if position not in early] if early else events
-            stored = await store_events(connection, brand, taken, history=mode == "history", first_counts=first_counts)
+            stored = await store_events(
+                connection, brand, taken, history=mode == "history", first_counts=batch.first_counts
+            )
             new = stored.new
             if new:
                 merges = [event for _, event in new if isinstance(event, PlayerMerged)]

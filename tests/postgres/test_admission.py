@@ -191,12 +191,16 @@ async def test_while_too_much_is_sent_a_batch_is_sent_back_and_taken_later(
     assert (await backend.post("/v1/events", json=batch, headers=BATCH)).status_code == 202
 
 
-async def test_what_protects_stands_in_no_line_and_takes_its_batch_along(api: Api, backend: httpx.AsyncClient) -> None:
+async def test_what_protects_stands_in_no_line_and_the_rest_of_its_batch_does(
+    api: Api, backend: httpx.AsyncClient
+) -> None:
+    batch = [wire("session.login"), wire("compliance.exclusion_set", kind="self_exclusion")]
     async with api.engine.intake.admission.admitted(10_000, None):
-        batch = [wire("session.login"), wire("compliance.exclusion_set", kind="self_exclusion")]
+        alone = await backend.post("/v1/events", json=batch[1:], headers=BATCH)
         answer = await backend.post("/v1/events", json=batch, headers=BATCH)
-    assert answer.status_code == 202
-    assert [result["status"] for result in answer.json()["results"]] == ["accepted", "accepted"]
+    assert (alone.status_code, answer.status_code) == (202, 429)
+    assert [result["status"] for result in answer.json()["results"]] == ["later", "duplicate"]
+    assert (await backend.post("/v1/events", json=batch, headers=BATCH)).json()["accepted"] == 1
 
 
 async def test_history_waits_in_a_line_of_its_own(api: Api, backend: httpx.AsyncClient) -> None:
@@ -219,5 +223,5 @@ async def test_history_whose_line_does_not_move_may_be_sent_again(api: Api, back
         )
     for told in (answer, stream):
         assert (told.status_code, told.headers["Retry-After"]) == (503, "1")
-        assert "More history is sent than can be taken in" in told.json()["detail"]
+        assert "More is sent than can be taken in" in told.json()["detail"]
     assert (await backend.post("/v1/events?mode=history", json=login, headers=BATCH)).json()["accepted"] == 1
