@@ -107,6 +107,12 @@ class Journey:
     listens_to: frozenset[str] = frozenset()
     #: Whether its code cannot do without the event it begins with.
     uses_trigger: bool = False
+    #: The journey as its releases declared it, by their numbers.
+    versions: Mapping[int, "Journey"] = field(default_factory=dict)
+
+    def at(self, version: int) -> "Journey":
+        """The journey as that release declared it; the code as it is where there is no such release."""
+        return self.versions.get(version, self)
 
     @property
     def description(self) -> str:

@@ -7,7 +7,7 @@ when the run is told to stop or has outlived `ends_after`.
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, ClassVar, TypeVar
 
@@ -21,7 +21,16 @@ from workflows.effects import END, MARK, Effect, EffectInput, End, Mark, Retries
 from workflows.errors import UnknownEventType
 from workflows.events import Event
 from workflows.rules.where import Where
-from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput, StoryLine
+from workflows.run_protocol import (
+    DELIVER,
+    ENGINE,
+    POSITION,
+    Delivery,
+    DeliveryBatch,
+    Position,
+    RunInput,
+    StoryLine,
+)
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
 
@@ -30,6 +39,9 @@ MOST_EVENTS = 1_000
 # Twice what one signal carries: an attempt that comes late repeats no more than that.
 MOST_HEARD = 1_000
 MOST_LINES = 200
+# A timer that is due at once, and how far the clocks of Temporal's hosts may be apart.
+SHORTEST = timedelta(milliseconds=1)
+DRIFT = timedelta(seconds=1)
 
 
 class JourneyExit(BaseException):
@@ -51,6 +63,8 @@ class JourneyRun:
 
     def __init__(self, run_input: RunInput) -> None:
         self.input = run_input
+        #: The journey as the run's release declared it.
+        self.played = self.definition.at(run_input.version)
         #: As of the start, or of the last `player.refresh()`.
         self.facts = run_input.facts
         #: The run is over at this instant, wherever it stands.
@@ -105,6 +119,7 @@ class JourneyRun:
             story=self.story,
             last_seen=self.last_seen,
             chapter=self.input.chapter,
+            version=self.input.version,
         )
 
     # ---- what the verbs are made of ----------------------------------------------------------
@@ -153,18 +168,19 @@ class JourneyRun:
         """Wait until `happened()`, at most until `deadline`; False when the deadline came first.
 
         One timer at most, and none when the answer is already there. The run's own end is folded
-        into the same timer.
+        into the same timer. What comes after is decided by the timer, which stands in the history, and not by
+        `deadline`: in a replay the code may ask for another one.
         """
         if len(self.story) >= MOST_LINES:
             # A loop of waits alone would carry its whole story along, until Temporal takes it no more.
             await self.effect(MARK, Mark(**self.common(self.step("mark:story")), name="story"))
         end = min(deadline, self.ends_at)
-        if not self.exit and not happened() and end > self.now:
+        if not self.exit and not happened() and self._has_timer(end):
             self.waiting = (step, end)
             try:
                 await workflow.wait_condition(
                     lambda: self.exit is not None or happened(),
-                    timeout=end - self.now,
+                    timeout=max(end - self.now, SHORTEST),
                     timeout_summary=step,
                 )
             except TimeoutError:
@@ -176,9 +192,13 @@ class JourneyRun:
         self.exit_if_stopped()
         if happened():
             return True
-        if deadline >= self.ends_at:
+        if self.now + DRIFT >= self.ends_at and (self.input.engine or deadline >= self.ends_at):
             raise JourneyExit("ended")
         return False
+
+    def _has_timer(self, end: datetime) -> bool:
+        """Whether a wait until then begins a timer; a release that changes its length must not change that."""
+        return self.now < self.ends_at if self.input.engine else end > self.now
 
     def exit_if_stopped(self) -> None:
         """Raise the exit that a stop asked for."""
@@ -236,10 +256,10 @@ class JourneyRun:
 
     async def _perform(self, player: object) -> str:
         # A designer's own event class exists once more inside the sandbox; the journey knows that one.
-        kinds = {rule.enters.wire_type: rule.enters for rule in self.definition.triggers}
+        kinds = {rule.enters.wire_type: rule.enters for rule in self.played.triggers}
         wire = self.input.trigger
         trigger = None if wire is None else kinds.get(str(wire["type"]), Event).from_wire(wire)
-        result = await self.definition.function(player, trigger, **self.input.arguments)
+        result = await self.played.function(player, trigger, **self.input.arguments)
         if isinstance(result, Again):
             self.exit_if_stopped()
             self._continue_as_new(result)
@@ -259,6 +279,7 @@ class JourneyRun:
                     "counters": self.counters,
                     "story": self.story,
                     "chapter": self.input.chapter + 1,
+                    "engine": ENGINE,
                 }
             )
         )

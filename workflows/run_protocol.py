@@ -10,6 +10,10 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from workflows.player_facts import PlayerFacts
 
+#: How a run that begins now orders its commands; a run keeps the number it began with until its next chapter.
+#: 0: what began before there was a number. 1: a wait always has a timer, and its own firing says that it is over.
+ENGINE: Final = 1
+
 #: The signal and the query of a run; whoever calls them must spell them as the run does.
 DELIVER: Final = "deliver"
 POSITION: Final = "position"
@@ -69,6 +73,10 @@ class RunInput(BaseModel):
     ends_at: AwareDatetime
     trigger: dict[str, JsonValue] | None
     facts: PlayerFacts
+    #: The release of the journey that the run plays; 0 is the code as it is.
+    version: int = 0
+    #: `ENGINE` as it was when this chapter began. Whatever changes the order of a run's commands asks it first.
+    engine: int = 0
 
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
@@ -93,3 +101,4 @@ class Position(BaseModel):
     story: list[StoryLine]
     last_seen: int
     chapter: int
+    version: int = 0

@@ -108,6 +108,12 @@ async def test_a_step_that_was_dropped_is_told_by_its_old_place(changed: Changed
     }
 
 
+@pytest.mark.parametrize(("old", "new"), [("days(2)", "days(20)"), ("hours(1)", "days(15)"), ("days(10)", "hours(1)")])
+async def test_a_wait_of_another_length_moves_no_run_that_is_past_it(changed: Changed, old: str, new: str) -> None:
+    """Longer than the run may live too: what ended a wait is what its timer says, which stands in the history."""
+    assert await broken("welcome", changed("welcome", (f"within={old}", f"within={new}"))) == []
+
+
 async def test_code_that_fails_is_told_with_its_own_words(changed: Changed) -> None:
     journeys = changed("tier_up", (TOLD, '    raise ValueError(f"no {player.deposits} for you")\n'))
     (one, _) = await broken("tier_up", journeys)

@@ -8,7 +8,7 @@ from typing import Literal
 from workflows.effects import Started
 from workflows.events import Event
 from workflows.player_facts import PlayerFacts
-from workflows.run_protocol import RunInput
+from workflows.run_protocol import ENGINE, RunInput
 
 Arm = Literal["treated", "control"]
 
@@ -38,6 +38,7 @@ class Start:
             ends_at=self.ends_at,
             trigger=None if self.trigger is None else self.trigger.redacted().to_wire(),
             facts=facts,
+            engine=ENGINE,
         )
 
 
