@@ -22,7 +22,7 @@ RESULTS = HERE / "results"
 FILES = {
     "stage_runs.py": ("--runs", "300"),
     "backtest_year.py": ("--runs", "1"),
-    "state_size.py": ("--rules", "0", "10"),
+    "state_size.py": ("--rules", "0", "--rules", "10"),
     "intake.py": ("--events", "5000", "--players", "1000"),
     "unmatched.py": ("--events", "2000"),
     "runs_vs_bare.py": ("--runs", "40", "--rounds", "3"),

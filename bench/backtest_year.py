@@ -8,7 +8,6 @@ whatever else the machine does only ever makes a run longer. CPU seconds stand b
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
@@ -16,6 +15,9 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 ROOT = Path(__file__).parent.parent
 REAL_LOG = ROOT.parent / "shared" / "data" / "casino_deposits.csv"
@@ -44,30 +46,31 @@ def once(log: Path, report: Path) -> tuple[float, float, float, dict[str, int]]:
     return wall, used.ru_utime + used.ru_stime, used.ru_maxrss / 1_024, json.loads(said)["entered"]
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("log", nargs="?", type=Path, default=Path(os.environ.get("LOG") or REAL_LOG))
-    options.add_argument("--runs", type=int, default=3)
-    given = options.parse_args()
-    if not given.log.is_file():
+def command(
+    log: Annotated[Path, typer.Argument(envvar="LOG")] = REAL_LOG,
+    *,
+    runs: int = 3,
+) -> None:
+    """Rehearse the year, print the figures, and say by the exit code whether the bounds hold."""
+    if not log.is_file():
         print("The real log is not here, so its figure is left out; give its path to take it.", file=sys.stderr)
         print("{}")
-        return 0
+        return
     with tempfile.TemporaryDirectory() as folder:
-        runs = [once(given.log, Path(folder) / "report.html") for _ in range(given.runs)]
-    entered = runs[0][3]
-    seconds, megabytes = min(wall for wall, *_ in runs), max(peak for _, _, peak, _ in runs)
+        taken = [once(log, Path(folder) / "report.html") for _ in range(runs)]
+    entered = taken[0][3]
+    seconds, megabytes = min(wall for wall, *_ in taken), max(peak for _, _, peak, _ in taken)
     right = all(entered[name] == players for name, players in EXACTLY.items())
     figures = {
         "year_of_real_log_s": round(seconds, 1),
-        "year_of_real_log_cpu_s": round(min(cpu for _, cpu, _, _ in runs), 1),
+        "year_of_real_log_cpu_s": round(min(cpu for _, cpu, _, _ in taken), 1),
         "year_of_real_log_peak_mb": round(megabytes),
-        "runs": given.runs,
+        "runs": runs,
         "entered": entered,
     }
     print(json.dumps(figures))
-    return 0 if right and seconds <= SECONDS and megabytes <= MEGABYTES else 1
+    raise typer.Exit(0 if right and seconds <= SECONDS and megabytes <= MEGABYTES else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(command)

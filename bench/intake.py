@@ -3,11 +3,13 @@
 python bench/intake.py [--events N] [--players N] [--batch N] [--rounds N]
 """
 
-import argparse
 import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from statistics import median
+from typing import Annotated
+
+import typer
 
 from bench.harness import BRAND, House, batches, house
 from bench.measuring import Compared, Figures, alternate, leave, main, say, significant
@@ -25,31 +27,30 @@ async def import_past(built: House, ids: list[str]) -> None:
     await built.sql.execute("VACUUM ANALYZE players, events")
 
 
-async def measure(given: argparse.Namespace) -> Figures:
-    ids = players(given.players)
+async def measure(events: int, ids: list[str], batch: int, rounds: int) -> Figures:
     async with house() as built:
         await import_past(built, ids)
-        bare = await asyncio.to_thread(BareInsert, built.postgres_url, given.batch)
+        bare = await asyncio.to_thread(BareInsert, built.postgres_url, batch)
         others: dict[Way, list[float]] = {"executemany": [], "copy": []}
 
         async def engine(number: int) -> float:
-            events = day(ids, given.events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
-            bodies = batches(events, given.batch)
+            told = day(ids, events, f"e{number}", datetime.now(UTC) - timedelta(minutes=1))
+            bodies = batches(told, batch)
             await built.settle()
             began = time.perf_counter()
             await built.post_all(bodies, at_once=AT_ONCE)
             seconds = time.perf_counter() - began
             kept = await built.count("SELECT count(*) FROM events WHERE id LIKE %s", f"e{number}-%")
-            assert kept == given.events, f"{kept} events of {given.events} were kept."
-            return float(given.events / seconds)
+            assert kept == events, f"{kept} events of {events} were kept."
+            return float(events / seconds)
 
         async def insert_by(way: Way, number: int) -> float:
-            events = day(ids, given.events, f"{way}{number}", datetime.now(UTC) - timedelta(minutes=1))
-            rows = [row(BRAND, event) for event in events]
+            told = day(ids, events, f"{way}{number}", datetime.now(UTC) - timedelta(minutes=1))
+            rows = [row(BRAND, event) for event in told]
             await built.settle()
             began = time.perf_counter()
             await asyncio.to_thread(bare.insert, rows, way)
-            return float(given.events / (time.perf_counter() - began))
+            return float(events / (time.perf_counter() - began))
 
         async def insert(number: int) -> float:
             rate = await insert_by("values", number)
@@ -62,7 +63,7 @@ async def measure(given: argparse.Namespace) -> Figures:
         await asyncio.to_thread(bare.empty)
         for rates in others.values():
             rates.clear()
-        compared = await alternate(given.rounds, engine, insert, what="Intake", unit="events/s")
+        compared = await alternate(rounds, engine, insert, what="Intake", unit="events/s")
         started = await built.count("SELECT count(*) FROM runs")
         bare.close()
     assert started == 0, "Nobody should have entered a journey."
@@ -73,11 +74,16 @@ async def measure(given: argparse.Namespace) -> Figures:
     return figures
 
 
+def command(
+    *,
+    events: int = 30_000,
+    players_: Annotated[int, typer.Option("--players")] = 5_000,
+    batch: int = 500,
+    rounds: int = 3,
+) -> None:
+    """Take the figures of intake."""
+    leave(main(lambda: measure(events, players(players_), batch, rounds)))
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--events", type=int, default=30_000)
-    options.add_argument("--players", type=int, default=5_000)
-    options.add_argument("--batch", type=int, default=500)
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    leave(main(lambda: measure(given)))
+    typer.run(command)

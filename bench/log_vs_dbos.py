@@ -3,7 +3,6 @@
 python bench/log_vs_dbos.py [LOG] [--deposits N] [--rounds N]
 """
 
-import argparse
 import asyncio
 import os
 import signal
@@ -15,8 +14,10 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
 
 import orjson
+import typer
 
 from bench.harness import House, house
 from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
@@ -97,8 +98,8 @@ async def on_dbos(built: House, tail: Tail, brand: str) -> float:
     return seconds
 
 
-async def measure(given: argparse.Namespace) -> Figures:
-    tail = read_tail(given.log, given.deposits)
+async def measure(log: Path, deposits: int, rounds: int) -> Figures:
+    tail = read_tail(log, deposits)
     async with house() as built:
         await import_past(built, tail)
         await built.sql.execute(TABLES.encode())
@@ -112,18 +113,23 @@ async def measure(given: argparse.Namespace) -> Figures:
 
         await engine(0, small)
         await dbos(0, small)
-        compared = await alternate(given.rounds, engine, dbos, what="Log", unit="deposits/s")
+        compared = await alternate(rounds, engine, dbos, what="Log", unit="deposits/s")
     return compared.figures("log_vs_dbos", "log_deposits_per_s", "dbos_deposits_per_s")
 
 
-if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("log", nargs="?", type=Path, default=LOG)
-    options.add_argument("--deposits", type=int, default=2_000)
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    if not given.log.is_file():
+def command(
+    *,
+    log: Annotated[Path, typer.Argument()] = LOG,
+    deposits: int = 2_000,
+    rounds: int = 3,
+) -> None:
+    """Replay the end of a log on the engine and on DBOS."""
+    if not log.is_file():
         say(ABSENT)
         print("{}")
         leave(0)
-    leave(main(lambda: measure(given)))
+    leave(main(lambda: measure(log, deposits, rounds)))
+
+
+if __name__ == "__main__":
+    typer.run(command)

@@ -3,12 +3,14 @@
 python bench/log_vs_entity.py [LOG] [--deposits N] [--rounds N]
 """
 
-import argparse
 import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from bench.harness import House, house
 from bench.log import ABSENT, LOG, Tail, by_player, enrol, import_past, new_brand, play, read_tail
@@ -78,8 +80,8 @@ async def heard(built: House, tail: Tail, brand: str) -> None:
     )
 
 
-async def measure(given: argparse.Namespace) -> Figures:
-    tail = read_tail(given.log, given.deposits)
+async def measure(log: Path, deposits: int, rounds: int) -> Figures:
+    tail = read_tail(log, deposits)
     async with (
         house() as built,
         built.beside("bare-worker", sys.executable, "-m", "bench.peers.bare_worker", said=READY),
@@ -95,18 +97,23 @@ async def measure(given: argparse.Namespace) -> Figures:
 
         await engine(0, small)
         await entity(0, small)
-        compared = await alternate(given.rounds, engine, entity, what="Log", unit="deposits/s")
+        compared = await alternate(rounds, engine, entity, what="Log", unit="deposits/s")
     return compared.figures("log_vs_entity", "log_deposits_per_s", "entity_deposits_per_s")
 
 
-if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("log", nargs="?", type=Path, default=LOG)
-    options.add_argument("--deposits", type=int, default=2_000)
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    if not given.log.is_file():
+def command(
+    *,
+    log: Annotated[Path, typer.Argument()] = LOG,
+    deposits: int = 2_000,
+    rounds: int = 3,
+) -> None:
+    """Replay the end of a log on the engine and on one workflow a player."""
+    if not log.is_file():
         say(ABSENT)
         print("{}")
         leave(0)
-    leave(main(lambda: measure(given)))
+    leave(main(lambda: measure(log, deposits, rounds)))
+
+
+if __name__ == "__main__":
+    typer.run(command)

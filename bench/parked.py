@@ -6,11 +6,13 @@ Two houses stand side by side, each with its own Postgres, Temporal, API, worker
 turn. `live` of the many are really waiting workflows; the rest are the same rows in Postgres without one.
 """
 
-import argparse
 import asyncio
 import random
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+import typer
 
 from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
@@ -65,7 +67,20 @@ async def fill(built: House, live: int, rows: int, playing: int) -> tuple[list[s
     return draw.sample(everybody, playing), calls_over_http(built, draw.sample(ids, len(ids)))
 
 
-async def measure(given: argparse.Namespace) -> Figures:
+@dataclass(frozen=True)
+class Sizes:
+    """How many players, events and seconds a comparison takes; `live` of `many` have a workflow."""
+
+    many: int
+    live: int
+    few: int
+    events: int
+    rate: float
+    seconds: float
+    rounds: int
+
+
+async def measure(given: Sizes) -> Figures:
     async with house(journeys="bench.journeys") as big, house(journeys="bench.journeys") as small:
         say(f"Parking {given.many:,} players, {given.live:,} of them live, and {given.few:,} elsewhere …")
         (some_of_many, many), (some_of_few, few) = await asyncio.gather(
@@ -106,14 +121,19 @@ async def measure(given: argparse.Namespace) -> Figures:
     )
 
 
+def command(
+    *,
+    many: int = 100_000,
+    live: int = 5_000,
+    few: int = 1_000,
+    events: int = 20_000,
+    rate: float = 20,
+    seconds: float = 10,
+    rounds: int = 3,
+) -> None:
+    """Take the figures of parked players."""
+    leave(main(lambda: measure(Sizes(many, live, few, events, rate, seconds, rounds))))
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--many", type=int, default=100_000)
-    options.add_argument("--live", type=int, default=5_000)
-    options.add_argument("--few", type=int, default=1_000)
-    options.add_argument("--events", type=int, default=20_000)
-    options.add_argument("--rate", type=float, default=20)
-    options.add_argument("--seconds", type=float, default=10)
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    leave(main(lambda: measure(given)))
+    typer.run(command)

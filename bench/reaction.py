@@ -5,13 +5,14 @@
 Open loop: each event has its moment, and its reaction is counted from that moment even if it could only be sent late.
 """
 
-import argparse
 import asyncio
 import sys
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from bench.harness import BRAND, House, batches, house
 from bench.measuring import Compared, Figures, leave, main, percentile, say, significant
@@ -97,21 +98,21 @@ async def park_bare(built: House, ids: Sequence[str]) -> Callees:
     return Callees(built, "bare_parked", ids, call)
 
 
-async def measure(given: argparse.Namespace) -> Figures:
+async def measure(rate: float, seconds: float, runs: int, rounds: int) -> Figures:
     async with (
         house(journeys="bench.journeys") as built,
         built.beside("bare-worker", sys.executable, "-m", "bench.peers.bare_worker", said=READY),
     ):
-        ids, theirs = players(given.runs, "engine-p"), players(given.runs, "bare-p")
+        ids, theirs = players(runs, "engine-p"), players(runs, "bare-p")
         await register(built, [*ids, *theirs])
         await park(built, ids)
         sides = {"ours": calls_over_http(built, ids), "theirs": await park_bare(built, theirs)}
         for side in sides.values():
-            await side.react(given.rate, 3)
+            await side.react(rate, 3)
         found: dict[str, list[list[float]]] = {"ours": [], "theirs": []}
-        for number in range(1, given.rounds + 1):
+        for number in range(1, rounds + 1):
             for name in ("ours", "theirs") if number % 2 else ("theirs", "ours"):
-                found[name].append(await sides[name].react(given.rate, given.seconds))
+                found[name].append(await sides[name].react(rate, seconds))
             told = [
                 f"{name} p50 {percentile(rounds[-1], 0.5):.1f}, p99 {percentile(rounds[-1], 0.99):.1f} ms"
                 for name, rounds in found.items()
@@ -121,15 +122,20 @@ async def measure(given: argparse.Namespace) -> Figures:
     for key, share in (("p50", 0.5), ("p99", 0.99)):
         compared = Compared(*([percentile(one, share) for one in found[name]] for name in ("ours", "theirs")))
         figures |= compared.figures(f"reaction_vs_bare_{key}", f"reaction_{key}_ms", f"bare_reaction_{key}_ms")
-    figures["reaction_rate_per_s"] = significant(given.rate)
+    figures["reaction_rate_per_s"] = significant(rate)
     return figures
 
 
+def command(
+    *,
+    rate: Annotated[float, typer.Option(help="matched events a second")] = 20,
+    seconds: Annotated[float, typer.Option(help="length of a round on one side")] = 20,
+    runs: Annotated[int, typer.Option(help="parked runs on each side")] = 100,
+    rounds: int = 3,
+) -> None:
+    """Take the figures of reactions."""
+    leave(main(lambda: measure(rate, seconds, runs, rounds)))
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rate", type=float, default=20, help="matched events a second")
-    options.add_argument("--seconds", type=float, default=20, help="length of a round on one side")
-    options.add_argument("--runs", type=int, default=100, help="parked runs on each side")
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    leave(main(lambda: measure(given)))
+    typer.run(command)

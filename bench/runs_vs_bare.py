@@ -5,7 +5,6 @@
 Both sides use the same server, the same activities, the same worker settings, and wait for the same rows in Postgres.
 """
 
-import argparse
 import asyncio
 import sys
 import time
@@ -14,6 +13,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import typer
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 from temporalio.service import RPCError
@@ -107,7 +107,7 @@ async def in_peace(built: House, ids: Sequence[str]) -> Sequence[str]:
     return ids
 
 
-async def measure(given: argparse.Namespace) -> Figures:
+async def measure(runs: int, rounds: int) -> Figures:
     async with (
         house(journeys="bench.journeys") as built,
         built.beside("bare-worker", sys.executable, "-m", "bench.peers.bare_worker", said=READY),
@@ -138,7 +138,7 @@ async def measure(given: argparse.Namespace) -> Figures:
             query = "SELECT count(*) FROM messages WHERE player_id LIKE %s AND status = 'sent'"
             assert await built.count(query, f"{prefix}%") == 2 * runs, "Every message should have gone out."
 
-        async def engine(number: int, runs: int = given.runs) -> float:
+        async def engine(number: int, runs: int = runs) -> float:
             prefix = f"engine{number}-"
             ids = await known(prefix, runs)
             began = time.perf_counter()
@@ -148,7 +148,7 @@ async def measure(given: argparse.Namespace) -> Figures:
             await ended(prefix, runs)
             return runs / (time.perf_counter() - began)
 
-        async def bare(number: int, runs: int = given.runs) -> float:
+        async def bare(number: int, runs: int = runs) -> float:
             prefix = f"bare{number}-"
             enrolled = await enrol(built, "bare_two_sends", await known(prefix, runs))
             began = time.perf_counter()
@@ -168,7 +168,7 @@ async def measure(given: argparse.Namespace) -> Figures:
 
         await engine(0, 10)
         await bare(0, 10)
-        compared = await alternate(given.rounds, engine, bare, what="Journey", unit="runs/s")
+        compared = await alternate(rounds, engine, bare, what="Journey", unit="runs/s")
         counted = [
             await actions(built.temporal, f"two_sends:{BRAND}:{player}:1")
             for player in await in_peace(built, await known("calm-", COUNTED))
@@ -184,9 +184,14 @@ async def measure(given: argparse.Namespace) -> Figures:
     }
 
 
+def command(
+    *,
+    runs: int = 200,
+    rounds: int = 5,
+) -> None:
+    """Take the figures of whole runs."""
+    leave(main(lambda: measure(runs, rounds)))
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--runs", type=int, default=200)
-    options.add_argument("--rounds", type=int, default=5)
-    given = options.parse_args()
-    leave(main(lambda: measure(given)))
+    typer.run(command)

@@ -5,10 +5,12 @@
 Each point is a short measurement of its own and has no floor; the figures with floors are taken elsewhere.
 """
 
-import argparse
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import typer
 
 from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
@@ -129,16 +131,19 @@ async def reaction(seconds: float) -> list[Point]:
     return found
 
 
-async def measure(given: argparse.Namespace) -> Figures:
-    curves: Figures = await intake(given.seconds)
-    curves["reaction_by_load"] = await reaction(given.seconds * 4)
+async def measure(seconds: float) -> Figures:
+    curves: Figures = await intake(seconds)
+    curves["reaction_by_load"] = await reaction(seconds * 4)
     return {"growth": curves}
 
 
+def command(
+    *,
+    seconds: Annotated[float, typer.Option(help="length of a stretch; reactions take four times that")] = 1.5,
+) -> None:
+    """Take the curves."""
+    leave(main(lambda: measure(seconds)))
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument(
-        "--seconds", type=float, default=1.5, help="length of a stretch; reactions take four times that"
-    )
-    given = options.parse_args()
-    leave(main(lambda: measure(given)))
+    typer.run(command)

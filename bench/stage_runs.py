@@ -6,11 +6,9 @@ Prints one JSON line. Stage and server take turns; the medians of the rounds cou
 in its world with production's gate; the server's effects answer at once and decide nothing, which flatters it.
 """
 
-import argparse
 import asyncio
 import gc
 import json
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -19,11 +17,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+import typer
 from temporalio import activity
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
+from bench.measuring import leave
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.world.world import World
@@ -139,19 +139,12 @@ async def measure(runs: int, rounds: int) -> dict[str, Any]:
     }
 
 
-def main() -> int:
+def command(*, runs: int = 1_500, rounds: int = 3) -> None:
     """Measure, print, and say by the exit code whether the floors hold."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--runs", type=int, default=1_500)
-    options.add_argument("--rounds", type=int, default=3)
-    given = options.parse_args()
-    figures = asyncio.run(measure(given.runs, given.rounds))
+    figures = asyncio.run(measure(runs, rounds))
     print(json.dumps(figures))
-    return 0 if figures["stage_runs_per_s"] >= AT_LEAST and figures["stage_vs_server"] >= RATIO else 1
+    leave(0 if figures["stage_runs_per_s"] >= AT_LEAST and figures["stage_vs_server"] >= RATIO else 1)
 
 
 if __name__ == "__main__":
-    code = main()
-    sys.stdout.flush()
-    # Now and then a thread of the SDK is on its way into Python when Python ends, and the process aborts.
-    os._exit(code)
+    typer.run(command)

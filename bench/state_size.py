@@ -5,14 +5,13 @@
 Prints one JSON line. A rule here is a measure of its own with a segment that reads it, which is the dearest kind.
 """
 
-import argparse
 import json
-import sys
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
+import typer
 
 from workflows import (
     DepositApproved,
@@ -53,6 +52,9 @@ def _any(_event: Event) -> bool:
     return True
 
 
+RULES = (0, 10, 25, 50, 100)
+
+
 def _segment(number: int) -> Segment:
     measure = KINDS[number % len(KINDS)](f"m{number}")
 
@@ -84,16 +86,14 @@ def size_of(rules: int) -> int:
     return len(orjson.dumps(state.to_json()))
 
 
-def main() -> int:
-    """Measure, print, and say by the exit code whether the bound holds."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--rules", type=int, nargs="+", default=[0, 10, 25, 50, 100])
-    sizes = {rules: size_of(rules) for rules in options.parse_args().rules}
+def command(*, rules: Annotated[list[int] | None, typer.Option()] = None) -> None:
+    """Measure, print, and say by the exit code whether the bound holds; `--rules` may be given several times."""
+    sizes = {number: size_of(number) for number in rules or RULES}
     nothing = min(sizes.values())
-    bound = all(size <= nothing + A_RULE_AT_MOST * rules for rules, size in sizes.items())
+    bound = all(size <= nothing + A_RULE_AT_MOST * number for number, size in sizes.items())
     print(json.dumps({"player_bytes_by_rules": sizes, "player_bytes_a_rule_at_most": A_RULE_AT_MOST}))
-    return 0 if bound else 1
+    raise typer.Exit(0 if bound else 1)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    typer.run(command)

@@ -5,13 +5,14 @@
 A count that sees nothing proves nothing: events that do start and wake a run are sent afterwards, and must be seen.
 """
 
-import argparse
 import asyncio
 import re
 import time
 from datetime import UTC, datetime
+from typing import Annotated
 
 import httpx
+import typer
 
 from activities.loops.maintenance_schedules import SCHEDULES
 from bench.harness import House, batches, house
@@ -52,15 +53,14 @@ async def at_rest(built: House) -> dict[str, int]:
     return known
 
 
-async def measure(given: argparse.Namespace) -> Figures:
-    ids = players(given.players)
+async def measure(events: int, ids: list[str]) -> Figures:
     async with house(journeys="bench.journeys") as built:
         await import_past(built, ids)
         # A paused schedule still makes the server call itself now and then.
         for schedule in SCHEDULES:
             await built.temporal.get_schedule_handle(schedule).delete()
         before = await at_rest(built)
-        await built.post_all(batches(day(ids, given.events, "u", datetime.now(UTC)), 500), at_once=AT_ONCE)
+        await built.post_all(batches(day(ids, events, "u", datetime.now(UTC)), 500), at_once=AT_ONCE)
         kept = await built.count("SELECT count(*) FROM events WHERE id LIKE 'u-%%'")
         # The dispatcher looks at least once a second and the server counts up to a second late.
         await asyncio.sleep(3)
@@ -81,15 +81,20 @@ async def measure(given: argparse.Namespace) -> Figures:
         await built.until(all_seen, within=30, what="The count of the runs' starts", every=0.2)
         starts = await seen()
         say(f"{SEEN} events that start a run: {starts} starts seen")
-    assert kept == given.events, f"{kept} events of {given.events} were kept."
+    assert kept == events, f"{kept} events of {events} were kept."
     assert starts == SEEN, "The count does not see what it should."
     made = sum(after.values()) - sum(before.values())
     return {"unmatched_calls": made + waiting, "unmatched_events": kept, "matched_calls_seen": starts}
 
 
+def command(
+    *,
+    events: int = 10_000,
+    players_: Annotated[int, typer.Option("--players")] = 1_000,
+) -> None:
+    """Count what Temporal hears of events nobody waits for."""
+    leave(main(lambda: measure(events, players(players_))))
+
+
 if __name__ == "__main__":
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--events", type=int, default=10_000)
-    options.add_argument("--players", type=int, default=1_000)
-    given = options.parse_args()
-    leave(main(lambda: measure(given)))
+    typer.run(command)
