@@ -14,6 +14,7 @@ from sqlalchemy import event
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from activities.notifications import Notifier, take_wanted
 from activities.settings import Settings
 
 IDLE_SINCE: Final = "idle_since"
@@ -83,6 +84,7 @@ class Database:
             },
         )
 
+        self.notifier = Notifier(self.url.replace("postgresql+psycopg", "postgresql", 1))
         event.listen(self.engine.sync_engine, "checkin", _note_idle)
         event.listen(self.engine.sync_engine, "checkout", self._check_alive)
 
@@ -107,18 +109,31 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self.engine.begin() as connection:
-            yield connection
+        """One transaction: committed when the block ends, rolled back when it raises.
+
+        Whom it asked to be woken (`notify_after_commit`) is woken when it is committed.
+        """
+        async with self._connected() as connection:
+            async with connection.begin():
+                take_wanted(connection)
+                yield connection
+                wanted = take_wanted(connection)
+            self.notifier.notify(wanted)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A connection for reading; what is written on it is rolled back."""
+        async with self._connected() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
         async with self.engine.connect() as connection:
             yield connection
 
     async def close(self) -> None:
         """Give every connection back."""
+        await self.notifier.close()
         await self.engine.dispose()
 
 

@@ -58,18 +58,6 @@ class PromptDatabase(Database):
         await super().close()
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncConnection]:
-        """One transaction: committed when the block ends, rolled back when it raises."""
-        async with self._connected() as connection, connection.begin():
-            yield connection
-
-    @asynccontextmanager
-    async def reading(self) -> AsyncIterator[AsyncConnection]:
-        """A connection for reading; what is written on it is rolled back."""
-        async with self._connected() as connection:
-            yield connection
-
-    @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         connecting = asyncio.ensure_future(self.engine.connect().start())
         try:

@@ -24,6 +24,7 @@ FILES = {
     "backtest_year.py": ("--runs", "1"),
     "state_size.py": ("--rules", "0", "--rules", "10"),
     "intake.py": ("--events", "5000", "--players", "1000"),
+    "single_commits.py": ("--seconds", "2", "--runs", "100"),
     "unmatched.py": ("--events", "2000"),
     "runs_vs_bare.py": ("--runs", "40", "--rounds", "3"),
     "log_vs_entity.py": ("--deposits", "300"),

@@ -21,6 +21,7 @@ FLOORS: Mapping[str, Bound] = {
     "stage_vs_server": ("at least", 20),
     "intake_vs_insert": ("at least", 0.25),
     "intake_events_per_s": ("at least", 5_000),
+    "single_commits": ("at least", 0.8),
     "unmatched_calls": ("exactly", 0),
     "journey_vs_bare": ("at least", 0.85),
     "actions_beyond_expected": ("exactly", 0),

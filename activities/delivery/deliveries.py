@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text
 
+from activities.notifications import notify_after_commit
 from activities.tables import deliveries
 from workflows.events import Event
 from workflows.json_object import JsonObject
@@ -110,8 +111,13 @@ async def postpone(connection: AsyncConnection, newest: Mapping[str, int], error
         await connection.execute(_POSTPONE, tried)
 
 
+def wake_dispatchers(connection: AsyncConnection) -> None:
+    """Have the dispatchers look for deliveries once this transaction is committed."""
+    notify_after_commit(connection, CHANNEL)
+
+
 async def deliver_again(connection: AsyncConnection, brand: str, rows: Sequence[DeliveryRow], now: datetime) -> None:
-    """Write deliveries that were given up before, due at once, and wake the dispatcher at the commit."""
+    """Write deliveries that were given up before, due at once; the dispatchers are woken when they are committed."""
     values = [
         {
             "run_id": row.run_id,
@@ -126,22 +132,18 @@ async def deliver_again(connection: AsyncConnection, brand: str, rows: Sequence[
         for row in rows
     ]
     await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
-    await connection.execute(text("SELECT pg_notify(:channel, '')"), {"channel": CHANNEL})
+    wake_dispatchers(connection)
 
 
-# The dispatcher is told in the same breath: a round trip less for every event that somebody waits for.
-#: Common table expressions and the query behind them: `DeliveryRow`s as the JSON document `:rows`, and `:channel`.
+#: `DeliveryRow`s as the JSON document `:rows`; as text, because intake writes players in the same round trip. Whoever
+#: runs it also calls `wake_dispatchers`.
 WRITE: Final = """
-    written AS (
-      INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
-      SELECT run_id, seq, :brand, kind, payload, priority
-      FROM json_to_recordset(CAST(:rows AS json))
-        AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint)
-      RETURNING 1
-    )
-    SELECT pg_notify(:channel, '') FROM (SELECT count(*) FROM written) AS told
+    INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
+    SELECT run_id, seq, :brand, kind, payload, priority
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint)
     """
-INSERT: Final = text(f"WITH {WRITE}").bindparams(channel=CHANNEL)
+INSERT: Final = text(WRITE)
 # First whose runs, then what of it: of each run the oldest, no more than one signal can carry, because Temporal refuses
 # two megabytes for good. A stop that protects takes everything before it along, however long that was to wait. Limits
 # are spelled out and lists materialized, because what is known of a queue's size is soon wrong: planned by that, a pass

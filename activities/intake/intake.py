@@ -278,6 +278,8 @@ class Intake:
         ]
         advanced = {"brand": brand, "players": _json(changed), "now": now}
         statements = [*_RowsToWrite(brand, players).by_statement()]
+        if any(statement is deliveries.INSERT for statement, _ in statements):
+            deliveries.wake_dispatchers(connection)
         if [statement for statement, _ in statements] == [deliveries.INSERT]:
             # Somebody waits for what wakes a run and does nothing else: it goes in one round trip.
             [(_, rows)] = statements
@@ -369,4 +371,4 @@ _STAY = text(
       AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
     """
 )
-_UPDATE_AND_DELIVER = text(f"WITH advanced AS ({ADVANCE}), {deliveries.WRITE}").bindparams(channel=deliveries.CHANNEL)
+_UPDATE_AND_DELIVER = text(f"WITH advanced AS ({ADVANCE}) {deliveries.WRITE}")
