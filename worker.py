@@ -24,6 +24,7 @@ from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
 from activities.loops.maintenance_schedules import keep_schedules
+from activities.processes import Role
 from activities.settings import MAINTENANCE_QUEUE, TASK_QUEUE, Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import BulkJobWorkflow
@@ -76,7 +77,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     )
 
 
-async def main(role: str, settings: Settings | None = None) -> None:
+async def main(role: Role, settings: Settings | None = None) -> None:
     """Run until SIGINT or SIGTERM, then let what is under way finish."""
     settings = settings or settings_from()
     stop = asyncio.Event()
@@ -87,8 +88,9 @@ async def main(role: str, settings: Settings | None = None) -> None:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     runtime = metrics_runtime(settings)
     client_options(settings)  # a wrong one is told before anything starts
-    async with worker_engine(settings) as engine, asyncio.TaskGroup() as group:
+    async with worker_engine(settings, role=role) as engine, asyncio.TaskGroup() as group:
         freeze_gc()
+        group.create_task(engine.processes.run(stop))
         if role in {"all", "dispatcher"}:
             group.create_task(engine.sweeper().run(stop))
         client = await _connect_or_stop(stop, settings, runtime)

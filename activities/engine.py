@@ -21,6 +21,7 @@ from activities.loops.enrolment import Enrolments
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
+from activities.processes import Processes, Role
 from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
 from activities.providers.email import EmailAdapter, MailLookup
@@ -93,6 +94,7 @@ class Engine:
     intake: Intake
     pressure: Pressure
     clock: Clock
+    processes: Processes
 
 
 def build(
@@ -102,12 +104,15 @@ def build(
     clock: Clock,
     protection: Database | None = None,
     watching: Database | None = None,
+    *,
+    role: Role = "all",
 ) -> Engine:
     """The parts of every process around its pool of connections, of which none is opened yet.
 
     What protects players, and what looks how much is waiting, use `protection` and `watching` where they are given.
     """
     pressure = Pressure(watching or database, settings)
+    processes = Processes(watching or database, registry.rules, role=role, build=settings.build_id)
     intake = Intake(
         database,
         registry.rules,
@@ -116,7 +121,7 @@ def build(
         self_exclusion_minimum=settings.self_exclusion_minimum,
         protection=protection,
     )
-    return Engine(settings, registry, database, intake, pressure, clock)
+    return Engine(settings, registry, database, intake, pressure, clock, processes)
 
 
 @dataclass(frozen=True)
@@ -147,15 +152,22 @@ class WorkerEngine(Engine):
 
     def dispatcher(self, client: Client) -> Dispatcher:
         """What hands deliveries to Temporal."""
-        return Dispatcher(self.database, client, self.registry)
+        return Dispatcher(self.database, client, self.registry, processes=self.processes)
 
     def sweeper(self) -> Sweeper:
         """What ticks players whose moment has come, at the rate of the settings."""
-        return Sweeper(self.database, self.intake, self.clock, rate=self.settings.sweep_rate, pressure=self.pressure)
+        return Sweeper(
+            self.database,
+            self.intake,
+            self.clock,
+            rate=self.settings.sweep_rate,
+            pressure=self.pressure,
+            processes=self.processes,
+        )
 
 
 @asynccontextmanager
-async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIterator[WorkerEngine]:
+async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role = "all") -> AsyncIterator[WorkerEngine]:
     """The engine of a worker for as long as the block lasts. Raises DesignError.
 
     Nothing is connected before it is used, so neither Postgres nor a provider need be there yet.
@@ -165,7 +177,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
         database = Database(settings, limits=WORKER_LIMITS)
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
-        core = build(settings, deployment.registry, database, clock)
+        core = build(settings, deployment.registry, database, clock, role=role)
         bonus_engine = BonusEngine(settings.bonus_engine_url, http, timeout=settings.provider_timeout)
         lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
         adapters = channel_adapters(settings, http)
@@ -176,9 +188,11 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now) -> AsyncIter
             messages=Messages(database, deployment.templates, adapters, lookup, Policy(), settings, links, clock),
             grants=grants,
             tasks=TaskEffects(database, clock, core.registry.forms),
-            runs=RunEffects(database, core.intake, clock),
-            maintenance=Maintenance(database, core.intake, grants, clock, rate=settings.rearm_rate),
-            enrolments=Enrolments(database, core.intake, core.pressure, clock),
+            runs=RunEffects(database, core.intake, clock, processes=core.processes),
+            maintenance=Maintenance(
+                database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
+            ),
+            enrolments=Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
         )
 
 

@@ -32,7 +32,8 @@ ADVANCE_PLAYERS: Final = text(ADVANCE)
 
 async def put_off(connection: AsyncConnection, brand: str, ids: Sequence[str], until: datetime) -> None:
     """Have the sweep leave these players alone until then."""
-    await connection.execute(_PUT_OFF, {"brand": brand, "ids": ids, "until": until})
+    if ids:
+        await connection.execute(_PUT_OFF, {"brand": brand, "ids": ids, "until": until})
 
 
 async def put_off_each(connection: AsyncConnection, brand: str, until: Mapping[str, datetime]) -> None:

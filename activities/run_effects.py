@@ -6,6 +6,7 @@ from temporalio import activity
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
 from activities.runs import end_active
 from activities.step_log import record_steps, recorded_outcome
@@ -34,10 +35,11 @@ from workflows.player_state.state import PlayerState
 class RunEffects:
     """Ends, marks, refreshes and starts, on Postgres."""
 
-    def __init__(self, database: Database, intake: Intake, clock: Clock) -> None:
+    def __init__(self, database: Database, intake: Intake, clock: Clock, *, processes: Processes | None = None) -> None:
         self.database = database
         self.intake = intake
         self.clock = clock
+        self.processes = processes or Processes(database, intake.rules)
 
     @activity.defn(name=END.name)
     async def end(self, request: End) -> Done:
@@ -73,7 +75,8 @@ class RunEffects:
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 outcome = earlier.outcome
             elif segment is None:
-                retry_if_known_elsewhere(f"No segment is called {request.segment}.")
+                known = request.segment in (await self.processes.look(connection)).segments
+                retry_if_known_elsewhere(f"No segment is called {request.segment}.", known=known)
                 outcome = "unknown_segment"
             else:
                 state = PlayerState.from_json(request.brand, request.player_id, stored or {})
@@ -98,8 +101,9 @@ class RunEffects:
         now = self.clock()
         if journey is None:
             refused = request.unknown_journey
-            retry_if_known_elsewhere(str(refused.refused))
             async with self.database.transaction() as connection:
+                known = request.start in (await self.processes.look(connection)).journeys
+                retry_if_known_elsewhere(str(refused.refused), known=known)
                 await record_steps(connection, request, now, "refused", refused.model_dump())
             return refused
         async with self.database.transaction() as connection:

@@ -56,6 +56,8 @@ class Settings(ContentSettings):
     #: Kinds of game in other systems' feeds to categories of ours, as JSON: {"arcade": "slot"}.
     game_types: dict[str, str] = Field(default_factory=dict)
 
+    #: What this release is called, such as its commit; shown with the processes that run it.
+    build_id: str = ""
     #: Events in one request.
     batch_limit: int = 1_000
     #: Bytes in one request.

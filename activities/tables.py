@@ -326,6 +326,18 @@ task_history = Table(
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
 )
 
+# Who lives, of which build, and what each process can deal with. A row says so until it is silent.
+processes = Table(
+    "processes",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("build", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("knows", JSONB, nullable=False),
+    _now("started_at"),
+    _now("seen_at"),
+)
+
 # auth: keys are hashed; the secret is shown once.
 api_keys = Table(
     "api_keys",

@@ -1,5 +1,6 @@
 """The application: every noun's routes behind one edge, and the OpenAPI document that describes them."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -40,6 +41,8 @@ from api.problems import SCHEMA, from_http, from_validation
 from workflows.json_object import JsonObject
 
 VERSION = "0.1.0"
+#: Seconds that saying goodbye to the other processes may take.
+LEAVE_S = 2.0
 
 _ROUTERS = (
     events.router,
@@ -88,7 +91,14 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with api_engine(chosen, clock) as built:
             app.state.engine = built
-            yield
+            stop = asyncio.Event()
+            living = asyncio.create_task(built.processes.run(stop))
+            try:
+                yield
+            finally:
+                stop.set()
+                # A server that is frozen keeps nobody from ending: silence tells the others the same.
+                await asyncio.wait({living}, timeout=LEAVE_S)
 
     app = FastAPI(
         title="Player journeys",

@@ -38,7 +38,7 @@ async def api_engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngin
         pools = Pools.of(settings)
         stack.push_async_callback(pools.close)
         yield ApiEngine(
-            **vars(build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys)),
+            **vars(build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys, role="api")),
             keys=Keys(pools.keys),
             pools=pools,
             links=links,

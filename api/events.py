@@ -24,7 +24,7 @@ from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented, pointer
 from api.source_permissions import is_reserved
-from workflows.events import DepositApproved, SessionLogin
+from workflows.events import CATALOGUE, DepositApproved, SessionLogin
 from workflows.json_object import JsonObject
 from workflows.player_state.state import Mode
 
@@ -274,6 +274,11 @@ async def _ingest_items(
         result: ItemAnswer = {"id": _text_of(item, "id"), "source": _text_of(item, "source")}
         if isinstance(item, UnreadableAttributes):
             read: PlayerEvent | list[Fault] = item.faults
+        elif _is_known_elsewhere(engine, item):
+            # An API process of the other build takes it, or this one once it is replaced.
+            result["status"] = "later"
+            results.append(result)
+            continue
         else:
             read = read_event(item, key.brand, now, suspect=suspect)
         if isinstance(read, list):
@@ -300,6 +305,12 @@ async def _ingest_items(
             case status:
                 result["status"] = status
     return results
+
+
+def _is_known_elsewhere(engine: ApiEngine, item: object) -> bool:
+    """Whether only a process of another build knows this type of event, as while a release rolls."""
+    kind = item.get("type") if isinstance(item, dict) else None
+    return isinstance(kind, str) and kind not in CATALOGUE and kind in engine.processes.others.event_types
 
 
 def _source_refusal(source: str, key: Key) -> str | None:

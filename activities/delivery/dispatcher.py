@@ -26,6 +26,7 @@ from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.delivery.dead_letters import bury
 from activities.delivery.deliveries import CHANNEL, DueDelivery, claim, postpone, remove
+from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among
 from activities.settings import TASK_QUEUE
@@ -75,10 +76,19 @@ class Dispatcher:
     `poll` is how many seconds a missed notification can cost.
     """
 
-    def __init__(self, database: Database, client: Client, registry: Registry, *, poll: float = POLL_S) -> None:
+    def __init__(
+        self,
+        database: Database,
+        client: Client,
+        registry: Registry,
+        *,
+        processes: Processes | None = None,
+        poll: float = POLL_S,
+    ) -> None:
         self.database = database
         self.client = client
         self.registry = registry
+        self.processes = processes or Processes(database, registry.rules)
         self.poll = poll
 
     async def run_once(self) -> int:
@@ -92,6 +102,8 @@ class Dispatcher:
             by_run = await claim(connection)
             if not by_run:
                 return 0
+            if any(self._is_unknown(row) for rows in by_run.values() for row in rows):
+                await self.processes.look(connection)
             answers = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
             outcomes = dict(zip(by_run, answers, strict=True))
             over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, NotRunning)]
@@ -177,11 +189,15 @@ class Dispatcher:
             return _refuse_if_old(rows, why)
         if start is not None and start.journey not in self.registry.journeys:
             why = f"No journey {start.journey} is deployed here; deploy it again and retry."
-            return _refuse_if_old(rows, why)
+            known = start.journey in self.processes.others.journeys
+            return RetryLater(why) if known else _refuse_if_old(rows, why)
         outcome = await self._call(run_id, start, items)
         if isinstance(outcome, DeliveryRefused) and start is None and any(item.kind == "stop" for item in items):
             return await self._cancel(run_id, outcome)
         return outcome
+
+    def _is_unknown(self, row: DueDelivery) -> bool:
+        return row.kind == "start" and row.payload.get("journey") not in self.registry.journeys
 
     async def _call(self, run_id: str, start: RunInput | None, items: list[Delivery]) -> Outcome:
         try:

@@ -35,6 +35,7 @@ from activities.database import Database
 from activities.delivery.deliveries import ENROLMENT
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
+from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, jobs, memberships
 from workflows.background.bulk_job import ATTEMPT_LIMIT, ENROL, BatchResult, BulkJobInput
@@ -162,6 +163,7 @@ class Enrolments:
         pressure: Pressure,
         clock: Clock,
         *,
+        processes: Processes | None = None,
         timer: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
@@ -169,6 +171,7 @@ class Enrolments:
         self.intake = intake
         self.pressure = pressure
         self.clock = clock
+        self.processes = processes or Processes(database, intake.rules)
         self.timer = timer
         self.sleep = sleep
 
@@ -204,7 +207,7 @@ class Enrolments:
             journey, segment = self.intake.rules.journeys.get(job.subject), str(job.detail["segment"])
             if journey is None:
                 why = f"No journey {job.subject} is deployed here; deploy it again and resume, or cancel."
-                retry_if_known_elsewhere(why)
+                retry_if_known_elsewhere(why, known=job.subject in (await self.processes.look(connection)).journeys)
                 await end_job(connection, job, "failed", now, why)
                 return None
             rate = int(job.detail["per_second"])

@@ -15,6 +15,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.loops.sweeper import for_each
+from activities.processes import Processes
 from activities.rewards import Grants
 from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT, REARM, RECONCILE, Rearmed
 
@@ -34,12 +35,14 @@ class Maintenance:
         clock: Clock,
         *,
         rate: int,
+        processes: Processes | None = None,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
         self.database = database
         self.intake = intake
         self.grants = grants
         self.clock = clock
+        self.processes = processes or Processes(database, intake.rules)
         self.rate = rate
         self.batch = min(REARM_AT_ONCE, rate)
         self.pause = pause
@@ -84,11 +87,13 @@ class Maintenance:
         """One batch, a transaction a brand."""
         now, failed = self.clock(), 0
         unchanged: set[tuple[str, str]] = set()
+        async with self.database.reading() as connection:
+            elsewhere = (await self.processes.look(connection)).moments
 
         def rearm_one(brand: str, players: LockedPlayers, player_id: str) -> None:
             state = players.states[player_id]
             before = state.to_json()
-            decisions = state.rearm(self.intake.rules, now, players.failures)
+            decisions = state.rearm(self.intake.rules, now, players.failures, elsewhere=elsewhere)
             players.record(player_id, decisions)
             if not decisions and state.to_json() == before:
                 unchanged.add((brand, player_id))

@@ -16,6 +16,7 @@ from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
 from activities.player_rows import put_off
+from activities.processes import Processes
 
 logger = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ REST: Final = 1.0
 MEASURED_EVERY, COUNTED = 5.0, 10_000
 #: How long a player waits whom the rules cannot tick: everybody else must not wait behind.
 PUT_OFF: Final = timedelta(minutes=5)
+#: How long a player waits for a sweeper that knows what is due.
+KNOWN_ELSEWHERE: Final = timedelta(seconds=15)
 
 TICKED: Final = Counter("journeys_sweep_ticks_total", "Players ticked by the sweep.")
 FAILED: Final = Counter("journeys_sweep_failures_total", "Players whose tick failed and was put off.")
@@ -52,11 +55,13 @@ class Sweeper:
         *,
         rate: int = RATE,
         pressure: Pressure | None = None,
+        processes: Processes | None = None,
         pause: Pause = sleep_or_stop,
     ) -> None:
         self.database = database
         self.intake = intake
         self.clock = clock
+        self.processes = processes or Processes(database, intake.rules)
         self.rate = rate
         self.players_at_once = min(PLAYERS_AT_ONCE, rate)
         self.pressure = pressure
@@ -66,22 +71,30 @@ class Sweeper:
     async def run_once(self) -> int:
         """Tick players whose moment has come, the longest waiting hundred; how many there were.
 
-        A player whose tick fails is put off and the others are ticked. Raises what the database raises when
-        it is away; then nobody was ticked.
+        A player whose tick fails is put off and the others are ticked; so is, for a shorter time, one who awaits
+        what only a process of another release knows. Raises what the database raises when it is away; then nobody
+        was ticked.
         """
         now = self.clock()
 
-        def tick(players: LockedPlayers, player_id: str) -> None:
-            decisions = players.states[player_id].tick(self.intake.rules, now, players.failures)
-            players.record(player_id, decisions)
-
         async with self.database.transaction() as connection:
+            elsewhere = (await self.processes.look(connection)).moments
+            waiting: set[str] = set()
+
+            def tick(players: LockedPlayers, player_id: str) -> None:
+                state = players.states[player_id]
+                players.record(player_id, state.tick(self.intake.rules, now, players.failures, elsewhere=elsewhere))
+                if (moment := state.next_moment) is not None and moment <= now:
+                    waiting.add(player_id)
+
             # Locked in the order of their moments, where everybody else locks by id. It makes no circle: rows that
             # are locked are skipped, so while it holds some a sweeper waits for none.
             due = (await connection.execute(_DUE, {"now": now, "limit": self.players_at_once})).all()
             for brand in sorted({row.brand for row in due}):
                 ids = sorted(row.id for row in due if row.brand == brand)
+                waiting.clear()
                 failed = await for_each(connection, self.intake, brand, ids, now, tick)
+                await put_off(connection, brand, [*waiting], now + KNOWN_ELSEWHERE)
                 if failed:
                     FAILED.inc(len(failed))
                     await put_off(connection, brand, failed, now + PUT_OFF)

@@ -20,6 +20,7 @@ OWNERS = {
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",
     "api_keys": "activities/api_keys.py",
+    "processes": "activities/processes.py",
 }
 #: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
 FREE = {"tests", "bench", "migrations"}

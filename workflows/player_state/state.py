@@ -6,7 +6,7 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
@@ -113,15 +113,28 @@ class PlayerState(PlayerProjection):
             decisions += self.enter(journey, trigger, now)
         return decisions
 
-    def tick(self, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
-        """Apply that time has passed: whatever moment is due, and control runs that are over."""
+    def tick(
+        self,
+        rules: RuleIndex,
+        now: datetime,
+        failures: list[RuleFailure],
+        *,
+        elsewhere: Container[str] = frozenset(),
+    ) -> list[Decision]:
+        """Apply that time has passed: whatever moment is due, and control runs that are over.
+
+        A moment of `elsewhere`, which a process of another release knows and this one does not, is left as it is; then
+        `next_moment` is still due, and the caller puts the player off until that process comes by.
+        """
         decisions = list(self._end_control_runs(now))
         for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
             if self.moments.get(key) != at:
                 continue  # A schedule that was due before has asked this segment already, and put its moment off.
-            del self.moments[key]
             rule = rules.rules.get(key)
             by_time = rules.segments.get(key.removeprefix("segment:"))
+            if rule is None and by_time is None and key in elsewhere:
+                continue
+            del self.moments[key]
             segment = rule.segment if isinstance(rule, ScheduleRule) else by_time
             moves = self._segment_moves([segment] if segment is not None else [], now, failures)
             decisions += moves
@@ -134,21 +147,30 @@ class PlayerState(PlayerProjection):
                     decisions += self.enter(journey, trigger, now)
         return decisions
 
-    def rearm(self, rules: RuleIndex, now: datetime, failures: list[RuleFailure]) -> list[Decision]:
+    def rearm(
+        self,
+        rules: RuleIndex,
+        now: datetime,
+        failures: list[RuleFailure],
+        *,
+        elsewhere: Container[str] = frozenset(),
+    ) -> list[Decision]:
         """Look at the player under the present rules, as after a release that changed them.
 
         It starts and wakes nothing. Moments of rules that are gone are dropped, those of new rules are awaited, and
         the player is sorted into segments anew. What is due is left to the sweep, or no journey would hear of it.
+        What is not known here and is known `elsewhere`, by the keys of moments, is not gone: it is left as it is.
         """
-        for key in [key for key in self.moments if not key.startswith("segment:") and key not in rules.rules]:
-            del self.moments[key]
-        for key in [key for key in self.occasions if key not in rules.occasions]:
+        by_time = {f"segment:{name}" for name in rules.segments}
+        for key in [key for key in self.moments if key not in rules.rules and key not in by_time]:
+            if key not in elsewhere:
+                del self.moments[key]
+        for key in [key for key in self.occasions if key not in rules.occasions and key not in elsewhere]:
             del self.occasions[key]
-        gone = [name for name in sorted(self.segments) if name not in rules.segments]
+        unknown = [name for name in sorted(self.segments) if name not in rules.segments]
+        gone = [name for name in unknown if f"segment:{name}" not in elsewhere]
         for name in gone:
             del self.segments[name]
-        for key in [key for key in self.moments if key.startswith("segment:") and key[8:] not in rules.segments]:
-            del self.moments[key]
         for quiet in (rule for rules_ in rules.inactive.values() for rule in rules_):
             last = self.last.get(quiet.kind.type)
             # What is past has been reported, or was before the rule: it must not come again.

@@ -1,0 +1,145 @@
+"""The table `processes`: who lives, of which build, and what each one knows.
+
+While a release rolls, processes of two builds work side by side, and one meets what only the other knows: a journey, a
+segment, the moment of a rule, a type of event. What is known to any living process is put off until that one, or one
+like it, comes by; what nobody knows is gone for good and dropped as ever.
+"""
+
+import asyncio
+import hashlib
+import logging
+import uuid
+from collections.abc import Iterable
+from datetime import timedelta
+from typing import Final, Literal
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.clock import sleep_or_stop
+from activities.database import Database
+from workflows.events import CATALOGUE
+from workflows.rules.index import RuleIndex
+
+logger = logging.getLogger(__name__)
+
+Role = Literal["api", "worker", "dispatcher", "all"]
+
+#: How often a process says that it lives, and after how long in silence it is taken for dead.
+BEAT: Final = timedelta(seconds=5)
+SILENCE: Final = timedelta(seconds=30)
+#: How long a row of a dead process stays, for whoever asks what ran.
+KEPT: Final = timedelta(days=7)
+
+
+class Knowledge(BaseModel):
+    """What a process can deal with, by name. `moments` are the keys under which a player's row awaits something."""
+
+    model_config = ConfigDict(frozen=True)
+
+    journeys: frozenset[str] = frozenset()
+    segments: frozenset[str] = frozenset()
+    moments: frozenset[str] = frozenset()
+    event_types: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, rules: RuleIndex) -> "Knowledge":
+        """What these rules and the loaded events make known."""
+        return cls(
+            journeys=frozenset(rules.journeys),
+            segments=frozenset(rules.segments),
+            moments=frozenset({*rules.rules, *(f"segment:{name}" for name in rules.segments)}),
+            event_types=frozenset({*CATALOGUE, *(kind.type for kind in CATALOGUE.values())}),
+        )
+
+    @classmethod
+    def together(cls, known: Iterable["Knowledge"]) -> "Knowledge":
+        """What at least one of these knows."""
+        all_known = [*known]
+        return cls(**{name: frozenset[str]().union(*(getattr(one, name) for one in all_known)) for name in _NAMES})
+
+    def as_text(self) -> str:
+        """The same text for the same knowledge."""
+        return orjson.dumps({name: sorted(getattr(self, name)) for name in _NAMES}).decode()
+
+
+_NAMES: Final = tuple(Knowledge.model_fields)
+
+
+class Processes:
+    """This process among those that live, and what the others know beyond it."""
+
+    def __init__(self, database: Database, rules: RuleIndex, *, role: Role = "all", build: str = "") -> None:
+        self.database = database
+        self.role: Role = role
+        self.knows = Knowledge.of(rules)
+        #: What a release is called; without a name, a mark of what it knows.
+        self.build = build or hashlib.sha256(self.knows.as_text().encode()).hexdigest()[:12]
+        self.id = uuid.uuid4().hex
+        #: What other living processes know, as it was last seen.
+        self.others = Knowledge()
+
+    async def look(self, connection: AsyncConnection) -> Knowledge:
+        """What other living processes know, as of now. Cheap enough for every pass of a loop."""
+        rows = await connection.execute(_OTHERS, {"id": self.id, "silence": SILENCE})
+        known = []
+        for row in rows:
+            try:
+                known.append(Knowledge.model_validate(row.knows))
+            except ValidationError:
+                logger.warning("A process of build %s says what it knows in a way this one cannot read.", row.build)
+        self.others = Knowledge.together(known)
+        return self.others
+
+    async def beat(self) -> None:
+        """Say that this process lives, and look at the others. Raises what the database raises when it is away."""
+        mine = {"id": self.id, "build": self.build, "role": self.role, "knows": self.knows.as_text()}
+        async with self.database.transaction() as connection:
+            await connection.execute(_BEAT, mine)
+            await self.look(connection)
+
+    async def leave(self) -> None:
+        """Say that this process ends. Raises what the database raises when it is away."""
+        async with self.database.transaction() as connection:
+            await connection.execute(_LEAVE, {"id": self.id})
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Beat until told to stop, then leave."""
+        while not stop.is_set():
+            try:
+                await self.beat()
+            except (SQLAlchemyError, OSError) as away:
+                logger.warning("Postgres is away, this process cannot say that it lives: %s", away)
+            except Exception:
+                logger.exception("This process cannot say that it lives, and tries again.")
+            await sleep_or_stop(stop, BEAT.total_seconds())
+        try:
+            await self.leave()
+        except (SQLAlchemyError, OSError):
+            logger.warning("Postgres is away; this process is taken for dead in %d seconds.", SILENCE.total_seconds())
+
+
+async def forget_dead(connection: AsyncConnection) -> int:
+    """Delete the rows of processes that have been dead for long; how many there were."""
+    return (await connection.execute(_FORGET, {"kept": KEPT})).rowcount
+
+
+# By the database's clock on both sides: the clocks of two processes may differ by more than the silence.
+_BEAT = text(
+    """
+    INSERT INTO processes (id, build, role, knows, seen_at)
+    VALUES (:id, :build, :role, CAST(:knows AS jsonb), clock_timestamp())
+    ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+    """
+)
+_OTHERS = text(
+    """
+    SELECT DISTINCT build, knows FROM processes
+    WHERE id <> :id AND seen_at > clock_timestamp() - CAST(:silence AS interval)
+    """
+)
+_LEAVE = text("DELETE FROM processes WHERE id = :id")
+_FORGET = text("DELETE FROM processes WHERE seen_at < clock_timestamp() - CAST(:kept AS interval)")
