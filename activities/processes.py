@@ -22,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.clock import sleep_or_stop
 from activities.database import Database
 from workflows.events import CATALOGUE
+from workflows.player_state.active_run import hears
 from workflows.rules.index import RuleIndex
 
 logger = logging.getLogger(__name__)
@@ -36,7 +37,11 @@ KEPT: Final = timedelta(days=7)
 
 
 class Knowledge(BaseModel):
-    """What a process can deal with, by name. `moments` are the keys under which a player's row awaits something."""
+    """What a process can deal with, by name.
+
+    `moments` are the keys under which a player's row awaits something: those of rules and segments, and the types of
+    events that matter to a journey.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -51,7 +56,13 @@ class Knowledge(BaseModel):
         return cls(
             journeys=frozenset(rules.journeys),
             segments=frozenset(rules.segments),
-            moments=frozenset({*rules.rules, *(f"segment:{name}" for name in rules.segments)}),
+            moments=frozenset(
+                {
+                    *rules.rules,
+                    *(f"segment:{name}" for name in rules.segments),
+                    *(hears(journey, kind) for journey, kinds in rules.matters.items() for kind in kinds),
+                }
+            ),
             event_types=frozenset({*CATALOGUE, *(kind.type for kind in CATALOGUE.values())}),
         )
 

@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from pydantic import JsonValue
@@ -113,6 +114,12 @@ class Journey:
     def at(self, version: int) -> "Journey":
         """The journey as that release declared it; the code as it is where there is no such release."""
         return self.versions.get(version, self)
+
+    @cached_property
+    def about(self) -> frozenset[str]:
+        """The types of events that wake a run of it, end it, or are its goal."""
+        ends = {rule.kind.type for rule in self.exit_on}
+        return self.listens_to | ends | ({self.goal.kind.type} if self.goal else set[str]())
 
     @property
     def description(self) -> str:

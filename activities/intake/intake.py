@@ -21,6 +21,7 @@ from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.early_ends import early_ends
 from activities.intake.event_store import Identity, store_events
+from activities.intake.missed_events import missed_events
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failures import report
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
@@ -258,10 +259,18 @@ class Intake:
             rows = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
         players = LockedPlayers({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
         try:
+            await self._catch_up(connection, brand, players, now)
             yield players
         finally:
             report(players.failures)
         await self._write(connection, brand, players, now)
+
+    async def _catch_up(self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime) -> None:
+        """Let runs hear what came to processes that knew less than this one; almost always there is nothing."""
+        for player_id, state in players.states.items():
+            for run_id, behind in state.runs_behind(self.rules).items():
+                events = await missed_events(connection, brand, player_id, run_id, behind)
+                players.record(player_id, state.catch_up(run_id, events, self.rules, now, players.failures))
 
     async def _write(self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime) -> None:
         states = players.states

@@ -15,6 +15,7 @@ from pydantic import TypeAdapter
 
 from workflows.declaration import Journey
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
+from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.ordering import Word
@@ -42,34 +43,10 @@ REMEMBERED_KEYS: Final = 64
 #: Runs a player's row holds. Under `per(field)` nobody enters beyond it; under other rules a run that is over goes.
 MOST_RUNS: Final = 200
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
+#: The moment of what is due at once.
+EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
 PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
-
-
-@dataclass(slots=True)
-class ActiveRun:
-    """What the player's row knows of a run under way."""
-
-    journey: str
-    arm: Arm
-    ends_at: datetime
-    goal_until: datetime | None = None
-    #: When what let the player in happened; a goal before that was not the journey's doing.
-    since: datetime | None = None
-    seq: int = 0
-    stopping: bool = False
-    reached: bool = False
-    #: It has ended and stays only until its goal can no longer be reached.
-    over: bool = False
-
-
-@dataclass(slots=True)
-class Entries:
-    """How often and when a player last entered a journey."""
-
-    count: int = 0
-    last: datetime | None = None
-    keys: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -127,6 +104,8 @@ class PlayerState(PlayerProjection):
         `next_moment` is still due, and the caller puts the player off until that process comes by.
         """
         decisions = list(self._end_control_runs(now))
+        for run in self.runs.values():
+            run.missed = [one for one in run.missed if hears(run.journey, one[0]) in elsewhere]
         for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
             if self.moments.get(key) != at:
                 continue  # A schedule that was due before has asked this segment already, and put its moment off.
@@ -231,7 +210,8 @@ class PlayerState(PlayerProjection):
         if refused is None:
             if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
                 del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
-            self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until, at)
+            about = sorted(journey.about)
+            self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until, at, about=about)
         if trigger is not None:
             cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
         return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause)]
@@ -280,7 +260,26 @@ class PlayerState(PlayerProjection):
     def next_moment(self) -> datetime | None:
         """When this player must be looked at again although nothing happens."""
         ends = [run.ends_at for run in self.runs.values() if run.arm == "control" and not run.over]
-        return min([*self.moments.values(), *ends], default=None)
+        missed = [EARLIEST for run in self.runs.values() if run.missed]
+        return min([*self.moments.values(), *ends, *missed], default=None)
+
+    # ---- catching up -----------------------------------------------------------------------
+
+    def runs_behind(self, rules: RuleIndex) -> dict[str, Behind]:
+        """By run: what this process knows that it is to hear of events that came before."""
+        found = {one: run.behind(rules.matters.get(run.journey, frozenset())) for one, run in self.runs.items()}
+        return {run_id: what for run_id, what in found.items() if what is not None}
+
+    def catch_up(
+        self, run_id: str, events: Iterable[Event], rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+    ) -> list[Decision]:
+        """Let a run hear these events, in their order; it is behind no longer."""
+        run = self.runs[run_id]
+        run.caught_up(rules.matters[run.journey])
+        decisions: list[Decision] = []
+        for event in events:
+            decisions += self._notify_run(run_id, event, rules, now, failures)
+        return decisions
 
     # ---- runs ------------------------------------------------------------------------------
 
@@ -291,22 +290,33 @@ class PlayerState(PlayerProjection):
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
-            journey = rules.journeys.get(run.journey)
-            if journey is None:
-                continue
-            if not run.reached and _is_goal(run, journey, event, failures):
-                run.reached = True
-                decisions.append(GoalReached(run_id, event.occurred_at))
-            if run.over:
-                if run.reached:
-                    del self.runs[run_id]
-            elif run.stopping:
-                continue
-            elif any(rule.matches(event, failures) for rule in journey.exit_on):
-                decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
-            elif run.arm == "treated" and event.type in journey.listens_to:
-                run.seq += 1
-                decisions.append(Wake(run_id, run.seq, event))
+            if event.type in run.about and event.type not in rules.matters.get(run.journey, ()):
+                run.miss(event)
+            else:
+                decisions += self._notify_run(run_id, event, rules, now, failures)
+        return decisions
+
+    def _notify_run(
+        self, run_id: str, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+    ) -> list[Decision]:
+        run = self.runs.get(run_id)
+        journey = rules.journeys.get(run.journey) if run is not None else None
+        if run is None or journey is None:
+            return []
+        decisions: list[Decision] = []
+        if not run.reached and _is_goal(run, journey, event, failures):
+            run.reached = True
+            decisions.append(GoalReached(run_id, event.occurred_at))
+        if run.over:
+            if run.reached:
+                del self.runs[run_id]
+        elif run.stopping:
+            pass
+        elif any(rule.matches(event, failures) for rule in journey.exit_on):
+            decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
+        elif run.arm == "treated" and event.type in journey.listens_to:
+            run.seq += 1
+            decisions.append(Wake(run_id, run.seq, event))
         return decisions
 
     def _segment_moves(self, segments: Iterable[Segment], now: datetime, failures: list[RuleFailure]) -> list[Moved]:

@@ -58,6 +58,8 @@ class RuleIndex:
 
     def __init__(self, journeys: Mapping[str, Journey], segments: Mapping[str, Segment] | None = None) -> None:
         self.journeys = dict(sorted(journeys.items()))
+        #: By journey: the types of events that wake its runs, end them, or are their goal.
+        self.matters = {name: journey.about for name, journey in self.journeys.items()}
         self.triggers: dict[str, list[tuple[Journey, On]]] = {}
         self.milestones: dict[str, list[MilestoneRule]] = {}
         self.streaks: dict[str, list[Streak]] = {}
