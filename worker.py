@@ -7,13 +7,13 @@ calendar, `--role dispatcher` only deliveries and the sweep. Any number of each 
 import asyncio
 import logging
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
 import prometheus_client
 import typer
 import uvloop
-from temporalio.client import Client
+from temporalio.client import Client, Schedule
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
@@ -23,12 +23,14 @@ from activities.engine import WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.log_output import log_to_stderr
-from activities.loops.maintenance_schedules import keep_schedules
+from activities.loops.maintenance_schedules import keep_schedules, schedules_of
+from activities.message_urgency import MessageUrgency
 from activities.processes import Role
-from activities.settings import MAINTENANCE_QUEUE, TASK_QUEUE, Settings, settings_from
+from activities.settings import Settings, settings_from
 from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
+from workflows.effect_queues import PROVIDERS, queue_of
 from workflows.effects import SEND
 from workflows.errors import DesignError
 from workflows.temporal_internals import runner_for
@@ -37,8 +39,10 @@ logger = logging.getLogger("journeys.worker")
 
 # A hand-over cut off half-way is in doubt for good where nobody can be asked, so effects under way are finished.
 GRACE = SEND.time_limit
-# Each effect holds a connection now and then; far more at a time would only wait for the pool.
+# Effects on the database alone. Each holds a connection now and then; far more would only wait for the pool.
 EFFECTS_AT_ONCE = 40
+# Tasks asked for at a time in a provider's queue; the provider is slower than the asking.
+PROVIDER_POLLS = 2
 # Runs that wait in memory, about 165 kB each; another is fetched and replayed when something happens to it.
 CACHED_RUNS = 6_000
 # Enrolments and sweeps over all players; more of them wait for their turn.
@@ -50,24 +54,47 @@ SCHEDULES_RETRY_S = 5.0
 def journey_worker(
     client: Client, engine: WorkerEngine, *, interceptors: Sequence[Interceptor] = (), **options: Any
 ) -> Worker:
-    """The Temporal worker that plays journeys and their effects; `options` go to the SDK."""
+    """The Temporal worker that plays journeys and does what needs the database alone; `options` go to the SDK.
+
+    It offers every effect: runs of an earlier release have left some in its queue that need a provider.
+    """
     return Worker(
         client,
-        task_queue=TASK_QUEUE,
+        task_queue=engine.settings.task_queue,
         workflows=engine.registry.workflows,
         activities=engine.activities,
         workflow_runner=runner_for(client.data_converter),
         graceful_shutdown_timeout=GRACE,
-        interceptors=[FailureInterceptor(), *interceptors],
+        interceptors=[FailureInterceptor(), MessageUrgency(engine.message_classes), *interceptors],
         **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
     )
+
+
+def provider_workers(
+    client: Client, engine: WorkerEngine, *, interceptors: Sequence[Interceptor] = (), **options: Any
+) -> list[Worker]:
+    """A Temporal worker for each provider, with slots and a rate of its own; `options` go to the SDK."""
+    return [
+        Worker(
+            client,
+            task_queue=queue_of(engine.settings.task_queue, provider),
+            activities=engine.activities_of(provider),
+            graceful_shutdown_timeout=GRACE,
+            interceptors=[FailureInterceptor(), *interceptors],
+            max_concurrent_activities=limits.slots,
+            max_task_queue_activities_per_second=limits.per_second,
+            **{"max_concurrent_activity_task_polls": PROVIDER_POLLS, **options},
+        )
+        for provider in PROVIDERS
+        for limits in [engine.settings.limits_of(provider)]
+    ]
 
 
 def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     """The Temporal worker of what recurs on a calendar and of long work: neither may take a slot from effects."""
     return Worker(
         client,
-        task_queue=MAINTENANCE_QUEUE,
+        task_queue=engine.settings.maintenance_queue,
         workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
         activities=[*engine.maintenance.activities, engine.enrolments.work],
         graceful_shutdown_timeout=GRACE,
@@ -100,9 +127,10 @@ async def main(role: Role, settings: Settings | None = None) -> None:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.enrolments.watch(client, stop))
         if role in {"all", "worker"}:
-            group.create_task(_make_schedules(client, stop))
+            group.create_task(_make_schedules(client, schedules_of(settings.deployment_name), stop))
             group.create_task(_run_worker(maintenance_worker(client, engine), stop))
-            group.create_task(_run_worker(journey_worker(client, engine), stop))
+            for worker in (journey_worker(client, engine), *provider_workers(client, engine)):
+                group.create_task(_run_worker(worker, stop))
         logger.info("Ready as %s with journeys %s.", role, ", ".join(engine.registry.journeys))
 
 
@@ -117,11 +145,11 @@ async def _connect_or_stop(stop: asyncio.Event, settings: Settings, runtime: Run
     return None
 
 
-async def _make_schedules(client: Client, stop: asyncio.Event) -> None:
+async def _make_schedules(client: Client, schedules: Mapping[str, Schedule], stop: asyncio.Event) -> None:
     """Make the schedules what the code says, as soon as Temporal lets us."""
     while not stop.is_set():
         try:
-            await keep_schedules(client)
+            await keep_schedules(client, schedules)
         except RPCError as away:
             logger.warning("The schedules cannot be seen to now, trying again: %s", away)
             await sleep_or_stop(stop, SCHEDULES_RETRY_S)

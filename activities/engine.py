@@ -24,6 +24,7 @@ from activities.messages import Messages
 from activities.processes import Processes, Role
 from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
+from activities.providers.breaker import Breaker
 from activities.providers.email import EmailAdapter, MailLookup
 from activities.providers.webhook import WebhookAdapter
 from activities.rewards import Grants
@@ -33,7 +34,9 @@ from activities.tasks import TaskEffects
 from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue
 from workflows.channels import WEBHOOK_CHANNELS, Channel
+from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
+from workflows.field_types import MessageClass
 from workflows.gate.policy import Policy
 from workflows.source.registry import Registry, load
 
@@ -135,6 +138,10 @@ class WorkerEngine(Engine):
     maintenance: Maintenance
     enrolments: Enrolments
 
+    def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
+        """The effects that wait in this provider's queue."""
+        return [self.grants.give] if provider == "bonus_engine" else [self.messages.send]
+
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:
         """Every effect a journey may ask for, as a Temporal activity."""
@@ -149,6 +156,12 @@ class WorkerEngine(Engine):
             self.runs.refresh,
             self.runs.start,
         ]
+
+    @property
+    def message_classes(self) -> dict[str, MessageClass]:
+        """What each template is for."""
+        catalogue = self.messages.catalogue
+        return {name: catalogue[name].message_class for name in catalogue.names}
 
     def dispatcher(self, client: Client) -> Dispatcher:
         """What hands deliveries to Temporal."""
@@ -178,14 +191,19 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
         stack.push_async_callback(database.close)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
         core = build(settings, deployment.registry, database, clock, role=role)
-        bonus_engine = BonusEngine(settings.bonus_engine_url, http, timeout=settings.provider_timeout)
+        breakers = {provider: Breaker(provider) for provider in PROVIDERS}
+        bonus_engine = BonusEngine(
+            settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
+        )
         lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
         adapters = channel_adapters(settings, http)
         grants = Grants(database, bonus_engine, Policy(), settings, clock)
         links = unsubscribe_links(settings)
         yield WorkerEngine(
             **vars(core),
-            messages=Messages(database, deployment.templates, adapters, lookup, Policy(), settings, links, clock),
+            messages=Messages(
+                database, deployment.templates, adapters, breakers, lookup, Policy(), settings, links, clock
+            ),
             grants=grants,
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),

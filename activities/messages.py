@@ -8,13 +8,13 @@ recognises a repetition by its key.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, select, update
+from sqlalchemy import ColumnElement, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -22,7 +22,18 @@ from temporalio.exceptions import ApplicationError
 from activities import gate_facts
 from activities.clock import Clock
 from activities.database import Database
+from activities.message_rows import (
+    COLUMNS,
+    GONE_OUT,
+    IN_DOUBT,
+    WAITING,
+    MessageDraft,
+    MessageRow,
+    by_channel,
+    read_rows,
+)
 from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage
+from activities.providers.breaker import Breaker, wait_for
 from activities.providers.email import MailLookup
 from activities.settings import Settings
 from activities.step_log import record_steps
@@ -31,9 +42,9 @@ from activities.tasks import answers_of_run
 from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
-from workflows.effects import SEND, Send, SendResult
+from workflows.effect_queues import Provider
+from workflows.effects import HAND_ON_AFTER, SEND, Send, SendResult
 from workflows.errors import DesignError
-from workflows.events import MessageClass
 from workflows.forms import text_referred_to
 from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_send
 from workflows.gate.facts import MessageFacts
@@ -45,80 +56,12 @@ logger = logging.getLogger(__name__)
 
 SENT = Counter("journeys_messages_total", "Messages by channel and what became of them.", ["channel", "status"])
 
-# `handed_over` may have arrived, `waiting` certainly has not; the other states are final.
-IN_DOUBT, WAITING = "handed_over", "waiting"
-GONE_OUT = ("sent", IN_DOUBT, "unknown")
 # An attempt is over before the next one may begin, so that two never hand over at once.
 ATTEMPT = SEND.time_limit - timedelta(seconds=5)
 # A mail system may still be working on a mail whose sender has hung up; only then is its no a no.
 MAIL_SETTLING = timedelta(seconds=30)
 
 DoubtOutcome = Literal["arrived", "absent", "nobody_says"]
-
-
-class MessageRow(NamedTuple):
-    """What an attempt reads of a row of `messages`: one channel of a step that was tried before."""
-
-    id: str
-    brand: str
-    player_id: str
-    channel: Channel
-    message_class: MessageClass
-    status: str
-    reason: str | None
-    language: str | None
-    subject: str | None
-    body: str | None
-    handed_over_at: datetime | None
-
-
-_COLUMNS = [messages.c[name] for name in MessageRow._fields]
-
-
-@dataclass(frozen=True)
-class MessageDraft:
-    """What the gate and the template make of a message on one channel, before it is written.
-
-    `status` is `handed_over` for what must reach its channel after the commit.
-    """
-
-    channel: Channel
-    decision: JsonObject
-    status: str
-    reason: str | None = None
-    handed_over_at: datetime | None = None
-    delivered_at: datetime | None = None
-    #: None where nothing was rendered, and where an earlier attempt has stored it.
-    text: Rendered | None = None
-
-    def decided(self) -> JsonObject:
-        """The columns every attempt writes anew."""
-        return {
-            "decision": self.decision,
-            "status": self.status,
-            "reason": self.reason,
-            "handed_over_at": self.handed_over_at,
-            "delivered_at": self.delivered_at,
-        }
-
-    def row(self, request: Send, message_class: MessageClass, now: datetime) -> JsonObject:
-        """The whole row of a channel tried for the first time. All have the same columns: they are written together."""
-        text = self.text
-        return self.decided() | {
-            "id": f"{request.key}/{self.channel}",
-            "brand": request.brand,
-            "player_id": request.player_id,
-            "run_id": request.run_id,
-            "step": request.step,
-            "journey": request.journey,
-            "channel": self.channel,
-            "template": request.template,
-            "message_class": message_class,
-            "subject": text.title if text else None,
-            "body": text.body if text else None,
-            "language": text.language if text else None,
-            "created_at": now,
-        }
 
 
 @dataclass
@@ -139,6 +82,18 @@ class SendAttempt:
     failed: ChannelUnavailable | None = None
     #: The step's result, where there was nothing to hand over.
     result: SendResult | None = None
+    #: Whether others may have their turn again because this one has failed for long.
+    patient: bool = True
+
+    @property
+    def next_turn(self) -> Channel | None:
+        """Whose turn comes next. A channel that fails lets the others pass, once each in a while."""
+        return self.plan.next_turn(self.request.had_turns, only_fresh=self.failed is not None and self.patient)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing is left to this attempt: it is not to be made again."""
+        return self.failed is None or self.next_turn is not None
 
 
 class Messages:
@@ -149,6 +104,7 @@ class Messages:
         database: Database,
         catalogue: Catalogue,
         adapters: Mapping[Channel, Adapter],
+        breakers: Mapping[Provider, Breaker],
         lookup: MailLookup | None,
         policy: Policy,
         settings: Settings,
@@ -162,6 +118,7 @@ class Messages:
         self.database = database
         self.catalogue = catalogue
         self.adapters = adapters
+        self.breakers = breakers
         self.lookup = lookup
         self.policy = policy
         self.settings = settings
@@ -173,8 +130,10 @@ class Messages:
         """Hand a message over on every channel that the gate lets pass, each once.
 
         Raises to be tried again while a channel is away; what other channels took is kept. A text
-        that cannot be rendered is `failed`: no attempt would ever render it.
+        that cannot be rendered is `failed`: no attempt would ever render it. With `turn` it is that
+        channel's provider alone, and the result says whose turn comes next.
         """
+        self._fail_at_once_if_open(request)
         deadline = asyncio.get_running_loop().time() + ATTEMPT.total_seconds()
         attempt = await self._begin(request, self.clock())
         if attempt.result is not None:
@@ -195,8 +154,8 @@ class Messages:
                         broken = answer
                     case status, reason:
                         await self._update_status(connection, attempt.rows[channel], status, reason)
-            attempt.rows = await _read_rows(connection, request)
-            if broken is None and attempt.failed is None:
+            attempt.rows = await read_rows(connection, request)
+            if broken is None and attempt.is_over:
                 return await self._record_step(connection, attempt)
         if broken is not None:
             raise broken
@@ -213,20 +172,24 @@ class Messages:
             async with self.database.transaction() as connection:
                 request = await _with_texts(connection, request)
                 player = await gate_facts.read(connection, request.brand, request.player_id, now)
-                plan = ChannelPlan(request.via, request.fallback)
-                attempt = SendAttempt(request, now, player, plan, await _read_rows(connection, request), doubts or {})
-                doubtful = [row for row in attempt.rows.values() if row.status == IN_DOUBT]
+                plan = ChannelPlan(request.via, request.fallback, request.turn)
+                attempt = SendAttempt(request, now, player, plan, await read_rows(connection, request), doubts or {})
+                attempt.patient = _tried_for() < HAND_ON_AFTER
+                doubtful = [r for r in attempt.rows.values() if r.status == IN_DOUBT and plan.has_turn(r.channel)]
                 if doubts is not None or not doubtful:
                     await self._plan_channels(connection, attempt)
-                    if not attempt.due and attempt.failed is None:
+                    if not attempt.due and attempt.is_over:
                         attempt.result = await self._record_step(connection, attempt)
                     return attempt
             # Others are asked outside of any transaction, and the gate after them: its answer must not grow old.
             doubts = {row.channel: await self._look_up(row, now) for row in doubtful}
 
     async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult:
-        """Record what became of the step, in the transaction that ends it."""
-        result = _result(attempt.rows, attempt.plan)
+        """Record what became of the step in the transaction that ends it; before that only what the run has told."""
+        result = _result(attempt)
+        if result.next_turn is not None:
+            await record_steps(connection, attempt.request, self.clock())
+            return result
         await record_steps(
             connection,
             attempt.request,
@@ -258,10 +221,10 @@ class Messages:
         if attempt.drafts:
             message_class = self.catalogue[request.template].message_class
             values = [draft.row(request, message_class, attempt.now) for draft in attempt.drafts]
-            inserted = await connection.execute(messages.insert().values(values).returning(*_COLUMNS))
-            attempt.rows = _by_channel(MessageRow(*row) for row in inserted)
+            inserted = await connection.execute(messages.insert().values(values).returning(*COLUMNS))
+            attempt.rows = by_channel(MessageRow(*row) for row in inserted)
         if tried_before:
-            attempt.rows = await _read_rows(connection, request)
+            attempt.rows = await read_rows(connection, request)
 
     async def _plan_channel(self, connection: AsyncConnection, attempt: SendAttempt, channel: Channel) -> None:
         """Decide about one channel and write it down; what is final is left as it is."""
@@ -269,6 +232,9 @@ class Messages:
         if row is not None and row.status not in (IN_DOUBT, WAITING):
             if row.status in GONE_OUT:
                 attempt.plan.used.add(channel)
+            return
+        if row is not None and row.status == IN_DOUBT and not attempt.plan.has_turn(channel):
+            attempt.plan.leave(channel)
             return
         # A row that fell into doubt since we looked is asked about in the next attempt.
         doubt = None if row is None or row.status == WAITING else attempt.doubts.get(channel, _overtaken())
@@ -296,7 +262,37 @@ class Messages:
             if row is not None:
                 await self._update_status(connection, row, WAITING)
         else:
-            await _write_draft(connection, attempt, self._draft(attempt, channel, decision))
+            draft = self._draft(attempt, channel, decision)
+            if draft.status == IN_DOUBT and not self._may_call(attempt, channel):
+                # It stands where people see it, until its provider's turn has come.
+                if row is None:
+                    await _write_draft(connection, attempt, replace(draft, status=WAITING, handed_over_at=None))
+                return
+            await _write_draft(connection, attempt, draft)
+
+    def _may_call(self, attempt: SendAttempt, channel: Channel) -> bool:
+        """Whether this attempt may hand a message over on a channel; if not, its plan says why."""
+        if not attempt.plan.has_turn(channel):
+            attempt.plan.leave(channel)
+            return False
+        pause = self._breaker(channel).pause()
+        if pause is None:
+            return True
+        attempt.failed = _left_alone(channel, pause)
+        attempt.plan.used.add(channel)
+        return False
+
+    def _fail_at_once_if_open(self, request: Send) -> None:
+        """Without a look at Postgres, which others need, where an earlier attempt has written everything down."""
+        if request.provider is None or request.turn is None or _attempts() == 1 or _tried_for() >= HAND_ON_AFTER:
+            return
+        if (pause := self._breaker(request.turn).left()) is not None:
+            raise _retry_later(_left_alone(request.turn, pause))
+
+    def _breaker(self, channel: Channel) -> Breaker:
+        provider = CHANNELS[channel].provider
+        assert provider is not None, "what stays inside is handed to nobody"
+        return self.breakers[provider]
 
     def _decision(self, attempt: SendAttempt, channel: Channel) -> Allowed | Wait | Refusal:
         template = self.catalogue[attempt.request.template]
@@ -360,12 +356,19 @@ class Messages:
             language=row.language or "en",
             unsubscribe_url=None if row.message_class in NECESSARY else unsubscribe,
         )
+        breaker = self._breaker(row.channel)
         try:
             async with asyncio.timeout_at(deadline):
                 # A signature is dated by the receiver's clock, which is the wall's even where ours is a test's.
                 answer = await self.adapters[row.channel].deliver(outgoing, datetime.now(UTC))
         except TimeoutError:
+            breaker.failed()
             raise ChannelUnavailable(f"The {row.channel} channel took too long; try again.") from None
+        except ChannelUnavailable as away:
+            (breaker.answered if away.answered else breaker.failed)()
+            raise
+        if isinstance(answer, Delivered) or answer.detail:
+            breaker.answered()
         return ("sent", None) if isinstance(answer, Delivered) else ("failed", answer.reason)
 
     async def _update_status(
@@ -425,6 +428,24 @@ def _overtaken() -> ChannelUnavailable:
     return ChannelUnavailable("Another attempt has just handed the message over; try again.")
 
 
+def _left_alone(channel: Channel, pause: timedelta) -> ChannelUnavailable:
+    text = f"The {channel} channel does not answer and is left alone for a while; try again."
+    return ChannelUnavailable(text, wait_for(pause, _attempts()), may_have_arrived=False)
+
+
+def _attempts() -> int:
+    """Which attempt of the effect this is; the first where no worker makes it."""
+    return activity.info().attempt if activity.in_activity() else 1
+
+
+def _tried_for() -> timedelta:
+    """For how long the effect has been tried."""
+    if not activity.in_activity():
+        return timedelta(0)
+    info = activity.info()
+    return info.started_time - info.scheduled_time
+
+
 def _retry_later(failed: ChannelUnavailable) -> Exception:
     """The error that makes Temporal try again, at the time the channel named if it did."""
     if failed.retry_after is None:
@@ -437,7 +458,7 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
     row = attempt.rows.get(draft.channel)
     if draft.status == IN_DOUBT:
         attempt.due.append(draft.channel)
-    else:
+    elif draft.status != WAITING:
         SENT.labels(draft.channel, draft.status).inc()
     if draft.status in GONE_OUT:
         attempt.plan.used.add(draft.channel)
@@ -447,23 +468,11 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
         await connection.execute(update(messages).where(messages.c.id == row.id).values(draft.decided()))
 
 
-async def _read_rows(connection: AsyncConnection, request: Send) -> dict[Channel, MessageRow]:
-    rows = await connection.execute(
-        select(*_COLUMNS)
-        .where(messages.c.run_id == request.run_id, messages.c.step == request.step)
-        .order_by(messages.c.created_at, messages.c.id)
-    )
-    return _by_channel(MessageRow(*row) for row in rows)
-
-
-def _by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:
-    return {row.channel: row for row in rows}
-
-
-def _result(rows: Mapping[Channel, MessageRow], plan: ChannelPlan) -> SendResult:
-    final = {channel: row for channel, row in rows.items() if row.status not in (IN_DOUBT, WAITING)}
+def _result(attempt: SendAttempt) -> SendResult:
+    final = {channel: row for channel, row in attempt.rows.items() if row.status not in (IN_DOUBT, WAITING)}
     return SendResult(
         sent=[channel for channel, row in final.items() if row.status in GONE_OUT],
         suppressed={channel: row.reason or row.status for channel, row in final.items() if row.status not in GONE_OUT},
-        wait_until=plan.wait_until,
+        wait_until=attempt.plan.wait_until,
+        next_turn=attempt.next_turn,
     )

@@ -14,6 +14,7 @@ from sqlalchemy import exists, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from activities import gate_facts
 from activities.clock import Clock
@@ -27,6 +28,7 @@ from activities.providers.bonus_engine import (
     NotAccepted,
     OutcomeUnknown,
 )
+from activities.providers.breaker import wait_for
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import grants, runs
@@ -96,10 +98,10 @@ class Grants:
         if row.status == "reserved":
             try:
                 answer = await self._ask_engine(row, look_first=asked_before)
-            except (NotAccepted, OutcomeUnknown):
+            except (NotAccepted, OutcomeUnknown) as unanswered:
                 assert row.reserved_at is not None
-                if self.clock() - row.reserved_at < self.settings.unknown_after:
-                    raise
+                if (left := row.reserved_at + self.settings.unknown_after - self.clock()) > timedelta(0):
+                    raise _retry_later(unanswered, left) from None
                 row = await self._write(row, "unknown", reason=NEVER_ANSWERED)
             except KeyReused as reused:
                 logger.error("Grant %s needs a person: %s", row.id, reused)  # noqa: TRY400 - the sentence says it all
@@ -230,6 +232,15 @@ class Grants:
                 return GrantRow(*theirs.one())
         GRANTS.labels(row.kind, status).inc()
         return GrantRow(*mine)
+
+
+def _retry_later(unanswered: NotAccepted | OutcomeUnknown, left: timedelta) -> Exception:
+    """The error that makes Temporal try again, when the engine is called again but before the grant is unknown."""
+    if unanswered.retry_after is None:
+        return unanswered
+    attempt = activity.info().attempt if activity.in_activity() else 1
+    pause = min(wait_for(unanswered.retry_after, attempt), left)
+    return ApplicationError(str(unanswered), type=type(unanswered).__name__, next_retry_delay=pause)
 
 
 def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> JsonObject:

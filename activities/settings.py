@@ -3,18 +3,31 @@
 from datetime import timedelta
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import NoDecode
 
+from activities.deployment import DEFAULT, queue_in
 from content.settings import ContentSettings, split_at_commas
 from workflows.channels import WebhookChannel
+from workflows.effect_queues import Provider
 from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
 
-TASK_QUEUE = "journeys"
+TASK_QUEUE = DEFAULT
 #: Of what recurs on a calendar and of bulk jobs, so that they never take a slot from an effect. The name stays, because
 #: workflows that are under way wait there.
-MAINTENANCE_QUEUE = "journeys-upkeep"
+MAINTENANCE_QUEUE = f"{DEFAULT}-upkeep"
+
+
+class ProviderLimits(BaseModel):
+    """How much of one provider's work there may be at a time."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    #: Effects under way at a time in each worker process.
+    slots: int = Field(20, ge=1)
+    #: Effects begun a second by all workers together; None: as many as come.
+    per_second: float | None = Field(None, gt=0)
 
 
 class Settings(ContentSettings):
@@ -25,6 +38,8 @@ class Settings(ContentSettings):
     that is empty counts as not set.
     """
 
+    #: This deployment, where several share a Temporal namespace: its queues, schedules and workflows bear its name.
+    deployment_name: str = Field(DEFAULT, pattern=r"^[a-z][a-z0-9-]{0,40}$")
     #: SQLAlchemy or libpq URL of Postgres.
     database_url: str
     #: The bonus engine that pays grants out.
@@ -77,6 +92,8 @@ class Settings(ContentSettings):
     rearm_rate: int = Field(200, ge=1)
     #: Postgres connections a process may hold.
     pool_size: int = 10
+    #: What each provider takes, as JSON: {"sms": {"slots": 5, "per_second": 30}}; without a word 20 slots and no rate.
+    provider_limits: dict[Provider, ProviderLimits] = Field(default_factory=dict)
     #: A provider that has not answered by then may or may not have acted.
     provider_timeout: timedelta = timedelta(seconds=10)
     #: A grant unanswered for so long counts as unknown; the run goes on without it.
@@ -114,6 +131,20 @@ class Settings(ContentSettings):
                 "WEBHOOK_SECRET for every gateway without one, to whsec_ and base64."
             )
         return secret
+
+    @property
+    def task_queue(self) -> str:
+        """Where the runs of this deployment wait for a worker."""
+        return queue_in(self.deployment_name, TASK_QUEUE)
+
+    @property
+    def maintenance_queue(self) -> str:
+        """Where its maintenance and its bulk jobs do."""
+        return queue_in(self.deployment_name, MAINTENANCE_QUEUE)
+
+    def limits_of(self, provider: Provider) -> ProviderLimits:
+        """What this provider takes."""
+        return self.provider_limits.get(provider, ProviderLimits())
 
     @property
     def sqlalchemy_url(self) -> str:

@@ -12,6 +12,7 @@ from temporalio.converter import DataConverter, DefaultFailureConverterWithEncod
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
+from activities.deployment import DEFAULT, DeploymentNames
 from activities.settings import Settings
 from workflows.errors import JourneysError
 
@@ -53,7 +54,8 @@ def client_options(settings: Settings) -> dict[str, Any]:
     """The arguments of `Client.connect` in every process. Raises WrongSetting."""
     config = ClientConfig.load_client_connect_config()
     config.setdefault("target_host", "localhost:7233")
-    return {**config, "data_converter": data_converter(settings)}
+    names = [] if settings.deployment_name == DEFAULT else [DeploymentNames(settings.deployment_name)]
+    return {**config, "data_converter": data_converter(settings), "interceptors": names}
 
 
 async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:

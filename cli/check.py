@@ -73,7 +73,6 @@ async def _replay_runs(
     """Replay the runs in flight, from a folder of histories or else from Temporal, on the code as it is here."""
     from temporalio.service import RPCError
 
-    from activities.settings import TASK_QUEUE
     from activities.temporal_client import connect, data_converter
     from stage.flow.check_release import ReleaseCheck, histories_in_folder, in_flight, replay
 
@@ -83,7 +82,7 @@ async def _replay_runs(
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             client = await connect(settings)
-        fetched = in_flight(client, TASK_QUEUE, journeys, release, most=most, chosen=chosen)
+        fetched = in_flight(client, settings.task_queue, journeys, release, most=most, chosen=chosen)
         return await replay(fetched, journeys, release, data_converter(settings))
     except TimeoutError:
         fail(

@@ -27,6 +27,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from activities.database import migrate
+from activities.deployment import DEFAULT, queue_in
 from activities.settings import TASK_QUEUE
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
@@ -127,7 +128,7 @@ class Stack:
                 environment=environment,
                 ready=lambda _: http_ok(f"{self.api_url}/readyz"),
             ),
-            self._worker("worker", _polls_for_workflow_tasks(environment["TEMPORAL_ADDRESS"])),
+            self._worker("worker", _polls_for_workflow_tasks(environment)),
             self._worker("dispatcher", lambda _: http_ok(f"http://127.0.0.1:{ports['dispatcher-metrics']}/metrics")),
         ]
 
@@ -354,15 +355,16 @@ def _other_port(taken: set[int]) -> int:
     return port
 
 
-def _polls_for_workflow_tasks(temporal_address: str) -> Callable[[int], Awaitable[bool]]:
+def _polls_for_workflow_tasks(environment: Mapping[str, str]) -> Callable[[int], Awaitable[bool]]:
     """Whether the process with this pid takes workflow tasks; Temporal's SDK names pollers `pid@host`."""
+    queue = queue_in(environment.get("DEPLOYMENT_NAME", DEFAULT), TASK_QUEUE)
 
     async def ready(pid: int) -> bool:
-        client = await Client.connect(temporal_address)
+        client = await Client.connect(environment["TEMPORAL_ADDRESS"])
         answer = await client.workflow_service.describe_task_queue(
             DescribeTaskQueueRequest(
                 namespace=client.namespace,
-                task_queue=TaskQueue(name=TASK_QUEUE),
+                task_queue=TaskQueue(name=queue),
                 task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
             )
         )

@@ -27,6 +27,8 @@ SETTINGS = {
     "history.persistenceMaxQPS": 100_000,
     "history.timerProcessorMaxPollRPS": 200,
     "history.transferProcessorMaxPollRPS": 100,
+    # Brands take turns, as in the compose file.
+    "matching.enableFairness": "true",
     "matching.rps": 100_000,
     "matching.persistenceMaxQPS": 100_000,
     "system.forceSearchAttributesCacheRefreshOnRead": "true",

@@ -4,7 +4,7 @@ A new channel is its name in `Channel`, its row in `CHANNELS`, and for one behin
 settings. A name without a row is refused when this module is imported, a row without a figure by the type checker.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, get_args
@@ -15,8 +15,10 @@ from workflows.errors import DesignError
 
 #: Handed to a gateway as a signed webhook; the setting `<channel>_webhook_url` is its address.
 WebhookChannel = Literal["sms", "push"]
+#: Leaves the house through a provider of its own.
+ExternalChannel = Literal["email", WebhookChannel]
 #: A way to send a player a message.
-Channel = Literal["email", WebhookChannel, "in_app"]
+Channel = Literal[ExternalChannel, "in_app"]
 
 
 _SPELLINGS: Final[Mapping[str, str]] = MappingProxyType({"inapp": "in_app"})
@@ -45,8 +47,8 @@ class ChannelSpec:
     #: The most characters of a body. Against a runaway text, not a style guide: ten parts of an SMS, a push that the
     #: platforms still carry.
     longest: int
-    #: Whether it leaves the house through a provider. What stays inside waits on the site until the player comes.
-    external: bool
+    #: The provider it leaves the house through. None: it stays inside and waits on the site until the player comes.
+    provider: ExternalChannel | None
     #: The field of the player's profile that holds the address; None: it finds the player by the player's id.
     address_field: str | None
     #: Whether it may wake the player, so that it keeps quiet hours.
@@ -57,6 +59,11 @@ class ChannelSpec:
     shows_unsubscribe: bool
     #: The most marketing contacts in seven days unless a policy says otherwise; None: as many as on all together.
     per_week: int | None = None
+
+    @property
+    def external(self) -> bool:
+        """Whether it leaves the house."""
+        return self.provider is not None
 
     def label(self, language: str) -> str:
         """Its name in a language, in English where it has none in that."""
@@ -69,7 +76,7 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             labels={"en": "E-mail", "ru": "Письмо", "uk": "Лист"},
             blocks=("subject", "body"),
             longest=50_000,
-            external=True,
+            provider="email",
             address_field="email",
             interrupts=True,
             # SMTP promises nothing about a mail that is handed over twice.
@@ -80,7 +87,7 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             labels={"en": "SMS", "ru": "SMS", "uk": "SMS"},
             blocks=("body",),
             longest=670,
-            external=True,
+            provider="sms",
             address_field="phone",
             interrupts=True,
             has_keys=True,
@@ -91,7 +98,7 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             labels={"en": "Push message", "ru": "Push-уведомление", "uk": "Push-сповіщення"},
             blocks=("title", "body"),
             longest=1_000,
-            external=True,
+            provider="push",
             address_field=None,
             interrupts=True,
             has_keys=True,
@@ -102,7 +109,7 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             labels={"en": "In-app message", "ru": "Сообщение на сайте", "uk": "Повідомлення на сайті"},
             blocks=("title", "body"),
             longest=5_000,
-            external=False,
+            provider=None,
             address_field=None,
             interrupts=False,
             has_keys=False,
@@ -113,6 +120,11 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
 WEBHOOK_CHANNELS: Final[tuple[WebhookChannel, ...]] = get_args(WebhookChannel)
 #: The inbox on the site, which API clients read.
 IN_APP: Final[Channel] = "in_app"
+
+
+def first_turn(via: Sequence[Channel], fallback: Sequence[Channel]) -> Channel | None:
+    """Whose queue a message waits in first: the first channel that leaves the house, and what stays inside goes too."""
+    return next((channel for channel in via if CHANNELS[channel].external), next(iter([*via, *fallback]), None))
 
 
 def check_every_channel_has_a_row(names: tuple[str, ...], rows: Mapping[Channel, ChannelSpec]) -> None:

@@ -1,4 +1,4 @@
-"""The contract of every side effect: name, input, output, time limit and retries, in one place.
+"""The contract of every side effect: name, input, output, time limit, retries, urgency and provider, in one place.
 
 `activities/` implements each on the real world and the stage implements each in memory. A journey
 reaches nothing else.
@@ -12,7 +12,8 @@ from typing import Any, Final, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
-from workflows.channels import Channel
+from workflows.channels import CHANNELS, Channel
+from workflows.effect_queues import Provider, Urgency
 from workflows.errors import DesignError
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
@@ -55,6 +56,11 @@ class EffectInput(BaseModel):
         """The idempotency key of this effect, the same on every attempt and after any crash."""
         return f"{self.run_id}/{self.step}"
 
+    @property
+    def provider(self) -> Provider | None:
+        """Whose queue it waits in; None: it needs the database alone."""
+        return None
+
 
 class Send(EffectInput):
     """Render `template` and hand it over on `via`; on `fallback` one by one if none may go."""
@@ -63,17 +69,39 @@ class Send(EffectInput):
     via: list[Channel]
     fallback: list[Channel] = Field(default_factory=list)
     variables: dict[str, JsonValue] = Field(default_factory=dict)
+    #: The channel whose provider this effect may call: the others are left to effects in their own providers' queues.
+    #: None, as runs asked before providers had queues: it calls every one.
+    turn: Channel | None = None
+    #: Channels that have had their turn since the step, or the wait for its morning, began.
+    tried: list[Channel] = Field(default_factory=list)
 
+    @property
+    def had_turns(self) -> list[Channel]:
+        """Every channel that has its turn behind it when this effect is over."""
+        return self.tried if self.turn is None else [*self.tried, self.turn]
+
+    @property
+    def provider(self) -> Provider | None:
+        """Whoever takes messages of the channel whose turn it is."""
+        return None if self.turn is None else CHANNELS[self.turn].provider
+
+
+#: A channel that has failed for so long lets the others of its message pass again.
+HAND_ON_AFTER: Final = timedelta(minutes=10)
 
 SendOutcome = Literal["sent", "suppressed", "waiting"]
 
 
 class SendResult(BaseModel):
-    """What became of a message. `wait_until` set means: nothing yet, quiet hours, ask again."""
+    """What became of a message so far.
+
+    `next_turn` set means: ask again at once in that channel's queue. `wait_until` set means: quiet hours, ask then.
+    """
 
     sent: list[Channel] = Field(default_factory=list)
     suppressed: dict[str, str] = Field(default_factory=dict)
     wait_until: AwareDatetime | None = None
+    next_turn: Channel | None = None
 
     @property
     def outcome(self) -> SendOutcome:
@@ -96,6 +124,11 @@ class Give(EffectInput):
     """Grant `reward` once, through the bonus engine."""
 
     reward: Reward
+
+    @property
+    def provider(self) -> Provider:
+        """The bonus engine."""
+        return "bonus_engine"
 
 
 class GiveResult(BaseModel):
@@ -224,25 +257,27 @@ class Effect(Generic[I, O]):
     """A declared side effect.
 
     `time_limit` bounds one attempt. There is no limit over all attempts: a run waits for the
-    world to come back, and a stop reaches it at the next step.
+    world to come back, and a stop reaches it at the next step. `urgency` says what it goes before
+    in its queue; of a message the class of its template decides.
     """
 
     name: str
     input: type[I]
     output: type[O]
+    urgency: Urgency = Urgency.REWARD
     time_limit: timedelta = timedelta(seconds=30)
     retries: Retries = UNTIL_THE_WORLD_ANSWERS
 
 
-SEND = Effect("send", Send, SendResult)
-GRANT = Effect("grant", Give, GiveResult)
-OPEN_TASK = Effect("open_task", OpenTask, TaskOpened)
-MOVE_TASK = Effect("move_task", MoveTask, TaskMoved)
+SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
+GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
+OPEN_TASK = Effect("open_task", OpenTask, TaskOpened, Urgency.SERVICE)
+MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE)
 REFRESH = Effect("refresh", Refresh, PlayerFacts)
 START = Effect("start", StartJourney, Started)
 MATCH = Effect("match", Match, Matched)
 MARK = Effect("mark", Mark, Done)
-END = Effect("end", End, Done)
+END = Effect("end", End, Done, Urgency.PROTECTION)
 
 EFFECTS: tuple[Effect[Any, Any], ...] = tuple(value for value in globals().values() if isinstance(value, Effect))
 

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, overload
 
 from pydantic import JsonValue
 
-from workflows.channels import Channel
+from workflows.channels import Channel, first_turn
 from workflows.effects import (
     GRANT,
     MARK,
@@ -177,19 +177,24 @@ class Player:
         run = self._run
         step = run.step(f"send:{template}")
         channels = [via] if isinstance(via, str) else list(via)
+        turn, tried = first_turn(channels, fallback), list[Channel]()
         while True:
-            result = await run.effect(
-                SEND,
-                Send(
-                    **run.common(step),
-                    template=template,
-                    via=channels,
-                    fallback=list(fallback),
-                    variables=dict(variables),
-                ),
+            message = Send(
+                **run.common(step),
+                template=template,
+                via=channels,
+                fallback=list(fallback),
+                variables=dict(variables),
+                turn=turn,
+                tried=tried,
             )
+            result = await run.effect(SEND, message)
+            if result.next_turn is not None:
+                turn, tried = result.next_turn, message.had_turns
+                continue
             if result.wait_until is None:
                 break
+            turn, tried = first_turn(channels, fallback), []
             run.record(step, "quiet_hours", until=result.wait_until.isoformat())
             # The gate's clock may be behind Temporal's: without a pause it would be asked hundreds of times.
             await run.wait(step, _never, max(result.wait_until, run.now + GATE_PAUSE))

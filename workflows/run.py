@@ -13,10 +13,11 @@ from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from workflows.declaration import Again, Journey
+from workflows.effect_queues import Urgency, queue_of
 from workflows.effects import END, MARK, Effect, EffectInput, End, Mark, Retries
 from workflows.errors import UnknownEventType
 from workflows.events import Event
@@ -293,8 +294,10 @@ class JourneyRun:
                 effect_input,
                 result_type=effect.output,
                 start_to_close_timeout=effect.time_limit,
+                task_queue=queue_of(workflow.info().task_queue, effect_input.provider),
                 retry_policy=retry_policy(effect.retries),
                 summary=effect_input.step,
+                priority=self._priority(effect.urgency),
             )
         finally:
             self.doing = None
@@ -312,6 +315,11 @@ class JourneyRun:
         if len(self.heard) > MOST_HEARD:
             del self.heard[next(iter(self.heard))]
         return False
+
+    def _priority(self, urgency: Urgency) -> Priority:
+        began_in_bulk = workflow.info().priority.priority_key == Urgency.BULK
+        key = Urgency.BULK if began_in_bulk and urgency >= Urgency.REWARD else urgency
+        return Priority(priority_key=key, fairness_key=self.input.brand)
 
     def _receive(self, item: Delivery) -> None:
         match item.kind:

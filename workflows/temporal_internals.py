@@ -85,6 +85,7 @@ __all__ = [
 ENGINE = (
     "channels",
     "declaration",
+    "effect_queues",
     "effects",
     "errors",
     "events",

@@ -87,6 +87,7 @@ class DueDelivery(NamedTuple):
     id: str | None
     kind: str
     payload: JsonObject
+    priority: int
     age: float
 
 
@@ -168,9 +169,9 @@ _CLAIM = text(
     ), claimed AS MATERIALIZED (
         SELECT run_id FROM first UNION SELECT run_id FROM others
     )
-    SELECT run_id, seq, id, kind, payload, extract(epoch FROM now() - created_at)::float8 AS age
+    SELECT run_id, seq, id, kind, payload, priority, extract(epoch FROM now() - created_at)::float8 AS age
     FROM claimed CROSS JOIN LATERAL (
-        SELECT d.seq, d.id::text AS id, d.kind, d.payload, d.created_at, row_number() OVER w AS place,
+        SELECT d.seq, d.id::text AS id, d.kind, d.payload, d.priority, d.created_at, row_number() OVER w AS place,
                sum(octet_length(d.payload::text)) OVER w AS bytes
         FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
     ) theirs

@@ -18,18 +18,19 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from structlog.contextvars import bind_contextvars, bound_contextvars
 from temporalio.client import Client
-from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.delivery.dead_letters import bury
-from activities.delivery.deliveries import CHANNEL, DueDelivery, claim, postpone, remove
+from activities.delivery.deliveries import BULK, CHANNEL, DueDelivery, claim, postpone, remove
 from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among
 from activities.settings import TASK_QUEUE
+from workflows.effect_queues import Urgency
 from workflows.json_object import JsonObject
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch, RunInput
 from workflows.source.registry import Registry
@@ -191,7 +192,7 @@ class Dispatcher:
             why = f"No journey {start.journey} is deployed here; deploy it again and retry."
             known = start.journey in self.processes.others.journeys
             return RetryLater(why) if known else _refuse_if_old(rows, why)
-        outcome = await self._call(run_id, start, items)
+        outcome = await self._call(run_id, start, items, in_bulk=rows[0].priority == BULK)
         if isinstance(outcome, DeliveryRefused) and start is None and any(item.kind == "stop" for item in items):
             return await self._cancel(run_id, outcome)
         return outcome
@@ -199,13 +200,13 @@ class Dispatcher:
     def _is_unknown(self, row: DueDelivery) -> bool:
         return row.kind == "start" and row.payload.get("journey") not in self.registry.journeys
 
-    async def _call(self, run_id: str, start: RunInput | None, items: list[Delivery]) -> Outcome:
+    async def _call(self, run_id: str, start: RunInput | None, items: list[Delivery], *, in_bulk: bool) -> Outcome:
         try:
             # The client repeats calls by itself for as long again, and the claim is held all the while.
             async with asyncio.timeout(RPC_LIMIT.total_seconds()):
                 if start is None:
                     return await self._signal(run_id, items)
-                return await self._start(run_id, start, items)
+                return await self._start(run_id, start, items, in_bulk=in_bulk)
         except TimeoutError:
             return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
         except RPCError as error:
@@ -223,7 +224,7 @@ class Dispatcher:
         logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
         return None
 
-    async def _start(self, run_id: str, run: RunInput, items: list[Delivery]) -> Outcome:
+    async def _start(self, run_id: str, run: RunInput, items: list[Delivery], *, in_bulk: bool) -> Outcome:
         together: JsonObject = {}
         if items:
             together = {"start_signal": DELIVER, "start_signal_args": [DeliveryBatch(items=items)]}
@@ -238,6 +239,8 @@ class Dispatcher:
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"{run.journey} for {run.brand}/{run.player_id}",
                 rpc_timeout=RPC_LIMIT,
+                # Whatever the run does takes its brand's turn, and in bulk comes after everybody else.
+                priority=Priority(Urgency.BULK if in_bulk else None, run.brand),
                 **together,
             )
         except WorkflowAlreadyStartedError:

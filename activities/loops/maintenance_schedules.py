@@ -2,6 +2,8 @@
 
 import logging
 from collections.abc import Mapping
+from copy import copy
+from dataclasses import replace
 from datetime import timedelta
 from functools import partial
 from typing import Final
@@ -21,6 +23,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
+from activities.deployment import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE
 from workflows.background.reconcile_and_rearm import REARM_LIMIT, RECONCILE_LIMIT, RearmPlayers, ReconcileGrants
 
@@ -49,6 +52,18 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=2)),
     ),
 }
+
+
+def schedules_of(deployment: str) -> Mapping[str, Schedule]:
+    """Every schedule as this deployment calls it, with what it starts."""
+    return {queue_in(deployment, name): _named(deployment, schedule) for name, schedule in SCHEDULES.items()}
+
+
+def _named(deployment: str, schedule: Schedule) -> Schedule:
+    action = copy(schedule.action)
+    assert isinstance(action, ScheduleActionStartWorkflow)
+    action.id, action.task_queue = workflow_in(deployment, action.id), queue_in(deployment, action.task_queue)
+    return replace(schedule, action=action)
 
 
 async def keep_schedules(client: Client, schedules: Mapping[str, Schedule] = SCHEDULES) -> None:

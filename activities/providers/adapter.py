@@ -30,12 +30,21 @@ RejectionReason = Literal[
 class ChannelUnavailable(JourneysError):
     """The channel could not be reached or did not answer; try again, after `retry_after` if it names a time.
 
-    `may_have_arrived` is False only where the channel certainly did not take the message.
+    `may_have_arrived` is False only where the channel certainly did not take the message. `answered` is True where it
+    said so itself: it lives, and only this message is to come again.
     """
 
-    def __init__(self, message: str, retry_after: timedelta | None = None, *, may_have_arrived: bool = True) -> None:
+    def __init__(
+        self,
+        message: str,
+        retry_after: timedelta | None = None,
+        *,
+        may_have_arrived: bool = True,
+        answered: bool = False,
+    ) -> None:
         self.retry_after = retry_after
         self.may_have_arrived = may_have_arrived
+        self.answered = answered
         super().__init__(message)
 
 
@@ -76,7 +85,10 @@ class Delivered:
 
 @dataclass(frozen=True)
 class Rejected:
-    """The channel will never take this message; `detail` holds a status code and nothing of the message."""
+    """The channel will never take this message; `detail` holds a status code and nothing of the message.
+
+    Without a detail it was never asked: the message cannot be meant for anybody.
+    """
 
     reason: RejectionReason
     detail: str = ""

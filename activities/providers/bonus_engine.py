@@ -20,11 +20,19 @@ import httpx
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
 
 from activities.providers.bounded_answer import ask
+from activities.providers.breaker import Breaker
 from workflows.errors import JourneysError
 
 
 class ProviderError(JourneysError):
-    """The bonus engine gave no answer that settles the grant; the branch says what is known."""
+    """The bonus engine gave no answer that settles the grant; the branch says what is known.
+
+    `retry_after` is set while it is left alone because it did not answer.
+    """
+
+    def __init__(self, message: str | None = None, retry_after: timedelta | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class NotAccepted(ProviderError):
@@ -83,15 +91,24 @@ class BonusEngine:
     """A client of the bonus engine at `base_url`.
 
     The key is the effect's key and names the grant for ever: the same on every attempt of `credit`, and in
-    `look_up` and `void`. The HTTP client is the caller's, and closing it too; `timeout` bounds a whole call.
+    `look_up` and `void`. The HTTP client is the caller's, and closing it too; `timeout` bounds a whole call. While
+    `breaker` is open every call is NotAccepted at once, or OutcomeUnknown where it would have been a look-up.
     """
 
-    def __init__(self, base_url: str, client: httpx.AsyncClient, *, timeout: timedelta = timedelta(seconds=10)) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        client: httpx.AsyncClient,
+        *,
+        timeout: timedelta = timedelta(seconds=10),
+        breaker: Breaker | None = None,
+    ) -> None:
         if urlsplit(base_url).scheme not in ("http", "https") or not urlsplit(base_url).hostname:
             raise ValueError("The bonus engine's address must look like https://host; correct BONUS_ENGINE_URL.")
         self._url = f"{base_url.rstrip('/')}/grants"
         self._client = client
         self._timeout = timeout
+        self._breaker = breaker or Breaker("bonus_engine")
 
     async def credit(self, key: str, grant: GrantOrder) -> Credited | Declined:
         """Give the reward once, however often this is called with the same key and the same grant.
@@ -123,7 +140,7 @@ class BonusEngine:
         try:
             response = await self._request("GET", self._of(key))
         except NotAccepted as error:
-            raise OutcomeUnknown(f"The grant could not be looked up; try again. {error}") from None
+            raise OutcomeUnknown(f"The grant could not be looked up; try again. {error}", error.retry_after) from None
         if response.status_code == 404:
             return None
         if response.is_success:
@@ -150,6 +167,20 @@ class BonusEngine:
     async def _request(
         self, method: str, url: str, *, headers: dict[str, str] | None = None, json: object = None
     ) -> httpx.Response:
+        if (pause := self._breaker.pause()) is not None:
+            raise NotAccepted("The bonus engine does not answer and is left alone for a while; try again.", pause)
+        try:
+            response = await self._call(method, url, headers, json)
+        except ProviderError:
+            self._breaker.failed()
+            raise
+        if response.status_code >= 500:
+            self._breaker.failed()
+        else:
+            self._breaker.answered()
+        return response
+
+    async def _call(self, method: str, url: str, headers: dict[str, str] | None, json: object) -> httpx.Response:
         seconds = self._timeout.total_seconds()
         try:
             async with asyncio.timeout(seconds):

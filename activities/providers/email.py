@@ -77,7 +77,7 @@ class EmailAdapter:
             return Rejected("content_refused", str(said.code))
         # A refusal is an answer too: whatever it was, the mail was not taken.
         what = f"put us off ({type(said).__name__} {said.code})"
-        raise self._unavailable(what, may_have_arrived=False) from None
+        raise self._unavailable(what, may_have_arrived=False, answered=True) from None
 
     def _compose(self, message: OutgoingMessage, to: Address, now: datetime) -> EmailMessage:
         mail = EmailMessage(policy=_BODIES)
@@ -117,9 +117,9 @@ class EmailAdapter:
             await server.data(mail.as_bytes(policy=_HEADERS))
             attempt.taken = True
 
-    def _unavailable(self, what: str, *, may_have_arrived: bool) -> ChannelUnavailable:
-        where = f"{self._host}:{self._port}"
-        return ChannelUnavailable(f"The mail server {where} {what}; try again.", may_have_arrived=may_have_arrived)
+    def _unavailable(self, what: str, *, may_have_arrived: bool, answered: bool = False) -> ChannelUnavailable:
+        text = f"The mail server {self._host}:{self._port} {what}; try again."
+        return ChannelUnavailable(text, may_have_arrived=may_have_arrived, answered=answered)
 
 
 @dataclass

@@ -66,7 +66,9 @@ class WebhookAdapter:
             return Rejected("refused", str(status))
         what = _TRY_AGAIN.get(status, "failed" if status >= 500 else "answered in a way nobody agreed on")
         pause = retry_after(response.headers.get("retry-after"), now)
-        raise self._unavailable(message, f"{what} ({status})", pause, may_have_arrived=status not in (425, 429))
+        raise self._unavailable(
+            message, f"{what} ({status})", pause, may_have_arrived=status not in (425, 429), answered=status < 500
+        )
 
     def _headers(self, key: str, content: str, now: datetime) -> dict[str, str]:
         # The library takes the clock's figures as UTC whatever their zone.
@@ -79,10 +81,16 @@ class WebhookAdapter:
         }
 
     def _unavailable(
-        self, message: OutgoingMessage, what: str, pause: timedelta | None = None, *, may_have_arrived: bool
+        self,
+        message: OutgoingMessage,
+        what: str,
+        pause: timedelta | None = None,
+        *,
+        may_have_arrived: bool,
+        answered: bool = False,
     ) -> ChannelUnavailable:
         text = f"The {message.channel} gateway {what}; try again."
-        return ChannelUnavailable(text, pause, may_have_arrived=may_have_arrived)
+        return ChannelUnavailable(text, pause, may_have_arrived=may_have_arrived, answered=answered)
 
 
 def retry_after(header: str | None, now: datetime) -> timedelta | None:

@@ -90,6 +90,7 @@ class Attempts:
             attempt=activity.attempt,
             now=clock.now,
             arguments=command.arguments,
+            waited=clock.now - activity.scheduled_at,
         )
         activity.attempting = True
         takes = self._latency(call)

@@ -24,6 +24,8 @@ class Call:
     attempt: int
     now: datetime
     arguments: Sequence[Payload] = field(repr=False)
+    #: Since it was first due.
+    waited: timedelta = timedelta(0)
 
     def decode(self, kind: type[Any]) -> Any:
         """The single argument, as its type."""

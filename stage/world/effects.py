@@ -6,20 +6,22 @@ reservation are what is kept between two attempts.
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, JsonValue
 
 from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
-from stage.world.faults import Away, Declines, Provider
+from stage.world.faults import Away, Declines
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS, Channel
+from workflows.effect_queues import Provider
 from workflows.effects import (
     EFFECTS,
     GRANT_UNKNOWN_AFTER,
+    HAND_ON_AFTER,
     NEVER_ANSWERED,
     Done,
     EffectInput,
@@ -62,6 +64,7 @@ class Effects:
         self._reserved: dict[str, datetime] = {}
         self._tasks_of: dict[str, list[TaskRecord]] = {}
         self._trouble: Away | Declines | None = None
+        self._waited = timedelta(0)
         self._performers: Mapping[str, Callable[[Any], BaseModel]] = {
             "send": self._send,
             "grant": self._grant,
@@ -80,7 +83,7 @@ class Effects:
         world = self._world
         request: EffectInput = call.decode(INPUTS[call.name])
         world.runs[request.run_id].step = request.step
-        self._trouble = None
+        self._trouble, self._waited = None, call.waited
         if world.faults is not None:
             try:
                 world.faults(call, request)
@@ -102,7 +105,7 @@ class Effects:
     def _record(self, request: EffectInput, outcome: str, **detail: JsonValue) -> None:
         self._world.story.append(StoryRecord(self._world.now, request.run_id, request.step, outcome, detail))
 
-    def _trouble_of(self, provider: Provider) -> Away | Declines | None:
+    def _trouble_of(self, provider: Provider | None) -> Away | Declines | None:
         return self._trouble if self._trouble is not None and provider in self._trouble.providers else None
 
     def _facts(self, player_id: str) -> GateFacts | None:
@@ -121,7 +124,7 @@ class Effects:
 
     def _send(self, request: Send) -> SendResult:
         tried = self._tried.setdefault(request.key, {})
-        plan = ChannelPlan(request.via, request.fallback)
+        plan = ChannelPlan(request.via, request.fallback, request.turn)
         away = False
         for channel in plan.channels():
             if channel not in tried:
@@ -132,7 +135,8 @@ class Effects:
                     plan.used.add(channel)
             if channel in tried and tried[channel].suppressed is None:
                 plan.used.add(channel)
-        if away:
+        next_turn = plan.next_turn(request.had_turns, only_fresh=away and self._waited < HAND_ON_AFTER)
+        if away and next_turn is None:
             assert self._trouble is not None
             raise self._trouble
         # In the order of their rows: what a journey sees first must be the same in production.
@@ -141,7 +145,10 @@ class Effects:
             sent=[message.channel for message in rows if message.suppressed is None],
             suppressed={message.channel: message.suppressed for message in rows if message.suppressed is not None},
             wait_until=plan.wait_until,
+            next_turn=next_turn,
         )
+        if next_turn is not None:
+            return result
         if result.wait_until is None:
             del self._tried[request.key]
         channels: dict[str, JsonValue] = {message.channel: message.suppressed or "sent" for message in rows}
@@ -168,8 +175,11 @@ class Effects:
             plan.waits[channel] = decision.until
             return
         suppressed = str(decision.reason) if isinstance(decision, Refusal) else None
+        if suppressed is None and not plan.has_turn(channel):
+            plan.leave(channel)
+            return
         if suppressed is None:
-            trouble = self._trouble_of(channel)
+            trouble = self._trouble_of(CHANNELS[channel].provider)
             if isinstance(trouble, Away):
                 raise trouble
             suppressed = None if trouble is None else trouble.reason

@@ -1,17 +1,14 @@
 """Providers that fail on demand: what a `faults` function raises, and two that are often wanted."""
 
 from datetime import datetime
-from typing import Literal, Protocol
+from typing import Protocol
 
 from stage.virtual_temporal.activities import TimedOut
 from stage.virtual_temporal.runs import Call
-from workflows.channels import Channel
+from workflows.effect_queues import Provider
 from workflows.effects import EffectInput
 
 __all__ = ["Away", "Declines", "Faults", "Provider", "TimedOut", "away", "both"]
-
-#: Who does the work outside: the channels of messages, and the engine that pays rewards out. `in_app` has none.
-Provider = Channel | Literal["bonus_engine"]
 
 
 class Faults(Protocol):

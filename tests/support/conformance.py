@@ -26,7 +26,7 @@ from content.templates import read_template_facts
 from stage.testing.players import make
 from stage.world.world import World
 from tests.support.temporal_engine import BRAND, REACHABLE, Theatre
-from worker import journey_worker
+from tests.support.workers import all_workers
 from workflows import Event, PlayerRegistered
 from workflows.channels import Channel
 from workflows.effects import START, EffectInput
@@ -274,7 +274,7 @@ async def real(
     theatre = Theatre(environment, "", began)
     async with worker_engine(settings_from(dict(variables)), theatre.clock) as built:
         theatre.attach(built)
-        async with journey_worker(environment.client, built, interceptors=[Recorder(theatre, trace)]):
+        async with all_workers(environment.client, built, interceptors=[Recorder(theatre, trace)]):
             await _sleep_until(theatre, began)
             yield theatre, trace
 

@@ -17,7 +17,7 @@ from temporalio.testing import WorkflowEnvironment
 from activities.engine import WorkerEngine, worker_engine
 from activities.settings import settings_from
 from activities.tables import deliveries, grants, messages, runs, steps, tasks
-from worker import journey_worker
+from tests.support.workers import all_workers
 from workflows import Event, PlayerRegistered
 from workflows.forms import travelling
 from workflows.run_protocol import Position
@@ -185,5 +185,5 @@ async def theatre(
     stage = Theatre(environment, player_id, here)
     async with worker_engine(settings_from(dict(variables)), stage.clock) as built:
         stage.attach(built)
-        async with journey_worker(environment.client, built, workflow_failure_exception_types=[Exception]):
+        async with all_workers(environment.client, built, workflow_failure_exception_types=[Exception]):
             yield stage

@@ -29,7 +29,7 @@ from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
 from tests.support.machine import eventually, within
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
-from worker import journey_worker
+from tests.support.workers import all_workers
 from workflows.temporal_internals import runner_for
 
 ROOT = Path(__file__).parent.parent.parent
@@ -76,7 +76,7 @@ async def encoded(
         )
         built = await stack.enter_async_context(worker_engine(settings))
         client = await connect(settings)
-        await stack.enter_async_context(journey_worker(client, built))
+        await stack.enter_async_context(all_workers(client, built))
         yield Encoded(api, client, built.dispatcher(client))
 
 

@@ -17,6 +17,7 @@ from activities.settings import Settings
 from api.bounds import ITEM
 from api.integrations.authorization import SEGMENT
 from api.server import BODY_SILENCE, HEAD_TIMEOUT
+from local.temporal import SETTINGS as LOCAL_TEMPORAL
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -146,6 +147,14 @@ def test_the_proxy_waits_no_longer_for_a_request_than_the_api() -> None:
     seconds = {name: float(number) for name, number in re.findall(r"(client_\w+_timeout) (\d+)s;", NGINX)}
     assert seconds["client_header_timeout"] <= HEAD_TIMEOUT
     assert seconds["client_body_timeout"] <= BODY_SILENCE
+
+
+def test_brands_take_turns_in_temporal_as_they_do_in_development() -> None:
+    at = SERVICES["temporal"]["environment"]["DYNAMIC_CONFIG_FILE_PATH"]
+    (mounted,) = [volume for volume in SERVICES["temporal"]["volumes"] if at in volume]
+    told = yaml.safe_load((ROOT / mounted.partition(":")[0]).read_text())
+    assert told == {"matching.enableFairness": [{"value": True}]}
+    assert LOCAL_TEMPORAL["matching.enableFairness"] == "true"
 
 
 def test_data_outlives_its_container() -> None:

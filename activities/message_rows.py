@@ -1,0 +1,100 @@
+"""The rows of `messages` as an attempt to send reads and writes them; `messages.py` alone writes the table."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.tables import messages
+from content.templates import Rendered
+from workflows.channels import Channel
+from workflows.effects import Send
+from workflows.events import MessageClass
+from workflows.json_object import JsonObject
+
+# `handed_over` may have arrived, `waiting` certainly has not; the other states are final.
+IN_DOUBT, WAITING = "handed_over", "waiting"
+GONE_OUT = ("sent", IN_DOUBT, "unknown")
+
+
+class MessageRow(NamedTuple):
+    """What an attempt reads of a row of `messages`: one channel of a step that was tried before."""
+
+    id: str
+    brand: str
+    player_id: str
+    channel: Channel
+    message_class: MessageClass
+    status: str
+    reason: str | None
+    language: str | None
+    subject: str | None
+    body: str | None
+    handed_over_at: datetime | None
+
+
+COLUMNS = [messages.c[name] for name in MessageRow._fields]
+
+
+@dataclass(frozen=True)
+class MessageDraft:
+    """What the gate and the template make of a message on one channel, before it is written.
+
+    `status` is `handed_over` for what must reach its channel after the commit.
+    """
+
+    channel: Channel
+    decision: JsonObject
+    status: str
+    reason: str | None = None
+    handed_over_at: datetime | None = None
+    delivered_at: datetime | None = None
+    #: None where nothing was rendered, and where an earlier attempt has stored it.
+    text: Rendered | None = None
+
+    def decided(self) -> JsonObject:
+        """The columns every attempt writes anew."""
+        return {
+            "decision": self.decision,
+            "status": self.status,
+            "reason": self.reason,
+            "handed_over_at": self.handed_over_at,
+            "delivered_at": self.delivered_at,
+        }
+
+    def row(self, request: Send, message_class: MessageClass, now: datetime) -> JsonObject:
+        """The whole row of a channel tried for the first time. All have the same columns: they are written together."""
+        text = self.text
+        return self.decided() | {
+            "id": f"{request.key}/{self.channel}",
+            "brand": request.brand,
+            "player_id": request.player_id,
+            "run_id": request.run_id,
+            "step": request.step,
+            "journey": request.journey,
+            "channel": self.channel,
+            "template": request.template,
+            "message_class": message_class,
+            "subject": text.title if text else None,
+            "body": text.body if text else None,
+            "language": text.language if text else None,
+            "created_at": now,
+        }
+
+
+async def read_rows(connection: AsyncConnection, request: Send) -> dict[Channel, MessageRow]:
+    """The rows that earlier attempts of a step have left, by channel."""
+    rows = await connection.execute(
+        select(*COLUMNS)
+        .where(messages.c.run_id == request.run_id, messages.c.step == request.step)
+        .order_by(messages.c.created_at, messages.c.id)
+    )
+    return by_channel(MessageRow(*row) for row in rows)
+
+
+def by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:
+    """The same rows by their channel."""
+    return {row.channel: row for row in rows}
