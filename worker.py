@@ -131,6 +131,10 @@ async def main(role: Role, settings: Settings | None = None) -> None:
             group.create_task(_run_worker(maintenance_worker(client, engine), stop))
             for worker in (journey_worker(client, engine), *provider_workers(client, engine)):
                 group.create_task(_run_worker(worker, stop))
+        if unreleased := [name for name, journey in engine.registry.journeys.items() if not journey.version]:
+            logger.warning(
+                "Runs follow every edit of what is no release, see journeys release: %s", ", ".join(unreleased)
+            )
         logger.info("Ready as %s with journeys %s.", role, ", ".join(engine.registry.journeys))
 
 

@@ -37,7 +37,7 @@ KEPT: Final = timedelta(days=7)
 
 
 class Knowledge(BaseModel):
-    """What a process can deal with, by name.
+    """What a process can deal with, by name; `journeys` holds those and their versions.
 
     `moments` are the keys under which a player's row awaits something: those of rules and segments, and the types of
     events that matter to a journey.
@@ -54,7 +54,7 @@ class Knowledge(BaseModel):
     def of(cls, rules: RuleIndex) -> "Knowledge":
         """What these rules and the loaded events make known."""
         return cls(
-            journeys=frozenset(rules.journeys),
+            journeys=frozenset(rules.journeys).union(*(one.version_names for one in rules.journeys.values())),
             segments=frozenset(rules.segments),
             moments=frozenset(
                 {

@@ -41,6 +41,7 @@ class RunRow:
     outcome: str | None
     goal_until: datetime | None
     goal_at: datetime | None
+    version: int
     #: What was wrong when the run was last compared with Temporal, as a code; since when, and what was said.
     problem: str | None
     problem_since: datetime | None
@@ -84,6 +85,7 @@ class NewRun:
     #: What the run is begun with, and when it is first compared with Temporal; None where no workflow plays it.
     input: JsonObject | None
     check_at: datetime | None
+    version: int
 
     @classmethod
     def of(cls, player_id: str, start: Start, run_input: JsonObject | None) -> "NewRun":
@@ -102,6 +104,7 @@ class NewRun:
             goal_until=start.goal_until,
             input=run_input,
             check_at=None if run_input is None else start.entered_at + FIRST_CHECK,
+            version=start.version,
         )
 
 
@@ -125,13 +128,13 @@ class EndedRun:
 INSERT: Final = text(
     """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-                      ended_at, outcome, goal_until, input, check_at)
+                      ended_at, outcome, goal_until, input, check_at, version)
     SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-           ended_at, outcome, goal_until, input, check_at
+           ended_at, outcome, goal_until, input, check_at, version
     FROM json_to_recordset(CAST(:rows AS json))
       AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
             ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz,
-            input jsonb, check_at timestamptz)
+            input jsonb, check_at timestamptz, version integer)
     """
 )
 REACH_GOALS: Final = text(

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from cli import check, demo, derive, diagram, enrol, import_events, keys, processes, rehearse, show, up
+from cli import check, demo, derive, diagram, enrol, import_events, keys, processes, rehearse, release, show, up
 from cli import event_types as events
 from cli._console import fail
 from cli._groups import missing_group
@@ -52,6 +52,8 @@ app.command()(show.show)
 app.command()(rehearse.rehearse)
 app.command()(diagram.diagram)
 app.command()(check.check)
+app.command()(release.release)
+app.command()(release.versions)
 app.command()(events.events)
 app.command()(derive.derive)
 app.command()(enrol.segments)

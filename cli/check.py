@@ -37,6 +37,7 @@ def check(
     Exits with 1 if there is anything.
     """
     from stage.flow.check import check as check_rules
+    from stage.flow.check_versions import check_versions
 
     if histories is not None and from_temporal:
         fail("Choose --histories or --from-temporal.", code=2)
@@ -50,8 +51,9 @@ def check(
     checked = check_rules(journeys, templates)
     for waiver in checked.waivers:
         say(waiver)
-    print_lines(checked.findings)
-    wrong = len(checked.findings)
+    unreleased = [*check_versions(journeys, registry, settings_without_database().packages)]
+    print_lines([*checked.findings, *unreleased])
+    wrong = len(checked.findings) + len(unreleased)
     seen = [plural(len(journeys), "journey"), plural(len(templates), "template")]
     if histories is not None or from_temporal:
         release = asyncio.run(_replay_runs(histories, registry.journeys, names or None, most))

@@ -87,8 +87,8 @@ JourneyFunction = Callable[..., Awaitable[Any]]
 class Journey:
     """A journey as its designer declared it.
 
-    `listens` holds what the designer declared. The last two are read off the code by `registry.load`: until then
-    they say nothing.
+    `listens` holds what the designer declared. The last four are read off the code and its releases by
+    `registry.load`: until then they say nothing.
     """
 
     name: str
@@ -108,23 +108,40 @@ class Journey:
     listens_to: frozenset[str] = frozenset()
     #: Whether its code cannot do without the event it begins with.
     uses_trigger: bool = False
-    #: The journey as its releases declared it, by their numbers.
+    #: The number of the release that the present code is; 0 while it is none.
+    version: int = 0
+    #: The frozen code of every other version that runs may still be on.
     versions: Mapping[int, "Journey"] = field(default_factory=dict)
-
-    def at(self, version: int) -> "Journey":
-        """The journey as that release declared it; the code as it is where there is no such release."""
-        return self.versions.get(version, self)
 
     @cached_property
     def about(self) -> frozenset[str]:
-        """The types of events that wake a run of it, end it, or are its goal."""
+        """The types of events that wake a run of it, of whatever version, end it, or are its goal."""
         ends = {rule.kind.type for rule in self.exit_on}
-        return self.listens_to | ends | ({self.goal.kind.type} if self.goal else set[str]())
+        heard = self.listens_to.union(*(one.listens_to for one in self.versions.values()))
+        return heard | ends | ({self.goal.kind.type} if self.goal else set[str]())
 
     @property
     def description(self) -> str:
         """The first sentence of the function's docstring."""
         return (inspect.getdoc(self.function) or "").partition("\n")[0]
+
+    def at(self, version: int) -> "Journey":
+        """The journey as a run of that version plays it: the present code for version 0, and for one not known here."""
+        return self.versions.get(version, self)
+
+    def knows(self, version: int) -> bool:
+        """Whether the code of that version is here."""
+        return version in {0, self.version} or version in self.versions
+
+    @property
+    def version_names(self) -> frozenset[str]:
+        """The names of the versions whose code is here."""
+        return frozenset(version_name(self.name, number) for number in {self.version, *self.versions} if number)
+
+
+def version_name(journey: str, version: int) -> str:
+    """How processes call a version when they tell each other what they know."""
+    return f"{journey}@{version}"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from workflows.effect_queues import Urgency, queue_of
 from workflows.effects import END, MARK, Effect, EffectInput, End, Mark, Retries
 from workflows.errors import UnknownEventType
 from workflows.events import Event
+from workflows.journey_versions import module_of
 from workflows.rules.where import Where
 from workflows.run_protocol import (
     DELIVER,
@@ -65,7 +66,7 @@ class JourneyRun:
     def __init__(self, run_input: RunInput) -> None:
         self.input = run_input
         #: The journey as the run's release declared it.
-        self.played = self.definition.at(run_input.version)
+        self.played = self.definition
         #: As of the start, or of the last `player.refresh()`.
         self.facts = run_input.facts
         #: The run is over at this instant, wherever it stands.
@@ -256,6 +257,7 @@ class JourneyRun:
             await self._execute(END, end)
 
     async def _perform(self, player: object) -> str:
+        self.played = of_version(self.definition, self.input.version)
         # A designer's own event class exists once more inside the sandbox; the journey knows that one.
         kinds = {rule.enters.wire_type: rule.enters for rule in self.played.triggers}
         wire = self.input.trigger
@@ -346,6 +348,19 @@ class JourneyRun:
             del self.inbox[0]
             if self.counters.get("inbox") is None:
                 self.record(self.step("inbox"), "full", kept=MOST_EVENTS)
+
+
+def of_version(journey: Journey, version: int) -> Journey:
+    """The journey as a run of this version plays it. Raises `UnknownVersion`."""
+    if version in journey.versions:
+        return journey.versions[version]
+    module = module_of(journey.function.__module__, journey.name, version)
+    if module is None:
+        return journey
+    with workflow.unsafe.sandbox_import_notification_policy(workflow.SandboxImportNotificationPolicy.SILENT):
+        # Imported by the run, as its journey's own module is: what frozen code keeps in a module is the run's alone.
+        frozen: Journey = getattr(__import__(module, fromlist=[journey.name]), journey.name).definition
+    return frozen
 
 
 @cache

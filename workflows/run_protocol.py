@@ -73,7 +73,7 @@ class RunInput(BaseModel):
     ends_at: AwareDatetime
     trigger: dict[str, JsonValue] | None
     facts: PlayerFacts
-    #: The release of the journey that the run plays; 0 is the code as it is.
+    #: The release of the journey that the run plays; 0 for one from before there were any, which plays what is there.
     version: int = 0
     #: `ENGINE` as it was when this chapter began. Whatever changes the order of a run's commands asks it first.
     engine: int = 0

@@ -93,6 +93,7 @@ ENGINE = (
     "field_types",
     "forms",
     "journey",
+    "journey_versions",
     "local_time",
     "minor_units",
     "player",

@@ -30,6 +30,7 @@ from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among
 from activities.settings import TASK_QUEUE
+from workflows.declaration import version_name
 from workflows.effect_queues import Urgency
 from workflows.json_object import JsonObject
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch, RunInput
@@ -191,6 +192,10 @@ class Dispatcher:
         if start is not None and start.journey not in self.registry.journeys:
             why = f"No journey {start.journey} is deployed here; deploy it again and retry."
             known = start.journey in self.processes.others.journeys
+            return RetryLater(why) if known else _refuse_if_old(rows, why)
+        if start is not None and not self.registry.journeys[start.journey].knows(start.version):
+            why = f"Version {start.version} of {start.journey} is not deployed here; deploy the release that has it."
+            known = version_name(start.journey, start.version) in self.processes.others.journeys
             return RetryLater(why) if known else _refuse_if_old(rows, why)
         outcome = await self._call(run_id, start, items, in_bulk=rows[0].priority == BULK)
         if isinstance(outcome, DeliveryRefused) and start is None and any(item.kind == "stop" for item in items):

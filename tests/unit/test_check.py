@@ -425,10 +425,11 @@ def test_the_command_tells_what_is_wrong_and_fails(run: Command, package: Callab
     )
     result = run(["check", "seller"], JOURNEYS=name)
     assert result.exit_code == 1
-    aim, share = result.stdout.splitlines()
+    aim, share, unreleased = result.stdout.splitlines()
+    assert unreleased.endswith("run `journeys release seller` and commit what it writes. [released]")
     assert aim.startswith("seller: it has no goal, so nobody can say whether it works; add goal=")
     assert share.startswith("seller: 1 of its 1 messages sell, which is more than 70%; add messages")
-    assert "2 things to mend in 1 journey and 18 templates." in result.stderr
+    assert "3 things to mend in 1 journey and 18 templates." in result.stderr
 
 
 def test_the_command_tells_first_what_would_stop_a_deployment(run: Command, package: Callable[[str, str], str]) -> None:

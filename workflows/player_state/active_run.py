@@ -39,6 +39,8 @@ class ActiveRun:
     reached: bool = False
     #: It has ended and stays only until its goal can no longer be reached.
     over: bool = False
+    #: The release of the journey that it plays.
+    version: int = 0
     #: The types of events that matter to it, by the latest release that had the player in hand; none of a run from
     #: before this was noted.
     about: list[str] = field(default_factory=list)

@@ -26,6 +26,8 @@ class Start:
     trigger: Event | None
     refused: str | None = None
     cause: dict[str, str] | None = None
+    #: The release of the journey that the run plays.
+    version: int = 0
 
     def run_input(self, brand: str, facts: PlayerFacts) -> RunInput:
         """The input of the run; personal data in the trigger stays behind."""
@@ -38,6 +40,7 @@ class Start:
             ends_at=self.ends_at,
             trigger=None if self.trigger is None else self.trigger.redacted().to_wire(),
             facts=facts,
+            version=self.version,
             engine=ENGINE,
         )
 

@@ -211,10 +211,13 @@ class PlayerState(PlayerProjection):
             if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
                 del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
             about = sorted(journey.about)
-            self.runs[run_id] = ActiveRun(journey.name, arm, ends_at, goal_until, at, about=about)
+            self.runs[run_id] = ActiveRun(
+                journey.name, arm, ends_at, goal_until, at, about=about, version=journey.version
+            )
         if trigger is not None:
             cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
-        return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause)]
+        version = journey.version
+        return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)]
 
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
         """End one run: one of the treated arm gets a stop, one of the control arm is over at once."""
@@ -314,7 +317,7 @@ class PlayerState(PlayerProjection):
             pass
         elif any(rule.matches(event, failures) for rule in journey.exit_on):
             decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
-        elif run.arm == "treated" and event.type in journey.listens_to:
+        elif run.arm == "treated" and event.type in journey.at(run.version).listens_to:
             run.seq += 1
             decisions.append(Wake(run_id, run.seq, event))
         return decisions

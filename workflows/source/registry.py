@@ -17,6 +17,7 @@ from importlib.abc import InspectLoader
 from types import ModuleType
 from typing import Any
 
+from workflows import journey_versions
 from workflows.declaration import Journey
 from workflows.errors import DesignError
 from workflows.forms import Form
@@ -25,9 +26,18 @@ from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
 from workflows.source import segment_probe
+from workflows.source.content import JourneyPackages
 from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
+from workflows.source.releases import (
+    ReleasedJourney,
+    ReleaseIndex,
+    is_releases,
+    read_index,
+    releases_package,
+    with_versions,
+)
 from workflows.source.verb_lint import TemplateUse, read_verbs
 
 __all__ = ["SHIPPED", "Registry", "TemplateUse", "load"]
@@ -43,6 +53,8 @@ class Registry:
     templates: tuple[TemplateUse, ...]
     forms: Mapping[str, Mapping[str, type[Form]]]
     segments: Mapping[str, Segment] = field(default_factory=dict)
+    #: The releases of each journey, with those of its neighbours.
+    releases: Mapping[str, ReleaseIndex] = field(default_factory=dict)
 
     @property
     def rules(self) -> RuleIndex:
@@ -85,7 +97,33 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     mistakes += clashes(journeys.values(), segments.values())
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
-    return Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments)
+    return _with_versions(Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments), named)
+
+
+def _with_versions(registry: Registry, packages: tuple[str, ...]) -> Registry:
+    """The registry with every version of its journeys that a run may be on. Raises `DesignError`."""
+    sources = JourneyPackages(packages)
+    indexes: dict[str, ReleaseIndex] = {}
+    released: dict[str, ReleasedJourney] = {}
+    releases: dict[str, ReleaseIndex] = {}
+    for name, journey in registry.journeys.items():
+        module = journey.function.__module__
+        folder = releases_package(module, packages)
+        releases[name] = indexes[folder] = indexes.get(folder) or read_index(folder)
+        released[name] = with_versions(journey, sources, releases[name])
+    mistakes = [mistake for one in released.values() for mistake in one.mistakes]
+    if mistakes:
+        raise DesignError("\n".join(mistakes))
+    forms, templates = dict(registry.forms), [*registry.templates]
+    for name, one in released.items():
+        present: dict[int, str | None] = {one.journey.version: None} if one.journey.version else {}
+        frozen = {number: journey.function.__module__ for number, journey in one.journey.versions.items()}
+        journey_versions.publish(one.journey.function.__module__, name, {**present, **frozen})
+        for reading in one.readings.values():
+            templates += [use for use in reading.templates if use not in templates]
+            forms[name] = {**reading.forms, **forms[name]}
+    journeys = {name: one.journey for name, one in released.items()}
+    return replace(registry, journeys=journeys, forms=forms, templates=tuple(templates), releases=releases)
 
 
 def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, Segment]:
@@ -147,7 +185,8 @@ def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Itera
     mistakes += _declared_twice(tree, module)
     yield module
     for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}."):
-        yield from _modules(info.name, packages, mistakes)
+        if not any(is_releases(info.name, package) for package in packages):
+            yield from _modules(info.name, packages, mistakes)
 
 
 def _failed(name: str, origin: str | None, failure: Exception) -> str:

@@ -1,0 +1,155 @@
+"""`journeys release` freezes the code of a journey as a version; `journeys versions` says who is on which."""
+
+from __future__ import annotations
+
+import shutil
+from datetime import UTC, datetime
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cli._console import fail, figures_table, out, plural, say
+from cli._environment import deployment, open_database, run_on_database, settings_without_database
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from activities.versions_in_flight import VersionInFlight
+    from workflows.source.registry import Registry
+    from workflows.source.releases import InFlight, JourneyRelease, ReleaseIndex
+
+
+def release(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[JOURNEY]...", help="All whose code is no release if unset.")
+    ] = None,
+    *,
+    pin: Annotated[bool, typer.Option("--pin", help="Runs in flight stay on their versions; the default.")] = False,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Runs in flight are meant to move to this one.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Runs in flight are meant to end.")] = False,
+    author: Annotated[str, typer.Option(help="Whose release it is, for the index.")] = "",
+    gone: Annotated[int | None, typer.Option(min=1, help="Take this version out; nobody may be on it.")] = None,
+) -> None:
+    """Freeze the code of journeys as versions, to be committed beside it."""
+    if pin + migrate + stop > 1:
+        fail("Choose --pin, --migrate or --stop.", code=2)
+    registry = deployment().registry
+    chosen = _chosen(registry, names)
+    if gone is not None:
+        if len(names or ()) != 1:
+            fail("Name the one journey of which that version is gone.", code=2)
+        _take_out(registry, chosen[0], gone)
+        return
+    in_flight: InFlight = "migrate" if migrate else "stop" if stop else "pin"
+    unreleased = [name for name in chosen if names or not registry.journeys[name].version]
+    for name in unreleased:
+        _release(registry, name, in_flight, author)
+    if not unreleased:
+        say(f"Nothing to release: the code of {plural(len(chosen), 'journey')} is released.")
+
+
+def versions(
+    names: Annotated[list[str] | None, typer.Argument(metavar="[JOURNEY]...", help="All of them if unset.")] = None,
+) -> None:
+    """List the versions of journeys: who is on which, since when, and when the last must be over."""
+    registry = deployment().registry
+    chosen = _chosen(registry, names)
+    flying = run_on_database(_in_flight(chosen))
+    table = figures_table(["journey", "version", "released", "", "oldest run", "over by"], ["runs"])
+    for name in chosen:
+        for row in _rows(registry, name, [one for one in flying if one.journey == name]):
+            table.add_row(name, *row)
+    out.print(table)
+
+
+def _chosen(registry: Registry, names: list[str] | None) -> list[str]:
+    for name in names or ():
+        if name not in registry.journeys:
+            fail(f"There is no journey {name}; there are {', '.join(registry.journeys)}.")
+    return [*dict.fromkeys(names or registry.journeys)]
+
+
+def _release(registry: Registry, name: str, in_flight: InFlight, author: str) -> None:
+    from workflows.source.content import JourneyPackages
+    from workflows.source.releases import next_release, read_index, source_of
+
+    journey, packages = registry.journeys[name], settings_without_database().packages
+    index = read_index(registry.releases[name].package)
+    sources = JourneyPackages(packages)
+    made = next_release(journey, sources, index, datetime.now(UTC).date(), in_flight, author)
+    if made in index.of(name):
+        say(f"{name} is v{made.number} already, released on {made.released}: new runs play it, nothing is written.")
+        return
+    source = source_of(journey, sources, index, made)
+    root = releases_folder(index.package)
+    folder = root / name / made.folder
+    folder.mkdir(parents=True, exist_ok=True)
+    for package in (root, root / name, folder):
+        (package / "__init__.py").touch()
+    for file, text in source.files.items():
+        (folder / f"{file}.py").write_text(text, encoding="utf-8")
+    _write_index(index.with_release(name, made))
+    say(f"{name} is v{made.number} now, in {folder}. Commit it together with the code.")
+
+
+def _take_out(registry: Registry, name: str, number: int) -> None:
+    index = registry.releases[name]
+    known = next((one for one in index.of(name) if one.number == number), None)
+    if known is None:
+        fail(f"There is no v{number} of {name}; there are {_numbers(index.of(name)) or 'none'}.")
+    if number == registry.journeys[name].version:
+        fail(f"v{number} of {name} is its present code, so new runs are on it; release another one first.")
+    on_it = [one for one in run_on_database(_in_flight([name])) if one.version == number]
+    if on_it:
+        fail(
+            f"v{number} of {name} has {plural(sum(one.runs for one in on_it), 'run')} in flight, the last until "
+            f"{max(one.over_by for one in on_it):%Y-%m-%d}; move or stop them first."
+        )
+    from dataclasses import replace
+
+    _write_index(index.with_release(name, replace(known, gone=datetime.now(UTC).date())))
+    shutil.rmtree(releases_folder(index.package) / name / known.folder, ignore_errors=True)
+    say(f"v{number} of {name} is gone. Commit the change.")
+
+
+def releases_folder(package: str) -> Path:
+    """The folder on disk that is imported as `package`, which need not be there yet."""
+    parent, _, name = package.rpartition(".")
+    beside = find_spec(parent) if parent else find_spec(name.removesuffix("_releases"))
+    assert beside is not None
+    places: Sequence[str] = beside.submodule_search_locations or ()
+    return Path(places[0] if places else str(beside.origin)).joinpath("" if places else "..", name).resolve()
+
+
+def _write_index(index: ReleaseIndex) -> None:
+    from workflows.source.releases import INDEX
+
+    (releases_folder(index.package) / INDEX).write_text(index.to_toml(), encoding="utf-8")
+
+
+async def _in_flight(journeys: list[str]) -> list[VersionInFlight]:
+    from activities.versions_in_flight import versions_in_flight
+
+    async with open_database() as database, database.transaction() as connection:
+        return await versions_in_flight(connection, journeys)
+
+
+def _rows(registry: Registry, name: str, flying: Sequence[VersionInFlight]) -> list[tuple[str, ...]]:
+    """A row for each version of a journey that is not gone or has runs, the newest first."""
+    present, index = registry.journeys[name].version, registry.releases[name]
+    known: Mapping[int, JourneyRelease] = {one.number: one for one in index.of(name) if one.gone is None}
+    rows: list[tuple[str, ...]] = []
+    for number in sorted({*known, present, *(one.version for one in flying)}, reverse=True):
+        mine = [one for one in flying if one.version == number]
+        released = f"{known[number].released}" if number in known else "" if number == 0 else "not here"
+        note = "new runs" if number == present else known[number].in_flight if number in known else ""
+        oldest = f"{min(one.oldest for one in mine):%Y-%m-%d}" if mine else ""
+        last = f"{max(one.over_by for one in mine):%Y-%m-%d}" if mine else ""
+        rows.append((f"v{number}", released, note, oldest, last, f"{sum(one.runs for one in mine):,}"))
+    return rows
+
+
+def _numbers(releases: Sequence[JourneyRelease]) -> str:
+    return ", ".join(f"v{one.number}" for one in releases)

@@ -1,0 +1,40 @@
+"""Whether the code of journeys is released, and the releases are as they were made."""
+
+from collections.abc import Iterable, Iterator
+
+from stage.flow.check import Finding
+from workflows.declaration import Journey
+from workflows.errors import DesignError
+from workflows.source.content import JourneyPackages, content_hash
+from workflows.source.registry import Registry
+from workflows.source.releases import edited_releases
+
+RULE = "released"
+
+
+def check_versions(journeys: Iterable[Journey], registry: Registry, packages: Iterable[str]) -> Iterator[Finding]:
+    """What stands between journeys and a deployment: code that is no release, and releases that somebody edited."""
+    sources = JourneyPackages(tuple(packages))
+    for journey in journeys:
+        index = registry.releases[journey.name]
+        if not journey.version:
+            yield Finding(journey.name, RULE, _why_unreleased(journey, sources))
+        for release in edited_releases(journey, index):
+            place = index.package_of(journey.name, release)
+            yield Finding(
+                journey.name,
+                RULE,
+                f"the source of v{release.number} in {place} was edited after it was released; take it from the commit "
+                "that released it, and edit the journey itself",
+            )
+
+
+def _why_unreleased(journey: Journey, sources: JourneyPackages) -> str:
+    try:
+        content_hash(journey, sources)
+    except DesignError as wrong:
+        return str(wrong).removeprefix(f"{journey.name}: ").removesuffix(".")
+    return (
+        "its code is no release, so runs of it would follow every later edit; run "
+        f"`journeys release {journey.name}` and commit what it writes"
+    )

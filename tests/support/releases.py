@@ -1,0 +1,31 @@
+"""Releasing journeys of packages that tests write, as a designer would and as the next deployment finds them."""
+
+import sys
+from unittest.mock import patch
+
+from typer.testing import CliRunner
+
+from cli.app import app
+from workflows.source.registry import Registry, load
+
+
+def reloaded(name: str) -> Registry:
+    """A package as a new process would load it."""
+    for module in [module for module in sys.modules if module.partition(".")[0] == name]:
+        del sys.modules[module]
+    return load([name])
+
+
+def journeys_command(name: str, *command: str, code: int = 0) -> str:
+    """What a command of `journeys` says about a package; it must end with that code."""
+    reloaded(name)
+    with patch.dict("os.environ", {"JOURNEYS": name, "COLUMNS": "250"}):
+        result = CliRunner().invoke(app, [*command])
+    assert result.exit_code == code, result.output
+    return result.output
+
+
+def release(name: str) -> Registry:
+    """Release everything in a package that is no release yet, and load it."""
+    journeys_command(name, "release")
+    return reloaded(name)
