@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import exc
+from sqlalchemy import exc, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import UNLIMITED, Database, DatabaseUnreachable, TimeLimits
@@ -29,8 +29,9 @@ FOR_PROTECTION: Final = 3
 FOR_KEYS: Final = 2
 # Waiting for a lock ends before a caller who waits for a connection gives up: a row that somebody holds costs others
 # time and no refusal. A statement ends before the caller is told that nobody knows.
-LIMITS: Final = TimeLimits(lock=timedelta(seconds=0.5), statement=timedelta(seconds=8))
-LIMITS_FOR_KEYS: Final = TimeLimits(lock=timedelta(seconds=0.5), statement=timedelta(seconds=1))
+LIMITS: Final = TimeLimits(lock=timedelta(seconds=0.3), statement=timedelta(seconds=8))
+LIMITS_FOR_KEYS: Final = TimeLimits(lock=timedelta(seconds=0.3), statement=timedelta(seconds=1))
+_BE_PATIENT: Final = text("SET LOCAL lock_timeout = '2s'")
 
 #: What SQLAlchemy, the driver and the sockets raise when Postgres is away, restarts or is full.
 AWAY: Final = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError, ConnectionError, TimeoutError)
@@ -56,6 +57,13 @@ class PromptDatabase(Database):
         if self._given_up:
             await asyncio.wait(self._given_up, timeout=CONNECT_TIMEOUT.total_seconds())
         await super().close()
+
+    @asynccontextmanager
+    async def patient_transaction(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction of a person's, that waits longer for a row than events do: they come again by themselves."""
+        async with self.transaction() as connection:
+            await connection.execute(_BE_PATIENT)
+            yield connection
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:

@@ -105,7 +105,7 @@ async def retry_dead_letter(letter_id: str, engine: EngineOf, key: Managing, res
     answers 200.
     """
     number = int(letter_id) if letter_id.isascii() and letter_id.isdecimal() and len(letter_id) < 19 else -1
-    async with engine.database.transaction() as connection:
+    async with engine.pools.ordinary.patient_transaction() as connection:
         letter = await letters.lock_one(connection, key.brand, number)
         if letter is None:
             raise missing("dead letter")
@@ -125,7 +125,7 @@ async def retry_dead_letters(
     Call it again until `left` is 0. Each letter is tried once, however often and from wherever this is called.
     """
     chosen = given or DeadLettersChosen()
-    async with engine.database.transaction() as connection:
+    async with engine.pools.ordinary.patient_transaction() as connection:
         oldest = await letters.lock_untried(connection, key.brand, AT_ONCE, run=chosen.run, reason=chosen.reason)
         retried = await letters.retry(connection, engine.intake, oldest, engine.clock())
         left = await letters.count_untried(connection, key.brand, run=chosen.run, reason=chosen.reason)

@@ -37,8 +37,11 @@ async def api_engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngin
     async with AsyncExitStack() as stack:
         pools = Pools.of(settings)
         stack.push_async_callback(pools.close)
+        core = build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys, role="api")
+        if core.intake.held is not None:
+            stack.push_async_callback(core.intake.held.close)
         yield ApiEngine(
-            **vars(build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys, role="api")),
+            **vars(core),
             keys=Keys(pools.keys),
             pools=pools,
             links=links,

@@ -18,13 +18,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
+from activities.intake.held_players import PlayersHeld
 from api.auth import scopes_asked
 from api.bounds import ITEM, Bounds
 from api.content_encoding import ContentEncoding
 from api.database import AWAY
 from api.dependencies import ApiEngine
 from api.integrations.authorization import EVENTS, authorization_of, takes_batches
-from api.problems import Problem, away
+from api.problems import HELD, Problem, away
 
 logger = logging.getLogger("journeys.api")
 
@@ -235,6 +236,8 @@ def _problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, AdmissionTimeout):
         return away("More is sent than can be taken in; send the request again, doing so is safe.")
+    if isinstance(error, PlayersHeld):
+        return away(HELD)
     if isinstance(error, AWAY):
         return away()
     logger.error("A request failed by our own fault.", exc_info=error)

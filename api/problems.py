@@ -14,6 +14,10 @@ from workflows.json_object import JsonObject
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:journeys:problem:"
 RETRY: Final = {"Retry-After": "1"}
+#: What is said when somebody else holds the row of a player.
+HELD: Final = (
+    "Somebody works on one of these players in Postgres and does not let go; send the request again, doing so is safe."
+)
 #: Faults of one request that are listed; a body of 256 KiB can have twenty thousand.
 MOST_FAULTS: Final = 20
 

@@ -190,7 +190,7 @@ async def start_run(
     now = engine.clock()
     cause = {"type": "manual", "id": _cause_id(idempotency_key, now), "source": key.name}
     async with (
-        engine.database.transaction() as connection,
+        engine.pools.ordinary.patient_transaction() as connection,
         engine.intake.locked(connection, key.brand, [body.player_id], now) as locked,
     ):
         state = locked.states.get(body.player_id)
@@ -234,7 +234,7 @@ async def stop_run(run_id: str, body: StopRunBody, engine: EngineOf, key: Managi
         await RunEffects(engine.database, engine.intake, engine.clock).end(end)
     now = engine.clock()
     async with (
-        engine.database.transaction() as connection,
+        engine.pools.ordinary.patient_transaction() as connection,
         engine.intake.locked(connection, key.brand, [row.player_id], now) as locked,
     ):
         state = locked.states[row.player_id]

@@ -160,7 +160,7 @@ async def complete_task(
     form = engine.registry.forms.get(task.journey, {}).get(task.form)
     if faults := faults_of(body.answer, task.form_schema, form):
         raise Problem("invalid", "The answer does not fit the form; correct what errors lists.", errors=faults)
-    async with engine.database.transaction() as connection:
+    async with engine.pools.ordinary.patient_transaction() as connection:
         request = _request(engine, actor, task_id, if_match)
         outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer, form)
         if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, body.answer):

@@ -1,6 +1,6 @@
 """Refuses to end a self-exclusion before its minimum: what is decided in a bad hour is not undone in the next one."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -39,22 +39,22 @@ class TooEarly(ItemRefusal):
 async def early_ends(
     connection: AsyncConnection,
     brand: str,
+    player_ids: Collection[str],
     events: Sequence[tuple[str, Event]],
     minimum: timedelta,
     now: datetime,
 ) -> dict[int, TooEarly]:
     """By position: what would end a self-exclusion that is younger than `minimum`.
 
-    Costs nothing unless there is such an event. If there is, all players of the batch are locked from here on, in the
-    order in which everybody locks them, so that no exclusion can come in between.
+    Costs nothing unless there is such an event. If there is, all `player_ids` are locked from here on, in the order in
+    which everybody locks them, so that no exclusion can come in between. They are all that the batch will lock.
     """
     if not minimum:
         return {}
     ends = {position: pair for position, pair in enumerate(events) if _is_end(pair[1])}
     if not ends:
         return {}
-    ids = sorted({player_id for player_id, _ in events})
-    rows = await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})
+    rows = await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": sorted(player_ids)})
     states = {row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows}
     identities = [{"source": event.event_source, "id": event.event_id} for _, event in ends.values()]
     asked = {"brand": brand, "rows": orjson.dumps(identities).decode()}

@@ -4,13 +4,16 @@ Everything that changes a player's state goes through `Intake.locked`, so that t
 lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, ends of runs.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
-from sqlalchemy import TextClause, text
+from sqlalchemy import Row, TextClause, text
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import runs
@@ -21,6 +24,7 @@ from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.early_ends import early_ends
 from activities.intake.event_store import Identity, store_events
+from activities.intake.held_players import DEADLOCK, LOCK_TIMEOUT, HeldPlayers, PlayersHeld, sqlstate
 from activities.intake.missed_events import missed_events
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failures import report
@@ -43,6 +47,10 @@ MAX_EVENTS, MAX_HISTORY_EVENTS = 1_000, 500
 ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT = timedelta(seconds=2), timedelta(seconds=8)
 #: The same for what protects, and how long a batch that only holds such events waits to be taken as a whole.
 PROTECTION_ADMISSION_TIMEOUT, MIXED_ADMISSION_TIMEOUT = timedelta(seconds=6), timedelta(seconds=0.25)
+#: How long a batch waits for players whose rows somebody holds.
+HELD_TIMEOUT = timedelta(seconds=2)
+# Rows are locked in one order, so a deadlock is a surprise; it undoes one of the two, which may try again.
+MAX_ATTEMPTS = 3
 #: Batches that protect go one at a time from this many events on, so that small ones find a connection beside them.
 LARGE_BATCH = 50
 # So many players a process remembers to have rows; about 30 MB.
@@ -91,15 +99,17 @@ class _Batch:
     brand: str
     now: datetime
     mode: Mode
+    urgent_only: bool
     first_counts: Collection[Identity]
 
 
 class AccountsNotLocked(Exception):
     """What was to be applied reaches further accounts of a person, and they must be locked as well."""
 
-    def __init__(self, player_ids: set[str]) -> None:
-        super().__init__(player_ids)
-        self.player_ids = player_ids
+    def __init__(self, accounts: dict[str, str]) -> None:
+        super().__init__(accounts)
+        #: By account: the one that brought it in.
+        self.accounts = accounts
 
 
 class Intake:
@@ -126,6 +136,8 @@ class Intake:
         self.admission, self.history_admission = AdmissionQueue(MAX_EVENTS), AdmissionQueue(MAX_HISTORY_EVENTS)
         self.protection_admission = AdmissionQueue(1)
         self.admission_timeout, self.history_admission_timeout = ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT
+        #: Players whose rows somebody holds. Only who must not wait for them with a connection in hand looks there.
+        self.held = HeldPlayers(protection) if protection is not None else None
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
         self._known_players: set[tuple[str, str]] = set()
 
@@ -152,15 +164,48 @@ class Intake:
         protect the player is `later`: not kept, to be sent again. What protects has a line and connections of its own,
         and takes the rest of its batch along when that goes at once. History causes no deliveries and is never `later`;
         it has a line of its own too. `AdmissionTimeout` is raised when either of these two does not move.
+
+        `PlayersHeld` is raised when somebody holds the row of one of the players. What the batch says of the others is
+        kept, and sent again is a duplicate.
         """
-        batch = _Batch(brand, now, mode, first_counts)
+        batch = _Batch(brand, now, mode, urgent_only, first_counts)
+        if self.held is None:
+            return await self._ingest(batch, events)
+        if not self.held.among(brand, (player_id for player_id, _ in events)):
+            with suppress(PlayersHeld):
+                return await self._ingest(batch, events)
+        return await self._ingest_around(self.held, batch, events)
+
+    async def _ingest_around(
+        self, held: HeldPlayers, batch: _Batch, events: Sequence[tuple[str, Event]]
+    ) -> list[Receipt]:
+        """Ingest a batch of which some players are held: the others at once, and these when they are free."""
+        deadline = asyncio.get_running_loop().time() + HELD_TIMEOUT.total_seconds()
+        receipts: dict[int, Receipt] = {}
+        while left := [one for one in range(len(events)) if one not in receipts]:
+            waiting = held.among(batch.brand, _concerned(events))
+            ready = [one for one in left if waiting.isdisjoint(_concerned([events[one]]))]
+            if not ready:
+                await held.change(deadline)
+                continue
+            try:
+                taken = await self._ingest(batch, [events[one] for one in ready])
+            except PlayersHeld:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+            else:
+                receipts.update(zip(ready, taken, strict=True))
+        return [receipts[one] for one in range(len(events))]
+
+    async def _ingest(self, batch: _Batch, events: Sequence[tuple[str, Event]]) -> list[Receipt]:
+        mode = batch.mode
         urgent = [(player_id, event) for player_id, event in events if protects(event)]
         if len(urgent) == len(events):
             return await self._protect(batch, events)
         if mode == "history":
             async with self.history_admission.admitted(len(events), self.history_admission_timeout):
                 return await self._store_and_apply(self.database, batch, events)
-        if not urgent_only and (self.pressure is None or not await self.pressure.is_high()):
+        if not batch.urgent_only and (self.pressure is None or not await self.pressure.is_high()):
             try:
                 timeout = MIXED_ADMISSION_TIMEOUT if urgent else self.admission_timeout
                 async with self.admission.admitted(len(events), timeout):
@@ -183,29 +228,43 @@ class Intake:
     async def _store_and_apply(
         self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
-        accounts: set[str] = set()
+        accounts: dict[str, str] = {}
+        attempts = 0
         while True:
+            attempts += 1
             try:
                 return await self._store_and_apply_locking(accounts, database, batch, events)
             except AccountsNotLocked as needed:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
-                accounts |= needed.player_ids
+                accounts |= needed.accounts
+            except PlayersHeld:
+                if self.held is not None and (behind := self.held.among(batch.brand, accounts)):
+                    self.held.suspect(batch.brand, (), {account: accounts[account] for account in behind})
+                raise
+            except OperationalError as error:
+                state = sqlstate(error)
+                if state == LOCK_TIMEOUT and self.held is not None:
+                    self.held.suspect(batch.brand, _concerned(events))
+                    raise PlayersHeld from None
+                if state != DEADLOCK or attempts >= MAX_ATTEMPTS:
+                    raise
 
     async def _store_and_apply_locking(
-        self, accounts: set[str], database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
+        self, accounts: dict[str, str], database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         brand, now, mode = batch.brand, batch.now, batch.mode
+        ids = {*_concerned(events), *accounts}
         async with database.transaction() as connection:
-            early = await early_ends(connection, brand, events, self.self_exclusion_minimum, now)
+            if self.held is not None and self.held.among(brand, ids):
+                raise PlayersHeld  # since it went for a connection
+            early = await early_ends(connection, brand, ids, events, self.self_exclusion_minimum, now)
             taken = [pair for position, pair in enumerate(events) if position not in early] if early else events
             stored = await store_events(
                 connection, brand, taken, history=mode == "history", first_counts=batch.first_counts
             )
             new = stored.new
             if new:
-                merges = [event for _, event in new if isinstance(event, PlayerMerged)]
-                ids = {player_id for player_id, _ in new} | accounts
-                ids |= {player_id for merge in merges for player_id in (merge.survivor_id, merge.absorbed_id)}
+                ids = {*_concerned(new), *accounts}
                 async with self.locked(connection, brand, ids, now, create=True) as players:
                     if missing := accounts_needed(new, players.states):
                         raise AccountsNotLocked(missing)
@@ -247,16 +306,19 @@ class Intake:
         """Lock players in id order, yield their states, then write states and decisions back.
 
         Must run inside a transaction. Unknown players are left out unless `create`. Everybody
-        locks in the same order, so two batches never wait for each other in a circle.
+        locks in the same order, so two batches never wait for each other in a circle. Raises `PlayersHeld` for a row
+        that somebody holds, where that is looked for.
         """
         ids = sorted(set(player_ids))
+        if self.held is not None and self.held.among(brand, ids):
+            raise PlayersHeld
         if create and (unseen := [player_id for player_id in ids if (brand, player_id) not in self._known_players]):
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": unseen})
-        rows = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
+        rows = await self._lock(connection, brand, ids)
         if create and len(rows) < len(ids):
             # Somebody took a row away that was there.
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
-            rows = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
+            rows = await self._lock(connection, brand, ids)
         players = LockedPlayers({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
         try:
             await self._catch_up(connection, brand, players, now)
@@ -271,6 +333,16 @@ class Intake:
             for run_id, behind in state.runs_behind(self.rules).items():
                 events = await missed_events(connection, brand, player_id, run_id, behind)
                 players.record(player_id, state.catch_up(run_id, events, self.rules, now, players.failures))
+
+    async def _lock(self, connection: AsyncConnection, brand: str, ids: Sequence[str]) -> Sequence[Row[Any]]:
+        try:
+            return (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": ids})).all()
+        except OperationalError as error:
+            if self.held is None or sqlstate(error) != LOCK_TIMEOUT:
+                raise
+            # Before the connection is free again, or the next in line would wait with it for the same row.
+            self.held.suspect(brand, ids)
+            raise PlayersHeld from None
 
     async def _write(self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime) -> None:
         states = players.states
@@ -297,6 +369,16 @@ class Intake:
         await connection.execute(ADVANCE_PLAYERS, advanced)
         for statement, rows in statements:
             await connection.execute(statement, {"brand": brand, "rows": _json(rows)})
+
+
+def _concerned(events: Iterable[tuple[str, Event]]) -> set[str]:
+    """The players whose rows these events change, their persons' further accounts aside."""
+    ids: set[str] = set()
+    for player_id, event in events:
+        ids.add(player_id)
+        if isinstance(event, PlayerMerged):
+            ids |= {event.survivor_id, event.absorbed_id}
+    return ids
 
 
 class _RowsToWrite:

@@ -39,13 +39,16 @@ def accounts_of(merge: PlayerMerged, states: dict[str, PlayerState]) -> list[str
     return sorted({*ends, *(other for one in ends for other in states[one].accounts)})
 
 
-def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerState]) -> set[str]:
-    """The accounts that these events reach and that are not among `states`, so that they can be locked as well."""
+def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerState]) -> dict[str, str]:
+    """The accounts that these events reach and that are not among `states`, so that they can be locked as well.
+
+    By account: the one among `states` that it belongs to.
+    """
     concerned = {player_id for player_id, event in new if is_shared(event)}
     for _, event in new:
         if isinstance(event, PlayerMerged):
             concerned |= {event.survivor_id, event.absorbed_id}
-    return {other for one in concerned for other in states[one].accounts} - states.keys()
+    return {other: one for one in sorted(concerned) for other in states[one].accounts if other not in states}
 
 
 def join(accounts: Sequence[PlayerState], now: datetime) -> None:
