@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import get_args
 
@@ -121,16 +122,21 @@ def files() -> Iterator[tuple[str, str]]:
             yield inside.as_posix(), path.read_text()
 
 
+@cache
+def import_statements(source: str) -> tuple[ast.Import | ast.ImportFrom, ...]:
+    """Every import of a source, inside functions too; most rules ask for them, so each file is read once."""
+    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom))
+
+
 def imports(source: str) -> Iterator[tuple[int, str]]:
     """Every module a source imports, with its line; `from temporalio import x` is temporalio.x."""
-    for node in ast.walk(ast.parse(source)):
+    for node in import_statements(source):
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            if node.module == "temporalio":
-                yield from ((node.lineno, f"temporalio.{alias.name}") for alias in node.names)
-            else:
-                yield node.lineno, node.module
+        elif node.module == "temporalio":
+            yield from ((node.lineno, f"temporalio.{alias.name}") for alias in node.names)
+        elif node.module:
+            yield node.lineno, node.module
 
 
 def at_run_time(source: str) -> str:
@@ -252,6 +258,8 @@ def wrong_floor(path: str, source: str) -> Iterator[str]:
 def scattered(path: str, source: str) -> Iterator[str]:
     if path in NAMES_CHANNELS or path.partition("/")[0] in {"tests", "bench"} or path.startswith("workflows/journeys/"):
         return
+    if not any(name in source for name in CHANNEL_NAMES):
+        return
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Constant) and node.value in CHANNEL_NAMES:
             yield (
@@ -264,7 +272,7 @@ def scattered(path: str, source: str) -> Iterator[str]:
 def kind_by_name(path: str, source: str) -> Iterator[str]:
     if path.startswith(("workflows/rewards/", "workflows/journeys/", "tests/", "bench/")):
         return
-    for node in ast.walk(ast.parse(source)):
+    for node in import_statements(source):
         if isinstance(node, ast.ImportFrom) and below(node.module or "", "workflows.rewards"):
             for name in sorted(REWARDS & {alias.name for alias in node.names}):
                 yield (
@@ -281,10 +289,10 @@ def modules() -> dict[str, str]:
 def imported_modules(name: str, sources: Mapping[str, str]) -> set[str]:
     """The modules of ours that one imports anywhere, also only for the type checker; `from a import b` may be a.b."""
     found = set[str]()
-    for node in ast.walk(ast.parse(sources[name])):
+    for node in import_statements(sources[name]):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
+        elif node.module:
             found |= {
                 inner if (inner := f"{node.module}.{alias.name}") in sources else node.module for alias in node.names
             }
