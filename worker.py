@@ -96,7 +96,12 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
         client,
         task_queue=engine.settings.maintenance_queue,
         workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
-        activities=[*engine.maintenance.activities, engine.enrolments.work],
+        activities=[
+            *engine.maintenance.activities,
+            engine.enrolments.work,
+            engine.journey_jobs.stop,
+            engine.journey_jobs.resume,
+        ],
         graceful_shutdown_timeout=GRACE,
         max_concurrent_activities=LONG_WORK_AT_ONCE,
         max_concurrent_workflow_task_polls=2,
@@ -126,6 +131,7 @@ async def main(role: Role, settings: Settings | None = None) -> None:
         if role in {"all", "dispatcher"}:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.enrolments.watch(client, stop))
+            group.create_task(engine.journey_jobs.watch(client, stop))
         if role in {"all", "worker"}:
             group.create_task(_make_schedules(client, schedules_of(settings.deployment_name), stop))
             group.create_task(_run_worker(maintenance_worker(client, engine), stop))

@@ -102,6 +102,12 @@ async def cancel(connection: AsyncConnection, job_ids: Sequence[str], now: datet
     await connection.execute(update(jobs).where(jobs.c.id.in_(job_ids)).values(values))
 
 
+async def running(connection: AsyncConnection, brand: str, kind: str, subject: str) -> list[str]:
+    """The ids of a brand's jobs of a kind about something that are not over."""
+    mine = (jobs.c.brand == brand, jobs.c.kind == kind, jobs.c.subject == subject, jobs.c.state.not_in(ENDED))
+    return [*(await connection.execute(select(jobs.c.id).where(*mine))).scalars()]
+
+
 async def set_total(connection: AsyncConnection, job: Job, total: int) -> Job:
     """Write down how many players a job is about; the job as it is then."""
     await _set(connection, job.id, total=total)

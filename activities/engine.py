@@ -18,6 +18,7 @@ from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
+from activities.loops.journey_jobs import JourneyJobs
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
@@ -137,6 +138,7 @@ class WorkerEngine(Engine):
     runs: RunEffects
     maintenance: Maintenance
     enrolments: Enrolments
+    journey_jobs: JourneyJobs
 
     def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
         """The effects that wait in this provider's queue."""
@@ -211,6 +213,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),
             enrolments=Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
+            journey_jobs=JourneyJobs(database, core.intake, core.pressure, clock),
         )
 
 

@@ -22,6 +22,7 @@ from temporalio.exceptions import ApplicationError
 from activities import gate_facts
 from activities.clock import Clock
 from activities.database import Database
+from activities.journey_controls import held_by
 from activities.message_rows import (
     COLUMNS,
     GONE_OUT,
@@ -43,12 +44,12 @@ from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effect_queues import Provider
-from workflows.effects import HAND_ON_AFTER, SEND, Send, SendResult
+from workflows.effects import HAND_ON_AFTER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
 from workflows.forms import text_referred_to
-from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_send
+from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, held, may_send
 from workflows.gate.facts import MessageFacts
-from workflows.gate.policy import NECESSARY, Policy
+from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.json_object import JsonObject
 from workflows.local_time import zone
 
@@ -80,8 +81,10 @@ class SendAttempt:
     #: Channels marked as handed over in this attempt, to be handed over after the commit.
     due: list[Channel] = field(default_factory=list)
     failed: ChannelUnavailable | None = None
+    #: What is answered while somebody holds the journey; what has been handed over before is looked up all the same.
+    held: Held | None = None
     #: The step's result, where there was nothing to hand over.
-    result: SendResult | None = None
+    result: SendResult | Held | None = None
     #: Whether others may have their turn again because this one has failed for long.
     patient: bool = True
 
@@ -126,7 +129,7 @@ class Messages:
         self.clock = clock
 
     @activity.defn(name=SEND.name)
-    async def send(self, request: Send) -> SendResult:
+    async def send(self, request: Send) -> SendResult | Held:
         """Hand a message over on every channel that the gate lets pass, each once.
 
         Raises to be tried again while a channel is away; what other channels took is kept. A text
@@ -175,6 +178,8 @@ class Messages:
                 plan = ChannelPlan(request.via, request.fallback, request.turn)
                 attempt = SendAttempt(request, now, player, plan, await read_rows(connection, request), doubts or {})
                 attempt.patient = _tried_for() < HAND_ON_AFTER
+                if self.catalogue[request.template].message_class not in PROTECTIVE:
+                    attempt.held = await held_by(connection, request, now)
                 doubtful = [r for r in attempt.rows.values() if r.status == IN_DOUBT and plan.has_turn(r.channel)]
                 if doubts is not None or not doubtful:
                     await self._plan_channels(connection, attempt)
@@ -184,12 +189,14 @@ class Messages:
             # Others are asked outside of any transaction, and the gate after them: its answer must not grow old.
             doubts = {row.channel: await self._look_up(row, now) for row in doubtful}
 
-    async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult:
+    async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult | Held:
         """Record what became of the step in the transaction that ends it; before that only what the run has told."""
         result = _result(attempt)
         if result.next_turn is not None:
             await record_steps(connection, attempt.request, self.clock())
             return result
+        if attempt.held is not None and attempt.plan.waits:
+            return attempt.held
         await record_steps(
             connection,
             attempt.request,
@@ -295,6 +302,8 @@ class Messages:
         return self.breakers[provider]
 
     def _decision(self, attempt: SendAttempt, channel: Channel) -> Allowed | Wait | Refusal:
+        if attempt.held is not None:
+            return held(attempt.now)
         template = self.catalogue[attempt.request.template]
         asked = MessageFacts(
             channel=channel,

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Literal, NamedTuple
 
 from prometheus_client import Counter
-from sqlalchemy import exists, or_, select, update
+from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -19,6 +19,7 @@ from temporalio.exceptions import ApplicationError
 from activities import gate_facts
 from activities.clock import Clock
 from activities.database import Database
+from activities.journey_controls import held_by
 from activities.providers.bonus_engine import (
     BonusEngine,
     Credited,
@@ -32,7 +33,7 @@ from activities.providers.breaker import wait_for
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import grants, runs
-from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult
+from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult, Held
 from workflows.gate.decide import Allowed, Refusal, may_grant
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy import Policy, Reason
@@ -88,16 +89,19 @@ class Grants:
         self.clock = clock
 
     @activity.defn(name=GRANT.name)
-    async def give(self, request: Give) -> GiveResult:
+    async def give(self, request: Give) -> GiveResult | Held:
         """Grant once. Raises `NotAccepted` or `OutcomeUnknown` to be tried again with the same key.
 
         A grant that stays unanswered longer than `unknown_after` is returned as `unknown`; the
         reconciler goes on asking and settles the row when the engine speaks.
         """
-        row, asked_before = await self._reserve(request)
+        reserved = await self._reserve(request)
+        if isinstance(reserved, Held):
+            return reserved
+        row, asked_before = reserved
         if row.status == "reserved":
             try:
-                answer = await self._ask_engine(row, look_first=asked_before)
+                answer = await self._ask_engine(request, row, look_first=asked_before)
             except (NotAccepted, OutcomeUnknown) as unanswered:
                 assert row.reserved_at is not None
                 if (left := row.reserved_at + self.settings.unknown_after - self.clock()) > timedelta(0):
@@ -107,6 +111,8 @@ class Grants:
                 logger.error("Grant %s needs a person: %s", row.id, reused)  # noqa: TRY400 - the sentence says it all
                 row = await self._write(row, "unknown", reason=KEY_TAKEN)
             else:
+                if isinstance(answer, Held):
+                    return answer
                 row = await self._record(row, answer)
         if row.status == "reserved":
             raise OutcomeUnknown("A later attempt has taken this grant over; it will tell what became of it.")
@@ -167,8 +173,11 @@ class Grants:
             row = claimed.one_or_none()
         return None if row is None else GrantRow(*row)
 
-    async def _reserve(self, request: Give) -> tuple[GrantRow, bool]:
-        """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked."""
+    async def _reserve(self, request: Give) -> tuple[GrantRow, bool] | Held:
+        """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked.
+
+        A hold keeps nobody from finding out what became of a grant that was asked for before.
+        """
         now = self.clock()
         async with self.database.transaction() as connection:
             player = await gate_facts.read(connection, request.brand, request.player_id, now)
@@ -176,6 +185,8 @@ class Grants:
             earlier = (await connection.execute(query)).one_or_none()
             if earlier is not None:
                 return await _own_reservation(connection, GrantRow(*earlier), now), True
+            if (held := await held_by(connection, request, now)) is not None:
+                return held
             decision = may_grant(player.facts if player else None, GrantFacts.of(request.reward), self.policy, now)
             values = _new_grant(request, decision, now)
             row = GrantRow(*(await connection.execute(insert(grants).values(values).returning(*_COLUMNS))).one())
@@ -183,7 +194,7 @@ class Grants:
             GRANTS.labels(row.kind, "refused").inc()
         return row, False
 
-    async def _ask_engine(self, row: GrantRow, *, look_first: bool) -> Credited | Declined:
+    async def _ask_engine(self, request: Give, row: GrantRow, *, look_first: bool) -> Credited | Declined | Held:
         order = GrantOrder(
             grant_id=row.id,
             player_id=row.player_id,
@@ -202,7 +213,20 @@ class Grants:
                 if await self.engine.void(row.id):
                     return Declined(reason=str(Reason.PROTECTED_MEANWHILE))
                 raise OutcomeUnknown("The bonus engine does not void a grant the player may not have; look it up.")
+            if (held := await self._hold(request)) is not None:
+                return held
         return await self.engine.credit(row.id, order)
+
+    async def _hold(self, request: Give) -> Held | None:
+        """What a grant that certainly never arrived is answered while its journey is held, None when it may go on.
+
+        It stays reserved, with no time running out against it.
+        """
+        async with self.database.transaction() as connection:
+            held = await held_by(connection, request, self.clock())
+            if held is not None:
+                await connection.execute(update(grants).where(grants.c.id == request.key).values(reserved_at=None))
+        return held
 
     async def _still_allowed(self, row: GrantRow) -> bool:
         async with self.database.transaction() as connection:
@@ -270,6 +294,9 @@ async def _own_reservation(connection: AsyncConnection, row: GrantRow, now: date
     if row.status != "reserved":
         return row
     owned = await connection.execute(
-        update(grants).where(grants.c.id == row.id).values(asked_at=now).returning(*_COLUMNS)
+        update(grants)
+        .where(grants.c.id == row.id)
+        .values(asked_at=now, reserved_at=func.coalesce(grants.c.reserved_at, now))
+        .returning(*_COLUMNS)
     )
     return GrantRow(*owned.one())

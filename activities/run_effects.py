@@ -6,6 +6,7 @@ from temporalio import activity
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.journey_controls import held_by
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
 from activities.runs import end_active
@@ -20,6 +21,7 @@ from workflows.effects import (
     START,
     Done,
     End,
+    Held,
     Mark,
     Match,
     Matched,
@@ -62,7 +64,7 @@ class RunEffects:
         return Done()
 
     @activity.defn(name=MATCH.name)
-    async def match(self, request: Match) -> Matched:
+    async def match(self, request: Match) -> Matched | Held:
         """Whether the player is in the segment at this moment, the same however often this is tried."""
         segment = self.intake.rules.segments.get(request.segment)
         now = self.clock()
@@ -74,6 +76,8 @@ class RunEffects:
             )
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 outcome = earlier.outcome
+            elif (held := await held_by(connection, request, now)) is not None:
+                return held
             elif segment is None:
                 known = request.segment in (await self.processes.look(connection)).segments
                 retry_if_known_elsewhere(f"No segment is called {request.segment}.", known=known)
@@ -85,17 +89,19 @@ class RunEffects:
         return Matched(matches=outcome == "yes", unknown=outcome == "unknown_segment")
 
     @activity.defn(name=REFRESH.name)
-    async def refresh(self, request: Refresh) -> PlayerFacts:
+    async def refresh(self, request: Refresh) -> PlayerFacts | Held:
         """The player's facts as of now."""
         now = self.clock()
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+                if (held := await held_by(connection, request, now)) is not None:
+                    return held
                 facts = players.states[request.player_id].snapshot()
             await record_steps(connection, request, now, "refreshed")
         return facts
 
     @activity.defn(name=START.name)
-    async def start(self, request: StartJourney) -> Started:
+    async def start(self, request: StartJourney) -> Started | Held:
         """Enter the player into another journey, once however often this is tried."""
         journey = self.intake.rules.journeys.get(request.start)
         now = self.clock()
@@ -110,8 +116,13 @@ class RunEffects:
             async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
                 if (earlier := await recorded_outcome(connection, request)) is not None:
                     return Started.model_validate(earlier.detail)
-                decisions = players.states[request.player_id].enter(journey, None, now, request.cause)
-                players.record(request.player_id, decisions)
-            result = started_by(decisions)
+                if (held := await held_by(connection, request, now)) is not None:
+                    return held
+                if journey.name in players.rules.closed:
+                    result = request.closed_journey
+                else:
+                    decisions = players.states[request.player_id].enter(journey, None, now, request.cause)
+                    players.record(request.player_id, decisions)
+                    result = started_by(decisions)
             await record_steps(connection, request, now, result.outcome, result.model_dump())
         return result

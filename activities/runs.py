@@ -18,6 +18,8 @@ from activities.tables import runs
 from workflows.json_object import JsonObject
 from workflows.player_state.decisions import Start
 
+#: What a run that a person stopped ends as. The reason stays in Postgres: people write names into it.
+STOPPED: Final = "stopped_by_hand"
 #: How long after its entry a run is first compared with Temporal.
 FIRST_CHECK: Final = timedelta(hours=1)
 # A run that is over is compared no more.

@@ -4,7 +4,7 @@ Only this module writes it. Line 0 of a step is the outcome of the effect itself
 """
 
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -13,6 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.tables import steps
 from workflows.effects import EffectInput
 from workflows.json_object import JsonObject
+
+#: What an effect comes to that met a hold: nothing yet.
+HELD: Final = "held"
 
 
 class StepOutcome(NamedTuple):
@@ -50,6 +53,6 @@ async def recorded_outcome(connection: AsyncConnection, request: EffectInput) ->
 
     Whoever could come to another answer by now must give that one again; under a lock, or two attempts write two.
     """
-    mine = (steps.c.run_id == request.run_id, steps.c.step == request.step, steps.c.line == 0)
+    mine = (steps.c.run_id == request.run_id, steps.c.step == request.step, steps.c.line == 0, steps.c.outcome != HELD)
     row = (await connection.execute(select(steps.c.outcome, steps.c.detail).where(*mine))).one_or_none()
     return None if row is None else StepOutcome(*row)

@@ -170,6 +170,52 @@ enrolment_players = Table(
     Column("brand", Text, nullable=False),
 )
 
+# What people decided about a journey in a brand: whether anybody enters, and whether its runs go on. No row: both.
+journey_controls = Table(
+    "journey_controls",
+    metadata,
+    Column("brand", Text, primary_key=True),
+    Column("journey", Text, primary_key=True),
+    Column("closed", Boolean, nullable=False, server_default=text("false")),
+    Column("held", Boolean, nullable=False, server_default=text("false")),
+)
+
+# Who closed, held or stopped which journey, when and why. `request` is the caller's idempotency key, hashed.
+journey_control_history = Table(
+    "journey_control_history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    _now("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("job_id", Text),
+    Column("request", Text),
+    Index("ix_journey_control_history_journey", "brand", "journey", "id"),
+    Index(
+        "ix_journey_control_history_request",
+        "brand",
+        "request",
+        unique=True,
+        postgresql_where=text("request IS NOT NULL"),
+    ),
+)
+
+# Runs that met a hold and wait, until they are told to go on.
+held_runs = Table(
+    "held_runs",
+    metadata,
+    Column("run_id", Text, ForeignKey("runs.id"), primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    _instant("since", nullable=False),
+    Index("ix_held_runs_journey", "brand", "journey", "since", "run_id"),
+)
+
 # The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
 # an effect's own outcome, of which there may be several; the other lines come from the run itself.
 steps = Table(

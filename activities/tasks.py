@@ -18,9 +18,10 @@ from temporalio import activity
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.journey_controls import held_by
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
-from workflows.effects import MOVE_TASK, OPEN_TASK, MoveTask, OpenTask, TaskMoved, TaskOpened, task_id_of
+from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened, task_id_of
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
 
@@ -211,11 +212,13 @@ class TaskEffects:
         self.forms = forms
 
     @activity.defn(name=OPEN_TASK.name)
-    async def open(self, opening: OpenTask) -> TaskOpened:
+    async def open(self, opening: OpenTask) -> TaskOpened | Held:
         """Put a task before a team, once however often this is tried."""
         now = self.clock()
         task_id = opening.task_id
         async with self.database.transaction() as connection:
+            if (held := await held_by(connection, opening, now)) is not None:
+                return held
             if await _insert(connection, task_id, opening, now):
                 await _note(connection, TaskRequest(opening.brand, task_id, ENGINE, now), "opened")
             await record_steps(connection, opening, now, "opened", {"task_id": task_id, "team": opening.team})

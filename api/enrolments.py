@@ -12,7 +12,8 @@ from sqlalchemy import select
 from temporalio.service import RPCError
 
 from activities.bulk_jobs import Job, JobAction, apply_action, read_job, wake_job
-from activities.loops.enrolment import ENTERED, KIND, ROOM, Forecast, delete_members, enrol, forecast
+from activities.loops.bulk_work import ROOM
+from activities.loops.enrolment import ENTERED, KIND, Forecast, delete_members, enrol, forecast
 from activities.tables import jobs
 from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf

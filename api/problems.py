@@ -35,6 +35,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "run-ended": (409, "The run has ended"),
     "entry-refused": (409, "The player may not enter"),
     "enrolment-ended": (409, "The enrolment has ended"),
+    "stop-ended": (409, "The stop has ended"),
     "wrong-channel": (409, "Not an in-app message"),
     "not-lost": (409, "The run is not lost"),
     "identity-taken": (409, "The identity belongs to another event"),

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.run_effects import RunEffects
-from activities.runs import COLUMNS, RunRow, find, find_by_cause
+from activities.runs import COLUMNS, STOPPED, RunRow, find, find_by_cause
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
@@ -32,8 +32,6 @@ router = APIRouter(prefix="/v1/runs", tags=["runs"])
 Reading = Annotated[Key, needs("journeys:manage", "players:read")]
 Managing = Annotated[Key, needs("journeys:manage")]
 
-#: What a run that was stopped by hand ends as. The reason stays in Postgres: people write names into it.
-STOPPED = "stopped_by_hand"
 STEPS = 1_000
 
 IdempotencyKey = Annotated[
@@ -201,6 +199,8 @@ async def start_run(
                 raise Problem("key-reused", f"This key started {known.journey} before; use a new one for another wish.")
             response.status_code = 200
             return RunView.model_validate(known)
+        if journey.name in locked.rules.closed:
+            raise Problem("entry-refused", f"{journey.name} is closed; open it before anybody enters.")
         if (why := entry_refusal(state, journey, now)) is not None:
             raise Problem("entry-refused", why)
         decisions = state.enter(journey, None, now, cause)

@@ -9,7 +9,22 @@ import typer
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from cli import check, demo, derive, diagram, enrol, import_events, keys, processes, rehearse, release, show, up
+from cli import (
+    check,
+    demo,
+    derive,
+    diagram,
+    enrol,
+    hold,
+    import_events,
+    keys,
+    processes,
+    rehearse,
+    release,
+    show,
+    stop,
+    up,
+)
 from cli import event_types as events
 from cli._console import fail
 from cli._groups import missing_group
@@ -58,6 +73,12 @@ app.command()(events.events)
 app.command()(derive.derive)
 app.command()(enrol.segments)
 app.command()(enrol.enrol)
+app.command()(hold.hold)
+app.command()(hold.resume)
+app.command()(hold.close)
+app.command("open")(hold.open_again)
+app.command()(stop.stop)
+app.add_typer(stop.stops, name="stops")
 app.add_typer(keys.app, name="keys")
 app.add_typer(enrol.enrolments, name="enrolments")
 

@@ -34,6 +34,7 @@ OUTCOMES: Final[Mapping[str, str]] = {
     "once": "were in it once, and it is entered once in a life",
     "too_soon": "were in it too recently",
     "needs_event": "lack the event it is entered for",
+    "closed": "came while it was closed",
     "left_segment": "have left the segment",
     "unknown_player": "are not known any more",
     "self_excluded": "are self-excluded: it counts as an entry, nothing is played",

@@ -5,7 +5,7 @@ reaches nothing else.
 """
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Generic, Literal, TypeVar
@@ -50,6 +50,8 @@ class EffectInput(BaseModel):
     run_id: str
     step: str
     story: list[StoryLine] = Field(default_factory=list)
+    #: Whether the run knows the answer `Held`; one that an older release plays does not.
+    knows_hold: bool = False
 
     @property
     def key(self) -> str:
@@ -205,6 +207,11 @@ class StartJourney(EffectInput):
         """The answer where no journey of that name is deployed."""
         return Started(refused=f"No journey is called {self.start}.")
 
+    @property
+    def closed_journey(self) -> "Started":
+        """The answer while the journey lets nobody in."""
+        return Started(refused=f"{self.start} is closed: nobody enters it now.")
+
 
 StartOutcome = Literal["started", "refused"]
 
@@ -252,13 +259,23 @@ class Done(BaseModel):
     """The effect happened; there is nothing more to say."""
 
 
+class Held(BaseModel):
+    """Nothing happened, because somebody holds the journey: the run is told when to ask again.
+
+    Any effect may answer so instead of with its own output, which therefore has no field `held`.
+    """
+
+    held: Literal[True] = True
+
+
 @dataclass(frozen=True)
 class Effect(Generic[I, O]):
     """A declared side effect.
 
     `time_limit` bounds one attempt. There is no limit over all attempts: a run waits for the
     world to come back, and a stop reaches it at the next step. `urgency` says what it goes before
-    in its queue; of a message the class of its template decides.
+    in its queue; of a message the class of its template decides. While a journey is held, an effect that is
+    `holdable` is not done; what only keeps the books, or looks after a task that is open already, is.
     """
 
     name: str
@@ -267,17 +284,22 @@ class Effect(Generic[I, O]):
     urgency: Urgency = Urgency.REWARD
     time_limit: timedelta = timedelta(seconds=30)
     retries: Retries = UNTIL_THE_WORLD_ANSWERS
+    holdable: bool = True
+
+    def read(self, answer: Mapping[str, JsonValue]) -> O | Held:
+        """What the effect answered, from its JSON."""
+        return Held() if answer.get("held") is True else self.output.model_validate(answer)
 
 
 SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
 GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
 OPEN_TASK = Effect("open_task", OpenTask, TaskOpened, Urgency.SERVICE)
-MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE)
+MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE, holdable=False)
 REFRESH = Effect("refresh", Refresh, PlayerFacts)
 START = Effect("start", StartJourney, Started)
 MATCH = Effect("match", Match, Matched)
-MARK = Effect("mark", Mark, Done)
-END = Effect("end", End, Done, Urgency.PROTECTION)
+MARK = Effect("mark", Mark, Done, holdable=False)
+END = Effect("end", End, Done, Urgency.PROTECTION, holdable=False)
 
 EFFECTS: tuple[Effect[Any, Any], ...] = tuple(value for value in globals().values() if isinstance(value, Effect))
 

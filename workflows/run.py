@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, partial
 from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -18,7 +18,7 @@ from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exce
 
 from workflows.declaration import Again, Journey
 from workflows.effect_queues import Urgency, queue_of
-from workflows.effects import END, MARK, Effect, EffectInput, End, Mark, Retries
+from workflows.effects import END, MARK, Effect, EffectInput, End, Held, Mark, Retries
 from workflows.errors import UnknownEventType
 from workflows.events import Event
 from workflows.journey_versions import module_of
@@ -44,6 +44,8 @@ MOST_LINES = 200
 # A timer that is due at once, and how far the clocks of Temporal's hosts may be apart.
 SHORTEST = timedelta(milliseconds=1)
 DRIFT = timedelta(seconds=1)
+# A held run is told when it may go on. Should that be lost with a database, it asks by itself, ever more rarely.
+HOLD_ASKED_AFTER, HOLD_ASKED_AT_LEAST = timedelta(hours=1), timedelta(hours=6)
 
 
 class JourneyExit(BaseException):
@@ -87,6 +89,8 @@ class JourneyRun:
         self.unnamed = run_input.last_seen if run_input.unnamed is None else run_input.unnamed
         #: How often each step's name was used.
         self.counters = dict(run_input.counters)
+        #: How often this chapter was told that a hold is over.
+        self.resumed = 0
         #: Lines that no effect has stored yet.
         self.story = list(run_input.story)
         #: The step that waits, and until when.
@@ -150,10 +154,25 @@ class JourneyRun:
             "run_id": self.input.run_id,
             "step": step,
             "story": self.story,
+            "knows_hold": True,
         }
 
     async def effect(self, effect: Effect[Any, O], effect_input: EffectInput) -> O:
-        """Have an effect done, however long the world takes, then obey a stop that came meanwhile."""
+        """Have an effect done, however long the world takes or a hold lasts, then obey a stop that came meanwhile."""
+        pause = HOLD_ASKED_AFTER
+        while True:
+            resumed = self.resumed
+            result = await self._attempt(effect, effect_input)
+            if not isinstance(result, Held):
+                return result
+            await self.wait(effect_input.step, partial(self._resumed_since, resumed), self.now + pause)
+            pause = min(2 * pause, HOLD_ASKED_AT_LEAST)
+            effect_input = effect_input.model_copy(update={"story": self.story})
+
+    def _resumed_since(self, resumed: int) -> bool:
+        return self.resumed > resumed
+
+    async def _attempt(self, effect: Effect[Any, O], effect_input: EffectInput) -> O | Held:
         self.exit_if_stopped()
         try:
             result = await self._execute(effect, effect_input)
@@ -287,14 +306,13 @@ class JourneyRun:
             )
         )
 
-    async def _execute(self, effect: Effect[Any, O], effect_input: EffectInput) -> O:
+    async def _execute(self, effect: Effect[Any, O], effect_input: EffectInput) -> O | Held:
         stored = len(effect_input.story)
         self.doing = effect_input.step
         try:
-            result: O = await workflow.execute_activity(
+            answer: dict[str, JsonValue] = await workflow.execute_activity(
                 effect.name,
                 effect_input,
-                result_type=effect.output,
                 start_to_close_timeout=effect.time_limit,
                 task_queue=queue_of(workflow.info().task_queue, effect_input.provider),
                 retry_policy=retry_policy(effect.retries),
@@ -304,7 +322,7 @@ class JourneyRun:
         finally:
             self.doing = None
         self.story = self.story[stored:]
-        return result
+        return effect.read(answer)
 
     def _is_repetition(self, item: Delivery) -> bool:
         """Whether an item was received before; if not, what it is known by is kept."""
@@ -331,6 +349,8 @@ class JourneyRun:
                 self.answers.setdefault(item.step, item.answer or {})
             case "event" if item.event is not None:
                 self._buffer(item.event)
+            case "resume":
+                self.resumed += 1
             case kind:
                 workflow.logger.warning("A run was sent a delivery of kind %s that this release does not know.", kind)
 

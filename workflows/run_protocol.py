@@ -35,7 +35,7 @@ class StoryLine(BaseModel):
 
 
 class Delivery(BaseModel):
-    """One item for a run: an `event`, an `answer` to a task, or the order to `stop`.
+    """One item for a run: an `event`, an `answer` to a task, the end of a hold (`resume`), or the order to `stop`.
 
     A kind that a later release adds is passed over with a line in the log while older workers play the run. Were the
     kind a closed set, the SDK would drop the whole signal as unreadable, the stop in it too. The later release must

@@ -61,6 +61,11 @@ class DeliveryRow:
         return cls(run_id, seq, "answer", {"step": step, "answer": answer}, NORMAL)
 
     @classmethod
+    def resume(cls, run_id: str, seq: int) -> "DeliveryRow":
+        """That a hold is over."""
+        return cls(run_id, seq, "resume", {}, BULK)
+
+    @classmethod
     def stop(cls, run_id: str, seq: int, reason: str) -> "DeliveryRow":
         """That the run is to end."""
         payload = {"reason": reason}

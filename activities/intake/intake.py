@@ -28,6 +28,7 @@ from activities.intake.held_players import DEADLOCK, LOCK_TIMEOUT, HeldPlayers, 
 from activities.intake.missed_events import missed_events
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failures import report
+from activities.journey_controls import ClosedJourneys
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject
@@ -62,9 +63,12 @@ class LockedPlayers:
     """The locked players of one transaction, and everything decided about them so far."""
 
     states: dict[str, PlayerState]
+    #: The rules of the brand now: of journeys that are closed nobody enters one.
+    rules: RuleIndex
     profiles: dict[str, JsonObject] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
-    answers: list[DeliveryRow] = field(default_factory=list)
+    #: What runs are told that follows from no event: a person's answer, the end of a hold.
+    messages: list[DeliveryRow] = field(default_factory=list)
     #: Rules that raised; they are counted and logged when the block is left.
     failures: list[RuleFailure] = field(default_factory=list)
     #: By run that begins: what it is told of its player.
@@ -88,7 +92,15 @@ class LockedPlayers:
         seq = self.states[player_id].next_seq(run_id)
         if seq is None:
             return False
-        self.answers.append(DeliveryRow.answer(run_id, seq, step, answer))
+        self.messages.append(DeliveryRow.answer(run_id, seq, step, answer))
+        return True
+
+    def resume(self, player_id: str, run_id: str) -> bool:
+        """Tell a held run to go on; False when it is over."""
+        seq = self.states[player_id].next_seq(run_id)
+        if seq is None:
+            return False
+        self.messages.append(DeliveryRow.resume(run_id, seq))
         return True
 
 
@@ -129,6 +141,7 @@ class Intake:
         #: Where connections for what protects are found.
         self.protection = protection or database
         self.rules = rules
+        self.closed = ClosedJourneys()
         self.settling = settling
         self.pressure = pressure
         #: How long a self-exclusion lasts before anything may end it.
@@ -288,7 +301,7 @@ class Intake:
         state = states[player_id]
         if profile := state.personal_words(event, Word.of(event, now, live=mode == "live")):
             players.profiles.setdefault(player_id, {}).update(profile)
-        players.record(player_id, state.advance(event, self.rules, now, players.failures, mode=mode))
+        players.record(player_id, state.advance(event, players.rules, now, players.failures, mode=mode))
         if state.accounts and is_shared(event):
             for other in state.accounts:
                 players.record(other, share(event, states[other], now, mode=mode))
@@ -319,7 +332,8 @@ class Intake:
             # Somebody took a row away that was there.
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
             rows = await self._lock(connection, brand, ids)
-        players = LockedPlayers({row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows})
+        states = {row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows}
+        players = LockedPlayers(states, self.rules.closing(await self.closed.of(connection, brand)))
         try:
             await self._catch_up(connection, brand, players, now)
             yield players
@@ -388,7 +402,7 @@ class _RowsToWrite:
         self.starts: list[runs.NewRun] = []
         self.ends: dict[str, runs.EndedRun] = {}
         self.goals: dict[str, runs.ReachedGoal] = {}
-        self.deliveries: list[DeliveryRow] = [*players.answers]
+        self.deliveries: list[DeliveryRow] = [*players.messages]
         self.left: list[JsonObject] = []
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}

@@ -4,59 +4,37 @@ The players of an enrolment are stored when it is created. Every batch locks the
 entry rule as an event would, and moves the cursor, all in one transaction.
 """
 
-import asyncio
-import logging
-import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-from typing import Final
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, ClassVar, Final
 
 from pydantic import BaseModel, Field
 from sqlalchemy import delete, func, select, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.client import Client
-from temporalio.service import RPCError
 
-from activities.bulk_jobs import (
-    Job,
-    advance_job,
-    end_job,
-    insert_job,
-    is_awake,
-    lock_running_job,
-    set_total,
-    wake_job,
-)
+from activities.bulk_jobs import Job, advance_job, end_job, insert_job, lock_running_job, set_total
 from activities.clock import Clock
 from activities.database import Database
 from activities.delivery.deliveries import ENROLMENT
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
+from activities.loops.bulk_work import PLAYERS_AT_ONCE, BulkWork
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
-from activities.tables import enrolment_players, jobs, memberships
-from workflows.background.bulk_job import ATTEMPT_LIMIT, ENROL, BatchResult, BulkJobInput
+from activities.tables import enrolment_players, memberships
+from workflows.background.bulk_job import ENROL, BatchResult, BulkJobInput
 from workflows.declaration import Journey
 from workflows.player_state.state import PlayerState, arm_of
 
-logger = logging.getLogger(__name__)
-
 KIND: Final = "enrol"
-#: Players in one transaction; their rows are locked meanwhile.
-PLAYERS_AT_ONCE: Final = 250
-#: The part of BACKLOG_HIGH at which an enrolment holds back, so that nobody else is ever refused for its sake.
-ROOM: Final = 0.25
-#: How often the backlog is read while it holds back.
-HOLD_BACK_FOR: Final = timedelta(seconds=1)
 #: Up to so many members every one is looked at before an enrolment; of more, a sample of so many.
 EXACT, SAMPLE, PAGE = 100_000, 20_000, 500
 #: What became of a player who is let in; everything else is why not.
 ENTERED: Final = ("treated", "control")
-#: How often enrolments nobody works on are woken, and how long Temporal may take to say who works.
-WAKE_EVERY, TEMPORAL_TIMEOUT = timedelta(seconds=10), timedelta(seconds=5)
+#: What becomes of everybody while the journey lets nobody in.
+CLOSED: Final = "closed"
 
 
 class Forecast(BaseModel):
@@ -149,12 +127,10 @@ async def delete_members(connection: AsyncConnection, job_id: str) -> None:
     await connection.execute(delete(enrolment_players).where(enrolment_players.c.job_id == job_id))
 
 
-class Enrolments:
-    """Works on enrolments, as the activity of `BulkJobWorkflow`.
+class Enrolments(BulkWork):
+    """Works on enrolments, as the activity of `BulkJobWorkflow`."""
 
-    Two workers may come to work on one of them, when the first was taken for dead: they take turns at the job's row,
-    and nobody is let in twice, but for that while at twice the rate.
-    """
+    ACTIVITIES: ClassVar[Mapping[str, str]] = {KIND: ENROL}
 
     def __init__(
         self,
@@ -164,34 +140,15 @@ class Enrolments:
         clock: Clock,
         *,
         processes: Processes | None = None,
-        timer: Callable[[], float] = time.monotonic,
-        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+        **pace: Any,
     ) -> None:
-        self.database = database
-        self.intake = intake
-        self.pressure = pressure
-        self.clock = clock
+        super().__init__(database, intake, pressure, clock, **pace)
         self.processes = processes or Processes(database, intake.rules)
-        self.timer = timer
-        self.sleep = sleep
 
     @activity.defn(name=ENROL)
     async def work(self, request: BulkJobInput) -> BatchResult:
         """Enrol batch after batch at the job's rate until nobody is left, somebody holds it or the worker goes."""
-        begun = self.timer()
-        while True:
-            activity.heartbeat()
-            if activity.is_worker_shutdown() or self.timer() - begun >= ATTEMPT_LIMIT.total_seconds():
-                return BatchResult(more=True)
-            if await self.pressure.backlog() >= self.pressure.high * ROOM:
-                await self.sleep(HOLD_BACK_FOR.total_seconds())
-                continue
-            began = self.timer()
-            seconds = await self.batch(request.job_id)
-            if seconds is None:
-                return BatchResult(more=False)
-            if (rest := seconds - (self.timer() - began)) > 0:
-                await self.sleep(rest)
+        return await self.work_through(request.job_id, self.batch)
 
     async def batch(self, job_id: str) -> float | None:
         """Enrol the next players; how many seconds that may take at the job's rate, None when there is nothing to do.
@@ -221,37 +178,13 @@ class Enrolments:
             async with self.intake.locked(connection, job.brand, ids, now) as players:
                 for player_id in ids:
                     state = players.states.get(player_id)
-                    counts[enrolment_outcome(state, journey, segment, now)] += 1
-                    if state is not None and segment in state.segments:
+                    closed = journey.name in players.rules.closed
+                    outcome = CLOSED if closed else enrolment_outcome(state, journey, segment, now)
+                    counts[outcome] += 1
+                    if outcome != CLOSED and state is not None and segment in state.segments:
                         players.record(player_id, state.enter(journey, None, now, cause))
             await advance_job(connection, job, ids[-1], len(ids), counts, now)
         return len(ids) / rate
-
-    async def wake_idle(self, client: Client) -> None:
-        """Have those worked on that should run and do not: asked for while Temporal was away, or ended there by hand.
-
-        Raises what the database and the client raise when they are away.
-        """
-        async with self.database.reading() as connection:
-            running = select(jobs.c.id).where(jobs.c.kind == KIND, jobs.c.state == "running")
-            job_ids = (await connection.execute(running)).scalars().all()
-        for job_id in job_ids:
-            if not await is_awake(client, job_id, within=TEMPORAL_TIMEOUT):
-                await wake_job(client, job_id, ENROL, within=TEMPORAL_TIMEOUT)
-
-    async def watch(self, client: Client, stop: asyncio.Event) -> None:
-        """Wake idle enrolments until told to stop."""
-        while not stop.is_set():
-            try:
-                await self.wake_idle(client)
-            except (SQLAlchemyError, OSError, RPCError) as away:
-                logger.warning("Postgres or Temporal is away, enrolments are looked after later: %s", away)
-            except Exception:
-                logger.exception("Looking after enrolments failed and is tried again.")
-            try:
-                await asyncio.wait_for(stop.wait(), WAKE_EVERY.total_seconds())
-            except TimeoutError:
-                continue
 
 
 async def _next_players(connection: AsyncConnection, job: Job, limit: int) -> list[str]:

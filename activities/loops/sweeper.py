@@ -83,7 +83,7 @@ class Sweeper:
 
             def tick(players: LockedPlayers, player_id: str) -> None:
                 state = players.states[player_id]
-                players.record(player_id, state.tick(self.intake.rules, now, players.failures, elsewhere=elsewhere))
+                players.record(player_id, state.tick(players.rules, now, players.failures, elsewhere=elsewhere))
                 if (moment := state.next_moment) is not None and moment <= now:
                     waiting.add(player_id)
 

@@ -93,6 +93,22 @@ class Rehearsal:
         self.world.answer(task, answer)
         self.world.advance_to(self.world.now)
 
+    async def hold(self) -> None:
+        """Somebody holds the journey: the run waits at its next effect."""
+        self._happened.append((self.world.now, "the journey is held"))
+        self.world.hold(self.journey.name)
+
+    async def resume(self) -> None:
+        """The hold is over, and the run goes on."""
+        self._happened.append((self.world.now, "the journey is resumed"))
+        self.world.resume(self.journey.name)
+        self.world.advance_to(self.world.now)
+
+    async def close(self) -> None:
+        """Somebody closes the journey: nobody enters it, and who is in it goes on."""
+        self._happened.append((self.world.now, "the journey is closed"))
+        self.world.close_journey(self.journey.name)
+
     # ---- what came of it ---------------------------------------------------------------------
 
     @property

@@ -28,6 +28,7 @@ from workflows.effects import (
     End,
     Give,
     GiveResult,
+    Held,
     Mark,
     Match,
     Matched,
@@ -45,13 +46,14 @@ from workflows.effects import (
 from workflows.forms import travelling
 from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
-from workflows.gate.policy import NECESSARY, Reason
+from workflows.gate.policy import NECESSARY, PROTECTIVE, Reason
 from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import started_by
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
+BY_INPUT = {effect.input: effect for effect in EFFECTS}
 
 
 class Effects:
@@ -93,7 +95,7 @@ class Effects:
         for line in request.story:
             world.story.append(StoryRecord(line.at, request.run_id, line.step, line.outcome, line.detail))
         try:
-            result = self._performers[call.name](request)
+            result = self._performers[call.name](request) if not self._holds(request) else self._hold(request)
         except (Away, Declines):
             # The next attempt records it again.
             del world.story[lines:]
@@ -101,6 +103,18 @@ class Effects:
         if world.on_effect is not None:
             world.on_effect(world.now, call.name, request, result)
         return result
+
+    def _holds(self, request: EffectInput) -> bool:
+        """Whether somebody holds the journey and this effect with it. What protects goes out all the same."""
+        if request.journey not in self._world.held or not BY_INPUT[type(request)].holdable:
+            return False
+        template = self._world.templates.get(request.template) if isinstance(request, Send) else None
+        return template is None or template.message_class not in PROTECTIVE
+
+    def _hold(self, request: EffectInput) -> Held:
+        self._world.waiting[request.run_id] = request.player_id
+        self._record(request, "held")
+        return Held()
 
     def _record(self, request: EffectInput, outcome: str, **detail: JsonValue) -> None:
         self._world.story.append(StoryRecord(self._world.now, request.run_id, request.step, outcome, detail))
@@ -286,6 +300,10 @@ class Effects:
         journey = world.registry.journeys.get(request.start)
         if journey is None:
             result = request.unknown_journey
+            self._record(request, result.outcome, **result.model_dump())
+            return result
+        if journey.name in world.rules.closed:
+            result = request.closed_journey
             self._record(request, result.outcome, **result.model_dump())
             return result
         state = world.player(request.player_id)

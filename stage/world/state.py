@@ -70,6 +70,9 @@ class WorldState:
         self.story: list[StoryRecord] = []
         #: Who came into which segment or left it, in the order it happened.
         self.moves: list[tuple[str, Moved]] = []
+        #: Journeys that somebody holds, and the runs that met such a hold, with their players.
+        self.held: set[str] = set()
+        self.waiting: dict[str, str] = {}
         self._ticks: dict[str, datetime] = {}
 
     @property
@@ -123,6 +126,28 @@ class WorldState:
             hears = travelling(answer, form, task.step)
             self._deliver(task.run_id, [Delivery(seq=seq, kind="answer", step=task.step, answer=hears)])
         return True
+
+    # ---- what people decide about journeys -------------------------------------------------------
+
+    def close_journey(self, journey: str) -> None:
+        """Nobody enters the journey from now on; runs under way go on."""
+        self.rules = self.rules.closing(self.rules.closed | {journey})
+
+    def open_journey(self, journey: str) -> None:
+        """Players enter the journey again."""
+        self.rules = self.rules.closing(self.rules.closed - {journey})
+
+    def hold(self, journey: str) -> None:
+        """The journey's runs wait at their next effect."""
+        self.held.add(journey)
+
+    def resume(self, journey: str) -> None:
+        """The journey's runs go on; in production they are told so a few at a time."""
+        self.held.discard(journey)
+        for run_id in [one for one in self.waiting if self.runs[one].journey == journey]:
+            seq = self.player(self.waiting.pop(run_id)).next_seq(run_id)
+            if seq is not None:
+                self._deliver(run_id, [Delivery(seq=seq, kind="resume")])
 
     # ---- decisions -----------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ from activities.providers.adapter import ChannelUnavailable
 from activities.tables import deliveries, tasks
 from local.stand_ins.base import read_journal
 from tests.support.api_client import serving
-from tests.support.engine import BRAND, NOON, Effects, effects, rows
+from tests.support.engine import BRAND, NOON, Effects, done, effects, rows
 from tests.support.exactness import Crash, Faults, killing, survives, world
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from workflows import DepositFailed, points
@@ -128,7 +128,7 @@ async def send(scene: Scene) -> None:
     )
     for _ in range(6):
         try:
-            result = await scene.parts.messages.send(given)
+            result = done(await scene.parts.messages.send(given))
         except (ChannelUnavailable, ApplicationError):
             scene.parts.casino.clock.later(MAIL_SETTLING)
         else:

@@ -16,6 +16,7 @@ from api.task_actions import ANSWER_LIMIT
 from api.tasks import HISTORY_SHOWN
 from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
+from tests.support.engine import done
 from workflows.effects import End, MoveTask, OpenTask
 from workflows.events import DepositFailed
 from workflows.player_facts import PlayerFacts
@@ -45,7 +46,7 @@ async def opened(api: Api, player_id: str = "p-1", **changes: Any) -> str:
     failed = DepositFailed.example().model_copy(update={"event_id": f"failed-{player_id}", "occurred_at": now})
     await api.engine.intake.ingest(api.brand, [(player_id, failed)], now)
     given = _asked(api, player_id, now).model_copy(update=changes)
-    return (await TaskEffects(api.engine.database, lambda: now).open(given)).task_id
+    return done(await TaskEffects(api.engine.database, lambda: now).open(given)).task_id
 
 
 def _asked(api: Api, player_id: str, now: datetime) -> OpenTask:

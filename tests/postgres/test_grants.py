@@ -14,7 +14,7 @@ from activities.providers.bonus_engine import BonusEngine, Declined, NotAccepted
 from activities.rewards import LEASE
 from activities.tables import grants, steps
 from local.ports import free_port
-from tests.support.engine import Effects, Row, effects, execute, rows
+from tests.support.engine import Effects, Row, done, effects, execute, rows
 from tests.support.loopback_server import HANG_UP, answer, scripted
 from tests.support.machine import within
 from tests.support.servers import LocalBonusEngine, ready
@@ -46,7 +46,10 @@ class Granting:
     run: str
 
     async def give(self, reward: Any = None) -> GiveResult:
-        return await self.parts.grants.give(self.parts.given(Give, self.run, STEP, reward=reward or points(5)))
+        return done(await self.parts.grants.give(self.request(reward)))
+
+    def request(self, reward: Any = None) -> Give:
+        return self.parts.given(Give, self.run, STEP, reward=reward or points(5))
 
     @property
     def key(self) -> str:
@@ -239,7 +242,7 @@ class TestUnknown:
         assert await granting.reconciled() == 1
         assert await granting.status() == ("refused", "never_arrived")
         late = await granting.parts.grants._ask_engine(  # the first request, arriving at last
-            (await self.as_row(granting)), look_first=False
+            granting.request(), await self.as_row(granting), look_first=False
         )
         assert (late, granting.paid()) == (Declined(reason="voided"), 0)
 

@@ -19,7 +19,7 @@ from local import stand_in_processes as services
 from local.ports import free_port
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Supervised
-from tests.support.engine import NOON, Effects, Row, effects, rows
+from tests.support.engine import NOON, Effects, Row, done, effects, rows
 from tests.support.loopback_server import answer, scripted
 from tests.support.machine import eventually, within
 from tests.support.servers import ready, running
@@ -96,7 +96,7 @@ class Sending:
     run: str
 
     async def send(self, template: str, *via: str, **more: Any) -> SendResult:
-        return await self.parts.messages.send(self.given(template, *via, **more))
+        return done(await self.parts.messages.send(self.given(template, *via, **more)))
 
     def given(self, template: str, *via: str, run: str | None = None, **more: Any) -> Send:
         return self.parts.given(Send, run or self.run, f"send:{template}#1", template=template, via=list(via), **more)
@@ -146,7 +146,7 @@ class TestWrittenByPeople:
             due_at=NOON + hours(48),
             facts=PlayerFacts(player_id=sending.player),
         )
-        task_id = (await sending.parts.tasks.open(asked)).task_id
+        task_id = done(await sending.parts.tasks.open(asked)).task_id
         async with sending.parts.database.transaction() as connection:
             values = {"state": "completed", "answer": answer}
             await connection.execute(tasks.update().where(tasks.c.id == task_id).values(values))

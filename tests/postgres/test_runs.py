@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.rollout import RELEASE
 from activities.tables import deliveries, players, runs, steps, task_history, tasks
-from tests.support.engine import BRAND, NOON, Effects, Row, effects, rows
+from tests.support.engine import BRAND, NOON, Effects, Row, done, effects, rows
 from workflows import DepositApproved, DepositFailed, ExclusionSet, ProfileUpdated
 from workflows.effects import End, Mark, OpenTask, Refresh, Started, StartJourney
 from workflows.player_facts import PlayerFacts
@@ -42,7 +42,7 @@ class Running:
         await self.parts.runs.end(self.parts.given(End, self.run, "end", outcome=outcome))
 
     async def starts(self, step: str = f"start:{OTHER}#1") -> Started:
-        return await self.parts.runs.start(self.parts.given(StartJourney, self.run, step, start=OTHER))
+        return done(await self.parts.runs.start(self.parts.given(StartJourney, self.run, step, start=OTHER)))
 
     async def rows(self, table: Any, **where: Any) -> list[Row]:
         return await rows(self.parts.database, table, **where)
@@ -103,7 +103,7 @@ class TestEnd:
                 due_at=NOON,
                 facts=PlayerFacts(player_id=running.player),
             )
-            opened.append((await running.parts.tasks.open(given)).task_id)
+            opened.append(done(await running.parts.tasks.open(given)).task_id)
         async with running.parts.database.transaction() as connection:
             await connection.execute(tasks.update().where(tasks.c.id == opened[0]).values(state="completed"))
         for _ in range(2):
@@ -135,7 +135,7 @@ class TestStory:
 
     async def test_refreshed_facts_are_the_newest_and_hold_no_personal_data(self, asking: Running) -> None:
         await asking.parts.casino.happens(asking.player, ProfileUpdated, changed={"language": "uk", "first_name": "X"})
-        facts = await asking.parts.runs.refresh(asking.parts.given(Refresh, asking.run, "refresh#1"))
+        facts = done(await asking.parts.runs.refresh(asking.parts.given(Refresh, asking.run, "refresh#1")))
         assert (facts.language, facts.timezone, facts.currency) == ("uk", "Europe/Kyiv", "EUR")
         assert "synthetic.example" not in facts.model_dump_json()
 

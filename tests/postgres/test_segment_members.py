@@ -15,7 +15,7 @@ from activities.loops.sweeper import Sweeper
 from activities.rollout import RELEASE
 from activities.tables import deliveries, memberships, steps
 from tests.support.derived.journeys import well_off
-from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, effects, rows
+from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, done, effects, rows
 from workflows import DepositApproved, SessionLogin, days
 from workflows.effects import Match
 from workflows.source.registry import load
@@ -107,13 +107,13 @@ async def test_a_run_asks_and_the_answer_stands_in_its_story(module_postgres_url
         run = f"well_off_welcome:{BRAND}:{player}:1"
         for step, segment, matches, unknown in (("1", well_off.name, True, False), ("2", "nobody", False, True)):
             given = parts.given(Match, run, f"matches:{segment}#{step}", segment=segment)
-            answer = await grown_old().run(parts.runs.match, given)
+            answer = done(await grown_old().run(parts.runs.match, given))
             assert (answer.matches, answer.unknown) == (matches, unknown)
         parts.casino.clock.later(days(32))
         given = parts.given(Match, run, "matches:well_off#3", segment="well_off")
-        assert not (await ActivityEnvironment().run(parts.runs.match, given)).matches
+        assert not done(await ActivityEnvironment().run(parts.runs.match, given)).matches
         again = parts.given(Match, run, "matches:well_off#1", segment="well_off")
-        assert (await ActivityEnvironment().run(parts.runs.match, again)).matches, "what was told stands"
+        assert done(await ActivityEnvironment().run(parts.runs.match, again)).matches, "what was told stands"
         told = [(row["step"], row["outcome"]) for row in await rows(parts.database, steps, run_id=run)]
         assert told == [
             ("matches:nobody#2", "unknown_segment"),

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from pydantic import JsonValue
 
 from activities.tables import steps, task_history, tasks
-from tests.support.engine import NOON, Effects, Row, effects, rows
+from tests.support.engine import NOON, Effects, Row, done, effects, rows
 from workflows.effects import MoveTask, OpenTask, TaskMoved
 from workflows.player_facts import PlayerFacts
 
@@ -49,7 +49,7 @@ class Asking:
             escalate_to="vip-head",
             facts=PlayerFacts(player_id=self.player),
         )
-        return (await self.parts.tasks.open(given)).task_id
+        return done(await self.parts.tasks.open(given)).task_id
 
     async def moves(self, task_id: str, move: Move) -> TaskMoved:
         due_at = NOON + timedelta(hours=96) if move == "escalate" else None

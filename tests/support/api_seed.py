@@ -7,11 +7,13 @@ from sqlalchemy import insert, select
 
 from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
+from activities.loops.journey_jobs import STOP, begin_stop
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, grants, messages, runs
 from activities.tasks import TaskEffects
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
+from tests.support.engine import done
 from workflows.effects import Mark, OpenTask
 from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
 from workflows.player_facts import PlayerFacts
@@ -93,10 +95,22 @@ async def seeded(api: Api) -> dict[str, str]:
     )
     async with api.engine.database.transaction() as connection:
         enrolment = await enrol(connection, job)
+        stop = await begin_stop(
+            connection,
+            job.model_copy(
+                update={
+                    "id": f"stop-{brand}",
+                    "kind": STOP,
+                    "subject": JOURNEY,
+                    "detail": {"reason": "It was wrong.", "per_second": 50},
+                }
+            ),
+        )
+    assert stop is not None
     assert enrolment is not None
     assert enrolment.total == 1
     return {
-        "task_id": task.task_id,
+        "task_id": done(task).task_id,
         "player_id": PLAYER,
         "run_id": run_id,
         "message_id": in_app,
@@ -105,6 +119,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "name": JOURNEY,
         "segment": SEGMENT,
         "enrolment_id": enrolment.id,
+        "stop_id": stop.id,
         "channel": "mails",
         "token": api.engine.links.token(brand, PLAYER, "email"),
     }

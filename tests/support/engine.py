@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import sqlalchemy as sa
+from pydantic import BaseModel
 
 from activities.database import Database
 from activities.engine import worker_engine
@@ -21,7 +22,7 @@ from activities.tables import runs
 from activities.tasks import TaskEffects
 from workflows import Event, PlayerRegistered
 from workflows.declaration import Journey
-from workflows.effects import EffectInput
+from workflows.effects import EffectInput, Held
 from workflows.player_state.state import Mode
 from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
@@ -32,6 +33,13 @@ NOON = datetime.now(UTC).replace(hour=10, minute=0, second=0, microsecond=0) - t
 SECRET = "whsec_" + "c2VjcmV0" * 4
 Row = dict[str, Any]
 I = TypeVar("I", bound=EffectInput)  # noqa: E741 - as in effects.py
+O = TypeVar("O", bound=BaseModel)  # noqa: E741
+
+
+def done(answer: O | Held) -> O:
+    """What an effect came to that no hold kept from being done."""
+    assert not isinstance(answer, Held)
+    return answer
 
 
 @dataclass

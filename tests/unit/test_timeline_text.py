@@ -8,7 +8,7 @@ from typing import Any, get_args
 import pytest
 
 from activities.providers.adapter import RejectionReason
-from api.runs import STOPPED
+from activities.runs import STOPPED
 from api.timeline_text import REASONS, STEPS, reason, sentence_of
 from workflows.effects import SendOutcome
 from workflows.gate.policy import Reason

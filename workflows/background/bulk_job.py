@@ -19,6 +19,9 @@ NAME: Final = "long work"
 WAKE: Final = "wake"
 #: The activity that lets players into a journey.
 ENROL: Final = "enrol"
+#: The activities that end the runs of a journey, and that tell held ones to go on.
+STOP_RUNS: Final = "stop_runs"
+RESUME_RUNS: Final = "resume_runs"
 
 #: After this time without a heartbeat a worker is taken for dead, and another goes on.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=15)

@@ -131,6 +131,11 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
 
 
+def held(now: datetime) -> Wait:
+    """What the gate says while somebody holds the journey: until when, nobody knows yet."""
+    return Wait(now, "hold", "Somebody holds the journey; its runs go on when it is resumed.")
+
+
 def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: datetime) -> Allowed | Refusal:
     """Whether the reward may be given.
 

@@ -460,12 +460,14 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
 def _entered_journeys(
     event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex, failures: list[RuleFailure]
 ) -> list[tuple[Journey, Event]]:
-    """The journeys whose triggers fire, by name, each once, with the event it is entered with."""
+    """The open journeys whose triggers fire, by name, each once, with the event it is entered with."""
     entered: dict[str, tuple[Journey, Event]] = {}
     candidates = [(journey, event) for journey in rules.triggered_by(event, failures)]
     candidates += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
     candidates += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened, failures)]
     for journey, trigger in candidates:
+        if journey.name in rules.closed:
+            continue
         entered.setdefault(journey.name, (journey, trigger))
     return [entered[name] for name in sorted(entered)]
 

@@ -1,6 +1,7 @@
 """Every rule and segment of a deployment, found by the type of event that can fire it."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from copy import copy
 from dataclasses import replace
 
 from workflows.declaration import Journey
@@ -69,6 +70,8 @@ class RuleIndex:
         self.occasions: dict[str, Occasion] = {}
         self.series: dict[str, list[Series]] = {}
         self.by_key: dict[str, list[Journey]] = {}
+        #: Journeys that nobody enters for now.
+        self.closed: frozenset[str] = frozenset()
         #: Every rule that is no plain `on(...)`, by its key.
         self.rules: dict[str, Rule] = {streak.key: streak for streak in (LOSS_STREAK, WIN_STREAK)}
         for journey in self.journeys.values():
@@ -87,6 +90,14 @@ class RuleIndex:
             for kind in {read.kind.type if isinstance(read, Measure) else read.type for read in reads(one)}:
                 self._about.setdefault(kind, []).append(one)
         self._index_series()
+
+    def closing(self, journeys: frozenset[str]) -> "RuleIndex":
+        """The same rules while nobody enters these journeys; runs under way go on."""
+        if journeys == self.closed:
+            return self
+        changed = copy(self)
+        changed.closed = journeys
+        return changed
 
     @property
     def measures(self) -> list[Measure]:

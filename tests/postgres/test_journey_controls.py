@@ -1,0 +1,371 @@
+"""Journeys that people close, hold, resume and stop: at once, everywhere, by whom and why."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import pytest
+
+from activities.journey_controls import ClosedJourneys
+from activities.loops.journey_jobs import JourneyJobs
+from activities.runs import STOPPED
+from activities.tables import deliveries, grants, held_runs, jobs, messages, runs, steps
+from local.ports import free_port
+from tests.support.api_client import Api, serving
+from tests.support.engine import BRAND, NOON, Effects, Row, effects, execute, rows
+from tests.support.enrolment import depositors
+from workflows import points
+from workflows.effects import (
+    EFFECTS,
+    EffectInput,
+    End,
+    Give,
+    Held,
+    Mark,
+    Match,
+    MoveTask,
+    OpenTask,
+    Refresh,
+    Send,
+    StartJourney,
+    task_id_of,
+)
+from workflows.events import DepositFailed
+from workflows.player_facts import PlayerFacts
+
+REASON = {"reason": "The offer was wrong."}
+
+
+@pytest.fixture
+async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
+        yield served
+
+
+@pytest.fixture
+async def crm(api: Api) -> httpx.AsyncClient:
+    return await api.client("journeys:manage", name="crm")
+
+
+async def decides(crm: httpx.AsyncClient, action: str, journey: str = "api_call", **more: Any) -> dict[str, Any]:
+    answer = await crm.post(f"/v1/journeys/{journey}/{action}", json=REASON, **more)
+    assert answer.status_code in {200, 201}, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+def at_work(api: Api) -> JourneyJobs:
+    built = api.engine
+    return JourneyJobs(built.database, built.intake, built.pressure, built.clock)
+
+
+async def enter(crm: httpx.AsyncClient, players: list[str], journey: str = "api_call") -> list[str]:
+    """Their runs, in the order they began."""
+    made = [await crm.post("/v1/runs", json={"journey": journey, "player_id": player}) for player in players]
+    return [one.json()["id"] for one in made]
+
+
+# ---- the decision -------------------------------------------------------------------------------
+
+
+async def test_a_decision_is_told_with_who_when_and_why(crm: httpx.AsyncClient) -> None:
+    assert (await crm.get("/v1/journeys/api_call/controls")).json() == {
+        "journey": "api_call",
+        "closed": False,
+        "held": False,
+        "waiting": 0,
+        "changes": [],
+    }
+    await decides(crm, "hold")
+    await decides(crm, "close")
+    told = await decides(crm, "resume")
+    assert (told["closed"], told["held"]) == (True, False)
+    assert [(one["action"], one["by"], one["reason"]) for one in told["changes"]] == [
+        ("resume", "crm", REASON["reason"]),
+        ("close", "crm", REASON["reason"]),
+        ("hold", "crm", REASON["reason"]),
+    ]
+
+
+async def test_deciding_the_same_twice_is_deciding_once(crm: httpx.AsyncClient) -> None:
+    await decides(crm, "hold")
+    assert len((await decides(crm, "hold"))["changes"]) == 1
+
+
+async def test_a_decision_sent_again_with_its_key_does_not_undo_what_came_after_it(crm: httpx.AsyncClient) -> None:
+    once: dict[str, Any] = {"headers": {"Idempotency-Key": "k-1"}}
+    await decides(crm, "hold", **once)
+    await decides(crm, "resume")
+    assert (await decides(crm, "hold", **once))["held"] is False
+    reused = await crm.post("/v1/journeys/api_call/close", json=REASON, headers=once["headers"])
+    assert reused.json()["type"].endswith("key-reused")
+
+
+async def test_a_desk_names_the_person_who_decides(api: Api) -> None:
+    desk = await api.client("journeys:manage", "tasks:work", name="desk")
+    told = await decides(desk, "hold", headers={"X-Actor": "olena@example.com"})
+    assert told["changes"][0]["by"] == "olena@example.com"
+
+
+async def test_a_journey_that_does_not_exist_cannot_be_held(crm: httpx.AsyncClient) -> None:
+    answer = await crm.post("/v1/journeys/api_cal/hold", json=REASON)
+    assert answer.status_code == 404
+    assert "Did you mean api_call?" in answer.json()["detail"]
+
+
+async def test_another_brands_journey_goes_on(api: Api, crm: httpx.AsyncClient) -> None:
+    await decides(crm, "hold")
+    other = await api.client("journeys:manage", brand="elsewhere")
+    assert (await other.get("/v1/journeys/api_call/controls")).json()["held"] is False
+
+
+# ---- closed -------------------------------------------------------------------------------------
+
+
+async def test_nobody_enters_a_closed_journey_by_event_by_hand_or_in_bulk(api: Api, crm: httpx.AsyncClient) -> None:
+    players = await depositors(api, 3)
+    for journey in ("api_review", "api_call", "api_offer"):
+        await decides(crm, "close", journey)
+    api.engine.intake.closed = ClosedJourneys()
+    await failed(api, players[0])
+    by_hand = await crm.post("/v1/runs", json={"journey": "api_call", "player_id": players[1]})
+    assert (by_hand.status_code, by_hand.json()["detail"]) == (
+        409,
+        "api_call is closed; open it before anybody enters.",
+    )
+    assert await rows(api.engine.database, runs, brand=api.brand) == []
+    await decides(crm, "open", "api_review")
+    api.engine.intake.closed = ClosedJourneys()
+    await failed(api, players[2])
+    assert [row["player_id"] for row in await rows(api.engine.database, runs, brand=api.brand)] == [players[2]]
+
+
+async def failed(api: Api, player: str) -> None:
+    now = api.engine.clock()
+    event = DepositFailed.example().model_copy(update={"event_id": f"failed-{player}", "occurred_at": now})
+    await api.engine.intake.ingest(api.brand, [(player, event)], now)
+
+
+async def test_every_process_notices_within_a_second(api: Api, crm: httpx.AsyncClient) -> None:
+    seconds = 0.0
+    closed = ClosedJourneys(timer=lambda: seconds)
+    async with api.engine.database.reading() as connection:
+        assert await closed.of(connection, api.brand) == frozenset()
+    await decides(crm, "close")
+    seconds += 0.6
+    async with api.engine.database.reading() as connection:
+        assert await closed.of(connection, api.brand) == {"api_call"}
+
+
+# ---- held ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+async def parts(module_postgres_url: str) -> AsyncIterator[Effects]:
+    async with effects(module_postgres_url) as built:
+        yield built
+
+
+@dataclass
+class HeldScene:
+    """A run of a journey that is held."""
+
+    parts: Effects
+    player: str
+    run: str
+
+    async def does(self, effect: str, **more: Any) -> Any:
+        """The answer of an effect of this run."""
+        kind, call, given = self.given(effect)
+        step = f"{effect}:x#1"
+        return await call(self.parts.given(kind, self.run, step, **{"knows_hold": True, **given, **more}))
+
+    def given(self, effect: str) -> tuple[type[EffectInput], Any, Row]:
+        made = self.parts
+        opened = task_id_of(f"{self.run}/open_task:x#1")
+        task: Row = {"form": "F", "question": "?", "form_schema": {}, "team": "vip", "due_at": NOON}
+        known: dict[str, tuple[type[EffectInput], Any, Row]] = {
+            "send": (Send, made.messages.send, {"template": "welcome", "via": ["in_app"]}),
+            "grant": (Give, made.grants.give, {"reward": points(5)}),
+            "open_task": (OpenTask, made.tasks.open, task | {"facts": PlayerFacts(player_id=self.player)}),
+            "move_task": (
+                MoveTask,
+                made.tasks.move,
+                {"task_id": opened, "move": "expire"},
+            ),
+            "refresh": (Refresh, made.runs.refresh, {}),
+            "start": (StartJourney, made.runs.start, {"start": "win_back"}),
+            "match": (Match, made.runs.match, {"segment": "well_off"}),
+            "mark": (Mark, made.runs.mark, {"name": "x"}),
+            "end": (End, made.runs.end, {"outcome": "completed"}),
+        }
+        return known[effect]
+
+    async def holds(self, *, held: bool = True) -> None:
+        await execute(
+            self.parts.database,
+            "INSERT INTO journey_controls (brand, journey, held) VALUES (:brand, 'tested', :held) "
+            "ON CONFLICT (brand, journey) DO UPDATE SET held = :held",
+            brand=BRAND,
+            held=held,
+        )
+
+
+@pytest.fixture
+async def held(parts: Effects) -> AsyncIterator[HeldScene]:
+    with parts.for_one_test():
+        player = parts.casino.player()
+        await parts.casino.registers(player)
+        scene = HeldScene(parts, player, await parts.enters(player))
+        await scene.holds()
+        yield scene
+        await scene.holds(held=False)
+
+
+@pytest.mark.parametrize("effect", [effect.name for effect in EFFECTS if effect.holdable])
+async def test_an_effect_of_a_held_journey_is_not_done_and_its_run_is_noted(held: HeldScene, effect: str) -> None:
+    for _ in range(2):
+        assert await held.does(effect) == Held()
+    (noted,) = await rows(held.parts.database, held_runs, run_id=held.run)
+    assert (noted["step"], noted["player_id"]) == (f"{effect}:x#1", held.player)
+    assert [row["outcome"] for row in await rows(held.parts.database, steps, run_id=held.run)] == ["held"]
+    for table in (messages, grants):
+        assert await rows(held.parts.database, table, run_id=held.run) == []
+
+
+async def test_what_was_held_is_done_when_the_hold_is_over(held: HeldScene) -> None:
+    assert await held.does("send") == Held()
+    await held.holds(held=False)
+    assert (await held.does("send")).sent == ["in_app"]
+
+
+async def test_the_books_are_kept_and_open_tasks_looked_after_while_a_journey_is_held(held: HeldScene) -> None:
+    await held.holds(held=False)
+    await held.does("open_task")
+    await held.holds()
+    assert (await held.does("move_task")).state == "expired"
+    for effect in ("mark", "end"):
+        assert not isinstance(await held.does(effect), Held)
+
+
+async def test_what_protects_is_sent_while_a_journey_is_held(held: HeldScene) -> None:
+    assert (await held.does("send", template="limit-info", variables={})).sent == ["in_app"]
+
+
+async def test_an_effect_of_a_run_that_knows_no_hold_is_tried_again_instead(held: HeldScene) -> None:
+    with pytest.raises(Exception, match="tested is held; this is tried again until it is resumed"):
+        await held.does("grant", knows_hold=False)
+    assert await rows(held.parts.database, held_runs, run_id=held.run) == []
+
+
+# ---- resumed ------------------------------------------------------------------------------------
+
+
+async def test_held_runs_are_told_to_go_on_a_few_at_a_time(api: Api, crm: httpx.AsyncClient) -> None:
+    players = await depositors(api, 5)
+    entered = await enter(crm, players)
+    await decides(crm, "hold")
+    await note_held(api, entered)
+    await execute(api.engine.database, "DELETE FROM deliveries WHERE brand = :brand", brand=api.brand)
+    answer = await crm.post("/v1/journeys/api_call/resume", json=REASON | {"per_second": 2})
+    assert answer.json()["waiting"] == 5
+    job = await running_job(api)
+    told = []
+    while (seconds := await at_work(api).resume_batch(job)) is not None:
+        assert seconds == pytest.approx(1, abs=0.5)
+        told.append((await crm.get("/v1/journeys/api_call/controls")).json()["waiting"])
+    assert told == [3, 1, 0]
+    waiting = await rows(api.engine.database, deliveries, brand=api.brand)
+    assert {(row["run_id"], row["kind"]) for row in waiting} == {(run, "resume") for run in entered}
+
+
+async def test_a_hold_that_comes_back_ends_the_resuming(api: Api, crm: httpx.AsyncClient) -> None:
+    entered = await enter(crm, await depositors(api, 3))
+    await decides(crm, "hold")
+    await note_held(api, entered)
+    await decides(crm, "resume")
+    job = await running_job(api)
+    await decides(crm, "hold")
+    assert await at_work(api).resume_batch(job) is None
+    assert len(await rows(api.engine.database, held_runs, brand=api.brand)) == 3
+
+
+async def note_held(api: Api, run_ids: list[str]) -> None:
+    await execute(
+        api.engine.database,
+        "INSERT INTO held_runs (run_id, brand, journey, player_id, step, since) "
+        "SELECT id, brand, journey, player_id, 'send:x#1', now() FROM runs WHERE id = ANY(:ids)",
+        ids=run_ids,
+    )
+
+
+async def running_job(api: Api, kind: str = "resume") -> str:
+    found = await rows(api.engine.database, jobs, brand=api.brand, kind=kind, state="running")
+    assert len(found) == 1
+    job: str = found[0]["id"]
+    return job
+
+
+# ---- stopped ------------------------------------------------------------------------------------
+
+
+async def test_what_a_stop_says_before_is_what_it_does(api: Api, crm: httpx.AsyncClient) -> None:
+    players = await depositors(api, 40)
+    await enter(crm, players, "api_offer")
+    said = (await crm.post("/v1/journeys/api_offer/stop/preview")).json()
+    assert said["treated"] + said["control"] == 40
+    made = await decides(crm, "stop", "api_offer")
+    assert (made["total"], made["state"]) == (40, "running")
+    late = await depositors(api, 1, "late")
+    api.engine.intake.closed = ClosedJourneys()
+    refused = await crm.post("/v1/runs", json={"journey": "api_offer", "player_id": late[0]})
+    assert refused.status_code == 409, "a stop closes the journey"
+    while await at_work(api).stop_batch(made["id"]) is not None:
+        pass
+    done = (await crm.get(f"/v1/stops/{made['id']}")).json()
+    assert (done["state"], done["done"], done["stopped"], done["left"]) == ("done", 40, 40, 0)
+    told = await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")
+    assert len(told) == said["treated"]
+    ended = await rows(api.engine.database, runs, brand=api.brand, state="ended")
+    assert {row["outcome"] for row in ended} == {STOPPED}
+    assert len(ended) == said["control"]
+    noted = [row["detail"] for row in await rows(api.engine.database, steps, brand=api.brand, step="stop")]
+    assert noted == [{"by": "crm", "job": made["id"], "reason": REASON["reason"]}] * 40
+
+
+async def test_a_stop_asked_for_again_with_its_key_is_the_same_stop(crm: httpx.AsyncClient) -> None:
+    once: dict[str, Any] = {"headers": {"Idempotency-Key": "stop-1"}}
+    assert (await decides(crm, "stop", **once))["id"] == (await decides(crm, "stop", **once))["id"]
+    other = await crm.post("/v1/journeys/api_offer/stop", json=REASON, headers=once["headers"])
+    assert other.json()["type"].endswith("key-reused")
+
+
+async def test_a_stop_is_paused_resumed_and_cancelled(api: Api, crm: httpx.AsyncClient) -> None:
+    await enter(crm, await depositors(api, 3))
+    made = (await crm.post("/v1/journeys/api_call/stop", json=REASON | {"per_second": 1})).json()
+    await at_work(api).stop_batch(made["id"])
+    assert (await crm.post(f"/v1/stops/{made['id']}/pause")).json()["state"] == "paused"
+    assert await at_work(api).stop_batch(made["id"]) is None
+    assert (await crm.post(f"/v1/stops/{made['id']}/resume")).json()["state"] == "running"
+    await at_work(api).stop_batch(made["id"])
+    assert (await crm.post(f"/v1/stops/{made['id']}/cancel")).json()["state"] == "cancelled"
+    assert len(await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")) == 2
+    too_late = await crm.post(f"/v1/stops/{made['id']}/pause")
+    assert (too_late.status_code, too_late.json()["detail"]) == (
+        409,
+        "The stop is cancelled; there is nothing to pause.",
+    )
+
+
+async def test_who_enters_after_the_stop_was_asked_for_is_left_alone(api: Api, crm: httpx.AsyncClient) -> None:
+    first, second = await depositors(api, 2)
+    (run,) = await enter(crm, [first])
+    made = await decides(crm, "stop")
+    await decides(crm, "open")
+    api.engine.intake.closed = ClosedJourneys()
+    await enter(crm, [second])
+    while await at_work(api).stop_batch(made["id"]) is not None:
+        pass
+    assert [row["run_id"] for row in await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")] == [run]
