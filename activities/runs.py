@@ -156,6 +156,10 @@ _ACTIVE = text("SELECT id FROM runs WHERE id = ANY(:runs) AND state = 'active'")
     bindparam("runs", type_=ARRAY(Text))
 )
 
+_CHECK_SOON = text("UPDATE runs SET check_at = now() WHERE id = ANY(:runs) AND state = 'active'").bindparams(
+    bindparam("runs", type_=ARRAY(Text))
+)
+
 
 async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now: datetime) -> None:
     """Record the end of a run, unless one is recorded."""
@@ -169,6 +173,12 @@ async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now
 async def active_among(connection: AsyncConnection, run_ids: Collection[str]) -> set[str]:
     """Which of these runs have not recorded their end."""
     return set((await connection.execute(_ACTIVE, {"runs": [*run_ids]})).scalars())
+
+
+async def check_soon(connection: AsyncConnection, run_ids: Collection[str]) -> None:
+    """Have these runs compared with Temporal in the next pass."""
+    if run_ids:
+        await connection.execute(_CHECK_SOON, {"runs": [*run_ids]})
 
 
 class Origin(NamedTuple):

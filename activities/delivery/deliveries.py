@@ -29,6 +29,8 @@ PROTECTION, NORMAL, BULK = 0, 5, 7
 ENROLMENT: Final = "enrolment"
 #: Runs claimed at a time, and what one signal may carry at most.
 CLAIM: Final = 64
+#: Runs that are claimed besides, however many stops wait.
+LEAST_OTHERS: Final = 8
 MOST_AT_ONCE, MOST_BYTES = 500, 1_000_000
 # The longest pause between two attempts, in seconds; what protects a player never waits long.
 LONGEST_PAUSE, LONGEST_URGENT_PAUSE = 60, 1
@@ -97,7 +99,10 @@ class DueDelivery(NamedTuple):
 
 
 async def claim(connection: AsyncConnection) -> dict[str, list[DueDelivery]]:
-    """Lock runs that have deliveries due and that nobody else delivers to; each one's deliveries in their order."""
+    """Lock runs that have deliveries due and that nobody else delivers to; each one's deliveries in their order.
+
+    Runs that a stop protects come first, and fill the claim while there are many.
+    """
     by_run: dict[str, list[DueDelivery]] = {}
     for row in await connection.execute(_CLAIM):
         by_run.setdefault(row.run_id, []).append(DueDelivery(*row))
@@ -151,17 +156,17 @@ WRITE: Final = """
     """
 INSERT: Final = text(WRITE)
 # First whose runs, then what of it: of each run the oldest, no more than one signal can carry, because Temporal refuses
-# two megabytes for good. A stop that protects takes everything before it along, however long that was to wait. Limits
-# are spelled out and lists materialized, because what is known of a queue's size is soon wrong: planned by that, a pass
-# has read the whole backlog.
+# two megabytes for good. A stop that protects takes everything before it along, however long that was to wait, and
+# many of them leave the others a place now and then. Limits are spelled out and lists materialized, because what is
+# known of a queue's size is soon wrong: planned by that, a pass has read the whole backlog.
 _CLAIM = text(
     f"""
-    WITH urgent AS MATERIALIZED (
-        SELECT DISTINCT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now()
-    ), first AS MATERIALIZED (
-        SELECT d.run_id FROM urgent
-        JOIN deliveries d ON d.run_id = urgent.run_id
-          AND d.seq = (SELECT min(e.seq) FROM deliveries e WHERE e.run_id = urgent.run_id)
+    WITH first AS MATERIALIZED (
+        SELECT d.run_id FROM (
+            SELECT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now() ORDER BY u.due_at, u.run_id
+        ) urgent
+        JOIN LATERAL (SELECT min(e.seq) AS seq FROM deliveries e WHERE e.run_id = urgent.run_id) oldest ON true
+        JOIN deliveries d ON d.run_id = urgent.run_id AND d.seq = oldest.seq
         LIMIT {CLAIM}
         FOR UPDATE OF d SKIP LOCKED
     ), others AS MATERIALIZED (
@@ -172,7 +177,12 @@ _CLAIM = text(
         LIMIT {CLAIM}
         FOR UPDATE OF d SKIP LOCKED
     ), claimed AS MATERIALIZED (
-        SELECT run_id FROM first UNION SELECT run_id FROM others
+        SELECT run_id, bool_or(urgent) AS urgent FROM (
+            SELECT run_id, true AS urgent FROM first
+            UNION ALL
+            (SELECT run_id, false FROM others LIMIT greatest({CLAIM} - (SELECT count(*) FROM first), {LEAST_OTHERS}))
+        ) either
+        GROUP BY run_id
     )
     SELECT run_id, seq, id, kind, payload, priority, extract(epoch FROM now() - created_at)::float8 AS age
     FROM claimed CROSS JOIN LATERAL (
@@ -181,7 +191,7 @@ _CLAIM = text(
         FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
     ) theirs
     WHERE place = 1 OR (place <= {MOST_AT_ONCE} AND bytes <= {MOST_BYTES})
-    ORDER BY run_id, seq
+    ORDER BY urgent DESC, run_id, seq
     """  # noqa: S608 - our own numbers
 )
 _DELETE = text(

@@ -6,10 +6,11 @@ are claimed together and in order: whoever holds the row lock on the oldest hold
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from itertools import islice
 
 import psycopg
 from prometheus_client import Counter, Histogram
@@ -26,9 +27,18 @@ from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.delivery.dead_letters import bury
 from activities.delivery.deliveries import BULK, CHANNEL, DueDelivery, claim, postpone, remove
+from activities.delivery.outcomes import (
+    DeliveryBrake,
+    DeliveryBreaker,
+    DeliveryRefused,
+    NotRunning,
+    Outcome,
+    RetryLater,
+    outcome_of,
+)
 from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
-from activities.runs import active_among
+from activities.runs import active_among, check_soon
 from activities.settings import TASK_QUEUE
 from workflows.declaration import version_name
 from workflows.effect_queues import Urgency
@@ -48,28 +58,6 @@ DELAY = Histogram(
     "From the event's transaction to Temporal's acknowledgement.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60, 600),
 )
-
-
-@dataclass(frozen=True)
-class DeliveryRefused:
-    """Temporal will never take this; a person must look."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class RetryLater:
-    """Temporal did not take this now."""
-
-    reason: str
-
-
-@dataclass(frozen=True)
-class NotRunning:
-    """Temporal has no such run under way: it is over, which is fine, or lost, which is not."""
-
-
-Outcome = DeliveryRefused | RetryLater | NotRunning | None
 
 
 class Dispatcher:
@@ -92,6 +80,8 @@ class Dispatcher:
         self.registry = registry
         self.processes = processes or Processes(database, registry.rules)
         self.poll = poll
+        self.breaker = DeliveryBreaker()
+        self.brake = DeliveryBrake()
 
     async def run_once(self) -> int:
         """Claim runs that have deliveries due and deliver; how many runs were served.
@@ -101,16 +91,30 @@ class Dispatcher:
         lease to expire.
         """
         async with self.database.transaction() as connection:
-            by_run = await claim(connection)
+            by_run = dict(islice((await claim(connection)).items(), self.brake.allowance))
             if not by_run:
                 return 0
             if any(self._is_unknown(row) for rows in by_run.values() for row in rows):
                 await self.processes.look(connection)
-            answers = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
-            outcomes = dict(zip(by_run, answers, strict=True))
+            outcomes = await self._deliver_all(by_run)
             over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, NotRunning)]
             outcomes |= await _over_or_lost(connection, over)
             return await self._record(connection, by_run, outcomes)
+
+    async def _deliver_all(self, by_run: Mapping[str, Sequence[DueDelivery]]) -> dict[str, Outcome]:
+        """Deliver to each of these runs. While the breaker is open the first asks alone whether it still is."""
+        if self.breaker.why is not None:
+            first, *others = by_run
+            outcomes = self.breaker.judge({first: await self._deliver(first, by_run[first])})
+            if self.breaker.why is not None:
+                return outcomes | dict.fromkeys(others, self.breaker.why)
+            by_run = {run_id: by_run[run_id] for run_id in others}
+        else:
+            outcomes = {}
+        answers = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
+        told = self.breaker.judge(dict(zip(by_run, answers, strict=True))) if by_run else {}
+        self.brake.judge(told)
+        return outcomes | told
 
     async def _record(
         self, connection: AsyncConnection, by_run: dict[str, list[DueDelivery]], outcomes: dict[str, Outcome]
@@ -123,7 +127,8 @@ class Dispatcher:
                 case RetryLater(reason):
                     later[run_id] = reason
                     continue
-                case DeliveryRefused(reason):
+                case DeliveryRefused(reason, some):
+                    rows = [*some] or rows  # noqa: PLW2901 - the others are delivered in the next pass
                     DEAD.inc(len(rows))
                     with bound_contextvars(run_id=run_id):
                         logger.error("Run %s: %s", run_id, reason)
@@ -155,7 +160,9 @@ class Dispatcher:
                     logger.exception("A pass of dispatch failed and is tried again.")
                     served = 0
                     await sleep_or_stop(stop, POLL_S)
-                if not served:
+                if self.brake.pause:
+                    await sleep_or_stop(stop, self.brake.pause)
+                elif not served:
                     with suppress(TimeoutError):
                         async with asyncio.timeout(self.poll):
                             await wake.wait()
@@ -180,30 +187,50 @@ class Dispatcher:
         """Deliver everything to one run; whatever goes wrong concerns no other run."""
         # For this run alone: each is told in a task of its own.
         bind_contextvars(run_id=run_id)
-        try:
-            start = next((RunInput.model_validate(row.payload) for row in rows if row.kind == "start"), None)
-            items = [
-                Delivery(seq=row.seq, id=row.id, kind=row.kind, **row.payload) for row in rows if row.kind != "start"
-            ]
-        except (ValidationError, TypeError):
-            logger.exception("A delivery to run %s cannot be read.", run_id)
-            why = "The delivery cannot be read by this release; deploy the one that wrote it and retry."
-            return _refuse_if_old(rows, why)
-        if start is not None and start.journey not in self.registry.journeys:
-            why = f"No journey {start.journey} is deployed here; deploy it again and retry."
-            known = start.journey in self.processes.others.journeys
-            return RetryLater(why) if known else _refuse_if_old(rows, why)
-        if start is not None and not self.registry.journeys[start.journey].knows(start.version):
-            why = f"Version {start.version} of {start.journey} is not deployed here; deploy the release that has it."
-            known = version_name(start.journey, start.version) in self.processes.others.journeys
-            return RetryLater(why) if known else _refuse_if_old(rows, why)
-        outcome = await self._call(run_id, start, items, in_bulk=rows[0].priority == BULK)
-        if isinstance(outcome, DeliveryRefused) and start is None and any(item.kind == "stop" for item in items):
+        read = _Read.of(rows)
+        if read.start is not None and (unknown := self._unknown(read.start)) is not None:
+            name, why = unknown
+            return RetryLater(why) if name in self.processes.others.journeys else _refuse_if_old(rows, why)
+        in_bulk = rows[0].priority == BULK
+        if read.unreadable:
+            return await self._deliver_around(run_id, rows, read, in_bulk=in_bulk)
+        outcome = await self._call(run_id, read.start, read.items, in_bulk=in_bulk)
+        if isinstance(outcome, DeliveryRefused) and read.start is None and read.stops:
             return await self._cancel(run_id, outcome)
         return outcome
 
+    def _unknown(self, start: RunInput) -> tuple[str, str] | None:
+        """What a run is to play that is not here, as processes call it, and what to do about it."""
+        journey = self.registry.journeys.get(start.journey)
+        if journey is None:
+            return start.journey, f"No journey {start.journey} is deployed here; deploy it again and retry."
+        if not journey.knows(start.version):
+            name = version_name(start.journey, start.version)
+            return (
+                name,
+                f"Version {start.version} of {start.journey} is not deployed here; deploy the release that has it.",
+            )
+        return None
+
     def _is_unknown(self, row: DueDelivery) -> bool:
         return row.kind == "start" and row.payload.get("journey") not in self.registry.journeys
+
+    async def _deliver_around(
+        self, run_id: str, rows: Sequence[DueDelivery], read: "_Read", *, in_bulk: bool
+    ) -> Outcome:
+        """What this release cannot read waits for one that can; a stop does not, and ends what it would have told."""
+        refused = _refuse_if_old(
+            read.unreadable, "The delivery cannot be read by this release; deploy the one that wrote it and retry."
+        )
+        begins = any(row.kind == "start" for row in rows)
+        if begins and read.start is None:
+            # It has not begun, so there is nothing to stop and nobody to tell anything else.
+            return replace(refused, rows=()) if isinstance(refused, DeliveryRefused) else refused
+        if read.stops:
+            return await self._call(run_id, read.start, read.stops, in_bulk=in_bulk)
+        if not begins and any(row.kind == "stop" for row in read.unreadable):
+            return await self._cancel(run_id, DeliveryRefused("its stop cannot be read"))
+        return refused
 
     async def _call(self, run_id: str, start: RunInput | None, items: list[Delivery], *, in_bulk: bool) -> Outcome:
         try:
@@ -215,7 +242,7 @@ class Dispatcher:
         except TimeoutError:
             return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
         except RPCError as error:
-            return _outcome_of(error)
+            return outcome_of(error)
         except Exception as error:
             logger.exception("The call to Temporal for run %s failed in a way nobody foresaw.", run_id)
             return RetryLater(f"{type(error).__name__}: {error}"[:500])
@@ -225,7 +252,7 @@ class Dispatcher:
         try:
             await self.client.get_workflow_handle(run_id).cancel(rpc_timeout=RPC_LIMIT)
         except RPCError as error:
-            return NotRunning() if error.status is RPCStatusCode.NOT_FOUND else _outcome_of(error)
+            return NotRunning() if error.status is RPCStatusCode.NOT_FOUND else outcome_of(error)
         logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
         return None
 
@@ -272,6 +299,7 @@ async def _over_or_lost(connection: AsyncConnection, run_ids: list[str]) -> dict
     if not run_ids:
         return {}
     active = await active_among(connection, run_ids)
+    await check_soon(connection, active)
     lost = DeliveryRefused(
         "Temporal has no such run under way although it never recorded its end: it was terminated or its "
         "history is gone. Stop the run here, or restore Temporal and retry."
@@ -279,17 +307,39 @@ async def _over_or_lost(connection: AsyncConnection, run_ids: list[str]) -> dict
     return {run_id: lost if run_id in active else None for run_id in run_ids}
 
 
-def _refuse_if_old(rows: Sequence[DueDelivery], reason: str) -> Outcome:
+@dataclass(frozen=True)
+class _Read:
+    """What a run is to be told, as far as this release can read it."""
+
+    start: RunInput | None
+    items: list[Delivery]
+    unreadable: list[DueDelivery]
+
+    @property
+    def stops(self) -> list[Delivery]:
+        return [item for item in self.items if item.kind == "stop"]
+
+    @classmethod
+    def of(cls, rows: Sequence[DueDelivery]) -> "_Read":
+        start: RunInput | None = None
+        items: list[Delivery] = []
+        unreadable: list[DueDelivery] = []
+        for row in rows:
+            try:
+                if row.kind == "start":
+                    start = RunInput.model_validate(row.payload)
+                else:
+                    items.append(Delivery(seq=row.seq, id=row.id, kind=row.kind, **row.payload))
+            except (ValidationError, TypeError):
+                logger.exception("A delivery to run %s cannot be read.", row.run_id)
+                unreadable.append(row)
+        return cls(start, items, unreadable)
+
+
+def _refuse_if_old(rows: Sequence[DueDelivery], reason: str) -> DeliveryRefused | RetryLater:
     """Refuse for good only what no process of another release can know."""
     oldest = timedelta(seconds=max(row.age for row in rows))
-    return RetryLater(reason) if may_be_known_elsewhere(oldest) else DeliveryRefused(reason)
-
-
-def _outcome_of(error: RPCError) -> Outcome:
-    """Which refusals are for good. Everything that may pass later is tried again."""
-    if error.status in {RPCStatusCode.INVALID_ARGUMENT, RPCStatusCode.PERMISSION_DENIED}:
-        return DeliveryRefused(f"Temporal refused it: {error.message}")
-    return RetryLater(f"{error.status.name}: {error.message}"[:500])
+    return RetryLater(reason) if may_be_known_elsewhere(oldest) else DeliveryRefused(reason, rows)
 
 
 def _names_namespace(error: RPCError) -> bool:

@@ -219,7 +219,9 @@ class Heard:
 
 def heard(given: RunInput, batches: Iterable[DeliveryBatch]) -> Heard:
     """Let a run take these signals in."""
-    run = JourneyRun(given)
+    made = JOURNEYS[given.journey].workflow_class
+    assert made is not None
+    run: JourneyRun = made(given)
     for batch in batches:
         run.deliver(batch)
     events = [event.to_wire() for _, event in run.inbox]
@@ -266,6 +268,7 @@ class Line(Interceptor):
     _at: int | None = None
     _when: When = "asked"
     _manner: Manner = "cut"
+    _answer: RPCStatusCode | None = None
     crashes: int = 0
 
     def intercept_client(self, next: OutboundInterceptor) -> OutboundInterceptor:  # noqa: A002 - the SDK's name
@@ -281,8 +284,20 @@ class Line(Interceptor):
         finally:
             self._at = None
 
+    @contextmanager
+    def refusing(self, answer: RPCStatusCode) -> Iterator[None]:
+        """Have every call answered with this error, as a server does to whom it does not know."""
+        self.calls.clear()
+        self._answer = answer
+        try:
+            yield
+        finally:
+            self._answer = None
+
     async def carry(self, name: str, call: Callable[[], Awaitable[Any]]) -> Any:
         self.calls.append(name)
+        if self._answer is not None:
+            raise RPCError("Request refused.", self._answer, b"")
         fails = self._at == len(self.calls) - 1
         if fails and self._when == "asked":
             self._fail(name)
