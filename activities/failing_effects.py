@@ -8,6 +8,7 @@ for a minute is shown until it succeeds.
 import asyncio
 import collections
 import logging
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,16 +20,17 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 from structlog.contextvars import bound_contextvars
 from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
-from workflows.effects import EffectInput
+from workflows.effects import SLOW_AFTER, SLOW_INTERVAL, EffectInput
 
 logger = logging.getLogger(__name__)
 
 #: From then on it is more than a provider that takes a breath.
 KEEPS_FAILING = timedelta(minutes=1)
-#: An effect is tried about twice a minute; one not seen for so long is tried by another worker, or its run is gone.
-FORGET_AFTER = timedelta(minutes=5)
+#: An effect is tried every ten minutes at least; one not seen for so long is another worker's, or its run is gone.
+FORGET_AFTER = 1.25 * SLOW_INTERVAL
 #: Steps of one journey with a label of their own. Journeys are few, but a step may be named by the player's data.
 MAX_STEP_LABELS = 50
 OTHER_STEPS = "other"
@@ -104,8 +106,19 @@ FAILING = FailingEffects()
 REGISTRY.register(FAILING)
 
 
+def _slowed(error: Exception, waited: timedelta) -> ApplicationError | None:
+    """After the first hour an error that makes Temporal wait longer, each effect for another time."""
+    if waited < SLOW_AFTER or (isinstance(error, ApplicationError) and (error.non_retryable or error.next_retry_delay)):
+        return None
+    pause = SLOW_INTERVAL * random.uniform(0.9, 1.1)
+    kind, category = type(error).__name__, ApplicationErrorCategory.UNSPECIFIED
+    if isinstance(error, ApplicationError):
+        kind, category = error.type or kind, error.category
+    return ApplicationError(str(error), type=kind, category=category, next_retry_delay=pause)
+
+
 class FailureInterceptor(Interceptor):
-    """Counts and logs every failed attempt of a worker's effects."""
+    """Counts and logs every failed attempt of a worker's effects, and slows those down that have failed for an hour."""
 
     def __init__(self, failing: FailingEffects = FAILING) -> None:
         self._failing = failing
@@ -140,6 +153,8 @@ class _Attempts(ActivityInboundInterceptor):
             raise
         except Exception as error:
             self._report(key, request, info, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            if (slowed := _slowed(error, info.started_time - info.scheduled_time)) is not None:
+                raise slowed from error
             raise
         self._failing.succeeded(key)
         return result

@@ -17,9 +17,9 @@ from prometheus_client import Counter
 from sqlalchemy import ColumnElement, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities import gate_facts
+from activities.attempts import attempt_number, retry_after, tried_for
 from activities.clock import Clock
 from activities.database import Database
 from activities.journey_controls import held_by
@@ -47,7 +47,7 @@ from workflows.effect_queues import Provider
 from workflows.effects import HAND_ON_AFTER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
 from workflows.forms import text_referred_to
-from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, held, may_send
+from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, held, may_send, too_late_at
 from workflows.gate.facts import MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.json_object import JsonObject
@@ -163,7 +163,7 @@ class Messages:
         if broken is not None:
             raise broken
         assert attempt.failed is not None
-        raise _retry_later(attempt.failed)
+        raise retry_after(attempt.failed, attempt.failed.retry_after, within=self._too_late_in(request))
 
     async def _begin(self, request: Send, now: datetime) -> SendAttempt:
         """Decide about every channel, mark as handed over what is due, and commit.
@@ -177,7 +177,7 @@ class Messages:
                 player = await gate_facts.read(connection, request.brand, request.player_id, now)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)
                 attempt = SendAttempt(request, now, player, plan, await read_rows(connection, request), doubts or {})
-                attempt.patient = _tried_for() < HAND_ON_AFTER
+                attempt.patient = tried_for() < HAND_ON_AFTER
                 if self.catalogue[request.template].message_class not in PROTECTIVE:
                     attempt.held = await held_by(connection, request, now)
                 doubtful = [r for r in attempt.rows.values() if r.status == IN_DOUBT and plan.has_turn(r.channel)]
@@ -291,10 +291,12 @@ class Messages:
 
     def _fail_at_once_if_open(self, request: Send) -> None:
         """Without a look at Postgres, which others need, where an earlier attempt has written everything down."""
-        if request.provider is None or request.turn is None or _attempts() == 1 or _tried_for() >= HAND_ON_AFTER:
+        if request.provider is None or request.turn is None or attempt_number() == 1 or tried_for() >= HAND_ON_AFTER:
             return
-        if (pause := self._breaker(request.turn).left()) is not None:
-            raise _retry_later(_left_alone(request.turn, pause))
+        left = self._too_late_in(request)
+        if (left is None or left > timedelta(0)) and (pause := self._breaker(request.turn).left()) is not None:
+            away = _left_alone(request.turn, pause)
+            raise retry_after(away, away.retry_after, within=left)
 
     def _breaker(self, channel: Channel) -> Breaker:
         provider = CHANNELS[channel].provider
@@ -304,14 +306,26 @@ class Messages:
     def _decision(self, attempt: SendAttempt, channel: Channel) -> Allowed | Wait | Refusal:
         if attempt.held is not None:
             return held(attempt.now)
-        template = self.catalogue[attempt.request.template]
-        asked = MessageFacts(
+        facts = attempt.player.facts if attempt.player else None
+        return may_send(facts, self._asked(attempt.request, channel), self.policy, attempt.now)
+
+    def _asked(self, request: Send, channel: Channel) -> MessageFacts:
+        """What the gate must know of a message on one of its channels."""
+        template = self.catalogue[request.template]
+        return MessageFacts(
             channel=channel,
             message_class=template.message_class,
-            step=attempt.request.key,
+            step=request.key,
             suppress_if_active_today=template.suppress_if_active_today,
+            asked_at=request.asked_at,
+            by=request.by,
+            delay=request.delay,
         )
-        return may_send(attempt.player.facts if attempt.player else None, asked, self.policy, attempt.now)
+
+    def _too_late_in(self, request: Send) -> timedelta | None:
+        """How long it is until the message is too late; None where it never is."""
+        end = too_late_at(self._asked(request, request.via[0]), self.policy) if request.via else request.by
+        return None if end is None else end - self.clock()
 
     def _draft(self, attempt: SendAttempt, channel: Channel, decision: Allowed | Refusal) -> MessageDraft:
         now, seen = attempt.now, gate_facts.decision_record(decision)
@@ -439,27 +453,7 @@ def _overtaken() -> ChannelUnavailable:
 
 def _left_alone(channel: Channel, pause: timedelta) -> ChannelUnavailable:
     text = f"The {channel} channel does not answer and is left alone for a while; try again."
-    return ChannelUnavailable(text, wait_for(pause, _attempts()), may_have_arrived=False)
-
-
-def _attempts() -> int:
-    """Which attempt of the effect this is; the first where no worker makes it."""
-    return activity.info().attempt if activity.in_activity() else 1
-
-
-def _tried_for() -> timedelta:
-    """For how long the effect has been tried."""
-    if not activity.in_activity():
-        return timedelta(0)
-    info = activity.info()
-    return info.started_time - info.scheduled_time
-
-
-def _retry_later(failed: ChannelUnavailable) -> Exception:
-    """The error that makes Temporal try again, at the time the channel named if it did."""
-    if failed.retry_after is None:
-        return failed
-    return ApplicationError(str(failed), type=type(failed).__name__, next_retry_delay=failed.retry_after)
+    return ChannelUnavailable(text, wait_for(pause, attempt_number()), may_have_arrived=False)
 
 
 async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft: MessageDraft) -> None:

@@ -14,9 +14,9 @@ from sqlalchemy import exists, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from activities import gate_facts
+from activities.attempts import attempt_number, retry_after
 from activities.clock import Clock
 from activities.database import Database
 from activities.journey_controls import held_by
@@ -105,7 +105,9 @@ class Grants:
             except (NotAccepted, OutcomeUnknown) as unanswered:
                 assert row.reserved_at is not None
                 if (left := row.reserved_at + self.settings.unknown_after - self.clock()) > timedelta(0):
-                    raise _retry_later(unanswered, left) from None
+                    pause = unanswered.retry_after
+                    again = None if pause is None else wait_for(pause, attempt_number())
+                    raise retry_after(unanswered, again, within=left) from None
                 row = await self._write(row, "unknown", reason=NEVER_ANSWERED)
             except KeyReused as reused:
                 logger.error("Grant %s needs a person: %s", row.id, reused)  # noqa: TRY400 - the sentence says it all
@@ -256,15 +258,6 @@ class Grants:
                 return GrantRow(*theirs.one())
         GRANTS.labels(row.kind, status).inc()
         return GrantRow(*mine)
-
-
-def _retry_later(unanswered: NotAccepted | OutcomeUnknown, left: timedelta) -> Exception:
-    """The error that makes Temporal try again, when the engine is called again but before the grant is unknown."""
-    if unanswered.retry_after is None:
-        return unanswered
-    attempt = activity.info().attempt if activity.in_activity() else 1
-    pause = min(wait_for(unanswered.retry_after, attempt), left)
-    return ApplicationError(str(unanswered), type=type(unanswered).__name__, next_retry_delay=pause)
 
 
 def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> JsonObject:

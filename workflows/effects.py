@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider, Urgency
 from workflows.errors import DesignError
+from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
 from workflows.run_protocol import StoryLine
@@ -39,6 +40,10 @@ UNTIL_THE_WORLD_ANSWERS = Retries(
     maximum_interval=timedelta(seconds=30),
 )
 """Infrastructure comes back, so an effect is tried for ever; a refusal is an answer, not an error."""
+
+#: After the first hour it is tried less often: whoever mends it then needs hours, and every attempt is work for all.
+SLOW_AFTER: Final = timedelta(hours=1)
+SLOW_INTERVAL: Final = timedelta(minutes=10)
 
 
 class EffectInput(BaseModel):
@@ -76,6 +81,16 @@ class Send(EffectInput):
     turn: Channel | None = None
     #: Channels that have had their turn since the step, or the wait for its morning, began.
     tried: list[Channel] = Field(default_factory=list)
+    #: When the step began, and when the designer takes the message for too late; None: what its class says.
+    asked_at: AwareDatetime | None = None
+    by: AwareDatetime | None = None
+    #: How long after the end of the night it may go at the latest.
+    jitter: timedelta = timedelta(0)
+
+    @property
+    def delay(self) -> timedelta:
+        """How long after the end of the night it goes, which is the run's own."""
+        return jitter(self.run_id, self.jitter)
 
     @property
     def had_turns(self) -> list[Channel]:

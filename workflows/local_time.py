@@ -3,6 +3,7 @@
 Nothing here reads a clock. Every function that needs the present takes it as an argument.
 """
 
+import hashlib
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -37,6 +38,16 @@ def weeks(count: float) -> timedelta:
 def minutes(count: float) -> timedelta:
     """`count` minutes."""
     return timedelta(minutes=count)
+
+
+#: The most that a moment which comes for many at once is put off, unless a journey says otherwise.
+JITTER: Final = timedelta(minutes=15)
+
+
+def jitter(seed: str, most: timedelta) -> timedelta:
+    """A share of `most`, in whole seconds, the same for one seed for ever: what comes for many comes one by one."""
+    share = int.from_bytes(hashlib.sha256(seed.encode()).digest()[:8], "big") / 2**64
+    return timedelta(seconds=int(share * most.total_seconds()))
 
 
 def zone(name: str | None) -> ZoneInfo:

@@ -35,7 +35,7 @@ from workflows.effects import (
 )
 from workflows.events import Event
 from workflows.forms import Form
-from workflows.local_time import next_local
+from workflows.local_time import JITTER, next_local
 from workflows.rewards import Reward
 from workflows.rules.segments import Segment, require_segment
 from workflows.rules.where import Where
@@ -166,18 +166,24 @@ class Player:
         *,
         via: Sequence[Channel] | Channel = ("email",),
         fallback: Sequence[Channel] = (),
+        by: timedelta | None = None,
+        jitter: timedelta = JITTER,
         **variables: JsonValue,
     ) -> Sent | Suppressed:
         """Send a message on every channel of `via`; if none may go, on the first of `fallback`.
 
         Each channel passes the gate on its own: consent, caps, protection, an address. In quiet
-        hours the run waits until they end and asks the gate again. Variables are facts and
-        amounts; names and addresses are filled in where the message is rendered.
+        hours the run waits until they end, and up to `jitter` longer, and asks the gate again. What
+        cannot go within `by` is `Suppressed("too_late")`; unless given, marketing and surveys have
+        12 hours, service messages three days, and what protects a player is never too late.
+        Variables are facts and amounts; names and addresses are filled in where the message is rendered.
         """
+        if by is not None and by <= timedelta(0):
+            raise ValueError(f"player.send({template!r}) needs a positive by=, such as by=hours(6).")
         run = self._run
         step = run.step(f"send:{template}")
         channels = [via] if isinstance(via, str) else list(via)
-        turn, tried = first_turn(channels, fallback), list[Channel]()
+        turn, tried, asked_at = first_turn(channels, fallback), list[Channel](), run.now
         while True:
             message = Send(
                 **run.common(step),
@@ -187,6 +193,9 @@ class Player:
                 variables=dict(variables),
                 turn=turn,
                 tried=tried,
+                asked_at=asked_at,
+                by=None if by is None else asked_at + by,
+                jitter=jitter,
             )
             result = await run.effect(SEND, message)
             if result.next_turn is not None:
@@ -333,14 +342,19 @@ class Player:
         step = run.step("sleep")
         await run.wait(step, _never, run.now + duration)
 
-    async def until(self, at: str, *, weekday: str | None = None, on: date | None = None) -> datetime:
-        """Wait until the player's own clock shows `at` ("15:00"), next time or on that day.
+    async def until(
+        self, at: str, *, weekday: str | None = None, on: date | None = None, jitter: timedelta = JITTER
+    ) -> datetime:
+        """Wait until the player's own clock shows `at` ("15:00"), next time or on that day; the moment it waited for.
 
-        Where the player's zone is unknown the clock is UTC. A date in the past waits for nothing.
+        It comes for many at once, so each run waits up to `jitter` longer, always as long; `minutes(0)` for the very
+        minute. Where the player's zone is unknown the clock is UTC. A date in the past waits for nothing.
         """
         run = self._run
         step = run.step("until")
         moment = next_local(run.now, self.timezone, at, weekday=weekday, on=on)
+        if moment > run.now:
+            moment += run.delay(jitter)
         await run.wait(step, _never, moment)
         run.record(step, "reached", moment=moment.isoformat())
         return moment

@@ -22,6 +22,7 @@ from workflows.effects import END, MARK, Effect, EffectInput, End, Held, Mark, R
 from workflows.errors import UnknownEventType
 from workflows.events import Event
 from workflows.journey_versions import module_of
+from workflows.local_time import jitter
 from workflows.rules.where import Where
 from workflows.run_protocol import (
     DELIVER,
@@ -41,6 +42,8 @@ MOST_EVENTS = 1_000
 # Twice what one signal carries: an attempt that comes late repeats no more than that.
 MOST_HEARD = 1_000
 MOST_LINES = 200
+# The number of the engine from which on the end of a run holds between two effects, and moments are spread.
+BOUNDED = 2
 # A timer that is due at once, and how far the clocks of Temporal's hosts may be apart.
 SHORTEST = timedelta(milliseconds=1)
 DRIFT = timedelta(seconds=1)
@@ -135,6 +138,10 @@ class JourneyRun:
         """The run's own time, the same in replay."""
         return workflow.now()
 
+    def delay(self, most: timedelta) -> timedelta:
+        """How much longer this run waits for a moment that comes for many at once; always as long."""
+        return jitter(self.input.run_id, most) if self.input.engine >= BOUNDED else timedelta(0)
+
     def step(self, name: str) -> str:
         """A step's identity: its name and how many of that name came before. Stable in replay."""
         count = self.counters[name] = self.counters.get(name, 0) + 1
@@ -173,7 +180,10 @@ class JourneyRun:
         return self.resumed > resumed
 
     async def _attempt(self, effect: Effect[Any, O], effect_input: EffectInput) -> O | Held:
+        """None begins after the run's end, however long the one before it took."""
         self.exit_if_stopped()
+        if self.input.engine >= BOUNDED and self.now >= self.ends_at:
+            raise JourneyExit("ended")
         try:
             result = await self._execute(effect, effect_input)
         except (asyncio.CancelledError, ActivityError) as error:

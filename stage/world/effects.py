@@ -10,10 +10,11 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from pydantic import BaseModel, JsonValue
+from temporalio.exceptions import ApplicationError
 
 from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
-from stage.world.faults import Away, Declines
+from stage.world.faults import Away, Declines, TimedOut
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS, Channel
@@ -23,6 +24,8 @@ from workflows.effects import (
     GRANT_UNKNOWN_AFTER,
     HAND_ON_AFTER,
     NEVER_ANSWERED,
+    SLOW_AFTER,
+    SLOW_INTERVAL,
     Done,
     EffectInput,
     End,
@@ -81,7 +84,17 @@ class Effects:
         match_performers(self._performers, "stage/world/effects.py")
 
     def perform(self, call: Call) -> BaseModel:
-        """One attempt of an effect; raises what its faults say."""
+        """One attempt of an effect; raises what its faults say, which after an hour is tried less often."""
+        try:
+            return self._perform(call)
+        except (StageError, TimedOut):
+            raise
+        except Exception as error:
+            if call.waited < SLOW_AFTER:
+                raise
+            raise ApplicationError(str(error), type=type(error).__name__, next_retry_delay=SLOW_INTERVAL) from error
+
+    def _perform(self, call: Call) -> BaseModel:
         world = self._world
         request: EffectInput = call.decode(INPUTS[call.name])
         world.runs[request.run_id].step = request.step
@@ -183,6 +196,9 @@ class Effects:
             message_class=template.message_class,
             step=request.key,
             suppress_if_active_today=template.suppress_if_active_today,
+            asked_at=request.asked_at,
+            by=request.by,
+            delay=request.delay,
         )
         decision = may_send(self._facts(request.player_id), asked, world.policy, world.now)
         if isinstance(decision, Wait):

@@ -14,17 +14,20 @@ from temporalio.exceptions import ApplicationError
 
 from activities.messages import MAIL_SETTLING
 from activities.providers.adapter import ChannelUnavailable
+from activities.providers.breaker import FAILURES, FIRST_PAUSE, Breaker
+from activities.providers.email import EmailAdapter
 from activities.tables import messages, steps, tasks
 from local import stand_in_processes as services
 from local.ports import free_port
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Supervised
-from tests.support.engine import NOON, Effects, Row, done, effects, rows
+from tests.support.engine import NOON, Effects, HeldTimer, Row, done, effects, rows
 from tests.support.loopback_server import answer, scripted
 from tests.support.machine import eventually, within
 from tests.support.servers import ready, running
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
 from workflows.channels import WEBHOOK_CHANNELS
+from workflows.effect_queues import Provider
 from workflows.effects import OpenTask, Send, SendResult
 from workflows.forms import travelling
 from workflows.journeys.vip_onboarding import HostAssignment
@@ -380,3 +383,77 @@ def hooked(sending: Sending, url: str) -> Any:
     adapter = sending.parts.messages.adapters["push"]
     assert isinstance(adapter, WebhookAdapter)
     return WebhookAdapter(url, sending.parts.messages.settings.webhook_secret, adapter._client)
+
+
+GOLD = "tier-gold"
+
+
+def left_alone(parts: Effects, provider: Provider, timer: HeldTimer) -> None:
+    """A breaker that is open."""
+    breaker = Breaker(provider, timer=timer)
+    for _ in range(FAILURES):
+        breaker.failed()
+    parts.messages.breakers = {**parts.messages.breakers, provider: breaker}
+
+
+class TestTurns:
+    async def test_a_message_is_handed_on_from_the_queue_of_one_provider_to_the_next(
+        self, sending: Sending, post: Post
+    ) -> None:
+        first = await sending.send(GOLD, "email", "in_app", "push", turn="email")
+        assert (first.sent, first.next_turn) == (["email", "in_app"], "push")
+        assert await sending.states() == {"email": ("sent", None), "in_app": ("sent", None), "push": ("waiting", None)}
+        assert await rows(sending.parts.database, steps, run_id=sending.run) == []
+        second = await sending.send(GOLD, "email", "in_app", "push", turn="push", tried=["email"])
+        assert (second.sent, second.next_turn) == (["email", "in_app", "push"], None)
+        assert post.mails()[sending.key(GOLD, "email")] == 1
+        (line,) = await rows(sending.parts.database, steps, run_id=sending.run)
+        assert line["outcome"] == "sent"
+
+    async def test_a_channel_that_fails_lets_the_others_pass_and_is_then_tried_for_itself(
+        self, sending: Sending
+    ) -> None:
+        away = EmailAdapter(f"smtp://127.0.0.1:{free_port()}", sender="casino@synthetic.example")
+        there = sending.parts.messages.adapters
+        sending.parts.messages.adapters = {**there, "email": away}
+        assert (await sending.send(GOLD, "email", "push", turn="email")).next_turn == "push"
+        passed = await sending.send(GOLD, "email", "push", turn="push", tried=["email"])
+        assert (passed.sent, passed.next_turn) == (["push"], "email")
+        with pytest.raises(ChannelUnavailable):
+            await sending.send(GOLD, "email", "push", turn="email", tried=["email", "push"])
+        sending.parts.messages.adapters = there
+        last = await sending.send(GOLD, "email", "push", turn="email", tried=["email", "push"])
+        assert (last.sent, last.next_turn) == (["email", "push"], None)
+
+    async def test_a_provider_that_is_left_alone_is_not_called_and_what_needs_none_goes(
+        self, sending: Sending, post: Post
+    ) -> None:
+        timer = HeldTimer()
+        left_alone(sending.parts, "email", timer)
+        with pytest.raises(ApplicationError, match="left alone") as later:
+            await sending.send(GOLD, "email", "in_app", turn="email")
+        assert later.value.next_retry_delay is not None
+        assert FIRST_PAUSE <= later.value.next_retry_delay <= 1.5 * FIRST_PAUSE
+        assert await sending.states() == {"email": ("waiting", None), "in_app": ("sent", None)}
+        assert (await sending.rows())["email"]["handed_over_at"] is None
+        assert sending.key(GOLD, "email") not in post.mails()
+        timer.now += FIRST_PAUSE.total_seconds()
+        assert (await sending.send(GOLD, "email", "in_app", turn="email")).sent == ["email", "in_app"]
+
+    async def test_a_message_that_waited_too_long_is_not_sent(self, sending: Sending) -> None:
+        left_alone(sending.parts, "email", HeldTimer())
+        asked_at = sending.parts.casino.clock.now
+        asked: Row = {"turn": "email", "asked_at": asked_at, "by": asked_at + hours(6)}
+        with pytest.raises(ApplicationError):
+            await sending.send(GOLD, "email", **asked)
+        sending.parts.casino.clock.later(hours(7))
+        result = await sending.send(GOLD, "email", **asked)
+        assert result.suppressed == {"email": "too_late"}
+        assert await sending.states() == {"email": ("suppressed", "too_late")}
+
+    async def test_the_next_attempt_comes_when_it_is_too_late_at_the_latest(self, sending: Sending) -> None:
+        left_alone(sending.parts, "email", HeldTimer())
+        asked_at = sending.parts.casino.clock.now
+        with pytest.raises(ApplicationError) as later:
+            await sending.send(GOLD, "email", turn="email", asked_at=asked_at, by=asked_at + timedelta(seconds=2))
+        assert later.value.next_retry_delay == timedelta(seconds=3)

@@ -4,6 +4,7 @@
 from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -28,6 +29,7 @@ from workflows import (
     segment,
 )
 from workflows.effects import EffectInput
+from workflows.local_time import jitter
 from workflows.rules.index import RuleIndex
 from workflows.source.registry import load
 
@@ -173,6 +175,50 @@ class TestProviders:
             # The message goes when its attempt begins; the run hears of it later. Two channels take two attempts.
             assert casino.sent()[-1] == ("guide", "email", hours(1) + timedelta(seconds=43))
 
+    def test_a_message_that_cannot_go_in_time_is_not_sent_and_the_journey_goes_on(self) -> None:
+        with Casino(faults=away("email", until=MORNING + days(2))) as casino:
+            casino.calls("hurry")
+            casino.passes(hours(3))
+            assert casino.marks("first") == {"told": "Suppressed(reasons={'email': 'too_late'})"}
+            # Looked at again once every ten minutes by then.
+            (told,) = [line for line in casino.story if line.step == "mark:first#1"]
+            assert MORNING + hours(2) < told.at <= MORNING + hours(2) + minutes(10)
+            assert casino.marks("second") == {"told": "Sent(channels=('push',))"}
+
+    def test_after_an_hour_an_effect_is_tried_every_ten_minutes(self) -> None:
+        attempts: list[timedelta] = []
+
+        def faults(call: Call, given: EffectInput) -> None:
+            if call.name == "grant":
+                attempts.append(call.now - MORNING)
+                raise ConnectionError("the database is away")
+
+        with Casino(faults=faults) as casino:
+            casino.calls("rewards")
+            casino.passes(hours(3))
+        gaps = [(later - one, one) for one, later in pairwise(attempts)]
+        assert all(gap <= timedelta(seconds=30) for gap, at in gaps if at < hours(1))
+        assert {gap for gap, at in gaps if at >= hours(1)} == {minutes(10)}
+
+    def test_a_channel_that_fails_lets_the_others_of_its_message_pass(self) -> None:
+        with Casino(faults=away("push", until=MORNING + minutes(5))) as casino:
+            casino.calls("messages")
+            casino.passes(minutes(30))
+            assert [entry for entry in casino.sent() if entry[2] == AT_ONCE] == [
+                ("welcome", "in_app", AT_ONCE),
+                ("welcome", "email", AT_ONCE),
+            ]
+            (late,) = [at for _, channel, at in casino.sent() if channel == "push"]
+            assert minutes(5) <= late <= minutes(6)
+
+    def test_a_run_that_is_over_begins_no_effect_however_long_the_last_one_took(self) -> None:
+        with Casino(faults=away("email", until=MORNING + hours(4))) as casino:
+            run_id = casino.calls("brief")
+            casino.passes(hours(6))
+            assert casino.runs[run_id].outcome == "ended"
+            assert casino.sent()[-1][:2] == ("welcome", "email")
+            assert not casino.grants
+
     def test_everything_away_delays_and_loses_nothing(self) -> None:
         def faults(call: Call, given: EffectInput) -> None:
             if call.now < MORNING + hours(3):
@@ -183,6 +229,20 @@ class TestProviders:
             casino.passes(hours(6))
             assert casino.runs[run_id].outcome == "completed"
             assert [template for template, *_ in casino.sent()] == ["welcome"] * 3 + ["guide"]
+
+
+def test_a_moment_that_comes_for_many_comes_for_each_a_little_later_and_to_the_minute_where_it_is_asked_for() -> None:
+    with Casino() as casino:
+        casino.comes("q")
+        for player in ("p", "q"):
+            casino.calls("appointment", player)
+        casino.passes(hours(12))
+        at = {(line.run_id, line.step): line.at for line in casino.story}
+        runs = [run_id for run_id in casino.runs if run_id.startswith("appointment")]
+        about = [at[run_id, "mark:about#1"] for run_id in runs]
+        assert about == [MORNING.replace(hour=15) + jitter(run_id, minutes(15)) for run_id in runs]
+        assert about[0] != about[1]
+        assert {at[run_id, "mark:sharp#1"] for run_id in runs} == {MORNING.replace(hour=18)}
 
 
 class TestStartingAnotherJourney:
@@ -219,10 +279,10 @@ class TestStartingAnotherJourney:
 class TestGate:
     def test_a_message_that_must_wait_for_the_morning_does_not_fall_back(self, casino: Casino) -> None:
         casino.passes(hours(14))
-        casino.calls("night")
+        run_id = casino.calls("night")
         assert casino.sent() == []
         casino.passes(hours(12))
-        assert casino.sent() == [("reload-offer", "email", hours(23))]
+        assert casino.sent() == [("reload-offer", "email", hours(23) + jitter(run_id, minutes(15)))]
 
     def test_contacts_are_remembered_for_a_week(self, casino: Casino) -> None:
         casino.calls("daily")

@@ -55,6 +55,16 @@ class HeldClock:
         self.now += duration
 
 
+@dataclass
+class HeldTimer:
+    """Seconds that pass when a test says so."""
+
+    now: float = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @asynccontextmanager
 async def connected(url: str, **settings: Any) -> AsyncIterator[Database]:
     """A pool of connections for as long as the block lasts."""

@@ -1,6 +1,7 @@
 # ruff: noqa: ARG001 - a journey takes the event that starts it
 """Journeys for tests of the world: each shows one thing."""
 
+from datetime import timedelta
 from typing import Literal
 
 from workflows import (
@@ -116,3 +117,28 @@ async def daily(player: Player, called: Called) -> None:
     for _ in range(9):
         await player.send("guide", via=["email"])
         await player.sleep(days(1))
+
+
+@journey(on(Called, where=lambda called: called.what == "hurry"), entry=always, ends_after=days(30))
+async def hurry(player: Player, called: Called) -> None:
+    """A marketing message that is worth nothing after two hours, and then one that is worth something for longer."""
+    first = await player.send("guide", via=["email"], by=hours(2))
+    await player.mark("first", told=repr(first))
+    second = await player.send("other-channel", via=["push"])
+    await player.mark("second", told=repr(second))
+
+
+@journey(on(Called, where=lambda called: called.what == "appointment"), entry=always, ends_after=days(30))
+async def appointment(player: Player, called: Called) -> None:
+    """A moment of the player's clock, about and to the minute."""
+    await player.until("15:00")
+    await player.mark("about")
+    await player.until("18:00", jitter=timedelta(0))
+    await player.mark("sharp")
+
+
+@journey(on(Called, where=lambda called: called.what == "brief"), entry=always, ends_after=hours(3))
+async def brief(player: Player, called: Called) -> None:
+    """Two effects, of which the first may take longer than the run lives."""
+    await player.send("welcome", via=["email"])
+    await player.grant(points(2))

@@ -17,20 +17,12 @@ from activities.providers.breaker import (
     BreakerState,
     wait_for,
 )
+from tests.support.engine import HeldTimer
 from workflows.channels import CHANNELS, ExternalChannel
 from workflows.effect_queues import PROVIDERS, queue_of
 
 
-class StoppedTime:
-    """Seconds that pass when a test says so."""
-
-    now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-def broken(time: StoppedTime) -> Breaker:
+def broken(time: HeldTimer) -> Breaker:
     breaker = Breaker("email", timer=time)
     for _ in range(FAILURES):
         assert breaker.pause() is None
@@ -43,13 +35,13 @@ def is_open() -> float | None:
 
 
 def test_some_failures_in_a_row_leave_the_provider_alone() -> None:
-    breaker = broken(StoppedTime())
+    breaker = broken(HeldTimer())
     assert breaker.pause() == FIRST_PAUSE
     assert is_open() == 1
 
 
 def test_an_answer_in_between_counts_them_anew() -> None:
-    breaker = Breaker("email", timer=StoppedTime())
+    breaker = Breaker("email", timer=HeldTimer())
     for number in range(3 * FAILURES):
         breaker.failed()
         if number % 2:
@@ -59,7 +51,7 @@ def test_an_answer_in_between_counts_them_anew() -> None:
 
 
 def test_after_the_pause_one_attempt_asks_for_all() -> None:
-    time = StoppedTime()
+    time = HeldTimer()
     breaker = broken(time)
     time.now += FIRST_PAUSE.total_seconds()
     assert breaker.pause() is None
@@ -69,7 +61,7 @@ def test_after_the_pause_one_attempt_asks_for_all() -> None:
 
 
 def test_a_probe_that_fails_makes_the_pause_longer_and_never_endless() -> None:
-    time = StoppedTime()
+    time = HeldTimer()
     breaker = broken(time)
     pauses = []
     for _ in range(8):
@@ -84,7 +76,7 @@ def test_a_probe_that_fails_makes_the_pause_longer_and_never_endless() -> None:
 
 
 def test_a_probe_that_was_cut_off_does_not_close_it_for_ever() -> None:
-    time = StoppedTime()
+    time = HeldTimer()
     breaker = broken(time)
     time.now += FIRST_PAUSE.total_seconds()
     assert breaker.pause() is None
@@ -93,7 +85,7 @@ def test_a_probe_that_was_cut_off_does_not_close_it_for_ever() -> None:
 
 
 def test_calls_that_were_under_way_when_it_opened_say_nothing_new() -> None:
-    breaker = broken(StoppedTime())
+    breaker = broken(HeldTimer())
     for _ in range(20):
         breaker.failed()
     assert breaker.left() == FIRST_PAUSE
@@ -101,7 +93,7 @@ def test_calls_that_were_under_way_when_it_opened_say_nothing_new() -> None:
 
 @given(st.lists(st.sampled_from(["call", "answered", "failed", "wait"]), max_size=60))
 def test_whatever_happens_the_provider_is_asked_again_within_its_longest_pause(happenings: list[str]) -> None:
-    time = StoppedTime()
+    time = HeldTimer()
     breaker = Breaker("email", timer=time)
     for happening in happenings:
         match happening:

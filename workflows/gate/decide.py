@@ -119,12 +119,12 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class}
     refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now)
     if refusal is None and facts is not None:
-        refusal = _unreachable(facts, message, channel)
+        refusal = _unreachable(facts, message, channel) or _too_late(message, policy, now)
         if refusal is None and message.message_class not in NECESSARY:
             counted = _count(facts, message, channel, now)
             seen |= counted
             refusal = (
-                _at_night(facts, channel, policy, now)
+                _at_night(facts, message, channel, policy, now)
                 or _was_here(facts, message, now)
                 or _too_much(facts, channel, counted, policy)
             )
@@ -218,16 +218,38 @@ def _unreachable(facts: GateFacts, message: MessageFacts, channel: str) -> Refus
     return None
 
 
-def _at_night(facts: GateFacts, channel: str, policy: Policy, now: datetime) -> Refusal | Wait | None:
+def too_late_at(message: MessageFacts, policy: Policy) -> datetime | None:
+    """From when on the message is not sent any more; None for one that is never too late."""
+    if message.by is not None or message.asked_at is None:
+        return message.by
+    age = policy.too_late_after.get(message.message_class)
+    return None if age is None else message.asked_at + age
+
+
+def _too_late(message: MessageFacts, policy: Policy, moment: datetime) -> Refusal | None:
+    end = too_late_at(message, policy)
+    if end is None or moment <= end:
+        return None
+    return Refusal(Reason.TOO_LATE, "too-late", f"It was to go by {end.isoformat()}.")
+
+
+def _at_night(
+    facts: GateFacts, message: MessageFacts, channel: str, policy: Policy, now: datetime
+) -> Refusal | Wait | None:
     if channel in policy.quiet_exempt or policy.quiet_from == policy.quiet_until:
         return None
     zone = _zone(facts.timezone)
     until = None if zone is None else quiet_until(zone, policy, now)
     if until is None:
         return Refusal(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")
-    if until > now:
-        return Wait(until, "quiet-hours", f"It is night for the player; {until.isoformat()} is their morning.")
-    return None
+    if until <= now:
+        return None
+    # Many wake at one hour. The delay makes nothing too late that the morning would not.
+    end = too_late_at(message, policy)
+    goes_at = until + message.delay if end is None else max(until, min(until + message.delay, end))
+    return _too_late(message, policy, until) or Wait(
+        goes_at, "quiet-hours", f"It is night for the player; {until.isoformat()} is their morning."
+    )
 
 
 def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal | None:

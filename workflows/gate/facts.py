@@ -6,7 +6,7 @@ the player. A fact known to be empty says so: `exclusions=()`, `harm="none"`.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from workflows.field_types import MessageClass
 from workflows.player_state.projection import Exclusion
@@ -55,6 +55,10 @@ class MessageFacts:
     message_class: MessageClass
     step: str
     suppress_if_active_today: bool = False
+    #: When the journey asked for it, when it is too late in its designer's eyes, and how long after a night it goes.
+    asked_at: datetime | None = None
+    by: datetime | None = None
+    delay: timedelta = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

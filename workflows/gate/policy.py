@@ -7,7 +7,7 @@ the policy's version. `workflows/gate/decide.py` applies it.
 import hashlib
 import json
 from collections.abc import Mapping
-from datetime import time
+from datetime import time, timedelta
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -23,6 +23,7 @@ NECESSARY: Final = frozenset({"service", "rg", "security"})
 PROTECTIVE: Final = frozenset({"rg", "security"})
 
 _PER_WEEK: Final = {name: spec.per_week for name, spec in CHANNELS.items() if spec.per_week is not None}
+_TOO_LATE_AFTER: Final = {"marketing": timedelta(hours=12), "survey": timedelta(hours=12), "service": timedelta(days=3)}
 _SILENT: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.interrupts)
 
 #: Every rule the gate applies: what it protects and where it comes from.
@@ -39,6 +40,7 @@ RULES: Final[Mapping[str, str]] = MappingProxyType(
         "21; Ontario standard 2.05). Consent is kept by channel, not by product as GB LCCP SR 5.1.12 asks.",
         "address": "A message needs somewhere to go, and an address that gave three in a row back, or one for good, "
         "is none.",
+        "too-late": "A message that is older than its designer, or else its class, allows is not sent (house rule).",
         "active-today": "A text that misses the player goes to nobody seen within 24 hours (house rule).",
         "daily-cap": "At most so many marketing contacts in any 24 hours, all channels together (house rule).",
         "weekly-cap": "At most so many marketing contacts in any 7 days, all channels together (house rule).",
@@ -72,6 +74,7 @@ class Reason(StrEnum):
     NO_ADDRESS = "no_address", "there is no address for it"
     UNKNOWN_TIMEZONE = "unknown_timezone", "the player's time zone is not known"
     QUIET_HOURS = "quiet_hours", "it is night where the player is"
+    TOO_LATE = "too_late", "it would come too late"
     ACTIVE_TODAY = "active_today", "the player was here today"
     DAILY_CAP = "daily_cap", "enough was said today"
     WEEKLY_CAP = "weekly_cap", "enough was said this week"
@@ -95,6 +98,9 @@ class Policy(BaseModel):
     channel_per_week: Mapping[str, Annotated[int, Field(ge=0)]] = Field(
         default_factory=lambda: dict(_PER_WEEK), validate_default=True
     )
+    #: How old a message of a class may grow, from the step that sends it on; other classes are never too old. Keep
+    #: marketing's longer than the quiet hours: what waits for a morning after that is not sent.
+    too_late_after: Mapping[str, timedelta] = Field(default_factory=lambda: dict(_TOO_LATE_AFTER))
     #: Quiet hours on the player's clock, from inclusive, until exclusive; the same moment twice means none.
     quiet_from: time = time(22)
     quiet_until: time = time(8)

@@ -29,6 +29,9 @@ from workflows.source.functions import (
 )
 from workflows.verbs import VERBS, VerbSpec
 
+#: What `send` takes for itself; every other word is a variable of the template.
+_OF_SEND = frozenset(inspect.signature(Player.send).parameters) - {"self", "variables"}
+
 
 @dataclass(frozen=True)
 class TemplateUse:
@@ -239,7 +242,7 @@ class _VerbReader:
                 call, f"there is no channel {', '.join(unknown)}; the channels are {', '.join(sorted(CHANNELS))}"
             )
             return
-        names = {name for name in keywords if name is not None} - {"template", "via", "fallback"}
+        names = {name for name in keywords if name is not None} - _OF_SEND
         variables = None if None in keywords else frozenset(names)
         use = TemplateUse(self.journey.name, template.value, frozenset(channels), call.lineno, variables)
         self.reading.templates.append(use)

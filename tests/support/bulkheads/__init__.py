@@ -1,0 +1,1 @@
+"""Journeys that need one provider each."""
