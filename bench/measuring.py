@@ -29,6 +29,9 @@ FLOORS: Mapping[str, Bound] = {
     "log_vs_dbos": ("at least", 2),
     "reaction_vs_bare_p50": ("at most", 1.5),
     "reaction_vs_bare_p99": ("at most", 1.5),
+    "mute_mail_grants": ("at most", 1.2),
+    "flood_other_brand": ("at most", 1.5),
+    "flood_other_brand_429": ("exactly", 0),
     "parked_100k_intake": ("at least", 0.9),
     "parked_100k_reaction": ("at most", 1.1),
 }

@@ -17,3 +17,11 @@ class Parked(Event, type="bench.parked", example={}):
 
 class Called(Event, type="bench.called", example={}):
     """What a run of `parked` reacts to."""
+
+
+class Mailed(Event, type="bench.mailed", example={}):
+    """A player enters `mailing`."""
+
+
+class Needed(Event, type="bench.needed", example={}):
+    """A player enters `needing`."""
