@@ -17,6 +17,7 @@ from sqlalchemy import func, update
 
 from activities.database import Database
 from activities.tables import api_keys
+from workflows.field_types import BRAND
 
 SCOPES: Final = (
     "events:write",
@@ -35,7 +36,6 @@ LENGTH: Final = 30
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
 
 _SHAPE = re.compile(r"jx_([0-9A-Za-z]{30})_([0-9A-Za-z]{6})")
-_BRAND = re.compile(r"[a-z0-9-]{1,32}")
 _SOURCE = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
 
 
@@ -55,7 +55,7 @@ async def create_key(
     key is replaced without a gap. With `sources` it may send events under these and what stands below them, and under
     no others. Raises `ValueError` with a sentence for a malformed argument.
     """
-    if not _BRAND.fullmatch(brand):
+    if not re.fullmatch(BRAND, brand):
         raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
     if not re.fullmatch(NAME, name):
         raise ValueError(f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -")

@@ -52,6 +52,8 @@ WORKER_LIMITS: Final = TimeLimits(lock=timedelta(seconds=10), statement=timedelt
 class Database:
     """A pool of connections of this process, `settings.pool_size` of them unless told otherwise.
 
+    Whoever finds none free waits for one for `patience`, then gives up with a TimeoutError of SQLAlchemy's.
+
     `transaction()` is the only way to write and it alone commits. Never call another system
     inside it except where the docstring of the caller says why.
     """
@@ -59,7 +61,14 @@ class Database:
     #: Seconds for which an idle connection is trusted to lead somewhere; longer, and the server is asked first.
     TRUSTED_IDLE_S: ClassVar[float] = 10.0
 
-    def __init__(self, settings: Settings, *, connections: int | None = None, limits: TimeLimits = UNLIMITED) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        connections: int | None = None,
+        limits: TimeLimits = UNLIMITED,
+        patience: timedelta = timedelta(seconds=2),
+    ) -> None:
         self.url = settings.sqlalchemy_url
         self.engine: AsyncEngine = create_async_engine(
             self.url,
@@ -67,7 +76,7 @@ class Database:
             max_overflow=0,
             # The connection used last is the one most surely alive.
             pool_use_lifo=True,
-            pool_timeout=2,
+            pool_timeout=patience.total_seconds(),
             # An error's text ends in logs and in Temporal; parameters are names, addresses and messages.
             hide_parameters=True,
             json_serializer=lambda value: orjson.dumps(value).decode(),

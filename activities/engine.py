@@ -7,6 +7,7 @@ works with; `worker_engine` adds what only a worker has: effects, the sweep and 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -40,6 +41,11 @@ from workflows.errors import DesignError
 from workflows.field_types import MessageClass
 from workflows.gate.policy import Policy
 from workflows.source.registry import Registry, load
+
+# An effect that finds no connection waits as long as an attempt may last: failing would only make it come again.
+EFFECT_PATIENCE = timedelta(seconds=20)
+# One for its passes, one to spare.
+DISPATCH_CONNECTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -132,6 +138,8 @@ def build(
 class WorkerEngine(Engine):
     """An engine that plays journeys: with effects, and with what a worker does of itself."""
 
+    #: The dispatcher's own connections: it holds one while it calls Temporal, and no effect may keep it from that.
+    dispatching: Database
     messages: Messages
     grants: Grants
     tasks: TaskEffects
@@ -167,7 +175,9 @@ class WorkerEngine(Engine):
 
     def dispatcher(self, client: Client) -> Dispatcher:
         """What hands deliveries to Temporal."""
-        return Dispatcher(self.database, client, self.registry, processes=self.processes)
+        return Dispatcher(
+            self.dispatching, client, self.registry, processes=self.processes, weights=self.settings.brand_weights
+        )
 
     def sweeper(self) -> Sweeper:
         """What ticks players whose moment has come, at the rate of the settings."""
@@ -189,8 +199,12 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
     """
     deployment = load_deployment(settings)
     async with AsyncExitStack() as stack:
-        database = Database(settings, limits=WORKER_LIMITS)
-        stack.push_async_callback(database.close)
+        database = Database(
+            settings, connections=settings.worker_pool_size, limits=WORKER_LIMITS, patience=EFFECT_PATIENCE
+        )
+        dispatching = Database(settings, connections=DISPATCH_CONNECTIONS, limits=WORKER_LIMITS)
+        for pool in (database, dispatching):
+            stack.push_async_callback(pool.close)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
         core = build(settings, deployment.registry, database, clock, role=role)
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
@@ -203,6 +217,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
         links = unsubscribe_links(settings)
         yield WorkerEngine(
             **vars(core),
+            dispatching=dispatching,
             messages=Messages(
                 database, deployment.templates, adapters, breakers, lookup, Policy(), settings, links, clock
             ),

@@ -86,12 +86,16 @@ class Settings(ContentSettings):
     backlog_high: int = Field(20_000, ge=1)
     #: Deliveries below which it takes everything in again.
     backlog_low: int = Field(15_000, ge=1)
+    #: How much more than another a brand may have of what all share, as JSON: {"acme": 3}; without a word 1.
+    brand_weights: dict[str, Annotated[float, Field(ge=0.001, le=1000)]] = Field(default_factory=dict)
     #: Players a second that a process's sweep ticks at most.
     sweep_rate: int = Field(500, ge=1)
     #: Players a second that the nightly look at all players takes.
     rearm_rate: int = Field(200, ge=1)
     #: Postgres connections a process may hold.
     pool_size: int = 10
+    #: Those a worker's effects share: half as many as it has slots for what needs the database alone.
+    worker_pool_size: int = Field(20, ge=2)
     #: What each provider takes, as JSON: {"sms": {"slots": 5, "per_second": 30}}; without a word 20 slots and no rate.
     provider_limits: dict[Provider, ProviderLimits] = Field(default_factory=dict)
     #: A provider that has not answered by then may or may not have acted.

@@ -250,6 +250,7 @@ deliveries = Table(
     _now("due_at"),
     _now("created_at"),
     Index("ix_deliveries_due", "priority", "due_at"),
+    Index("ix_deliveries_brand_due", "brand", "priority", "due_at"),
     Index("ix_deliveries_urgent", "due_at", "run_id", postgresql_where=text("priority = 0")),
 )
 

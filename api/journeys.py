@@ -118,10 +118,14 @@ class JourneyList(BaseModel):
 
 @router.get("", responses=COMMON)
 async def list_journeys(engine: EngineOf, key: Reading) -> JourneyList:
-    """Every deployed journey: what starts it, who may enter, what counts as success, and how it goes."""
+    """Every journey deployed for the brand: what starts it, who may enter, what counts as success, and how it goes."""
     counted = await _counts(engine, key.brand, None)
     return JourneyList(
-        items=[_view(engine, journey, counted.get(name, [])) for name, journey in engine.registry.journeys.items()]
+        items=[
+            _view(engine, journey, counted.get(name, []))
+            for name, journey in engine.registry.journeys.items()
+            if journey.is_for(key.brand) or name in counted
+        ]
     )
 
 
@@ -129,9 +133,10 @@ async def list_journeys(engine: EngineOf, key: Reading) -> JourneyList:
 async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
     """One deployed journey."""
     journey = engine.registry.journeys.get(name)
-    if journey is None:
-        raise undeclared("journey", name, engine.registry.journeys)
-    counted = await _counts(engine, key.brand, name)
+    counted = {} if journey is None else await _counts(engine, key.brand, name)
+    if journey is None or not (journey.is_for(key.brand) or counted):
+        known = {n: one for n, one in engine.registry.journeys.items() if one.is_for(key.brand)}
+        raise undeclared("journey", name, known)
     return _view(engine, journey, counted.get(name, []))
 
 

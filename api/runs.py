@@ -279,6 +279,8 @@ def entry_refusal(  # noqa: PLR0911 - one sentence a reason
     match state.refusal(journey, None, now):
         case None:
             return None
+        case "other_brand":
+            return f"{journey.name} is not for players of {state.brand}; add the brand to its brands=."
         case "in_it":
             return f"The player is in {journey.name} already; wait until that run has ended, or stop it."
         case "once":

@@ -30,6 +30,7 @@ REFRESH: Final = 0.5
 OUTCOMES: Final[Mapping[str, str]] = {
     "treated": "play it",
     "control": "are in its control group: tracked, contacted by nobody",
+    "other_brand": "are of a brand it is not for",
     "in_it": "are in it already",
     "once": "were in it once, and it is entered once in a life",
     "too_soon": "were in it too recently",

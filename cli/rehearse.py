@@ -106,7 +106,10 @@ def rehearse(
     if (log is None) == (not from_database):
         raise typer.BadParameter("Give the history: either --log FILE or --from-database.")
     # Loaded first: a package may declare events of its own, and the log may hold them.
-    catalogue = deployment().templates
+    deployed = deployment()
+    catalogue = deployed.templates
+    if from_database and not journeys:
+        journeys = [name for name, journey in deployed.registry.journeys.items() if journey.is_for(brand)]
     live_from, end = _instant("--from", from_), _instant("--to", to)
     columns = mapping_of(maps or (), sets or (), kind=kind, file=mapping, zone=zone, nulls=nulls or ())
     history = run_on_database(_kept_events(brand)) if log is None else read_log(log, columns, encoding)

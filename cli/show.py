@@ -30,6 +30,7 @@ def _print_journey(journey: Journey) -> None:
     facts = {
         "starts on": "\n".join(map(_in_words, journey.triggers)) or "nothing; by hand or from another journey",
         "entry": f"{rule}, {journey.control} % control, over after {duration(journey.ends_after)}",
+        "brands": ", ".join(sorted(journey.brands)),
         "goal": f"{journey.goal.kind.type} within {duration(journey.goal.within)}" if journey.goal else "",
         "waits for": ", ".join(sorted(journey.listens_to)),
     }

@@ -102,6 +102,8 @@ class Journey:
     late_after: timedelta
     listens: frozenset[type[Event]]
     waives: Mapping[str, str] = field(default_factory=dict)
+    #: The brands it is for; empty: every one.
+    brands: frozenset[str] = frozenset()
     #: The workflow that plays it, a subclass of `run.JourneyRun`; None where it is only decided about.
     workflow_class: type[Any] | None = None
     #: Types of events that wake a run.
@@ -119,6 +121,10 @@ class Journey:
         ends = {rule.kind.type for rule in self.exit_on}
         heard = self.listens_to.union(*(one.listens_to for one in self.versions.values()))
         return heard | ends | ({self.goal.kind.type} if self.goal else set[str]())
+
+    def is_for(self, brand: str) -> bool:
+        """Whether players of this brand may enter it."""
+        return not self.brands or brand in self.brands
 
     @property
     def description(self) -> str:

@@ -55,6 +55,10 @@ MAX_INTEGER: Final = 2**53 - 1
 STORED: Final = "stored"
 
 
+#: How a brand is spelt: it stands in ids, queues' fairness keys and headers.
+BRAND: Final = r"[a-z0-9-]{1,32}"
+
+
 def _number(value: object) -> object:
     # "25.00" is how a sender writes 25 euros: read as 25 cents it would be wrong by a hundred, without a word.
     if isinstance(value, str | bytes | bool):

@@ -1,12 +1,14 @@
 """`@journey`: from one async function to a durable workflow."""
 
 import inspect
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 
 from workflows.declaration import Entry, Goal, Journey, JourneyFunction, once
 from workflows.errors import DesignError
 from workflows.events import Event
+from workflows.field_types import BRAND
 from workflows.local_time import hours
 from workflows.player import Player
 from workflows.rules.triggers import On, Trigger
@@ -26,6 +28,7 @@ def journey(
     late_after: timedelta = hours(24),
     listens: Sequence[type[Event]] = (),
     waives: Mapping[str, str] | None = None,
+    brands: Sequence[str] = (),
 ) -> Callable[[JourneyFunction], type[JourneyRun]]:
     """Make a journey of an async function `(player, trigger event)`.
 
@@ -41,6 +44,7 @@ def journey(
         late_after: a trigger older than this when we learn of it enters nobody.
         listens: event types the code waits for that cannot be read off it.
         waives: rules of `journeys check` that this journey breaks on purpose, each with its reason.
+        brands: whose players may enter; those of every brand unless given.
 
     Raises `DesignError` where a value cannot be meant.
 
@@ -64,6 +68,7 @@ def journey(
             late_after=late_after,
             listens=frozenset(listens),
             waives=dict(waives or {}),
+            brands=_brands(name, brands),
         )
         return workflow_class(definition, Player)
 
@@ -82,6 +87,16 @@ def _check(function: JourneyFunction, ends_after: timedelta, control: int) -> No
         raise DesignError(f"Journey {name}: ends_after must be a duration such as days(14), not {ends_after!r}.")
     if ends_after <= timedelta(0):
         raise DesignError(f"Journey {name}: ends_after must be a positive duration.")
+
+
+def _brands(name: str, brands: Sequence[str]) -> frozenset[str]:
+    wrong = [brands] if isinstance(brands, str) else [one for one in brands if not re.fullmatch(BRAND, one)]
+    if wrong:
+        raise DesignError(
+            f"Journey {name}: brands= takes a list of brands, each of 1 to 32 of the characters a-z, 0-9 and '-', "
+            f"not {wrong[0]!r}."
+        )
+    return frozenset(brands)
 
 
 def _exit(name: str, rule: type[Event] | Trigger) -> On:

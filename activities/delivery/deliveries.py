@@ -4,7 +4,7 @@ Only this module writes it. A row's `seq` numbers the deliveries of its run; a r
 or has refused it for good.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text
 
 from activities.notifications import notify_after_commit
+from activities.rollout import RELEASE
 from activities.tables import deliveries
 from workflows.events import Event
 from workflows.json_object import JsonObject
@@ -98,13 +99,15 @@ class DueDelivery(NamedTuple):
     age: float
 
 
-async def claim(connection: AsyncConnection) -> dict[str, list[DueDelivery]]:
+async def claim(connection: AsyncConnection, journeys: Collection[str]) -> dict[str, list[DueDelivery]]:
     """Lock runs that have deliveries due and that nobody else delivers to; each one's deliveries in their order.
 
-    Runs that a stop protects come first, and fill the claim while there are many.
+    Runs that a stop protects come first, and fill the claim while there are many. Of the rest brands take turns: each
+    has its share, whatever the others have waiting. A start of none of these `journeys` is left to whoever knows it;
+    once it is so old that perhaps nobody does, anybody takes it.
     """
     by_run: dict[str, list[DueDelivery]] = {}
-    for row in await connection.execute(_CLAIM):
+    for row in await connection.execute(_CLAIM, {"journeys": [*journeys], "release": RELEASE.total_seconds()}):
         by_run.setdefault(row.run_id, []).append(DueDelivery(*row))
     return by_run
 
@@ -161,7 +164,14 @@ INSERT: Final = text(WRITE)
 # known of a queue's size is soon wrong: planned by that, a pass has read the whole backlog.
 _CLAIM = text(
     f"""
-    WITH first AS MATERIALIZED (
+    WITH RECURSIVE brands AS (
+        (SELECT brand FROM deliveries ORDER BY brand LIMIT 1)
+        UNION ALL
+        SELECT (SELECT d.brand FROM deliveries d WHERE d.brand > b.brand ORDER BY d.brand LIMIT 1)
+        FROM brands b WHERE b.brand IS NOT NULL
+    ), shares AS MATERIALIZED (
+        SELECT brand, greatest(1, {CLAIM} / count(*) OVER ()) AS share FROM brands WHERE brand IS NOT NULL
+    ), first AS MATERIALIZED (
         SELECT d.run_id FROM (
             SELECT u.run_id FROM deliveries u WHERE u.priority = 0 AND u.due_at <= now() ORDER BY u.due_at, u.run_id
         ) urgent
@@ -170,17 +180,24 @@ _CLAIM = text(
         LIMIT {CLAIM}
         FOR UPDATE OF d SKIP LOCKED
     ), others AS MATERIALIZED (
-        SELECT d.run_id FROM deliveries d
-        WHERE d.due_at <= now()
-          AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
-        ORDER BY d.priority, d.due_at
-        LIMIT {CLAIM}
-        FOR UPDATE OF d SKIP LOCKED
+        SELECT shares.brand, theirs.run_id FROM shares CROSS JOIN LATERAL (
+            SELECT d.run_id FROM deliveries d
+            WHERE d.brand = shares.brand AND d.due_at <= now()
+              AND NOT EXISTS (SELECT FROM deliveries e WHERE e.run_id = d.run_id AND e.seq < d.seq)
+              AND (d.kind <> 'start' OR d.payload->>'journey' = ANY(:journeys)
+                   OR d.created_at < now() - interval '1 second' * :release)
+            ORDER BY d.priority, d.due_at
+            LIMIT shares.share
+            FOR UPDATE OF d SKIP LOCKED
+        ) theirs
     ), claimed AS MATERIALIZED (
         SELECT run_id, bool_or(urgent) AS urgent FROM (
             SELECT run_id, true AS urgent FROM first
             UNION ALL
-            (SELECT run_id, false FROM others LIMIT greatest({CLAIM} - (SELECT count(*) FROM first), {LEAST_OTHERS}))
+            (SELECT run_id, false
+             FROM (SELECT run_id, row_number() OVER (PARTITION BY brand) AS turn FROM others) in_turn
+             ORDER BY turn, random()
+             LIMIT greatest({CLAIM} - (SELECT count(*) FROM first), {LEAST_OTHERS}))
         ) either
         GROUP BY run_id
     )
@@ -193,7 +210,7 @@ _CLAIM = text(
     WHERE place = 1 OR (place <= {MOST_AT_ONCE} AND bytes <= {MOST_BYTES})
     ORDER BY urgent DESC, run_id, seq
     """  # noqa: S608 - our own numbers
-)
+).bindparams(bindparam("journeys", type_=ARRAY(Text)))
 _DELETE = text(
     """
     DELETE FROM deliveries d USING unnest(:runs, :seqs) AS t (run_id, seq)

@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import islice
+from types import MappingProxyType
 
 import psycopg
 from prometheus_client import Counter, Histogram
@@ -63,7 +64,7 @@ DELAY = Histogram(
 class Dispatcher:
     """Hands deliveries to Temporal. Any number may run side by side.
 
-    `poll` is how many seconds a missed notification can cost.
+    `weights` are the brands' shares of what all runs wait for; `poll` is how many seconds a missed notification costs.
     """
 
     def __init__(
@@ -73,12 +74,14 @@ class Dispatcher:
         registry: Registry,
         *,
         processes: Processes | None = None,
+        weights: Mapping[str, float] = MappingProxyType({}),
         poll: float = POLL_S,
     ) -> None:
         self.database = database
         self.client = client
         self.registry = registry
         self.processes = processes or Processes(database, registry.rules)
+        self.weights = weights
         self.poll = poll
         self.breaker = DeliveryBreaker()
         self.brake = DeliveryBrake()
@@ -91,7 +94,7 @@ class Dispatcher:
         lease to expire.
         """
         async with self.database.transaction() as connection:
-            by_run = dict(islice((await claim(connection)).items(), self.brake.allowance))
+            by_run = dict(islice((await claim(connection, self.registry.journeys)).items(), self.brake.allowance))
             if not by_run:
                 return 0
             if any(self._is_unknown(row) for rows in by_run.values() for row in rows):
@@ -272,7 +275,7 @@ class Dispatcher:
                 static_summary=f"{run.journey} for {run.brand}/{run.player_id}",
                 rpc_timeout=RPC_LIMIT,
                 # Whatever the run does takes its brand's turn, and in bulk comes after everybody else.
-                priority=Priority(Urgency.BULK if in_bulk else None, run.brand),
+                priority=Priority(Urgency.BULK if in_bulk else None, run.brand, self.weights.get(run.brand)),
                 **together,
             )
         except WorkflowAlreadyStartedError:

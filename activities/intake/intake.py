@@ -216,12 +216,12 @@ class Intake:
         if len(urgent) == len(events):
             return await self._protect(batch, events)
         if mode == "history":
-            async with self.history_admission.admitted(len(events), self.history_admission_timeout):
+            async with self.history_admission.admitted(len(events), self.history_admission_timeout, batch.brand):
                 return await self._store_and_apply(self.database, batch, events)
-        if not batch.urgent_only and (self.pressure is None or not await self.pressure.is_high()):
+        if not batch.urgent_only and (self.pressure is None or not await self.pressure.is_high(batch.brand)):
             try:
                 timeout = MIXED_ADMISSION_TIMEOUT if urgent else self.admission_timeout
-                async with self.admission.admitted(len(events), timeout):
+                async with self.admission.admitted(len(events), timeout, batch.brand):
                     return await self._store_and_apply(self.database, batch, events)
             except AdmissionTimeout:
                 pass  # the sender waits instead

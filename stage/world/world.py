@@ -37,7 +37,8 @@ class World(WorldState):
         latency: how long an attempt of an effect takes; no time unless given.
         control: every journey's control share in percent, instead of its own.
         seed: another one gives the runs another chance, where they use any.
-        brand: a part of every run's id, so that arms and splits fall as for this brand in production.
+        brand: a part of every run's id, so that arms and splits fall as for this brand in production, and whose
+            journeys are played; those of all brands unless given.
         runner: how the SDK runs a journey; without its sandbox unless given.
         on_effect: hears every effect with its input and its result.
 
@@ -62,6 +63,8 @@ class World(WorldState):
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None = None,
     ) -> None:
         played = registry if control is None else with_control(registry, control)
+        if brand == BRAND:
+            played = for_every_brand(played)
         temporal = VirtualTemporal(
             played.workflows,
             Effects(self).perform,
@@ -129,3 +132,8 @@ class World(WorldState):
 def with_control(registry: Registry, percent: int) -> Registry:
     """The same journeys with another share of players in their control arms."""
     return replace(registry, journeys={n: replace(j, control=percent) for n, j in registry.journeys.items()})
+
+
+def for_every_brand(registry: Registry) -> Registry:
+    """The same journeys, open to the players of a stage that is no brand's."""
+    return replace(registry, journeys={n: replace(j, brands=frozenset()) for n, j in registry.journeys.items()})

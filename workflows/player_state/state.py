@@ -37,7 +37,9 @@ from workflows.rules.triggers import DayStreakRule, InactiveRule
 
 Mode = Literal["live", "history"]
 #: Why a journey's entry rule does not let a player in.
-Refusal = Literal["too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"]
+Refusal = Literal[
+    "other_brand", "too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"
+]
 
 REMEMBERED_KEYS: Final = 64
 #: Runs a player's row holds. Under `per(field)` nobody enters beyond it; under other rules a run that is over goes.
@@ -166,6 +168,8 @@ class PlayerState(PlayerProjection):
 
         It looks only at `entries` and `runs`. Protection is no refusal: a protected player enters in the books.
         """
+        if not journey.is_for(self.brand):
+            return "other_brand"
         at = trigger.occurred_at if trigger is not None else now
         if now - at > journey.late_after:
             return "too_late"
