@@ -8,7 +8,7 @@ WORKERS ?= 2
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test prove crash soak bench up demo lock clean
+.PHONY: help setup lint fmt test prove fuzz crash soak bench up demo lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -39,6 +39,9 @@ test: setup ## everything but the slow proofs (`make prove`), on a real Postgres
 
 prove: setup ## what takes longer: the slow tests, and every property on ten times the examples
 	PROVE=1 $(BIN)/pytest $(BESIDE) --durations 10 -m "slow or hypothesis"
+
+fuzz: setup ## give every parser what breaks it, two at a time; MINUTES=10 PARSERS=segment,cursors
+	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PARSERS),--parsers $(PARSERS))
 
 crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEEDS=1,2,3
 	$(BIN)/python -m tests.crash.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEEDS),--seeds $(SEEDS))

@@ -58,7 +58,10 @@ async def create_key(
     if not re.fullmatch(BRAND, brand):
         raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
     if not re.fullmatch(NAME, name):
-        raise ValueError(f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -")
+        raise ValueError(
+            f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -, the first of them a "
+            "letter or a digit."
+        )
     if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
         given = ", ".join(unknown) if scopes else "none"
         raise ValueError(f"A key needs one or more of the scopes {', '.join(SCOPES)}; given: {given}.")

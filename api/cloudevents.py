@@ -20,6 +20,9 @@ from workflows.json_object import JsonObject
 TOLERANCE: Final = timedelta(minutes=5)
 PLAYER_ID: Final = r"^[A-Za-z0-9][A-Za-z0-9._~:@=+-]{0,63}$"
 
+#: What a player's id is, in words.
+PLAYER_ID_IS: Final = "1 to 64 letters, digits or any of . _ ~ : @ = + -, the first of them a letter or a digit."
+
 _PLAYER_ID = re.compile(PLAYER_ID.removesuffix("$") + r"\Z")
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)")
 _ATTRIBUTE: Final = {"event_id": "/id", "event_source": "/source", "occurred_at": "/time"}
@@ -52,9 +55,7 @@ def read_event(item: object, brand: str, now: datetime, *, suspect: bool = False
         faults.append(_fault("/specversion", 'Set specversion to "1.0".'))
     player_id = item.get("subject")
     if not isinstance(player_id, str) or not is_player_id(player_id):
-        faults.append(
-            _fault("/subject", "Set subject to the player's id: 1 to 64 letters, digits or any of . _ ~ : @ = + -")
-        )
+        faults.append(_fault("/subject", f"Set subject to the player's id: {PLAYER_ID_IS}"))
     if item.get("brandid", brand) != brand:
         faults.append(_fault("/brandid", f"The key belongs to the brand {brand}; send its events only, or no brandid."))
     content_type = item.get("datacontenttype")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,15 +157,16 @@ def _play(plan: BacktestPlan, log: Log, jobs: int, shared: Path | None) -> Backt
 
 
 def _instant(option: str, text: str | None) -> datetime | None:
+    from content.row_mapping import instant
+
     if text is None:
         return None
     try:
-        moment = datetime.fromisoformat(text)
+        return instant(text)
     except ValueError:
         raise typer.BadParameter(
             f"{option} {text!r} is not a time; write 2026-01-31 or 2026-01-31T12:00:00Z."
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 @contextmanager

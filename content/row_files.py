@@ -197,6 +197,12 @@ class RowFile:
                 f"{self.path}, line {where}, is not {error.encoding.upper()}; say what it is with --encoding, such as "
                 "--encoding windows-1252, or convert it, for example with iconv."
             ) from None
+        except UnicodeError as error:
+            # Of UTF-16 and UTF-32 without the mark that says which half of a character comes first.
+            raise FileError(
+                f"{self.path} is not {self._encoding.upper()}: {error}. Say what it is with --encoding, such as "
+                "--encoding utf-16-le."
+            ) from None
         except OSError as error:
             raise _unreadable(self.path, error) from None
 

@@ -13,7 +13,6 @@ A cell is text, and a number of an event is a number: text becomes one here, whe
 import difflib
 import hashlib
 import re
-import tomllib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,6 +25,7 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
+from content.toml_files import read_toml
 from workflows.errors import JourneysError
 from workflows.events import CATALOGUE, Event
 from workflows.minor_units import is_currency, minor_of, minor_of_text
@@ -223,14 +223,12 @@ class RowMapping:
                 "before you save it as CSV."
             )
         try:
-            moment = datetime.fromisoformat(str(value).strip())
+            moment = instant(str(value), self.zone)
         except ValueError:
             raise RowRefused(
                 f"{str(value)[:50]!r} is not a time; write it as 2026-01-31T12:00:00Z, or map a Unix time with ':unix'."
             ) from None
-        if moment.tzinfo is None:
-            moment = moment.replace(tzinfo=self.zone)
-        return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+        return moment.isoformat().replace("+00:00", "Z")
 
 
 #: Read without being told: the columns a plain export of deposits has.
@@ -281,6 +279,18 @@ def mapping_of(
     return RowMapping(columns, constants, _zone(zone), frozenset(nulls) if nulls else None)
 
 
+def instant(text: str, zone: tzinfo = UTC) -> datetime:
+    """The moment an ISO 8601 text names, in UTC; without an offset it is one of `zone`.
+
+    Raises ValueError for any other text, and for the last hours at both ends of the calendar, which no zone can move.
+    """
+    moment = datetime.fromisoformat(text.strip())
+    try:
+        return (moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError("beyond the calendar") from None
+
+
 class RowIds:
     """Identities of rows: the hash of what a row says, and how often it was said before.
 
@@ -326,13 +336,16 @@ def _zone(name: str | None) -> tzinfo:
 
 def _read(file: Path) -> tuple[dict[str, Column], dict[str, Any]]:
     try:
-        content = tomllib.loads(file.read_text())
+        content = read_toml(file)
     except OSError as error:
         raise MappingError(f"The mapping file {file} cannot be read: {error.strerror}.") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except ValueError as error:
         raise MappingError(f"The mapping file {file} is not TOML: {error}.") from None
     if unknown := sorted(set(content) - {"map", "set", "type", "source"}):
         raise MappingError(f"The mapping file {file} may hold type, source, [map] and [set], not {unknown[0]!r}.")
+    for name in ("map", "set"):
+        if not isinstance(content.get(name, {}), dict):
+            raise MappingError(f"The mapping file {file} holds {name} as a value; write it as a table, [{name}].")
     columns = {part: _column(str(column)) for part, column in _flat(content.get("map", {}))}
     constants = dict(_flat(content.get("set", {})))
     constants |= {name: content[name] for name in ("type", "source") if name in content}

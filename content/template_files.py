@@ -5,7 +5,6 @@ What a folder must hold is written in `docs/templates.md`; what its texts may sa
 """
 
 import re
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from content.template_syntax import SHARED, Declared, TemplateReading, read_source
+from content.toml_files import read_toml
 from content.variable_values import (
     Manner,
     VariableType,
@@ -342,14 +342,14 @@ class TemplateFiles:
     def _read_toml(self, path: Path, model: type[M]) -> M | None:
         file = f"{path.parent.name}/{path.name}"
         try:
-            return model.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+            return model.model_validate(read_toml(path))
         except FileNotFoundError:
             self._complain(file, "is missing; write it")
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-            self._complain(file, f"is not TOML ({error}); correct it")
         except ValidationError as error:
             for mistake in error.errors():
                 self._complain(file, f"{'.'.join(str(part) for part in mistake['loc'])}: {mistake['msg']}; correct it")
+        except ValueError as error:
+            self._complain(file, f"is not TOML ({error}); correct it")
         return None
 
     def _complain(self, file: str, what: str) -> None:

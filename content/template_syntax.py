@@ -16,6 +16,8 @@ from jinja2.environment import Environment
 from content.variable_values import VariableType, plural_categories
 
 SHARED = "_shared"
+#: Statements and expressions within each other.
+DEEPEST = 32
 
 _TAKES: dict[str, frozenset[VariableType]] = {
     "money": frozenset({"money"}),
@@ -70,6 +72,16 @@ def read_source(
     return reading
 
 
+def _depth(tree: nodes.Node) -> int:
+    """How deep a tree is, no further than is needed to see that it is too deep."""
+    level: list[nodes.Node] = [tree]
+    depth = 0
+    while level and depth <= DEEPEST:
+        depth += 1
+        level = [child for node in level for child in node.iter_child_nodes()]
+    return depth
+
+
 def _is_blank(node: nodes.Node) -> bool:
     return isinstance(node, nodes.Output) and all(
         isinstance(child, nodes.TemplateData) and not child.data.strip() for child in node.nodes
@@ -96,10 +108,17 @@ class _Reader:
 
     def parse(self, file: str) -> nodes.Template | None:
         try:
-            return self._environment.parse(self._sources[file], filename=file)
+            tree = self._environment.parse(self._sources[file], filename=file)
         except TemplateSyntaxError as error:
             self._reading.problems.append(f"{file}, line {error.lineno}: {error.message}; correct the syntax.")
             return None
+        except RecursionError:
+            tree = None
+        # Before anything walks it: neither this check nor Python's own compiler goes as deep as an author may write.
+        if tree is None or _depth(tree) > DEEPEST:
+            self._reading.problems.append(f"{file}: is nested more than {DEEPEST} deep; write it flatter.")
+            return None
+        return tree
 
     def complain(self, node: nodes.Node, what: str) -> None:
         self._reading.problems.append(f"{self._file}, line {node.lineno}: {_called(node)} {what}.")

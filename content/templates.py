@@ -7,7 +7,6 @@ source and its variables make it and never more.
 """
 
 import re
-import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -19,6 +18,7 @@ from jinja2 import Template
 from pydantic import TypeAdapter, ValidationError
 
 from content.template_files import MessageTemplate, TemplateFacts, TemplateFiles
+from content.toml_files import read_toml
 from content.variable_values import Manner, Value, read
 from workflows.channels import CHANNELS, Channel
 from workflows.errors import DesignError, JourneysError
@@ -243,15 +243,15 @@ def read_template_facts(folders: Iterable[Path]) -> dict[str, TemplateFacts]:
 
 def _facts_in(path: Path) -> TemplateFacts:
     try:
-        declared = tomllib.loads(path.read_text(encoding="utf-8"))
+        declared = read_toml(path)
         return TemplateFacts(
             _CLASS.validate_python(declared.get("class")), bool(declared.get("suppress_if_active_today", False))
         )
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise CatalogueInvalid([f"{path} is not TOML ({error}); correct it."]) from None
     except ValidationError:
         sentence = f'{path} has no class the gate knows; write class = "marketing" or one of its like.'
         raise CatalogueInvalid([sentence]) from None
+    except ValueError as error:
+        raise CatalogueInvalid([f"{path} is not TOML ({error}); correct it."]) from None
 
 
 def _block(template: Template, block: str, context: Mapping[str, object]) -> str:

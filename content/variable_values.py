@@ -143,14 +143,18 @@ def _datetime(value: object) -> Value:
             value = datetime.fromisoformat(value)
         except ValueError:
             value = None
-    if isinstance(value, datetime) and value.utcoffset() is not None:
+    # No zone can move the last hours at both ends of the calendar.
+    if isinstance(value, datetime) and value.utcoffset() is not None and 1 < value.year < 9999:
         return value
     raise ValueError("a time with its offset, such as 2026-07-05T18:00:00Z")
 
 
 def _url(value: object) -> Value:
     if isinstance(value, str) and len(value) <= LONGEST_TEXT and value.isascii() and value.isprintable():
-        parts = urlsplit(value)
+        try:
+            parts = urlsplit(value)
+        except ValueError:
+            parts = urlsplit("")
         if parts.scheme in ("http", "https") and parts.hostname and not re.search(r"[\s<>\"]", value):
             return value
     raise ValueError("an absolute http or https address")

@@ -10,6 +10,7 @@ from types import MappingProxyType
 from urllib.parse import urlsplit
 
 import httpx
+import orjson
 from standardwebhooks import Webhook
 
 from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage, Rejected
@@ -125,7 +126,7 @@ def _payload(message: OutgoingMessage) -> dict[str, object]:
 
 def _reference(response: httpx.Response) -> str | None:
     try:
-        answer = response.json()
+        answer = orjson.loads(response.content)
     except ValueError:
         return None
     reference = answer.get("id") if isinstance(answer, dict) else None

@@ -1,7 +1,7 @@
 """Reads a JSON body with every fraction exactly as it was written."""
 
 import json
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from fastapi import Request
 
@@ -20,6 +20,14 @@ async def read_document(request: Request) -> object:
     try:
         # The standard library keeps fractions exact, but takes NaN, which nothing here can keep.
         read_json(body)
-        return json.loads(body, parse_float=Decimal)
+        return json.loads(body, parse_float=_fraction)
     except (ValueError, RecursionError):
         raise Problem("malformed", "The body is not UTF-8 JSON; send one JSON document, not nested deeply.") from None
+
+
+def _fraction(text: str) -> Decimal | float:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        # Grammatical all the same, as 1e-99999999999999999999 is: no amount of money, and nought to everybody else.
+        return float(text)

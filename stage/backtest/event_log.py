@@ -16,7 +16,7 @@ import polars as pl
 from pydantic import ValidationError
 
 from content.row_files import FileError, Row, RowFile, UnreadableRow
-from content.row_mapping import RowMapping, column_name
+from content.row_mapping import RowMapping, column_name, instant
 from stage.errors import StageError
 from workflows.channels import CHANNELS
 from workflows.errors import JourneysError
@@ -401,10 +401,9 @@ def _no_deposits(wrong: pl.DataFrame, place: str) -> Iterator[str]:
 
 def _moment(text: str) -> datetime | None:
     try:
-        moment = datetime.fromisoformat(text.strip())
+        return instant(text)
     except ValueError:
         return None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _registration(player_id: str, at: datetime, currency: str | None) -> tuple[str, str, str, str]:

@@ -274,6 +274,14 @@ async def test_an_amount_of_sixteen_digits_loses_no_cent(api: Api, backend: http
     assert data["amount_minor"] == 2**53 - 1
 
 
+@pytest.mark.parametrize("number", ["1e-99999999999999999999", "1E-999999999", "0e99999999999999999999"])
+async def test_a_fraction_beyond_arithmetic_costs_no_neighbour(backend: httpx.AsyncClient, number: str) -> None:
+    batch = json.dumps({"batch": [track(1, properties={"order_id": "o", "revenue": "it"}), track(2)]})
+    answer = await backend.post("/v1/batch", content=batch.replace('"it"', number), headers=JSON)
+    assert answer.status_code == 200, answer.text
+    assert [result["status"] for result in answer.json()["results"]] == ["rejected", "accepted"]
+
+
 async def test_the_context_and_time_of_a_batch_are_its_messages(api: Api, backend: httpx.AsyncClient) -> None:
     hour_ahead = datetime.now(UTC) + timedelta(hours=1)
     batch = {

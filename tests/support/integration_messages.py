@@ -13,6 +13,14 @@ from workflows.events import Event
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 WORDS = Words.of({"Order Completed": "payment.deposit_approved", "Wrong": "no.such_type"}, {"Arcade": "slot"})
+
+
+def cloud_event(kind: str, data: object, **attributes: object) -> dict[str, Any]:
+    """An event of our own, whole; `kind` is its short type."""
+    head = {"specversion": "1.0", "id": "e-1", "source": "/t", "subject": "p-1", "time": "2026-01-15T12:00:00Z"}
+    return {**head, "type": f"igaming.{kind}.v1", "data": data, **attributes}
+
+
 TRACK: dict[str, Any] = {
     "messageId": "m-1",
     "userId": "p-1",

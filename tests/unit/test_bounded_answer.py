@@ -4,11 +4,14 @@ import gzip
 import json
 import tracemalloc
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import httpx
 import pytest
 
+from activities.providers.adapter import Delivered, OutgoingMessage
 from activities.providers.bounded_answer import MOST, ask
+from activities.providers.webhook import WebhookAdapter
 from tests.support.loopback_server import scripted
 
 BOMB = gzip.compress(b'{"id":"' + b"a" * 30_000_000 + b'"}', 9)
@@ -61,3 +64,21 @@ async def test_a_redirect_is_not_followed(client: httpx.AsyncClient) -> None:
     async with scripted(said(b"", "Location: /stolen", status=307)) as provider:
         assert (await ask(client, "GET", provider.url)).status_code == 307
     assert len(provider.asked) == 1
+
+
+async def test_a_gateway_that_answers_nonsense_has_taken_the_message(client: httpx.AsyncClient) -> None:
+    message = OutgoingMessage(
+        key="run/send:hello#1/sms",
+        brand="demo",
+        brand_name="Demo",
+        channel="sms",
+        message_class="service",
+        to="+380501234567",
+        title="",
+        body="Hello.",
+        language="en",
+    )
+    async with scripted(said(b"[" * 50_000, status=202)) as gateway:
+        adapter = WebhookAdapter(gateway.url, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", client)
+        delivered = await adapter.deliver(message, datetime(2026, 1, 15, tzinfo=UTC))
+    assert delivered == Delivered(message.key)

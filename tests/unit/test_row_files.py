@@ -154,6 +154,8 @@ def test_an_encoding_nobody_knows_and_one_that_does_not_fit_are_said(tmp_path: P
         SourceFile(file, mapping(), "latin-99")
     with pytest.raises(FileError, match="There is no encoding 'zlib'"):
         SourceFile(file, mapping(), "zlib")
+    with pytest.raises(FileError, match=r"is not UTF-16: .* Say what it is with --encoding, such as --encoding utf-16"):
+        SourceFile(file, mapping(), "utf-16")
     with pytest.raises(FileError, match="line 2, is not UTF-8; say what it is with --encoding"):
         SourceFile(file, mapping(), "utf-8")
 

@@ -137,6 +137,8 @@ class TestMapping:
             ({"paid": "Infinity"}, "is not"),
             ({"paid": float("nan")}, "is not"),
             ({"when": "01/03/2026"}, "'01/03/2026' is not a time"),
+            ({"when": "0001-01-01T00:00:00+14:00"}, "is not a time"),
+            ({"when": "9999-12-31T23:59:59-14:00"}, "is not a time"),
             ({"when": ""}, "The row has no time; its column 'when' is empty."),
             ({"when": "NULL"}, "The row has no time; its column 'when' is empty."),
             ({"when": "46082"}, "'46082' is a spreadsheet's number of a day; format the column"),
@@ -223,6 +225,9 @@ class TestMappingOptions:
             ("map = [", "is not TOML"),
             ("columns = 1", "not 'columns'"),
             ('[map]\namount = "a"', "not a part of an event"),
+            ("map = 1", r"holds map as a value; write it as a table, \[map\]"),
+            ("map = " + "[" * 2_000 + "]" * 2_000, "is not TOML: it is nested more than 32 deep"),
+            ("map." + ".".join("a" * 200) + " = 1", "is not TOML: it is nested more than 32 deep"),
         ],
     )
     def test_a_wrong_file_is_explained(self, tmp_path: Path, content: str, sentence: str) -> None:

@@ -9,6 +9,7 @@ from api.integrations.outcomes import Mapped
 from api.integrations.segment.to_events import read_message
 from api.integrations.vocabulary import Words
 from api.semantic_validation import ITSELF, NOT_ABOUT, PRODUCT, UNTIL
+from tests.support.integration_messages import cloud_event
 from tests.support.player_events import BRAND, NOON
 
 ACCOUNT = "Set this to a player's id, as a subject is written."
@@ -27,11 +28,6 @@ TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("player.merged", {"survivor_id": "p-1", "absorbed_id": "p-2"}),
     ("player.merged", {"survivor_id": "p-2", "absorbed_id": "p-1"}),
 ]
-
-
-def cloud_event(kind: str, data: dict[str, Any]) -> dict[str, Any]:
-    head = {"specversion": "1.0", "id": "e-1", "source": "/t", "subject": "p-1"}
-    return {**head, "type": f"igaming.{kind}.v1", "data": data}
 
 
 @pytest.mark.parametrize(("kind", "data", "where", "detail"), REFUSED)

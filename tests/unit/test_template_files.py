@@ -84,6 +84,18 @@ MISTAKES: dict[str, tuple[Callable[[Path], None], str]] = {
         r"hello/push\.en\.j2: belongs to no declared channel; add push",
     ),
     "syntax": (say("{{ spins | }}"), r"hello/sms\.en\.j2, line 1: .*; correct the syntax"),
+    "toml too deep": (
+        replace("[example]", "deep = " + "[" * 2_000 + "]" * 2_000 + "\n[example]"),
+        r"hello/template\.toml: is not TOML \(it is nested more than 32 deep\)",
+    ),
+    "expression too deep": (
+        say("{{ " + "(" * 2_000 + "spins" + ")" * 2_000 + " }}"),
+        r"hello/sms\.en\.j2: is nested more than 32 deep; write it flatter",
+    ),
+    "statements too deep": (
+        say("{% if spins %}" * 101 + "{% endif %}" * 101),
+        r"hello/sms\.en\.j2: is nested more than 32 deep; write it flatter",
+    ),
     "undeclared": (say("{{ spinz }}"), r"\{\{ spinz \}\} is not declared; add it to \[variables\]"),
     "undeclared in a condition": (say("{% if spinz %}x{% endif %}"), r"\{\{ spinz \}\} is not declared"),
     "may be absent": (say("Hi {{ who }}"), r"\{\{ who \}\} may be absent; print it inside \{% if who %\}"),

@@ -371,11 +371,14 @@ def test_a_channel_asks_only_for_what_it_says() -> None:
         ("date", "tomorrow"),
         ("date", datetime(2026, 7, 5, tzinfo=UTC)),
         ("datetime", "2026-07-06T18:00:00"),
+        ("datetime", "0001-01-01T00:00:00+14:00"),
+        ("datetime", "9999-12-31T23:59:59-14:00"),
         ("text", 5),
         ("text", "x" * 2001),
         ("url", "javascript:alert(1)"),
         ("url", "https://a.example/\r\nBcc: all@b.example"),
         ("url", "//a.example"),
+        ("url", "http://[a.example"),
         ("url", "https://a.example/ b"),
     ],
 )
@@ -384,6 +387,7 @@ def test_a_value_of_another_type_is_refused_without_being_repeated(kind: str, va
     catalogue = declared(kind, f"{{{{ x{filtered} }}}}", tmp_path)
     with pytest.raises(TemplateVariableInvalid, match="variable x of the template one must be") as caught:
         catalogue.render("one", "sms", "en", {"x": value})
+    assert re.search(r"must be (text|money|at most|an? )", str(caught.value))
     assert str(value) not in str(caught.value).partition("must be")[2]
 
 

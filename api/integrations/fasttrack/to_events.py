@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final
 
-from api.cloudevents import Fault, is_player_id
+from api.cloudevents import PLAYER_ID_IS, Fault, is_player_id
 from api.integrations.fasttrack.round_assembly import RoundPart, source_of
 from api.integrations.outcomes import (
     Fact,
@@ -52,7 +52,7 @@ class _Form:
         self.faults: list[Fault] = [] if isinstance(message, dict) else [fault("", "A message is a JSON object.")]
         self.player_id = self.id("user_id")
         if self.player_id and not is_player_id(self.player_id):
-            self.wrong("user_id", "Use a player's id of 1 to 64 letters, digits or any of . _ ~ : @ = + -")
+            self.wrong("user_id", f"Use a player's id of {PLAYER_ID_IS}")
         at = moment(self.message.get("timestamp"))
         self.at = None if at is None or at.tzinfo is None or not 1970 <= at.year <= 9000 else at.astimezone(UTC)
         if self.at is None:

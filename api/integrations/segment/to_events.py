@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from api.cloudevents import TOLERANCE, Fault, is_player_id
+from api.cloudevents import PLAYER_ID_IS, TOLERANCE, Fault, is_player_id
 from api.integrations.outcomes import (
     Fact,
     Ignored,
@@ -74,8 +74,7 @@ class _Sender:
         faults: list[Fault] = []
         player_id = identifier(message.get("userId"))
         if player_id is None or not is_player_id(player_id):
-            allowed = "1 to 64 letters, digits or any of . _ ~ : @ = + -"
-            faults.append(fault("/userId", f"Set userId to the player's id: {allowed}"))
+            faults.append(fault("/userId", f"Set userId to the player's id: {PLAYER_ID_IS}"))
         message_id = identifier(message.get("messageId"))
         if message_id is None:
             faults.append(fault("/messageId", "Set messageId: without it a repeated message would count twice."))
