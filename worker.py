@@ -27,7 +27,7 @@ from activities.loops.maintenance_schedules import keep_schedules, schedules_of
 from activities.message_urgency import MessageUrgency
 from activities.processes import Role
 from activities.settings import Settings, settings_from
-from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime
+from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime, worker_deployment
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
 from workflows.effect_queues import PROVIDERS, queue_of
@@ -66,6 +66,7 @@ def journey_worker(
         workflow_runner=runner_for(client.data_converter),
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor(), MessageUrgency(engine.message_classes), *interceptors],
+        deployment_config=worker_deployment(engine.settings),
         **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
     )
 
@@ -81,6 +82,7 @@ def provider_workers(
             activities=engine.activities_of(provider),
             graceful_shutdown_timeout=GRACE,
             interceptors=[FailureInterceptor(), *interceptors],
+            deployment_config=worker_deployment(engine.settings),
             max_concurrent_activities=limits.slots,
             max_task_queue_activities_per_second=limits.per_second,
             **{"max_concurrent_activity_task_polls": PROVIDER_POLLS, **options},
@@ -103,6 +105,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             engine.journey_jobs.resume,
         ],
         graceful_shutdown_timeout=GRACE,
+        deployment_config=worker_deployment(engine.settings),
         max_concurrent_activities=LONG_WORK_AT_ONCE,
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=1,
@@ -120,6 +123,7 @@ async def main(role: Role, settings: Settings | None = None) -> None:
         prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
     runtime = metrics_runtime(settings)
     client_options(settings)  # a wrong one is told before anything starts
+    worker_deployment(settings)
     async with worker_engine(settings, role=role) as engine, asyncio.TaskGroup() as group:
         freeze_gc()
         group.create_task(engine.processes.run(stop))

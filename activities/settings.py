@@ -73,6 +73,8 @@ class Settings(ContentSettings):
 
     #: What this release is called, such as its commit; shown with the processes that run it.
     build_id: str = ""
+    #: Whether workers tell Temporal their build, so that a release of the engine is ramped up and undone there.
+    worker_versioning: bool = False
     #: Events in one request.
     batch_limit: int = 1_000
     #: Bytes in one request.

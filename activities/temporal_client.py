@@ -7,10 +7,12 @@ from importlib import import_module
 from typing import Any
 
 from temporalio.client import Client
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
 from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.worker import WorkerDeploymentConfig
 
 from activities.deployment import DEFAULT, DeploymentNames
 from activities.settings import Settings
@@ -67,6 +69,23 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
         except RuntimeError as away:
             logger.warning("Temporal is away, trying again: %s", away)
             await asyncio.sleep(1)
+
+
+def worker_deployment(settings: Settings) -> WorkerDeploymentConfig | None:
+    """What workers tell Temporal of their build; None where it is not to route by builds. Raises WrongSetting.
+
+    Runs go on with the build that is current when they next wake up: which code a *journey* is played by is the run's
+    own version and not the build's.
+    """
+    if not settings.worker_versioning:
+        return None
+    if not settings.build_id:
+        raise WrongSetting("WORKER_VERSIONING is on and BUILD_ID is empty: set it to the commit this build is made of.")
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(settings.deployment_name, settings.build_id),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.AUTO_UPGRADE,
+    )
 
 
 def metrics_runtime(settings: Settings) -> Runtime | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli._console import fail, plural, print_lines, say
-from cli._environment import deployment, settings_without_database
+from cli._environment import deployment, first_line, open_database, settings, settings_without_database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,7 +30,10 @@ def check(
     from_temporal: Annotated[
         bool, typer.Option("--from-temporal", help="Fetch the histories of the runs in flight.")
     ] = False,
-    most: Annotated[int, typer.Option(min=1, help="Fetch at most so many runs of a journey.")] = 200,
+    most: Annotated[int, typer.Option(min=3, help="Fetch at most so many runs of a journey.")] = 600,
+    coverage: Annotated[
+        float, typer.Option(min=0, max=100, help="Fail where fewer percent of the runs are spoken for.")
+    ] = 99,
 ) -> None:
     """Say in sentences what is wrong with journeys and templates, and which runs a release would break.
 
@@ -57,9 +60,9 @@ def check(
     seen = [plural(len(journeys), "journey"), plural(len(templates), "template")]
     if histories is not None or from_temporal:
         release = asyncio.run(_replay_runs(histories, registry.journeys, names or None, most))
-        for name, count in sorted(release.left_out.items()):
-            say(f"{name}: {count:,} older runs were not looked at; raise --most to look at them.")
-        sentences = list(release.sentences)
+        for name, sample in release.samples.items():
+            say(f"{name}: {sample}.")
+        sentences = [*release.sentences, *release.uncovered(coverage)]
         print_lines(sentences)
         wrong += len(sentences)
         seen.append(f"{plural(release.replayed.total(), 'run')} in flight")
@@ -76,20 +79,48 @@ async def _replay_runs(
     from temporalio.service import RPCError
 
     from activities.temporal_client import connect, data_converter
-    from stage.flow.check_release import ReleaseCheck, histories_in_folder, in_flight, replay
+    from stage.flow.check_release import ReleaseCheck, bulk_jobs, histories_in_folder, histories_of, replay
 
-    settings, release = settings_without_database(), ReleaseCheck()
     if folder is not None:
-        return await replay(histories_in_folder(folder, chosen), journeys, release, data_converter(settings))
+        converter = data_converter(settings_without_database())
+        return await replay(histories_in_folder(folder, chosen), journeys, ReleaseCheck(), converter)
+    configured, release = settings(), ReleaseCheck()
+    await _sample(journeys, chosen, most, release)
+    converter = data_converter(configured)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
-            client = await connect(settings)
-        fetched = in_flight(client, settings.task_queue, journeys, release, most=most, chosen=chosen)
-        return await replay(fetched, journeys, release, data_converter(settings))
+            client = await connect(configured)
+        run_ids = [run_id for sample in release.samples.values() for run_id in sample.run_ids]
+        await replay(histories_of(client, run_ids, release.missing), journeys, release, converter)
+        if chosen is None:
+            await replay(bulk_jobs(client, configured.maintenance_queue), journeys, release, converter)
     except TimeoutError:
         fail(
             f"Temporal did not answer in {CONNECT_TIMEOUT:.0f} seconds; name it with TEMPORAL_ADDRESS, "
             "or see that it runs."
         )
     except RPCError as refusal:
-        fail(f"Temporal does not list the runs in flight: {refusal}.")
+        fail(f"Temporal does not give the runs in flight: {refusal}.")
+    return release
+
+
+async def _sample(journeys: Mapping[str, Journey], chosen: list[str] | None, most: int, release: ReleaseCheck) -> None:
+    """Choose the runs to look at, by their shapes, and note those whose journeys are not here any more."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from activities.run_shapes import gone_journeys, run_shapes
+    from content.run_shapes import Sample, loops_of
+    from stage.flow.check_release import Broken
+    from workflows.source.flow_reader import read_flow
+
+    try:
+        async with open_database() as database, database.reading() as connection:
+            for name in chosen or journeys:
+                shapes = await run_shapes(connection, name, loops_of(read_flow(journeys[name])))
+                release.samples[name] = Sample.of(shapes, most)
+            for gone in [] if chosen else await gone_journeys(connection, journeys):
+                release.replayed[gone.journey] += gone.runs
+                why = "there is no such journey now"
+                release.broken += [Broken(gone.journey, gone.example, "gone", "the start", why)] * gone.runs
+    except SQLAlchemyError as error:
+        fail(f"The database named by DATABASE_URL does not say which runs are in flight: {first_line(error)}")

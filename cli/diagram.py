@@ -20,11 +20,14 @@ def diagram(
     counts: Annotated[
         Path | None, typer.Option(help='JSON to lay over it: {"send:welcome#1": 1204}, by step id.')
     ] = None,
+    against: Annotated[
+        int | None, typer.Option(min=1, help="An earlier version: draw what the present code changes of it.")
+    ] = None,
 ) -> None:
     """Draw a journey from its code."""
     if as_svg and as_mermaid:
         fail("Choose --svg or --mermaid.", code=2)
-    from stage.flow.diagram import picture
+    from stage.flow.diagram import picture, picture_of_changes
     from stage.flow.diagram_mermaid import mermaid
     from stage.flow.diagram_svg import svg
     from workflows.source.flow_reader import read_flow
@@ -33,7 +36,14 @@ def diagram(
     journeys = load(settings_without_database().packages).journeys
     if journey not in journeys:
         fail(f"There is no journey {journey}; there are {', '.join(journeys)}.")
-    drawing = picture(read_flow(journeys[journey]), None if counts is None else _read_counts(counts))
+    present, counted = journeys[journey], None if counts is None else _read_counts(counts)
+    if against is None:
+        drawing = picture(read_flow(present), counted)
+    elif present.knows(against):
+        drawing = picture_of_changes(read_flow(present.at(against)), read_flow(present), counted)
+    else:
+        known = ", ".join(f"v{one}" for one in sorted({*present.versions, present.version}) if one) or "none"
+        fail(f"There is no v{against} of {journey} here; there are {known}.")
     pictured = as_svg or (not as_mermaid and output is not None and output.suffix == ".svg")
     text = svg(drawing) if pictured else mermaid(drawing)
     if output is None:

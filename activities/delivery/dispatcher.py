@@ -37,6 +37,7 @@ from activities.delivery.outcomes import (
     RetryLater,
     outcome_of,
 )
+from activities.delivery.version_attribute import VersionAttribute
 from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among, check_soon
@@ -79,6 +80,7 @@ class Dispatcher:
     ) -> None:
         self.database = database
         self.client = client
+        self.version_attribute = VersionAttribute(client)
         self.registry = registry
         self.processes = processes or Processes(database, registry.rules)
         self.weights = weights
@@ -276,8 +278,13 @@ class Dispatcher:
                 rpc_timeout=RPC_LIMIT,
                 # Whatever the run does takes its brand's turn, and in bulk comes after everybody else.
                 priority=Priority(Urgency.BULK if in_bulk else None, run.brand, self.weights.get(run.brand)),
+                search_attributes=await self.version_attribute.of(run.version),
                 **together,
             )
+        except RPCError as refusal:
+            if self.version_attribute.refused(refusal):
+                return RetryLater(f"Temporal shows no versions yet: {refusal.message}")
+            raise
         except WorkflowAlreadyStartedError:
             # An earlier attempt succeeded without our hearing of it, and the run is closed already.
             return NotRunning()

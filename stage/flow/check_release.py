@@ -5,10 +5,11 @@ code is mended. It compares kinds of commands only: a `send` that became another
 go on as if the one had been the other. Here the steps' ids are compared as well.
 """
 
+import asyncio
 import logging
 import re
 from collections import Counter
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -30,17 +31,24 @@ from temporalio.worker import (
     WorkflowRunner,
 )
 
+from content.run_shapes import Sample
 from stage.errors import StageError
-from workflows.background.bulk_job import NAME as LONG_WORK
+from workflows.background.bulk_job import BulkJobWorkflow
+from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
 from workflows.declaration import Journey
 from workflows.temporal_internals import (
     WorkflowActivation,
     WorkflowActivationCompletion,
     WorkflowCommand,
     WrappedInstance,
+    definition_of,
+    object_of,
 )
 
 Breakage = Literal["stuck", "astray", "gone"]
+
+#: Workflows that are no journeys and outlive a release all the same.
+BACKGROUND: Final[Sequence[type[Any]]] = (BulkJobWorkflow, *MAINTENANCE_WORKFLOWS)
 
 _RECORDED: Final[Mapping[str, str]] = {
     "activity_task_scheduled_event_attributes": "effect",
@@ -90,11 +98,16 @@ class Broken:
 
 @dataclass
 class ReleaseCheck:
-    """What would happen to the runs in flight. `left_out` counts, by journey, those that were not looked at."""
+    """What would happen to the runs in flight.
+
+    Where `samples` say of each journey which runs were looked at, every history speaks for all runs of its shape.
+    `missing` are runs that Temporal does not have.
+    """
 
     replayed: Counter[str] = field(default_factory=Counter)
     broken: list[Broken] = field(default_factory=list)
-    left_out: Counter[str] = field(default_factory=Counter)
+    samples: dict[str, Sample] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
 
     @property
     def sentences(self) -> Iterator[str]:
@@ -102,10 +115,88 @@ class ReleaseCheck:
         grouped: dict[tuple[str, Breakage, str, str], list[str]] = {}
         for broken in self.broken:
             grouped.setdefault((broken.journey, broken.how, broken.step, broken.now), []).append(broken.run_id)
-        for (journey, how, step, now), runs in sorted(grouped.items(), key=lambda group: (-len(group[1]), group[0])):
-            runs_at = f"{len(runs)} of {self.replayed[journey]} runs in flight"
+        counted = {group: self._speaks_for(group[0], run_ids) for group, run_ids in grouped.items()}
+        for group in sorted(grouped, key=lambda group: (-counted[group], group)):
+            journey, how, step, now = group
+            all_runs = self.samples[journey].runs if journey in self.samples else self.replayed[journey]
             what = "would go astray" if how == "astray" else "would stand still"
-            yield f"{journey}: {runs_at} {what} at {step}: {now}. {_ADVICE[how]} Such a run is {runs[0]}."
+            yield (
+                f"{journey}: {counted[group]:,} of {all_runs:,} runs in flight {what} at {step}: {now}. "
+                f"{_ADVICE[how]} Such a run is {grouped[group][0]}."
+            )
+
+    def uncovered(self, bar: float) -> Iterator[str]:
+        """One sentence for each journey of which too few runs are spoken for; `bar` is the least share in percent."""
+        for journey, sample in self.samples.items():
+            unseen = [shape for shape in sample.chosen if not set(shape.examples) - {*self.missing}]
+            covered = sample.covered - sum(shape.runs for shape in unseen)
+            if sample.runs and 100 * covered < bar * sample.runs:
+                why = "raise --most" if sample.left_out else "Temporal does not have some of them"
+                yield (
+                    f"{journey}: {covered:,} of {sample.runs:,} runs in flight are spoken for, which is less than "
+                    f"{bar:g} %; {why}."
+                )
+
+    def _speaks_for(self, journey: str, run_ids: Collection[str]) -> int:
+        sample = self.samples.get(journey)
+        if sample is None:
+            return len(run_ids)
+        return sum(shape.runs for shape in sample.chosen if not {*run_ids}.isdisjoint(shape.examples))
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """A history after its replay: where the run parts from it, None if it does not, and the run as it was left.
+
+    `run` is the object that played it, as it stood when the history ended; None for what is no journey's run.
+    """
+
+    recorded: Sequence[Action]
+    divergence: tuple[Breakage, str, str] | None
+    run: Any = None
+
+
+class HistoryReplayer:
+    """Replays histories on the code of `journeys`; `converter` is that of the workers whose histories these are.
+
+    `left` is called with the object of each run that reached the end of its history, before it is taken down.
+    """
+
+    def __init__(
+        self,
+        journeys: Mapping[str, Journey],
+        converter: DataConverter = pydantic_data_converter,
+        left: Callable[[Any], Any] = lambda _: None,
+    ) -> None:
+        classes = [journey.workflow_class for journey in journeys.values() if journey.workflow_class is not None]
+        if not classes:
+            raise StageError("There are no journeys to replay runs on; name a package of them in JOURNEYS.")
+        self.known = {*journeys, *(definition_of(background).name for background in BACKGROUND)}
+        self._converter = converter
+        self._runner = _RecordingRunner(left)
+        self._replayer = Replayer(
+            workflows=[*classes, *BACKGROUND],
+            # What the code fails with is shown, so it stays readable; what a history encodes is decoded all the same.
+            data_converter=replace(converter, failure_converter_class=DefaultFailureConverter),
+            workflow_runner=self._runner,
+            # Without one the SDK makes one of all code that is loaded, anew for each history: a second each.
+            build_id="replay",
+            runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF"))),
+        )
+
+    async def replay(self, history: WorkflowHistory) -> Replayed:
+        """Replay one history; a journey that is not there replays none."""
+        recorded = [
+            action for event in history.events if (action := await _recorded(event, self._converter)) is not None
+        ]
+        if _journey_of(history) not in self.known:
+            step = str(recorded[-1]) if recorded else "the start"
+            return Replayed(recorded, ("gone", step, "there is no such journey now"))
+        with _silent_sdk():
+            result = await self._replayer.replay_workflow(history, raise_on_replay_failure=False)
+        replayed = self._runner.replayed.pop(history.run_id, [])
+        divergence = _divergence(recorded, replayed, result.replay_failure)
+        return Replayed(recorded, divergence, self._runner.left.pop(history.run_id, None))
 
 
 async def replay(
@@ -114,34 +205,14 @@ async def replay(
     release: ReleaseCheck,
     converter: DataConverter = pydantic_data_converter,
 ) -> ReleaseCheck:
-    """Replay histories, one after the other, on the code of `journeys`, and add what came of it to `release`.
-
-    `converter` is that of the workers whose histories these are.
-    """
-    runner = _RecordingRunner()
-    classes = [journey.workflow_class for journey in journeys.values() if journey.workflow_class is not None]
-    if not classes:
-        raise StageError("There are no journeys to replay runs on; name a package of them in JOURNEYS.")
-    replayer = Replayer(
-        workflows=classes,
-        # What the code fails with is shown, so it stays readable; what a history encodes is decoded all the same.
-        data_converter=replace(converter, failure_converter_class=DefaultFailureConverter),
-        workflow_runner=runner,
-        runtime=Runtime(telemetry=TelemetryConfig(logging=LoggingConfig(filter="OFF"))),
-    )
-    with _silent_sdk():
-        async for history in histories:
-            name = _journey_of(history)
-            release.replayed[name] += 1
-            recorded = [action for event in history.events if (action := await _recorded(event, converter)) is not None]
-            if name not in journeys:
-                step = str(recorded[-1]) if recorded else "the start"
-                release.broken.append(Broken(name, history.workflow_id, "gone", step, "there is no such journey now"))
-                continue
-            result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-            divergence = _divergence(recorded, runner.replayed.pop(history.run_id, []), result.replay_failure)
-            if divergence is not None:
-                release.broken.append(Broken(name, history.workflow_id, *divergence))
+    """Replay histories, one after the other, on the code of `journeys`, and add what came of it to `release`."""
+    replayer = HistoryReplayer(journeys, converter)
+    async for history in histories:
+        name = _journey_of(history)
+        release.replayed[name] += 1
+        replayed = await replayer.replay(history)
+        if replayed.divergence is not None:
+            release.broken.append(Broken(name, history.workflow_id, *replayed.divergence))
     return release
 
 
@@ -163,35 +234,36 @@ async def histories_in_folder(folder: Path, chosen: Collection[str] | None = Non
             yield history
 
 
-async def in_flight(
-    client: Client,
-    task_queue: str,
-    journeys: Collection[str],
-    release: ReleaseCheck,
-    *,
-    most: int,
-    chosen: Collection[str] | None = None,
+async def histories_of(
+    client: Client, run_ids: Sequence[str], missing: list[str], *, at_once: int = 16
 ) -> AsyncIterator[WorkflowHistory]:
-    """The open runs of each chosen journey, the newest `most` of them; of all, also those of journeys that are gone.
+    """The histories of these runs, some fetched at a time; those that Temporal does not have are added to `missing`."""
+    for start in range(0, len(run_ids), at_once):
+        wanted = run_ids[start : start + at_once]
+        for run_id, history in zip(
+            wanted, await asyncio.gather(*(_history(client, run_id) for run_id in wanted)), strict=True
+        ):
+            if history is None:
+                missing.append(run_id)
+            else:
+                yield history
 
-    How many were not fetched is counted in `release.left_out`.
-    """
-    running = f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"
-    queries = {name: f"{running} AND WorkflowType = '{name}'" for name in chosen or journeys}
-    if chosen is None:
-        gone = [running, *(f"WorkflowType != '{name}'" for name in [*journeys, LONG_WORK])]
-        queries["journeys that are gone"] = " AND ".join(gone)
-    for name, query in queries.items():
-        fetched = 0
-        async for run in client.list_workflows(query, limit=most):
-            fetched += 1
-            try:
-                yield await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-            except RPCError as error:
-                if error.status is not RPCStatusCode.NOT_FOUND:
-                    raise
-        if fetched >= most:
-            release.left_out[name] = max(0, (await client.count_workflows(query)).count - fetched)
+
+async def bulk_jobs(client: Client, task_queue: str) -> AsyncIterator[WorkflowHistory]:
+    """The histories of bulk jobs and of upkeep under way in the queue of such work."""
+    async for run in client.list_workflows(f"TaskQueue = '{task_queue}' AND ExecutionStatus = 'Running'"):
+        history = await _history(client, run.id)
+        if history is not None:
+            yield history
+
+
+async def _history(client: Client, run_id: str) -> WorkflowHistory | None:
+    try:
+        return await client.get_workflow_handle(run_id).fetch_history()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return None
 
 
 # ---- where a run parts from its history -------------------------------------------------------------------
@@ -251,26 +323,34 @@ def _step_of(summary: Payload) -> str:
 
 
 class _RecordingRunner(WorkflowRunner):
-    """Runs workflows and keeps the actions of each, by run."""
+    """Runs workflows and keeps the actions of each, by run, and what `left` makes of them when they are taken down."""
 
-    def __init__(self) -> None:
+    def __init__(self, left: Callable[[Any], Any]) -> None:
         self.replayed: dict[str, list[Action]] = {}
+        self.left: dict[str, Any] = {}
+        self._left = left
         self._inner = UnsandboxedWorkflowRunner()
 
     def prepare_workflow(self, defn: Any) -> None:
         self._inner.prepare_workflow(defn)
 
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        replayed = self.replayed[det.info.run_id] = []
-        return _RecordingInstance(self._inner.create_instance(det), replayed)
+        return _RecordingInstance(self._inner.create_instance(det), det.info.run_id, self)
+
+    def leave(self, run_id: str, inner: WorkflowInstance) -> None:
+        """A run is about to be taken down."""
+        self.left[run_id] = self._left(object_of(inner))
 
 
 class _RecordingInstance(WrappedInstance):
-    def __init__(self, inner: WorkflowInstance, replayed: list[Action]) -> None:
+    def __init__(self, inner: WorkflowInstance, run_id: str, runner: _RecordingRunner) -> None:
         super().__init__(inner)
-        self._replayed = replayed
+        self._run_id, self._runner = run_id, runner
+        self._replayed = runner.replayed[run_id] = []
 
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        if act.jobs and act.jobs[0].HasField("remove_from_cache"):
+            self._runner.leave(self._run_id, self.inner)
         done = super().activate(act)
         actions = map(_commanded, done.successful.commands)
         self._replayed += [action for action in actions if action is not None]

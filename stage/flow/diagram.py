@@ -7,9 +7,10 @@ import ast
 import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
+from stage.flow.flow_changes import Change, flow_changes
 from workflows.declaration import Entry, Journey
 from workflows.events import SegmentEntered
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
@@ -37,6 +38,8 @@ class Card:
     step: str = ""
     count: str = ""
     frame: str | None = None
+    #: What becomes of it in the newer of two versions; empty where one is drawn alone.
+    change: Change | Literal[""] = ""
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,8 @@ class Arrow:
     target: str
     words: str = ""
     back: bool = False
+    #: Only the older of two versions has it.
+    removed: bool = False
 
 
 @dataclass(frozen=True)
@@ -97,6 +102,48 @@ def picture(flow: Flow, counts: Mapping[str, int] | None = None) -> Picture:
             for (source, target), words in joined.items()
         ),
         frames=tuple(frames.values()),
+    )
+
+
+def picture_of_changes(old: Flow, new: Flow, counts: Mapping[str, int] | None = None) -> Picture:
+    """Two versions as one picture: the newer one, with what it removes of the older in its place.
+
+    `counts` are runs by the older version's step ids, for they are the runs that a release concerns.
+    """
+    changes = flow_changes(old, new)
+    older, newer = picture(old, counts), picture(new)
+    old_cards, new_cards = (dict(zip(flow.nodes, one.cards, strict=True)) for flow, one in ((old, older), (new, newer)))
+    keys = {old_cards[old.start].key: new_cards[new.start].key}
+    cards: list[Card] = [new_cards[new.start]]
+    for one in changes:
+        if one.new is None:
+            assert one.old is not None
+            card = old_cards[one.old]
+            keys[card.key] = f"old_{card.key}"
+            cards.append(replace(card, key=keys[card.key], frame=None, change="removed"))
+            continue
+        card = new_cards[one.new]
+        count = ""
+        if one.old is not None:
+            keys[old_cards[one.old].key], count = card.key, old_cards[one.old].count
+        cards.append(
+            replace(card, change=one.change, count=count, lines=(*card.lines, *_wrapped("; ".join(one.words))))
+        )
+    ends = {card.key: card.title for node, card in new_cards.items() if isinstance(node, EndNode)}
+    # An end is an end: a way to one is gone only where the newer version ends at none of its kind from there.
+    old_ends = {card.key: card.title for node, card in old_cards.items() if isinstance(node, EndNode)}
+    keys |= {key: next((one for one, said in ends.items() if said == title), "") for key, title in old_ends.items()}
+    kept = {(arrow.source, ends.get(arrow.target, arrow.target)) for arrow in newer.arrows}
+    gone = [
+        Arrow(source, target, arrow.words, arrow.back, removed=True)
+        for arrow in older.arrows
+        for source, target in [(keys[arrow.source], keys[arrow.target])]
+        if target and (source, old_ends.get(arrow.target, target)) not in kept
+    ]
+    return replace(
+        newer,
+        cards=(*cards, *(new_cards[node] for node in new.nodes if isinstance(node, EndNode))),
+        arrows=(*newer.arrows, *gone),
     )
 
 

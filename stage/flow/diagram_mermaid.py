@@ -24,6 +24,12 @@ _STYLES = (
     "classDef other fill:#f1f3f6,stroke:#8a93a3,color:#2a303b",
     "classDef end_ fill:#3c4452,stroke:#3c4452,color:#ffffff",
 )
+_GONE = "stroke:#c62828,stroke-dasharray:4"
+_CHANGES = {
+    "inserted": "stroke:#1b7f3b,stroke-width:4px",
+    "changed": "stroke:#b08900,stroke-width:4px",
+    "removed": f"fill:#ffffff,color:#8c2020,stroke-width:3px,{_GONE}",
+}
 
 
 def mermaid(shown: Picture) -> str:
@@ -35,6 +41,9 @@ def mermaid(shown: Picture) -> str:
         words = f'|"{_escaped(arrow.words)}"|' if arrow.words else ""
         lines.append(f"  {arrow.source} {line}{words} {arrow.target}")
     lines += [f"  {style}" for style in _STYLES]
+    gone = [str(number) for number, arrow in enumerate(shown.arrows) if arrow.removed]
+    lines += [f"  linkStyle {','.join(gone)} {_GONE}"] if gone else []
+    lines += [f"  style {card.key} {_CHANGES[card.change]}" for card in shown.cards if card.change in _CHANGES]
     return "\n".join(lines) + "\n"
 
 
@@ -55,6 +64,7 @@ def _card(card: Card, shown: Picture) -> str:
     said = [f"{_escaped(card.verb)} {title}".strip(), *map(_escaped, card.lines)]
     if card.kind == "start":
         said += [_escaped(shown.about), *(f"{_escaped(name)}: {_escaped(fact)}" for name, fact in shown.facts)]
+    said = [f"<b>{card.change}</b>", *said] if card.change in _CHANGES else said
     said += [f"<i>{_escaped(card.step)}</i>"] if card.step else []
     said += [f"<b>{_escaped(card.count)}</b>"] if card.count else []
     style = "end_" if card.kind == "end" else card.kind  # `end` closes a subgraph

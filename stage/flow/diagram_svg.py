@@ -28,6 +28,8 @@ _COLOURS: Final = {
     "other": ("#f1f3f6", "#8a93a3", "#2a303b", "#262c35", "#8a93a3", "#e6e9ee"),
     "end": ("#3c4452", "#3c4452", "#fffffe", "#aeb7c4", "#aeb7c4", "#14181e"),
 }
+#: The line of what a newer version changes.
+_CHANGES: Final = {"inserted": "#1b7f3b", "changed": "#c77700", "removed": "#c62828"}
 _GROUND, _LINE, _QUIET, _EDGE = "#ffffff", "#6b7585", "#5b6472", "#b9c1cc"
 _NIGHT = {_GROUND: "#12161c", _LINE: "#8b95a5", _QUIET: "#a5aebb", _EDGE: "#4d5663"}
 _TEXT = 'Helvetica, Arial, "Liberation Sans", Arimo, sans-serif'
@@ -103,6 +105,10 @@ def _card(card: Card, shown: Picture) -> str:
         style |= {"shape": "hexagon", "style": "filled", "margin": "0,0.05"}
     if card.kind == "end":
         style |= {"margin": "0.14,0.04", "height": "0.2", "width": "0.3"}
+    if card.change in _CHANGES:
+        style |= {"color": _CHANGES[card.change], "penwidth": "3.2", "class": f"{card.kind} {card.change}"}
+    if card.change == "removed":
+        style |= {"style": f"{style.get('style', 'rounded,filled')},dashed", "fillcolor": _GROUND}
     attributes = ", ".join(f'{name}="{_quoted(value)}"' for name, value in style.items())
     rows = _start(shown) if card.kind == "start" else _rows(card)
     return f"  {card.key} [{attributes}, label=<{_table(rows)}>]"
@@ -110,6 +116,8 @@ def _card(card: Card, shown: Picture) -> str:
 
 def _rows(card: Card) -> Iterable[str]:
     side = "CENTER" if card.kind == "decision" else "LEFT"
+    if card.change in _CHANGES:
+        yield _cell(_font(card.change, color=_CHANGES[card.change], size=9.5), side)
     if card.verb:
         yield _cell(_font(card.verb, color=_QUIET, size=9.5), side)
     for line in card.title:
@@ -145,6 +153,8 @@ def _arrow(arrow: Arrow, ends: AbstractSet[str]) -> str:
     # The cell keeps the words off the line.
     cell = f'<TABLE BORDER="0" CELLBORDER="0"><TR><TD>{_escaped(arrow.words)}</TD></TR></TABLE>'
     label = f", label=<{cell}>" if arrow.words else ""
+    if arrow.removed:
+        style += f', color="{_CHANGES["removed"]}", constraint=false'
     if arrow.back:
         return f"  {arrow.target} -> {arrow.source} [{style}{label}, dir=back, style=dashed]"
     return f"  {arrow.source} -> {arrow.target} [{style}{label}]"
@@ -184,4 +194,11 @@ def _style() -> str:
             f"  .{kind} path, .{kind} polygon {{ fill: {fill}; stroke: {line}; }}",
             f'  .{kind} text {{ fill: {ink}; }} .{kind} text[fill="{_QUIET}"] {{ fill: {_NIGHT[_QUIET]}; }}',
         ]
-    return "\n".join([*lines, "}"]) + "\n"
+    lines.append("}")
+    # Later and more particular than what the night says of each kind.
+    lines += [
+        f"g.{change} path, g.{change} polygon {{ stroke: {colour}; }}"
+        f' g.{change} text[fill="{colour}"] {{ fill: {colour}; }}'
+        for change, colour in _CHANGES.items()
+    ]
+    return "\n".join(lines) + "\n"

@@ -10,10 +10,12 @@ import pytest
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from stage.flow.check_release import ReleaseCheck, in_flight, replay
-from tests.support.machine import within
+from content.run_shapes import RunShape, Sample
+from stage.flow.check_release import ReleaseCheck, bulk_jobs, histories_of, replay
+from tests.support.machine import eventually, within
 from tests.support.outside_packages import released
 from workflows import days
+from workflows.background.bulk_job import BulkJobInput, BulkJobWorkflow
 from workflows.declaration import Journey
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import Position, RunInput
@@ -42,18 +44,54 @@ async def test_runs_in_flight_are_fetched_and_replayed(
     gone = {"welcome": load().journeys["welcome"]}
     await take_off(temporal, name, queue, old[name], 3)
 
-    async def checked(journeys: Mapping[str, Journey], most: int) -> ReleaseCheck:
-        release = ReleaseCheck()
-        return await replay(in_flight(temporal, queue, journeys, release, most=most), journeys, release)
+    def run_of(number: int) -> str:
+        return f"{name}:acme:p{number}:1"
 
-    unchanged = await checked(same, 100)
-    assert (unchanged.replayed, unchanged.broken, unchanged.left_out) == ({name: 3}, [], {})
-    bounded = await checked(new, 2)
-    assert {(one.how, one.step, one.now) for one in bounded.broken} == {
+    # The shape of two runs, one run of which Temporal has, and that of a hundred, of which it has both examples.
+    rare = RunShape(0, ("mark:rare#1",), "mark:rare#1", {"acme": 1, "luna": 1}, (run_of(0), run_of(9)))
+    common = RunShape(0, (), "", {"acme": 100}, (run_of(1), run_of(2)))
+    lost = RunShape(0, ("mark:lost#1",), "mark:lost#1", {"acme": 3}, (run_of(8),))
+
+    async def checked(journeys: Mapping[str, Journey], *shapes: RunShape, most: int = 9) -> ReleaseCheck:
+        release = ReleaseCheck(samples={name: Sample.of(shapes, most)})
+        run_ids = release.samples[name].run_ids
+        return await replay(histories_of(temporal, run_ids, release.missing), journeys, release)
+
+    unchanged = await checked(same, rare, common)
+    assert (unchanged.replayed, unchanged.broken, unchanged.missing) == ({name: 3}, [], [run_of(9)])
+    assert list(unchanged.uncovered(100)) == []
+    stuck = await checked(new, rare, common)
+    assert {(one.how, one.step, one.now) for one in stuck.broken} == {
         ("stuck", "sleep#1", "the code now goes to refresh#1 there")
     }
-    assert (bounded.replayed, bounded.left_out) == ({name: 2}, {name: 1})
-    assert {one.how for one in (await checked(gone, 100)).broken} == {"gone"}
+    [sentence] = stuck.sentences
+    assert sentence.startswith(f"{name}: 102 of 102 runs in flight would stand still at sleep#1: the code now")
+    bounded = await checked(same, rare, common, most=2)
+    assert str(bounded.samples[name]) == "102 runs in flight of 2 shapes; 2 histories cover 98 %"
+    assert list(bounded.uncovered(98)) == []
+    [sentence] = bounded.uncovered(99)
+    assert sentence == f"{name}: 100 of 102 runs in flight are spoken for, which is less than 99 %; raise --most."
+    [sentence] = (await checked(same, common, lost)).uncovered(99)
+    assert sentence.endswith("which is less than 99 %; Temporal does not have some of them.")
+    assert {one.how for one in (await checked(gone, common)).broken} == {"gone"}
+
+
+async def test_bulk_jobs_under_way_are_replayed_too(temporal: Client) -> None:
+    queue = f"upkeep-{token_hex(4)}"
+    given = BulkJobInput(job_id="enrolment-1", activity="enrol")
+    handle = await temporal.start_workflow(BulkJobWorkflow.run, given, id=queue, task_queue=queue)
+    async with Worker(temporal, task_queue=queue, workflows=[BulkJobWorkflow]):
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.HasField("activity_task_scheduled_event_attributes"):
+                break
+
+    async def listed() -> bool:
+        return (await temporal.count_workflows(f"TaskQueue = '{queue}'")).count == 1
+
+    await eventually(listed)
+    release = await replay(bulk_jobs(temporal, queue), load().journeys, ReleaseCheck())
+    assert (release.replayed.total(), release.broken) == (1, [])
+    await handle.terminate()
 
 
 async def take_off(client: Client, name: str, queue: str, journey: Journey, runs: int) -> None:
