@@ -222,7 +222,7 @@ class TaskEffects:
             if await _insert(connection, task_id, opening, now):
                 await _note(connection, TaskRequest(opening.brand, task_id, ENGINE, now), "opened")
             await record_steps(connection, opening, now, "opened", {"task_id": task_id, "team": opening.team})
-        return TaskOpened(task_id=task_id)
+        return TaskOpened.of(opening)
 
     @activity.defn(name=MOVE_TASK.name)
     async def move(self, move: MoveTask) -> TaskMoved:

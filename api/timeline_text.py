@@ -34,12 +34,19 @@ REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} |
     "ended": "its time was over",
     "cancelled": "it was cancelled",
     "failed": "its code gave up, and Temporal keeps the error",
+    "moved_past": "the run was past it when it moved to another release",
     "lost": "Temporal has no such run any more",
     "run_over": "it was over already",
 }
 #: What a step came to, where that is not the name of an event or of a part of a split.
 STEPS = {outcome: words for verb in VERBS.values() for outcome, words in verb.outcomes.items()} | {
     "full": "more events came than a run keeps, so the oldest were let go",
+    "dropped": "more events came than the run keeps, and the oldest were let go",
+    "full_journal": "the run has done more than it can carry to another release, and stays in the one it plays",
+    "moved": "the run moved to another release of its journey",
+    "not_moved": "the run has done too much to be moved to another release",
+    "moved_past": "was passed over, because the run stood behind it when it moved to another release",
+    "removed": "ended with the release that had it",
     "renumbered": "something came under a number the run had heard, because the database was set back",
 }
 _MESSAGES = {

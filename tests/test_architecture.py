@@ -75,6 +75,8 @@ READS_CODE = {
 #: Who may speak to Temporal, and why; all other decisions can be made where there is no Temporal.
 ON_TEMPORAL = {
     "workflows/run.py": "it is the workflow that plays a journey",
+    "workflows/run_state.py": "deliveries are its signals",
+    "workflows/workflow_class.py": "it makes the class that the SDK registers",
     "workflows/background": "they are workflows that are no journeys",
     "workflows/temporal_internals.py": "it says how the SDK runs workflows",
 }

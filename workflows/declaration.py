@@ -17,6 +17,7 @@ from workflows.events import Event
 from workflows.rules.failures import RuleFailure
 from workflows.rules.triggers import On, Trigger
 from workflows.rules.where import Where, passes, require_event_type
+from workflows.run_journal import MovedRun
 
 __all__ = ["Again", "again", "always", "every", "goal", "once", "per"]
 
@@ -114,6 +115,8 @@ class Journey:
     version: int = 0
     #: The frozen code of every other version that runs may still be on.
     versions: Mapping[int, "Journey"] = field(default_factory=dict)
+    #: What its designer decided for runs that come from another release, by the number of that.
+    migrations: dict[int, Callable[[MovedRun], None]] = field(default_factory=dict)
 
     @cached_property
     def about(self) -> frozenset[str]:

@@ -7,7 +7,7 @@ reaches nothing else.
 import hashlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final, Generic, Literal, TypeVar
 
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
@@ -172,6 +172,7 @@ class OpenTask(EffectInput):
     reason: str = ""
     forbidden: list[str] = Field(default_factory=list)
     priority: int = 50
+    opened_at: AwareDatetime | None = None
     due_at: AwareDatetime
     escalate_to: str | None = None
     facts: PlayerFacts
@@ -183,9 +184,38 @@ class OpenTask(EffectInput):
 
 
 class TaskOpened(BaseModel):
-    """The task as it stands; its id is derived from the effect's key."""
+    """The task as it was opened; its id is derived from the effect's key.
+
+    Its times come back with it, so that they stand in the run's history: a release that changes them changes nothing
+    for a task that people were given already. Where `opened_at` is None an older release opened it.
+    """
 
     task_id: str
+    opened_at: AwareDatetime | None = None
+    due_at: AwareDatetime | None = None
+    escalate_to: str | None = None
+
+    @classmethod
+    def of(cls, opening: OpenTask) -> "TaskOpened":
+        """What the effect answers."""
+        return cls(
+            task_id=opening.task_id,
+            opened_at=opening.opened_at,
+            due_at=opening.due_at,
+            escalate_to=opening.escalate_to,
+        )
+
+    @property
+    def moves(self) -> list[tuple[datetime, TaskMove, datetime | None]]:
+        """What happens to it while nobody answers: when, what, and until when it has time then."""
+        assert self.opened_at is not None
+        assert self.due_at is not None
+        length = self.due_at - self.opened_at
+        remind: tuple[datetime, TaskMove, None] = (self.opened_at + length / 2, "remind", None)
+        if self.escalate_to is None:
+            return [remind, (self.due_at, "expire", None)]
+        last = self.due_at + length
+        return [remind, (self.due_at, "escalate", last), (last, "expire", None)]
 
 
 class MoveTask(EffectInput):

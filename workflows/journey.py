@@ -13,7 +13,8 @@ from workflows.local_time import hours
 from workflows.player import Player
 from workflows.rules.triggers import On, Trigger
 from workflows.rules.triggers import on as trigger_on
-from workflows.run import JourneyRun, workflow_class
+from workflows.run import JourneyRun
+from workflows.workflow_class import workflow_class
 
 __all__ = ["journey"]
 

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar, overload
+from typing import Any, TypeVar, cast, overload
 
 from pydantic import JsonValue
 
@@ -23,15 +23,20 @@ from workflows.effects import (
     REFRESH,
     SEND,
     START,
+    Done,
     Give,
+    GiveResult,
     Mark,
     Match,
+    Matched,
     MoveTask,
     OpenTask,
     Refresh,
     Send,
+    SendResult,
+    Started,
     StartJourney,
-    TaskMove,
+    TaskOpened,
 )
 from workflows.events import Event
 from workflows.forms import Form
@@ -40,6 +45,8 @@ from workflows.rewards import Reward
 from workflows.rules.segments import Segment, require_segment
 from workflows.rules.where import Where
 from workflows.run import JourneyRun
+from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
+from workflows.run_protocol import Entry
 from workflows.verbs import match_methods
 
 __all__ = ["Grant", "Player", "RunStarted", "Sent", "Suppressed"]
@@ -106,6 +113,14 @@ class Player:
         self._run = run
 
     # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def now(self) -> datetime:
+        """When the last step was over, in UTC: the clock of a journey, which shows the same however often it is played.
+
+        Any other clock would show another time when a chapter begins anew or the run moves to another release.
+        """
+        return self._run.clock
 
     @property
     def id(self) -> str:
@@ -183,31 +198,44 @@ class Player:
         run = self._run
         step = run.step(f"send:{template}")
         channels = [via] if isinstance(via, str) else list(via)
-        turn, tried, asked_at = first_turn(channels, fallback), list[Channel](), run.now
+        message = Send(
+            **run.common(step),
+            template=template,
+            via=channels,
+            fallback=list(fallback),
+            variables=dict(variables),
+            jitter=jitter,
+        )
+        passed_over = SendResult(suppressed=dict.fromkeys(channels, MOVED_PAST))
+        known = run.recall(step, passed_over.model_dump(mode="json"))
+        if known is None:
+            known = run.keep(step, (await self._pass_gate(message, by)).model_dump(mode="json"))
+        result = SendResult.model_validate(known.outcome)
+        return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
+
+    async def _pass_gate(self, message: Send, by: timedelta | None) -> SendResult:
+        """Hand a message over, channel by channel; ask the gate again when quiet hours are over."""
+        run, step = self._run, message.step
+        asking = run.begin(step, asked_at=run.now.isoformat())
+        asked_at = datetime.fromisoformat(str(asking.fixed["asked_at"]))
+        latest = None if by is None else asked_at + by
+        turn, tried = first_turn(message.via, message.fallback), list[Channel]()
         while True:
-            message = Send(
-                **run.common(step),
-                template=template,
-                via=channels,
-                fallback=list(fallback),
-                variables=dict(variables),
-                turn=turn,
-                tried=tried,
-                asked_at=asked_at,
-                by=None if by is None else asked_at + by,
-                jitter=jitter,
-            )
-            result = await run.effect(SEND, message)
+            if "until" in asking.fixed:
+                await run.wait(step, _never, datetime.fromisoformat(str(asking.fixed["until"])))
+                del asking.fixed["until"]
+            now = {"story": run.story, "turn": turn, "tried": tried, "asked_at": asked_at, "by": latest}
+            asked = message.model_copy(update=now)
+            result = await run.effect(SEND, asked)
             if result.next_turn is not None:
-                turn, tried = result.next_turn, message.had_turns
+                turn, tried = result.next_turn, asked.had_turns
                 continue
             if result.wait_until is None:
-                break
-            turn, tried = first_turn(channels, fallback), []
+                return result
+            turn, tried = first_turn(message.via, message.fallback), []
             run.record(step, "quiet_hours", until=result.wait_until.isoformat())
             # The gate's clock may be behind Temporal's: without a pause it would be asked hundreds of times.
-            await run.wait(step, _never, max(result.wait_until, run.now + GATE_PAUSE))
-        return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
+            asking.fixed["until"] = max(result.wait_until, run.now + GATE_PAUSE).isoformat()
 
     async def grant(self, reward: Reward) -> Grant:
         """Give a reward, exactly once, through the bonus engine.
@@ -216,7 +244,8 @@ class Player:
         """
         run = self._run
         step = run.step(f"grant:{reward.kind}")
-        result = await run.effect(GRANT, Give(**run.common(step), reward=reward))
+        passed_over = GiveResult(status="refused", grant_id="", reason=MOVED_PAST)
+        result = await run.once(GRANT, Give(**run.common(step), reward=reward), passed_over)
         return Grant(result.status, result.grant_id, result.reason)
 
     async def ask(
@@ -239,10 +268,9 @@ class Player:
         """
         run = self._run
         step = run.step(f"ask:{form.__name__}")
-        opened = run.now
-        task = await run.effect(
-            OPEN_TASK,
-            OpenTask(
+        known = run.recall(step)
+        if known is None:
+            opening = OpenTask(
                 **run.common(step),
                 form=form.__name__,
                 question=(form.__doc__ or "").strip(),
@@ -252,55 +280,69 @@ class Player:
                 reason=reason,
                 forbidden=list(forbidden),
                 priority=priority,
-                due_at=opened + due,
+                opened_at=run.now,
+                due_at=run.now + due,
                 escalate_to=escalate_to,
                 facts=run.facts,
-            ),
-        )
-        for deadline, move in _task_moves(opened, due, escalate_to):
-            if await run.wait(step, lambda: step in run.answers, deadline):
-                break
-            due_at = opened + 2 * due if move == "escalate" else None
-            if await self._move_task(step, task.task_id, move, due_at):
-                break
-        answer = run.answers.pop(step, None)
-        run.record(step, "nobody_answered" if answer is None else "answered")
-        return None if answer is None else form.model_validate(answer)
+            )
+            answer = await self._answer(step, await self._task(step, opening))
+            run.record(step, "nobody_answered" if answer is None else "answered")
+            known = run.keep(step, answer)
+        return read_as_kept(form, known.outcome) if isinstance(known.outcome, dict) else None
 
-    async def _move_task(self, step: str, task_id: str, move: TaskMove, due_at: datetime | None) -> bool:
-        """Remind, escalate or expire a task; True when it was answered already."""
+    async def _task(self, step: str, opening: OpenTask) -> Entry:
+        """The task that a step has opened, with the times it was opened with; opened now unless it was."""
         run = self._run
-        moved = await run.effect(MOVE_TASK, MoveTask(**run.common(step), task_id=task_id, move=move, due_at=due_at))
-        # The answer may have been recorded while its delivery was still on the way.
-        if moved.answer is not None:
-            run.answers.setdefault(step, moved.answer)
-        return moved.answer is not None
+        begun = run.journal.entries.get(step)
+        if begun is not None:
+            return begun
+        task = await run.effect(OPEN_TASK, opening)
+        # An older release opened it and answered no times: they are what the code says.
+        times = TaskOpened.of(opening) if task.opened_at is None else task
+        return run.begin(step, **times.model_dump(mode="json"))
+
+    async def _answer(self, step: str, task: Entry) -> dict[str, JsonValue] | None:
+        """Wait for the answer to a task, moving it on when its times come."""
+        run, times = self._run, TaskOpened.model_validate(task.fixed)
+        moved = cast("int", task.fixed.get("moved", 0))
+        for number, (moment, move, due_at) in enumerate(times.moves[moved:], start=moved + 1):
+            if await run.wait(step, lambda: step in run.answers, moment):
+                break
+            moving = MoveTask(**run.common(step), task_id=times.task_id, move=move, due_at=due_at)
+            result = await run.effect(MOVE_TASK, moving)
+            # The answer may have been recorded while its delivery was still on the way.
+            if result.answer is not None:
+                run.answers.setdefault(step, result.answer)
+                break
+            task.fixed["moved"] = number
+        return run.answers.pop(step, None)
 
     async def start(self, journey: type[JourneyRun] | str) -> RunStarted:
         """Enter the player into another journey; its own entry rule and control arm apply."""
         run = self._run
         name = journey if isinstance(journey, str) else journey.definition.name
         step = run.step(f"start:{name}")
-        result = await run.effect(START, StartJourney(**run.common(step), start=name))
+        passed_over = Started(refused=MOVED_PAST)
+        result = await run.once(START, StartJourney(**run.common(step), start=name), passed_over)
         return RunStarted(result.new_run_id, result.refused)
 
     async def matches(self, segment: Segment) -> bool:
         """Whether the player is in a segment now, by everything the engine has heard until this moment."""
         run, name = self._run, require_segment(segment, "player.matches(...)").name
         step = run.step(f"matches:{name}")
-        result = await run.effect(MATCH, Match(**run.common(step), segment=name))
+        result = await run.once(MATCH, Match(**run.common(step), segment=name), Matched(matches=False))
         return result.matches
 
     async def mark(self, name: str, **detail: JsonValue) -> None:
         """Leave a marker in the run's story, to be counted in funnels."""
         run = self._run
         step = run.step(f"mark:{name}")
-        await run.effect(MARK, Mark(**run.common(step), name=name, detail=dict(detail)))
+        await run.once(MARK, Mark(**run.common(step), name=name, detail=dict(detail)), Done())
 
     async def refresh(self) -> None:
         """Read the player's facts again; until then they are as old as the run's start."""
         run = self._run
-        run.facts = await run.effect(REFRESH, Refresh(**run.common(run.step("refresh"))))
+        run.facts = await run.once(REFRESH, Refresh(**run.common(run.step("refresh"))), run.facts)
 
     # ---- waits -------------------------------------------------------------------------------
 
@@ -340,7 +382,10 @@ class Player:
         """Wait for a time, whatever happens meanwhile; events are kept."""
         run = self._run
         step = run.step("sleep")
-        await run.wait(step, _never, run.now + duration)
+        if run.recall(step) is None:
+            wait = run.begin(step, until=(run.now + duration).isoformat())
+            await run.wait(step, _never, run.end_of(wait, duration))
+            run.keep(step, None)
 
     async def until(
         self, at: str, *, weekday: str | None = None, on: date | None = None, jitter: timedelta = JITTER
@@ -352,12 +397,19 @@ class Player:
         """
         run = self._run
         step = run.step("until")
-        moment = next_local(run.now, self.timezone, at, weekday=weekday, on=on)
-        if moment > run.now:
-            moment += run.delay(jitter)
-        await run.wait(step, _never, moment)
-        run.record(step, "reached", moment=moment.isoformat())
-        return moment
+        known = run.recall(step, self.now.isoformat())
+        if known is None:
+            wait = run.begin(step, until=self._moment(run.now, at, weekday, on, jitter).isoformat())
+            moment = run.end_of(wait, self._moment(wait.began, at, weekday, on, jitter) - wait.began)
+            await run.wait(step, _never, moment)
+            run.record(step, "reached", moment=moment.isoformat())
+            known = run.keep(step, moment.isoformat())
+        return datetime.fromisoformat(str(known.outcome))
+
+    def _moment(self, now: datetime, at: str, weekday: str | None, on: date | None, jitter: timedelta) -> datetime:
+        """When the player's clock shows `at` next, and this run has waited its share of `jitter`."""
+        moment = next_local(now, self.timezone, at, weekday=weekday, on=on)
+        return moment + self._run.delay(jitter) if moment > now else moment
 
     # ---- decisions ---------------------------------------------------------------------------
 
@@ -365,7 +417,7 @@ class Player:
         """Put the player into one of several parts, in proportion to their shares.
 
         The same player always falls into the same part of the same split of a journey, also when
-        entering again. Changing the shares moves players between parts.
+        entering again. Other shares move players between parts who come to it then, and none who was there before.
         """
         run = self._run
         total = sum(shares.values())
@@ -379,8 +431,12 @@ class Player:
             point -= share
             if point < 0:
                 break
-        run.record(run.step(f"split:{name}"), chosen)
-        return chosen
+        step = run.step(f"split:{name}")
+        known = run.recall(step, chosen, said=chosen)
+        if known is None:
+            run.record(step, chosen)
+            known = run.keep(step, chosen)
+        return str(known.outcome)
 
     async def _await(
         self,
@@ -393,16 +449,24 @@ class Player:
     ) -> Any:
         run = self._run
         step = run.step(name)
-        after = run.arrived if fresh else 0
-        deadline = run.now + within
-        if not await run.wait(step, lambda: run.oldest(kinds, where, after) is not None, deadline):
-            run.record(step, "timed_out")
-            return None
-        event = run.oldest(kinds, where, after)
-        assert event is not None
-        run.use(event)
-        run.record(step, type(event).__name__, event_id=event.event_id)
-        return event
+        known = run.recall(step)
+        if known is None:
+            until = run.now + within
+            wait = run.begin(step, until=until.isoformat(), after=run.inbox.arrived if fresh else 0)
+            after = cast("int", wait.fixed["after"])
+            came: Event | None = None
+            if await run.wait(
+                step, lambda: run.inbox.oldest(kinds, where, after) is not None, run.end_of(wait, within)
+            ):
+                came = run.inbox.oldest(kinds, where, after)
+                assert came is not None
+                run.inbox.use(came)
+                run.record(step, type(came).__name__, event_id=came.event_id)
+            else:
+                run.record(step, "timed_out")
+            run.keep(step, None if came is None else came.to_wire())
+            return came
+        return None if known.outcome is None else event_as_kept(kinds, known.outcome)
 
 
 match_methods(Player)
@@ -410,11 +474,3 @@ match_methods(Player)
 
 def _never() -> bool:
     return False
-
-
-def _task_moves(opened: datetime, due: timedelta, escalate_to: str | None) -> list[tuple[datetime, TaskMove]]:
-    """What happens to a task nobody answers, and when."""
-    moves: list[tuple[datetime, TaskMove]] = [(opened + due / 2, "remind")]
-    if escalate_to is None:
-        return [*moves, (opened + due, "expire")]
-    return [*moves, (opened + due, "escalate"), (opened + 2 * due, "expire")]

@@ -5,50 +5,43 @@ when the run is told to stop or has outlived `ends_after`.
 """
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from collections.abc import Callable, Coroutine
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import cache, partial
-from typing import Any, ClassVar, TypeVar
+from typing import Any, NoReturn, TypeVar, cast
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, JsonValue
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from workflows.declaration import Again, Journey
 from workflows.effect_queues import Urgency, queue_of
-from workflows.effects import END, MARK, Effect, EffectInput, End, Held, Mark, Retries
-from workflows.errors import UnknownEventType
+from workflows.effects import END, MARK, MOVE_TASK, Effect, EffectInput, End, Held, Mark, MoveTask, Retries
 from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
-from workflows.rules.where import Where
-from workflows.run_protocol import (
-    DELIVER,
-    ENGINE,
-    POSITION,
-    Delivery,
-    DeliveryBatch,
-    Position,
-    RunInput,
-    StoryLine,
-)
+from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, over
+from workflows.run_protocol import ENGINE, Entry
+from workflows.run_state import RunState
+from workflows.verbs import VERBS
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
 
-# What a run carries along is bounded, because a payload is: 2 MiB, beyond which Temporal takes no step any more.
-MOST_EVENTS = 1_000
-# Twice what one signal carries: an attempt that comes late repeats no more than that.
-MOST_HEARD = 1_000
 MOST_LINES = 200
 # The number of the engine from which on the end of a run holds between two effects, and moments are spread.
 BOUNDED = 2
+# Temporal takes 10,000 signals in the life of a workflow and refuses every one after.
+MOST_SIGNALS = 8_000
 # A timer that is due at once, and how far the clocks of Temporal's hosts may be apart.
 SHORTEST = timedelta(milliseconds=1)
 DRIFT = timedelta(seconds=1)
 # A held run is told when it may go on. Should that be lost with a database, it asks by itself, ever more rarely.
 HOLD_ASKED_AFTER, HOLD_ASKED_AT_LEAST = timedelta(hours=1), timedelta(hours=6)
+# The engine's own steps and the numbers of lines. They are counted through all of a run's life, while the steps of the
+# journey are counted anew with every chapter that plays it from the top.
+OWN = frozenset({"story", "inbox", "delivery", "journal", "move", "kept:story"})
 
 
 class JourneyExit(BaseException):
@@ -59,101 +52,81 @@ class JourneyExit(BaseException):
         self.outcome = outcome
 
 
-class JourneyRun:
-    """The workflow behind every journey; `@journey` makes one subclass of it for each.
+class JourneyRun(RunState):
+    """The workflow behind every journey; `@journey` makes one subclass of it for each."""
 
-    Its state is what the verbs read and change. Replay rebuilds it, so it follows from the input, the deliveries and
-    the results of effects alone.
-    """
+    @classmethod
+    def migrate(cls, *, from_version: int) -> Callable[[Migration], Migration]:
+        """Say what becomes of runs that come from release `from_version`: rename steps, map arguments.
 
-    definition: ClassVar[Journey]
-
-    def __init__(self, run_input: RunInput) -> None:
-        self.input = run_input
-        #: The journey as the run's release declared it.
-        self.played = self.definition
-        #: As of the start, or of the last `player.refresh()`.
-        self.facts = run_input.facts
-        #: The run is over at this instant, wherever it stands.
-        self.ends_at = run_input.ends_at
-        #: The outcome that a stop or a cancellation asked for.
-        self.exit: str | None = None
-        #: Events not used yet, oldest first, each with its number in order of arrival.
-        self.inbox: list[tuple[int, Event]] = []
-        #: How many events this chapter has buffered so far.
-        self.arrived = 0
-        #: Filled-in forms by the step that asked, until the step reads them.
-        self.answers = dict(run_input.answers)
-        #: The highest number of a delivery received.
-        self.last_seen = run_input.last_seen
-        #: The ids of the last deliveries received, by which a repetition is known.
-        self.heard = dict.fromkeys(run_input.heard)
-        #: Up to this number deliveries came without an id, and the number alone tells a repetition.
-        self.unnamed = run_input.last_seen if run_input.unnamed is None else run_input.unnamed
-        #: How often each step's name was used.
-        self.counters = dict(run_input.counters)
-        #: How often this chapter was told that a hold is over.
-        self.resumed = 0
-        #: Lines that no effect has stored yet.
-        self.story = list(run_input.story)
-        #: The step that waits, and until when.
-        self.waiting: tuple[str, datetime] | None = None
-        #: The step whose effect is under way.
-        self.doing: str | None = None
-        for wire in run_input.inbox:
-            self._buffer(wire)
-
-    @workflow.signal(name=DELIVER, description="Events, answers and stops, in order.")
-    def deliver(self, batch: DeliveryBatch) -> None:
-        """Receive deliveries.
-
-        One that was received before is dropped, which makes an at-least-once dispatcher exactly once. One with an
-        old number and an id of its own is none of those: Postgres was set back and counts again from where it was.
+        Write it below the journey, as `@welcome.migrate(from_version=3)`. The function is called once for each such
+        run, before the new code is; it must be as deterministic as the journey.
         """
-        for item in batch.items:
-            if self._is_repetition(item):
-                continue
-            if item.seq <= self.last_seen:
-                self.record(self.step("delivery"), "renumbered", number=item.seq, last=self.last_seen)
-            self.last_seen = max(self.last_seen, item.seq)
-            self._receive(item)
 
-    @workflow.query(name=POSITION, description="Where the run stands.")
-    def position(self) -> Position:
-        """Where the run stands right now."""
-        step, until = self.waiting or (self.doing, None)
-        return Position(
-            step=step,
-            waiting_until=until,
-            story=self.story,
-            last_seen=self.last_seen,
-            chapter=self.input.chapter,
-            version=self.input.version,
-        )
+        def declare(migration: Migration) -> Migration:
+            cls.definition.migrations[from_version] = migration
+            return migration
+
+        return declare
 
     # ---- what the verbs are made of ----------------------------------------------------------
 
-    @property
-    def now(self) -> datetime:
-        """The run's own time, the same in replay."""
-        return workflow.now()
+    def recall(self, step: str, skipped: JsonValue = None, *, said: str = MOVED_PAST) -> Entry | None:
+        """What is known of a step that is over; None when it is to be done now, or goes on.
+
+        In a run that came from another release, `skipped` is what a step came to that the run was past; the story
+        says `said` of it.
+        """
+        entry = self.journal.entry(step)
+        if entry is None and self.journal.passes_over(step):
+            entry = over(self.clock, self.clock, skipped)
+            if not self.journal.looking:
+                self.record(step, said)
+                self.journal.keep(step, entry)
+        if entry is None or entry.over is None:
+            return None
+        self.clock = entry.over
+        return entry
+
+    def begin(self, step: str, **fixed: JsonValue) -> Entry:
+        """The entry of a step that the run stands in, with what was fixed when it began: now, unless it had begun."""
+        entry = self.journal.entries.get(step)
+        if entry is None:
+            entry = Entry(began=self.now, fixed=fixed)
+            self.journal.keep(step, entry)
+        return entry
+
+    def keep(self, step: str, outcome: JsonValue) -> Entry:
+        """Write down what a step came to; its verb returns that whenever the function is played anew."""
+        begun, was_full = self.journal.entries.get(step), self.journal.full
+        began, fixed = (self.now, None) if begun is None else (begun.began, begun.fixed)
+        self.clock, self.advanced = self.now, True
+        entry = over(began, self.clock, outcome, fixed)
+        self.journal.keep(step, entry)
+        if self.journal.full and not was_full and self.input.engine:
+            self.record(self.step("journal"), "full_journal")
+        if self.journal.ahead is not None:
+            # A step that was done on the way may have turned the way.
+            self._look_ahead()
+        return entry
+
+    def end_of(self, entry: Entry, length: timedelta) -> datetime:
+        """Until when a step waits that takes this long: as it was fixed when it began.
+
+        After a move the new release says how long, counted from when the wait began.
+        """
+        if self.input.moved_from is not None:
+            entry.fixed["until"] = (entry.began + length).isoformat()
+        return datetime.fromisoformat(str(entry.fixed["until"]))
 
     def delay(self, most: timedelta) -> timedelta:
         """How much longer this run waits for a moment that comes for many at once; always as long."""
         return jitter(self.input.run_id, most) if self.input.engine >= BOUNDED else timedelta(0)
 
-    def step(self, name: str) -> str:
-        """A step's identity: its name and how many of that name came before. Stable in replay."""
-        count = self.counters[name] = self.counters.get(name, 0) + 1
-        return f"{name}#{count}"
-
-    def record(self, step: str, outcome: str, **detail: JsonValue) -> None:
-        """Add a line to the story; the next effect stores it."""
-        line = self.counters["story"] = self.counters.get("story", 0) + 1
-        self.story.append(StoryLine(line=line, step=step, at=self.now, outcome=outcome, detail=detail))
-
     def common(self, step: str) -> dict[str, Any]:
         """The fields that every effect's input shares."""
+        if self.input.engine and self.inbox.dropped and not self.journal.looking:
+            self.record(self.step("inbox"), "dropped", **self.inbox.told())
         return {
             "brand": self.input.brand,
             "player_id": self.input.player_id,
@@ -163,6 +136,15 @@ class JourneyRun:
             "story": self.story,
             "knows_hold": True,
         }
+
+    async def once(self, effect: Effect[Any, O], effect_input: EffectInput, skipped: O) -> O:
+        """What an effect came to: from the journal, else by having it done; `skipped` where the run was past it."""
+        known = self.recall(effect_input.step, skipped.model_dump(mode="json"))
+        if known is not None:
+            return effect.output.model_validate(known.outcome)
+        result = await self.effect(effect, effect_input)
+        self.keep(effect_input.step, result.model_dump(mode="json"))
+        return result
 
     async def effect(self, effect: Effect[Any, O], effect_input: EffectInput) -> O:
         """Have an effect done, however long the world takes or a hold lasts, then obey a stop that came meanwhile."""
@@ -204,13 +186,16 @@ class JourneyRun:
         """
         if len(self.story) >= MOST_LINES:
             # A loop of waits alone would carry its whole story along, until Temporal takes it no more.
-            await self.effect(MARK, Mark(**self.common(self.step("mark:story")), name="story"))
+            name = "kept:story" if self.input.engine else "mark:story"
+            await self.effect(MARK, Mark(**self.common(self.step(name)), name="story"))
+        if self.exit is None and self._turns():
+            self._turn(step)
         end = min(deadline, self.ends_at)
         if not self.exit and not happened() and self._has_timer(end):
             self.waiting = (step, end)
             try:
                 await workflow.wait_condition(
-                    lambda: self.exit is not None or happened(),
+                    lambda: self.exit is not None or happened() or self._turns(),
                     timeout=max(end - self.now, SHORTEST),
                     timeout_summary=step,
                 )
@@ -221,6 +206,8 @@ class JourneyRun:
             finally:
                 self.waiting = None
         self.exit_if_stopped()
+        if self._turns():
+            self._turn(step)
         if happened():
             return True
         if self.now + DRIFT >= self.ends_at and (self.input.engine or deadline >= self.ends_at):
@@ -235,26 +222,6 @@ class JourneyRun:
         """Raise the exit that a stop asked for."""
         if self.exit is not None:
             raise JourneyExit(self.exit)
-
-    def oldest(self, kinds: Sequence[type[Event]], where: Where | None, after: int) -> Event | None:
-        """The oldest buffered event of `kinds` whose number is higher than `after`, left in place."""
-        for index, (number, event) in enumerate(self.inbox):
-            if number <= after:
-                continue
-            kind = next((k for k in kinds if isinstance(event, k) or event.type == k.type), None)
-            if kind is None:
-                continue
-            if not isinstance(event, kind):
-                # A designer's own event class exists once more inside the sandbox.
-                event = kind.from_wire(event.to_wire())  # noqa: PLW2901 - kept as the same event
-                self.inbox[index] = (number, event)
-            if where is None or where(event):
-                return event
-        return None
-
-    def use(self, event: Event) -> None:
-        """Remove an event from the inbox."""
-        self.inbox = [entry for entry in self.inbox if entry[1] is not event]
 
     # ---- the run itself -----------------------------------------------------------------------
 
@@ -286,35 +253,124 @@ class JourneyRun:
             await self._execute(END, end)
 
     async def _perform(self, player: object) -> str:
+        self.player = player
         self.played = of_version(self.definition, self.input.version)
+        self.began = self.clock = self.input.began or self.now
+        if self.input.moved_from is not None:
+            await self._arrive(self.input.moved_from)
+        result = await self._function()
+        if isinstance(result, Again):
+            self.exit_if_stopped()
+            self._begin_chapter(facts=self.facts, arguments=dict(result.arguments), counters=self.counters)
+        return "completed"
+
+    def _function(self) -> Coroutine[Any, Any, Any]:
+        """The journey's function, called from the top."""
         # A designer's own event class exists once more inside the sandbox; the journey knows that one.
         kinds = {rule.enters.wire_type: rule.enters for rule in self.played.triggers}
         wire = self.input.trigger
         trigger = None if wire is None else kinds.get(str(wire["type"]), Event).from_wire(wire)
-        result = await self.played.function(player, trigger, **self.input.arguments)
-        if isinstance(result, Again):
-            self.exit_if_stopped()
-            self._continue_as_new(result)
-        return "completed"
+        # What `async def` makes; `@journey` takes nothing else.
+        return cast("Coroutine[Any, Any, Any]", self.played.function(self.player, trigger, **self.arguments))
 
-    def _continue_as_new(self, chapter: Again) -> None:
+    # ---- chapters that begin by themselves, and moves to another release ----------------------
+
+    def _turns(self) -> bool:
+        """Whether the next chapter is to begin at this wait."""
+        if self.journal.full or self.journal.ahead is not None:
+            return False
+        if self.move is not None:
+            return True
+        # The limit is looked at last: it asks the SDK, and this is asked at every step of every run.
+        return bool(self.input.engine and self.advanced) and (
+            self.signals >= MOST_SIGNALS or workflow.info().is_continue_as_new_suggested()
+        )
+
+    def _turn(self, step: str) -> NoReturn:
+        """Begin the next chapter with the journal, at a wait."""
+        self._begin_chapter(
+            facts=self.input.facts,
+            arguments=self.arguments,
+            counters=self._counters_at_the_top(),
+            journal=self.journal.entries,
+            began=self.began,
+            stands_at=step,
+        )
+
+    def _begin_chapter(self, **handed_on: Any) -> NoReturn:
+        self.inbox.trim()
+        move = self.move
         workflow.continue_as_new(
             self.input.model_copy(
                 update={
-                    "facts": self.facts,
-                    "arguments": dict(chapter.arguments),
-                    "inbox": [event.to_wire() for _, event in self.inbox],
+                    "inbox": [event.to_wire() for _, event in self.inbox.entries],
+                    "numbers": [number for number, _ in self.inbox.entries],
                     "answers": self.answers,
                     "last_seen": self.last_seen,
                     "heard": [*self.heard],
                     "unnamed": self.unnamed,
-                    "counters": self.counters,
                     "story": self.story,
                     "chapter": self.input.chapter + 1,
                     "engine": ENGINE,
+                    "journal": {},
+                    "began": None,
+                    "stands_at": None,
+                    "version": self.input.version if move is None else move.version,
+                    "moved_from": None if move is None else self.input.version,
+                    "do": [] if move is None else move.do,
+                    **handed_on,
                 }
             )
         )
+
+    def _counters_at_the_top(self) -> dict[str, int]:
+        """The counters when the function began, with what the engine itself has counted since."""
+        own = {name: count for name, count in self.counters.items() if name in OWN}
+        return {name: count for name, count in self.input.counters.items() if name not in OWN} | own
+
+    async def _arrive(self, from_version: int) -> None:
+        """Find the place in this release for a run that comes from another."""
+        moved = MovedRun(from_version, self.input.stands_at, self.arguments, self.journal.entries)
+        migration = self.played.migrations.get(from_version)
+        if migration is not None:
+            migration(moved)
+        self.arguments, self.journal.entries, self.stands_at = moved.arguments, dict(moved.known), moved.stands_at
+        self.record(self.step("move"), "moved", version=self.input.version, before=from_version)
+        if not self._look_ahead() and self.stands_at is not None:
+            await self._leave(self.stands_at)
+
+    async def _leave(self, step: str) -> None:
+        """End the wait that this release does not have: as if nothing had happened in time."""
+        entry = self.journal.entries.get(step)
+        self.record(step, "removed")
+        if entry is None or not VERBS[step.partition("#")[0].partition(":")[0]].waits:
+            # A message that waited for the morning: it was not sent, and never is.
+            self.journal.forget(step)
+            return
+        self.keep(step, None)
+        if (task_id := entry.fixed.get("task_id")) is not None:
+            closing = MoveTask(**self.common(step), task_id=str(task_id), move="expire")
+            await self.effect(MOVE_TASK, closing)
+
+    def _look_ahead(self) -> bool:
+        """Follow the function through what is known, without doing anything; whether it comes to the run's place."""
+        before = self.counters, self.facts, self.clock
+        self.counters, self.facts, self.clock = self._counters_at_the_top(), self.input.facts, self.began
+        try:
+            return self.journal.look(self._follow, self.stands_at)
+        finally:
+            self.counters, self.facts, self.clock = before
+
+    def _follow(self) -> None:
+        followed = self._function()
+        try:
+            followed.send(None)
+        except (StopIteration, LookedFarEnough):
+            pass
+        except Exception:  # noqa: BLE001 - whatever the function makes of steps that were passed over
+            workflow.logger.debug("A look ahead ended in an error of the journey.")
+        finally:
+            followed.close()
 
     async def _execute(self, effect: Effect[Any, O], effect_input: EffectInput) -> O | Held:
         stored = len(effect_input.story)
@@ -334,50 +390,10 @@ class JourneyRun:
         self.story = self.story[stored:]
         return effect.read(answer)
 
-    def _is_repetition(self, item: Delivery) -> bool:
-        """Whether an item was received before; if not, what it is known by is kept."""
-        if item.id is None:
-            self.unnamed = max(self.unnamed, item.seq)
-            return item.seq <= self.last_seen
-        if item.id in self.heard or item.seq <= self.unnamed:
-            return True
-        self.heard[item.id] = None
-        if len(self.heard) > MOST_HEARD:
-            del self.heard[next(iter(self.heard))]
-        return False
-
     def _priority(self, urgency: Urgency) -> Priority:
         began_in_bulk = workflow.info().priority.priority_key == Urgency.BULK
         key = Urgency.BULK if began_in_bulk and urgency >= Urgency.REWARD else urgency
         return Priority(priority_key=key, fairness_key=self.input.brand)
-
-    def _receive(self, item: Delivery) -> None:
-        match item.kind:
-            case "stop":
-                self.exit = self.exit or item.reason or "stopped"
-            case "answer" if item.step is not None:
-                self.answers.setdefault(item.step, item.answer or {})
-            case "event" if item.event is not None:
-                self._buffer(item.event)
-            case "resume":
-                self.resumed += 1
-            case kind:
-                workflow.logger.warning("A run was sent a delivery of kind %s that this release does not know.", kind)
-
-    def _buffer(self, wire: Mapping[str, Any]) -> None:
-        # A run outlives releases: an event whose type is gone or has changed must not wedge it, for the stop that
-        # comes after it would never be heard.
-        try:
-            event = Event.from_wire(wire)
-        except (UnknownEventType, ValidationError):
-            workflow.logger.warning("A run was sent an event of type %s that it cannot read.", wire.get("type"))
-            return
-        self.arrived += 1
-        self.inbox.append((self.arrived, event))
-        if len(self.inbox) > MOST_EVENTS:
-            del self.inbox[0]
-            if self.counters.get("inbox") is None:
-                self.record(self.step("inbox"), "full", kept=MOST_EVENTS)
 
 
 def of_version(journey: Journey, version: int) -> Journey:
@@ -397,34 +413,3 @@ def of_version(journey: Journey, version: int) -> Journey:
 def retry_policy(retries: Retries) -> RetryPolicy:
     """The contract's retries as the SDK knows them."""
     return RetryPolicy(**asdict(retries))
-
-
-def workflow_class(definition: Journey, player: Callable[[JourneyRun], object]) -> type[JourneyRun]:
-    """The workflow of one journey, under its function's own module and name; `player` makes what the function plays.
-
-    The SDK finds the class by these two, inside its sandbox too.
-    """
-    function = definition.function
-
-    # The SDK insists that the run method is defined on that very class, and reads the arguments' types off it: an
-    # annotated `self` would be taken for the first of them.
-    async def run(self, run_input: RunInput) -> str:  # type: ignore[no-untyped-def]  # noqa: ANN001, ARG001
-        outcome: str = await self.play(player(self))
-        return outcome
-
-    def init(self, run_input: RunInput) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
-        JourneyRun.__init__(self, run_input)
-
-    for name, method in (("run", run), ("__init__", init)):
-        method.__module__ = function.__module__
-        method.__qualname__ = f"{definition.name}.{name}"
-        method.__name__ = name
-    members: dict[str, Any] = {
-        "__module__": function.__module__,
-        "__doc__": function.__doc__,
-        "run": workflow.run(run),
-        "__init__": workflow.init(init),
-    }
-    made: type[JourneyRun] = type(definition.name, (JourneyRun,), members)
-    made.definition = replace(definition, workflow_class=made)
-    return workflow.defn(name=definition.name)(made)

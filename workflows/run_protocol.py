@@ -3,6 +3,7 @@
 Stored histories hold these as JSON. A field may be added with a default; none may be renamed or removed.
 """
 
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
@@ -35,8 +36,21 @@ class StoryLine(BaseModel):
     detail: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Entry:
+    """What a run's journal knows of one step."""
+
+    began: AwareDatetime
+    #: When it was over, on the journey's clock; None while the run stands in it.
+    over: AwareDatetime | None = None
+    #: What was fixed when it began: until when it waits, the times of its task.
+    fixed: dict[str, JsonValue] = field(default_factory=dict)
+    #: What its verb returned.
+    outcome: JsonValue = None
+
+
 class Delivery(BaseModel):
-    """One item for a run: an `event`, an `answer` to a task, the end of a hold (`resume`), or the order to `stop`.
+    """One item for a run: an `event`, an `answer` to a task, an order to `stop`, `resume` or `migrate`.
 
     A kind that a later release adds is passed over with a line in the log while older workers play the run. Were the
     kind a closed set, the SDK would drop the whole signal as unreadable, the stop in it too. The later release must
@@ -51,6 +65,9 @@ class Delivery(BaseModel):
     step: str | None = None
     answer: dict[str, JsonValue] | None = None
     reason: str | None = None
+    #: The release to move to, and the steps before the place of the run that are done all the same.
+    version: int | None = None
+    do: list[str] = Field(default_factory=list)
 
 
 class DeliveryBatch(BaseModel):
@@ -62,8 +79,9 @@ class DeliveryBatch(BaseModel):
 class RunInput(BaseModel):
     """The input of a run, and of each later chapter of it.
 
-    The second half is empty at first and is the whole state that `again(...)` carries over:
-    absolute deadlines, the events not yet used, the last delivery received, the step counters.
+    The rest is empty at first and is the whole state that a chapter hands on to the next. One that `again(...)` began
+    has events not yet used, the last delivery received and the step counters. One that began by itself, because the
+    history had grown long or the run moves to another release, has the journal as well and plays it from `began`.
     """
 
     run_id: str
@@ -81,6 +99,8 @@ class RunInput(BaseModel):
 
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
+    #: The numbers of the events in the inbox, in order of arrival.
+    numbers: list[int] = Field(default_factory=list)
     answers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     last_seen: int = 0
     #: The ids of the last deliveries received, oldest first, and the highest number of those that came without one.
@@ -89,6 +109,15 @@ class RunInput(BaseModel):
     counters: dict[str, int] = Field(default_factory=dict)
     story: list[StoryLine] = Field(default_factory=list)
     chapter: int = 1
+
+    journal: dict[str, Entry] = Field(default_factory=dict)
+    #: When the function began that the journal is of.
+    began: AwareDatetime | None = None
+    #: The step in which the run stood when this chapter began.
+    stands_at: str | None = None
+    #: The release that the run comes from, where this chapter began with a move.
+    moved_from: int | None = None
+    do: list[str] = Field(default_factory=list)
 
 
 class Position(BaseModel):
@@ -103,3 +132,5 @@ class Position(BaseModel):
     last_seen: int
     chapter: int
     version: int = 0
+    #: Whether it can change its release and begin chapters by itself; not when its journal has grown too large.
+    movable: bool = True

@@ -92,6 +92,7 @@ ENGINE = (
     "exports",
     "field_types",
     "forms",
+    "inbox",
     "journey",
     "journey_versions",
     "local_time",
@@ -102,8 +103,11 @@ ENGINE = (
     "rewards",
     "rules",
     "run",
+    "run_journal",
     "run_protocol",
+    "run_state",
     "verbs",
+    "workflow_class",
 )
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)
 

@@ -60,6 +60,7 @@ class VirtualTemporal(VirtualClock):
 
     `perform` is called for every attempt of an activity, returns its result or raises; it must not block.
     `step_of` names the step a run was last seen at, for error messages. `closed` hears of every run that is over.
+    A new chapter is suggested to a run whose history is `suggest_after` events long.
 
     Errors that fail a workflow task on a server (a bug, a broken rule of replay) are raised here as StageError, from
     whichever call moved the clock. End it with `close()` or use it as a context manager: runs still open are then
@@ -77,8 +78,10 @@ class VirtualTemporal(VirtualClock):
         latency: Latency = at_once,
         step_of: Callable[[StageRun], str | None] = lambda _: None,
         closed: Callable[[StageRun], None] = lambda _: None,
+        suggest_after: int = SUGGEST_CONTINUE_AS_NEW,
     ) -> None:
         super().__init__(now)
+        self._suggest_after = suggest_after
         self.runs: dict[str, StageRun] = {}
         self._seed = seed
         self._step_of = step_of
@@ -175,7 +178,7 @@ class VirtualTemporal(VirtualClock):
             last_completion_result=Payloads(),
             last_failure=None,
         )
-        with _loop_kept():
+        with loop_kept():
             asyncio._set_running_loop(NO_LOOP)  # noqa: SLF001 - as the SDK's own worker does
             run.instance = self._runner.create_instance(details)
         begin = InitializeWorkflow(
@@ -249,10 +252,10 @@ class VirtualTemporal(VirtualClock):
             run_id=run.run_id,
             timestamp=_timestamp(self.now),
             history_length=run.length,
-            continue_as_new_suggested=run.length >= SUGGEST_CONTINUE_AS_NEW,
+            continue_as_new_suggested=run.length >= self._suggest_after,
             jobs=jobs,
         )
-        with _loop_kept():
+        with loop_kept():
             completion = run.instance.activate(activation)
         if completion.HasField("failed"):
             # The failure is a copy on the wire; the exception itself still knows where it was raised.
@@ -380,7 +383,7 @@ class VirtualTemporal(VirtualClock):
         self._closed(run)
 
 
-class _loop_kept:  # noqa: N801 - read as `with _loop_kept():`
+class loop_kept:  # noqa: N801 - read as `with loop_kept():`
     """An instance sets itself as the running loop and leaves none; whoever called us gets theirs back."""
 
     __slots__ = ("outer",)

@@ -289,7 +289,7 @@ class Effects:
         if answer is not None:
             after, filled_in = answer
             world.temporal.at(world.now + after, lambda: world.answer(task, filled_in))
-        return TaskOpened(task_id=task.task_id)
+        return TaskOpened.of(request)
 
     def _move_task(self, request: MoveTask) -> TaskMoved:
         task = self._world.tasks[request.task_id]

@@ -14,7 +14,7 @@ from temporalio.worker import WorkflowRunner
 
 from content.template_files import TemplateFacts
 from stage.errors import StageError
-from stage.virtual_temporal.server import Latency, StageRun, VirtualTemporal, at_once
+from stage.virtual_temporal.server import SUGGEST_CONTINUE_AS_NEW, Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import Effects
 from stage.world.faults import Faults
 from stage.world.state import BRAND, Answers, WorldState, nobody
@@ -41,6 +41,7 @@ class World(WorldState):
             journeys are played; those of all brands unless given.
         runner: how the SDK runs a journey; without its sandbox unless given.
         on_effect: hears every effect with its input and its result.
+        suggest_after: the length of a history at which a run is told to begin a new chapter; a server's unless given.
 
     A mistake in a journey's code is raised as StageError from whichever call moved the clock. Give runs that are
     still open back with `close()`, or use the world as a context manager.
@@ -61,6 +62,7 @@ class World(WorldState):
         brand: str = BRAND,
         runner: WorkflowRunner | None = None,
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None = None,
+        suggest_after: int = SUGGEST_CONTINUE_AS_NEW,
     ) -> None:
         played = registry if control is None else with_control(registry, control)
         if brand == BRAND:
@@ -74,6 +76,7 @@ class World(WorldState):
             latency=latency,
             step_of=self._step_of,
             closed=self._closed,
+            suggest_after=suggest_after,
         )
         super().__init__(
             played,

@@ -15,8 +15,8 @@ from tests.support.designs.facts import Ping, Pong
 from tests.support.designs.lives import chaptered, resting
 from workflows.effects import Done, EffectInput, Mark
 from workflows.player_facts import PlayerFacts
-from workflows.run import MOST_HEARD
 from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput
+from workflows.run_state import MOST_HEARD
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 DAY = timedelta(days=1)

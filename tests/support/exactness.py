@@ -224,7 +224,7 @@ def heard(given: RunInput, batches: Iterable[DeliveryBatch]) -> Heard:
     run: JourneyRun = made(given)
     for batch in batches:
         run.deliver(batch)
-    events = [event.to_wire() for _, event in run.inbox]
+    events = [event.to_wire() for _, event in run.inbox.entries]
     return Heard(given.model_dump(mode="json"), events, run.answers, run.exit, run.last_seen)
 
 

@@ -385,8 +385,34 @@ def test_a_journey_that_reads_the_machines_clock_is_refused(package: Write, impo
         (told,) = mistakes(package(one=source))
         assert told == (
             f"one, line {line_of(source, statement)}: {call.partition('(')[0]}() reads the machine's clock, and a "
-            "replay would read another moment; use workflow.now() of temporalio, or the occurred_at of an event."
+            "replay would read another moment; use player.now, or the occurred_at of an event."
         )
+
+
+@pytest.mark.parametrize(
+    ("imported", "call", "instead"),
+    [
+        ("from temporalio import workflow", "workflow.now()", "read another moment there; use player.now"),
+        ("from temporalio import workflow", "workflow.time()", "read another moment there; use player.now"),
+        ("from temporalio.workflow import now", "now()", "read another moment there; use player.now"),
+        ("from temporalio import workflow", "workflow.random()", "do it again; use a verb"),
+        ("from temporalio import workflow", "await workflow.sleep(60)", "do it again; use a verb"),
+        ("from temporalio import workflow as w", "await w.wait_condition(bool)", "do it again; use a verb"),
+    ],
+)
+def test_what_no_journal_keeps_is_refused(package: Write, imported: str, call: str, instead: str) -> None:
+    source = journey_of(call, head=imported)
+    (told,) = mistakes(package(one=source))
+    name = call.partition("(")[0].rpartition(".")[2].removeprefix("await ")
+    assert told == (
+        f"one, line {line_of(source, call)}: a journey may not call workflow.{name}() of temporalio: a later chapter "
+        f"plays the journey from the top, and would {instead}."
+    )
+
+
+def test_two_orders_of_steps_may_be_kept_apart(package: Write) -> None:
+    source = journey_of("if workflow.patched('x'):\n    await player.mark('x')", head="from temporalio import workflow")
+    load([package(one=source)])
 
 
 @pytest.mark.parametrize("call", ["open('x')", "print('x')", "input()", "eval('1')", "__import__('os')"])

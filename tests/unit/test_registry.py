@@ -235,7 +235,7 @@ def test_what_is_allowed_is_not_refused(package: Write) -> None:
             arm = player.split("colour", red=50, blue=50)
             note = await call(player)
             moment = await player.until("09:30", weekday="monday")
-            if isinstance(login.occurred_at, datetime) and arm == "red" and workflow.now() > moment:
+            if isinstance(login.occurred_at, datetime) and arm == "red" and player.now > moment:
                 return again(chapter=chapter + 1)
             limits = {"within": days(1)}
             await player.event(DepositApproved, **limits)

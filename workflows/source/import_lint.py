@@ -50,6 +50,8 @@ PURE = frozenset(
 FROM_TEMPORAL = ("temporalio.workflow", "temporalio.common", "temporalio.exceptions")
 MACHINERY = ("workflows.source", "workflows.temporal_internals")
 CLOCK = frozenset({"now", "utcnow", "today"})
+#: What of `temporalio.workflow` a journey may call: it keeps two orders of steps apart.
+KEPT_BY_TEMPORAL = frozenset({"patched", "deprecate_patch"})
 WORLD = frozenset({"open", "input", "print", "exec", "eval", "compile", "breakpoint", "__import__"})
 
 
@@ -83,7 +85,14 @@ def impure_calls(tree: ast.Module, module: ModuleType) -> Iterator[str]:
         if not isinstance(node, ast.Call):
             continue
         at, called = f"{module.__name__}, line {node.lineno}", node.func
-        if isinstance(called, ast.Attribute) and called.attr in CLOCK:
+        if (temporal := _of_temporal(called, names)) is not None:
+            reads_clock = temporal in {"now", "time", "time_ns"}
+            instead = "read another moment there; use player.now" if reads_clock else "do it again; use a verb"
+            yield (
+                f"{at}: a journey may not call workflow.{temporal}() of temporalio: a later chapter plays the journey "
+                f"from the top, and would {instead}."
+            )
+        elif isinstance(called, ast.Attribute) and called.attr in CLOCK:
             owner = resolve(called.value, names)
             spelled = ast.unparse(called.value)
             # A class imported inside a function is not among the module's names; its own name must do.
@@ -96,11 +105,19 @@ def impure_calls(tree: ast.Module, module: ModuleType) -> Iterator[str]:
                     )
                 else:
                     yield (
-                        f"{clock} a replay would read another moment; use workflow.now() of temporalio, or the "
-                        "occurred_at of an event."
+                        f"{clock} a replay would read another moment; use player.now, or the occurred_at of an event."
                     )
         elif isinstance(called, ast.Name) and called.id in WORLD and called.id not in names:
             yield f"{at}: a journey may not call {called.id}(), it would run again with every replay; use a verb."
+
+
+def _of_temporal(called: ast.expr, names: Mapping[str, Any]) -> str | None:
+    """The function of `temporalio.workflow` that is called, by its name; None for others and for what is allowed."""
+    function = resolve(called, names)
+    if isinstance(function, type) or not str(getattr(function, "__module__", "")).startswith("temporalio.workflow"):
+        return None
+    name = str(getattr(function, "__name__", ""))
+    return None if name in KEPT_BY_TEMPORAL or not name else name
 
 
 def _is_of_segment(node: ast.AST, names: Mapping[str, Any]) -> bool:
