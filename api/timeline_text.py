@@ -35,7 +35,7 @@ REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} |
     "cancelled": "it was cancelled",
     "failed": "its code gave up, and Temporal keeps the error",
     "moved_past": "the run was past it when it moved to another release",
-    "lost": "Temporal has no such run any more",
+    "lost": "it is gone from Temporal",
     "run_over": "it was over already",
 }
 #: What a step came to, where that is not the name of an event or of a part of a split.

@@ -46,7 +46,7 @@ from workflows.rules.segments import Segment, require_segment
 from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
-from workflows.run_protocol import Entry
+from workflows.run_protocol import KnownStep
 from workflows.verbs import match_methods
 
 __all__ = ["Grant", "Player", "RunStarted", "Sent", "Suppressed"]
@@ -290,7 +290,7 @@ class Player:
             known = run.keep(step, answer)
         return read_as_kept(form, known.outcome) if isinstance(known.outcome, dict) else None
 
-    async def _task(self, step: str, opening: OpenTask) -> Entry:
+    async def _task(self, step: str, opening: OpenTask) -> KnownStep:
         """The task that a step has opened, with the times it was opened with; opened now unless it was."""
         run = self._run
         begun = run.journal.entries.get(step)
@@ -301,7 +301,7 @@ class Player:
         times = TaskOpened.of(opening) if task.opened_at is None else task
         return run.begin(step, **times.model_dump(mode="json"))
 
-    async def _answer(self, step: str, task: Entry) -> dict[str, JsonValue] | None:
+    async def _answer(self, step: str, task: KnownStep) -> dict[str, JsonValue] | None:
         """Wait for the answer to a task, moving it on when its times come."""
         run, times = self._run, TaskOpened.model_validate(task.fixed)
         moved = cast("int", task.fixed.get("moved", 0))

@@ -23,7 +23,7 @@ from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
 from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, over
-from workflows.run_protocol import ENGINE, Entry
+from workflows.run_protocol import ENGINE, KnownStep
 from workflows.run_state import RunState
 from workflows.verbs import VERBS
 
@@ -71,7 +71,7 @@ class JourneyRun(RunState):
 
     # ---- what the verbs are made of ----------------------------------------------------------
 
-    def recall(self, step: str, skipped: JsonValue = None, *, said: str = MOVED_PAST) -> Entry | None:
+    def recall(self, step: str, skipped: JsonValue = None, *, said: str = MOVED_PAST) -> KnownStep | None:
         """What is known of a step that is over; None when it is to be done now, or goes on.
 
         In a run that came from another release, `skipped` is what a step came to that the run was past; the story
@@ -88,15 +88,15 @@ class JourneyRun(RunState):
         self.clock = entry.over
         return entry
 
-    def begin(self, step: str, **fixed: JsonValue) -> Entry:
+    def begin(self, step: str, **fixed: JsonValue) -> KnownStep:
         """The entry of a step that the run stands in, with what was fixed when it began: now, unless it had begun."""
         entry = self.journal.entries.get(step)
         if entry is None:
-            entry = Entry(began=self.now, fixed=fixed)
+            entry = KnownStep(began=self.now, fixed=fixed)
             self.journal.keep(step, entry)
         return entry
 
-    def keep(self, step: str, outcome: JsonValue) -> Entry:
+    def keep(self, step: str, outcome: JsonValue) -> KnownStep:
         """Write down what a step came to; its verb returns that whenever the function is played anew."""
         begun, was_full = self.journal.entries.get(step), self.journal.full
         began, fixed = (self.now, None) if begun is None else (begun.began, begun.fixed)
@@ -110,7 +110,7 @@ class JourneyRun(RunState):
             self._look_ahead()
         return entry
 
-    def end_of(self, entry: Entry, length: timedelta) -> datetime:
+    def end_of(self, entry: KnownStep, length: timedelta) -> datetime:
         """Until when a step waits that takes this long: as it was fixed when it began.
 
         After a move the new release says how long, counted from when the wait began.

@@ -5,7 +5,7 @@ one plays the journey's function from the top. Verbs whose step it knows return 
 the journey's clock shows what it showed then, until the run stands where it stood.
 
 A run that came from another release finds steps on its way that its journal does not know. Those before the place where
-it stood are passed over; `Journal.look` finds that place by following the function without doing anything.
+it stood are passed over; `RunJournal.look` finds that place by following the function without doing anything.
 """
 
 import json
@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from workflows.events.base import Event
-from workflows.run_protocol import Entry
+from workflows.run_protocol import KnownStep
 from workflows.verbs import VERBS
 
 __all__ = ["MovedRun"]
@@ -38,10 +38,10 @@ class LookedFarEnough(BaseException):
     """Ends a look ahead from inside any verb; designers never see it."""
 
 
-class Journal:
+class RunJournal:
     """What is known of a run's steps, and how far the run has come in playing them anew."""
 
-    def __init__(self, entries: Mapping[str, Entry], do: Collection[str] = ()) -> None:
+    def __init__(self, entries: Mapping[str, KnownStep], do: Collection[str] = ()) -> None:
         self.entries = dict(entries)
         self.size = sum(map(_size, self.entries, self.entries.values()))
         #: Whether it grew too large; then nothing is kept, and the run stays in its chapter and its release.
@@ -57,7 +57,7 @@ class Journal:
         self._met: str | None = None
         self._unknown = 0
 
-    def entry(self, step: str) -> Entry | None:
+    def entry(self, step: str) -> KnownStep | None:
         """The entry of a step the run has come to, over or not."""
         return self._look_at(step) if self.looking else self._come_to(step)
 
@@ -70,7 +70,7 @@ class Journal:
         waits = verb is not None and verb.waits
         return self.ahead is not None and (waits or not {step, name} & self.do)
 
-    def keep(self, step: str, entry: Entry) -> None:
+    def keep(self, step: str, entry: KnownStep) -> None:
         """Write an entry down, or let all of them go when they are too many."""
         if self.full:
             return
@@ -100,7 +100,7 @@ class Journal:
         self.ahead = None if self._met in self._passed else self._met
         return place is not None and self._met == place
 
-    def _look_at(self, step: str) -> Entry | None:
+    def _look_at(self, step: str) -> KnownStep | None:
         entry = self.entries.get(step)
         if step == self._place:
             self._met = step
@@ -113,7 +113,7 @@ class Journal:
             raise LookedFarEnough
         return None
 
-    def _come_to(self, step: str) -> Entry | None:
+    def _come_to(self, step: str) -> KnownStep | None:
         self._passed.add(step)
         if step == self.ahead:
             self.ahead = None
@@ -130,7 +130,7 @@ class MovedRun:
     stands_at: str | None
     #: What `again(...)` gave its chapter; the new function is called with it.
     arguments: dict[str, JsonValue]
-    _entries: dict[str, Entry] = field(default_factory=dict, repr=False)
+    _entries: dict[str, KnownStep] = field(default_factory=dict, repr=False)
 
     @property
     def steps(self) -> list[str]:
@@ -148,7 +148,7 @@ class MovedRun:
             self.stands_at = _renamed(self.stands_at, old, new)
 
     @property
-    def known(self) -> Mapping[str, Entry]:
+    def known(self) -> Mapping[str, KnownStep]:
         """The journal as it is now; the run's own business."""
         return self._entries
 
@@ -186,9 +186,9 @@ def event_as_kept(kinds: Sequence[type[Event]], wire: Any) -> Event:
     return read_as_kept(kind, {**wire["data"], **envelope})
 
 
-def over(began: datetime, at: datetime, outcome: JsonValue, fixed: Mapping[str, JsonValue] | None = None) -> Entry:
+def over(began: datetime, at: datetime, outcome: JsonValue, fixed: Mapping[str, JsonValue] | None = None) -> KnownStep:
     """The entry of a step that is over."""
-    return Entry(began=began, over=at, fixed=dict(fixed or {}), outcome=outcome)
+    return KnownStep(began=began, over=at, fixed=dict(fixed or {}), outcome=outcome)
 
 
 def _renamed(step: str, old: str, new: str) -> str:
@@ -198,5 +198,5 @@ def _renamed(step: str, old: str, new: str) -> str:
     return f"{new}#{number}" if name == old and number else step
 
 
-def _size(step: str, entry: Entry) -> int:
+def _size(step: str, entry: KnownStep) -> int:
     return ENTRY_BYTES + len(step) + len(json.dumps([entry.fixed, entry.outcome]))

@@ -37,7 +37,7 @@ class StoryLine(BaseModel):
 
 
 @dataclass(slots=True)
-class Entry:
+class KnownStep:
     """What a run's journal knows of one step."""
 
     began: AwareDatetime
@@ -110,7 +110,7 @@ class RunInput(BaseModel):
     story: list[StoryLine] = Field(default_factory=list)
     chapter: int = 1
 
-    journal: dict[str, Entry] = Field(default_factory=dict)
+    journal: dict[str, KnownStep] = Field(default_factory=dict)
     #: When the function began that the journal is of.
     began: AwareDatetime | None = None
     #: The step in which the run stood when this chapter began.

@@ -8,7 +8,7 @@ from temporalio import workflow
 
 from workflows.declaration import Journey
 from workflows.inbox import MOST_EVENTS, Inbox
-from workflows.run_journal import Journal
+from workflows.run_journal import RunJournal
 from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput, StoryLine
 
 # Twice what one signal carries: an attempt that comes late repeats no more than that.
@@ -36,7 +36,7 @@ class RunState:
         #: What `again(...)` gave this chapter.
         self.arguments = dict(run_input.arguments)
         #: What every step came to.
-        self.journal = Journal(run_input.journal, run_input.do)
+        self.journal = RunJournal(run_input.journal, run_input.do)
         #: When the function began that the journal is of.
         self.began = run_input.began or run_input.entered_at
         #: The journey's own clock: when its last step was over.
