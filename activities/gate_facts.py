@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import select
+import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.tables import messages, players
+from activities.tables import messages, players, runs
 from workflows.channels import CHANNELS, Channel
 from workflows.gate.decide import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, facts_of
@@ -23,9 +23,13 @@ class GatedPlayer:
     facts: GateFacts
     state: PlayerState
     profile: JsonObject
+    #: Whether the run that asks is under way in the books.
+    run_is_active: bool
 
 
-async def read(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> GatedPlayer | None:
+async def read(
+    connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime
+) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
@@ -33,7 +37,7 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
     """
     row = (
         await connection.execute(
-            select(players.c.state, players.c.profile)
+            sa.select(players.c.state, players.c.profile)
             .where(players.c.brand == brand, players.c.id == player_id)
             .with_for_update()
         )
@@ -41,21 +45,26 @@ async def read(connection: AsyncConnection, brand: str, player_id: str, now: dat
     if row is None:
         return None
     state = PlayerState.from_json(brand, player_id, row.state)
-    contacts = await connection.execute(
-        select(messages.c.handed_over_at, messages.c.channel, messages.c.run_id, messages.c.step).where(
-            messages.c.brand == brand,
-            messages.c.player_id == player_id,
-            messages.c.handed_over_at > now - WEEK,
-            messages.c.message_class.not_in(NECESSARY),
-        )
+    # After the lock: whoever ends a run in the books holds the player's row, and what was read before may be stale.
+    recent = sa.and_(
+        messages.c.brand == brand,
+        messages.c.player_id == player_id,
+        messages.c.handed_over_at > now - WEEK,
+        messages.c.message_class.not_in(NECESSARY),
     )
+    told = await connection.execute(
+        sa.select(runs.c.state, messages.c.handed_over_at, messages.c.channel, messages.c.run_id, messages.c.step)
+        .select_from(runs.outerjoin(messages, recent))
+        .where(runs.c.id == run_id)
+    )
+    found = told.all()
     facts = facts_of(
         state,
         addresses=addresses(player_id, row.profile),
-        contacts=[Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in contacts],
+        contacts=[Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in found if c.step is not None],
         now=now,
     )
-    return GatedPlayer(facts, state, row.profile)
+    return GatedPlayer(facts, state, row.profile, run_is_active=any(one.state == "active" for one in found))
 
 
 def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:

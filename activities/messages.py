@@ -36,6 +36,7 @@ from activities.message_rows import (
 from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage
 from activities.providers.breaker import Breaker, wait_for
 from activities.providers.email import MailLookup
+from activities.runs import RunOver
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
@@ -174,7 +175,9 @@ class Messages:
         while True:
             async with self.database.transaction() as connection:
                 request = await _with_texts(connection, request)
-                player = await gate_facts.read(connection, request.brand, request.player_id, now)
+                player = await gate_facts.read(connection, request.brand, request.player_id, request.run_id, now)
+                if player is not None and not player.run_is_active:
+                    raise RunOver(request.run_id)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)
                 attempt = SendAttempt(request, now, player, plan, await read_rows(connection, request), doubts or {})
                 attempt.patient = tried_for() < HAND_ON_AFTER

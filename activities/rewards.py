@@ -30,6 +30,7 @@ from activities.providers.bonus_engine import (
     OutcomeUnknown,
 )
 from activities.providers.breaker import wait_for
+from activities.runs import RunOver
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import grants, runs
@@ -182,7 +183,9 @@ class Grants:
         """
         now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request.brand, request.player_id, now)
+            player = await gate_facts.read(connection, request.brand, request.player_id, request.run_id, now)
+            if player is not None and not player.run_is_active:
+                raise RunOver(request.run_id)
             query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
             earlier = (await connection.execute(query)).one_or_none()
             if earlier is not None:
@@ -232,7 +235,7 @@ class Grants:
 
     async def _still_allowed(self, row: GrantRow) -> bool:
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, row.brand, row.player_id, self.clock())
+            player = await gate_facts.read(connection, row.brand, row.player_id, row.run_id, self.clock())
         facts = GrantFacts(kind=row.kind, wager_x=row.reward.get("wager_x", 0))
         return isinstance(may_grant(player.facts if player else None, facts, self.policy, self.clock()), Allowed)
 

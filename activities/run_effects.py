@@ -9,7 +9,7 @@ from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
-from activities.runs import end_active
+from activities.runs import RunOver, end_active, hold_active
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import players
 from activities.tasks import cancel_of_run
@@ -45,14 +45,19 @@ class RunEffects:
 
     @activity.defn(name=END.name)
     async def end(self, request: End) -> Done:
-        """Record the end, close what the run left open, and free the player for another entry."""
+        """Record the end, close what the run left open, and free the player for another entry.
+
+        It succeeds without the player's row, which somebody may have removed, and without the run's, which a restore
+        may have: nothing could ever end the workflow otherwise.
+        """
         now = self.clock()
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
-                players.states[request.player_id].end(request.run_id, now)
-            await end_active(connection, request.run_id, request.outcome, now)
-            await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
-            await record_steps(connection, request, now, request.outcome, request.detail)
+                for state in players.states.values():
+                    state.end(request.run_id, now)
+            if await end_active(connection, request.run_id, request.outcome, now):
+                await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
+                await record_steps(connection, request, now, request.outcome, request.detail)
         return Done()
 
     @activity.defn(name=MARK.name)
@@ -60,6 +65,7 @@ class RunEffects:
         """Write a marker into the story of the run."""
         now = self.clock()
         async with self.database.transaction() as connection:
+            await hold_active(connection, request.run_id)
             await record_steps(connection, request, now, "marked", request.detail)
         return Done()
 
@@ -74,6 +80,7 @@ class RunEffects:
                 .where(players.c.brand == request.brand, players.c.id == request.player_id)
                 .with_for_update()
             )
+            await hold_active(connection, request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 outcome = earlier.outcome
             elif (held := await held_by(connection, request, now)) is not None:
@@ -94,6 +101,9 @@ class RunEffects:
         now = self.clock()
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+                await hold_active(connection, request.run_id)
+                if request.player_id not in players.states:
+                    raise RunOver(request.run_id)
                 if (held := await held_by(connection, request, now)) is not None:
                     return held
                 facts = players.states[request.player_id].snapshot()
@@ -114,6 +124,9 @@ class RunEffects:
             return refused
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+                await hold_active(connection, request.run_id)
+                if request.player_id not in players.states:
+                    raise RunOver(request.run_id)
                 if (earlier := await recorded_outcome(connection, request)) is not None:
                     return Started.model_validate(earlier.detail)
                 if (held := await held_by(connection, request, now)) is not None:

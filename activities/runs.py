@@ -13,8 +13,10 @@ from sqlalchemy import bindparam, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.tables import runs
+from workflows.effects import RUN_OVER
 from workflows.json_object import JsonObject
 from workflows.player_state.decisions import Start
 
@@ -156,18 +158,51 @@ _ACTIVE = text("SELECT id FROM runs WHERE id = ANY(:runs) AND state = 'active'")
     bindparam("runs", type_=ARRAY(Text))
 )
 
-_CHECK_SOON = text("UPDATE runs SET check_at = now() WHERE id = ANY(:runs) AND state = 'active'").bindparams(
-    bindparam("runs", type_=ARRAY(Text))
-)
+# Who holds a row of them at this moment is about to change it, and is found when it is due.
+_CHECK_SOON = text(
+    """
+    UPDATE runs SET check_at = now()
+    WHERE id IN (
+        SELECT id FROM runs WHERE id = ANY(:runs) AND state = 'active' ORDER BY id FOR NO KEY UPDATE SKIP LOCKED
+    )
+    """
+).bindparams(bindparam("runs", type_=ARRAY(Text)))
 
 
-async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now: datetime) -> None:
-    """Record the end of a run, unless one is recorded."""
-    await connection.execute(
+async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now: datetime) -> bool:
+    """Record the end of a run, unless one is recorded. False where the books have no such run."""
+    ended = await connection.execute(
         update(runs)
         .where(runs.c.id == run_id, runs.c.state == "active")
         .values(state="ended", ended_at=now, outcome=outcome, **_SETTLED)
+        .returning(runs.c.id)
     )
+    if ended.one_or_none() is not None:
+        return True
+    return (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).one_or_none() is not None
+
+
+async def hold_active(connection: AsyncConnection, run_id: str) -> None:
+    """Keep a run from ending until the transaction does. Raises `RunOver` if it is over, or none of these books.
+
+    A run may be over here and go on in Temporal: somebody ended it by force, it was lost and came back, or one of the
+    two was restored from a backup. Whatever it then asks for is refused.
+    """
+    held = select(runs.c.state).where(runs.c.id == run_id).with_for_update(read=True)
+    if (await connection.execute(held)).scalar_one_or_none() != "active":
+        raise RunOver(run_id)
+
+
+class RunOver(ApplicationError):
+    """An effect of a run that is over in the books: not done, and not tried again."""
+
+    def __init__(self, run_id: str) -> None:
+        super().__init__(
+            f"Run {run_id} is over in the books, so nothing is done for it any more.",
+            type=RUN_OVER,
+            non_retryable=True,
+            category=ApplicationErrorCategory.BENIGN,
+        )
 
 
 async def active_among(connection: AsyncConnection, run_ids: Collection[str]) -> set[str]:

@@ -19,6 +19,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
+from activities.runs import hold_active
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
 from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened, task_id_of
@@ -217,6 +218,7 @@ class TaskEffects:
         now = self.clock()
         task_id = opening.task_id
         async with self.database.transaction() as connection:
+            await hold_active(connection, opening.run_id)
             if (held := await held_by(connection, opening, now)) is not None:
                 return held
             if await _insert(connection, task_id, opening, now):
@@ -229,9 +231,13 @@ class TaskEffects:
         """Remind, escalate or expire a task. An answer that was recorded first is returned instead."""
         now = self.clock()
         async with self.database.transaction() as connection:
+            await hold_active(connection, move.run_id)
             request = TaskRequest(move.brand, move.task_id, ENGINE, now)
             task = await _lock(connection, request)
-            assert task is not None, f"No task {move.task_id} was opened."
+            if task is None:
+                # It was opened, and Postgres was set back to before that: nobody can answer it any more.
+                await record_steps(connection, move, now, "task_lost")
+                return TaskMoved(state="lost")
             if task.state not in OPEN_STATES:
                 await record_steps(connection, move, now)
                 form = self.forms.get(task.journey, {}).get(task.form)

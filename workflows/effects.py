@@ -46,6 +46,10 @@ SLOW_AFTER: Final = timedelta(hours=1)
 SLOW_INTERVAL: Final = timedelta(minutes=10)
 
 
+#: The type of the error with which an effect is refused to a run that is over in the books, and that run's outcome.
+RUN_OVER: Final = "run_over"
+
+
 class EffectInput(BaseModel):
     """What every effect receives: whose step it is, and the story since the last effect."""
 

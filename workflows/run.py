@@ -14,11 +14,11 @@ from typing import Any, NoReturn, TypeVar, cast
 from pydantic import BaseModel, JsonValue
 from temporalio import workflow
 from temporalio.common import Priority, RetryPolicy
-from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from workflows.declaration import Again, Journey
 from workflows.effect_queues import Urgency, queue_of
-from workflows.effects import END, MARK, MOVE_TASK, Effect, EffectInput, End, Held, Mark, MoveTask, Retries
+from workflows.effects import END, MARK, MOVE_TASK, RUN_OVER, Effect, EffectInput, End, Held, Mark, MoveTask, Retries
 from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
@@ -170,9 +170,9 @@ class JourneyRun(RunState):
             result = await self._execute(effect, effect_input)
         except (asyncio.CancelledError, ActivityError) as error:
             # A designer's `except Exception` must not eat a cancellation: Temporal asks only once.
-            if not is_cancelled_exception(error):
+            if not (is_cancelled_exception(error) or _is_over(error)):
                 raise
-            self.exit = self.exit or "cancelled"
+            self.exit = self.exit or (RUN_OVER if _is_over(error) else "cancelled")
             raise JourneyExit(self.exit) from error
         self.exit_if_stopped()
         return result
@@ -407,6 +407,12 @@ def of_version(journey: Journey, version: int) -> Journey:
         # Imported by the run, as its journey's own module is: what frozen code keeps in a module is the run's alone.
         frozen: Journey = getattr(__import__(module, fromlist=[journey.name]), journey.name).definition
     return frozen
+
+
+def _is_over(error: BaseException) -> bool:
+    """Whether an effect was refused because the books call the run over: it was ended there, or is none of theirs."""
+    cause = error.cause if isinstance(error, ActivityError) else None
+    return isinstance(cause, ApplicationError) and cause.type == RUN_OVER
 
 
 @cache

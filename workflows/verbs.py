@@ -74,6 +74,7 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
                 "expire": "closed without an answer",
                 "answered": "answered",
                 "nobody_answered": "nobody answered",
+                "task_lost": "the task was lost when the database was set back",
             },
         ),
         VerbSpec(

@@ -154,15 +154,17 @@ class TestStart:
         assert again == Started(refused="The entry rule of the journey does not allow it now.")
 
     async def test_a_refusal_that_was_told_stands_although_the_entry_rule_would_allow_it_by_now(
-        self, running: Running
+        self, asking: Running
     ) -> None:
-        refused = await running.starts()
+        await asking.fails()
+        refused = await asking.starts()
         assert refused.new_run_id is None
-        await running.ends()
-        running.parts.casino.clock.later(timedelta(days=2))
-        assert await running.starts() == refused
-        assert (f"start:{OTHER}#1", "started") not in await running.story()
-        assert (await running.starts(f"start:{OTHER}#2")).new_run_id is not None
+        other = f"{OTHER}:{BRAND}:{asking.player}:1"
+        await asking.parts.runs.end(asking.parts.given(End, other, "end", outcome="completed"))
+        asking.parts.casino.clock.later(timedelta(days=2))
+        assert await asking.starts() == refused
+        assert (f"start:{OTHER}#1", "started") not in await asking.story()
+        assert (await asking.starts(f"start:{OTHER}#2")).new_run_id is not None
 
     async def test_a_protected_player_is_refused_also_when_it_is_tried_again(self, asking: Running) -> None:
         await asking.parts.casino.happens(asking.player, ExclusionSet, kind="self_exclusion", until=None)

@@ -243,6 +243,17 @@ class TestStops:
         assert await stage.ends("resting", entry=2) == "completed"
 
     @pytest.mark.recorded
+    async def test_a_run_that_is_over_in_the_books_does_nothing_when_it_wakes(self, stage: Theatre) -> None:
+        await stage.happens(Ping, name="rest")
+        async with stage.engine.database.transaction() as connection:
+            await connection.execute(sa.text("UPDATE runs SET state = 'ended', outcome = 'lost'"))
+        assert await stage.ends("resting") == "run_over"
+        assert await stage.sent() == []
+        assert [r["outcome"] for r in await stage.rows(runs)] == ["lost"]
+        await stage.happens(Ping, name="rest")
+        assert await stage.ends("resting", entry=2) == "completed"
+
+    @pytest.mark.recorded
     async def test_an_end_that_meets_a_cancellation_is_recorded_all_the_same(self, stage: Theatre) -> None:
         await stage.happens(Ping, name="rest")
         async with stage.engine.database.transaction() as connection:
