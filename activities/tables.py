@@ -269,6 +269,24 @@ dead_letters = Table(
     _instant("retried_at"),
 )
 
+# Intake: events that could not be applied to their player, until a person has them tried again.
+failed_events = Table(
+    "failed_events",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event", JSONB, nullable=False),
+    Column("history", Boolean, nullable=False, server_default=text("false")),
+    Column("error", Text, nullable=False),
+    _now("at"),
+    _instant("retried_at"),
+    UniqueConstraint("brand", "source", "event_id"),
+    Index("ix_failed_events_untried", "brand", "id", postgresql_where=text("retried_at IS NULL")),
+)
+
 # send: one row a channel that was tried. `contact` is the step: one step is one contact.
 messages = Table(
     "messages",

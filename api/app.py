@@ -17,6 +17,7 @@ from api import (
     enrolments,
     event_types,
     events,
+    failed_events,
     grants,
     health,
     journey_controls,
@@ -63,6 +64,7 @@ _ROUTERS = (
     messages.router,
     grants.router,
     dead_letters.router,
+    failed_events.router,
     unsubscribe.router,
     health.router,
 )

@@ -13,7 +13,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
 from activities.intake.admission import AdmissionTimeout
-from activities.intake.receipts import DuplicateOf, ItemRefusal, Receipt
+from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
 from api.auth import Key, needs
 from api.bounds import ITEM
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
@@ -70,6 +70,9 @@ class ItemResult(BaseModel):
     duplicate_of: FirstTold | None = Field(
         None, description="The event that told the same fact before under another identity, such as the same payment."
     )
+    kept: str | None = Field(
+        None, description="Why it has caused nothing yet although it was accepted, and what happens next."
+    )
     line: int | None = Field(None, description="Line of a stream, from 1.")
     errors: list[ItemError] = Field(default_factory=list)
 
@@ -81,12 +84,13 @@ class ItemAnswer(TypedDict, total=False):
     source: str | None
     status: Literal["accepted", "duplicate", "rejected", "later"]
     duplicate_of: dict[str, str]
+    kept: str
     line: int
     errors: list[Fault]
 
 
 class Summary(BaseModel):
-    """How many events were accepted, known already, or refused. Of a stream only refused ones are listed."""
+    """How many events were accepted, known already, or refused. A stream lists only what was refused or kept."""
 
     accepted: int
     duplicate: int
@@ -302,6 +306,8 @@ async def _ingest_items(
                 result["errors"] = [{"pointer": receipt.pointer, "detail": receipt.detail}]
             case DuplicateOf():
                 result["status"], result["duplicate_of"] = "duplicate", asdict(receipt)
+            case Kept():
+                result["status"], result["kept"] = "accepted", receipt.detail
             case status:
                 result["status"] = status
     return results
@@ -341,7 +347,7 @@ async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mo
             listed += [
                 {**result, "line": line.number}
                 for line, result in zip(read, results, strict=True)
-                if result["status"] == "rejected"
+                if result["status"] == "rejected" or "kept" in result
             ]
             del listed[MAX_LISTED:]
             urgent_only = counts["later"] > 0

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Seque
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.early_ends import early_ends
 from activities.intake.event_store import Identity, store_events
+from activities.intake.failed_events import apart, concerns_one_player, keep
 from activities.intake.held_players import DEADLOCK, LOCK_TIMEOUT, HeldPlayers, PlayersHeld, sqlstate
 from activities.intake.missed_events import missed_events
 from activities.intake.receipts import Receipt
@@ -167,7 +169,8 @@ class Intake:
         """Ingest `(player id, event)` pairs of one brand; one receipt each, in their order.
 
         When it returns, every accepted event is committed together with all it caused. When it
-        raises, nothing of the batch is kept and the caller may send it again.
+        raises, nothing of the batch is kept and the caller may send it again. A player who cannot be advanced costs
+        nobody else: an event of theirs is `Kept` and has caused nothing, or is `later` where it protects.
 
         An identity that is known with another player, type or data is a `Conflict` and no duplicate; of those in
         `first_counts` the data is not compared. What protects the player is acted upon in spite of a conflict. What
@@ -239,6 +242,19 @@ class Intake:
             return await self._store_and_apply(self.protection, batch, events)
 
     async def _store_and_apply(
+        self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
+    ) -> list[Receipt]:
+        take = partial(self._store_and_apply_together, database, batch)
+        try:
+            return await take(events)
+        except Exception as error:
+            if not concerns_one_player(error):
+                raise
+        # One player's row or rules must not cost the others their events.
+        history = batch.mode == "history"
+        return await apart(events, take, partial(keep, database, batch.brand, batch.now, history=history))
+
+    async def _store_and_apply_together(
         self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         accounts: dict[str, str] = {}

@@ -12,6 +12,16 @@ class DuplicateOf:
     id: str
 
 
+@dataclass(frozen=True)
+class Kept:
+    """An event that could not be applied to its player: taken in and kept until a person has it tried again."""
+
+    detail: ClassVar[str] = (
+        "It is kept and has caused nothing yet: this player cannot be advanced by it. A person looks at it "
+        "(GET /v1/failed-events) and has it tried again."
+    )
+
+
 class ItemRefusal:
     """An event that was read and is not taken in, for a reason that a sender can mend."""
 
@@ -46,4 +56,4 @@ class Conflict(ItemRefusal):
 
 
 #: What became of an event. `later` is not kept, to be sent again.
-Receipt = Literal["accepted", "duplicate", "later"] | DuplicateOf | ItemRefusal
+Receipt = Literal["accepted", "duplicate", "later"] | DuplicateOf | Kept | ItemRefusal

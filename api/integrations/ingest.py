@@ -10,7 +10,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
 from activities.intake.event_store import Identity
-from activities.intake.receipts import DuplicateOf, ItemRefusal, Receipt
+from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
 from api.auth import Key
 from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
@@ -169,6 +169,8 @@ def _status(receipt: Receipt) -> Literal["accepted", "duplicate", "rejected", "l
             return "rejected"
         case DuplicateOf():
             return "duplicate"
+        case Kept():
+            return "accepted"
         case status:
             return status
 

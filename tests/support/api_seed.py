@@ -9,7 +9,7 @@ from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
 from activities.step_log import record_steps
-from activities.tables import dead_letters, deliveries, grants, messages, runs
+from activities.tables import dead_letters, deliveries, failed_events, grants, messages, runs
 from activities.tasks import TaskEffects
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
@@ -83,6 +83,14 @@ async def seeded(api: Api) -> dict[str, str]:
             .returning(dead_letters.c.id)
         )
         letter_id = letter.scalar_one()
+        failed = {
+            "player_id": PLAYER,
+            "source": "/test",
+            "event_id": f"failed-{brand}",
+            "event": {},
+            "error": "It raised.",
+        }
+        await connection.execute(insert(failed_events).values(brand=brand, **failed))
         assert (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).scalar_one() == run_id
     job = Job(
         id=f"enrolment-{brand}",

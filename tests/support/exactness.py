@@ -12,10 +12,12 @@ from sqlalchemy.exc import DBAPIError
 from temporalio.client import (
     CancelWorkflowInput,
     Client,
+    DescribeWorkflowInput,
     Interceptor,
     OutboundInterceptor,
     SignalWorkflowInput,
     StartWorkflowInput,
+    WorkflowExecutionDescription,
     WorkflowHandle,
 )
 from temporalio.service import RPCError, RPCStatusCode
@@ -47,6 +49,7 @@ INCIDENTAL = {
     "steps": {"seq"},
     "deliveries": {"id", "due_at", "created_at", "attempts", "last_error"},
     "dead_letters": {"id", "at"},
+    "failed_events": {"id", "at"},
     "memberships": {"seq"},
     "task_history": {"id"},
 }
@@ -329,3 +332,9 @@ class _Outbound(OutboundInterceptor):
 
     async def cancel_workflow(self, input: CancelWorkflowInput) -> None:  # noqa: A002
         await self.line.carry("cancel", lambda: self.next.cancel_workflow(input))
+
+    async def describe_workflow(self, input: DescribeWorkflowInput) -> WorkflowExecutionDescription:  # noqa: A002
+        described: WorkflowExecutionDescription = await self.line.carry(
+            "describe", lambda: self.next.describe_workflow(input)
+        )
+        return described

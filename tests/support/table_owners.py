@@ -7,6 +7,7 @@ from collections.abc import Iterator
 #: The one module that writes each table. Whoever else wants it written calls a function there.
 OWNERS = {
     "events": "activities/intake/event_store.py",
+    "failed_events": "activities/intake/failed_events.py",
     "players": "activities/player_rows.py",
     "runs": "activities/runs.py",
     "memberships": "activities/intake/intake.py",
