@@ -100,6 +100,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
         workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
         activities=[
             *engine.maintenance.activities,
+            engine.reconciliation.reconcile,
             engine.enrolments.work,
             engine.journey_jobs.stop,
             engine.journey_jobs.resume,

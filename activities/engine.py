@@ -21,6 +21,7 @@ from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
 from activities.loops.journey_jobs import JourneyJobs
 from activities.loops.reconcile_and_rearm import Maintenance
+from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
 from activities.processes import Processes, Role
@@ -145,6 +146,7 @@ class WorkerEngine(Engine):
     tasks: TaskEffects
     runs: RunEffects
     maintenance: Maintenance
+    reconciliation: RunReconciliation
     enrolments: Enrolments
     journey_jobs: JourneyJobs
 
@@ -227,6 +229,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),
+            reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
             enrolments=Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
             journey_jobs=JourneyJobs(database, core.intake, core.pressure, clock),
         )

@@ -1,6 +1,9 @@
 """Effects of a run upon itself: its end, its marks, fresh facts, another journey."""
 
+from datetime import datetime
+
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities.clock import Clock
@@ -50,14 +53,8 @@ class RunEffects:
         It succeeds without the player's row, which somebody may have removed, and without the run's, which a restore
         may have: nothing could ever end the workflow otherwise.
         """
-        now = self.clock()
         async with self.database.transaction() as connection:
-            async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
-                for state in players.states.values():
-                    state.end(request.run_id, now)
-            if await end_active(connection, request.run_id, request.outcome, now):
-                await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
-                await record_steps(connection, request, now, request.outcome, request.detail)
+            await end_run(connection, self.intake, request, self.clock())
         return Done()
 
     @activity.defn(name=MARK.name)
@@ -139,3 +136,13 @@ class RunEffects:
                     result = started_by(decisions)
             await record_steps(connection, request, now, result.outcome, result.model_dump())
         return result
+
+
+async def end_run(connection: AsyncConnection, intake: Intake, request: End, now: datetime) -> None:
+    """End a run in the books, in a transaction: its row, its tasks, its story, its player. The first end stays."""
+    async with intake.locked(connection, request.brand, [request.player_id], now) as players:
+        for state in players.states.values():
+            state.end(request.run_id, now)
+    if await end_active(connection, request.run_id, request.outcome, now):
+        await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
+        await record_steps(connection, request, now, request.outcome, request.detail)

@@ -4,7 +4,7 @@ Only this module writes it. The statements take their rows as one JSON document,
 runs of a whole batch of players at once.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
@@ -214,6 +214,40 @@ async def check_soon(connection: AsyncConnection, run_ids: Collection[str]) -> N
     """Have these runs compared with Temporal in the next pass."""
     if run_ids:
         await connection.execute(_CHECK_SOON, {"runs": [*run_ids]})
+
+
+class CheckedRun(NamedTuple):
+    """A run that is to be compared with Temporal; `input` is what it was begun with, None if that was not kept."""
+
+    id: str
+    brand: str
+    player_id: str
+    journey: str
+    ends_at: datetime
+    input: JsonObject | None
+
+
+async def due_for_check(connection: AsyncConnection, now: datetime, limit: int) -> list[CheckedRun]:
+    """Active runs that are to be compared with Temporal by now, the longest waiting first."""
+    columns = [runs.c[name] for name in CheckedRun._fields]
+    due = select(*columns).where(runs.c.check_at <= now).order_by(runs.c.check_at, runs.c.id).limit(limit)
+    return [CheckedRun(*row) for row in await connection.execute(due)]
+
+
+async def check_again(connection: AsyncConnection, run_ids: Sequence[str], at: datetime) -> None:
+    """Have runs that go on compared again then."""
+    later = update(runs).where(runs.c.id.in_(run_ids), runs.c.state == "active").values(check_at=at)
+    await connection.execute(later)
+
+
+async def check_all(connection: AsyncConnection, at: datetime) -> None:
+    """Have every run that goes on compared by then."""
+    await connection.execute(update(runs).where(runs.c.check_at > at).values(check_at=at))
+
+
+async def is_active(connection: AsyncConnection, run_id: str) -> bool:
+    """Whether a run is under way in the books."""
+    return (await connection.execute(select(runs.c.state).where(runs.c.id == run_id))).scalar_one_or_none() == "active"
 
 
 class Origin(NamedTuple):

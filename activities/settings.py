@@ -94,6 +94,8 @@ class Settings(ContentSettings):
     sweep_rate: int = Field(500, ge=1)
     #: Players a second that the nightly look at all players takes.
     rearm_rate: int = Field(200, ge=1)
+    #: Runs a second that are compared with Temporal at most.
+    reconcile_rate: int = Field(50, ge=1)
     #: Postgres connections a process may hold.
     pool_size: int = 10
     #: Those a worker's effects share: half as many as it has slots for what needs the database alone.

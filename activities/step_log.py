@@ -56,3 +56,8 @@ async def recorded_outcome(connection: AsyncConnection, request: EffectInput) ->
     mine = (steps.c.run_id == request.run_id, steps.c.step == request.step, steps.c.line == 0, steps.c.outcome != HELD)
     row = (await connection.execute(select(steps.c.outcome, steps.c.detail).where(*mine))).one_or_none()
     return None if row is None else StepOutcome(*row)
+
+
+async def has_steps(connection: AsyncConnection, run_id: str) -> bool:
+    """Whether a run has done anything that was written down."""
+    return (await connection.execute(select(steps.c.step).where(steps.c.run_id == run_id).limit(1))).first() is not None

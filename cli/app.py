@@ -19,6 +19,7 @@ from cli import (
     import_events,
     keys,
     processes,
+    reconcile,
     rehearse,
     release,
     show,
@@ -71,6 +72,7 @@ app.command()(release.release)
 app.command()(release.versions)
 app.command()(events.events)
 app.command()(derive.derive)
+app.command()(reconcile.reconcile)
 app.command()(enrol.segments)
 app.command()(enrol.enrol)
 app.command()(hold.hold)

@@ -59,6 +59,12 @@ async def count_untried(connection: AsyncConnection, brand: str, *, run: str | N
     return (await connection.scalar(counted)) or 0
 
 
+async def has_untried_start(connection: AsyncConnection, run_id: str) -> bool:
+    """Whether the beginning of a run was refused, and a person has yet to try it again."""
+    untried = (dead_letters.c.run_id == run_id, dead_letters.c.kind == "start", dead_letters.c.retried_at.is_(None))
+    return (await connection.execute(select(dead_letters.c.id).where(*untried).limit(1))).first() is not None
+
+
 async def retry(
     connection: AsyncConnection, intake: Intake, letters: Sequence[DeadLetterRow], now: datetime
 ) -> list[DeadLetterRow]:

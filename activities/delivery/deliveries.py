@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text
@@ -128,6 +128,18 @@ async def postpone(connection: AsyncConnection, newest: Mapping[str, int], error
 def wake_dispatchers(connection: AsyncConnection) -> None:
     """Have the dispatchers look for deliveries once this transaction is committed."""
     notify_after_commit(connection, CHANNEL)
+
+
+async def is_start_waiting(connection: AsyncConnection, run_id: str) -> bool:
+    """Whether Temporal has yet to hear that a run begins."""
+    waiting = select(deliveries.c.seq).where(deliveries.c.run_id == run_id, deliveries.c.kind == "start")
+    return (await connection.execute(waiting)).first() is not None
+
+
+async def begin_again(connection: AsyncConnection, brand: str, run_input: JsonObject, now: datetime) -> None:
+    """Have Temporal told once more that a run begins, behind everybody who enters now."""
+    row = DeliveryRow(str(run_input["run_id"]), 0, "start", run_input, BULK)
+    await deliver_again(connection, brand, [row], now)
 
 
 async def deliver_again(connection: AsyncConnection, brand: str, rows: Sequence[DeliveryRow], now: datetime) -> None:

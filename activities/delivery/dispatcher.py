@@ -35,6 +35,7 @@ from activities.delivery.outcomes import (
     NotRunning,
     Outcome,
     RetryLater,
+    names_namespace,
     outcome_of,
 )
 from activities.delivery.version_attribute import VersionAttribute
@@ -295,7 +296,7 @@ class Dispatcher:
         try:
             await handle.signal(DELIVER, DeliveryBatch(items=items), rpc_timeout=RPC_LIMIT)
         except RPCError as error:
-            if error.status is RPCStatusCode.NOT_FOUND and not _names_namespace(error):
+            if error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error):
                 return NotRunning()
             raise
         return None
@@ -350,11 +351,6 @@ def _refuse_if_old(rows: Sequence[DueDelivery], reason: str) -> DeliveryRefused 
     """Refuse for good only what no process of another release can know."""
     oldest = timedelta(seconds=max(row.age for row in rows))
     return RetryLater(reason) if may_be_known_elsewhere(oldest) else DeliveryRefused(reason, rows)
-
-
-def _names_namespace(error: RPCError) -> bool:
-    """Whether it is the namespace that was not found, as from a server that is still starting."""
-    return any("NamespaceNotFound" in detail.type_url for detail in error.grpc_status.details)
 
 
 async def _wake_at_stop(stop: asyncio.Event, wake: asyncio.Event) -> None:

@@ -68,6 +68,11 @@ def outcome_of(error: RPCError) -> DeliveryRefused | RetryLater:
     )
 
 
+def names_namespace(error: RPCError) -> bool:
+    """Whether it is the namespace that was not found, as from a server that is still starting."""
+    return any("NamespaceNotFound" in detail.type_url for detail in error.grpc_status.details)
+
+
 class DeliveryBreaker:
     """Notices that every run is refused alike, and then lets one at a time ask whether it is over.
 

@@ -25,7 +25,13 @@ from temporalio.client import (
 
 from activities.deployment import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE
-from workflows.background.reconcile_and_rearm import REARM_LIMIT, RECONCILE_LIMIT, RearmPlayers, ReconcileGrants
+from workflows.background.reconcile_and_rearm import (
+    REARM_LIMIT,
+    RECONCILE_LIMIT,
+    RearmPlayers,
+    ReconcileGrants,
+    ReconcileRuns,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -40,6 +46,16 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=30))], jitter=timedelta(seconds=5)),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=30)),
+    ),
+    "journeys-reconcile-runs": Schedule(
+        action=ScheduleActionStartWorkflow(
+            ReconcileRuns.run,
+            id="upkeep-reconcile-runs",
+            task_queue=MAINTENANCE_QUEUE,
+            execution_timeout=RECONCILE_LIMIT,
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))], jitter=timedelta(seconds=10)),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     ),
     "journeys-rearm-players": Schedule(
         action=ScheduleActionStartWorkflow(

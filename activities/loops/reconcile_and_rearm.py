@@ -56,7 +56,7 @@ class Maintenance:
     async def reconcile(self) -> int:
         """Settle grants in doubt until a pass settles none; how many were settled."""
         settled = 0
-        async with _heartbeating():
+        async with heartbeating():
             while count := await self.grants.reconcile_once():
                 settled += count
         return settled
@@ -117,7 +117,7 @@ class Maintenance:
 
 
 @asynccontextmanager
-async def _heartbeating() -> AsyncIterator[None]:
+async def heartbeating() -> AsyncIterator[None]:
     """Tell Temporal that we live, for as long as the block lasts."""
 
     async def beat() -> None:

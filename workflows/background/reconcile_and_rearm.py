@@ -12,6 +12,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 RECONCILE: Final = "reconcile_grants"
+RECONCILE_RUNS: Final = "reconcile_runs"
 REARM: Final = "rearm_players"
 #: After this time without a heartbeat an activity is tried again elsewhere.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
@@ -32,6 +33,18 @@ class Rearmed(BaseModel):
     failed: int = 0
 
 
+class ComparedRuns(BaseModel):
+    """What became of the runs that were compared with Temporal."""
+
+    open: int = 0
+    #: Open although their time was over an hour ago.
+    late: int = 0
+    lost: int = 0
+    begun_again: int = 0
+    #: Missing in Temporal, too many to believe it.
+    doubted: int = 0
+
+
 # Without the sandbox: they decide nothing, hold no designer's code, and would import all of it anew each time.
 @workflow.defn(name="ReconcileGrants", sandboxed=False)
 class ReconcileGrants:
@@ -48,6 +61,23 @@ class ReconcileGrants:
             retry_policy=_RETRIES,
         )
         return settled
+
+
+@workflow.defn(name="ReconcileRuns", sandboxed=False)
+class ReconcileRuns:
+    """Compares active runs with Temporal; what became of them."""
+
+    @workflow.run
+    async def run(self) -> ComparedRuns:
+        """Run once."""
+        compared: ComparedRuns = await workflow.execute_activity(
+            RECONCILE_RUNS,
+            result_type=ComparedRuns,
+            schedule_to_close_timeout=RECONCILE_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return compared
 
 
 @workflow.defn(name="RearmPlayers", sandboxed=False)
@@ -67,4 +97,4 @@ class RearmPlayers:
         return rearmed
 
 
-MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, RearmPlayers)
+MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, ReconcileRuns, RearmPlayers)
