@@ -27,7 +27,14 @@ from activities.loops.maintenance_schedules import keep_schedules, schedules_of
 from activities.message_urgency import MessageUrgency
 from activities.processes import Role
 from activities.settings import Settings, settings_from
-from activities.temporal_client import WrongSetting, client_options, connect, metrics_runtime, worker_deployment
+from activities.temporal_client import (
+    WrongSetting,
+    client_options,
+    connect,
+    keep_api_key,
+    metrics_runtime,
+    worker_deployment,
+)
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
 from workflows.effect_queues import PROVIDERS, queue_of
@@ -133,6 +140,7 @@ async def main(role: Role, settings: Settings | None = None) -> None:
         client = await _connect_or_stop(stop, settings, runtime)
         if client is None:
             return
+        group.create_task(keep_api_key(client, settings, stop))
         if role in {"all", "dispatcher"}:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.enrolments.watch(client, stop))

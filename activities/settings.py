@@ -106,6 +106,8 @@ class Settings(ContentSettings):
     provider_timeout: timedelta = timedelta(seconds=10)
     #: A grant unanswered for so long counts as unknown; the run goes on without it.
     unknown_after: timedelta = GRANT_UNKNOWN_AFTER
+    #: File with the API key that Temporal knows us by, read again when it changes; TEMPORAL_API_KEY is read once.
+    temporal_api_key_file: str = ""
     #: module:attribute of a Temporal PayloadCodec, or of what makes one: it encodes all that Temporal keeps.
     payload_codec: str = ""
     #: Port of the worker's metrics; 0 turns them off.

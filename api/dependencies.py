@@ -1,5 +1,6 @@
 """What every endpoint works with, built once a process."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from temporalio.client import Client
 from activities.clock import Clock
 from activities.engine import Engine, build, unsubscribe_links
 from activities.settings import Settings
-from activities.temporal_client import client_options
+from activities.temporal_client import client_options, keep_api_key
 from activities.unsubscribe import UnsubscribeLinks
 from api.database import Pools
 from api.keys import Keys
@@ -40,12 +41,17 @@ async def api_engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngin
         core = build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys, role="api")
         if core.intake.held is not None:
             stack.push_async_callback(core.intake.held.close)
+        temporal = await Client.connect(**client_options(settings), lazy=True)
+        stop = asyncio.Event()
+        keeping = asyncio.create_task(keep_api_key(temporal, settings, stop))
+        stack.callback(stop.set)
+        stack.callback(keeping.cancel)
         yield ApiEngine(
             **vars(core),
             keys=Keys(pools.keys),
             pools=pools,
             links=links,
-            temporal=await Client.connect(**client_options(settings), lazy=True),
+            temporal=temporal,
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),
         )
 
