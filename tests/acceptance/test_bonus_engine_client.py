@@ -17,7 +17,9 @@ from activities.providers.bonus_engine import (
     OutcomeUnknown,
     ProviderError,
 )
+from activities.providers.breaker import FAILURES, FIRST_PAUSE, Breaker
 from local.ports import free_port
+from tests.support.engine import HeldTimer
 from tests.support.loopback_server import HANG_UP, answer, scripted
 from tests.support.servers import LocalBonusEngine
 
@@ -143,6 +145,31 @@ async def test_a_look_up_that_fails_never_says_that_nothing_was_sent(client: htt
         async with scripted(reply) as server:
             with pytest.raises(OutcomeUnknown):
                 await BonusEngine(server.url, client, timeout=QUICK).look_up(a_key())
+
+
+async def test_an_engine_that_does_not_answer_is_left_alone_and_asked_again_later(client: httpx.AsyncClient) -> None:
+    timer = HeldTimer()
+    async with scripted(*[None] * FAILURES, answer(404)) as server:
+        engine = BonusEngine(server.url, client, timeout=QUICK / 10, breaker=Breaker("bonus_engine", timer=timer))
+        for _ in range(FAILURES):
+            with pytest.raises(OutcomeUnknown, match="did not answer in time"):
+                await engine.credit(a_key(), an_order())
+        with pytest.raises(NotAccepted, match="left alone") as told:
+            await engine.credit(a_key(), an_order())
+        assert told.value.retry_after == FIRST_PAUSE
+        with pytest.raises(OutcomeUnknown, match="left alone") as unheard:
+            await engine.look_up(a_key())
+        assert unheard.value.retry_after == FIRST_PAUSE
+        assert len(server.asked) == FAILURES
+        timer.now += FIRST_PAUSE.total_seconds()
+        assert await engine.look_up(a_key()) is None
+
+
+async def test_an_engine_that_refuses_is_well(client: httpx.AsyncClient) -> None:
+    async with scripted(answer(422, {"reason": "not_eligible"})) as server:
+        engine = BonusEngine(server.url, client)
+        for _ in range(2 * FAILURES):
+            assert await engine.credit(a_key(), an_order()) == Declined(reason="not_eligible")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Effects that fail again and again: who watches hears of it, in Prometheus, in the log and over HTTP."""
 
+import dataclasses
 import logging
 import os
 import sys
@@ -12,9 +13,11 @@ import httpx
 import pytest
 import sqlalchemy as sa
 from prometheus_client import REGISTRY
-from temporalio.testing import WorkflowEnvironment
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
+from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
-from activities.failing_effects import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects
+from activities.failing_effects import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects, FailureInterceptor
 from local.ports import free_port
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
@@ -22,7 +25,7 @@ from tests.support.machine import within
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import Theatre, theatre
 from workflows import minutes
-from workflows.effects import EffectInput
+from workflows.effects import SLOW_INTERVAL, EffectInput
 
 ROOT = Path(__file__).parent.parent.parent
 MINUTE = timedelta(minutes=1)
@@ -122,6 +125,40 @@ def test_steps_named_by_data_do_not_make_a_series_each() -> None:
     seen = told(failing)
     assert len(seen) == MAX_STEP_LABELS + 1
     assert seen["welcome", OTHER_STEPS] == MAX_STEP_LABELS
+
+
+@pytest.mark.parametrize(
+    ("tried_for", "raised", "pause"),
+    [
+        (timedelta(minutes=59), ConnectionError("away"), None),
+        (timedelta(minutes=61), ConnectionError("away"), SLOW_INTERVAL),
+        (timedelta(minutes=61), ApplicationError("away", next_retry_delay=MINUTE), MINUTE),
+        (timedelta(minutes=61), ApplicationError("away", type="Away"), SLOW_INTERVAL),
+        (timedelta(minutes=61), ApplicationError("never", non_retryable=True), None),
+    ],
+)
+async def test_what_has_failed_for_an_hour_is_tried_every_ten_minutes(
+    tried_for: timedelta, raised: Exception, pause: timedelta | None
+) -> None:
+    class Failing(ActivityInboundInterceptor):
+        def __init__(self) -> None:
+            pass
+
+        async def execute_activity(self, _: ExecuteActivityInput) -> None:
+            raise raised
+
+    world = ActivityEnvironment()
+    world.info = dataclasses.replace(world.info, started_time=world.info.scheduled_time + tried_for)
+    effect = FailureInterceptor(FailingEffects(Watch())).intercept_activity(Failing())
+    asked = ExecuteActivityInput(lambda: None, [given("send:hello#1")], None, {})
+    with pytest.raises(type(raised) if pause is None else ApplicationError) as told:
+        await world.run(effect.execute_activity, asked)
+    found: timedelta | None = getattr(told.value, "next_retry_delay", None)
+    if pause is None or found is None:
+        assert found is pause
+    else:
+        assert 0.9 * pause <= found <= 1.1 * pause
+    assert str(raised.args[0]) in str(told.value)
 
 
 async def test_a_worker_serves_the_metrics_of_the_sdk_beside_its_own(postgres_url: str, temporal_address: str) -> None:
