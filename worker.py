@@ -10,7 +10,6 @@ import signal
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-import prometheus_client
 import typer
 import uvloop
 from temporalio.client import Client, Schedule
@@ -22,6 +21,7 @@ from activities.clock import sleep_or_stop
 from activities.engine import WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
+from activities.liveness import Heartbeat, serve
 from activities.log_output import log_to_stderr
 from activities.loops.maintenance_schedules import keep_schedules, schedules_of
 from activities.message_urgency import MessageUrgency
@@ -72,7 +72,11 @@ def journey_worker(
         activities=engine.activities,
         workflow_runner=runner_for(client.data_converter),
         graceful_shutdown_timeout=GRACE,
-        interceptors=[FailureInterceptor(), MessageUrgency(engine.message_classes), *interceptors],
+        interceptors=[
+            FailureInterceptor(problems=engine.problems),
+            MessageUrgency(engine.message_classes),
+            *interceptors,
+        ],
         deployment_config=worker_deployment(engine.settings),
         **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
     )
@@ -88,7 +92,7 @@ def provider_workers(
             task_queue=queue_of(engine.settings.task_queue, provider),
             activities=engine.activities_of(provider),
             graceful_shutdown_timeout=GRACE,
-            interceptors=[FailureInterceptor(), *interceptors],
+            interceptors=[FailureInterceptor(problems=engine.problems), *interceptors],
             deployment_config=worker_deployment(engine.settings),
             max_concurrent_activities=limits.slots,
             max_task_queue_activities_per_second=limits.per_second,
@@ -127,13 +131,15 @@ async def main(role: Role, settings: Settings | None = None) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    heartbeat = Heartbeat()
     if settings.metrics_port:
-        prometheus_client.start_http_server(settings.metrics_port, settings.metrics_host)
+        serve(settings.metrics_port, settings.metrics_host, heartbeat)
     runtime = metrics_runtime(settings)
     client_options(settings)  # a wrong one is told before anything starts
     worker_deployment(settings)
     async with worker_engine(settings, role=role) as engine, asyncio.TaskGroup() as group:
         freeze_gc()
+        group.create_task(heartbeat.run(stop))
         group.create_task(engine.processes.run(stop))
         if role in {"all", "dispatcher"}:
             group.create_task(engine.sweeper().run(stop))
@@ -145,6 +151,8 @@ async def main(role: Role, settings: Settings | None = None) -> None:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.enrolments.watch(client, stop))
             group.create_task(engine.journey_jobs.watch(client, stop))
+            group.create_task(engine.problems.watch(client, stop))
+            group.create_task(engine.gauges.watch(stop))
         if role in {"all", "worker"}:
             group.create_task(_make_schedules(client, schedules_of(settings.deployment_name), stop))
             group.create_task(_run_worker(maintenance_worker(client, engine), stop))

@@ -32,8 +32,11 @@ from activities.providers.email import EmailAdapter, MailLookup
 from activities.providers.webhook import WebhookAdapter
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
+from activities.run_gauges import RunGauges
+from activities.run_problems import RunProblems
 from activities.settings import Settings
 from activities.tasks import TaskEffects
+from activities.tracing import TracedTransport
 from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue
 from workflows.channels import WEBHOOK_CHANNELS, Channel
@@ -149,6 +152,8 @@ class WorkerEngine(Engine):
     reconciliation: RunReconciliation
     enrolments: Enrolments
     journey_jobs: JourneyJobs
+    problems: RunProblems
+    gauges: RunGauges
 
     def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
         """The effects that wait in this provider's queue."""
@@ -207,7 +212,9 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
         dispatching = Database(settings, connections=DISPATCH_CONNECTIONS, limits=WORKER_LIMITS)
         for pool in (database, dispatching):
             stack.push_async_callback(pool.close)
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=settings.provider_timeout.total_seconds()))
+        timeout = settings.provider_timeout.total_seconds()
+        transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, transport=transport))
         core = build(settings, deployment.registry, database, clock, role=role)
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
         bonus_engine = BonusEngine(
@@ -232,6 +239,8 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
             reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
             enrolments=Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
             journey_jobs=JourneyJobs(database, core.intake, core.pressure, clock),
+            problems=RunProblems(database, clock, deployment=settings.deployment_name),
+            gauges=RunGauges(database, clock),
         )
 
 

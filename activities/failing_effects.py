@@ -23,6 +23,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.journey_controls import JOURNEY_HELD
+from activities.run_problems import RunProblems
 from workflows.effects import SLOW_AFTER, SLOW_INTERVAL, EffectInput
 
 logger = logging.getLogger(__name__)
@@ -120,18 +122,22 @@ def _slowed(error: Exception, waited: timedelta) -> ApplicationError | None:
 class FailureInterceptor(Interceptor):
     """Counts and logs every failed attempt of a worker's effects, and slows those down that have failed for an hour."""
 
-    def __init__(self, failing: FailingEffects = FAILING) -> None:
+    def __init__(self, failing: FailingEffects = FAILING, problems: RunProblems | None = None) -> None:
         self._failing = failing
+        self._problems = problems
 
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:  # noqa: A002 - the SDK's name
         """Stand between the worker and its effects."""
-        return _Attempts(next, self._failing)
+        return _Attempts(next, self._failing, self._problems)
 
 
 class _Attempts(ActivityInboundInterceptor):
-    def __init__(self, following: ActivityInboundInterceptor, failing: FailingEffects) -> None:
+    def __init__(
+        self, following: ActivityInboundInterceptor, failing: FailingEffects, problems: RunProblems | None
+    ) -> None:
         super().__init__(following)
         self._failing = failing
+        self._problems = problems
 
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         request = input.args[0] if input.args else None
@@ -149,18 +155,25 @@ class _Attempts(ActivityInboundInterceptor):
         except asyncio.CancelledError:
             why = activity.cancellation_details()
             if why is not None and why.timed_out:
-                self._report(key, request, info, "it was not done within its time limit")
+                await self._report(key, request, info, "it was not done within its time limit")
             raise
         except Exception as error:
-            self._report(key, request, info, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
+            if isinstance(error, ApplicationError) and error.type == JOURNEY_HELD:
+                raise  # nothing fails: somebody holds the journey
+            await self._report(key, request, info, f"{type(error).__name__}: {' '.join(str(error).split())[:200]}")
             if (slowed := _slowed(error, info.started_time - info.scheduled_time)) is not None:
                 raise slowed from error
             raise
         self._failing.succeeded(key)
+        if info.attempt > 1 and self._problems is not None:
+            await self._problems.effect_succeeds(request.run_id)
         return result
 
-    def _report(self, key: str, request: EffectInput, info: activity.Info, why: str) -> None:
-        self._failing.failed(key, request, info.started_time - info.scheduled_time)
+    async def _report(self, key: str, request: EffectInput, info: activity.Info, why: str) -> None:
+        lasting = info.started_time - info.scheduled_time
+        self._failing.failed(key, request, lasting)
+        if lasting >= KEEPS_FAILING and self._problems is not None:
+            await self._problems.effect_fails(request.run_id, request.step, info.scheduled_time, why)
         if info.attempt >= FIRST_LOGGED_ATTEMPT and info.attempt & (info.attempt - 1) == 0:
             logger.error(
                 "Run %s, step %s has failed %d times since %s and is tried again: %s",

@@ -24,6 +24,8 @@ ControlAction = Literal["close", "open", "hold", "resume", "stop"]
 
 #: How long a process may take to notice that a journey was closed, in seconds.
 READ_EVERY: Final = 0.5
+#: The type of the error that such an effect raises.
+JOURNEY_HELD: Final = "JourneyHeld"
 #: When an effect of a run that an older release plays, which knows no hold, is tried again.
 TRY_AGAIN_AFTER: Final = timedelta(seconds=30)
 
@@ -140,7 +142,7 @@ async def held_by(connection: AsyncConnection, request: EffectInput, now: dateti
     if not request.knows_hold:
         raise ApplicationError(
             f"{request.journey} is held; this is tried again until it is resumed.",
-            type="JourneyHeld",
+            type=JOURNEY_HELD,
             next_retry_delay=TRY_AGAIN_AFTER,
             category=ApplicationErrorCategory.BENIGN,
         )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple
 
-from sqlalchemy import bindparam, select, text, update
+from sqlalchemy import and_, bindparam, case, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -24,8 +24,9 @@ from workflows.player_state.decisions import Start
 STOPPED: Final = "stopped_by_hand"
 #: How long after its entry a run is first compared with Temporal.
 FIRST_CHECK: Final = timedelta(hours=1)
+_NO_PROBLEM: Final[JsonObject] = dict.fromkeys(("problem", "problem_since", "problem_detail", "problem_step"))
 # A run that is over is compared no more.
-_SETTLED: Final[JsonObject] = dict.fromkeys(("input", "check_at", "problem", "problem_since", "problem_detail"))
+_SETTLED: Final[JsonObject] = {"input": None, "check_at": None, **_NO_PROBLEM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +151,7 @@ REACH_GOALS: Final = text(
 END: Final = text(
     """
     UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome, input = NULL, check_at = NULL,
-        problem = NULL, problem_since = NULL, problem_detail = NULL
+        problem = NULL, problem_since = NULL, problem_detail = NULL, problem_step = NULL
     FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
     """
 )
@@ -203,6 +204,28 @@ class RunOver(ApplicationError):
             non_retryable=True,
             category=ApplicationErrorCategory.BENIGN,
         )
+
+
+async def note_problem(
+    connection: AsyncConnection, run_id: str, problem: str, step: str | None, since: datetime, detail: str
+) -> None:
+    """Write down what is wrong with a run that goes on. One problem stays the one it was, since when it was noticed."""
+    mine = (runs.c.id == run_id, runs.c.state == "active")
+    same = and_(runs.c.problem == problem, runs.c.problem_step.is_not_distinct_from(step))
+    values = {"problem": problem, "problem_step": step, "problem_detail": detail}
+    first = case((same, runs.c.problem_since), else_=since)
+    await connection.execute(update(runs).where(*mine).values(**values, problem_since=first))
+
+
+async def clear_problem(connection: AsyncConnection, run_id: str, problem: str) -> None:
+    """Take a problem off a run that has it no more; another one stays."""
+    await connection.execute(update(runs).where(runs.c.id == run_id, runs.c.problem == problem).values(**_NO_PROBLEM))
+
+
+async def clear_problems_but(connection: AsyncConnection, problem: str, run_ids: Collection[str]) -> None:
+    """Take a problem off every run that has it and is not among these."""
+    others = (runs.c.problem == problem, runs.c.id.not_in(run_ids))
+    await connection.execute(update(runs).where(*others).values(**_NO_PROBLEM))
 
 
 async def active_among(connection: AsyncConnection, run_ids: Collection[str]) -> set[str]:

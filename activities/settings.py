@@ -114,6 +114,8 @@ class Settings(ContentSettings):
     metrics_port: int = 0
     #: Port of the Temporal SDK's own metrics, which need one to themselves; 0 turns them off.
     sdk_metrics_port: int = 0
+    #: An OTLP collector over HTTP that takes traces, such as http://collector:4318/v1/traces; unset: there are none.
+    traces_endpoint: str = ""
     #: Address both listen on; in a container 0.0.0.0, so that a scraper outside may come.
     metrics_host: str = "127.0.0.1"
 

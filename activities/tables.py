@@ -108,6 +108,7 @@ runs = Table(
     Column("problem", Text),
     _instant("problem_since"),
     Column("problem_detail", Text),
+    Column("problem_step", Text),
     # The release of the journey that the run plays; 0 for runs from before there were any.
     Column("version", Integer, nullable=False, server_default=text("0")),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
@@ -115,6 +116,8 @@ runs = Table(
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
     Index("ix_runs_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
     Index("ix_runs_problem", "brand", "problem", "problem_since", postgresql_where=text("problem IS NOT NULL")),
+    Index("ix_runs_ends", "brand", "ends_at", postgresql_where=text("state = 'active' AND arm = 'treated'")),
+    Index("ix_runs_lost", "brand", "ended_at", postgresql_where=text("outcome = 'lost'")),
     # Who plays which version now, of all brands.
     Index("ix_runs_version", "journey", "version", postgresql_where=text("state = 'active'")),
 )

@@ -18,6 +18,7 @@ from temporalio.worker import WorkerDeploymentConfig
 from activities.clock import sleep_or_stop
 from activities.deployment import DEFAULT, DeploymentNames
 from activities.settings import Settings
+from activities.tracing import switch_on
 from workflows.errors import JourneysError
 
 logger = logging.getLogger(__name__)
@@ -61,7 +62,8 @@ def client_options(settings: Settings) -> dict[str, Any]:
     if settings.temporal_api_key_file:
         config["api_key"] = _api_key(settings)
     names = [] if settings.deployment_name == DEFAULT else [DeploymentNames(settings.deployment_name)]
-    return {**config, "data_converter": data_converter(settings), "interceptors": names}
+    traces = switch_on(settings.traces_endpoint, settings.deployment_name)
+    return {**config, "data_converter": data_converter(settings), "interceptors": [*traces, *names]}
 
 
 def _api_key(settings: Settings) -> str:

@@ -2,7 +2,7 @@
 
 import hashlib
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from fastapi import APIRouter, Header, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,12 +10,13 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.run_effects import RunEffects
+from activities.run_problems import TROUBLES, Trouble, troubles
 from activities.runs import COLUMNS, STOPPED, RunRow, find, find_by_cause
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.auth import Key, needs
 from api.cloudevents import PLAYER_ID
-from api.dependencies import EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing, undeclared
@@ -104,8 +105,30 @@ class RunDetail(RunView):
     deliveries: int = Field(description="What the run has not heard yet.")
 
 
+class ProblemView(BaseModel):
+    """What is wrong with a run."""
+
+    kind: Trouble = Field(
+        description="An effect keeps failing; the journey's code does; it should have ended an hour ago; Temporal lost "
+        "it; something for it was refused for good; nobody knows whether a reward was paid."
+    )
+    since: datetime
+    step: str | None = Field(None, description="Where it stands, if that is known.", examples=["grant:points#1"])
+    error: str | None = Field(None, description="What was said last.")
+
+
+class ListedRun(RunView):
+    """A run in a list; with what is wrong with it in a list of problems."""
+
+    problem: ProblemView | None = Field(None, description="In a list that was asked for with `problem`.")
+
+
 class RunQuery(PageQuery):
     """Which runs."""
+
+    problem: Trouble | Literal["any"] | None = Field(
+        None, description="Only runs that are stuck or lost so, the longest first."
+    )
 
     journey: Filter | None = None
     player: Filter | None = None
@@ -137,8 +160,13 @@ class StopRunBody(BaseModel):
 
 
 @router.get("", responses=COMMON)
-async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Query()]) -> Page[RunView]:
-    """Runs of both arms, the newest entry first."""
+async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Query()]) -> Page[ListedRun]:
+    """Runs of both arms, the newest entry first; with `problem` those that are stuck, the longest first.
+
+    One with two problems is listed twice then.
+    """
+    if query.problem is not None:
+        return await _stuck_runs(engine, key, query)
     chosen = where_given(
         select(*COLUMNS).where(runs.c.brand == key.brand),
         (runs.c.journey, query.journey),
@@ -151,7 +179,40 @@ async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Q
     async with engine.database.reading() as connection:
         rows = (await connection.execute(chosen)).all()
     kept, token = query.page(key.brand, rows, lambda row: (row.entered_at, row.id))
-    return Page(items=[RunView.model_validate(row) for row in kept], next_page_token=token)
+    return Page(items=[ListedRun(**RunView.model_validate(row).model_dump()) for row in kept], next_page_token=token)
+
+
+async def _stuck_runs(engine: ApiEngine, key: Key, query: RunQuery) -> Page[ListedRun]:
+    wanted = TROUBLES if query.problem == "any" else [one for one in TROUBLES if one == query.problem]
+    after = cast("tuple[datetime, str, str] | None", query.after(key.brand, datetime, str, str))
+    async with engine.database.reading() as connection:
+        found = await troubles(
+            connection,
+            key.brand,
+            wanted,
+            engine.clock(),
+            query.size + 1,
+            narrowed={
+                "journey": query.journey,
+                "player_id": query.player,
+                "state": query.state,
+                "arm": query.arm,
+                "outcome": query.outcome,
+            },
+            after=after,
+        )
+        kept, token = query.page(key.brand, found, lambda one: (one.since, one.run_id, one.problem))
+        stuck = select(*COLUMNS).where(runs.c.id.in_({one.run_id for one in kept}))
+        rows = {row.id: RunView.model_validate(row) for row in await connection.execute(stuck)}
+    items = [
+        ListedRun(
+            **rows[one.run_id].model_dump(),
+            problem=ProblemView(kind=one.problem, since=one.since, step=one.step, error=one.error),
+        )
+        for one in kept
+        if one.run_id in rows
+    ]
+    return Page(items=items, next_page_token=token)
 
 
 @router.get("/{run_id}", responses={**COMMON, **documented(404)})

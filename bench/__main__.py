@@ -33,6 +33,7 @@ FILES = {
     "parked.py": ("--many", "5000", "--live", "500", "--few", "200", "--events", "4000", "--seconds", "3"),
     "mute_mail.py": ("--seconds", "8", "--hang", "20"),
     "flood.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
+    "hold.py": ("--runs", "60"),
     "scaling_curves.py": ("--seconds", "0.3"),
 }
 LIMIT = 400

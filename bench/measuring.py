@@ -32,6 +32,7 @@ FLOORS: Mapping[str, Bound] = {
     "mute_mail_grants": ("at most", 1.2),
     "flood_other_brand": ("at most", 1.5),
     "flood_other_brand_429": ("exactly", 0),
+    "hold_s": ("at most", 1),
     "parked_100k_intake": ("at least", 0.9),
     "parked_100k_reaction": ("at most", 1.1),
 }

@@ -24,6 +24,7 @@ from cli import (
     release,
     show,
     stop,
+    stuck,
     up,
 )
 from cli import event_types as events
@@ -80,6 +81,7 @@ app.command()(hold.resume)
 app.command()(hold.close)
 app.command("open")(hold.open_again)
 app.command()(stop.stop)
+app.command()(stuck.stuck)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(keys.app, name="keys")
 app.add_typer(enrol.enrolments, name="enrolments")

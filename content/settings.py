@@ -1,7 +1,7 @@
 """Which journeys and which message templates a deployment has, from the environment."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -28,13 +28,15 @@ class ContentSettings(BaseSettings):
 
     #: Further Python packages to scan for journeys, comma-separated.
     journeys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
+    #: `none` leaves out the journeys and segments that the engine ships with.
+    shipped_journeys: Literal["all", "none"] = "all"
     #: Further folders of message templates; one there replaces the shipped template of its name.
     templates: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Every package that holds journeys, the shipped ones first."""
-        return (SHIPPED, *self.journeys)
+        """Every package that holds journeys, the shipped ones first unless they are left out."""
+        return (*((SHIPPED,) if self.shipped_journeys == "all" else ()), *self.journeys)
 
     @property
     def template_folders(self) -> tuple[Path, ...]:

@@ -24,6 +24,7 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
+from activities import tracing
 from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.delivery.dead_letters import bury
@@ -38,7 +39,7 @@ from activities.delivery.outcomes import (
     names_namespace,
     outcome_of,
 )
-from activities.delivery.version_attribute import VersionAttribute
+from activities.delivery.search_attributes import RunAttributes
 from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among, check_soon
@@ -81,8 +82,8 @@ class Dispatcher:
     ) -> None:
         self.database = database
         self.client = client
-        self.version_attribute = VersionAttribute(client)
         self.registry = registry
+        self.attributes = RunAttributes(client)
         self.processes = processes or Processes(database, registry.rules)
         self.weights = weights
         self.poll = poll
@@ -244,7 +245,8 @@ class Dispatcher:
             async with asyncio.timeout(RPC_LIMIT.total_seconds()):
                 if start is None:
                     return await self._signal(run_id, items)
-                return await self._start(run_id, start, items, in_bulk=in_bulk)
+                with tracing.about(start.brand, run_id, start.trigger):
+                    return await self._start(run_id, start, items, in_bulk=in_bulk)
         except TimeoutError:
             return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
         except RPCError as error:
@@ -279,12 +281,12 @@ class Dispatcher:
                 rpc_timeout=RPC_LIMIT,
                 # Whatever the run does takes its brand's turn, and in bulk comes after everybody else.
                 priority=Priority(Urgency.BULK if in_bulk else None, run.brand, self.weights.get(run.brand)),
-                search_attributes=await self.version_attribute.of(run.version),
+                search_attributes=await self.attributes.of(run),
                 **together,
             )
         except RPCError as refusal:
-            if self.version_attribute.refused(refusal):
-                return RetryLater(f"Temporal shows no versions yet: {refusal.message}")
+            if self.attributes.refused(refusal):
+                return RetryLater(f"Temporal does not show our runs yet: {refusal.message}")
             raise
         except WorkflowAlreadyStartedError:
             # An earlier attempt succeeded without our hearing of it, and the run is closed already.

@@ -32,6 +32,7 @@ from activities.intake.receipts import Receipt
 from activities.intake.rule_failures import report
 from activities.journey_controls import ClosedJourneys
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
+from activities.tracing import note_events
 from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
@@ -303,6 +304,7 @@ class Intake:
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
+        note_events(brand, [event for _, event in new])
         receipts = iter(stored.receipts)
         return [early[one] if one in early else next(receipts) for one in range(len(events))]
 

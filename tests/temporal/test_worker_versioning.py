@@ -14,7 +14,7 @@ from temporalio.service import RPCError
 
 from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
-from activities.delivery.version_attribute import JOURNEY_VERSION
+from activities.delivery.search_attributes import JOURNEY_VERSION
 from activities.engine import worker_engine
 from activities.settings import Settings
 from activities.tables import deliveries
@@ -51,7 +51,8 @@ async def test_temporal_finds_the_runs_of_a_version(database: Database, temporal
     assert await Dispatcher(database, temporal, registry).run_once() == 1
     described = await temporal.get_workflow_handle(run_id).describe()
     assert described.typed_search_attributes.get(JOURNEY_VERSION) == registry.journeys[OTHER].version
-    query = f"JourneyVersion = {registry.journeys[OTHER].version} AND WorkflowId = '{run_id}'"
+    version = registry.journeys[OTHER].version
+    query = f"Brand = '{BRAND}' AND Journey = '{OTHER}' AND JourneyVersion = {version} AND WorkflowId = '{run_id}'"
 
     async def found() -> bool:
         return (await temporal.count_workflows(query)).count == 1
@@ -65,14 +66,25 @@ async def test_no_start_is_lost_where_temporal_does_not_know_the_attribute(
 ) -> None:
     """As on a Temporal whose operator has taken it away, or whose other hosts have not heard of it yet."""
     dispatcher = Dispatcher(database, temporal, load())
-    assert (await dispatcher.version_attribute.of(1)).get(JOURNEY_VERSION) == 1
+    run = RunInput(
+        run_id="x",
+        brand=BRAND,
+        player_id="p",
+        journey=OTHER,
+        entered_at=NOON,
+        ends_at=NOON,
+        trigger=None,
+        version=1,
+        facts=PlayerFacts(player_id="p"),
+    )
+    assert (await dispatcher.attributes.of(run)).get(JOURNEY_VERSION) == 1
     await temporal.operator_service.remove_search_attributes(
         RemoveSearchAttributesRequest(namespace=temporal.namespace, search_attributes=[JOURNEY_VERSION.name])
     )
     run_id = await entered(database)
     assert await dispatcher.run_once() == 0
     [waiting] = await rows(database, deliveries)
-    assert "Temporal shows no versions yet" in waiting["last_error"]
+    assert "Temporal does not show our runs yet" in waiting["last_error"]
 
     async def served() -> bool:
         return await dispatcher.run_once() == 1

@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 
 from api.cloudevents import read_event
 from bench.__main__ import FILES, HERE
+from bench.hold import slipped
 from bench.log import GOLD, Tail, by_player, read_tail
 from bench.measuring import FLOORS, Compared, alternate, missed, percentile
 from bench.plots import draw
@@ -37,6 +38,11 @@ def test_a_ratio_is_of_the_medians_and_its_spread_of_the_rounds() -> None:
     assert figures["ratio"] == 2.0
     assert figures["ratio_spread"] == [0.5, 4.0]
     assert figures["ours_rounds"] == [8.0, 2.0, 4.0]
+
+
+def test_what_slips_through_a_hold_is_counted_from_its_answer() -> None:
+    assert slipped(NOW, [NOW - timedelta(seconds=3)]) == 0
+    assert slipped(NOW, [NOW + timedelta(seconds=0.25), NOW + timedelta(seconds=0.1)]) == 0.25
 
 
 async def test_sides_take_turns_and_take_turns_in_beginning() -> None:

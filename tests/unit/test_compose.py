@@ -107,7 +107,7 @@ def test_the_api_is_healthy_when_the_path_asked_answers(monkeypatch: pytest.Monk
 
 def test_the_worker_is_healthy_when_its_metrics_answer() -> None:
     probe = " ".join(SERVICES["worker"]["healthcheck"]["test"])
-    assert f"http://127.0.0.1:{environment('worker')['METRICS_PORT']}/metrics" in probe
+    assert f"http://127.0.0.1:{environment('worker')['METRICS_PORT']}/livez" in probe
 
 
 @pytest.mark.parametrize("name", SERVICES)
