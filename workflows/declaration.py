@@ -88,7 +88,7 @@ JourneyFunction = Callable[..., Awaitable[Any]]
 class Journey:
     """A journey as its designer declared it.
 
-    `listens` holds what the designer declared. The last four are read off the code and its releases by
+    `listens` holds what the designer declared. The last five are read off the code and its releases by
     `registry.load`: until then they say nothing.
     """
 
@@ -109,6 +109,8 @@ class Journey:
     workflow_class: type[Any] | None = None
     #: Types of events that wake a run.
     listens_to: frozenset[str] = frozenset()
+    #: Of some of them, what its waits ask: an event that none of them takes wakes no run.
+    filters: Mapping[str, tuple[Where, ...]] = field(default_factory=dict)
     #: Whether its code cannot do without the event it begins with.
     uses_trigger: bool = False
     #: The number of the release that the present code is; 0 while it is none.
@@ -124,6 +126,14 @@ class Journey:
         ends = {rule.kind.type for rule in self.exit_on}
         heard = self.listens_to.union(*(one.listens_to for one in self.versions.values()))
         return heard | ends | ({self.goal.kind.type} if self.goal else set[str]())
+
+    def can_use(self, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether a run of it may wait for `event`, now or later; a `where` that raises says no."""
+        if event.type not in self.listens_to:
+            return False
+        asked = self.filters.get(event.type)
+        # As the run would get it: without personal data.
+        return asked is None or any(passes(where, event.redacted(), failures) for where in asked)
 
     def is_for(self, brand: str) -> bool:
         """Whether players of this brand may enter it."""

@@ -358,6 +358,9 @@ class Player:
 
         An event that arrived since the run began and was not used yet counts, oldest first, and
         is used up by this wait. `fresh=True` looks only at what arrives from now on.
+
+        A `where` that looks at the event alone is asked before the run is told of it, and what no wait takes wakes
+        nobody. One that looks at something of its run, such as the event that started it, hears every event.
         """
         event: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
         return event

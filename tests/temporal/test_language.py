@@ -142,7 +142,7 @@ class TestBounds:
         await stage.ends("talkative")
         story = await stage.story("talkative")
         assert sum(line.endswith(": timed_out") for line in story) == 250
-        assert "mark:story#1: marked" in story
+        assert "kept:story#1: marked" in story
 
 
 class TestDeliveries:

@@ -89,8 +89,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             mistakes += misdeclared(journey)
             reading = read_verbs(journey, named)
             mistakes += reading.mistakes
-            listens = reading.listens | {getattr(kind, "type", "") for kind in journey.listens}
-            journeys[journey.name] = replace(journey, listens_to=frozenset(listens), uses_trigger=uses_trigger(journey))
+            journeys[journey.name] = replace(journey, **reading.listening(journey), uses_trigger=uses_trigger(journey))
             templates += reading.templates
             forms[journey.name] = reading.forms
     segments = _segments(modules.values(), mistakes)

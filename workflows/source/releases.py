@@ -133,8 +133,7 @@ def with_versions(journey: Journey, packages: JourneyPackages, index: ReleaseInd
             mistakes.append(f"{journey.name} v{release.number}: {wrong}")
             continue
         reading = readings[release.number] = read_verbs(frozen, (index.package,))
-        listens = reading.listens | {kind.type for kind in frozen.listens}
-        versions[release.number] = replace(frozen, version=release.number, listens_to=frozenset(listens))
+        versions[release.number] = replace(frozen, version=release.number, **reading.listening(frozen))
     number = present.number if present is not None and present.gone is None else 0
     return ReleasedJourney(replace(journey, version=number, versions=versions), readings, mistakes)
 

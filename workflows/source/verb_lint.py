@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from difflib import get_close_matches
-from typing import Any
+from functools import cached_property
+from typing import Any, TypedDict
 
 from workflows.channels import CHANNELS
 from workflows.declaration import Journey, again
@@ -19,6 +20,7 @@ from workflows.forms import Form, backtracking_patterns
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.segments import Segment
+from workflows.rules.where import Where
 from workflows.source.functions import (
     arguments_of,
     definition_of,
@@ -27,6 +29,7 @@ from workflows.source.functions import (
     resolve,
     written_function,
 )
+from workflows.source.interest import Interest, where_of
 from workflows.verbs import VERBS, VerbSpec
 
 #: What `send` takes for itself; every other word is a variable of the template.
@@ -45,6 +48,13 @@ class TemplateUse:
     variables: frozenset[str] | None = None
 
 
+class Listening(TypedDict):
+    """The fields of a `Journey` that say which events its runs hear."""
+
+    listens_to: frozenset[str]
+    filters: Mapping[str, tuple[Where, ...]]
+
+
 @dataclass
 class VerbReading:
     """What a journey's code was seen to do."""
@@ -53,6 +63,15 @@ class VerbReading:
     templates: list[TemplateUse] = field(default_factory=list)
     forms: dict[str, type[Form]] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    interest: Interest = field(default_factory=Interest)
+
+    def listening(self, journey: Journey) -> Listening:
+        """What of the player's events the journey's runs can use, the types that it declares included."""
+        declared = {str(getattr(kind, "type", "")) for kind in journey.listens}
+        return {
+            "listens_to": frozenset(self.listens | declared),
+            "filters": self.interest.filters(all_of=declared),
+        }
 
 
 def read_verbs(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
@@ -87,6 +106,13 @@ class _VerbReader:
             for node in ast.walk(self.definition)
             if isinstance(node, ast.arg) and node.annotation is not None and self._is_player(node.annotation)
         }
+
+    @cached_property
+    def own(self) -> frozenset[str]:
+        """The names of the function's parameters and variables."""
+        nodes = [*ast.walk(self.definition)]
+        stored = {one.id for one in nodes if isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store)}
+        return frozenset(stored | {one.arg for one in nodes if isinstance(one, ast.arg)})
 
     def read(self) -> Iterator[tuple[Any, frozenset[str]]]:
         """Read it; the helpers that are handed the player, with the names they give the player."""
@@ -132,11 +158,7 @@ class _VerbReader:
         """Whether a name is a parameter or a variable of the function, whatever its module calls so."""
         while isinstance(node, ast.Attribute):
             node = node.value
-        return isinstance(node, ast.Name) and any(
-            one.arg == node.id if isinstance(one, ast.arg) else one.id == node.id
-            for one in ast.walk(self.definition)
-            if isinstance(one, ast.arg) or (isinstance(one, ast.Name) and isinstance(one.ctx, ast.Store))
-        )
+        return isinstance(node, ast.Name) and node.id in self.own
 
     def _check_again(self, call: ast.Call) -> None:
         node: ast.AST | None = call
@@ -172,7 +194,9 @@ class _VerbReader:
         match verb:
             case VerbSpec(subject="kind" | "kinds"):
                 kinds = [*call.args, *(value for name, value in keywords.items() if name == "kind")]
-                self._check_kinds(verb.name, call, kinds)
+                waited_for = self._check_kinds(verb.name, call, kinds)
+                where = where_of(keywords.get("where"), self.function, self.names, self.own)
+                self.reading.interest.add(waited_for, None if None in keywords else where)
             case VerbSpec(shape="message"):
                 self._check_message(verb.name, call, keywords)
             case VerbSpec(shape="human"):
@@ -200,7 +224,9 @@ class _VerbReader:
             node = self.parents[node]
         return node
 
-    def _check_kinds(self, verb: str, call: ast.Call, arguments: list[ast.expr]) -> None:
+    def _check_kinds(self, verb: str, call: ast.Call, arguments: list[ast.expr]) -> set[str]:
+        """The types of the events that a wait names; what it names besides is a mistake."""
+        waited_for = set[str]()
         if not arguments:
             self._mistake(call, f"player.{verb}(...) waits for nothing; name an event, such as DepositApproved")
         for argument in arguments:
@@ -218,7 +244,9 @@ class _VerbReader:
                 elif not kind.type:
                     self._mistake(call, f"no event has the type {kind.__name__} itself; name those it stands for")
                 else:
-                    self.reading.listens.add(kind.type)
+                    waited_for.add(kind.type)
+        self.reading.listens |= waited_for
+        return waited_for
 
     def _check_message(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
         template = call.args[0] if call.args else keywords.get("template")
