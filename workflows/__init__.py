@@ -29,6 +29,7 @@ from workflows.rules.calendar_rules import *
 from workflows.rules.measures import *
 from workflows.rules.segments import *
 from workflows.rules.triggers import *
+from workflows.run_journal import *
 
 if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one
     __all__ = [*_public_names(globals())]

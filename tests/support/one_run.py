@@ -62,6 +62,7 @@ class OneRun:
         *,
         answers: Mapping[str, Perform] | None = None,
         suggest_after: int = SUGGEST_CONTINUE_AS_NEW,
+        begins: bool = True,
         **carried: object,
     ) -> None:
         self.effects: list[tuple[datetime, EffectInput]] = []
@@ -83,7 +84,13 @@ class OneRun:
             facts=PlayerFacts(player_id="p1"),
             engine=ENGINE,
         )
-        self.temporal.start(journey.definition.name, "run", run.model_copy(update=carried))
+        self._given = run.model_copy(update=carried)
+        if begins:
+            self.begin()
+
+    def begin(self) -> None:
+        """Start it, where it was not to begin by itself."""
+        self.temporal.start(self._given.journey, "run", self._given)
         self.temporal.advance_to(NOON)
 
     # ---- what happens --------------------------------------------------------------------------

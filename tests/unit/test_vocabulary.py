@@ -89,6 +89,7 @@ WORDS = [
     "Again",
     "Form",
     "Grant",
+    "MovedRun",
     "Player",
     "RunStarted",
     "Segment",
