@@ -54,6 +54,8 @@ PROVIDER_POLLS = 2
 CACHED_RUNS = 6_000
 # Enrolments and sweeps over all players; more of them wait for their turn.
 LONG_WORK_AT_ONCE = 8
+# Seconds to wait for the database's clock: what is swept is decided by it.
+FIRST_BEAT_S = 5.0
 # Seconds between two attempts to make the schedules.
 SCHEDULES_RETRY_S = 5.0
 
@@ -112,6 +114,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
         activities=[
             *engine.maintenance.activities,
             engine.reconciliation.reconcile,
+            engine.forgetting.retain,
             engine.enrolments.work,
             engine.journey_jobs.stop,
             engine.journey_jobs.resume,
@@ -142,6 +145,7 @@ async def main(role: Role, settings: Settings | None = None) -> None:
         group.create_task(heartbeat.run(stop))
         group.create_task(engine.processes.run(stop))
         if role in {"all", "dispatcher"}:
+            await engine.processes.begun(FIRST_BEAT_S)
             group.create_task(engine.sweeper().run(stop))
         client = await _connect_or_stop(stop, settings, runtime)
         if client is None:

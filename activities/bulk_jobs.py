@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict
-from sqlalchemy import select, update
+from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -69,6 +69,13 @@ async def read_job(
     """A brand's job, None if it has none of that id. With `lock` nobody works on it until the transaction ends."""
     query = select(jobs).where(jobs.c.id == job_id, jobs.c.brand == brand, jobs.c.kind == kind)
     row = (await connection.execute(query.with_for_update() if lock else query)).one_or_none()
+    return None if row is None else Job.model_validate(row)
+
+
+async def newest_job(connection: AsyncConnection, kind: str, subject: str, shard: str) -> Job | None:
+    """The newest job of a kind about something, for one share of all players."""
+    mine = (jobs.c.kind == kind, jobs.c.subject == subject, jobs.c.detail["shard"].astext == shard)
+    row = (await connection.execute(select(jobs).where(*mine).order_by(jobs.c.created_at.desc()).limit(1))).first()
     return None if row is None else Job.model_validate(row)
 
 
@@ -161,3 +168,9 @@ def _workflow(job_id: str) -> str:
 
 async def _set(connection: AsyncConnection, job_id: str, **values: Any) -> None:
     await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
+
+
+FORGET: Final = text(
+    "DELETE FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE ended_at < :before AND state <> 'running'"
+    " AND NOT EXISTS (SELECT FROM enrolment_players e WHERE e.job_id = jobs.id) LIMIT :limit))"
+)

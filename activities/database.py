@@ -5,12 +5,12 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import orjson
-from sqlalchemy import event
+from sqlalchemy import event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -47,6 +47,9 @@ class TimeLimits:
 UNLIMITED: Final = TimeLimits()
 #: Of workers and dispatchers: an effect that was cut off is tried again, a batch of long work too.
 WORKER_LIMITS: Final = TimeLimits(lock=timedelta(seconds=10), statement=timedelta(minutes=2))
+
+
+_NOW: Final = text("SELECT clock_timestamp()")
 
 
 class Database:
@@ -139,6 +142,12 @@ class Database:
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
         async with self.engine.connect() as connection:
             yield connection
+
+    async def now(self) -> datetime:
+        """What the clock of the database says."""
+        async with self.reading() as connection:
+            told: datetime = (await connection.execute(_NOW)).scalar_one()
+            return told
 
     async def close(self) -> None:
         """Give every connection back."""

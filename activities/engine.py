@@ -13,12 +13,13 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
-from activities.clock import Clock, utc_now
+from activities.clock import Clock, DatabaseClock
 from activities.database import WORKER_LIMITS, Database
 from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
+from activities.loops.forgetting import Forgetting
 from activities.loops.journey_jobs import JourneyJobs
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
@@ -115,7 +116,7 @@ def build(
     settings: Settings,
     registry: Registry,
     database: Database,
-    clock: Clock,
+    clock: Clock | None,
     protection: Database | None = None,
     watching: Database | None = None,
     *,
@@ -124,9 +125,17 @@ def build(
     """The parts of every process around its pool of connections, of which none is opened yet.
 
     What protects players, and what looks how much is waiting, use `protection` and `watching` where they are given.
+    Without a clock it is the database's.
     """
+    given = clock or DatabaseClock()
     pressure = Pressure(watching or database, settings)
-    processes = Processes(watching or database, registry.rules, role=role, build=settings.build_id)
+    processes = Processes(
+        watching or database,
+        registry.rules,
+        role=role,
+        build=settings.build_id,
+        clock=given if isinstance(given, DatabaseClock) else None,
+    )
     intake = Intake(
         database,
         registry.rules,
@@ -135,7 +144,7 @@ def build(
         self_exclusion_minimum=settings.self_exclusion_minimum,
         protection=protection,
     )
-    return Engine(settings, registry, database, intake, pressure, clock, processes)
+    return Engine(settings, registry, database, intake, pressure, given, processes)
 
 
 @dataclass(frozen=True)
@@ -150,6 +159,7 @@ class WorkerEngine(Engine):
     runs: RunEffects
     maintenance: Maintenance
     reconciliation: RunReconciliation
+    forgetting: Forgetting
     enrolments: Enrolments
     journey_jobs: JourneyJobs
     problems: RunProblems
@@ -199,7 +209,9 @@ class WorkerEngine(Engine):
 
 
 @asynccontextmanager
-async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role = "all") -> AsyncIterator[WorkerEngine]:
+async def worker_engine(
+    settings: Settings, clock: Clock | None = None, role: Role = "all"
+) -> AsyncIterator[WorkerEngine]:
     """The engine of a worker for as long as the block lasts. Raises DesignError.
 
     Nothing is connected before it is used, so neither Postgres nor a provider need be there yet.
@@ -216,6 +228,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
         transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, transport=transport))
         core = build(settings, deployment.registry, database, clock, role=role)
+        clock = core.clock
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
         bonus_engine = BonusEngine(
             settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
@@ -233,6 +246,7 @@ async def worker_engine(settings: Settings, clock: Clock = utc_now, role: Role =
             grants=grants,
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
+            forgetting=Forgetting(database, settings, clock),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),

@@ -11,11 +11,13 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, update
+from sqlalchemy import ColumnElement, bindparam, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 from temporalio import activity
 
 from activities import gate_facts
@@ -482,3 +484,12 @@ def _result(attempt: SendAttempt) -> SendResult:
         wait_until=attempt.plan.wait_until,
         next_turn=attempt.next_turn,
     )
+
+
+#: Forgets up to `:limit` messages from before `:before`; what had to be told, and protects, is a record and stays.
+FORGET: Final = text(
+    """
+    DELETE FROM messages WHERE id = ANY(ARRAY(
+        SELECT id FROM messages WHERE created_at < :before AND NOT message_class = ANY(:necessary) LIMIT :limit))
+    """
+).bindparams(bindparam("necessary", sorted(NECESSARY), type_=ARRAY(Text)))

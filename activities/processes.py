@@ -6,11 +6,12 @@ like it, comes by; what nobody knows is gone for good and dropped as ever.
 """
 
 import asyncio
-import hashlib
 import logging
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import timedelta
+from functools import cached_property
 from typing import Final, Literal
 
 import orjson
@@ -19,11 +20,12 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.clock import sleep_or_stop
+from activities.clock import DatabaseClock, sleep_or_stop
 from activities.database import Database
 from workflows.events import CATALOGUE
 from workflows.player_state.active_run import hears
 from workflows.rules.index import RuleIndex
+from workflows.source.rule_fingerprint import fingerprint
 
 logger = logging.getLogger(__name__)
 
@@ -32,8 +34,6 @@ Role = Literal["api", "worker", "dispatcher", "all"]
 #: How often a process says that it lives, and after how long in silence it is taken for dead.
 BEAT: Final = timedelta(seconds=5)
 SILENCE: Final = timedelta(seconds=30)
-#: How long a row of a dead process stays, for whoever asks what ran.
-KEPT: Final = timedelta(days=7)
 
 
 class Knowledge(BaseModel):
@@ -83,21 +83,46 @@ _NAMES: Final = tuple(Knowledge.model_fields)
 class Processes:
     """This process among those that live, and what the others know beyond it."""
 
-    def __init__(self, database: Database, rules: RuleIndex, *, role: Role = "all", build: str = "") -> None:
+    def __init__(
+        self,
+        database: Database,
+        rules: RuleIndex,
+        *,
+        role: Role = "all",
+        build: str = "",
+        clock: DatabaseClock | None = None,
+    ) -> None:
         self.database = database
+        #: Set by each beat.
+        self.clock = clock or DatabaseClock()
+        #: Whether there was one.
+        self.began = asyncio.Event()
         self.role: Role = role
+        self.rules = rules
         self.knows = Knowledge.of(rules)
-        #: What a release is called; without a name, a mark of what it knows.
-        self.build = build or hashlib.sha256(self.knows.as_text().encode()).hexdigest()[:12]
         self.id = uuid.uuid4().hex
-        #: What other living processes know, as it was last seen.
+        self._named = build
+        #: What other living processes know, as it was last seen, and whether one of them is of another build.
         self.others = Knowledge()
+        self.mixed = False
+
+    @cached_property
+    def rules_mark(self) -> str:
+        """The same for processes that decide by the same rules, however they were built."""
+        return fingerprint(self.rules.rules, self.rules.segments, self.rules.matters)
+
+    @cached_property
+    def build(self) -> str:
+        """What the release is called; without a name, a mark of its rules."""
+        return self._named or self.rules_mark
 
     async def look(self, connection: AsyncConnection) -> Knowledge:
         """What other living processes know, as of now. Cheap enough for every pass of a loop."""
         rows = await connection.execute(_OTHERS, {"id": self.id, "silence": SILENCE})
         known = []
+        self.mixed = False
         for row in rows:
+            self.mixed = self.mixed or row.build != self.build
             try:
                 known.append(Knowledge.model_validate(row.knows))
             except ValidationError:
@@ -106,16 +131,24 @@ class Processes:
         return self.others
 
     async def beat(self) -> None:
-        """Say that this process lives, and look at the others. Raises what the database raises when it is away."""
+        """Say that this process lives, set its clock, look at the others. Raises what the database does when away."""
         mine = {"id": self.id, "build": self.build, "role": self.role, "knows": self.knows.as_text()}
         async with self.database.transaction() as connection:
-            await connection.execute(_BEAT, mine)
+            asked = self.clock.timer()
+            told = (await connection.execute(_BEAT, mine)).scalar_one()
+            self.clock.set(told, asked, self.clock.timer())
             await self.look(connection)
+        self.began.set()
 
     async def leave(self) -> None:
         """Say that this process ends. Raises what the database raises when it is away."""
         async with self.database.transaction() as connection:
             await connection.execute(_LEAVE, {"id": self.id})
+
+    async def begun(self, within: float) -> None:
+        """Wait for the first beat, from which on the clock is the database's; no longer than so many seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.began.wait(), within)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Beat until told to stop, then leave."""
@@ -133,17 +166,13 @@ class Processes:
             logger.warning("Postgres is away; this process is taken for dead in %d seconds.", SILENCE.total_seconds())
 
 
-async def forget_dead(connection: AsyncConnection) -> int:
-    """Delete the rows of processes that have been dead for long; how many there were."""
-    return (await connection.execute(_FORGET, {"kept": KEPT})).rowcount
-
-
 # By the database's clock on both sides: the clocks of two processes may differ by more than the silence.
 _BEAT = text(
     """
     INSERT INTO processes (id, build, role, knows, seen_at)
     VALUES (:id, :build, :role, CAST(:knows AS jsonb), clock_timestamp())
     ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+    RETURNING clock_timestamp()
     """
 )
 _OTHERS = text(
@@ -153,4 +182,7 @@ _OTHERS = text(
     """
 )
 _LEAVE = text("DELETE FROM processes WHERE id = :id")
-_FORGET = text("DELETE FROM processes WHERE seen_at < clock_timestamp() - CAST(:kept AS interval)")
+#: Forgets up to `:limit` processes that were last seen before `:before`.
+FORGET: Final = text(
+    "DELETE FROM processes WHERE id = ANY(ARRAY(SELECT id FROM processes WHERE seen_at < :before LIMIT :limit))"
+)

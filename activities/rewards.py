@@ -7,10 +7,10 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 
 import logging
 from datetime import datetime, timedelta
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from prometheus_client import Counter
-from sqlalchemy import exists, func, or_, select, update
+from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -296,3 +296,8 @@ async def _own_reservation(connection: AsyncConnection, row: GrantRow, now: date
         .returning(*_COLUMNS)
     )
     return GrantRow(*owned.one())
+
+
+FORGET: Final = text(
+    "DELETE FROM grants WHERE id = ANY(ARRAY(SELECT id FROM grants WHERE resolved_at < :before LIMIT :limit))"
+)

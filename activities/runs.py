@@ -284,3 +284,12 @@ async def origins_of(connection: AsyncConnection, run_ids: Collection[str]) -> d
     """The origin of each of these runs that is known, by its id."""
     query = select(runs.c.id, runs.c.player_id, runs.c.trigger).where(runs.c.id.in_(run_ids))
     return {row.id: Origin(row.player_id, row.trigger) for row in await connection.execute(query)}
+
+
+#: Forgets up to `:limit` runs that ended before `:before`; their steps must be gone.
+FORGET: Final = text(
+    """
+    DELETE FROM runs WHERE id = ANY(ARRAY(
+        SELECT id FROM runs WHERE state = 'ended' AND ended_at < :before ORDER BY ended_at, id LIMIT :limit))
+    """
+)

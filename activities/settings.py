@@ -96,6 +96,16 @@ class Settings(ContentSettings):
     rearm_rate: int = Field(200, ge=1)
     #: Runs a second that are compared with Temporal at most.
     reconcile_rate: int = Field(50, ge=1)
+    #: How long the identity of an event is remembered: sent again later, it is taken for new.
+    retain_identities: timedelta = timedelta(days=90)
+    #: How long events are kept at least; they go by the month. 0 is for ever, here and below.
+    retain_events: timedelta = timedelta(days=400)
+    #: How long runs are kept after their end, with their steps, and stays in segments.
+    retain_runs: timedelta = timedelta(days=400)
+    #: How long marketing messages are kept, with their texts.
+    retain_messages: timedelta = timedelta(days=400)
+    #: How long records are kept that a regulator may ask for: events about protection and money, grants, tasks.
+    retain_records: timedelta = timedelta(0)
     #: Postgres connections a process may hold.
     pool_size: int = 10
     #: Those a worker's effects share: half as many as it has slots for what needs the database alone.

@@ -6,7 +6,7 @@ Only this module writes it. Line 0 of a step is the outcome of the effect itself
 from datetime import datetime
 from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -61,3 +61,12 @@ async def recorded_outcome(connection: AsyncConnection, request: EffectInput) ->
 async def has_steps(connection: AsyncConnection, run_id: str) -> bool:
     """Whether a run has done anything that was written down."""
     return (await connection.execute(select(steps.c.step).where(steps.c.run_id == run_id).limit(1))).first() is not None
+
+
+#: Forgets the steps of up to `:limit` runs that ended before `:before`, those that `runs.FORGET` forgets next.
+FORGET: Final = text(
+    """
+    DELETE FROM steps WHERE run_id = ANY(ARRAY(
+        SELECT id FROM runs WHERE state = 'ended' AND ended_at < :before ORDER BY ended_at, id LIMIT :limit))
+    """
+)

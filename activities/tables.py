@@ -43,32 +43,56 @@ def _now(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
-# Intake: every acknowledged fact, once. (source, id) is the identity within a brand.
+# Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class
+# declares unique, of which a player has one of each. `received_at` and `seq` find the event itself.
+event_ids = Table(
+    "event_ids",
+    metadata,
+    Column("identity", Uuid(as_uuid=False), primary_key=True),
+    Column("fact", Uuid(as_uuid=False)),
+    Column("seq", BigInteger, Identity(), nullable=False),
+    _now("received_at"),
+    Index("ix_event_ids_fact", "fact", unique=True, postgresql_where=text("fact IS NOT NULL")),
+    Index("ix_event_ids_received", "received_at", postgresql_using="brin"),
+)
+
+# Intake: every acknowledged fact, in a partition a month. Its identity stands in `event_ids`.
 events = Table(
     "events",
     metadata,
-    Column("brand", Text, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("id", Text, primary_key=True),
-    Column("seq", BigInteger, Identity(), nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("seq", BigInteger, nullable=False),
     Column("type", Text, nullable=False),
     Column("player_id", Text, nullable=False),
     _instant("occurred_at", nullable=False),
     _now("received_at"),
     Column("history", Boolean, nullable=False, server_default=text("false")),
     Column("data", JSONB, nullable=False),
-    # Of the field its class declares unique; a player has one of each.
+    # Of the field its class declares unique.
     Column("unique_value", Text),
     Index("ix_events_player", "brand", "player_id", "occurred_at"),
-    Index(
-        "ix_events_unique",
-        "brand",
-        "player_id",
-        "type",
-        "unique_value",
-        unique=True,
-        postgresql_where=text("unique_value IS NOT NULL"),
-    ),
+    Index("ix_events_seq", "received_at", "seq", unique=True),
+    Index("ix_events_parts", "brand", "source", postgresql_where=text("type = 'fasttrack.round_part'")),
+    postgresql_partition_by="RANGE (received_at)",
+)
+
+# Intake: of events whose month is dropped, those that a regulator may ask for.
+kept_events = Table(
+    "kept_events",
+    metadata,
+    Column("seq", BigInteger, primary_key=True, autoincrement=False),
+    Column("brand", Text, nullable=False),
+    Column("source", Text, nullable=False),
+    Column("id", Text, nullable=False),
+    Column("type", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    _instant("occurred_at", nullable=False),
+    _instant("received_at", nullable=False),
+    Column("history", Boolean, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Index("ix_kept_events_player", "brand", "player_id", "occurred_at"),
 )
 
 # Intake: one row a player, one lock. `state` is PlayerState, `profile` holds personal data.
@@ -114,6 +138,7 @@ runs = Table(
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
     Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
+    Index("ix_runs_ended", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_runs_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
     Index("ix_runs_problem", "brand", "problem", "problem_since", postgresql_where=text("problem IS NOT NULL")),
     Index("ix_runs_ends", "brand", "ends_at", postgresql_where=text("state = 'active' AND arm = 'treated'")),
@@ -141,6 +166,7 @@ memberships = Table(
         postgresql_where=text("left_at IS NULL"),
     ),
     Index("ix_memberships_player", "brand", "player_id", "entered_at"),
+    Index("ix_memberships_left", "left_at", postgresql_where=text("left_at IS NOT NULL")),
 )
 
 # Long work over many players (enrolling, deriving): where it stands. Each batch moves `cursor` in its own transaction.
@@ -316,6 +342,9 @@ messages = Table(
     Index("ix_messages_player", "brand", "player_id", "created_at"),
     Index("ix_messages_newest", "brand", "created_at", "id"),
     Index("ix_messages_step", "run_id", "step"),
+    # What the gate counts is a week of this, however long the player has been with us.
+    Index("ix_messages_handed_over", "brand", "player_id", "handed_over_at"),
+    Index("ix_messages_created", "created_at", postgresql_using="brin"),
 )
 
 # grant: two-phase; `reserved` until the bonus engine has answered.

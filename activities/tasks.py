@@ -10,7 +10,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
-from sqlalchemy import Select, select, update
+from sqlalchemy import Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -364,3 +364,18 @@ async def _note(
             detail=detail or {},
         )
     )
+
+
+#: Forgets the history of up to `:limit` tasks that were closed before `:before`, those that `FORGET` forgets next.
+FORGET_HISTORY: Final = text(
+    """
+    DELETE FROM task_history WHERE task_id = ANY(ARRAY(
+        SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
+    """
+)
+FORGET: Final = text(
+    """
+    DELETE FROM tasks WHERE id = ANY(ARRAY(
+        SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
+    """
+)

@@ -10,7 +10,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 
-from activities.clock import Clock, utc_now
+from activities.clock import Clock
 from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
@@ -45,6 +45,8 @@ from workflows.json_object import JsonObject
 VERSION = "0.1.0"
 #: Seconds that saying goodbye to the other processes may take.
 LEAVE_S = 2.0
+#: Seconds that a start waits for the database's clock.
+FIRST_BEAT_S = 1.0
 
 _ROUTERS = (
     events.router,
@@ -85,7 +87,7 @@ event with `rejected`.
 """
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> FastAPI:
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> FastAPI:
     """The API for one deployment. It starts, and takes events, while Temporal is away.
 
     Nothing is connected before the lifespan begins; serve it without the `Server` header.
@@ -98,6 +100,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock = utc_now) -> F
             app.state.engine = built
             stop = asyncio.Event()
             living = asyncio.create_task(built.processes.run(stop))
+            await built.processes.begun(FIRST_BEAT_S)
             try:
                 yield
             finally:

@@ -32,7 +32,7 @@ class ApiEngine(Engine):
 
 
 @asynccontextmanager
-async def api_engine(settings: Settings, clock: Clock) -> AsyncIterator[ApiEngine]:
+async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[ApiEngine]:
     """Build it; nothing is connected yet, so neither Postgres nor Temporal need be there. Raises DesignError."""
     registry, links = load(settings.packages), unsubscribe_links(settings)
     async with AsyncExitStack() as stack:

@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 from sqlalchemy import text
 
+from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
 from api.auth import Key
 from api.cloudevents import PlayerEvent
@@ -79,11 +80,11 @@ async def _changed_addresses(engine: ApiEngine, brand: str, events: Sequence[Pla
 
 
 _READDRESSED = text(
-    """
+    f"""
     SELECT t.position
     FROM json_to_recordset(CAST(:rows AS json)) AS t (position int, player_id text, source text, id text)
     JOIN players p ON p.brand = :brand AND p.id = t.player_id
     WHERE (p.profile ->> 'email' IS NOT NULL OR p.profile ->> 'phone' IS NOT NULL)
-      AND NOT EXISTS (SELECT FROM events e WHERE e.brand = :brand AND e.source = t.source AND e.id = t.id)
-    """
+      AND NOT {IS_KNOWN}
+    """  # noqa: S608 - our own words
 )

@@ -22,6 +22,7 @@ from cli import (
     reconcile,
     rehearse,
     release,
+    retain,
     show,
     stop,
     stuck,
@@ -63,6 +64,7 @@ app.command()(processes.serve)
 app.command()(processes.worker)
 app.command()(processes.dispatcher)
 app.command()(processes.migrate)
+app.command()(retain.retain)
 app.command("import")(import_events.import_events)
 app.command()(demo.demo)
 app.command()(show.show)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -44,6 +43,7 @@ def derive(
 
     It starts and wakes nothing. Stop it with Ctrl-C and repeat it: it goes on where it was.
     """
+    from activities.clock import DatabaseClock
     from activities.intake.intake import Intake
     from activities.loops.backfill import Deriver
     from workflows.player_state.backfill import derivables
@@ -61,7 +61,10 @@ def derive(
 
     async def work() -> int:
         async with open_database() as database:
-            deriver = Deriver(database, Intake(database, rules), known[rule], lambda: datetime.now(UTC))
+            clock = DatabaseClock()
+            asked = clock.timer()
+            clock.set(await database.now(), asked, clock.timer())
+            deriver = Deriver(database, Intake(database, rules), known[rule], clock)
             return await _derive(deriver, brand, again=again, per_second=per_second)
 
     raise typer.Exit(run_on_database(work()))

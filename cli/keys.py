@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -41,7 +41,7 @@ def keys_of_every_role(
 
     async def make() -> dict[str, str]:
         async with open_database() as database:
-            now = datetime.now(UTC)
+            now = await database.now()
             return {role: (await create_key(database, DEMO_BRAND, role, s, now))[1] for role, s in ROLES.items()}
 
     out.print_json(json.dumps(run_on_database(make())))
@@ -62,7 +62,7 @@ def create(
 
     async def make() -> tuple[str, str]:
         async with open_database() as database:
-            now = datetime.now(UTC)
+            now = await database.now()
             expires_at = None if days is None else now + timedelta(days=days)
             return await create_key(database, brand, name, scope, now, sources=source or (), expires_at=expires_at)
 
@@ -108,7 +108,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id that `journeys key
 
     async def refuse_from_now_on() -> bool:
         async with open_database() as database:
-            return await revoke_key(database, key_id, datetime.now(UTC))
+            return await revoke_key(database, key_id, await database.now())
 
     if not run_on_database(refuse_from_now_on()):
         fail(f"There is no key {key_id}; `journeys keys list` shows them.")

@@ -87,12 +87,16 @@ class Postgres:
         home = self.home.resolve()
         return Service(
             name="postgres",
-            command=(str(self._installed() / "pginstall" / "bin" / "postgres"), "-D", str(home / "data"), *options),
+            command=(str(self.tool("postgres")), "-D", str(home / "data"), *options),
             ready=self._answers,
             user=self.user,
             stop_signal=signal.SIGINT,  # "fast": open transactions are rolled back, none is waited for
             stop_within=timedelta(seconds=30),
         )
+
+    def tool(self, name: str) -> Path:
+        """A program that comes with the server, such as `pg_dump`."""
+        return self._installed() / "pginstall" / "bin" / name
 
     async def create_database(self, name: str, *, template: str = "template1") -> str:
         """Make a database, as a copy of another if named, and return its address.

@@ -1,18 +1,32 @@
 """Alembic's entry point: one advisory lock, so that two migrating processes take turns."""
 
-from alembic import context
-from sqlalchemy import create_engine, text
+import time
 
+from alembic import context
+from sqlalchemy import NullPool, create_engine, text
+
+from activities.event_partitions import is_partition
 from activities.tables import metadata
 
 LOCK = 7_061_126
+RETRY_S = 0.1
 
 url = str(context.config.attributes["url"])
-engine = create_engine(url)
+# Its connection ends with it, and the lock with that, also when a migration fails.
+engine = create_engine(url, poolclass=NullPool)
 with engine.connect() as connection:
-    connection.execute(text("SELECT pg_advisory_lock(:lock)"), {"lock": LOCK})
+    # Asked for again and again, because whoever waits inside a statement is waited for by an index that is built beside
+    # the work, and both would wait for ever.
+    while not connection.scalar(text("SELECT pg_try_advisory_lock(:lock)"), {"lock": LOCK}):
+        connection.rollback()
+        time.sleep(RETRY_S)
     connection.commit()
-    context.configure(connection=connection, target_metadata=metadata, transaction_per_migration=True)
+    context.configure(
+        connection=connection,
+        target_metadata=metadata,
+        transaction_per_migration=True,
+        include_name=lambda name, kind, _: kind != "table" or not is_partition(str(name)),
+    )
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()

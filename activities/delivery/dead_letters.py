@@ -112,3 +112,8 @@ _BURY = text(
     WHERE run_id = :run AND seq = ANY(:seqs)
     """
 ).bindparams(bindparam("seqs", type_=ARRAY(Integer)))
+
+FORGET = text(
+    "DELETE FROM dead_letters"
+    " WHERE id = ANY(ARRAY(SELECT id FROM dead_letters WHERE retried_at < :before LIMIT :limit))"
+)

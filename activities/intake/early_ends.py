@@ -9,6 +9,7 @@ import orjson
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
 from activities.player_rows import LOCK_PLAYERS
 from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
@@ -98,9 +99,7 @@ def _begun(end: Event, states: Mapping[str, PlayerState], player_id: str, before
 
 
 _KNOWN = text(
-    """
-    SELECT e.source, e.id
-    FROM json_to_recordset(CAST(:rows AS json)) AS t (source text, id text)
-    JOIN events e ON e.brand = :brand AND e.source = t.source AND e.id = t.id
-    """
+    f"""
+    SELECT t.source, t.id FROM json_to_recordset(CAST(:rows AS json)) AS t (source text, id text) WHERE {IS_KNOWN}
+    """  # noqa: S608 - our own words
 )

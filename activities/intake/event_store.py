@@ -1,7 +1,8 @@
-"""The table `events`: every acknowledged fact, once, and what it means when an identity comes back.
+"""The tables of events: every acknowledged fact, once, and what it means when an identity comes back.
 
-Only this module writes it. `(brand, source, id)` is the identity. The same again is a duplicate; another player, type
-or data under it is a conflict and told as such, or whoever says an id first could make another event disappear.
+Only this module writes them. `(brand, source, id)` is the identity, kept as a digest for as long as the dedupe window.
+The same again is a duplicate; another player, type or data under it is a conflict and told as such, or whoever says an
+id first could make another event disappear.
 """
 
 import hashlib
@@ -12,8 +13,9 @@ from typing import Final
 import orjson
 from pydantic import ValidationError
 from sqlalchemy import TextClause, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
-from sqlalchemy.types import Boolean
+from sqlalchemy.types import Boolean, Text
 
 from activities.intake.backpressure import protects
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
@@ -178,24 +180,60 @@ def _json(value: object) -> str:
 
 _INSERT: Final[TextClause] = text(
     """
-    INSERT INTO events (brand, source, id, type, player_id, occurred_at, data, unique_value, history)
-    SELECT :brand, source, id, type, player_id, occurred_at, data, unique_value, :history
-    FROM json_to_recordset(CAST(:rows AS json))
-      AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb, unique_value text)
+    WITH given AS MATERIALIZED (
+        SELECT *, event_identity(:brand, source, id) AS identity,
+               event_fact(:brand, player_id, type, unique_value) AS fact
+        FROM json_to_recordset(CAST(:rows AS json))
+          AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb, unique_value text)
+    ), fresh AS (
+        INSERT INTO event_ids (identity, fact) SELECT identity, fact FROM given
+        ON CONFLICT DO NOTHING RETURNING identity, seq
+    )
+    INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, data, unique_value, history)
+    SELECT :brand, source, id, seq, type, player_id, occurred_at, data, unique_value, :history
+    FROM given JOIN fresh USING (identity)
     ON CONFLICT DO NOTHING
     RETURNING source, id
     """
-).bindparams(bindparam("history", type_=Boolean))
-# Only what is not the same comes back: a batch that is sent again as it was brings no row.
+).bindparams(bindparam("history", type_=Boolean), bindparam("brand", type_=Text))
+# Only what is not the same comes back: a batch that is sent again as it was brings no row. Nor does what is known and
+# not kept any more.
 _COMPARE: Final[TextClause] = text(
     """
     SELECT t.position, e.player_id, e.type, e.data, u.source AS first_source, u.id AS first_id
     FROM json_to_recordset(CAST(:rows AS json))
       AS t (position int, source text, id text, type text, player_id text, data jsonb, unique_value text)
-    LEFT JOIN events e ON e.brand = :brand AND e.source = t.source AND e.id = t.id
-    LEFT JOIN events u ON e.id IS NULL AND u.brand = :brand AND u.player_id = t.player_id AND u.type = t.type
-      AND u.unique_value = t.unique_value
+    LEFT JOIN event_ids i ON i.identity = event_identity(:brand, t.source, t.id)
+    LEFT JOIN events e ON e.received_at = i.received_at AND e.seq = i.seq
+    LEFT JOIN event_ids f ON i.identity IS NULL AND f.fact = event_fact(:brand, t.player_id, t.type, t.unique_value)
+    LEFT JOIN events u ON u.received_at = f.received_at AND u.seq = f.seq
     WHERE u.id IS NOT NULL
        OR e.id IS NOT NULL AND (e.player_id, e.type, e.data) IS DISTINCT FROM (t.player_id, t.type, t.data)
+    """
+).bindparams(bindparam("brand", type_=Text))
+#: Whether the event of a source and an id `t` is known, as a condition for `:brand`.
+IS_KNOWN: Final = (
+    "EXISTS (SELECT FROM event_ids i WHERE i.identity = event_identity(CAST(:brand AS text), t.source, t.id))"
+)
+#: Forgets up to `:limit` identities from before `:before`: who sends one of them again tells something new.
+FORGET_IDENTITIES: Final = text(
+    """
+    DELETE FROM event_ids
+    WHERE identity = ANY(ARRAY(SELECT identity FROM event_ids WHERE received_at < :before LIMIT :limit))
+    """
+)
+#: Keeps what must outlive the events of a month, of the types `:kinds`, patterns as LIKE reads them.
+KEEP_RECORDS: Final = text(
+    """
+    INSERT INTO kept_events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data)
+    SELECT brand, source, id, seq, type, player_id, occurred_at, received_at, history, data FROM events
+    WHERE received_at < :before AND type LIKE ANY(:kinds)
+    ON CONFLICT DO NOTHING
+    """
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+FORGET_RECORDS: Final = text(
+    """
+    DELETE FROM kept_events
+    WHERE seq = ANY(ARRAY(SELECT seq FROM kept_events WHERE received_at < :before LIMIT :limit))
     """
 )

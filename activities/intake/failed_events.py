@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import DataError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -141,3 +141,9 @@ async def mark_retried(connection: AsyncConnection, ids: Collection[int], now: d
 
 def _untried(brand: str) -> ColumnElement[bool]:
     return (failed_events.c.brand == brand) & failed_events.c.retried_at.is_(None)
+
+
+FORGET: Final = text(
+    "DELETE FROM failed_events"
+    " WHERE id = ANY(ARRAY(SELECT id FROM failed_events WHERE retried_at < :before LIMIT :limit))"
+)

@@ -495,3 +495,6 @@ _STAY = text(
     """
 )
 _UPDATE_AND_DELIVER = text(f"WITH advanced AS ({ADVANCE}) {deliveries.WRITE}")
+FORGET_STAYS = text(
+    "DELETE FROM memberships WHERE seq = ANY(ARRAY(SELECT seq FROM memberships WHERE left_at < :before LIMIT :limit))"
+)

@@ -28,13 +28,17 @@ from activities.settings import MAINTENANCE_QUEUE
 from workflows.background.reconcile_and_rearm import (
     REARM_LIMIT,
     RECONCILE_LIMIT,
+    RETAIN_LIMIT,
     RearmPlayers,
     ReconcileGrants,
     ReconcileRuns,
+    RetainRecords,
 )
 
 logger = logging.getLogger(__name__)
 
+#: Shares in which all players are looked at, each at `REARM_RATE` wherever a worker is free.
+SHARDS: Final = 4
 #: Every schedule by its id. One run at a time; what was missed while Temporal was away is soon forgotten.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     "journeys-reconcile-grants": Schedule(
@@ -59,13 +63,27 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     ),
     "journeys-rearm-players": Schedule(
         action=ScheduleActionStartWorkflow(
-            RearmPlayers.run, id="upkeep-rearm-players", task_queue=MAINTENANCE_QUEUE, execution_timeout=REARM_LIMIT
+            RearmPlayers.run,
+            SHARDS,
+            id="upkeep-rearm-players",
+            task_queue=MAINTENANCE_QUEUE,
+            execution_timeout=REARM_LIMIT,
         ),
         spec=ScheduleSpec(
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(3),), comment="At night, in UTC.")],
             jitter=timedelta(minutes=30),
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=2)),
+    ),
+    "journeys-retain": Schedule(
+        action=ScheduleActionStartWorkflow(
+            RetainRecords.run, id="upkeep-retain", task_queue=MAINTENANCE_QUEUE, execution_timeout=RETAIN_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(4),), comment="At night, in UTC.")],
+            jitter=timedelta(minutes=30),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
     ),
 }
 
@@ -108,6 +126,7 @@ def _declared(schedule: Schedule) -> tuple[object, ...]:
     """What the code says of a schedule."""
     action = schedule.action
     assert isinstance(action, ScheduleActionStartWorkflow)
-    started = (action.workflow, action.id, action.task_queue, action.execution_timeout)
+    # Arguments come back encoded: that there are as many must do.
+    started = (action.workflow, action.id, action.task_queue, action.execution_timeout, len(action.args))
     spec = schedule.spec
     return *started, [*spec.calendars], [*spec.intervals], spec.jitter, schedule.policy

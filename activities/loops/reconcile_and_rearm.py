@@ -1,27 +1,33 @@
 """Scheduled maintenance: reconciles grants in doubt, and rearms players under the present rules."""
 
 import asyncio
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Final
 
-from prometheus_client import Counter
+import orjson
+from prometheus_client import Counter as Metric
 from sqlalchemy import text
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from activities.bulk_jobs import Job, advance_job, end_job, insert_job, lock_running_job, newest_job
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.processes import Processes
 from activities.rewards import Grants
-from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT, REARM, RECONCILE, Rearmed
+from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT, REARM, RECONCILE, PlayerShare, Rearmed
 
 REARM_AT_ONCE: Final = 100
+#: The kind of the jobs that remember how far a look at all players has come; its subject is a mark of the rules.
+LOOK: Final = "look"
 
-REARMED: Final = Counter("journeys_rearm_players_total", "Players looked at under the present rules.", ["became"])
+LOOKED_AT: Final = Metric("journeys_rearm_players_total", "Players looked at under the present rules.", ["became"])
 
 
 class Maintenance:
@@ -62,58 +68,91 @@ class Maintenance:
         return settled
 
     @activity.defn(name=REARM)
-    async def rearm(self) -> Rearmed:
-        """Look at every player by id; what is unchanged is not written.
+    async def rearm(self, shard: PlayerShare | None = None) -> Rearmed:
+        """Look at every player of a share of all, by id; what is unchanged is not written.
 
-        It goes on behind the last batch that Temporal heard of, so a few players are looked at twice after a
-        crash, which changes nothing. Players who come meanwhile come under the present rules anyway.
+        How far it has come stands in a job, moved in the transaction of each batch, so a look that was cut off goes on
+        there, also in another night. Under rules under which everybody was looked at there is nothing to do; a look
+        that began while another build lived is not taken for one.
         """
-        details = activity.info().heartbeat_details
-        so_far = Rearmed.model_validate(details[0]) if details else Rearmed()
-        while batch := await self._next_players(so_far):
+        shard = shard or PlayerShare()
+        job_id = await self._begin(shard)
+        if job_id is None:
+            return Rearmed(skipped=True)
+        while True:
             if activity.is_worker_shutdown():
                 raise ApplicationError("This worker ends; another one goes on from here.", type="WorkerEnds")
-            so_far = await self._rearm(batch, so_far)
+            looked_at, so_far = await self._look_at_some(job_id, shard)
+            if not looked_at:
+                return so_far
             activity.heartbeat(so_far)
-            await self.pause(len(batch) / self.rate)
-        return so_far
+            await self.pause(looked_at / self.rate)
 
-    async def _next_players(self, so_far: Rearmed) -> list[tuple[str, str]]:
-        parameters = {"brand": so_far.brand, "id": so_far.player_id, "limit": self.batch}
-        async with self.database.reading() as connection:
-            return [(row.brand, row.id) for row in await connection.execute(_NEXT_PLAYERS, parameters)]
+    async def _begin(self, shard: PlayerShare) -> str | None:
+        """The job of this share under the present rules; None if everybody was looked at under them."""
+        mark = self.processes.rules_mark
+        async with self.database.transaction() as connection:
+            last = await newest_job(connection, LOOK, mark, shard.name)
+            if last is not None and last.state == "running":
+                return last.id
+            await self.processes.look(connection)
+            if last is not None and not last.detail.get("mixed"):
+                return None
+            now = self.clock()
+            detail = {"shard": shard.name, "mixed": self.processes.mixed}
+            job = Job(
+                id=f"look:{uuid.uuid4().hex}",
+                brand="",
+                kind=LOOK,
+                subject=mark,
+                detail=detail,
+                created_at=now,
+                updated_at=now,
+            )
+            await insert_job(connection, job)
+        return job.id
 
-    async def _rearm(self, batch: Sequence[tuple[str, str]], so_far: Rearmed) -> Rearmed:
-        """One batch, a transaction a brand."""
-        now, failed = self.clock(), 0
-        unchanged: set[tuple[str, str]] = set()
-        async with self.database.reading() as connection:
+    async def _look_at_some(self, job_id: str, shard: PlayerShare) -> tuple[int, Rearmed]:
+        """The next players; how many, and how far it has come. No more when it is done."""
+        now, counts = self.clock(), Counter[str]()
+        async with self.database.transaction() as connection:
+            job = await lock_running_job(connection, job_id)
+            if job is None:
+                return 0, Rearmed()
             elsewhere = (await self.processes.look(connection)).moments
+            brand, after = orjson.loads(job.cursor) if job.cursor else ("", "")
+            where = {"brand": brand, "id": after, "limit": self.batch, "shard": shard.number, "of": shard.of}
+            batch = [(row.brand, row.id) for row in await connection.execute(_NEXT_PLAYERS, where)]
+            if not batch:
+                await end_job(connection, job, "done", now)
+                return 0, _so_far(job)
 
-        def rearm_one(brand: str, players: LockedPlayers, player_id: str) -> None:
-            state = players.states[player_id]
-            before = state.to_json()
-            decisions = state.rearm(self.intake.rules, now, players.failures, elsewhere=elsewhere)
-            players.record(player_id, decisions)
-            if not decisions and state.to_json() == before:
-                unchanged.add((brand, player_id))
-                del players.states[player_id]
+            unchanged = set[tuple[str, str]]()
 
-        for brand in sorted({brand for brand, _ in batch}):
-            ids = [player_id for of, player_id in batch if of == brand]
-            async with self.database.transaction() as connection:
-                failed += len(await for_each(connection, self.intake, brand, ids, now, partial(rearm_one, brand)))
-        changed = len(batch) - len(unchanged) - failed
-        for became, count in (("changed", changed), ("unchanged", len(unchanged)), ("failed", failed)):
-            REARMED.labels(became).inc(count)
-        brand, player_id = batch[-1]
-        return Rearmed(
-            brand=brand,
-            player_id=player_id,
-            seen=so_far.seen + len(batch),
-            changed=so_far.changed + changed,
-            failed=so_far.failed + failed,
-        )
+            def rearm_one(brand: str, players: LockedPlayers, player_id: str) -> None:
+                state = players.states[player_id]
+                before = state.to_json()
+                decisions = state.rearm(self.intake.rules, now, players.failures, elsewhere=elsewhere)
+                players.record(player_id, decisions)
+                if not decisions and state.to_json() == before:
+                    unchanged.add((brand, player_id))
+                    del players.states[player_id]
+
+            for brand in sorted({brand for brand, _ in batch}):
+                ids = [player_id for of, player_id in batch if of == brand]
+                failed = await for_each(connection, self.intake, brand, ids, now, partial(rearm_one, brand))
+                counts["failed"] += len(failed)
+            counts["unchanged"] = len(unchanged)
+            counts["changed"] = len(batch) - len(unchanged) - counts["failed"]
+            await advance_job(connection, job, orjson.dumps(batch[-1]).decode(), len(batch), counts, now)
+        for became, count in counts.items():
+            LOOKED_AT.labels(became).inc(count)
+        so_far = {name: job.counts.get(name, 0) + count for name, count in counts.items()}
+        return len(batch), _so_far(job.model_copy(update={"done": job.done + len(batch), "counts": so_far}))
+
+
+def _so_far(job: Job) -> Rearmed:
+    return Rearmed(seen=job.done, changed=job.counts.get("changed", 0), failed=job.counts.get("failed", 0))
 
 
 @asynccontextmanager
@@ -132,4 +171,10 @@ async def heartbeating() -> AsyncIterator[None]:
         task.cancel()
 
 
-_NEXT_PLAYERS = text("SELECT brand, id FROM players WHERE (brand, id) > (:brand, :id) ORDER BY brand, id LIMIT :limit")
+_NEXT_PLAYERS = text(
+    """
+    SELECT brand, id FROM players
+    WHERE (brand, id) > (:brand, :id) AND (hashtext(id) & 2147483647) % :of = :shard
+    ORDER BY brand, id LIMIT :limit
+    """
+)

@@ -14,9 +14,11 @@ from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.sweeper import KNOWN_ELSEWHERE, Sweeper
-from activities.processes import BEAT, SILENCE, Knowledge, Processes, forget_dead
+from activities.processes import BEAT, SILENCE, Knowledge, Processes
+from activities.retention import retain
 from activities.rollout import RELEASE
 from activities.run_effects import RunEffects
+from activities.settings import Settings
 from activities.tables import dead_letters, deliveries, memberships, players, processes, runs
 from tests.support.api_client import BACKEND, serving
 from tests.support.engine import BRAND, Casino, Row, connected, declared, execute, rows
@@ -209,8 +211,8 @@ class TestLife:
     async def test_rows_of_the_dead_are_kept_for_a_while_and_then_forgotten(self, database: Database) -> None:
         await execute(database, "UPDATE processes SET seen_at = now() - interval '8 days'")
         await Processes(database, OLD, build="old").beat()
-        async with database.transaction() as connection:
-            assert await forget_dead(connection) == 1
+        async for _ in retain(database, Settings(database_url="postgresql://unused"), datetime.now(UTC)):
+            pass
         assert [row["build"] for row in await rows(database, processes)] == ["old"]
 
 

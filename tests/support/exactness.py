@@ -44,6 +44,7 @@ JOURNEYS: dict[str, Journey] = {
 RULES = RuleIndex(JOURNEYS, {segment.name: segment for segment in SEGMENTS})
 # What differs between two ways to the same end: our own clock's stamps, counters of attempts, numbers of rows.
 INCIDENTAL = {
+    "event_ids": {"seq", "received_at"},
     "events": {"seq", "received_at"},
     "players": {"created_at", "updated_at"},
     "steps": {"seq"},

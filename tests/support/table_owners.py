@@ -8,6 +8,8 @@ from collections.abc import Iterator
 OWNERS = {
     "events": "activities/intake/event_store.py",
     "failed_events": "activities/intake/failed_events.py",
+    "event_ids": "activities/intake/event_store.py",
+    "kept_events": "activities/intake/event_store.py",
     "players": "activities/player_rows.py",
     "runs": "activities/runs.py",
     "memberships": "activities/intake/intake.py",

@@ -1,6 +1,7 @@
 """What recurs on a calendar, on a real Temporal: made once, corrected, paused by people, taken up after a death."""
 
 import asyncio
+import json
 import os
 import sys
 from collections.abc import AsyncIterator
@@ -18,8 +19,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from activities.engine import WorkerEngine, worker_engine
 from activities.loops.maintenance_schedules import SCHEDULES, keep_schedules
 from activities.loops.reconcile_and_rearm import Maintenance
+from activities.processes import Processes
 from activities.settings import Settings
-from activities.tables import grants, players
+from activities.tables import grants, jobs, players
 from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
@@ -27,6 +29,7 @@ from tests.support.machine import eventually, within
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker
 from workflows.background.reconcile_and_rearm import Rearmed
+from workflows.rules.index import RuleIndex
 
 ROOT = Path(__file__).parent.parent.parent
 REARM, RECONCILE = "journeys-rearm-players", "journeys-reconcile-grants"
@@ -176,7 +179,35 @@ class TestRuns:
         slow = Maintenance(built.database, built.intake, built.maintenance.grants, built.clock, rate=20, pause=pause)
         async with maintenance_worker(client, replace(built, maintenance=slow)):
             assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 95
-        assert sum(rested) == 95 / 20
+        assert sum(rested) == pytest.approx(95 / 20)
+
+    async def test_who_was_looked_at_under_the_same_rules_is_not_looked_at_again(
+        self, client: Client, built: WorkerEngine
+    ) -> None:
+        await keep_schedules(client)
+        await some_players(built, 50)
+        async with maintenance_worker(client, built):
+            assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 50
+            again = await (await triggered(client, REARM, Rearmed)).result()
+            assert (again.seen, again.skipped) == (0, True)
+        changed = Maintenance(
+            *(built.database, built.intake, built.maintenance.grants, built.clock),
+            rate=10_000,
+            processes=Processes(built.database, RuleIndex({})),
+        )
+        async with maintenance_worker(client, replace(built, maintenance=changed)):
+            assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 50
+
+    async def test_a_look_beside_another_build_is_made_again(self, client: Client, built: WorkerEngine) -> None:
+        await keep_schedules(client)
+        await some_players(built, 50)
+        other = Processes(built.database, RuleIndex({}), build="other")
+        await other.beat()
+        async with maintenance_worker(client, built):
+            assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 50
+            await other.leave()
+            assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 50
+            assert (await (await triggered(client, REARM, Rearmed)).result()).skipped
 
 
 class TestDeath:
@@ -212,24 +243,23 @@ class TestDeath:
             run = await triggered(client, REARM, Rearmed)
 
             async def heard() -> int:
-                pending = (await run.describe()).raw_description.pending_activities
-                details = [payload for one in pending for payload in one.heartbeat_details.payloads]
-                if not details:
-                    return 0
-                (so_far,) = await client.data_converter.decode(details, [Rearmed])
-                return int(so_far.seen)
+                return sum(row["done"] for row in await rows(built.database, jobs))
 
-            seen = await eventually(heard)
+            await eventually(heard)
             if end == "killed":
                 process.kill()
             else:
                 process.terminate()
             await process.wait()
-        assert 0 < seen < 240
+        before = {row["id"]: row["cursor"] for row in await rows(built.database, jobs)}
+        assert 0 < await heard() < 240
         async with built.database.transaction() as connection:
             # Whoever began again from the start would wait here for ever.
-            first = sa.select(players).order_by(players.c.brand, players.c.id).limit(seen).with_for_update()
-            await connection.execute(first)
+            for cursor in filter(None, before.values()):
+                brand, player_id = json.loads(cursor)
+                last = sa.select(players).where(players.c.brand == brand, players.c.id == player_id)
+                await connection.execute(last.with_for_update())
             async with maintenance_worker(client, built), within(60):
                 result = await run.result()
         assert result.seen == 240
+        assert {row["id"] for row in await rows(built.database, jobs)} >= before.keys()

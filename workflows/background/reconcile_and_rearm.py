@@ -4,6 +4,7 @@ Each is one activity, because all they do is talk to Postgres and to providers. 
 at a time whatever number of workers runs, seen and paused by people, and taken up elsewhere when a worker dies.
 """
 
+import asyncio
 from datetime import timedelta
 from typing import Final
 
@@ -14,23 +15,37 @@ from temporalio.common import RetryPolicy
 RECONCILE: Final = "reconcile_grants"
 RECONCILE_RUNS: Final = "reconcile_runs"
 REARM: Final = "rearm_players"
+RETAIN: Final = "retain_records"
 #: After this time without a heartbeat an activity is tried again elsewhere.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 #: How long each may take in all; the next one begins anew.
 RECONCILE_LIMIT: Final = timedelta(minutes=10)
+RETAIN_LIMIT: Final = timedelta(hours=10)
 REARM_LIMIT: Final = timedelta(hours=20)
 _RETRIES: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
 
 class Rearmed(BaseModel):
-    """How far a look at all players has come: the last one seen, and how many before."""
+    """How many players a look has seen, and what became of them."""
 
-    brand: str = ""
-    player_id: str = ""
     seen: int = 0
     changed: int = 0
     #: Players the rules cannot look at; the log names them.
     failed: int = 0
+    #: Everybody had been looked at under the same rules.
+    skipped: bool = False
+
+
+class PlayerShare(BaseModel):
+    """A share of all players, by a hash of their ids."""
+
+    number: int = 0
+    of: int = 1
+
+    @property
+    def name(self) -> str:
+        """As a job remembers it."""
+        return f"{self.number}/{self.of}"
 
 
 class ComparedRuns(BaseModel):
@@ -82,19 +97,47 @@ class ReconcileRuns:
 
 @workflow.defn(name="RearmPlayers", sandboxed=False)
 class RearmPlayers:
-    """Looks at every player under the present rules, from where an earlier attempt was."""
+    """Looks at every player under the present rules, from where an earlier look was."""
 
     @workflow.run
-    async def run(self) -> Rearmed:
+    async def run(self, shards: int = 0) -> Rearmed:
+        """Run once, in so many shares at a time; 0 is what was started before there were shares."""
+        given: list[list[PlayerShare]] = [[PlayerShare(number=number, of=shards)] for number in range(shards)] or [[]]
+        looks = [
+            workflow.execute_activity(
+                REARM,
+                args=shard,
+                result_type=Rearmed,
+                schedule_to_close_timeout=REARM_LIMIT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=_RETRIES,
+            )
+            for shard in given
+        ]
+        shares: list[Rearmed] = await asyncio.gather(*looks)
+        return Rearmed(
+            seen=sum(one.seen for one in shares),
+            changed=sum(one.changed for one in shares),
+            failed=sum(one.failed for one in shares),
+            skipped=all(one.skipped for one in shares),
+        )
+
+
+@workflow.defn(name="RetainRecords", sandboxed=False)
+class RetainRecords:
+    """Makes the months to come and forgets what is due; by table, how much."""
+
+    @workflow.run
+    async def run(self) -> dict[str, int]:
         """Run once."""
-        rearmed: Rearmed = await workflow.execute_activity(
-            REARM,
-            result_type=Rearmed,
-            schedule_to_close_timeout=REARM_LIMIT,
+        counts: dict[str, int] = await workflow.execute_activity(
+            RETAIN,
+            result_type=dict[str, int],
+            schedule_to_close_timeout=RETAIN_LIMIT,
             heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=_RETRIES,
         )
-        return rearmed
+        return counts
 
 
-MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, ReconcileRuns, RearmPlayers)
+MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, ReconcileRuns, RearmPlayers, RetainRecords)

@@ -1,0 +1,100 @@
+"""The partitions of `events`: a month each, made ahead of time and dropped when their time is over.
+
+They belong to the owner of the tables: a process whose role owns nothing can neither make nor drop one.
+"""
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+#: Months that have a partition before they begin, the present one not counted.
+AHEAD: Final = 3
+#: Takes what no month takes, so that intake goes on when nobody has made the next one.
+DEFAULT: Final = "events_default"
+_NAME: Final = re.compile(r"events_(first|default|\d{4}_\d{2})")
+_BOUNDS: Final = re.compile(r"FROM \((MINVALUE|'[^']+')\) TO \('([^']+)'\)")
+
+
+def is_partition(table: str) -> bool:
+    """Whether a table of this name is a part of `events`."""
+    return _NAME.fullmatch(table) is not None
+
+
+@dataclass(frozen=True)
+class Partition:
+    """A part of `events` with what was received before `until`; the earliest one has no `since`."""
+
+    name: str
+    since: datetime | None
+    until: datetime
+
+
+def month_of(moment: datetime) -> datetime:
+    """The first instant of the month, in UTC."""
+    moment = moment.astimezone(UTC)
+    return datetime(moment.year, moment.month, 1, tzinfo=UTC)
+
+
+def month_after(month: datetime) -> datetime:
+    """The first instant of the month after."""
+    return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
+
+
+async def partitions(connection: AsyncConnection) -> list[Partition]:
+    """Every partition but the default one, by their time."""
+    found = []
+    for row in await connection.execute(_PARTITIONS):
+        if (bounds := _BOUNDS.search(row.bounds)) is not None:
+            since = None if bounds[1] == "MINVALUE" else datetime.fromisoformat(bounds[1].strip("'"))
+            found.append(Partition(row.name, since, datetime.fromisoformat(bounds[2])))
+    return sorted(found, key=lambda partition: partition.until)
+
+
+async def make_ahead(connection: AsyncConnection, now: datetime) -> list[str]:
+    """Make what is missing up to `AHEAD` months from now; the names of what was made.
+
+    What went into the default partition meanwhile moves where it belongs. Must run inside a transaction; others read
+    and write `events` all the while, except where rows must move.
+    """
+    await connection.execute(_ONE_AT_A_TIME)
+    covered = max((partition.until for partition in await partitions(connection)), default=month_of(now))
+    last = month_of(now)
+    for _ in range(AHEAD):
+        last = month_after(last)
+    made = []
+    while covered <= last:
+        end = month_after(month_of(covered))
+        await _make(connection, f"events_{covered:%Y_%m}", covered, end)
+        made.append(f"events_{covered:%Y_%m}")
+        covered = end
+    return made
+
+
+async def drop(connection: AsyncConnection, partition: Partition) -> None:
+    """Drop a partition with all that is in it."""
+    await connection.execute(_ONE_AT_A_TIME)
+    await connection.execute(text(f"DROP TABLE {partition.name}"))
+
+
+async def _make(connection: AsyncConnection, name: str, since: datetime, until: datetime) -> None:
+    """Made apart and then attached: making it in place would keep everybody from `events` meanwhile."""
+    await connection.execute(text(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS INCLUDING INDEXES)"))
+    bounds = f"received_at >= '{since.isoformat()}' AND received_at < '{until.isoformat()}'"
+    moved = f"WITH moved AS (DELETE FROM {DEFAULT} WHERE {bounds} RETURNING *)"  # noqa: S608 - our own words
+    await connection.execute(text(f"{moved} INSERT INTO {name} SELECT * FROM moved"))  # noqa: S608 - our own words
+    await connection.execute(
+        text(f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')")
+    )
+
+
+_ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('partitions of events', 0))")
+_PARTITIONS: Final = text(
+    """
+    SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'events'::regclass
+    """
+)

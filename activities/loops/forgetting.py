@@ -1,0 +1,35 @@
+"""The nightly retention: makes the months to come and forgets what is due, as an activity."""
+
+from prometheus_client import Counter
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.clock import Clock
+from activities.database import Database
+from activities.loops.reconcile_and_rearm import heartbeating
+from activities.retention import retain
+from activities.settings import Settings
+from workflows.background.reconcile_and_rearm import RETAIN
+
+FORGOTTEN = Counter("journeys_forgotten_rows_total", "Rows that retention has deleted.", ["table"])
+
+
+class Forgetting:
+    """Retention by the settings of the process."""
+
+    def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
+        self.database = database
+        self.settings = settings
+        self.clock = clock
+
+    @activity.defn(name=RETAIN)
+    async def retain(self) -> dict[str, int]:
+        """Make the months to come and forget what is due; by table, how many rows went, or were kept of a month."""
+        counts: dict[str, int] = {}
+        async with heartbeating():
+            async for forgotten in retain(self.database, self.settings, self.clock()):
+                counts[forgotten.table] = counts.get(forgotten.table, 0) + forgotten.rows
+                FORGOTTEN.labels(forgotten.table).inc(forgotten.rows)
+                if activity.is_worker_shutdown():
+                    raise ApplicationError("This worker ends; another one goes on from here.", type="WorkerEnds")
+        return counts

@@ -1,0 +1,127 @@
+"""How long each table keeps what is in it, and who forgets the rest.
+
+Every table has a word here, and a test holds that. Rows go in small transactions, events by dropping the month they are
+in; what a regulator may ask for is copied out of it before.
+"""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final, Literal
+
+from sqlalchemy import TextClause, text
+
+from activities import bulk_jobs, event_partitions, messages, processes, rewards, runs, step_log, tasks
+from activities.database import Database
+from activities.delivery import dead_letters
+from activities.intake import event_store, failed_events, intake
+from activities.settings import Settings
+
+#: Rows forgotten in one transaction.
+AT_ONCE: Final = 2_000
+#: Events that are records: what protects a player, who the player is, and money.
+RECORDS: Final = ("compliance.%", "consent.%", "player.%", "payment.%")
+#: How long dropping a month may wait for who reads it; it is tried again the next night.
+LOCK_TIMEOUT: Final = "2s"
+
+#: The setting that says how long.
+Period = Literal["retain_identities", "retain_events", "retain_runs", "retain_messages", "retain_records"]
+
+
+@dataclass(frozen=True)
+class Retention:
+    """What becomes of the rows of a table.
+
+    `forget` are statements that take `:before` and `:limit`, in the order in which they must go within a transaction;
+    none where nothing is forgotten, or something else forgets it.
+    """
+
+    why: str
+    period: Period | timedelta | None = None
+    forget: Sequence[TextClause] = ()
+
+
+#: In the order in which it is forgotten.
+RETENTION: Final[Mapping[str, Retention]] = {
+    "event_ids": Retention("the dedupe window", "retain_identities", (event_store.FORGET_IDENTITIES,)),
+    "events": Retention("dropped by the month; records move to kept_events", "retain_events"),
+    "kept_events": Retention("records", "retain_records", (event_store.FORGET_RECORDS,)),
+    "failed_events": Retention("once they were tried again", timedelta(days=90), (failed_events.FORGET,)),
+    "players": Retention("one row a player, for as long as there is the player"),
+    "steps": Retention("with their run"),
+    "runs": Retention("after their end, with their steps", "retain_runs", (step_log.FORGET, runs.FORGET)),
+    "memberships": Retention("stays that are over", "retain_runs", (intake.FORGET_STAYS,)),
+    "jobs": Retention("after their end", "retain_runs", (bulk_jobs.FORGET,)),
+    "enrolment_players": Retention("gone when the enrolment has ended"),
+    "journey_controls": Retention("one row a journey that is not as usual"),
+    "journey_control_history": Retention("records of who did what to a journey, a handful a year"),
+    "held_runs": Retention("gone when the run is released, or over"),
+    "deliveries": Retention("gone when Temporal has them"),
+    "dead_letters": Retention("once they were tried again", timedelta(days=90), (dead_letters.FORGET,)),
+    "messages": Retention(
+        "with their texts; those of the classes service, security and rg are records and stay",
+        "retain_messages",
+        (messages.FORGET,),
+    ),
+    "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),
+    "task_history": Retention("with its task"),
+    "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),
+    "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
+    "api_keys": Retention("revoked ones too: they say who did what"),
+}
+
+
+@dataclass(frozen=True)
+class Forgotten:
+    """How many rows of a table are gone, or which month."""
+
+    table: str
+    rows: int = 0
+    partition: str | None = None
+
+
+def period_of(retention: Retention, settings: Settings) -> timedelta | None:
+    """How long rows are kept; None for ever."""
+    if isinstance(retention.period, str):
+        given: timedelta | None = getattr(settings, retention.period)
+        return given or None
+    return retention.period
+
+
+async def retain(database: Database, settings: Settings, now: datetime) -> AsyncIterator[Forgotten]:
+    """Make the months to come and forget what is due, a transaction after the other; each is told when it is committed.
+
+    Any number may run at once, and one that was cut off is simply begun again.
+    """
+    async with database.transaction() as connection:
+        await connection.execute(_BE_BRIEF)
+        await event_partitions.make_ahead(connection, now)
+    for table, retention in RETENTION.items():
+        period = period_of(retention, settings)
+        if period is None:
+            continue
+        if table == "events":
+            async for dropped in _drop_months(database, now - period):
+                yield dropped
+            continue
+        rows = AT_ONCE
+        while retention.forget and rows:
+            async with database.transaction() as connection:
+                for statement in retention.forget:
+                    rows = (await connection.execute(statement, {"before": now - period, "limit": AT_ONCE})).rowcount
+            yield Forgotten(table, rows)
+
+
+async def _drop_months(database: Database, before: datetime) -> AsyncIterator[Forgotten]:
+    """Months of which everything is older than that."""
+    async with database.reading() as connection:
+        over = [partition for partition in await event_partitions.partitions(connection) if partition.until <= before]
+    for partition in over:
+        async with database.transaction() as connection:
+            await connection.execute(_BE_BRIEF)
+            kept = await connection.execute(event_store.KEEP_RECORDS, {"before": partition.until, "kinds": [*RECORDS]})
+            await event_partitions.drop(connection, partition)
+        yield Forgotten("events", kept.rowcount, partition.name)
+
+
+_BE_BRIEF: Final = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
