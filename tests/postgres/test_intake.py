@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import ProgrammingError
 
 from activities.database import Database
-from activities.intake.receipts import Receipt
+from activities.intake.receipts import Kept, Receipt
 from activities.tables import deliveries, events, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
 from tests.support.machine import within
@@ -176,17 +176,29 @@ class TestOnce:
     async def test_a_batch_that_fails_keeps_nothing(self, casino: Casino, database: Database) -> None:
         player = casino.player()
         batch = [(player, casino.event(kind)) for kind in (SessionLogin, DepositApproved)]
+        await execute(database, "ALTER TABLE runs RENAME TO runs_away")
+        with pytest.raises(ProgrammingError):
+            await casino.intake.ingest(BRAND, batch, NOON)
+        await execute(database, "ALTER TABLE runs_away RENAME TO runs")
+        assert await rows(database, events) == await rows(database, players) == []
+        assert await casino.intake.ingest(BRAND, batch, NOON) == ["accepted", "accepted"]
+
+    async def test_an_event_that_postgres_does_not_take_is_kept_alone_and_nothing_of_it_is_done(
+        self, casino: Casino, database: Database
+    ) -> None:
+        player = casino.player()
+        batch = [(player, casino.event(kind)) for kind in (SessionLogin, DepositApproved)]
+        await casino.happens(player, SessionLogin)
         await execute(
             database,
             "INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at) "
             "VALUES (:id, 'acme', 'p', 'watched', 'treated', 'active', now(), now())",
             id=f"watched:{BRAND}:{player}:1",
         )
-        with pytest.raises(IntegrityError):
-            await casino.intake.ingest(BRAND, batch, NOON)
-        assert await rows(database, events) == await rows(database, players) == []
+        assert await casino.intake.ingest(BRAND, batch, NOON) == ["accepted", Kept()]
+        assert {row["type"] for row in await rows(database, events)} == {SessionLogin.type}
         await execute(database, "DELETE FROM runs")
-        assert await casino.intake.ingest(BRAND, batch, NOON) == ["accepted", "accepted"]
+        assert await casino.intake.ingest(BRAND, batch, NOON) == ["duplicate", "accepted"]
 
 
 class TestRuns:
