@@ -98,8 +98,8 @@ def retry_after(header: str | None, now: datetime) -> timedelta | None:
     """What a Retry-After header asks for, in seconds or as a date, never more than `LONGEST_PAUSE`."""
     if header is None:
         return None
-    if re.fullmatch(r"\d{1,9}", header.strip()):
-        return min(timedelta(seconds=int(header)), LONGEST_PAUSE)
+    if re.fullmatch(r"[0-9]{1,9}", seconds := header.strip()):
+        return min(timedelta(seconds=int(seconds)), LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(header)
     except ValueError:

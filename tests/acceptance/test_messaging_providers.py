@@ -467,6 +467,7 @@ def test_a_gateway_needs_an_address_and_a_secret() -> None:
     [
         (None, None),
         ("30", timedelta(seconds=30)),
+        ("\x1c30 ", timedelta(seconds=30)),
         ("0", timedelta(0)),
         ("Sun, 05 Jul 2026 12:00:20 GMT", timedelta(seconds=20)),
         ("Sun, 05 Jul 2026 11:00:00 GMT", timedelta(0)),

@@ -375,6 +375,7 @@ PARSERS: Final = [
         provider_answer,
         [
             b'Wed, 21 Oct 2026 07:28:00 GMT\x00{"id":"m-1"}',
+            b"\x1c3\x00{}",
             b'120\x00{"provider_ref":"r-1","status":"credited"}',
             b"gzip\x00" + gzip.compress(b'{"reason":"not_eligible"}'),
             b"\x00" + b"[" * 9_000,

@@ -266,7 +266,7 @@ def row_seeds() -> Iterator[bytes]:
     yield b"\x00" + b"\n".join(orjson.dumps(event) for event in EVENTS[:4])
     yield b'\x02{"p":"p-1","t":1767225600,"o":"email, sms","c":"gb"}\n{"p":1,"t":"46082","o":[],"c":null}\n[1]\n'
     yield b'\x03{"p":"p-1","t":"2026-01-15","k":"player.profile_updated","d":"{\\"email\\":null}"}\n'
-    yield b"\x00player_id,ts_utc,amount_usd\np,2026-01-15 12:00:00,9.99\n"
+    yield b"\x00player_id,ts_utc,amount_usd\np,2026-01-15 12:00:00,9.99\np,0007-12-01,1\np,9999-01-01,1\n"
 
 
 def row_file(name: str, run: Any) -> FuzzedParser:

@@ -1,25 +1,17 @@
 """The API against its own document: schemathesis sends what the document allows and what it forbids."""
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 from urllib.parse import quote
 
 import pytest
-import schemathesis
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from schemathesis.generation import GenerationMode
-from schemathesis.python.asgi import shutdown_lifespans
 from schemathesis.specs.openapi.checks import negative_data_rejection, positive_data_acceptance
-from schemathesis.specs.openapi.schemas import OpenApiSchema
 
-from activities.settings import Settings
-from api.app import create_app
 from tests.postgres.test_api_access import OPERATIONS
-from tests.support.api_client import LINK_SECRET, serving
-from tests.support.api_seed import seeded
+from tests.support.described_api import DescribedApi, described_api
 from tests.support.examples import examples
 
 #: They need no key and take nothing that could be wrong.
@@ -51,29 +43,10 @@ EXCUSED = {
 }
 
 
-@dataclass(frozen=True)
-class Target:
-    schema: OpenApiSchema
-    headers: dict[str, str]
-    ids: dict[str, str]
-
-
 @pytest.fixture(scope="module")
-async def target(module_postgres_url: str) -> AsyncIterator[Target]:
-    """The application on a loop of schemathesis's own, with a player who has something of everything."""
-    # A machine busy with other tests may be slow; that it is away is not what is tried here.
-    monkeypatch = pytest.MonkeyPatch()
-    monkeypatch.setattr("api.database.CONNECT_TIMEOUT", timedelta(minutes=1))
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as api:
-        ids = await seeded(api)
-        headers = {"Authorization": f"Bearer {await api.key('admin')}"}
-    settings = Settings(
-        database_url=module_postgres_url, journeys=("tests.support.api_journeys",), link_secrets=(LINK_SECRET,)
-    )
-    app = create_app(settings)
-    yield Target(schemathesis.openapi.from_asgi("/openapi.json", app), headers, ids)
-    shutdown_lifespans()
-    monkeypatch.undo()
+async def target(module_postgres_url: str) -> AsyncIterator[DescribedApi]:
+    async with described_api(module_postgres_url) as described:
+        yield described
 
 
 @pytest.mark.parametrize(
@@ -81,7 +54,7 @@ async def target(module_postgres_url: str) -> AsyncIterator[Target]:
     [(name, mode) for name in IDS for mode in GenerationMode if mode is GenerationMode.POSITIVE or name not in PUBLIC],
 )
 @pytest.mark.hypothesis  # a property inside, which make prove tries on more
-def test_every_answer_is_documented(target: Target, operation_id: str, mode: GenerationMode) -> None:
+def test_every_answer_is_documented(target: DescribedApi, operation_id: str, mode: GenerationMode) -> None:
     operation = target.schema.find_operation_by_id(operation_id)
 
     @seed(2026)
@@ -100,6 +73,6 @@ def test_every_answer_is_documented(target: Target, operation_id: str, mode: Gen
         if mode is GenerationMode.POSITIVE and case.query:
             # Only an earlier answer can give one.
             case.query.pop("page_token", None)
-        case.call_and_validate(headers=target.headers, excluded_checks=EXCUSED.get(operation_id, []))
+        case.call_and_validate(headers=target.headers["admin"], excluded_checks=EXCUSED.get(operation_id, []))
 
     answers()

@@ -179,12 +179,12 @@ def test_a_row_that_cannot_be_used_is_still_a_row(tmp_path: Path) -> None:
 def test_a_plain_log_of_deposits_is_held_to_the_same(tmp_path: Path) -> None:
     file = tmp_path / "d.csv"
     rows = ["a,2026-03-01,1.50", "b,2026-03-01,1.000", "c,2026-03-01", "d,46082,1", "e,2026-03-01,1e3"]
-    rows.append("f,2026-03-01,NA")
+    rows += ["f,2026-03-01,NA", "g,0007-03-01,1"]
     file.write_text("\r".join(["player_id,ts_utc,amount_usd", *rows]))
     source = SourceFile(file, None)
-    assert (source.rows, sum(isinstance(item, EventItem) for item in source.items())) == (6, 2)
+    assert (source.rows, sum(isinstance(item, EventItem) for item in source.items())) == (7, 3)
     log = read_log(file)
-    assert (log.events.height, log.unreadable) == (1, 5)
+    assert (log.events.height, log.unreadable) == (1, 6)
     assert log.faults[0].startswith("Line 4: The row has 2 cells")
     file.write_text('player_id,ts_utc,amount_usd,x\na,2026-03-01,1.50,"open\nb,2026-03-01,2,\n')
     with pytest.raises(StageError, match="line 2, is not CSV: a quote that opens"):
