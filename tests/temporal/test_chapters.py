@@ -1,0 +1,200 @@
+"""Chapters that begin by themselves, and a move to another release, on a real server and in the SDK's sandbox.
+
+The suggestion to continue as new comes early here. Every chapter is replayed in the end.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import activity
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Replayer, Worker
+
+from local.ports import free_port
+from local.temporal import TemporalServer
+from tests.support.machine import eventually
+from tests.support.outside_packages import Write
+from tests.support.player_events import BRAND, NOON
+from tests.support.releases import release, reloaded
+from tests.support.servers import running
+from workflows.effects import Done, End, Mark
+from workflows.events import SessionLogin
+from workflows.player_facts import PlayerFacts
+from workflows.run import JourneyRun
+from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput
+from workflows.source.registry import Registry
+from workflows.temporal_internals import runner
+
+#: Events of history at which the server suggests a new chapter.
+EARLY = 15
+JOURNEY = """
+from workflows import Player, SessionLogin, always, days, journey, on
+
+
+@journey(on(SessionLogin), entry=always, ends_after=days(90))
+async def hello(player: Player, login: SessionLogin) -> None:
+    '''Wait for a login from the right place.'''
+    await player.mark("began", part=player.split("half", a=50, b=50))
+    MORE
+    came = await player.event(SessionLogin, within=days(9), where=lambda login: login.event_id == "right")
+    await player.mark("heard", it=came is not None, at=player.now.isoformat())
+"""
+
+
+class Effects:
+    """The two effects that these runs have."""
+
+    def __init__(self) -> None:
+        self.marked: list[tuple[str, dict[str, Any]]] = []
+
+    @activity.defn(name="mark")
+    async def mark(self, marking: Mark) -> Done:
+        self.marked.append((marking.step, dict(marking.detail)))
+        return Done()
+
+    @activity.defn(name="end")
+    async def end(self, ending: End) -> Done:
+        self.marked.append((ending.step, {}))
+        return Done()
+
+
+@pytest.fixture(scope="module")
+async def impatient(session_folder: Path) -> AsyncIterator[Client]:
+    """A server that suggests a new chapter early."""
+    server = TemporalServer(port=free_port(), ui_port=None, database=None)
+    service = server.service()
+    setting = ("--dynamic-config-value", f"limit.historyCount.suggestContinueAsNew={EARLY}")
+    async with running(
+        replace(service, name="impatient-temporal", command=(*service.command, *setting)), session_folder
+    ):
+        yield await Client.connect(server.address, data_converter=pydantic_data_converter)
+
+
+@asynccontextmanager
+async def played(client: Client, registry: Registry, effects: Effects) -> AsyncIterator[str]:
+    """A worker with these journeys and effects; its queue."""
+    queue = f"chapters-{uuid4()}"
+    async with Worker(
+        client,
+        task_queue=queue,
+        workflows=registry.workflows,
+        activities=[effects.mark, effects.end],
+        workflow_runner=runner(),
+    ):
+        yield queue
+
+
+async def started(client: Client, queue: str, **given: Any) -> WorkflowHandle[JourneyRun, str]:
+    run_id = f"hello:{BRAND}:{queue}:1"
+    run = RunInput(
+        run_id=run_id,
+        brand=BRAND,
+        player_id=queue,
+        journey="hello",
+        entered_at=NOON,
+        ends_at=NOON.replace(year=9000),
+        trigger=None,
+        facts=PlayerFacts(player_id=queue),
+        engine=ENGINE,
+        **given,
+    )
+    handle: WorkflowHandle[JourneyRun, str] = await client.start_workflow(
+        "hello", run, id=run_id, task_queue=queue, result_type=str
+    )
+    return handle
+
+
+def logins(first: int, *ids: str) -> DeliveryBatch:
+    return DeliveryBatch(
+        items=[
+            Delivery(
+                seq=first + number,
+                kind="event",
+                id=f"d{first + number}",
+                event=SessionLogin.example().model_copy(update={"event_id": event_id}).to_wire(),
+            )
+            for number, event_id in enumerate(ids)
+        ]
+    )
+
+
+async def position_of(handle: WorkflowHandle[JourneyRun, str]) -> Position:
+    position: Position = await handle.query(POSITION, result_type=Position)
+    return position
+
+
+async def standing(handle: WorkflowHandle[JourneyRun, str], *, chapter: int, heard: int) -> Position:
+    """Where the run stands once it waits, in this chapter at least, and has heard so much.
+
+    The chapter that ends may still answer a question.
+    """
+
+    async def stands() -> Position | None:
+        position = await position_of(handle)
+        there = (position.step, position.last_seen) == ("event:SessionLogin#1", heard)
+        return position if there and position.chapter >= chapter else None
+
+    return await eventually(stands)
+
+
+async def replays(client: Client, workflow_id: str, registry: Registry) -> int:
+    """Replay every chapter of a run, from the last to the first; how many there are."""
+    replayer = Replayer(workflows=registry.workflows, data_converter=pydantic_data_converter, workflow_runner=runner())
+    chapters, run_id = 0, None
+    while run_id != "":
+        history = await client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history()
+        await replayer.replay_workflow(history, raise_on_replay_failure=True)
+        run_id = history.events[0].workflow_execution_started_event_attributes.continued_execution_run_id
+        chapters += 1
+    return chapters
+
+
+def steps(effects: Effects) -> Sequence[str]:
+    return [step for step, _ in effects.marked]
+
+
+async def test_a_run_that_hears_more_than_a_history_should_hold_goes_on_in_new_ones(
+    package: Write, impatient: Client
+) -> None:
+    registry, effects = reloaded(package(hello=JOURNEY.replace("MORE", "pass"))), Effects()
+    async with played(impatient, registry, effects) as queue:
+        handle = await started(impatient, queue)
+        for number in range(12):
+            await handle.signal(DELIVER, logins(2 * number + 1, f"wrong-{number}", f"wrong-again-{number}"))
+            # One at a time: a server hands all that came meanwhile over in one task.
+            await position_of(handle)
+
+        position = await standing(handle, chapter=3, heard=24)
+        await handle.signal(DELIVER, logins(1_000, "right"))
+        assert await handle.result() == "completed"
+        assert steps(effects) == ["mark:began#1", "mark:heard#1", "end"]
+        assert await replays(impatient, handle.id, registry) == position.chapter
+
+
+async def test_a_run_moves_to_another_release_and_does_nothing_twice(
+    package: Write, tmp_path: Path, temporal: Client
+) -> None:
+    name = package(hello=JOURNEY.replace("MORE", "pass"))
+    release(name)
+    path = tmp_path / name / "hello.py"
+    path.write_text(path.read_text().replace("    pass\n", '    await player.mark("inserted")\n'))
+    release(name)
+    registry, effects = reloaded(name), Effects()
+    async with played(temporal, registry, effects) as queue:
+        handle = await started(temporal, queue, version=1)
+        await handle.signal(DELIVER, logins(1, "wrong"))
+        assert (await standing(handle, chapter=1, heard=1)).version == 1
+        move = Delivery(seq=2, kind="migrate", id="m", version=2)
+        await handle.signal(DELIVER, DeliveryBatch(items=[move]))
+        await handle.signal(DELIVER, logins(3, "wrong-again"))
+        assert (await standing(handle, chapter=2, heard=3)).version == 2
+        await handle.signal(DELIVER, logins(4, "right"))
+        assert await handle.result() == "completed"
+        assert steps(effects) == ["mark:began#1", "mark:heard#1", "end"]
+        assert await replays(temporal, handle.id, registry) == 2
