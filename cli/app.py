@@ -16,6 +16,7 @@ from cli import (
     diagram,
     enrol,
     hold,
+    impact,
     import_events,
     keys,
     processes,
@@ -73,6 +74,7 @@ app.command()(diagram.diagram)
 app.command()(check.check)
 app.command()(release.release)
 app.command()(release.versions)
+app.command()(impact.impact)
 app.command()(events.events)
 app.command()(derive.derive)
 app.command()(reconcile.reconcile)

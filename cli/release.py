@@ -12,11 +12,15 @@ import typer
 
 from cli._console import fail, figures_table, out, plural, say
 from cli._environment import deployment, open_database, run_on_database, settings_without_database
+from cli.impact import report_impact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import date
 
     from activities.versions_in_flight import VersionInFlight
+    from workflows.declaration import Journey
+    from workflows.source.content import JourneyPackages
     from workflows.source.registry import Registry
     from workflows.source.releases import InFlight, JourneyRelease, ReleaseIndex
 
@@ -30,6 +34,9 @@ def release(
     migrate: Annotated[bool, typer.Option("--migrate", help="Runs in flight are meant to move to this one.")] = False,
     stop: Annotated[bool, typer.Option("--stop", help="Runs in flight are meant to end.")] = False,
     author: Annotated[str, typer.Option(help="Whose release it is, for the index.")] = "",
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Write nothing; say what it does to the runs in flight.")
+    ] = False,
     gone: Annotated[int | None, typer.Option(min=1, help="Take this version out; nobody may be on it.")] = None,
 ) -> None:
     """Freeze the code of journeys as versions, to be committed beside it."""
@@ -41,6 +48,10 @@ def release(
         if len(names or ()) != 1:
             fail("Name the one journey of which that version is gone.", code=2)
         _take_out(registry, chosen[0], gone)
+        return
+    if dry_run:
+        for name in [name for name in chosen if names or not registry.journeys[name].version]:
+            report_impact(name)
         return
     in_flight: InFlight = "migrate" if migrate else "stop" if stop else "pin"
     unreleased = [name for name in chosen if names or not registry.journeys[name].version]
@@ -73,25 +84,43 @@ def _chosen(registry: Registry, names: list[str] | None) -> list[str]:
 
 def _release(registry: Registry, name: str, in_flight: InFlight, author: str) -> None:
     from workflows.source.content import JourneyPackages
-    from workflows.source.releases import next_release, read_index, source_of
+    from workflows.source.releases import read_index
 
-    journey, packages = registry.journeys[name], settings_without_database().packages
+    sources = JourneyPackages(settings_without_database().packages)
+    # The index of a package has its other journeys too, and one of them may just have been written.
     index = read_index(registry.releases[name].package)
-    sources = JourneyPackages(packages)
-    made = next_release(journey, sources, index, datetime.now(UTC).date(), in_flight, author)
+    made = write_release(registry.journeys[name], sources, index, datetime.now(UTC).date(), in_flight, author)
     if made in index.of(name):
         say(f"{name} is v{made.number} already, released on {made.released}: new runs play it, nothing is written.")
         return
+    folder = releases_folder(index.package) / name / made.folder
+    say(f"{name} is v{made.number} now, in {folder}. Commit it together with the code.")
+
+
+def write_release(
+    journey: Journey,
+    sources: JourneyPackages,
+    index: ReleaseIndex,
+    today: date,
+    in_flight: InFlight = "pin",
+    author: str = "",
+) -> JourneyRelease:
+    """The release that a journey's present code is, written beside it unless it is there. Raises `DesignError`."""
+    from workflows.source.releases import next_release, source_of
+
+    made = next_release(journey, sources, index, today, in_flight, author)
+    if made in index.of(journey.name):
+        return made
     source = source_of(journey, sources, index, made)
     root = releases_folder(index.package)
-    folder = root / name / made.folder
+    folder = root / journey.name / made.folder
     folder.mkdir(parents=True, exist_ok=True)
-    for package in (root, root / name, folder):
+    for package in (root, root / journey.name, folder):
         (package / "__init__.py").touch()
     for file, text in source.files.items():
         (folder / f"{file}.py").write_text(text, encoding="utf-8")
-    _write_index(index.with_release(name, made))
-    say(f"{name} is v{made.number} now, in {folder}. Commit it together with the code.")
+    _write_index(index.with_release(journey.name, made))
+    return made
 
 
 def _take_out(registry: Registry, name: str, number: int) -> None:

@@ -23,7 +23,7 @@ from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
 from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, over
-from workflows.run_protocol import ENGINE, KnownStep
+from workflows.run_protocol import ENGINE, KnownStep, RunInput
 from workflows.run_state import RunState
 from workflows.verbs import VERBS
 
@@ -288,39 +288,53 @@ class JourneyRun(RunState):
 
     def _turn(self, step: str) -> NoReturn:
         """Begin the next chapter with the journal, at a wait."""
-        self._begin_chapter(
-            facts=self.input.facts,
-            arguments=self.arguments,
-            counters=self._counters_at_the_top(),
-            journal=self.journal.entries,
-            began=self.began,
-            stands_at=step,
-        )
+        self._begin_chapter(**self._kept_at(step))
+
+    def standing(self) -> RunInput | None:
+        """The input of a chapter that begins where the run stands, to play it on elsewhere.
+
+        None where it stands nowhere or has no journal any more.
+        """
+        step = self.waiting[0] if self.waiting is not None else self.doing
+        return None if step is None or self.journal.full else self._chapter(**self._kept_at(step))
+
+    def _kept_at(self, step: str) -> dict[str, Any]:
+        """What a chapter begins with besides, that plays the function from the top to a step."""
+        return {
+            "facts": self.input.facts,
+            "arguments": self.arguments,
+            "counters": self._counters_at_the_top(),
+            "journal": self.journal.entries,
+            "began": self.began,
+            "stands_at": step,
+        }
 
     def _begin_chapter(self, **handed_on: Any) -> NoReturn:
+        workflow.continue_as_new(self._chapter(**handed_on))
+
+    def _chapter(self, **handed_on: Any) -> RunInput:
+        """The input of the next chapter."""
         self.inbox.trim()
         move = self.move
-        workflow.continue_as_new(
-            self.input.model_copy(
-                update={
-                    "inbox": [event.to_wire() for _, event in self.inbox.entries],
-                    "numbers": [number for number, _ in self.inbox.entries],
-                    "answers": self.answers,
-                    "last_seen": self.last_seen,
-                    "heard": [*self.heard],
-                    "unnamed": self.unnamed,
-                    "story": self.story,
-                    "chapter": self.input.chapter + 1,
-                    "engine": ENGINE,
-                    "journal": {},
-                    "began": None,
-                    "stands_at": None,
-                    "version": self.input.version if move is None else move.version,
-                    "moved_from": None if move is None else self.input.version,
-                    "do": [] if move is None else move.do,
-                    **handed_on,
-                }
-            )
+        return self.input.model_copy(
+            update={
+                "inbox": [event.to_wire() for _, event in self.inbox.entries],
+                "numbers": [number for number, _ in self.inbox.entries],
+                "answers": self.answers,
+                "last_seen": self.last_seen,
+                "heard": [*self.heard],
+                "unnamed": self.unnamed,
+                "story": self.story,
+                "chapter": self.input.chapter + 1,
+                "engine": ENGINE,
+                "journal": {},
+                "began": None,
+                "stands_at": None,
+                "version": self.input.version if move is None else move.version,
+                "moved_from": None if move is None else self.input.version,
+                "do": [] if move is None else move.do,
+                **handed_on,
+            }
         )
 
     def _counters_at_the_top(self) -> dict[str, int]:

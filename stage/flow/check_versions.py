@@ -7,7 +7,7 @@ from workflows.declaration import Journey
 from workflows.errors import DesignError
 from workflows.source.content import JourneyPackages, content_hash
 from workflows.source.registry import Registry
-from workflows.source.releases import edited_releases
+from workflows.source.releases import spoilt_releases
 
 RULE = "released"
 
@@ -16,17 +16,11 @@ def check_versions(journeys: Iterable[Journey], registry: Registry, packages: It
     """What stands between journeys and a deployment: code that is no release, and releases that somebody edited."""
     sources = JourneyPackages(tuple(packages))
     for journey in journeys:
-        index = registry.releases[journey.name]
         if not journey.version:
             yield Finding(journey.name, RULE, _why_unreleased(journey, sources))
-        for release in edited_releases(journey, index):
-            place = index.package_of(journey.name, release)
-            yield Finding(
-                journey.name,
-                RULE,
-                f"the source of v{release.number} in {place} was edited after it was released; take it from the commit "
-                "that released it, and edit the journey itself",
-            )
+        for release, wrong in spoilt_releases(journey, registry.releases[journey.name]):
+            mend = "take it from the commit that released it, and edit the journey itself"
+            yield Finding(journey.name, RULE, f"v{release.number}: {wrong.rstrip('.')}; {mend}")
 
 
 def _why_unreleased(journey: Journey, sources: JourneyPackages) -> str:

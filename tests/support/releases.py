@@ -1,11 +1,14 @@
 """Releasing journeys of packages that tests write, as a designer would and as the next deployment finds them."""
 
 import sys
+from datetime import date
 from unittest.mock import patch
 
 from typer.testing import CliRunner
 
 from cli.app import app
+from cli.release import write_release
+from workflows.source.content import JourneyPackages
 from workflows.source.registry import Registry, load
 
 
@@ -29,3 +32,14 @@ def release(name: str) -> Registry:
     """Release everything in a package that is no release yet, and load it."""
     journeys_command(name, "release")
     return reloaded(name)
+
+
+def freeze(name: str) -> None:
+    """Make the present code of a package's journeys releases, whatever else may be wrong with it as a deployment.
+
+    A package that has a journey of the name of a shipped one cannot be loaded beside those.
+    """
+    registry, today = reloaded(name), date(2026, 1, 1)
+    sources = JourneyPackages([name])
+    for journey in registry.journeys.values():
+        write_release(journey, sources, registry.releases[journey.name], today)

@@ -1,6 +1,7 @@
 """What Temporal is told: which version a run plays, and which build a worker is."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
@@ -92,6 +93,22 @@ async def test_no_start_is_lost_where_temporal_does_not_know_the_attribute(
     await eventually(served)
     described = await temporal.get_workflow_handle(run_id).describe()
     assert described.typed_search_attributes.get(JOURNEY_VERSION) is None
+    await temporal.get_workflow_handle(run_id).terminate()
+
+
+async def test_a_start_waits_for_a_process_that_has_its_version(database: Database, temporal: Client) -> None:
+    known = load()
+    older = replace(known, journeys={OTHER: replace(known.journeys[OTHER], version=0)})
+    run_id = await entered(database)
+    assert await Dispatcher(database, temporal, older).run_once() == 0
+    [waiting] = await rows(database, deliveries)
+    version = known.journeys[OTHER].version
+    assert waiting["last_error"].startswith(f"Version {version} of {OTHER} is not deployed here")
+
+    async def served() -> bool:
+        return await Dispatcher(database, temporal, known).run_once() == 1
+
+    await eventually(served)
     await temporal.get_workflow_handle(run_id).terminate()
 
 

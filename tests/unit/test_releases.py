@@ -17,7 +17,7 @@ from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.source.content import JourneyPackages, content_hash
 from workflows.source.registry import Registry, load
-from workflows.source.releases import JourneyRelease, ReleaseIndex, edited_releases, read_index
+from workflows.source.releases import JourneyRelease, ReleaseIndex, read_index, spoilt_releases
 
 HELLO = '''
 """Hello."""
@@ -160,11 +160,22 @@ def test_a_frozen_copy_has_the_content_of_its_original(name: str, edit: Edit, tm
     journeys_command(name, "release")
     registry = edit("hello", "within=days(2)", "within=days(3)")
     index = registry.releases["hello"]
-    assert list(edited_releases(registry.journeys["hello"], index)) == []
+    assert list(spoilt_releases(registry.journeys["hello"], index)) == []
     frozen = next((tmp_path / name / "releases" / "hello").glob("v1_*")) / "prizes.py"
     frozen.write_text(frozen.read_text().replace("10", "11"))
     registry = reloaded(name)
-    assert [one.number for one in edited_releases(registry.journeys["hello"], index)] == [1]
+    [(release, wrong)] = spoilt_releases(registry.journeys["hello"], index)
+    assert release.number == 1
+    assert wrong.endswith("was edited after it was released.")
+
+
+def test_a_release_that_was_not_committed_is_told_before_it_is_needed(name: str, tmp_path: Path) -> None:
+    """While the present code is that version nobody misses its source."""
+    journeys_command(name, "release")
+    for file in next((tmp_path / name / "releases" / "hello").glob("v1_*")).glob("*.py"):
+        file.unlink()
+    told = journeys_command(name, "check", "hello", code=1)
+    assert "hello: v1: its source is not in" in told
 
 
 def test_going_back_to_released_code_is_no_new_version(name: str, edit: Edit) -> None:

@@ -160,13 +160,20 @@ def source_of(
     return frozen_source(journey, packages, index.package_of(journey.name, release))
 
 
-def edited_releases(journey: Journey, index: ReleaseIndex) -> Iterator[JourneyRelease]:
-    """The releases of a journey whose source is not what was released any more."""
+def spoilt_releases(journey: Journey, index: ReleaseIndex) -> Iterator[tuple[JourneyRelease, str]]:
+    """The releases of a journey whose source is not what was released, or is lost, each with what is wrong with it."""
     for release in index.of(journey.name):
-        if release.number in journey.versions:
-            package = index.package_of(journey.name, release)
-            if content_hash(journey.versions[release.number], JourneyPackages((package,))) != release.hash:
-                yield release
+        if release.gone is not None:
+            continue
+        package = index.package_of(journey.name, release)
+        try:
+            frozen = journey.versions.get(release.number) or _frozen(journey.name, package)
+            changed = content_hash(frozen, JourneyPackages((package,))) != release.hash
+        except DesignError as wrong:
+            yield release, str(wrong)
+        else:
+            if changed:
+                yield release, f"its source in {package} was edited after it was released."
 
 
 def _content(journey: Journey, packages: JourneyPackages) -> str | None:
