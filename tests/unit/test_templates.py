@@ -413,20 +413,23 @@ def test_no_variable_breaks_a_title_into_lines(brand: str) -> None:
     assert len(rendered.title.splitlines()) == 1
 
 
-def test_html_is_escaped_and_text_is_not(tmp_path: Path) -> None:
+def test_html_is_escaped_and_says_its_language_and_direction_and_text_is_not(tmp_path: Path) -> None:
     template = tmp_path / "letter"
     template.mkdir()
     (template / "template.toml").write_text(
         'class = "service"\nchannels = ["email"]\nvariables.who.type = "text"\nexample.who = "Ann"', encoding="utf-8"
     )
-    for language in ("en", "ru", "uk"):
+    for language in ("en", "ru", "uk", "he"):
         text = "{% block subject %}Hi{% endblock %}{% block body %}Hi {{ who }}{% endblock %}"
         (template / f"email.{language}.j2").write_text(text, encoding="utf-8")
         html = "{% block body %}<p>{{ who ~ '' }}</p>{% endblock %}"
         (template / f"email.{language}.html.j2").write_text(html, encoding="utf-8")
-    rendered = Catalogue.load(tmp_path).render("letter", "email", "en", {"who": "<b>Tom & Ann</b>"})
+    catalogue = Catalogue.load(tmp_path)
+    rendered = catalogue.render("letter", "email", "en", {"who": "<b>Tom & Ann</b>"})
     assert rendered.body == "Hi <b>Tom & Ann</b>"
-    assert rendered.html == "<p>&lt;b&gt;Tom &amp; Ann&lt;/b&gt;</p>"
+    assert rendered.html == '<div lang="en" dir="ltr">\n<p>&lt;b&gt;Tom &amp; Ann&lt;/b&gt;</p>\n</div>'
+    to_the_left = catalogue.render("letter", "email", "he-IL", {"who": "Ann"})
+    assert to_the_left.html == '<div lang="he" dir="rtl">\n<p>Ann</p>\n</div>'
 
 
 # ---- directories and the designer's check ---------------------------------------------------------------------
