@@ -22,15 +22,24 @@ async def record(request: pytest.FixtureRequest, stage: Theatre) -> None:
     if not (os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded")):
         return
     test = request.node.name.removeprefix("test_")
-    shipped = load().journeys
     for run in await stage.rows(runs):
-        folder = SHIPPED if run["journey"] in shipped else DESIGNS
         entry = run["id"].rpartition(":")[2]
         twice = "" if entry == "1" else f".entry-{entry}"
-        chapters = await _chapters(stage.environment.client, run["id"])
-        for number, history in enumerate(chapters, start=1):
-            part = "" if number == 1 else f".chapter-{number}"
-            (folder / f"{run['journey']}.{test}{twice}{part}.json").write_text(history)
+        await _store(stage.environment.client, run["id"], f"{run['journey']}.{test}{twice}")
+
+
+async def record_run(request: pytest.FixtureRequest, client: Client, workflow_id: str) -> None:
+    """With RECORD_HISTORIES=1, store one run that a test marked `recorded` has started itself."""
+    if os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded"):
+        test = request.node.name.removeprefix("test_")
+        await _store(client, workflow_id, f"{workflow_id.partition(':')[0]}.{test}")
+
+
+async def _store(client: Client, workflow_id: str, name: str) -> None:
+    folder = SHIPPED if name.partition(".")[0] in load().journeys else DESIGNS
+    for number, history in enumerate(await _chapters(client, workflow_id), start=1):
+        part = "" if number == 1 else f".chapter-{number}"
+        (folder / f"{name}{part}.json").write_text(history)
 
 
 async def _chapters(client: Client, workflow_id: str) -> list[str]:

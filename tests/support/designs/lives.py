@@ -30,7 +30,7 @@ async def forking(player: Player, ping: Ping) -> None:
     await player.mark("forked", part=part, first=bool(first), second=second.refused, language=player.language)
 
 
-@journey(entry=once, ends_after=days(1))
+@journey(entry=once, ends_after=days(30))
 async def other(player: Player, nothing: None) -> None:
     """Started only from another journey or by hand."""
     await player.mark("played", trigger=nothing is None)
@@ -55,3 +55,11 @@ async def resting(player: Player, ping: Ping) -> None:
 async def failing(player: Player, ping: Ping) -> None:
     """Give up in Temporal's own way."""
     raise ApplicationError("This run cannot go on.")
+
+
+@journey(entry=always, ends_after=days(90))
+async def attentive(player: Player, nothing: None) -> None:
+    """Wait for one event among many."""
+    await player.mark("began", part=player.split("half", a=50, b=50))
+    came = await player.event(Pong, within=days(9), where=lambda pong: pong.name == "right")
+    await player.mark("heard", it=came is not None, at=player.now.isoformat())

@@ -1,7 +1,7 @@
 """Every kind of wait."""
 
 from tests.support.designs.facts import Ping, Pong
-from workflows import Player, always, days, hours, journey, on
+from workflows import Player, always, days, hours, journey, minutes, on
 
 
 @journey(on(Ping, where=lambda ping: ping.name == "buffer"), entry=always, ends_after=days(30))
@@ -45,7 +45,7 @@ async def punctual(player: Player, ping: Ping) -> None:
 async def nightly(player: Player, ping: Ping) -> None:
     """Write in the middle of the night."""
     await player.until("03:00")
-    await player.send("content-news", via=["email"])
+    await player.send("content-news", via=["email"], jitter=minutes(0))
 
 
 @journey(on(Ping, where=lambda ping: ping.name == "hoard"), entry=always, ends_after=days(30))
