@@ -8,10 +8,10 @@ WORKERS ?= 2
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
-.PHONY: help setup lint fmt test prove fuzz crash soak bench up demo lock clean
+.PHONY: help setup lint fmt test prove fuzz crash soak restore-drill bench up demo lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /  \1\t/p' $(MAKEFILE_LIST) | expand -t 12
 
 setup: $(READY) ## make .venv from the lock files; does nothing when they have not changed
 
@@ -48,6 +48,9 @@ crash: setup ## kill everything at random and judge what is left; MINUTES=10 SEE
 
 soak: setup ## a long load with Temporal away for a minute, judged; MINUTES=10 RATE=4000
 	$(BIN)/python -m tests.soak.harness $(if $(MINUTES),--minutes $(MINUTES)) $(if $(RATE),--rate $(RATE))
+
+restore-drill: setup ## set Postgres back to a backup, then lose Temporal, and judge every promise after each
+	$(BIN)/python -m tests.crash.restore_drill
 
 bench: setup ## every figure of bench/README.md beside its peers; writes bench/results
 	$(BIN)/python -m bench

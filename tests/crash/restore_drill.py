@@ -1,0 +1,274 @@
+"""The restore drill: one side is set back to a backup, or lost, while the other is ahead; then every promise is judged.
+
+    python -m tests.crash.restore_drill
+
+What a restore cannot keep is told in docs/production.md, "Backup and restore"; everything else must hold.
+"""
+
+import asyncio
+import os
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import typer
+from psycopg.rows import dict_row
+from rich.console import Console
+
+from local.stack import Stack
+from tests.crash.evidence import open_workflows, read_lines
+from tests.crash.load import Caller
+
+HERE = Path(__file__).parent
+BRAND, JOURNEY = "demo", "drill_wait"
+APP = ("api", "worker", "dispatcher")
+BATCH = {"Content-Type": "application/cloudevents-batch+json"}
+SETTLE_S = 120.0
+# A call to a provider that was under way when an exclusion was acknowledged may still arrive so much later.
+UNDER_WAY = timedelta(seconds=25)
+Event = dict[str, Any]
+Row = dict[str, Any]
+
+
+@dataclass
+class Drill:
+    """A stack under a small load, of which everything that was acknowledged is remembered."""
+
+    stack: Stack
+    caller: Caller
+    sent: list[Event] = field(default_factory=list)
+    excluded: dict[str, datetime] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+
+    # ---- what happens ----------------------------------------------------------------------
+
+    async def post(self, events: Sequence[Event]) -> None:
+        """Send events until they are acknowledged."""
+        answer = await self.caller.until_answered("POST", "/v1/events", json=[*events], headers=BATCH)
+        summary = answer.raise_for_status().json()
+        assert summary["accepted"] + summary["duplicate"] == len(events), summary
+        self.sent += [event for event in events if event not in self.sent]
+
+    def event(self, player: str, kind: str, /, **data: Any) -> Event:
+        """A new fact."""
+        return {
+            "specversion": "1.0",
+            "id": f"drill-{len(self.sent)}-{random.randrange(1 << 48):x}",
+            "source": "/drill",
+            "type": f"igaming.{kind}.v1",
+            "subject": player,
+            "time": datetime.now(UTC).isoformat(),
+            "data": data,
+        }
+
+    async def register(self, players: Iterable[str]) -> None:
+        """Players come, reachable by mail."""
+        about = {"language": "en", "timezone": "Europe/Kyiv", "currency": "EUR", "opted_in": ["email"]}
+        await self.post(
+            [self.event(one, "player.registered", email=f"{one}@drill.example", **about) for one in players]
+        )
+
+    async def login(self, players: Iterable[str]) -> None:
+        """Each logs in, and is rewarded for it while the run waits."""
+        await self.post([self.event(one, "session.login") for one in players])
+
+    async def exclude(self, player: str) -> None:
+        """A player excludes themselves, and hears that it is so."""
+        await self.post([self.event(player, "compliance.exclusion_set", kind="self_exclusion")])
+        self.excluded[player] = datetime.now(UTC)
+
+    # ---- what can be seen ------------------------------------------------------------------
+
+    @property
+    def database(self) -> str:
+        return self.stack.environment()["DATABASE_URL"].replace("+psycopg", "")
+
+    async def rows(self, query: str) -> list[Row]:
+        """What a query finds."""
+        async with await psycopg.AsyncConnection.connect(self.database, row_factory=dict_row) as connection:
+            return await (await connection.execute(query)).fetchall()
+
+    def paid(self) -> Counter[str]:
+        """How often each key was paid, by the bonus engine's own file."""
+        ledger = read_lines(self.stack.folder / "bonus-engine.jsonl")
+        return Counter(line["key"] for line in ledger if line["kind"] == "grant")
+
+    def rewards_of(self, player: str) -> int:
+        """How many rewards a player has got."""
+        return sum(f":{BRAND}:{player}:" in key for key in self.paid())
+
+    async def settled(self, *rewards: tuple[str, int]) -> None:
+        """Wait until nothing is to be delivered and these players have got so many rewards; told if not."""
+        deadline = asyncio.get_running_loop().time() + SETTLE_S
+        while asyncio.get_running_loop().time() < deadline:
+            (waiting,) = await self.rows("SELECT count(*) AS n FROM deliveries")
+            if not waiting["n"] and all(self.rewards_of(player) >= least for player, least in rewards):
+                return
+            await asyncio.sleep(0.5)
+        for player, least in rewards:
+            if (got := self.rewards_of(player)) < least:
+                self.problems.append(f"{player} got {got} rewards and was to get {least}: a login was not heard.")
+        for row in await self.rows("SELECT run_id, kind, last_error FROM deliveries"):
+            self.problems.append(f"A delivery of kind {row['kind']} to {row['run_id']} stays: {row['last_error']}")
+
+    # ---- what must hold --------------------------------------------------------------------
+
+    async def judge(self, when: str) -> None:
+        """Hold what is there against the promises of docs/guarantees.md."""
+        found = Counter(row["id"] for row in await self.rows("SELECT id FROM events WHERE source = '/drill'"))
+        broken = [
+            f"Event {event['id']} is kept {found[event['id']]} times." for event in self.sent if found[event["id"]] != 1
+        ]
+        broken += [f"{key} was paid {count} times." for key, count in self.paid().items() if count > 1]
+        mails = read_lines(self.stack.folder / "messages" / "mails.jsonl")
+        keys = Counter(mail["key"] for mail in mails)
+        broken += [f"The mail {key} was handed over {count} times." for key, count in keys.items() if count > 1]
+        active = await self.rows("SELECT id, player_id FROM runs WHERE state = 'active' AND arm = 'treated'")
+        excluded = [row["id"] for row in active if row["player_id"] in self.excluded]
+        broken += [f"{run} goes on although its player is excluded." for run in excluded]
+        going = await open_workflows(self.stack.environment()["TEMPORAL_ADDRESS"])
+        broken += [
+            f"{run} goes on in Temporal although its player is excluded." for run in going if self._is_excluded(run)
+        ]
+        broken += [f"{row['id']} is active here and unknown to Temporal." for row in active if row["id"] not in going]
+        for row in await self.rows("SELECT run_id, kind, reason FROM dead_letters WHERE retried_at IS NULL"):
+            broken.append(f"Dead letter of {row['run_id']}, kind {row['kind']}: {row['reason']}")
+        self.problems += [f"{when}: {sentence}" for sentence in broken]
+
+    def _is_excluded(self, run: str) -> bool:
+        return any(f":{BRAND}:{player}:" in run for player in self.excluded)
+
+
+async def drill(folder: Path, say: Any) -> list[str]:
+    """Do all of it in `folder`; what was broken, as sentences."""
+    extra = {"JOURNEYS": f"{__package__}.drill_journeys", "TEMPLATES": str(HERE / "templates")}
+    async with Stack(folder, extra=extra) as stack:
+        drill = Drill(stack, Caller(stack.api_url, stack.keys["admin"], random.Random(1)))
+        try:
+            await postgres_set_back(drill, say)
+            await temporal_from_nothing(drill, say)
+        finally:
+            await drill.caller.client.aclose()
+        return drill.problems
+
+
+async def postgres_set_back(drill: Drill, say: Any) -> None:
+    """Load, backup, more load, Postgres is restored while Temporal is ahead, and senders send again."""
+    early, late = [f"a{number}" for number in range(1, 7)], [f"b{number}" for number in range(1, 4)]
+    await drill.register(early)
+    await drill.login(early)
+    await drill.settled(*((player, 1) for player in early))
+    say("Backup.")
+    await backup(drill)
+    since = len(drill.sent)
+    await drill.login(early)
+    await drill.register(late)
+    await drill.login(late)
+    await drill.settled(*((player, 2) for player in early), *((player, 1) for player in late))
+    await drill.exclude("a1")
+    await drill.settled()
+    say("Postgres is restored; Temporal is ahead of it.")
+    await restore(drill)
+    again = drill.sent[since:]
+    await drill.post(again)
+    drill.excluded["a1"] = datetime.now(UTC)
+    await reconcile_runs(drill)
+    await drill.exclude("a2")
+    await drill.login(["a3", "b1"])
+    await drill.settled(("a3", 3), ("b1", 2))
+    await no_run_of_an_excluded_player(drill)
+    await drill.judge("After Postgres was set back")
+
+
+async def temporal_from_nothing(drill: Drill, say: Any) -> None:
+    """Temporal begins with nothing while Postgres is ahead."""
+    say("Temporal begins with nothing; Postgres is ahead of it.")
+    for part in (*reversed(APP), "temporal"):
+        await drill.stack.stop(part)
+    for file in drill.stack.folder.glob("temporal.db*"):
+        file.unlink()
+    for part in ("temporal", *APP):
+        drill.stack.start(part)
+    await drill.stack.ready()
+    await reconcile_runs(drill)
+    await drill.register(["c1", "c2"])
+    await drill.login(["c1", "c2"])
+    await drill.exclude("a4")
+    await drill.exclude("c2")
+    await drill.settled(("c1", 1))
+    await no_run_of_an_excluded_player(drill)
+    await drill.judge("After Temporal was lost")
+
+
+async def no_run_of_an_excluded_player(drill: Drill) -> None:
+    """Give stops their time; whoever goes on after it is found by the judge."""
+    deadline = asyncio.get_running_loop().time() + UNDER_WAY.total_seconds()
+    while asyncio.get_running_loop().time() < deadline:
+        going = await open_workflows(drill.stack.environment()["TEMPORAL_ADDRESS"])
+        if not any(drill._is_excluded(run) for run in going):
+            return
+        await asyncio.sleep(0.5)
+
+
+async def reconcile_runs(drill: Drill) -> None:
+    """Have the books compared with Temporal now."""
+    command = (sys.executable, "-m", "cli", "reconcile", "--accept-loss")
+    environment = os.environ | drill.stack.environment()
+    process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=sys.stderr)
+    if await process.wait():
+        raise RuntimeError(f"journeys reconcile ended with {process.returncode}.")
+
+
+async def backup(drill: Drill) -> None:
+    """As docs/production.md says, while everything runs."""
+    await run(drill, "pg_dump", "--format=custom", f"--file={drill.stack.folder / 'backup'}", drill.database)
+
+
+async def restore(drill: Drill) -> None:
+    """As docs/production.md says: our processes stand still while the database is made anew."""
+    for part in reversed(APP):
+        await drill.stack.stop(part)
+    name = drill.database.rpartition("/")[2]
+    await drill.stack.postgres.drop_database(name)
+    await drill.stack.postgres.create_database(name)
+    await run(drill, "pg_restore", "--exit-on-error", f"--dbname={drill.database}", str(drill.stack.folder / "backup"))
+    for part in APP:
+        drill.stack.start(part)
+    await drill.stack.ready()
+
+
+async def run(drill: Drill, tool: str, *arguments: str) -> None:
+    """A tool of the server's own release."""
+    found = drill.stack.postgres.tool(tool)
+    process = await asyncio.create_subprocess_exec(str(found), *arguments, env=os.environ | {"LC_ALL": "C"})
+    if await process.wait():
+        raise RuntimeError(f"{tool} ended with {process.returncode}.")
+
+
+def main() -> None:
+    """Do the drill once, on a stack of its own."""
+    console = Console(soft_wrap=True, markup=False, highlight=False)
+    folder = Path(tempfile.mkdtemp(prefix="journeys-drill-"))
+    folder.chmod(0o711)  # the database's own account must get in
+    problems = asyncio.run(drill(folder, console.print))
+    for problem in problems:
+        console.print(problem)
+    if problems:
+        console.print(f"What is left of it lies in {folder}.")
+        raise typer.Exit(1)
+    console.print("Every promise that can hold held.")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()
