@@ -1,6 +1,5 @@
 """Ingests CloudEvents, one by one, in batches and in streams; answers 202 only after the commit."""
 
-import asyncio
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
@@ -14,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from activities.intake.admission import AdmissionTimeout
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
+from activities.turns import in_turns
 from api.auth import Key, needs
 from api.bounds import ITEM
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
@@ -34,8 +34,6 @@ EVENTS = Counter("journeys_events_total", "Events received.", ["status", "mode"]
 
 #: Bytes of one line of a stream.
 LINE_LIMIT: Final = ITEM.size
-#: Events read before other requests get their turn: a faulty one costs a hundred times what a good one does.
-READ_AT_ONCE: Final = 20
 #: Rejected lines a stream's answer lists; the rest are counted.
 MAX_LISTED: Final = 1_000
 # Far beyond any healthy batch: by then the server is frozen and nobody knows whether it committed.
@@ -272,9 +270,7 @@ async def _ingest_items(
     good: list[PlayerEvent] = []
     results: list[ItemAnswer] = []
     accepted: list[ItemAnswer] = []
-    for number, item in enumerate(items, 1):
-        if number % READ_AT_ONCE == 0:
-            await asyncio.sleep(0)
+    async for item in in_turns(items, engine.intake.precedence):
         result: ItemAnswer = {"id": _text_of(item, "id"), "source": _text_of(item, "source")}
         if isinstance(item, UnreadableAttributes):
             read: PlayerEvent | list[Fault] = item.faults

@@ -30,10 +30,12 @@ REMEMBERED: Final = 0.8
 MOST: Final = 10_000
 #: Keys that one query asks for.
 ASKED_AT_ONCE: Final = 1_000
-#: Refusals an address is told at once, how many more of these it gets a second, and how late any beyond them is told.
+#: Refusals an address is told at once, and how many more of these it gets a second.
 FREE_FAILURES: Final = 20
 FAILURES_A_SECOND: Final = 1.0
-DELAY: Final = 1.0
+#: Seconds by which each further one is told later than the one before, and the most it comes to.
+DELAY: Final = 0.25
+LONGEST_DELAY: Final = 5.0
 
 
 class Keys:
@@ -133,8 +135,9 @@ class FailedKeys:
         at, level = self._levels.get(network, (now, 0.0))
         level = max(0.0, level - (now - at) * FAILURES_A_SECOND) + 1
         # No fuller than this, so that who mends his ways is soon answered at once again.
-        _remember(self._levels, network, (now, min(level, 2.0 * FREE_FAILURES)))
-        return DELAY if level > FREE_FAILURES else 0.0
+        level = min(level, FREE_FAILURES + LONGEST_DELAY / DELAY)
+        _remember(self._levels, network, (now, level))
+        return max(0.0, level - FREE_FAILURES) * DELAY
 
 
 def _remember(memory: dict[str, T], name: str, value: T) -> None:

@@ -297,9 +297,21 @@ async def exclude_player(
     `Idempotency-Key` a wish that is in force already is answered with 200 and changes nothing. A key whose exclusion
     has ended since is answered with 409: it excludes nobody any more.
     """
-    now = engine.clock()
     if not is_player_id(player_id):
         raise missing("player")
+    with engine.intake.precedence.protecting():
+        return await _exclude(player_id, body, engine, actor, response, idempotency_key)
+
+
+async def _exclude(
+    player_id: str,
+    body: ExclusionBody,
+    engine: ApiEngine,
+    actor: Actor,
+    response: Response,
+    idempotency_key: str | None,
+) -> Excluded:
+    now = engine.clock()
     if body.until is not None and body.until <= now:
         fault = {"pointer": "/until", "detail": "This moment has passed; leave it out to exclude for ever."}
         raise Problem("invalid", "Correct what errors lists and send the request again.", errors=[fault])

@@ -37,22 +37,25 @@ class TooEarly(ItemRefusal):
         return f"This self-exclusion began at {began}; send its end from {until} on."
 
 
+def ends_among(events: Sequence[tuple[str, Event]]) -> dict[int, tuple[str, Event]]:
+    """By position: the events that may end a self-exclusion."""
+    return {position: pair for position, pair in enumerate(events) if _is_end(pair[1])}
+
+
 async def early_ends(
     connection: AsyncConnection,
     brand: str,
     player_ids: Collection[str],
     events: Sequence[tuple[str, Event]],
+    ends: Mapping[int, tuple[str, Event]],
     minimum: timedelta,
     now: datetime,
 ) -> dict[int, TooEarly]:
-    """By position: what would end a self-exclusion that is younger than `minimum`.
+    """By position: those of `ends` that would end a self-exclusion that is younger than `minimum`.
 
-    Costs nothing unless there is such an event. If there is, all `player_ids` are locked from here on, in the order in
+    Costs nothing unless there are any. If there are, all `player_ids` are locked from here on, in the order in
     which everybody locks them, so that no exclusion can come in between. They are all that the batch will lock.
     """
-    if not minimum:
-        return {}
-    ends = {position: pair for position, pair in enumerate(events) if _is_end(pair[1])}
     if not ends:
         return {}
     rows = await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": sorted(player_ids)})

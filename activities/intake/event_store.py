@@ -19,6 +19,7 @@ from sqlalchemy.types import Boolean, Text
 
 from activities.intake.backpressure import protects
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
+from activities.turns import in_turns
 from workflows.events import Event
 from workflows.json_object import JsonObject
 
@@ -87,7 +88,7 @@ async def _insert(
         ((player_id, event.type, event.unique_value or "", number) if event.unique_field else ("", "", "", 0), identity)
         for number, (identity, (player_id, event)) in enumerate(rows.items())
     ]
-    fresh = [_row(*rows[identity]) for _, identity in sorted(order)]
+    fresh = [_row(*rows[identity]) async for _, identity in in_turns(sorted(order))]
     inserted = await connection.execute(_INSERT, {"brand": brand, "rows": _json(fresh), "history": history})
     return {(row.source, row.id) for row in inserted}
 

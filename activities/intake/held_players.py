@@ -6,7 +6,7 @@ whether the row is free again.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, exc, text
@@ -17,6 +17,8 @@ from activities.database import Database
 
 #: Seconds between two looks at the rows that were held.
 LOOK_EVERY: Final = 0.1
+#: Rows looked at in one query; each look locks those that are free for a moment.
+LOOKED_AT: Final = 500
 #: Players a process remembers as held; about 3 MB. Of more, each one is found out anew.
 MOST: Final = 10_000
 LOCK_TIMEOUT, DEADLOCK = "55P03", "40P01"
@@ -70,19 +72,23 @@ class HeldPlayers:
 
     async def _look(self) -> None:
         while self._rows:
+            asked = {(brand, row) for (brand, _), row in [*self._rows.items()][:LOOKED_AT]}
             try:
-                held = await self._held()
+                held = await self._held(sorted(asked))
             except (exc.SQLAlchemyError, OSError):
                 # Nobody can tell; whoever tries finds out.
                 held = set()
-            self._rows = {key: row for key, row in self._rows.items() if (key[0], row) in held}
+            free = asked - held
+            # Those that were looked at go to the end, so that all have their turn.
+            kept = {key: row for key, row in self._rows.items() if (key[0], row) not in free}
+            seen = {key: row for key, row in kept.items() if (key[0], row) in asked}
+            self._rows = {key: row for key, row in kept.items() if key not in seen} | seen
             self._changed.set()
             self._changed = asyncio.Event()
-            if self._rows:
+            if len(self._rows) == len(seen):
                 await asyncio.sleep(LOOK_EVERY)
 
-    async def _held(self) -> set[tuple[str, str]]:
-        asked = sorted({(brand, row) for (brand, _), row in self._rows.items()})
+    async def _held(self, asked: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         async with self._database.reading() as connection:
             rows = {"brands": [brand for brand, _ in asked], "ids": [row for _, row in asked]}
             return {(row.brand, row.id) for row in await connection.execute(_HELD, rows)}

@@ -5,25 +5,24 @@ lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, e
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import orjson
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import Row, text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import runs
 from activities.database import Database, DatabaseUnreachable
 from activities.delivery import deliveries
 from activities.delivery.deliveries import DeliveryRow
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
-from activities.intake.early_ends import early_ends
+from activities.intake.decision_rows import DecisionRows, as_json
+from activities.intake.early_ends import early_ends, ends_among
 from activities.intake.event_store import Identity, store_events
 from activities.intake.failed_events import apart, concerns_one_player, keep
 from activities.intake.held_players import DEADLOCK, LOCK_TIMEOUT, HeldPlayers, PlayersHeld, sqlstate
@@ -33,10 +32,11 @@ from activities.intake.rule_failures import report
 from activities.journey_controls import ClosedJourneys
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from activities.tracing import note_events
+from activities.turns import Precedence, in_turns
 from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
 from workflows.player_state.ordering import Word
 from workflows.player_state.state import Mode, PlayerState
@@ -47,6 +47,8 @@ from workflows.rules.index import RuleIndex
 HISTORY_SETTLING = timedelta(hours=1)
 # Events ingested at a time. Twice as many are no faster, and batches of the same players then wait in Postgres.
 MAX_EVENTS, MAX_HISTORY_EVENTS = 1_000, 500
+#: Events applied to players at a time, of those: a larger batch has the players to itself.
+MAX_APPLIED = 250
 #: When a batch that was not admitted is sent back; a sender of history has time.
 ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT = timedelta(seconds=2), timedelta(seconds=8)
 #: The same for what protects, and how long a batch that only holds such events waits to be taken as a whole.
@@ -151,6 +153,8 @@ class Intake:
         self.self_exclusion_minimum = self_exclusion_minimum
         self.admission, self.history_admission = AdmissionQueue(MAX_EVENTS), AdmissionQueue(MAX_HISTORY_EVENTS)
         self.protection_admission = AdmissionQueue(1)
+        self.applying = AdmissionQueue(MAX_APPLIED)
+        self.precedence = Precedence()
         self.admission_timeout, self.history_admission_timeout = ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT
         #: Players whose rows somebody holds. Only who must not wait for them with a connection in hand looks there.
         self.held = HeldPlayers(protection) if protection is not None else None
@@ -226,6 +230,7 @@ class Intake:
             try:
                 timeout = MIXED_ADMISSION_TIMEOUT if urgent else self.admission_timeout
                 async with self.admission.admitted(len(events), timeout, batch.brand):
+                    await self.precedence.give_way()
                     return await self._store_and_apply(self.database, batch, events)
             except AdmissionTimeout:
                 pass  # the sender waits instead
@@ -238,7 +243,8 @@ class Intake:
 
     async def _protect(self, batch: _Batch, events: Sequence[tuple[str, Event]]) -> list[Receipt]:
         if len(events) < LARGE_BATCH:
-            return await self._store_and_apply(self.protection, batch, events)
+            with self.precedence.protecting():
+                return await self._store_and_apply(self.protection, batch, events)
         async with self.protection_admission.admitted(1, PROTECTION_ADMISSION_TIMEOUT):
             return await self._store_and_apply(self.protection, batch, events)
 
@@ -284,10 +290,14 @@ class Intake:
     ) -> list[Receipt]:
         brand, now, mode = batch.brand, batch.now, batch.mode
         ids = {*_concerned(events), *accounts}
-        async with database.transaction() as connection:
+        ends = ends_among(events) if self.self_exclusion_minimum else {}
+        # Left after the commit: until then nobody else gets far with the same players.
+        async with AsyncExitStack() as turn, database.transaction() as connection:
             if self.held is not None and self.held.among(brand, ids):
                 raise PlayersHeld  # since it went for a connection
-            early = await early_ends(connection, brand, ids, events, self.self_exclusion_minimum, now)
+            if ends:
+                await turn.enter_async_context(self._applying(database, events))
+            early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
             taken = [pair for position, pair in enumerate(events) if position not in early] if early else events
             stored = await store_events(
                 connection, brand, taken, history=mode == "history", first_counts=batch.first_counts
@@ -295,11 +305,13 @@ class Intake:
             new = stored.new
             if new:
                 ids = {*_concerned(new), *accounts}
+                if not ends:
+                    await turn.enter_async_context(self._applying(database, events))
                 async with self.locked(connection, brand, ids, now, create=True) as players:
                     if missing := accounts_needed(new, players.states):
                         raise AccountsNotLocked(missing)
                     players.not_before = now + self.settling if mode == "history" else None
-                    for player_id, event in new:
+                    async for player_id, event in in_turns(new):
                         self._apply(players, player_id, event, now, mode)
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
@@ -307,6 +319,11 @@ class Intake:
         note_events(brand, [event for _, event in new])
         receipts = iter(stored.receipts)
         return [early[one] if one in early else next(receipts) for one in range(len(events))]
+
+    def _applying(self, database: Database, events: Sequence[tuple[str, Event]]) -> AbstractAsyncContextManager[None]:
+        """A turn at players' rows: batches that share players would only wait for each other there, row in hand."""
+        protecting = database is self.protection and database is not self.database
+        return nullcontext() if protecting else self.applying.admitted(len(events), None)
 
     def _apply(self, players: LockedPlayers, player_id: str, event: Event, now: datetime, mode: Mode) -> None:
         """Advance a player by one new event, and the person's other accounts by what protects them."""
@@ -350,7 +367,7 @@ class Intake:
             # Somebody took a row away that was there.
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
             rows = await self._lock(connection, brand, ids)
-        states = {row.id: PlayerState.from_text(brand, row.id, row.state) for row in rows}
+        states = {row.id: PlayerState.from_text(brand, row.id, row.state) async for row in in_turns(rows)}
         players = LockedPlayers(states, self.rules.closing(await self.closed.of(connection, brand)))
         try:
             await self._catch_up(connection, brand, players, now)
@@ -387,20 +404,20 @@ class Intake:
                 "profile": players.profiles.get(player_id, {}),
                 "moment": _later(state.next_moment, players.not_before),
             }
-            for player_id, state in sorted(states.items())
+            async for player_id, state in in_turns(sorted(states.items()))
         ]
-        advanced = {"brand": brand, "players": _json(changed), "now": now}
-        statements = [*_RowsToWrite(brand, players).by_statement()]
+        advanced = {"brand": brand, "players": as_json(changed), "now": now}
+        statements = [*DecisionRows(brand, players.decisions, players.facts, players.messages).by_statement()]
         if any(statement is deliveries.INSERT for statement, _ in statements):
             deliveries.wake_dispatchers(connection)
         if [statement for statement, _ in statements] == [deliveries.INSERT]:
             # Somebody waits for what wakes a run and does nothing else: it goes in one round trip.
             [(_, rows)] = statements
-            await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": _json(rows)})
+            await connection.execute(_UPDATE_AND_DELIVER, advanced | {"rows": as_json(rows)})
             return
         await connection.execute(ADVANCE_PLAYERS, advanced)
         for statement, rows in statements:
-            await connection.execute(statement, {"brand": brand, "rows": _json(rows)})
+            await connection.execute(statement, {"brand": brand, "rows": as_json(rows)})
 
 
 def _concerned(events: Iterable[tuple[str, Event]]) -> set[str]:
@@ -413,87 +430,10 @@ def _concerned(events: Iterable[tuple[str, Event]]) -> set[str]:
     return ids
 
 
-class _RowsToWrite:
-    """What the decisions of a transaction write, table by table."""
-
-    def __init__(self, brand: str, players: LockedPlayers) -> None:
-        self.starts: list[runs.NewRun] = []
-        self.ends: dict[str, runs.EndedRun] = {}
-        self.goals: dict[str, runs.ReachedGoal] = {}
-        self.deliveries: list[DeliveryRow] = [*players.messages]
-        self.left: list[JsonObject] = []
-        self.stays: list[JsonObject] = []
-        self._open: dict[tuple[str, str], JsonObject] = {}
-        for player_id, decision in players.decisions:
-            match decision:
-                case Start():
-                    run_input: JsonObject | None = None
-                    if decision.refused is None and decision.arm == "treated":
-                        run = decision.run_input(brand, players.facts[decision.run_id])
-                        begin = DeliveryRow.start(run, decision.cause)
-                        self.deliveries.append(begin)
-                        run_input = begin.payload
-                    self.starts.append(runs.NewRun.of(player_id, decision, run_input))
-                case Wake():
-                    self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
-                case Stop():
-                    self.deliveries.append(DeliveryRow.stop(decision.run_id, decision.seq, decision.reason))
-                case GoalReached():
-                    self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
-                case Ended():
-                    self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
-                case Moved():
-                    self._move(player_id, decision)
-
-    def by_statement(self) -> Iterator[tuple[TextClause, Sequence[object]]]:
-        """The statements that have something to write, in the order of their foreign keys."""
-        written: tuple[tuple[TextClause, Sequence[object]], ...] = (
-            (runs.INSERT, self.starts),
-            (runs.REACH_GOALS, [*self.goals.values()]),
-            (runs.END, [*self.ends.values()]),
-            (_LEAVE, self.left),
-            (_STAY, self.stays),
-            (deliveries.INSERT, self.deliveries),
-        )
-        return ((statement, rows) for statement, rows in written if rows)
-
-    def _move(self, player_id: str, move: Moved) -> None:
-        """Close a membership that was left, open one that was entered; a stay within one transaction is kept too."""
-        key = (player_id, move.segment)
-        if move.entered:
-            stay = {"player_id": player_id, "segment": move.segment, "entered_at": move.at, "left_at": None}
-            self._open[key] = stay
-            self.stays.append(stay)
-        elif key in self._open:
-            self._open.pop(key)["left_at"] = move.at
-        else:
-            self.left.append({"player_id": player_id, "segment": move.segment, "left_at": move.at})
-
-
 def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:
     return moment if moment is None or not_before is None else max(moment, not_before)
 
 
-def _json(value: object) -> str:
-    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
-
-
-# Rows come as one JSON document: cheaper for a batch than arrays, whose text must be escaped.
-_LEAVE = text(
-    """
-    UPDATE memberships m SET left_at = t.left_at
-    FROM json_to_recordset(CAST(:rows AS json)) AS t (player_id text, segment text, left_at timestamptz)
-    WHERE m.brand = :brand AND m.segment = t.segment AND m.player_id = t.player_id AND m.left_at IS NULL
-    """
-)
-_STAY = text(
-    """
-    INSERT INTO memberships (brand, segment, player_id, entered_at, left_at)
-    SELECT :brand, segment, player_id, entered_at, left_at
-    FROM json_to_recordset(CAST(:rows AS json))
-      AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
-    """
-)
 _UPDATE_AND_DELIVER = text(f"WITH advanced AS ({ADVANCE}) {deliveries.WRITE}")
 FORGET_STAYS = text(
     "DELETE FROM memberships WHERE seq = ANY(ARRAY(SELECT seq FROM memberships WHERE left_at < :before LIMIT :limit))"

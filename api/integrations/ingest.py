@@ -1,6 +1,5 @@
 """Ingests what messages of other systems were mapped to, on the path of our own events; a result for each message."""
 
-import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
@@ -11,12 +10,13 @@ from pydantic import BaseModel, Field
 
 from activities.intake.event_store import Identity
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
+from activities.turns import in_turns
 from api.auth import Key
 from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
 from api.dependencies import ApiEngine
 from api.event_scopes import scope_refusals
-from api.events import COMMIT_TIMEOUT, EVENTS, READ_AT_ONCE, FirstTold, ItemError
+from api.events import COMMIT_TIMEOUT, EVENTS, FirstTold, ItemError
 from api.integrations.outcomes import Fact, Ignored, Mapped, MessageRefused, Outcome, fault
 from api.problems import busy
 from workflows.player_state.state import Mode
@@ -90,9 +90,7 @@ async def ingest_outcomes(
     now = engine.clock()
     results: list[MessageAnswer] = []
     readings: dict[Mode, list[_Reading]] = {"live": [], "history": []}
-    for number, outcome in enumerate(outcomes, 1):
-        if number % READ_AT_ONCE == 0:
-            await asyncio.sleep(0)
+    async for outcome in in_turns(outcomes, engine.intake.precedence):
         read = _read(outcome, key, now)
         if isinstance(read, dict):
             results.append(read)

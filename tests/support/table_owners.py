@@ -12,7 +12,7 @@ OWNERS = {
     "kept_events": "activities/intake/event_store.py",
     "players": "activities/player_rows.py",
     "runs": "activities/runs.py",
-    "memberships": "activities/intake/intake.py",
+    "memberships": "activities/intake/decision_rows.py",
     "jobs": "activities/bulk_jobs.py",
     "enrolment_players": "activities/loops/enrolment.py",
     "steps": "activities/step_log.py",

@@ -3,7 +3,6 @@
 Segments of players are in `segments`.
 """
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, Literal
 
@@ -11,10 +10,10 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
+from activities.turns import in_turns
 from api.auth import Key, needs
 from api.bounds import ITEM
 from api.dependencies import ApiEngine, EngineOf
-from api.events import READ_AT_ONCE
 from api.integrations.body import read_document
 from api.integrations.ingest import MessageResult, ingest_outcomes
 from api.integrations.outcomes import MessageRefused, Outcome, fault, identifier
@@ -180,9 +179,7 @@ async def _answer(engine: ApiEngine, key: Key, messages: Sequence[object], call:
     now = engine.clock()
     words = Words.of(engine.settings.segment_events, engine.settings.game_types)
     outcomes: list[Outcome] = []
-    for number, message in enumerate(messages, 1):
-        if number % READ_AT_ONCE == 0:
-            await asyncio.sleep(0)
+    async for message in in_turns(messages, engine.intake.precedence):
         excess = ITEM.excess(message)
         refused = None if excess is None else MessageRefused((fault("", excess),))
         outcomes.append(refused or read_message(message, call, words, now))

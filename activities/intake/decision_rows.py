@@ -1,0 +1,99 @@
+"""What decisions about players write, table by table; the table `memberships` is this module's own."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import orjson
+from sqlalchemy import TextClause, text
+
+from activities import runs
+from activities.delivery import deliveries
+from activities.delivery.deliveries import DeliveryRow
+from workflows.json_object import JsonObject
+from workflows.player_facts import PlayerFacts
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+
+
+class DecisionRows:
+    """What the decisions of a transaction write, table by table."""
+
+    def __init__(
+        self,
+        brand: str,
+        decisions: Iterable[tuple[str, Decision]],
+        facts: Mapping[str, PlayerFacts],
+        messages: Iterable[DeliveryRow],
+    ) -> None:
+        self.starts: list[runs.NewRun] = []
+        self.ends: dict[str, runs.EndedRun] = {}
+        self.goals: dict[str, runs.ReachedGoal] = {}
+        self.deliveries: list[DeliveryRow] = [*messages]
+        self.left: list[JsonObject] = []
+        self.stays: list[JsonObject] = []
+        self._open: dict[tuple[str, str], JsonObject] = {}
+        for player_id, decision in decisions:
+            match decision:
+                case Start():
+                    run_input: JsonObject | None = None
+                    if decision.refused is None and decision.arm == "treated":
+                        run = decision.run_input(brand, facts[decision.run_id])
+                        begin = DeliveryRow.start(run, decision.cause)
+                        self.deliveries.append(begin)
+                        run_input = begin.payload
+                    self.starts.append(runs.NewRun.of(player_id, decision, run_input))
+                case Wake():
+                    self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
+                case Stop():
+                    self.deliveries.append(DeliveryRow.stop(decision.run_id, decision.seq, decision.reason))
+                case GoalReached():
+                    self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
+                case Ended():
+                    self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
+                case Moved():
+                    self._move(player_id, decision)
+
+    def by_statement(self) -> Iterator[tuple[TextClause, Sequence[object]]]:
+        """The statements that have something to write, in the order of their foreign keys."""
+        written: tuple[tuple[TextClause, Sequence[object]], ...] = (
+            (runs.INSERT, self.starts),
+            (runs.REACH_GOALS, [*self.goals.values()]),
+            (runs.END, [*self.ends.values()]),
+            (_LEAVE, self.left),
+            (_STAY, self.stays),
+            (deliveries.INSERT, self.deliveries),
+        )
+        return ((statement, rows) for statement, rows in written if rows)
+
+    def _move(self, player_id: str, move: Moved) -> None:
+        """Close a membership that was left, open one that was entered; a stay within one transaction is kept too."""
+        key = (player_id, move.segment)
+        if move.entered:
+            stay = {"player_id": player_id, "segment": move.segment, "entered_at": move.at, "left_at": None}
+            self._open[key] = stay
+            self.stays.append(stay)
+        elif key in self._open:
+            self._open.pop(key)["left_at"] = move.at
+        else:
+            self.left.append({"player_id": player_id, "segment": move.segment, "left_at": move.at})
+
+
+def as_json(value: object) -> str:
+    """A value as the JSON document that statements of intake take."""
+    return orjson.dumps(value, option=orjson.OPT_UTC_Z).decode()
+
+
+# Rows come as one JSON document: cheaper for a batch than arrays, whose text must be escaped.
+_LEAVE = text(
+    """
+    UPDATE memberships m SET left_at = t.left_at
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (player_id text, segment text, left_at timestamptz)
+    WHERE m.brand = :brand AND m.segment = t.segment AND m.player_id = t.player_id AND m.left_at IS NULL
+    """
+)
+_STAY = text(
+    """
+    INSERT INTO memberships (brand, segment, player_id, entered_at, left_at)
+    SELECT :brand, segment, player_id, entered_at, left_at
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
+    """
+)
