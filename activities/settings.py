@@ -1,5 +1,6 @@
 """Settings of every process, from the environment, read once."""
 
+import base64
 from datetime import timedelta
 from typing import Annotated
 
@@ -146,12 +147,20 @@ class Settings(ContentSettings):
         Raises:
             DesignError: nothing does.
         """
-        secret: str = getattr(self, f"{channel}_webhook_secret", "") or self.webhook_secret
+        own: str = getattr(self, f"{channel}_webhook_secret", "")
+        secret = own or self.webhook_secret
         if not secret.strip():
             raise DesignError(
                 f"The {channel} gateway needs a secret to know us by; set {channel.upper()}_WEBHOOK_SECRET, or "
                 "WEBHOOK_SECRET for every gateway without one, to whsec_ and base64."
             )
+        for place, one in enumerate(secret.split(), 1):
+            if not _is_base64(one.removeprefix("whsec_")):
+                name = f"{channel.upper()}_WEBHOOK_SECRET" if own else "WEBHOOK_SECRET"
+                raise DesignError(
+                    f"Secret {place} of {name} is not whsec_ and base64; copy it again from the gateway, or make one: "
+                    "`openssl rand -base64 32`, with whsec_ before it."
+                )
         return secret
 
     @property
@@ -173,6 +182,13 @@ class Settings(ContentSettings):
         """`database_url` as SQLAlchemy wants it, with the psycopg driver."""
         scheme, _, rest = self.database_url.partition("://")
         return f"postgresql+psycopg://{rest}" if scheme in {"postgres", "postgresql"} else self.database_url
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text))
+    except ValueError:
+        return False
 
 
 def settings_from(environment: dict[str, str] | None = None) -> Settings:

@@ -29,7 +29,8 @@ FOR_PROTECTION: Final = 3
 FOR_KEYS: Final = 2
 # Waiting for a lock ends before a caller who waits for a connection gives up: a row that somebody holds costs others
 # time and no refusal. A statement ends before the caller is told that nobody knows.
-LIMITS: Final = TimeLimits(lock=timedelta(seconds=0.5), statement=timedelta(seconds=8))
+LIMITS: Final = TimeLimits(lock=timedelta(seconds=0.3), statement=timedelta(seconds=8))
+LIMITS_FOR_PROTECTION: Final = TimeLimits(lock=timedelta(seconds=0.5), statement=timedelta(seconds=8))
 LIMITS_FOR_KEYS: Final = TimeLimits(lock=timedelta(seconds=0.3), statement=timedelta(seconds=1))
 _BE_PATIENT: Final = text("SET LOCAL lock_timeout = '2s'")
 
@@ -122,7 +123,7 @@ class Pools:
         """Pools of which no connection is opened yet."""
         return cls(
             ordinary=PromptDatabase(settings, limits=LIMITS),
-            protection=ReservedDatabase(settings, FOR_PROTECTION, LIMITS),
+            protection=ReservedDatabase(settings, FOR_PROTECTION, LIMITS_FOR_PROTECTION),
             keys=ReservedDatabase(settings, FOR_KEYS, LIMITS_FOR_KEYS),
         )
 

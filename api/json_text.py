@@ -6,10 +6,14 @@ from typing import Final
 
 import orjson
 
+from api.bounds import ITEM
+
 #: What some editors and systems write before UTF-8; RFC 8259 lets a reader ignore it.
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 _JSON: Final = re.compile(r"application/([a-z0-9!#$&^_.-]+\+)?json")
+# It matches whatever follows a quotation mark, so that none is looked at twice.
+_TEXT: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _HALF: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -27,18 +31,22 @@ def read_json(text: bytes) -> tuple[object, bool]:
     """The value of a JSON text, and whether it may hold what cannot be kept: a NUL, or half a character.
 
     Half a surrogate pair is grammatical JSON and no Unicode; the item that holds it is refused where items are read, so
-    that its neighbours are not. Raises ValueError when the text is not UTF-8 JSON.
+    that its neighbours are not. Raises ValueError when the text is not UTF-8 JSON, and when it holds half a character
+    and a text longer than any item may be.
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
     try:
         return orjson.loads(text), b"\\u0000" in text
     except orjson.JSONDecodeError as error:
-        if _HALF.search(text) is None:
-            raise
-        try:
-            return json.loads(text.decode(), parse_constant=_no_constant), True
-        except (ValueError, RecursionError):
-            raise error from None
+        # The error itself holds the whole document once more, as characters of up to four bytes.
+        why = str(error)
+    # No item may hold a text so long, and Python would hold it three times over.
+    if _HALF.search(text) is None or any(len(one[0]) > ITEM.size for one in _TEXT.finditer(text)):
+        raise ValueError(why)
+    try:
+        return json.loads(text.decode(), parse_constant=_no_constant), True
+    except (ValueError, RecursionError):
+        raise ValueError(why) from None
 
 
 def _no_constant(name: str) -> object:

@@ -78,9 +78,9 @@ async def pressed(api: Pressed, database_url: str, strangers: int, floods: int, 
     async with everything_at_once(api, database_url, strangers, floods):
         took = await exclusions(api, count, a_second)
     assert len(took) == count
-    assert set(api.answers["strangers"]) == {401}
-    assert set(api.answers["held"]) <= {503}
-    assert set(api.answers["flood"]) <= {202, 429, 503}
+    assert set(api.answers.get("strangers", ())) <= {401}
+    assert set(api.answers.get("held", ())) <= {503}
+    assert set(api.answers.get("flood", ())) <= {202, 429, 503}
     return took[int(count * 0.99) - 1]
 
 

@@ -236,6 +236,13 @@ async def test_a_player_registers_once_and_is_updated_after_that(api: Api, feed:
     assert (profile["email"], profile["birth_date"]) == ("new@example.com", "1990-05-17")
 
 
+async def test_two_updates_within_a_second_are_two(feed: httpx.AsyncClient) -> None:
+    same = message(timestamp=datetime.now(UTC).replace(microsecond=0).isoformat())
+    details = [{"email": "new@example.com"}, {"email": "newer@example.com"}, {"email": "new@example.com"}]
+    answers = [await feed.put("/v1/integration/user", json=same | {"user_details": one}) for one in details]
+    assert [answer.json()["status"] for answer in answers] == ["accepted", "accepted", "duplicate"]
+
+
 async def test_what_is_not_to_be_published_is_kept_as_history(api: Api, feed: httpx.AsyncClient) -> None:
     await post(feed, "payment", payment(skip_publishing=True))
     await post(feed, "payment", payment(payment_id="2", skip_publishing=False))

@@ -72,10 +72,10 @@ def test_every_channel_behind_a_webhook_has_an_address_here_and_in_production(ch
 
 
 def test_each_gateway_has_a_secret_of_its_own_or_the_one_for_all() -> None:
-    settings = Settings(database_url="postgres://x", webhook_secret="whsec_all", sms_webhook_secret="whsec_sms")
-    assert [settings.webhook_secret_of(channel) for channel in WEBHOOK_CHANNELS] == ["whsec_sms", "whsec_all"]
+    settings = Settings(database_url="postgres://x", webhook_secret="whsec_YWxs", sms_webhook_secret="whsec_c21z")
+    assert [settings.webhook_secret_of(channel) for channel in WEBHOOK_CHANNELS] == ["whsec_c21z", "whsec_YWxs"]
     with pytest.raises(DesignError, match="set PUSH_WEBHOOK_SECRET, or WEBHOOK_SECRET for every gateway"):
-        Settings(database_url="postgres://x", sms_webhook_secret="whsec_sms").webhook_secret_of("push")
+        Settings(database_url="postgres://x", sms_webhook_secret="whsec_c21z").webhook_secret_of("push")
 
 
 def test_a_webhook_channel_without_a_setting_is_named_at_start_up() -> None:
@@ -98,3 +98,12 @@ def test_a_label_falls_back_to_english() -> None:
 def test_the_outside_may_spell_a_channel_in_its_own_way() -> None:
     assert channel_name("inapp") == "in_app"
     assert channel_name("anything") == "anything"
+
+
+@pytest.mark.parametrize("wrong", ["whsec_c2VjcmV0c", "whsec_", "whsec_c2VjcmV0 whsec_a"])
+def test_a_secret_that_is_no_base64_is_told_in_a_sentence(wrong: str) -> None:
+    own = Settings(database_url="", sms_webhook_secret=wrong)
+    with pytest.raises(DesignError, match=r"Secret . of SMS_WEBHOOK_SECRET is not whsec_ and base64"):
+        own.webhook_secret_of("sms")
+    with pytest.raises(DesignError, match=r"Secret . of WEBHOOK_SECRET is not"):
+        Settings(database_url="", webhook_secret=wrong).webhook_secret_of("push")

@@ -43,8 +43,8 @@ def test_all_addresses_of_an_ipv6_network_are_one_caller() -> None:
 
 def test_a_caller_without_an_address_is_one_of_those_without_an_address() -> None:
     failures = FailedKeys(HeldTimer())
-    for address in (None, "", "a socket") * FREE_FAILURES:
-        failures.delay(address)
+    for address in ("", "a socket") * (FREE_FAILURES // 2):
+        assert failures.delay(address) == 0.0
     assert failures.delay(None) == DELAY
 
 
