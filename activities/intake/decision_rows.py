@@ -97,3 +97,6 @@ _STAY = text(
       AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
     """
 )
+FORGET_STAYS = text(
+    "DELETE FROM memberships WHERE seq = ANY(ARRAY(SELECT seq FROM memberships WHERE left_at < :before LIMIT :limit))"
+)

@@ -435,6 +435,3 @@ def _later(moment: datetime | None, not_before: datetime | None) -> datetime | N
 
 
 _UPDATE_AND_DELIVER = text(f"WITH advanced AS ({ADVANCE}) {deliveries.WRITE}")
-FORGET_STAYS = text(
-    "DELETE FROM memberships WHERE seq = ANY(ARRAY(SELECT seq FROM memberships WHERE left_at < :before LIMIT :limit))"
-)
