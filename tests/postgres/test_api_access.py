@@ -159,6 +159,6 @@ async def everything(api: Api) -> dict[str, list[str]]:
                     )
                 ).scalars()
             )
-            for name in metadata.tables
-            if name != "api_keys"
+            for name, table in metadata.tables.items()
+            if name != "api_keys" and "brand" in table.c
         }

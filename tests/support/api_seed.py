@@ -87,7 +87,7 @@ async def seeded(api: Api) -> dict[str, str]:
             "player_id": PLAYER,
             "source": "/test",
             "event_id": f"failed-{brand}",
-            "event": {},
+            "event": DepositFailed.example().to_wire(),
             "error": "It raised.",
         }
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
