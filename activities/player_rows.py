@@ -14,8 +14,21 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+# A player whose row somebody removed comes back with the numbers their runs had, or two runs would share an id.
 CREATE_PLAYERS: Final = text(
-    "INSERT INTO players (brand, id) SELECT :brand, unnest(:ids) ON CONFLICT DO NOTHING"
+    """
+    INSERT INTO players (brand, id, state)
+    SELECT :brand, u.id, CASE WHEN t.taken IS NULL THEN '{}' ELSE jsonb_build_object('taken', t.taken) END
+    FROM unnest(:ids) AS u (id)
+    LEFT JOIN LATERAL (
+        SELECT jsonb_object_agg(journey, number) AS taken FROM (
+            SELECT journey, max(CAST(substring(r.id FROM '[0-9]+$') AS integer)) AS number
+            FROM runs r WHERE r.brand = :brand AND r.player_id = u.id GROUP BY journey
+        ) numbers
+    ) t ON true
+    WHERE NOT EXISTS (SELECT FROM players p WHERE p.brand = :brand AND p.id = u.id)
+    ON CONFLICT DO NOTHING
+    """
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 LOCK_PLAYERS: Final = text(
     "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"

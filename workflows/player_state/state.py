@@ -56,6 +56,8 @@ class PlayerState(PlayerProjection):
     """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
     entries: dict[str, Entries] = field(default_factory=dict)
+    #: Numbers of runs that were given out before this row was made, by journey: somebody had removed the one before it.
+    taken: dict[str, int] = field(default_factory=dict)
     runs: dict[str, ActiveRun] = field(default_factory=dict)
 
     # ---- decisions -------------------------------------------------------------------------
@@ -206,7 +208,7 @@ class PlayerState(PlayerProjection):
         entries.last = at
         if key is not None:
             entries.keys = [*entries.keys, key][-REMEMBERED_KEYS:]
-        run_id = f"{journey.name}:{self.brand}:{self.player_id}:{entries.count}"
+        run_id = f"{journey.name}:{self.brand}:{self.player_id}:{self.taken.get(journey.name, 0) + entries.count}"
         arm = arm_of(self.brand, self.player_id, journey.name, journey.control)
         refused = self.protected(now)
         goal_until = at + journey.goal.within if journey.goal else None
