@@ -94,7 +94,7 @@ _STAY = text(
     INSERT INTO memberships (brand, segment, player_id, entered_at, left_at)
     SELECT :brand, segment, player_id, entered_at, left_at
     FROM json_to_recordset(CAST(:rows AS json))
-      AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz)
+      AS t (player_id text, segment text, entered_at timestamptz, left_at timestamptz) ON CONFLICT DO NOTHING
     """
 )
 FORGET_STAYS = text(
