@@ -144,7 +144,8 @@ async def test_a_hundred_thousand_runs_of_fifty_shapes_take_less_than_two_minute
     took = time.monotonic() - began
     logger.info("Impact of %s runs of %s shapes: %.1f s", f"{report.runs:,}", report.shapes, took)
     assert (report.runs, report.shapes, report.coverage) == (SHAPES * RUNS_OF_EACH, SHAPES, 100)
-    assert report.histories == SHAPES * len(EXAMPLES)
+    # Of the runs that have done nothing yet none is the longest.
+    assert report.histories == SHAPES * len(EXAMPLES) - 1
     assert {place.runs for place in report.places} == {RUNS_OF_EACH}
     assert took < 120, f"{report.runs:,} runs, {report.shapes} shapes, {report.histories} histories: {took:.1f} s"
 
