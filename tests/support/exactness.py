@@ -47,6 +47,7 @@ INCIDENTAL = {
     "event_ids": {"seq", "received_at"},
     "events": {"seq", "received_at"},
     "players": {"created_at", "updated_at"},
+    "runs": {"check_at"},
     "steps": {"seq"},
     "deliveries": {"id", "due_at", "created_at", "attempts", "last_error"},
     "dead_letters": {"id", "at"},

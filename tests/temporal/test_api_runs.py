@@ -82,7 +82,9 @@ async def test_a_run_started_by_hand_is_written_with_its_delivery(api: Api, crm:
     assert (run["trigger"]["type"], run["trigger"]["source"]) == ("manual", "crm")
     detail = (await crm.get(f"/v1/runs/{run['id']}")).json()
     assert detail["deliveries"] == 1
-    assert (await crm.get("/v1/runs", params={"player": "p-1", "journey": "api_call"})).json()["items"] == [run]
+    assert (await crm.get("/v1/runs", params={"player": "p-1", "journey": "api_call"})).json()["items"] == [
+        run | {"problem": None}
+    ]
 
 
 async def test_the_entry_rule_holds_for_people_too(api: Api, crm: httpx.AsyncClient) -> None:

@@ -81,12 +81,13 @@ async def encoded(
 
 
 def payloads(kept: Any) -> Iterator[dict[str, Any]]:
-    """Every payload in a history."""
+    """Every payload in a history but search attributes, which Temporal itself must read."""
     if isinstance(kept, dict):
         if "metadata" in kept:
             yield kept
-        for inner in kept.values():
-            yield from payloads(inner)
+        for name, inner in kept.items():
+            if name != "searchAttributes":
+                yield from payloads(inner)
     elif isinstance(kept, list):
         for inner in kept:
             yield from payloads(inner)

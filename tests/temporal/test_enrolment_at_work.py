@@ -11,6 +11,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
@@ -195,6 +196,10 @@ async def test_a_journey_no_worker_knows_fails_the_enrolment_when_a_release_is_o
     assert (await status(crm, made))["state"] == "running"
     info = environment.info
     environment.info = dataclasses.replace(info, started_time=info.scheduled_time + RELEASE)
+    with pytest.raises(ApplicationError, match="No journey api_offer is deployed here"):
+        await environment.run(old.work, work)  # the API is of the new release, so a worker of it may yet come
+    async with api.engine.database.transaction() as connection:
+        await connection.execute(text("UPDATE processes SET knows = '{}'"))
     assert await environment.run(old.work, work) == BatchResult(more=False)
     failed = await status(crm, made)
     assert (failed["state"], "deploy it again and resume" in failed["failure"]) == ("failed", True)
