@@ -40,6 +40,8 @@ EXCUSED = {
         if name.removeprefix("take_") in {"payment", "casino", "bonus", "consents", "blocks", "login", "user"}
     },
     "update_user": [positive_data_acceptance],
+    # A key that decided something else before is told so.
+    **{f"{verb}_journey": [positive_data_acceptance] for verb in ("close", "open", "hold", "resume", "stop")},
 }
 
 

@@ -21,7 +21,7 @@ from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.tables import dead_letters, deliveries, memberships, players, processes, runs
 from tests.support.api_client import BACKEND, serving
-from tests.support.engine import BRAND, Casino, Row, connected, declared, execute, rows
+from tests.support.engine import BRAND, Casino, Row, begin_run, connected, declared, execute, rows
 from workflows import (
     DepositApproved,
     Inactive,
@@ -155,6 +155,7 @@ class TestEffects:
         casino = casino_of(database, OLD)
         effects = RunEffects(database, casino.intake, casino.clock)
         common: Row = {"brand": BRAND, "player_id": "p", "journey": "a", "run_id": f"a:{BRAND}:p:1"}
+        await begin_run(database, common["run_id"])
         with pytest.raises(ApplicationError, match="No segment is called big_spender"):
             await late().run(effects.match, Match(**common, step="matches:s#1", segment="big_spender"))
         with pytest.raises(ApplicationError, match="No journey is called missed"):

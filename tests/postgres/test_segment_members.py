@@ -95,6 +95,7 @@ def grown_old() -> ActivityEnvironment:
 async def test_an_unknown_segment_is_waited_for_while_a_release_rolls(module_postgres_url: str) -> None:
     async with effects(module_postgres_url, journeys="tests.support.derived.journeys") as parts:
         given = parts.given(Match, f"a:{BRAND}:b:1", "matches:nobody#1", segment="nobody")
+        await parts.enters("b", "a")
         with pytest.raises(ApplicationError, match="No segment is called nobody"):
             await ActivityEnvironment().run(parts.runs.match, given)
 

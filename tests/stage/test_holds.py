@@ -44,7 +44,7 @@ async def held_second(player: Player, _deposit: DepositApproved) -> None:
 async def test_a_held_run_waits_at_its_next_effect_and_goes_on_when_it_is_resumed(rehearse: Rehearse) -> None:
     run = await rehearse(held_offer, player())
     await run.hold()
-    await run.advance(days(3))
+    await run.advance(days(1) + hours(6))  # the guide is not too late yet
     assert (run.sent, run.granted, run.asked) == (["welcome"], [], [])
     assert run.waiting is not None
     assert run.waiting.step == "send:guide#1"

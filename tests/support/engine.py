@@ -88,6 +88,20 @@ async def rows(database: Database, table: sa.Table, **where: Any) -> list[Row]:
         return [dict(row._mapping) for row in await connection.execute(chosen)]
 
 
+async def begin_run(database: Database, run_id: str) -> None:
+    """Write a run of these books that is under way: effects of others are refused."""
+    journey, brand, player, _ = run_id.split(":")
+    await execute(
+        database,
+        "INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at) "
+        "VALUES (:id, :brand, :player, :journey, 'treated', 'active', now(), now() + interval '30 days')",
+        id=run_id,
+        brand=brand,
+        player=player,
+        journey=journey,
+    )
+
+
 async def execute(database: Database, statement: str, **values: Any) -> None:
     """Change something behind the engine's back, as a crash or a person would."""
     async with database.transaction() as connection:

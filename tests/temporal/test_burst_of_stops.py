@@ -13,7 +13,7 @@ from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
 from tests.support.engine import BRAND, NOON, Casino, connected
 from tests.support.exactness import JOURNEYS as ALL
-from tests.support.machine import eventually
+from tests.support.machine import eventually, within
 from workflows import DepositApproved, ExclusionSet, SessionLogin
 from workflows.source.registry import Registry
 
@@ -69,7 +69,7 @@ async def test_a_burst_of_exclusions_is_not_slowed_down_by_what_waits(database: 
         async def settled() -> bool:
             return await left(database, "true") == 0
 
-        async with asyncio.timeout(300):
+        async with within(300):
             while not await settled():
                 await asyncio.sleep(0.2)
         unloaded = await exclude(casino, quiet)

@@ -18,7 +18,6 @@ from tests.support.machine import eventually
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
-from workflows.local_time import JITTER, jitter
 from workflows.run_protocol import Delivery, DeliveryBatch
 
 
@@ -105,9 +104,8 @@ class TestWaits:
 
     async def test_a_gate_whose_clock_is_behind_is_not_asked_without_a_pause(self, stage: Theatre) -> None:
         [messages] = {effect.__self__ for effect in stage.engine.activities if isinstance(effect.__self__, Messages)}  # type: ignore[attr-defined]  # they are bound methods
+        messages.clock = lambda: stage.clock() - minutes(2)
         await stage.happens(Ping, name="night")
-        behind = jitter(stage.handle("nightly").id, JITTER) + minutes(2)
-        messages.clock = lambda: stage.clock() - behind
         assert await stage.ends("nightly") == "completed"
         waits = [line for line in await stage.story("nightly") if line.endswith(": quiet_hours")]
         assert 1 < len(waits) < 20
