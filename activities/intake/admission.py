@@ -14,9 +14,6 @@ from typing import Final
 
 from prometheus_client import Gauge
 
-#: More events than this in a batch that protects make others wait, so such batches go one at a time.
-LARGE: Final = 50
-
 WAITING: Final = Gauge("journeys_events_waiting", "Events received that wait for their turn to be taken in.")
 
 
