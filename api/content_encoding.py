@@ -12,8 +12,8 @@ _GZIP: Final = 16 + zlib.MAX_WBITS
 #: Bytes unpacked at a time.
 _PIECE: Final = 64 * 1024
 #: How many times its size a body may unpack to, beyond the first megabyte; events do to 10 or 30 times, zeros to 1,000.
-_MOST: Final = 100
-_FREE: Final = 1024 * 1024
+MOST_TIMES: Final = 100
+UNPACKED_FREELY: Final = 1024 * 1024
 
 
 class ContentEncoding:
@@ -68,8 +68,10 @@ def _unpacked(receive: Receive) -> Receive:
             # A full piece may not be all that the bytes hold: what is left inside comes before the next are read.
             waiting, full = unpacking.unconsumed_tail, len(piece) == _PIECE
             taken += len(piece)
-            if taken > _FREE + _MOST * packed:
-                raise Problem("too-large", f"The body unpacks to over {_MOST} times its size; send less at a time.")
+            if taken > UNPACKED_FREELY + MOST_TIMES * packed:
+                raise Problem(
+                    "too-large", f"The body unpacks to over {MOST_TIMES} times its size; send less at a time."
+                )
             over = not (more or waiting or full)
             if unpacking.unused_data or (over and not unpacking.eof):
                 detail = "The gzipped body is cut short or is followed by something; send it again."

@@ -177,7 +177,13 @@ class ExclusionBody(BaseModel):
     )
 
     kind: ExclusionKind
-    scope: ExclusionScope = "brand"
+    scope: Annotated[
+        ExclusionScope,
+        Field(
+            description="How far it is meant to reach, as a register or the group says. It is kept, and only an end of "
+            "the same scope lifts it; it holds in the brand of the key and in no other, so exclude the player in each."
+        ),
+    ] = "brand"
     until: Annotated[Instant | None, Field(description="None means for ever.")] = None
     reason: Prose | None = None
 
@@ -190,6 +196,7 @@ class Excluded(BaseModel):
             "examples": [
                 {
                     "player_id": "p-1001",
+                    "brand": "acme",
                     "kind": "self_exclusion",
                     "scope": "brand",
                     "repeated": False,
@@ -200,6 +207,7 @@ class Excluded(BaseModel):
     )
 
     player_id: str
+    brand: str = Field(description="Where it holds, whatever its scope.")
     kind: str
     scope: str
     until: datetime | None = None
@@ -341,6 +349,7 @@ async def _exclude(
     response.status_code = 200 if repeated else 202
     return Excluded(
         player_id=player_id,
+        brand=actor.brand,
         **body.model_dump(exclude={"reason"}),
         repeated=repeated,
         protected=_protection(state, now) if state else None,

@@ -1,5 +1,6 @@
 """Everything that happened to a player, newest first, each with a sentence that says what and why."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Literal, NamedTuple
 
@@ -13,7 +14,9 @@ from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 from api.timeline_text import sentence_of
+from workflows.events import ConsentChanged, ExclusionSet, HarmSignal, MessageStatus, PlayerMerged, StatusChanged
 from workflows.json_object import JsonObject
+from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, WITHDRAWING
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 
@@ -82,7 +85,8 @@ async def list_timeline(
     """Everything that happened to a player as one story, newest first.
 
     That is events, segments entered and left, entries and ends of runs, their steps, messages, grants and tasks.
-    Events carry what they brought, personal data among it.
+    Events carry what they brought, personal data among it. What was told of another account of the person and protects
+    this one too names that `account` in its detail.
     """
     whose = f"{key.brand} {player_id}"
     at, entry_id = query.after(whose, datetime, str) or ("infinity", "")
@@ -127,7 +131,26 @@ class Source(NamedTuple):
     run: str
     journey: str
     detail: str
+    #: Whose it is, where that is no column `player_id`.
+    player: str | None = None
 
+
+def _in(values: Iterable[str]) -> str:
+    return ", ".join(f"'{one}'" for one in sorted(values))
+
+
+#: Events of a person's other accounts that concern this one: those of `merging.is_shared`, and the merges themselves.
+_SHARED = f"""(
+    SELECT o.*, p.id AS protected FROM players p
+    CROSS JOIN LATERAL jsonb_array_elements_text(p.state -> 'accounts') AS other (id)
+    JOIN events o ON o.brand = p.brand AND o.player_id = other.id
+    WHERE o.type IN ({_in([ExclusionSet.type, HarmSignal.type])})
+    OR o.type = '{ConsentChanged.type}' AND o.data ->> 'opted_in' = 'false'
+    OR o.type = '{MessageStatus.type}' AND o.data ->> 'status' IN ({_in(WITHDRAWING)})
+    OR o.type = '{StatusChanged.type}' AND o.data ->> 'to' IN ({_in(FINAL_STATUSES)})
+       AND coalesce(o.data ->> 'reason', '') NOT IN ({_in(MERGED_REASONS)})
+    OR o.type = '{PlayerMerged.type}' AND p.id IN (o.data ->> 'survivor_id', o.data ->> 'absorbed_id')
+)"""  # noqa: S608 - made of our own words
 
 _SOURCES = {
     "event": Source(
@@ -139,6 +162,18 @@ _SOURCES = {
         run="NULL",
         journey="NULL",
         detail="jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data)",
+    ),
+    "shared": Source(
+        table=_SHARED,
+        alias="e",
+        player="e.protected",
+        at="e.occurred_at",
+        id="'event:' || e.source || '/' || e.id",
+        name="e.type",
+        run="NULL",
+        journey="NULL",
+        detail="jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data, "
+        "'account', e.player_id)",
     ),
     "came": Source(
         table="memberships",
@@ -236,6 +271,7 @@ _SOURCES = {
     ),
 }
 _OF_KIND: dict[Kind, tuple[str, ...]] = {
+    "event": ("event", "shared"),
     "run": ("entered", "reached", "ended"),
     "segment": ("came", "went"),
 }
@@ -255,7 +291,7 @@ def _cut(source: Source, kind: Kind) -> str:
             SELECT {source.at} AS at, {source.id} AS id, '{kind}' AS kind, {source.name} AS name,
                    {source.run} AS run_id, {source.journey} AS journey, {source.detail} AS detail
             FROM {source.table} AS {source.alias}
-            WHERE {source.alias}.brand = :brand AND {source.alias}.player_id = :player
+            WHERE {source.alias}.brand = :brand AND {source.player or source.alias + ".player_id"} = :player
               AND {source.at} <= CAST(:at AS timestamptz)
               AND (CAST(:run AS text) IS NULL OR {source.run} = :run)
         ) AS entries

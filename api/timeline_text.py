@@ -89,7 +89,8 @@ def _event(name: str, _: str, detail: Detail) -> str:
     amount, currency = data.get("amount_minor"), data.get("currency")
     if isinstance(amount, int) and isinstance(currency, str):
         what += f", {write_money(_MANNER, Money(amount, currency))}"
-    source = f"told by {detail['source']}"
+    account = f" of {detail['account']}, another account of the person" if "account" in detail else ""
+    source = f"told by {detail['source']}{account}"
     return f"{what}, {source}{', as history: it started nothing' if detail['history'] else ''}."
 
 

@@ -38,7 +38,6 @@ from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
-from workflows.player_state.ordering import Word
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
@@ -334,7 +333,7 @@ class Intake:
             for one in merged:
                 players.record(one, states[one].stop_protected(now, mode=mode))
         state = states[player_id]
-        if profile := state.personal_words(event, Word.of(event, now, live=mode == "live")):
+        if profile := state.personal_words(event, state.word_of(event, now, live=mode == "live")):
             players.profiles.setdefault(player_id, {}).update(profile)
         players.record(player_id, state.advance(event, players.rules, now, players.failures, mode=mode))
         if state.accounts and is_shared(event):

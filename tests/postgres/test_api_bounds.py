@@ -19,8 +19,8 @@ from tests.support.api_client import Api, serving
 from tests.support.api_seed import seeded
 from tests.support.machine import slowness
 
-#: Seconds for which others may wait for one request, and bytes it may cost: a text of 4 MiB in which one character is
-#: an emoji takes 17 MB, and its parser 50 more for a moment.
+#: Seconds for which others may wait for one request, and bytes it may ask for. Its parser asks for twelve bytes of
+#: address space for each that it reads and uses few of them; `test_memory_of_bodies` judges what is really taken.
 STALL_S = 0.2
 MEMORY = 80_000_000
 BODY_LIMIT = 4 * 1024 * 1024

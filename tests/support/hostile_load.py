@@ -4,7 +4,7 @@ import asyncio
 import secrets
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -32,6 +32,7 @@ class Pressed:
 
     url: str
     key: str
+    pid: int
     answers: dict[str, Counter[int]] = field(default_factory=dict)
 
     def count(self, who: str, status: int) -> None:
@@ -43,20 +44,24 @@ class Pressed:
 
 
 @asynccontextmanager
-async def api_process(database_url: str, folder: Path) -> AsyncIterator[Pressed]:
+async def api_process(
+    database_url: str, folder: Path, scopes: Sequence[str] = BACKEND, **environment: str
+) -> AsyncIterator[Pressed]:
     """`journeys serve` on this database, with the protocol and the limits of production."""
     database = Database(Settings(database_url=database_url))
-    _, key = await create_key(database, BRAND, "backend", BACKEND, datetime.now(UTC))
+    _, key = await create_key(database, BRAND, "backend", scopes, datetime.now(UTC))
     await database.close()
     port = free_port()
     service = Service(
         name="pressed-api",
         command=(sys.executable, "-m", "cli", "serve", "--port", str(port)),
-        environment={"DATABASE_URL": database_url, "LINK_SECRETS": LINK_SECRET},
+        environment={"DATABASE_URL": database_url, "LINK_SECRETS": LINK_SECRET, **environment},
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/readyz"),
     )
-    async with running(service, folder):
-        yield Pressed(f"http://127.0.0.1:{port}", key)
+    async with running(service, folder) as process:
+        if process.identity is None:
+            raise ProcessLookupError(service.name)
+        yield Pressed(f"http://127.0.0.1:{port}", key, process.identity.pid)
 
 
 @asynccontextmanager

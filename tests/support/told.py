@@ -15,7 +15,6 @@ from workflows import (
     StatusChanged,
     days,
 )
-from workflows.player_state.ordering import Word
 from workflows.player_state.state import Mode
 
 #: How far a sender's clock may be wrong without being refused.
@@ -32,7 +31,7 @@ class Told(Life):
     def hears(self, kind: type[Event], at: datetime, /, *, mode: Mode = "live", **data: Any) -> None:
         """A sender claims that this happened `at`; it reaches us now."""
         event = self.event(kind, occurred_at=at, **data)
-        self.profile |= self.state.personal_words(event, Word.of(event, self.now, live=mode == "live"))
+        self.profile |= self.state.personal_words(event, self.state.word_of(event, self.now, live=mode == "live"))
         self.state.advance(event, self.rules, self.now, self.failures, mode=mode)
         self.state = stored(self.state)
 

@@ -14,10 +14,12 @@ from workflows import (
     ConsentChanged,
     PlayerRegistered,
     ProfileUpdated,
+    SessionLogin,
     days,
     hours,
     minutes,
 )
+from workflows.player_state.ordering import MOST_AHEAD
 from workflows.player_state.state import PlayerState
 
 SECOND = timedelta(seconds=1)
@@ -46,6 +48,7 @@ def test_the_last_no_that_was_received_holds_until_a_newer_yes(
     told = Told()
     told.registers(NOON - days(60))
     said: list[tuple[bool, datetime]] = []
+    first: dict[tuple[bool, datetime], datetime] = {}
     last_no: datetime | None = None
     for is_no, ago, skew, gap, again in words:
         told.now += timedelta(seconds=gap)
@@ -54,7 +57,8 @@ def test_the_last_no_that_was_received_holds_until_a_newer_yes(
             word = said[again % len(said)]
         said.append(word)
         no_again, claimed = word
-        before, order = is_in_force(told), min(claimed, told.now)
+        # Said again, a word of a clock that runs ahead is no later one.
+        before, order = is_in_force(told), min(claimed, first.setdefault(word, told.now))
         kind, data = no if no_again else yes
         told.hears(kind, claimed, **data)
         if no_again:
@@ -66,7 +70,8 @@ def test_the_last_no_that_was_received_holds_until_a_newer_yes(
         # What registered the player, sent again under whatever time, gives nothing back.
         told.registers(claimed if again is None else NOON - days(60))
         assert is_in_force(told) or not before
-    told.now += SECOND
+    # At a moment that nobody has claimed before.
+    told.now += SECOND + timedelta.resolution
     kind, data = yes
     told.hears(kind, told.now, **data)
     assert not is_in_force(told)
@@ -129,6 +134,40 @@ def test_a_no_of_a_clock_that_runs_hours_behind_counts_when_it_comes(subject: st
     # Sent again, the Yes is still the one from before the No.
     told.hears(kind, NOON, **data)
     assert is_in_force(told)
+
+
+@pytest.mark.parametrize("subject", SUBJECTS)
+def test_a_yes_of_a_clock_that_ran_ahead_is_no_later_one_when_it_is_said_again(subject: str) -> None:
+    no, yes, is_in_force = SUBJECTS[subject]
+    told = Told()
+    told.registers(NOON - days(60))
+    (kind, data), (denies, what) = yes, no
+    told.hears(kind, NOON + minutes(4), **data)
+    told.now += minutes(1)
+    told.hears(denies, told.now, **what)
+    for later in (minutes(1), hours(1), days(30)):
+        told.now += later
+        told.hears(kind, NOON + minutes(4), **data)
+        assert is_in_force(told)
+    told.hears(kind, told.now, **data)
+    assert not is_in_force(told)
+
+
+def test_of_words_ahead_of_our_clock_the_newest_few_are_remembered() -> None:
+    told = Told()
+    told.registers(NOON - days(60))
+    for second in range(3 * MOST_AHEAD):
+        told.now += SECOND
+        told.hears(ConsentChanged, told.now + minutes(4), channel="email", product="all", opted_in=True)
+        told.hears(SessionLogin, told.now + minutes(4))
+        assert len(told.state.ahead) == min(second + 1, MOST_AHEAD)
+    told.now += SECOND
+    told.hears(ConsentChanged, told.now, channel="email", product="all", opted_in=False)
+    told.now += minutes(1)
+    told.hears(
+        ConsentChanged, NOON + SECOND * 3 * MOST_AHEAD + minutes(4), channel="email", product="all", opted_in=True
+    )
+    assert told.state.consents["email"][0] is False
 
 
 def test_a_registration_sent_again_consents_to_nothing_and_overwrites_nothing() -> None:

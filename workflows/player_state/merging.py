@@ -72,5 +72,5 @@ def join(accounts: Sequence[PlayerState], now: datetime) -> None:
 
 def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:
     """Protect another account of the person by an event about this one; its runs stop with it."""
-    other.learn(event, Word.of(event, now, live=mode == "live"))
+    other.learn(event, other.word_of(event, now, live=mode == "live"))
     return other.stop_protected(now, mode=mode)

@@ -5,6 +5,8 @@ puts it in front of what is said afterwards. What protects the player (a consent
 exclusion, a value erased) counts whenever it comes and gives way only to a word received after it that is newer.
 """
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Final, Self, TypeVar
@@ -12,6 +14,8 @@ from typing import Final, Self, TypeVar
 from workflows.events import Event
 from workflows.rules.streak_state import micros
 
+#: Words ahead of our clock that are remembered of a player, the newest.
+MOST_AHEAD: Final = 16
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 T = TypeVar("T", int, datetime)
 
@@ -32,6 +36,27 @@ class Word:
     def of(cls, event: Event, now: datetime, *, live: bool) -> Self:
         """The word that an event is, received `now`."""
         return cls(min(event.occurred_at, now), live)
+
+
+def first_said(ahead: dict[str, int], event: Event, word: Word) -> Word:
+    """The word, dated as it was when just this was said first: a clock that ran ahead makes no repetition a later word.
+
+    What lies ahead of its receipt is noted in `ahead`: by claimed time and content, when it was received, in
+    microseconds since 1970. Sent again under another id it would claim a moment that has come meanwhile. Everything
+    else is ordered by its claim, which a repetition repeats.
+    """
+    is_ahead = event.occurred_at > word.at
+    if not ahead and not is_ahead:
+        return word
+    said = json.dumps([event.type, micros(event.occurred_at), event.to_wire()["data"]], sort_keys=True)
+    name = hashlib.blake2b(said.encode(), digest_size=6).hexdigest()
+    if name in ahead:
+        return Word(min(word.at, instant(ahead[name])), word.live)
+    if is_ahead:
+        if len(ahead) >= MOST_AHEAD:
+            del ahead[min(ahead, key=ahead.__getitem__)]
+        ahead[name] = micros(word.at)
+    return word
 
 
 def counts(at: T, known: T | None, *, step: int, live: bool) -> bool:

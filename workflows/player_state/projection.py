@@ -31,7 +31,7 @@ from workflows.events import (
     Timezone,
 )
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.ordering import Word, counts, instant, record_word
+from workflows.player_state.ordering import Word, counts, first_said, instant, record_word
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
 
@@ -147,6 +147,8 @@ class PlayerProjection:
     #: By fact: when the newest word on it was said, as `ordering.record_word` keeps it. Its name is a key of the stored
     #: state.
     told: dict[str, int] = field(default_factory=dict)
+    #: What was said of a moment still to come, and when, as `ordering.first_said` keeps it.
+    ahead: dict[str, int] = field(default_factory=dict)
     #: Month and day of birth, "MM-DD".
     born: str | None = None
     #: The segments the player is in, and since when.
@@ -218,6 +220,11 @@ class PlayerProjection:
             missing -= self.hours[hour]
             busiest.append(int(hour))
         return tuple(busiest)
+
+    def word_of(self, event: Event, now: datetime, *, live: bool) -> Word:
+        """The word that an event is, received `now`; of one that is said again it is the first."""
+        word = Word.of(event, now, live=live)
+        return first_said(self.ahead, event, word) if _is_ordered(event) else word
 
     def learn(self, event: Event, word: Word) -> None:
         """Learn the facts that an event carries about the player, as far as its `word` counts."""
@@ -422,6 +429,15 @@ class PlayerProjection:
         given, at = self.consents.get(channel, (None, None))
         if counts(word.at, at, step=int(given is not False) - int(opted_in), live=word.live):
             self.consents[channel] = (opted_in, max(word.at, at or word.at))
+
+
+def _is_ordered(event: Event) -> bool:
+    """Whether an event is one of many words on a fact; there is one registration, which has an order of its own."""
+    if isinstance(event, MessageStatus):
+        return event.status in WITHDRAWING
+    return isinstance(
+        event, ConsentChanged | StatusChanged | ExclusionSet | ExclusionEnded | ProfileUpdated | TierChanged
+    )
 
 
 def _outranks(new: str | None, word: Word, known: str | None, since: datetime | None) -> bool:

@@ -18,7 +18,6 @@ from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, Profi
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
-from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.calendar_rules import (
     LONGEST_MOVE,
@@ -72,7 +71,7 @@ class PlayerState(PlayerProjection):
         """
         about_calendar = isinstance(event, ABOUT_CALENDAR)
         came = self._unnoted_occasions(rules, now) if about_calendar else {}
-        self.learn(event, Word.of(event, now, live=mode == "live"))
+        self.learn(event, self.word_of(event, now, live=mode == "live"))
         self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
         moved = self._segment_moves(rules.segments_about(event.type), now, failures)

@@ -85,7 +85,11 @@ _BATCH_SCHEMA: Final = {
     "type": "object",
     "required": ["batch"],
     "properties": {
-        "batch": {"type": "array", "maxItems": 100, "items": _call(type={"type": "string"})},
+        "batch": {
+            "type": "array",
+            "description": "At most `batch_limit` of GET /v1/limits.",
+            "items": _call(type={"type": "string"}),
+        },
         "sentAt": {"type": "string", "format": "date-time"},
         "context": {"type": "object"},
     },
