@@ -1,11 +1,13 @@
 """Fixtures of all floors. Servers are real: one of each a session, started when the first test asks for it."""
 
+import faulthandler
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from base64 import b64encode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Generator, Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +21,7 @@ from local import stand_in_processes as services
 from local.ports import free_port, port_range
 from local.postgres import Postgres
 from local.temporal import TemporalServer
+from tests.support import commands
 from tests.support.examples import THOROUGH
 from tests.support.machine import FOLDER, remove_left_behind, slowness
 from tests.support.outside_packages import Write, importable
@@ -63,6 +66,23 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         items.sort(key=lambda item: LONGEST_FIRST.index(floors[item]) if floors[item] in LONGEST_FIRST else 0)
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Ends the process of a test that its limit of time could not end; the run says which it was, and goes on.
+
+    The limit is an exception in whatever the loop does at that moment, and a task may take it for its own.
+    """
+    mark = item.get_closest_marker("timeout")
+    limit = float(mark.args[0] if mark is not None else item.config.option.timeout or 0)
+    if not limit:
+        return (yield)
+    faulthandler.dump_traceback_later(2 * limit, exit=True, file=sys.__stderr__)
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 @pytest.fixture
 def package(tmp_path: Path) -> Iterator[Write]:
     """A function that writes a package of journeys and returns its name; it can be imported while the test lasts."""
@@ -85,6 +105,13 @@ def session_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def command_server(session_folder: Path) -> Iterator[None]:
+    """Commands begin at once; see `tests.support.commands`."""
+    with commands.command_server(session_folder):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ from activities.api_keys import create_key
 from activities.database import Database
 from activities.settings import Settings
 from local.ports import free_port
+from tests.support.commands import command
 from tests.support.machine import slowness
 from workflows.events import PlayerRegistered
 
@@ -50,7 +50,7 @@ def journeys(tmp_path: Path) -> Journeys:
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [sys.executable, "-m", "cli", *words],
+            command(*words),
             cwd=tmp_path,
             env=environment(**variables),
             capture_output=True,
@@ -66,9 +66,10 @@ def journeys(tmp_path: Path) -> Journeys:
 def serving(database_url: str, folder: Path) -> Iterator[str]:
     """`journeys serve` on a free port, from its first answer to its clean end."""
     port = free_port()
-    command = [sys.executable, "-m", "cli", "serve", "--port", str(port)]
     with (folder / "serve.log").open("w") as log:
-        server = subprocess.Popen(command, cwd=folder, env=environment(DATABASE_URL=database_url), stderr=log)
+        server = subprocess.Popen(
+            command("serve", "--port", str(port)), cwd=folder, env=environment(DATABASE_URL=database_url), stderr=log
+        )
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60 * slowness()
@@ -126,8 +127,8 @@ class TestHelp:
     def test_every_command_says_what_it_does(self, journeys: Journeys) -> None:
         told = journeys("--help")
         assert told.returncode == 0
-        for command in ("up", "serve", "worker", "dispatcher", "migrate", "keys", "import", "demo", "show"):
-            assert re.search(rf"│ {command} +\w", told.stdout), command
+        for name in ("up", "serve", "worker", "dispatcher", "migrate", "keys", "import", "demo", "show"):
+            assert re.search(rf"│ {name} +\w", told.stdout), name
 
     def test_an_unknown_command_is_a_mistake_of_writing(self, journeys: Journeys) -> None:
         told = journeys("fly")
@@ -265,11 +266,10 @@ class TestImport:
     def test_it_is_stopped_with_ctrl_c_and_repeated_to_the_end(
         self, journeys: Journeys, served: Served, tmp_path: Path
     ) -> None:
-        count = 20_000
+        count = 5_000
         file = table(tmp_path / "deposits.csv", count)
-        command = [sys.executable, "-m", "cli", "import", file.name, "--batch", "50"]
         with subprocess.Popen(
-            command,
+            command("import", file.name, "--batch", "50"),
             cwd=tmp_path,
             env=environment(**served.variables),
             stdout=subprocess.PIPE,

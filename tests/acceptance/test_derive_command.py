@@ -2,7 +2,6 @@
 
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.test_cli import NOWHERE, ROOT, Journeys, environment, journeys, rows
+from tests.support.commands import command
 from tests.support.machine import slowness
 
 __all__ = ["journeys"]
@@ -34,7 +34,7 @@ PAST = (
 
 def started(url: str, folder: Path, *words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "cli", "derive", *words],
+        command("derive", *words),
         cwd=folder,
         env=environment(DATABASE_URL=url),
         stdout=subprocess.PIPE,
@@ -71,7 +71,7 @@ def test_it_is_stopped_killed_and_repeated_to_the_end(journeys: Journeys, postgr
     with started(postgres_url, tmp_path, *words) as process:
         until(process, lambda: done() > stopped_at)
         process.kill()
-        process.wait(timeout=60 * slowness())
+        process.communicate(timeout=60 * slowness())  # its streams end when it is dead, and not only who called it
     killed_at = done()
     assert stopped_at < killed_at < PLAYERS
 

@@ -3,7 +3,6 @@
 import asyncio
 import re
 import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ from activities.settings import MAINTENANCE_QUEUE, Settings
 from local.ports import free_port
 from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
+from tests.support.commands import command
 from tests.support.machine import eventually, within
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.events import DepositApproved, SessionLogin
@@ -48,7 +48,7 @@ class Casino:
     @asynccontextmanager
     async def running(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli", *words),
+            *command(*words),
             cwd=self.folder,
             env=environment(**self.variables),
             stdin=asyncio.subprocess.PIPE,

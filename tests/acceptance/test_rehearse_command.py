@@ -21,6 +21,7 @@ from stage.backtest import distributed
 from stage.backtest.backtest import back_test, plan_of
 from stage.backtest.event_log import Log, natural_return, play_back, read_log
 from stage.errors import StageError
+from tests.support.commands import command
 from tests.support.logs import NOON, PACKAGES, happened, rehearse, several, synthetic, table, templates
 from tests.support.machine import slowness
 from workflows import hours
@@ -36,11 +37,11 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 class TestCommand:
     @pytest.fixture
     def run(self, tmp_path: Path) -> Run:
-        def command(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        def rehearsed(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
             ours = {"DATABASE_URL", "JOURNEYS", "TEMPORAL_ADDRESS"}
             kept = {name: value for name, value in os.environ.items() if name not in ours}
             return subprocess.run(
-                [sys.executable, "-m", "cli", "rehearse", *words],
+                command("rehearse", *words),
                 cwd=tmp_path,
                 env=kept | {"PYTHONPATH": str(ROOT), "COLUMNS": "200", **variables},
                 capture_output=True,
@@ -49,7 +50,7 @@ class TestCommand:
                 timeout=100 * slowness(),
             )
 
-        return command
+        return rehearsed
 
     def test_its_last_line_is_the_figures(self, tmp_path: Path, run: Run) -> None:
         log = table(tmp_path / "d.csv", *several("ann", 50), *several("bob", 1))
