@@ -4,7 +4,6 @@ import faulthandler
 import os
 import secrets
 import shutil
-import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -76,7 +75,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     limit = float(mark.args[0] if mark is not None else item.config.option.timeout or 0)
     if not limit:
         return (yield)
-    faulthandler.dump_traceback_later(2 * limit, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(2 * limit, exit=True, file=2)
     try:
         return (yield)
     finally:

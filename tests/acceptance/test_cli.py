@@ -63,13 +63,12 @@ def journeys(tmp_path: Path) -> Journeys:
 
 
 @contextmanager
-def serving(database_url: str, folder: Path) -> Iterator[str]:
+def serving(database_url: str, folder: Path, **variables: str) -> Iterator[str]:
     """`journeys serve` on a free port, from its first answer to its clean end."""
     port = free_port()
+    serve, known = command("serve", "--port", str(port)), environment(DATABASE_URL=database_url, **variables)
     with (folder / "serve.log").open("w") as log:
-        server = subprocess.Popen(
-            command("serve", "--port", str(port)), cwd=folder, env=environment(DATABASE_URL=database_url), stderr=log
-        )
+        server = subprocess.Popen(serve, cwd=folder, env=known, stderr=log)
     url = f"http://127.0.0.1:{port}"
     try:
         deadline = time.monotonic() + 60 * slowness()
@@ -89,9 +88,9 @@ def serving(database_url: str, folder: Path) -> Iterator[str]:
         server.wait()
 
 
-def rows(database_url: str, query: str) -> list[tuple[object, ...]]:
+def rows(database_url: str, query: str, *values: object) -> list[tuple[object, ...]]:
     with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
-        return connection.execute(query.encode()).fetchall()
+        return connection.execute(query.encode(), values or None).fetchall()
 
 
 def table(path: Path, count: int) -> Path:

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 import pytest
@@ -35,14 +36,21 @@ PLAYERS = 40
 
 @dataclass(frozen=True)
 class Casino:
-    """A served API with players who have long been away."""
+    """A served API with players of a brand who have long been away."""
 
+    brand: str
     database_url: str
     variables: dict[str, str]
     folder: Path
 
     def entered(self) -> int:
-        ((count,),) = rows(self.database_url, "SELECT count(DISTINCT player_id) FROM runs WHERE journey = 'win_back'")
+        return self._count("SELECT count(DISTINCT player_id) FROM runs WHERE journey = 'win_back' AND brand = %s")
+
+    def jobs(self) -> int:
+        return self._count("SELECT count(*) FROM jobs WHERE brand = %s")
+
+    def _count(self, query: str) -> int:
+        ((count,),) = rows(self.database_url, query, self.brand)
         return int(str(count))
 
     @asynccontextmanager
@@ -71,27 +79,36 @@ class Casino:
             return process.returncode, " ".join(said.decode().split())
 
 
+@pytest.fixture(scope="module")
+async def variables(
+    module_postgres_url: str, temporal: Client, temporal_address: str, session_folder: Path
+) -> AsyncIterator[dict[str, str]]:
+    """Those that name the served API, which the tests of this module share; enrolments are worked on beside it."""
+    settings = Settings(database_url=module_postgres_url)
+    database = Database(settings)
+    at_work = Enrolments(
+        database, Intake(database, load().rules), Pressure(database, settings), lambda: datetime.now(UTC)
+    )
+    work: dict[str, Any] = {"workflows": [BulkJobWorkflow], "activities": [at_work.work], "workflow_runner": runner()}
+    with serving(module_postgres_url, session_folder, TEMPORAL_ADDRESS=temporal_address) as url:
+        async with Worker(temporal, task_queue=MAINTENANCE_QUEUE, **work):
+            yield {"JOURNEYS_URL": url}
+    await database.close()
+
+
 @pytest.fixture
-async def casino(
-    postgres_url: str, temporal: Client, temporal_address: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> AsyncIterator[Casino]:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
-    settings = Settings(database_url=postgres_url)
-    database, now = Database(settings), datetime.now(UTC)
-    intake = Intake(database, load().rules)
-    _, key = await create_key(database, "acme", "crm", ["journeys:manage"], now)
+async def casino(module_postgres_url: str, variables: dict[str, str], tmp_path: Path) -> Casino:
+    brand, now = f"acme-{token_hex(4)}", datetime.now(UTC)
+    database = Database(Settings(database_url=module_postgres_url))
+    _, key = await create_key(database, brand, "crm", ["journeys:manage"], now)
     facts = []
     for n in range(PLAYERS):
         for kind in (DepositApproved, SessionLogin):
             given: dict[str, Any] = {**kind.example_data, "event_source": "/t", "event_id": f"{kind.type}-{n}"}
             facts.append((f"p-{n:03}", kind(**given, occurred_at=now - timedelta(days=20))))
-    await intake.ingest("acme", facts, now, mode="history")
-    at_work = Enrolments(database, intake, Pressure(database, settings), lambda: datetime.now(UTC))
-    work: dict[str, Any] = {"workflows": [BulkJobWorkflow], "activities": [at_work.work], "workflow_runner": runner()}
-    with serving(postgres_url, tmp_path) as url:
-        async with Worker(temporal, task_queue=MAINTENANCE_QUEUE, **work):
-            yield Casino(postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
+    await Intake(database, load().rules).ingest(brand, facts, now, mode="history")
     await database.close()
+    return Casino(brand, module_postgres_url, {**variables, "JOURNEYS_KEY": key}, tmp_path)
 
 
 async def test_everybody_in_a_segment_is_enrolled_after_a_look_and_a_yes(casino: Casino) -> None:
@@ -105,7 +122,7 @@ async def test_everybody_in_a_segment_is_enrolled_after_a_look_and_a_yes(casino:
     assert (code, casino.entered()) == (0, PLAYERS), said
     code, said = await casino.journeys("enrol", "win_back", "--segment", "absent", "--once", "spring", "--yes")
     assert (code, "40 are in it already" in said) == (0, True), said
-    assert rows(casino.database_url, "SELECT count(*) FROM jobs") == [(1,)]
+    assert casino.jobs() == 1
     code, said = await casino.journeys("enrolments")
     assert (code, "done 40 of 40 win_back absent" in said) == (0, True)
 
@@ -118,12 +135,12 @@ async def test_where_nobody_would_enter_nothing_is_asked_and_nothing_begun(casin
     assert (await casino.journeys(*everybody))[0] == 0
     code, said = await casino.journeys(*everybody)
     assert (code, "40 are in it already Nobody would enter." in said) == (0, True), said
-    assert rows(casino.database_url, "SELECT count(*) FROM jobs") == [(1,)]
+    assert casino.jobs() == 1
 
 
 async def test_a_database_away_is_told_at_once_and_waited_for(tmp_path: Path) -> None:
     with serving(NOWHERE, tmp_path) as url:
-        away = Casino(NOWHERE, {"JOURNEYS_URL": url, "JOURNEYS_KEY": WELL_FORMED}, tmp_path)
+        away = Casino("acme", NOWHERE, {"JOURNEYS_URL": url, "JOURNEYS_KEY": WELL_FORMED}, tmp_path)
         async with away.running("segments") as process, within(30):
             assert process.stdout is not None
             said = (await process.stdout.readline()).decode()

@@ -15,13 +15,13 @@ from tests.acceptance.test_enrol_command import Casino
 WHY = ("--reason", "The offer was wrong.")
 
 
-@pytest.fixture
-async def casino(postgres_url: str, tmp_path: Path) -> AsyncIterator[Casino]:
-    database = Database(Settings(database_url=postgres_url))
+@pytest.fixture(scope="module")
+async def casino(module_postgres_url: str, session_folder: Path) -> AsyncIterator[Casino]:
+    database = Database(Settings(database_url=module_postgres_url))
     _, key = await create_key(database, "demo", "crm", ["journeys:manage"], datetime.now(UTC))
     await database.close()
-    with serving(postgres_url, tmp_path) as url:
-        yield Casino(postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
+    with serving(module_postgres_url, session_folder) as url:
+        yield Casino("demo", module_postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, session_folder)
 
 
 async def test_a_journey_is_held_closed_and_both_undone(casino: Casino) -> None:

@@ -43,8 +43,8 @@ def serve(address: str) -> None:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         while True:
-            ready, _, _ = select.select([listener, sys.stdin], [], [])
-            if listener not in ready:
+            ready, _, _ = select.select([listener.fileno(), sys.stdin.fileno()], [], [])
+            if listener.fileno() not in ready:
                 return
             caller, _ = listener.accept()
             if os.fork() == 0:
@@ -67,7 +67,7 @@ def keep(caller: socket.socket) -> None:
         os.close(stream)
     ended = os.pidfd_open(child)
     while True:
-        ready, _, _ = select.select([ended, caller], [], [])
+        ready, _, _ = select.select([ended, caller.fileno()], [], [])
         if ended in ready:
             _, status = os.waitpid(child, 0)
             caller.sendall(os.waitstatus_to_exitcode(status).to_bytes(4, "big", signed=True))
