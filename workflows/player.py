@@ -207,10 +207,12 @@ class Player:
             jitter=jitter,
         )
         passed_over = SendResult(suppressed=dict.fromkeys(channels, MOVED_PAST))
-        known = run.recall(step, passed_over.model_dump(mode="json"))
+        known = run.recall(step, passed_over)
         if known is None:
-            known = run.keep(step, (await self._pass_gate(message, by)).model_dump(mode="json"))
-        result = SendResult.model_validate(known.outcome)
+            result = await self._pass_gate(message, by)
+            run.keep(step, result.model_dump(mode="json"))
+        else:
+            result = SendResult.model_validate(known.outcome)
         return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
 
     async def _pass_gate(self, message: Send, by: timedelta | None) -> SendResult:

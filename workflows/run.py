@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from functools import cache, partial
+from functools import cache, cached_property, lru_cache, partial
 from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel, JsonValue
@@ -69,9 +69,14 @@ class JourneyRun(RunState):
 
         return declare
 
+    @cached_property
+    def sdk(self) -> workflow.Info:
+        """What the SDK knows of this chapter; the same object all along, and asking for it anew is not cheap."""
+        return workflow.info()
+
     # ---- what the verbs are made of ----------------------------------------------------------
 
-    def recall(self, step: str, skipped: JsonValue = None, *, said: str = MOVED_PAST) -> KnownStep | None:
+    def recall(self, step: str, skipped: JsonValue | BaseModel = None, *, said: str = MOVED_PAST) -> KnownStep | None:
         """What is known of a step that is over; None when it is to be done now, or goes on.
 
         In a run that came from another release, `skipped` is what a step came to that the run was past; the story
@@ -79,7 +84,8 @@ class JourneyRun(RunState):
         """
         entry = self.journal.entry(step)
         if entry is None and self.journal.passes_over(step):
-            entry = over(self.clock, self.clock, skipped)
+            outcome = skipped.model_dump(mode="json") if isinstance(skipped, BaseModel) else skipped
+            entry = over(self.clock, self.clock, outcome)
             if not self.journal.looking:
                 self.record(step, said)
                 self.journal.keep(step, entry)
@@ -98,9 +104,9 @@ class JourneyRun(RunState):
 
     def keep(self, step: str, outcome: JsonValue) -> KnownStep:
         """Write down what a step came to; its verb returns that whenever the function is played anew."""
-        begun, was_full = self.journal.entries.get(step), self.journal.full
-        began, fixed = (self.now, None) if begun is None else (begun.began, begun.fixed)
-        self.clock, self.advanced = self.now, True
+        begun, was_full, now = self.journal.entries.get(step), self.journal.full, self.now
+        began, fixed = (now, None) if begun is None else (begun.began, begun.fixed)
+        self.clock, self.advanced = now, True
         entry = over(began, self.clock, outcome, fixed)
         self.journal.keep(step, entry)
         if self.journal.full and not was_full and self.input.engine:
@@ -139,7 +145,7 @@ class JourneyRun(RunState):
 
     async def once(self, effect: Effect[Any, O], effect_input: EffectInput, skipped: O) -> O:
         """What an effect came to: from the journal, else by having it done; `skipped` where the run was past it."""
-        known = self.recall(effect_input.step, skipped.model_dump(mode="json"))
+        known = self.recall(effect_input.step, skipped)
         if known is not None:
             return effect.output.model_validate(known.outcome)
         result = await self.effect(effect, effect_input)
@@ -190,13 +196,13 @@ class JourneyRun(RunState):
             await self.effect(MARK, Mark(**self.common(self.step(name)), name="story"))
         if self.exit is None and self._turns():
             self._turn(step)
-        end = min(deadline, self.ends_at)
-        if not self.exit and not happened() and self._has_timer(end):
+        end, began = min(deadline, self.ends_at), self.now
+        if not self.exit and not happened() and self._has_timer(began, end):
             self.waiting = (step, end)
             try:
                 await workflow.wait_condition(
                     lambda: self.exit is not None or happened() or self._turns(),
-                    timeout=max(end - self.now, SHORTEST),
+                    timeout=max(end - began, SHORTEST),
                     timeout_summary=step,
                 )
             except TimeoutError:
@@ -214,9 +220,9 @@ class JourneyRun(RunState):
             raise JourneyExit("ended")
         return False
 
-    def _has_timer(self, end: datetime) -> bool:
+    def _has_timer(self, began: datetime, end: datetime) -> bool:
         """Whether a wait until then begins a timer; a release that changes its length must not change that."""
-        return self.now < self.ends_at if self.input.engine else end > self.now
+        return began < self.ends_at if self.input.engine else end > began
 
     def exit_if_stopped(self) -> None:
         """Raise the exit that a stop asked for."""
@@ -283,7 +289,7 @@ class JourneyRun(RunState):
             return True
         # The limit is looked at last: it asks the SDK, and this is asked at every step of every run.
         return bool(self.input.engine and self.advanced) and (
-            self.signals >= MOST_SIGNALS or workflow.info().is_continue_as_new_suggested()
+            self.signals >= MOST_SIGNALS or self.sdk.is_continue_as_new_suggested()
         )
 
     def _turn(self, step: str) -> NoReturn:
@@ -394,7 +400,7 @@ class JourneyRun(RunState):
                 effect.name,
                 effect_input,
                 start_to_close_timeout=effect.time_limit,
-                task_queue=queue_of(workflow.info().task_queue, effect_input.provider),
+                task_queue=queue_of(self.sdk.task_queue, effect_input.provider),
                 retry_policy=retry_policy(effect.retries),
                 summary=effect_input.step,
                 priority=self._priority(effect.urgency),
@@ -405,9 +411,9 @@ class JourneyRun(RunState):
         return effect.read(answer)
 
     def _priority(self, urgency: Urgency) -> Priority:
-        began_in_bulk = workflow.info().priority.priority_key == Urgency.BULK
+        began_in_bulk = self.sdk.priority.priority_key == Urgency.BULK
         key = Urgency.BULK if began_in_bulk and urgency >= Urgency.REWARD else urgency
-        return Priority(priority_key=key, fairness_key=self.input.brand)
+        return priority_of(key, self.input.brand)
 
 
 def of_version(journey: Journey, version: int) -> Journey:
@@ -427,6 +433,12 @@ def _is_over(error: BaseException) -> bool:
     """Whether an effect was refused because the books call the run over: it was ended there, or is none of theirs."""
     cause = error.cause if isinstance(error, ActivityError) else None
     return isinstance(cause, ApplicationError) and cause.type == RUN_OVER
+
+
+@lru_cache(maxsize=1_000)
+def priority_of(key: Urgency, brand: str) -> Priority:
+    """Urgency and fairness as the SDK knows them."""
+    return Priority(priority_key=key, fairness_key=brand)
 
 
 @cache

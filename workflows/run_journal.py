@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from json.encoder import encode_basestring_ascii
 from typing import Any, Final, TypeVar
 
 from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
@@ -75,7 +76,13 @@ class RunJournal:
         if self.full:
             return
         before = self.entries.get(step)
-        self.size += _size(step, entry) - (0 if before is None else _size(step, before))
+        if before is None:
+            self.size += _size(step, entry)
+        elif before.fixed == entry.fixed:
+            # The usual end of a step: only its outcome is new.
+            self.size += _length(entry.outcome) - _length(before.outcome)
+        else:
+            self.size += _size(step, entry) - _size(step, before)
         self.entries[step] = entry
         if self.size > MOST_JOURNAL:
             self.full = True
@@ -199,4 +206,24 @@ def _renamed(step: str, old: str, new: str) -> str:
 
 
 def _size(step: str, entry: KnownStep) -> int:
-    return ENTRY_BYTES + len(step) + len(json.dumps([entry.fixed, entry.outcome]))
+    """Bytes of an entry: what it takes besides, and the JSON of its two parts in a list."""
+    return ENTRY_BYTES + len(step) + len("[, ]") + _length(entry.fixed) + _length(entry.outcome)
+
+
+def _length(value: Any) -> int:
+    """Bytes of `json.dumps(value)`, counted without writing what is small: every step of every run asks twice.
+
+    It must stay exact: at which step a journal is full stands in stored histories.
+    """
+    if value is None:
+        return len("null")
+    if isinstance(value, str):
+        return len(encode_basestring_ascii(value))
+    if type(value) is int:
+        return len(str(value))
+    if isinstance(value, dict):
+        pairs = sum(len(encode_basestring_ascii(key)) + len(": ") + _length(one) for key, one in value.items())
+        return pairs + len("{}") + len(", ") * max(0, len(value) - 1)
+    if type(value) is list:
+        return sum(map(_length, value)) + len("[]") + len(", ") * max(0, len(value) - 1)
+    return len(json.dumps(value))

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Any, Self
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 from pydantic_core import to_json
 from temporalio.api.common.v1 import Payload
 from temporalio.contrib.pydantic import PydanticPayloadConverter, pydantic_data_converter
 from temporalio.converter import SerializationContext
 
-ENCODING = {"encoding": b"json/plain"}
+#: Copied for each value: to fill a map of protobuf from a dictionary takes longer than to write the value.
+JSON = b"json/plain"
+EMPTY = Payload(metadata={"encoding": JSON})
+ANYTHING = TypeAdapter[Any](Any)
 
 
 class Payloads(PydanticPayloadConverter):
@@ -22,14 +25,20 @@ class Payloads(PydanticPayloadConverter):
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
         """Encode values as the SDK would."""
         if len(values) == 1 and isinstance(values[0], (BaseModel, str)):
-            return [Payload(metadata=ENCODING, data=to_json(values[0]))]
+            payload = Payload()
+            payload.CopyFrom(EMPTY)
+            payload.data = to_json(values[0])
+            return [payload]
         return super().to_payloads(values)
 
     def from_payloads(self, payloads: Sequence[Payload], type_hints: list[type] | None = None) -> list[Any]:
         """Decode values as the SDK would."""
-        if type_hints is not None and len(payloads) == len(type_hints) == 1:
-            model = _model(type_hints[0])
-            if model is not None and payloads[0].data:
+        if len(payloads) == 1 and payloads[0].data:
+            if type_hints is None:
+                # What an effect answered; anything but JSON is left to the SDK.
+                if payloads[0].metadata.get("encoding") == JSON:
+                    return [ANYTHING.validate_json(payloads[0].data)]
+            elif len(type_hints) == 1 and (model := _model(type_hints[0])) is not None:
                 return [model.model_validate_json(payloads[0].data)]
         return super().from_payloads(payloads, type_hints)
 

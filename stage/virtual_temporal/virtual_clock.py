@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from datetime import datetime
 
 #: New objects between two looks of the garbage collector, instead of the usual 700.
-YOUNG = 20_000
+YOUNG = 100_000
 
 
 class VirtualClock:
