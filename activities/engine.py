@@ -36,6 +36,7 @@ from activities.run_effects import RunEffects
 from activities.run_gauges import RunGauges
 from activities.run_problems import RunProblems
 from activities.settings import Settings
+from activities.shadow_effects import ShadowEffects
 from activities.tasks import TaskEffects
 from activities.tracing import TracedTransport
 from activities.unsubscribe import UnsubscribeLinks
@@ -157,6 +158,7 @@ class WorkerEngine(Engine):
     grants: Grants
     tasks: TaskEffects
     runs: RunEffects
+    shadows: ShadowEffects
     maintenance: Maintenance
     reconciliation: RunReconciliation
     forgetting: Forgetting
@@ -182,6 +184,7 @@ class WorkerEngine(Engine):
             self.runs.match,
             self.runs.refresh,
             self.runs.start,
+            self.shadows.withhold,
         ]
 
     @property
@@ -246,6 +249,7 @@ async def worker_engine(
             grants=grants,
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
+            shadows=ShadowEffects(database, core.intake, deployment.templates.__getitem__, Policy(), clock),
             forgetting=Forgetting(database, settings, clock),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes

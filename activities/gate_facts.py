@@ -1,5 +1,6 @@
 """The gate's facts, read from the primary under the player's row lock."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -65,6 +66,42 @@ async def read(
         now=now,
     )
     return GatedPlayer(facts, state, row.profile, run_is_active=any(one.state == "active" for one in found))
+
+
+@dataclass(frozen=True)
+class WatchedPlayer:
+    """A player as the gate would see one if a run that only a shadow plays stood in the place of the live one."""
+
+    facts: GateFacts
+    state: PlayerState
+
+
+async def read_beside(
+    connection: AsyncConnection, brand: str, player_id: str, beside: str, own: Sequence[Contact], now: datetime
+) -> WatchedPlayer | None:
+    """Read what the gate asks for without a lock, as for a run that plays instead of `beside`; None without a player.
+
+    What the live run has sent does not count against the caps, and `own`, what the other one would have sent, does.
+    For nothing that is done: an exclusion may be committed meanwhile.
+    """
+    row = (
+        await connection.execute(
+            sa.select(players.c.state, players.c.profile).where(players.c.brand == brand, players.c.id == player_id)
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    state = PlayerState.from_json(brand, player_id, row.state)
+    others = sa.select(messages.c.handed_over_at, messages.c.channel, messages.c.run_id, messages.c.step).where(
+        messages.c.brand == brand,
+        messages.c.player_id == player_id,
+        messages.c.handed_over_at > now - WEEK,
+        messages.c.message_class.not_in(NECESSARY),
+        messages.c.run_id != beside,
+    )
+    contacts = [Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in await connection.execute(others)]
+    reachable = addresses(player_id, row.profile)
+    return WatchedPlayer(facts_of(state, addresses=reachable, contacts=[*contacts, *own], now=now), state)
 
 
 def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause, text
 
-from activities import bulk_jobs, event_partitions, messages, processes, rewards, runs, step_log, tasks
+from activities import bulk_jobs, event_partitions, messages, processes, rewards, runs, shadows, step_log, tasks
 from activities.database import Database
 from activities.delivery import dead_letters
 from activities.intake import decision_rows, event_store, failed_events
@@ -56,6 +56,11 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "journey_controls": Retention("one row a journey that is not as usual"),
     "journey_control_history": Retention("records of who did what to a journey, a handful a year"),
     "held_runs": Retention("gone when the run is released, or over"),
+    "shadow_steps": Retention("with their shadow run"),
+    "shadow_runs": Retention(
+        "after they had to be over, with their steps", "retain_runs", (shadows.FORGET_STEPS, shadows.FORGET_RUNS)
+    ),
+    "shadows": Retention("records of who shadowed what, a handful a year"),
     "deliveries": Retention("gone when Temporal has them"),
     "dead_letters": Retention("once they were tried again", timedelta(days=90), (dead_letters.FORGET,)),
     "messages": Retention(

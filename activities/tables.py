@@ -9,6 +9,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Identity,
     Index,
@@ -157,14 +158,7 @@ memberships = Table(
     Column("player_id", Text, nullable=False),
     _instant("entered_at", nullable=False),
     _instant("left_at"),
-    Index(
-        "ix_memberships_now",
-        "brand",
-        "segment",
-        "player_id",
-        unique=True,
-        postgresql_where=text("left_at IS NULL"),
-    ),
+    Index("ix_memberships_now", "brand", "segment", "player_id", unique=True, postgresql_where=text("left_at IS NULL")),
     Index("ix_memberships_player", "brand", "player_id", "entered_at"),
     Index("ix_memberships_left", "left_at", postgresql_where=text("left_at IS NOT NULL")),
 )
@@ -243,6 +237,51 @@ held_runs = Table(
     Column("step", Text, nullable=False),
     _instant("since", nullable=False),
     Index("ix_held_runs_journey", "brand", "journey", "since", "run_id"),
+)
+
+# Shadows: a release that is played beside the live one in a brand, for some players, with nothing done.
+shadows = Table(
+    "shadows",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("journey", Text, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("percent", Float, nullable=False),
+    Column("started_by", Text, nullable=False),
+    _instant("started_at", nullable=False),
+    Column("stopped_by", Text),
+    _instant("stopped_at"),
+    Index("ix_shadows_running", "brand", "journey", unique=True, postgresql_where=text("stopped_at IS NULL")),
+)
+
+# Shadow runs, each beside a live one, which may be forgotten sooner. They stand in no other table.
+shadow_runs = Table(
+    "shadow_runs",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("shadow_id", BigInteger, ForeignKey("shadows.id"), nullable=False),
+    Column("brand", Text, nullable=False),
+    Column("player_id", Text, nullable=False),
+    Column("beside", Text, nullable=False),
+    _instant("ends_at", nullable=False),
+    _instant("ended_at"),
+    Column("outcome", Text),
+    Index("ix_shadow_runs_shadow", "shadow_id", "id"),
+    Index("ix_shadow_runs_ends", "ends_at", "id"),
+)
+
+# What a shadow run would have done, as `steps` has it of a live one; `answer` is what the run was told of it.
+shadow_steps = Table(
+    "shadow_steps",
+    metadata,
+    Column("run_id", Text, ForeignKey("shadow_runs.id"), primary_key=True),
+    Column("step", Text, primary_key=True),
+    Column("line", Integer, primary_key=True),
+    Column("outcome", Text, primary_key=True),
+    _instant("at", nullable=False),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    Column("answer", JSONB),
 )
 
 # The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
@@ -369,12 +408,7 @@ grants = Table(
     _now("created_at"),
     Index("ix_grants_player", "brand", "player_id", "created_at"),
     Index("ix_grants_newest", "brand", "created_at", "id"),
-    Index(
-        "ix_grants_open",
-        "status",
-        "asked_at",
-        postgresql_where=text("status IN ('reserved', 'unknown')"),
-    ),
+    Index("ix_grants_open", "status", "asked_at", postgresql_where=text("status IN ('reserved', 'unknown')")),
 )
 
 # ask: human tasks. `version` is the ETag; every change adds one.

@@ -36,6 +36,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "entry-refused": (409, "The player may not enter"),
     "enrolment-ended": (409, "The enrolment has ended"),
     "stop-ended": (409, "The stop has ended"),
+    "shadowed": (409, "Another release is shadowed"),
     "wrong-channel": (409, "Not an in-app message"),
     "not-lost": (409, "The run is not lost"),
     "identity-taken": (409, "The identity belongs to another event"),

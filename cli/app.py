@@ -24,6 +24,7 @@ from cli import (
     rehearse,
     release,
     retain,
+    shadow,
     show,
     stop,
     stuck,
@@ -75,6 +76,7 @@ app.command()(check.check)
 app.command()(release.release)
 app.command()(release.versions)
 app.command()(impact.impact)
+app.command()(shadow.shadow)
 app.command()(events.events)
 app.command()(derive.derive)
 app.command()(reconcile.reconcile)

@@ -115,6 +115,8 @@ class Journey:
     uses_trigger: bool = False
     #: The number of the release that the present code is; 0 while it is none.
     version: int = 0
+    #: The release that players enter on, where the present code is one that nobody plays but shadows.
+    live: int | None = None
     #: The frozen code of every other version that runs may still be on.
     versions: Mapping[int, "Journey"] = field(default_factory=dict)
     #: What its designer decided for runs that come from another release, by the number of that.
@@ -151,6 +153,11 @@ class Journey:
     def knows(self, version: int) -> bool:
         """Whether the code of that version is here."""
         return version in {0, self.version} or version in self.versions
+
+    @property
+    def entered_on(self) -> int:
+        """The version that players who enter now are on."""
+        return self.version if self.live is None else self.live
 
     @property
     def version_names(self) -> frozenset[str]:

@@ -304,6 +304,28 @@ class End(EffectInput):
     detail: dict[str, JsonValue] = Field(default_factory=dict)
 
 
+class Withhold(EffectInput):
+    """An effect that a shadow run asks for: answered as it would probably come out, written down, and not done."""
+
+    #: The live run that the shadow run is compared with.
+    beside: str
+    #: Which effect, and its input.
+    effect: str
+    request: dict[str, JsonValue]
+
+    @classmethod
+    def of(cls, effect: str, request: EffectInput, beside: str) -> "Withhold":
+        """An effect withheld. Its story goes with this one, and is stored once."""
+        given = {name: getattr(request, name) for name in EffectInput.model_fields}
+        return cls(**given, beside=beside, effect=effect, request=request.model_dump(mode="json", exclude={"story"}))
+
+
+class Withheld(BaseModel):
+    """What the withheld effect answers, as JSON of its own output."""
+
+    answer: dict[str, JsonValue]
+
+
 class Done(BaseModel):
     """The effect happened; there is nothing more to say."""
 
@@ -349,6 +371,8 @@ START = Effect("start", StartJourney, Started)
 MATCH = Effect("match", Match, Matched)
 MARK = Effect("mark", Mark, Done, holdable=False)
 END = Effect("end", End, Done, Urgency.PROTECTION, holdable=False)
+#: Instead of every other one, in a shadow run.
+WITHHOLD = Effect("withhold", Withhold, Withheld, Urgency.BULK, holdable=False)
 
 EFFECTS: tuple[Effect[Any, Any], ...] = tuple(value for value in globals().values() if isinstance(value, Effect))
 

@@ -18,7 +18,22 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 
 from workflows.declaration import Again, Journey
 from workflows.effect_queues import Urgency, queue_of
-from workflows.effects import END, MARK, MOVE_TASK, RUN_OVER, Effect, EffectInput, End, Held, Mark, MoveTask, Retries
+from workflows.effects import (
+    END,
+    MARK,
+    MOVE_TASK,
+    RUN_OVER,
+    WITHHOLD,
+    Effect,
+    EffectInput,
+    End,
+    Held,
+    Mark,
+    MoveTask,
+    Retries,
+    Withheld,
+    Withhold,
+)
 from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
@@ -127,7 +142,7 @@ class JourneyRun(RunState):
 
     def delay(self, most: timedelta) -> timedelta:
         """How much longer this run waits for a moment that comes for many at once; always as long."""
-        return jitter(self.input.run_id, most) if self.input.engine >= BOUNDED else timedelta(0)
+        return jitter(self.input.beside or self.input.run_id, most) if self.input.engine >= BOUNDED else timedelta(0)
 
     def common(self, step: str) -> dict[str, Any]:
         """The fields that every effect's input shares."""
@@ -393,6 +408,14 @@ class JourneyRun(RunState):
             followed.close()
 
     async def _execute(self, effect: Effect[Any, O], effect_input: EffectInput) -> O | Held:
+        """Ask for an effect. A shadow run asks for nothing but `withhold`, whatever its journey wants done."""
+        beside = self.input.beside
+        if beside is None:
+            return effect.read(await self._call(effect, effect_input))
+        answer = await self._call(WITHHOLD, Withhold.of(effect.name, effect_input, beside))
+        return effect.read(Withheld.model_validate(answer).answer)
+
+    async def _call(self, effect: Effect[Any, Any], effect_input: EffectInput) -> dict[str, JsonValue]:
         stored = len(effect_input.story)
         self.doing = effect_input.step
         try:
@@ -408,7 +431,7 @@ class JourneyRun(RunState):
         finally:
             self.doing = None
         self.story = self.story[stored:]
-        return effect.read(answer)
+        return answer
 
     def _priority(self, urgency: Urgency) -> Priority:
         began_in_bulk = self.sdk.priority.priority_key == Urgency.BULK

@@ -96,6 +96,8 @@ class RunInput(BaseModel):
     version: int = 0
     #: `ENGINE` as it was when this chapter began. Whatever changes the order of a run's commands asks it first.
     engine: int = 0
+    #: Of a shadow run: the live run that it is compared with. Every effect of such a run is withheld.
+    beside: str | None = None
 
     arguments: dict[str, JsonValue] = Field(default_factory=dict)
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)

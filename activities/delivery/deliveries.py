@@ -21,10 +21,11 @@ from workflows.events import Event
 from workflows.json_object import JsonObject
 from workflows.player_state.state import PROTECTION as PROTECTIVE_REASONS
 from workflows.run_protocol import RunInput
+from workflows.shadows import is_shadow_run
 
 #: What Postgres notifies the dispatcher on.
 CHANNEL: Final = "deliveries"
-#: What Temporal hears first; many who are enrolled at once wait behind everybody else.
+#: What Temporal hears first; shadow runs, and many who are enrolled at once, wait behind everybody else.
 PROTECTION, NORMAL, BULK = 0, 5, 7
 #: The `type` of the cause of a run that an enrolment began.
 ENROLMENT: Final = "enrolment"
@@ -51,12 +52,14 @@ class DeliveryRow:
     def start(cls, run: RunInput, cause: Mapping[str, str] | None) -> "DeliveryRow":
         """That the run begins; `cause` is what let the player in."""
         payload = run.model_dump(mode="json", exclude_defaults=True)
-        return cls(run.run_id, 0, "start", payload, priority_of("start", payload, cause))
+        priority = BULK if run.beside is not None else priority_of("start", payload, cause)
+        return cls(run.run_id, 0, "start", payload, priority)
 
     @classmethod
     def event(cls, run_id: str, seq: int, event: Event) -> "DeliveryRow":
         """That something happened to the player; personal data in the event stays behind."""
-        return cls(run_id, seq, "event", {"event": event.redacted().to_wire()}, NORMAL)
+        priority = BULK if is_shadow_run(run_id) else NORMAL
+        return cls(run_id, seq, "event", {"event": event.redacted().to_wire()}, priority)
 
     @classmethod
     def answer(cls, run_id: str, seq: int, step: str, answer: Mapping[str, Any]) -> "DeliveryRow":
@@ -72,7 +75,8 @@ class DeliveryRow:
     def stop(cls, run_id: str, seq: int, reason: str) -> "DeliveryRow":
         """That the run is to end."""
         payload = {"reason": reason}
-        return cls(run_id, seq, "stop", payload, priority_of("stop", payload, None))
+        priority = priority_of("stop", payload, None)
+        return cls(run_id, seq, "stop", payload, BULK if priority == NORMAL and is_shadow_run(run_id) else priority)
 
 
 def priority_of(kind: str, payload: Mapping[str, Any], cause: Mapping[str, str] | None) -> int:

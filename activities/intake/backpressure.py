@@ -131,6 +131,11 @@ class Pressure:
         return 0 if self._last is None else self._last.backlog
 
     @property
+    def is_crowded(self) -> bool:
+        """Whether so much waited when it was last read that nothing may be added which can do without."""
+        return self._last is not None and self._last.backlog >= self.low
+
+    @property
     def retry_after(self) -> int:
         """Whole seconds after which it is worth coming again: how long it takes until the backlog is low.
 

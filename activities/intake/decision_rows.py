@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import runs
+from activities import runs, shadows
 from activities.delivery import deliveries
 from activities.delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, ShadowStart, Start, Stop, Wake
 
 
 class DecisionRows:
@@ -24,6 +24,7 @@ class DecisionRows:
         messages: Iterable[DeliveryRow],
     ) -> None:
         self.starts: list[runs.NewRun] = []
+        self.shadow_starts: list[shadows.NewShadowRun] = []
         self.ends: dict[str, runs.EndedRun] = {}
         self.goals: dict[str, runs.ReachedGoal] = {}
         self.deliveries: list[DeliveryRow] = [*messages]
@@ -40,6 +41,10 @@ class DecisionRows:
                         self.deliveries.append(begin)
                         run_input = begin.payload
                     self.starts.append(runs.NewRun.of(player_id, decision, run_input))
+                case ShadowStart():
+                    shadow = decision.run_input(brand, facts[decision.beside.run_id])
+                    self.deliveries.append(DeliveryRow.start(shadow, decision.beside.cause))
+                    self.shadow_starts.append(shadows.NewShadowRun.of(player_id, decision))
                 case Wake():
                     self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
                 case Stop():
@@ -55,6 +60,7 @@ class DecisionRows:
         """The statements that have something to write, in the order of their foreign keys."""
         written: tuple[tuple[TextClause, Sequence[object]], ...] = (
             (runs.INSERT, self.starts),
+            (shadows.INSERT_RUNS, self.shadow_starts),
             (runs.REACH_GOALS, [*self.goals.values()]),
             (runs.END, [*self.ends.values()]),
             (_LEAVE, self.left),

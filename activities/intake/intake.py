@@ -31,6 +31,7 @@ from activities.intake.receipts import Receipt
 from activities.intake.rule_failures import report
 from activities.journey_controls import ClosedJourneys
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
+from activities.shadows import RunningShadows
 from activities.tracing import note_events
 from activities.turns import Precedence, in_turns
 from workflows.events import Event, PlayerMerged
@@ -67,7 +68,7 @@ class LockedPlayers:
     """The locked players of one transaction, and everything decided about them so far."""
 
     states: dict[str, PlayerState]
-    #: The rules of the brand now: of journeys that are closed nobody enters one.
+    #: The rules of the brand now: of journeys that are closed nobody enters one, and some have a shadow.
     rules: RuleIndex
     profiles: dict[str, JsonObject] = field(default_factory=dict)
     decisions: list[tuple[str, Decision]] = field(default_factory=list)
@@ -89,14 +90,18 @@ class LockedPlayers:
         for decision in decisions:
             self.decisions.append((player_id, decision))
             if isinstance(decision, Start):
-                self.facts[decision.run_id] = self.states[player_id].snapshot()
+                state = self.states[player_id]
+                self.facts[decision.run_id] = state.snapshot()
+                self.decisions += [(player_id, beside) for beside in state.begin_shadow(decision, self.rules)]
 
     def answer(self, player_id: str, run_id: str, step: str, answer: JsonObject) -> bool:
-        """Deliver a person's answer to a run; False when the run is over."""
-        seq = self.states[player_id].next_seq(run_id)
+        """Deliver a person's answer to a run, and to its shadow, which asks nobody; False when the run is over."""
+        state = self.states[player_id]
+        seq = state.next_seq(run_id)
         if seq is None:
             return False
-        self.messages.append(DeliveryRow.answer(run_id, seq, step, answer))
+        told = [(run_id, seq), *state.number_beside(run_id)]
+        self.messages += [DeliveryRow.answer(one, number, step, answer) for one, number in told]
         return True
 
     def resume(self, player_id: str, run_id: str) -> bool:
@@ -146,6 +151,7 @@ class Intake:
         self.protection = protection or database
         self.rules = rules
         self.closed = ClosedJourneys()
+        self.shadows = RunningShadows()
         self.settling = settling
         self.pressure = pressure
         #: How long a self-exclusion lasts before anything may end it.
@@ -367,7 +373,10 @@ class Intake:
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
             rows = await self._lock(connection, brand, ids)
         states = {row.id: PlayerState.from_text(brand, row.id, row.state) async for row in in_turns(rows)}
-        players = LockedPlayers(states, self.rules.closing(await self.closed.of(connection, brand)))
+        rules = self.rules.closing(await self.closed.of(connection, brand))
+        if self.pressure is None or not self.pressure.is_crowded:
+            rules = rules.shadowing(await self.shadows.of(connection, brand))
+        players = LockedPlayers(states, rules)
         try:
             await self._catch_up(connection, brand, players, now)
             yield players

@@ -17,6 +17,7 @@ from stage.virtual_temporal.runs import Call
 from stage.world.faults import Away, Declines, TimedOut
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.state import WorldState
+from stage.world.withholding import WithheldEffects
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider
 from workflows.effects import (
@@ -44,6 +45,7 @@ from workflows.effects import (
     StartJourney,
     TaskMoved,
     TaskOpened,
+    Withhold,
     match_performers,
 )
 from workflows.forms import travelling
@@ -80,6 +82,7 @@ class Effects:
             "mark": self._mark,
             "match": self._match,
             "end": self._end,
+            "withhold": WithheldEffects(world, self._recent).withhold,
         }
         match_performers(self._performers, "stage/world/effects.py")
 
@@ -97,13 +100,15 @@ class Effects:
     def _perform(self, call: Call) -> BaseModel:
         world = self._world
         request: EffectInput = call.decode(INPUTS[call.name])
-        world.runs[request.run_id].step = request.step
         self._trouble, self._waited = None, call.waited
         if world.faults is not None:
             try:
                 world.faults(call, request)
             except (Away, Declines) as trouble:
                 self._trouble = trouble
+        if isinstance(request, Withhold):
+            return self._performers[call.name](request)
+        world.runs[request.run_id].step = request.step
         lines = len(world.story)
         for line in request.story:
             world.story.append(StoryRecord(line.at, request.run_id, line.step, line.outcome, line.detail))
@@ -140,12 +145,16 @@ class Effects:
         state = world.players.get(player_id)
         if state is None:
             return None
-        since = world.now - WEEK
+        addresses = world.addresses.get(player_id, EVERYWHERE)
+        return facts_of(state, addresses=addresses, contacts=self._recent(player_id), now=world.now)
+
+    def _recent(self, player_id: str) -> list[Contact]:
+        """What counts against the caps of a player now."""
+        since = self._world.now - WEEK
         contacts = self._contacts.get(player_id, [])
         while contacts and contacts[0].at <= since:
             del contacts[0]
-        addresses = world.addresses.get(player_id, EVERYWHERE)
-        return facts_of(state, addresses=addresses, contacts=contacts, now=world.now)
+        return contacts
 
     # ---- messages ----------------------------------------------------------------------------
 
@@ -323,7 +332,7 @@ class Effects:
             self._record(request, result.outcome, **result.model_dump())
             return result
         state = world.player(request.player_id)
-        decisions = state.enter(journey, None, world.now, request.cause)
+        decisions = world.with_shadows(state, state.enter(journey, None, world.now, request.cause))
         world.carry_out(state, decisions)
         result = started_by(decisions)
         self._record(request, result.outcome, **result.model_dump())

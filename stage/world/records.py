@@ -87,3 +87,28 @@ class StoryRecord:
     step: str
     outcome: str
     detail: Mapping[str, JsonValue]
+
+
+@dataclass(slots=True)
+class ShadowRunRecord:
+    """One run that a shadow plays beside a live one. `step` is the last one that had an effect."""
+
+    run_id: str
+    player_id: str
+    journey: str
+    version: int
+    beside: str
+    ended_at: datetime | None = None
+    outcome: str | None = None
+    step: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WithheldRecord:
+    """What a step of a shadow run would have come to, or a line of its story."""
+
+    at: datetime
+    run_id: str
+    step: str
+    outcome: str
+    detail: Mapping[str, JsonValue]

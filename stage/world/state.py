@@ -13,16 +13,25 @@ from content.template_files import TemplateFacts
 from stage.errors import StageError, warn_of
 from stage.virtual_temporal.server import VirtualTemporal
 from stage.world.faults import Faults
-from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryRecord, TaskRecord
+from stage.world.records import (
+    GrantRecord,
+    MessageRecord,
+    RunRecord,
+    ShadowRunRecord,
+    StoryRecord,
+    TaskRecord,
+    WithheldRecord,
+)
 from workflows.channels import Channel
 from workflows.effects import EffectInput, OpenTask
 from workflows.events import Event
 from workflows.forms import travelling
 from workflows.gate.policy import Policy
-from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, ShadowStart, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
+from workflows.shadows import SHADOW_STOPPED, STOP_NUMBER, Shadow
 from workflows.source.registry import Registry
 
 BRAND = "stage"
@@ -73,6 +82,9 @@ class WorldState:
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
+        #: Runs that a shadow plays beside live ones, and what they would have done.
+        self.shadow_runs: dict[str, ShadowRunRecord] = {}
+        self.withheld: list[WithheldRecord] = []
         self._ticks: dict[str, datetime] = {}
 
     @property
@@ -95,14 +107,14 @@ class WorldState:
         decisions: list[Decision] = []
         failures: list[RuleFailure] = []
         for event in events:
-            decisions += state.advance(event, self.rules, self.now, failures, mode=mode)
+            decisions += self.with_shadows(state, state.advance(event, self.rules, self.now, failures, mode=mode))
         warn_of(failures)
         self.carry_out(state, decisions)
 
     def enter(self, player_id: str, journey: str, trigger: Event | None) -> str | None:
         """Let a player into a journey as if `trigger` had started it; the run, or None if the rules refuse."""
         state = self.player(player_id)
-        decisions = state.enter(self.registry.journeys[journey], trigger, self.now)
+        decisions = self.with_shadows(state, state.enter(self.registry.journeys[journey], trigger, self.now))
         self.carry_out(state, decisions)
         return next((d.run_id for d in decisions if isinstance(d, Start)), None)
 
@@ -121,10 +133,12 @@ class WorldState:
                 faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
                 raise StageError(f"The answer {dict(answer)} does not fit {task.form}: {faults}.") from None
         task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
-        seq = self.player(task.player_id).next_seq(task.run_id)
+        state = self.player(task.player_id)
+        seq = state.next_seq(task.run_id)
         if seq is not None:
             hears = travelling(answer, form, task.step)
-            self._deliver(task.run_id, [Delivery(seq=seq, kind="answer", step=task.step, answer=hears)])
+            for run_id, number in [(task.run_id, seq), *state.number_beside(task.run_id)]:
+                self._deliver(run_id, [Delivery(seq=number, kind="answer", step=task.step, answer=hears)])
         return True
 
     # ---- what people decide about journeys -------------------------------------------------------
@@ -149,18 +163,45 @@ class WorldState:
             if seq is not None:
                 self._deliver(run_id, [Delivery(seq=seq, kind="resume")])
 
+    def shadow(self, journey: str, version: int, percent: float = 100) -> None:
+        """From now on a release of the journey is played beside each run of players who are drawn, and does nothing."""
+        shadow = Shadow(len(self.shadow_runs) + 1, journey, version, percent)
+        self.rules = self.rules.shadowing({**self.rules.shadows, journey: shadow})
+
+    def stop_shadow(self, journey: str) -> None:
+        """No shadow run begins any more, and those under way are over."""
+        self.rules = self.rules.shadowing({name: one for name, one in self.rules.shadows.items() if name != journey})
+        for run in self.shadow_runs.values():
+            if run.journey == journey and run.ended_at is None:
+                run.ended_at, run.outcome = self.now, SHADOW_STOPPED
+                self._deliver(run.run_id, [Delivery(seq=STOP_NUMBER, kind="stop", reason=SHADOW_STOPPED)])
+
     # ---- decisions -----------------------------------------------------------------------------
+
+    def with_shadows(self, state: PlayerState, decisions: Iterable[Decision]) -> list[Decision]:
+        """Decisions, each start with that of its shadow behind it."""
+        return [
+            one
+            for decision in decisions
+            for one in (decision, *(state.begin_shadow(decision, self.rules) if isinstance(decision, Start) else ()))
+        ]
 
     def carry_out(self, state: PlayerState, decisions: Iterable[Decision]) -> None:
         """What intake's transaction and the dispatcher after it do about decisions."""
         deliveries: dict[str, list[Delivery]] = {}
-        starts: dict[str, Start] = {}
+        starts: dict[str, Start | ShadowStart] = {}
         for decision in decisions:
             match decision:
                 case Start():
                     self._enter(state, decision)
                     if decision.refused is None and decision.arm == "treated":
                         starts[decision.run_id] = decision
+                case ShadowStart():
+                    live = decision.beside
+                    self.shadow_runs[decision.run_id] = ShadowRunRecord(
+                        decision.run_id, state.player_id, live.journey, decision.version, live.run_id
+                    )
+                    starts[decision.run_id] = decision
                 case Wake():
                     wire = decision.event.redacted().to_wire()
                     deliveries.setdefault(decision.run_id, []).append(
@@ -191,12 +232,12 @@ class WorldState:
         if start.refused is not None:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
 
-    def _begin(self, state: PlayerState, start: Start, items: Sequence[Delivery]) -> None:
+    def _begin(self, state: PlayerState, start: Start | ShadowStart, items: Sequence[Delivery]) -> None:
         run_input = start.run_input(self.brand, state.snapshot())
         signals = [(DELIVER, DeliveryBatch(items=list(items)))] if items else []
         # Dispatch comes after the transaction: never inside whatever decided the start.
         self.temporal.at(
-            self.now, partial(self.temporal.start, start.journey, start.run_id, run_input, signals=signals)
+            self.now, partial(self.temporal.start, run_input.journey, start.run_id, run_input, signals=signals)
         )
 
     def _deliver(self, run_id: str, items: Sequence[Delivery]) -> None:
@@ -214,6 +255,6 @@ class WorldState:
         if self._ticks.get(state.player_id) == moment:
             del self._ticks[state.player_id]
             failures: list[RuleFailure] = []
-            decisions = state.tick(self.rules, self.now, failures)
+            decisions = self.with_shadows(state, state.tick(self.rules, self.now, failures))
             warn_of(failures)
             self.carry_out(state, decisions)

@@ -17,6 +17,7 @@ from stage.errors import StageError
 from stage.virtual_temporal.server import SUGGEST_CONTINUE_AS_NEW, Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import Effects
 from stage.world.faults import Faults
+from stage.world.records import RunRecord, ShadowRunRecord
 from stage.world.state import BRAND, Answers, WorldState, nobody
 from workflows.effects import EffectInput
 from workflows.gate.policy import Policy
@@ -115,12 +116,15 @@ class World(WorldState):
         if unsent:
             step: str = unsent[-1].step
             return step
-        record = self.runs.get(run.workflow_id)
+        record = self._record_of(run)
         return None if record is None else record.step
+
+    def _record_of(self, run: StageRun) -> RunRecord | ShadowRunRecord | None:
+        return self.runs.get(run.workflow_id) or self.shadow_runs.get(run.workflow_id)
 
     def _closed(self, run: StageRun) -> None:
         """A run that fails without recording its end keeps its player in it for ever: that is a mistake."""
-        record = self.runs.get(run.workflow_id)
+        record = self._record_of(run)
         if run.status != "failed" or record is None or record.outcome is not None:
             return
         cause = self.temporal.failure_of(run)

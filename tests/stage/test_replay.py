@@ -3,7 +3,7 @@
 What the shipped journeys do not do, a next chapter, a cancellation, a failure, is stored of the designs of the tests.
 
 To store new ones after a change that is meant to break them:
-RECORD_HISTORIES=1 pytest -m recorded tests/temporal/test_journeys.py tests/temporal/test_language.py
+RECORD_HISTORIES=1 pytest -m recorded tests/temporal
 """
 
 from pathlib import Path

@@ -8,6 +8,7 @@ from sqlalchemy import insert, select
 from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
+from activities.shadows import start_shadow
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, grants, messages, runs
 from activities.tasks import TaskEffects
@@ -91,6 +92,7 @@ async def seeded(api: Api) -> dict[str, str]:
             "error": "It raised.",
         }
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
+        await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
         assert (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).scalar_one() == run_id
     job = Job(
         id=f"enrolment-{brand}",

@@ -18,6 +18,7 @@ from activities.messages import Messages
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
 from activities.settings import Settings
+from activities.shadow_effects import ShadowEffects
 from activities.tables import runs
 from activities.tasks import TaskEffects
 from workflows import Event, PlayerRegistered
@@ -161,6 +162,7 @@ class Effects:
     grants: Grants
     tasks: TaskEffects
     runs: RunEffects
+    shadows: ShadowEffects
 
     @contextmanager
     def for_one_test(self) -> Iterator[None]:
@@ -209,4 +211,5 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             grants=built.grants,
             tasks=built.tasks,
             runs=built.runs,
+            shadows=built.shadows,
         )

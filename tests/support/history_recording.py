@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from activities.tables import runs
 from tests.support.temporal_engine import Theatre
+from workflows.shadows import is_shadow_run
 from workflows.source.registry import load
 
 SHIPPED = Path(__file__).parent.parent / "histories"
@@ -32,7 +33,8 @@ async def record_run(request: pytest.FixtureRequest, client: Client, workflow_id
     """With RECORD_HISTORIES=1, store one run that a test marked `recorded` has started itself."""
     if os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded"):
         test = request.node.name.removeprefix("test_")
-        await _store(client, workflow_id, f"{workflow_id.partition(':')[0]}.{test}")
+        journey = workflow_id.split(":")[1 if is_shadow_run(workflow_id) else 0]
+        await _store(client, workflow_id, f"{journey}.{test}")
 
 
 async def _store(client: Client, workflow_id: str, name: str) -> None:

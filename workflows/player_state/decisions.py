@@ -46,6 +46,21 @@ class Start:
 
 
 @dataclass(frozen=True)
+class ShadowStart:
+    """A shadow run begins beside a run that begins, with another release of its journey."""
+
+    run_id: str
+    shadow_id: int
+    version: int
+    beside: Start
+
+    def run_input(self, brand: str, facts: PlayerFacts) -> RunInput:
+        """The input of the shadow run: what the live one is begun with."""
+        mine = {"run_id": self.run_id, "version": self.version, "beside": self.beside.run_id}
+        return self.beside.run_input(brand, facts).model_copy(update=mine)
+
+
+@dataclass(frozen=True)
 class Wake:
     """A run receives an event, as its `seq`-th delivery."""
 
@@ -89,7 +104,7 @@ class Moved:
     at: datetime
 
 
-Decision = Start | Wake | Stop | GoalReached | Ended | Moved
+Decision = Start | ShadowStart | Wake | Stop | GoalReached | Ended | Moved
 
 
 def started_by(decisions: Iterable[Decision]) -> Started:

@@ -7,7 +7,7 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 import hashlib
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
 
@@ -18,7 +18,8 @@ from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, Profi
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
-from workflows.player_state.projection import PlayerProjection
+from workflows.player_state.shadow_runs import ShadowedPlayer, ShadowRun
+from workflows.player_state.sparse import parts_of, sparse
 from workflows.rules.calendar_rules import (
     LONGEST_MOVE,
     AnniversaryRule,
@@ -51,7 +52,7 @@ PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"
 
 
 @dataclass(slots=True)
-class PlayerState(PlayerProjection):
+class PlayerState(ShadowedPlayer):
     """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
     entries: dict[str, Entries] = field(default_factory=dict)
@@ -217,15 +218,15 @@ class PlayerState(PlayerProjection):
                 del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
             about = sorted(journey.about)
             self.runs[run_id] = ActiveRun(
-                journey.name, arm, ends_at, goal_until, at, about=about, version=journey.version
+                journey.name, arm, ends_at, goal_until, at, about=about, version=journey.entered_on
             )
         if trigger is not None:
             cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
-        version = journey.version
+        version = journey.entered_on
         return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)]
 
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
-        """End one run: one of the treated arm gets a stop, one of the control arm is over at once."""
+        """End one run: one of the treated arm gets a stop, its shadow too; one of the control arm is over at once."""
         run = self.runs.get(run_id)
         if run is None or run.stopping or run.over:
             return []
@@ -234,11 +235,12 @@ class PlayerState(PlayerProjection):
             return [Ended(run_id, now, reason)]
         run.stopping = True
         run.seq += 1
-        return [Stop(run_id, run.seq, reason)]
+        return [Stop(run_id, run.seq, reason), *self.stop_shadows(reason, beside=run_id)]
 
     def stop_all(self, reason: str, now: datetime) -> list[Decision]:
-        """End every run of the player."""
-        return [d for run_id in sorted(self.runs) for d in self.stop(run_id, reason, now)]
+        """End every run of the player, and every shadow run."""
+        ended = [d for run_id in sorted(self.runs) for d in self.stop(run_id, reason, now)]
+        return [*ended, *self.stop_shadows(reason)]
 
     def stop_protected(self, now: datetime, *, mode: Mode) -> list[Decision]:
         """End every run of a player who is protected; history ends none."""
@@ -294,7 +296,7 @@ class PlayerState(PlayerProjection):
     def _notify_runs(
         self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
     ) -> list[Decision]:
-        """What an event is to each run of the player: its goal, its exit, or something it waits for."""
+        """What an event is to each run of the player, shadows too: its goal, its exit, or something it waits for."""
         decisions: list[Decision] = []
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
@@ -302,7 +304,7 @@ class PlayerState(PlayerProjection):
                 run.miss(event)
             else:
                 decisions += self._notify_run(run_id, event, rules, now, failures)
-        return decisions
+        return [*decisions, *self.wake_shadows(event, rules, now, failures)]
 
     def _notify_run(
         self, run_id: str, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
@@ -413,10 +415,10 @@ class PlayerState(PlayerProjection):
 
         It is intake's way, because it costs a third. The values are the state's own: write them before it changes.
         """
-        values = _sparse(self, _PARTS)
+        values = sparse(self, _PARTS)
         for name, parts in _NESTED.items():
             if name in values:
-                values[name] = {key: _sparse(one, parts) for key, one in values[name].items()}
+                values[name] = {key: sparse(one, parts) for key, one in values[name].items()}
         return values
 
     @classmethod
@@ -436,24 +438,13 @@ class PlayerState(PlayerProjection):
 
 _STORED: Final = TypeAdapter(PlayerState)
 
-Parts = tuple[tuple[str, Any], ...]
-
-
-def _parts(kind: Any) -> Parts:
-    """The fields of a dataclass that have a default, and which."""
-    return tuple(
-        (one.name, one.default if one.default_factory is MISSING else one.default_factory())
-        for one in fields(kind)
-        if one.name not in {"brand", "player_id"}
-    )
-
-
-def _sparse(value: Any, parts: Parts) -> dict[str, Any]:
-    return {name: part for name, default in parts if (part := getattr(value, name)) != default}
-
-
-_PARTS: Final = _parts(PlayerState)
-_NESTED: Final = {"streaks": _parts(StreakState), "entries": _parts(Entries), "runs": _parts(ActiveRun)}
+_PARTS: Final = parts_of(PlayerState)
+_NESTED: Final = {
+    "streaks": parts_of(StreakState),
+    "entries": parts_of(Entries),
+    "runs": parts_of(ActiveRun),
+    "shadows": parts_of(ShadowRun),
+}
 
 
 def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:

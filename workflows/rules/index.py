@@ -19,6 +19,7 @@ from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import PERIODS_KEPT, Measure, Series
 from workflows.rules.segments import VISITS, Segment
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule
+from workflows.shadows import NO_SHADOWS, Shadows
 from workflows.source.segment_dependencies import reads
 
 #: A trigger that is more than a kind of event.
@@ -72,6 +73,8 @@ class RuleIndex:
         self.by_key: dict[str, list[Journey]] = {}
         #: Journeys that nobody enters for now.
         self.closed: frozenset[str] = frozenset()
+        #: Releases that are played beside runs that begin now, with nothing done.
+        self.shadows: Shadows = NO_SHADOWS
         #: Every rule that is no plain `on(...)`, by its key.
         self.rules: dict[str, Rule] = {streak.key: streak for streak in (LOSS_STREAK, WIN_STREAK)}
         for journey in self.journeys.values():
@@ -98,6 +101,19 @@ class RuleIndex:
         changed = copy(self)
         changed.closed = journeys
         return changed
+
+    def shadowing(self, shadows: Shadows) -> "RuleIndex":
+        """The same rules while these releases are shadowed; one whose code is not here is left to others."""
+        known = {name: one for name, one in shadows.items() if self._plays(name, one.version)}
+        if known == self.shadows:
+            return self
+        changed = copy(self)
+        changed.shadows = known
+        return changed
+
+    def _plays(self, name: str, version: int) -> bool:
+        journey = self.journeys.get(name)
+        return journey is not None and journey.knows(version)
 
     @property
     def measures(self) -> list[Measure]:

@@ -20,8 +20,9 @@ from workflows.source.frozen_source import FrozenSource, frozen_source
 from workflows.source.verb_lint import VerbReading, read_verbs
 
 INDEX: Final = "index.toml"
-#: What a release does with the runs in flight: they stay on their versions, move to this one, or end.
-InFlight = Literal["pin", "migrate", "stop"]
+#: What a release does with the runs in flight: they stay on their versions, move to this one, or end. Nobody enters on
+#: one that is for a `shadow` until it is released anew.
+InFlight = Literal["pin", "migrate", "stop", "shadow"]
 
 
 @dataclass(frozen=True)
@@ -135,7 +136,15 @@ def with_versions(journey: Journey, packages: JourneyPackages, index: ReleaseInd
         reading = readings[release.number] = read_verbs(frozen, (index.package,))
         versions[release.number] = replace(frozen, version=release.number, **reading.listening(frozen))
     number = present.number if present is not None and present.gone is None else 0
-    return ReleasedJourney(replace(journey, version=number, versions=versions), readings, mistakes)
+    live = (
+        last_live(index.of(journey.name)) if number and present is not None and present.in_flight == "shadow" else None
+    )
+    return ReleasedJourney(replace(journey, version=number, versions=versions, live=live), readings, mistakes)
+
+
+def last_live(releases: Sequence[JourneyRelease]) -> int | None:
+    """The newest release that players enter on while a newer one is only shadowed; None if there is none."""
+    return max((one.number for one in releases if one.gone is None and one.in_flight != "shadow"), default=None)
 
 
 def next_release(
@@ -143,12 +152,16 @@ def next_release(
 ) -> JourneyRelease:
     """The release that the present code is: the one with its content if there is one, else the next.
 
-    One that is gone comes back under its number. Raises `DesignError` for code that cannot be frozen.
+    One that is gone comes back under its number, and one that was for a shadow becomes what players enter on. Raises
+    `DesignError` for code that cannot be frozen.
     """
     content = content_hash(journey, packages)
     known = index.with_hash(journey.name, content)
     if known is not None:
-        return known if known.gone is None else replace(known, gone=None, released=today)
+        promoted = known.in_flight == "shadow" != in_flight
+        if known.gone is None and not promoted:
+            return known
+        return replace(known, gone=None, released=today, in_flight=in_flight if promoted else known.in_flight)
     number = max((one.number for one in index.of(journey.name)), default=0) + 1
     return JourneyRelease(number, content, today, in_flight, author)
 

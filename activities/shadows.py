@@ -1,0 +1,229 @@
+"""Releases that are played beside the live ones with every effect withheld, and what they would have done.
+
+The tables `shadows`, `shadow_runs` and `shadow_steps`, which only this module writes. A shadow run stands in none of
+the tables of live runs: whatever counts, compares, holds, stops or forgets those never meets it.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import orjson
+from sqlalchemy import select, text, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.delivery import deliveries
+from activities.delivery.deliveries import DeliveryRow
+from activities.tables import shadow_runs, shadow_steps, shadows
+from workflows.effects import Done, EffectInput, End
+from workflows.json_object import JsonObject
+from workflows.player_state.decisions import ShadowStart
+from workflows.shadows import NO_SHADOWS, SHADOW_STOPPED, STOP_NUMBER, Shadow, Shadows
+from workflows.withheld import WouldBe
+
+#: How long a process may take to notice that a shadow was started or stopped, in seconds.
+READ_EVERY: Final = 0.5
+#: Shadow runs that are told to stop in one statement.
+AT_ONCE: Final = 2_000
+
+
+class ShadowRow(NamedTuple):
+    """A row of `shadows`: a release that is or was shadowed in a brand, by whom and since when."""
+
+    id: int
+    brand: str
+    journey: str
+    version: int
+    percent: float
+    started_by: str
+    started_at: datetime
+    stopped_by: str | None
+    stopped_at: datetime | None
+
+
+class ShadowStep(NamedTuple):
+    """What an effect of a shadow run would have come to, and what the run was answered."""
+
+    step: str
+    at: datetime
+    outcome: str
+    detail: JsonObject
+    answer: JsonObject
+
+
+_COLUMNS: Final = [shadows.c[name] for name in ShadowRow._fields]
+_STEP_COLUMNS: Final = [shadow_steps.c[name] for name in ShadowStep._fields]
+
+
+async def newest_shadow(
+    connection: AsyncConnection, brand: str, journey: str, *, lock: bool = False
+) -> ShadowRow | None:
+    """The shadow of a journey that was started last, whether it is under way or not; None if there was none."""
+    mine = select(*_COLUMNS).where(shadows.c.brand == brand, shadows.c.journey == journey)
+    newest = mine.order_by(shadows.c.id.desc()).limit(1)
+    row = (await connection.execute(newest.with_for_update() if lock else newest)).one_or_none()
+    return None if row is None else ShadowRow(*row)
+
+
+async def start_shadow(
+    connection: AsyncConnection, brand: str, shadow: Mapping[str, object], actor: str, now: datetime
+) -> ShadowRow | None:
+    """Shadow a release; `shadow` says `journey`, `version` and `percent`. None while another one is under way."""
+    values = {"brand": brand, **shadow, "started_by": actor, "started_at": now}
+    made = insert(shadows).values(values).on_conflict_do_nothing().returning(*_COLUMNS)
+    row = (await connection.execute(made)).one_or_none()
+    return None if row is None else ShadowRow(*row)
+
+
+async def stop_shadow(connection: AsyncConnection, shadow: ShadowRow, actor: str, now: datetime) -> ShadowRow:
+    """Begin no further run of a shadow, and end those under way. The caller has locked it.
+
+    They are over in the books at once, so none of them writes anything more; each is told so as well, or it would wait
+    for whatever it waits for.
+    """
+    stopped = update(shadows).where(shadows.c.id == shadow.id).values(stopped_by=actor, stopped_at=now)
+    row = (await connection.execute(stopped.returning(*_COLUMNS))).one()
+    ended = await connection.execute(
+        update(shadow_runs)
+        .where(shadow_runs.c.shadow_id == shadow.id, shadow_runs.c.ended_at.is_(None))
+        .values(ended_at=now, outcome=SHADOW_STOPPED)
+        .returning(shadow_runs.c.id)
+    )
+    told = [DeliveryRow.stop(run_id, STOP_NUMBER, SHADOW_STOPPED) for run_id in ended.scalars()]
+    for first in range(0, len(told), AT_ONCE):
+        given = {"brand": shadow.brand, "rows": orjson.dumps(told[first : first + AT_ONCE]).decode()}
+        await connection.execute(deliveries.INSERT, given)
+    if told:
+        deliveries.wake_dispatchers(connection)
+    return ShadowRow(*row)
+
+
+# ---- runs -----------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class NewShadowRun:
+    """A row for `INSERT_RUNS`."""
+
+    id: str
+    shadow_id: int
+    player_id: str
+    beside: str
+    ends_at: datetime
+
+    @classmethod
+    def of(cls, player_id: str, start: ShadowStart) -> "NewShadowRun":
+        """The shadow run that begins beside a live one."""
+        live = start.beside
+        return cls(start.run_id, start.shadow_id, player_id, live.run_id, live.ends_at)
+
+
+INSERT_RUNS: Final = text(
+    """
+    INSERT INTO shadow_runs (id, shadow_id, brand, player_id, beside, ends_at)
+    SELECT id, shadow_id, :brand, player_id, beside, ends_at
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (id text, shadow_id bigint, player_id text, beside text, ends_at timestamptz)
+    """
+)
+
+
+async def hold_shadow_run(connection: AsyncConnection, run_id: str) -> bool:
+    """Keep a shadow run from ending until the transaction does; False for one that is over, or whose shadow is."""
+    going_on = (shadow_runs.c.id == run_id, shadow_runs.c.ended_at.is_(None), shadows.c.stopped_at.is_(None))
+    held = select(shadow_runs.c.id).join(shadows).where(*going_on).with_for_update(of=shadow_runs)
+    return (await connection.execute(held)).one_or_none() is not None
+
+
+async def end_shadow_run(connection: AsyncConnection, end: End, now: datetime) -> None:
+    """Record the end of a shadow run with the last lines of its story, unless one is recorded."""
+    mine = (shadow_runs.c.id == end.run_id, shadow_runs.c.ended_at.is_(None))
+    ended = update(shadow_runs).where(*mine).values(ended_at=now, outcome=end.outcome).returning(shadow_runs.c.id)
+    if (await connection.execute(ended)).one_or_none() is not None:
+        await record_shadow_step(connection, end, WouldBe(end.outcome, Done(), end.detail), now)
+
+
+# ---- steps ----------------------------------------------------------------------------------------
+
+
+async def steps_of(connection: AsyncConnection, run_id: str, step: str) -> list[ShadowStep]:
+    """What the effects of a step would have come to so far."""
+    mine = (shadow_steps.c.run_id == run_id, shadow_steps.c.line == 0, shadow_steps.c.step == step)
+    return [ShadowStep(*row) for row in await connection.execute(select(*_STEP_COLUMNS).where(*mine))]
+
+
+async def steps_of_verb(connection: AsyncConnection, run_id: str, verb: str) -> list[ShadowStep]:
+    """What the effects of a verb in a shadow run would have come to."""
+    mine = (shadow_steps.c.run_id == run_id, shadow_steps.c.line == 0, shadow_steps.c.step.startswith(f"{verb}:"))
+    return [ShadowStep(*row) for row in await connection.execute(select(*_STEP_COLUMNS).where(*mine))]
+
+
+async def record_shadow_step(
+    connection: AsyncConnection, request: EffectInput, would_be: WouldBe, now: datetime
+) -> None:
+    """Write what an effect would have come to, and the lines that came with it, once however often this is tried."""
+    common: JsonObject = {"run_id": request.run_id}
+    lines = [
+        {**common, "step": s.step, "line": s.line, "at": s.at, "outcome": s.outcome, "detail": s.detail}
+        for s in request.story
+    ]
+    if lines:
+        await connection.execute(insert(shadow_steps).values(lines).on_conflict_do_nothing())
+    told: JsonObject = {"detail": {**would_be.detail}, "answer": would_be.answer.model_dump(mode="json")}
+    own = {"step": request.step, "line": 0, "at": now, "outcome": would_be.outcome}
+    written = insert(shadow_steps).values(**common, **own, **told)
+    # A message that waits for another morning has been decided on more channels by then.
+    key = ["run_id", "step", "line", "outcome"]
+    await connection.execute(written.on_conflict_do_update(index_elements=key, set_=told))
+
+
+# ---- intake ---------------------------------------------------------------------------------------
+
+
+class RunningShadows:
+    """Which releases are shadowed, as this process last saw it: half a second ago at most."""
+
+    def __init__(self, *, timer: Callable[[], float] = time.monotonic) -> None:
+        self._timer = timer
+        self._read_at: float | None = None
+        self._running: dict[str, dict[str, Shadow]] = {}
+        self._reading = asyncio.Lock()
+
+    async def of(self, connection: AsyncConnection, brand: str) -> Shadows:
+        """The shadows of a brand by journey. Costs a query each half second; raises what the database raises."""
+        if self._stale():
+            async with self._reading:
+                if self._stale():
+                    await self._read(connection)
+        return self._running.get(brand, NO_SHADOWS)
+
+    def _stale(self) -> bool:
+        return self._read_at is None or self._timer() - self._read_at >= READ_EVERY
+
+    async def _read(self, connection: AsyncConnection) -> None:
+        began, row = self._timer(), shadows.c
+        columns = (row.brand, row.id, row.journey, row.version, row.percent)
+        running: dict[str, dict[str, Shadow]] = {}
+        for brand, *shadow in await connection.execute(select(*columns).where(row.stopped_at.is_(None))):
+            one = Shadow(*shadow)
+            running.setdefault(brand, {})[one.journey] = one
+        self._running, self._read_at = running, began
+
+
+#: Forgets the steps of up to `:limit` shadow runs that had to be over before `:before`, and then those runs.
+FORGET_STEPS: Final = text(
+    """
+    DELETE FROM shadow_steps WHERE run_id = ANY(ARRAY(
+        SELECT id FROM shadow_runs WHERE ends_at < :before ORDER BY ends_at, id LIMIT :limit))
+    """
+)
+FORGET_RUNS: Final = text(
+    """
+    DELETE FROM shadow_runs WHERE id = ANY(ARRAY(
+        SELECT id FROM shadow_runs WHERE ends_at < :before ORDER BY ends_at, id LIMIT :limit))
+    """
+)

@@ -1,0 +1,192 @@
+"""What the effects of a shadow run would have come to, and are answered instead of being done.
+
+One pure function for every verb, asked in production and on the stage. The gate is asked for real; of what only the
+world could say the usual answer is taken: a provider takes the message, the bonus engine pays, nobody answers a task.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol
+
+from pydantic import BaseModel, JsonValue
+
+from workflows.channels import CHANNELS, Channel
+from workflows.effects import (
+    Done,
+    EffectInput,
+    End,
+    Give,
+    GiveResult,
+    Mark,
+    Match,
+    Matched,
+    MoveTask,
+    OpenTask,
+    Refresh,
+    Send,
+    SendResult,
+    Started,
+    StartJourney,
+    TaskMoved,
+    TaskOpened,
+)
+from workflows.field_types import MessageClass
+from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
+from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
+from workflows.gate.policy import NECESSARY, Policy
+from workflows.local_time import jitter
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
+
+#: What stands for a channel on which a message would have gone out.
+SENT = "sent"
+#: What a message comes to that has to wait for the morning: it is asked about again then.
+WAITING = "waiting"
+
+
+class TextFacts(Protocol):
+    """What the gate asks of a template."""
+
+    @property
+    def message_class(self) -> MessageClass:
+        """What it is for."""
+
+    @property
+    def suppress_if_active_today(self) -> bool:
+        """Whether it misses the player."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seen:
+    """What a withheld effect is judged by. `facts` are None for a player we know nothing about."""
+
+    now: datetime
+    policy: Policy
+    rules: RuleIndex
+    templates: Callable[[str], TextFacts]
+    state: PlayerState
+    facts: GateFacts | None
+    #: The live run that the shadow run is compared with.
+    beside: str
+    #: Of a message: the channels that were decided before it had to wait for the morning, and how.
+    decided: Mapping[Channel, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WouldBe:
+    """What an effect would have come to: its outcome and detail as in a live run's story, and its answer."""
+
+    outcome: str
+    answer: BaseModel
+    detail: Mapping[str, JsonValue] = field(default_factory=dict)
+
+
+def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - one line an effect
+    """What a withheld effect would have come to. Raises TypeError for an effect that nobody can withhold."""
+    match request:
+        case Send():
+            return _send(request, seen)
+        case Give():
+            return _give(request, seen)
+        case OpenTask():
+            detail: dict[str, JsonValue] = {"form": request.form, "team": request.team}
+            return WouldBe("opened", TaskOpened.of(request), detail)
+        case MoveTask():
+            return WouldBe(request.move, TaskMoved(state="expired" if request.move == "expire" else "open"))
+        case StartJourney():
+            return _start(request, seen)
+        case Match():
+            return _match(request, seen)
+        case Refresh():
+            return WouldBe("refreshed", seen.state.snapshot())
+        case Mark():
+            return WouldBe("marked", Done(), request.detail)
+        case End():
+            return WouldBe(request.outcome, Done(), request.detail)
+        case _:
+            raise TypeError(
+                f"{type(request).__name__} cannot be withheld; say in workflows/withheld.py what it comes to."
+            )
+
+
+def decided_channels(detail: Mapping[str, JsonValue]) -> dict[Channel, str]:
+    """What was decided about the channels of a message, from its detail: `SENT`, or why not."""
+    channels = detail.get("channels")
+    named = channels if isinstance(channels, dict) else {}
+    return {channel: str(named[channel]) for channel in CHANNELS if channel in named}
+
+
+def contact_channels(detail: Mapping[str, JsonValue]) -> list[Channel]:
+    """The channels on which a message would have gone out and counts against the caps, from its detail."""
+    if detail.get("message_class") in NECESSARY:
+        return []
+    return [channel for channel, what in decided_channels(detail).items() if what == SENT]
+
+
+def _send(request: Send, seen: Seen) -> WouldBe:
+    """On every channel at once: there is no provider whose turn it could be."""
+    template = seen.templates(request.template)
+    decided = dict(seen.decided)
+    plan = ChannelPlan(request.via, request.fallback)
+    for channel in plan.channels():
+        if channel not in decided:
+            asked = MessageFacts(
+                channel=channel,
+                message_class=template.message_class,
+                step=request.key,
+                suppress_if_active_today=template.suppress_if_active_today,
+                asked_at=request.asked_at,
+                by=request.by,
+                # As long as the live run waits.
+                delay=jitter(seen.beside, request.jitter),
+            )
+            decision = may_send(seen.facts, asked, seen.policy, seen.now)
+            if isinstance(decision, Wait):
+                plan.waits[channel] = decision.until
+                continue
+            decided[channel] = str(decision.reason) if isinstance(decision, Refusal) else SENT
+        if decided[channel] == SENT:
+            plan.used.add(channel)
+    result = SendResult(
+        sent=[channel for channel, what in decided.items() if what == SENT],
+        suppressed={channel: what for channel, what in decided.items() if what != SENT},
+        wait_until=plan.wait_until,
+    )
+    channels: dict[str, JsonValue] = {str(channel): what for channel, what in decided.items()}
+    detail = result.story_detail(request.template, channels) | {"message_class": template.message_class}
+    return WouldBe(result.outcome, result, detail)
+
+
+def _give(request: Give, seen: Seen) -> WouldBe:
+    decision = may_grant(seen.facts, GrantFacts.of(request.reward), seen.policy, seen.now)
+    reason = None if isinstance(decision, Allowed) else str(decision.reason)
+    status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"
+    answer = GiveResult(status=status, grant_id=request.key, reason=reason)
+    reward = request.reward.model_dump(mode="json")
+    return WouldBe(status, answer, {"kind": request.reward.kind, "reason": reason, "reward": reward})
+
+
+def _start(request: StartJourney, seen: Seen) -> WouldBe:
+    """The entry rule is not asked: the live run may just have let the player in by the same step."""
+    journey = seen.rules.journeys.get(request.start)
+    protected = seen.state.protected(seen.now)
+    if journey is None:
+        result = request.unknown_journey
+    elif request.start in seen.rules.closed:
+        result = request.closed_journey
+    elif not journey.is_for(request.brand):
+        result = Started(refused=f"{request.start} is not for players of this brand.")
+    elif protected is not None:
+        result = Started(refused=protected)
+    else:
+        result = Started(new_run_id=request.key)
+    return WouldBe(result.outcome, result, result.model_dump())
+
+
+def _match(request: Match, seen: Seen) -> WouldBe:
+    segment = seen.rules.segments.get(request.segment)
+    if segment is None:
+        return WouldBe("unknown_segment", Matched(matches=False, unknown=True))
+    matches, _ = segment.evaluate(seen.state, seen.now)
+    return WouldBe("yes" if matches else "no", Matched(matches=matches))
