@@ -115,9 +115,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             *engine.maintenance.activities,
             engine.reconciliation.reconcile,
             engine.forgetting.retain,
-            engine.enrolments.work,
-            engine.journey_jobs.stop,
-            engine.journey_jobs.resume,
+            *engine.bulk_jobs.activities,
         ],
         graceful_shutdown_timeout=GRACE,
         deployment_config=worker_deployment(engine.settings),
@@ -153,8 +151,7 @@ async def main(role: Role, settings: Settings | None = None) -> None:
         group.create_task(keep_api_key(client, settings, stop))
         if role in {"all", "dispatcher"}:
             group.create_task(engine.dispatcher(client).run(stop))
-            group.create_task(engine.enrolments.watch(client, stop))
-            group.create_task(engine.journey_jobs.watch(client, stop))
+            group.create_task(engine.bulk_jobs.watch(client, stop))
             group.create_task(engine.problems.watch(client, stop))
             group.create_task(engine.gauges.watch(stop))
         if role in {"all", "worker"}:

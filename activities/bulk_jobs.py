@@ -21,11 +21,11 @@ from activities.tables import jobs
 from workflows.background.bulk_job import WAKE, BulkJobInput, BulkJobWorkflow
 from workflows.json_object import JsonObject
 
-State = Literal["running", "paused", "done", "cancelled", "failed"]
+JobState = Literal["running", "paused", "done", "cancelled", "failed"]
 JobAction = Literal["pause", "resume", "cancel"]
 
 #: The state an action leads to, from each state that allows it; from any other the action comes too late.
-MOVES: Final[Mapping[JobAction, Mapping[State, State]]] = {
+MOVES: Final[Mapping[JobAction, Mapping[JobState, JobState]]] = {
     "pause": {"running": "paused", "paused": "paused"},
     "resume": {"running": "running", "paused": "running", "failed": "running"},
     "cancel": {"running": "cancelled", "paused": "cancelled", "failed": "cancelled", "cancelled": "cancelled"},
@@ -43,7 +43,7 @@ class Job(BaseModel):
     kind: str
     subject: str
     detail: JsonObject = {}
-    state: State = "running"
+    state: JobState = "running"
     #: The last of those that are done, in the order the kind works in.
     cursor: str = ""
     total: int = 0
@@ -101,6 +101,13 @@ async def end_job(
     detail = {**job.detail, "failure": why} if why else job.detail
     ended_at = now if state in ENDED else None
     await _set(connection, job.id, state=state, updated_at=now, ended_at=ended_at, detail=detail)
+
+
+async def note_waiting(connection: AsyncConnection, job: Job, why: str | None) -> None:
+    """Write down what a locked job waits for, or that it waits no more."""
+    if job.detail.get("waiting") != why:
+        detail = {name: value for name, value in job.detail.items() if name != "waiting"}
+        await _set(connection, job.id, detail=detail | ({"waiting": why} if why else {}))
 
 
 async def cancel(connection: AsyncConnection, job_ids: Sequence[str], now: datetime) -> None:

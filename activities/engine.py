@@ -18,9 +18,11 @@ from activities.database import WORKER_LIMITS, Database
 from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
+from activities.loops.bulk_work import BulkJobs
 from activities.loops.enrolment import Enrolments
 from activities.loops.forgetting import Forgetting
-from activities.loops.journey_jobs import JourneyJobs
+from activities.loops.journey_jobs import HeldRuns, RunStops
+from activities.loops.migration import RunMoves
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.sweeper import Sweeper
@@ -162,8 +164,7 @@ class WorkerEngine(Engine):
     maintenance: Maintenance
     reconciliation: RunReconciliation
     forgetting: Forgetting
-    enrolments: Enrolments
-    journey_jobs: JourneyJobs
+    bulk_jobs: BulkJobs
     problems: RunProblems
     gauges: RunGauges
 
@@ -255,8 +256,15 @@ async def worker_engine(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),
             reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
-            enrolments=Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
-            journey_jobs=JourneyJobs(database, core.intake, core.pressure, clock),
+            bulk_jobs=BulkJobs(
+                database,
+                [
+                    Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
+                    RunStops(database, core.intake, core.pressure, clock),
+                    HeldRuns(database, core.intake, core.pressure, clock),
+                    RunMoves(database, core.intake, core.pressure, clock, processes=core.processes),
+                ],
+            ),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
         )

@@ -130,6 +130,11 @@ class Processes:
         self.others = Knowledge.together(known)
         return self.others
 
+    async def without(self, connection: AsyncConnection, journey: str) -> int:
+        """How many other living processes do not know a journey, or a version of one by its `version_name`."""
+        asked = {"id": self.id, "silence": SILENCE, "journey": journey}
+        return int((await connection.execute(_WITHOUT, asked)).scalar_one())
+
     async def beat(self) -> None:
         """Say that this process lives, set its clock, look at the others. Raises what the database does when away."""
         mine = {"id": self.id, "build": self.build, "role": self.role, "knows": self.knows.as_text()}
@@ -179,6 +184,13 @@ _OTHERS = text(
     """
     SELECT DISTINCT build, knows FROM processes
     WHERE id <> :id AND seen_at > clock_timestamp() - CAST(:silence AS interval)
+    """
+)
+_WITHOUT = text(
+    """
+    SELECT count(*) FROM processes
+    WHERE id <> :id AND seen_at > clock_timestamp() - CAST(:silence AS interval)
+      AND NOT coalesce(knows -> 'journeys' @> to_jsonb(CAST(:journey AS text)), false)
     """
 )
 _LEAVE = text("DELETE FROM processes WHERE id = :id")

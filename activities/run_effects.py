@@ -12,7 +12,7 @@ from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
-from activities.runs import RunOver, end_active, hold_active
+from activities.runs import RunOver, end_active, hold_active, note_arrival
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import players
 from activities.tasks import cancel_of_run
@@ -63,6 +63,8 @@ class RunEffects:
         now = self.clock()
         async with self.database.transaction() as connection:
             await hold_active(connection, request.run_id)
+            if request.arrived is not None:
+                await note_arrival(connection, request.run_id, request.arrived)
             await record_steps(connection, request, now, "marked", request.detail)
         return Done()
 

@@ -91,7 +91,9 @@ _STANDING = text(
         WHERE (hashtext(r.id)::bigint + 2147483648) / 4294967296.0 < CAST(:sample AS float8) / c.runs
     )
     SELECT s.journey, s.version, s.runs, last.step, count(*) AS seen FROM sampled s
-    LEFT JOIN LATERAL (SELECT step FROM steps WHERE run_id = s.id ORDER BY seq DESC LIMIT 1) last ON true
+    LEFT JOIN LATERAL (
+        SELECT step FROM steps WHERE run_id = s.id AND step !~ '^(kept:|move#|migrate#)' ORDER BY seq DESC LIMIT 1
+    ) last ON true
     GROUP BY s.journey, s.version, s.runs, last.step
     ORDER BY s.journey, s.version, last.step
     """

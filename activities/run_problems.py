@@ -140,8 +140,10 @@ async def troubles(
 
 
 #: What a list of runs may be narrowed by, each where it is given.
-NARROWED_BY: Final = ("journey", "player_id", "state", "arm", "outcome")
-_NARROWED: Final = " ".join(f"AND (CAST(:{one} AS text) IS NULL OR r.{one} = :{one})" for one in NARROWED_BY)
+NARROWED_BY: Final = ("journey", "player_id", "state", "arm", "version", "outcome")
+_NARROWED: Final = " ".join(
+    f"AND (CAST(:{one} AS text) IS NULL OR CAST(r.{one} AS text) = :{one})" for one in NARROWED_BY
+)
 
 
 def _found(columns: str, source: str, condition: str, since: str, problem: str) -> str:

@@ -11,11 +11,12 @@ from sqlalchemy.types import Text
 
 from content.run_shapes import RunShape
 
-# A run's own lines say what a wait came to, which decides where it went; of an effect its name says that.
+# A run's own lines say what a wait came to, which decides where it went; of an effect its name says that. That a run
+# was moved does not tell where it stands.
 _SHAPES: Final = text(
     """
     WITH flying AS (
-        SELECT id, brand, version, entered_at FROM runs
+        SELECT id, brand, coalesce(moving_from, version) AS version, entered_at FROM runs
         WHERE journey = :journey AND state = 'active' AND arm = 'treated'
     ), named AS (
         SELECT s.run_id, min(s.seq) AS first, max(s.seq) AS last, count(*) AS lines,
@@ -23,6 +24,7 @@ _SHAPES: Final = text(
                     WHEN s.line > 0 THEN s.step || '=' || s.outcome
                     ELSE s.step END AS step
         FROM steps s JOIN flying ON flying.id = s.run_id
+        WHERE s.step !~ '^(kept:|move#|migrate#)'
         GROUP BY s.run_id, 5
     ), told AS (
         SELECT run_id, array_agg(step ORDER BY first) AS steps, (array_agg(step ORDER BY last DESC))[1] AS last,

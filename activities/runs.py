@@ -47,6 +47,8 @@ class RunRow:
     goal_until: datetime | None
     goal_at: datetime | None
     version: int
+    #: The release that it plays still, after it was told to move to `version`; None once it has arrived there.
+    moving_from: int | None
     #: What was wrong when the run was last compared with Temporal, as a code; since when, and what was said.
     problem: str | None
     problem_since: datetime | None
@@ -114,6 +116,14 @@ class NewRun:
 
 
 @dataclass(frozen=True, slots=True)
+class MovedRow:
+    """A row for `MOVE`."""
+
+    id: str
+    version: int
+
+
+@dataclass(frozen=True, slots=True)
 class ReachedGoal:
     """A row for `REACH_GOALS`."""
 
@@ -140,6 +150,13 @@ INSERT: Final = text(
       AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
             ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz,
             input jsonb, check_at timestamptz, version integer)
+    """
+)
+MOVE: Final = text(
+    """
+    UPDATE runs r
+    SET version = t.version, moving_from = nullif(coalesce(r.moving_from, r.version), t.version)
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, version integer) WHERE r.id = t.id
     """
 )
 REACH_GOALS: Final = text(
@@ -181,6 +198,12 @@ async def end_active(connection: AsyncConnection, run_id: str, outcome: str, now
     if ended.one_or_none() is not None:
         return True
     return (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).one_or_none() is not None
+
+
+async def note_arrival(connection: AsyncConnection, run_id: str, version: int) -> None:
+    """Write down that a run plays this release now. It may have been told to move on meanwhile."""
+    there = case((runs.c.version == version, None), else_=version)
+    await connection.execute(update(runs).where(runs.c.id == run_id).values(moving_from=there))
 
 
 async def hold_active(connection: AsyncConnection, run_id: str) -> None:

@@ -136,6 +136,8 @@ runs = Table(
     Column("problem_step", Text),
     # The release of the journey that the run plays; 0 for runs from before there were any.
     Column("version", Integer, nullable=False, server_default=text("0")),
+    # The release it plays still, after it was told to move to `version`.
+    Column("moving_from", Integer),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
     Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),

@@ -3,16 +3,23 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import runs
 
+#: The version that a run plays: it may have been told to move and not have come to a wait.
+PLAYED: Final = func.coalesce(runs.c.moving_from, runs.c.version)
+
 
 @dataclass(frozen=True)
 class VersionInFlight:
-    """The runs of one version of a journey that have a workflow, of one brand."""
+    """The runs that play one version of a journey and have a workflow, of one brand.
+
+    `moving` of them were told to move to another and have not come to a wait since.
+    """
 
     journey: str
     version: int
@@ -20,15 +27,17 @@ class VersionInFlight:
     runs: int
     oldest: datetime
     over_by: datetime
+    moving: int
 
 
 async def versions_in_flight(
     connection: AsyncConnection, journeys: Collection[str] | None = None
 ) -> list[VersionInFlight]:
     """What is in flight of these journeys, of all if none are named, by journey, version and brand."""
-    columns = (runs.c.journey, runs.c.version, runs.c.brand)
+    columns = (runs.c.journey, PLAYED, runs.c.brand)
+    figures = (func.count(), func.min(runs.c.entered_at), func.max(runs.c.ends_at), func.count(runs.c.moving_from))
     query = (
-        select(*columns, func.count(), func.min(runs.c.entered_at), func.max(runs.c.ends_at))
+        select(*columns, *figures)
         .where(runs.c.state == "active", runs.c.arm == "treated")
         .group_by(*columns)
         .order_by(*columns)

@@ -61,6 +61,7 @@ class RunView(BaseModel):
                     "player_id": "p-1001",
                     "arm": "treated",
                     "state": "active",
+                    "version": 8,
                     "entered_at": "2026-01-15T12:00:00Z",
                     "ends_at": "2026-01-29T12:00:00Z",
                     "trigger": {"type": "player.registered", "id": "reg-1", "source": "/accounts"},
@@ -79,6 +80,10 @@ class RunView(BaseModel):
     ends_at: datetime = Field(description="The run is over then, wherever it stands.")
     trigger: JsonObject | None = Field(None, description="What let the player in: an event, a run or a person.")
     ended_at: datetime | None = None
+    version: int = Field(description="The release of the journey that it plays; 0 from before there were any.")
+    moving_from: int | None = Field(
+        None, description="The release that it plays still: it was told to move and has not come to a wait since."
+    )
     outcome: str | None = Field(None, description="How it ended; `refused:…` when a protected player was let alone.")
     goal_until: datetime | None = None
     goal_at: datetime | None = Field(None, description="When the goal was reached in time.")
@@ -134,6 +139,7 @@ class RunQuery(PageQuery):
     player: Filter | None = None
     state: Literal["active", "ended"] | None = None
     arm: Literal["treated", "control"] | None = None
+    version: Annotated[int | None, Field(ge=0, le=1_000_000, description="Of the journey; name it as well.")] = None
     outcome: Filter | None = None
 
 
@@ -173,6 +179,7 @@ async def list_runs(engine: EngineOf, key: Reading, query: Annotated[RunQuery, Q
         (runs.c.player_id, query.player),
         (runs.c.state, query.state),
         (runs.c.arm, query.arm),
+        (runs.c.version, query.version),
         (runs.c.outcome, query.outcome),
     )
     chosen = query.newest_first(chosen, key.brand, runs.c.entered_at, runs.c.id)
@@ -197,6 +204,7 @@ async def _stuck_runs(engine: ApiEngine, key: Key, query: RunQuery) -> Page[List
                 "player_id": query.player,
                 "state": query.state,
                 "arm": query.arm,
+                "version": None if query.version is None else str(query.version),
                 "outcome": query.outcome,
             },
             after=after,

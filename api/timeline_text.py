@@ -45,6 +45,8 @@ STEPS = {outcome: words for verb in VERBS.values() for outcome, words in verb.ou
     "full_journal": "the run has done more than it can carry to another release, and stays in the one it plays",
     "moved": "the run moved to another release of its journey",
     "not_moved": "the run has done too much to be moved to another release",
+    "waits_for_again": "the run has done too much to be moved to another release before its next chapter",
+    "told": "the run was told to move to another release of its journey",
     "moved_past": "was passed over, because the run stood behind it when it moved to another release",
     "removed": "ended with the release that had it",
     "renumbered": "something came under a number the run had heard, because the database was set back",

@@ -8,7 +8,9 @@ import os
 from contextlib import asynccontextmanager
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
 
 from cli._console import fail
 
@@ -18,11 +20,19 @@ if TYPE_CHECKING:
     from activities.database import Database
     from activities.engine import Deployment
     from activities.settings import Settings
+    from cli._api_client import BlockingApi
 
 T = TypeVar("T")
 
 #: Where the local stack of this folder keeps its data, logs and addresses.
 LOCAL = Path(".local")
+
+#: The options of commands that manage journeys over HTTP.
+Url = Annotated[str | None, typer.Option(envvar="JOURNEYS_URL", help="The API; the local stack's if unset.")]
+Key = Annotated[
+    str | None,
+    typer.Option("--key", envvar="JOURNEYS_KEY", help="A key with journeys:manage; the local stack's if unset."),
+]
 
 
 def settings() -> Settings:
@@ -96,3 +106,10 @@ def api_address(url: str | None, key: str | None, *, role: str) -> tuple[str, st
         except (OSError, ValueError, KeyError):
             fail("No local stack was found here; name the API with --url and a key of it with --key.")
     return url, key
+
+
+def journeys_api(url: str | None, key: str | None) -> BlockingApi:
+    """The API, with a key that may manage journeys."""
+    from cli._api_client import BlockingApi
+
+    return BlockingApi(*api_address(url, key, role="crm"))

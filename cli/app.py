@@ -19,6 +19,7 @@ from cli import (
     impact,
     import_events,
     keys,
+    migration,
     processes,
     reconcile,
     rehearse,
@@ -89,6 +90,7 @@ app.command("open")(hold.open_again)
 app.command()(stop.stop)
 app.command()(stuck.stuck)
 app.add_typer(stop.stops, name="stops")
+app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(enrol.enrolments, name="enrolments")
 

@@ -8,18 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli._console import plural, say
-from cli._environment import api_address
+from cli._environment import Key, Url, journeys_api
 
 if TYPE_CHECKING:
-    from cli._api_client import Answer, BlockingApi
+    from cli._api_client import Answer
 
 Journey = Annotated[str, typer.Argument(help="The journey, in the brand of the key.")]
 Reason = Annotated[str, typer.Option(help="Why; it stands in the journey's history and never leaves Postgres.")]
-Url = Annotated[str | None, typer.Option(envvar="JOURNEYS_URL", help="The API; the local stack's if unset.")]
-Key = Annotated[
-    str | None,
-    typer.Option("--key", envvar="JOURNEYS_KEY", help="A key with journeys:manage; the local stack's if unset."),
-]
 
 
 def hold(journey: Journey, *, reason: Reason, url: Url = None, key: Key = None) -> None:
@@ -47,13 +42,6 @@ def close(journey: Journey, *, reason: Reason, url: Url = None, key: Key = None)
 def open_again(journey: Journey, *, reason: Reason, url: Url = None, key: Key = None) -> None:
     """Let players enter a closed journey again."""
     _decide(journey, "open", {"reason": reason}, url, key)
-
-
-def journeys_api(url: str | None, key: str | None) -> BlockingApi:
-    """The API by a key that may decide about journeys."""
-    from cli._api_client import BlockingApi
-
-    return BlockingApi(*api_address(url, key, role="crm"))
 
 
 def _decide(journey: str, action: str, body: Answer, url: str | None, key: str | None) -> None:

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cli._bulk_jobs import Once, PerSecond, Yes
 from cli._console import fail, figures_table, out, plural, say
-from cli._environment import deployment, open_database, run_on_database, settings_without_database
+from cli._environment import Key, Url, deployment, open_database, run_on_database, settings_without_database
 from cli.impact import report_impact
+from cli.migration import RunsInFlight
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -31,19 +33,44 @@ def release(
     ] = None,
     *,
     pin: Annotated[bool, typer.Option("--pin", help="Runs in flight stay on their versions; the default.")] = False,
-    migrate: Annotated[bool, typer.Option("--migrate", help="Runs in flight are meant to move to this one.")] = False,
-    stop: Annotated[bool, typer.Option("--stop", help="Runs in flight are meant to end.")] = False,
+    migrate: Annotated[bool, typer.Option("--migrate", help="Runs in flight move to this one.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Runs in flight on other versions end.")] = False,
+    to: Annotated[
+        int | None, typer.Option(min=1, help="With --migrate: move them to this version; nothing is released.")
+    ] = None,
+    do: Annotated[
+        list[str] | None, typer.Option(help="With --migrate: an inserted step that runs past it do all the same.")
+    ] = None,
+    per_second: PerSecond = 50,
+    reason: Annotated[
+        str | None, typer.Option(help="Why runs move or end; it stands in their story and never leaves Postgres.")
+    ] = None,
+    yes: Yes = False,
+    once: Once = None,
+    url: Url = None,
+    key: Key = None,
     author: Annotated[str, typer.Option(help="Whose release it is, for the index.")] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Write nothing; say what it does to the runs in flight.")
     ] = False,
     gone: Annotated[int | None, typer.Option(min=1, help="Take this version out; nobody may be on it.")] = None,
 ) -> None:
-    """Freeze the code of journeys as versions, to be committed beside it."""
+    """Freeze the code of journeys as versions, to be committed beside it; move or end the runs in flight.
+
+    With --migrate or --stop the first call freezes the code. When that is deployed, the same call again shows how many
+    runs there are, asks, and has them moved or ended at a rate.
+    """
     if pin + migrate + stop > 1:
         fail("Choose --pin, --migrate or --stop.", code=2)
+    if not migrate and (to is not None or do):
+        fail("--to and --do go with --migrate.", code=2)
     registry = deployment().registry
     chosen = _chosen(registry, names)
+    in_flight = RunsInFlight(stop, do or [], per_second, reason, yes, once, url, key)
+    if to is not None:
+        if len(names or ()) != 1:
+            fail("Name the one journey whose runs move.", code=2)
+        raise typer.Exit(in_flight.move(chosen[0], to))
     if gone is not None:
         if len(names or ()) != 1:
             fail("Name the one journey of which that version is gone.", code=2)
@@ -53,10 +80,12 @@ def release(
         for name in [name for name in chosen if names or not registry.journeys[name].version]:
             report_impact(name)
         return
-    in_flight: InFlight = "migrate" if migrate else "stop" if stop else "pin"
+    choice: InFlight = "migrate" if migrate else "stop" if stop else "pin"
     unreleased = [name for name in chosen if names or not registry.journeys[name].version]
     for name in unreleased:
-        _release(registry, name, in_flight, author)
+        number = _release(registry, name, choice, author)
+        if number is not None and choice != "pin" and (code := in_flight.move(name, number)):
+            raise typer.Exit(code)
     if not unreleased:
         say(f"Nothing to release: the code of {plural(len(chosen), 'journey')} is released.")
 
@@ -82,7 +111,8 @@ def _chosen(registry: Registry, names: list[str] | None) -> list[str]:
     return [*dict.fromkeys(names or registry.journeys)]
 
 
-def _release(registry: Registry, name: str, in_flight: InFlight, author: str) -> None:
+def _release(registry: Registry, name: str, in_flight: InFlight, author: str) -> int | None:
+    """Release a journey; the number of its version if that had been released before."""
     from workflows.source.content import JourneyPackages
     from workflows.source.releases import read_index
 
@@ -92,9 +122,13 @@ def _release(registry: Registry, name: str, in_flight: InFlight, author: str) ->
     made = write_release(registry.journeys[name], sources, index, datetime.now(UTC).date(), in_flight, author)
     if made in index.of(name):
         say(f"{name} is v{made.number} already, released on {made.released}: new runs play it, nothing is written.")
-        return
+        return made.number
     folder = releases_folder(index.package) / name / made.folder
     say(f"{name} is v{made.number} now, in {folder}. Commit it together with the code.")
+    if in_flight != "pin":
+        does = "moves the runs in flight" if in_flight == "migrate" else "ends the runs in flight on other versions"
+        say(f"When it is deployed, `journeys release {name} --{in_flight}` again {does}.")
+    return None
 
 
 def write_release(
@@ -176,7 +210,9 @@ def _rows(registry: Registry, name: str, flying: Sequence[VersionInFlight]) -> l
         note = "new runs" if number == present else known[number].in_flight if number in known else ""
         oldest = f"{min(one.oldest for one in mine):%Y-%m-%d}" if mine else ""
         last = f"{max(one.over_by for one in mine):%Y-%m-%d}" if mine else ""
-        rows.append((f"v{number}", released, note, oldest, last, f"{sum(one.runs for one in mine):,}"))
+        moving = sum(one.moving for one in mine)
+        count = f"{sum(one.runs for one in mine):,}" + (f" ({moving:,} told to move)" if moving else "")
+        rows.append((f"v{number}", released, note, oldest, last, count))
     return rows
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli._console import fail, print_lines, say
-from cli.hold import Journey, Key, Url, journeys_api
+from cli._environment import Key, Url, journeys_api
+from cli.hold import Journey
 from workflows.minor_units import minor_units, whole_units
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 import typer
 
 from cli._console import out, say
-from cli.hold import journeys_api
+from cli._environment import journeys_api
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

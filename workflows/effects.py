@@ -295,6 +295,8 @@ class Mark(EffectInput):
 
     name: str
     detail: dict[str, JsonValue] = Field(default_factory=dict)
+    #: The release that the run plays from here on, where the engine tells the books that it has moved.
+    arrived: int | None = None
 
 
 class End(EffectInput):

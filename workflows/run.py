@@ -13,7 +13,7 @@ from typing import Any, NoReturn, TypeVar, cast
 
 from pydantic import BaseModel, JsonValue
 from temporalio import workflow
-from temporalio.common import Priority, RetryPolicy
+from temporalio.common import Priority, RetryPolicy, SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.exceptions import ActivityError, ApplicationError, FailureError, is_cancelled_exception
 
 from workflows.declaration import Again, Journey
@@ -38,7 +38,7 @@ from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
 from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, over
-from workflows.run_protocol import ENGINE, KnownStep, RunInput
+from workflows.run_protocol import BRAND, ENGINE, JOURNEY, JOURNEY_VERSION, KnownStep, RunInput
 from workflows.run_state import RunState
 from workflows.verbs import VERBS
 
@@ -47,6 +47,8 @@ O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effe
 MOST_LINES = 200
 # The number of the engine from which on the end of a run holds between two effects, and moments are spread.
 BOUNDED = 2
+# The number from which on a run that has moved says so.
+TELLS_ARRIVAL = 3
 # Temporal takes 10,000 signals in the life of a workflow and refuses every one after.
 MOST_SIGNALS = 8_000
 # A timer that is due at once, and how far the clocks of Temporal's hosts may be apart.
@@ -56,7 +58,7 @@ DRIFT = timedelta(seconds=1)
 HOLD_ASKED_AFTER, HOLD_ASKED_AT_LEAST = timedelta(hours=1), timedelta(hours=6)
 # The engine's own steps and the numbers of lines. They are counted through all of a run's life, while the steps of the
 # journey are counted anew with every chapter that plays it from the top.
-OWN = frozenset({"story", "inbox", "delivery", "journal", "move", "kept:story"})
+OWN = frozenset({"story", "inbox", "delivery", "journal", "move", "kept:story", "kept:move"})
 
 
 class JourneyExit(BaseException):
@@ -331,7 +333,22 @@ class JourneyRun(RunState):
         }
 
     def _begin_chapter(self, **handed_on: Any) -> NoReturn:
-        workflow.continue_as_new(self._chapter(**handed_on))
+        workflow.continue_as_new(self._chapter(**handed_on), search_attributes=self._shown_anew())
+
+    def _shown_anew(self) -> TypedSearchAttributes | None:
+        """What the next chapter is found by, where a move changes that; None leaves it as it is.
+
+        A namespace without our attributes would refuse them and the chapter with them: this run began without any.
+        """
+        if self.move is None or self.move.version is None or BRAND not in workflow.info().search_attributes:
+            return None
+        return TypedSearchAttributes(
+            [
+                SearchAttributePair(SearchAttributeKey.for_keyword(BRAND), self.input.brand),
+                SearchAttributePair(SearchAttributeKey.for_keyword(JOURNEY), self.input.journey),
+                SearchAttributePair(SearchAttributeKey.for_int(JOURNEY_VERSION), self.move.version),
+            ]
+        )
 
     def _chapter(self, **handed_on: Any) -> RunInput:
         """The input of the next chapter."""
@@ -371,6 +388,10 @@ class JourneyRun(RunState):
             migration(moved)
         self.arguments, self.journal.entries, self.stands_at = moved.arguments, dict(moved.known), moved.stands_at
         self.record(self.step("move"), "moved", version=self.input.version, before=from_version)
+        if self.input.engine >= TELLS_ARRIVAL:
+            # Until the books know, the release it comes from may not go.
+            told = Mark(**self.common(self.step("kept:move")), name="move", arrived=self.input.version)
+            await self.effect(MARK, told)
         if not self._look_ahead() and self.stands_at is not None:
             await self._leave(self.stands_at)
 

@@ -14,11 +14,15 @@ from workflows.player_facts import PlayerFacts
 #: How a run that begins now orders its commands; a run keeps the number it began with until its next chapter.
 #: 0: what began before there was a number. 1: a wait always has a timer, and its own firing says that it is over.
 #: 2: no effect begins after the run's end, and a moment that comes for many comes for each a little later.
-ENGINE: Final = 2
+#: 3: a run that has moved tells the books; one whose journal is full moves with its next `again(...)`.
+ENGINE: Final = 3
 
 #: The signal and the query of a run; whoever calls them must spell them as the run does.
 DELIVER: Final = "deliver"
 POSITION: Final = "position"
+
+#: What a run can be found by in Temporal's lists, where the namespace has these search attributes.
+BRAND, JOURNEY, JOURNEY_VERSION = "Brand", "Journey", "JourneyVersion"
 
 
 class StoryLine(BaseModel):

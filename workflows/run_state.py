@@ -13,6 +13,8 @@ from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, P
 
 # Twice what one signal carries: an attempt that comes late repeats no more than that.
 MOST_HEARD = 1_000
+# The number of the engine from which on a run without a journal keeps an order to move until its next `again(...)`.
+MOVES_WITH_AGAIN = 3
 
 
 class RunState:
@@ -156,7 +158,9 @@ class RunState:
     def _move_to(self, item: Delivery) -> None:
         if item.version == self.input.version:
             self.move = None
-        elif self.journal.full:
+        elif self.journal.full and self.input.engine < MOVES_WITH_AGAIN:
             self.record(self.step("move"), "not_moved", version=item.version)
         else:
             self.move = item
+            if self.journal.full:
+                self.record(self.step("move"), "waits_for_again", version=item.version)

@@ -72,6 +72,11 @@ class DeliveryRow:
         return cls(run_id, seq, "resume", {}, BULK)
 
     @classmethod
+    def migrate(cls, run_id: str, seq: int, version: int, do: Sequence[str]) -> "DeliveryRow":
+        """That the run is to move to another release."""
+        return cls(run_id, seq, "migrate", {"version": version, "do": [*do]}, BULK)
+
+    @classmethod
     def stop(cls, run_id: str, seq: int, reason: str) -> "DeliveryRow":
         """That the run is to end."""
         payload = {"reason": reason}

@@ -1,6 +1,6 @@
 """What a run can be found by in Temporal's lists: `Brand`, `Journey` and `JourneyVersion`, set when it starts.
 
-They cost nothing then and are never changed; no player is named there.
+They cost nothing then; a run that moves sets its version anew. No player is named there.
 """
 
 import logging
@@ -15,13 +15,14 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
+from workflows import run_protocol
 from workflows.run_protocol import RunInput
 
 logger = logging.getLogger(__name__)
 
-BRAND: Final = SearchAttributeKey.for_keyword("Brand")
-JOURNEY: Final = SearchAttributeKey.for_keyword("Journey")
-JOURNEY_VERSION: Final = SearchAttributeKey.for_int("JourneyVersion")
+BRAND: Final = SearchAttributeKey.for_keyword(run_protocol.BRAND)
+JOURNEY: Final = SearchAttributeKey.for_keyword(run_protocol.JOURNEY)
+JOURNEY_VERSION: Final = SearchAttributeKey.for_int(run_protocol.JOURNEY_VERSION)
 LOOK_LIMIT: Final = timedelta(seconds=5)
 #: Seconds between two looks at a Temporal that does not have them.
 LOOK_AGAIN_S: Final = 60.0

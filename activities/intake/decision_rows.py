@@ -10,7 +10,17 @@ from activities.delivery import deliveries
 from activities.delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, ShadowStart, Start, Stop, Wake
+from workflows.player_state.decisions import (
+    Decision,
+    Ended,
+    GoalReached,
+    Migrate,
+    Moved,
+    ShadowStart,
+    Start,
+    Stop,
+    Wake,
+)
 
 
 class DecisionRows:
@@ -26,6 +36,7 @@ class DecisionRows:
         self.starts: list[runs.NewRun] = []
         self.shadow_starts: list[shadows.NewShadowRun] = []
         self.ends: dict[str, runs.EndedRun] = {}
+        self.moves: dict[str, runs.MovedRow] = {}
         self.goals: dict[str, runs.ReachedGoal] = {}
         self.deliveries: list[DeliveryRow] = [*messages]
         self.left: list[JsonObject] = []
@@ -49,6 +60,10 @@ class DecisionRows:
                     self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
                 case Stop():
                     self.deliveries.append(DeliveryRow.stop(decision.run_id, decision.seq, decision.reason))
+                case Migrate():
+                    order = DeliveryRow.migrate(decision.run_id, decision.seq, decision.version, decision.do)
+                    self.deliveries.append(order)
+                    self.moves[decision.run_id] = runs.MovedRow(decision.run_id, decision.version)
                 case GoalReached():
                     self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
                 case Ended():
@@ -61,6 +76,7 @@ class DecisionRows:
         written: tuple[tuple[TextClause, Sequence[object]], ...] = (
             (runs.INSERT, self.starts),
             (shadows.INSERT_RUNS, self.shadow_starts),
+            (runs.MOVE, [*self.moves.values()]),
             (runs.REACH_GOALS, [*self.goals.values()]),
             (runs.END, [*self.ends.values()]),
             (_LEAVE, self.left),

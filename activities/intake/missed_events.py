@@ -20,6 +20,8 @@ logger = logging.getLogger(__name__)
 
 #: Events a run hears at most when it catches up, the newest.
 MOST_CAUGHT_UP: Final = 500
+#: Events that are looked at of a run that moves; most of them are nothing to it.
+MOST_PAST: Final = 5_000
 
 
 async def missed_events(
@@ -38,6 +40,18 @@ async def missed_events(
         "missed": orjson.dumps(identities).decode(),
         "most": MOST_CAUGHT_UP,
     }
+    rows = await connection.execute(_MISSED, asked)
+    return [*_readable(rows.all())][::-1]
+
+
+async def past_events(
+    connection: AsyncConnection, brand: str, player_id: str, run_id: str, types: Iterable[str]
+) -> list[Event]:
+    """The player's live events of these types since a run began, in the order intake took them in.
+
+    Of very many only the newest.
+    """
+    asked = {"brand": brand, "player": player_id, "run": run_id, "types": [*types], "missed": "[]", "most": MOST_PAST}
     rows = await connection.execute(_MISSED, asked)
     return [*_readable(rows.all())][::-1]
 

@@ -1,34 +1,32 @@
 """Enrols many players into a journey: everybody who is in a segment now, a batch at a time.
 
-The players of an enrolment are stored when it is created. Every batch locks the job and its players, asks the same
-entry rule as an event would, and moves the cursor, all in one transaction.
+The players of an enrolment are stored when it is created. Each is asked the same entry rule as an event would ask.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field
 from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio import activity
 
-from activities.bulk_jobs import Job, advance_job, end_job, insert_job, lock_running_job, set_total
+from activities.bulk_jobs import Job, insert_job, set_total
 from activities.clock import Clock
 from activities.database import Database
 from activities.delivery.deliveries import ENROLMENT
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
-from activities.loops.bulk_work import PLAYERS_AT_ONCE, BulkWork
+from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle, Pacing
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, memberships
-from workflows.background.bulk_job import ENROL, BatchResult, BulkJobInput
+from workflows.background.bulk_job import BulkJobKind
 from workflows.declaration import Journey
 from workflows.player_state.state import PlayerState, arm_of
 
-KIND: Final = "enrol"
+KIND: Final[BulkJobKind] = "enrol"
 #: Up to so many members every one is looked at before an enrolment; of more, a sample of so many.
 EXACT, SAMPLE, PAGE = 100_000, 20_000, 500
 #: What became of a player who is let in; everything else is why not.
@@ -128,9 +126,9 @@ async def delete_members(connection: AsyncConnection, job_id: str) -> None:
 
 
 class Enrolments(BulkWork):
-    """Works on enrolments, as the activity of `BulkJobWorkflow`."""
+    """Works on enrolments."""
 
-    ACTIVITIES: ClassVar[Mapping[str, str]] = {KIND: ENROL}
+    kind: ClassVar[BulkJobKind] = KIND
 
     def __init__(
         self,
@@ -138,64 +136,49 @@ class Enrolments(BulkWork):
         intake: Intake,
         pressure: Pressure,
         clock: Clock,
+        pacing: Pacing | None = None,
         *,
         processes: Processes | None = None,
-        **pace: Any,
     ) -> None:
-        super().__init__(database, intake, pressure, clock, **pace)
+        super().__init__(database, intake, pressure, clock, pacing)
         self.processes = processes or Processes(database, intake.rules)
 
-    @activity.defn(name=ENROL)
-    async def work(self, request: BulkJobInput) -> BatchResult:
-        """Enrol batch after batch at the job's rate until nobody is left, somebody holds it or the worker goes."""
-        return await self.work_through(request.job_id, self.batch)
+    async def obstacle(self, connection: AsyncConnection, job: Job) -> Obstacle | None:
+        """That the journey is deployed nowhere; while a release rolls, `UnknownYet` is raised instead."""
+        if job.subject in self.intake.rules.journeys:
+            return None
+        why = f"No journey {job.subject} is deployed here; deploy it again and resume, or cancel."
+        retry_if_known_elsewhere(why, known=job.subject in (await self.processes.look(connection)).journeys)
+        return Obstacle(why, failed=True)
 
-    async def batch(self, job_id: str) -> float | None:
-        """Enrol the next players; how many seconds that may take at the job's rate, None when there is nothing to do.
+    async def next(self, connection: AsyncConnection, job: Job, limit: int) -> Sequence[Meant]:
+        """The next of the players who were written down when it was asked for."""
+        meant = enrolment_players.c
+        rows = await connection.execute(
+            select(meant.player_id)
+            .where(meant.job_id == job.id, meant.player_id > job.cursor)
+            .order_by(meant.player_id)
+            .limit(limit)
+        )
+        return [Meant(player_id, player_id) for player_id in rows.scalars()]
 
-        Raises what the database raises, and while a release rolls `UnknownYet` for a journey this process does not
-        know; then nothing has happened.
-        """
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            job = await lock_running_job(connection, job_id)
-            if job is None:
-                return None
-            journey, segment = self.intake.rules.journeys.get(job.subject), str(job.detail["segment"])
-            if journey is None:
-                why = f"No journey {job.subject} is deployed here; deploy it again and resume, or cancel."
-                retry_if_known_elsewhere(why, known=job.subject in (await self.processes.look(connection)).journeys)
-                await end_job(connection, job, "failed", now, why)
-                return None
-            rate = int(job.detail["per_second"])
-            ids = await _next_players(connection, job, min(PLAYERS_AT_ONCE, rate))
-            if not ids:
-                await delete_members(connection, job.id)
-                await end_job(connection, job, "done", now)
-                return None
+    async def do(self, batch: Batch, one: Meant) -> str:
+        """Let a player in if the entry rule does."""
+        job, players, now = batch.job, batch.players, batch.now
+        journey, segment = self.intake.rules.journeys[job.subject], str(job.detail["segment"])
+        if journey.name in players.rules.closed:
+            return CLOSED
+        state = players.states.get(one.player_id)
+        outcome = enrolment_outcome(state, journey, segment, now)
+        if state is not None and segment in state.segments:
             cause = {"type": ENROLMENT, "id": job.id, "source": job.created_by}
-            counts: Counter[str] = Counter()
-            async with self.intake.locked(connection, job.brand, ids, now) as players:
-                for player_id in ids:
-                    state = players.states.get(player_id)
-                    closed = journey.name in players.rules.closed
-                    outcome = CLOSED if closed else enrolment_outcome(state, journey, segment, now)
-                    counts[outcome] += 1
-                    if outcome != CLOSED and state is not None and segment in state.segments:
-                        players.record(player_id, state.enter(journey, None, now, cause))
-            await advance_job(connection, job, ids[-1], len(ids), counts, now)
-        return len(ids) / rate
+            players.record(one.player_id, state.enter(journey, None, now, cause))
+        return outcome
 
-
-async def _next_players(connection: AsyncConnection, job: Job, limit: int) -> list[str]:
-    meant = enrolment_players.c
-    rows = await connection.execute(
-        select(meant.player_id)
-        .where(meant.job_id == job.id, meant.player_id > job.cursor)
-        .order_by(meant.player_id)
-        .limit(limit)
-    )
-    return [*rows.scalars()]
+    async def tidy(self, connection: AsyncConnection, job: Job, done: Sequence[Meant]) -> None:
+        """Forget whom it meant once all of them are through."""
+        if not done:
+            await delete_members(connection, job.id)
 
 
 _MEANT = text(

@@ -1,26 +1,27 @@
 """Bulk jobs about the runs of a journey: ending those that a stop means, and telling held ones to go on."""
 
-from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field
-from sqlalchemy import func, select, text
+from sqlalchemy import ColumnElement, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio import activity
 
-from activities.bulk_jobs import Job, advance_job, end_job, insert_job, lock_running_job, set_total
+from activities.bulk_jobs import Job, insert_job, set_total
 from activities.journey_controls import controls_of, count_held, forget_held, next_held
-from activities.loops.bulk_work import PLAYERS_AT_ONCE, BulkWork
+from activities.loops.bulk_work import Batch, BulkWork, Meant
 from activities.runs import STOPPED
 from activities.step_log import record_steps
 from activities.tables import runs, tasks
 from activities.tasks import OPEN_STATES
-from workflows.background.bulk_job import RESUME_RUNS, STOP_RUNS, BatchResult, BulkJobInput
+from workflows.background.bulk_job import BulkJobKind
 from workflows.effects import EffectInput
 
-STOP, RESUME = "stop", "resume"
+STOP: Final[BulkJobKind] = "stop"
+RESUME: Final[BulkJobKind] = "resume"
+#: What no run is on.
+NO_VERSION: Final = -1
 
 
 class StopForecast(BaseModel):
@@ -32,15 +33,18 @@ class StopForecast(BaseModel):
     open_tasks: int = Field(description="Tasks of theirs that would be closed unanswered.")
 
 
-async def forecast_stop(connection: AsyncConnection, brand: str, journey: str) -> StopForecast:
+async def forecast_stop(
+    connection: AsyncConnection, brand: str, journey: str, except_version: int | None = None
+) -> StopForecast:
     """Count what a stop would end; runs that begin meanwhile make a difference."""
-    mine = (runs.c.brand == brand, runs.c.journey == journey, runs.c.state == "active")
+    mine = _active(brand, journey, except_version)
     arms = select(runs.c.arm, func.count().label("runs")).where(*mine).group_by(runs.c.arm)
     counts = {row.arm: row.runs for row in await connection.execute(arms)}
     opened = (
         select(func.count())
         .select_from(tasks)
-        .where(tasks.c.brand == brand, tasks.c.journey == journey, tasks.c.state.in_(OPEN_STATES))
+        .join(runs, runs.c.id == tasks.c.run_id)
+        .where(*mine, tasks.c.state.in_(OPEN_STATES))
     )
     return StopForecast(
         treated=counts.get("treated", 0),
@@ -51,10 +55,13 @@ async def forecast_stop(connection: AsyncConnection, brand: str, journey: str) -
 
 
 async def begin_stop(connection: AsyncConnection, job: Job) -> Job | None:
-    """Insert a job that ends the runs that are under way now; None when there is one of its id. Wake it afterwards."""
+    """Insert a job that ends the runs that are under way now; None when there is one of its id. Wake it afterwards.
+
+    With `except_version` in its detail, runs of that release are left alone.
+    """
     if not await insert_job(connection, job):
         return None
-    mine = (runs.c.brand == job.brand, runs.c.journey == job.subject, runs.c.state == "active")
+    mine = _active(job.brand, job.subject, job.detail.get("except_version"))
     counted = select(func.count()).select_from(runs).where(*mine, runs.c.entered_at <= job.created_at)
     return await set_total(connection, job, (await connection.scalar(counted)) or 0)
 
@@ -65,93 +72,63 @@ async def begin_resume(connection: AsyncConnection, job: Job) -> Job:
     return await set_total(connection, job, await count_held(connection, job.brand, job.subject))
 
 
-class JourneyJobs(BulkWork):
-    """Stops runs and resumes them, as the activities of `BulkJobWorkflow`."""
+class RunStops(BulkWork):
+    """Ends the runs that a stop means.
 
-    ACTIVITIES: ClassVar[Mapping[str, str]] = {STOP: STOP_RUNS, RESUME: RESUME_RUNS}
+    A treated run ends at its next step, one of the control group here and now. Who has entered since the stop was asked
+    for is left alone.
+    """
 
-    @activity.defn(name=STOP_RUNS)
-    async def stop(self, request: BulkJobInput) -> BatchResult:
-        """Tell run after run to end, at the job's rate."""
-        return await self.work_through(request.job_id, self.stop_batch)
+    kind: ClassVar[BulkJobKind] = STOP
 
-    @activity.defn(name=RESUME_RUNS)
-    async def resume(self, request: BulkJobInput) -> BatchResult:
-        """Tell held run after held run to go on, at the job's rate."""
-        return await self.work_through(request.job_id, self.resume_batch)
+    async def next(self, connection: AsyncConnection, job: Job, limit: int) -> Sequence[Meant]:
+        """The next active runs, in the order in which they began."""
+        at, _, run_id = job.cursor.partition(" ")
+        after = {"at": datetime.fromisoformat(at) if at else _BEGINNING, "run": run_id}
+        whose = {"brand": job.brand, "journey": job.subject, "until": job.created_at, "limit": limit}
+        whose |= {"but": job.detail.get("except_version", NO_VERSION)}
+        found = await connection.execute(_NEXT_ACTIVE, whose | after)
+        return [Meant(row.player_id, f"{row.entered_at.isoformat()} {row.id}", row.id) for row in found]
 
-    async def stop_batch(self, job_id: str) -> float | None:
-        """Stop the next runs; how many seconds that may take at the job's rate, None when there is nothing to do.
-
-        A treated run ends at its next step, one of the control group here and now. Who has entered since the stop was
-        asked for is left alone. Raises what the database raises; then nothing has happened.
-        """
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            job = await lock_running_job(connection, job_id)
-            if job is None:
-                return None
-            rate = int(job.detail["per_second"])
-            found = await _next_active(connection, job, min(PLAYERS_AT_ONCE, rate))
-            if not found:
-                await end_job(connection, job, "done", now)
-                return None
-            counts: Counter[str] = Counter()
-            why = {"by": job.created_by, "reason": job.detail["reason"], "job": job.id}
-            async with self.intake.locked(connection, job.brand, [row.player_id for row in found], now) as players:
-                for row in found:
-                    state = players.states.get(row.player_id)
-                    decisions = state.stop(row.id, STOPPED, now) if state is not None else []
-                    # Nothing to decide: it was told already, or has ended since it was listed.
-                    counts["stopped" if decisions else "left"] += 1
-                    if decisions:
-                        players.record(row.player_id, decisions)
-                        step = EffectInput(
-                            brand=job.brand, player_id=row.player_id, journey=job.subject, run_id=row.id, step="stop"
-                        )
-                        await record_steps(connection, step, now, STOPPED, why)
-            last = found[-1]
-            await advance_job(connection, job, f"{last.entered_at.isoformat()} {last.id}", len(found), counts, now)
-        return len(found) / rate
-
-    async def resume_batch(self, job_id: str) -> float | None:
-        """Tell the next held runs to go on, as `stop_batch` does; a hold that has come meanwhile ends the job."""
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            job = await lock_running_job(connection, job_id)
-            if job is None:
-                return None
-            rate = int(job.detail["per_second"])
-            held = (await controls_of(connection, job.brand, job.subject)).held
-            waiting = [] if held else await next_held(connection, job.brand, job.subject, min(PLAYERS_AT_ONCE, rate))
-            if not waiting:
-                await end_job(connection, job, "done", now)
-                return None
-            counts: Counter[str] = Counter()
-            ids = [run.player_id for run in waiting]
-            async with self.intake.locked(connection, job.brand, ids, now) as players:
-                for run in waiting:
-                    told = run.player_id in players.states and players.resume(run.player_id, run.run_id)
-                    counts["resumed" if told else "left"] += 1
-            await forget_held(connection, [run.run_id for run in waiting])
-            await advance_job(connection, job, waiting[-1].run_id, len(waiting), counts, now)
-        return len(waiting) / rate
+    async def do(self, batch: Batch, one: Meant) -> str:
+        """Tell a run to end; `left` if it was told already, or has ended since it was listed."""
+        job, state = batch.job, batch.players.states.get(one.player_id)
+        decisions = [] if state is None else state.stop(one.run_id, STOPPED, batch.now)
+        if not decisions:
+            return "left"
+        batch.players.record(one.player_id, decisions)
+        step = EffectInput(
+            brand=job.brand, player_id=one.player_id, journey=job.subject, run_id=one.run_id, step="stop"
+        )
+        why = {"by": job.created_by, "reason": job.detail["reason"], "job": job.id}
+        await record_steps(batch.connection, step, batch.now, STOPPED, why)
+        return "stopped"
 
 
-class _ActiveRun(BaseModel):
-    """A run that a stop means."""
+class HeldRuns(BulkWork):
+    """Tells held runs that they may go on; a hold that has come meanwhile ends the job."""
 
-    id: str
-    player_id: str
-    entered_at: datetime
+    kind: ClassVar[BulkJobKind] = RESUME
+
+    async def next(self, connection: AsyncConnection, job: Job, limit: int) -> Sequence[Meant]:
+        """The runs that wait longest."""
+        held = (await controls_of(connection, job.brand, job.subject)).held
+        waiting = [] if held else await next_held(connection, job.brand, job.subject, limit)
+        return [Meant(run.player_id, run.run_id, run.run_id) for run in waiting]
+
+    async def do(self, batch: Batch, one: Meant) -> str:
+        """Tell a run to go on, unless it has ended."""
+        known = one.player_id in batch.players.states
+        return "resumed" if known and batch.players.resume(one.player_id, one.run_id) else "left"
+
+    async def tidy(self, connection: AsyncConnection, _job: Job, done: Sequence[Meant]) -> None:
+        """They wait no more."""
+        await forget_held(connection, [one.run_id for one in done])
 
 
-async def _next_active(connection: AsyncConnection, job: Job, limit: int) -> list[_ActiveRun]:
-    at, _, run_id = job.cursor.partition(" ")
-    after = {"at": datetime.fromisoformat(at) if at else _BEGINNING, "run": run_id}
-    whose = {"brand": job.brand, "journey": job.subject, "until": job.created_at, "limit": limit}
-    found = await connection.execute(_NEXT_ACTIVE, whose | after)
-    return [_ActiveRun(id=row.id, player_id=row.player_id, entered_at=row.entered_at) for row in found]
+def _active(brand: str, journey: str, except_version: int | None) -> tuple[ColumnElement[bool], ...]:
+    but = NO_VERSION if except_version is None else except_version
+    return (runs.c.brand == brand, runs.c.journey == journey, runs.c.state == "active", runs.c.version != but)
 
 
 _BEGINNING: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
@@ -160,7 +137,7 @@ _NEXT_ACTIVE: Final = text(
     """
     SELECT id, player_id, entered_at FROM runs
     WHERE brand = :brand AND journey = :journey AND state = 'active'
-      AND entered_at >= :at AND (entered_at, id) > (:at, :run) AND entered_at <= :until
+      AND entered_at >= :at AND (entered_at, id) > (:at, :run) AND entered_at <= :until AND version <> :but
     ORDER BY entered_at, id LIMIT :limit
     """
 )

@@ -89,7 +89,11 @@ async def variables(
     at_work = Enrolments(
         database, Intake(database, load().rules), Pressure(database, settings), lambda: datetime.now(UTC)
     )
-    work: dict[str, Any] = {"workflows": [BulkJobWorkflow], "activities": [at_work.work], "workflow_runner": runner()}
+    work: dict[str, Any] = {
+        "workflows": [BulkJobWorkflow],
+        "activities": [at_work.as_activity],
+        "workflow_runner": runner(),
+    }
     with serving(module_postgres_url, session_folder, TEMPORAL_ADDRESS=temporal_address) as url:
         async with Worker(temporal, task_queue=MAINTENANCE_QUEUE, **work):
             yield {"JOURNEYS_URL": url}

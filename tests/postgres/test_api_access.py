@@ -26,6 +26,7 @@ SHARED = {
 OWN = {
     *("exclude_player", "retry_dead_letters", "retry_failed_events", "create_enrolment", "preview_enrolment"),
     *("close_journey", "open_journey", "hold_journey", "resume_journey", "preview_stop", "stop_journey"),
+    *("preview_migration", "migrate_journey"),
 }
 
 

@@ -42,6 +42,8 @@ EXCUSED = {
     "update_user": [positive_data_acceptance],
     # A key that decided something else before is told so.
     **{f"{verb}_journey": [positive_data_acceptance] for verb in ("close", "open", "hold", "resume", "stop")},
+    # Runs move only to a release that is deployed, which no schema knows.
+    **{name: [positive_data_acceptance] for name in ("preview_migration", "migrate_journey")},
 }
 
 

@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from activities.journey_controls import ClosedJourneys
-from activities.loops.journey_jobs import JourneyJobs
+from activities.loops.bulk_work import BulkWork
+from activities.loops.journey_jobs import HeldRuns, RunStops
 from activities.runs import STOPPED
 from activities.tables import deliveries, grants, held_runs, jobs, messages, runs, steps
 from local.ports import free_port
@@ -56,9 +57,9 @@ async def decides(crm: httpx.AsyncClient, action: str, journey: str = "api_call"
     return found
 
 
-def at_work(api: Api) -> JourneyJobs:
+def at_work(api: Api, kind: type[BulkWork]) -> BulkWork:
     built = api.engine
-    return JourneyJobs(built.database, built.intake, built.pressure, built.clock)
+    return kind(built.database, built.intake, built.pressure, built.clock)
 
 
 async def enter(crm: httpx.AsyncClient, players: list[str], journey: str = "api_call") -> list[str]:
@@ -273,7 +274,7 @@ async def test_held_runs_are_told_to_go_on_a_few_at_a_time(api: Api, crm: httpx.
     assert answer.json()["waiting"] == 5
     job = await running_job(api)
     told = []
-    while (seconds := await at_work(api).resume_batch(job)) is not None:
+    while (seconds := await at_work(api, HeldRuns).batch(job)) is not None:
         assert seconds == pytest.approx(1, abs=0.5)
         told.append((await crm.get("/v1/journeys/api_call/controls")).json()["waiting"])
     assert told == [3, 1, 0]
@@ -288,7 +289,7 @@ async def test_a_hold_that_comes_back_ends_the_resuming(api: Api, crm: httpx.Asy
     await decides(crm, "resume")
     job = await running_job(api)
     await decides(crm, "hold")
-    assert await at_work(api).resume_batch(job) is None
+    assert await at_work(api, HeldRuns).batch(job) is None
     assert len(await rows(api.engine.database, held_runs, brand=api.brand)) == 3
 
 
@@ -322,7 +323,7 @@ async def test_what_a_stop_says_before_is_what_it_does(api: Api, crm: httpx.Asyn
     api.engine.intake.closed = ClosedJourneys()
     refused = await crm.post("/v1/runs", json={"journey": "api_offer", "player_id": late[0]})
     assert refused.status_code == 409, "a stop closes the journey"
-    while await at_work(api).stop_batch(made["id"]) is not None:
+    while await at_work(api, RunStops).batch(made["id"]) is not None:
         pass
     done = (await crm.get(f"/v1/stops/{made['id']}")).json()
     assert (done["state"], done["done"], done["stopped"], done["left"]) == ("done", 40, 40, 0)
@@ -345,17 +346,17 @@ async def test_a_stop_asked_for_again_with_its_key_is_the_same_stop(crm: httpx.A
 async def test_a_stop_is_paused_resumed_and_cancelled(api: Api, crm: httpx.AsyncClient) -> None:
     await enter(crm, await depositors(api, 3))
     made = (await crm.post("/v1/journeys/api_call/stop", json=REASON | {"per_second": 1})).json()
-    await at_work(api).stop_batch(made["id"])
+    await at_work(api, RunStops).batch(made["id"])
     assert (await crm.post(f"/v1/stops/{made['id']}/pause")).json()["state"] == "paused"
-    assert await at_work(api).stop_batch(made["id"]) is None
+    assert await at_work(api, RunStops).batch(made["id"]) is None
     assert (await crm.post(f"/v1/stops/{made['id']}/resume")).json()["state"] == "running"
-    await at_work(api).stop_batch(made["id"])
+    await at_work(api, RunStops).batch(made["id"])
     assert (await crm.post(f"/v1/stops/{made['id']}/cancel")).json()["state"] == "cancelled"
     assert len(await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")) == 2
     too_late = await crm.post(f"/v1/stops/{made['id']}/pause")
     assert (too_late.status_code, too_late.json()["detail"]) == (
         409,
-        "The stop is cancelled; there is nothing to pause.",
+        "The stop is cancelled; there is nothing to pause. Make a new one to begin again.",
     )
 
 
@@ -366,6 +367,6 @@ async def test_who_enters_after_the_stop_was_asked_for_is_left_alone(api: Api, c
     await decides(crm, "open")
     api.engine.intake.closed = ClosedJourneys()
     await enter(crm, [second])
-    while await at_work(api).stop_batch(made["id"]) is not None:
+    while await at_work(api, RunStops).batch(made["id"]) is not None:
         pass
     assert [row["run_id"] for row in await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")] == [run]

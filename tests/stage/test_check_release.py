@@ -67,7 +67,7 @@ async def test_two_steps_swapped_leave_the_runs_stuck_at_the_first_of_them(chang
     (sentence,) = release.sentences
     assert sentence == (
         "tier_up: 2 of 2 runs in flight would stand still at grant:free_spins#1: the code now goes to "
-        "send:tier-gold#1 there. Guard the change with workflow.patched, or keep the old order until they have ended. "
+        "send:tier-gold#1 there. Put the code back, release it and move them to that release; then edit. "
         f"Such a run is {NOTE}."
     )
 

@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from tests.support.designs.facts import Ping, Pong
 from tests.support.examples import examples
 from tests.support.one_run import NOON, OneRun, ponged
-from workflows import Form, Player, days, free_spins, hours, journey
-from workflows.effects import SendResult
+from workflows import Form, Player, again, days, free_spins, hours, journey
+from workflows.effects import Mark, SendResult
 from workflows.run import JourneyRun
 from workflows.run_journal import MOST_JOURNAL, MovedRun
 from workflows.run_protocol import Delivery
 
-Play = Callable[[Player], Awaitable[None]]
+Play = Callable[[Player], Awaitable[object]]
 
 
 def released(*plays: Play, ends_after: timedelta = days(60)) -> type[JourneyRun]:
@@ -29,9 +29,9 @@ def released(*plays: Play, ends_after: timedelta = days(60)) -> type[JourneyRun]
     for play in plays:
 
         @journey(ends_after=ends_after)
-        async def moving(player: Player, nothing: None, play: Any = play) -> None:
+        async def moving(player: Player, nothing: None, play: Any = play) -> object:
             """Whatever its release says."""
-            await play(player)
+            return await play(player)
 
         made.append(moving)
     last = made[-1]
@@ -163,6 +163,11 @@ class TestTheTableOfDocsReleases:
         assert run.marked("answered") == [{"said": "yes"}]
 
 
+def told_arrivals(run: OneRun) -> list[int | None]:
+    """The releases that the run said it has come to."""
+    return [one.arrived for _, one in run.effects if isinstance(one, Mark) and one.step.startswith("kept:")]
+
+
 class Note(Form):
     """What did the player say?"""
 
@@ -253,7 +258,37 @@ class TestAMove:
             run.hears(Pong(event_id=str(number), event_source="/test", occurred_at=NOON, name=large))
         run.moves_to(2)
         assert (run.position.version, run.position.movable) == (1, False)
-        assert "move#1: not_moved" in run.story
+        assert "move#1: waits_for_again" in run.story
+
+    def test_of_a_run_that_has_done_too_much_waits_for_its_next_chapter(self) -> None:
+        async def hoarding(player: Player) -> object:
+            for _ in range(10):
+                await player.event(Pong, within=days(1))
+            return again()
+
+        run = begun(hoarding, first)
+        for number in range(9):
+            large = "x" * (MOST_JOURNAL // 8)
+            run.hears(Pong(event_id=str(number), event_source="/test", occurred_at=NOON, name=large))
+        run.moves_to(2)
+        assert run.position.version == 1
+        run.hears(ponged())
+        assert (run.position.version, run.position.step) == (2, "event:Pong#11")
+        assert told_arrivals(run) == [2]
+
+    def test_is_told_to_the_books_as_soon_as_the_run_has_arrived(self) -> None:
+        run = begun(first, second)
+        run.moves_to(2)
+        run.moves_to(1)
+        assert told_arrivals(run) == [2, 1]
+        assert [one.key for _, one in run.effects if isinstance(one, Mark)] == [
+            "run/kept:move#1",
+            "run/kept:move#2",
+        ]
+
+    def test_from_before_arrivals_were_told_is_replayed_as_it_was(self) -> None:
+        run = begun(first, second, engine=2, moved_from=2, stands_at="event:Pong#1", chapter=2)
+        assert told_arrivals(run) == []
 
     @pytest.mark.parametrize("when", ["before", "with", "after"])
     def test_is_no_way_round_a_stop(self, when: str) -> None:

@@ -1,6 +1,7 @@
 """Stored histories of every journey replay on today's code, so that a release breaks no run in flight.
 
-What the shipped journeys do not do, a next chapter, a cancellation, a failure, is stored of the designs of the tests.
+What the shipped journeys do not do, a next chapter, a move to another release, a cancellation, a failure, is stored of
+the designs of the tests.
 
 To store new ones after a change that is meant to break them:
 RECORD_HISTORIES=1 pytest -m recorded tests/temporal
@@ -30,6 +31,7 @@ def test_every_journey_has_a_stored_history() -> None:
     ("journey", "event"),
     [
         ("chaptered", "EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW"),
+        ("moving", "EVENT_TYPE_WORKFLOW_EXECUTION_CONTINUED_AS_NEW"),
         ("resting", "EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED"),
         ("resting", "EVENT_TYPE_ACTIVITY_TASK_CANCEL_REQUESTED"),
         ("failing", "EVENT_TYPE_WORKFLOW_EXECUTION_FAILED"),

@@ -9,6 +9,7 @@ from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
 from activities.shadows import start_shadow
+from activities.loops.migration import MIGRATE, begin_migration
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, grants, messages, runs
 from activities.tasks import TaskEffects
@@ -116,6 +117,19 @@ async def seeded(api: Api) -> dict[str, str]:
                 }
             ),
         )
+        migration = await begin_migration(
+            connection,
+            job.model_copy(
+                update={
+                    "id": f"migration-{brand}",
+                    "kind": MIGRATE,
+                    "subject": JOURNEY,
+                    "detail": {"version": 1, "do": [], "reason": "It was better.", "per_second": 50},
+                }
+            ),
+            now,
+        )
+    assert migration is not None
     assert stop is not None
     assert enrolment is not None
     assert enrolment.total == 1
@@ -130,6 +144,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "segment": SEGMENT,
         "enrolment_id": enrolment.id,
         "stop_id": stop.id,
+        "migration_id": migration.id,
         "channel": "mails",
         "token": api.engine.links.token(brand, PLAYER, "email"),
     }

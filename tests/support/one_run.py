@@ -136,13 +136,18 @@ class OneRun:
 
     @property
     def steps(self) -> list[str]:
-        """The steps of its effects, in order."""
-        return [one.step for _, one in self.effects]
+        """The steps of its effects, in order, without what the engine keeps for itself."""
+        return [one.step for _, one in self.journey_effects]
 
     @property
     def days(self) -> list[tuple[str, float]]:
         """The steps of its effects, each with the day on which it happened."""
-        return [(one.step, (at - NOON) / timedelta(days=1)) for at, one in self.effects]
+        return [(one.step, (at - NOON) / timedelta(days=1)) for at, one in self.journey_effects]
+
+    @property
+    def journey_effects(self) -> list[tuple[datetime, EffectInput]]:
+        """Its effects, without those of the engine's own."""
+        return [(at, one) for at, one in self.effects if not one.step.startswith("kept:")]
 
     @property
     def story(self) -> list[str]:

@@ -13,17 +13,18 @@ from uuid import uuid4
 import pytest
 from temporalio import activity
 from temporalio.client import Client, WorkflowHandle
+from temporalio.common import TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker
 
+from activities.delivery.search_attributes import BRAND as BRAND_SHOWN
+from activities.delivery.search_attributes import JOURNEY, JOURNEY_VERSION, RunAttributes
 from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.designs.facts import Pong
 from tests.support.history_recording import record_run
 from tests.support.machine import eventually
-from tests.support.outside_packages import Write
 from tests.support.player_events import BRAND, NOON
-from tests.support.releases import release, reloaded
 from tests.support.servers import running
 from workflows import Event, SessionLogin
 from workflows.effects import Done, End, Mark
@@ -35,18 +36,6 @@ from workflows.temporal_internals import runner
 
 #: Events of history at which the server suggests a new chapter.
 EARLY = 15
-JOURNEY = """
-from workflows import Player, SessionLogin, always, days, journey
-
-
-@journey(entry=always, ends_after=days(90))
-async def hello(player: Player, nothing: None) -> None:
-    '''Wait for one login among many.'''
-    await player.mark("began", part=player.split("half", a=50, b=50))
-    MORE
-    came = await player.event(SessionLogin, within=days(9), where=lambda login: login.event_id == "right")
-    await player.mark("heard", it=came is not None, at=player.now.isoformat())
-"""
 
 
 class Effects:
@@ -92,7 +81,9 @@ async def played(client: Client, registry: Registry, effects: Effects) -> AsyncI
         yield queue
 
 
-async def started(client: Client, queue: str, journey: str, **given: Any) -> WorkflowHandle[JourneyRun, str]:
+async def started(
+    client: Client, queue: str, journey: str, attributes: RunAttributes | None = None, **given: Any
+) -> WorkflowHandle[JourneyRun, str]:
     run_id = f"{journey}:{BRAND}:{queue}:1"
     run = RunInput(
         run_id=run_id,
@@ -107,7 +98,12 @@ async def started(client: Client, queue: str, journey: str, **given: Any) -> Wor
         **given,
     )
     handle: WorkflowHandle[JourneyRun, str] = await client.start_workflow(
-        journey, run, id=run_id, task_queue=queue, result_type=str
+        journey,
+        run,
+        id=run_id,
+        task_queue=queue,
+        result_type=str,
+        search_attributes=None if attributes is None else await attributes.of(run),
     )
     return handle
 
@@ -184,24 +180,64 @@ async def test_a_run_that_hears_more_than_a_history_should_hold_goes_on_in_new_o
         await record_run(request, impatient, handle.id)
 
 
+@pytest.mark.recorded
 async def test_a_run_moves_to_another_release_and_does_nothing_twice(
-    package: Write, tmp_path: Path, temporal: Client
+    request: pytest.FixtureRequest, temporal: Client
 ) -> None:
-    name = package(hello=JOURNEY.replace("MORE", "pass"))
-    release(name)
-    path = tmp_path / name / "hello.py"
-    path.write_text(path.read_text().replace("    pass\n", '    await player.mark("inserted")\n'))
-    release(name)
-    registry, effects = reloaded(name), Effects()
+    registry, effects = load(("tests.support.designs",)), Effects()
     async with played(temporal, registry, effects) as queue:
-        handle = await started(temporal, queue, "hello", version=1)
-        await handle.signal(DELIVER, heard(1, login("wrong")))
-        assert (await standing(handle, "event:SessionLogin#1", chapter=1, number=1)).version == 1
-        move = Delivery(seq=2, kind="migrate", id="m", version=2)
-        await handle.signal(DELIVER, DeliveryBatch(items=[move]))
-        await handle.signal(DELIVER, heard(3, login("wrong-again")))
-        assert (await standing(handle, "event:SessionLogin#1", chapter=2, number=3)).version == 2
-        await handle.signal(DELIVER, heard(4, login("right")))
+        handle = await started(temporal, queue, "moving", version=1)
+        await handle.signal(DELIVER, heard(1, pong("wrong")))
+        assert (await standing(handle, "event:Pong#1", chapter=1, number=1)).version == 1
+        await handle.signal(DELIVER, moves(2, to=2))
+        await handle.signal(DELIVER, heard(3, pong("wrong-again")))
+        assert (await standing(handle, "event:Pong#1", chapter=2, number=3)).version == 2
+        await handle.signal(DELIVER, heard(4, pong("right")))
         assert await handle.result() == "completed"
-        assert steps(effects) == ["mark:began#1", "mark:heard#1", "end"]
+        assert steps(effects) == ["mark:began#1", "kept:move#1", "mark:heard#1", "end"]
         assert await replays(temporal, handle.id, registry) == 2
+        await record_run(request, temporal, handle.id)
+
+
+@pytest.mark.recorded
+async def test_a_run_from_before_there_were_releases_is_pinned_by_its_first_move(
+    request: pytest.FixtureRequest, temporal: Client
+) -> None:
+    registry, effects = load(("tests.support.designs",)), Effects()
+    async with played(temporal, registry, effects) as queue:
+        handle = await started(temporal, queue, "moving", version=0)
+        await handle.signal(DELIVER, heard(1, pong("wrong")))
+        await standing(handle, "event:Pong#1", chapter=1, number=1)
+        await handle.signal(DELIVER, moves(2, to=2))
+        assert (await standing(handle, "event:Pong#1", chapter=2, number=2)).version == 2
+        await handle.signal(DELIVER, moves(3, to=1))
+        assert (await standing(handle, "event:Pong#1", chapter=3, number=3)).version == 1
+        stop = Delivery(seq=4, kind="stop", id="stop", reason="self_excluded")
+        await handle.signal(DELIVER, DeliveryBatch(items=[stop]))
+        assert await handle.result() == "self_excluded"
+        assert steps(effects) == ["mark:began#1", "mark:inserted#1", "kept:move#1", "kept:move#2", "end"]
+        assert await replays(temporal, handle.id, registry) == 3
+        await record_run(request, temporal, handle.id)
+
+
+def moves(number: int, *, to: int) -> DeliveryBatch:
+    return DeliveryBatch(items=[Delivery(seq=number, kind="migrate", id=f"d{number}", version=to)])
+
+
+async def test_a_run_that_moves_is_found_by_its_new_release(temporal: Client) -> None:
+    registry, effects = load(("tests.support.designs",)), Effects()
+    attributes = RunAttributes(temporal)
+    async with played(temporal, registry, effects) as queue:
+        handle = await started(temporal, queue, "moving", attributes=attributes, version=1)
+        await standing(handle, "event:Pong#1", chapter=1, number=0)
+        assert (await shown(handle))[JOURNEY_VERSION] == 1
+        await handle.signal(DELIVER, moves(1, to=2))
+        await standing(handle, "event:Pong#1", chapter=2, number=1)
+        now = await shown(handle)
+        assert (now[BRAND_SHOWN], now[JOURNEY], now[JOURNEY_VERSION]) == (BRAND, "moving", 2)
+        await handle.terminate()
+
+
+async def shown(handle: WorkflowHandle[JourneyRun, str]) -> TypedSearchAttributes:
+    """What a run is found by in Temporal's lists."""
+    return (await handle.describe()).typed_search_attributes

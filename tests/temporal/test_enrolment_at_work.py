@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -19,13 +20,14 @@ from temporalio.worker import Worker
 
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
+from activities.loops.bulk_work import BulkJobs, Pacing
 from activities.rollout import RELEASE
 from activities.settings import MAINTENANCE_QUEUE, Settings
 from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import SECRET
 from tests.support.enrolment import depositors, enrolled, enrolments, entries, execute, status, until, worked_off
-from workflows.background.bulk_job import ENROL, BatchResult, BulkJobInput, BulkJobWorkflow
+from workflows.background.bulk_job import ACTIVITIES, BatchResult, BulkJobInput, BulkJobWorkflow
 from workflows.rules.index import RuleIndex
 from workflows.temporal_internals import runner
 
@@ -42,6 +44,10 @@ async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> Asyn
 @pytest.fixture
 async def crm(api: Api) -> httpx.AsyncClient:
     return await api.client("journeys:manage", name="crm")
+
+
+def given(made: dict[str, Any]) -> BulkJobInput:
+    return BulkJobInput(job_id=made["id"], activity=ACTIVITIES["enrol"])
 
 
 class Pace:
@@ -66,8 +72,8 @@ async def test_players_enter_at_the_rate_that_was_asked_for(api: Api, crm: httpx
         seen.append((pace.now, (await status(crm, made))["done"]))
         await pace.sleep(seconds)
 
-    at_work = enrolments(api, timer=pace, sleep=sleep)
-    worked = await ActivityEnvironment().run(at_work.work, BulkJobInput(job_id=made["id"], activity=ENROL))
+    at_work = enrolments(api, pacing=Pacing(pace, sleep))
+    worked = await ActivityEnvironment().run(at_work.as_activity, given(made))
     assert worked == BatchResult(more=False)
     assert seen == [(0, 20), (1, 40), (2, 60), (3, 80), (4, 100)]
 
@@ -85,9 +91,9 @@ async def test_an_enrolment_holds_back_while_deliveries_pile_up(api: Api, crm: h
         if held[-3:] == [held[-1]] * 3:
             await execute(api, "DELETE FROM deliveries WHERE brand = :brand")
 
-    at_work = enrolments(api, timer=pace, sleep=sleep)
+    at_work = enrolments(api, pacing=Pacing(pace, sleep))
     at_work.pressure = pressure
-    await ActivityEnvironment().run(at_work.work, BulkJobInput(job_id=made["id"], activity=ENROL))
+    await ActivityEnvironment().run(at_work.as_activity, given(made))
     assert Counter(held) == {10: 3, 20: 3, 30: 3, 40: 3}
 
 
@@ -98,10 +104,8 @@ async def test_a_worker_that_goes_hands_the_work_on(api: Api, crm: httpx.AsyncCl
     async def sleep(_: float) -> None:
         environment.worker_shutdown()
 
-    at_work = enrolments(api, sleep=sleep)
-    assert await environment.run(at_work.work, BulkJobInput(job_id=made["id"], activity=ENROL)) == BatchResult(
-        more=True
-    )
+    at_work = enrolments(api, pacing=Pacing(sleep=sleep))
+    assert await environment.run(at_work.as_activity, given(made)) == BatchResult(more=True)
     assert (await status(crm, made))["done"] == 10
 
 
@@ -119,10 +123,10 @@ async def test_an_enrolment_asked_for_while_temporal_is_away_begins_when_it_is_b
         temporal,
         task_queue=MAINTENANCE_QUEUE,
         workflows=[BulkJobWorkflow],
-        activities=[at_work.work],
+        activities=[at_work.as_activity],
         workflow_runner=runner(),
     ):
-        await at_work.wake_idle(temporal)
+        await BulkJobs(api.engine.database, [at_work]).wake_idle(temporal)
         await until(crm, made, lambda now: now["state"] == "done")
         await temporal.get_workflow_handle(f"job:{made['id']}").result()
     assert await entries(api) == Counter(players)
@@ -138,13 +142,13 @@ async def test_an_enrolment_whose_workflow_was_terminated_goes_on(
         temporal,
         task_queue=MAINTENANCE_QUEUE,
         workflows=[BulkJobWorkflow],
-        activities=[at_work.work],
+        activities=[at_work.as_activity],
         workflow_runner=runner(),
     ):
-        await at_work.wake_idle(temporal)
+        await BulkJobs(api.engine.database, [at_work]).wake_idle(temporal)
         await until(crm, made, lambda now: now["done"] >= 20)
         await temporal.get_workflow_handle(f"job:{made['id']}").terminate()
-        await at_work.wake_idle(temporal)
+        await BulkJobs(api.engine.database, [at_work]).wake_idle(temporal)
         await until(crm, made, lambda now: now["state"] == "done")
         await temporal.get_workflow_handle(f"job:{made['id']}").result()
     assert await entries(api) == Counter(players)
@@ -162,7 +166,7 @@ async def test_an_enrolment_is_paused_and_resumed_while_it_is_worked_on(
             temporal,
             task_queue=MAINTENANCE_QUEUE,
             workflows=[BulkJobWorkflow],
-            activities=[at_work.work],
+            activities=[at_work.as_activity],
             workflow_runner=runner(),
         ):
             made = await enrolled(crm, per_second=20)
@@ -190,17 +194,17 @@ async def test_a_journey_no_worker_knows_fails_the_enrolment_when_a_release_is_o
     await depositors(api, 5)
     made = await enrolled(crm)
     old = enrolments(api, intake=Intake(api.engine.database, RuleIndex({}, api.engine.intake.rules.segments)))
-    environment, work = ActivityEnvironment(), BulkJobInput(job_id=made["id"], activity=ENROL)
+    environment, work = ActivityEnvironment(), given(made)
     with pytest.raises(ApplicationError, match="No journey api_offer is deployed here"):
-        await environment.run(old.work, work)
+        await environment.run(old.as_activity, work)
     assert (await status(crm, made))["state"] == "running"
     info = environment.info
     environment.info = dataclasses.replace(info, started_time=info.scheduled_time + RELEASE)
     with pytest.raises(ApplicationError, match="No journey api_offer is deployed here"):
-        await environment.run(old.work, work)  # the API is of the new release, so a worker of it may yet come
+        await environment.run(old.as_activity, work)  # the API is of the new release, so a worker of it may yet come
     async with api.engine.database.transaction() as connection:
         await connection.execute(text("UPDATE processes SET knows = '{}'"))
-    assert await environment.run(old.work, work) == BatchResult(more=False)
+    assert await environment.run(old.as_activity, work) == BatchResult(more=False)
     failed = await status(crm, made)
     assert (failed["state"], "deploy it again and resume" in failed["failure"]) == ("failed", True)
     paused = await crm.post(f"/v1/enrolments/{made['id']}/pause")

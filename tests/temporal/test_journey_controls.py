@@ -6,7 +6,7 @@ from temporalio.testing import WorkflowEnvironment
 
 from activities.bulk_jobs import Job
 from activities.journey_controls import ControlChange, apply_control, controls_of
-from activities.loops.journey_jobs import RESUME, JourneyJobs, begin_resume
+from activities.loops.journey_jobs import RESUME, HeldRuns, begin_resume
 from activities.tables import grants, held_runs
 from tests.support.engine import rows
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
@@ -66,8 +66,8 @@ async def test_a_held_run_waits_and_goes_on_when_it_is_told(
         assert position.step == "grant:points#1"
         assert position.waiting_until is not None
         job = await decide(stage, "resume")
-        at_work = JourneyJobs(stage.engine.database, stage.engine.intake, stage.engine.pressure, stage.clock)
-        while await at_work.resume_batch(job.id) is not None:
+        at_work = HeldRuns(stage.engine.database, stage.engine.intake, stage.engine.pressure, stage.clock)
+        while await at_work.batch(job.id) is not None:
             pass
         await stage.deliver()
         assert await stage.ends(JOURNEY) == "completed"

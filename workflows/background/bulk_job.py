@@ -4,8 +4,9 @@ It survives any worker and knows nothing of the work: who is done and who is nex
 activity batch by batch.
 """
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -17,11 +18,19 @@ from workflows.run import retry_policy
 NAME: Final = "long work"
 #: Its signal; whoever sends it must spell it as the workflow does, so both read it here.
 WAKE: Final = "wake"
-#: The activity that lets players into a journey.
-ENROL: Final = "enrol"
-#: The activities that end the runs of a journey, and that tell held ones to go on.
-STOP_RUNS: Final = "stop_runs"
-RESUME_RUNS: Final = "resume_runs"
+BulkJobKind = Literal["enrol", "stop", "resume", "migrate"]
+
+#: The activity that works on each kind of job. Jobs under way name theirs: a kind keeps its own for good.
+ACTIVITIES: Final[Mapping[str, str]] = {
+    # Lets players into a journey.
+    "enrol": "enrol",
+    # Ends the runs of a journey.
+    "stop": "stop_runs",
+    # Tells held runs to go on.
+    "resume": "resume_runs",
+    # Tells runs to move to another release of their journey.
+    "migrate": "migrate_runs",
+}
 
 #: After this time without a heartbeat a worker is taken for dead, and another goes on.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=15)

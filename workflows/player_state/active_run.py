@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
+from workflows.declaration import Journey
 from workflows.events import Event
 from workflows.player_state.decisions import Arm
+from workflows.rules.failures import RuleFailure
 
 #: Events that a run remembers as missed. Beyond that the oldest go, as from its inbox.
 MOST_MISSED: Final = 100
@@ -41,6 +43,8 @@ class ActiveRun:
     over: bool = False
     #: The release of the journey that it plays.
     version: int = 0
+    #: Those it was on before. It hears what they wait for as well: until its next wait it plays one of them.
+    earlier: list[int] = field(default_factory=list)
     #: The types of events that matter to it, by the latest release that had the player in hand; none of a run from
     #: before this was noted.
     about: list[str] = field(default_factory=list)
@@ -56,6 +60,18 @@ class ActiveRun:
         new = matters.difference(self.about) if self.about else frozenset[str]()
         missed = frozenset((source, event_id) for kind, source, event_id in self.missed if kind in matters)
         return Behind(new, missed) if new or missed else None
+
+    def can_use(self, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether it may wait for an event now or later, by the release it plays or by one it was on."""
+        if journey.at(self.version).can_use(event, failures):
+            return True
+        return any(journey.at(one).can_use(event, failures) for one in self.earlier)
+
+    def unheard(self, journey: Journey, version: int) -> frozenset[str]:
+        """The types of events that another release waits for and of which not every one has come to this run."""
+        heard = [journey.at(one) for one in (self.version, *self.earlier)]
+        whole = frozenset[str]().union(*(one.listens_to.difference(one.filters) for one in heard))
+        return journey.at(version).listens_to - whole
 
     def caught_up(self, matters: frozenset[str]) -> None:
         """It has heard what a process that knows these types to matter could tell."""

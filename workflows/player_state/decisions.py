@@ -79,6 +79,16 @@ class Stop:
 
 
 @dataclass(frozen=True)
+class Migrate:
+    """A run is to move to another release, as its `seq`-th delivery; these steps on its way are done all the same."""
+
+    run_id: str
+    seq: int
+    version: int
+    do: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class GoalReached:
     """The goal of a run, of either arm, happened within its time."""
 
@@ -104,7 +114,7 @@ class Moved:
     at: datetime
 
 
-Decision = Start | ShadowStart | Wake | Stop | GoalReached | Ended | Moved
+Decision = Start | ShadowStart | Wake | Stop | Migrate | GoalReached | Ended | Moved
 
 
 def started_by(decisions: Iterable[Decision]) -> Started:

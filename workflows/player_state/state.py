@@ -324,7 +324,7 @@ class PlayerState(ShadowedPlayer):
             pass
         elif any(rule.matches(event, failures) for rule in journey.exit_on):
             decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
-        elif run.arm == "treated" and journey.at(run.version).can_use(event, failures):
+        elif run.arm == "treated" and run.can_use(journey, event, failures):
             run.seq += 1
             decisions.append(Wake(run_id, run.seq, event))
         return decisions

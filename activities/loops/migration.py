@@ -1,0 +1,145 @@
+"""Moves the runs of a journey to another release of it, a batch at a time.
+
+Each run is told in one transaction under its player's lock: the row of the run and the player's name the release, the
+order is written, and the past that only this release waits for is delivered behind it.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import ClassVar, Final, NamedTuple
+
+from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities import bulk_jobs
+from activities.bulk_jobs import Job, insert_job, set_total
+from activities.clock import Clock
+from activities.database import Database
+from activities.intake.backpressure import Pressure
+from activities.intake.intake import Intake
+from activities.intake.missed_events import past_events
+from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle, Pacing
+from activities.processes import Processes
+from activities.step_log import record_steps
+from activities.tables import runs
+from workflows.background.bulk_job import BulkJobKind
+from workflows.declaration import version_name
+from workflows.effects import EffectInput
+from workflows.player_state.migration import migrate
+
+MIGRATE: Final[BulkJobKind] = "migrate"
+
+
+class MovingRuns(NamedTuple):
+    """The runs that a migration means, of one version that they come from."""
+
+    version: int
+    runs: int
+    oldest: datetime
+
+
+async def forecast_migration(connection: AsyncConnection, brand: str, journey: str, version: int) -> list[MovingRuns]:
+    """Count what a migration would move now, by the version that the runs are on."""
+    chosen = select(runs.c.version, func.count(), func.min(runs.c.entered_at)).where(*_meant(brand, journey, version))
+    found = await connection.execute(chosen.group_by(runs.c.version).order_by(runs.c.version))
+    return [MovingRuns(*row) for row in found]
+
+
+async def begin_migration(connection: AsyncConnection, job: Job, now: datetime) -> Job | None:
+    """Insert a job that moves the runs that are on other versions; None when there is one of its id.
+
+    Wake it afterwards. It takes the place of one that moves them elsewhere.
+    """
+    before = await bulk_jobs.running(connection, job.brand, MIGRATE, job.subject)
+    if not await insert_job(connection, job):
+        return None
+    await bulk_jobs.cancel(connection, before, now)
+    meant = _meant(job.brand, job.subject, int(job.detail["version"]))
+    counted = await connection.scalar(select(func.count()).select_from(runs).where(*meant))
+    return await set_total(connection, job, counted or 0)
+
+
+async def unready(
+    connection: AsyncConnection, processes: Processes, intake: Intake, journey: str, version: int
+) -> str | None:
+    """Why runs of a journey cannot move to a version yet; None when every living process knows it."""
+    known = intake.rules.journeys.get(journey)
+    name = version_name(journey, version)
+    here = known is not None and known.knows(version)
+    others = await processes.without(connection, name)
+    if here and not others:
+        return None
+    count = others + (not here)
+    return f"{count} living process{' does' if count == 1 else 'es do'} not know {name} yet"
+
+
+class RunMoves(BulkWork):
+    """Tells the runs that a migration means to move. One that is told twice, or is ending, is left alone."""
+
+    kind: ClassVar[BulkJobKind] = MIGRATE
+
+    def __init__(
+        self,
+        database: Database,
+        intake: Intake,
+        pressure: Pressure,
+        clock: Clock,
+        pacing: Pacing | None = None,
+        *,
+        processes: Processes | None = None,
+    ) -> None:
+        super().__init__(database, intake, pressure, clock, pacing)
+        self.processes = processes or Processes(database, intake.rules)
+
+    async def obstacle(self, connection: AsyncConnection, job: Job) -> Obstacle | None:
+        """That a living process does not know the version: it would put off the run, or judge its events by another."""
+        version = int(job.detail["version"])
+        why = await unready(connection, self.processes, self.intake, job.subject, version)
+        return None if why is None else Obstacle(why)
+
+    async def next(self, connection: AsyncConnection, job: Job, limit: int) -> Sequence[Meant]:
+        """The next active runs of other versions, in the order in which they began."""
+        at, _, run_id = job.cursor.partition(" ")
+        after = {"at": datetime.fromisoformat(at) if at else _BEGINNING, "run": run_id}
+        whose = {"brand": job.brand, "journey": job.subject, "version": int(job.detail["version"]), "limit": limit}
+        found = await connection.execute(_NEXT, whose | after)
+        return [Meant(row.player_id, f"{row.entered_at.isoformat()} {row.id}", row.id) for row in found]
+
+    async def do(self, batch: Batch, one: Meant) -> str:
+        """Tell a run to move, and what it has not heard for want of it; `left` if it is there already or ending."""
+        job, players = batch.job, batch.players
+        state, rules = players.states.get(one.player_id), players.rules
+        run = None if state is None else state.runs.get(one.run_id)
+        if state is None or run is None:
+            return "left"
+        version, do = int(job.detail["version"]), [str(step) for step in job.detail["do"]]
+        types = run.unheard(rules.journeys[job.subject], version)
+        past = await past_events(batch.connection, job.brand, one.player_id, one.run_id, types) if types else []
+        before = run.version
+        decisions = migrate(state, one.run_id, version, do, past, rules, players.failures)
+        if not decisions:
+            return "left"
+        players.record(one.player_id, decisions)
+        step = EffectInput(
+            brand=job.brand, player_id=one.player_id, journey=job.subject, run_id=one.run_id, step=f"migrate#{run.seq}"
+        )
+        why = {"by": job.created_by, "reason": job.detail["reason"], "job": job.id}
+        await record_steps(batch.connection, step, batch.now, "told", why | {"version": version, "before": before})
+        return "moved"
+
+
+def _meant(brand: str, journey: str, version: int) -> tuple[ColumnElement[bool], ...]:
+    mine = (runs.c.brand == brand, runs.c.journey == journey, runs.c.state == "active", runs.c.arm == "treated")
+    return (*mine, runs.c.version != version)
+
+
+_BEGINNING: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
+# The first bound on the instant is for the index, which knows no ids.
+_NEXT: Final = text(
+    """
+    SELECT id, player_id, entered_at FROM runs
+    WHERE brand = :brand AND journey = :journey AND state = 'active' AND arm = 'treated' AND version <> :version
+      AND entered_at >= :at AND (entered_at, id) > (:at, :run)
+    ORDER BY entered_at, id LIMIT :limit
+    """
+)

@@ -1,0 +1,372 @@
+"""Runs that a bulk job moves to another release: each once, whatever else happens to them meanwhile."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from activities.loops.bulk_work import WAITS_S
+from activities.loops.journey_jobs import RunStops
+from activities.loops.migration import RunMoves
+from activities.run_effects import RunEffects
+from activities.tables import deliveries, jobs, players, runs, steps
+from activities.versions_in_flight import versions_in_flight
+from local.ports import free_port
+from tests.support.api_client import Api, serving
+from tests.support.engine import Row, execute, rows
+from tests.support.outside_packages import Write
+from tests.support.releases import release, reloaded
+from workflows.effects import Mark
+from workflows.events import DepositFailed, Event, ExclusionSet, SessionLogin
+
+JOURNEY = """
+from workflows import DepositFailed, Player, SessionLogin, always, days, journey, on
+
+
+@journey(on(SessionLogin), entry=always, ends_after=days(90))
+async def hello(player: Player, login: SessionLogin) -> None:
+    '''Waits for a failed deposit.'''
+    await player.mark("began")
+    WAIT
+"""
+#: The second hears what the first did not.
+FIRST = 'await player.event(DepositFailed, within=days(9), where=lambda one: one.failure == "limit")'
+SECOND = 'await player.mark("more")\n    await player.event(DepositFailed, within=days(9))'
+WHY = {"reason": "It waits for more."}
+
+
+@pytest.fixture
+async def api(postgres_url: str, package: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
+    """A deployment with two releases of a journey, of which the first is what players enter."""
+    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
+    name = package(hello=JOURNEY.replace("WAIT", FIRST))
+    release(name)
+    path = tmp_path / name / "hello.py"
+    path.write_text(path.read_text().replace(FIRST, SECOND))
+    release(name)
+    path.write_text(path.read_text().replace(SECOND, FIRST))
+    reloaded(name)
+    async with serving(postgres_url, journeys=name) as served:
+        yield served
+
+
+@pytest.fixture
+async def crm(api: Api) -> httpx.AsyncClient:
+    return await api.client("journeys:manage", name="crm")
+
+
+class Lobby:
+    """Players of the brand, and what happens to them."""
+
+    def __init__(self, api: Api) -> None:
+        self.api = api
+        self.events = 0
+
+    async def happens(self, player: str, kind: type[Event], /, **data: Any) -> None:
+        self.events += 1
+        now = self.api.engine.clock()
+        given = {**kind.example_data, "event_id": f"e{self.events}", "event_source": "/t", "occurred_at": now, **data}
+        if kind.unique_field:
+            given[kind.unique_field] = f"{kind.unique_field}-{self.events}"
+        await self.api.engine.intake.ingest(self.api.brand, [(player, kind(**given))], now)
+
+    async def fails(self, player: str, failure: str) -> None:
+        await self.happens(player, DepositFailed, failure=failure)
+
+    async def told(self, player: str = "p1") -> list[str]:
+        """What a player's first run is told behind its start: kinds, of events what failed."""
+        found = await rows(self.api.engine.database, deliveries, run_id=self.run(player))
+        return [_in_short(row) for row in sorted(found, key=lambda row: row["seq"]) if row["kind"] != "start"]
+
+    def run(self, player: str = "p1") -> str:
+        return f"hello:{self.api.brand}:{player}:1"
+
+    async def row(self, player: str = "p1") -> Row:
+        [found] = await rows(self.api.engine.database, runs, id=self.run(player))
+        return found
+
+    async def known(self, player: str = "p1") -> Row:
+        """What the player's row knows of the run."""
+        [found] = await rows(self.api.engine.database, players, id=player)
+        known: Row = found["state"]["runs"][self.run(player)]
+        return known
+
+    async def arrives(self, version: int, player: str = "p1", number: int = 1) -> None:
+        """The run says that it has come to a release, as its first effect there."""
+        built = self.api.engine
+        whose: Row = {"brand": self.api.brand, "player_id": player, "journey": "hello", "run_id": self.run(player)}
+        mark = Mark(**whose, step=f"kept:move#{number}", name="move", arrived=version)
+        await RunEffects(built.database, built.intake, built.clock).mark(mark)
+
+
+def _in_short(row: Row) -> str:
+    match row["kind"]:
+        case "event":
+            return f"{row['payload']['event']['data']['failure']}"
+        case "migrate":
+            return f"v{row['payload']['version']}"
+        case kind:
+            return f"{kind}"
+
+
+@pytest.fixture
+async def lobby(api: Api) -> Lobby:
+    built = Lobby(api)
+    await built.happens("p1", SessionLogin)
+    return built
+
+
+async def begun(crm: httpx.AsyncClient, version: int = 2, **more: Any) -> Row:
+    answer = await crm.post("/v1/journeys/hello/migrate", json=WHY | {"version": version} | more)
+    assert answer.status_code == 201, answer.text
+    made: Row = answer.json()
+    assert answer.headers["location"] == f"/v1/migrations/{made['id']}"
+    return made
+
+
+def at_work(api: Api) -> RunMoves:
+    built = api.engine
+    return RunMoves(built.database, built.intake, built.pressure, built.clock, processes=built.processes)
+
+
+async def worked_off(api: Api, crm: httpx.AsyncClient, made: Row) -> Row:
+    while await at_work(api).batch(made["id"]) is not None:
+        pass
+    done: Row = (await crm.get(f"/v1/migrations/{made['id']}")).json()
+    return done
+
+
+async def moved(api: Api, crm: httpx.AsyncClient, version: int = 2, **more: Any) -> Row:
+    return await worked_off(api, crm, await begun(crm, version, **more))
+
+
+# ---- one run ------------------------------------------------------------------------------------
+
+
+async def test_a_run_is_told_and_the_books_name_its_release_at_once(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    done = await moved(api, crm, do=["mark:more"])
+    assert (done["state"], done["total"], done["done"], done["moved"], done["left"]) == ("done", 1, 1, 1, 0)
+    [order] = [row for row in await rows(api.engine.database, deliveries) if row["kind"] == "migrate"]
+    assert order["payload"] == {"version": 2, "do": ["mark:more"]}
+    assert ((await lobby.row())["version"], (await lobby.known())["version"]) == (2, 2)
+    [told] = await rows(api.engine.database, steps, outcome="told")
+    assert told["detail"] == {"by": "crm", **WHY, "job": done["id"], "version": 2, "before": 1}
+
+
+async def test_a_run_that_moves_hears_what_only_its_new_release_waits_for(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    await lobby.fails("p1", "technical")
+    await lobby.fails("p1", "limit")
+    await lobby.fails("p1", "technical")
+    assert await lobby.told() == ["limit"]
+    await moved(api, crm)
+    assert await lobby.told() == ["limit", "v2", "technical", "technical"]
+    await lobby.fails("p1", "technical")
+    assert (await lobby.told())[4:] == ["technical"]
+
+
+async def test_a_run_that_moves_to_and_fro_hears_nothing_twice(api: Api, crm: httpx.AsyncClient, lobby: Lobby) -> None:
+    await lobby.fails("p1", "technical")
+    for version in (2, 1, 2):
+        await moved(api, crm, version)
+        await lobby.fails("p1", "limit")
+    assert await lobby.told() == ["v2", "technical", "limit", "v1", "limit", "v2", "limit"]
+
+
+async def test_what_came_before_the_run_is_not_made_up_for(api: Api, crm: httpx.AsyncClient, lobby: Lobby) -> None:
+    await lobby.fails("p2", "technical")
+    await lobby.happens("p2", SessionLogin)
+    await moved(api, crm)
+    assert await lobby.told("p2") == ["v2"]
+
+
+async def test_a_run_plays_what_it_played_until_it_says_that_it_has_moved(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    await moved(api, crm)
+    assert (await playing(api))[1] == (1, 1)
+    await lobby.arrives(2)
+    assert await playing(api) == {2: (1, 0)}
+    assert (await lobby.row())["moving_from"] is None
+
+
+async def test_a_run_that_is_told_to_move_on_before_it_has_moved_is_followed(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    await moved(api, crm)
+    await moved(api, crm, 1)
+    assert await playing(api) == {1: (1, 0)}, "it was told to stay before it went"
+    await lobby.arrives(2)
+    assert await playing(api) == {2: (1, 1)}, "it had gone after all"
+    await lobby.arrives(1, number=2)
+    assert await playing(api) == {1: (1, 0)}
+
+
+async def playing(api: Api) -> dict[int, tuple[int, int]]:
+    """By version: how many runs play it, and how many of them were told to move."""
+    async with api.engine.database.reading() as connection:
+        return {one.version: (one.runs, one.moving) for one in await versions_in_flight(connection, ["hello"])}
+
+
+# ---- what happens meanwhile ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_an_exclusion_ends_the_run_wherever_it_moves(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby, when: str
+) -> None:
+    made = await begun(crm)
+    if when == "before":
+        await lobby.happens("p1", ExclusionSet, kind="self_exclusion", scope="brand", until=None)
+    done = await worked_off(api, crm, made)
+    if when == "after":
+        await lobby.happens("p1", ExclusionSet, kind="self_exclusion", scope="brand", until=None)
+    assert await lobby.told() == (["stop"] if when == "before" else ["v2", "stop"])
+    assert (done["moved"], done["left"]) == ((0, 1) if when == "before" else (1, 0))
+
+
+async def test_a_run_that_ended_meanwhile_is_left_alone(api: Api, crm: httpx.AsyncClient, lobby: Lobby) -> None:
+    made = await begun(crm)
+    await execute(api.engine.database, "UPDATE players SET state = state - 'runs'")
+    done = await worked_off(api, crm, made)
+    assert (done["moved"], done["left"], await lobby.told()) == (0, 1, [])
+
+
+async def test_a_job_that_is_worked_on_twice_moves_each_run_once(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    for player in ("p2", "p3"):
+        await lobby.happens(player, SessionLogin)
+    made = await begun(crm, per_second=1)
+    for _ in range(2):
+        await at_work(api).batch(made["id"])
+        await at_work(api).batch(made["id"])
+    assert [await lobby.told(player) for player in ("p1", "p2", "p3")] == [["v2"]] * 3
+
+
+async def test_who_enters_on_the_old_release_meanwhile_is_moved_as_well(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    made = await begun(crm)
+    await lobby.happens("p2", SessionLogin)
+    done = await worked_off(api, crm, made)
+    assert (done["moved"], done["total"]) == (2, 2)
+
+
+async def test_a_newer_migration_takes_the_place_of_one_under_way(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    first = await begun(crm)
+    back = await begun(crm, 1)
+    assert (await crm.get(f"/v1/migrations/{first['id']}")).json()["state"] == "cancelled"
+    assert (await worked_off(api, crm, back))["total"] == 0
+    assert await lobby.told() == []
+
+
+async def test_a_migration_is_paused_resumed_and_cancelled(api: Api, crm: httpx.AsyncClient, lobby: Lobby) -> None:
+    for player in ("p2", "p3"):
+        await lobby.happens(player, SessionLogin)
+    made = await begun(crm, per_second=1)
+    path = f"/v1/migrations/{made['id']}"
+    await at_work(api).batch(made["id"])
+    assert (await crm.post(f"{path}/pause")).json()["state"] == "paused"
+    assert await at_work(api).batch(made["id"]) is None
+    await crm.post(f"{path}/resume")
+    await at_work(api).batch(made["id"])
+    assert (await crm.post(f"{path}/cancel")).json()["moved"] == 2
+    assert len(await rows(api.engine.database, deliveries, kind="migrate")) == 2
+    assert (await crm.post(f"{path}/resume")).json()["type"].endswith("migration-ended")
+
+
+# ---- when it may begin --------------------------------------------------------------------------
+
+
+async def test_it_waits_until_every_living_process_knows_the_release(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    old = (
+        "INSERT INTO processes (id, build, role, knows) VALUES ('old', 'old', 'worker', '{\"journeys\": [\"hello\"]}')"
+    )
+    await execute(api.engine.database, old)
+    made = await begun(crm)
+    assert await at_work(api).batch(made["id"]) == WAITS_S
+    waiting = (await crm.get(f"/v1/migrations/{made['id']}")).json()
+    assert (waiting["state"], waiting["done"], await lobby.told()) == ("running", 0, [])
+    assert waiting["waiting"] == "1 living process does not know hello@2 yet"
+    await execute(api.engine.database, "DELETE FROM processes WHERE id = 'old'")
+    done = await worked_off(api, crm, made)
+    assert (done["moved"], done["waiting"]) == (1, None)
+
+
+async def test_a_release_that_nobody_knows_is_refused(crm: httpx.AsyncClient) -> None:
+    for path in ("migrate", "migrate/preview"):
+        body = {"version": 9} | (WHY if path == "migrate" else {})
+        refused = await crm.post(f"/v1/journeys/hello/{path}", json=body)
+        assert (refused.status_code, refused.json()["detail"]) == (
+            409,
+            "v9 of hello is deployed nowhere; deployed are v1, v2. Deploy it, then ask again.",
+        )
+
+
+async def test_a_step_that_the_release_does_not_have_is_refused(crm: httpx.AsyncClient) -> None:
+    refused = await crm.post("/v1/journeys/hello/migrate", json=WHY | {"version": 2, "do": ["mark:mor"]})
+    assert (refused.status_code, refused.json()["detail"]) == (
+        422,
+        "v2 of hello has no step mark:mor. Did you mean mark:more?",
+    )
+
+
+async def test_a_preview_counts_by_the_version_the_runs_come_from(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    await lobby.happens("p2", SessionLogin)
+    await execute(api.engine.database, "UPDATE runs SET version = 0 WHERE player_id = 'p2'")
+    other = await api.client("journeys:manage", brand="elsewhere")
+    said = (await crm.post("/v1/journeys/hello/migrate/preview", json={"version": 2})).json()
+    assert (said["runs"], said["brand"], said["waiting"]) == (2, api.brand, None)
+    assert [(one["version"], one["runs"]) for one in said["coming_from"]] == [(0, 1), (1, 1)]
+    assert (await other.post("/v1/journeys/hello/migrate/preview", json={"version": 2})).json()["runs"] == 0
+    assert await rows(api.engine.database, jobs) == []
+
+
+async def test_a_migration_asked_for_again_with_its_key_is_the_same(crm: httpx.AsyncClient, lobby: Lobby) -> None:
+    once: dict[str, Any] = {"headers": {"Idempotency-Key": "move-1"}}
+    bodies = [WHY | {"version": 2}, WHY | {"version": 2}, WHY | {"version": 1}]
+    first, again, other = [await crm.post("/v1/journeys/hello/migrate", json=body, **once) for body in bodies]
+    assert (first.status_code, again.status_code, again.json()["id"]) == (201, 200, first.json()["id"])
+    assert other.json()["type"].endswith("key-reused")
+    assert await lobby.told() == []
+
+
+# ---- the runs, listed; and those before a release, ended ---------------------------------------------
+
+
+async def test_runs_are_listed_by_version(api: Api, crm: httpx.AsyncClient, lobby: Lobby) -> None:
+    await moved(api, crm)
+    await lobby.happens("p2", SessionLogin)
+    for version, player in ((1, "p2"), (2, "p1")):
+        [found] = (await crm.get(f"/v1/runs?journey=hello&version={version}")).json()["items"]
+        assert (found["player_id"], found["version"]) == (player, version)
+    assert (await crm.get(f"/v1/runs/{lobby.run()}")).json()["moving_from"] == 1
+    assert (await crm.get("/v1/runs?problem=any&version=2")).json()["items"] == []
+
+
+async def test_a_release_may_end_the_runs_before_it_and_players_still_enter(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    await moved(api, crm)
+    await lobby.happens("p2", SessionLogin)
+    body = {"reason": "v1 was wrong.", "except_version": 2}
+    said = (await crm.post("/v1/journeys/hello/stop/preview?except_version=2")).json()
+    made = (await crm.post("/v1/journeys/hello/stop", json=body)).json()
+    assert (said["treated"], made["total"], made["except_version"]) == (1, 1, 2)
+    built = api.engine
+    while await RunStops(built.database, built.intake, built.pressure, built.clock).batch(made["id"]) is not None:
+        pass
+    assert (await lobby.told(), await lobby.told("p2")) == (["v2"], ["stop"])
+    assert (await crm.get("/v1/journeys/hello/controls")).json()["closed"] is False
