@@ -64,8 +64,8 @@ _COMMANDED: Final[Mapping[str, str]] = {
 }
 _ADVICE: Final[Mapping[Breakage, str]] = {
     "gone": "Keep the journey until they have ended.",
-    "stuck": "Guard the change with workflow.patched, or keep the old order until they have ended.",
-    "astray": "Temporal would not notice. Guard the change with workflow.patched, or keep the old order until then.",
+    "stuck": "Put the code back, release it and move them to that release; then edit.",
+    "astray": "Temporal would not notice. Put the code back, release it and move them to that release; then edit.",
 }
 _MESSAGE = re.compile(r'message: "(?:\[TMPRL\d+\] )?(.*?)(?<!\\)", source')
 

@@ -109,6 +109,20 @@ class Rehearsal:
         self._happened.append((self.world.now, "the journey is closed"))
         self.world.close_journey(self.journey.name)
 
+    async def moves_to(self, version: int | None = None, *do: str) -> None:
+        """The run moves to another release, at its next wait; to the code as it is now if none is named.
+
+        `do` are steps that the release has more, before the place where the run stands, and that are done all the same.
+        """
+        target = self.journey.version if version is None else version
+        _check_version(self.journey, target)
+        if self._run.outcome is not None:
+            raise StageError(f"The run is over ({self._run.outcome}); move it while it goes on.")
+        self._happened.append((self.world.now, f"the run is told to move to v{target}"))
+        if not self.world.migrate(self._run.run_id, target, do):
+            raise StageError(f"The run is on v{target} already, or was told to end.")
+        self.world.advance_to(self.world.now)
+
     # ---- what came of it ---------------------------------------------------------------------
 
     @property
@@ -181,6 +195,11 @@ class Rehearsal:
             return None
         position: Position = self.world.temporal.query(run.run_id, POSITION, Position)
         return position
+
+    @property
+    def version(self) -> int:
+        """The release that the run plays; 0 for code that is none."""
+        return self._run.version
 
     @property
     def story(self) -> list[str]:
@@ -342,6 +361,7 @@ class Rehearse:
         *,
         at: datetime | None = None,
         begins: bool = True,
+        version: int | None = None,
         trigger: type[Event] | Event | None = None,
         along: Sequence[type[JourneyRun]] = (),
         answers: Answers = nobody,
@@ -353,13 +373,20 @@ class Rehearse:
         """Let a player enter a journey, in the treated arm, at ten on a Monday unless `at` says otherwise.
 
         What starts it is the documented example of the event that its first fitting trigger waits for; `trigger` and
-        `data` say it differently. With `begins=False` nothing has happened yet and the test lets it happen. `along`
+        `data` say it differently. With `begins=False` nothing has happened yet and the test lets it happen. The run
+        plays the code as it is, or the release `version`. `along`
         are other journeys the same events may start; what they send counts for caps but not for `run.sent`.
         `answers` is how people answer by themselves, `faults` what providers do, `latency` how long effects take.
         """
         cast = cast or player()
+        registry = _registry(journey.definition.function.__module__)
+        played = registry.journeys[journey.definition.name]
+        if version is not None:
+            _check_version(played, version)
+        # Players may enter on another release than the code is as it is, also in production.
+        registry = replace(registry, journeys={**registry.journeys, played.name: replace(played, live=version)})
         world = World(
-            _registry(journey.definition.function.__module__),
+            registry,
             self.templates,
             _moment(at, cast),
             policy=policy,
@@ -395,6 +422,14 @@ class Rehearse:
 async def rehearse(journey: type[JourneyRun], cast: Cast | None = None, **options: Any) -> Rehearsal:
     """Rehearse without the fixture, as in a notebook; see `Rehearse.__call__`."""
     return await Rehearse()(journey, cast, **options)
+
+
+def _check_version(journey: Journey, version: int) -> None:
+    """Raise `StageError` for a version that is neither the code as it is nor a release of it."""
+    if version in {journey.version, *journey.versions}:
+        return
+    known = ", ".join(f"v{one}" for one in sorted({journey.version, *journey.versions}))
+    raise StageError(f"There is no v{version} of {journey.name} to play; there are {known}. Release it first.")
 
 
 def _moment(at: datetime | None, cast: Cast) -> datetime:

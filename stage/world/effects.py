@@ -348,6 +348,8 @@ class Effects:
         return Matched(matches=matches)
 
     def _mark(self, request: Mark) -> Done:
+        if request.arrived is not None:
+            self._world.runs[request.run_id].version = request.arrived
         self._record(request, "marked", **request.detail)
         return Done()
 

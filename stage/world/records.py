@@ -8,13 +8,13 @@ from typing import Literal
 from pydantic import JsonValue
 
 from workflows.channels import Channel
-from workflows.events import MessageClass
+from workflows.events import Event, MessageClass
 from workflows.rewards import RewardBase
 
 
 @dataclass(slots=True)
 class RunRecord:
-    """One run, of either arm, as it went. `step` is the last one that had an effect."""
+    """One run, of either arm, as it went. `step` is the last one that had an effect, `version` what it plays."""
 
     run_id: str
     player_id: str
@@ -25,6 +25,8 @@ class RunRecord:
     outcome: str | None = None
     goal_at: datetime | None = None
     step: str | None = None
+    version: int = 0
+    trigger: Event | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,18 @@ from workflows.effects import EffectInput, OpenTask
 from workflows.events import Event
 from workflows.forms import travelling
 from workflows.gate.policy import Policy
-from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, ShadowStart, Start, Stop, Wake
+from workflows.player_state.decisions import (
+    Decision,
+    Ended,
+    GoalReached,
+    Migrate,
+    Moved,
+    ShadowStart,
+    Start,
+    Stop,
+    Wake,
+)
+from workflows.player_state.migration import migrate
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
@@ -86,6 +97,8 @@ class WorldState:
         self.shadow_runs: dict[str, ShadowRunRecord] = {}
         self.withheld: list[WithheldRecord] = []
         self._ticks: dict[str, datetime] = {}
+        #: What happened to players in runs that may move to another release, and when.
+        self._past: dict[str, list[tuple[datetime, Event]]] = {}
 
     @property
     def now(self) -> datetime:
@@ -110,6 +123,8 @@ class WorldState:
             decisions += self.with_shadows(state, state.advance(event, self.rules, self.now, failures, mode=mode))
         warn_of(failures)
         self.carry_out(state, decisions)
+        if mode == "live" and any(self._may_move(run.journey) for run in state.runs.values()):
+            self._past.setdefault(player_id, []).extend((self.now, event) for event in events)
 
     def enter(self, player_id: str, journey: str, trigger: Event | None) -> str | None:
         """Let a player into a journey as if `trigger` had started it; the run, or None if the rules refuse."""
@@ -176,6 +191,26 @@ class WorldState:
                 run.ended_at, run.outcome = self.now, SHADOW_STOPPED
                 self._deliver(run.run_id, [Delivery(seq=STOP_NUMBER, kind="stop", reason=SHADOW_STOPPED)])
 
+    def migrate(self, run_id: str, version: int, do: Iterable[str] = ()) -> bool:
+        """Tell a run to move to another release, as the bulk job does; False where there is nothing to move."""
+        record = self.runs[run_id]
+        state, journey = self.player(record.player_id), self.rules.journeys[record.journey]
+        run = state.runs.get(run_id)
+        if run is None:
+            return False
+        types = run.unheard(journey, version)
+        since = [event for at, event in self._past.get(record.player_id, ()) if at >= record.entered_at]
+        past = [event for event in since if event.type in types and event != record.trigger]
+        failures: list[RuleFailure] = []
+        decisions = migrate(state, run_id, version, do, past, self.rules, failures)
+        warn_of(failures)
+        self.carry_out(state, decisions)
+        return bool(decisions)
+
+    def _may_move(self, journey: str) -> bool:
+        known = self.rules.journeys.get(journey)
+        return known is not None and bool(known.versions)
+
     # ---- decisions -----------------------------------------------------------------------------
 
     def with_shadows(self, state: PlayerState, decisions: Iterable[Decision]) -> list[Decision]:
@@ -211,6 +246,9 @@ class WorldState:
                     deliveries.setdefault(decision.run_id, []).append(
                         Delivery(seq=decision.seq, kind="stop", reason=decision.reason)
                     )
+                case Migrate():
+                    order = Delivery(seq=decision.seq, kind="migrate", version=decision.version, do=list(decision.do))
+                    deliveries.setdefault(decision.run_id, []).append(order)
                 case GoalReached():
                     self.runs[decision.run_id].goal_at = decision.at
                 case Moved():
@@ -227,7 +265,13 @@ class WorldState:
 
     def _enter(self, state: PlayerState, start: Start) -> None:
         record = self.runs[start.run_id] = RunRecord(
-            start.run_id, state.player_id, start.journey, start.arm, start.entered_at
+            start.run_id,
+            state.player_id,
+            start.journey,
+            start.arm,
+            start.entered_at,
+            version=start.version,
+            trigger=start.trigger,
         )
         if start.refused is not None:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"

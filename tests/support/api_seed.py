@@ -8,8 +8,8 @@ from sqlalchemy import insert, select
 from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
-from activities.shadows import start_shadow
 from activities.loops.migration import MIGRATE, begin_migration
+from activities.shadows import start_shadow
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, grants, messages, runs
 from activities.tasks import TaskEffects

@@ -12,13 +12,16 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from time import perf_counter
 from typing import Any
+from uuid import uuid4
 
 from pydantic import BaseModel
 from temporalio import activity
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
 
+from activities.bulk_jobs import Job
 from activities.engine import worker_engine
+from activities.loops.migration import MIGRATE, RunMoves, begin_migration
 from activities.settings import settings_from
 from activities.tables import grants, messages, runs, tasks
 from content.settings import SHIPPED_TEMPLATES
@@ -65,7 +68,17 @@ class Looking:
     after: timedelta
 
 
-Act = Happening | Answering | Looking
+@dataclass(frozen=True)
+class Moving:
+    """Every run of a journey is told to move to another release, `after` the beginning."""
+
+    after: timedelta
+    journey: str
+    version: int
+    do: Sequence[str] = ()
+
+
+Act = Happening | Answering | Looking | Moving
 History = Sequence[Act]
 
 
@@ -214,6 +227,9 @@ def on_the_stage(
                     assert found or act.if_open
                     for task in found:
                         world.answer(task, act.answer)
+                case Moving():
+                    for run in [one for one in world.runs.values() if one.journey == act.journey]:
+                        world.migrate(run.run_id, act.version, act.do)
                 case Looking():
                     pass
         world.advance_to(began + until)
@@ -296,6 +312,8 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
                     (form, state) == (act.form, "open") for form, _, state in await theatre.asked()
                 ):
                     await theatre.answers(act.form, act.answer)
+            case Moving():
+                await _move(theatre, act)
             case Looking():
                 pass
     await _sleep_until(theatre, trace.began + until)
@@ -304,6 +322,27 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
         await _read(theatre, trace)
     trace.patience = perf_counter() - clock
     return _sorted(trace)
+
+
+async def _move(theatre: Theatre, act: Moving) -> None:
+    """Have the bulk job move every run of the journey."""
+    built, now = theatre.engine, theatre.now
+    detail = {"version": act.version, "do": [*act.do], "reason": "", "per_second": 100}
+    job = Job(
+        id=uuid4().hex,
+        brand=BRAND,
+        kind=MIGRATE,
+        subject=act.journey,
+        detail=detail,
+        created_at=now,
+        updated_at=now,
+    )
+    async with built.database.transaction() as connection:
+        await begin_migration(connection, job, now)
+    at_work = RunMoves(built.database, built.intake, built.pressure, theatre.clock, processes=built.processes)
+    while await at_work.batch(job.id) is not None:
+        pass
+    await theatre.deliver()
 
 
 async def _sleep_until(theatre: Theatre, moment: datetime) -> None:

@@ -20,6 +20,7 @@ from tests.support.conformance import (
     Happening,
     History,
     Looking,
+    Moving,
     beginning,
     differences,
     happens,
@@ -30,7 +31,9 @@ from tests.support.conformance import (
     registers,
 )
 from tests.support.examples import THOROUGH, examples
+from tests.support.outside_packages import Write
 from tests.support.random_journeys import histories, journeys, write
+from tests.support.releases import release, reloaded
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
 from tests.support.temporal_engine import BRAND, REACHABLE
@@ -261,6 +264,76 @@ async def test_what_follows_from_many_events_is_the_same_in_both_theatres(
     stage = on_the_stage(load((SHIPPED, DERIVED)), histories, began, days(20))
     played = {run_id.partition(":")[0] for run_id in stage.runs}
     assert {"well_off_welcome", "wager_goal", "monday", "missing", "loss_checkin"} <= played
+    assert differences(stage, server) == []
+
+
+MOVED = """
+from workflows import DepositApproved, DepositFailed, Form, Player, PlayerRegistered, days, free_spins, journey, on
+
+
+class Note(Form):
+    '''What did the player say?'''
+
+    said: str
+
+
+@journey(on(PlayerRegistered), ends_after=days(20))
+async def moved(player: Player, registered: PlayerRegistered) -> None:
+    '''Greets, waits, asks.'''
+    await player.send("welcome", via=["email"])
+    REST
+"""
+BEFORE = """failed = await player.event(DepositFailed, within=days(5), where=lambda one: one.failure == "limit")
+    await player.ask(Note, team="desk", due=days(2))
+    await player.send("guide", via=["email"], by=days(1))"""
+AFTER = """await player.send("verify-email", via=["in_app"])
+    failed = await player.event(DepositFailed, within=days(3))
+    part = player.split("half", a=50, b=50)
+    await player.ask(Note, team="desk", due=days(1))
+    if not await player.event(DepositApproved, within=days(2)):
+        await player.grant(free_spins(20 if failed else 10, max_win=500))
+    await player.mark("over", part=part)"""
+MOVES: Mapping[str, History] = {
+    "mover": [
+        registers(),
+        Moving(days(1), "moved", 2),
+        Moving(days(2), "moved", 1, ("send:guide",)),
+        Moving(days(4), "moved", 2, ("send:verify-email",)),
+    ],
+    "listener": [
+        registers(),
+        happens(hours(5), DepositFailed, failure="technical"),
+        Answering(days(1) + hours(1), "Note", {"said": "yes"}),
+        happens(days(3), DepositFailed, failure="limit"),
+    ],
+    "payer": [registers(), happens(days(4) + hours(1), DepositApproved)],
+    "late": [registers(days(3)), happens(days(4) + hours(2), DepositFailed, failure="technical")],
+    "gone": [registers(), happens(days(1) + hours(3), ExclusionSet, **GONE)],
+}
+
+
+async def test_runs_that_move_to_other_releases_leave_the_same_trace_in_both_theatres(
+    package: Write, tmp_path: Path, postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
+) -> None:
+    name = package(moved=MOVED.replace("REST", BEFORE))
+    release(name)
+    path = tmp_path / name / "moved.py"
+    path.write_text(path.read_text().replace(BEFORE, AFTER))
+    release(name)
+    path.write_text(path.read_text().replace(AFTER, BEFORE))
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "JOURNEYS": name,
+        "SHIPPED_JOURNEYS": "none",
+        **catch_all.environment,
+    }
+    registry, began = reloaded(name), beginning(datetime.now(UTC))
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, MOVES, days(25))
+    stage = on_the_stage(registry, MOVES, began, days(25))
+    arrivals = [effect for run in stage.effects.values() for effect in run if effect["step"].startswith("kept:move")]
+    assert len(arrivals) > len(MOVES)
     assert differences(stage, server) == []
 
 
