@@ -3,7 +3,7 @@
 import ast
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import get_args
@@ -11,6 +11,7 @@ from typing import get_args
 import pytest
 
 from activities.tables import metadata
+from tests.support.source_nodes import import_statements, imports, imports_at_run_time, nodes
 from tests.support.table_owners import OWNERS, written, written_elsewhere
 from workflows.rewards import Reward
 from workflows.temporal_internals import ENGINE
@@ -116,38 +117,13 @@ FLOORS = {
 }
 
 
-def files() -> Iterator[tuple[str, str]]:
-    """Every Python file of ours, by its path in the repository, with its source."""
-    for path in sorted(ROOT.rglob("*.py")):
-        inside = path.relative_to(ROOT)
-        if inside.parts[0].removesuffix(".py") in OURS and not inside.is_relative_to(RELEASES):
-            yield inside.as_posix(), path.read_text()
-
-
 @cache
-def import_statements(source: str) -> tuple[ast.Import | ast.ImportFrom, ...]:
-    """Every import of a source, inside functions too; most rules ask for them, so each file is read once."""
-    return tuple(node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import | ast.ImportFrom))
-
-
-def imports(source: str) -> Iterator[tuple[int, str]]:
-    """Every module a source imports, with its line; `from temporalio import x` is temporalio.x."""
-    for node in import_statements(source):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif node.module == "temporalio":
-            yield from ((node.lineno, f"temporalio.{alias.name}") for alias in node.names)
-        elif node.module:
-            yield node.lineno, node.module
-
-
-def at_run_time(source: str) -> str:
-    """The source without what only a type checker reads."""
-    tree = ast.parse(source)
-    tree.body = [
-        node for node in tree.body if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")
-    ]
-    return ast.unparse(tree)
+def files() -> tuple[tuple[str, str], ...]:
+    """Every Python file of ours, by its path in the repository, with its source."""
+    # Not ROOT.rglob: the environment has ten times as many files.
+    found = [path for name in OURS for path in (ROOT / f"{name}.py", *(ROOT / name).rglob("*.py")) if path.is_file()]
+    inside = [path for path in sorted(found) if not path.is_relative_to(ROOT / RELEASES)]
+    return tuple((path.relative_to(ROOT).as_posix(), path.read_text()) for path in inside)
 
 
 def below(name: str, module: str) -> bool:
@@ -246,9 +222,8 @@ def wrong_floor(path: str, source: str) -> Iterator[str]:
     floor, _, name = rest.partition("/")
     if tests != "tests" or floor not in FLOORS or not name.startswith("test_"):
         return
-    nodes = list(ast.walk(ast.parse(source)))
-    names = {node.arg for node in nodes if isinstance(node, ast.arg)}
-    names |= {alias.name for node in nodes if isinstance(node, ast.ImportFrom) for alias in node.names}
+    names = {node.arg for node in nodes(source) if isinstance(node, ast.arg)}
+    names |= {alias.name for node in nodes(source) if isinstance(node, ast.ImportFrom) for alias in node.names}
     needs = {server for server, signs in SERVERS.items() if signs & names}
     least, besides = FLOORS[floor]
     for server in sorted(needs - least - besides):
@@ -262,7 +237,7 @@ def scattered(path: str, source: str) -> Iterator[str]:
         return
     if not any(name in source for name in CHANNEL_NAMES):
         return
-    for node in ast.walk(ast.parse(source)):
+    for node in nodes(source):
         if isinstance(node, ast.Constant) and node.value in CHANNEL_NAMES:
             yield (
                 f"{path}:{node.lineno} names the channel {node.value!r}. What makes a channel differ is a column of "
@@ -336,9 +311,19 @@ RULES = (
 )
 
 
-@pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.__name__)
-def test_every_file_keeps_the_rules_of_the_house(rule: Callable[[str, str], Iterator[str]]) -> None:
-    found = [sentence for path, source in files() for sentence in rule(path, source)]
+@cache
+def told_by() -> Mapping[str, Sequence[str]]:
+    """Everything wrong with all files, by the rule; each file is read once for all of them."""
+    found: dict[str, list[str]] = {rule.__name__: [] for rule in RULES}
+    for path, source in files():
+        for rule in RULES:
+            found[rule.__name__] += rule(path, source)
+    return found
+
+
+@pytest.mark.parametrize("rule", [rule.__name__ for rule in RULES])
+def test_every_file_keeps_the_rules_of_the_house(rule: str) -> None:
+    found = told_by()[rule]
     assert not found, "\n\n" + "\n\n".join(found)
 
 
@@ -489,7 +474,7 @@ def test_what_every_run_imports_is_passed_through_the_sandbox() -> None:
         module = waiting.pop()
         if module in sources and module not in reached:
             reached.add(module)
-            waiting += [name for _, name in imports(at_run_time(sources[module])) if below(name, "workflows")]
+            waiting += [name for _, name in imports_at_run_time(sources[module]) if below(name, "workflows")]
     parts = {module.split(".")[1] for module in reached - {"workflows"}}
     assert parts == set(ENGINE), (
         "workflows/temporal_internals.py lists the modules that a run takes from the process instead of importing them "

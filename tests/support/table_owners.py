@@ -4,6 +4,8 @@ import ast
 import re
 from collections.abc import Iterator
 
+from tests.support.source_nodes import nodes
+
 #: The one module that writes each table. Whoever else wants it written calls a function there.
 OWNERS = {
     "events": "activities/intake/event_store.py",
@@ -57,16 +59,15 @@ def written_elsewhere(path: str, source: str) -> Iterator[str]:
 
 def written(source: str) -> Iterator[tuple[int, str]]:
     """The tables that a source writes, by SQLAlchemy or as text, each with its line."""
-    tree = ast.parse(source)
     verbs, tables = set[str](), set[str]()
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.ImportFrom) and node.module:
             names = {alias.asname or alias.name: alias.name for alias in node.names}
             if node.module.partition(".")[0] == "sqlalchemy":
                 verbs |= {name for name, what in names.items() if what in VERBS}
             elif node.module == "activities.tables":
                 tables |= {*names}
-    for node in ast.walk(tree):
+    for node in nodes(source):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield from ((node.lineno, table) for table in SQL.findall(node.value))
         elif isinstance(node, ast.Call):
