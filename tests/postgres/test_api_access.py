@@ -10,10 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from activities.api_keys import SCOPES
-from activities.settings import Settings
 from activities.tables import metadata
-from api.app import create_app
-from tests.support.api_client import BACKEND, Api, serving
+from tests.support.api_client import BACKEND, Api, document, serving
 from tests.support.api_seed import seeded
 
 #: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
@@ -49,23 +47,22 @@ class Operation:
 
 
 def operations() -> Iterator[Operation]:
-    document = create_app(Settings(database_url="postgresql://nowhere", catch_all_url="http://127.0.0.1:9")).openapi()
-    for path, methods in document["paths"].items():
+    for path, methods in document()["paths"].items():
         for method, described in methods.items():
             if "security" not in described:
                 continue
             body, headers = None, {}
             if content := described.get("requestBody", {}).get("content"):
                 media_type, media = next(iter(content.items()))
-                body = media.get("example") or _example(document, media["schema"])
+                body = media.get("example") or _example(media["schema"])
                 headers = {"Content-Type": media_type, "If-Match": "*"}
             scopes = tuple(scope for allowed in described["security"] for scope in allowed["apiKey"])
             yield Operation(described["operationId"], method.upper(), path, scopes, body, headers)
 
 
-def _example(document: dict[str, Any], schema: dict[str, Any]) -> Any:
+def _example(schema: dict[str, Any]) -> Any:
     named = next(part["$ref"] for part in [schema, *schema.get("anyOf", [])] if "$ref" in part)
-    return document["components"]["schemas"][named.rpartition("/")[2]]["examples"][0]
+    return document()["components"]["schemas"][named.rpartition("/")[2]]["examples"][0]
 
 
 OPERATIONS = list(operations())
@@ -74,11 +71,17 @@ TAKING = {operation.id for operation in OPERATIONS if operation.scopes == ("even
 BY_ID = {operation.id: operation for operation in OPERATIONS}
 
 
-@pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
     settings = {"journeys": "tests.support.api_journeys", "catch_all_url": "http://127.0.0.1:9"}
-    async with serving(module_postgres_url, **settings) as served:
-        yield served
+    async with serving(module_postgres_url, **settings) as application:
+        yield application
+
+
+@pytest.fixture
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)

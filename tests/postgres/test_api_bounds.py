@@ -33,10 +33,16 @@ NDJSON = ("application/x-ndjson", "application/ndjson; charset=utf-8")
 KNOT = "the knot"
 
 
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as application:
+        yield application
+
+
 @pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
-        yield served
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 def knots(size: int) -> Iterator[str]:

@@ -63,7 +63,7 @@ def test_every_answer_is_documented(target: DescribedApi, operation_id: str, mod
 
     @seed(2026)
     @settings(
-        max_examples=examples(10),
+        max_examples=examples(10, quick=5),
         derandomize=True,
         deadline=None,
         database=None,

@@ -14,13 +14,11 @@ from sqlalchemy import text
 from structlog.contextvars import bound_contextvars
 
 from activities.api_keys import SCOPES
-from activities.settings import Settings
-from api.app import create_app
 from api.health import head
 from api.problems import KINDS
 from local.ports import free_port
 from local.postgres import Postgres
-from tests.support.api_client import Api, serving
+from tests.support.api_client import Api, document, serving
 from tests.support.json_log import json_log
 from tests.support.servers import LocalCatchAll
 
@@ -33,12 +31,8 @@ async def api(module_postgres_url: str) -> AsyncIterator[Api]:
         yield served
 
 
-def document(**settings: Any) -> dict[str, Any]:
-    return create_app(Settings(database_url="postgresql://nowhere", **settings)).openapi()
-
-
 def described() -> list[tuple[str, dict[str, Any]]]:
-    paths = document(catch_all_url="http://127.0.0.1:9")["paths"]
+    paths = document()["paths"]
     return [(f"{method} {path}", operation) for path, each in paths.items() for method, operation in each.items()]
 
 

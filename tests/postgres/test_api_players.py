@@ -30,11 +30,17 @@ from workflows.player_state.merging import is_shared
 FOR_EVER = {"kind": "self_exclusion", "scope": "brand", "reason": "Asked on the phone."}
 
 
-@pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
     settings: dict[str, Any] = {"journeys": "tests.support.api_journeys", "self_exclusion_minimum": timedelta(0)}
-    async with serving(module_postgres_url, **settings) as served:
-        yield served
+    async with serving(module_postgres_url, **settings) as application:
+        yield application
+
+
+@pytest.fixture
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

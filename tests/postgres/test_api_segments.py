@@ -20,10 +20,16 @@ SPENDER = "api_spender"
 DEPOSITED = "total:payment.deposit_approved:amount_minor:d:2592000"
 
 
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as application:
+        yield application
+
+
 @pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
-        yield served
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

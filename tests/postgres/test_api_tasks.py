@@ -24,10 +24,16 @@ from workflows.player_facts import PlayerFacts
 APPROVED = {"outcome": "approve", "note": "Payslips seen."}
 
 
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as application:
+        yield application
+
+
 @pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
-        yield served
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

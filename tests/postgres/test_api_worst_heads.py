@@ -19,7 +19,7 @@ from api.app import create_app
 from api.server import HEAD_LIMIT
 from tests.postgres.test_api_access import OPERATIONS
 from tests.postgres.test_api_bounds import STALL_S, stalls
-from tests.support.api_client import serving
+from tests.support.api_client import document, serving
 from tests.support.api_seed import seeded
 from tests.support.machine import slowness
 
@@ -40,11 +40,6 @@ class Route:
     method: str
     path: str
     parameters: tuple[Mapping[str, Any], ...]
-
-
-def document() -> dict[str, Any]:
-    settings = Settings(database_url="postgresql://nowhere", catch_all_url="http://127.0.0.1:9")
-    return create_app(settings).openapi()
 
 
 def routes() -> Iterator[Route]:

@@ -16,11 +16,17 @@ from tests.support.api_client import BACKEND, Api, serving
 NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
 
-@pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
     settings: dict[str, Any] = {"game_types": {"arcade": "slot"}, "self_exclusion_minimum": timedelta(0)}
-    async with serving(module_postgres_url, **settings) as served:
-        yield served
+    async with serving(module_postgres_url, **settings) as application:
+        yield application
+
+
+@pytest.fixture
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

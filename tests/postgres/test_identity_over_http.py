@@ -15,10 +15,16 @@ BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 STREAM = {"Content-Type": "application/x-ndjson"}
 
 
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    async with serving(module_postgres_url, self_exclusion_minimum=timedelta(0)) as application:
+        yield application
+
+
 @pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, self_exclusion_minimum=timedelta(0)) as served:
-        yield served
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

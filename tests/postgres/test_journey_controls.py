@@ -38,11 +38,20 @@ from workflows.player_facts import PlayerFacts
 REASON = {"reason": "The offer was wrong."}
 
 
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
+        async with serving(module_postgres_url, journeys="tests.support.api_journeys") as application:
+            yield application
+
+
 @pytest.fixture
-async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
-        yield served
+async def api(served: Api) -> AsyncIterator[Api]:
+    # What journeys were closed a moment ago is remembered for half a second; a test begins with a new process.
+    served.engine.intake.closed = ClosedJourneys()
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

@@ -3,7 +3,8 @@
 import asyncio
 from base64 import b64encode
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -256,13 +257,13 @@ class TestOnce:
         assert await sending.states() == {"email": ("sent", None)}
 
     async def test_a_mail_in_doubt_that_never_arrived_is_sent(self, sending: Sending, post: Post) -> None:
-        await self.put_off(sending, post)
+        await self.put_off(sending)
         await sending.left_in_doubt("email")
         assert (await sending.send(WORD, "email")).sent == ["email"]
         assert post.mails()[sending.key(WORD, "email")] == 1
 
     async def test_a_mail_system_is_given_time_before_its_no_is_believed(self, sending: Sending, post: Post) -> None:
-        await self.put_off(sending, post)
+        await self.put_off(sending)
         await sending.left_in_doubt("email", ago=timedelta(seconds=10))
         with pytest.raises(ApplicationError) as caught:
             await sending.send(WORD, "email")
@@ -321,25 +322,19 @@ class TestOnce:
             await attempt
         assert await sending.states() == {"push": ("handed_over", None)}
 
-    async def put_off(self, sending: Sending, post: Post) -> None:
+    async def put_off(self, sending: Sending) -> None:
         """A mail that certainly did not go out, its channel back again."""
-        await post.process.stop()
-        with pytest.raises(ChannelUnavailable):
+        with away(sending), pytest.raises(ChannelUnavailable):
             await sending.send(WORD, "email")
-        post.process.start()
-        await ready(post.process)
 
 
 class TestWhileAChannelIsAway:
     """What the world does between two attempts."""
 
     @pytest.fixture
-    async def put_off(self, sending: Sending, post: Post) -> Sending:
-        await post.process.stop()
-        with pytest.raises(ChannelUnavailable):
+    async def put_off(self, sending: Sending) -> Sending:
+        with away(sending), pytest.raises(ChannelUnavailable):
             await sending.send(NEWS, "email", "push")
-        post.process.start()
-        await ready(post.process)
         return sending
 
     async def test_an_exclusion_ends_it(self, put_off: Sending, post: Post) -> None:
@@ -374,6 +369,16 @@ class TestWhileAChannelIsAway:
     async def test_what_was_put_off_still_counts_against_the_caps(self, put_off: Sending) -> None:
         other = Sending(put_off.parts, put_off.player, await put_off.parts.enters(put_off.player, "other"))
         assert (await other.send(NEWS, "email")).suppressed == {"email": "daily_cap"}
+
+
+@contextmanager
+def away(sending: Sending) -> Iterator[None]:
+    """Nobody listens where mail and push messages go, as when the process there has ended, only sooner."""
+    there, port = sending.parts.messages.adapters, free_port()
+    mail = EmailAdapter(f"smtp://127.0.0.1:{port}", sender="casino@synthetic.example")
+    sending.parts.messages.adapters = {**there, "email": mail, "push": hooked(sending, f"http://127.0.0.1:{port}")}
+    yield
+    sending.parts.messages.adapters = there
 
 
 def hooked(sending: Sending, url: str) -> Any:
@@ -413,9 +418,9 @@ class TestTurns:
     async def test_a_channel_that_fails_lets_the_others_pass_and_is_then_tried_for_itself(
         self, sending: Sending
     ) -> None:
-        away = EmailAdapter(f"smtp://127.0.0.1:{free_port()}", sender="casino@synthetic.example")
+        silent = EmailAdapter(f"smtp://127.0.0.1:{free_port()}", sender="casino@synthetic.example")
         there = sending.parts.messages.adapters
-        sending.parts.messages.adapters = {**there, "email": away}
+        sending.parts.messages.adapters = {**there, "email": silent}
         assert (await sending.send(GOLD, "email", "push", turn="email")).next_turn == "push"
         passed = await sending.send(GOLD, "email", "push", turn="push", tried=["email"])
         assert (passed.sent, passed.next_turn) == (["push"], "email")

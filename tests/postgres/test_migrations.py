@@ -36,8 +36,8 @@ async def test_two_processes_that_migrate_at_once_take_turns(postgres: Postgres)
     database = url_of(await postgres.create_database("at_once"))
     command = (sys.executable, "-m", "cli", "migrate")
     environment = os.environ | {"DATABASE_URL": database}
-    processes = [await asyncio.create_subprocess_exec(*command, env=environment) for _ in range(3)]
-    assert await asyncio.gather(*(process.wait() for process in processes)) == [0, 0, 0]
+    processes = [await asyncio.create_subprocess_exec(*command, env=environment) for _ in range(2)]
+    assert await asyncio.gather(*(process.wait() for process in processes)) == [0, 0]
     engine = create_engine(database)
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1

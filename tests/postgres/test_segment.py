@@ -6,7 +6,6 @@ import json
 import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -21,16 +20,25 @@ from sqlalchemy import text
 from local.ports import free_port
 from local.supervisor import Service, http_ok
 from tests.support.api_client import BACKEND, LINK_SECRET, Api, serving
+from tests.support.listening import listening
 from tests.support.servers import running
 
 JSON = {"Content-Type": "application/json"}
 
 
-@pytest.fixture
-async def api(module_postgres_url: str) -> AsyncIterator[Api]:
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
     configured = {"Order Completed": "payment.deposit_approved"}
-    async with serving(module_postgres_url, batch_limit=10, body_limit=64 * 1024, segment_events=configured) as served:
-        yield served
+    async with serving(
+        module_postgres_url, batch_limit=10, body_limit=64 * 1024, segment_events=configured
+    ) as application:
+        yield application
+
+
+@pytest.fixture
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture
@@ -58,25 +66,18 @@ async def kept(api: Api) -> list[tuple[str, str, dict[str, Any]]]:
         return [(row.type, row.id, row.data) for row in rows]
 
 
-@asynccontextmanager
-async def server(url: str, port: int, folder: Path) -> AsyncIterator[str]:
-    """The API as a process of its own."""
-    address = f"http://127.0.0.1:{port}"
+@pytest.fixture(scope="module")
+async def address(module_postgres_url: str, session_folder: Path) -> AsyncIterator[str]:
+    """The API as a process of its own that the tests of this module share."""
+    port = free_port()
     service = Service(
         name=f"api-{port}",
         command=(sys.executable, "-m", "cli", "serve", "--port", str(port)),
-        environment={"DATABASE_URL": url, "LINK_SECRETS": LINK_SECRET},
-        ready=lambda _: http_ok(f"{address}/livez"),
+        environment={"DATABASE_URL": module_postgres_url, "LINK_SECRETS": LINK_SECRET},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
     )
-    async with running(service, folder):
-        yield address
-
-
-@pytest.fixture(scope="module")
-async def address(module_postgres_url: str, session_folder: Path) -> AsyncIterator[str]:
-    """A server the tests of this module share."""
-    async with server(module_postgres_url, free_port(), session_folder) as served:
-        yield served
+    async with running(service, session_folder):
+        yield f"http://127.0.0.1:{port}"
 
 
 class Site:
@@ -134,14 +135,13 @@ async def test_a_client_library_works_against_us(api: Api, address: str, *, comp
     assert row.profile["email"] == "anna@example.com"
 
 
-async def test_a_library_repeats_what_found_no_server_and_it_counts_once(
-    api: Api, module_postgres_url: str, session_folder: Path
-) -> None:
+async def test_a_library_repeats_what_found_no_server_and_it_counts_once(api: Api, module_postgres_url: str) -> None:
     port = free_port()
     site = Site(await api.key("events:write"), f"http://127.0.0.1:{port}")
     for number in range(250):
         site.client.track(f"p-{number % 7}", "Logged In", message_id=f"login-{number}")
-    async with server(module_postgres_url, port, session_folder):
+    # A server that takes batches as long as the library's.
+    async with serving(module_postgres_url) as usual, listening(usual.app, port):
         await site.flushed()
     assert site.failed == []
     assert sorted(own for _, own, _ in await kept(api)) == sorted(f"login-{number}" for number in range(250))

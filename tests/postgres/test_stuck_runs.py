@@ -19,11 +19,18 @@ NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR = timedelta(hours=1)
 
 
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
+        async with serving(module_postgres_url, journeys="tests.support.api_journeys") as application:
+            yield application
+
+
 @pytest.fixture
-async def api(module_postgres_url: str, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
-    async with serving(module_postgres_url, journeys="tests.support.api_journeys") as served:
-        yield served
+async def api(served: Api) -> AsyncIterator[Api]:
+    async with served.for_one_test() as own:
+        yield own
 
 
 @pytest.fixture

@@ -5,6 +5,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
+from ipaddress import IPv4Address
 from typing import Any
 
 import httpx
@@ -21,13 +23,21 @@ LINK_SECRET = "a secret of twenty-four bytes"
 BACKEND = ("events:write", "protection:lift", "profiles:write", "inbox:read")
 
 
+@cache
+def document() -> dict[str, Any]:
+    """The OpenAPI document, with what only a development stack has; made once for all tests that read it."""
+    return create_app(Settings(database_url="postgresql://nowhere", catch_all_url="http://127.0.0.1:9")).openapi()
+
+
 @dataclass(frozen=True)
 class Api:
     """A served application and the means to call it."""
 
     app: FastAPI
-    #: A brand of its own, so that tests may share a database.
+    #: A brand of its own, so that tests may share a database and an application.
     brand: str
+    #: Where its clients call from: an address that was refused too often is told later, and another test's was not.
+    address: str
     stack: AsyncExitStack
     anonymous: httpx.AsyncClient
 
@@ -48,7 +58,14 @@ class Api:
     ) -> httpx.AsyncClient:
         """A client with a key of its own."""
         secret = await self.key(*scopes, brand=brand, name=name, sources=sources)
-        return await self.stack.enter_async_context(_client(self.app, {"Authorization": f"Bearer {secret}"}))
+        authorization = {"Authorization": f"Bearer {secret}"}
+        return await self.stack.enter_async_context(_client(self.app, self.address, authorization))
+
+    @asynccontextmanager
+    async def for_one_test(self) -> AsyncIterator["Api"]:
+        """The same application, with a brand, an address and clients of the test's own."""
+        async with _called(self.app) as own:
+            yield own
 
 
 @asynccontextmanager
@@ -56,10 +73,17 @@ async def serving(postgres_url: str, **settings: Any) -> AsyncIterator[Api]:
     """The application for as long as the block lasts."""
     given = {"link_secrets": LINK_SECRET, **settings}
     app = create_app(Settings(database_url=postgres_url, **given))
+    async with app.router.lifespan_context(app), _called(app) as served:
+        yield served
+
+
+@asynccontextmanager
+async def _called(app: FastAPI) -> AsyncIterator[Api]:
+    brand, address = f"brand-{secrets.token_hex(4)}", str(IPv4Address(secrets.randbits(32)))
     async with AsyncExitStack() as stack:
-        await stack.enter_async_context(app.router.lifespan_context(app))
-        yield Api(app, f"brand-{secrets.token_hex(4)}", stack, await stack.enter_async_context(_client(app, {})))
+        yield Api(app, brand, address, stack, await stack.enter_async_context(_client(app, address, {})))
 
 
-def _client(app: FastAPI, headers: dict[str, str]) -> httpx.AsyncClient:
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://api", headers=headers)
+def _client(app: FastAPI, address: str, headers: dict[str, str]) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, client=(address, 123))
+    return httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers)

@@ -1,16 +1,13 @@
 """What a stranger may send to the API before anybody knows who it is: bounded in bytes and in time."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
 import pytest
-import uvicorn
 from starlette.types import Receive, Scope, Send
-from uvicorn.server import ServerState
 
 from api import server
-from api.server import DRAINED, HEAD_LIMIT, BoundedProtocol, most_connections
+from api.server import DRAINED, HEAD_LIMIT, most_connections
+from tests.support.listening import listening
 from tests.support.machine import within
 
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"
@@ -27,22 +24,6 @@ async def echo(scope: Scope, receive: Receive, send: Send) -> None:
     headers = [(b"content-length", str(len(body)).encode())]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-@asynccontextmanager
-async def listening() -> AsyncIterator[int]:
-    config = uvicorn.Config(echo, http=BoundedProtocol, ws="none", lifespan="off", log_config=None)
-    state = ServerState()
-    listener = await asyncio.get_running_loop().create_server(
-        lambda: BoundedProtocol(config=config, server_state=state, app_state={}), "127.0.0.1", 0
-    )
-    try:
-        yield listener.sockets[0].getsockname()[1]
-    finally:
-        listener.close()
-        for connection in list(state.connections):
-            connection.shutdown()
-        await asyncio.gather(*state.tasks, return_exceptions=True)
 
 
 async def said(port: int, *parts: bytes, pause: float = 0) -> bytes:
@@ -62,7 +43,7 @@ async def said(port: int, *parts: bytes, pause: float = 0) -> bytes:
 
 
 async def test_a_request_is_served_as_ever() -> None:
-    async with listening() as port:
+    async with listening(echo) as port:
         post = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\nhello"
         last = post.replace(b"Host", b"Connection: close\r\nHost")
         answers = await said(port, post, post[:20], post[20:-2], post[-2:], post + last)
@@ -82,7 +63,7 @@ async def test_a_request_is_served_as_ever() -> None:
 )
 async def test_a_head_without_end_is_refused(head: bytes) -> None:
     pieces = [head[at : at + 10_000] for at in range(0, len(head), 10_000)]
-    async with listening() as port:
+    async with listening(echo) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         answer = b""
         try:
@@ -108,12 +89,12 @@ async def test_a_head_without_end_is_refused(head: bytes) -> None:
 async def test_a_connection_on_which_nothing_comes_is_closed(half: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server, "HEAD_TIMEOUT", 0.2)
     monkeypatch.setattr(server, "BODY_SILENCE", 0.2)
-    async with listening() as port:
+    async with listening(echo) as port:
         assert b"200 OK" not in await said(port, half)
 
 
 async def test_a_body_nobody_reads_does_not_come_for_ever() -> None:
-    async with listening() as port:
+    async with listening(echo) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         sent = 0
         writer.write(b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n")
