@@ -1,7 +1,7 @@
 # ruff: noqa: T201 - its output is what is compared
 """A year of an invented casino, told byte by byte: run in two processes, it must be the same year.
 
-python -m tests.support.year_on_stage SEED
+python -m tests.support.year_on_stage SEED PLAYERS
 """
 
 import random
@@ -63,7 +63,7 @@ def faults(call: Call, given: EffectInput) -> None:
         raise Declines("sms", "push")
 
 
-def tell(seed: int, players: int = 40) -> None:
+def tell(seed: int, players: int) -> None:
     """Print everything that happened in the year, in the order in which it did."""
     chance = random.Random(seed)
     events = []
@@ -102,4 +102,4 @@ def tell(seed: int, players: int = 40) -> None:
 
 
 if __name__ == "__main__":
-    tell(int(sys.argv[1]))
+    tell(int(sys.argv[1]), int(sys.argv[2]))

@@ -2,9 +2,10 @@
 
 import json
 import re
-import subprocess
+import runpy
 import sys
-from functools import cache
+from contextlib import redirect_stdout, suppress
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,12 @@ PRODUCTION = {
 }
 
 
-@cache
-def help_of(*command: str) -> str:
-    done = subprocess.run([*command, "--help"], cwd=ROOT, capture_output=True, text=True, check=True)
-    return done.stdout
+def help_of(module: str, *words: str) -> str:
+    """What `python -m module words --help` prints, without a process that imports everything again."""
+    with redirect_stdout(StringIO()) as printed, pytest.MonkeyPatch.context() as patch, suppress(SystemExit):
+        patch.setattr(sys, "argv", [module, *words, "--help"])
+        runpy.run_module(module, run_name="__main__")
+    return printed.getvalue()
 
 
 def environment(name: str) -> dict[str, str]:
@@ -67,7 +70,8 @@ def test_a_command_is_one_the_code_has(command: list[str]) -> None:
     assert (python, flag) == ("python", "-m")
     words = [word for word in rest if not word.startswith("--")]
     subcommand = words[:1] if module == "cli" else []
-    known = help_of(sys.executable, "-m", module, *subcommand)
+    known = help_of(module, *subcommand)
+    assert "Usage:" in known
     for option in (word for word in rest if word.startswith("--")):
         assert option in known, f"{module} {subcommand} has no option {option}."
 
