@@ -72,7 +72,9 @@ def played(source: str, folder: Path, lives: Sequence[History], **options: Any) 
     return on_the_stage(registry, players, BEGAN, days(12), **options)
 
 
-@settings(max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(25, quick=10), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(source=journeys(), lives=st.lists(histories(), min_size=1, max_size=3))
 def test_a_run_in_chapters_leaves_the_trace_of_one_that_has_none(
     source: str, lives: list[History], tmp_path_factory: pytest.TempPathFactory

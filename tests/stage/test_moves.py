@@ -426,7 +426,7 @@ def keys_done(run: OneRun) -> list[str]:
     return [one.key for _, one in run.effects if one.step.partition(":")[0] in {"send", "grant", "mark", "end"}]
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(60, quick=25), deadline=None)
 @given(plays=edited(), life=HAPPENINGS, do=st.lists(st.sampled_from(["send:one", "mark:two", "grant:free_spins"])))
 @example(plays=([Step("event", "pong")], [Step("sleep")]), life=["move"], do=[])
 def test_no_edit_does_anything_twice_or_what_was_passed_over(
@@ -465,7 +465,7 @@ def test_no_edit_does_anything_twice_or_what_was_passed_over(
     assert len(lines) == len(set(lines))
 
 
-@settings(max_examples=examples(40), deadline=None)
+@settings(max_examples=examples(40, quick=20), deadline=None)
 @given(plays=edited(), at=st.integers(0, 9), later=st.integers(0, 3))
 def test_no_edit_keeps_a_stop_from_being_heard(plays: tuple[list[Step], list[Step]], at: int, later: int) -> None:
     before, after = plays

@@ -128,7 +128,7 @@ def as_of_before(life: Life) -> None:
         max_size=12,
     ),
 )
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(150, quick=50))
 def test_each_day_comes_once_whatever_the_player_moves_and_when(
     rule: Occasion, home: str, trip: list[tuple[float, str, bool]]
 ) -> None:

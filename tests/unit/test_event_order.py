@@ -100,7 +100,7 @@ def learned(happened: list[tuple[timedelta, type[Event], dict[str, Any]]]) -> Pl
 
 
 @given(HAPPENED, st.lists(st.integers(1, 60 * 24 * 60), min_size=14, max_size=14, unique=True), st.randoms())
-@settings(max_examples=examples(50))
+@settings(max_examples=examples(50, quick=20))
 def test_what_is_known_of_a_player_does_not_depend_on_the_order_of_arrival(
     happened: list[tuple[type[Event], dict[str, Any]]], moments: list[int], chance: Any
 ) -> None:

@@ -348,7 +348,7 @@ def posted(draw: st.DrawFn) -> tuple[type[Event], dict[str, Any]]:
 
 
 @given(posted())
-@settings(max_examples=examples(400))
+@settings(max_examples=examples(400, quick=120))
 def test_whatever_is_posted_is_refused_properly_or_survives_the_wire(case: tuple[type[Event], dict[str, Any]]) -> None:
     cls, data = case
     try:

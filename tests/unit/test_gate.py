@@ -304,7 +304,7 @@ FACT_NAMES = [field.name for field in fields(GateFacts)]
 
 
 @given(FACTS, MESSAGES, GRANTS, INSTANTS, st.sets(st.sampled_from(FACT_NAMES)), st.data())
-@settings(max_examples=examples(1000))
+@settings(max_examples=examples(1000, quick=200))
 def test_knowing_less_never_opens_the_gate(
     facts: GateFacts, sent: MessageFacts, granted: GrantFacts, now: datetime, forgotten: set[str], data: st.DataObject
 ) -> None:
@@ -322,7 +322,7 @@ def test_knowing_less_never_opens_the_gate(
 
 
 @given(FACTS, EXCLUSIONS, MESSAGES, GRANTS, INSTANTS)
-@settings(max_examples=examples(500))
+@settings(max_examples=examples(500, quick=150))
 def test_an_excluded_player_is_never_sold_to_or_rewarded(
     facts: GateFacts, excluded: Exclusion, sent: MessageFacts, granted: GrantFacts, now: datetime
 ) -> None:
@@ -334,7 +334,7 @@ def test_an_excluded_player_is_never_sold_to_or_rewarded(
 
 
 @given(FACTS, MESSAGES, GRANTS, INSTANTS)
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(300, quick=100))
 def test_marketing_that_is_allowed_was_consented_to_and_comes_by_day(
     facts: GateFacts, sent: MessageFacts, granted: GrantFacts, now: datetime
 ) -> None:
@@ -352,7 +352,7 @@ def test_marketing_that_is_allowed_was_consented_to_and_comes_by_day(
 
 
 @given(FACTS | st.none(), MESSAGES, GRANTS, INSTANTS)
-@settings(max_examples=examples(300))
+@settings(max_examples=examples(300, quick=100))
 def test_every_decision_can_be_kept_and_explained(
     facts: GateFacts | None, sent: MessageFacts, granted: GrantFacts, now: datetime
 ) -> None:

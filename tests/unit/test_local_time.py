@@ -31,7 +31,7 @@ def skipped(clock: str, day: date, local: ZoneInfo) -> bool:
 
 
 @given(st.sampled_from(ZONES), NOW, CLOCKS, st.none() | st.sampled_from(WEEKDAYS))
-@settings(max_examples=examples(600))
+@settings(max_examples=examples(600, quick=200))
 @example("Europe/Kyiv", datetime(2026, 3, 29, 0, 30, tzinfo=UTC), "03:30", None)
 @example("Europe/Kyiv", datetime(2026, 10, 25, 0, 30, tzinfo=UTC), "03:30", None)
 @example("America/Sao_Paulo", datetime(2018, 11, 4, 2, 59, tzinfo=UTC), "00:00", "sunday")
@@ -58,7 +58,7 @@ def test_the_next_local_moment_lies_ahead_and_shows_the_clock(
 
 
 @given(st.sampled_from(ZONES), NOW, CLOCKS)
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(200, quick=70))
 def test_no_earlier_day_shows_the_clock_again_before_it(name: str, now: datetime, at: str) -> None:
     local, moment = ZoneInfo(name), next_local(now, name, at)
     today = now.astimezone(local).date()

@@ -127,7 +127,7 @@ def test_in_every_zone_a_wait_ends_at_the_first_waking_moment() -> None:
     quiet_from=st.times(),
     until=st.times(),
 )
-@settings(max_examples=examples(500))
+@settings(max_examples=examples(500, quick=150))
 def test_a_wait_always_ends_later_and_outside_the_quiet_hours(
     name: str, now: datetime, quiet_from: time, until: time
 ) -> None:

@@ -127,7 +127,7 @@ def take(state: PlayerState, batch: Iterable[Event], seen: set[tuple[str, str]],
 
 @pytest.mark.parametrize("mode", ["live", "history"])
 @given(batches())
-@settings(max_examples=examples(200))
+@settings(max_examples=examples(200, quick=70))
 def test_no_duplication_and_no_split_into_batches_changes_what_comes_out(
     mode: Mode, given: tuple[list[Event], list[list[Event]]]
 ) -> None:
@@ -242,7 +242,7 @@ DO = st.one_of(
 
 
 @given(st.lists(DO, min_size=10, max_size=60))
-@settings(max_examples=examples(250))
+@settings(max_examples=examples(250, quick=80))
 def test_whatever_happens_entries_numbers_goals_and_protection_stay_right(script: list[tuple[str, Any, int]]) -> None:
     life = Life(*JOURNEYS)
     books = Books(life)

@@ -239,7 +239,7 @@ def test_a_control_run_is_never_woken_and_ends_by_itself() -> None:
 
 
 @given(st.integers(1, 12), st.integers(0, 14))
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(30, quick=12))
 def test_a_milestone_fires_once_at_its_count_whatever_history_brought_of_it(count: int, history: int) -> None:
     life = Life(declared("gold", milestone(DepositApproved, count), entry=always))
     for _ in range(history):

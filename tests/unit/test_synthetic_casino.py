@@ -62,7 +62,7 @@ class TestCasino:
             casino(1, NOW, players=11)
 
     @given(small_casinos)
-    @settings(max_examples=examples(10))
+    @settings(max_examples=examples(10, quick=4))
     def test_every_event_is_valid_marked_synthetic_and_has_its_own_identity(self, made: Casino) -> None:
         every = [*made.history, *made.live]
         for event in every:
@@ -72,7 +72,7 @@ class TestCasino:
         assert len({event["id"] for event in every}) == len(every)
 
     @given(st.integers(0, 2**63))
-    @settings(max_examples=examples(10))
+    @settings(max_examples=examples(10, quick=4))
     def test_history_is_past_live_is_to_come_and_both_are_in_order(self, seed: int) -> None:
         made = casino(seed, NOW, players=12, newcomers=10)
         past, live = [when(e) for e in made.history], [when(e) for e in made.live]
@@ -83,7 +83,7 @@ class TestCasino:
         assert max(live) <= NOW + timedelta(minutes=1)
 
     @given(small_casinos)
-    @settings(max_examples=examples(10))
+    @settings(max_examples=examples(10, quick=4))
     def test_everyone_registers_once_and_before_anything_else(self, made: Casino) -> None:
         seen: set[str] = set()
         for event in [*made.history, *made.live]:
@@ -91,7 +91,7 @@ class TestCasino:
             seen.add(event["subject"])
 
     @given(small_casinos)
-    @settings(max_examples=examples(10))
+    @settings(max_examples=examples(10, quick=4))
     def test_the_live_part_holds_what_each_journey_needs(self, made: Casino) -> None:
         deposits = Counter(e["subject"] for e in made.history if "deposit_approved" in e["type"])
         reach_gold = {

@@ -40,7 +40,7 @@ WORDS = st.lists(
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 @given(WORDS)
-@settings(max_examples=examples(60))
+@settings(max_examples=examples(60, quick=20))
 def test_the_last_no_that_was_received_holds_until_a_newer_yes(
     subject: str, words: list[tuple[bool, int, int, int, int | None]]
 ) -> None:
@@ -79,7 +79,7 @@ def test_the_last_no_that_was_received_holds_until_a_newer_yes(
 
 @pytest.mark.parametrize("subject", SUBJECTS)
 @given(WORDS, st.randoms(use_true_random=False))
-@settings(max_examples=examples(30))
+@settings(max_examples=examples(30, quick=10))
 def test_a_history_says_the_same_in_whatever_order_and_however_often_it_is_imported(
     subject: str, words: list[tuple[bool, int, int, int, int | None]], chance: Any
 ) -> None:

@@ -94,7 +94,7 @@ def kept(told: Told) -> Iterator[tuple[str, Any]]:
 
 
 @given(conversations())
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(150, quick=40))
 def test_no_word_on_one_subject_touches_another(words: list[Spoken]) -> None:
     together = life(words)
     for subject in ALONE:
@@ -103,7 +103,7 @@ def test_no_word_on_one_subject_touches_another(words: list[Spoken]) -> None:
 
 
 @given(conversations())
-@settings(max_examples=examples(150))
+@settings(max_examples=examples(150, quick=40))
 def test_the_last_no_of_whomever_holds_until_a_newer_yes_reaches_us(words: list[Spoken]) -> None:
     told = life([])
     last_no: dict[str, datetime] = {}
@@ -121,7 +121,7 @@ def test_the_last_no_of_whomever_holds_until_a_newer_yes_reaches_us(words: list[
 
 
 @given(conversations(), st.randoms(use_true_random=False))
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(100, quick=30))
 def test_hearing_all_of_it_again_takes_no_no_back(words: list[Spoken], chance: Any) -> None:
     told = life(words)
     before = {subject: in_force(told, subject) for subject in ALONE}
@@ -132,7 +132,7 @@ def test_hearing_all_of_it_again_takes_no_no_back(words: list[Spoken], chance: A
 
 
 @given(conversations(), st.randoms(use_true_random=False))
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(100, quick=30))
 def test_importing_what_was_heard_live_changes_nothing(words: list[Spoken], chance: Any) -> None:
     told = life(words)
     before = dict(kept(told))
@@ -143,7 +143,7 @@ def test_importing_what_was_heard_live_changes_nothing(words: list[Spoken], chan
 
 
 @given(conversations(), st.randoms(use_true_random=False))
-@settings(max_examples=examples(100))
+@settings(max_examples=examples(100, quick=30))
 def test_a_history_of_many_senders_says_the_same_in_whatever_order(words: list[Spoken], chance: Any) -> None:
     # A history is of the past: nothing in it lies ahead of the import.
     end = max(max(word.claimed, word.received) for word in words)
