@@ -6,6 +6,9 @@ LOG ?=
 WORKERS ?= 2
 # A file stays with one worker, which has servers of its own; the files of minutes go first.
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# The tests start hundreds of processes; where Python may not keep what it compiled, each would compile everything anew.
+COMPILED := env -u PYTHONDONTWRITEBYTECODE
+SOURCES := worker.py activities api cli content local migrations stage tests/support workflows
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint fmt test prove fuzz crash soak restore-drill bench up demo lock clean
@@ -20,7 +23,7 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml hatch_build.py
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
 	@# uv reads no pip.conf: where only that names the package index, pip itself does the work.
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt \
+	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.txt \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
@@ -35,10 +38,12 @@ fmt: setup ## put the code in shape
 	$(BIN)/ruff format .
 
 test: setup ## everything but the slow proofs (`make prove`), on a real Postgres and a real Temporal; WORKERS=4
-	$(BIN)/pytest $(BESIDE) --durations 10
+	$(COMPILED) $(BIN)/python -m compileall -q -j $(WORKERS) $(SOURCES)
+	$(COMPILED) $(BIN)/pytest $(BESIDE) --durations 10
 
 prove: setup ## what takes longer: the slow tests, and every property on ten times the examples
-	PROVE=1 $(BIN)/pytest $(BESIDE) --durations 10 -m "slow or hypothesis"
+	$(COMPILED) $(BIN)/python -m compileall -q -j $(WORKERS) $(SOURCES)
+	$(COMPILED) PROVE=1 $(BIN)/pytest $(BESIDE) --durations 10 -m "slow or hypothesis"
 
 fuzz: setup ## give every parser what breaks it, two at a time; MINUTES=10 PARSERS=segment,cursors
 	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PARSERS),--parsers $(PARSERS))

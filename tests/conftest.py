@@ -4,6 +4,7 @@ import faulthandler
 import os
 import secrets
 import shutil
+import sys
 import tempfile
 from base64 import b64encode
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -21,7 +22,7 @@ from local.ports import free_port, port_range
 from local.postgres import Postgres
 from local.temporal import TemporalServer
 from tests.support import commands
-from tests.support.examples import THOROUGH
+from tests.support.examples import THOROUGH, examples
 from tests.support.machine import FOLDER, remove_left_behind, slowness
 from tests.support.outside_packages import Write, importable
 from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, ready, running
@@ -29,7 +30,9 @@ from tests.support.stage_servers import skipping
 from workflows.channels import WEBHOOK_CHANNELS
 
 # How long one example takes says something of the machine and its other work, and nothing of what is tested.
-settings.register_profile("house", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "house", max_examples=examples(100, quick=50), deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("house")
 
 TESTS = Path(__file__).parent
@@ -80,6 +83,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
         return (yield)
     finally:
         faulthandler.cancel_dump_traceback_later()
+
+
+def pytest_collection_finish() -> None:
+    """From here on nothing is compiled for later: what a test writes twice in a second would be run as it was first."""
+    sys.dont_write_bytecode = True
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 
 @pytest.fixture
