@@ -6,14 +6,16 @@ import platform
 import signal
 import subprocess
 import sys
+import threading
 import time
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import IO, Annotated, Any
 
 import typer
 
-from bench.measuring import FLOORS, missed, say
+from bench.measuring import FLOORS, SLOWNESS, floor_of, missed, patience, say, significant, slowness
 from bench.plots import draw
 
 HERE = Path(__file__).parent
@@ -27,42 +29,107 @@ FILES = {
     "single_commits.py": ("--seconds", "2", "--runs", "100"),
     "unmatched.py": ("--events", "2000"),
     "runs_vs_bare.py": ("--runs", "40", "--rounds", "3"),
+    "casino_vs_entity.py": ("--players", "200", "--events", "4000", "--entity-events", "400"),
     "log_vs_entity.py": ("--deposits", "300"),
     "log_vs_dbos.py": ("--deposits", "300"),
     "reaction.py": ("--seconds", "4", "--runs", "40"),
-    "parked.py": ("--many", "5000", "--live", "500", "--few", "200", "--events", "4000", "--seconds", "3"),
-    "mute_mail.py": ("--seconds", "8", "--hang", "20"),
+    "parked.py": ("--runs", "2000", "--few", "200", "--events", "4000", "--seconds", "3"),
+    "mute_mail.py": ("--there", "8", "--seconds", "20"),
     "flood.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
     "hold.py": ("--runs", "60"),
     "scaling_curves.py": ("--seconds", "0.3"),
 }
-LIMIT = 400
-#: Of files that take longer: five minutes of a mail server that hangs are five minutes.
-LIMITS = {"mute_mail.py": 600}
+#: Seconds after which a file that says nothing hangs, on a machine of usual speed. How long it takes in all is its own.
+SILENCE = 240
 
 
-def measure(name: str, arguments: tuple[str, ...]) -> tuple[dict[str, Any], bool]:
-    """Run one file; its figures, and whether it ended as it should."""
-    say(f"—— {name} {' '.join(arguments)}")
-    running = subprocess.Popen(
-        [sys.executable, str(HERE / name), *arguments],
+@dataclass(frozen=True)
+class Taken:
+    """What one file came to."""
+
+    name: str
+    seconds: float
+    figures: dict[str, Any]
+    #: Why there are no figures, or not all.
+    failure: str | None
+
+
+class Voice:
+    """Passes on what a file says, and remembers when it last said something."""
+
+    def __init__(self, said: IO[str]) -> None:
+        self.last = time.monotonic()
+        self._listener = threading.Thread(target=self._pass_on, args=(said,), daemon=True)
+        self._listener.start()
+
+    def end(self) -> None:
+        """Pass on the last of it."""
+        self._listener.join(5)
+
+    def _pass_on(self, said: IO[str]) -> None:
+        for line in said:
+            self.last = time.monotonic()
+            sys.stderr.write(line)
+            sys.stderr.flush()
+
+
+class Answer:
+    """Collects what a file prints, so that it never waits for a reader."""
+
+    def __init__(self, printed: IO[str]) -> None:
+        self._lines: list[str] = []
+        self._reader = threading.Thread(target=lambda: self._lines.extend(printed), daemon=True)
+        self._reader.start()
+
+    def lines(self) -> list[str]:
+        """Everything that was printed."""
+        self._reader.join(5)
+        return [*self._lines]
+
+
+def measure(path: Path, arguments: tuple[str, ...], silence: float) -> Taken:
+    """Run one file; a failure, a hang and an answer that cannot be read are its own and end nothing else."""
+    began = time.monotonic()
+    with subprocess.Popen(
+        [sys.executable, str(path), *arguments],
         stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(HERE.parent)},
-    )
+    ) as running:
+        assert running.stdout is not None
+        assert running.stderr is not None
+        voice, answer = Voice(running.stderr), Answer(running.stdout)
+        failure = None
+        try:
+            while running.poll() is None:
+                if time.monotonic() - voice.last > silence:
+                    failure = f"said nothing for {silence:.0f} seconds and was stopped"
+                    break
+                time.sleep(0.05)
+        finally:
+            # Told to stop, a file first ends the servers it has started.
+            if running.poll() is None:
+                running.terminate()
+                try:
+                    running.wait(90)
+                except subprocess.TimeoutExpired:
+                    running.kill()
+        figures, unread = _read(answer.lines())
+        voice.end()
+    if failure is None and running.returncode not in {0, 1}:
+        failure = f"ended with exit status {running.returncode}"
+    return Taken(path.name, time.monotonic() - began, figures, failure or unread)
+
+
+def _read(output: list[str]) -> tuple[dict[str, Any], str | None]:
+    """The figures on the last line, and what is wrong with it."""
+    lines = "".join(output).strip().splitlines()
     try:
-        output, _ = running.communicate(timeout=LIMITS.get(name, LIMIT))
-    except subprocess.TimeoutExpired:
-        say(f"{name} did not end within {LIMITS.get(name, LIMIT)} seconds and is stopped.")
-        output = ""
-    finally:
-        # Told to stop, a file first ends the servers it has started.
-        if running.poll() is None:
-            running.terminate()
-            running.wait(60)
-    lines = output.strip().splitlines()
-    figures: dict[str, Any] = json.loads(lines[-1]) if lines else {}
-    return figures, bool(lines) and running.returncode in {0, 1}
+        read = json.loads(lines[-1]) if lines else None
+    except ValueError:
+        read = None
+    return (read, None) if isinstance(read, dict) else ({}, "printed no figures")
 
 
 def machine() -> dict[str, Any]:
@@ -72,6 +139,27 @@ def machine() -> dict[str, Any]:
         "system": platform.system(),
         "python": platform.python_version(),
         "load_before": round(os.getloadavg()[0], 2),
+        "slowness": significant(slowness()),
+    }
+
+
+def results(on: dict[str, Any], taken: list[Taken]) -> dict[str, Any]:
+    """Everything that is known so far, as it is written down."""
+    figures: dict[str, Any] = {}
+    for one in taken:
+        figures |= {key: value for key, value in one.figures.items() if key not in {"growth", SLOWNESS}}
+    slower = on["slowness"]
+    growth = [one.figures["growth"] for one in taken if "growth" in one.figures]
+    return {
+        "date": datetime.now(UTC).date().isoformat(),
+        "machine": on,
+        "minutes": round(sum(one.seconds for one in taken) / 60, 1),
+        "seconds_by_file": {one.name: round(one.seconds) for one in taken},
+        "floors": {key: f"{kind} {bound:.4g}" for key in FLOORS for kind, bound in [floor_of(key, slower)]},
+        "below": missed(figures | {SLOWNESS: slower}),
+        "failed": {one.name: one.failure for one in taken if one.failure is not None},
+        "figures": figures,
+        "growth": growth[0] if growth else None,
     }
 
 
@@ -79,7 +167,6 @@ def main(
     files: Annotated[list[str] | None, typer.Argument(help="These alone, results not kept; all if unset.")] = None,
     *,
     quick: Annotated[bool, typer.Option("--quick", help="Small sizes, to see that everything works.")] = False,
-    _only: Annotated[bool, typer.Option("--only", help="Not needed: files that are named go alone.")] = False,
 ) -> None:
     """Take every figure in turn, each in a process of its own; one JSON object on the last line."""
     chosen = list(files or FILES)
@@ -87,38 +174,34 @@ def main(
         if name not in FILES:
             raise typer.BadParameter(f"There is no {name}; there are {', '.join(FILES)}.")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    began, before = time.monotonic(), machine()
-    all_figures: dict[str, Any] = {}
-    failed: list[str] = []
-    for name in chosen:
-        figures, ended = measure(name, FILES[name] if quick else ())
-        all_figures |= figures
-        if not ended:
-            failed.append(name)
-    growth = all_figures.pop("growth", None)
+    on, silence = machine(), patience(SILENCE)
+    say(f"{len(chosen)} files, on a machine {on['slowness']:g} times slower than the usual one")
     whole = not quick and chosen == list(FILES)
-    folder = RESULTS if whole else Path(".local") / "bench"
-    if growth is not None:
-        drawn = draw(growth, folder)
+    unfinished = Path(".local") / "bench"
+    folder = RESULTS if whole else unfinished
+    for one in (folder, unfinished):
+        one.mkdir(parents=True, exist_ok=True)
+    taken: list[Taken] = []
+    known = results(on, taken)
+    for number, name in enumerate(chosen, start=1):
+        arguments = FILES[name] if quick else ()
+        say(f"—— {number} of {len(chosen)}: {name} {' '.join(arguments)}")
+        taken.append(measure(HERE / name, arguments, silence))
+        say(f"—— {name} took {taken[-1].seconds:.0f} s")
+        # Written after every file, so that a run that is broken off has told what it knows.
+        known = results(on, taken)
+        (unfinished / "results.json").write_text(json.dumps(known, indent=2) + "\n")
+    (folder / "results.json").write_text(json.dumps(known, indent=2) + "\n")
+    if known["growth"] is not None:
+        drawn = draw(known["growth"], folder)
         say(f"Drawn: {', '.join(path.name for path in drawn)}")
-    below = missed(all_figures)
-    for sentence in below:
+    for sentence in known["below"]:
         say(sentence)
-    for name in failed:
-        say(f"{name} did not come to an end; take it alone to see why.")
-    folder.mkdir(parents=True, exist_ok=True)
-    results = {
-        "date": datetime.now(UTC).date().isoformat(),
-        "machine": before,
-        "minutes": round((time.monotonic() - began) / 60, 1),
-        "floors": {key: " ".join(map(str, bound)) for key, bound in FLOORS.items()},
-        "below": below,
-        "figures": all_figures,
-        "growth": growth,
-    }
-    (folder / "results.json").write_text(json.dumps(results, indent=2) + "\n")
-    print(json.dumps(all_figures))
-    raise typer.Exit(1 if below or failed else 0)
+    for name, failure in known["failed"].items():
+        say(f"{name} {failure}; take it alone to see why.")
+    say(f"{known['minutes']} minutes in all; written to {folder / 'results.json'}")
+    print(json.dumps(known["figures"]))
+    raise typer.Exit(1 if known["below"] or known["failed"] else 0)
 
 
 if __name__ == "__main__":

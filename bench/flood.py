@@ -8,7 +8,7 @@ Brand B calls parked runs at a steady rate; brand A sends events that begin runs
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -68,12 +68,16 @@ class Flood:
         began = time.perf_counter()
         for _ in range(PROBE):
             await self.sender.post(self.body())
+        await self.begun(built)
+        return PROBE / (time.perf_counter() - began)
+
+    async def begun(self, built: House) -> None:
+        """Wait until everything that was taken in has begun."""
 
         async def delivered() -> bool:
             return await built.count("SELECT count(*) FROM deliveries") == 0
 
-        await built.until(delivered, within=120, what="The start of every run")
-        return PROBE / (time.perf_counter() - began)
+        await built.until(delivered, within=240, what="The start of every run")
 
     async def run(self, rate: float) -> None:
         """So many requests a second, until cancelled; a caller that is told to come again drops it and goes on."""
@@ -92,7 +96,7 @@ class Flood:
 
 
 async def reactions(
-    built: House, sender: Sender, ids: Sequence[str], turns: count[int], rate: float, seconds: float
+    built: House, sender: Sender, ids: Sequence[str], turns: Iterator[int], rate: float, seconds: float
 ) -> list[float]:
     """Milliseconds from each call's moment to its message."""
     began, due = datetime.now(UTC) + LEAD, dict[tuple[str, str], datetime]()
@@ -126,15 +130,16 @@ async def measure(seconds: float, runs: int, rounds: int, share: float, times: f
         for body in batches([cloud_event("bench.parked", p, f"parked-{p}") for p in ids], 500):
             assert await ours.post(body) == 202
         fits = await flood.fits(built)
-        rate = max(2.0, share * fits)
+        rate = max(1.0, share * fits * BATCH)
         say(f"{fits * BATCH:.0f} begun runs a second fit; A sends {times:g} times that, B calls {rate:.1f} a second")
         await reactions(built, ours, ids, turns, rate, 3)
         found: dict[str, list[list[float]]] = {"alone": [], "flooded": []}
         for number in range(1, rounds + 1):
+            await flood.begun(built)
             await built.settle()
             found["alone"].append(await reactions(built, ours, ids, turns, rate, seconds))
             flooding = asyncio.create_task(flood.run(times * fits))
-            await asyncio.sleep(seconds / 2)
+            await asyncio.sleep(seconds / 3)
             found["flooded"].append(await reactions(built, ours, ids, turns, rate, seconds))
             flooding.cancel()
             with suppress(asyncio.CancelledError):
@@ -148,15 +153,16 @@ async def measure(seconds: float, runs: int, rounds: int, share: float, times: f
         "flood_other_brand_429": ours.answers[429],
         "flood_429_of_flood": theirs.answers[429],
         "flood_rate_per_s": significant(rate),
+        "flood_events_per_s": significant(times * fits * BATCH),
     }
 
 
 def command(
     *,
-    seconds: Annotated[float, typer.Option(help="length of a round on one side")] = 20,
+    seconds: Annotated[float, typer.Option(help="length of a round on one side")] = 15,
     runs: Annotated[int, typer.Option(help="B's parked runs")] = 100,
     rounds: int = 3,
-    share: Annotated[float, typer.Option(help="B's calls, as a share of A's requests that fit")] = 0.4,
+    share: Annotated[float, typer.Option(help="B's calls, as a share of A's events that fit")] = 0.05,
     times: Annotated[float, typer.Option(help="how many times what fits A sends")] = 5,
 ) -> None:
     """Take the figure of a brand that floods."""

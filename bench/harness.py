@@ -4,7 +4,7 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from activities.api_keys import create_key
 from activities.database import Database
 from activities.loops.maintenance_schedules import SCHEDULES
 from activities.settings import Settings
-from bench.measuring import say
+from bench.measuring import patience, say, slowness
 from local.ports import free_port
 from local.stack import Stack
 from local.supervisor import Service, Supervised
@@ -104,7 +104,8 @@ class House(Stack):
     async def until(
         self, done: Callable[[], Awaitable[bool]], *, within: float, what: str, every: float = 0.02
     ) -> None:
-        """Wait for something to come true."""
+        """Wait for something to come true; longer than `within` seconds where the machine is slower than usual."""
+        within = patience(within)
         deadline = asyncio.get_running_loop().time() + within
         while not await done():
             if asyncio.get_running_loop().time() > deadline:
@@ -123,18 +124,22 @@ class House(Stack):
     async def settle(self) -> None:
         """Let everybody finish what they still do, so that no round pays for the one before it."""
         await self.sql.execute("CHECKPOINT")
-        processes = [psutil.Process(pid) for name in PARTS if (pid := self.pid(name))]
-
-        def used() -> float:
-            return sum(times.user + times.system for times in (process.cpu_times() for process in processes))
-
-        before = used()
-        for _ in range(240):
+        pids = self.pids(*PARTS)
+        before = cpu_seconds(pids)
+        for _ in range(int(patience(240))):
             await asyncio.sleep(LOOK)
-            now = used()
-            if now - before < CALM * LOOK:
+            now = cpu_seconds(pids)
+            if now - before < CALM * LOOK * max(1.0, slowness()):
                 return
             before = now
+
+    def pids(self, *parts: str) -> list[int]:
+        """The processes of these parts that run."""
+        return [pid for name in parts if (pid := self.pid(name))]
+
+    def memory_mb(self, *parts: str) -> dict[str, int]:
+        """Megabytes that each part holds, shared pages counted once."""
+        return {name: round(sum(_megabytes(one) for pid in self.pids(name) for one in family(pid))) for name in parts}
 
     @asynccontextmanager
     async def beside(self, name: str, *command: str, said: str) -> AsyncIterator[Supervised]:
@@ -152,6 +157,31 @@ class House(Stack):
             yield process
         finally:
             await process.stop()
+
+
+def family(pid: int) -> list[psutil.Process]:
+    """A process and all below it."""
+    leader = psutil.Process(pid)
+    return [leader, *leader.children(recursive=True)]
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """What processes and all below them have used so far, those that have ended since included."""
+    total = 0.0
+    for pid in pids:
+        for process in family(pid):
+            with suppress(psutil.NoSuchProcess):
+                times = process.cpu_times()
+                total += times.user + times.system + times.children_user + times.children_system
+    return total
+
+
+def _megabytes(process: psutil.Process) -> float:
+    try:
+        used = process.memory_full_info()
+        return float(getattr(used, "pss", used.uss)) / 1e6
+    except psutil.NoSuchProcess:
+        return 0.0
 
 
 def _folder() -> Path:

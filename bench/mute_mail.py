@@ -1,6 +1,6 @@
 """Rewards and tasks while the mail server hangs and mails keep coming, beside the same while it answers.
 
-python bench/mute_mail.py [--seconds N] [--hang N] [--share N]
+python bench/mute_mail.py [--seconds N] [--there N] [--share N]      the full five minutes are --seconds 300
 
 Open loop: each event has its moment, and the reward and the task it leads to are counted from that moment. The load is
 a share of what this machine was measured to do just before.
@@ -16,7 +16,7 @@ from typing import Annotated
 import typer
 
 from bench.harness import BRAND, House, batches, house
-from bench.measuring import Figures, leave, main, percentile, say, significant
+from bench.measuring import Figures, leave, main, percentile, progress, say, significant
 from bench.reaction import LEAD, register
 from bench.traffic import cloud_event, players
 from local.ports import free_port
@@ -100,8 +100,10 @@ async def capacity(built: House) -> float:
 async def load(built: House, ids: Iterator[str], mailed: Iterator[str], rate: float, seconds: float) -> list[float]:
     """Milliseconds from each event's moment to its open task, while as many mails are asked for besides."""
     began, due = datetime.now(UTC) + LEAD, dict[str, datetime]()
+    sent, done = int(rate * seconds), progress("Rewards and tasks", every=30)
     async with asyncio.TaskGroup() as group:
-        for number in range(int(rate * seconds)):
+        for number in range(sent):
+            done(number, sent)
             at = began + timedelta(seconds=number / rate)
             await asyncio.sleep((at - datetime.now(UTC)).total_seconds())
             player = next(ids)
@@ -117,20 +119,20 @@ async def load(built: House, ids: Iterator[str], mailed: Iterator[str], rate: fl
     return [(opened[player] - at).total_seconds() * 1_000 for player, at in due.items()]
 
 
-async def measure(seconds: float, hang: float, share: float) -> Figures:
+async def measure(hang: float, there: float, share: float) -> Figures:
     line = MailLine()
     extra = {"SMTP_URL": f"smtp://127.0.0.1:{line.port}", "MAIL_LOOKUP_URL": ""}
     async with house(journeys="bench.journeys", extra=extra) as built, line.listening():
         line.server_port = built.memory.ports["smtp"]
         rate = share * await capacity(built)
         say(f"{rate:.1f} runs and {rate:.1f} mails a second")
-        count = int(rate * (seconds + hang)) + 2
+        count = int(rate * (there + hang)) + 2
         needing, mailed = players(count, "need-"), players(count, "mail-")
         await register(built, [*needing, *mailed])
         await built.settle()
         ids, receivers = iter(needing), iter(mailed)
         found: dict[str, list[float]] = {}
-        for name, length in (("there", seconds), ("mute", hang)):
+        for name, length in (("there", there), ("mute", hang)):
             line.mute = name == "mute"
             found[name] = await load(built, ids, receivers, rate, length)
             p50, p99 = percentile(found[name], 0.5), percentile(found[name], 0.99)
@@ -138,24 +140,25 @@ async def measure(seconds: float, hang: float, share: float) -> Figures:
         waiting = await built.count("SELECT count(*) FROM messages WHERE status IN ('waiting', 'handed_over')")
         assert waiting, "No mail waits, so the mail server did not hang."
         line.hang_up()
-    there, mute = (percentile(found[name], 0.99) for name in ("there", "mute"))
+    answered, mute = (percentile(found[name], 0.99) for name in ("there", "mute"))
     return {
-        "mute_mail_grants": significant(mute / there),
+        "mute_mail_grants": significant(mute / answered),
         "mute_mail_grants_ms": round(mute, 1),
-        "mute_mail_grants_there_ms": round(there, 1),
+        "mute_mail_grants_there_ms": round(answered, 1),
         "mute_mail_rate_per_s": significant(rate),
+        "mute_mail_hang_s": hang,
         "mute_mail_waiting": waiting,
     }
 
 
 def command(
     *,
-    seconds: Annotated[float, typer.Option(help="length of the load while the mail server answers")] = 40,
-    hang: Annotated[float, typer.Option(help="length of the load while it hangs")] = 300,
+    seconds: Annotated[float, typer.Option(help="for how long the mail server hangs, under load")] = 60,
+    there: Annotated[float, typer.Option(help="length of the load while it answers")] = 40,
     share: Annotated[float, typer.Option(help="load, as a share of what the machine can do")] = 0.3,
 ) -> None:
     """Take the figure of a mail server that hangs."""
-    leave(main(lambda: measure(seconds, hang, share)))
+    leave(main(lambda: measure(seconds, there, share)))
 
 
 if __name__ == "__main__":

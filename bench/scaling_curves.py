@@ -14,18 +14,52 @@ import typer
 
 from bench.harness import House, batches, house
 from bench.intake import AT_ONCE, import_past
-from bench.measuring import Figures, leave, main, percentile, say
-from bench.parked import clone_rows
+from bench.measuring import Figures, leave, main, percentile, say, significant
 from bench.peers.bare_worker import READY
-from bench.reaction import Callees, calls_over_http, park, park_bare, register
+from bench.reaction import Callees, calls_over_http, load_of, park, park_bare, register
 from bench.traffic import day, players
 
 BATCHES = (1, 5, 20, 100, 500, 1_000)
 PLAYERS = (100, 1_000, 5_000, 20_000, 50_000)
 RUNS = (0, 1_000, 10_000, 100_000)
-LOADS = (5, 10, 20, 40, 80)
+#: Of what the slower side can do.
+LOADS = (0.1, 0.2, 0.4, 0.6, 0.8)
 POOL = 5_000
+TEMPLATE = "p0"
 Point = dict[str, float]
+
+
+async def clone_rows(built: House, count: int) -> list[str]:
+    """More players parked like the first one, as rows alone: their past, their state, their run."""
+    begin = await built.count("SELECT count(*) + 1 FROM players WHERE id LIKE 'row-%%'")
+    names = f"FROM generate_series({begin}, {begin} + %s - 1) AS n"
+    await built.sql.execute(
+        f"""
+        INSERT INTO players (brand, id, state, profile, next_moment)
+        SELECT brand, 'row-' || n, replace(state::text, ':{TEMPLATE}:', ':row-' || n || ':')::jsonb, profile,
+               next_moment
+        {names} JOIN players ON id = '{TEMPLATE}'
+        """.encode(),
+        (count,),
+    )
+    await built.sql.execute(
+        f"""
+        INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger)
+        SELECT replace(id, ':{TEMPLATE}:', ':row-' || n || ':'), brand, 'row-' || n, journey, arm, state, entered_at,
+               ends_at, trigger
+        {names} JOIN runs ON player_id = '{TEMPLATE}'
+        """.encode(),
+        (count,),
+    )
+    await built.sql.execute(
+        f"""
+        INSERT INTO events (brand, source, id, type, player_id, occurred_at, history, data)
+        SELECT brand, source, id || '-row-' || n, type, 'row-' || n, occurred_at, history, data
+        {names} JOIN events ON player_id = '{TEMPLATE}'
+        """.encode(),
+        (count,),
+    )
+    return [f"row-{number}" for number in range(begin, begin + count)]
 
 
 class Marks:
@@ -65,11 +99,14 @@ async def intake(seconds: float) -> dict[str, list[Point]]:
         ids = players(POOL)
         await import_past(built, ids)
         for batch in BATCHES:
-            found["by_batch"].append({"batch": batch, "events_per_s": await rate(built, ids, batch, marks, seconds)})
+            point = {"batch": batch, "events_per_s": await rate(built, ids, batch, marks, seconds)}
+            say(f"Intake: {point}")
+            found["by_batch"].append(point)
         everybody = ids + await clone_rows(built, max(PLAYERS) - POOL)
         await built.sql.execute("VACUUM ANALYZE")
         for count in PLAYERS:
             point = {"players": count, "events_per_s": await rate(built, everybody[:count], 500, marks, seconds)}
+            say(f"Intake: {point}")
             found["by_players"].append(point)
     async with house(journeys="bench.journeys") as built:
         ids = players(POOL)
@@ -78,9 +115,8 @@ async def intake(seconds: float) -> dict[str, list[Point]]:
             if count:
                 await park_rows(built, count)
             point = {"runs": count, "events_per_s": await rate(built, ids, 500, marks, seconds)}
+            say(f"Intake: {point}")
             found["by_runs"].append(point)
-    for name, points in found.items():
-        say(f"Intake {name}: {points}")
     return found
 
 
@@ -108,7 +144,7 @@ async def park_rows(built: House, count: int) -> None:
 
 
 async def reaction(seconds: float) -> list[Point]:
-    """Both sides' reaction at growing load."""
+    """Both sides' reaction at growing shares of what fits."""
     found: list[Point] = []
     async with (
         house(journeys="bench.journeys") as built,
@@ -118,9 +154,8 @@ async def reaction(seconds: float) -> list[Point]:
         await register(built, [*ids, *theirs])
         await park(built, ids)
         sides: dict[str, Callees] = {"engine": calls_over_http(built, ids), "bare": await park_bare(built, theirs)}
-        for side in sides.values():
-            await side.react(20, 2)
-        for load in LOADS:
+        fits, _ = await load_of(sides, 1)
+        for load in (significant(share * fits) for share in LOADS):
             point: Point = {"load": load}
             for name, side in sides.items():
                 await built.settle()

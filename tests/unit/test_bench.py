@@ -9,10 +9,21 @@ from typing import Any
 import pytest
 
 from api.cloudevents import read_event
-from bench.__main__ import FILES, HERE
+from bench.__main__ import FILES, HERE, Taken, machine, measure, results
 from bench.hold import slipped
 from bench.log import GOLD, Tail, by_player, read_tail
-from bench.measuring import FLOORS, Compared, alternate, missed, percentile
+from bench.measuring import (
+    FLOORS,
+    OF_THE_MACHINE,
+    SLOWNESS,
+    Compared,
+    alternate,
+    missed,
+    patience,
+    percentile,
+    slowness,
+)
+from bench.parked import extrapolated
 from bench.plots import draw
 from bench.scaling_curves import BATCHES
 from bench.traffic import awake, day, past, players
@@ -64,7 +75,7 @@ async def test_sides_take_turns_and_take_turns_in_beginning() -> None:
 @pytest.mark.parametrize(
     ("key", "good", "bad"),
     [
-        ("intake_vs_insert", 0.25, 0.249),
+        ("intake_vs_insert", 0.4, 0.399),
         ("reaction_vs_bare_p99", 1.5, 1.51),
         ("unmatched_calls", 0, 1),
         ("actions_beyond_expected", 0, -1),
@@ -74,6 +85,62 @@ def test_a_figure_beyond_its_floor_is_told(key: str, good: float, bad: float) ->
     assert missed({key: good}) == []
     (sentence,) = missed({key: bad})
     assert sentence.startswith(f"{key} is {bad}, and should be ")
+
+
+def test_a_speed_is_asked_of_a_slow_machine_as_it_can_and_a_ratio_as_of_any() -> None:
+    assert OF_THE_MACHINE.keys() <= FLOORS.keys()
+    taken = {"intake_events_per_s": 2_600, "year_of_real_log_s": 110, "intake_vs_insert": 0.39}
+    assert len(missed(taken)) == 3
+    (sentence,) = missed(taken | {SLOWNESS: 2.0})
+    assert sentence.startswith("intake_vs_insert is 0.39")
+
+
+def test_a_limit_of_time_is_never_shorter_than_it_says() -> None:
+    assert patience(10) == 10 * max(1, slowness())
+
+
+def test_what_more_runs_cost_goes_on_in_a_straight_line() -> None:
+    assert extrapolated(1.1, 50_500, 1_000) == pytest.approx(1.2)
+    assert extrapolated(0.98, 50_500, 1_000) == pytest.approx(0.96)
+
+
+def write_file(folder: Path, body: str) -> Path:
+    path = folder / "figure.py"
+    path.write_text(f"import sys, time, json\n{body}\n")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("body", "figures", "failure"),
+    [
+        ("print('words'); print(json.dumps({'a': 1}))", {"a": 1}, None),
+        ("print(json.dumps({'a': 1})); sys.exit(1)", {"a": 1}, None),
+        ("raise ValueError", {}, "printed no figures"),
+        ("print('{')", {}, "printed no figures"),
+        ("print(json.dumps({'a': 1}), flush=True); sys.exit(3)", {"a": 1}, "ended with exit status 3"),
+        ("print('waits', file=sys.stderr); time.sleep(60)", {}, "said nothing for 0 seconds and was stopped"),
+    ],
+)
+def test_a_file_that_fails_or_hangs_ends_alone(
+    body: str, figures: dict[str, Any], failure: str | None, tmp_path: Path
+) -> None:
+    silence = 0.2 if "sleep" in body else 30
+    taken = measure(write_file(tmp_path, body), (), silence)
+    assert (taken.figures, taken.failure) == (figures, failure)
+
+
+def test_what_is_known_is_told_whatever_failed() -> None:
+    on = machine()
+    taken = [
+        Taken("a.py", 6, {"log_vs_dbos": 1.0, SLOWNESS: 1.0, "growth": {"by_runs": []}}, None),
+        Taken("b.py", 6, {}, "printed no figures"),
+    ]
+    told = results(on, taken)
+    assert told["figures"] == {"log_vs_dbos": 1.0}
+    assert told["failed"] == {"b.py": "printed no figures"}
+    assert told["growth"] == {"by_runs": []}
+    assert len(told["below"]) == 1
+    assert told["minutes"] == 0.2
 
 
 def test_a_figure_that_was_not_taken_is_not_missed() -> None:
