@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
@@ -27,6 +26,7 @@ from local.demo.report import DemoReport, print_report
 from local.demo.script import SPLIT, DemoError, from_log, synthetic
 from local.demo.scripted_manager import fill
 from local.stand_ins.base import Record
+from tests.support.commands import command
 from workflows.events import Event, ExclusionSet
 from workflows.forms import Form
 from workflows.rules.index import RuleIndex
@@ -53,7 +53,7 @@ KEYS = [
 
 def demo(folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "cli", "demo", "--folder", str(folder), *options],
+        command("demo", "--folder", str(folder), *options),
         capture_output=True,
         text=True,
         check=False,

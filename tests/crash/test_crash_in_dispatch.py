@@ -232,7 +232,7 @@ async def all_at_once(wire: Wire, life: Life) -> None:
 @settings(
     database=None,
     deadline=None,
-    max_examples=examples(12),
+    max_examples=examples(8),
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

@@ -93,7 +93,7 @@ async def all_at_once(faults: Faults, life: Life) -> None:
 @settings(
     database=None,
     deadline=None,
-    max_examples=examples(40),
+    max_examples=examples(20),
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )

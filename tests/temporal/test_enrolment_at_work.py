@@ -214,6 +214,7 @@ async def test_a_journey_no_worker_knows_fails_the_enrolment_when_a_release_is_o
     assert (done["done"], done["failure"]) == (5, None)
 
 
+@pytest.mark.slow
 async def test_an_enrolment_is_exact_although_its_worker_is_killed(
     postgres_url: str, temporal_address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

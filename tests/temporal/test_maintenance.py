@@ -228,7 +228,7 @@ class TestDeath:
                 process.kill()
                 await process.wait()
 
-    @pytest.mark.parametrize("end", ["killed", "told to stop"])
+    @pytest.mark.parametrize("end", [pytest.param("killed", marks=pytest.mark.slow), "told to stop"])
     async def test_after_a_workers_end_another_goes_on_where_it_was(
         self, client: Client, built: WorkerEngine, end: str
     ) -> None:
