@@ -286,7 +286,7 @@ async def moved(player: Player, registered: PlayerRegistered) -> None:
 BEFORE = """failed = await player.event(DepositFailed, within=days(5), where=lambda one: one.failure == "limit")
     await player.ask(Note, team="desk", due=days(2))
     await player.send("guide", via=["email"], by=days(1))"""
-AFTER = """await player.send("verify-email", via=["in_app"])
+AFTER = """await player.send("verify-email", via=["email"])
     failed = await player.event(DepositFailed, within=days(3))
     part = player.split("half", a=50, b=50)
     await player.ask(Note, team="desk", due=days(1))
