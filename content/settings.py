@@ -1,12 +1,12 @@
 """Which journeys and which message templates a deployment has, from the environment."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from workflows.source.registry import SHIPPED
+from workflows.source.registry import shipped_packages
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
 
@@ -28,15 +28,16 @@ class ContentSettings(BaseSettings):
 
     #: Further Python packages to scan for journeys, comma-separated.
     journeys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
-    #: `none` leaves out the journeys and segments that the engine ships with.
-    shipped_journeys: Literal["all", "none"] = "all"
+    #: Which of the journeys that the engine ships with are played: `all`, `none`, or their names, comma-separated. The
+    #: segments it ships with come along unless it is `none`.
+    shipped_journeys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ("all",)
     #: Further folders of message templates; one there replaces the shipped template of its name.
     templates: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
 
     @property
     def packages(self) -> tuple[str, ...]:
-        """Every package that holds journeys, the shipped ones first unless they are left out."""
-        return (*((SHIPPED,) if self.shipped_journeys == "all" else ()), *self.journeys)
+        """Every package that holds journeys, the shipped ones first. Raises `DesignError` for a wrong name of these."""
+        return (*shipped_packages(self.shipped_journeys), *self.journeys)
 
     @property
     def template_folders(self) -> tuple[Path, ...]:

@@ -40,9 +40,10 @@ from workflows.source.releases import (
 )
 from workflows.source.verb_lint import TemplateUse, read_verbs
 
-__all__ = ["SHIPPED", "Registry", "TemplateUse", "load"]
+__all__ = ["SHIPPED", "Registry", "TemplateUse", "load", "shipped_packages"]
 
 SHIPPED = "workflows.journeys"
+_SHIPPED_SEGMENTS = f"{SHIPPED}.segments"
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,25 @@ class Registry:
     def workflows(self) -> list[type[JourneyRun]]:
         """The workflow classes a worker registers."""
         return [j.workflow_class for j in self.journeys.values() if j.workflow_class is not None]
+
+
+def shipped_packages(chosen: Sequence[str]) -> tuple[str, ...]:
+    """The packages and modules that SHIPPED_JOURNEYS stands for: `all`, `none`, or some journeys with the segments.
+
+    Each journey that the engine ships with has a module of its name. Raises `DesignError` for any other name.
+    """
+    if [*chosen] == ["all"]:
+        return (SHIPPED,)
+    if [*chosen] == ["none"]:
+        return ()
+    modules = [info.name for info in pkgutil.iter_modules(importlib.import_module(SHIPPED).__path__, f"{SHIPPED}.")]
+    others = {_SHIPPED_SEGMENTS, releases_package(SHIPPED, (SHIPPED,))}
+    known = {module.rpartition(".")[2]: module for module in modules if module not in others}
+    if wrong := [name for name in chosen if name not in known]:
+        raise DesignError(
+            f"SHIPPED_JOURNEYS names {', '.join(wrong)}; write all, none, or some of {', '.join(sorted(known))}."
+        )
+    return (*(known[name] for name in dict.fromkeys(chosen)), _SHIPPED_SEGMENTS)
 
 
 def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:

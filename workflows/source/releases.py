@@ -91,11 +91,17 @@ class ReleasedJourney:
 
 
 def releases_package(module: str, packages: Sequence[str]) -> str:
-    """How the folder with the releases of the journeys of a module is imported."""
+    """How the folder with the releases of the journeys of a module is imported.
+
+    A module that is named alone has them in the folder of its package, if there is one, and else beside itself.
+    """
     owner = max((one for one in packages if module == one or module.startswith(f"{one}.")), key=len)
     spec = importlib.util.find_spec(owner)
-    is_package = spec is not None and spec.submodule_search_locations is not None
-    return f"{owner}.releases" if is_package else f"{owner}_releases"
+    if spec is not None and spec.submodule_search_locations is not None:
+        return f"{owner}.releases"
+    common = f"{owner.rpartition('.')[0]}.releases"
+    spec = importlib.util.find_spec(common) if "." in owner else None
+    return common if spec is not None and spec.submodule_search_locations is not None else f"{owner}_releases"
 
 
 def is_releases(module: str, package: str) -> bool:
