@@ -32,6 +32,9 @@ SETTINGS = {
     "matching.rps": 100_000,
     "matching.persistenceMaxQPS": 100_000,
     "system.forceSearchAttributesCacheRefreshOnRead": "true",
+    # A run whose code fails is told as such at the first failure: five take most of a minute, in which who wrote the
+    # code waits.
+    "system.numConsecutiveWorkflowTaskProblemsToTriggerSearchAttribute": 1,
 }
 
 # What the server has acknowledged is on disk, as it is in Postgres: a delivery is deleted there once it is here.

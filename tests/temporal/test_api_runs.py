@@ -14,6 +14,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
+from activities.run_problems import CODE_FAILS, RunProblems
 from activities.settings import TASK_QUEUE
 from activities.tasks import TaskEffects
 from local.ports import free_port
@@ -295,7 +296,24 @@ async def test_a_run_tells_that_its_journeys_own_code_fails(
         told = await until(dispatcher, failing)
         assert (told["effect"], told["attempts"]) == (None, 1)
         assert "its code failed" in told["error"]
+        problems = RunProblems(api.engine.database, api.engine.clock)
+
+        async def stuck() -> Any:
+            await problems.ask_once(temporal)
+            return (await crm.get("/v1/runs", params={"problem": "failing_code"})).json()["items"]
+
+        (listed,) = await until(dispatcher, stuck)
+        assert (listed["id"], listed["problem"]["kind"], listed["problem"]["error"]) == (
+            run_id,
+            "failing_code",
+            CODE_FAILS,
+        )
         await temporal.get_workflow_handle(run_id).terminate()
+
+        async def none() -> bool:
+            return not await stuck()
+
+        await until(dispatcher, none)
 
 
 async def rename(api: Api, table: str, name: str) -> None:
