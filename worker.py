@@ -1,42 +1,42 @@
 """The worker process: what each role runs, and how it ends.
 
 `python -m worker` runs everything; `--role worker` only journeys, effects and what recurs on a
-calendar, `--role dispatcher` only deliveries and the sweep. Any number of each may run.
+calendar, `--role dispatcher` only deliveries and the sweep, `--role retention` only what forgets: it
+must own the tables, which the others need not. Any number of each may run.
 """
 
 import asyncio
 import logging
 import signal
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from typing import Annotated, Any, Literal
 
 import typer
 import uvloop
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.client import Client, Schedule
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError
 from temporalio.worker import Interceptor, Worker
 
+from activities.application_role import owns_tables
 from activities.clock import sleep_or_stop
+from activities.database import WORKER_LIMITS, Database
 from activities.engine import WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.liveness import Heartbeat, serve
 from activities.log_output import log_to_stderr
+from activities.loops.forgetting import Forgetting
 from activities.loops.maintenance_schedules import keep_schedules, schedules_of
 from activities.message_urgency import MessageUrgency
 from activities.processes import Role
 from activities.settings import Settings, settings_from
-from activities.temporal_client import (
-    WrongSetting,
-    client_options,
-    connect,
-    keep_api_key,
-    metrics_runtime,
-    worker_deployment,
-)
+from activities.temporal_client import client_options, connect, metrics_runtime, worker_deployment
+from activities.temporal_credentials import WrongSetting, keep_credentials
 from workflows.background.bulk_job import BulkJobWorkflow
-from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
+from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, RetainRecords
 from workflows.effect_queues import PROVIDERS, queue_of
 from workflows.effects import SEND
 from workflows.errors import DesignError
@@ -54,10 +54,14 @@ PROVIDER_POLLS = 2
 CACHED_RUNS = 6_000
 # Enrolments and sweeps over all players; more of them wait for their turn.
 LONG_WORK_AT_ONCE = 8
+# One for what forgets, one to spare.
+RETENTION_CONNECTIONS = 2
 # Seconds to wait for the database's clock: what is swept is decided by it.
 FIRST_BEAT_S = 5.0
-# Seconds between two attempts to make the schedules.
-SCHEDULES_RETRY_S = 5.0
+# Seconds between two attempts to make the schedules, and to ask Postgres who owns the tables.
+RETRY_S = 5.0
+#: What a process of this module does.
+WorkerRole = Literal["all", "worker", "dispatcher", "retention"]
 
 
 def journey_worker(
@@ -125,7 +129,22 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     )
 
 
-async def main(role: Role, settings: Settings | None = None) -> None:
+def retention_worker(client: Client, forgetting: Forgetting) -> Worker:
+    """The Temporal worker of what forgets: it drops months of events, which only their owner may."""
+    return Worker(
+        client,
+        task_queue=forgetting.settings.retention_queue,
+        workflows=[RetainRecords],
+        activities=[forgetting.retain],
+        graceful_shutdown_timeout=GRACE,
+        deployment_config=worker_deployment(forgetting.settings),
+        max_concurrent_activities=1,
+        max_concurrent_workflow_task_polls=2,
+        max_concurrent_activity_task_polls=1,
+    )
+
+
+async def main(role: WorkerRole, settings: Settings | None = None) -> None:
     """Run until SIGINT or SIGTERM, then let what is under way finish."""
     settings = settings or settings_from()
     stop = asyncio.Event()
@@ -138,6 +157,16 @@ async def main(role: Role, settings: Settings | None = None) -> None:
     runtime = metrics_runtime(settings)
     client_options(settings)  # a wrong one is told before anything starts
     worker_deployment(settings)
+    if role == "retention":
+        await _retain(settings, runtime, heartbeat, stop)
+    else:
+        await _work(role, settings, runtime, heartbeat, stop)
+
+
+async def _work(
+    role: Role, settings: Settings, runtime: Runtime | None, heartbeat: Heartbeat, stop: asyncio.Event
+) -> None:
+    """Be a worker, a dispatcher or both."""
     async with worker_engine(settings, role=role) as engine, asyncio.TaskGroup() as group:
         freeze_gc()
         group.create_task(heartbeat.run(stop))
@@ -148,7 +177,8 @@ async def main(role: Role, settings: Settings | None = None) -> None:
         client = await _connect_or_stop(stop, settings, runtime)
         if client is None:
             return
-        group.create_task(keep_api_key(client, settings, stop))
+        workers: list[Worker] = []
+        group.create_task(keep_credentials(client, settings, stop, workers))
         if role in {"all", "dispatcher"}:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.bulk_jobs.watch(client, stop))
@@ -156,14 +186,59 @@ async def main(role: Role, settings: Settings | None = None) -> None:
             group.create_task(engine.gauges.watch(stop))
         if role in {"all", "worker"}:
             group.create_task(_make_schedules(client, schedules_of(settings.deployment_name), stop))
-            group.create_task(_run_worker(maintenance_worker(client, engine), stop))
-            for worker in (journey_worker(client, engine), *provider_workers(client, engine)):
+            workers += [maintenance_worker(client, engine), journey_worker(client, engine)]
+            workers += provider_workers(client, engine)
+            for worker in workers:
                 group.create_task(_run_worker(worker, stop))
+            group.create_task(_retain_if_owner(client, engine, stop, workers))
         if unreleased := [name for name, journey in engine.registry.journeys.items() if not journey.version]:
             logger.warning(
                 "Runs follow every edit of what is no release, see journeys release: %s", ", ".join(unreleased)
             )
         logger.info("Ready as %s with journeys %s.", role, ", ".join(engine.registry.journeys))
+
+
+async def _retain(settings: Settings, runtime: Runtime | None, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
+    """Be what forgets, and nothing else: it needs no journey, no provider and no secret but the owner's."""
+    database = Database(settings, connections=RETENTION_CONNECTIONS, limits=WORKER_LIMITS)
+    is_owner = True
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        group = await stack.enter_async_context(asyncio.TaskGroup())
+        stack.callback(stop.set)
+        group.create_task(heartbeat.run(stop))
+        client = await _connect_or_stop(stop, settings, runtime)
+        if client is not None:
+            worker = retention_worker(client, Forgetting(database, settings))
+            group.create_task(keep_credentials(client, settings, stop, [worker]))
+            is_owner = await _owns_tables(database, stop) or stop.is_set()
+            if is_owner:
+                logger.info("Ready as retention.")
+                await _run_worker(worker, stop)
+    if not is_owner:
+        raise WrongSetting(
+            "This process is to forget what is due, and its role of Postgres owns no table: give it the owner's "
+            "DATABASE_URL, the one that `journeys migrate` has."
+        )
+
+
+async def _retain_if_owner(client: Client, engine: WorkerEngine, stop: asyncio.Event, workers: list[Worker]) -> None:
+    """Forget what is due here as well, unless this process owns no table: then `--role retention` does."""
+    if await _owns_tables(engine.database, stop):
+        workers.append(retention_worker(client, engine.forgetting))
+        await _run_worker(workers[-1], stop)
+
+
+async def _owns_tables(database: Database, stop: asyncio.Event) -> bool:
+    """Whether the process logs in as the owner of the tables, as soon as Postgres tells."""
+    while not stop.is_set():
+        try:
+            async with database.reading() as connection:
+                return await owns_tables(connection)
+        except (SQLAlchemyError, OSError) as away:
+            logger.warning("Who owns the tables cannot be asked now, trying again: %s", away)
+            await sleep_or_stop(stop, RETRY_S)
+    return False
 
 
 async def _connect_or_stop(stop: asyncio.Event, settings: Settings, runtime: Runtime | None) -> Client | None:
@@ -184,7 +259,7 @@ async def _make_schedules(client: Client, schedules: Mapping[str, Schedule], sto
             await keep_schedules(client, schedules)
         except RPCError as away:
             logger.warning("The schedules cannot be seen to now, trying again: %s", away)
-            await sleep_or_stop(stop, SCHEDULES_RETRY_S)
+            await sleep_or_stop(stop, RETRY_S)
         else:
             return
 
@@ -202,7 +277,7 @@ async def _run_worker(worker: Worker, stop: asyncio.Event) -> None:
 
 
 def command(
-    role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
+    role: Annotated[WorkerRole, typer.Option(help="What this process does.")] = "all",
 ) -> None:
     """Run journeys and their effects."""
     log_to_stderr()

@@ -165,8 +165,12 @@ def _has_input(descriptor: int) -> bool:
     return bool(poll.poll(0))
 
 
-def migrate(url: str, revision: str = "head") -> None:
-    """Bring the schema of the database at `url` to `revision`. Blocking; safe to run twice at once."""
+def migrate(url: str, revision: str = "head", *, application_role: str = "") -> None:
+    """Bring the schema of the database at `url` to `revision`. Blocking; safe to run twice at once.
+
+    Log in as the owner of the tables. `application_role` is granted what the application needs; without one the owner
+    is the application. Raises WrongRole.
+    """
     # Of all that a process imports at its start, alembic would take a third of the time, and only this needs it.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -174,4 +178,5 @@ def migrate(url: str, revision: str = "head") -> None:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     config.attributes["url"] = url
+    config.attributes["application_role"] = application_role
     command.upgrade(config, revision)

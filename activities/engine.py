@@ -251,7 +251,7 @@ async def worker_engine(
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
             shadows=ShadowEffects(database, core.intake, deployment.templates.__getitem__, Policy(), clock),
-            forgetting=Forgetting(database, settings, clock),
+            forgetting=Forgetting(database, settings),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),
@@ -278,7 +278,7 @@ def unsubscribe_links(settings: Settings) -> UnsubscribeLinks:
 def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
     """Who takes the messages of each channel that leaves the house."""
     return {
-        "email": EmailAdapter(settings.smtp_url, sender=settings.mail_from),
+        "email": EmailAdapter(settings.smtp_url, sender=settings.mail_from, password=settings.smtp_password),
         **{
             channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret_of(channel), http)
             for channel in WEBHOOK_CHANNELS

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from prometheus_client import Gauge
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 AHEAD: Final = 3
 #: Takes what no month takes, so that intake goes on when nobody has made the next one.
 DEFAULT: Final = "events_default"
+MONTHS_AHEAD: Final = Gauge("journeys_event_months_ahead", "Months to come that events have a partition for.")
 _NAME: Final = re.compile(r"events_(first|default|\d{4}_\d{2})")
 _BOUNDS: Final = re.compile(r"FROM \((MINVALUE|'[^']+')\) TO \('([^']+)'\)")
 
@@ -72,6 +74,15 @@ async def make_ahead(connection: AsyncConnection, now: datetime) -> list[str]:
         made.append(f"events_{covered:%Y_%m}")
         covered = end
     return made
+
+
+async def count_ahead(connection: AsyncConnection, now: datetime) -> None:
+    """Set the gauge of the months to come. At 0 events go where they are found more slowly and never dropped."""
+    covered = max((partition.until for partition in await partitions(connection)), default=now)
+    months, month = 0, month_after(month_of(now))
+    while month < covered:
+        months, month = months + 1, month_after(month)
+    MONTHS_AHEAD.set(months)
 
 
 async def drop(connection: AsyncConnection, partition: Partition) -> None:

@@ -1,7 +1,8 @@
 """Gauges of the runs under way: how many of each journey and version stand where, and how many are stuck or held.
 
-Counted in the books every few minutes by the dispatcher's process, of all brands together. Where runs stand is worked
-out from a sample of each version, because a journey may have a million of them.
+Counted in the books every few minutes by the dispatcher's process, of all brands together, and with them the months
+that events may still go to. Where runs stand is worked out from a sample of each version, because a journey may have a
+million of them.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
+from activities.event_partitions import count_ahead
 from activities.failing_effects import MAX_STEP_LABELS, OTHER_STEPS
 from activities.run_problems import GRACE
 
@@ -46,9 +48,10 @@ class RunGauges:
         """Set every gauge anew. Raises what the database raises."""
         async with self.database.reading() as connection:
             standing = (await connection.execute(_STANDING, {"sample": SAMPLE})).all()
-            given = {"now": self.clock(), "grace": GRACE}
-            problems = (await connection.execute(_PROBLEMS, given)).all()
+            now = self.clock()
+            problems = (await connection.execute(_PROBLEMS, {"now": now, "grace": GRACE})).all()
             held = (await connection.execute(_HELD)).all()
+            await count_ahead(connection, now)
         for gauge in (ACTIVE, PROBLEMS, HELD):
             gauge.clear()
         known: dict[str, set[str]] = defaultdict(set)

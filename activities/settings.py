@@ -1,11 +1,13 @@
 """Settings of every process, from the environment, read once."""
 
 import base64
+import os
 from datetime import timedelta
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Final
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
-from pydantic_settings import NoDecode
+from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SecretsSettingsSource
 
 from activities.deployment import DEFAULT, queue_in
 from content.settings import ContentSettings, split_at_commas
@@ -14,10 +16,14 @@ from workflows.effect_queues import Provider
 from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
 
+#: The variable that names the folder with a file for each setting that is secret.
+SECRETS_FOLDER: Final = "SECRETS_FOLDER"
 TASK_QUEUE = DEFAULT
 #: Of what recurs on a calendar and of bulk jobs, so that they never take a slot from an effect. The name stays, because
 #: workflows that are under way wait there.
 MAINTENANCE_QUEUE = f"{DEFAULT}-upkeep"
+#: Of what forgets: it drops months of events, which only their owner may.
+RETENTION_QUEUE = f"{DEFAULT}-retention"
 
 
 class ProviderLimits(BaseModel):
@@ -36,17 +42,23 @@ class Settings(ContentSettings):
 
     Temporal's address, namespace and TLS come from Temporal's own `TEMPORAL_*` variables and are
     not repeated here. Nothing is read at import; the process that needs settings makes one. A variable
-    that is empty counts as not set.
+    that is empty counts as not set. What no variable says may stand in a file of the setting's name, in the folder
+    that the variable `SECRETS_FOLDER` names: secrets, which a variable would show to whoever sees the process.
     """
 
     #: This deployment, where several share a Temporal namespace: its queues, schedules and workflows bear its name.
     deployment_name: str = Field(DEFAULT, pattern=r"^[a-z][a-z0-9-]{0,40}$")
     #: SQLAlchemy or libpq URL of Postgres.
     database_url: str
+    #: Role of Postgres that `journeys migrate`, run as the owner, grants what the application needs; unset where the
+    #: application is the owner.
+    application_role: str = Field("", max_length=63)
     #: The bonus engine that pays grants out.
     bonus_engine_url: str = "http://127.0.0.1:7501"
-    #: Where mail is handed over: smtp://[user:password@]host:port or smtps://…
+    #: Where mail is handed over: smtp://[user[:password]@]host:port or smtps://…
     smtp_url: str = "smtp://127.0.0.1:7502"
+    #: The password of its user, where the address has none.
+    smtp_password: str = ""
     mail_from: str = "casino@example.com"
     #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
     mail_lookup_url: str | None = None
@@ -130,6 +142,30 @@ class Settings(ContentSettings):
     #: Address both listen on; in a container 0.0.0.0, so that a scraper outside may come.
     metrics_host: str = "127.0.0.1"
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003 - pydantic's signature
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Arguments come first, then variables, then files. Raises DesignError."""
+        folder = os.environ.get(SECRETS_FOLDER)
+        if not folder:
+            return init_settings, env_settings
+        try:
+            for file in Path(folder).iterdir():
+                if file.name in cls.model_fields:
+                    file.read_bytes()
+        except OSError as error:
+            raise DesignError(
+                f"{SECRETS_FOLDER} names {folder}, and {error.filename} cannot be read here ({error.strerror}): it and "
+                "what is in it must be readable by the user that this process runs as."
+            ) from None
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, secrets_dir=folder)
+
     def webhook_url(self, channel: WebhookChannel) -> str:
         """Where the gateway of this channel listens.
 
@@ -172,6 +208,11 @@ class Settings(ContentSettings):
     def maintenance_queue(self) -> str:
         """Where its maintenance and its bulk jobs do."""
         return queue_in(self.deployment_name, MAINTENANCE_QUEUE)
+
+    @property
+    def retention_queue(self) -> str:
+        """Where what forgets waits for a process that owns the tables."""
+        return queue_in(self.deployment_name, RETENTION_QUEUE)
 
     def limits_of(self, provider: Provider) -> ProviderLimits:
         """What this provider takes."""

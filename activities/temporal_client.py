@@ -4,28 +4,21 @@ import asyncio
 import logging
 from dataclasses import replace
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter, DefaultFailureConverterWithEncodedAttributes, PayloadCodec
-from temporalio.envconfig import ClientConfig
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import WorkerDeploymentConfig
 
-from activities.clock import sleep_or_stop
 from activities.deployment import DEFAULT, DeploymentNames
 from activities.settings import Settings
+from activities.temporal_credentials import WrongSetting, credentials, renewable
 from activities.tracing import switch_on
-from workflows.errors import JourneysError
 
 logger = logging.getLogger(__name__)
-
-
-class WrongSetting(JourneysError):
-    """A variable of the environment cannot be used; correct it and start again."""
 
 
 def data_converter(settings: Settings) -> DataConverter:
@@ -57,44 +50,16 @@ def _codec(name: str) -> PayloadCodec:
 
 def client_options(settings: Settings) -> dict[str, Any]:
     """The arguments of `Client.connect` in every process. Raises WrongSetting."""
-    config = ClientConfig.load_client_connect_config()
-    config.setdefault("target_host", "localhost:7233")
-    if settings.temporal_api_key_file:
-        config["api_key"] = _api_key(settings)
+    given = credentials(settings)
     names = [] if settings.deployment_name == DEFAULT else [DeploymentNames(settings.deployment_name)]
     traces = switch_on(settings.traces_endpoint, settings.deployment_name)
-    return {**config, "data_converter": data_converter(settings), "interceptors": [*traces, *names]}
-
-
-def _api_key(settings: Settings) -> str:
-    """The key in the file of TEMPORAL_API_KEY_FILE. Raises WrongSetting."""
-    try:
-        key = Path(settings.temporal_api_key_file).read_text().strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise WrongSetting(
-            f"TEMPORAL_API_KEY_FILE cannot be read; name the file with the key in it. ({error})"
-        ) from None
-    if not key:
-        raise WrongSetting("TEMPORAL_API_KEY_FILE names an empty file; write the key into it.")
-    return key
-
-
-async def keep_api_key(client: Client, settings: Settings, stop: asyncio.Event, *, every: float = 5.0) -> None:
-    """Give the client the key that stands in the file, whenever it is another one, until told to stop.
-
-    Whoever rotates keys writes the new one into the file before the old one is revoked; no process needs a restart. A
-    file that cannot be read at this moment changes nothing.
-    """
-    while settings.temporal_api_key_file and not stop.is_set():
-        try:
-            key = _api_key(settings)
-        except WrongSetting as unread:
-            logger.error("The key that was read last is used on: %s", unread)  # noqa: TRY400 - the sentence says it all
-        else:
-            if key != client.api_key:
-                client.api_key = key
-                logger.info("Temporal is told a new API key from now on.")
-        await sleep_or_stop(stop, every)
+    return {
+        **given.connection,
+        "api_key": given.api_key,
+        "tls": given.tls,
+        "data_converter": data_converter(settings),
+        "interceptors": [*traces, *names],
+    }
 
 
 async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
@@ -102,10 +67,12 @@ async def connect(settings: Settings, runtime: Runtime | None = None) -> Client:
     options = client_options(settings)
     while True:
         try:
-            return await Client.connect(**options, runtime=runtime)
+            return renewable(await Client.connect(**options, runtime=runtime))
         except RuntimeError as away:
             logger.warning("Temporal is away, trying again: %s", away)
             await asyncio.sleep(1)
+            given = credentials(settings)
+            options |= {"api_key": given.api_key, "tls": given.tls}
 
 
 def worker_deployment(settings: Settings) -> WorkerDeploymentConfig | None:

@@ -13,7 +13,8 @@ from temporalio.client import Client
 from activities.clock import Clock
 from activities.engine import Engine, build, unsubscribe_links
 from activities.settings import Settings
-from activities.temporal_client import client_options, keep_api_key
+from activities.temporal_client import client_options
+from activities.temporal_credentials import keep_credentials, renewable
 from activities.unsubscribe import UnsubscribeLinks
 from api.database import Pools
 from api.keys import Keys
@@ -41,9 +42,9 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
         core = build(settings, registry, pools.ordinary, clock, pools.protection, pools.keys, role="api")
         if core.intake.held is not None:
             stack.push_async_callback(core.intake.held.close)
-        temporal = await Client.connect(**client_options(settings), lazy=True)
+        temporal = renewable(await Client.connect(**client_options(settings), lazy=True))
         stop = asyncio.Event()
-        keeping = asyncio.create_task(keep_api_key(temporal, settings, stop))
+        keeping = asyncio.create_task(keep_credentials(temporal, settings, stop))
         stack.callback(stop.set)
         stack.callback(keeping.cancel)
         yield ApiEngine(

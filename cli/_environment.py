@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+#: What Postgres calls it when a role may not do something.
+INSUFFICIENT_PRIVILEGE = "42501"
 #: Where the local stack of this folder keeps its data, logs and addresses.
 LOCAL = Path(".local")
 
@@ -81,7 +83,9 @@ def run_on_database(work: Coroutine[Any, Any, T]) -> T:
     try:
         return asyncio.run(work)
     except SQLAlchemyError as error:
-        fail(f"The database named by DATABASE_URL does not do this: {first_line(error)}")
+        refused = getattr(getattr(error, "orig", None), "sqlstate", None) == INSUFFICIENT_PRIVILEGE
+        hint = ". Its role may not: run this with the DATABASE_URL of the tables' owner." if refused else ""
+        fail(f"The database named by DATABASE_URL does not do this: {first_line(error)}{hint}")
 
 
 def first_line(error: Exception) -> str:

@@ -52,9 +52,11 @@ def serve(
 
 
 def worker(
-    role: Annotated[Literal["all", "worker", "dispatcher"], typer.Option(help="What this process does.")] = "all",
+    role: Annotated[
+        Literal["all", "worker", "dispatcher", "retention"], typer.Option(help="What this process does.")
+    ] = "all",
 ) -> None:
-    """Run journeys, their effects, the dispatcher and the sweep."""
+    """Run journeys, their effects, the dispatcher and the sweep; or alone what forgets, as the tables' owner."""
     import uvloop
 
     import worker as process
@@ -70,14 +72,17 @@ def dispatcher() -> None:
 
 
 def migrate() -> None:
-    """Bring the database's schema up to date. Safe to run twice, also at once."""
+    """Bring the database's schema up to date. Safe to run twice, also at once.
+
+    DATABASE_URL must be that of the tables' owner. APPLICATION_ROLE is granted what the other processes need.
+    """
     from sqlalchemy.exc import SQLAlchemyError
 
     from activities.database import migrate as bring_up_to_date
 
     around = settings()
     try:
-        bring_up_to_date(around.sqlalchemy_url)
+        bring_up_to_date(around.sqlalchemy_url, application_role=around.application_role)
     except SQLAlchemyError as error:
         fail(f"The database was not migrated: {first_line(error)}")
     say("The database is up to date.")

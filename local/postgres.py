@@ -48,9 +48,9 @@ class Postgres:
         """The account the server runs as; None means our own."""
         return UNPRIVILEGED if os.geteuid() == 0 else None
 
-    def url(self, database: str = SUPERUSER) -> str:
-        """The SQLAlchemy address of a database of this server."""
-        return f"postgresql+psycopg://{SUPERUSER}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
+    def url(self, database: str = SUPERUSER, role: str = SUPERUSER) -> str:
+        """The SQLAlchemy address of a database of this server; all roles have one password."""
+        return f"postgresql+psycopg://{role}:{quote(self.password, safe='')}@127.0.0.1:{self.port}/{database}"
 
     def prepare(self) -> None:
         """Make the data directory if there is none, and clear what a crash left in the way. Blocks for a second or so.
@@ -115,6 +115,15 @@ class Postgres:
             found = await connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name])
             exists = await found.fetchone() is not None
         return self.url(name) if exists else await self.create_database(name)
+
+    async def ensure_role(self, name: str) -> None:
+        """Make a role that may log in and nothing else, if it is not there."""
+        async with await self._connect() as connection:
+            found = await connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+            if await found.fetchone() is None:
+                role, password = psycopg.sql.Identifier(name), psycopg.sql.Literal(self.password)
+                statement = psycopg.sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, password)
+                await connection.execute(statement)
 
     async def drop_database(self, name: str) -> None:
         """Remove a database and end whatever is still connected to it."""

@@ -26,9 +26,10 @@ from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
-from activities.database import migrate
+from activities.database import Database, migrate
 from activities.deployment import DEFAULT, queue_in
-from activities.settings import TASK_QUEUE
+from activities.retention import retain
+from activities.settings import TASK_QUEUE, Settings
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
 from local.stand_in_processes import bonus_engine, catch_all
@@ -50,6 +51,8 @@ PORTS = (
     "dispatcher-sdk-metrics",
 )
 START_WITHIN = timedelta(seconds=90)
+#: As whom our own processes log in: it owns nothing, here as in production.
+APPLICATION_ROLE = "journeys_app"
 
 
 @dataclass
@@ -119,7 +122,7 @@ class Stack:
 
     def app(self) -> list[Service]:
         """Our own processes, as production runs them."""
-        environment = self.environment()
+        environment = self.application_environment()
         ports = self.memory.ports
         return [
             Service(
@@ -139,13 +142,13 @@ class Stack:
         return Service(
             name=role,
             command=(sys.executable, "-m", "worker", "--role", role),
-            environment=self.environment() | {name: str(port) for name, port in metrics.items()},
+            environment=self.application_environment() | {name: str(port) for name, port in metrics.items()},
             ready=ready,
             stop_within=timedelta(seconds=45),
         )
 
     def environment(self) -> dict[str, str]:
-        """The variables that point a process at this stack."""
+        """The variables that point a process at this stack, as the owner of its tables."""
         ports = self.memory.ports
         return {
             "DATABASE_URL": self.postgres.url(),
@@ -164,6 +167,12 @@ class Stack:
             **self._other_servers,
             **self._extra,
         }
+
+    def application_environment(self) -> dict[str, str]:
+        """The variables of our own processes, who own nothing; in a database named by DATABASE_URL we make no role."""
+        if "DATABASE_URL" in self._other_servers:
+            return self.environment()
+        return self.environment() | {"DATABASE_URL": self.postgres.url(role=APPLICATION_ROLE)}
 
     @property
     def keys(self) -> dict[str, str]:
@@ -250,9 +259,12 @@ class Stack:
         self._say("Starting the servers.")
         await self._start_all(self.servers())
         self._say("Migrating.")
-        if "DATABASE_URL" not in self._other_servers:
+        role = "" if "DATABASE_URL" in self._other_servers else APPLICATION_ROLE
+        if role:
             await self.postgres.ensure_database()
-        await asyncio.to_thread(migrate, database)
+            await self.postgres.ensure_role(role)
+        await asyncio.to_thread(migrate, database, application_role=role)
+        await _forget_what_is_due(database)
         if self._servers_only:
             return
         if self.memory.keys_of != database:
@@ -347,6 +359,17 @@ class Stack:
         for name, identity in reversed(left.items()):
             if end_orphan(Identity(**identity)):
                 self._say(f"Ended {name}, which an earlier run had left behind.")
+
+
+async def _forget_what_is_due(url: str) -> None:
+    """Here when the stack starts: its worker owns nothing, and a process of its own would do nothing all day."""
+    settings = Settings(database_url=url)
+    database = Database(settings, connections=1)
+    try:
+        async for _ in retain(database, settings, await database.now()):
+            pass
+    finally:
+        await database.close()
 
 
 def _other_port(taken: set[int]) -> int:

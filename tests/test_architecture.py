@@ -10,6 +10,7 @@ from typing import get_args
 
 import pytest
 
+from activities.application_role import RIGHTS
 from activities.tables import metadata
 from tests.support.source_nodes import import_statements, imports, imports_at_run_time, nodes
 from tests.support.table_owners import OWNERS, written, written_elsewhere
@@ -356,6 +357,11 @@ def test_every_table_has_an_owner_that_writes_it() -> None:
     sources = dict(files())
     for table, owner in OWNERS.items():
         assert table in {name for _, name in written(sources[owner])}, f"{owner} does not write {table}."
+
+
+def test_the_application_has_rights_to_every_table() -> None:
+    needed = metadata.tables.keys() | {"alembic_version"}
+    assert RIGHTS.keys() == needed, "A table needs a line in RIGHTS of activities/application_role.py, or is refused."
 
 
 def test_the_files_are_really_read() -> None:

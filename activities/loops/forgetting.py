@@ -4,7 +4,6 @@ from prometheus_client import Counter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.clock import Clock
 from activities.database import Database
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.retention import retain
@@ -15,19 +14,18 @@ FORGOTTEN = Counter("journeys_forgotten_rows_total", "Rows that retention has de
 
 
 class Forgetting:
-    """Retention by the settings of the process."""
+    """Retention by the settings of the process and the clock of the database, never by that of this machine."""
 
-    def __init__(self, database: Database, settings: Settings, clock: Clock) -> None:
+    def __init__(self, database: Database, settings: Settings) -> None:
         self.database = database
         self.settings = settings
-        self.clock = clock
 
     @activity.defn(name=RETAIN)
     async def retain(self) -> dict[str, int]:
         """Make the months to come and forget what is due; by table, how many rows went, or were kept of a month."""
         counts: dict[str, int] = {}
         async with heartbeating():
-            async for forgotten in retain(self.database, self.settings, self.clock()):
+            async for forgotten in retain(self.database, self.settings, await self.database.now()):
                 counts[forgotten.table] = counts.get(forgotten.table, 0) + forgotten.rows
                 FORGOTTEN.labels(forgotten.table).inc(forgotten.rows)
                 if activity.is_worker_shutdown():

@@ -24,7 +24,7 @@ from temporalio.client import (
 )
 
 from activities.deployment import queue_in, workflow_in
-from activities.settings import MAINTENANCE_QUEUE
+from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
 from workflows.background.reconcile_and_rearm import (
     REARM_LIMIT,
     RECONCILE_LIMIT,
@@ -77,7 +77,7 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
     ),
     "journeys-retain": Schedule(
         action=ScheduleActionStartWorkflow(
-            RetainRecords.run, id="upkeep-retain", task_queue=MAINTENANCE_QUEUE, execution_timeout=RETAIN_LIMIT
+            RetainRecords.run, id="upkeep-retain", task_queue=RETENTION_QUEUE, execution_timeout=RETAIN_LIMIT
         ),
         spec=ScheduleSpec(
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(4),), comment="At night, in UTC.")],

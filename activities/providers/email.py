@@ -26,12 +26,15 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class EmailAdapter:
-    """Mail over SMTP: `smtp://[user:password@]host[:port]`, or `smtps://` for TLS from the first byte.
+    """Mail over SMTP: `smtp://[user[:password]@]host[:port]`, or `smtps://` for TLS from the first byte.
 
-    `smtp://` upgrades to TLS where the server offers it, and insists on it when there is a password to protect.
+    `smtp://` upgrades to TLS where the server offers it, and insists on it when there is a password to protect. A
+    `password` is used where the address has a user and no password in it.
     """
 
-    def __init__(self, url: str, *, sender: str, timeout: timedelta = timedelta(seconds=20)) -> None:
+    def __init__(
+        self, url: str, *, sender: str, password: str = "", timeout: timedelta = timedelta(seconds=20)
+    ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("smtp", "smtps") or not parts.hostname:
             raise ValueError("The mail server's address must look like smtp://host:port; correct SMTP_URL.")
@@ -39,7 +42,7 @@ class EmailAdapter:
         self._tls = parts.scheme == "smtps"
         self._port = parts.port or (465 if self._tls else 25)
         self._username = unquote(parts.username) if parts.username else None
-        self._password = unquote(parts.password) if parts.password else None
+        self._password = unquote(parts.password) if parts.password else password or None
         self._sender = _address(sender)
         self._timeout = timeout
 

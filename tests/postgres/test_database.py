@@ -57,6 +57,25 @@ async def test_after_a_restart_of_postgres_the_pool_serves_without_a_single_erro
         await asyncio.gather(*(ping(database) for _ in range(8)))
 
 
+async def test_where_tls_is_asked_for_a_server_without_it_is_called_by_nobody(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGSSLMODE", "verify-full")
+    monkeypatch.setenv("PGSSLROOTCERT", "system")
+    refusal = "server does not support SSL, but SSL was required"
+    async with connected(postgres_url) as database:
+        with pytest.raises(OperationalError, match=refusal):
+            await ping(database)
+        with pytest.raises(OperationalError, match=refusal):
+            await asyncio.to_thread(migrate, postgres_url)
+        monkeypatch.delenv("PGSSLMODE")
+        monkeypatch.delenv("PGSSLROOTCERT")
+        await ping(database)
+    async with connected(f"{postgres_url}?sslmode=require") as database:
+        with pytest.raises(OperationalError, match=refusal):
+            await ping(database)
+
+
 async def test_a_transaction_under_way_fails_and_keeps_nothing(server: tuple[Supervised, str]) -> None:
     process, url = server
     async with connected(url) as database:

@@ -8,9 +8,10 @@ import pytest
 import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
+from prometheus_client import REGISTRY
 
 from activities.database import MIGRATIONS, Database, migrate
-from activities.event_partitions import AHEAD, DEFAULT, drop, make_ahead, month_after, month_of, partitions
+from activities.event_partitions import AHEAD, DEFAULT, count_ahead, drop, make_ahead, month_after, month_of, partitions
 from activities.tables import event_ids, events
 from local.postgres import Postgres
 from tests.support.engine import BRAND, Casino, connected, execute, rows
@@ -67,6 +68,15 @@ class TestPartitions:
         async with database.reading() as connection:
             found = await partitions(connection)
         assert [one.since for one in found[1:]] == [one.until for one in found[:-1]], "There is a gap."
+
+    async def test_how_many_months_are_ahead_is_told(self, database: Database) -> None:
+        async with database.transaction() as connection:
+            await make_ahead(connection, NOW)
+            ahead = [partition.until for partition in await partitions(connection)]
+            await count_ahead(connection, NOW)
+            assert (REGISTRY.get_sample_value("journeys_event_months_ahead") or 0) >= AHEAD
+            await count_ahead(connection, ahead[-1])
+            assert REGISTRY.get_sample_value("journeys_event_months_ahead") == 0
 
     async def test_intake_goes_on_when_nobody_made_the_month_and_the_month_gets_what_came(
         self, database: Database

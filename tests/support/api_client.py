@@ -57,7 +57,10 @@ class Api:
         self, *scopes: str, brand: str | None = None, name: str = "tester", sources: Sequence[str] = ()
     ) -> httpx.AsyncClient:
         """A client with a key of its own."""
-        secret = await self.key(*scopes, brand=brand, name=name, sources=sources)
+        return await self.client_with(await self.key(*scopes, brand=brand, name=name, sources=sources))
+
+    async def client_with(self, secret: str) -> httpx.AsyncClient:
+        """A client with this key."""
         authorization = {"Authorization": f"Bearer {secret}"}
         return await self.stack.enter_async_context(_client(self.app, self.address, authorization))
 

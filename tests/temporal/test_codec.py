@@ -22,7 +22,8 @@ from activities.clock import utc_now
 from activities.delivery.dispatcher import Dispatcher
 from activities.engine import worker_engine
 from activities.settings import Settings
-from activities.temporal_client import WrongSetting, connect, data_converter
+from activities.temporal_client import connect, data_converter
+from activities.temporal_credentials import WrongSetting
 from cli.app import app
 from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping

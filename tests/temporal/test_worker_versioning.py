@@ -19,7 +19,8 @@ from activities.delivery.search_attributes import JOURNEY_VERSION
 from activities.engine import worker_engine
 from activities.settings import Settings
 from activities.tables import deliveries
-from activities.temporal_client import WrongSetting, worker_deployment
+from activities.temporal_client import worker_deployment
+from activities.temporal_credentials import WrongSetting
 from tests.support.engine import BRAND, NOON, SECRET, Casino, connected, rows
 from tests.support.machine import eventually
 from worker import journey_worker

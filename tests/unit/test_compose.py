@@ -3,6 +3,7 @@
 import json
 import re
 import runpy
+import subprocess
 import sys
 from contextlib import redirect_stdout, suppress
 from io import StringIO
@@ -14,11 +15,12 @@ import yaml
 from packaging.version import Version
 from starlette.routing import Match
 
-from activities.settings import Settings
+from activities.settings import Settings, settings_from
 from api.bounds import ITEM
 from api.integrations.authorization import SEGMENT
 from api.server import BODY_SILENCE, HEAD_TIMEOUT
 from local.temporal import SETTINGS as LOCAL_TEMPORAL
+from workflows.errors import DesignError
 
 ROOT = Path(__file__).parent.parent.parent
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -32,14 +34,21 @@ PRODUCTION = {
     "SMTP_URL",
     "SMS_WEBHOOK_URL",
     "PUSH_WEBHOOK_URL",
-    "SMS_WEBHOOK_SECRET",
-    "PUSH_WEBHOOK_SECRET",
-    "WEBHOOK_SECRET",
-    "LINK_SECRETS",
     "MAIL_FROM",
     "PUBLIC_URL",
     "BRAND_NAMES",
 }
+#: Each stands in a file.
+SECRET = {
+    "DATABASE_URL",
+    "LINK_SECRETS",
+    "SMS_WEBHOOK_SECRET",
+    "PUSH_WEBHOOK_SECRET",
+    "WEBHOOK_SECRET",
+    "SMTP_PASSWORD",
+}
+#: Variables that libpq and the SDK of Temporal read, and the one that names the folder of the others.
+READ_BY_OTHERS = re.compile(r"TEMPORAL_(ADDRESS|NAMESPACE|TLS\w*)|PGSSL(MODE|ROOTCERT|CERT|KEY)|SECRETS_FOLDER")
 
 
 def help_of(module: str, *words: str) -> str:
@@ -57,7 +66,7 @@ def environment(name: str) -> dict[str, str]:
 
 def test_the_stack_has_every_part_of_production() -> None:
     assert {"postgres", "migrate", "api", "worker", "temporal", "temporal-schema", "temporal-ui"} <= set(SERVICES)
-    assert OURS == ["migrate", "api", "worker"]
+    assert OURS == ["migrate", "retention", "api", "worker"]
 
 
 @pytest.mark.parametrize(
@@ -79,14 +88,14 @@ def test_a_command_is_one_the_code_has(command: list[str]) -> None:
 @pytest.mark.parametrize("name", OURS)
 def test_a_variable_is_one_the_settings_read(name: str) -> None:
     read = {field.upper() for field in Settings.model_fields}
-    named = {variable for variable in environment(name) if not variable.startswith("TEMPORAL_")}
+    named = {variable for variable in environment(name) if not READ_BY_OTHERS.fullmatch(variable)}
     assert named <= read, f"Settings read no {named - read}."
 
 
 @pytest.mark.parametrize("name", OURS)
 def test_no_process_runs_on_a_development_default(name: str) -> None:
     required = {field.upper() for field, info in Settings.model_fields.items() if info.is_required()}
-    wanted = required | PRODUCTION | {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE"}
+    wanted = (required | PRODUCTION | {"TEMPORAL_ADDRESS", "TEMPORAL_NAMESPACE", "SECRETS_FOLDER"}) - SECRET
     assert wanted <= set(environment(name)), f"{name} lacks {wanted - set(environment(name))}."
     assert "CATCH_ALL_URL" not in environment(name)
 
@@ -94,7 +103,7 @@ def test_no_process_runs_on_a_development_default(name: str) -> None:
 def test_every_variable_to_set_is_told_in_the_head_of_the_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     head = text[: text.index("\nx-app")]
-    told = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+|JOURNEYS|TEMPLATES)\b", head)) - {"DATABASE_URL"}
+    told = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+|JOURNEYS|TEMPLATES|PGSSL[A-Z]+)\b", head))
     assert set(re.findall(r"\$\{(\w+)", text)) == told
 
 
@@ -109,9 +118,10 @@ def test_the_api_is_healthy_when_the_path_asked_answers(monkeypatch: pytest.Monk
     assert any(route.matches(scope)[0] is Match.FULL for route in create_app().router.routes)
 
 
-def test_the_worker_is_healthy_when_its_metrics_answer() -> None:
-    probe = " ".join(SERVICES["worker"]["healthcheck"]["test"])
-    assert f"http://127.0.0.1:{environment('worker')['METRICS_PORT']}/livez" in probe
+@pytest.mark.parametrize("name", ["worker", "retention"])
+def test_a_worker_is_healthy_when_its_loop_turns(name: str) -> None:
+    probe = " ".join(SERVICES[name]["healthcheck"]["test"])
+    assert f"http://127.0.0.1:{environment(name)['METRICS_PORT']}/livez" in probe
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -159,6 +169,128 @@ def test_brands_take_turns_in_temporal_as_they_do_in_development() -> None:
     told = yaml.safe_load((ROOT / mounted.partition(":")[0]).read_text())
     assert told == {"matching.enableFairness": [{"value": True}]}
     assert LOCAL_TEMPORAL["matching.enableFairness"] == "true"
+
+
+class TestLeastPrivilege:
+    @pytest.mark.parametrize("name", SERVICES)
+    def test_a_container_may_do_nothing_it_need_not(self, name: str) -> None:
+        service = SERVICES[name]
+        assert service["cap_drop"] == ["ALL"]
+        assert "cap_add" not in service
+        assert service["security_opt"] == ["no-new-privileges:true"]
+        assert {"mem_limit", "cpus", "pids_limit", "logging"} <= set(service)
+        assert "/tmp" in service["tmpfs"]
+        assert name in OURS or re.match(r"(?!0\b|root)\w+", service["user"])
+        # Temporal's UI writes its configuration beside itself.
+        assert service["read_only"] is (name != "temporal-ui")
+
+    def test_a_container_sees_only_the_secrets_that_are_its_own(self) -> None:
+        seen: dict[str, set[str]] = {}
+        for name, service in SERVICES.items():
+            for volume in service.get("volumes", ()):
+                if found := re.fullmatch(r"\$\{HOST_SECRETS:[^}]*\}/(\w+):/run/secrets:ro", volume):
+                    seen.setdefault(found[1], set()).add(name)
+                assert volume.endswith(":ro") or volume.partition(":")[0] in COMPOSE["volumes"]
+        assert seen == {
+            "app": {"api", "worker"},
+            "owner": {"migrate", "retention"},
+            "postgres": {"postgres"},
+            "temporal": {"temporal-postgres", "temporal-schema", "temporal"},
+        }
+
+    @pytest.mark.parametrize("name", SERVICES)
+    def test_no_secret_stands_in_a_variable(self, name: str) -> None:
+        secret = re.compile(r"PASSWORD|PWD|SECRET|_KEY$|TOKEN")
+        wrong = [one for one in environment(name) if secret.search(one)] if "environment" in SERVICES[name] else []
+        assert [one for one in wrong if not one.endswith(("_FILE", "_FOLDER"))] == []
+
+    def test_networks_keep_apart_who_has_nothing_to_say_to_each_other(self) -> None:
+        on = {network: {n for n, s in SERVICES.items() if network in s["networks"]} for network in COMPOSE["networks"]}
+        assert on == {
+            "edge": {"proxy", "api"},
+            "inside": {"api", "worker", "retention", "temporal", "temporal-namespace", "temporal-ui"},
+            "data": {"postgres", "migrate", "retention", "api", "worker"},
+            "temporal-data": {"temporal-postgres", "temporal-schema", "temporal"},
+        }
+        closed = {name for name, network in COMPOSE["networks"].items() if network}
+        assert closed == {"data", "temporal-data"}
+        assert all(COMPOSE["networks"][name] == {"internal": True} for name in closed)
+        for name, service in SERVICES.items():
+            for other in service.get("depends_on", {}):
+                shared = set(service["networks"]) & set(SERVICES[other]["networks"])
+                assert shared, f"{name} waits for {other} and cannot reach it."
+
+    @pytest.mark.parametrize("image", sorted({service["image"] for service in SERVICES.values()} - {"player-journeys"}))
+    def test_an_image_is_named_by_its_exact_version(self, image: str) -> None:
+        assert re.search(r"@sha256:[0-9a-f]{64}$|:\d+\.\d+(\.\d+)?(-[a-z]+)?$", image)
+
+    def test_the_proxy_writes_to_memory_alone(self) -> None:
+        written = re.findall(r"^\s*(?:pid|\w+_temp_path) (\S+);", NGINX, re.MULTILINE)
+        assert len(written) == 6
+        assert all(path.startswith("/tmp/") for path in written)
+
+    def test_only_who_owns_the_tables_is_told_to_migrate_or_to_forget(self) -> None:
+        assert SERVICES["migrate"]["command"][-1] == "migrate"
+        assert SERVICES["retention"]["command"][-2:] == ["--role", "retention"]
+        assert {environment(name)["APPLICATION_ROLE"] for name in OURS} == {"journeys_app"}
+
+
+class TestSecrets:
+    @pytest.fixture
+    def made(self, tmp_path: Path) -> Path:
+        """What the script makes in a folder that is not there yet."""
+        subprocess.run(["sh", ROOT / "compose" / "make-secrets.sh", tmp_path / "secrets"], check=True)
+        return tmp_path / "secrets"
+
+    def test_the_script_makes_every_part_closed_to_others_and_open_to_containers(self, made: Path) -> None:
+        assert made.stat().st_mode & 0o777 == 0o700
+        files = [file for file in made.rglob("*") if file.is_file()]
+        assert {file.parent.name for file in files} == {"app", "owner", "postgres", "temporal"}
+        assert {file.stat().st_mode & 0o777 for file in files} == {0o644}
+        ours = {file.name.upper() for file in files if file.parent.name in {"app", "owner"}}
+        assert ours < SECRET
+
+    def test_what_is_there_is_left_as_it_is(self, made: Path) -> None:
+        before = {file: file.read_text() for file in made.rglob("*") if file.is_file()}
+        (made / "app" / "link_secrets").write_text("mine")
+        subprocess.run(["sh", ROOT / "compose" / "make-secrets.sh", made], check=True)
+        after = {file: file.read_text() for file in made.rglob("*") if file.is_file()}
+        assert after == before | {made / "app" / "link_secrets": "mine"}
+
+    def test_the_roles_get_the_passwords_that_the_addresses_have(self, made: Path) -> None:
+        asked = re.findall(r"cat /run/secrets/(\w+)", (ROOT / "compose" / "roles.sql").read_text())
+        assert asked == ["owner_password", "application_password"]
+        for part, role, file in (
+            ("owner", "journeys", "owner_password"),
+            ("app", environment("api")["APPLICATION_ROLE"], "application_password"),
+        ):
+            password = (made / "postgres" / file).read_text().strip()
+            address = (made / part / "database_url").read_text().strip()
+            assert address == f"postgresql://{role}:{password}@postgres:5432/journeys"
+        named = environment("postgres")["POSTGRES_PASSWORD_FILE"].rpartition("/")[2]
+        assert (made / "postgres" / named).exists()
+        assert (
+            made / "temporal" / environment("temporal-postgres")["POSTGRES_PASSWORD_FILE"].rpartition("/")[2]
+        ).exists()
+
+    def test_settings_are_read_from_their_files_and_a_variable_goes_first(
+        self, made: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("SECRETS_FOLDER", str(made / "app"))
+        (made / "app" / "smtp_password").write_text("hush\n")
+        for name in SECRET:
+            monkeypatch.delenv(name, raising=False)
+        read = settings_from()
+        assert read.database_url.startswith("postgresql://journeys_app:")
+        assert len(read.link_secrets) == 1
+        assert (read.smtp_password, read.webhook_secret_of("sms")[:6]) == ("hush", "whsec_")
+        monkeypatch.setenv("DATABASE_URL", "postgresql://elsewhere")
+        assert settings_from().database_url == "postgresql://elsewhere"
+
+    def test_a_folder_that_cannot_be_read_is_told(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("SECRETS_FOLDER", str(tmp_path / "none"))
+        with pytest.raises(DesignError, match=r"SECRETS_FOLDER names .*none cannot be read here \(No such file"):
+            settings_from()
 
 
 def test_data_outlives_its_container() -> None:

@@ -1,0 +1,137 @@
+"""What the application may do with each table where it logs in as a role of its own and owns nothing.
+
+Migrations run as the owner of the tables. With APPLICATION_ROLE they grant that role what stands here and nothing else,
+so that whoever takes over a process of ours can neither take a fact back nor rewrite one, forget anything, make a key
+or change the schema: the database refuses it. What forgets runs as the owner, in a process of its own.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from sqlalchemy import Connection, Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from workflows.errors import JourneysError
+
+
+class WrongRole(JourneysError):
+    """The role of APPLICATION_ROLE cannot be granted anything; the sentence says why."""
+
+
+@dataclass(frozen=True)
+class Rights:
+    """What the application may do with the rows of a table, besides reading them.
+
+    Of a row that it may change it can change all columns but those that are `fixed`: who it is about, and since when.
+    """
+
+    why: str
+    insert: bool = True
+    update: bool = False
+    delete: bool = False
+    fixed: Collection[str] = ()
+
+    def words(self, columns: Collection[str]) -> str:
+        """As a GRANT lists them, for a table with these columns."""
+        changing = ", ".join(f'"{name}"' for name in sorted(set(columns) - set(self.fixed)))
+        given = {"INSERT": self.insert, "DELETE": self.delete, f"UPDATE ({changing})": self.update}
+        return ", ".join(["SELECT", *(right for right, is_given in given.items() if is_given)])
+
+
+_APPENDED: Final = "facts: added, never changed and never taken back"
+_OF_A_RUN: Final = ("id", "brand", "player_id", "run_id", "step", "journey", "created_at")
+#: Every table of ours; a test holds it against the tables. A new column may be changed unless it is fixed here.
+RIGHTS: Final[Mapping[str, Rights]] = {
+    "event_ids": Rights(_APPENDED),
+    "events": Rights(_APPENDED),
+    "kept_events": Rights("records that outlive their month: the owner keeps them", insert=False),
+    "players": Rights("one row a player, rewritten at every event", update=True, fixed=("brand", "id", "created_at")),
+    "runs": Rights(
+        "entered once, and moved on until their end",
+        update=True,
+        fixed=("id", "brand", "player_id", "journey", "arm", "entered_at", "trigger"),
+    ),
+    "memberships": Rights("stays that end", update=True, fixed=("seq", "brand", "segment", "player_id", "entered_at")),
+    "jobs": Rights(
+        "work that goes on", update=True, fixed=("id", "brand", "kind", "subject", "created_by", "created_at")
+    ),
+    "enrolment_players": Rights("gone when the enrolment ends", delete=True),
+    "journey_controls": Rights("what holds now", update=True, fixed=("brand", "journey")),
+    "journey_control_history": Rights(_APPENDED),
+    "held_runs": Rights("gone when the run goes on", update=True, delete=True),
+    "shadows": Rights(
+        "started, and stopped", update=True, fixed=("id", "brand", "journey", "version", "started_by", "started_at")
+    ),
+    "shadow_runs": Rights("gone on with until their end", update=True, fixed=("id", "shadow_id", "brand", "player_id")),
+    "shadow_steps": Rights("withheld, and told again", update=True, fixed=("run_id", "step", "line", "outcome")),
+    "steps": Rights(_APPENDED),
+    "deliveries": Rights("a queue", update=True, delete=True),
+    "dead_letters": Rights(
+        "tried again, and marked so", update=True, fixed=("id", "run_id", "seq", "brand", "kind", "payload", "at")
+    ),
+    "failed_events": Rights("tried again, and marked so", update=True, fixed=("id", "brand", "source", "event_id")),
+    "messages": Rights(
+        "decided, handed over, read", update=True, fixed=(*_OF_A_RUN, "channel", "template", "message_class")
+    ),
+    "grants": Rights("reserved, asked for, settled", update=True, fixed=(*_OF_A_RUN, "kind", "reward", "decision")),
+    "tasks": Rights(
+        "open until they are closed",
+        update=True,
+        fixed=(*_OF_A_RUN, "form", "form_schema", "question", "reason", "snapshot", "forbidden"),
+    ),
+    "task_history": Rights(_APPENDED),
+    "processes": Rights("who lives", update=True, delete=True),
+    "api_keys": Rights("made and taken back by the owner", insert=False),
+    "alembic_version": Rights("read by /readyz", insert=False),
+}
+
+
+def grant_rights(connection: Connection, role: str) -> None:
+    """Grant the role what `RIGHTS` says of the tables there are, and take everything else from it.
+
+    Must run as the owner, inside a transaction: to others the old rights hold until it is committed. Raises WrongRole.
+    """
+    found = connection.execute(_ROLE, {"role": role}).one_or_none()
+    if found is None:
+        raise WrongRole(
+            f"APPLICATION_ROLE names {role}, and there is no such role in this database: make it with "
+            f"CREATE ROLE {role} LOGIN PASSWORD '…', and migrate again."
+        )
+    if found.is_master:
+        raise WrongRole(
+            f"APPLICATION_ROLE names {role}, which is a superuser or owns what it is to be kept from: name a role that "
+            "is neither, nor a member of the owner."
+        )
+    statements = [f"GRANT USAGE ON SCHEMA {found.schema} TO {found.quoted}"]
+    statements.append(f"REVOKE ALL ON ALL TABLES IN SCHEMA {found.schema} FROM {found.quoted}")
+    statements += [
+        f'GRANT {RIGHTS[table.name].words(table.columns)} ON "{table.name}" TO {found.quoted}'
+        for table in connection.execute(_TABLES, {"tables": [*RIGHTS]})
+    ]
+    connection.exec_driver_sql("; ".join(statements))
+
+
+async def owns_tables(connection: AsyncConnection) -> bool:
+    """Whether this process logs in as the owner of the tables, and so may make and drop a month of events."""
+    return bool(await connection.scalar(_OWNS))
+
+
+_ROLE: Final = text(
+    """
+    SELECT quote_ident(rolname) AS quoted, quote_ident(current_schema()) AS schema,
+           rolsuper OR pg_has_role(rolname, current_user, 'MEMBER') AS is_master
+    FROM pg_roles WHERE rolname = :role
+    """
+)
+_TABLES: Final = text(
+    """
+    SELECT c.relname AS name, array_agg(CAST(a.attname AS text)) AS columns
+    FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace AND n.nspname = current_schema()
+    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relname = ANY(:tables) AND c.relkind IN ('r', 'p')
+    GROUP BY c.relname ORDER BY c.relname
+    """
+).bindparams(bindparam("tables", type_=ARRAY(Text)))
+_OWNS: Final = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'events'::regclass")
