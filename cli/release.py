@@ -162,8 +162,9 @@ def _take_out(registry: Registry, name: str, number: int) -> None:
     known = next((one for one in index.of(name) if one.number == number), None)
     if known is None:
         fail(f"There is no v{number} of {name}; there are {_numbers(index.of(name)) or 'none'}.")
-    if number == registry.journeys[name].version:
-        fail(f"v{number} of {name} is its present code, so new runs are on it; release another one first.")
+    journey = registry.journeys[name]
+    if number in {journey.version, journey.entered_on}:
+        fail(f"v{number} of {name} is its present code or what players enter on; release another one first.")
     on_it = [one for one in run_on_database(_in_flight([name])) if one.version == number]
     if on_it:
         fail(
@@ -201,13 +202,13 @@ async def _in_flight(journeys: list[str]) -> list[VersionInFlight]:
 
 def _rows(registry: Registry, name: str, flying: Sequence[VersionInFlight]) -> list[tuple[str, ...]]:
     """A row for each version of a journey that is not gone or has runs, the newest first."""
-    present, index = registry.journeys[name].version, registry.releases[name]
+    journey, index = registry.journeys[name], registry.releases[name]
     known: Mapping[int, JourneyRelease] = {one.number: one for one in index.of(name) if one.gone is None}
     rows: list[tuple[str, ...]] = []
-    for number in sorted({*known, present, *(one.version for one in flying)}, reverse=True):
+    for number in sorted({*known, journey.entered_on, *(one.version for one in flying)}, reverse=True):
         mine = [one for one in flying if one.version == number]
         released = f"{known[number].released}" if number in known else "" if number == 0 else "not here"
-        note = "new runs" if number == present else known[number].in_flight if number in known else ""
+        note = "new runs" if number == journey.entered_on else known[number].in_flight if number in known else ""
         oldest = f"{min(one.oldest for one in mine):%Y-%m-%d}" if mine else ""
         last = f"{max(one.over_by for one in mine):%Y-%m-%d}" if mine else ""
         moving = sum(one.moving for one in mine)

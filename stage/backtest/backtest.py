@@ -226,6 +226,6 @@ def _play_here(plan: BacktestPlan, shard: Path) -> BacktestCounts:
 
 @lru_cache(maxsize=4)
 def registry_of(packages: tuple[str, ...], journeys: tuple[str, ...]) -> Registry:
-    """The rehearsed journeys alone: the others would start, send and be counted too."""
+    """The rehearsed journeys alone, as their code is: the others would start, send and be counted too."""
     registry = load(packages)
-    return replace(registry, journeys={name: registry.journeys[name] for name in journeys})
+    return replace(registry, journeys={name: replace(registry.journeys[name], live=None) for name in journeys})

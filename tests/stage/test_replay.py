@@ -42,6 +42,10 @@ def test_every_way_out_of_a_run_is_stored(journey: str, event: str) -> None:
     assert any(f'"{event}"' in path.read_text() for path in HISTORIES if path.name.startswith(f"{journey}."))
 
 
+def test_a_run_that_only_a_shadow_played_is_stored() -> None:
+    assert any('"name":"withhold"' in path.read_text() for path in HISTORIES)
+
+
 @cache
 def registry() -> Registry:
     return load((PACKAGE, "tests.support.designs"))
