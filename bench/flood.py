@@ -25,8 +25,12 @@ from bench.traffic import cloud_event, players, registration
 FLOODING, OTHER = "flooding", "other"
 #: Events in one of A's requests, and how many of its requests may be under way.
 BATCH, CALLERS = 20, 64
+UNBEGUN = """
+    SELECT count(*) FROM runs r
+    WHERE brand = %s AND NOT EXISTS (SELECT FROM steps s WHERE s.run_id = r.id)
+    """
 #: Requests whose pace says what fits.
-PROBE = 40
+PROBE = 20
 
 
 class Sender:
@@ -41,6 +45,8 @@ class Sender:
         """Send once; what the API says is counted."""
         answer = await self.http.post("/v1/events", content=body, params={"mode": mode})
         self.answers[answer.status_code] += 1
+        if answer.status_code not in {202, 429}:
+            raise RuntimeError(f"The API answered {answer.status_code}: {answer.text[:300]}")
         return answer.status_code
 
     async def registers(self, ids: Sequence[str]) -> None:
@@ -72,12 +78,12 @@ class Flood:
         return PROBE / (time.perf_counter() - began)
 
     async def begun(self, built: House) -> None:
-        """Wait until everything that was taken in has begun."""
+        """Wait until every run that was taken in has come to its first effect."""
 
-        async def delivered() -> bool:
-            return await built.count("SELECT count(*) FROM deliveries") == 0
+        async def idle() -> bool:
+            return await built.count("SELECT count(*) FROM deliveries") + await built.count(UNBEGUN, FLOODING) == 0
 
-        await built.until(delivered, within=240, what="The start of every run")
+        await built.until(idle, within=300, what="The first effect of every run", every=0.1)
 
     async def run(self, rate: float) -> None:
         """So many requests a second, until cancelled; a caller that is told to come again drops it and goes on."""
@@ -113,7 +119,7 @@ async def reactions(
     async def all_answered() -> bool:
         return len(await built.rows(query, OTHER, began)) >= len(due) - sender.answers[429]
 
-    await built.until(all_answered, within=120, what="The answer to every call", every=0.2)
+    await built.until(all_answered, within=300, what="The answer to every call", every=0.2)
     found = await built.rows(query, OTHER, began)
     return [
         (row["at"] - due[row["player_id"], row["step"]]).total_seconds() * 1_000
