@@ -212,12 +212,12 @@ async def test_it_survives_a_crash_at_every_statement(faults: Faults, casino: Ca
     async def prepare() -> None:
         faults.clear()
         casino.events, casino.clock.now = 0, NOON
-        await past(casino, 6)
+        await past(casino, 4)
 
     places = await survives(
         faults,
         prepare,
-        lambda: derive(deriver(casino, name), 4),
+        lambda: derive(deriver(casino, name), 3),
         lambda: world(faults.database, "players", "memberships", "events", "runs", "deliveries"),
     )
     reached = "\n".join(places)

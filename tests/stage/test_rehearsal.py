@@ -191,7 +191,9 @@ def test_a_failed_assertion_shows_the_story(pytester: pytest.Pytester) -> None:
             assert run.sent == ["nothing"]
         """
     )
-    result = pytester.runpytest_subprocess("-o", "asyncio_mode=auto")
+    # Without what a project of journeys does not have and takes seconds to load.
+    spared = ("-p", "no:schemathesis", "-p", "no:hypothesispytest", "-p", "no:xdist")
+    result = pytester.runpytest_subprocess("-o", "asyncio_mode=auto", *spared)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*story of <welcome for player: under way>*", "*send:welcome#1  sent*"])
 
