@@ -1,6 +1,7 @@
 """Real journeys over made-up history: what is played, who answers, what is counted."""
 
 import json
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from stage.backtest.backtest import back_test, plan_of, play
 from stage.backtest.counts import BacktestCounts
 from stage.backtest.event_log import read_log
-from stage.backtest.metrics import TaskWorkload
+from stage.backtest.metrics import BacktestMetrics, TaskWorkload
 from stage.errors import StageError
 from stage.testing.answer_files import APPROVE, approving, read_answers
 from tests.support.logs import NOON, PACKAGES, happened, rehearse, several, synthetic, table, templates, told
@@ -19,6 +20,12 @@ from workflows.rewards import Cashback
 
 ALL = {"failed_deposit", "second_deposit", "tier_up", "vip_onboarding", "welcome", "win_back"}
 SEVEN = ("entered", "control", "messages", "suppressed", "grants", "tasks", "conversions")
+
+
+@cache
+def invented(**options: Any) -> BacktestMetrics:
+    """The figures of the made-up casino, played once for all tests that read them."""
+    return rehearse(synthetic(), **options)
 
 
 class TestPlaying:
@@ -53,7 +60,7 @@ class TestPlaying:
         assert figures.period.end == NOON + days(45)
 
     def test_control_can_be_nobody_or_everybody(self) -> None:
-        nobody, everybody = rehearse(synthetic(), control=0), rehearse(synthetic(), control=100)
+        nobody, everybody = invented(control=0), rehearse(synthetic(), control=100)
         assert set(nobody.control.values()) == {0}
         assert everybody.control == everybody.entered
         assert not any(everybody.messages.values())
@@ -84,7 +91,7 @@ class TestPlaying:
         assert BacktestCounts.from_json(total.to_json()) == total
 
     def test_the_figures_do_not_depend_on_the_number_of_processes(self) -> None:
-        assert rehearse(synthetic(), jobs=2).model_dump_json() == rehearse(synthetic()).model_dump_json()
+        assert rehearse(synthetic(), jobs=2).model_dump_json() == invented().model_dump_json()
 
     def test_every_event_is_heard_of_by_the_bar(self) -> None:
         plan, log = plan_of(synthetic(), packages=PACKAGES, journeys=("welcome",), templates=templates())
@@ -214,7 +221,7 @@ class TestFigures:
         assert tier_upgrade("gold").cost(NOON, ([], [])).most == 0
 
     def test_nobody_is_contacted_beyond_the_caps(self) -> None:
-        caps = rehearse(synthetic(), control=0).caps
+        caps = invented(control=0).caps
         assert max(caps.capped_in_a_day) <= caps.per_day
         assert max(caps.capped_in_a_week) <= caps.per_week
         assert sum(caps.capped_in_a_day.values()) == sum(caps.all_in_a_week.values()) > 0
@@ -227,7 +234,7 @@ class TestFigures:
             assert all(sum(step.outcomes.values()) == step.runs for step in steps)
 
     def test_the_line_has_the_seven_figures_of_every_journey(self) -> None:
-        line = json.loads(rehearse(synthetic()).line())
+        line = json.loads(invented().line())
         assert all(set(line[key]) == ALL for key in SEVEN)
         assert line["entered"]["welcome"] == 30
         assert line["entered"] == {
