@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
-# A player whose row somebody removed comes back with the numbers their runs had, or two runs would share an id.
+# A player whose row somebody removed comes back knowing how many runs they had, or two runs could share an id.
 CREATE_PLAYERS: Final = text(
     """
     INSERT INTO players (brand, id, state)
@@ -22,7 +22,7 @@ CREATE_PLAYERS: Final = text(
     FROM unnest(:ids) AS u (id)
     LEFT JOIN LATERAL (
         SELECT jsonb_object_agg(journey, number) AS taken FROM (
-            SELECT journey, max(CAST(substring(r.id FROM '[0-9]+$') AS integer)) AS number
+            SELECT journey, count(*) AS number
             FROM runs r WHERE r.brand = :brand AND r.player_id = u.id GROUP BY journey
         ) numbers
     ) t ON true

@@ -12,7 +12,7 @@ from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
-from activities.runs import RunOver, end_active, hold_active, note_arrival
+from activities.runs import RunOver, check_soon, end_active, hold_active, is_active, note_arrival
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import players
 from activities.tasks import cancel_of_run
@@ -21,6 +21,7 @@ from workflows.effects import (
     MARK,
     MATCH,
     REFRESH,
+    RUN_OVER,
     START,
     Done,
     End,
@@ -141,9 +142,18 @@ class RunEffects:
 
 
 async def end_run(connection: AsyncConnection, intake: Intake, request: End, now: datetime) -> None:
-    """End a run in the books, in a transaction: its row, its tasks, its story, its player. The first end stays."""
+    """End a run in the books, in a transaction: its row, its tasks, its story, its player. The first end stays.
+
+    One that was refused as over ends nothing that has begun under its id since; comparing begins that anew.
+    """
     async with intake.locked(connection, request.brand, [request.player_id], now) as players:
         for state in players.states.values():
+            known = state.runs.get(request.run_id)
+            may_go_on = request.outcome == RUN_OVER and known is not None and not known.stopping
+            if may_go_on and await is_active(connection, request.run_id):
+                # Refused because the books did not have it, and entered again since, after Postgres was set back.
+                await check_soon(connection, [request.run_id])
+                return
             state.end(request.run_id, now)
     if await end_active(connection, request.run_id, request.outcome, now):
         await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)

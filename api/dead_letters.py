@@ -31,7 +31,7 @@ class DeadLetter(BaseModel):
             "examples": [
                 {
                     "id": 17,
-                    "run_id": "welcome:acme:p-1001:1",
+                    "run_id": "welcome:acme:p-1001:6f1c0a93be27",
                     "seq": 0,
                     "kind": "start",
                     "reason": "No journey welcome is deployed here; deploy it again and retry.",

@@ -28,9 +28,9 @@ class GrantView(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "id": "welcome:acme:p-1001:1/grant:free_spins#1",
+                    "id": "welcome:acme:p-1001:6f1c0a93be27/grant:free_spins#1",
                     "player_id": "p-1001",
-                    "run_id": "welcome:acme:p-1001:1",
+                    "run_id": "welcome:acme:p-1001:6f1c0a93be27",
                     "journey": "welcome",
                     "step": "grant:free_spins#1",
                     "kind": "free_spins",

@@ -21,9 +21,9 @@ router = APIRouter(tags=["messages"])
 Reading = Annotated[Key, needs("players:read")]
 
 _EXAMPLE: JsonObject = {
-    "id": "welcome:acme:p-1001:1/send:welcome#1/email",
+    "id": "welcome:acme:p-1001:6f1c0a93be27/send:welcome#1/email",
     "player_id": "p-1001",
-    "run_id": "welcome:acme:p-1001:1",
+    "run_id": "welcome:acme:p-1001:6f1c0a93be27",
     "journey": "welcome",
     "step": "send:welcome#1",
     "channel": "email",
@@ -78,7 +78,7 @@ class InboxItem(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "id": "welcome:acme:p-1001:1/send:welcome#1/in_app",
+                    "id": "welcome:acme:p-1001:6f1c0a93be27/send:welcome#1/in_app",
                     "template": "welcome",
                     "language": "uk",
                     "subject": "Вітаємо",

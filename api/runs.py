@@ -56,7 +56,7 @@ class RunView(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "id": "welcome:acme:p-1001:1",
+                    "id": "welcome:acme:p-1001:6f1c0a93be27",
                     "journey": "welcome",
                     "player_id": "p-1001",
                     "arm": "treated",

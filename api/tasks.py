@@ -27,7 +27,7 @@ State = Literal["open", "claimed", "completed", "expired", "cancelled"]
 _TASK_EXAMPLE: JsonObject = {
     "id": "5f1c0e7a9b3d4c2e8f60a1b2",
     "player_id": "p-1001",
-    "run_id": "vip_onboarding:acme:p-1001:1",
+    "run_id": "vip_onboarding:acme:p-1001:c2d94b7710e5",
     "journey": "vip_onboarding",
     "step": "ask:Affordability#1",
     "form": "Affordability",

@@ -30,11 +30,11 @@ class TimelineEntry(BaseModel):
         json_schema_extra={
             "examples": [
                 {
-                    "id": "message:welcome:acme:p-1001:1/send:welcome#1/email",
+                    "id": "message:welcome:acme:p-1001:6f1c0a93be27/send:welcome#1/email",
                     "at": "2026-01-15T12:00:01Z",
                     "kind": "message",
                     "text": "E-mail “welcome” was not sent: the player did not opt in to this channel.",
-                    "run_id": "welcome:acme:p-1001:1",
+                    "run_id": "welcome:acme:p-1001:6f1c0a93be27",
                     "journey": "welcome",
                     "detail": {"channel": "email", "status": "suppressed", "reason": "no_consent"},
                 }

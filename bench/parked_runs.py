@@ -133,7 +133,8 @@ async def park_many(built: House, ids: Sequence[str], within: float) -> int:
     start in Temporal.
     """
     await park(built, ids[:1])
-    parker, sent = await Parker.of(built, f"parked:{BRAND}:{ids[0]}:1"), 1
+    (first,) = await built.rows("SELECT id FROM runs WHERE brand = %s AND player_id = %s", BRAND, ids[0])
+    parker, sent = await Parker.of(built, first["id"]), 1
     until, done = time.monotonic() + patience(within), progress("Parked runs")
     async with parker.working():
         while parker.answered + 1 < sent or (sent < len(ids) and time.monotonic() < until):

@@ -70,12 +70,12 @@ class Callees:
         player = self.ids[self.called % len(self.ids)]
         turn = self.called // len(self.ids) + 1
         self.called += 1
-        self.due[f"{self.journey}:{BRAND}:{player}:1", f"send:deposit-thanks#{turn}"] = at
+        self.due[player, f"send:deposit-thanks#{turn}"] = at
         return player, f"call-{self.journey}-{self.called}"
 
     async def _answers(self, began: datetime, count: int) -> list[tuple[datetime, float]]:
         """When each call since then was answered, and how many milliseconds after its moment; waits for the last."""
-        query = "SELECT run_id, step, at FROM steps WHERE run_id LIKE %s AND outcome = 'sent' AND at >= %s"
+        query = "SELECT player_id, step, at FROM steps WHERE run_id LIKE %s AND outcome = 'sent' AND at >= %s"
         found: list[Row] = []
 
         async def all_answered() -> bool:
@@ -84,7 +84,7 @@ class Callees:
 
         await self.built.until(all_answered, within=120, what="The answer to every call", every=0.2)
         return [
-            (row["at"], (row["at"] - self.due[row["run_id"], row["step"]]).total_seconds() * 1_000) for row in found
+            (row["at"], (row["at"] - self.due[row["player_id"], row["step"]]).total_seconds() * 1_000) for row in found
         ]
 
 

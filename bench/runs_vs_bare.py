@@ -10,7 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import typer
@@ -24,6 +24,7 @@ from bench.measuring import Figures, alternate, leave, main, say
 from bench.peers.bare_worker import QUEUE, READY
 from bench.peers.bare_workflows import Came, Run
 from bench.traffic import cloud_event, players, registration
+from workflows.player_state.identities import run_id_of
 from workflows.run_protocol import Position
 
 #: As many calls at a time as the engine's dispatcher makes.
@@ -73,6 +74,12 @@ async def enrol(built: House, journey: str, ids: Sequence[str]) -> list[Run]:
     return found
 
 
+def begun(player: str) -> str:
+    """The engine's run of `two_sends` that the player's `bench.begun` began."""
+    cause = {"type": "bench.begun", "source": "/bench", "id": f"b-{player}"}
+    return run_id_of("two_sends", BRAND, player, cause, timedelta(0), 0)
+
+
 async def actions(client: Client, run_id: str) -> dict[str, int]:
     """Everything in a run's history that is billed, by what it is."""
     history = await client.get_workflow_handle(run_id).fetch_history()
@@ -93,7 +100,7 @@ async def in_peace(built: House, ids: Sequence[str]) -> Sequence[str]:
     await built.post_all(batches([cloud_event("bench.begun", p, f"b-{p}") for p in ids], 500), at_once=1)
 
     async def waiting() -> bool:
-        handles = [built.temporal.get_workflow_handle(f"two_sends:{BRAND}:{player}:1") for player in ids]
+        handles = [built.temporal.get_workflow_handle(begun(player)) for player in ids]
         try:
             found = [await handle.query("position", result_type=Position) for handle in handles]
         except RPCError:
@@ -103,7 +110,7 @@ async def in_peace(built: House, ids: Sequence[str]) -> Sequence[str]:
     await built.until(waiting, within=60, what="The wait of every run", every=0.2)
     await built.post_all(batches([cloud_event("bench.woken", p, f"w-{p}") for p in ids], 500), at_once=1)
     for player in ids:
-        await built.temporal.get_workflow_handle(f"two_sends:{BRAND}:{player}:1").result()
+        await built.temporal.get_workflow_handle(begun(player)).result()
     return ids
 
 
@@ -170,7 +177,7 @@ async def measure(runs: int, rounds: int) -> Figures:
         await bare(0, 10)
         compared = await alternate(rounds, engine, bare, what="Journey", unit="runs/s")
         counted = [
-            await actions(built.temporal, f"two_sends:{BRAND}:{player}:1")
+            await actions(built.temporal, begun(player))
             for player in await in_peace(built, await known("calm-", COUNTED))
         ]
         hand_written = await actions(built.temporal, f"bare_two_sends:{BRAND}:bare1-p0:1")

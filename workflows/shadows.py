@@ -42,7 +42,7 @@ NO_SHADOWS: Final[Shadows] = MappingProxyType({})
 
 
 def shadow_run_id(shadow_id: int, beside: str) -> str:
-    """The id of the shadow run beside a live one: `shadow-3:win_back:acme:p-1:1`."""
+    """The id of the shadow run beside a live one: `shadow-3:win_back:acme:p-1:6f1c0a93be27`."""
     return f"{PREFIX}{shadow_id}:{beside}"
 
 

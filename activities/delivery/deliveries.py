@@ -19,6 +19,7 @@ from activities.rollout import RELEASE
 from activities.tables import deliveries
 from workflows.events import Event
 from workflows.json_object import JsonObject
+from workflows.player_state.identities import delivery_id_of
 from workflows.player_state.state import PROTECTION as PROTECTIVE_REASONS
 from workflows.run_protocol import RunInput
 from workflows.shadows import is_shadow_run
@@ -47,6 +48,8 @@ class DeliveryRow:
     kind: str
     payload: JsonObject
     priority: int
+    #: By which the run knows it again; None: it is told apart from every other.
+    id: str | None = None
 
     @classmethod
     def start(cls, run: RunInput, cause: Mapping[str, str] | None) -> "DeliveryRow":
@@ -57,9 +60,13 @@ class DeliveryRow:
 
     @classmethod
     def event(cls, run_id: str, seq: int, event: Event) -> "DeliveryRow":
-        """That something happened to the player; personal data in the event stays behind."""
+        """That something happened to the player; personal data in the event stays behind.
+
+        However often the event is sent, also after Postgres was set back, the run hears it once.
+        """
+        payload = {"event": event.redacted().to_wire()}
         priority = BULK if is_shadow_run(run_id) else NORMAL
-        return cls(run_id, seq, "event", {"event": event.redacted().to_wire()}, priority)
+        return cls(run_id, seq, "event", payload, priority, delivery_id_of(run_id, event))
 
     @classmethod
     def answer(cls, run_id: str, seq: int, step: str, answer: Mapping[str, Any]) -> "DeliveryRow":
@@ -173,10 +180,10 @@ async def deliver_again(connection: AsyncConnection, brand: str, rows: Sequence[
 #: `DeliveryRow`s as the JSON document `:rows`; as text, because intake writes players in the same round trip. Whoever
 #: runs it also calls `wake_dispatchers`.
 WRITE: Final = """
-    INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority)
-    SELECT run_id, seq, :brand, kind, payload, priority
+    INSERT INTO deliveries (run_id, seq, brand, kind, payload, priority, id)
+    SELECT run_id, seq, :brand, kind, payload, priority, coalesce(id, gen_random_uuid())
     FROM json_to_recordset(CAST(:rows AS json))
-      AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint)
+      AS t (run_id text, seq integer, kind text, payload jsonb, priority smallint, id uuid)
     """
 INSERT: Final = text(WRITE)
 # First whose runs, then what of it: of each run the oldest, no more than one signal can carry, because Temporal refuses

@@ -40,20 +40,22 @@ from activities.delivery.outcomes import (
     outcome_of,
 )
 from activities.delivery.search_attributes import RunAttributes
+from activities.delivery.temporal_runs import RPC_LIMIT, Standing, look_at
 from activities.processes import Processes
 from activities.rollout import may_be_known_elsewhere
 from activities.runs import active_among, check_soon
 from activities.settings import TASK_QUEUE
 from workflows.declaration import version_name
 from workflows.effect_queues import Urgency
+from workflows.effects import RUN_OVER
 from workflows.json_object import JsonObject
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch, RunInput
 from workflows.source.registry import Registry
 
 logger = logging.getLogger(__name__)
 
-RPC_LIMIT = timedelta(seconds=10)
 POLL_S = 1.0
+_BEGUN_ANEW = WorkflowIDReusePolicy.ALLOW_DUPLICATE
 
 DELIVERED = Counter("journeys_deliveries_total", "Deliveries handed to Temporal.", ["kind"])
 DEAD = Counter("journeys_dead_letters_total", "Deliveries Temporal refused for good.")
@@ -104,8 +106,8 @@ class Dispatcher:
             if any(self._is_unknown(row) for rows in by_run.values() for row in rows):
                 await self.processes.look(connection)
             outcomes = await self._deliver_all(by_run)
-            over = [run_id for run_id, outcome in outcomes.items() if isinstance(outcome, NotRunning)]
-            outcomes |= await _over_or_lost(connection, over)
+            over = {run_id: by_run[run_id] for run_id, outcome in outcomes.items() if isinstance(outcome, NotRunning)}
+            outcomes |= await self._not_running(connection, over)
             return await self._record(connection, by_run, outcomes)
 
     async def _deliver_all(self, by_run: Mapping[str, Sequence[DueDelivery]]) -> dict[str, Outcome]:
@@ -239,14 +241,16 @@ class Dispatcher:
             return await self._cancel(run_id, DeliveryRefused("its stop cannot be read"))
         return refused
 
-    async def _call(self, run_id: str, start: RunInput | None, items: list[Delivery], *, in_bulk: bool) -> Outcome:
+    async def _call(
+        self, run_id: str, start: RunInput | None, items: list[Delivery], *, in_bulk: bool, anew: bool = False
+    ) -> Outcome:
         try:
             # The client repeats calls by itself for as long again, and the claim is held all the while.
             async with asyncio.timeout(RPC_LIMIT.total_seconds()):
                 if start is None:
                     return await self._signal(run_id, items)
                 with tracing.about(start.brand, run_id, start.trigger):
-                    return await self._start(run_id, start, items, in_bulk=in_bulk)
+                    return await self._start(run_id, start, items, in_bulk=in_bulk, anew=anew)
         except TimeoutError:
             return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
         except RPCError as error:
@@ -264,7 +268,7 @@ class Dispatcher:
         logger.warning("Run %s was cancelled, because it could not be told to stop: %s", run_id, refused.reason)
         return None
 
-    async def _start(self, run_id: str, run: RunInput, items: list[Delivery], *, in_bulk: bool) -> Outcome:
+    async def _start(self, run_id: str, run: RunInput, items: list[Delivery], *, in_bulk: bool, anew: bool) -> Outcome:
         together: JsonObject = {}
         if items:
             together = {"start_signal": DELIVER, "start_signal_args": [DeliveryBatch(items=items)]}
@@ -276,7 +280,7 @@ class Dispatcher:
                 run,
                 id=run_id,
                 task_queue=TASK_QUEUE,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_reuse_policy=_BEGUN_ANEW if anew else WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"{run.journey} for {run.brand}/{run.player_id}",
                 rpc_timeout=RPC_LIMIT,
                 # Whatever the run does takes its brand's turn, and in bulk comes after everybody else.
@@ -289,9 +293,45 @@ class Dispatcher:
                 return RetryLater(f"Temporal does not show our runs yet: {refusal.message}")
             raise
         except WorkflowAlreadyStartedError:
-            # An earlier attempt succeeded without our hearing of it, and the run is closed already.
+            # An earlier attempt succeeded without our hearing of it, or before Postgres was set back, and the run is
+            # closed already.
             return NotRunning()
         return None
+
+    async def _not_running(
+        self, connection: AsyncConnection, rows_of: Mapping[str, Sequence[DueDelivery]]
+    ) -> dict[str, Outcome]:
+        """What becomes of deliveries to runs that Temporal does not have under way: dropped, if these recorded an end.
+
+        Asked after Temporal has answered, because a run records its end here before it closes there.
+        """
+        if not rows_of:
+            return {}
+        active = await active_among(connection, rows_of)
+        await check_soon(connection, active)
+        answers = await asyncio.gather(*(self._lost(run_id, rows_of[run_id]) for run_id in active))
+        return dict.fromkeys(rows_of) | dict(zip(active, answers, strict=True))
+
+    async def _lost(self, run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
+        """The same for one that is under way in the books. Comparing ends it, or begins it anew."""
+        try:
+            async with asyncio.timeout(RPC_LIMIT.total_seconds()):
+                found = await look_at(self.client, run_id)
+        except TimeoutError:
+            return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
+        except RPCError as error:
+            return outcome_of(error)
+        read = _Read.of(rows)
+        if read.start is not None and found.may_begin:
+            return await self._call(run_id, read.start, read.items, in_bulk=rows[0].priority == BULK, anew=True)
+        if found.standing is Standing.OPEN or found.outcome == RUN_OVER:
+            return RetryLater("The run was under way again, or begins anew.")
+        if read.start is not None or found.standing is Standing.PLAYED:
+            return None
+        return DeliveryRefused(
+            "Temporal has no such run under way although it never recorded its end: it was terminated or its "
+            "history is gone. Stop the run here, or restore Temporal and retry."
+        )
 
     async def _signal(self, run_id: str, items: list[Delivery]) -> Outcome:
         handle = self.client.get_workflow_handle(run_id)
@@ -302,22 +342,6 @@ class Dispatcher:
                 return NotRunning()
             raise
         return None
-
-
-async def _over_or_lost(connection: AsyncConnection, run_ids: list[str]) -> dict[str, Outcome]:
-    """The outcome for runs Temporal does not have: lost if they never recorded their end, else over.
-
-    Asked after Temporal has answered, because a run records its end here before it closes there.
-    """
-    if not run_ids:
-        return {}
-    active = await active_among(connection, run_ids)
-    await check_soon(connection, active)
-    lost = DeliveryRefused(
-        "Temporal has no such run under way although it never recorded its end: it was terminated or its "
-        "history is gone. Stop the run here, or restore Temporal and retry."
-    )
-    return {run_id: lost if run_id in active else None for run_id in run_ids}
 
 
 @dataclass(frozen=True)

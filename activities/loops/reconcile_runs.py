@@ -13,33 +13,33 @@ from typing import Any, Final
 
 from prometheus_client import Counter, Gauge
 from temporalio import activity
-from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
 from activities.clock import Clock
 from activities.database import Database
 from activities.delivery.dead_letters import has_untried_start
 from activities.delivery.deliveries import begin_again, is_start_waiting
-from activities.delivery.outcomes import names_namespace
+from activities.delivery.temporal_runs import InTemporal, Standing, look_at
 from activities.intake.intake import Intake
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.run_effects import end_run
 from activities.runs import CheckedRun, active_among, check_again, check_all, due_for_check, is_active
 from activities.step_log import has_steps, record_steps
 from workflows.background.reconcile_and_rearm import RECONCILE_RUNS, ComparedRuns
-from workflows.effects import EffectInput, End
+from workflows.effects import RUN_OVER, EffectInput, End
 
 logger = logging.getLogger(__name__)
 
-#: Outcome of a run that Temporal has no more, and of what was begun anew because Temporal never had it.
+#: Outcome of a run that Temporal has no more, of what was begun anew because Temporal never had it, and what is told of
+#: a run that Temporal had played while the books forgot it.
 LOST: Final = "lost"
 BEGUN_AGAIN: Final = "begun_again"
+PLAYED: Final = "played"
 AT_ONCE: Final = 50
 #: How often a run is looked at, and how long after its end when it is still open then.
 EVERY, AFTER_ITS_END, AGAIN_SOON = timedelta(days=1), timedelta(hours=1), timedelta(minutes=10)
 #: Of so many runs looked at together more than half may not be gone: rather is it the wrong namespace.
 FEWEST_TO_DOUBT: Final = 10
-RPC_LIMIT: Final = timedelta(seconds=10)
 
 LOST_RUNS: Final = Counter("journeys_runs_lost_total", "Runs that Temporal lost and that were ended here.", ["journey"])
 BEGUN: Final = Counter(
@@ -83,15 +83,16 @@ class RunReconciliation:
         """
         found: Tally[str] = Tally()
         while runs := await self._due():
-            gone = [run for run, is_gone in zip(runs, await _are_gone(client, runs), strict=True) if is_gone]
-            lost = await self._active(gone)
-            if not accept_loss and len(runs) >= FEWEST_TO_DOUBT and 2 * len(lost) > len(runs):
-                await self._doubt(runs, len(lost))
-                found["doubted"] += len(lost)
+            seen = await _look_up(client, runs)
+            lost = await self._active([run for run in runs if seen[run.id].standing is not Standing.OPEN])
+            missing = sum(seen[run_id].standing is not Standing.PLAYED for run_id in lost)
+            if not accept_loss and len(runs) >= FEWEST_TO_DOUBT and 2 * missing > len(runs):
+                await self._doubt(runs, missing)
+                found["doubted"] += missing
                 break
             DOUBTED.set(0)
             for run in runs:
-                found[await self._settle(run) if run.id in lost else await self._put_off(run)] += 1
+                found[await self._settle(run, seen[run.id]) if run.id in lost else await self._put_off(run)] += 1
             await self.pause(len(runs) / self.rate)
         return ComparedRuns(**found)
 
@@ -118,20 +119,22 @@ class RunReconciliation:
             await check_again(connection, [run.id], at)
         return "late" if late else "open"
 
-    async def _settle(self, run: CheckedRun) -> str:
+    async def _settle(self, run: CheckedRun, seen: InTemporal) -> str:
         """End a run that is gone, or begin one that Temporal never had; what was done."""
         now = self.clock()
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, run.brand, [run.player_id], now) as players:
                 if not await is_active(connection, run.id):
                     return "open"
-                if await is_start_waiting(connection, run.id) or await has_untried_start(connection, run.id):
+                if seen.may_begin and (
+                    await is_start_waiting(connection, run.id) or await has_untried_start(connection, run.id)
+                ):
                     # It has not begun yet; whoever holds its start decides about it.
                     await check_again(connection, [run.id], now + AFTER_ITS_END)
                     return "open"
                 state = players.states.get(run.player_id)
                 known = None if state is None else state.runs.get(run.id)
-                fit = known is not None and not known.stopping and now < run.ends_at
+                fit = seen.may_begin and known is not None and not known.stopping and now < run.ends_at
                 if fit and run.input is not None and not await has_steps(connection, run.id):
                     await begin_again(connection, run.brand, run.input, now)
                     told = EffectInput(**_whose(run), step="start")
@@ -140,7 +143,11 @@ class RunReconciliation:
                     BEGUN.labels(run.journey).inc()
                     logger.warning("Run %s was not in Temporal and had done nothing; it begins again.", run.id)
                     return BEGUN_AGAIN
-            await end_run(connection, self.intake, End(**_whose(run), step="end", outcome=LOST), now)
+            outcome = LOST if seen.outcome in {None, RUN_OVER} else seen.outcome
+            await end_run(connection, self.intake, End(**_whose(run), step="end", outcome=outcome), now)
+        if outcome != LOST:
+            logger.warning("Run %s ended as %s in a time that Postgres has lost; it is over here too.", run.id, outcome)
+            return PLAYED
         LOST_RUNS.labels(run.journey).inc()
         logger.error("Run %s is gone from Temporal and never recorded its end; it is over here as lost.", run.id)
         return LOST
@@ -161,16 +168,6 @@ def _whose(run: CheckedRun) -> dict[str, Any]:
     return {"brand": run.brand, "player_id": run.player_id, "journey": run.journey, "run_id": run.id}
 
 
-async def _are_gone(client: Client, runs: Sequence[CheckedRun]) -> list[bool]:
-    return await asyncio.gather(*(_is_gone(client, run.id) for run in runs))
-
-
-async def _is_gone(client: Client, run_id: str) -> bool:
-    """Whether Temporal has no such run under way. Raises RPCError when it cannot say."""
-    try:
-        described = await client.get_workflow_handle(run_id).describe(rpc_timeout=RPC_LIMIT)
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error):
-            return True
-        raise
-    return described.status is not WorkflowExecutionStatus.RUNNING
+async def _look_up(client: Client, runs: Sequence[CheckedRun]) -> dict[str, InTemporal]:
+    found = await asyncio.gather(*(look_at(client, run.id) for run in runs))
+    return {run.id: one for run, one in zip(runs, found, strict=True)}

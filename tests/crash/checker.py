@@ -6,7 +6,7 @@ What had to happen is worked out here a second time, from the journal of what wa
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from tests.crash.evidence import Evidence, Row
@@ -16,6 +16,10 @@ REGISTERED, DEPOSITED, ROSE = "player.registered", "payment.deposit_approved", "
 CONTROL = {"welcome": 10, "second_deposit": 10, "tier_up": 10}
 #: Runs of these wait for days, so a crash test sees them under way.
 LONG = ("welcome", "second_deposit", "tier_up")
+# The clocks of two of our processes may differ by so much.
+SKEW = timedelta(seconds=0.5)
+#: What a run may end as that a person or a fault of a server has ended, beside having come to its end before.
+CUT_OFF = {"stopped_by_hand", "lost", "run_over", "completed"}
 # A provider's call that was under way when the exclusion was acknowledged may still arrive so much later.
 UNDER_WAY = timedelta(seconds=25)
 
@@ -33,6 +37,11 @@ class Expected:
 
 def check(evidence: Evidence) -> list[str]:
     """Every broken promise as a sentence; empty when all were kept."""
+    erased = {line["player"] for line in _said(evidence, "erased")}
+    return [*_judge(_about(evidence, erased, theirs=False)), *_erased(_about(evidence, erased, theirs=True))]
+
+
+def _judge(evidence: Evidence) -> list[str]:
     return [
         *_every_event_once(evidence),
         *_every_run(evidence),
@@ -41,6 +50,8 @@ def check(evidence: Evidence) -> list[str]:
         *_every_answer_heard(evidence),
         *_nothing_stuck(evidence),
         *_nobody_disturbed(evidence),
+        *_what_is_over_is_over(evidence),
+        *_what_is_held_waits(evidence),
         *(f"{name} holds personal data, which belongs into Postgres alone." for name in evidence.leaks),
         *_not_trivial(evidence),
     ]
@@ -50,55 +61,74 @@ def expected(evidence: Evidence) -> dict[str, Expected]:
     """What had to happen to each player."""
     wanted: dict[str, Expected] = defaultdict(Expected)
     deposits: Counter[str] = Counter()
-    live_deposits: Counter[str] = Counter()
+    told: set[str] = set()
+    risen: dict[str, set[str]] = defaultdict(set)
     for line in _said(evidence, "events"):
         for event in line["events"]:
             player, kind, live = event["subject"], _kind(event), line["mode"] == "live"
+            if event["id"] in told:
+                continue  # sent again, because Postgres had been set back
+            told.add(event["id"])
             want = wanted[player]
             if kind == DEPOSITED:
                 deposits[player] += 1
-                live_deposits[player] += live
             if not live:
                 continue
             if kind == REGISTERED:
-                _expect_newcomer(want, player)
-            elif kind == ROSE:
-                _expect_question(want, player)
+                _expect_newcomer(want, player, event)
+            elif kind == ROSE and event["data"]["to"] not in risen[player]:
+                risen[player].add(event["data"]["to"])
+                _expect_question(want, player, event)
             elif kind == DEPOSITED:
-                _expect_deposit(want, player, live_deposits[player], deposits[player])
+                _expect_deposit(want, player, event, deposits[player])
     return wanted
 
 
-def _expect_newcomer(want: Expected, player: str) -> None:
-    run = f"crash_chapters:{BRAND}:{player}:1"
-    want.runs |= {run, f"welcome:{BRAND}:{player}:1"}
+def run_of(journey: str, player: str, event: Row) -> str:
+    """The id of the run that an event begins."""
+    return _begun_by(journey, player, _kind(event), str(event["source"]), str(event["id"]))
+
+
+def _begun_by(journey: str, player: str, kind: str, source: str, identity: str) -> str:
+    """An id says what began the run, so that it is the same whenever that is told.
+
+    Two zeros: it was told in time, and nobody had removed the player.
+    """
+    said = f"{kind}\0{source}\0{identity}\x000\x000"
+    return f"{journey}:{BRAND}:{player}:{hashlib.sha256(said.encode()).hexdigest()[:12]}"
+
+
+def _expect_newcomer(want: Expected, player: str, event: Row) -> None:
+    run, welcome = run_of("crash_chapters", player, event), run_of("welcome", player, event)
+    want.runs |= {run, welcome}
     want.mails |= {f"{run}/send:crash-word#{chapter}/email" for chapter in (1, 2, 3)}
     if _treated(player, "welcome"):
-        want.mails.add(f"welcome:{BRAND}:{player}:1/send:welcome#1/email")
+        want.mails.add(f"{welcome}/send:welcome#1/email")
 
 
-def _expect_question(want: Expected, player: str) -> None:
-    run = f"crash_ask:{BRAND}:{player}:1"
+def _expect_question(want: Expected, player: str, event: Row) -> None:
+    run = run_of("crash_ask", player, event)
     want.runs.add(run)
     want.tasks.add(run)
     want.mails.add(f"{run}/send:crash-word#1/email")
     want.rewards.add(f"{run}/grant:points#1")
 
 
-def _expect_deposit(want: Expected, player: str, live: int, count: int) -> None:
-    run = f"crash_deposit:{BRAND}:{player}:{live}"
+def _expect_deposit(want: Expected, player: str, event: Row, count: int) -> None:
+    run = run_of("crash_deposit", player, event)
     want.runs.add(run)
     want.mails.add(f"{run}/send:crash-note#1/email")
     for channel, keys in want.webhooks.items():
         keys.add(f"{run}/send:crash-note#1/{channel}")
     want.rewards.add(f"{run}/grant:points#1")
     if count == 1:
-        first, child = f"crash_first:{BRAND}:{player}:1", f"crash_child:{BRAND}:{player}:1"
-        want.runs |= {first, child, f"second_deposit:{BRAND}:{player}:1"}
+        first = run_of("crash_first", player, event)
+        child = _begun_by("crash_child", player, "run", first, f"{first}/start:crash_child#1")
+        want.runs |= {first, child, run_of("second_deposit", player, event)}
         want.rewards |= {f"{first}/grant:free_spins#1", f"{first}/grant:bonus_money#1"}
         want.mails.add(f"{child}/send:crash-word#1/email")
     if count == 50:
-        tier = f"tier_up:{BRAND}:{player}:1"
+        tier = run_of("tier_up", player, event)
         want.runs.add(tier)
         if _treated(player, "tier_up"):
             want.tasks.add(tier)
@@ -132,11 +162,10 @@ def _every_event_once(evidence: Evidence) -> Iterator[str]:
 def _every_run(evidence: Evidence) -> Iterator[str]:
     started = {row["id"]: row for row in evidence.tables["runs"]}
     for player, want in expected(evidence).items():
-        # A player who left may have done so before another journey could start this one.
-        missing = (
-            want.runs - started.keys() - ({f"crash_child:{BRAND}:{player}:1"} if _left(evidence, player) else set())
-        )
-        for run in missing:
+        for run in want.runs - started.keys():
+            # A player who left may have done so before another journey could start this one.
+            if run.startswith("crash_child:") and (_left(evidence, player) or _cut_off(evidence, player)):
+                continue
             yield f"Run {run} was never entered."
     wanted = {run for want in expected(evidence).values() for run in want.runs}
     for run in started.keys() - wanted:
@@ -145,7 +174,8 @@ def _every_run(evidence: Evidence) -> Iterator[str]:
         arm = "treated" if _treated(row["player_id"], row["journey"]) else "control"
         if row["arm"] != arm:
             yield f"Run {run} is in the arm {row['arm']} and belongs into {arm}."
-        if run.startswith("crash_") and row["outcome"] != "completed" and not _left(evidence, row["player_id"]):
+        fit = CUT_OFF if run in _cut_off(evidence, row["player_id"]) else {"completed"}
+        if run.startswith("crash_") and row["outcome"] not in fit and not _left(evidence, row["player_id"]):
             yield f"Run {run} ended as {row['outcome']}."
 
 
@@ -156,17 +186,22 @@ def _every_reward_once(evidence: Evidence) -> Iterator[str]:
         yield f"Reward {key} was paid {paid[key]} times."
     given = paid.keys() - voided
     yield from _compare(evidence, "Reward", given, {p: want.rewards for p, want in expected(evidence).items()})
+    forgotten = {record["key"] for record in evidence.ledger if _in_lost_time(evidence, record["at"])}
     for row in evidence.tables["grants"]:
-        if (row["status"] == "confirmed") != (row["id"] in given):
+        if (row["status"] == "confirmed") != (row["id"] in given) and row["id"] not in forgotten:
             yield f"Grant {row['id']} is {row['status']} here and {'paid' if row['id'] in given else 'unpaid'} there."
         if row["status"] not in {"confirmed", "refused"}:
             yield f"Grant {row['id']} is still {row['status']}."
-    for key in given - {row["id"] for row in evidence.tables["grants"]}:
+    for key in given - forgotten - {row["id"] for row in evidence.tables["grants"]}:
         yield f"Reward {key} was paid and nobody here knows of it."
 
 
 def _every_message_once(evidence: Evidence) -> Iterator[str]:
-    mails = Counter(mail["key"] for mail in evidence.mails)
+    # What was handed over in a time that Postgres lost may be handed over once more.
+    forgotten = {mail["key"] for mail in evidence.mails if _in_lost_time(evidence, mail["at"])}
+    for hooks in evidence.webhooks.values():
+        forgotten |= {hook["webhook_id"] for hook in hooks if _in_lost_time(evidence, hook["at"])}
+    mails = Counter(mail["key"] for mail in evidence.mails if not _in_lost_time(evidence, mail["at"]))
     for key in (key for key, count in mails.items() if count > 1):
         yield f"Mail {key} was handed over {mails[key]} times."
     wanted = expected(evidence)
@@ -174,7 +209,7 @@ def _every_message_once(evidence: Evidence) -> Iterator[str]:
     yield from _compare(
         evidence,
         "Mail",
-        {key for key in mails if not key.startswith("second_deposit:")},
+        {mail["key"] for mail in evidence.mails if not mail["key"].startswith("second_deposit:")},
         {player: want.mails for player, want in wanted.items()},
     )
     for channel, hooks in evidence.webhooks.items():
@@ -184,15 +219,18 @@ def _every_message_once(evidence: Evidence) -> Iterator[str]:
             {hook["webhook_id"] for hook in hooks},
             {player: want.webhooks[channel] for player, want in wanted.items()},
         )
-    arrived = {*mails, *(hook["webhook_id"] for hooks in evidence.webhooks.values() for hook in hooks)}
+    arrived = {
+        *(mail["key"] for mail in evidence.mails),
+        *(hook["webhook_id"] for hooks in evidence.webhooks.values() for hook in hooks),
+    }
     for row in evidence.tables["messages"]:
         if row["channel"] == "in_app":
             continue
         if row["status"] == "sent" and row["id"] not in arrived:
             yield f"Message {row['id']} is sent here and arrived nowhere."
-        if row["status"] in {"suppressed", "failed"} and row["id"] in arrived:
+        if row["status"] in {"suppressed", "failed"} and row["id"] in arrived - forgotten:
             yield f"Message {row['id']} is {row['status']} here and arrived."
-    for key in arrived - {row["id"] for row in evidence.tables["messages"]}:
+    for key in arrived - forgotten - {row["id"] for row in evidence.tables["messages"]}:
         yield f"Message {key} arrived and nobody here knows of it."
 
 
@@ -200,7 +238,8 @@ def _compare(evidence: Evidence, what: str, seen: set[str], wanted: dict[str, se
     for player, keys in wanted.items():
         if not _left(evidence, player):
             for key in keys - seen:
-                yield f"{what} {key} never came."
+                if not _is_of(key, _cut_off(evidence, player)):
+                    yield f"{what} {key} never came."
     for key in seen - {key for keys in wanted.values() for key in keys}:
         yield f"{what} {key} came without a reason."
 
@@ -210,9 +249,12 @@ def _every_answer_heard(evidence: Evidence) -> Iterator[str]:
     texts = {mail["key"]: mail["text"] for mail in evidence.mails}
     for said in _said(evidence, "answered"):
         task = tasks.get(said["task"])
-        if task is None or task["state"] != "completed":
+        if _in_lost_time(evidence, said["at"]):
+            continue  # answered once more, or the run had gone on by the answer
+        cut_off = said["run"] in _cut_off(evidence, said["run"].split(":")[2])
+        if (task is None or task["state"] != "completed") and not cut_off:
             yield f"Task {said['task']} was answered and is {task['state'] if task else 'gone'}."
-        elif any(task["answer"].get(name) != value for name, value in said["answer"].items()):
+        elif task and any((task["answer"] or {}).get(name) != value for name, value in said["answer"].items()):
             yield f"Task {said['task']} keeps another answer than was given."
         key = f"{said['run']}/send:crash-word#1/email"
         if key in texts and f"word={said['answer']['word']}" not in texts[key]:
@@ -220,7 +262,8 @@ def _every_answer_heard(evidence: Evidence) -> Iterator[str]:
     asked = Counter(row["run_id"] for row in evidence.tables["tasks"])
     for player, want in expected(evidence).items():
         for run in want.tasks:
-            if asked[run] > 1 or (asked[run] == 0 and not _left(evidence, player)):
+            excused = _left(evidence, player) or run in _cut_off(evidence, player) or _was_set_back(evidence)
+            if asked[run] > 1 or (asked[run] == 0 and not excused):
                 yield f"Run {run} asked {asked[run]} times and should have asked once."
 
 
@@ -231,8 +274,11 @@ def _nothing_stuck(evidence: Evidence) -> Iterator[str]:
     for row in tables["dead_letters"]:
         yield f"Delivery {row['seq']} to {row['run_id']} was buried: {row['reason']}"
     active = {row["id"] for row in tables["runs"] if row["state"] == "active" and row["arm"] == "treated"}
+    asked = {row["run_id"] for row in tables["tasks"]}
     for run in active:
-        if not run.startswith(LONG):
+        # A task that was opened in a time that Postgres lost is gone; its run goes on without an answer in time.
+        waits_in_vain = _was_set_back(evidence) and run.startswith("crash_ask:") and run not in asked
+        if not run.startswith(LONG) and not waits_in_vain:
             yield f"Run {run} is still under way."
     for run in active - evidence.open_workflows:
         yield f"Run {run} is active here and closed in Temporal."
@@ -252,6 +298,10 @@ def _nobody_disturbed(evidence: Evidence) -> Iterator[str]:
         moment = left.get(row["player_id"])
         if moment is not None and row["status"] == "sent" and row["handed_over_at"] > moment:
             yield f"Message {row['id']} was let pass after {row['player_id']} had been promised to be left alone."
+    for row in evidence.tables["grants"]:
+        moment = left.get(row["player_id"])
+        if moment is not None and row["status"] == "confirmed" and (row["reserved_at"] or moment) > moment:
+            yield f"Reward {row['id']} was let pass after {row['player_id']} had been promised to be left alone."
     arrived = [(mail["key"], mail["at"]) for mail in evidence.mails]
     arrived += [(hook["webhook_id"], hook["at"]) for hooks in evidence.webhooks.values() for hook in hooks]
     arrived += [(record["key"], record["at"]) for record in evidence.ledger if record["kind"] == "grant"]
@@ -262,6 +312,40 @@ def _nobody_disturbed(evidence: Evidence) -> Iterator[str]:
     for row in evidence.tables["runs"]:
         if row["player_id"] in left and row["state"] == "active":
             yield f"Run {row['id']} goes on although its player left."
+
+
+def _what_is_over_is_over(evidence: Evidence) -> Iterator[str]:
+    """Nothing begins for a run that is over in the books, whatever goes on in Temporal."""
+    over = {row["id"]: row["ended_at"] for row in evidence.tables["runs"] if row["ended_at"] is not None}
+    for what, key, run, at in _begun(evidence):
+        if run in over and at > over[run] + SKEW:
+            yield f"{what} {key} was let pass for a run that was over."
+
+
+def _what_is_held_waits(evidence: Evidence) -> Iterator[str]:
+    """From the answer to a hold until the journey is resumed nothing of it begins."""
+    since: dict[str, datetime] = {}
+    spans: list[tuple[str, datetime, datetime]] = []
+    for line in evidence.journal:
+        at = datetime.fromisoformat(line["at"])
+        if line["what"] == "held":
+            since[line["journey"]] = at
+        elif line["what"] == "resumed" and line["journey"] in since:
+            spans.append((line["journey"], since.pop(line["journey"]), at))
+    for what, key, run, at in _begun(evidence):
+        for journey, held, resumed in spans:
+            if run.startswith(f"{journey}:") and held < at < resumed - SKEW:
+                yield f"{what} {key} was let pass while {journey} was held."
+
+
+def _begun(evidence: Evidence) -> Iterator[tuple[str, str, str, datetime]]:
+    """Every message and reward that was let pass: what it is, its key, its run, and when."""
+    for row in evidence.tables["messages"]:
+        if row["handed_over_at"] is not None and row["status"] == "sent":
+            yield "Message", row["id"], row["run_id"], row["handed_over_at"]
+    for row in evidence.tables["grants"]:
+        if row["reserved_at"] is not None and row["status"] == "confirmed":
+            yield "Reward", row["id"], row["run_id"], row["reserved_at"]
 
 
 def _not_trivial(evidence: Evidence) -> Iterator[str]:
@@ -280,6 +364,80 @@ def _said(evidence: Evidence, what: str) -> Iterator[Row]:
 
 def _left(evidence: Evidence, player: str) -> bool:
     return any(line["player"] == player for line in _said(evidence, "excluded"))
+
+
+def _cut_off(evidence: Evidence, player: str) -> set[str]:
+    """Runs of a player that somebody ended, or that went with Temporal: what they had yet to do may be missing."""
+    named = {line["run"] for line in evidence.journal if line["what"] in {"stopped", "terminated"}}
+    if any(_said(evidence, "temporal_lost")):
+        named |= {row["id"] for row in evidence.tables["runs"] if row["outcome"] == "lost"}
+    return {run for run in named if run.split(":")[2] == player}
+
+
+def _was_set_back(evidence: Evidence) -> bool:
+    return any(_said(evidence, "set_back"))
+
+
+def _in_lost_time(evidence: Evidence, at: str) -> bool:
+    """Whether something happened in a time of which Postgres knows nothing any more."""
+    moment = datetime.fromisoformat(at)
+    spans = ((line["since"], line["at"]) for line in _said(evidence, "set_back"))
+    return any(datetime.fromisoformat(since) <= moment <= datetime.fromisoformat(until) for since, until in spans)
+
+
+def _about(evidence: Evidence, erased: set[str], *, theirs: bool) -> Evidence:
+    """What is there of players whom somebody erased, or of all the others."""
+
+    def kept(rows: list[Row]) -> list[Row]:
+        return [row for row in rows if (_player_of(row) in erased) == theirs]
+
+    lines = [line | {"events": kept(line["events"])} if line["what"] == "events" else line for line in evidence.journal]
+    return replace(
+        evidence,
+        journal=[line for line in lines if line["what"] != "events" or line["events"]],
+        tables={
+            table: [row for row in rows if (row["id"] in erased) == theirs] if table == "players" else kept(rows)
+            for table, rows in evidence.tables.items()
+        },
+        ledger=kept(evidence.ledger),
+        mails=kept(evidence.mails),
+        webhooks={channel: kept(hooks) for channel, hooks in evidence.webhooks.items()},
+        open_workflows={run for run in evidence.open_workflows if (_player_of({"run_id": run}) in erased) == theirs},
+    )
+
+
+def _player_of(row: Row) -> str:
+    """Whom a row, a record or an event is about; empty where it names nobody."""
+    if named := row.get("player_id") or row.get("subject"):
+        return str(named)
+    parts = str(row.get("run_id") or row.get("key") or row.get("webhook_id") or "").split(":")
+    return parts[2] if len(parts) > 3 else ""
+
+
+def _erased(evidence: Evidence) -> Iterator[str]:
+    """Whoever was removed may come back: what happens to them then is kept, played once, and holds up nobody."""
+    kept = Counter(row["id"] for row in evidence.tables["events"])
+    begun: dict[str, set[str]] = defaultdict(set)
+    for row in evidence.tables["runs"]:
+        begun[(row["trigger"] or {}).get("id", "")].add(row["journey"])
+    for event in {event["id"]: event for line in _said(evidence, "events") for event in line["events"]}.values():
+        whose = f"Event {event['id']} of {event['subject']}, who was erased,"
+        if kept[event["id"]] != 1:
+            yield f"{whose} is kept {kept[event['id']]} times."
+        if _kind(event) == DEPOSITED and "crash_deposit" not in begun[event["id"]]:
+            yield f"{whose} began no crash_deposit."
+    paid = Counter(record["key"] for record in evidence.ledger if record["kind"] == "grant")
+    sent = Counter(mail["key"] for mail in evidence.mails if not _in_lost_time(evidence, mail["at"]))
+    for key in (key for key, count in (paid + sent).items() if count > 1):
+        yield f"{key}, of a player who was erased, came more than once."
+    # Tasks about somebody who is not there any more are nobody's.
+    yield from (problem for problem in _nothing_stuck(evidence) if not problem.startswith("Task "))
+
+
+def _is_of(key: str, runs: set[str]) -> bool:
+    """Whether a key is one of these runs', or of a run that one of them was to start."""
+    run = key.partition("/")[0]
+    return run in runs or (run.startswith("crash_child:") and any(one.startswith("crash_first:") for one in runs))
 
 
 def _kind(event: Row) -> str:

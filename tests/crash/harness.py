@@ -1,6 +1,6 @@
 """The crash test: load, kills, quiet, judgement.
 
-    python -m tests.crash.harness [--seeds 1,2,3] [--minutes 10]
+    python -m tests.crash.harness [--seeds 1,2,3] [--minutes 10] [--no-disasters]
 
 Everything that can die is killed with SIGKILL at moments drawn from the seed. Afterwards all is given time to become
 quiet, and `checker` judges what is left. The seed decides who is killed when and what players do; the machine
@@ -16,6 +16,7 @@ import signal
 import tempfile
 import time
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -30,6 +31,7 @@ from temporalio.worker import Replayer
 
 from local.stack import Stack
 from tests.crash.checker import LONG, check
+from tests.crash.disasters import Disasters
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
@@ -71,12 +73,14 @@ class Verdict:
     problems: list[str]
     replayed: int
     calm_after: float
+    struck: list[str]
 
     def __str__(self) -> str:
         said = Counter(line["what"] for line in self.evidence.journal)
         events = sum(len(line["events"]) for line in self.evidence.journal if line["what"] == "events")
         told = [
             f"seed {self.seed}: {self.kills.total()} kills {dict(self.kills)}",
+            *([f"disasters, in this order: {', '.join(self.struck)}"] if self.struck else []),
             f"{said['frozen']} freezes, {said['away']} absences; quiet {self.calm_after:.0f} s after",
             f"{events} events in {said['events']} requests, {said['answered']} answers, {said['excluded']} exclusions",
             f"{self.evidence.at_once} of {self.evidence.operations} operations answered at once",
@@ -98,22 +102,32 @@ async def crash(
     pause: tuple[float, float] = (1.0, 3.0),
     at_least: int = 0,
     pace: float = 2.0,
+    with_disasters: bool = False,
 ) -> Verdict:
-    """Run one seed in `folder` and judge it. Killing goes on beyond the load until there were `at_least` kills."""
+    """Run one seed in `folder` and judge it. Killing goes on beyond the load until there were `at_least` kills.
+
+    `with_disasters` servers are also set back and lost, and people lay hands on runs, all while everything is killed.
+    """
     extra = {"JOURNEYS": JOURNEYS, "TEMPLATES": str(HERE / "templates")}
     async with Stack(folder, extra=extra) as stack:
+        end = time.monotonic() + load_for.total_seconds()
         journal = Journal(folder / "journal.jsonl")
         backend, desk = (
             Caller(stack.api_url, stack.keys[role], random.Random(seed)) for role in ("admin", "vip-manager")
         )
         players = Players(backend, journal, seed, pace)
         nemesis = Nemesis(stack, journal, random.Random(seed), pause)
+        crm = Caller(stack.api_url, stack.keys["admin"], random.Random(seed))
+        disasters = Disasters(stack, journal, crm, players, random.Random(seed), nemesis.sparing)
         manager, raging, living = (
             asyncio.create_task(work)
             for work in (Manager(desk, journal).work(), nemesis.rage(), players.live(load_for.total_seconds()))
         )
         try:
-            await asyncio.sleep(load_for.total_seconds())
+            if with_disasters:
+                await disasters.strike()
+            while not living.done() and time.monotonic() < end:
+                await asyncio.sleep(0.1)
             while nemesis.kills.total() < at_least:
                 await asyncio.sleep(0.1)
             raging.cancel()
@@ -122,20 +136,22 @@ async def crash(
             began = time.monotonic()
             await living
             database, temporal = stack.environment()["DATABASE_URL"], stack.environment()["TEMPORAL_ADDRESS"]
+            if with_disasters:
+                await disasters.reconcile("--accept-loss")
             await until_quiet(database, temporal)
             calm_after = time.monotonic() - began
         finally:
             for task in (manager, raging, living):
                 task.cancel()
             await asyncio.gather(manager, raging, living, return_exceptions=True)
-            await asyncio.gather(backend.client.aclose(), desk.client.aclose())
+            await asyncio.gather(*(caller.client.aclose() for caller in (backend, desk, crm)))
             journal.close()
         evidence = await gather(folder, database, temporal, CANARY)
         evidence.outcomes = dict(backend.outcomes + desk.outcomes)
         evidence.operations, evidence.at_once = backend.operations, backend.at_once
         problems = check(evidence)
         replayed, faults = await _replay(temporal)
-        return Verdict(seed, nemesis.kills, evidence, [*problems, *faults], replayed, calm_after)
+        return Verdict(seed, nemesis.kills, evidence, [*problems, *faults], replayed, calm_after, disasters.struck)
 
 
 @dataclass
@@ -151,6 +167,20 @@ class Nemesis:
     chance: random.Random
     pause: tuple[float, float]
     kills: Counter[str] = field(default_factory=Counter)
+    #: Parts it leaves alone for a while, and those that it keeps away.
+    spared: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+
+    @contextlib.asynccontextmanager
+    async def sparing(self, *parts: str) -> AsyncIterator[None]:
+        """Leave these parts alone while the block lasts; whoever was kept away is back."""
+        self.spared |= {*parts}
+        try:
+            while self.gone & {*parts}:
+                await asyncio.sleep(0.1)
+            yield
+        finally:
+            self.spared -= {*parts}
 
     async def rage(self) -> None:
         """Act until cancelled; whoever was sent away is back when this returns."""
@@ -161,7 +191,7 @@ class Nemesis:
                     await self._act(absences)
 
     async def _act(self, absences: asyncio.TaskGroup) -> None:
-        standing = [part for part in PARTS if self.stack.pid(part) is not None]
+        standing = [part for part in PARTS if part not in self.spared and self.stack.pid(part) is not None]
         if not standing:
             return
         one, act = self.chance.choice(standing), self.chance.random()
@@ -169,7 +199,7 @@ class Nemesis:
             self.journal.write("frozen", part=one)
             await self._freeze(one, self.chance.uniform(1, 4))
         elif act < FROZEN + AWAY:
-            one = self.chance.choice(SERVERS)
+            one = self.chance.choice([part for part in SERVERS if part not in self.spared | self.gone])
             self.journal.write("away", part=one)
             absences.create_task(self._keep_away(one, self.chance.uniform(12, 20)))
         else:
@@ -192,9 +222,11 @@ class Nemesis:
                 os.kill(pid, signal.SIGCONT)
 
     async def _keep_away(self, part: str, seconds: float) -> None:
+        self.gone.add(part)
         await self.stack.stop(part)
         await asyncio.sleep(seconds)
         self.stack.start(part)
+        self.gone.discard(part)
 
 
 async def until_quiet(database: str, temporal: str) -> None:
@@ -237,6 +269,8 @@ async def _count(client: Client) -> int:
 def main(
     seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "",
     minutes: Annotated[float, typer.Option(help="How long each seed is loaded and killed.")] = 1.0,
+    *,
+    disasters: Annotated[bool, typer.Option(help="Set servers back, lose them, and lay hands on runs.")] = True,
 ) -> None:
     """Run the crash test for some seeds, each on a stack of its own, and stop at the first broken promise."""
     console = Console(soft_wrap=True, markup=False, highlight=False)
@@ -244,7 +278,7 @@ def main(
     for seed in chosen:
         folder = Path(tempfile.mkdtemp(prefix=f"journeys-crash-{seed}-"))
         folder.chmod(0o711)  # the database's own account must get in
-        verdict = asyncio.run(crash(seed, timedelta(minutes=minutes), folder))
+        verdict = asyncio.run(crash(seed, timedelta(minutes=minutes), folder, with_disasters=disasters))
         console.print(str(verdict))
         if verdict.problems:
             console.print(f"What is left of it lies in {folder}.")

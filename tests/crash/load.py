@@ -38,9 +38,11 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab")
+        self.lines: list[Wire] = []
 
     def write(self, what: str, **more: Any) -> None:
         line = {"what": what, "at": datetime.now(UTC).isoformat(), **more}
+        self.lines.append(line)
         self._file.write(json.dumps(line).encode() + b"\n")
         self._file.flush()
         os.fsync(self._file.fileno())
@@ -57,6 +59,9 @@ class Caller:
         self.client = httpx.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=8)
         self.outcomes: Counter[str] = Counter()
         self.operations = self.at_once = 0
+        #: Whether it asks at all; else it waits.
+        self.open = asyncio.Event()
+        self.open.set()
 
     async def once(self, method: str, path: str, **how: Any) -> httpx.Response | None:
         """The answer, or None where there was none worth the name."""
@@ -70,6 +75,7 @@ class Caller:
 
     async def until_answered(self, method: str, path: str, **how: Any) -> httpx.Response:
         """The answer, however often it has to be asked for; some answers are not even waited for."""
+        await self.open.wait()
         if self.chance.random() < FORGOTTEN:
             with contextlib.suppress(httpx.HTTPError):
                 await self.client.request(method, path, **how, timeout=self.chance.uniform(0.001, 0.05))
@@ -78,6 +84,7 @@ class Caller:
         self.at_once += response is not None
         while response is None:
             await asyncio.sleep(PAUSE)
+            await self.open.wait()
             response = await self.once(method, path, **how)
         return response
 
@@ -100,9 +107,30 @@ class Players:
             while time.monotonic() < end:
                 self.households += 1
                 names = [f"p{self.households}-{n}" for n in range(self.random.choice((1, 1, 2, 3)))]
-                story = self.random.choices((self._newcomers, self._regulars, self._leavers), weights=(6, 2, 2))[0]
+                stories = (self._newcomers, self._regulars, self._leavers)
+                story = self.random.choices(stories, weights=(6, 2, 2))[0]
                 group.create_task(story(names, random.Random(self.random.random())))
                 await asyncio.sleep(self.pace * self.random.uniform(0.5, 1.5))
+
+    async def come(self, names: Sequence[str]) -> None:
+        """These players register and deposit."""
+        await self._post([self._registered(name, self.random) for name in names])
+        await self._post([self._deposit(name) for name in names])
+
+    async def say_again(self, since: datetime, caller: Caller) -> None:
+        """Send once more, in its order, all that was acknowledged since then: it may have been lost."""
+        for line in [line for line in self.journal.lines if datetime.fromisoformat(line["at"]) >= since]:
+            if line["what"] == "events":
+                await self._post(line["events"], mode=line["mode"], caller=caller)
+            elif line["what"] == "excluded":
+                await self._exclude(line["player"], caller)
+
+    async def _exclude(self, name: str, caller: Caller | None = None) -> None:
+        response = await (caller or self.caller).until_answered(
+            "POST", f"/v1/players/{name}/exclusion", json={"kind": "self_exclusion"}
+        )
+        response.raise_for_status()
+        self.journal.write("excluded", player=name)
 
     async def _newcomers(self, names: Sequence[str], chance: random.Random) -> None:
         await self._post([self._registered(name, chance) for name in names])
@@ -129,16 +157,13 @@ class Players:
         await asyncio.sleep(chance.uniform(0, 2))
         for name in names:
             if chance.random() < 0.5:
-                response = await self.caller.until_answered(
-                    "POST", f"/v1/players/{name}/exclusion", json={"kind": "self_exclusion"}
-                )
-                response.raise_for_status()
+                await self._exclude(name)
             else:
                 await self._post([self._event(name, "compliance.exclusion_set", {"kind": "register"})])
-            self.journal.write("excluded", player=name)
+                self.journal.write("excluded", player=name)
         await self._post([self._deposit(name) for name in names])
 
-    async def _post(self, events: Sequence[Wire], *, mode: str = "live") -> None:
+    async def _post(self, events: Sequence[Wire], *, mode: str = "live", caller: Caller | None = None) -> None:
         if len(events) == 1:
             kind, content = SINGLE, json.dumps(events[0])
         elif len(events) % 2:
@@ -146,7 +171,7 @@ class Players:
         else:
             kind, content = STREAM, "".join(json.dumps(event) + "\n" for event in events)
         for _ in range(2 if self.random.random() < REPEATED else 1):
-            response = await self.caller.until_answered(
+            response = await (caller or self.caller).until_answered(
                 "POST", "/v1/events", params={"mode": mode}, content=content, headers={"Content-Type": kind}
             )
             answer = response.raise_for_status().json()

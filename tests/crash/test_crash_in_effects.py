@@ -18,12 +18,13 @@ from activities.providers.adapter import ChannelUnavailable
 from activities.tables import deliveries, tasks
 from local.stand_ins.base import read_journal
 from tests.support.api_client import serving
-from tests.support.engine import BRAND, NOON, Effects, done, effects, rows
+from tests.support.engine import BRAND, NOON, Effects, done, effects, rows, run_of
 from tests.support.exactness import Crash, Faults, killing, survives, world
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from workflows import DepositFailed, points
 from workflows.effects import End, Give, Mark, MoveTask, OpenTask, Refresh, Send, StartJourney, task_id_of
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.identities import run_id_of
 from workflows.player_state.state import arm_of
 from workflows.run_protocol import StoryLine
 
@@ -58,9 +59,11 @@ class Scene:
                 break
         await casino.registers(self.player)
         await casino.happens(self.player, *[DepositFailed] * 3, failure="technical")
-        self.run = f"{OTHER}:{BRAND}:{self.player}:1"
+        self.run = await run_of(self.parts.database, self.player, OTHER)
         await self.ask()
-        self.names = {casino.mark: "mark", task_id_of(f"{self.run}/{ASK}"): "task"}
+        cause = {"type": "run", "id": f"{self.run}/start:welcome#1", "source": self.run}
+        started = run_id_of("welcome", BRAND, self.player, cause, timedelta(0), 0).rpartition(":")[2]
+        self.names = {casino.mark: "mark", task_id_of(f"{self.run}/{ASK}"): "task", started: "started"}
 
     async def ask(self) -> None:
         given = self.parts.given(

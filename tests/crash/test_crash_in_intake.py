@@ -132,13 +132,13 @@ async def test_a_run_is_told_what_was_known_when_it_began(alone: Faults) -> None
     casino = Casino(Intake(alone.database, RULES))
     await casino.happens("p-1", *[DepositApproved] * 3, SessionLogin)
     starts = [row for row in (await world(alone.database, "deliveries"))["deliveries"] if row["kind"] == "start"]
-    assert {row["run_id"].replace(f":{BRAND}:p-1:", " "): row["payload"]["facts"]["deposits"] for row in starts} == {
-        "exact_first 1": 1,
-        "exact_each 1": 1,
-        "exact_each 2": 2,
-        "exact_each 3": 3,
-        "exact_third 1": 3,
-    }
+    assert sorted((row["payload"]["journey"], row["payload"]["facts"]["deposits"]) for row in starts) == [
+        ("exact_each", 1),
+        ("exact_each", 2),
+        ("exact_each", 3),
+        ("exact_first", 1),
+        ("exact_third", 3),
+    ]
     assert not any("last_login" in row["payload"]["facts"] for row in starts)
 
 

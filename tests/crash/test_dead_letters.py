@@ -19,7 +19,7 @@ from api import dead_letters as letters_api
 from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.api_client import Api, serving
-from tests.support.engine import execute, rows
+from tests.support.engine import execute, rows, run_of
 from tests.support.exactness import heard_in_temporal
 from tests.support.servers import running
 from workflows import DepositApproved, Event, SessionLogin
@@ -52,7 +52,7 @@ class Office:
                 await self.api.engine.intake.ingest(self.api.brand, [(name, event)], now)
         await execute(self.api.engine.database, "UPDATE deliveries SET created_at = now() - interval '1 hour'")
         await self.dispatch(Registry({}, (), {}))
-        return [f"exact_first:{self.api.brand}:{name}:1" for name in names]
+        return [await run_of(self.api.engine.database, name, "exact_first") for name in names]
 
     async def letters(self, **query: str) -> list[dict[str, object]]:
         answer = await self.crm.get("/v1/dead-letters", params={"page_size": 200, **query})

@@ -20,7 +20,7 @@ from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
 from local.ports import free_port
 from local.temporal import TemporalServer
-from tests.support.engine import BRAND, Casino, connected, execute, rows
+from tests.support.engine import Casino, connected, execute, rows, run_of
 from tests.support.exact_journeys import exact_loss
 from tests.support.exactness import JOURNEYS, heard_in_temporal
 from tests.support.machine import within
@@ -99,7 +99,7 @@ async def test_a_full_server_is_asked_again_and_hears_everything_once(
         assert await rows(database, dead_letters) == []
         patient = await Client.connect(client.service_client.config.target_host, data_converter=pydantic_data_converter)
         for player in crowd[:: CROWD // 9]:
-            heard = await heard_in_temporal(patient, f"exact_first:{BRAND}:{player}:1")
+            heard = await heard_in_temporal(patient, await run_of(database, player, "exact_first"))
             assert [event["type"] for event in heard.events] == [SessionLogin.wire_type]
 
 
@@ -107,9 +107,9 @@ async def test_a_run_that_has_had_all_its_signals_is_put_before_a_person_and_sti
     casino: Casino, database: Database, session_folder: Path
 ) -> None:
     player = casino.player()
-    run_id = f"exact_first:{BRAND}:{player}:1"
     async with tuned(session_folder, {"history.maximumSignalsPerExecution": SIGNALS}) as client:
         await casino.happens(player, DepositApproved, payment_id="d-1")
+        run_id = await run_of(database, player, "exact_first")
         for _ in range(SIGNALS + 1):
             await deliver(database, client)
             await casino.happens(player, SessionLogin)
@@ -129,12 +129,12 @@ async def test_what_reaches_a_run_that_closes_or_has_closed_meanwhile_is_over_wi
     casino: Casino, database: Database, session_folder: Path
 ) -> None:
     player = casino.player()
-    run_id = f"exact_loss:{BRAND}:{player}:1"
     effects = RunEffects(database, casino.intake, casino.clock)
     async with tuned(session_folder, {}) as client:
         await casino.happens(player, *[RoundCompleted] * 3, stake_minor=100, win_minor=0)
         await casino.happens(player, RoundCompleted, win_minor=900)
         await deliver(database, client)
+        run_id = await run_of(database, player, "exact_loss")
         handle = client.get_workflow_handle(run_id)
         # Nobody does its last effect yet: it is closing for as long as the test likes.
         async with Worker(client, task_queue=TASK_QUEUE, workflows=[exact_loss], workflow_runner=runner()):

@@ -168,7 +168,7 @@ async def test_a_streak_goes_on_from_what_was_derived_and_fires_on_its_next_even
     for player in ("p", "q"):
         await new.happens(player, DepositFailed)
     found = (await world(database, "runs"))["runs"]
-    assert [row["id"] for row in found] == [f"failing:{BRAND}:p:1"]
+    assert [(row["journey"], row["player_id"]) for row in found] == [("failing", "p")]
 
 
 async def test_only_silence_that_lies_ahead_is_waited_for(casino: Casino) -> None:

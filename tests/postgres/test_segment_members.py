@@ -15,7 +15,7 @@ from activities.loops.sweeper import Sweeper
 from activities.rollout import RELEASE
 from activities.tables import deliveries, memberships, steps
 from tests.support.derived.journeys import well_off
-from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, done, effects, rows
+from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, done, effects, rows, run_of, runs_of
 from workflows import DepositApproved, SessionLogin, days
 from workflows.effects import Match
 from workflows.source.registry import load
@@ -47,7 +47,7 @@ async def test_membership_and_the_start_it_causes_are_written_together(casino: C
     assert await stays(database, player) == []
     await casino.happens(player, DepositApproved, amount_minor=60_000)
     assert await stays(database, player) == [(timedelta(0), None)]
-    (start,) = await rows(database, deliveries, run_id=f"well_off_welcome:{BRAND}:{player}:1")
+    (start,) = await rows(database, deliveries, run_id=await run_of(database, player, "well_off_welcome"))
     assert start["payload"]["trigger"]["data"] == {"segment": "well_off"}
 
 
@@ -81,7 +81,7 @@ async def test_history_makes_members_and_starts_nobody(casino: Casino, database:
     player = casino.player()
     await casino.happens(player, DepositApproved, mode="history", amount_minor=100_000)
     assert await stays(database, player) == [(timedelta(0), None)]
-    assert await rows(database, deliveries, run_id=f"well_off_welcome:{BRAND}:{player}:1") == []
+    assert await runs_of(database, player, "well_off_welcome") == []
 
 
 def grown_old() -> ActivityEnvironment:
@@ -105,7 +105,7 @@ async def test_a_run_asks_and_the_answer_stands_in_its_story(module_postgres_url
         parts.casino.events = secrets.randbelow(10**9)
         player = parts.casino.player()
         await parts.casino.happens(player, DepositApproved, amount_minor=100_000)
-        run = f"well_off_welcome:{BRAND}:{player}:1"
+        run = await run_of(parts.database, player, "well_off_welcome")
         for step, segment, matches, unknown in (("1", well_off.name, True, False), ("2", "nobody", False, True)):
             given = parts.given(Match, run, f"matches:{segment}#{step}", segment=segment)
             answer = done(await grown_old().run(parts.runs.match, given))

@@ -17,7 +17,7 @@ from activities.shadows import RunningShadows, ShadowRow, start_shadow, stop_sha
 from activities.tables import deliveries, grants, messages, players, runs, shadow_runs, shadow_steps, steps, tasks
 from local.ports import free_port
 from tests.support.api_client import Api, serving
-from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
+from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows, run_of
 from workflows import ExclusionSet, PlayerRegistered, points
 from workflows.effects import (
     EFFECTS,
@@ -55,10 +55,7 @@ class Scene:
     parts: Effects
     shadow: ShadowRow
     player: str
-
-    @property
-    def live(self) -> str:
-        return f"{JOURNEY}:{BRAND}:{self.player}:1"
+    live: str
 
     @property
     def run(self) -> str:
@@ -120,7 +117,7 @@ async def scene(parts: Effects) -> AsyncIterator[Scene]:
         casino.intake.shadows = RunningShadows()
         player = await treated(casino.intake, casino.player)
         await casino.happens(player, PlayerRegistered, **REACHABLE)
-        made = Scene(parts, shadow, player)
+        made = Scene(parts, shadow, player, await run_of(parts.database, player, JOURNEY))
         yield made
         await made.stops()
 

@@ -253,7 +253,7 @@ class TestBeginnings:
     async def test_another_journey_is_started_only_where_it_is_asked_along(self, rehearse: Rehearse) -> None:
         alone = await rehearse(welcome)
         await alone.happens(DepositApproved)
-        assert set(alone.world.runs) == {"welcome:stage:player:1"}
+        assert [run_id.rpartition(":")[0] for run_id in alone.world.runs] == ["welcome:stage:player"]
         run = await rehearse(welcome, along=[second_deposit])
         await run.happens(DepositApproved)
         assert [m.template for m in run.world.messages if m.channel == "email"] == ["welcome", "deposit-thanks"]

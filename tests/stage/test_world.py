@@ -393,7 +393,7 @@ class TestIntake:
 
     def test_the_brand_is_a_part_of_every_id(self) -> None:
         with Casino(brand="acme") as casino:
-            assert casino.calls("waits") == "waits:acme:p:1"
+            assert casino.calls("waits").startswith("waits:acme:p:")
 
     def test_effects_are_heard_with_what_came_of_them(self) -> None:
         heard: list[tuple[str, str]] = []

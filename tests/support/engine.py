@@ -89,6 +89,18 @@ async def rows(database: Database, table: sa.Table, **where: Any) -> list[Row]:
         return [dict(row._mapping) for row in await connection.execute(chosen)]
 
 
+async def run_of(database: Database, player: str, journey: str) -> str:
+    """The id of a player's newest run of a journey, by the books."""
+    return (await runs_of(database, player, journey))[-1]
+
+
+async def runs_of(database: Database, player: str, journey: str) -> list[str]:
+    """The ids of a player's runs of a journey, in the order in which they were entered."""
+    entered = sa.select(runs.c.id).where(runs.c.player_id == player, runs.c.journey == journey)
+    async with database.reading() as connection:
+        return [*(await connection.execute(entered.order_by(runs.c.entered_at, runs.c.id))).scalars()]
+
+
 async def begin_run(database: Database, run_id: str) -> None:
     """Write a run of these books that is under way: effects of others are refused."""
     journey, brand, player, _ = run_id.split(":")

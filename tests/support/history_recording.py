@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,11 @@ async def record(request: pytest.FixtureRequest, stage: Theatre) -> None:
     if not (os.environ.get("RECORD_HISTORIES") and request.node.get_closest_marker("recorded")):
         return
     test = request.node.name.removeprefix("test_")
-    for run in await stage.rows(runs):
-        entry = run["id"].rpartition(":")[2]
-        twice = "" if entry == "1" else f".entry-{entry}"
+    entries: Counter[str] = Counter()
+    for run in sorted(await stage.rows(runs), key=lambda row: row["entered_at"]):
+        entries[run["journey"]] += 1
+        entry = entries[run["journey"]]
+        twice = "" if entry == 1 else f".entry-{entry}"
         await _store(stage.environment.client, run["id"], f"{run['journey']}.{test}{twice}")
 
 

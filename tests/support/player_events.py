@@ -116,6 +116,15 @@ class Life:
         self.state.end(run_id, self.now)
         self.state = stored(self.state)
 
+    def run_of(self, journey: str) -> str:
+        """The id of the player's newest run of a journey."""
+        return [run_id for run_id, run in self.state.runs.items() if run.journey == journey][-1]
+
+
+def journeys_entered(decisions: Iterable[Decision]) -> list[str]:
+    """The journeys of the runs that are really played or tracked."""
+    return [start.journey for start in only(Start, decisions) if start.refused is None]
+
 
 def started(decisions: Iterable[Decision]) -> list[str]:
     """The ids of the runs that are really played or tracked."""

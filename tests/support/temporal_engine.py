@@ -43,6 +43,8 @@ class Theatre:
         self.player_id = player_id
         self.now = now
         self.events = 0
+        #: The player's runs of each journey in the order they were entered, as of the last delivery.
+        self.run_ids: dict[str, list[str]] = {}
 
     def attach(self, built: WorkerEngine) -> None:
         """Take the engine whose clock this is."""
@@ -78,6 +80,9 @@ class Theatre:
         """Hand every delivery to Temporal."""
         while await self.dispatcher.run_once():
             pass
+        self.run_ids = {}
+        for run in await self.rows(runs):
+            self.run_ids.setdefault(run["journey"], []).append(run["id"])
 
     async def advance(self, duration: timedelta) -> None:
         """Let time pass: timers fire, effects happen, ticks are swept at the end."""
@@ -117,9 +122,7 @@ class Theatre:
 
     def handle(self, journey: str, entry: int = 1) -> WorkflowHandle[Any, str]:
         """The run of the player's `entry`-th entry into a journey."""
-        return self.environment.client.get_workflow_handle(
-            f"{journey}:{BRAND}:{self.player_id}:{entry}", result_type=str
-        )
+        return self.environment.client.get_workflow_handle(self.run_ids[journey][entry - 1], result_type=str)
 
     async def position(self, journey: str) -> Position:
         """Where the run stands."""

@@ -17,6 +17,7 @@ from activities.settings import ProviderLimits, settings_from
 from activities.tables import grants, messages, runs, tasks
 from activities.temporal_client import connect
 from tests.support.bulkheads.journeys import Mailed, Served
+from tests.support.engine import run_of
 from tests.support.machine import eventually
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, REACHABLE
@@ -156,8 +157,8 @@ async def test_every_effect_waits_where_its_provider_is_and_says_what_it_goes_be
     assert await eventually(lambda: casino.column(messages.c.id, messages.c.player_id == "p-2"))
     found = [
         effect
-        for run in (f"rewarded:{BRAND}:p-1:1", f"asked:{BRAND}:p-1:1", f"mailed:{BRAND}:p-2:1")
-        for effect in await casino.effects(run)
+        for player, journey in (("p-1", "rewarded"), ("p-1", "asked"), ("p-2", "mailed"))
+        for effect in await casino.effects(await run_of(casino.built.database, player, journey))
     ]
     assert found == [
         ("grant", "-bonus-engine", Urgency.REWARD, BRAND),

@@ -27,7 +27,7 @@ from activities.temporal_credentials import WrongSetting
 from cli.app import app
 from tests.support.api_client import Api, serving
 from tests.support.designs.facts import Ping
-from tests.support.engine import SECRET
+from tests.support.engine import SECRET, run_of
 from tests.support.machine import eventually, within
 from tests.support.payload_codecs import ENCODING, NamesRun, TurnsAround
 from tests.support.workers import all_workers
@@ -97,7 +97,7 @@ def payloads(kept: Any) -> Iterator[dict[str, Any]]:
 async def test_everything_a_run_leaves_in_temporal_is_encoded_and_all_of_us_read_it(encoded: Encoded) -> None:
     crm = await encoded.api.client("journeys:manage", "players:read")
     await encoded.happens("p-1", "ask")
-    run_id = f"asking:{encoded.api.brand}:p-1:1"
+    run_id = await run_of(encoded.api.engine.database, "p-1", "asking")
 
     async def waiting() -> Any:
         position = (await crm.get(f"/v1/runs/{run_id}")).json()["position"]
@@ -117,7 +117,7 @@ async def test_everything_a_run_leaves_in_temporal_is_encoded_and_all_of_us_read
 @pytest.mark.parametrize("encoded", ["tests.support.payload_codecs:NamesRun"], indirect=True)
 async def test_a_codec_that_asks_whose_payload_it_is_hears_it(encoded: Encoded) -> None:
     await encoded.happens("p-1", "fail")
-    run_id = f"failing:{encoded.api.brand}:p-1:1"
+    run_id = await run_of(encoded.api.engine.database, "p-1", "failing")
     with pytest.raises(WorkflowFailureError):
         await encoded.client.get_workflow_handle(run_id).result()
     scheduled = [
@@ -140,7 +140,7 @@ def test_only_a_codec_that_asks_has_the_sandbox_asked() -> None:
 
 async def test_the_texts_of_errors_are_encoded_too(encoded: Encoded) -> None:
     await encoded.happens("p-1", "fail")
-    run_id = f"failing:{encoded.api.brand}:p-1:1"
+    run_id = await run_of(encoded.api.engine.database, "p-1", "failing")
     with pytest.raises(WorkflowFailureError) as failed:
         await encoded.client.get_workflow_handle(run_id).result()
     assert str(failed.value.cause) == "This run cannot go on."
@@ -154,7 +154,7 @@ async def test_a_run_tells_what_fails_although_it_is_encoded(encoded: Encoded) -
     async with encoded.api.engine.database.transaction() as connection:
         await connection.exec_driver_sql("ALTER TABLE tasks RENAME TO tasks_away")
     await encoded.happens("p-1", "ask")
-    run_id = f"asking:{encoded.api.brand}:p-1:1"
+    run_id = await run_of(encoded.api.engine.database, "p-1", "asking")
 
     async def failing() -> Any:
         return (await crm.get(f"/v1/runs/{run_id}")).json()["failing"]

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,10 @@ from activities.database import Database
 from activities.delivery.deliveries import MOST_AT_ONCE
 from activities.delivery.dispatcher import Dispatcher
 from activities.settings import TASK_QUEUE
-from activities.tables import dead_letters, deliveries
+from activities.tables import dead_letters, deliveries, runs
 from local.ports import free_port
 from local.temporal import TemporalServer
-from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows, run_of
 from tests.support.machine import eventually
 from tests.support.servers import ready, running
 from workflows import (
@@ -72,8 +72,9 @@ def dispatching(database: Database, client: Client, journeys: dict[str, Journey]
     return Dispatcher(database, client, Registry(journeys, (), {}), **how)
 
 
-def run_of(player: str) -> str:
-    return f"told:{BRAND}:{player}:1"
+async def told_to(database: Database, player: str) -> str:
+    """The player's run of `told`."""
+    return await run_of(database, player, "told")
 
 
 async def heard(client: Client, run_id: str) -> list[list[int]]:
@@ -100,7 +101,7 @@ class TestDelivering:
         player = casino.player()
         await casino.happens(player, DepositApproved)
         assert await dispatcher.run_once() == 1
-        described = await temporal.get_workflow_handle(run_of(player)).describe()
+        described = await temporal.get_workflow_handle(await told_to(database, player)).describe()
         assert (described.workflow_type, described.task_queue) == ("told", TASK_QUEUE)
         assert await rows(database, deliveries) == []
         assert await dispatcher.run_once() == 0
@@ -112,7 +113,7 @@ class TestDelivering:
         await casino.happens(player, DepositApproved, SessionLogin, SessionLogin)
         await casino.happens(player, SessionLogin)
         assert await dispatcher.run_once() == 1
-        assert await heard(temporal, run_of(player)) == [[1, 2, 3]]
+        assert await heard(temporal, await told_to(dispatcher.database, player)) == [[1, 2, 3]]
 
     async def test_each_later_signal_carries_all_that_the_run_has_not_heard(
         self, casino: Casino, dispatcher: Dispatcher, temporal: Client
@@ -123,7 +124,7 @@ class TestDelivering:
             await dispatcher.run_once()
             await casino.happens(player, *[SessionLogin] * count)
         await dispatcher.run_once()
-        assert await heard(temporal, run_of(player)) == [[1], [2, 3, 4], [5, 6]]
+        assert await heard(temporal, await told_to(dispatcher.database, player)) == [[1], [2, 3, 4], [5, 6]]
 
     async def test_a_signal_never_outgrows_what_temporal_takes(
         self, casino: Casino, dispatcher: Dispatcher, temporal: Client
@@ -132,7 +133,7 @@ class TestDelivering:
         await casino.happens(player, DepositApproved, *[SessionLogin] * (MOST_AT_ONCE + 99))
         while await dispatcher.run_once():
             pass
-        signals = await heard(temporal, run_of(player))
+        signals = await heard(temporal, await told_to(dispatcher.database, player))
         assert list(map(len, signals)) == [MOST_AT_ONCE - 1, 100]
         assert [seq for signal in signals for seq in signal] == list(range(1, MOST_AT_ONCE + 100))
 
@@ -153,7 +154,7 @@ class TestDelivering:
         stop.set()
         await asyncio.gather(*pair)
         for player in names:
-            signals = await heard(temporal, run_of(player))
+            signals = await heard(temporal, await told_to(database, player))
             assert [seq for signal in signals for seq in signal] == list(range(1, 11)), player
 
     async def test_a_delivery_is_there_at_once_without_polling(
@@ -170,7 +171,7 @@ class TestDelivering:
             await until_delivered(database)
         stop.set()
         await task
-        assert [seq for signal in await heard(temporal, run_of(player)) for seq in signal] == [1, 2, 3]
+        assert [seq for signal in await heard(temporal, await told_to(database, player)) for seq in signal] == [1, 2, 3]
 
     async def test_a_dispatcher_that_died_frees_what_it_had_claimed(
         self, casino: Casino, dispatcher: Dispatcher, database: Database, temporal: Client
@@ -184,7 +185,7 @@ class TestDelivering:
             await execute(database, "SELECT pg_terminate_backend(:pid, 10000)", pid=pid)
             await dead.invalidate()
         assert await dispatcher.run_once() == 1
-        assert await heard(temporal, run_of(player)) == []
+        assert await heard(temporal, await told_to(database, player)) == []
 
     async def test_no_personal_data_enters_temporal(
         self, casino: Casino, dispatcher: Dispatcher, temporal: Client
@@ -201,7 +202,7 @@ class TestDelivering:
         await dispatcher.run_once()
         await casino.happens(player, FeedbackAnswered, text=CANARY)
         await dispatcher.run_once()
-        handle = temporal.get_workflow_handle(run_of(player))
+        handle = temporal.get_workflow_handle(await told_to(dispatcher.database, player))
         described = await handle.describe()
         kept = [MessageToDict(event) async for event in handle.fetch_history_events()]
         payloads = [
@@ -224,29 +225,42 @@ class TestRefusals:
         await casino.happens(player, DepositApproved)
         await dispatcher.run_once()
         await execute(database, "UPDATE runs SET state = 'ended'")
-        await temporal.get_workflow_handle(run_of(player)).terminate()
+        await temporal.get_workflow_handle(await told_to(database, player)).terminate()
         await casino.happens(player, SessionLogin)
         assert await dispatcher.run_once() == 1
         assert await rows(database, deliveries) == await rows(database, dead_letters) == []
 
-    @pytest.mark.parametrize("again", ["signal", "start"])
     async def test_a_run_terminated_by_hand_is_put_before_a_person(
-        self, again: str, casino: Casino, dispatcher: Dispatcher, database: Database, temporal: Client
+        self, casino: Casino, dispatcher: Dispatcher, database: Database, temporal: Client
     ) -> None:
+        player = casino.player()
+        await casino.happens(player, DepositApproved)
+        await dispatcher.run_once()
+        await temporal.get_workflow_handle(await told_to(database, player)).terminate()
+        await casino.happens(player, SessionLogin)
+        assert await dispatcher.run_once() == 1
+        (letter,) = await rows(database, dead_letters)
+        assert letter["kind"] == "event"
+        assert "Stop the run here, or restore Temporal" in letter["reason"]
+        assert await rows(database, deliveries) == []
+
+    async def test_a_run_that_is_to_begin_and_was_played_is_compared_next_and_buries_nothing(
+        self, casino: Casino, dispatcher: Dispatcher, database: Database, temporal: Client
+    ) -> None:
+        """Its answer was lost, or Postgres was set back to before it."""
         player = casino.player()
         await casino.happens(player, DepositApproved)
         kept = await rows(database, deliveries)
         await dispatcher.run_once()
-        await temporal.get_workflow_handle(run_of(player)).terminate()
-        if again == "start":  # the answer to the first attempt was lost
-            async with database.transaction() as connection:
-                await connection.execute(sa.insert(deliveries).values(kept))
+        await temporal.get_workflow_handle(await told_to(database, player)).terminate()
+        async with database.transaction() as connection:
+            await connection.execute(sa.insert(deliveries).values(kept))
         await casino.happens(player, SessionLogin)
+        before = await rows(database, runs, id=await told_to(database, player))
         assert await dispatcher.run_once() == 1
-        letters = await rows(database, dead_letters)
-        assert [letter["kind"] for letter in letters] == ["start", "event"][again == "signal" :]
-        assert all("Stop the run here, or restore Temporal" in letter["reason"] for letter in letters)
-        assert await rows(database, deliveries) == []
+        assert await rows(database, deliveries) == await rows(database, dead_letters) == []
+        (run,) = await rows(database, runs, id=await told_to(database, player))
+        assert before[0]["check_at"] != run["check_at"] > datetime.now(UTC) - timedelta(minutes=1)
 
     async def test_a_start_repeated_after_its_run_has_ended_is_dropped(
         self, casino: Casino, dispatcher: Dispatcher, database: Database, temporal: Client
@@ -255,13 +269,14 @@ class TestRefusals:
         await casino.happens(player, DepositApproved)
         kept = await rows(database, deliveries)
         await dispatcher.run_once()
-        await temporal.get_workflow_handle(run_of(player)).terminate()
+        await temporal.get_workflow_handle(await told_to(database, player)).terminate()
         await execute(database, "UPDATE runs SET state = 'ended'")
         async with database.transaction() as connection:
             await connection.execute(sa.insert(deliveries).values(kept))
         await dispatcher.run_once()
         assert await rows(database, deliveries) == await rows(database, dead_letters) == []
-        assert [run async for run in temporal.list_workflows(f'WorkflowId = "{run_of(player)}"')][1:] == []
+        query = f'WorkflowId = "{await told_to(database, player)}"'
+        assert [run async for run in temporal.list_workflows(query)][1:] == []
 
     async def test_what_this_release_does_not_know_waits_for_the_next_and_costs_nobody_else(
         self, casino: Casino, database: Database, temporal: Client
@@ -269,15 +284,14 @@ class TestRefusals:
         unreadable, good = casino.player("unreadable"), casino.player("good")
         for player in (unreadable, good):
             await casino.happens(player, DepositApproved)
-        await execute(
-            database, "UPDATE deliveries SET payload = '{\"journey\": 1}' WHERE run_id = :run", run=run_of(unreadable)
-        )
+        unread = await told_to(database, unreadable)
+        await execute(database, "UPDATE deliveries SET payload = '{\"journey\": 1}' WHERE run_id = :run", run=unread)
         await execute(
             database,
             "INSERT INTO deliveries (run_id, seq, brand, kind, payload) "
             "SELECT 'untold', 0, brand, kind, payload || jsonb_build_object('journey', 'untold') "
             "FROM deliveries WHERE run_id = :run",
-            run=run_of(good),
+            run=await told_to(database, good),
         )
         dispatcher = dispatching(database, temporal)
         assert await dispatcher.run_once() == 1
@@ -288,9 +302,9 @@ class TestRefusals:
         letters = {letter["run_id"]: letter["reason"] for letter in await rows(database, dead_letters)}
         assert letters == {
             "untold": "No journey untold is deployed here; deploy it again and retry.",
-            run_of(unreadable): "The delivery cannot be read by this release; deploy the one that wrote it and retry.",
+            unread: "The delivery cannot be read by this release; deploy the one that wrote it and retry.",
         }
-        assert (await temporal.get_workflow_handle(run_of(good)).describe()).workflow_type == "told"
+        assert (await temporal.get_workflow_handle(await told_to(database, good)).describe()).workflow_type == "told"
 
 
 class TestAbsence:
@@ -335,8 +349,8 @@ class TestAbsence:
         await until_delivered(database)
         stop.set()
         await task
-        assert [seq for signal in await heard(client, run_of(early)) for seq in signal] == [1, 2]
-        assert await heard(client, run_of(late)) == []
+        assert [seq for signal in await heard(client, await told_to(database, early)) for seq in signal] == [1, 2]
+        assert await heard(client, await told_to(database, late)) == []
         assert await rows(database, dead_letters) == []
 
     async def test_a_stop_that_protects_waits_for_nothing_that_was_put_off(
@@ -348,8 +362,8 @@ class TestAbsence:
         await execute(database, "UPDATE deliveries SET due_at = now() + interval '1 hour', attempts = 20")
         await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
         assert await dispatcher.run_once() == 1
-        assert await heard(temporal, run_of(player)) == [[1, 2]]
-        assert {row["run_id"] for row in await rows(database, deliveries)} == {run_of(other)}
+        assert await heard(temporal, await told_to(database, player)) == [[1, 2]]
+        assert {row["run_id"] for row in await rows(database, deliveries)} == {await told_to(database, other)}
 
     async def test_a_stop_that_protects_is_found_without_reading_what_waits(
         self, casino: Casino, dispatcher: Dispatcher, database: Database
@@ -395,4 +409,4 @@ class TestAbsence:
         await ready(process)
         await execute(database, "UPDATE deliveries SET due_at = now() WHERE kind = 'stop'")
         assert await dispatching(database, client).run_once() == 1
-        assert await heard(client, run_of(player)) == [[1]]
+        assert await heard(client, await told_to(database, player)) == [[1]]

@@ -15,7 +15,7 @@ from activities.database import Database
 from activities.delivery.dispatcher import Dispatcher
 from activities.delivery.outcomes import BREAKER
 from activities.tables import dead_letters, deliveries
-from tests.support.engine import BRAND, Casino, connected, execute, rows
+from tests.support.engine import Casino, connected, execute, rows, run_of
 from tests.support.exactness import JOURNEYS, Line, heard_in_temporal
 from workflows import DepositApproved, ExclusionSet, SessionLogin
 from workflows.source.registry import Registry
@@ -47,8 +47,9 @@ async def dispatcher(database: Database, temporal: Client, line: Line) -> Dispat
     return Dispatcher(database, client, Registry(JOURNEYS, (), {}))
 
 
-def run_of(player: str) -> str:
-    return f"exact_first:{BRAND}:{player}:1"
+async def told_to(dispatcher: Dispatcher, player: str) -> str:
+    """The player's run of `exact_first`."""
+    return await run_of(dispatcher.database, player, "exact_first")
 
 
 async def deliver(dispatcher: Dispatcher) -> None:
@@ -96,9 +97,9 @@ class TestEverybodyIsRefused:
         assert breaker_is_open() == 0
         assert await rows(dispatcher.database, dead_letters) == []
         for player in crowd[6:]:
-            told = await heard_in_temporal(dispatcher.client, run_of(player))
+            told = await heard_in_temporal(dispatcher.client, await told_to(dispatcher, player))
             assert [event["type"] for event in told.events] == [SessionLogin.wire_type]
-        assert (await heard_in_temporal(dispatcher.client, run_of(crowd[0]))).exit == "self_excluded"
+        assert (await heard_in_temporal(dispatcher.client, await told_to(dispatcher, crowd[0]))).exit == "self_excluded"
 
     async def test_a_full_server_is_asked_by_fewer_and_fewer(
         self, casino: Casino, dispatcher: Dispatcher, line: Line
@@ -129,11 +130,11 @@ class TestOneIsRefused:
         await casino.happens(player, SessionLogin)
         await execute(dispatcher.database, "UPDATE deliveries SET payload = '{\"event\": 1}' WHERE kind = 'event'")
         await dispatcher.run_once()
-        assert len(await rows(dispatcher.database, deliveries, run_id=run_of(player))) == 1
+        assert len(await rows(dispatcher.database, deliveries, run_id=await told_to(dispatcher, player))) == 1
         await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
         await dispatcher.run_once()
-        assert (await heard_in_temporal(dispatcher.client, run_of(player))).exit == "self_excluded"
-        assert await rows(dispatcher.database, deliveries, run_id=run_of(player)) == []
+        assert (await heard_in_temporal(dispatcher.client, await told_to(dispatcher, player))).exit == "self_excluded"
+        assert await rows(dispatcher.database, deliveries, run_id=await told_to(dispatcher, player)) == []
 
     async def test_a_stop_that_cannot_be_read_cancels_its_run(self, casino: Casino, dispatcher: Dispatcher) -> None:
         player = casino.player()
@@ -142,7 +143,7 @@ class TestOneIsRefused:
         await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
         await execute(dispatcher.database, "UPDATE deliveries SET payload = '{\"reason\": 1}' WHERE kind = 'stop'")
         await dispatcher.run_once()
-        history = dispatcher.client.get_workflow_handle(run_of(player)).fetch_history_events()
+        history = dispatcher.client.get_workflow_handle(await told_to(dispatcher, player)).fetch_history_events()
         kinds = [event.event_type async for event in history]
         assert EventType.EVENT_TYPE_WORKFLOW_EXECUTION_CANCEL_REQUESTED in kinds
 
@@ -159,9 +160,9 @@ class TestOneIsRefused:
         )
         await deliver(dispatcher)
         letters = await rows(dispatcher.database, dead_letters)
-        assert {(letter["run_id"], letter["seq"]) for letter in letters} >= {(run_of(player), 1)}
+        assert {(letter["run_id"], letter["seq"]) for letter in letters} >= {(await told_to(dispatcher, player), 1)}
         assert all(letter["seq"] == 1 for letter in letters)
-        assert (await heard_in_temporal(dispatcher.client, run_of(player))).last_seen == 2
+        assert (await heard_in_temporal(dispatcher.client, await told_to(dispatcher, player))).last_seen == 2
 
     async def test_a_stop_that_protects_is_found_among_many_without_reading_them_all(
         self, dispatcher: Dispatcher, explained: list[str]

@@ -18,6 +18,7 @@ from temporalio.testing import ActivityEnvironment, WorkflowEnvironment
 from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput
 
 from activities.failing_effects import FORGET_AFTER, MAX_STEP_LABELS, OTHER_STEPS, FailingEffects, FailureInterceptor
+from activities.tables import runs
 from local.ports import free_port
 from tests.support.designs.facts import Ping
 from tests.support.engine import SECRET
@@ -69,7 +70,8 @@ async def test_an_effect_that_keeps_failing_is_shown_until_it_succeeds(
     assert counted("journeys_effects_failing", **labels) == 1
     lines = [record.getMessage() for record in caplog.records if record.name == "activities.failing_effects"]
     assert 2 <= len(lines) <= 4
-    assert f"Run asking:acme:{stage.player_id}:1, step ask:Question#1 has failed 4 times since" in lines[0]
+    (run,) = await stage.rows(runs)
+    assert f"Run {run['id']}, step ask:Question#1 has failed 4 times since" in lines[0]
     assert "UndefinedTable" in lines[0]
     await execute(stage, "ALTER TABLE tasks_away RENAME TO tasks")
     await stage.advance(minutes(2))

@@ -14,7 +14,7 @@ from activities.engine import worker_engine
 from activities.settings import Settings
 from activities.tables import steps
 from stage.release_impact.impact import SILENCE, Impact
-from tests.support.engine import BRAND, NOON, SECRET, Casino, connected, execute, rows
+from tests.support.engine import BRAND, NOON, SECRET, Casino, connected, execute, rows, run_of
 from tests.support.machine import eventually
 from tests.support.outside_packages import Write
 from tests.support.releases import journeys_command, release, reloaded
@@ -72,7 +72,7 @@ async def test_the_report_tells_what_moving_would_send_and_shorten(
 
         await eventually(all_stand)
         for player in players:
-            run = temporal.get_workflow_handle(f"hello:{BRAND}:{player}:1")
+            run = temporal.get_workflow_handle(await run_of(engine.database, player, "hello"))
 
             async def waits(run: object = run) -> bool:
                 position: Position = await run.query(POSITION, result_type=Position)  # type: ignore[attr-defined]

@@ -15,6 +15,7 @@ from activities.tables import runs, steps
 from tests.support.designs.facts import Ping, Pong
 from tests.support.history_recording import record
 from tests.support.machine import eventually
+from tests.support.player_events import started
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import days, hours, minutes
@@ -281,8 +282,9 @@ class TestStops:
             journey = stage.engine.registry.journeys["resting"]
             async with stage.engine.intake.locked(connection, BRAND, [stage.player_id], stage.now) as players:
                 state = players.states[stage.player_id]
-                players.record(stage.player_id, state.enter(journey, None, stage.now))
-                run_id = f"resting:{BRAND}:{stage.player_id}:1"
+                entered = state.enter(journey, None, stage.now)
+                players.record(stage.player_id, entered)
+                (run_id,) = started(entered)
                 players.record(stage.player_id, state.stop(run_id, "by_hand", stage.now))
         await stage.deliver()
         assert await stage.ends("resting") == "by_hand"

@@ -17,7 +17,7 @@ from activities.loops.reconcile_runs import AFTER_ITS_END, AGAIN_SOON, DOUBTED, 
 from activities.run_effects import RunEffects
 from activities.runs import FIRST_CHECK
 from activities.tables import dead_letters, deliveries, runs, steps, tasks
-from tests.support.engine import BRAND, NOON, Casino, Row, connected, execute, rows
+from tests.support.engine import BRAND, NOON, Casino, Row, connected, execute, rows, run_of
 from tests.support.exactness import JOURNEYS, Line
 from tests.support.machine import eventually
 from workflows import DepositApproved, ExclusionSet, SessionLogin
@@ -52,7 +52,7 @@ class Books:
         # One run a player is enough.
         await execute(self.database, "DELETE FROM deliveries WHERE run_id NOT LIKE 'exact_first:%'")
         await execute(self.database, "UPDATE runs SET state = 'ended', check_at = NULL WHERE journey <> 'exact_first'")
-        return [f"exact_first:{BRAND}:{player}:1" for player in players]
+        return [await run_of(self.database, player, "exact_first") for player in players]
 
     async def deliver(self) -> None:
         await Dispatcher(self.database, self.client, Registry(JOURNEYS, (), {})).run_once()

@@ -21,7 +21,7 @@ from activities.settings import Settings
 from activities.tables import deliveries
 from activities.temporal_client import worker_deployment
 from activities.temporal_credentials import WrongSetting
-from tests.support.engine import BRAND, NOON, SECRET, Casino, connected, rows
+from tests.support.engine import BRAND, NOON, SECRET, Casino, connected, rows, run_of
 from tests.support.machine import eventually
 from worker import journey_worker
 from workflows import DepositFailed
@@ -44,7 +44,7 @@ async def entered(database: Database) -> str:
     player = casino.player()
     await casino.registers(player)
     await casino.happens(player, *[DepositFailed] * 3, failure="technical")
-    return f"{OTHER}:{BRAND}:{player}:1"
+    return await run_of(database, player, OTHER)
 
 
 async def test_temporal_finds_the_runs_of_a_version(database: Database, temporal: Client) -> None:

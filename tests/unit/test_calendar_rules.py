@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.player_events import NO_FAILURES, NOON, Life, declared, only, started
+from tests.support.player_events import NO_FAILURES, NOON, Life, declared, journeys_entered, only, started
 from workflows import (
     DepositApproved,
     PlayerRegistered,
@@ -134,7 +134,7 @@ def test_a_sweep_that_was_down_for_weeks_tells_of_a_schedule_once_and_lets_in_no
     assert life.state.next_moment is not None
     assert life.state.next_moment > life.now
     life.now = life.state.next_moment + minutes(90)
-    assert started(life.state.tick(life.rules, life.now, life.failures)) == ["j:acme:p-1:1"]
+    assert journeys_entered(life.state.tick(life.rules, life.now, life.failures)) == ["j"]
 
 
 def test_after_an_outage_the_last_that_was_missed_is_told_because_it_may_be_in_time() -> None:
@@ -172,15 +172,15 @@ def stakes(life: Life, amount: int, **more: Any) -> list[str]:
     decisions = life.happens(RoundCompleted, stake_minor=amount, **more)
     for start in only(Start, decisions):
         life.run_ends(start.run_id)
-    return started(decisions)
+    return journeys_entered(decisions)
 
 
 def test_a_threshold_is_crossed_once_in_every_month() -> None:
     life = living(threshold(MONTHLY, 1_000))
     assert stakes(life, 999) == []
-    assert stakes(life, 1) == ["j:acme:p-1:1"]
+    assert stakes(life, 1) == ["j"]
     assert stakes(life, 5_000) == []
-    assert stakes(life, 5_000, after=days(31)) == ["j:acme:p-1:2"]
+    assert stakes(life, 5_000, after=days(31)) == ["j"]
 
 
 def test_what_comes_late_crosses_the_threshold_of_the_month_it_belongs_to() -> None:
@@ -188,13 +188,13 @@ def test_what_comes_late_crosses_the_threshold_of_the_month_it_belongs_to() -> N
     life.now = datetime(2026, 3, 31, 22, tzinfo=UTC)
     assert stakes(life, 600, ago=hours(4)) == []
     assert stakes(life, 600) == []
-    assert stakes(life, 600, ago=hours(3)) == ["j:acme:p-1:1"]
+    assert stakes(life, 600, ago=hours(3)) == ["j"]
 
 
 def test_a_rolling_threshold_fires_again_after_it_fell_below() -> None:
     life = living(threshold(count(RoundCompleted, last=days(7)), 2))
-    assert [stakes(life, 1), stakes(life, 1), stakes(life, 1)] == [[], ["j:acme:p-1:1"], []]
-    assert [stakes(life, 1, after=days(9)), stakes(life, 1)] == [[], ["j:acme:p-1:2"]]
+    assert [stakes(life, 1), stakes(life, 1), stakes(life, 1)] == [[], ["j"], []]
+    assert [stakes(life, 1, after=days(9)), stakes(life, 1)] == [[], ["j"]]
 
 
 NET = total(RoundCompleted, lambda r: r.win_minor - r.stake_minor, per=day, name="net")

@@ -79,7 +79,7 @@ def test_what_protects_one_account_later_protects_the_other_and_stops_its_runs(
     decisions = share(event, other.state, NOON, mode="live")
     assert left_alone(one.state) == left_alone(other.state)
     stops = other.state.protected(NOON) is not None
-    assert [stop.run_id for stop in only(Stop, decisions)] == (["thanks:acme:b:1"] if stops else [])
+    assert [stop.run_id for stop in only(Stop, decisions)] == ([other.run_of("thanks")] if stops else [])
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tests.unit.test_event_order
-from tests.support.player_events import NOON, Life, declared, only, started
+from tests.support.player_events import NOON, Life, declared, journeys_entered, only, started
 from workflows import (
     DepositApproved,
     Player,
@@ -126,9 +126,9 @@ def test_absence_is_noticed_at_its_moment_and_ended_by_a_login() -> None:
 
 def test_a_journey_begins_when_the_player_comes_in_and_another_when_they_leave() -> None:
     life = Life(declared("hello", entered(rich)), declared("goodbye", left(rich)), segments=[rich])
-    assert started(life.happens(DepositApproved, amount_minor=10_000)) == ["hello:acme:p-1:1"]
-    life.run_ends("hello:acme:p-1:1")
-    assert started(life.passes(days(31))) == ["goodbye:acme:p-1:1"]
+    assert journeys_entered(life.happens(DepositApproved, amount_minor=10_000)) == ["hello"]
+    life.run_ends(life.run_of("hello"))
+    assert journeys_entered(life.passes(days(31))) == ["goodbye"]
 
 
 def test_a_run_hears_of_segments_it_listens_to_and_can_leave_on_one() -> None:
@@ -255,8 +255,8 @@ def test_a_schedule_for_a_segment_lets_in_only_who_is_in_it_at_that_moment() -> 
     weekly = declared("weekly", schedule("09:00", weekday="monday", segment=rich), entry=days_apart())
     life = Life(weekly)
     life.happens(DepositApproved, amount_minor=10_000)
-    assert started(life.passes(days(6))) == ["weekly:acme:p-1:1"]
-    life.run_ends("weekly:acme:p-1:1")
+    assert journeys_entered(life.passes(days(6))) == ["weekly"]
+    life.run_ends(life.run_of("weekly"))
     later = [life.passes(days(7)) for _ in range(4)]
     assert started(later[-1]) == []
     assert "rich" not in life.state.segments

@@ -13,6 +13,7 @@ from workflows.effects import EFFECTS, WITHHOLD, EffectInput, Send, SendResult
 from workflows.gate.facts import GateFacts
 from workflows.gate.policy import Policy
 from workflows.player_state.decisions import ShadowStart, Start, Stop, Wake
+from workflows.player_state.identities import run_id_of
 from workflows.player_state.shadow_runs import LOST_AFTER, MOST_SHADOW_RUNS
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
@@ -58,6 +59,11 @@ HELLO = declared("hello", on(SessionLogin), entry=always, exit_on=[SessionEnded]
 SHADOWED = rules(HELLO).shadowing({"hello": Shadow(3, "hello", 0, 100)})
 
 
+CAUSE = {"type": SessionLogin.type, "source": "/test", "id": "SessionLogin-1"}
+LIVE = run_id_of("hello", BRAND, "p", CAUSE, timedelta(0), 0)
+SHADOW = shadow_run_id(3, LIVE)
+
+
 def happened(kind: type[Any], number: int = 1, **data: Any) -> Any:
     given = {"event_id": f"{kind.__name__}-{number}", "event_source": "/test", "occurred_at": NOON}
     return kind(**{**kind.example_data, **given, **data})
@@ -72,7 +78,7 @@ def test_a_shadow_takes_no_place_and_no_count_in_the_journey() -> None:
     plain, shadowed = PlayerState(BRAND, "p"), PlayerState(BRAND, "p")
     assert entered(plain, rules(HELLO)) == []
     (begun,) = entered(shadowed)
-    assert (begun.run_id, begun.version) == ("shadow-3:hello:acme:p:1", 0)
+    assert (begun.run_id, begun.version) == (SHADOW, 0)
     assert (shadowed.runs, shadowed.entries, shadowed.next_moment) == (plain.runs, plain.entries, plain.next_moment)
     assert stored(shadowed) == shadowed
 
@@ -81,14 +87,14 @@ def test_an_event_wakes_the_run_and_its_shadow_each_under_numbers_of_their_own()
     state = PlayerState(BRAND, "p")
     entered(state)
     woken = only(Wake, state.advance(happened(DepositApproved), SHADOWED, NOON, []))
-    assert [(one.run_id, one.seq) for one in woken] == [("hello:acme:p:1", 1), ("shadow-3:hello:acme:p:1", 1)]
+    assert [(one.run_id, one.seq) for one in woken] == [(LIVE, 1), (SHADOW, 1)]
 
 
 def test_a_run_that_is_stopped_takes_its_shadow_along_once() -> None:
     state = PlayerState(BRAND, "p")
     entered(state)
-    stops = only(Stop, state.stop("hello:acme:p:1", "stopped_by_hand", NOON))
-    assert [one.run_id for one in stops] == ["hello:acme:p:1", "shadow-3:hello:acme:p:1"]
+    stops = only(Stop, state.stop(LIVE, "stopped_by_hand", NOON))
+    assert [one.run_id for one in stops] == [LIVE, SHADOW]
     assert state.stop_all("self_excluded", NOON) == []
     assert only(Wake, state.advance(happened(DepositApproved), SHADOWED, NOON, [])) == []
 
@@ -97,9 +103,9 @@ def test_an_exclusion_and_an_exit_stop_a_shadow_whose_live_run_is_over() -> None
     for kind, reason in ((ExclusionSet, "self_excluded"), (SessionEnded, f"exit_on:{SessionEnded.type}")):
         state = PlayerState(BRAND, "p")
         entered(state)
-        state.end("hello:acme:p:1", NOON)
+        state.end(LIVE, NOON)
         (stop,) = only(Stop, state.advance(happened(kind), SHADOWED, NOON, []))
-        assert (stop.run_id, stop.reason) == ("shadow-3:hello:acme:p:1", reason)
+        assert (stop.run_id, stop.reason) == (SHADOW, reason)
 
 
 def test_a_shadow_that_never_said_its_end_is_forgotten_after_it_must_be_over() -> None:
@@ -119,8 +125,8 @@ def test_a_row_holds_so_many_shadows_and_no_more() -> None:
 
 
 def test_nobody_in_the_control_group_and_nobody_protected_has_a_shadow() -> None:
-    run = Start("hello:acme:p:1", "hello", "control", NOON, NOON + days(1), None, None)
-    refused = Start("hello:acme:p:1", "hello", "treated", NOON, NOON + days(1), None, None, refused="self_excluded")
+    run = Start(LIVE, "hello", "control", NOON, NOON + days(1), None, None)
+    refused = Start(LIVE, "hello", "treated", NOON, NOON + days(1), None, None, refused="self_excluded")
     for start in (run, refused):
         assert PlayerState(BRAND, "p").begin_shadow(start, SHADOWED) == []
 
@@ -156,7 +162,7 @@ def seen(**more: Any) -> Seen:
             activity=(),
             contacts=(),
         ),
-        "beside": "hello:acme:p:1",
+        "beside": LIVE,
     }
     return Seen(**known | more)
 

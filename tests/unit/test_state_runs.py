@@ -94,7 +94,7 @@ def test_an_answer_to_a_run_that_is_over_is_not_numbered() -> None:
     life.run_ends(run_id)
     assert life.state.runs[run_id].over
     assert life.state.next_seq(run_id) is None
-    assert life.state.next_seq("hello:acme:p-1:99") is None
+    assert life.state.next_seq("hello:acme:p-1:another") is None
 
 
 # ---- how runs end -------------------------------------------------------------------------------
@@ -155,11 +155,11 @@ def test_stopping_everything_reaches_every_run_of_both_arms() -> None:
         declared("b", on(SessionLogin)),
         declared("c", on(SessionLogin)),
     )
-    life.happens(SessionLogin)
+    a, b, c = started(life.happens(SessionLogin))
     assert life.state.stop_all("stopped_by_hand", life.now) == [
-        Ended("a:acme:p-1:1", life.now, "stopped_by_hand"),
-        Stop("b:acme:p-1:1", 1, "stopped_by_hand"),
-        Stop("c:acme:p-1:1", 1, "stopped_by_hand"),
+        Ended(a, life.now, "stopped_by_hand"),
+        Stop(b, 1, "stopped_by_hand"),
+        Stop(c, 1, "stopped_by_hand"),
     ]
 
 
@@ -186,16 +186,16 @@ def test_a_future_dated_event_ends_no_control_run_early() -> None:
 def test_protection_stops_every_run_first_and_refuses_every_entry(kind: Any, data: Any, reason: str) -> None:
     journeys = [hello(listens=[kind]), declared("welcome", on(PlayerRegistered), entry=once, control=100)]
     life = Life(*journeys, declared("too_late", on(kind)))
-    life.happens(PlayerRegistered)
-    life.happens(SessionLogin)
+    (welcome,) = started(life.happens(PlayerRegistered))
+    (greeted,) = started(life.happens(SessionLogin))
     if data.get("until", life) is life:
         data = data | {"until": life.now + days(1)}
     stop, ended, refused = life.happens(kind, **data)
-    assert stop == Stop("hello:acme:p-1:1", 1, reason)
-    assert ended == Ended("welcome:acme:p-1:1", life.now, reason)
+    assert stop == Stop(greeted, 1, reason)
+    assert ended == Ended(welcome, life.now, reason)
     assert isinstance(refused, Start)
-    assert (refused.run_id, refused.refused) == ("too_late:acme:p-1:1", reason)
-    life.run_ends("hello:acme:p-1:1")
+    assert (refused.journey, refused.refused) == ("too_late", reason)
+    life.run_ends(greeted)
     (later,) = only(Start, life.happens(SessionLogin))
     assert later.refused == reason
     assert life.state.runs == {}

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.player_events import NOON, Life, declared, started
+from tests.support.player_events import NOON, Life, declared, journeys_entered, started
 from workflows import DepositApproved, DepositFailed, RoundCompleted, hours, minutes, streak
 from workflows.rules.streak_state import REMEMBERED, StreakState
 
@@ -86,7 +86,7 @@ def test_a_late_event_completes_a_streak_where_it_belongs() -> None:
     life = Life(declared("help", FAILED))
     life.happens(DepositFailed, ago=minutes(3))
     life.happens(DepositFailed, ago=minutes(1))
-    assert started(life.happens(DepositFailed, ago=minutes(2))) == ["help:acme:p-1:1"]
+    assert journeys_entered(life.happens(DepositFailed, ago=minutes(2))) == ["help"]
 
 
 def test_a_late_event_breaks_a_streak_only_before_itself() -> None:
@@ -95,7 +95,7 @@ def test_a_late_event_breaks_a_streak_only_before_itself() -> None:
     life.happens(DepositFailed, ago=minutes(5))
     life.happens(DepositApproved, ago=minutes(7))
     assert started(life.happens(DepositFailed, ago=minutes(4))) == []
-    assert started(life.happens(DepositFailed, ago=minutes(3))) == ["help:acme:p-1:1"]
+    assert journeys_entered(life.happens(DepositFailed, ago=minutes(3))) == ["help"]
 
 
 def test_a_hit_from_before_the_last_miss_fires_nothing() -> None:

@@ -56,6 +56,8 @@ class ComparedRuns(BaseModel):
     late: int = 0
     lost: int = 0
     begun_again: int = 0
+    #: Over in Temporal and not in the books, which had forgotten it.
+    played: int = 0
     #: Missing in Temporal, too many to believe it.
     doubted: int = 0
 

@@ -49,7 +49,7 @@ class ConsentChanged(
 class MessageStatus(
     Event,
     type="message.status",
-    example={"message_id": "welcome:demo:p-1:1/send:welcome#1", "channel": "email", "status": "delivered"},
+    example={"message_id": "welcome:demo:p-1:6f1c0a93be27/send:welcome#1", "channel": "email", "status": "delivered"},
 ):
     """What became of a message (`class` on the wire is `message_class` here). From the message provider.
 

@@ -18,6 +18,7 @@ from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, Profi
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.identities import run_id_of
 from workflows.player_state.shadow_runs import ShadowedPlayer, ShadowRun
 from workflows.player_state.sparse import parts_of, sparse
 from workflows.rules.calendar_rules import (
@@ -56,7 +57,7 @@ class PlayerState(ShadowedPlayer):
     """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
     entries: dict[str, Entries] = field(default_factory=dict)
-    #: Numbers of runs that were given out before this row was made, by journey: somebody had removed the one before it.
+    #: How many runs there were before this row was made, by journey: somebody had removed the one before it.
     taken: dict[str, int] = field(default_factory=dict)
     runs: dict[str, ActiveRun] = field(default_factory=dict)
 
@@ -208,7 +209,11 @@ class PlayerState(ShadowedPlayer):
         entries.last = at
         if key is not None:
             entries.keys = [*entries.keys, key][-REMEMBERED_KEYS:]
-        run_id = f"{journey.name}:{self.brand}:{self.player_id}:{self.taken.get(journey.name, 0) + entries.count}"
+        if trigger is not None:
+            cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
+        by = cause or {"type": "entry", "id": str(entries.count)}
+        taken = self.taken.get(journey.name, 0)
+        run_id = run_id_of(journey.name, self.brand, self.player_id, by, max(now - at, timedelta(0)), taken)
         arm = arm_of(self.brand, self.player_id, journey.name, journey.control)
         refused = self.protected(now)
         goal_until = at + journey.goal.within if journey.goal else None
@@ -220,8 +225,6 @@ class PlayerState(ShadowedPlayer):
             self.runs[run_id] = ActiveRun(
                 journey.name, arm, ends_at, goal_until, at, about=about, version=journey.entered_on
             )
-        if trigger is not None:
-            cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
         version = journey.entered_on
         return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)]
 

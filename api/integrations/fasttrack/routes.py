@@ -161,7 +161,7 @@ async def take_casino(request: Request, engine: EngineOf, key: Writing) -> Respo
             "amount": 10.3,
             "required_wagering_amount": 0,
             "currency": "EUR",
-            "fasttrack_references": {"activity_id": "welcome:acme:p-1001:1/grant:free_spins#1"},
+            "fasttrack_references": {"activity_id": "welcome:acme:p-1001:6f1c0a93be27/grant:free_spins#1"},
         },
         ("user_bonus_id", "bonus_id", "status", "amount", "currency"),
         **_MONEY,
