@@ -6,7 +6,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +153,7 @@ class House(Stack):
         process = Supervised(service, log=log)
         process.start()
         try:
-            await process.ready()
+            await process.ready(within=timedelta(seconds=patience(120)))
             yield process
         finally:
             await process.stop()

@@ -25,7 +25,7 @@ from bench.reaction import park
 from bench.traffic import cloud_event
 
 #: Pollers, and how many runs may be on their way while more are sent.
-POLLERS, AHEAD = 16, 4_000
+POLLERS, AHEAD = 16, 1_000
 BATCH = 500
 NAME = "parker"
 SHAPE = [
