@@ -47,7 +47,7 @@ from workflows.channels import WEBHOOK_CHANNELS, Channel
 from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
 from workflows.field_types import MessageClass
-from workflows.gate.policy import Policy
+from workflows.gate.policy_book import PolicyBook
 from workflows.source.registry import Registry, load
 
 # An effect that finds no connection waits as long as an attempt may last: failing would only make it come again.
@@ -113,6 +113,7 @@ class Engine:
     pressure: Pressure
     clock: Clock
     processes: Processes
+    policies: PolicyBook
 
 
 def build(
@@ -147,7 +148,8 @@ def build(
         self_exclusion_minimum=settings.self_exclusion_minimum,
         protection=protection,
     )
-    return Engine(settings, registry, database, intake, pressure, given, processes)
+    policies = PolicyBook(own=registry.policies)
+    return Engine(settings, registry, database, intake, pressure, given, processes, policies)
 
 
 @dataclass(frozen=True)
@@ -232,42 +234,50 @@ async def worker_engine(
         transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, transport=transport))
         core = build(settings, deployment.registry, database, clock, role=role)
-        clock = core.clock
+        clock, policies = core.clock, core.policies
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
         bonus_engine = BonusEngine(
             settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
         )
         lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
         adapters = channel_adapters(settings, http)
-        grants = Grants(database, bonus_engine, Policy(), settings, clock)
+        grants = Grants(database, bonus_engine, policies, settings, clock)
         links = unsubscribe_links(settings)
         yield WorkerEngine(
             **vars(core),
             dispatching=dispatching,
             messages=Messages(
-                database, deployment.templates, adapters, breakers, lookup, Policy(), settings, links, clock
+                database, deployment.templates, adapters, breakers, lookup, policies, settings, links, clock
             ),
             grants=grants,
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
-            shadows=ShadowEffects(database, core.intake, deployment.templates.__getitem__, Policy(), clock),
+            shadows=ShadowEffects(
+                database, core.intake, deployment.templates.__getitem__, policies, settings.product, clock
+            ),
             forgetting=Forgetting(database, settings),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),
             reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
-            bulk_jobs=BulkJobs(
-                database,
-                [
-                    Enrolments(database, core.intake, core.pressure, clock, processes=core.processes),
-                    RunStops(database, core.intake, core.pressure, clock),
-                    HeldRuns(database, core.intake, core.pressure, clock),
-                    RunMoves(database, core.intake, core.pressure, clock, processes=core.processes),
-                ],
-            ),
+            bulk_jobs=_bulk_jobs(core),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
         )
+
+
+def _bulk_jobs(core: Engine) -> BulkJobs:
+    """Every kind of work over many players or runs."""
+    parts = (core.database, core.intake, core.pressure, core.clock)
+    return BulkJobs(
+        core.database,
+        [
+            Enrolments(*parts, processes=core.processes),
+            RunStops(*parts),
+            HeldRuns(*parts),
+            RunMoves(*parts, processes=core.processes),
+        ],
+    )
 
 
 def unsubscribe_links(settings: Settings) -> UnsubscribeLinks:

@@ -2,15 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
+from typing import NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.tables import messages, players, runs
+from activities.tables import grants, messages, players, runs
 from workflows.channels import CHANNELS, Channel
-from workflows.gate.decide import Allowed, Refusal
-from workflows.gate.facts import Contact, GateFacts, facts_of
+from workflows.gate.decision import Allowed, Refusal
+from workflows.gate.facts import Contact, GateFacts, facts_of, had_bonus
 from workflows.gate.policy import NECESSARY
 from workflows.json_object import JsonObject
 from workflows.local_time import WEEK
@@ -26,12 +27,16 @@ class GatedPlayer:
     profile: JsonObject
     #: Whether the run that asks is under way in the books.
     run_is_active: bool
+    #: The release of its journey that it plays.
+    release: int = 0
 
 
 async def read(
-    connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime
+    connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime, grant_id: str | None = None
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
+
+    With `grant_id` it is about that grant: whether the player had another before is read as well.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
@@ -47,6 +52,39 @@ async def read(
         return None
     state = PlayerState.from_json(brand, player_id, row.state)
     # After the lock: whoever ends a run in the books holds the player's row, and what was read before may be stale.
+    found = await _run_and_contacts(connection, brand, player_id, run_id, now)
+    granted = None if grant_id is None else await _had_another_grant(connection, brand, player_id, grant_id)
+    facts = facts_of(
+        state,
+        addresses=addresses(player_id, row.profile),
+        contacts=[
+            Contact(one.handed_over_at, one.channel, f"{one.run_id}/{one.step}")
+            for one in found
+            if one.handed_over_at is not None and one.channel is not None
+        ],
+        now=now,
+        birth_date=_birth_date(row.profile),
+        had_bonus=None if granted is None else had_bonus(state, granted_here=granted),
+    )
+    active = any(one.state == "active" for one in found)
+    release = max((one.version for one in found), default=0)
+    return GatedPlayer(facts, state, row.profile, run_is_active=active, release=release)
+
+
+class _RunAndContact(NamedTuple):
+    """The run that asks, beside one contact of the last week, if there was any."""
+
+    state: str
+    version: int
+    handed_over_at: datetime | None
+    channel: str | None
+    run_id: str | None
+    step: str | None
+
+
+async def _run_and_contacts(
+    connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime
+) -> list[_RunAndContact]:
     recent = sa.and_(
         messages.c.brand == brand,
         messages.c.player_id == player_id,
@@ -54,18 +92,32 @@ async def read(
         messages.c.message_class.not_in(NECESSARY),
     )
     told = await connection.execute(
-        sa.select(runs.c.state, messages.c.handed_over_at, messages.c.channel, messages.c.run_id, messages.c.step)
+        sa.select(
+            runs.c.state,
+            runs.c.version,
+            messages.c.handed_over_at,
+            messages.c.channel,
+            messages.c.run_id,
+            messages.c.step,
+        )
         .select_from(runs.outerjoin(messages, recent))
         .where(runs.c.id == run_id)
     )
-    found = told.all()
-    facts = facts_of(
-        state,
-        addresses=addresses(player_id, row.profile),
-        contacts=[Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in found if c.step is not None],
-        now=now,
-    )
-    return GatedPlayer(facts, state, row.profile, run_is_active=any(one.state == "active" for one in found))
+    return [_RunAndContact(*row) for row in told]
+
+
+async def _had_another_grant(connection: AsyncConnection, brand: str, player_id: str, grant_id: str) -> bool:
+    mine = sa.and_(grants.c.brand == brand, grants.c.player_id == player_id)
+    other = sa.exists().where(mine, grants.c.status != "refused", grants.c.id != grant_id)
+    return bool((await connection.execute(sa.select(other))).scalar_one())
+
+
+def _birth_date(profile: JsonObject) -> date | None:
+    """What the profile says, None where it says nothing that is a date."""
+    try:
+        return date.fromisoformat(str(profile.get("birth_date")))
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True)
@@ -101,7 +153,18 @@ async def read_beside(
     )
     contacts = [Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in await connection.execute(others)]
     reachable = addresses(player_id, row.profile)
-    return WatchedPlayer(facts_of(state, addresses=reachable, contacts=[*contacts, *own], now=now), state)
+    mine = (grants.c.brand == brand, grants.c.player_id == player_id)
+    other = sa.exists().where(*mine, grants.c.status != "refused", grants.c.run_id != beside)
+    granted = bool((await connection.execute(sa.select(other))).scalar_one())
+    facts = facts_of(
+        state,
+        addresses=reachable,
+        contacts=[*contacts, *own],
+        now=now,
+        birth_date=_birth_date(row.profile),
+        had_bonus=had_bonus(state, granted_here=granted),
+    )
+    return WatchedPlayer(facts, state)
 
 
 def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:

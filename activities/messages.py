@@ -20,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 from temporalio import activity
 
-from activities import gate_facts
+from activities import gate_decisions, gate_facts
 from activities.attempts import attempt_number, retry_after, tried_for
 from activities.clock import Clock
 from activities.database import Database
+from activities.form_texts import with_texts
 from activities.journey_controls import held_by
 from activities.message_rows import (
     COLUMNS,
@@ -42,17 +43,18 @@ from activities.runs import RunOver
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
-from activities.tasks import answers_of_run
 from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effect_queues import Provider
 from workflows.effects import HAND_ON_AFTER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
-from workflows.forms import text_referred_to
-from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, held, may_send, too_late_at
+from workflows.gate.channel_plan import ChannelPlan
+from workflows.gate.decide import held, may_send, too_late_at
+from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import MessageFacts
-from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
+from workflows.gate.policy import NECESSARY, PROTECTIVE
+from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
 from workflows.local_time import zone
 
@@ -83,6 +85,8 @@ class SendAttempt:
     drafts: list[MessageDraft] = field(default_factory=list)
     #: Channels marked as handed over in this attempt, to be handed over after the commit.
     due: list[Channel] = field(default_factory=list)
+    #: What the gate said about channels, where something follows from it.
+    decided: list[gate_decisions.Decided] = field(default_factory=list)
     failed: ChannelUnavailable | None = None
     #: What is answered while somebody holds the journey; what has been handed over before is looked up all the same.
     held: Held | None = None
@@ -95,6 +99,11 @@ class SendAttempt:
     def next_turn(self) -> Channel | None:
         """Whose turn comes next. A channel that fails lets the others pass, once each in a while."""
         return self.plan.next_turn(self.request.had_turns, only_fresh=self.failed is not None and self.patient)
+
+    def decide(self, channel: Channel, answer: Allowed | Refusal | Wait) -> None:
+        """Keep what the gate says about a channel, to be written with what follows. A hold is not the gate's."""
+        if self.held is None:
+            self.decided.append(gate_decisions.Decided(f"{self.request.key}/{channel}", channel, answer))
 
     @property
     def is_over(self) -> bool:
@@ -112,7 +121,7 @@ class Messages:
         adapters: Mapping[Channel, Adapter],
         breakers: Mapping[Provider, Breaker],
         lookup: MailLookup | None,
-        policy: Policy,
+        policies: PolicyBook,
         settings: Settings,
         links: UnsubscribeLinks,
         clock: Clock,
@@ -126,7 +135,7 @@ class Messages:
         self.adapters = adapters
         self.breakers = breakers
         self.lookup = lookup
-        self.policy = policy
+        self.policies = policies
         self.settings = settings
         self.links = links
         self.clock = clock
@@ -176,7 +185,7 @@ class Messages:
         doubts: dict[Channel, DoubtOutcome | ChannelUnavailable] | None = None
         while True:
             async with self.database.transaction() as connection:
-                request = await _with_texts(connection, request)
+                request = await with_texts(connection, request)
                 player = await gate_facts.read(connection, request.brand, request.player_id, request.run_id, now)
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
@@ -235,6 +244,8 @@ class Messages:
             values = [draft.row(request, message_class, attempt.now) for draft in attempt.drafts]
             inserted = await connection.execute(messages.insert().values(values).returning(*COLUMNS))
             attempt.rows = by_channel(MessageRow(*row) for row in inserted)
+        release = attempt.player.release if attempt.player else 0
+        await gate_decisions.record(connection, request, attempt.decided, release, attempt.now)
         if tried_before:
             attempt.rows = await read_rows(connection, request)
 
@@ -270,6 +281,7 @@ class Messages:
             await self._update_status(connection, row, "unknown", "outcome_unknown")
             attempt.plan.used.add(channel)
         elif isinstance(decision, Wait):
+            attempt.decide(channel, decision)
             attempt.plan.waits[channel] = decision.until
             if row is not None:
                 await self._update_status(connection, row, WAITING)
@@ -278,8 +290,10 @@ class Messages:
             if draft.status == IN_DOUBT and not self._may_call(attempt, channel):
                 # It stands where people see it, until its provider's turn has come.
                 if row is None:
+                    attempt.decide(channel, decision)
                     await _write_draft(connection, attempt, replace(draft, status=WAITING, handed_over_at=None))
                 return
+            attempt.decide(channel, decision)
             await _write_draft(connection, attempt, draft)
 
     def _may_call(self, attempt: SendAttempt, channel: Channel) -> bool:
@@ -312,7 +326,8 @@ class Messages:
         if attempt.held is not None:
             return held(attempt.now)
         facts = attempt.player.facts if attempt.player else None
-        return may_send(facts, self._asked(attempt.request, channel), self.policy, attempt.now)
+        policy = self.policies.of(attempt.request.brand, facts, attempt.now)
+        return may_send(facts, self._asked(attempt.request, channel), policy, attempt.now)
 
     def _asked(self, request: Send, channel: Channel) -> MessageFacts:
         """What the gate must know of a message on one of its channels."""
@@ -322,6 +337,7 @@ class Messages:
             message_class=template.message_class,
             step=request.key,
             suppress_if_active_today=template.suppress_if_active_today,
+            product=request.product or self.settings.product,
             asked_at=request.asked_at,
             by=request.by,
             delay=request.delay,
@@ -329,8 +345,11 @@ class Messages:
 
     def _too_late_in(self, request: Send) -> timedelta | None:
         """How long it is until the message is too late; None where it never is."""
-        end = too_late_at(self._asked(request, request.via[0]), self.policy) if request.via else request.by
-        return None if end is None else end - self.clock()
+        now = self.clock()
+        # Without the player: what their own policy says besides, the gate says in time.
+        policy = self.policies.at(request.brand, None, now)
+        end = too_late_at(self._asked(request, request.via[0]), policy) if request.via else request.by
+        return None if end is None else end - now
 
     def _draft(self, attempt: SendAttempt, channel: Channel, decision: Allowed | Refusal) -> MessageDraft:
         now, seen = attempt.now, gate_facts.decision_record(decision)
@@ -436,20 +455,6 @@ async def mark_read(connection: AsyncConnection, brand: str, message_id: str, no
     mine = (messages.c.id == message_id, messages.c.brand == brand)
     readable = (messages.c.channel == IN_APP, messages.c.status == "sent", messages.c.read_at.is_(None))
     await connection.execute(update(messages).where(*mine, *readable).values(read_at=now))
-
-
-async def _with_texts(connection: AsyncConnection, request: Send) -> Send:
-    """The request with what people wrote into forms in place of the references that a run holds.
-
-    A text that is not there any more is left out, so that the message fails instead of showing a reference.
-    """
-    places = {name: place for name, value in request.variables.items() if (place := text_referred_to(value))}
-    if not places:
-        return request
-    answers = await answers_of_run(connection, request.run_id, {step for step, _ in places.values()})
-    texts = {name: answers.get(step, {}).get(field) for name, (step, field) in places.items()}
-    known = {name: value for name, value in request.variables.items() if name not in texts}
-    return request.model_copy(update={"variables": known | {name: text for name, text in texts.items() if text}})
 
 
 def _overtaken() -> ChannelUnavailable:

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause, text
 
-from activities import bulk_jobs, event_partitions, messages, processes, rewards, runs, shadows, step_log, tasks
+from activities import bulk_jobs, messages, month_partitions, processes, rewards, runs, shadows, step_log, tasks
 from activities.database import Database
 from activities.delivery import dead_letters
 from activities.intake import decision_rows, event_store, failed_events
@@ -25,7 +25,9 @@ RECORDS: Final = ("compliance.%", "consent.%", "player.%", "payment.%")
 LOCK_TIMEOUT: Final = "2s"
 
 #: The setting that says how long.
-Period = Literal["retain_identities", "retain_events", "retain_runs", "retain_messages", "retain_records"]
+Period = Literal[
+    "retain_identities", "retain_events", "retain_runs", "retain_messages", "retain_decisions", "retain_records"
+]
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
         "retain_messages",
         (messages.FORGET,),
     ),
+    "gate_decisions": Retention("dropped by the month", "retain_decisions"),
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),
     "task_history": Retention("with its task"),
     "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),
@@ -100,13 +103,14 @@ async def retain(database: Database, settings: Settings, now: datetime) -> Async
     """
     async with database.transaction() as connection:
         await connection.execute(_BE_BRIEF)
-        await event_partitions.make_ahead(connection, now)
+        for table in month_partitions.MONTHLY:
+            await month_partitions.make_ahead(connection, now, table)
     for table, retention in RETENTION.items():
         period = period_of(retention, settings)
         if period is None:
             continue
-        if table == "events":
-            async for dropped in _drop_months(database, now - period):
+        if table in month_partitions.MONTHLY:
+            async for dropped in _drop_months(database, table, now - period):
                 yield dropped
             continue
         rows = AT_ONCE
@@ -117,16 +121,20 @@ async def retain(database: Database, settings: Settings, now: datetime) -> Async
             yield Forgotten(table, rows)
 
 
-async def _drop_months(database: Database, before: datetime) -> AsyncIterator[Forgotten]:
-    """Months of which everything is older than that."""
+async def _drop_months(database: Database, table: str, before: datetime) -> AsyncIterator[Forgotten]:
+    """Months of a table of which everything is older than that."""
     async with database.reading() as connection:
-        over = [partition for partition in await event_partitions.partitions(connection) if partition.until <= before]
+        months = await month_partitions.partitions(connection, table)
+    over = [partition for partition in months if partition.until <= before]
     for partition in over:
         async with database.transaction() as connection:
             await connection.execute(_BE_BRIEF)
-            kept = await connection.execute(event_store.KEEP_RECORDS, {"before": partition.until, "kinds": [*RECORDS]})
-            await event_partitions.drop(connection, partition)
-        yield Forgotten("events", kept.rowcount, partition.name)
+            rows = 0
+            if table == "events":
+                which = {"before": partition.until, "kinds": [*RECORDS]}
+                rows = (await connection.execute(event_store.KEEP_RECORDS, which)).rowcount
+            await month_partitions.drop(connection, partition)
+        yield Forgotten(table, rows, partition.name)
 
 
 _BE_BRIEF: Final = text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")

@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities import gate_facts
+from activities import gate_decisions, gate_facts
 from activities.attempts import attempt_number, retry_after
 from activities.clock import Clock
 from activities.database import Database
@@ -35,9 +35,11 @@ from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import grants, runs
 from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult, Held
-from workflows.gate.decide import Allowed, Refusal, may_grant
+from workflows.gate.decide import may_grant
+from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GrantFacts
-from workflows.gate.policy import Policy, Reason
+from workflows.gate.policy_book import PolicyBook
+from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
 
 logger = logging.getLogger(__name__)
@@ -79,13 +81,13 @@ class Grants:
         self,
         database: Database,
         engine: BonusEngine,
-        policy: Policy,
+        policies: PolicyBook,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self.database = database
         self.engine = engine
-        self.policy = policy
+        self.policies = policies
         self.settings = settings
         self.clock = clock
 
@@ -183,7 +185,9 @@ class Grants:
         """
         now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request.brand, request.player_id, request.run_id, now)
+            player = await gate_facts.read(
+                connection, request.brand, request.player_id, request.run_id, now, request.key
+            )
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)
             query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
@@ -192,7 +196,8 @@ class Grants:
                 return await _own_reservation(connection, GrantRow(*earlier), now), True
             if (held := await held_by(connection, request, now)) is not None:
                 return held
-            decision = may_grant(player.facts if player else None, GrantFacts.of(request.reward), self.policy, now)
+            decision = self._decide(request, player, now)
+            await _note(connection, request, decision, player, now)
             values = _new_grant(request, decision, now)
             row = GrantRow(*(await connection.execute(insert(grants).values(values).returning(*_COLUMNS))).one())
         if row.status == "refused":
@@ -213,7 +218,7 @@ class Grants:
             answer = await self.engine.look_up(row.id)
             if answer is not None:
                 return answer
-            if not await self._still_allowed(row):
+            if not await self._still_allowed(request):
                 # It never arrived and may not any more: forbid the engine to take it late.
                 if await self.engine.void(row.id):
                     return Declined(reason=str(Reason.PROTECTED_MEANWHILE))
@@ -233,11 +238,21 @@ class Grants:
                 await connection.execute(update(grants).where(grants.c.id == request.key).values(reserved_at=None))
         return held
 
-    async def _still_allowed(self, row: GrantRow) -> bool:
+    async def _still_allowed(self, request: Give) -> bool:
+        now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, row.brand, row.player_id, row.run_id, self.clock())
-        facts = GrantFacts(kind=row.kind, wager_x=row.reward.get("wager_x", 0))
-        return isinstance(may_grant(player.facts if player else None, facts, self.policy, self.clock()), Allowed)
+            player = await gate_facts.read(
+                connection, request.brand, request.player_id, request.run_id, now, request.key
+            )
+            decision = self._decide(request, player, now)
+            if not isinstance(decision, Allowed):
+                await _note(connection, request, decision, player, now)
+        return isinstance(decision, Allowed)
+
+    def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:
+        facts = player.facts if player else None
+        asked = GrantFacts.of(request.reward, request.product or self.settings.product)
+        return may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
 
     async def _record(self, row: GrantRow, answer: Credited | Declined) -> GrantRow:
         if isinstance(answer, Credited):
@@ -261,6 +276,17 @@ class Grants:
                 return GrantRow(*theirs.one())
         GRANTS.labels(row.kind, status).inc()
         return GrantRow(*mine)
+
+
+async def _note(
+    connection: AsyncConnection,
+    request: Give,
+    decision: Allowed | Refusal,
+    player: gate_facts.GatedPlayer | None,
+    now: datetime,
+) -> None:
+    decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
+    await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
 
 
 def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> JsonObject:

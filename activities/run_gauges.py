@@ -16,8 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
-from activities.event_partitions import count_ahead
 from activities.failing_effects import MAX_STEP_LABELS, OTHER_STEPS
+from activities.month_partitions import count_ahead
 from activities.run_problems import GRACE
 
 logger = logging.getLogger(__name__)

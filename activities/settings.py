@@ -117,6 +117,8 @@ class Settings(ContentSettings):
     retain_runs: timedelta = timedelta(days=400)
     #: How long marketing messages are kept, with their texts.
     retain_messages: timedelta = timedelta(days=400)
+    #: How long the gate's decisions about messages and rewards are kept; they go by the month.
+    retain_decisions: timedelta = timedelta(days=400)
     #: How long records are kept that a regulator may ask for: events about protection and money, grants, tasks.
     retain_records: timedelta = timedelta(0)
     #: Postgres connections a process may hold.

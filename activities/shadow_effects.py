@@ -25,23 +25,31 @@ from activities.shadows import (
     steps_of_verb,
 )
 from workflows.effects import EFFECTS, WITHHOLD, Done, EffectInput, End, MoveTask, OpenTask, Withheld, Withhold
+from workflows.field_types import Product
 from workflows.gate.facts import Contact
-from workflows.gate.policy import Policy
+from workflows.gate.policy_book import PolicyBook
 from workflows.withheld import WAITING, Seen, TextFacts, contact_channels, decided_channels, would_be
 
 _INPUTS: Final = {effect.name: effect.input for effect in EFFECTS if effect is not WITHHOLD}
 
 
 class ShadowEffects:
-    """Withholds effects, on Postgres. `templates` says of each what the gate asks."""
+    """Withholds effects, on Postgres. `templates` says of each what the gate asks, `product` what journeys are for."""
 
     def __init__(
-        self, database: Database, intake: Intake, templates: Callable[[str], TextFacts], policy: Policy, clock: Clock
+        self,
+        database: Database,
+        intake: Intake,
+        templates: Callable[[str], TextFacts],
+        policies: PolicyBook,
+        product: Product,
+        clock: Clock,
     ) -> None:
         self.database = database
         self.intake = intake
         self.templates = templates
-        self.policy = policy
+        self.policies = policies
+        self.product = product
         self.clock = clock
 
     @activity.defn(name=WITHHOLD.name)
@@ -78,7 +86,8 @@ class ShadowEffects:
         rules = self.intake.rules.closing(await self.intake.closed.of(connection, request.brand))
         return Seen(
             now=now,
-            policy=self.policy,
+            policy=self.policies.of(request.brand, player.facts, now),
+            product=self.product,
             rules=rules,
             templates=self.templates,
             state=player.state,

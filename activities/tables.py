@@ -40,6 +40,10 @@ def _instant(name: str, *, nullable: bool = True) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
+def _texts(*names: str) -> list[Column[str]]:
+    return [Column(name, Text, nullable=False) for name in names]
+
+
 def _now(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
@@ -362,14 +366,7 @@ messages = Table(
     "messages",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("brand", Text, nullable=False),
-    Column("player_id", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("step", Text, nullable=False),
-    Column("journey", Text, nullable=False),
-    Column("channel", Text, nullable=False),
-    Column("template", Text, nullable=False),
-    Column("message_class", Text, nullable=False),
+    *_texts("brand", "player_id", "run_id", "step", "journey", "channel", "template", "message_class"),
     Column("language", Text),
     Column("status", Text, nullable=False),
     Column("reason", Text),
@@ -388,17 +385,31 @@ messages = Table(
     Index("ix_messages_created", "created_at", postgresql_using="brin"),
 )
 
+# send and grant: every answer of the gate, in a partition a month. `effect_id` is the message or grant it is about.
+gate_decisions = Table(
+    "gate_decisions",
+    metadata,
+    Column("id", Text, nullable=False, server_default=text("(gen_random_uuid())::text")),
+    *_texts("brand", "player_id", "effect_id", "run_id", "journey", "subject", "outcome", "policy"),
+    _instant("at", nullable=False),
+    # The release of the journey that the run plays; 0 for runs from before there were any.
+    Column("release", Integer, nullable=False),
+    *(Column(name, Text) for name in ("reason", "rule", "detail")),
+    # All that were asked, where it is allowed.
+    Column("rules", ARRAY(Text), nullable=False),
+    Column("seen", JSONB, nullable=False),
+    Index("ix_gate_decisions_player", "brand", "player_id", "at"),
+    Index("ix_gate_decisions_newest", "brand", "at", "id"),
+    Index("ix_gate_decisions_effect", "brand", "effect_id"),
+    postgresql_partition_by="RANGE (at)",
+)
+
 # grant: two-phase; `reserved` until the bonus engine has answered.
 grants = Table(
     "grants",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("brand", Text, nullable=False),
-    Column("player_id", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("step", Text, nullable=False),
-    Column("journey", Text, nullable=False),
-    Column("kind", Text, nullable=False),
+    *_texts("brand", "player_id", "run_id", "step", "journey", "kind"),
     Column("reward", JSONB, nullable=False),
     Column("status", Text, nullable=False),
     Column("reason", Text),
@@ -418,13 +429,7 @@ tasks = Table(
     "tasks",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("brand", Text, nullable=False),
-    Column("player_id", Text, nullable=False),
-    Column("run_id", Text, nullable=False),
-    Column("step", Text, nullable=False),
-    Column("journey", Text, nullable=False),
-    Column("form", Text, nullable=False),
-    Column("question", Text, nullable=False),
+    *_texts("brand", "player_id", "run_id", "step", "journey", "form", "question"),
     Column("form_schema", JSONB, nullable=False),
     Column("team", Text, nullable=False),
     Column("skill", Text),

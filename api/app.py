@@ -14,6 +14,7 @@ from activities.clock import Clock
 from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
+    decisions,
     enrolments,
     event_types,
     events,
@@ -24,6 +25,7 @@ from api import (
     journeys,
     messages,
     migrations,
+    player_policy,
     players,
     runs,
     segments,
@@ -59,6 +61,7 @@ _ROUTERS = (
     tasks.router,
     task_actions.router,
     players.router,
+    player_policy.router,
     timeline.router,
     segments.router,
     journeys.router,
@@ -72,6 +75,7 @@ _ROUTERS = (
     enrolments.router,
     messages.router,
     grants.router,
+    decisions.router,
     dead_letters.router,
     failed_events.router,
     unsubscribe.router,

@@ -54,11 +54,23 @@ class ExclusionView(BaseModel):
 
 
 class ConsentView(BaseModel):
-    """The player's newest word on a channel."""
+    """The player's newest word on a channel, or on a product there. Without a product it is for none in particular."""
 
     channel: str
+    product: str | None = None
     opted_in: bool
     at: datetime
+    source: str | None = Field(None, description="Where it was said; absent: nobody told, or before it was kept.")
+    text_version: str | None = Field(None, description="The wording the player saw.")
+    jurisdiction: str | None = Field(None, description="The player's at that time.")
+
+    @classmethod
+    def of(cls, state: PlayerState, key: str) -> "ConsentView":
+        """The word under a key of the player's consents."""
+        (opted_in, at), (channel, _, product) = state.consents[key], key.partition("/")
+        source, text_version, place = state.consent_notes.get(key, ("", "", None))
+        told = {"source": source or None, "text_version": text_version or None, "jurisdiction": place}
+        return cls(channel=channel, product=product or None, opted_in=opted_in, at=at, **told)
 
 
 class MeasureView(BaseModel):
@@ -272,10 +284,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
         facts=state.facts,
         statistics=_statistics(state, engine.intake.rules.measures, now),
         segments=[Belonging(segment=name, since=since) for name, since in sorted(state.segments.items())],
-        consents=[
-            ConsentView(channel=channel, opted_in=opted_in, at=at)
-            for channel, (opted_in, at) in sorted(state.consents.items())
-        ],
+        consents=[ConsentView.of(state, key) for key in sorted(state.consents)],
         exclusions=[
             ExclusionView(kind=e.kind, scope=e.scope, until=e.until, in_force=e.until is None or e.until > now)
             for e in state.exclusions

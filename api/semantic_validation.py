@@ -2,28 +2,19 @@
 
 from typing import Final
 
-from workflows.events import ConsentChanged, Event, ExclusionEnded, PlayerMerged
+from workflows.events import Event, ExclusionEnded, PlayerMerged
 
 #: A JSON Pointer into the event, and what to do about it.
 SemanticError = tuple[str, str]
 
-PRODUCT: Final = (
-    "Consent is kept by channel, and one for a single product would open the channel for all of them; leave product "
-    'out or send "all".'
-)
 UNTIL: Final = "Leave until out: an exclusion ends when its end is told, and no end ends again."
 NOT_ABOUT: Final = "Name the subject here or in the other id: a merge is told of one of the accounts it joins."
 ITSELF: Final = "Name two accounts; one cannot be merged with itself."
 
 
 def semantic_errors(player_id: str, event: Event) -> list[SemanticError]:
-    """The words of a player's event that mean something and would change nothing.
-
-    What protects is never refused for what it says besides: a consent that is withdrawn for one product is withdrawn.
-    """
+    """The words of a player's event that mean something and would change nothing."""
     match event:
-        case ConsentChanged() if event.opted_in and event.product != "all":
-            return [("/data/product", PRODUCT)]
         case ExclusionEnded() if event.until is not None:
             return [("/data/until", UNTIL)]
         case PlayerMerged() if event.survivor_id == event.absorbed_id:

@@ -16,7 +16,8 @@ from api.problems import COMMON, documented, missing
 from api.timeline_text import sentence_of
 from workflows.events import ConsentChanged, ExclusionSet, HarmSignal, MessageStatus, PlayerMerged, StatusChanged
 from workflows.json_object import JsonObject
-from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, WITHDRAWING
+from workflows.player_state.consents import WITHDRAWING
+from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 

@@ -8,7 +8,7 @@ from babel import Locale
 
 from content.variable_values import Manner, Money, write_money
 from workflows.channels import CHANNELS
-from workflows.gate.policy import Reason
+from workflows.gate.reasons import Reason
 from workflows.verbs import VERBS
 
 Detail = Mapping[str, Any]

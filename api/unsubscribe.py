@@ -11,6 +11,7 @@ from api.dependencies import ApiEngine, EngineOf
 from api.problems import away, documented, missing
 from workflows.events import ConsentChanged
 from workflows.json_object import JsonObject
+from workflows.player_state.consents import is_closed
 from workflows.player_state.state import PlayerState
 
 router = APIRouter(prefix="/v1/unsubscribe", tags=["unsubscribe"])
@@ -63,7 +64,7 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
 
 async def _is_withdrawn(engine: ApiEngine, brand: str, player_id: str, channel: str) -> bool:
     state = await _state(engine, brand, player_id)
-    return state is not None and state.consents.get(channel, (True,))[0] is False
+    return state is not None and is_closed(state.consents, channel)
 
 
 def _read(engine: ApiEngine, token: str) -> tuple[str, str, str]:

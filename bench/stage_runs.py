@@ -47,6 +47,7 @@ def registered(number: int, now: datetime) -> PlayerRegistered:
         country="GB",
         currency="GBP",
         opted_in=("email", "sms", "push", "in_app"),
+        opted_in_for=("casino",),
     )
 
 

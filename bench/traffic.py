@@ -47,6 +47,7 @@ def registration(player: str, at: datetime, mark: str = "") -> CloudEvent:
         country="GB",
         currency="EUR",
         opted_in=["email", "sms", "push", "in_app"],
+        opted_in_for=["casino"],
     )
 
 

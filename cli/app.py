@@ -20,6 +20,7 @@ from cli import (
     import_events,
     keys,
     migration,
+    policy,
     processes,
     reconcile,
     rehearse,
@@ -89,6 +90,7 @@ app.command()(hold.close)
 app.command("open")(hold.open_again)
 app.command()(stop.stop)
 app.command()(stuck.stuck)
+app.command()(policy.policy)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")

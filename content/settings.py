@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from workflows.field_types import Product
 from workflows.source.registry import shipped_packages
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
@@ -31,6 +32,8 @@ class ContentSettings(BaseSettings):
     #: Which of the journeys that the engine ships with are played: `all`, `none`, or their names, comma-separated. The
     #: segments it ships with come along unless it is `none`.
     shipped_journeys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ("all",)
+    #: The kind of gambling that a journey is about which does not say so itself.
+    product: Product = "casino"
     #: Further folders of message templates; one there replaces the shipped template of its name.
     templates: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
 

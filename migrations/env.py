@@ -11,7 +11,7 @@ from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
 from activities.application_role import grant_rights
-from activities.event_partitions import is_partition
+from activities.month_partitions import is_partition
 from activities.tables import metadata
 
 LOCK = 7_061_126

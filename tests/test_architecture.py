@@ -97,6 +97,8 @@ NAMES_CHANNELS = {
     "api/integrations/fasttrack/routes.py": "an example of its message",
     "local/demo/player_profiles.py": "how many of the demo's players opt in to what",
     "local/demo/report.py": "a figure of the demo",
+    "workflows/gate/policies/gb.py": "the channels that a law is about",
+    "workflows/gate/policies/us.py": "the channel that a law is about",
 }
 DRAWERS = {
     *("utils", "util", "utilities", "helpers", "common", "misc", "shared", "base_classes"),

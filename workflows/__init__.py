@@ -18,6 +18,7 @@ from workflows.events.player import *
 from workflows.events.reward import *
 from workflows.exports import public_names as _public_names
 from workflows.forms import *
+from workflows.gate.policy import *
 from workflows.journey import *
 from workflows.local_time import *
 from workflows.player import *

@@ -14,6 +14,7 @@ from pydantic import JsonValue
 
 from workflows.errors import DesignError
 from workflows.events import Event
+from workflows.field_types import Product
 from workflows.rules.failures import RuleFailure
 from workflows.rules.triggers import On, Trigger
 from workflows.rules.where import Where, passes, require_event_type
@@ -105,6 +106,8 @@ class Journey:
     waives: Mapping[str, str] = field(default_factory=dict)
     #: The brands it is for; empty: every one.
     brands: frozenset[str] = frozenset()
+    #: The kind of gambling its messages and rewards are about; None: what the deployment is about.
+    product: Product | None = None
     #: The workflow that plays it, a subclass of `run.JourneyRun`; None where it is only decided about.
     workflow_class: type[Any] | None = None
     #: Types of events that wake a run.

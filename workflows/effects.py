@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider, Urgency
 from workflows.errors import DesignError
+from workflows.field_types import Product
 from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
@@ -61,6 +62,8 @@ class EffectInput(BaseModel):
     story: list[StoryLine] = Field(default_factory=list)
     #: Whether the run knows the answer `Held`; one that an older release plays does not.
     knows_hold: bool = False
+    #: The kind of gambling the journey is about; None: what the deployment is about.
+    product: Product | None = None
 
     @property
     def key(self) -> str:

@@ -37,11 +37,13 @@ __all__ = [
     "HarmStrength",
     "Id",
     "Instant",
+    "Jurisdiction",
     "Label",
     "Language",
     "MessageClass",
     "Money",
     "Number",
+    "Product",
     "Seconds",
     "SignedMoney",
     "Text",
@@ -105,6 +107,8 @@ Label = Annotated[str, StringConstraints(max_length=100, pattern=PRINTABLE)]
 Text = Annotated[str, StringConstraints(max_length=1000, pattern=PRINTABLE)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
 Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+#: A country whose law holds for a player, or a region of it with a law of its own: `GB`, `CA-ON` (ISO 3166-2).
+Jurisdiction = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
 Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 Timezone = Annotated[
     str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)
@@ -135,6 +139,8 @@ Scalar = (
 Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
 AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending"]
 Device = Literal["mobile", "desktop", "tablet"]
+#: A kind of gambling, as laws on marketing tell them apart.
+Product = Literal["casino", "betting", "bingo", "lottery"]
 Category = Literal["slot", "table", "live", "crash", "bingo", "lottery", "poker", "virtual"]
 ExclusionKind = Literal["self_exclusion", "time_out", "register", "operator"]
 ExclusionScope = Literal["brand", "group", "national"]

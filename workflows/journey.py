@@ -4,11 +4,12 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
+from typing import get_args
 
 from workflows.declaration import Entry, Goal, Journey, JourneyFunction, once
 from workflows.errors import DesignError
 from workflows.events import Event
-from workflows.field_types import BRAND
+from workflows.field_types import BRAND, Product
 from workflows.local_time import hours
 from workflows.player import Player
 from workflows.rules.triggers import On, Trigger
@@ -30,6 +31,7 @@ def journey(
     listens: Sequence[type[Event]] = (),
     waives: Mapping[str, str] | None = None,
     brands: Sequence[str] = (),
+    product: Product | None = None,
 ) -> Callable[[JourneyFunction], type[JourneyRun]]:
     """Make a journey of an async function `(player, trigger event)`.
 
@@ -46,6 +48,7 @@ def journey(
         listens: event types the code waits for that cannot be read off it.
         waives: rules of `journeys check` that this journey breaks on purpose, each with its reason.
         brands: whose players may enter; those of every brand unless given.
+        product: the kind of gambling it is about: casino, betting, bingo or lottery; the deployment's unless given.
 
     Raises `DesignError` where a value cannot be meant.
 
@@ -70,6 +73,7 @@ def journey(
             listens=frozenset(listens),
             waives=dict(waives or {}),
             brands=_brands(name, brands),
+            product=_product(name, product),
         )
         return workflow_class(definition, Player)
 
@@ -98,6 +102,12 @@ def _brands(name: str, brands: Sequence[str]) -> frozenset[str]:
             f"not {wrong[0]!r}."
         )
     return frozenset(brands)
+
+
+def _product(name: str, product: Product | None) -> Product | None:
+    if product not in {None, *get_args(Product)}:
+        raise DesignError(f"Journey {name}: product= is one of {', '.join(get_args(Product))}, not {product!r}.")
+    return product
 
 
 def _exit(name: str, rule: type[Event] | Trigger) -> On:

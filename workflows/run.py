@@ -158,6 +158,7 @@ class JourneyRun(RunState):
             "step": step,
             "story": self.story,
             "knows_hold": True,
+            "product": self.played.product,
         }
 
     async def once(self, effect: Effect[Any, O], effect_input: EffectInput, skipped: O) -> O:

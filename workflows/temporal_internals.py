@@ -92,6 +92,7 @@ ENGINE = (
     "exports",
     "field_types",
     "forms",
+    "gate",
     "inbox",
     "journey",
     "journey_versions",

@@ -31,8 +31,10 @@ from workflows.effects import (
     TaskMoved,
     TaskOpened,
 )
-from workflows.field_types import MessageClass
-from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
+from workflows.field_types import MessageClass, Product
+from workflows.gate.channel_plan import ChannelPlan
+from workflows.gate.decide import may_grant, may_send
+from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.local_time import jitter
@@ -63,6 +65,8 @@ class Seen:
 
     now: datetime
     policy: Policy
+    #: What a journey is about that does not say so.
+    product: Product
     rules: RuleIndex
     templates: Callable[[str], TextFacts]
     state: PlayerState
@@ -136,6 +140,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
                 message_class=template.message_class,
                 step=request.key,
                 suppress_if_active_today=template.suppress_if_active_today,
+                product=request.product or seen.product,
                 asked_at=request.asked_at,
                 by=request.by,
                 # As long as the live run waits.
@@ -159,7 +164,8 @@ def _send(request: Send, seen: Seen) -> WouldBe:
 
 
 def _give(request: Give, seen: Seen) -> WouldBe:
-    decision = may_grant(seen.facts, GrantFacts.of(request.reward), seen.policy, seen.now)
+    asked = GrantFacts.of(request.reward, request.product or seen.product)
+    decision = may_grant(seen.facts, asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"
     answer = GiveResult(status=status, grant_id=request.key, reason=reason)

@@ -22,11 +22,13 @@ from workflows.events import (
     Event,
     ExclusionSet,
     HarmSignal,
+    MessageReceived,
     MessageStatus,
     PlayerMerged,
     StatusChanged,
 )
-from workflows.player_state.projection import UNPROTECTED_STATUSES, WITHDRAWING
+from workflows.player_state.consents import withdraws
+from workflows.player_state.projection import UNPROTECTED_STATUSES
 
 #: Seconds for which a reading is good.
 READ_EVERY: Final = 1.0
@@ -58,10 +60,8 @@ def protects(event: Event) -> bool:
             return True
         case StatusChanged():
             return event.to not in UNPROTECTED_STATUSES
-        case ConsentChanged():
-            return not event.opted_in
-        case MessageStatus():
-            return event.status in WITHDRAWING
+        case ConsentChanged() | MessageStatus() | MessageReceived():
+            return withdraws(event)
         case _:
             return False
 

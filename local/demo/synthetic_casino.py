@@ -196,6 +196,7 @@ class _Life:
             timezone=who.timezone,
             currency=who.currency,
             opted_in=who.opted_in,
+            opted_in_for=("casino",),
         )
 
     def deposit(self, at: datetime) -> None:
@@ -231,7 +232,8 @@ class _Life:
     def change_consent(self, at: datetime) -> None:
         channel = self.rng.choice([name for name, spec in CHANNELS.items() if spec.external])
         opted_in = channel not in self.person.opted_in
-        self.add(at, ConsentChanged, channel=channel, opted_in=opted_in, source="preference_centre")
+        product = "casino" if opted_in else "all"
+        self.add(at, ConsentChanged, channel=channel, product=product, opted_in=opted_in, source="preference_centre")
 
     def exclude(self, at: datetime) -> None:
         self.add(at, ExclusionSet, kind="self_exclusion", scope="brand", until=self.now + timedelta(days=183))

@@ -9,6 +9,7 @@ from stage.world.records import RunRecord
 from stage.world.world import World
 from workflows.channels import CHANNELS
 from workflows.events import DepositApproved, Event, SessionLogin
+from workflows.gate.policy_book import PolicyBook
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import ActiveRun
 from workflows.player_state.state import PlayerState
@@ -51,6 +52,8 @@ def play_on(
     # Nobody enters anything: what happens here is asked about this run alone.
     closed = replace(registry, journeys={name: replace(one, triggers=()) for name, one in registry.journeys.items()})
     with World(closed, templates, now, brand=given.brand) as world:
+        # No law is asked either: what it needs to know of a player is not in the facts of a run.
+        world.policies = PolicyBook(shipped=())
         state = world.players[given.player_id] = player_of(given.facts, given.brand, now)
         state.runs[given.run_id] = ActiveRun(
             given.journey,

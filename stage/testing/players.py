@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
@@ -11,6 +11,7 @@ from stage.errors import StageError
 from workflows.channels import CHANNELS, Channel
 from workflows.events import DepositApproved, Event, PlayerRegistered, RoundCompleted, SessionLogin, TierChanged
 from workflows.events.base import ENVELOPE
+from workflows.field_types import Product
 
 SOURCE = "/rehearsal"
 #: How long ago a player's past lies, so that nothing of it looks like today's.
@@ -62,6 +63,7 @@ def player(
     country: str | None = "GB",
     currency: str | None = "GBP",
     opted_in: Sequence[str] = tuple(CHANNELS),
+    opted_in_for: Sequence[Product] = get_args(Product),
     reachable: Sequence[Channel] = tuple(CHANNELS),
     deposits: int = 0,
     deposit_minor: int = 5000,
@@ -74,7 +76,8 @@ def player(
 
     In the past lie `deposits` approved ones of `deposit_minor` each, the `tier`, a round in `favourite_category` and
     a login, `last_login` ago. `registered` are further fields of the registration, such as `is_test=True`. Take a
-    permission away to see what the gate does: `opted_in=[]` for no consent, `reachable=["push"]` for no addresses.
+    permission away to see what the gate does: `opted_in=[]` for no consent, `opted_in_for=["bingo"]` for consent to one
+    product, `reachable=["push"]` for no addresses.
     """
     facts = {
         "language": language,
@@ -82,6 +85,7 @@ def player(
         "country": country,
         "currency": currency,
         "opted_in": list(opted_in),
+        "opted_in_for": list(opted_in_for),
         **registered,
     }
     cast = Cast(

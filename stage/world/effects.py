@@ -49,9 +49,12 @@ from workflows.effects import (
     match_performers,
 )
 from workflows.forms import travelling
-from workflows.gate.decide import Allowed, ChannelPlan, Refusal, Wait, may_grant, may_send
-from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
-from workflows.gate.policy import NECESSARY, PROTECTIVE, Reason
+from workflows.gate.channel_plan import ChannelPlan
+from workflows.gate.decide import may_grant, may_send
+from workflows.gate.decision import Allowed, Refusal, Wait
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of, had_bonus
+from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
+from workflows.gate.reasons import Reason
 from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import started_by
@@ -69,6 +72,8 @@ class Effects:
         self._tried: dict[str, dict[Channel, MessageRecord]] = {}
         self._contacts: dict[str, list[Contact]] = {}
         self._reserved: dict[str, datetime] = {}
+        #: Who had a reward here, whatever became of it afterwards.
+        self._rewarded: set[str] = set()
         self._tasks_of: dict[str, list[TaskRecord]] = {}
         self._trouble: Away | Declines | None = None
         self._waited = timedelta(0)
@@ -146,7 +151,14 @@ class Effects:
         if state is None:
             return None
         addresses = world.addresses.get(player_id, EVERYWHERE)
-        return facts_of(state, addresses=addresses, contacts=self._recent(player_id), now=world.now)
+        return facts_of(
+            state,
+            addresses=addresses,
+            contacts=self._recent(player_id),
+            now=world.now,
+            birth_date=world.birth_dates.get(player_id),
+            had_bonus=had_bonus(state, granted_here=player_id in self._rewarded),
+        )
 
     def _recent(self, player_id: str) -> list[Contact]:
         """What counts against the caps of a player now."""
@@ -155,6 +167,9 @@ class Effects:
         while contacts and contacts[0].at <= since:
             del contacts[0]
         return contacts
+
+    def _policy(self, facts: GateFacts | None) -> Policy:
+        return self._world.policies.of(self._world.brand, facts, self._world.now)
 
     # ---- messages ----------------------------------------------------------------------------
 
@@ -205,11 +220,13 @@ class Effects:
             message_class=template.message_class,
             step=request.key,
             suppress_if_active_today=template.suppress_if_active_today,
+            product=request.product or world.product,
             asked_at=request.asked_at,
             by=request.by,
             delay=request.delay,
         )
-        decision = may_send(self._facts(request.player_id), asked, world.policy, world.now)
+        facts = self._facts(request.player_id)
+        decision = may_send(facts, asked, self._policy(facts), world.now)
         if isinstance(decision, Wait):
             plan.waits[channel] = decision.until
             return
@@ -244,8 +261,9 @@ class Effects:
         world = self._world
         reserved_at = self._reserved.setdefault(request.key, world.now)
         asked_before = reserved_at < world.now
-        facts = GrantFacts.of(request.reward)
-        decision = may_grant(self._facts(request.player_id), facts, world.policy, world.now)
+        facts = self._facts(request.player_id)
+        asked = GrantFacts.of(request.reward, request.product or world.product)
+        decision = may_grant(facts, asked, self._policy(facts), world.now)
         trouble = self._trouble_of("bonus_engine")
         status: Literal["confirmed", "refused", "unknown"] = "confirmed"
         reason: str | None = None
@@ -272,6 +290,8 @@ class Effects:
         )
         del self._reserved[request.key]
         world.grants.append(record)
+        if status != "refused":
+            self._rewarded.add(request.player_id)
         self._record(request, status, kind=record.kind, reason=reason)
         return GiveResult(status=status, grant_id=request.key, reason=reason)
 

@@ -4,7 +4,7 @@ It asks the same pure functions as production: `PlayerState` decides who enters,
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from functools import partial
 
 from pydantic import BaseModel, JsonValue, ValidationError
@@ -24,9 +24,10 @@ from stage.world.records import (
 )
 from workflows.channels import Channel
 from workflows.effects import EffectInput, OpenTask
-from workflows.events import Event
+from workflows.events import Event, ProfileUpdated
+from workflows.field_types import Product
 from workflows.forms import travelling
-from workflows.gate.policy import Policy
+from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.decisions import (
     Decision,
     Ended,
@@ -66,7 +67,8 @@ class WorldState:
         templates: Mapping[str, TemplateFacts],
         temporal: VirtualTemporal,
         *,
-        policy: Policy,
+        policies: PolicyBook,
+        product: Product,
         answers: Answers,
         faults: Faults | None,
         brand: str,
@@ -76,13 +78,15 @@ class WorldState:
         self.rules = registry.rules
         self.templates = templates
         self.temporal = temporal
-        self.policy = policy
+        self.policies = policies
+        self.product = product
         self.answers = answers
         self.faults = faults
         self.on_effect = on_effect
         self.brand = brand
         self.players: dict[str, PlayerState] = {}
         self.addresses: dict[str, frozenset[Channel]] = {}
+        self.birth_dates: dict[str, date] = {}
         self.runs: dict[str, RunRecord] = {}
         self.messages: list[MessageRecord] = []
         self.grants: list[GrantRecord] = []
@@ -120,11 +124,22 @@ class WorldState:
         decisions: list[Decision] = []
         failures: list[RuleFailure] = []
         for event in events:
+            self._note_birth_date(player_id, event)
             decisions += self.with_shadows(state, state.advance(event, self.rules, self.now, failures, mode=mode))
         warn_of(failures)
         self.carry_out(state, decisions)
         if mode == "live" and any(self._may_move(run.journey) for run in state.runs.values()):
             self._past.setdefault(player_id, []).extend((self.now, event) for event in events)
+
+    def _note_birth_date(self, player_id: str, event: Event) -> None:
+        """In production it stands in the profile, which holds what is personal."""
+        told = (
+            event.changed if isinstance(event, ProfileUpdated) else {"birth_date": getattr(event, "birth_date", None)}
+        )
+        if (day := told.get("birth_date")) is not None:
+            self.birth_dates[player_id] = date.fromisoformat(str(day))
+        elif "birth_date" in told and isinstance(event, ProfileUpdated):
+            self.birth_dates.pop(player_id, None)
 
     def enter(self, player_id: str, journey: str, trigger: Event | None) -> str | None:
         """Let a player into a journey as if `trigger` had started it; the run, or None if the rules refuse."""

@@ -9,7 +9,7 @@ from stage.world.records import WithheldRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS
 from workflows.effects import EFFECTS, RUN_OVER, Done, EffectInput, End, Withheld, Withhold
-from workflows.gate.facts import Contact, GateFacts, facts_of
+from workflows.gate.facts import Contact, GateFacts, facts_of, had_bonus
 from workflows.withheld import Seen, TextFacts, WouldBe, contact_channels, decided_channels, would_be
 
 _INPUTS = {effect.name: effect.input for effect in EFFECTS}
@@ -44,15 +44,17 @@ class WithheldEffects:
     def _would_be(self, request: Withhold, withheld: EffectInput) -> WouldBe:
         world = self._world
         before = [one for one in world.withheld if (one.run_id, one.step) == (request.run_id, request.step)]
+        facts = self._facts(request)
         return would_be(
             withheld,
             Seen(
                 now=world.now,
-                policy=world.policy,
+                policy=world.policies.of(world.brand, facts, world.now),
+                product=world.product,
                 rules=world.rules,
                 templates=self._template,
                 state=world.player(request.player_id),
-                facts=self._facts(request),
+                facts=facts,
                 beside=request.beside,
                 decided={channel: what for one in before for channel, what in decided_channels(one.detail).items()},
             ),
@@ -70,7 +72,18 @@ class WithheldEffects:
         ]
         addresses = world.addresses.get(request.player_id, _EVERYWHERE)
         state = world.player(request.player_id)
-        return facts_of(state, addresses=addresses, contacts=[*others, *own], now=world.now)
+        granted = any(
+            grant.player_id == request.player_id and grant.run_id != request.beside and grant.status != "refused"
+            for grant in world.grants
+        )
+        return facts_of(
+            state,
+            addresses=addresses,
+            contacts=[*others, *own],
+            now=world.now,
+            birth_date=world.birth_dates.get(request.player_id),
+            had_bonus=had_bonus(state, granted_here=granted),
+        )
 
     def _template(self, name: str) -> TextFacts:
         template = self._world.templates.get(name)

@@ -20,7 +20,10 @@ from stage.world.faults import Faults
 from stage.world.records import RunRecord, ShadowRunRecord
 from stage.world.state import BRAND, Answers, WorldState, nobody
 from workflows.effects import EffectInput
+from workflows.field_types import Product
+from workflows.gate.policies import HOUSE
 from workflows.gate.policy import Policy
+from workflows.gate.policy_book import PolicyBook
 from workflows.source.registry import Registry
 from workflows.temporal_internals import object_of
 
@@ -32,7 +35,9 @@ class World(WorldState):
         registry: the journeys of this casino.
         templates: what class each template is; sending an unknown one is an error.
         now: the moment it begins at.
-        policy: the numbers of the gate; the house's unless given.
+        policy: the house's numbers of the gate; those of the engine unless given. The policy of the player's
+            jurisdiction applies besides.
+        product: what a journey is about that does not say so.
         answers: how people answer tasks; nobody does unless given.
         faults: how providers fail; they never do unless given.
         latency: how long an attempt of an effect takes; no time unless given.
@@ -64,6 +69,7 @@ class World(WorldState):
         runner: WorkflowRunner | None = None,
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None = None,
         suggest_after: int = SUGGEST_CONTINUE_AS_NEW,
+        product: Product = "casino",
     ) -> None:
         played = registry if control is None else with_control(registry, control)
         if brand == BRAND:
@@ -83,7 +89,8 @@ class World(WorldState):
             played,
             templates,
             temporal,
-            policy=policy or Policy(),
+            policies=PolicyBook(policy or HOUSE, own=played.policies),
+            product=product,
             answers=answers,
             faults=faults,
             brand=brand,

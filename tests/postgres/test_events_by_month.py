@@ -11,7 +11,16 @@ from alembic.config import Config
 from prometheus_client import REGISTRY
 
 from activities.database import MIGRATIONS, Database, migrate
-from activities.event_partitions import AHEAD, DEFAULT, count_ahead, drop, make_ahead, month_after, month_of, partitions
+from activities.month_partitions import (
+    AHEAD,
+    count_ahead,
+    default_of,
+    drop,
+    make_ahead,
+    month_after,
+    month_of,
+    partitions,
+)
 from activities.tables import event_ids, events
 from local.postgres import Postgres
 from tests.support.engine import BRAND, Casino, connected, execute, rows
@@ -86,7 +95,7 @@ class TestPartitions:
                 await drop(connection, partition)
         casino = Casino.of(database, {})
         assert await casino.happens(casino.player(), SessionLogin) == ["accepted"]
-        assert await partition_of(database, "e-1") == DEFAULT
+        assert await partition_of(database, "e-1") == default_of("events")
         async with database.transaction() as connection:
             await make_ahead(connection, NOW)
         assert await partition_of(database, "e-1") == f"events_{NOW:%Y_%m}"

@@ -8,7 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
-from activities.event_partitions import is_partition
+from activities.month_partitions import is_partition
 from activities.settings import Settings
 from activities.tables import metadata
 from local.postgres import Postgres

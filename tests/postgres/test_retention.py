@@ -11,8 +11,8 @@ import sqlalchemy as sa
 
 from activities import tables
 from activities.database import Database
-from activities.event_partitions import partitions
 from activities.intake.intake import Intake
+from activities.month_partitions import partitions
 from activities.retention import AT_ONCE, RECORDS, RETENTION, Forgotten, period_of, retain
 from activities.settings import Settings
 from tests.support.engine import BRAND, Casino, Row, connected, execute, rows

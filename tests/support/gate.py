@@ -8,15 +8,18 @@ from zoneinfo import ZoneInfo, available_timezones
 from hypothesis import strategies as st
 
 from workflows.events import MessageClass
-from workflows.gate.decide import Allowed, Refusal, Wait
+from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
-from workflows.gate.policy import Policy, Reason
+from workflows.gate.policies import HOUSE
+from workflows.gate.reasons import Reason
 from workflows.player_state.projection import Exclusion
+
+__all__ = ["CHANNELS", "DAY", "FREE", "HOUSE", "KYIV", "NOON", "SPINS", "TICK", "ZONES"]
+__all__ += ["block", "contacts", "message", "reason"]
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 TICK = timedelta(microseconds=1)
-HOUSE = Policy()
 KYIV = ZoneInfo("Europe/Kyiv")
 CHANNELS = ["email", "sms", "push", "in_app"]
 
@@ -25,18 +28,26 @@ FREE = GateFacts(
     exclusions=(),
     harm="none",
     is_test=False,
-    consents=dict.fromkeys(CHANNELS, True),
+    consents={**dict.fromkeys(CHANNELS, True), **{f"{channel}/casino": True for channel in CHANNELS}},
     addresses=frozenset({"email", "sms", "push"}),
     timezone="UTC",
     activity=(),
     contacts=(),
+    age=30,
+    ended_exclusions=(),
+    registered_at=NOON - 400 * DAY,
+    deposits=5,
+    had_bonus=False,
+    in_play=False,
+    limits_until=(),
+    open_checks=(),
 )
 ZONES = st.sampled_from(sorted(available_timezones()))
-SPINS = GrantFacts(kind="free_spins")
+SPINS = GrantFacts(kind="free_spins", product="casino", journey_product="casino")
 
 
 def message(channel: str = "email", kind: MessageClass = "marketing", **more: Any) -> MessageFacts:
-    return MessageFacts(channel=channel, message_class=kind, step="run/send:this#1", **more)
+    return MessageFacts(channel=channel, message_class=kind, step="run/send:this#1", **{"product": "casino"} | more)
 
 
 def contacts(*ages: timedelta, channel: str = "email", now: datetime = NOON) -> list[Contact]:

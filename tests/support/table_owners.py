@@ -27,6 +27,7 @@ OWNERS = {
     "deliveries": "activities/delivery/deliveries.py",
     "dead_letters": "activities/delivery/dead_letters.py",
     "messages": "activities/messages.py",
+    "gate_decisions": "activities/gate_decisions.py",
     "grants": "activities/rewards.py",
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",

@@ -29,7 +29,8 @@ from bench.scaling_curves import BATCHES
 from bench.traffic import awake, day, past, players
 from tests.support.player_events import NO_FAILURES
 from workflows.events import Event
-from workflows.gate.decide import Wait, may_send
+from workflows.gate.decide import may_send
+from workflows.gate.decision import Wait
 from workflows.gate.facts import MessageFacts
 from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Start, Stop

@@ -25,6 +25,7 @@ from workflows.channels import (
 )
 from workflows.errors import DesignError
 from workflows.gate.policy import Policy
+from workflows.gate.quiet_hours import nights_on
 from workflows.player_state.projection import PERSONAL
 
 COMPOSE = (Path(__file__).parents[2] / "docker-compose.yml").read_text()
@@ -54,7 +55,7 @@ def test_everything_that_tells_channels_apart_knows_every_row(channel: Channel) 
     reachable = addresses("p-1", dict.fromkeys(PERSONAL, "somewhere"))
     assert reachable[channel] == ("p-1" if spec.address_field is None else "somewhere")
     assert (channel in addresses("p-1", {})) is (spec.address_field is None)
-    assert (channel in Policy().quiet_exempt) is not spec.interrupts
+    assert bool(nights_on(channel, Policy().nights)) is spec.interrupts
     assert Policy().channel_per_week.get(channel) == spec.per_week
     assert channel in EVERYWHERE
     detail = {"channel": channel, "status": "sent"}

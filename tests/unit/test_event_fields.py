@@ -17,8 +17,8 @@ from workflows.player_state.state import PlayerState
 
 #: What the engine acts upon by itself: the player's row changes with it.
 ACTED_UPON: Final = {
-    "player.registered": "username email phone first_name birth_date country language timezone currency is_test "
-    "opted_in",
+    "player.registered": "username email phone first_name birth_date country jurisdiction language timezone currency "
+    "is_test opted_in opted_in_for",
     "player.profile_updated": "changed",
     "player.contact_verified": "channel",
     "player.status_changed": "from to until reason",
@@ -28,13 +28,17 @@ ACTED_UPON: Final = {
     "compliance.exclusion_set": "kind scope until",
     "compliance.exclusion_ended": "kind scope",
     "compliance.harm_signal": "strength",
-    "consent.changed": "channel opted_in",
+    "compliance.kyc_changed": "status",
+    "compliance.limit_reached": "kind period",
+    "compliance.affordability_changed": "stage result valid_until",
+    "consent.changed": "channel product opted_in source text_version",
+    "message.received": "channel text",
     "message.status": "channel status suppress_reason",
 }
 #: What intake acts upon, because it reaches other players' rows.
 ACTED_UPON_BY_INTAKE: Final = {"player.merged": "survivor_id absorbed_id"}
 #: What an entrance refuses where nothing would act on it (`api/semantic_validation.py`).
-REFUSED: Final = {"consent.changed": "product", "compliance.exclusion_ended": "until"}
+REFUSED: Final = {"compliance.exclusion_ended": "until"}
 #: What is kept as it was told: for the timeline, for journeys that look at it, for rules that measure it.
 KEPT: Final = {
     "player.registered": "affiliate_id signup_code device",
@@ -77,14 +81,12 @@ KEPT: Final = {
     "loyalty.mission_completed": "entity_id prize_grant_id",
     "loyalty.badge_awarded": "entity_id prize_grant_id",
     "loyalty.tournament_result": "entity_id rank prize_grant_id",
-    "compliance.kyc_changed": "level_from level_to status document reject_reason can_resubmit",
+    "compliance.kyc_changed": "level_from level_to document reject_reason can_resubmit",
     "compliance.limit_changed": "kind period amount_minor currency duration direction effective_at",
-    "compliance.limit_reached": "kind period amount_minor currency duration",
+    "compliance.limit_reached": "amount_minor currency duration",
     "compliance.exclusion_set": "reason",
     "compliance.reality_check": "session net_minor currency action",
     "compliance.harm_signal": "indicator score evidence",
-    "compliance.affordability_changed": "stage result valid_until",
-    "consent.changed": "source text_version",
     "message.status": "message_id class",
     "feedback.answered": "survey_id kind score text subject_ref",
     "support.case_opened": "case_id topic severity",
@@ -107,8 +109,8 @@ MORE: Final[dict[str, list[dict[str, Any]]]] = {
 }
 VALUES: Final[list[Any]] = [
     *(None, True, False, 0, 1, 3, 4_999, 9_000, "x", "p-9", "DE", "UAH", "de", "Asia/Tokyo", "1991-01-02", "merged"),
-    *("hard", "2027-03-01T00:00:00Z", "2031-03-01T00:00:00Z", "other@example.com"),
-    *({"language": "de"}, {"figure": 7}, ["sms"], []),
+    *("hard", "2027-03-01T00:00:00Z", "2031-03-01T00:00:00Z", "other@example.com", "STOP", "CA-ON"),
+    *({"language": "de"}, {"figure": 7}, ["sms"], ["bingo"], []),
 ]
 RULES: Final = rules()
 TYPES: Final = {

@@ -13,9 +13,12 @@ from hypothesis import strategies as st
 from tests.support.examples import examples
 from tests.support.gate import CHANNELS, DAY, FREE, HOUSE, NOON, SPINS, TICK, ZONES, block, contacts, message, reason
 from workflows.events import MessageClass
-from workflows.gate.decide import Allowed, Refusal, may_grant, may_send
+from workflows.gate.decide import may_grant, may_send
+from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
-from workflows.gate.policy import NECESSARY, RULES, Policy, Reason
+from workflows.gate.policy import NECESSARY, Night, Policy
+from workflows.gate.reasons import Reason
+from workflows.gate.rules import RULES, rules_asked, subject_of
 from workflows.player_state.projection import Exclusion
 from workflows.player_state.state import PlayerState
 from workflows.rewards import deposit_match, points
@@ -96,7 +99,7 @@ def test_both_spellings_of_in_app_are_one_channel(spelling: str) -> None:
     assert {reason(may_send(facts, message(name), HOUSE, NOON)) for name in ("inapp", "in_app")} == {None}
     refused = replace(FREE, consents={"inapp": False, "in_app": True})
     assert reason(may_send(refused, message("in_app"), HOUSE, NOON)) == Reason.NO_CONSENT
-    assert Policy(quiet_exempt=frozenset({"inapp"})) == HOUSE
+    assert Night(time(22), time(8), frozenset({"inapp"})) == Night(time(22), time(8), frozenset({"in_app"}))
 
 
 @pytest.mark.parametrize("kind", sorted(NECESSARY))
@@ -173,7 +176,7 @@ def test_wagering_above_the_ceiling_is_not_granted() -> None:
     assert dear == GrantFacts(kind="deposit_match", wager_x=11)
     assert reason(may_grant(FREE, dear, HOUSE, NOON)) == Reason.WAGER_TOO_HIGH
     assert isinstance(may_grant(FREE, GrantFacts.of(deposit_match(100, 5000, wager=10)), HOUSE, NOON), Allowed)
-    assert isinstance(may_grant(FREE, dear, Policy(max_wager_x=None), NOON), Allowed)
+    assert isinstance(may_grant(FREE, dear, Policy(wager_cap=None), NOON), Allowed)
     assert isinstance(may_grant(FREE, GrantFacts.of(points(5)), HOUSE, NOON), Allowed)
 
 
@@ -199,11 +202,12 @@ def test_a_naive_now_is_a_mistake_and_not_a_time() -> None:
 def test_a_version_names_every_number_and_nothing_else() -> None:
     assert HOUSE.version == Policy().version
     assert HOUSE.version.startswith("house@")
-    changed = [Policy(per_day=2), Policy(quiet_until=time(9)), Policy(channel_per_week={"sms": 1, "push": 3})]
+    later = frozenset({Night(time(22), time(9))})
+    changed = [Policy(per_day=2), Policy(nights=later), Policy(channel_per_week={"sms": 1, "push": 3})]
     assert len({HOUSE.version, *(policy.version for policy in changed)}) == 4
     assert Policy(channel_per_week={"push": 3, "sms": 2}).version == HOUSE.version
-    unordered = Policy(quiet_exempt=frozenset("fedcba"))
-    assert unordered.model_dump(mode="json")["quiet_exempt"] == list("abcdef")
+    unordered = Policy(banned_rewards=frozenset("fedcba"))
+    assert unordered.model_dump(mode="json")["banned_rewards"] == list("abcdef")
 
 
 # ---- caps -----------------------------------------------------------------------------------------------------
@@ -361,6 +365,14 @@ def test_every_decision_can_be_kept_and_explained(
         seen = json.loads(json.dumps(decision.seen, allow_nan=False))
         assert seen["at"] == now.isoformat()
         assert len(json.dumps(seen)) < 2000
-        if not isinstance(decision, Allowed):
+    subject = subject_of(sent.message_class)
+    for decision, asked in (
+        (may_send(facts, sent, HOUSE, now), rules_asked(subject, HOUSE)),
+        (may_grant(facts, granted, HOUSE, now), rules_asked("reward", HOUSE)),
+    ):
+        if isinstance(decision, Allowed):
+            assert decision.rules == asked
+        else:
+            assert decision.rule in asked
             assert decision.rule in RULES
             assert decision.detail.endswith(".")

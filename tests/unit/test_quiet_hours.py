@@ -13,8 +13,11 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.gate import DAY, FREE, HOUSE, KYIV, NOON, TICK, ZONES, contacts, message, reason
-from workflows.gate.decide import Allowed, Refusal, Wait, may_send, quiet_until
-from workflows.gate.policy import Policy, Reason
+from workflows.gate.decide import may_send
+from workflows.gate.decision import Allowed, Refusal, Wait
+from workflows.gate.policy import Policy
+from workflows.gate.quiet_hours import Night, quiet_until
+from workflows.gate.reasons import Reason
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,7 @@ def test_what_waits_for_the_morning_is_judged_against_the_caps_of_the_morning() 
 
 
 def test_a_policy_without_quiet_hours_makes_nobody_wait() -> None:
-    awake = Policy(quiet_from=time(8), quiet_until=time(8))
+    awake = Policy(nights=frozenset({Night(time(8), time(8))}))
     facts = replace(FREE, timezone=None)
     assert isinstance(may_send(facts, message(), awake, NOON.replace(hour=3)), Allowed)
 
@@ -72,12 +75,12 @@ def test_a_policy_without_quiet_hours_makes_nobody_wait() -> None:
     ],
 )
 def test_a_night_that_ends_in_the_hour_the_clock_changes_ends_all_the_same(now: str, until: str) -> None:
-    policy = Policy(quiet_until=time(3, 30))
-    assert quiet_until(KYIV, policy, datetime.fromisoformat(now)) == datetime.fromisoformat(until)
+    nights = [Night(time(22), time(3, 30))]
+    assert quiet_until(KYIV, nights, datetime.fromisoformat(now)) == datetime.fromisoformat(until)
 
 
 def test_a_morning_the_clock_jumps_over_into_the_next_night_is_no_morning() -> None:
-    half_an_hour_awake = Policy(quiet_from=time(4), quiet_until=time(3, 30))
+    half_an_hour_awake = [Night(time(4), time(3, 30))]
     until = quiet_until(KYIV, half_an_hour_awake, datetime(2026, 3, 28, 5, tzinfo=KYIV).astimezone(UTC))
     assert until == datetime(2026, 3, 30, 3, 30, tzinfo=KYIV)
 
@@ -85,7 +88,7 @@ def test_a_morning_the_clock_jumps_over_into_the_next_night_is_no_morning() -> N
 def test_a_zone_that_skips_a_whole_day_still_wakes_up() -> None:
     apia = ZoneInfo("Pacific/Apia")
     night = datetime(2011, 12, 29, 23, tzinfo=apia).astimezone(UTC)
-    until = quiet_until(apia, HOUSE, night)
+    until = quiet_until(apia, HOUSE.nights, night)
     assert until is not None
     assert until.astimezone(apia).isoformat() == "2011-12-31T08:00:00+14:00"
 
@@ -109,7 +112,7 @@ def test_in_every_zone_a_wait_ends_at_the_first_waking_moment() -> None:
     for name in sorted(available_timezones()):
         zone = ZoneInfo(name)
         for now in nights(name):
-            until = quiet_until(zone, HOUSE, now)
+            until = quiet_until(zone, HOUSE.nights, now)
             assert until is not None
             if until == now:
                 assert 8 <= now.astimezone(zone).hour < 22
@@ -131,9 +134,38 @@ def test_in_every_zone_a_wait_ends_at_the_first_waking_moment() -> None:
 def test_a_wait_always_ends_later_and_outside_the_quiet_hours(
     name: str, now: datetime, quiet_from: time, until: time
 ) -> None:
-    policy = Policy(quiet_from=quiet_from, quiet_until=until)
+    policy = Policy(nights=frozenset({Night(quiet_from, until)}))
     decision = may_send(replace(FREE, timezone=name), message(), policy, now)
     assert not isinstance(decision, Refusal)
     if isinstance(decision, Wait):
         assert now < decision.until <= now + timedelta(days=3)
         assert isinstance(may_send(replace(FREE, timezone=name), message(), policy, decision.until), Allowed)
+
+
+@given(
+    name=ZONES,
+    now=st.timedeltas(-10 * 365 * DAY, 20 * 365 * DAY).map(lambda ahead: NOON + ahead),
+    clocks=st.lists(st.tuples(st.times(), st.times()), min_size=1, max_size=3),
+)
+@settings(max_examples=examples(300))
+def test_of_several_nights_a_wait_ends_where_none_of_them_holds(
+    name: str, now: datetime, clocks: list[tuple[time, time]]
+) -> None:
+    nights = [Night(start, end) for start, end in clocks]
+    until = quiet_until(ZoneInfo(name), nights, now)
+    if until is not None:
+        assert until >= now
+        assert not any(night.covers(until.astimezone(ZoneInfo(name)).time()) for night in nights)
+        assert quiet_until(ZoneInfo(name), nights, until) == until
+
+
+def test_a_night_on_one_channel_leaves_the_others_alone() -> None:
+    early = Policy(nights=HOUSE.nights | {Night(time(21), time(8), channels=frozenset({"sms"}))})
+    evening = NOON.replace(hour=21)
+    assert isinstance(may_send(FREE, message("email"), early, evening), Allowed)
+    assert isinstance(may_send(FREE, message("sms"), early, evening), Wait)
+
+
+def test_where_no_hour_is_awake_nothing_is_sent() -> None:
+    never = Policy(nights=frozenset({Night(time(8), time(22)), Night(time(22), time(8))}))
+    assert reason(may_send(FREE, message(), never, NOON)) == Reason.QUIET_HOURS

@@ -8,13 +8,12 @@ from api.cloudevents import read_event
 from api.integrations.outcomes import Mapped
 from api.integrations.segment.to_events import read_message
 from api.integrations.vocabulary import Words
-from api.semantic_validation import ITSELF, NOT_ABOUT, PRODUCT, UNTIL
+from api.semantic_validation import ITSELF, NOT_ABOUT, UNTIL
 from tests.support.integration_messages import cloud_event
 from tests.support.player_events import BRAND, NOON
 
 ACCOUNT = "Set this to a player's id, as a subject is written."
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
-    ("consent.changed", {"channel": "email", "opted_in": True, "product": "sport"}, "/product", PRODUCT),
     ("compliance.exclusion_ended", {"kind": "time_out", "until": "2027-01-01T00:00:00Z"}, "/until", UNTIL),
     ("player.merged", {"survivor_id": "p-1", "absorbed_id": "p-1"}, "/absorbed_id", ITSELF),
     ("player.merged", {"survivor_id": "p-2", "absorbed_id": "p-3"}, "/survivor_id", NOT_ABOUT),
@@ -23,6 +22,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
 TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("consent.changed", {"channel": "email", "opted_in": False, "product": "sport"}),
     ("consent.changed", {"channel": "email", "opted_in": True, "product": "all"}),
+    ("consent.changed", {"channel": "email", "opted_in": True, "product": "sport"}),
     ("compliance.exclusion_set", {"kind": "register", "scope": "national", "until": "2027-01-01T00:00:00Z"}),
     ("compliance.exclusion_ended", {"kind": "time_out", "scope": "group"}),
     ("player.merged", {"survivor_id": "p-1", "absorbed_id": "p-2"}),

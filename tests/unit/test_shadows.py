@@ -148,6 +148,7 @@ def seen(**more: Any) -> Seen:
     known: dict[str, Any] = {
         "now": NOON,
         "policy": Policy(),
+        "product": "casino",
         "rules": SHADOWED,
         "templates": lambda _: _Text(),
         "state": PlayerState(BRAND, "p"),

@@ -11,7 +11,7 @@ from activities.providers.adapter import RejectionReason
 from activities.runs import STOPPED
 from api.timeline_text import REASONS, STEPS, reason, sentence_of
 from workflows.effects import SendOutcome
-from workflows.gate.policy import Reason
+from workflows.gate.reasons import Reason
 
 ROOT = Path(__file__).parent.parent.parent
 

@@ -11,8 +11,9 @@ from tests.support.gate import FREE, HOUSE, NOON, TICK, message, reason
 from workflows import hours, minutes
 from workflows.effects import Send
 from workflows.events import MessageClass
-from workflows.gate.decide import Allowed, Wait, may_send
-from workflows.gate.policy import Reason
+from workflows.gate.decide import may_send
+from workflows.gate.decision import Allowed, Wait
+from workflows.gate.reasons import Reason
 from workflows.local_time import JITTER, jitter
 
 NIGHT = NOON.replace(hour=23)

@@ -1,16 +1,17 @@
 """What is said between us and the player: consent, messages, answers, cases, tasks (catalogue rows 36-40)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
 from workflows.channels import ConsentChannel
 from workflows.events.base import Event, Pii
-from workflows.field_types import Id, Instant, Label, MessageClass, Text, Whole
+from workflows.field_types import Id, Instant, Label, MessageClass, Product, Text, Whole
 
 __all__ = [
     "ConsentChanged",
     "FeedbackAnswered",
+    "MessageReceived",
     "MessageStatus",
     "SupportCaseClosed",
     "SupportCaseOpened",
@@ -18,6 +19,15 @@ __all__ = [
     "TaskClaimed",
     "TaskCompleted",
     "TaskCreated",
+]
+
+
+#: Senders of before call betting so.
+_SPELLINGS: Final = {"sport": "betting"}
+#: What a consent is for; `all`: it names no product.
+ConsentProduct = Annotated[
+    Literal[Product, "all"],
+    BeforeValidator(lambda name: _SPELLINGS.get(name, name) if isinstance(name, str) else name),
 ]
 
 
@@ -34,13 +44,14 @@ class ConsentChanged(
 ):
     """The player allowed or forbade marketing on a channel, for a product. From the account service.
 
-    Consent is kept by channel. One that is withdrawn for any `product` closes the channel; one that is given for a
-    single product is refused, for it would open the channel for all. `inapp` is read as `in_app`. `text_version` names
-    the wording the player saw.
+    `product` is what the box was for; `all`, which is what a word without one means, is for none in particular. A No to
+    all closes every product on the channel; a Yes to all opens no product that was refused apart, and laws that ask for
+    consent by product do not take it for one (`docs/law.md`). `sport` is read as `betting`, `inapp` as `in_app`.
+    `text_version` names the wording the player saw, `source` where.
     """
 
     channel: ConsentChannel
-    product: Literal["casino", "sport", "bingo", "all"] = "all"
+    product: ConsentProduct = "all"
     opted_in: bool
     source: Label = ""
     text_version: Label = ""
@@ -74,6 +85,17 @@ class MessageStatus(
         "failed",
     ]
     suppress_reason: Label | None = None
+
+
+class MessageReceived(Event, type="message.received", example={"channel": "email", "text": "STOP"}):
+    """The player wrote to us, or answered a message of ours. From the message provider.
+
+    A message that is nothing but a stop word (STOP, UNSUBSCRIBE, ABMELDEN and the like) withdraws the consent to the
+    channel for every product, as the link does.
+    """
+
+    channel: ConsentChannel
+    text: Annotated[Text | None, Pii()] = None
 
 
 class FeedbackAnswered(Event, type="feedback.answered", example={"survey_id": "nps-2026-1", "kind": "nps", "score": 9}):

@@ -17,9 +17,11 @@ from workflows.field_types import (
     Facts,
     Id,
     Instant,
+    Jurisdiction,
     Label,
     Language,
     Money,
+    Product,
     Seconds,
     Text,
     Timezone,
@@ -56,9 +58,9 @@ class PlayerRegistered(
 ):
     """An account was opened. From the registration service, once a player.
 
-    `opted_in` lists the channels whose marketing box was ticked on the form; a registration that is sent again
-    consents to nothing and changes nothing that was said since. A player without `timezone` gets no marketing on
-    channels with quiet hours: unknown means no.
+    `opted_in` lists the channels whose marketing box was ticked on the form, `opted_in_for` the products those boxes
+    named; a registration that is sent again consents to nothing and changes nothing that was said since. A player
+    without `timezone` gets no marketing on channels with quiet hours: unknown means no.
     """
 
     username: Annotated[Label | None, Pii()] = None
@@ -68,6 +70,8 @@ class PlayerRegistered(
     first_name: Annotated[Label | None, Pii()] = None
     birth_date: Annotated[date | None, Pii()] = None
     country: Country | None = None
+    #: Where the law of the player is not that of `country`, or of a region of it: `CA-ON`.
+    jurisdiction: Jurisdiction | None = None
     language: Language = "en"
     timezone: Timezone | None = None
     currency: Currency | None = None
@@ -77,6 +81,8 @@ class PlayerRegistered(
     #: A test account: counted nowhere, contacted never.
     is_test: bool = False
     opted_in: Annotated[tuple[ConsentChannel, ...], Field(max_length=16)] = ()
+    #: What those boxes were for; none: they named no product.
+    opted_in_for: Annotated[tuple[Product, ...], Field(max_length=4)] = ()
 
 
 def _no_consent(value: object) -> None:
@@ -95,6 +101,7 @@ class ProfileChanges(BaseModel):
     first_name: Label | None = None
     birth_date: date | None = None
     country: Country | None = None
+    jurisdiction: Jurisdiction | None = None
     language: Language | None = None
     timezone: Timezone | None = None
     currency: Currency | None = None

@@ -5,105 +5,29 @@ that marks the effect handed over, asks, and stores the answer: every decision s
 saw and under which policy. Unknown means no.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import datetime, time, timedelta
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import datetime
 from typing import Final
 from zoneinfo import ZoneInfo
 
 from pydantic import JsonValue
 
-from workflows.channels import CHANNELS, Channel, channel_name
+from workflows.channels import CHANNELS, channel_name
+from workflows.gate.agreement import not_agreed
+from workflows.gate.decision import Allowed, Refusal, Wait, unread
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
-from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, Reason
-from workflows.local_time import DAY, WEEK, readings
+from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
+from workflows.gate.quiet_hours import nights_on, quiet_until
+from workflows.gate.reasons import Reason
+from workflows.gate.reward_rules import forbidden_reward
+from workflows.gate.rules import rules_asked, subject_of
+from workflows.local_time import DAY, WEEK
 from workflows.player_state.projection import Exclusion
 
 _STRENGTHS: Final = ("none", "weak", "medium", "strong")
 #: They need no address.
 _INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
-
-
-@dataclass(frozen=True, slots=True)
-class Allowed:
-    """Go ahead, in this transaction."""
-
-    seen: Mapping[str, JsonValue]
-    policy: str
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Not to be sent or granted; `rule` is a key of `RULES`, `detail` a sentence for people."""
-
-    reason: Reason
-    rule: str
-    detail: str
-    seen: Mapping[str, JsonValue] = field(default_factory=dict)
-    policy: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Not now: ask again at `until` with facts read anew, for they may have changed by then."""
-
-    until: datetime
-    rule: str
-    detail: str
-    seen: Mapping[str, JsonValue] = field(default_factory=dict)
-    policy: str = ""
-
-    @property
-    def reason(self) -> Reason:
-        """Only the night makes anyone wait."""
-        return Reason.QUIET_HOURS
-
-
-@dataclass(slots=True)
-class ChannelPlan:
-    """Which channels a message tries: every one of `via`, then those of `fallback` until one is used or waits.
-
-    It changes while it is carried out: whoever tries a channel writes down what came of it in `waits` or `used` before
-    taking the next from `channels()`.
-    """
-
-    via: Sequence[Channel]
-    fallback: Sequence[Channel]
-    #: The channel whose provider may be called now; None: every one.
-    turn: Channel | None = None
-    #: Until when the gate makes a channel wait.
-    waits: dict[Channel, datetime] = field(default_factory=dict)
-    #: Channels the message went out on, is going out on or may have gone out on.
-    used: set[Channel] = field(default_factory=set)
-    #: Of those the ones whose turn is still to come, in their order.
-    left: list[Channel] = field(default_factory=list)
-
-    def has_turn(self, channel: Channel) -> bool:
-        """Whether a message on this channel may be handed over now; what stays inside always may."""
-        return self.turn is None or channel == self.turn or not CHANNELS[channel].external
-
-    def leave(self, channel: Channel) -> None:
-        """Leave a channel to an attempt of its own: the message goes out on it, or has already."""
-        self.left.append(channel)
-        self.used.add(channel)
-
-    def next_turn(self, tried: Collection[Channel], *, only_fresh: bool) -> Channel | None:
-        """Whose turn comes next: first those who had none yet, then, unless `only_fresh`, those whose turn failed."""
-        fresh = [channel for channel in self.left if channel not in tried]
-        return next(iter(fresh if only_fresh else fresh or self.left), None)
-
-    def channels(self) -> Iterator[Channel]:
-        """The channels in their order, each decided by what came of those before it."""
-        yield from self.via
-        for channel in self.fallback:
-            if self.waits or self.used:
-                return
-            yield channel
-
-    @property
-    def wait_until(self) -> datetime | None:
-        """When the message is to be tried again: as soon as the first of its channels may."""
-        return min(self.waits.values(), default=None)
 
 
 def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> Allowed | Refusal | Wait:
@@ -116,10 +40,10 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     """
     _aware(now)
     channel = channel_name(message.channel)
-    seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class}
+    seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class, "product": message.product}
     refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now)
     if refusal is None and facts is not None:
-        refusal = _unreachable(facts, message, channel) or _too_late(message, policy, now)
+        refusal = _unreachable(facts, message, channel, policy) or _too_late(message, policy, now)
         if refusal is None and message.message_class not in NECESSARY:
             counted = _count(facts, message, channel, now)
             seen |= counted
@@ -128,7 +52,9 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
                 or _was_here(facts, message, now)
                 or _too_much(facts, channel, counted, policy)
             )
-    return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
+    if refusal is not None:
+        return replace(refusal, seen=seen, policy=policy.version)
+    return Allowed(seen, policy.version, rules_asked(subject_of(message.message_class), policy))
 
 
 def held(now: datetime) -> Wait:
@@ -143,15 +69,13 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     exclusion, no time-out, no strong signs of harm. That holds for points and tickets as for money.
     """
     _aware(now)
-    seen = _seen(facts, now) | {"kind": grant.kind, "wager_x": grant.wager_x}
+    seen = _seen(facts, now) | {"kind": grant.kind, "wager_x": grant.wager_x, **_seen_of_rewards(facts, grant)}
     refusal = _protected(facts, "marketing", policy, now)
-    if refusal is None and policy.max_wager_x is not None and grant.wager_x > policy.max_wager_x:
-        refusal = Refusal(
-            Reason.WAGER_TOO_HIGH,
-            "wager-cap",
-            f"The bonus must be wagered {grant.wager_x} times and {policy.max_wager_x} is the ceiling.",
-        )
-    return Allowed(seen, policy.version) if refusal is None else replace(refusal, seen=seen, policy=policy.version)
+    if refusal is None and facts is not None:
+        refusal = forbidden_reward(facts, grant, policy, now)
+    if refusal is not None:
+        return replace(refusal, seen=seen, policy=policy.version)
+    return Allowed(seen, policy.version, rules_asked("reward", policy))
 
 
 def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now: datetime) -> Refusal | None:
@@ -164,17 +88,27 @@ def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now:
         return None
     if message_class in NECESSARY:
         # A break from playing is no break from news about one's own money, so a time-out lets it through.
-        return None if policy.service_to_excluded else _excluded(facts, now)
-    return _excluded(facts, now) or _on_a_break(facts, now) or _inactive(facts) or _vulnerable(facts, policy)
+        return None if policy.service_to_excluded else _excluded(facts, policy, now)
+    return (
+        _excluded(facts, policy, now)
+        or _on_a_break(facts, now)
+        or _back_only_just(facts, policy, now)
+        or _inactive(facts)
+        or _vulnerable(facts, policy)
+        or _at_a_limit(facts, policy, now)
+        or _elsewhere(facts, policy)
+        or _too_young(facts, policy)
+    )
 
 
-def _excluded(facts: GateFacts, now: datetime) -> Refusal | None:
+def _excluded(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None:
     if facts.status == "self_excluded":
         return Refusal(Reason.SELF_EXCLUDED, "self-exclusion", "The account is self-excluded.")
     if facts.exclusions is None:
-        return _unread("exclusions", "self-exclusion")
+        return unread("exclusions", "self-exclusion")
     for block in facts.exclusions:
-        if block.kind != "time_out" and _in_force(block, now):
+        # A time-out ends by itself everywhere; what is more than that only where the law lets it.
+        if block.kind != "time_out" and (_in_force(block, now) or not policy.exclusions_lapse):
             return Refusal(
                 Reason.SELF_EXCLUDED, "self-exclusion", f"An exclusion ({block.kind}, {block.scope}) is in force."
             )
@@ -182,9 +116,20 @@ def _excluded(facts: GateFacts, now: datetime) -> Refusal | None:
 
 
 def _on_a_break(facts: GateFacts, now: datetime) -> Refusal | None:
-    if any(_in_force(block, now) for block in facts.exclusions or ()):
+    if any(block.kind == "time_out" and _in_force(block, now) for block in facts.exclusions or ()):
         return Refusal(Reason.TIME_OUT, "time-out", "The player is taking a time-out.")
     return None
+
+
+def _back_only_just(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None:
+    if not policy.cooling_off:
+        return None
+    if facts.ended_exclusions is None:
+        return unread("ended exclusions", "cooling-off")
+    if (last := max(facts.ended_exclusions, default=None)) is None or last + policy.cooling_off <= now:
+        return None
+    until = (last + policy.cooling_off).isoformat()
+    return Refusal(Reason.COOLING_OFF, "cooling-off", f"An exclusion has ended; nothing is offered until {until}.")
 
 
 def _in_force(block: Exclusion, now: datetime) -> bool:
@@ -199,20 +144,50 @@ def _inactive(facts: GateFacts) -> Refusal | None:
 
 def _vulnerable(facts: GateFacts, policy: Policy) -> Refusal | None:
     if facts.harm is None:
-        return _unread("harm", "harm")
+        return unread("harm", "harm")
     strength = _STRENGTHS.index(facts.harm) if facts.harm in _STRENGTHS else len(_STRENGTHS)
     if strength >= _STRENGTHS.index(policy.harm_refuses_from):
         return Refusal(Reason.HARM_SIGNAL, "harm", f"A {facts.harm} signal of gambling harm is in force.")
     if facts.is_test is None:
-        return _unread("is_test", "test-account")
+        return unread("is_test", "test-account")
     if facts.is_test:
         return Refusal(Reason.TEST_ACCOUNT, "test-account", "This is a test account.")
     return None
 
 
-def _unreachable(facts: GateFacts, message: MessageFacts, channel: str) -> Refusal | None:
-    if message.message_class not in NECESSARY and not _opted_in(facts, channel):
-        return Refusal(Reason.NO_CONSENT, "consent", f"The player has not opted in to {channel}.")
+def _at_a_limit(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None:
+    if policy.offers_at_limit:
+        return None
+    if facts.limits_until is None:
+        return unread("limits", "limit")
+    if any(until > now for until in facts.limits_until):
+        return Refusal(Reason.LIMIT_REACHED, "limit", "The player stands at a limit of their own.")
+    return None
+
+
+def _elsewhere(facts: GateFacts, policy: Policy) -> Refusal | None:
+    if policy.jurisdictions is None:
+        return None
+    where = facts.jurisdiction
+    if where is not None and any(within(where, served) for served in policy.jurisdictions):
+        return None
+    what = "not known" if where is None else f"{where}, which no policy serves"
+    return Refusal(Reason.UNKNOWN_JURISDICTION, "jurisdiction", f"The player's jurisdiction is {what}.")
+
+
+def _too_young(facts: GateFacts, policy: Policy) -> Refusal | None:
+    if policy.min_age is None:
+        return None
+    if facts.age is None:
+        return Refusal(Reason.UNKNOWN_AGE, "age", f"The player's age is not known, and {policy.min_age} is the least.")
+    if facts.age < policy.min_age:
+        return Refusal(Reason.TOO_YOUNG, "age", f"The player is {facts.age}, and {policy.min_age} is the least.")
+    return None
+
+
+def _unreachable(facts: GateFacts, message: MessageFacts, channel: str, policy: Policy) -> Refusal | None:
+    if message.message_class not in NECESSARY and (refusal := not_agreed(facts, message, channel, policy)) is not None:
+        return refusal
     if channel not in _INSIDE and (facts.addresses is None or channel not in map(channel_name, facts.addresses)):
         return Refusal(Reason.NO_ADDRESS, "address", f"There is no address for {channel}.")
     return None
@@ -236,12 +211,15 @@ def _too_late(message: MessageFacts, policy: Policy, moment: datetime) -> Refusa
 def _at_night(
     facts: GateFacts, message: MessageFacts, channel: str, policy: Policy, now: datetime
 ) -> Refusal | Wait | None:
-    if channel in policy.quiet_exempt or policy.quiet_from == policy.quiet_until:
+    nights = nights_on(channel, policy.nights)
+    if not nights:
         return None
     zone = _zone(facts.timezone)
-    until = None if zone is None else quiet_until(zone, policy, now)
-    if until is None:
+    until = None if zone is None else quiet_until(zone, nights, now)
+    if zone is None:
         return Refusal(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")
+    if until is None:
+        return Refusal(Reason.QUIET_HOURS, "quiet-hours", "The policies leave no hour of the day.")
     if until <= now:
         return None
     # Many wake at one hour. The delay makes nothing too late that the morning would not.
@@ -256,7 +234,7 @@ def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal
     if not message.suppress_if_active_today:
         return None
     if facts.activity is None:
-        return _unread("activity", "active-today")
+        return unread("activity", "active-today")
     if any(moment > now - DAY for moment in facts.activity):
         return Refusal(Reason.ACTIVE_TODAY, "active-today", "The player was here within 24 hours.")
     return None
@@ -264,7 +242,7 @@ def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal
 
 def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy: Policy) -> Refusal | None:
     if facts.contacts is None:
-        return _unread("contacts", "daily-cap")
+        return unread("contacts", "daily-cap")
     caps = (
         (Reason.DAILY_CAP, "daily-cap", "contacts_24h", policy.per_day, "in 24 hours"),
         (Reason.WEEKLY_CAP, "weekly-cap", "contacts_7d", policy.per_week, "in 7 days"),
@@ -282,31 +260,6 @@ def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy
     return None
 
 
-def quiet_until(zone: ZoneInfo, policy: Policy, now: datetime) -> datetime | None:
-    """The end of the quiet hours `now` lies in, `now` itself outside of them, None if no end is found.
-
-    Where the clock jumps over the end of the night, the wait is longer by the jump; where the clock is set back
-    over it, its first pass counts, unless that has gone.
-    """
-    local = now.astimezone(zone)
-    if not _is_quiet(local.time(), policy):
-        return now
-    # Three days ahead: tomorrow's morning may be jumped over, a zone that crosses the date line skips a day.
-    mornings = (
-        morning
-        for ahead in range(4)
-        for morning in readings(local.date() + timedelta(days=ahead), policy.quiet_until, zone)
-        if morning > now and not _is_quiet(morning.astimezone(zone).time(), policy)
-    )
-    return min(mornings, default=None)
-
-
-def _is_quiet(clock: time, policy: Policy) -> bool:
-    if policy.quiet_from <= policy.quiet_until:
-        return policy.quiet_from <= clock < policy.quiet_until
-    return clock >= policy.quiet_from or clock < policy.quiet_until
-
-
 def _count(facts: GateFacts, message: MessageFacts, channel: str, now: datetime) -> dict[str, int]:
     # A contact dated after now is a clock that differs, not a contact that never was: it counts.
     others = [c for c in facts.contacts or () if c.step != message.step and c.at > now - WEEK]
@@ -315,15 +268,6 @@ def _count(facts: GateFacts, message: MessageFacts, channel: str, now: datetime)
         "contacts_7d": len({c.step for c in others}),
         "channel_7d": len({c.step for c in others if channel_name(c.channel) == channel}),
     }
-
-
-def _opted_in(facts: GateFacts, channel: str) -> bool:
-    answers = [opted_in for name, opted_in in (facts.consents or {}).items() if channel_name(name) == channel]
-    return bool(answers) and all(answers)
-
-
-def _unread(fact: str, rule: str) -> Refusal:
-    return Refusal(Reason.FACTS_UNREADABLE, rule, f"The player's {fact} could not be read, and unknown means no.")
 
 
 def _seen(facts: GateFacts | None, now: datetime) -> dict[str, JsonValue]:
@@ -342,11 +286,27 @@ def _seen(facts: GateFacts | None, now: datetime) -> dict[str, JsonValue]:
         "harm": facts.harm,
         "is_test": facts.is_test,
         "consents": None if facts.consents is None else dict(facts.consents),
+        "consent_places": dict(facts.consent_places or {}),
         "addresses": addresses,
+        "jurisdiction": facts.jurisdiction,
+        "age": facts.age,
         "timezone": facts.timezone,
         "local_time": None if zone is None else now.astimezone(zone).isoformat(timespec="minutes"),
         "last_active": max(facts.activity).isoformat() if facts.activity else None,
         "contacts": None if facts.contacts is None else len(facts.contacts),
+    }
+
+
+def _seen_of_rewards(facts: GateFacts | None, grant: GrantFacts) -> dict[str, JsonValue]:
+    if facts is None:
+        return {}
+    return {
+        "product": grant.product,
+        "journey_product": grant.journey_product,
+        "deposits": facts.deposits,
+        "had_bonus": facts.had_bonus,
+        "in_play": facts.in_play,
+        "registered_at": None if facts.registered_at is None else facts.registered_at.isoformat(),
     }
 
 

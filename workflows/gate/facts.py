@@ -6,14 +6,26 @@ the player. A fact known to be empty says so: `exclusions=()`, `harm="none"`.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from typing import Final
 
-from workflows.field_types import MessageClass
-from workflows.player_state.projection import Exclusion
+from workflows.events import DepositApproved
+from workflows.field_types import MessageClass, Product
+from workflows.local_time import DAY, zone
+from workflows.player_state.ordering import instant
+from workflows.player_state.projection import END_OF, Exclusion
+from workflows.player_state.restraints import open_checks
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 
-SIGNS_OF_LIFE = ("session.login", "session.ended", "game.round_completed", "payment.deposit_approved")
+TIME_OUT: Final = "time_out"
+SELF_EXCLUDED: Final = "self_excluded"
+SESSION_LOGIN: Final = "session.login"
+SESSION_ENDED: Final = "session.ended"
+ROUND: Final = "game.round_completed"
+LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
+BONUS_EVENTS: Final = ("reward.offered", "reward.claimed", "reward.activated", "reward.completed")
+SIGNS_OF_LIFE = (SESSION_LOGIN, SESSION_ENDED, ROUND, "payment.deposit_approved")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +47,10 @@ class GateFacts:
     #: The strongest harm signal in force: none, weak, medium, strong.
     harm: str | None = None
     is_test: bool | None = None
-    #: Opt-in per channel; a missing channel was never asked for.
+    #: Opt-in per channel, or per channel and product ("email/casino"); what is missing was never asked for.
     consents: Mapping[str, bool] | None = None
+    #: By the same names: the player's jurisdiction when the consent was given.
+    consent_places: Mapping[str, str | None] | None = None
     #: Channels the player can be reached on; `in_app` needs no address, and one that gives messages back is none.
     addresses: Collection[str] | None = None
     #: IANA name.
@@ -45,6 +59,23 @@ class GateFacts:
     activity: Collection[datetime] | None = None
     #: Marketing and survey contacts of at least the last 7 days.
     contacts: Collection[Contact] | None = None
+    #: The country whose law holds for the player, or a region of it: "GB", "CA-ON".
+    jurisdiction: str | None = None
+    #: In whole years, on the player's own calendar.
+    age: int | None = None
+    #: When exclusions have ended, time-outs left out. Empty: known that none has.
+    ended_exclusions: Collection[datetime] | None = None
+    registered_at: datetime | None = None
+    #: Approved deposits.
+    deposits: int | None = None
+    #: Whether the player had a bonus before, other than the one that is asked about.
+    had_bonus: bool | None = None
+    #: Whether the player is in a session.
+    in_play: bool | None = None
+    #: Until when limits hold that the player has reached; past ones do no harm. Empty: known to have reached none.
+    limits_until: Collection[datetime] | None = None
+    #: Checks of the player that are pending, have failed or are out of date. Empty: known to be none.
+    open_checks: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +86,8 @@ class MessageFacts:
     message_class: MessageClass
     step: str
     suppress_if_active_today: bool = False
+    #: The kind of gambling it is about; None: nobody says.
+    product: Product | None = None
     #: When the journey asked for it, when it is too late in its designer's eyes, and how long after a night it goes.
     asked_at: datetime | None = None
     by: datetime | None = None
@@ -67,15 +100,26 @@ class GrantFacts:
 
     kind: str
     wager_x: int = 0
+    #: The kind of gambling it can be used on; None: whatever the journey is about.
+    product: Product | None = None
+    #: What the journey that gives it is about; None: nobody says.
+    journey_product: Product | None = None
 
     @classmethod
-    def of(cls, reward: RewardBase) -> "GrantFacts":
+    def of(cls, reward: RewardBase, journey_product: Product | None = None) -> "GrantFacts":
         """The part of a reward the gate looks at."""
-        return cls(kind=reward.name, wager_x=getattr(reward, "wager_x", 0))
+        wager_x = getattr(reward, "wager_x", 0)
+        return cls(kind=reward.name, wager_x=wager_x, product=reward.product, journey_product=journey_product)
 
 
 def facts_of(
-    state: PlayerState, *, addresses: Collection[str], contacts: Collection[Contact], now: datetime
+    state: PlayerState,
+    *,
+    addresses: Collection[str],
+    contacts: Collection[Contact],
+    now: datetime,
+    birth_date: date | None = None,
+    had_bonus: bool | None = None,
 ) -> GateFacts:
     """The gate's facts at `now`. `contacts` are the marketing contacts of at least the last 7 days.
 
@@ -84,12 +128,54 @@ def facts_of(
     """
     return GateFacts(
         status=state.status_at(now),
-        exclusions=tuple(state.exclusions),
+        exclusions=(*state.exclusions, *_excluded_until(state)),
         harm=state.harm or "none",
         is_test=bool(state.facts.get("is_test", False)),
-        consents={channel: opted_in for channel, (opted_in, _) in state.consents.items()},
+        consents={name: opted_in for name, (opted_in, _) in state.consents.items()},
+        consent_places={name: place for name, (*_, place) in state.consent_notes.items()},
         addresses=tuple(channel for channel in addresses if channel not in state.bouncing),
         timezone=state.facts.get("timezone"),
         activity=[state.last[kind] for kind in SIGNS_OF_LIFE if kind in state.last],
         contacts=tuple(contacts),
+        jurisdiction=state.jurisdiction,
+        age=None if birth_date is None else age_on(birth_date, now.astimezone(zone(state.timezone)).date()),
+        ended_exclusions=_ended_exclusions(state, now),
+        registered_at=state.registered_at,
+        deposits=state.counts.get(DepositApproved.type, 0),
+        had_bonus=had_bonus,
+        in_play=_in_play(state, now),
+        limits_until=tuple(state.limits.values()),
+        open_checks=open_checks(state.checks, now),
     )
+
+
+def _ended_exclusions(state: PlayerState, now: datetime) -> list[datetime]:
+    """When exclusions have ended, by a word or because their time was over; time-outs left out."""
+    told = [instant(at) for name, at in state.told.items() if name.startswith(END_OF) and TIME_OUT not in name]
+    blocks = [*state.exclusions, *_excluded_until(state)]
+    over = [block.until for block in blocks if block.until is not None and block.kind != TIME_OUT]
+    return [*told, *(until for until in over if until <= now)]
+
+
+def _excluded_until(state: PlayerState) -> list[Exclusion]:
+    """The exclusion that an account status with an end is; where exclusions do not lapse it outlives that end."""
+    timed = state.timed_status
+    if timed is None or timed.status != SELF_EXCLUDED:
+        return []
+    return [Exclusion("self_exclusion", "brand", timed.until)]
+
+
+def had_bonus(state: PlayerState, *, granted_here: bool) -> bool:
+    """Whether the player had a bonus before: one that was granted here, or one that the bonus engine told of."""
+    return granted_here or any(kind in state.counts for kind in BONUS_EVENTS)
+
+
+def _in_play(state: PlayerState, now: datetime) -> bool:
+    """Whether a login or a round is newer than the last end of a session; nobody plays for a day on end."""
+    begun = max((state.last[kind] for kind in (SESSION_LOGIN, ROUND) if kind in state.last), default=LONG_AGO)
+    return begun > max(now - DAY, state.last.get(SESSION_ENDED, LONG_AGO))
+
+
+def age_on(birth_date: date, day: date) -> int:
+    """The age in whole years on a day; who was born on 29 February is a year older on 1 March."""
+    return day.year - birth_date.year - ((day.month, day.day) < (birth_date.month, birth_date.day))

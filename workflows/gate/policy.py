@@ -1,90 +1,81 @@
-"""The numbers of the gate, the rules it applies, and the reasons it may give.
+"""The numbers of the gate as values, and how several policies that apply together become one: the strictest of each.
 
 A policy is a value: the same facts under the same policy at the same moment get the same answer, and a decision keeps
-the policy's version. `workflows/gate/decide.py` applies it.
+the policy's version. `workflows/gate/decide.py` applies it; `workflows/gate/policy_book.py` finds those that apply.
 """
 
 import hashlib
 import json
-from collections.abc import Mapping
-from datetime import time, timedelta
-from enum import StrEnum
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, time, timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_serializer, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_serializer, field_validator
 
 from workflows.channels import CHANNELS, channel_name
+from workflows.errors import DesignError
+from workflows.field_types import BRAND, Jurisdiction
+from workflows.gate.quiet_hours import Night
+
+__all__ = ["Night", "policy"]
 
 #: Classes a player must get even without marketing consent: they inform or protect and never carry an offer.
 NECESSARY: Final = frozenset({"service", "rg", "security"})
 #: Classes that reach even a self-excluded player: help with gambling, and the safety of the account.
 PROTECTIVE: Final = frozenset({"rg", "security"})
+#: Strengths of a signal of gambling harm that a policy may refuse from, the strictest first.
+HARM_STRENGTHS: Final = ("weak", "medium", "strong")
 
 _PER_WEEK: Final = {name: spec.per_week for name, spec in CHANNELS.items() if spec.per_week is not None}
 _TOO_LATE_AFTER: Final = {"marketing": timedelta(hours=12), "survey": timedelta(hours=12), "service": timedelta(days=3)}
-_SILENT: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.interrupts)
-
-#: Every rule the gate applies: what it protects and where it comes from.
-RULES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "known-player": "Nobody we know nothing about is contacted or rewarded (OWASP ASVS 16.5.3: no fail-open).",
-        "account-status": "No contact after closure; offers only to active accounts (GB LCCP SR 3.5.3, 5.1.1).",
-        "self-exclusion": "No marketing and no bonus after self-exclusion, ours or a register's (GB LCCP SR 3.5.3; "
-        "Malta PPD; Sweden, gambling act ch. 15 s. 2). Help and account security still arrive.",
-        "time-out": "No marketing and no bonus during a time-out (GB LCCP SR 3.3.4).",
-        "harm": "No direct marketing and no new bonus on strong indicators of harm (GB LCCP SR 3.4.3 req. 10).",
-        "test-account": "Test accounts are counted nowhere, so nothing is sold to them (house rule).",
-        "consent": "Marketing and surveys only on a channel the player opted in to (GB LCCP SR 5.1.11; GDPR art. 6, "
-        "21; Ontario standard 2.05). Consent is kept by channel, not by product as GB LCCP SR 5.1.12 asks.",
-        "address": "A message needs somewhere to go, and an address that gave three in a row back, or one for good, "
-        "is none.",
-        "too-late": "A message that is older than its designer, or else its class, allows is not sent (house rule).",
-        "active-today": "A text that misses the player goes to nobody seen within 24 hours (house rule).",
-        "daily-cap": "At most so many marketing contacts in any 24 hours, all channels together (house rule).",
-        "weekly-cap": "At most so many marketing contacts in any 7 days, all channels together (house rule).",
-        "channel-weekly-cap": "At most so many marketing contacts on one channel in any 7 days (house rule).",
-        "quiet-hours": "No marketing at night on the player's own clock (US TCPA 8:00-21:00; house rule 22:00-8:00).",
-        "wager-cap": "Wagering of a bonus stays within the ceiling (GB LCCP SR 5.1.1, ten times).",
-    }
-)
+_NIGHT: Final = Night(time(22), time(8))
+#: In place of the value that says nothing, where every value says something.
+ALWAYS: Final = object()
 
 
-class Reason(StrEnum):
-    """Why something did not happen, as it is stored, each with the words that complete "… because" for people."""
+@dataclass(frozen=True, slots=True)
+class Strictness:
+    """How two policies' words on one number become one.
 
-    label: str
+    `stricter` is commutative, associative and idempotent, so neither order nor repetition of policies matters.
+    `nothing` is the value with which a policy says nothing: the rule is off.
+    """
 
-    def __new__(cls, code: str, label: str) -> Self:
-        """A member is its code; a code without words is no member."""
-        member = str.__new__(cls, code)
-        member._value_ = code
-        member.label = label
-        return member
+    stricter: Callable[[Any, Any], Any]
+    nothing: object
 
-    UNKNOWN_PLAYER = "unknown_player", "we know nothing about the player"
-    FACTS_UNREADABLE = "facts_unreadable", "the player's protection could not be read"
-    ACCOUNT_NOT_ACTIVE = "account_not_active", "the account is not active"
-    SELF_EXCLUDED = "self_excluded", "the player is self-excluded"
-    TIME_OUT = "time_out", "the player takes a time-out"
-    HARM_SIGNAL = "harm_signal", "there are signs of gambling harm"
-    TEST_ACCOUNT = "test_account", "it is a test account"
-    NO_CONSENT = "no_consent", "the player did not opt in to this channel"
-    NO_ADDRESS = "no_address", "there is no address for it"
-    UNKNOWN_TIMEZONE = "unknown_timezone", "the player's time zone is not known"
-    QUIET_HOURS = "quiet_hours", "it is night where the player is"
-    TOO_LATE = "too_late", "it would come too late"
-    ACTIVE_TODAY = "active_today", "the player was here today"
-    DAILY_CAP = "daily_cap", "enough was said today"
-    WEEKLY_CAP = "weekly_cap", "enough was said this week"
-    CHANNEL_WEEKLY_CAP = "channel_weekly_cap", "enough was said on this channel this week"
-    PROTECTED_MEANWHILE = "protected_meanwhile", "the player became protected meanwhile"
-    WAGER_TOO_HIGH = "wager_too_high", "its wagering is above the ceiling"
+
+def _smaller(one: Any, other: Any) -> Any:
+    return min((value for value in (one, other) if value is not None), default=None)
+
+
+def _larger(one: Any, other: Any) -> Any:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def _smaller_of_each(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _smaller(one.get(name), other.get(name)) for name in sorted({*one, *other})}
+
+
+def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
+    return other if one is None else one if other is None else one & other
+
+
+_LEAST: Final = Strictness(_smaller, None)
+_MOST: Final = Strictness(_larger, None)
+_EVERY: Final = Strictness(lambda one, other: one | other, frozenset())
+_IF_ALL_ALLOW: Final = Strictness(lambda one, other: one and other, nothing=True)
+_IF_ANY_ASKS: Final = Strictness(lambda one, other: one or other, nothing=False)
+_EACH_LEAST: Final = Strictness(_smaller_of_each, ALWAYS)
+_COMMON: Final = Strictness(_common, None)
+_WEAKEST: Final = Strictness(lambda one, other: min(one, other, key=HARM_STRENGTHS.index), ALWAYS)
 
 
 class Policy(BaseModel):
-    """The numbers of the gate, the same for every brand and country: the house's.
+    """What one law, licence or house says, from a day on. What it does not set, it says nothing about.
 
     All caps roll: "a day" is any 24 hours and "a week" any 7 days, not a calendar day, so that midnight never
     lets two messages follow each other. A contact exactly that old no longer counts.
@@ -92,41 +83,150 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(min_length=1, max_length=32)] = "house"
-    per_day: Annotated[int, Field(ge=0)] = 1
-    per_week: Annotated[int, Field(ge=0)] = 4
-    channel_per_week: Mapping[str, Annotated[int, Field(ge=0)]] = Field(
+    name: Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[A-Za-z0-9][A-Za-z0-9+-]*$")] = (
+        "house"
+    )
+    #: The first day (UTC) it is in force; the next of its name ends it.
+    since: date = date.min
+    #: Whose players it is for; None: every jurisdiction's, every brand's.
+    jurisdiction: Jurisdiction | None = None
+    brand: Annotated[str, StringConstraints(pattern=rf"^{BRAND}$")] | None = None
+
+    per_day: Annotated[int, Field(ge=0), _LEAST] = 1
+    per_week: Annotated[int, Field(ge=0), _LEAST] = 4
+    channel_per_week: Annotated[Mapping[str, Annotated[int, Field(ge=0)]], _EACH_LEAST] = Field(
         default_factory=lambda: dict(_PER_WEEK), validate_default=True
     )
     #: How old a message of a class may grow, from the step that sends it on; other classes are never too old. Keep
     #: marketing's longer than the quiet hours: what waits for a morning after that is not sent.
-    too_late_after: Mapping[str, timedelta] = Field(default_factory=lambda: dict(_TOO_LATE_AFTER))
-    #: Quiet hours on the player's clock, from inclusive, until exclusive; the same moment twice means none.
-    quiet_from: time = time(22)
-    quiet_until: time = time(8)
-    #: Channels that interrupt nobody.
-    quiet_exempt: frozenset[str] = _SILENT
+    too_late_after: Annotated[Mapping[str, timedelta], _EACH_LEAST] = Field(
+        default_factory=lambda: dict(_TOO_LATE_AFTER)
+    )
+    #: Quiet hours on the player's clock.
+    nights: Annotated[frozenset[Night], _EVERY] = frozenset({_NIGHT})
     #: From which strength of harm signal on nothing is sold or given.
-    harm_refuses_from: Literal["weak", "medium", "strong"] = "strong"
+    harm_refuses_from: Annotated[Literal["weak", "medium", "strong"], _WEAKEST] = "strong"
     #: Whether a self-excluded player hears of a payout or a document; off until a lawyer says on.
-    service_to_excluded: bool = False
+    service_to_excluded: Annotated[bool, _IF_ALL_ALLOW] = False
+    #: Whether an exclusion is over when its time is; else only somebody's word ends it.
+    exclusions_lapse: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: How long after the end of an exclusion nothing is sold or given yet.
+    cooling_off: Annotated[timedelta, Field(ge=timedelta(0)), Strictness(max, timedelta(0))] = timedelta(0)
+    #: The jurisdictions whose players are sold to, a country with all its regions; None: any, known or not.
+    jurisdictions: Annotated[frozenset[Jurisdiction] | None, _COMMON] = None
+    #: The age in years from which a player is sold to; None: no such rule.
+    min_age: Annotated[int, Field(ge=0)] | None = Field(None)
+    #: Channels on which a consent must name the product it is for.
+    product_consent: Annotated[frozenset[str], _EVERY] = frozenset()
+    #: Whether a consent must have been given in the player's own jurisdiction.
+    consent_given_here: Annotated[bool, _IF_ANY_ASKS] = False
+    #: Whether an objection to profiling (a No to the channel `profiling`) ends marketing.
+    profiling_objection: Annotated[bool, _IF_ANY_ASKS] = False
+    #: Whether a player who stands at a limit of their own is sold to.
+    offers_at_limit: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: Whether a player may get a bonus while a check of them is open: identity, affordability, source of funds.
+    bonus_with_open_check: Annotated[bool, _IF_ALL_ALLOW] = True
     #: The highest wagering a granted bonus may carry; None: no ceiling.
-    max_wager_x: Annotated[int, Field(ge=0)] | None = 10
+    wager_cap: Annotated[int, Field(ge=0)] | None = Field(10)
+    #: Whether an incentive keeps to one product, in what it asks for and in what it gives.
+    one_product: Annotated[bool, _IF_ANY_ASKS] = False
+    #: Whether only a player who had no bonus yet may get one.
+    first_bonus_only: Annotated[bool, _IF_ANY_ASKS] = False
+    #: Whether a player with fewer than two deposits may get a bonus.
+    welcome_bonus: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: Whether a player may get a bonus while they play.
+    bonus_in_play: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: Kinds of reward that nobody gets.
+    banned_rewards: Annotated[frozenset[str], _EVERY] = frozenset()
+    #: How old an account must be for a bonus; None: no such rule.
+    bonus_after: Annotated[timedelta, Field(ge=timedelta(0))] | None = Field(None)
 
-    @field_validator("channel_per_week", "quiet_exempt", mode="after")
+    @field_validator("channel_per_week", mode="after")
     @classmethod
-    def _one_name_a_channel(cls, named: dict[str, int] | frozenset[str]) -> dict[str, int] | frozenset[str]:
-        if isinstance(named, frozenset):
-            return frozenset(map(channel_name, named))
+    def _one_name_a_channel(cls, named: dict[str, int]) -> dict[str, int]:
         return {channel_name(name): most for name, most in named.items()}
 
     @cached_property
     def version(self) -> str:
         """The name and a fingerprint of every number, so that two policies never share a version."""
-        numbers = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        numbers = json.dumps(self.model_dump(mode="json", include=set(NUMBERS)), sort_keys=True)
         return f"{self.name}@{hashlib.sha256(numbers.encode()).hexdigest()[:10]}"
 
-    @field_serializer("quiet_exempt")
-    def _in_order(self, channels: frozenset[str]) -> list[str]:
+    @cached_property
+    def numbers(self) -> Mapping[str, Any]:
+        """The numbers it says something about, as JSON."""
+        return MappingProxyType(self.model_dump(mode="json", include=self.model_fields_set & NUMBERS.keys()))
+
+    @cached_property
+    def spoken(self) -> frozenset[str]:
+        """The numbers whose rules are on: those that are not what says nothing, set here or by default."""
+        return frozenset(name for name, how in NUMBERS.items() if getattr(self, name) != how.nothing)
+
+    @field_serializer("banned_rewards", "jurisdictions", "product_consent")
+    def _in_order(self, names: frozenset[str] | None) -> list[str] | None:
         # A set has no order, and the version must be the same in every process.
-        return sorted(channels)
+        return None if names is None else sorted(names)
+
+    @field_serializer("nights")
+    def _nights_in_order(self, nights: frozenset[Night]) -> list[str]:
+        return sorted(map(str, nights))
+
+
+#: Of numbers that may be None, pydantic keeps no metadata of the whole.
+_OPTIONAL: Final = {"min_age": _MOST, "wager_cap": _LEAST, "bonus_after": _MOST}
+#: By number: how policies that apply together become one.
+NUMBERS: Final[Mapping[str, Strictness]] = MappingProxyType(
+    {
+        name: found
+        for name, info in Policy.model_fields.items()
+        if (found := next((one for one in info.metadata if isinstance(one, Strictness)), _OPTIONAL.get(name)))
+    }
+)
+
+
+def policy(
+    name: str, *, since: date, jurisdiction: str | None = None, brand: str | None = None, **numbers: Any
+) -> Policy:
+    """What a law or a house says from `since` on, as a value beside the journeys: found at start-up like segments.
+
+    `jurisdiction` is a country ("GB") or one of its regions ("CA-ON"), `brand` one of yours; without them it is for
+    everybody. `numbers` are those of `Policy`. It can only make stricter what applies besides. The next one of the
+    same name takes its place from its own day on.
+
+    Raises:
+        DesignError: no policy can say that; the sentence tells which number and what it may be.
+    """
+    if "+" in name:
+        raise DesignError(
+            f"policy({name!r}, …): the + joins names of policies that apply together; choose another name."
+        )
+    try:
+        return Policy(name=name, since=since, jurisdiction=jurisdiction, brand=brand, **numbers)
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, part['loc']))}: {part['msg']}" for part in error.errors())
+        raise DesignError(f"policy({name!r}, …) cannot be meant: {wrong}. It knows {', '.join(NUMBERS)}.") from None
+
+
+def complete(one: Policy) -> Policy:
+    """The policy with a word on every number: those it does not set become the house's."""
+    return Policy(**{name: getattr(one, name) for name in ("name", "since", "jurisdiction", "brand", *NUMBERS)})
+
+
+def strictest(policies: Iterable[Policy]) -> Policy:
+    """One policy that allows what every one of them allows: of each number the strictest that any of them says.
+
+    Their order and repetition do not matter, nor how they are grouped.
+    """
+    said: dict[str, Any] = {}
+    names: set[str] = set()
+    for one in policies:
+        names.update(one.name.split("+"))
+        for number in one.model_fields_set & NUMBERS.keys():
+            value = getattr(one, number)
+            said[number] = NUMBERS[number].stricter(said[number], value) if number in said else value
+    return Policy(name="+".join(sorted(names)), **said)
+
+
+def within(jurisdiction: str, other: str) -> bool:
+    """Whether a jurisdiction is the other one, or a region of it."""
+    return jurisdiction == other or jurisdiction.startswith(f"{other}-")

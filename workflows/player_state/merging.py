@@ -7,10 +7,20 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from workflows.events import ConsentChanged, Event, ExclusionSet, HarmSignal, MessageStatus, PlayerMerged, StatusChanged
+from workflows.events import (
+    ConsentChanged,
+    Event,
+    ExclusionSet,
+    HarmSignal,
+    MessageReceived,
+    MessageStatus,
+    PlayerMerged,
+    StatusChanged,
+)
+from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision
 from workflows.player_state.ordering import Word
-from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, STRENGTHS, WITHDRAWING
+from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, STRENGTHS
 from workflows.player_state.state import Mode, PlayerState
 
 #: Accounts that are joined for good; protection is handed over at the merge whatever their number.
@@ -22,10 +32,8 @@ def is_shared(event: Event) -> bool:
     match event:
         case ExclusionSet() | HarmSignal():
             return True
-        case ConsentChanged():
-            return not event.opted_in
-        case MessageStatus():
-            return event.status in WITHDRAWING
+        case ConsentChanged() | MessageStatus() | MessageReceived():
+            return withdraws(event)
         case StatusChanged():
             # An account that is closed because it was merged is not the person's goodbye.
             return event.to in FINAL_STATUSES and event.reason not in MERGED_REASONS
@@ -54,14 +62,14 @@ def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerSt
 def join(accounts: Sequence[PlayerState], now: datetime) -> None:
     """Make the accounts one person: each is protected by what protects any of them."""
     blocks = [block for one in accounts for block in one.exclusions]
-    withdrawn = [(channel, at) for one in accounts for channel, (given, at) in one.consents.items() if not given]
+    refused = withdrawn(one.consents for one in accounts)
     signs = [one.harm for one in accounts if one.harm is not None]
     ends = [end for one in accounts if (end := one.end_at(now)) is not None]
     for one in accounts:
         for block in blocks:
             one.keep_block(block)
-        for channel, at in withdrawn:
-            one.set_consent(channel, Word(at, live=True), opted_in=False)
+        for channel, product, at in refused:
+            one.set_consent(channel, Word(at, live=True), opted_in=False, product=product, source=("merge", ""))
         if signs:
             one.harm = max(signs, key=STRENGTHS.index)
         for end in ends:

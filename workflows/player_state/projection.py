@@ -6,12 +6,14 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from itertools import product as product_of
 from typing import Any, Final
 
 from pydantic import TypeAdapter
 
 from workflows.channels import CHANNELS
 from workflows.events import (
+    AffordabilityChanged,
     ConsentChanged,
     ContactVerified,
     Country,
@@ -21,7 +23,11 @@ from workflows.events import (
     ExclusionEnded,
     ExclusionSet,
     HarmSignal,
+    Jurisdiction,
+    KycChanged,
     Language,
+    LimitReached,
+    MessageReceived,
     MessageStatus,
     PlayerRegistered,
     ProfileUpdated,
@@ -30,8 +36,11 @@ from workflows.events import (
     TierChanged,
     Timezone,
 )
+from workflows.field_types import Product
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.consents import ConsentNote, Consents, ConsentWord, keep_word, withdraws
 from workflows.player_state.ordering import Word, counts, first_said, instant, record_word
+from workflows.player_state.restraints import Checks, restrain
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
 
@@ -46,6 +55,7 @@ PROFILE_FACTS: Final[Mapping[str, TypeAdapter[str]]] = {
     "timezone": TypeAdapter(Timezone),
     "country": TypeAdapter(Country),
     "currency": TypeAdapter(Currency),
+    "jurisdiction": TypeAdapter(Jurisdiction),
 }
 UPDATED_FACTS: Final = (*PROFILE_FACTS, "is_test")
 #: Why an account is closed that is no goodbye: the person goes on under another one.
@@ -54,8 +64,6 @@ MERGED_REASONS: Final = frozenset({"merge", "merged", "duplicate"})
 ADDRESSES: Final[Mapping[str, str]] = {
     channel: spec.address_field for channel, spec in CHANNELS.items() if spec.address_field is not None
 }
-#: What the player told a provider of messages instead of us.
-WITHDRAWING: Final = frozenset({"complained", "unsubscribed"})
 #: A message that came shows that the address works.
 ARRIVED: Final = frozenset({"delivered", "opened", "clicked"})
 #: Reasons of a bounce that say that the address will never work.
@@ -64,6 +72,8 @@ HARD_BOUNCES: Final = frozenset({"hard", "hard_bounce", "permanent"})
 MOST_BOUNCES: Final = 3
 #: Personal data, which lives in the profile; here are only the times of the words on it.
 PERSONAL: Final = ("username", "email", "phone", "first_name", "birth_date")
+#: What begins the names under which `told` has the ends of exclusions.
+END_OF: Final = "end of "
 #: Under this name `told` has the time of all personal data that have none of their own.
 PERSON: Final = "person"
 
@@ -133,7 +143,12 @@ class PlayerProjection:
     merged_away: bool = False
     exclusions: list[Block] = field(default_factory=list)
     harm: str | None = None
-    consents: dict[str, tuple[bool, datetime]] = field(default_factory=dict)
+    #: By channel, or channel and product, as `consents.consent_key` has it.
+    consents: Consents = field(default_factory=dict)
+    consent_notes: dict[str, ConsentNote] = field(default_factory=dict)
+    #: By limit the player has reached: until when it may hold.
+    limits: dict[str, datetime] = field(default_factory=dict)
+    checks: Checks = field(default_factory=dict)
     #: By channel: how many messages in a row came back, and when the last did.
     bounces: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     #: Ids of the person's other accounts.
@@ -165,6 +180,12 @@ class PlayerProjection:
         """The player's IANA zone."""
         zone: str | None = self.facts.get("timezone")
         return zone
+
+    @property
+    def jurisdiction(self) -> str | None:
+        """The country whose law holds for the player, or a region of it; their country where nobody says another."""
+        told: str | None = self.facts.get("jurisdiction") or self.facts.get("country")
+        return told
 
     def present(self, now: datetime) -> Present:
         """The moment as this player's clock and calendar have it."""
@@ -243,11 +264,15 @@ class PlayerProjection:
                 # The strongest signal stands for ever: nothing here lowers it yet.
                 self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
             case ConsentChanged():
-                self.set_consent(event.channel, word, opted_in=event.opted_in)
-            case MessageStatus():
+                product = None if event.product == "all" else event.product
+                source = (event.source, event.text_version)
+                self.set_consent(event.channel, word, opted_in=event.opted_in, product=product, source=source)
+            case MessageStatus() | MessageReceived():
                 self._hear_of_message(event, word)
             case ContactVerified():
                 self._works_again(event.channel, word)
+            case LimitReached() | KycChanged() | AffordabilityChanged():
+                restrain(self.limits, self.checks, self.told, event, word)
             case TierChanged():
                 self._set_fact("tier", event.to, word)
             case RoundCompleted():
@@ -351,8 +376,8 @@ class PlayerProjection:
         self.facts["registered_at"] = word.at.isoformat()
         self.facts["is_test"] = event.is_test or bool(self.facts.get("is_test"))
         if first:
-            for channel in event.opted_in:
-                self.set_consent(channel, word, opted_in=True)
+            for channel, product in product_of(event.opted_in, event.opted_in_for or (None,)):
+                self.set_consent(channel, word, opted_in=True, product=product, source=("registration", ""))
 
     def _update(self, event: ProfileUpdated, word: Word) -> None:
         for name in UPDATED_FACTS:
@@ -366,11 +391,12 @@ class PlayerProjection:
         if record_word(self.told, "born", word, erases=birth_date is None):
             self.born = None if birth_date is None else f"{birth_date:%m-%d}"
 
-    def _hear_of_message(self, event: MessageStatus, word: Word) -> None:
-        if event.status in WITHDRAWING:
-            self.set_consent(event.channel, word, opted_in=False)
+    def _hear_of_message(self, event: MessageStatus | MessageReceived, word: Word) -> None:
+        if withdraws(event):
+            source = event.status if isinstance(event, MessageStatus) else "stop_word"
+            self.set_consent(event.channel, word, opted_in=False, source=(source, ""))
         address = ADDRESSES.get(event.channel)
-        if address is None:
+        if address is None or isinstance(event, MessageReceived):
             return
         bounced, last = self.bounces.get(event.channel, (0, None))
         if last is not None and word.at <= last:
@@ -424,17 +450,25 @@ class PlayerProjection:
         elif self.timed_status is None or self.timed_status.status not in FINAL_STATUSES:
             self.timed_status = end
 
-    def set_consent(self, channel: str, word: Word, *, opted_in: bool) -> None:
-        """Keep the newest word on a channel; of two at one instant the refusal counts."""
-        given, at = self.consents.get(channel, (None, None))
-        if counts(word.at, at, step=int(given is not False) - int(opted_in), live=word.live):
-            self.consents[channel] = (opted_in, max(word.at, at or word.at))
+    def set_consent(
+        self,
+        channel: str,
+        word: Word,
+        *,
+        opted_in: bool,
+        product: Product | None = None,
+        source: tuple[str, str] = ("", ""),
+    ) -> None:
+        """Keep a word on a channel, or on a product on it; `source` is where it was said and which text was read."""
+        note = (*source, self.jurisdiction)
+        new = ConsentWord(channel, product, opted_in, word, note)
+        keep_word(self.consents, self.consent_notes, self.told, new)
 
 
 def _is_ordered(event: Event) -> bool:
     """Whether an event is one of many words on a fact; there is one registration, which has an order of its own."""
-    if isinstance(event, MessageStatus):
-        return event.status in WITHDRAWING
+    if isinstance(event, MessageStatus | MessageReceived):
+        return withdraws(event)
     return isinstance(
         event, ConsentChanged | StatusChanged | ExclusionSet | ExclusionEnded | ProfileUpdated | TierChanged
     )
@@ -456,4 +490,4 @@ def _protection(status: str | None) -> int:
 
 
 def _end_of(event: ExclusionSet | ExclusionEnded) -> str:
-    return f"end of {event.kind}/{event.scope}"
+    return f"{END_OF}{event.kind}/{event.scope}"

@@ -9,12 +9,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Annotated, Any, Final, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
 
 from workflows.errors import RewardDesignError
-from workflows.field_types import Id, Seconds
+from workflows.field_types import Id, Product, Seconds
 
 __all__ = ["USUAL_VALIDITY", "USUAL_WAGER", "Cost", "Deposits", "RewardBase"]
 
@@ -60,6 +60,8 @@ class RewardBase(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    #: The kind of gambling it can be used on; None: whatever its terms say.
+    product: ClassVar[Product | None] = None
     #: Which terms the player reads; `terms-<kind>` unless said otherwise.
     terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from workflows.field_types import Id, Label
+from workflows.field_types import Id, Label, Product
 from workflows.rewards.base import (
     HOUSE_EDGE,
     USUAL_VALIDITY,
@@ -33,6 +33,7 @@ USUAL_SPIN: Final = 10
 class FreeSpins(RewardBase):
     """Rounds of a slot at a fixed bet that the house pays."""
 
+    product: ClassVar[Product | None] = "casino"
     kind: Literal["free_spins"] = "free_spins"
     count: Annotated[int, Field(ge=1, le=1000)]
     #: Empty: the games of the provider's campaign.
@@ -81,6 +82,7 @@ def free_spins(
 class FreeBet(RewardBase):
     """A sports bet the house pays."""
 
+    product: ClassVar[Product | None] = "betting"
     kind: Literal["free_bet"] = "free_bet"
     stake_minor: Amount
     #: Decimal odds times 1000, 1500 is 1.5.

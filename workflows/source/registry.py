@@ -21,6 +21,10 @@ from workflows import journey_versions
 from workflows.declaration import Journey
 from workflows.errors import DesignError
 from workflows.forms import Form
+from workflows.gate import policy_book
+from workflows.gate.policies import HOUSE
+from workflows.gate.policies import SHIPPED as SHIPPED_POLICIES
+from workflows.gate.policy import Policy
 from workflows.journey import journey as declares
 from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
@@ -56,6 +60,8 @@ class Registry:
     segments: Mapping[str, Segment] = field(default_factory=dict)
     #: The releases of each journey, with those of its neighbours.
     releases: Mapping[str, ReleaseIndex] = field(default_factory=dict)
+    #: The deployment's own policies, beside those that are shipped.
+    policies: tuple[Policy, ...] = ()
 
     @property
     def rules(self) -> RuleIndex:
@@ -114,9 +120,12 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
             forms[journey.name] = reading.forms
     segments = _segments(modules.values(), mistakes)
     mistakes += clashes(journeys.values(), segments.values())
+    policies = _policies(modules.values())
+    mistakes += policy_book.clashes(policies)
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
-    return _with_versions(Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments), named)
+    registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)
+    return _with_versions(registry, named)
 
 
 def _with_versions(registry: Registry, packages: tuple[str, ...]) -> Registry:
@@ -143,6 +152,18 @@ def _with_versions(registry: Registry, packages: tuple[str, ...]) -> Registry:
             forms[name] = {**reading.forms, **forms[name]}
     journeys = {name: one.journey for name, one in released.items()}
     return replace(registry, journeys=journeys, forms=forms, templates=tuple(templates), releases=releases)
+
+
+def _policies(modules: Iterable[ModuleType]) -> tuple[Policy, ...]:
+    """Every policy that a module holds, alone or in a list, each once."""
+    found: list[Policy] = []
+    for module in modules:
+        for one in vars(module).values():
+            several = one if isinstance(one, list | tuple) else [one]
+            found += [
+                each for each in several if isinstance(each, Policy) and not any(each is known for known in found)
+            ]
+    return tuple(each for each in found if not any(each is shipped for shipped in (HOUSE, *SHIPPED_POLICIES)))
 
 
 def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, Segment]:

@@ -1,11 +1,13 @@
-"""The partitions of `events`: a month each, made ahead of time and dropped when their time is over.
+"""Tables in partitions, a month each, made ahead of time and dropped when their time is over.
 
 They belong to the owner of the tables: a process whose role owns nothing can neither make nor drop one.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Final
 
 from prometheus_client import Gauge
@@ -14,21 +16,21 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 #: Months that have a partition before they begin, the present one not counted.
 AHEAD: Final = 3
-#: Takes what no month takes, so that intake goes on when nobody has made the next one.
-DEFAULT: Final = "events_default"
 MONTHS_AHEAD: Final = Gauge("journeys_event_months_ahead", "Months to come that events have a partition for.")
-_NAME: Final = re.compile(r"events_(first|default|\d{4}_\d{2})")
+#: The tables, each with the column that says in which month a row is.
+MONTHLY: Final[Mapping[str, str]] = MappingProxyType({"events": "received_at", "gate_decisions": "at"})
+_NAME: Final = re.compile(rf"({'|'.join(MONTHLY)})_(first|default|\d{{4}}_\d{{2}})")
 _BOUNDS: Final = re.compile(r"FROM \((MINVALUE|'[^']+')\) TO \('([^']+)'\)")
 
 
 def is_partition(table: str) -> bool:
-    """Whether a table of this name is a part of `events`."""
+    """Whether a table of this name is a part of one of `MONTHLY`."""
     return _NAME.fullmatch(table) is not None
 
 
 @dataclass(frozen=True)
 class Partition:
-    """A part of `events` with what was received before `until`; the earliest one has no `since`."""
+    """A part of a table with what is from before `until`; the earliest one may have no `since`."""
 
     name: str
     since: datetime | None
@@ -46,32 +48,38 @@ def month_after(month: datetime) -> datetime:
     return datetime(month.year + month.month // 12, month.month % 12 + 1, 1, tzinfo=UTC)
 
 
-async def partitions(connection: AsyncConnection) -> list[Partition]:
-    """Every partition but the default one, by their time."""
+def default_of(table: str) -> str:
+    """The partition that takes what no month takes, so that writing goes on when nobody has made the next one."""
+    return f"{table}_default"
+
+
+async def partitions(connection: AsyncConnection, table: str = "events") -> list[Partition]:
+    """Every partition of a table but the default one, by their time."""
     found = []
-    for row in await connection.execute(_PARTITIONS):
+    for row in await connection.execute(_PARTITIONS, {"whole": table}):
         if (bounds := _BOUNDS.search(row.bounds)) is not None:
             since = None if bounds[1] == "MINVALUE" else datetime.fromisoformat(bounds[1].strip("'"))
             found.append(Partition(row.name, since, datetime.fromisoformat(bounds[2])))
     return sorted(found, key=lambda partition: partition.until)
 
 
-async def make_ahead(connection: AsyncConnection, now: datetime) -> list[str]:
-    """Make what is missing up to `AHEAD` months from now; the names of what was made.
+async def make_ahead(connection: AsyncConnection, now: datetime, table: str = "events") -> list[str]:
+    """Make what is missing of a table up to `AHEAD` months from now; the names of what was made.
 
     What went into the default partition meanwhile moves where it belongs. Must run inside a transaction; others read
-    and write `events` all the while, except where rows must move.
+    and write the table all the while, except where rows must move.
     """
     await connection.execute(_ONE_AT_A_TIME)
-    covered = max((partition.until for partition in await partitions(connection)), default=month_of(now))
+    covered = max((partition.until for partition in await partitions(connection, table)), default=month_of(now))
     last = month_of(now)
     for _ in range(AHEAD):
         last = month_after(last)
     made = []
     while covered <= last:
         end = month_after(month_of(covered))
-        await _make(connection, f"events_{covered:%Y_%m}", covered, end)
-        made.append(f"events_{covered:%Y_%m}")
+        name = f"{table}_{covered:%Y_%m}"
+        await _make(connection, table, name, covered, end)
+        made.append(name)
         covered = end
     return made
 
@@ -91,14 +99,15 @@ async def drop(connection: AsyncConnection, partition: Partition) -> None:
     await connection.execute(text(f"DROP TABLE {partition.name}"))
 
 
-async def _make(connection: AsyncConnection, name: str, since: datetime, until: datetime) -> None:
-    """Made apart and then attached: making it in place would keep everybody from `events` meanwhile."""
-    await connection.execute(text(f"CREATE TABLE {name} (LIKE events INCLUDING DEFAULTS INCLUDING INDEXES)"))
-    bounds = f"received_at >= '{since.isoformat()}' AND received_at < '{until.isoformat()}'"
-    moved = f"WITH moved AS (DELETE FROM {DEFAULT} WHERE {bounds} RETURNING *)"  # noqa: S608 - our own words
+async def _make(connection: AsyncConnection, table: str, name: str, since: datetime, until: datetime) -> None:
+    """Made apart and then attached: making it in place would keep everybody from the table meanwhile."""
+    await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)"))
+    column = MONTHLY[table]
+    bounds = f"{column} >= '{since.isoformat()}' AND {column} < '{until.isoformat()}'"
+    moved = f"WITH moved AS (DELETE FROM {default_of(table)} WHERE {bounds} RETURNING *)"  # noqa: S608 - our own words
     await connection.execute(text(f"{moved} INSERT INTO {name} SELECT * FROM moved"))  # noqa: S608 - our own words
     await connection.execute(
-        text(f"ALTER TABLE events ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')")
+        text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')")
     )
 
 
@@ -106,6 +115,6 @@ _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('par
 _PARTITIONS: Final = text(
     """
     SELECT c.relname AS name, pg_get_expr(c.relpartbound, c.oid) AS bounds
-    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'events'::regclass
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = CAST(:whole AS regclass)
     """
 )

@@ -1,0 +1,160 @@
+"""What the gate makes of a player's row: age, jurisdiction, sessions, exclusions that have ended."""
+
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.support.gate import DAY, NOON, SPINS, TICK, reason
+from workflows import AffordabilityChanged, Event, KycChanged, LimitReached
+from workflows.events import parse_event
+from workflows.gate.decide import may_grant
+from workflows.gate.facts import GateFacts, age_on, facts_of, had_bonus
+from workflows.gate.policy import Policy
+from workflows.gate.reasons import Reason
+from workflows.player_state.ordering import Word
+from workflows.player_state.projection import Block, TimedStatus
+from workflows.player_state.state import PlayerState
+from workflows.rules.streak_state import micros
+
+
+def facts(state: PlayerState, now: datetime = NOON, **more: Any) -> GateFacts:
+    return facts_of(state, addresses=(), contacts=(), now=now, **more)
+
+
+def player(**facts: Any) -> PlayerState:
+    return PlayerState("acme", "p-1", status="active", facts={"timezone": "UTC", **facts})
+
+
+@pytest.mark.parametrize(
+    ("born", "day", "age"),
+    [
+        ("2002-03-10", "2026-03-09", 23),
+        ("2002-03-10", "2026-03-10", 24),
+        ("2004-02-29", "2023-02-28", 18),
+        ("2004-02-29", "2023-03-01", 19),
+        ("2004-02-29", "2024-02-29", 20),
+    ],
+)
+def test_an_age_is_reached_on_the_birthday(born: str, day: str, age: int) -> None:
+    assert age_on(date.fromisoformat(born), date.fromisoformat(day)) == age
+
+
+@pytest.mark.parametrize(("zone", "age"), [("Pacific/Auckland", 24), ("UTC", 23), ("Pacific/Honolulu", 23)])
+def test_the_birthday_comes_on_the_players_own_calendar(zone: str, age: int) -> None:
+    evening = datetime(2026, 3, 9, 20, tzinfo=UTC)
+    assert facts(player(timezone=zone), evening, birth_date=date(2002, 3, 10)).age == age
+    assert facts(player()).age is None
+
+
+@pytest.mark.parametrize(
+    ("known", "where"),
+    [
+        ({}, None),
+        ({"country": "CA"}, "CA"),
+        ({"country": "CA", "jurisdiction": "CA-ON"}, "CA-ON"),
+        ({"jurisdiction": "MT"}, "MT"),
+    ],
+)
+def test_the_law_is_that_of_the_country_unless_somebody_says_another(known: dict[str, str], where: str | None) -> None:
+    assert facts(player(**known)).jurisdiction == where
+
+
+@pytest.mark.parametrize(
+    ("last", "plays"),
+    [
+        ({}, False),
+        ({"session.login": -1}, True),
+        ({"session.login": -3, "session.ended": -1}, False),
+        ({"session.login": -1, "session.ended": -3}, True),
+        ({"session.login": -9, "session.ended": -5, "game.round_completed": -2}, True),
+        ({"session.login": -25}, False),
+    ],
+)
+def test_a_player_plays_from_a_login_or_a_round_to_the_end_of_the_session(last: dict[str, int], plays: bool) -> None:  # noqa: FBT001 - a column of the table
+    state = player()
+    state.last = {kind: NOON + timedelta(hours=ago) for kind, ago in last.items()}
+    assert facts(state).in_play is plays
+
+
+def test_a_bonus_was_had_here_or_is_told_of_by_the_engine() -> None:
+    state = player()
+    assert not had_bonus(state, granted_here=False)
+    assert had_bonus(state, granted_here=True)
+    state.counts["reward.claimed"] = 1
+    assert had_bonus(state, granted_here=False)
+    assert facts(state).had_bonus is None
+
+
+def test_an_exclusion_has_ended_when_somebody_says_so_or_its_time_is_over() -> None:
+    state = player()
+    state.told = {"end of self_exclusion/brand": micros(NOON - DAY), "end of time_out/brand": micros(NOON)}
+    state.exclusions = [
+        Block("register", "national", NOON - 2 * DAY, NOON - 9 * DAY),
+        Block("operator", "brand", NOON + DAY, NOON - DAY),
+        Block("time_out", "brand", NOON - TICK, NOON - DAY),
+    ]
+    assert facts(state).ended_exclusions == [NOON - DAY, NOON - 2 * DAY]
+    assert facts(player()).ended_exclusions == []
+
+
+def test_a_self_exclusion_told_as_a_status_with_an_end_is_one_that_does_not_lapse() -> None:
+    state = player()
+    state.timed_status = TimedStatus("self_excluded", NOON - DAY, NOON - 9 * DAY)
+    assert state.status_at(NOON) == "active"
+    lasting, cooling = Policy(exclusions_lapse=False), Policy(cooling_off=2 * DAY)
+    assert reason(may_grant(facts(state), SPINS, Policy(), NOON)) is None
+    assert reason(may_grant(facts(state), SPINS, lasting, NOON)) == Reason.SELF_EXCLUDED
+    assert reason(may_grant(facts(state), SPINS, cooling, NOON)) == Reason.COOLING_OFF
+
+
+def test_where_a_consent_was_given_is_a_fact() -> None:
+    state = player(jurisdiction="CA-ON")
+    state.set_consent("email", Word(NOON, live=True), opted_in=True, source=("form", "2026-01"))
+    state.facts["jurisdiction"] = "MT"
+    assert facts(state).consent_places == {"email": "CA-ON"}
+    assert facts(player()).consent_places == {}
+
+
+def happens(state: PlayerState, event: type[Event], ago: timedelta = timedelta(0), /, **data: Any) -> None:
+    at = NOON - ago
+    state.learn(
+        parse_event(event.wire_type, data, event_id="e", event_source="/t", occurred_at=at), Word(at, live=True)
+    )
+
+
+def test_a_limit_that_was_reached_holds_for_its_period() -> None:
+    state = player()
+    happens(state, LimitReached, DAY, kind="deposit", period="week", amount_minor=5000, currency="EUR")
+    happens(state, LimitReached, 6 * DAY, kind="deposit", period="week", amount_minor=5000, currency="EUR")
+    assert facts(state).limits_until == (NOON + 6 * DAY,)
+    assert facts(player()).limits_until == ()
+    assert PlayerState.from_json("acme", "p-1", state.to_json()).limits == state.limits
+
+
+@pytest.mark.parametrize(
+    ("result", "until", "found"),
+    [
+        ("pending", None, ("affordability/enhanced pending",)),
+        ("fail", None, ("affordability/enhanced fail",)),
+        ("pass", None, ()),
+        ("pass", "2026-03-10T12:00:00Z", ("affordability/enhanced pass",)),
+        ("pass", "2026-03-10T12:00:01Z", ()),
+    ],
+)
+def test_a_check_is_open_until_it_is_passed_and_again_when_that_is_out_of_date(
+    result: str, until: str | None, found: tuple[str, ...]
+) -> None:
+    state = player()
+    happens(state, AffordabilityChanged, stage="enhanced", result=result, valid_until=until)
+    assert facts(state).open_checks == found
+
+
+def test_the_newest_word_on_a_check_counts_in_whatever_order_they_come() -> None:
+    state = player()
+    happens(state, KycChanged, status="approved")
+    happens(state, KycChanged, DAY, status="submitted")
+    assert facts(state).open_checks == ()
+    happens(state, KycChanged, -DAY, status="expired")
+    assert facts(state).open_checks == ("kyc expired",)
+    assert facts(player()).open_checks == ()

@@ -1,0 +1,206 @@
+"""A million random campaigns against the law, told in other words than the gate's own."""
+
+import random
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from tests.support.gate import CHANNELS, DAY
+from workflows.field_types import Product
+from workflows.gate.decide import may_grant, may_send
+from workflows.gate.decision import Allowed
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.policy_book import PolicyBook
+from workflows.gate.reasons import Reason
+from workflows.gate.rules import RULES
+from workflows.gate.sentences import LANGUAGES, told_of
+from workflows.player_state.projection import Exclusion
+
+BOOK: Final = PolicyBook()
+WHERE: Final = ["GB", "MT", "SE", "NL", "DE", "ES", "CA-ON", "CA", "BR", "US", "US-NJ", "FR", "UA", None]
+ZONES: Final = ["UTC", "Europe/London", "America/Toronto", "America/Sao_Paulo", "Asia/Tokyo", None]
+PRODUCTS: Final[list[Product | None]] = ["casino", "casino", "betting", "bingo", None]
+KINDS: Final = ["free_spins", "free_bet", "bonus_money", "cashback", "points"]
+EEA: Final = {"GB", "MT", "SE", "NL", "DE", "ES", "FR"}
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """One player at one moment, a message and a reward."""
+
+    facts: GateFacts
+    sent: MessageFacts
+    granted: GrantFacts
+    now: datetime
+
+
+def drawn(chance: random.Random) -> Campaign:
+    """Mostly somebody who may be offered everything, with a few things against it."""
+    pick, sometimes = chance.choice, chance.random
+    now = datetime(2026, 2, 1, tzinfo=UTC) + timedelta(minutes=chance.randrange(60 * 24 * 300))
+    where = pick(WHERE)
+    consents = {name: sometimes() < 0.9 for name in (*CHANNELS, "profiling") if sometimes() < 0.8}
+    consents |= {f"{name}/{pick(PRODUCTS[:4])}": sometimes() < 0.9 for name in CHANNELS if sometimes() < 0.6}
+
+    def mostly(usual: Any, *others: Any) -> Any:
+        return usual if sometimes() < 0.9 else pick(others)
+
+    ends = pick([None, now + DAY, now - DAY, now])
+    kind = pick(["self_exclusion", "time_out", "register", "operator"])
+    facts = GateFacts(
+        status=mostly("active", None, "closed", "suspended", "self_excluded"),
+        exclusions=mostly((), None, [Exclusion(kind, "brand", ends)]),
+        harm=mostly("none", None, "weak", "medium", "strong"),
+        is_test=mostly(False, None, True),
+        consents=mostly(consents, None),
+        consent_places=dict.fromkeys(consents, mostly(where, None, "UA")),
+        addresses=mostly(("email", "sms", "push"), None, ("sms",)),
+        timezone=pick(ZONES),
+        activity=(),
+        contacts=mostly((), None, [Contact(now - pick([2 * DAY, DAY / 2]), "email", "other")]),
+        jurisdiction=where,
+        age=mostly(chance.randrange(18, 60), None, 18, 23),
+        ended_exclusions=mostly((), None, [now - pick([DAY / 2, 3 * DAY, 9 * DAY])]),
+        registered_at=now - 40 * DAY,
+        deposits=mostly(3, None, 0, 1, 2),
+        had_bonus=mostly(False, None, True),
+        in_play=mostly(False, None, True),
+    )
+    sent = MessageFacts(
+        channel=pick(CHANNELS),
+        message_class=pick(["marketing", "marketing", "survey", "service", "rg", "security"]),
+        step="this",
+        product=pick(PRODUCTS),
+    )
+    product: dict[str, Product] = {"free_spins": "casino", "free_bet": "betting"}
+    reward = pick(KINDS)
+    granted = GrantFacts(
+        kind=reward, wager_x=pick([0, 5, 10, 11, 40]), product=product.get(reward), journey_product=pick(PRODUCTS)
+    )
+    return Campaign(facts, sent, granted, now)
+
+
+def unlawful_offer(one: Campaign) -> str | None:
+    """What no offer may go against, a message or a reward."""
+    facts, where, now = one.facts, one.facts.jurisdiction or "", one.now
+    in_force = facts.exclusions is None or any(e.until is None or e.until > now for e in facts.exclusions)
+    ended = facts.ended_exclusions
+    wait = {"GB": DAY, "MT": 7 * DAY}.get(where)
+    least = {"NL": 24, "CA-ON": 19, "CA": 19}.get(where)
+    found = {
+        "not an active account": facts.status != "active",
+        "excluded": in_force,
+        "strong signs of harm, or unknown": facts.harm not in {"none", "weak", "medium"},
+        "a test account, or unknown": facts.is_test is not False,
+        "an exclusion that nobody lifted": where == "GB" and any(e.kind != "time_out" for e in facts.exclusions or ()),
+        "only just back": wait is not None and (ended is None or any(now - at < wait for at in ended)),
+        "too young, or unknown": least is not None and (facts.age is None or facts.age < least),
+    }
+    return next((what for what, is_so in found.items() if is_so), None)
+
+
+def unlawful_message(one: Campaign) -> str | None:
+    """What no marketing may go against."""
+    facts, sent, where, now = one.facts, one.sent, one.facts.jurisdiction or "", one.now
+    consents = facts.consents or {}
+    own, whole = consents.get(f"{sent.channel}/{sent.product}"), consents.get(sent.channel)
+    zone = facts.timezone
+    local = None if zone is None else now.astimezone(ZoneInfo(zone))
+    late = 21 if where.startswith("US") and sent.channel == "sms" else 22
+    place = (facts.consent_places or {}).get(f"{sent.channel}/{sent.product}" if own else sent.channel)
+    found = {
+        "no consent": own is False or (own is None and not whole),
+        "no consent for the product": where == "GB" and sent.channel in {"email", "sms"} and own is not True,
+        "consent from elsewhere": where in {"CA", "CA-ON"} and place != where,
+        "an objection to profiling": where in EEA and consents.get("profiling") is False,
+        "at night": sent.channel != "in_app" and (local is None or not 8 <= local.hour < late),
+        "a second within a day": facts.contacts is None or any(now - c.at < DAY for c in facts.contacts),
+    }
+    return unlawful_offer(one) or next((what for what, is_so in found.items() if is_so), None)
+
+
+def unlawful_reward(one: Campaign) -> str | None:
+    """What no reward may go against."""
+    facts, granted, where = one.facts, one.granted, one.facts.jurisdiction
+    products = {granted.journey_product, granted.product or granted.journey_product}
+    found = {
+        "wagered too often": granted.wager_x > 10,
+        "two products, or unknown": where == "GB" and (len(products) > 1 or None in products),
+        "a second bonus": where == "SE" and facts.had_bonus is not False,
+        "a welcome": where == "BR" and (facts.deposits is None or facts.deposits < 2),
+        "in play": where == "NL" and facts.in_play is not False,
+        "for a loss": where == "NL" and granted.kind == "cashback",
+    }
+    return unlawful_offer(one) or next((what for what, is_so in found.items() if is_so), None)
+
+
+def explained(decision: Any, policy: str, subject: str) -> bool:
+    """Whether a decision names its policy and its rules, and can be told to the player."""
+    reason = None if isinstance(decision, Allowed) else str(decision.reason)
+    rules = decision.rules if isinstance(decision, Allowed) else [decision.rule]
+    told = told_of(reason, subject, necessary=False)
+    known = bool(rules) and all(rule in RULES for rule in rules)
+    return known and decision.policy == policy and told is not None and tuple(told) == LANGUAGES
+
+
+def run(campaigns: int, seed: int) -> tuple[int, int]:
+    """How many messages and rewards of so many campaigns were allowed; every one is held against the law."""
+    chance, sent, given = random.Random(seed), 0, 0
+    for number in range(campaigns):
+        one = drawn(chance)
+        policy = BOOK.at("acme", one.facts.jurisdiction, one.now)
+        message = may_send(one.facts, one.sent, policy, one.now)
+        grant = may_grant(one.facts, one.granted, policy, one.now)
+        assert explained(message, policy.version, one.sent.channel), (seed, number, message)
+        assert explained(grant, policy.version, one.granted.kind), (seed, number, grant)
+        if one.sent.message_class in {"marketing", "survey"}:
+            wrong = unlawful_message(one)
+            assert isinstance(message, Allowed) == (wrong is None and not _not_reachable(one)), (
+                seed,
+                number,
+                wrong,
+                message,
+            )
+            sent += isinstance(message, Allowed)
+        wrong = unlawful_reward(one)
+        assert isinstance(grant, Allowed) == (wrong is None), (seed, number, wrong, grant)
+        given += isinstance(grant, Allowed)
+    return sent, given
+
+
+def _not_reachable(one: Campaign) -> bool:
+    return one.sent.channel != "in_app" and one.sent.channel not in (one.facts.addresses or ())
+
+
+def test_of_a_few_thousand_random_campaigns_none_breaks_the_law() -> None:
+    sent, given = run(3_000, seed=1)
+    assert min(sent, given) > 200, "Where nothing is allowed nothing is proven."
+
+
+@pytest.mark.slow  # a million campaigns take a minute or two
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("part", range(10))
+def test_of_a_million_random_campaigns_none_breaks_the_law(part: int) -> None:
+    sent, given = run(100_000, seed=2026 + part)
+    assert min(sent, given) > 5_000
+
+
+def test_every_reason_has_a_rule_that_gives_it() -> None:
+    seen: set[Reason] = set()
+    chance = random.Random(7)
+    for _ in range(4_000):
+        one = drawn(chance)
+        policy = BOOK.at("acme", one.facts.jurisdiction, one.now)
+        for answer in (
+            may_send(one.facts, one.sent, policy, one.now),
+            may_grant(one.facts, one.granted, policy, one.now),
+        ):
+            if not isinstance(answer, Allowed):
+                seen.add(answer.reason)
+    never = {Reason.UNKNOWN_JURISDICTION, Reason.NEW_CUSTOMER, Reason.TOO_LATE, Reason.ACTIVE_TODAY}
+    never |= {Reason.LIMIT_REACHED, Reason.OPEN_CHECK}
+    never |= {Reason.WEEKLY_CAP, Reason.CHANNEL_WEEKLY_CAP, Reason.PROTECTED_MEANWHILE}
+    assert set(Reason) - never == seen

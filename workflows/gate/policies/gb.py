@@ -1,0 +1,30 @@
+"""Great Britain: the LCCP of the Gambling Commission.
+
+- Strong signs of harm end marketing and new bonuses (SR 3.4.3, requirement 10): the house's `harm` rule already.
+- An exclusion stays until the customer acts, and they wait a day after that (SR 3.5.4).
+- By mail, text message and phone only with a consent that names the product, since 1 May 2025 (SR 5.1.12). Push and
+  what stays on the site are not on its list.
+- Wagering at most ten times the bonus, and one product an incentive, since 19 January 2026 (SR 5.1.1).
+
+Not here: the check at 150 pounds net in 30 days (SR 3.4.4), limits (RTS 12), and what must be known before somebody
+becomes a VIP are duties of people and of the account service, not answers about one message or reward.
+"""
+
+from datetime import date, timedelta
+from typing import Any, Final
+
+from workflows.gate.policy import policy
+
+_SINCE_2023: Final[dict[str, Any]] = {
+    "harm_refuses_from": "strong",
+    "exclusions_lapse": False,
+    "cooling_off": timedelta(days=1),
+}
+_SINCE_2025: Final[dict[str, Any]] = {**_SINCE_2023, "product_consent": {"email", "sms", "phone"}}
+_SINCE_2026: Final[dict[str, Any]] = {**_SINCE_2025, "wager_cap": 10, "one_product": True}
+
+POLICIES: Final = (
+    policy("GB", since=date(2023, 2, 12), jurisdiction="GB", **_SINCE_2023),
+    policy("GB", since=date(2025, 5, 1), jurisdiction="GB", **_SINCE_2025),
+    policy("GB", since=date(2026, 1, 19), jurisdiction="GB", **_SINCE_2026),
+)

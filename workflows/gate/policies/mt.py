@@ -1,0 +1,12 @@
+"""Malta: the Player Protection Directive of the MGA, enforceable since 12 January 2024.
+
+A player who comes back from an exclusion waits 24 hours or 7 days, by the kind of exclusion. What is told of an end
+does not say which, so it is seven days here.
+"""
+
+from datetime import date, timedelta
+from typing import Final
+
+from workflows.gate.policy import policy
+
+POLICIES: Final = (policy("MT", since=date(2024, 1, 12), jurisdiction="MT", cooling_off=timedelta(days=7)),)

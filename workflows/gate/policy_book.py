@@ -1,0 +1,96 @@
+"""Which policies apply to a player, and what they say together."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from typing import Final
+
+from workflows.errors import DesignError
+from workflows.gate.facts import GateFacts
+from workflows.gate.policies import HOUSE, SHIPPED
+from workflows.gate.policy import NUMBERS, Policy, complete, strictest, within
+
+#: Days, brands and jurisdictions whose joined policies are kept at hand.
+REMEMBERED: Final = 2_000
+
+
+@dataclass(frozen=True)
+class PolicyBook:
+    """Every policy of a deployment: the house's, those that are shipped, and its own.
+
+    The house's says something about every number. Of the others those of the player's jurisdiction and brand apply,
+    each in the wording of the day, and of each number the strictest holds.
+    """
+
+    house: Policy = HOUSE
+    own: tuple[Policy, ...] = ()
+    shipped: tuple[Policy, ...] = SHIPPED
+    _joined: dict[tuple[str, str | None, date], Policy] = field(default_factory=dict, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if mistakes := clashes(self.own):
+            raise DesignError("\n".join(mistakes))
+        object.__setattr__(self, "house", complete(self.house))
+
+    def applying(self, brand: str, jurisdiction: str | None, now: datetime) -> tuple[Policy, ...]:
+        """The policies in force for such a player, the house's first."""
+        day = now.astimezone(UTC).date()
+        wordings: dict[str, Policy] = {}
+        for one in (*self.shipped, *self.own):
+            known = wordings.get(one.name)
+            if one.since <= day and (known is None or known.since < one.since):
+                wordings[one.name] = one
+        found = (one for one in wordings.values() if one.brand in {None, brand} and concerns(one, jurisdiction))
+        return (self.house, *sorted(found, key=lambda one: one.name))
+
+    def at(self, brand: str, jurisdiction: str | None, now: datetime) -> Policy:
+        """What they say together."""
+        key = (brand, jurisdiction, now.astimezone(UTC).date())
+        joined = self._joined.get(key)
+        if joined is None:
+            if len(self._joined) >= REMEMBERED:
+                self._joined.clear()
+            joined = self._joined[key] = strictest(self.applying(brand, jurisdiction, now))
+        return joined
+
+    def of(self, brand: str, facts: GateFacts | None, now: datetime) -> Policy:
+        """What they say together about a player of whom this is known."""
+        return self.at(brand, None if facts is None else facts.jurisdiction, now)
+
+    def origins(self, brand: str, jurisdiction: str | None, now: datetime) -> dict[str, tuple[Policy, ...]]:
+        """By number: the policies whose word holds, those that say the very same among them."""
+        applying, joined = self.applying(brand, jurisdiction, now), self.at(brand, jurisdiction, now)
+        found: dict[str, tuple[Policy, ...]] = {}
+        for number in NUMBERS:
+            whole = joined.numbers[number]
+            saying = [one for one in applying if number in one.numbers]
+            exact = tuple(one for one in saying if one.numbers[number] == whole)
+            # A union, or a map with a part from each, comes from all who speak of it.
+            found[number] = exact or tuple(saying)
+        return found
+
+
+def concerns(one: Policy, jurisdiction: str | None) -> bool:
+    """Whether a policy is for players of this jurisdiction.
+
+    A country's is for all its regions. Of a player whose region is not known that of every region is: any may be
+    theirs.
+    """
+    if one.jurisdiction is None:
+        return True
+    return jurisdiction is not None and (
+        within(jurisdiction, one.jurisdiction) or one.jurisdiction.startswith(f"{jurisdiction}-")
+    )
+
+
+def clashes(own: Iterable[Policy]) -> list[str]:
+    """What is wrong with a deployment's own policies, a sentence each."""
+    taken = {HOUSE.name, *(one.name for one in SHIPPED)}
+    mistakes, seen = [], set[tuple[str, date]]()
+    for one in own:
+        if one.name in taken:
+            mistakes.append(f"policy({one.name!r}, …): the engine ships one of that name; name yours differently.")
+        if (one.name, one.since) in seen:
+            mistakes.append(f"policy({one.name!r}, since={one.since}): there are two of that day; remove one.")
+        seen.add((one.name, one.since))
+    return mistakes

@@ -1,0 +1,112 @@
+"""What laws forbid about a reward itself, whoever gets it: how it is wagered, on what, when, and after what."""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+from workflows.gate.decision import Refusal, unread
+from workflows.gate.facts import GateFacts, GrantFacts
+from workflows.gate.policy import Policy
+from workflows.gate.reasons import Reason
+
+#: The deposit with which a player has come to stay.
+DEPOSITS_OF_A_REGULAR: Final = 2
+
+
+def forbidden_reward(facts: GateFacts, grant: GrantFacts, policy: Policy, now: datetime) -> Refusal | None:
+    """The first rule that forbids it, None if none does."""
+    for rule in _ASKED:
+        if (refusal := rule(facts, grant, policy, now)) is not None:
+            return refusal
+    return None
+
+
+def _wagered_too_often(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if policy.wager_cap is None or grant.wager_x <= policy.wager_cap:
+        return None
+    return Refusal(
+        Reason.WAGER_TOO_HIGH,
+        "wager-cap",
+        f"The bonus must be wagered {grant.wager_x} times and {policy.wager_cap} is the ceiling.",
+    )
+
+
+def _mixes_products(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if not policy.one_product:
+        return None
+    about, used_on = grant.journey_product, grant.product
+    if about is not None and used_on in {None, about}:
+        return None
+    what = "nobody says what the journey is about" if about is None else f"the journey is about {about}"
+    on = "anything" if used_on is None else used_on
+    return Refusal(Reason.MIXED_PRODUCTS, "one-product", f"The reward is for {on}, and {what}; say product= there.")
+
+
+def _is_not_the_first(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if not policy.first_bonus_only:
+        return None
+    if facts.had_bonus is None:
+        return unread("earlier bonuses", "first-bonus")
+    if facts.had_bonus:
+        return Refusal(Reason.NOT_THE_FIRST_BONUS, "first-bonus", "The player had a bonus before, and one is the most.")
+    return None
+
+
+def _draws_in(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if policy.welcome_bonus:
+        return None
+    if facts.deposits is None:
+        return unread("deposits", "welcome-bonus")
+    if facts.deposits < DEPOSITS_OF_A_REGULAR:
+        counted = f"The player has {facts.deposits} approved deposits, and a bonus needs {DEPOSITS_OF_A_REGULAR}."
+        return Refusal(Reason.WELCOME_BONUS, "welcome-bonus", counted)
+    return None
+
+
+def _interrupts_play(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if policy.bonus_in_play:
+        return None
+    if facts.in_play is None:
+        return unread("session", "bonus-in-play")
+    if facts.in_play:
+        return Refusal(Reason.IN_PLAY, "bonus-in-play", "The player has logged in and no end of the session is told.")
+    return None
+
+
+def _is_banned(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if grant.kind not in policy.banned_rewards:
+        return None
+    return Refusal(Reason.BANNED_REWARD, "banned-reward", f"Nobody may get a {grant.kind} where the player is.")
+
+
+def _is_being_checked(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if policy.bonus_with_open_check:
+        return None
+    if facts.open_checks is None:
+        return unread("checks", "open-check")
+    if facts.open_checks:
+        return Refusal(Reason.OPEN_CHECK, "open-check", f"A check is open: {', '.join(facts.open_checks)}.")
+    return None
+
+
+def _comes_too_soon(facts: GateFacts, _grant: GrantFacts, policy: Policy, now: datetime) -> Refusal | None:
+    if policy.bonus_after is None:
+        return None
+    if facts.registered_at is None:
+        return unread("registration", "new-customer")
+    if now - facts.registered_at < policy.bonus_after:
+        days = policy.bonus_after.days
+        return Refusal(Reason.NEW_CUSTOMER, "new-customer", f"The account is younger than {days} days.")
+    return None
+
+
+_ASKED: Final[tuple[Callable[[GateFacts, GrantFacts, Policy, datetime], Refusal | None], ...]] = (
+    _wagered_too_often,
+    _mixes_products,
+    _is_not_the_first,
+    _draws_in,
+    _interrupts_play,
+    _is_banned,
+    _is_being_checked,
+    _comes_too_soon,
+)

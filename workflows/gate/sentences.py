@@ -1,0 +1,194 @@
+# ruff: noqa: RUF001 - Russian and Ukrainian letters are meant
+"""What a player may be told when they ask why something was sent or was not: a sentence a reason, in three languages.
+
+They say what is so and name no figure of the player's: whoever answers shows them as they are.
+"""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+from workflows.channels import CHANNELS
+from workflows.gate.reasons import Reason
+
+LANGUAGES: Final = ("en", "ru", "uk")
+
+
+def _in(en: str, ru: str, uk: str) -> Mapping[str, str]:
+    return MappingProxyType({"en": en, "ru": ru, "uk": uk})
+
+
+#: What is said of a message that could be sent, and of a reward that could be given.
+SENT: Final = _in(
+    "You had agreed to hear from us this way, and nothing stood against it.",
+    "Вы согласились получать от нас сообщения таким путём, и ничто этому не препятствовало.",
+    "Ви погодилися отримувати від нас повідомлення в такий спосіб, і ніщо цьому не заважало.",
+)
+NECESSARY_SENT: Final = _in(
+    "It is about your account or your safety, and such messages are sent without being asked for.",
+    "Это касается вашего счёта или вашей безопасности; такие сообщения отправляются без отдельного согласия.",
+    "Це стосується вашого рахунку або вашої безпеки; такі повідомлення надсилаються без окремої згоди.",
+)
+GIVEN: Final = _in(
+    "You were free to have it, and nothing stood against it.",
+    "Вы могли это получить, и ничто этому не препятствовало.",
+    "Ви могли це отримати, і ніщо цьому не заважало.",
+)
+_UNKNOWN: Final = _in(
+    "We do not know enough about your account to offer you anything.",
+    "Мы недостаточно знаем о вашем счёте, чтобы что-либо предлагать.",
+    "Ми недостатньо знаємо про ваш рахунок, щоб щось пропонувати.",
+)
+_OFTEN_ENOUGH: Final = _in(
+    "You had heard from us often enough.",
+    "Мы уже достаточно часто писали вам.",
+    "Ми вже достатньо часто писали вам.",
+)
+_NOT_WHERE_YOU_LIVE: Final = _in(
+    "The law where you live does not allow it.",
+    "Закон там, где вы живёте, этого не допускает.",
+    "Закон там, де ви живете, цього не дозволяє.",
+)
+REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
+    {
+        Reason.UNKNOWN_PLAYER: _UNKNOWN,
+        Reason.FACTS_UNREADABLE: _UNKNOWN,
+        Reason.ACCOUNT_NOT_ACTIVE: _in(
+            "Your account is not active.", "Ваш счёт не активен.", "Ваш рахунок не активний."
+        ),
+        Reason.SELF_EXCLUDED: _in(
+            "You are excluded from gambling, and we leave you alone.",
+            "Вы исключены из игры, и мы вас не беспокоим.",
+            "Вас виключено з гри, і ми вас не турбуємо.",
+        ),
+        Reason.TIME_OUT: _in(
+            "You are taking a time-out, and we leave you alone until it ends.",
+            "Вы взяли перерыв, и до его конца мы вас не беспокоим.",
+            "Ви взяли перерву, і до її кінця ми вас не турбуємо.",
+        ),
+        Reason.COOLING_OFF: _in(
+            "Your exclusion has ended only just, and we wait before we offer you anything.",
+            "Ваше исключение закончилось недавно, и пока мы ничего не предлагаем.",
+            "Ваше виключення закінчилося нещодавно, і поки що ми нічого не пропонуємо.",
+        ),
+        Reason.HARM_SIGNAL: _in(
+            "We hold offers back to protect you. You can have a person look at that.",
+            "Мы не делаем предложений, чтобы защитить вас. Вы можете попросить, чтобы это проверил человек.",
+            "Ми не робимо пропозицій, щоб захистити вас. Ви можете попросити, щоб це перевірила людина.",
+        ),
+        Reason.TEST_ACCOUNT: _in("This is a test account.", "Это тестовый счёт.", "Це тестовий рахунок."),
+        Reason.UNKNOWN_JURISDICTION: _in(
+            "We make no offers where you live, or do not know where that is.",
+            "Мы не делаем предложений там, где вы живёте, или не знаем, где это.",
+            "Ми не робимо пропозицій там, де ви живете, або не знаємо, де це.",
+        ),
+        Reason.UNKNOWN_AGE: _in(
+            "We do not know your age, which the law asks us to.",
+            "Мы не знаем вашего возраста, а закон требует его знать.",
+            "Ми не знаємо вашого віку, а закон вимагає його знати.",
+        ),
+        Reason.TOO_YOUNG: _in(
+            "The law does not allow offers at your age.",
+            "Закон не допускает предложений в вашем возрасте.",
+            "Закон не дозволяє пропозицій у вашому віці.",
+        ),
+        Reason.LIMIT_REACHED: _in(
+            "You stand at a limit that you have set, and we offer nothing against it.",
+            "Вы достигли установленного вами лимита, и мы ничего не предлагаем вопреки ему.",
+            "Ви досягли встановленого вами ліміту, і ми нічого не пропонуємо всупереч йому.",
+        ),
+        Reason.OPEN_CHECK: _in(
+            "A check of your account is not finished yet.",
+            "Проверка вашего счёта ещё не завершена.",
+            "Перевірку вашого рахунку ще не завершено.",
+        ),
+        Reason.NO_CONSENT: _in(
+            "You have not agreed to hear from us this way.",
+            "Вы не соглашались получать от нас сообщения таким путём.",
+            "Ви не погоджувалися отримувати від нас повідомлення в такий спосіб.",
+        ),
+        Reason.NO_PRODUCT_CONSENT: _in(
+            "You have not agreed to hear from us this way about this kind of gambling.",
+            "Вы не соглашались получать таким путём сообщения об этом виде игр.",
+            "Ви не погоджувалися отримувати в такий спосіб повідомлення про цей вид ігор.",
+        ),
+        Reason.CONSENT_ELSEWHERE: _in(
+            "Your agreement to hear from us was not given where you live now.",
+            "Ваше согласие получать сообщения было дано не там, где вы сейчас живёте.",
+            "Вашу згоду отримувати повідомлення було надано не там, де ви зараз живете.",
+        ),
+        Reason.PROFILING: _in(
+            "You objected to offers that go by what you do with us.",
+            "Вы возразили против предложений, основанных на том, что вы у нас делаете.",
+            "Ви заперечили проти пропозицій, що ґрунтуються на тому, що ви в нас робите.",
+        ),
+        Reason.NO_ADDRESS: _in(
+            "We have no address of yours that works for this.",
+            "У нас нет вашего действующего адреса для этого.",
+            "У нас немає вашої чинної адреси для цього.",
+        ),
+        Reason.UNKNOWN_TIMEZONE: _in(
+            "We do not know your time zone and do not want to wake you.",
+            "Мы не знаем вашего часового пояса и не хотим вас разбудить.",
+            "Ми не знаємо вашого часового поясу й не хочемо вас розбудити.",
+        ),
+        Reason.QUIET_HOURS: _in(
+            "It was night where you are, and we wait for the morning.",
+            "У вас была ночь, и мы ждём утра.",
+            "У вас була ніч, і ми чекаємо ранку.",
+        ),
+        Reason.TOO_LATE: _in(
+            "It would have come too late to be of use.",
+            "Это пришло бы слишком поздно, чтобы быть полезным.",
+            "Це надійшло б надто пізно, щоб бути корисним.",
+        ),
+        Reason.ACTIVE_TODAY: _in(
+            "You were with us that day, so it was not needed.",
+            "Вы были у нас в тот день, и это не понадобилось.",
+            "Ви були в нас того дня, і це не знадобилося.",
+        ),
+        Reason.DAILY_CAP: _OFTEN_ENOUGH,
+        Reason.WEEKLY_CAP: _OFTEN_ENOUGH,
+        Reason.CHANNEL_WEEKLY_CAP: _OFTEN_ENOUGH,
+        Reason.PROTECTED_MEANWHILE: _in(
+            "Before it reached you something changed that protects you.",
+            "Прежде чем это дошло до вас, изменилось то, что вас защищает.",
+            "Перш ніж це дійшло до вас, змінилося те, що вас захищає.",
+        ),
+        Reason.WAGER_TOO_HIGH: _in(
+            "Its wagering was higher than allowed.",
+            "Условия отыгрыша были выше допустимых.",
+            "Умови відіграшу були вищими за дозволені.",
+        ),
+        Reason.MIXED_PRODUCTS: _NOT_WHERE_YOU_LIVE,
+        Reason.NOT_THE_FIRST_BONUS: _in(
+            "The law where you live allows a first bonus only, and you had one.",
+            "Закон там, где вы живёте, допускает только первый бонус, а он у вас уже был.",
+            "Закон там, де ви живете, дозволяє лише перший бонус, а він у вас уже був.",
+        ),
+        Reason.WELCOME_BONUS: _NOT_WHERE_YOU_LIVE,
+        Reason.IN_PLAY: _in(
+            "You were playing, and nothing is given during play.",
+            "Вы играли, а во время игры ничего не даётся.",
+            "Ви грали, а під час гри нічого не надається.",
+        ),
+        Reason.BANNED_REWARD: _NOT_WHERE_YOU_LIVE,
+        Reason.NEW_CUSTOMER: _in(
+            "Your account is too new for it under the law where you live.",
+            "По закону там, где вы живёте, ваш счёт для этого слишком новый.",
+            "За законом там, де ви живете, ваш рахунок для цього занадто новий.",
+        ),
+    }
+)
+
+
+def told_of(reason: str | None, subject: str, *, necessary: bool) -> Mapping[str, str] | None:
+    """What a player may be told, by language: why not, or without a reason why; None for a reason nobody knows here.
+
+    `subject` is the channel of a message or the kind of a reward, `necessary` whether consent was not asked for.
+    """
+    if reason is not None:
+        return next((words for known, words in REFUSED.items() if known == reason), None)
+    if subject not in CHANNELS:
+        return GIVEN
+    return NECESSARY_SENT if necessary else SENT
