@@ -135,9 +135,8 @@ class TestWork:
             assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
 
     async def test_effects_are_done_and_runs_end(self, api: Api, worker: WorkerEngine) -> None:
-        await seeded(api)
-        given: Row = {"brand": api.brand, "player_id": PLAYER, "journey": JOURNEY}
-        given |= {"run_id": f"{JOURNEY}:{api.brand}:{PLAYER}:1"}
+        ids = await seeded(api)
+        given: Row = {"brand": api.brand, "player_id": PLAYER, "journey": JOURNEY, "run_id": ids["run_id"]}
         sending = Send(**given, step="send:deposit-help#1", template="deposit-help", via=["in_app"])
         sent = done(await worker.messages.send(sending))
         await worker.grants.give(Give(**given, step="grant:points#1", reward=points(5)))
@@ -150,8 +149,8 @@ class TestWork:
         assert (sent.outcome, moved.state, run["outcome"]) == ("sent", "open", "completed")
 
     async def test_the_dispatcher_the_sweep_and_long_work_go_on(self, api: Api, worker: WorkerEngine) -> None:
-        await seeded(api)
-        now, brand, run_id = datetime.now(UTC), api.brand, f"{JOURNEY}:{api.brand}:{PLAYER}:1"
+        ids = await seeded(api)
+        now, brand, run_id = datetime.now(UTC), api.brand, ids["run_id"]
         async with worker.database.transaction() as connection:
             claimed = await claim(connection, frozenset(worker.registry.journeys))
             await bury(connection, run_id, [0], "Refused.")

@@ -29,13 +29,15 @@ SEGMENT = "api_depositor"
 async def seeded(api: Api) -> dict[str, str]:
     """Seed the brand of `api`; the path parameters that name what is there."""
     brand, now = api.brand, datetime.now(UTC)
-    run_id = f"{JOURNEY}:{brand}:{PLAYER}:1"
     facts = [
         PlayerRegistered.example().model_copy(update={"occurred_at": now - timedelta(hours=2)}),
         DepositFailed.example().model_copy(update={"event_id": "failed-1", "occurred_at": now - timedelta(hours=1)}),
         DepositApproved.example().model_copy(update={"event_id": "approved-1", "occurred_at": now}),
     ]
     await api.engine.intake.ingest(brand, [(PLAYER, fact) for fact in facts], now)
+    async with api.engine.database.reading() as connection:
+        mine = (runs.c.brand == brand, runs.c.player_id == PLAYER, runs.c.journey == JOURNEY)
+        run_id: str = (await connection.execute(select(runs.c.id).where(*mine))).scalar_one()
     step: dict[str, Any] = {"brand": brand, "player_id": PLAYER, "journey": JOURNEY, "run_id": run_id}
     task = await TaskEffects(api.engine.database, lambda: now).open(
         OpenTask(
@@ -94,7 +96,6 @@ async def seeded(api: Api) -> dict[str, str]:
         }
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
         await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
-        assert (await connection.execute(select(runs.c.id).where(runs.c.id == run_id))).scalar_one() == run_id
     job = Job(
         id=f"enrolment-{brand}",
         brand=brand,
