@@ -11,7 +11,6 @@ import typer
 from cli._console import fail, print_lines, say
 from cli._environment import Key, Url, journeys_api
 from cli.hold import Journey
-from workflows.minor_units import minor_units, whole_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +117,8 @@ def _counts(counts: dict[str, int]) -> str:
 
 def _cost(cost: Answer, currency: str) -> str:
     unlimited = f", {cost['unlimited']:,} without a ceiling" if cost["unlimited"] else ""
+    from workflows.minor_units import minor_units, whole_units
+
     places = minor_units(currency)
     most, expected = (f"{whole_units(cost[which], currency):,.{places}f}" for which in ("most", "expected"))
     return f"{most} at most, {expected} expected{unlimited}"
