@@ -25,8 +25,8 @@ STOPPED: Final = "stopped_by_hand"
 #: How long after its entry a run is first compared with Temporal.
 FIRST_CHECK: Final = timedelta(hours=1)
 _NO_PROBLEM: Final[JsonObject] = dict.fromkeys(("problem", "problem_since", "problem_detail", "problem_step"))
-# A run that is over is compared no more.
-_SETTLED: Final[JsonObject] = {"input": None, "check_at": None, **_NO_PROBLEM}
+# A run that is over is compared no more, and moves no more.
+_SETTLED: Final[JsonObject] = {"input": None, "check_at": None, "moving_from": None, **_NO_PROBLEM}
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ REACH_GOALS: Final = text(
 END: Final = text(
     """
     UPDATE runs r SET state = 'ended', ended_at = t.at, outcome = t.outcome, input = NULL, check_at = NULL,
-        problem = NULL, problem_since = NULL, problem_detail = NULL, problem_step = NULL
+        moving_from = NULL, problem = NULL, problem_since = NULL, problem_detail = NULL, problem_step = NULL
     FROM json_to_recordset(CAST(:rows AS json)) AS t (id text, at timestamptz, outcome text) WHERE r.id = t.id
     """
 )

@@ -130,6 +130,8 @@ class WorldState:
         self.carry_out(state, decisions)
         if mode == "live" and any(self._may_move(run.journey) for run in state.runs.values()):
             self._past.setdefault(player_id, []).extend((self.now, event) for event in events)
+        elif mode == "live":
+            self._past.pop(player_id, None)
 
     def _note_birth_date(self, player_id: str, event: Event) -> None:
         """In production it stands in the profile, which holds what is personal."""
