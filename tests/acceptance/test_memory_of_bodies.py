@@ -1,5 +1,6 @@
 """What the worst body costs an API process in memory, at every route that reads one."""
 
+import logging
 import sys
 from pathlib import Path
 from typing import Final
@@ -56,6 +57,7 @@ async def test_no_body_takes_more_memory_than_a_request_may(postgres_url: str, s
                 assert answer.status_code < 500, answer.text[:300]
                 cost = memory.most() - before
                 dearest = max(dearest, (cost, f"{operation.id}: {len(body)} bytes, {body[:60]!r}"))
+    logging.getLogger(__name__).info("The dearest body took %.1f MB: %s", dearest[0] / 1e6, dearest[1])
     assert dearest[0] < MOST, dearest
     # A process whose most could not be told would have taken nothing.
     assert dearest[0] > 4 * 1024 * 1024, dearest
