@@ -116,8 +116,9 @@ def _counts(counts: dict[str, int]) -> str:
 
 
 def _cost(cost: Answer, currency: str) -> str:
-    unlimited = f", {cost['unlimited']:,} without a ceiling" if cost["unlimited"] else ""
     from workflows.minor_units import minor_units, whole_units
+
+    unlimited = f", {cost['unlimited']:,} without a ceiling" if cost["unlimited"] else ""
 
     places = minor_units(currency)
     most, expected = (f"{whole_units(cost[which], currency):,.{places}f}" for which in ("most", "expected"))

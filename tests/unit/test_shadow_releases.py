@@ -80,7 +80,7 @@ def test_a_report_marks_what_differs() -> None:
         "",
         "step                 live                   shadow",
         "send:content-news#1  1,398 sent             1,398 sent",
-        "send:push-nudge#1    -                      205 sent, 207 suppressed: daily_cap                      *",
+        "send:push-nudge#1    -                      205 sent, 207 suppressed: daily_cap               *",
         "cost in JPY          0 at most, 0 expected  5,000 at most, 100 expected, 1 without a ceiling",
         "",
         "ends  live       shadow",
