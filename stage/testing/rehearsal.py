@@ -383,8 +383,7 @@ class Rehearse:
         played = registry.journeys[journey.definition.name]
         if version is not None:
             _check_version(played, version)
-        # Players may enter on another release than the code is as it is, also in production.
-        registry = replace(registry, journeys={**registry.journeys, played.name: replace(played, live=version)})
+            registry = replace(registry, journeys={**registry.journeys, played.name: replace(played, live=version)})
         world = World(
             registry,
             self.templates,

@@ -302,7 +302,7 @@ MOVES: Mapping[str, History] = {
     ],
     "listener": [
         registers(),
-        happens(hours(5), DepositFailed, failure="technical"),
+        happens(days(1) + minutes(5), DepositFailed, failure="technical"),
         Answering(days(1) + hours(1), "Note", {"said": "yes"}),
         happens(days(3), DepositFailed, failure="limit"),
     ],
