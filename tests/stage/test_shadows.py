@@ -30,13 +30,18 @@ from workflows import (
     days,
     hours,
 )
+from workflows.player_state.identities import run_id_of
+from workflows.shadows import shadow_run_id
 from workflows.source.registry import Registry, load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
 TEMPLATES = read_template_facts([SHIPPED_TEMPLATES])
 REACHABLE: dict[str, Any] = {"timezone": "Europe/London", "opted_in": ["email", "sms", "push", "in_app"]}
-LIVE = "hello:stage:p:1"
-SHADOW = f"shadow-1:{LIVE}"
+#: The second thing that happens to the player is the login that begins a run.
+LOGIN = make(SessionLogin, {}, event_id="e2", occurred_at=MORNING)
+CAUSE = {"type": LOGIN.type, "source": LOGIN.event_source, "id": LOGIN.event_id}
+LIVE = run_id_of("hello", "stage", "p", CAUSE, timedelta(0), 0)
+SHADOW = shadow_run_id(1, LIVE)
 
 
 class Casino(World):

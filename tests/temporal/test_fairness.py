@@ -15,7 +15,7 @@ from activities.settings import settings_from
 from activities.tables import steps
 from activities.temporal_client import connect
 from tests.support.bulkheads.journeys import Served
-from tests.support.engine import SECRET
+from tests.support.engine import SECRET, run_of
 from tests.support.machine import eventually
 from tests.support.temporal_engine import REACHABLE
 from tests.support.workers import all_workers
@@ -77,6 +77,6 @@ async def test_a_heavier_brand_says_so_when_its_run_starts(
 ) -> None:
     async with engine(postgres_url, temporal_address, monkeypatch, brand_weights={"luna": 3}) as (built, client):
         await begins(built, client, "luna", 1)
-        described = await client.get_workflow_handle("asked:luna:p-0:1").describe()
+        described = await client.get_workflow_handle(await run_of(built.database, "p-0", "asked")).describe()
         told = described.raw_description.workflow_execution_info.priority
         assert (told.fairness_key, told.fairness_weight) == ("luna", 3)
