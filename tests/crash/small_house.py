@@ -84,7 +84,7 @@ class VirtualClient:
         **_: object,
     ) -> None:
         """Start a run, or signal the one that is there."""
-        self._listen(given, *start_signal_args)
+        self.listen(given, *start_signal_args)
         run = self.temporal.runs.get(id)
         signals = [(start_signal, one) for one in start_signal_args]
         if run is not None and run.open:
@@ -106,7 +106,8 @@ class VirtualClient:
         if self.lost.loses(*what):
             raise RPCError("the answer got lost", RPCStatusCode.UNAVAILABLE, b"")
 
-    def _listen(self, *said: object) -> None:
+    def listen(self, *said: object) -> None:
+        """Keep what is said to Temporal. Raises RPCError while it refuses everybody."""
         if self.refuses is not None:
             raise RPCError("Request unauthorized.", self.refuses, b"")
         self.heard += [payload.data for payload in CONVERTER.to_payloads(list(said))]
@@ -121,7 +122,7 @@ class VirtualHandle:
 
     async def signal(self, name: str, argument: object, **_: object) -> None:
         """Tell the run something."""
-        self.client._listen(argument)
+        self.client.listen(argument)
         if not self.client.temporal.signal(self.run_id, name, argument):
             raise RPCError("not running", RPCStatusCode.NOT_FOUND, b"")
         self.client.lose("signal", self.run_id, CONVERTER.to_payloads([argument])[0].data)
