@@ -60,34 +60,45 @@ def release(
     With --migrate or --stop the first call freezes the code. When that is deployed, the same call again shows how many
     runs there are, asks, and has them moved or ended at a rate.
     """
-    if pin + migrate + stop > 1:
-        fail("Choose --pin, --migrate or --stop.", code=2)
-    if not migrate and (to is not None or do):
-        fail("--to and --do go with --migrate.", code=2)
+    _refuse_contradictions(pin + migrate + stop, migrate=migrate, moved=to is not None or bool(do))
     registry = deployment().registry
     chosen = _chosen(registry, names)
     in_flight = RunsInFlight(stop, do or [], per_second, reason, yes, once, url, key)
     if to is not None:
-        if len(names or ()) != 1:
-            fail("Name the one journey whose runs move.", code=2)
-        raise typer.Exit(in_flight.move(chosen[0], to))
+        raise typer.Exit(in_flight.move(_the_one(names, "whose runs move"), to))
     if gone is not None:
-        if len(names or ()) != 1:
-            fail("Name the one journey of which that version is gone.", code=2)
-        _take_out(registry, chosen[0], gone)
+        _take_out(registry, _the_one(names, "of which that version is gone"), gone)
         return
+    unreleased = [name for name in chosen if names or not registry.journeys[name].version]
     if dry_run:
-        for name in [name for name in chosen if names or not registry.journeys[name].version]:
+        for name in unreleased:
             report_impact(name)
         return
-    choice: InFlight = "migrate" if migrate else "stop" if stop else "pin"
-    unreleased = [name for name in chosen if names or not registry.journeys[name].version]
+    if not unreleased:
+        say(f"Nothing to release: the code of {plural(len(chosen), 'journey')} is released.")
+    _release_each(registry, unreleased, "migrate" if migrate else "stop" if stop else "pin", author, in_flight)
+
+
+def _refuse_contradictions(choices: int, *, migrate: bool, moved: bool) -> None:
+    if choices > 1:
+        fail("Choose --pin, --migrate or --stop.", code=2)
+    if moved and not migrate:
+        fail("--to and --do go with --migrate.", code=2)
+
+
+def _the_one(names: Sequence[str] | None, what: str) -> str:
+    if names is None or len(names) != 1:
+        fail(f"Name the one journey {what}.", code=2)
+    return names[0]
+
+
+def _release_each(
+    registry: Registry, unreleased: Sequence[str], choice: InFlight, author: str, in_flight: RunsInFlight
+) -> None:
     for name in unreleased:
         number = _release(registry, name, choice, author)
         if number is not None and choice != "pin" and (code := in_flight.move(name, number)):
             raise typer.Exit(code)
-    if not unreleased:
-        say(f"Nothing to release: the code of {plural(len(chosen), 'journey')} is released.")
 
 
 def versions(

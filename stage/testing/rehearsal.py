@@ -9,7 +9,7 @@ Everything is real except the world: the journey runs on the SDK's own runtime, 
 are production's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -395,14 +395,7 @@ class Rehearse:
             control=0,
         )
         name, others = journey.definition.name, frozenset(other.definition.name for other in along)
-        # The other journeys are there to be started by this one, not by what happens.
-        world.rules = RuleIndex(
-            {
-                n: one if n == name or n in others else replace(one, triggers=())
-                for n, one in world.registry.journeys.items()
-            },
-            world.registry.segments,
-        )
+        world.rules = _rules_of(world.registry, {name, *others})
         world.addresses[cast.player_id] = cast.reachable
         rehearsal = Rehearsal(world, cast, world.registry.journeys[name], others)
         self.rehearsals.append(rehearsal)
@@ -436,6 +429,12 @@ def _moment(at: datetime | None, cast: Cast) -> datetime:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=zone(cast.registered.get("timezone")))
     return moment.astimezone(UTC)
+
+
+def _rules_of(registry: Registry, entered: Collection[str]) -> RuleIndex:
+    """Those of every journey; one that is not among `entered` is there to be started by these, not by what happens."""
+    journeys = {name: one if name in entered else replace(one, triggers=()) for name, one in registry.journeys.items()}
+    return RuleIndex(journeys, registry.segments)
 
 
 @lru_cache(maxsize=64)

@@ -92,7 +92,7 @@ def statements() -> Iterator[tuple[str, str, str]]:
         # What forgets is the owner's.
         forgets = re.findall(rf"FORGET\w*(?:: Final)? = text\(\s*\"+\s*DELETE FROM {table}\b", source)
         others = re.findall(rf"DELETE FROM {table}\b|\bdelete\({table}\)", source)
-        yield from ((table, owner, verb) for verb in verbs if verb != "DELETE" or len(others) > len(forgets))
+        yield from ((table, owner, verb) for verb in sorted(verbs) if verb != "DELETE" or len(others) > len(forgets))
 
 
 @pytest.mark.parametrize(("table", "owner", "verb"), [*statements()])

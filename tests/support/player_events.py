@@ -107,7 +107,9 @@ class Life:
 
     def enters(self, name: str) -> list[Decision]:
         """A person puts the player into a journey."""
-        decisions = self.state.enter(self.rules.journeys[name], None, self.now, {"type": "person", "id": "1"})
+        self.events += 1
+        by = {"type": "person", "id": str(self.events)}
+        decisions = self.state.enter(self.rules.journeys[name], None, self.now, by)
         self.state = stored(self.state)
         return decisions
 

@@ -243,6 +243,7 @@ def test_what_the_log_must_bring_about_is_what_the_engine_decides(tail: Tail) ->
     brand, rules = "log-1", RuleIndex(load().journeys)
     states: dict[str, PlayerState] = {}
     started: set[str] = set()
+    entries: dict[str, str] = {}
     stopped: Counter[str] = Counter()
 
     def take(event: dict[str, Any], mode: Any) -> None:
@@ -253,9 +254,11 @@ def test_what_the_log_must_bring_about_is_what_the_engine_decides(tail: Tail) ->
         state = states.setdefault(player, PlayerState(brand, player))
         for decision in state.advance(fact, rules, NOW, NO_FAILURES, mode=mode):
             if isinstance(decision, Start) and decision.arm == "treated":
-                started.add(decision.run_id)
+                # The benchmark does not know what the engine will call its runs, only whose first of which journey.
+                entries[decision.run_id] = f"{decision.journey}:{brand}:{player}:1"
+                started.add(entries[decision.run_id])
             if isinstance(decision, Stop):
-                stopped[decision.run_id] += 1
+                stopped[entries[decision.run_id]] += 1
 
     for event in tail.past:
         take(event, "history")

@@ -96,7 +96,7 @@ ROWS = {
     34: ["compliance.harm_signal"],
     35: ["compliance.affordability_changed"],
     36: ["consent.changed"],
-    37: ["message.status"],
+    37: ["message.status", "message.received"],
     38: ["feedback.answered"],
     39: ["support.case_opened", "support.case_closed"],
     40: ["task.created", "task.claimed", "task.completed", "task.breached"],

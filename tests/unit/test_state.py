@@ -205,7 +205,8 @@ class Books:
 
     def entered(self, start: Start, journey: Journey) -> None:
         earlier = [known for known in self.starts.values() if known.journey == start.journey]
-        assert start.run_id == f"{start.journey}:{BRAND}:p-1:{len(earlier) + 1}"
+        assert start.run_id.startswith(f"{start.journey}:{BRAND}:p-1:")
+        assert start.run_id not in self.starts
         assert start.refused == self.life.state.protected(self.life.now)
         if start.trigger is not None:
             assert self.life.now - start.trigger.occurred_at <= journey.late_after

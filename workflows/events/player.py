@@ -110,6 +110,7 @@ class ProfileChanges(BaseModel):
     device: Device | None = None
     is_test: bool | None = None
     opted_in: Annotated[Any, AfterValidator(_no_consent)] = None
+    opted_in_for: Annotated[Any, AfterValidator(_no_consent)] = None
 
 
 def _as_registration_reads(changed: dict[str, Any]) -> dict[str, Any]:
