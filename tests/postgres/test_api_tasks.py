@@ -20,6 +20,7 @@ from tests.support.engine import done
 from workflows.effects import End, MoveTask, OpenTask
 from workflows.events import DepositFailed
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.identities import run_id_of
 
 APPROVED = {"outcome": "approve", "note": "Payslips seen."}
 
@@ -49,18 +50,23 @@ async def boris(api: Api) -> httpx.AsyncClient:
 async def opened(api: Api, player_id: str = "p-1", **changes: Any) -> str:
     """A task of a run that really is under way."""
     now = datetime.now(UTC)
-    failed = DepositFailed.example().model_copy(update={"event_id": f"failed-{player_id}", "occurred_at": now})
-    await api.engine.intake.ingest(api.brand, [(player_id, failed)], now)
+    await api.engine.intake.ingest(api.brand, [(player_id, _failed(player_id, now))], now)
     given = _asked(api, player_id, now).model_copy(update=changes)
     return done(await TaskEffects(api.engine.database, lambda: now).open(given)).task_id
 
 
+def _failed(player_id: str, now: datetime) -> DepositFailed:
+    return DepositFailed.example().model_copy(update={"event_id": f"failed-{player_id}", "occurred_at": now})
+
+
 def _asked(api: Api, player_id: str, now: datetime) -> OpenTask:
+    failed = _failed(player_id, now)
+    cause = {"type": failed.type, "id": failed.event_id, "source": failed.event_source}
     return OpenTask(
         brand=api.brand,
         player_id=player_id,
         journey="api_review",
-        run_id=f"api_review:{api.brand}:{player_id}:1",
+        run_id=run_id_of("api_review", api.brand, player_id, cause, timedelta(0), 0),
         step="ask:Affordability#1",
         form="Affordability",
         question="Is this player's spend affordable and sustainable?",
