@@ -47,7 +47,7 @@ from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.effect_queues import Provider
-from workflows.effects import HAND_ON_AFTER, SEND, Held, Send, SendResult
+from workflows.effects import HAND_ON_AFTER, RUN_OVER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import held, may_send, too_late_at
@@ -455,6 +455,18 @@ async def mark_read(connection: AsyncConnection, brand: str, message_id: str, no
     mine = (messages.c.id == message_id, messages.c.brand == brand)
     readable = (messages.c.channel == IN_APP, messages.c.status == "sent", messages.c.read_at.is_(None))
     await connection.execute(update(messages).where(*mine, *readable).values(read_at=now))
+
+
+async def give_up_turns(connection: AsyncConnection, run_id: str) -> None:
+    """Close the messages of a run that has ended whose channel's turn never came; none of them was handed over."""
+    given_up = await connection.execute(
+        update(messages)
+        .where(messages.c.run_id == run_id, messages.c.status == WAITING)
+        .values(status="suppressed", reason=RUN_OVER, handed_over_at=None)
+        .returning(messages.c.channel)
+    )
+    for channel in given_up.scalars():
+        SENT.labels(channel, "suppressed").inc()
 
 
 def _overtaken() -> ChannelUnavailable:

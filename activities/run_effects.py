@@ -10,6 +10,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
+from activities.messages import give_up_turns
 from activities.processes import Processes
 from activities.rollout import retry_if_known_elsewhere
 from activities.runs import RunOver, check_soon, end_active, hold_active, is_active, note_arrival
@@ -157,4 +158,5 @@ async def end_run(connection: AsyncConnection, intake: Intake, request: End, now
             state.end(request.run_id, now)
     if await end_active(connection, request.run_id, request.outcome, now):
         await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
+        await give_up_turns(connection, request.run_id)
         await record_steps(connection, request, now, request.outcome, request.detail)

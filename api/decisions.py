@@ -10,9 +10,8 @@ from sqlalchemy import select
 from activities.tables import gate_decisions
 from api.auth import Key, needs
 from api.dependencies import EngineOf
-from api.pagination import Filter, Page, PageQuery, where_given
+from api.pagination import Filter, Moment, Page, PageQuery, where_given
 from api.problems import COMMON
-from workflows.events import Instant
 from workflows.gate.policy import NECESSARY
 from workflows.gate.sentences import told_of
 from workflows.json_object import JsonObject
@@ -83,8 +82,8 @@ class DecisionQuery(PageQuery):
     rule: Annotated[Filter | None, Field(description="The rule that refused, or made wait.")] = None
     outcome: Outcome | None = None
     journey: Filter | None = None
-    since: Annotated[Instant | None, Field(description="From this moment on.")] = None
-    before: Annotated[Instant | None, Field(description="Before this moment.")] = None
+    since: Annotated[Moment | None, Field(description="From this moment on.")] = None
+    before: Annotated[Moment | None, Field(description="Before this moment.")] = None
 
 
 @router.get("", responses=COMMON)

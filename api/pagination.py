@@ -4,11 +4,11 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Callable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Any, ClassVar, Generic, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 from sqlalchemy import Column, Select, literal, tuple_
 
 from api.json_types import NO_NUL
@@ -20,6 +20,16 @@ RowT = TypeVar("RowT")
 #: A value a list is filtered by.
 Filter = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=NO_NUL)]
 Keys = tuple[Any, ...]
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
+
+
+def _within_the_calendar(moment: datetime) -> datetime:
+    # Before anything else: at both ends of the calendar another zone is an error.
+    return _FIRST if moment.year < _FIRST.year else _LAST if moment.year >= _LAST.year else moment
+
+
+#: A moment that a list begins or ends at; one beyond all that is kept is as good as any.
+Moment = Annotated[AwareDatetime, AfterValidator(_within_the_calendar)]
 
 
 class Page(BaseModel, Generic[T]):

@@ -10,8 +10,8 @@ from sqlalchemy import select
 from activities.tables import players
 from api.auth import Key, needs
 from api.dependencies import EngineOf
+from api.pagination import Moment
 from api.problems import COMMON, documented, missing
-from workflows.events import Instant
 from workflows.gate.policy import NUMBERS, Policy
 from workflows.gate.rules import RULES
 from workflows.player_state.state import PlayerState
@@ -93,7 +93,7 @@ async def get_player_policy(
     player_id: str,
     engine: EngineOf,
     key: Reading,
-    at: Annotated[Instant | None, Query(description="The moment; now unless given.")] = None,
+    at: Annotated[Moment | None, Query(description="The moment; now unless given.")] = None,
 ) -> PlayerPolicy:
     """The numbers and rules of the gate for a player at a moment, and which policy says each.
 

@@ -98,6 +98,9 @@ class Scene:
         found = await world(self.parts.database)
         for table in ("messages", "grants", "steps", "task_history"):
             found[table] = [{k: v for k, v in row.items() if k not in MOMENTS} for row in found[table]]
+        # Who is in doubt about a hand-over asks the gate again, and both answers are kept.
+        asked = found["gate_decisions"]
+        found["gate_decisions"] = [row for number, row in enumerate(asked) if row not in asked[:number]]
         if not found["messages"] and not found["grants"]:
             return found
         paid = Counter(record["key"] for record in self.bonus.granted() if self.player in record["key"])

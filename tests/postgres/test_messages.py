@@ -29,7 +29,7 @@ from tests.support.servers import ready, running
 from workflows import ConsentChanged, ExclusionSet, ProfileUpdated, hours
 from workflows.channels import WEBHOOK_CHANNELS
 from workflows.effect_queues import Provider
-from workflows.effects import OpenTask, Send, SendResult
+from workflows.effects import End, OpenTask, Send, SendResult
 from workflows.forms import travelling
 from workflows.journeys.vip_onboarding import HostAssignment
 from workflows.json_object import JsonObject
@@ -414,6 +414,11 @@ class TestTurns:
         assert post.mails()[sending.key(GOLD, "email")] == 1
         (line,) = await rows(sending.parts.database, steps, run_id=sending.run)
         assert line["outcome"] == "sent"
+
+    async def test_a_channel_whose_turn_has_not_come_is_given_up_with_the_run(self, sending: Sending) -> None:
+        assert (await sending.send(GOLD, "email", "push", turn="email")).next_turn == "push"
+        await sending.parts.runs.end(sending.parts.given(End, sending.run, "end", outcome="stopped"))
+        assert await sending.states() == {"email": ("sent", None), "push": ("suppressed", "run_over")}
 
     async def test_a_channel_that_fails_lets_the_others_pass_and_is_then_tried_for_itself(
         self, sending: Sending

@@ -11,7 +11,7 @@ from activities.loops.journey_jobs import STOP, begin_stop
 from activities.loops.migration import MIGRATE, begin_migration
 from activities.shadows import start_shadow
 from activities.step_log import record_steps
-from activities.tables import dead_letters, deliveries, failed_events, grants, messages, runs
+from activities.tables import dead_letters, deliveries, failed_events, gate_decisions, grants, messages, runs
 from activities.tasks import TaskEffects
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
@@ -87,6 +87,19 @@ async def seeded(api: Api) -> dict[str, str]:
             .returning(dead_letters.c.id)
         )
         letter_id = letter.scalar_one()
+        decision = {
+            "effect_id": email,
+            "subject": "email",
+            "outcome": "refused",
+            "reason": "no_consent",
+            "rule": "consent",
+            "rules": ["consent"],
+            "policy": "house",
+            "release": 0,
+            "seen": {},
+        }
+        known = {name: value for name, value in step.items() if name != "step"}
+        await connection.execute(insert(gate_decisions).values(at=now, **known, **decision))
         failed = {
             "player_id": PLAYER,
             "source": "/test",

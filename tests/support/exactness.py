@@ -52,6 +52,7 @@ INCIDENTAL = {
     "deliveries": {"id", "due_at", "created_at", "attempts", "last_error"},
     "dead_letters": {"id", "at"},
     "failed_events": {"id", "at"},
+    "gate_decisions": {"id", "at", "seen"},
     "memberships": {"seq"},
     "task_history": {"id"},
 }
