@@ -8,6 +8,7 @@ from typing import NamedTuple
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.providers.adapter import ChannelUnavailable
 from activities.tables import messages
 from content.templates import Rendered
 from workflows.channels import Channel
@@ -98,3 +99,8 @@ async def read_rows(connection: AsyncConnection, request: Send) -> dict[Channel,
 def by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:
     """The same rows by their channel."""
     return {row.channel: row for row in rows}
+
+
+def overtaken() -> ChannelUnavailable:
+    """What an attempt says whose row another attempt has taken meanwhile."""
+    return ChannelUnavailable("Another attempt has just handed the message over; try again.")

@@ -34,10 +34,11 @@ from activities.message_rows import (
     MessageDraft,
     MessageRow,
     by_channel,
+    overtaken,
     read_rows,
 )
 from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage
-from activities.providers.breaker import Breaker, wait_for
+from activities.providers.breaker import Breaker, left_alone
 from activities.providers.email import MailLookup
 from activities.runs import RunOver
 from activities.settings import Settings
@@ -260,7 +261,7 @@ class Messages:
             attempt.plan.leave(channel)
             return
         # A row that fell into doubt since we looked is asked about in the next attempt.
-        doubt = None if row is None or row.status == WAITING else attempt.doubts.get(channel, _overtaken())
+        doubt = None if row is None or row.status == WAITING else attempt.doubts.get(channel, overtaken())
         if isinstance(doubt, ChannelUnavailable):
             attempt.failed = doubt
             attempt.plan.used.add(channel)
@@ -304,7 +305,7 @@ class Messages:
         pause = self._breaker(channel).pause()
         if pause is None:
             return True
-        attempt.failed = _left_alone(channel, pause)
+        attempt.failed = left_alone(channel, pause, attempt_number())
         attempt.plan.used.add(channel)
         return False
 
@@ -314,7 +315,7 @@ class Messages:
             return
         left = self._too_late_in(request)
         if (left is None or left > timedelta(0)) and (pause := self._breaker(request.turn).left()) is not None:
-            away = _left_alone(request.turn, pause)
+            away = left_alone(request.turn, pause, attempt_number())
             raise retry_after(away, away.retry_after, within=left)
 
     def _breaker(self, channel: Channel) -> Breaker:
@@ -459,23 +460,8 @@ async def mark_read(connection: AsyncConnection, brand: str, message_id: str, no
 
 async def give_up_turns(connection: AsyncConnection, run_id: str) -> None:
     """Close the messages of a run that has ended whose channel's turn never came; none of them was handed over."""
-    given_up = await connection.execute(
-        update(messages)
-        .where(messages.c.run_id == run_id, messages.c.status == WAITING)
-        .values(status="suppressed", reason=RUN_OVER, handed_over_at=None)
-        .returning(messages.c.channel)
-    )
-    for channel in given_up.scalars():
-        SENT.labels(channel, "suppressed").inc()
-
-
-def _overtaken() -> ChannelUnavailable:
-    return ChannelUnavailable("Another attempt has just handed the message over; try again.")
-
-
-def _left_alone(channel: Channel, pause: timedelta) -> ChannelUnavailable:
-    text = f"The {channel} channel does not answer and is left alone for a while; try again."
-    return ChannelUnavailable(text, wait_for(pause, attempt_number()), may_have_arrived=False)
+    waiting = update(messages).where(messages.c.run_id == run_id, messages.c.status == WAITING)
+    await connection.execute(waiting.values(status="suppressed", reason=RUN_OVER, handed_over_at=None))
 
 
 async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft: MessageDraft) -> None:

@@ -14,6 +14,8 @@ from typing import Final
 
 from prometheus_client import Counter, Gauge
 
+from activities.providers.adapter import ChannelUnavailable
+from workflows.channels import Channel
 from workflows.effect_queues import Provider
 
 #: Failures in a row that open it.
@@ -94,3 +96,9 @@ def wait_for(pause: timedelta, attempt: int) -> timedelta:
     """When an effect that found the breaker open is tried again: the later the more often it did, never all at once."""
     grown = min(timedelta(seconds=2 ** min(attempt, 10)), LONGEST_WAIT)
     return max(pause, grown) * random.uniform(1, 1.5)
+
+
+def left_alone(channel: Channel, pause: timedelta, attempt: int) -> ChannelUnavailable:
+    """What an attempt says that found the breaker of its channel open: nothing was handed over, try again later."""
+    text = f"The {channel} channel does not answer and is left alone for a while; try again."
+    return ChannelUnavailable(text, wait_for(pause, attempt), may_have_arrived=False)
