@@ -268,14 +268,11 @@ async def worker_engine(
 
 def _bulk_jobs(core: Engine) -> BulkJobs:
     """Every kind of work over many players or runs."""
-    parts = (core.database, core.intake, core.pressure, core.clock)
     return BulkJobs(
         core.database,
         [
-            Enrolments(*parts, processes=core.processes),
-            RunStops(*parts),
-            HeldRuns(*parts),
-            RunMoves(*parts, processes=core.processes),
+            kind(core.database, core.intake, core.pressure, core.clock, processes=core.processes)
+            for kind in (Enrolments, RunStops, HeldRuns, RunMoves)
         ],
     )
 

@@ -1,7 +1,7 @@
 """Shadows: a release of a journey beside the live one, for some players, with nothing done; and what came of it."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,11 +11,23 @@ from activities.shadows import ShadowRow, newest_shadow, start_shadow, stop_shad
 from api.auth import Actor, Key, acts, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.problems import COMMON, Problem, documented, undeclared
+from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/journeys", tags=["shadows"])
 
 Reading = Annotated[Key, needs("journeys:manage", "players:read")]
 Deciding = Annotated[Actor, acts("journeys:manage")]
+
+EXAMPLE: Final[JsonObject] = {
+    "id": 3,
+    "journey": "win_back",
+    "version": 8,
+    "beside": 7,
+    "percent": 5.0,
+    "running": True,
+    "started_by": "olena@example.com",
+    "started_at": "2026-01-15T12:00:00Z",
+}
 
 
 class Shadowing(BaseModel):
@@ -30,22 +42,7 @@ class Shadowing(BaseModel):
 class ShadowView(BaseModel):
     """A release that is or was shadowed in the key's brand."""
 
-    model_config = ConfigDict(
-        json_schema_extra={
-            "examples": [
-                {
-                    "id": 3,
-                    "journey": "win_back",
-                    "version": 8,
-                    "beside": 7,
-                    "percent": 5.0,
-                    "running": True,
-                    "started_by": "olena@example.com",
-                    "started_at": "2026-01-15T12:00:00Z",
-                }
-            ]
-        }
-    )
+    model_config = ConfigDict(json_schema_extra={"examples": [EXAMPLE]})
 
     id: int
     journey: str
@@ -66,14 +63,7 @@ class ShadowReport(ShadowView, ShadowComparison):
         json_schema_extra={
             "examples": [
                 {
-                    "id": 3,
-                    "journey": "win_back",
-                    "version": 8,
-                    "beside": 7,
-                    "percent": 5.0,
-                    "running": True,
-                    "started_by": "olena@example.com",
-                    "started_at": "2026-01-15T12:00:00Z",
+                    **EXAMPLE,
                     "runs": 412,
                     "under_way": 31,
                     "steps": [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli._console import out, progress_bar, say
+from cli._console import about, out, progress_bar, say
 from cli._environment import Key, Url, journeys_api
 
 if TYPE_CHECKING:
@@ -89,6 +89,18 @@ class JobWords:
             done = f"{job['done']:,} of {job['total']:,}"
             table.add_row(job["id"], job["state"], done, *(str(job[field]) for field in self.columns.values()))
         out.print(table)
+
+
+def how_long(count: int, per_second: int) -> str:
+    """A sentence that says how long a job over so many takes at a rate."""
+    return f"At {per_second:,} a second it takes about {about(count / per_second)}."
+
+
+def agree(question: str, otherwise: str, *, yes: bool) -> None:
+    """Ask before a job begins, unless that was said to be needless; at a no the command ends and says `otherwise`."""
+    if not yes and not typer.confirm(question, err=True):
+        say(otherwise)
+        raise typer.Exit(1)
 
 
 def job_commands(words: JobWords) -> typer.Typer:

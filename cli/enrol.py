@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from cli._bulk_jobs import JobWords, Once, PerSecond, Yes, job_commands
-from cli._console import about, out, plural, say
+from cli._bulk_jobs import JobWords, Once, PerSecond, Yes, agree, how_long, job_commands
+from cli._console import out, plural, say
 from cli._environment import Key, Url, journeys_api
 
 if TYPE_CHECKING:
@@ -67,9 +67,7 @@ def enrol(
     with journeys_api(url, key) as api:
         if not _show_preview(api.post("/v1/enrolments/preview", who_enters), per_second):
             return
-        if not yes and not typer.confirm("Enrol them?", err=True):
-            say("Nobody was enrolled.")
-            raise typer.Exit(1)
+        agree("Enrol them?", "Nobody was enrolled.", yes=yes)
         body = {**who_enters, "per_second": per_second}
         raise typer.Exit(ENROLMENTS.begin(api, "/v1/enrolments", body, once))
 
@@ -92,7 +90,7 @@ def _show_preview(preview: Answer, per_second: int) -> bool:
         return False
     if preview["estimate"]:
         say(f"This is an estimate from {preview['looked_at']:,} of them.")
-    say(f"At {per_second:,} a second it takes about {about(preview['members'] / per_second)}.")
+    say(how_long(preview["members"], per_second))
     return True
 
 

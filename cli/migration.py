@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import typer
-
-from cli._bulk_jobs import JobWords, job_commands
-from cli._console import about, plural, say
+from cli._bulk_jobs import JobWords, agree, how_long, job_commands
+from cli._console import plural, say
 from cli._environment import journeys_api
 from cli.stop import STOPS
 
@@ -49,7 +47,8 @@ class RunsInFlight:
             say(f"  {one['runs']:,} from v{one['version']}, the oldest of {one['oldest'][:10]}")
         if preview["waiting"]:
             say(f"It waits for the release to roll: {preview['waiting']}.")
-        self._agree("Move", "moved", runs)
+        say(how_long(runs, self.per_second))
+        agree("Move them?", "Nothing was moved.", yes=self.yes)
         body = {
             "version": version,
             "do": [*self.do],
@@ -68,17 +67,11 @@ class RunsInFlight:
             f"{journey}: {plural(runs, 'run')} on other versions than v{version} would end, and "
             f"{plural(counts['open_tasks'], 'open task')} would be closed. Players still enter."
         )
-        self._agree("End", "ended", runs)
+        say(how_long(runs, self.per_second))
+        agree("End them?", "Nothing was ended.", yes=self.yes)
         reason = self.reason or f"Release of v{version}."
         body = {"reason": reason, "per_second": self.per_second, "except_version": version}
         return STOPS.begin(api, f"/v1/journeys/{journey}/stop", body, self.once)
-
-    def _agree(self, verb: str, done: str, runs: int) -> None:
-        """Ask, unless that was said to be needless; ends the command at a no."""
-        say(f"At {self.per_second:,} a second it takes about {about(runs / self.per_second)}.")
-        if not self.yes and not typer.confirm(f"{verb} them?", err=True):
-            say(f"Nothing was {done}.")
-            raise typer.Exit(1)
 
 
 def _counts(migration: Answer) -> str:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from cli._bulk_jobs import JobWords, Once, PerSecond, Yes, job_commands
-from cli._console import about, plural, say
+from cli._bulk_jobs import JobWords, Once, PerSecond, Yes, agree, how_long, job_commands
+from cli._console import plural, say
 from cli._environment import Key, Url, journeys_api
 from cli.hold import Journey, Reason
 
@@ -37,10 +37,8 @@ def stop(
             f"{plural(counts['open_tasks'], 'open task')} would be closed. Nobody would enter it any more."
         )
         if whole:
-            say(f"At {per_second:,} a second it takes about {about(whole / per_second)}.")
-        if not yes and not typer.confirm("Stop it?", err=True):
-            say("Nothing was stopped.")
-            raise typer.Exit(1)
+            say(how_long(whole, per_second))
+        agree("Stop it?", "Nothing was stopped.", yes=yes)
         body = {"reason": reason, "per_second": per_second}
         raise typer.Exit(STOPS.begin(api, f"/v1/journeys/{journey}/stop", body, once))
 

@@ -21,7 +21,6 @@ from local import stand_in_processes as services
 from local.ports import free_port, port_range
 from local.postgres import Postgres
 from local.temporal import TemporalServer
-from tests.support import commands
 from tests.support.examples import THOROUGH, examples
 from tests.support.machine import FOLDER, remove_left_behind, slowness
 from tests.support.outside_packages import Write, importable
@@ -113,13 +112,6 @@ def session_folder() -> Iterator[Path]:
     folder.chmod(0o711)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
-
-
-@pytest.fixture(scope="session")
-def command_server(session_folder: Path) -> Iterator[None]:
-    """Commands begin at once; see `tests.support.commands`."""
-    with commands.command_server(session_folder):
-        yield
 
 
 @pytest.fixture(scope="session")

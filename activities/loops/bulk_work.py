@@ -26,6 +26,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake, LockedPlayers
+from activities.processes import Processes
 from activities.tables import jobs
 from workflows.background.bulk_job import ACTIVITIES, ATTEMPT_LIMIT, BatchResult, BulkJobInput, BulkJobKind
 
@@ -88,13 +89,21 @@ class BulkWork(ABC):
     kind: ClassVar[BulkJobKind]
 
     def __init__(
-        self, database: Database, intake: Intake, pressure: Pressure, clock: Clock, pacing: Pacing | None = None
+        self,
+        database: Database,
+        intake: Intake,
+        pressure: Pressure,
+        clock: Clock,
+        pacing: Pacing | None = None,
+        *,
+        processes: Processes | None = None,
     ) -> None:
         self.database = database
         self.intake = intake
         self.pressure = pressure
         self.clock = clock
         self.pacing = pacing or Pacing()
+        self.processes = processes or Processes(database, intake.rules)
 
     # ---- what a kind says of itself ------------------------------------------------------------
 

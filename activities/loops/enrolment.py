@@ -13,13 +13,8 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job, insert_job, set_total
-from activities.clock import Clock
-from activities.database import Database
 from activities.delivery.deliveries import ENROLMENT
-from activities.intake.backpressure import Pressure
-from activities.intake.intake import Intake
-from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle, Pacing
-from activities.processes import Processes
+from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
 from activities.rollout import retry_if_known_elsewhere
 from activities.tables import enrolment_players, memberships
 from workflows.background.bulk_job import BulkJobKind
@@ -129,19 +124,6 @@ class Enrolments(BulkWork):
     """Works on enrolments."""
 
     kind: ClassVar[BulkJobKind] = KIND
-
-    def __init__(
-        self,
-        database: Database,
-        intake: Intake,
-        pressure: Pressure,
-        clock: Clock,
-        pacing: Pacing | None = None,
-        *,
-        processes: Processes | None = None,
-    ) -> None:
-        super().__init__(database, intake, pressure, clock, pacing)
-        self.processes = processes or Processes(database, intake.rules)
 
     async def obstacle(self, connection: AsyncConnection, job: Job) -> Obstacle | None:
         """That the journey is deployed nowhere; while a release rolls, `UnknownYet` is raised instead."""

@@ -13,12 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import bulk_jobs
 from activities.bulk_jobs import Job, insert_job, set_total
-from activities.clock import Clock
-from activities.database import Database
-from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.intake.missed_events import past_events
-from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle, Pacing
+from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
 from activities.processes import Processes
 from activities.step_log import record_steps
 from activities.tables import runs
@@ -77,19 +74,6 @@ class RunMoves(BulkWork):
     """Tells the runs that a migration means to move. One that is told twice, or is ending, is left alone."""
 
     kind: ClassVar[BulkJobKind] = MIGRATE
-
-    def __init__(
-        self,
-        database: Database,
-        intake: Intake,
-        pressure: Pressure,
-        clock: Clock,
-        pacing: Pacing | None = None,
-        *,
-        processes: Processes | None = None,
-    ) -> None:
-        super().__init__(database, intake, pressure, clock, pacing)
-        self.processes = processes or Processes(database, intake.rules)
 
     async def obstacle(self, connection: AsyncConnection, job: Job) -> Obstacle | None:
         """That a living process does not know the version: it would put off the run, or judge its events by another."""

@@ -6,91 +6,22 @@ import os
 import re
 import signal
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
-import psycopg
 import pytest
 
 from activities.api_keys import create_key
 from activities.database import Database
 from activities.settings import Settings
 from local.ports import free_port
-from tests.support.commands import command
+from tests.support.command_line import NOWHERE, Journeys, environment, rows, serving
+from tests.support.commands import ROOT, command
 from tests.support.machine import slowness
 from workflows.events import PlayerRegistered
-
-ROOT = Path(__file__).parent.parent.parent
-#: What the API signs unsubscribe links with.
-LINK_SECRET = "a-secret-that-only-tests-know-of"
-#: Nobody listens there; connecting fails at once.
-NOWHERE = "postgresql://journeys@127.0.0.1:1/journeys"
-
-Journeys = Callable[..., subprocess.CompletedProcess[str]]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    ours = {"DATABASE_URL", "JOURNEYS", "JOURNEYS_URL", "JOURNEYS_KEY"}
-    return {name: value for name, value in os.environ.items() if name not in ours} | {
-        "PYTHONPATH": str(ROOT),
-        "COLUMNS": "200",
-        "LINK_SECRETS": LINK_SECRET,
-        **variables,
-    }
-
-
-@pytest.fixture
-def journeys(tmp_path: Path) -> Journeys:
-    """Run a command in an empty folder."""
-
-    def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            command(*words),
-            cwd=tmp_path,
-            env=environment(**variables),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=100 * slowness(),
-        )
-
-    return run
-
-
-@contextmanager
-def serving(database_url: str, folder: Path, **variables: str) -> Iterator[str]:
-    """`journeys serve` on a free port, from its first answer to its clean end."""
-    port = free_port()
-    serve, known = command("serve", "--port", str(port)), environment(DATABASE_URL=database_url, **variables)
-    with (folder / "serve.log").open("w") as log:
-        server = subprocess.Popen(serve, cwd=folder, env=known, stderr=log)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        deadline = time.monotonic() + 60 * slowness()
-        while True:
-            assert server.poll() is None, (folder / "serve.log").read_text()
-            assert time.monotonic() < deadline
-            try:
-                httpx.get(f"{url}/livez", timeout=1).raise_for_status()
-                break
-            except httpx.TransportError:
-                continue
-        yield url
-        server.send_signal(signal.SIGTERM)
-        assert server.wait(timeout=30 * slowness()) in {0, -signal.SIGTERM}
-    finally:
-        server.kill()
-        server.wait()
-
-
-def rows(database_url: str, query: str, *values: object) -> list[tuple[object, ...]]:
-    with psycopg.connect(database_url.replace("+psycopg", "")) as connection:
-        return connection.execute(query.encode(), values or None).fetchall()
 
 
 def table(path: Path, count: int) -> Path:

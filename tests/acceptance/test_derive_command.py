@@ -8,11 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.acceptance.test_cli import NOWHERE, ROOT, Journeys, environment, journeys, rows
-from tests.support.commands import command
+from tests.support.command_line import NOWHERE, Journeys, environment, rows
+from tests.support.commands import ROOT, command
 from tests.support.machine import slowness
-
-__all__ = ["journeys"]
 
 PLAYERS = 3_000
 #: Every player paid twice lately; every tenth of them enough to be a high roller.

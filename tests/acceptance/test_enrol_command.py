@@ -1,11 +1,8 @@
 """`journeys segments`, `enrol` and `enrolments` as a person meets them, against a served API and a worker."""
 
-import asyncio
 import re
 import signal
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from secrets import token_hex
@@ -22,9 +19,8 @@ from activities.intake.intake import Intake
 from activities.loops.enrolment import Enrolments
 from activities.settings import MAINTENANCE_QUEUE, Settings
 from local.ports import free_port
-from tests.acceptance.test_cli import NOWHERE, environment, rows, serving
 from tests.postgres.test_api_events import WELL_FORMED
-from tests.support.commands import command
+from tests.support.command_line import NOWHERE, Terminal, rows, serving
 from tests.support.machine import eventually, within
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.events import DepositApproved, SessionLogin
@@ -34,14 +30,8 @@ from workflows.temporal_internals import runner
 PLAYERS = 40
 
 
-@dataclass(frozen=True)
-class Casino:
-    """A served API with players of a brand who have long been away."""
-
-    brand: str
-    database_url: str
-    variables: dict[str, str]
-    folder: Path
+class Casino(Terminal):
+    """With players of the brand who have long been away."""
 
     def entered(self) -> int:
         return self._count("SELECT count(DISTINCT player_id) FROM runs WHERE journey = 'win_back' AND brand = %s")
@@ -52,31 +42,6 @@ class Casino:
     def _count(self, query: str) -> int:
         ((count,),) = rows(self.database_url, query, self.brand)
         return int(str(count))
-
-    @asynccontextmanager
-    async def running(self, *words: str) -> AsyncIterator[asyncio.subprocess.Process]:
-        process = await asyncio.create_subprocess_exec(
-            *command(*words),
-            cwd=self.folder,
-            env=environment(**self.variables),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        try:
-            yield process
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-
-    async def journeys(self, *words: str, typed: str = "") -> tuple[int, str]:
-        """The exit code of a command and all that it said."""
-        async with self.running(*words) as process:
-            async with within(60):
-                said, _ = await process.communicate(typed.encode())
-            assert process.returncode is not None
-            return process.returncode, " ".join(said.decode().split())
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,7 @@ from activities.api_keys import create_key
 from activities.database import Database
 from activities.settings import Settings
 from activities.tables import players
-from tests.acceptance.test_cli import serving
-from tests.acceptance.test_enrol_command import Casino
+from tests.support.command_line import Terminal, serving
 
 
 async def test_the_policy_of_a_player_is_shown_with_rules_numbers_and_sources(
@@ -21,14 +20,14 @@ async def test_the_policy_of_a_player_is_shown_with_rules_numbers_and_sources(
         await connection.execute(players.insert().values(brand="demo", id="p-1", state=state))
     await database.close()
     with serving(postgres_url, tmp_path) as url:
-        casino = Casino("demo", postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
-        code, said = await casino.journeys("policy", "p-1", "--at", "2026-01-18")
+        terminal = Terminal("demo", postgres_url, {"JOURNEYS_URL": url, "JOURNEYS_KEY": key}, tmp_path)
+        code, said = await terminal.journeys("policy", "p-1", "--at", "2026-01-18")
         assert (code, "p-1 of GB at 2026-01-18 00:00: GB+GDPR-GB+house@" in said) == (0, True)
         assert "off one-product:" in said
-        _, said = await casino.journeys("policy", "p-1", "--at", "2026-01-19")
+        _, said = await terminal.journeys("policy", "p-1", "--at", "2026-01-19")
         assert "on one-product:" in said
         assert "one_product = True (GB)" in said
         assert "GB LCCP, SR 5.1.1" in said
         assert "needs a lawyer: The Supreme Court annulled" in said
-        code, said = await casino.journeys("policy", "nobody")
+        code, said = await terminal.journeys("policy", "nobody")
         assert (code, "There is no such player" in said) == (1, True)

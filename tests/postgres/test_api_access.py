@@ -78,12 +78,6 @@ async def served(module_postgres_url: str) -> AsyncIterator[Api]:
         yield application
 
 
-@pytest.fixture
-async def api(served: Api) -> AsyncIterator[Api]:
-    async with served.for_one_test() as own:
-        yield own
-
-
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)
 async def test_a_key_without_the_scope_is_refused_and_one_with_it_is_not(api: Api, operation: Operation) -> None:
     ids = await seeded(api)

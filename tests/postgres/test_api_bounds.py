@@ -39,12 +39,6 @@ async def served(module_postgres_url: str) -> AsyncIterator[Api]:
         yield application
 
 
-@pytest.fixture
-async def api(served: Api) -> AsyncIterator[Api]:
-    async with served.for_one_test() as own:
-        yield own
-
-
 def knots(size: int) -> Iterator[str]:
     """Values of about so many bytes, each bad in its own way."""
     yield f'{{"{"k" * (size // 2)}":[{"1," * (size // 4 - 1)}1]}}'

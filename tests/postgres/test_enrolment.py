@@ -26,12 +26,6 @@ async def served(module_postgres_url: str) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
-async def api(served: Api) -> AsyncIterator[Api]:
-    async with served.for_one_test() as own:
-        yield own
-
-
-@pytest.fixture
 async def crm(api: Api) -> httpx.AsyncClient:
     return await api.client("journeys:manage", name="crm")
 
