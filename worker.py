@@ -28,8 +28,8 @@ from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.liveness import Heartbeat, serve
 from activities.log_output import log_to_stderr
-from activities.loops.forgetting import Forgetting
 from activities.loops.maintenance_schedules import keep_schedules, schedules_of
+from activities.loops.nightly_retention import Forgetting
 from activities.message_urgency import MessageUrgency
 from activities.processes import Role
 from activities.settings import Settings, settings_from

@@ -15,14 +15,13 @@ from temporalio.client import Client
 
 from activities.clock import Clock, DatabaseClock
 from activities.database import WORKER_LIMITS, Database
-from activities.delivery.dispatcher import Dispatcher
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.bulk_work import BulkJobs
 from activities.loops.enrolment import Enrolments
-from activities.loops.forgetting import Forgetting
 from activities.loops.journey_jobs import HeldRuns, RunStops
 from activities.loops.migration import RunMoves
+from activities.loops.nightly_retention import Forgetting
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.sweeper import Sweeper
@@ -34,6 +33,7 @@ from activities.providers.breaker import Breaker
 from activities.providers.email import EmailAdapter, MailLookup
 from activities.providers.webhook import WebhookAdapter
 from activities.rewards import Grants
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.run_gauges import RunGauges
 from activities.run_problems import RunProblems
@@ -48,7 +48,7 @@ from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
 from workflows.field_types import MessageClass
 from workflows.gate.policy_book import PolicyBook
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import Registry, load
 
 # An effect that finds no connection waits as long as an attempt may last: failing would only make it come again.
 EFFECT_PATIENCE = timedelta(seconds=20)

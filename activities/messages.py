@@ -21,10 +21,10 @@ from sqlalchemy.types import Text
 from temporalio import activity
 
 from activities import gate_decisions, gate_facts
-from activities.attempts import attempt_number, retry_after, tried_for
 from activities.clock import Clock
 from activities.database import Database
-from activities.form_texts import with_texts
+from activities.effect_attempt import attempt_number, retry_after, tried_for
+from activities.form_answers import with_texts
 from activities.journey_controls import held_by
 from activities.message_rows import (
     COLUMNS,

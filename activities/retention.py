@@ -13,8 +13,8 @@ from sqlalchemy import TextClause, text
 
 from activities import bulk_jobs, messages, month_partitions, processes, rewards, runs, shadows, step_log, tasks
 from activities.database import Database
-from activities.delivery import dead_letters
-from activities.intake import decision_rows, event_store, failed_events
+from activities.intake import decision_writes, event_store, failed_events
+from activities.run_delivery import dead_letters
 from activities.settings import Settings
 
 #: Rows forgotten in one transaction.
@@ -52,7 +52,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "players": Retention("one row a player, for as long as there is the player"),
     "steps": Retention("with their run"),
     "runs": Retention("after their end, with their steps", "retain_runs", (step_log.FORGET, runs.FORGET)),
-    "memberships": Retention("stays that are over", "retain_runs", (decision_rows.FORGET_STAYS,)),
+    "memberships": Retention("stays that are over", "retain_runs", (decision_writes.FORGET_STAYS,)),
     "jobs": Retention("after their end", "retain_runs", (bulk_jobs.FORGET,)),
     "enrolment_players": Retention("gone when the enrolment has ended"),
     "journey_controls": Retention("one row a journey that is not as usual"),

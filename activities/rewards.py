@@ -16,9 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities import gate_decisions, gate_facts
-from activities.attempts import attempt_number, retry_after
 from activities.clock import Clock
 from activities.database import Database
+from activities.effect_attempt import attempt_number, retry_after
 from activities.journey_controls import held_by
 from activities.providers.bonus_engine import (
     BonusEngine,

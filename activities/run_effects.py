@@ -12,7 +12,7 @@ from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.messages import give_up_turns
 from activities.processes import Processes
-from activities.rollout import retry_if_known_elsewhere
+from activities.rolling_release import retry_if_known_elsewhere
 from activities.runs import RunOver, check_soon, end_active, hold_active, is_active, note_arrival
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import players

@@ -20,7 +20,7 @@ from temporalio.service import RPCError
 
 from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
-from activities.deployment import DEFAULT, workflow_in
+from activities.deployment_names import DEFAULT, workflow_in
 from activities.runs import clear_problem, clear_problems_but, note_problem
 
 logger = logging.getLogger(__name__)

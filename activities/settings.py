@@ -9,7 +9,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SecretsSettingsSource
 
-from activities.deployment import DEFAULT, queue_in
+from activities.deployment_names import DEFAULT, queue_in
 from content.settings import ContentSettings, split_at_commas
 from workflows.channels import WebhookChannel
 from workflows.effect_queues import Provider

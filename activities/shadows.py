@@ -16,8 +16,8 @@ from sqlalchemy import select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.delivery import deliveries
-from activities.delivery.deliveries import DeliveryRow
+from activities.run_delivery import deliveries
+from activities.run_delivery.deliveries import DeliveryRow
 from activities.tables import shadow_runs, shadow_steps, shadows
 from workflows.effects import Done, EffectInput, End
 from workflows.json_object import JsonObject

@@ -13,7 +13,7 @@ from temporalio.converter import DataConverter, DefaultFailureConverterWithEncod
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.worker import WorkerDeploymentConfig
 
-from activities.deployment import DEFAULT, DeploymentNames
+from activities.deployment_names import DEFAULT, DeploymentNames
 from activities.settings import Settings
 from activities.temporal_credentials import WrongSetting, credentials, renewable
 from activities.tracing import switch_on

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
-from activities.delivery import dead_letters as letters
+from activities.run_delivery import dead_letters as letters
 from activities.tables import dead_letters
 from api.auth import Key, needs
 from api.dependencies import EngineOf

@@ -18,7 +18,7 @@ from activities.temporal_credentials import keep_credentials, renewable
 from activities.unsubscribe import UnsubscribeLinks
 from api.database import Pools
 from api.keys import Keys
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 
 @dataclass(frozen=True)

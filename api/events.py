@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request, Response
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
+from activities.event_loop_turns import in_turns
 from activities.intake.admission import AdmissionTimeout
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
-from activities.turns import in_turns
 from api.auth import Key, needs
 from api.bounds import ITEM
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event

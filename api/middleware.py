@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars, bound_contextvars, clear_contextvars, unbind_contextvars
 
 from activities.intake.admission import AdmissionTimeout
-from activities.intake.held_players import PlayersHeld
+from activities.intake.locked_elsewhere import PlayersLocked
 from api.auth import scopes_asked
 from api.bounds import ITEM, Bounds
 from api.content_encoding import ContentEncoding
@@ -236,7 +236,7 @@ def _problem_of(error: Exception) -> Problem:
         return error
     if isinstance(error, AdmissionTimeout):
         return away("More is sent than can be taken in; send the request again, doing so is safe.")
-    if isinstance(error, PlayersHeld):
+    if isinstance(error, PlayersLocked):
         return away(HELD)
     if isinstance(error, AWAY):
         return away()

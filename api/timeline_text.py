@@ -9,7 +9,7 @@ from babel import Locale
 from content.variable_values import Manner, Money, write_money
 from workflows.channels import CHANNELS
 from workflows.gate.reasons import Reason
-from workflows.verbs import VERBS
+from workflows.verb_table import VERBS
 
 Detail = Mapping[str, Any]
 

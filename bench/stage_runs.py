@@ -30,7 +30,7 @@ from workflows.effects import Done, End, Refresh, Send, SendResult
 from workflows.events import PlayerRegistered
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import RunInput
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 from workflows.temporal_internals import runner
 
 BEGIN = datetime(2026, 3, 2, 10, tzinfo=UTC)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from activities.bulk_jobs import Job
-    from activities.loops.backfill import Deriver
-    from workflows.player_state.backfill import Derivable
+    from activities.loops.rule_derivation import Deriver
+    from workflows.player_state.rule_rebuild import Derivable
 
 #: Players of the first batch, of the smallest and of the largest.
 FIRST_BATCH, SMALLEST_BATCH, LARGEST_BATCH = 50, 10, 1_000
@@ -45,9 +45,9 @@ def derive(
     """
     from activities.clock import DatabaseClock
     from activities.intake.intake import Intake
-    from activities.loops.backfill import Deriver
-    from workflows.player_state.backfill import derivables
-    from workflows.source.registry import load
+    from activities.loops.rule_derivation import Deriver
+    from workflows.player_state.rule_rebuild import derivables
+    from workflows.source.journey_loading import load
 
     packages = settings_without_database().packages
     rules = load(packages).rules
@@ -123,7 +123,7 @@ async def _derive(deriver: Deriver, brand: str | None, *, again: bool, per_secon
 
     Whatever the code, and whatever is raised, the same command may be repeated and goes on.
     """
-    from activities.loops.backfill import RAISED
+    from activities.loops.rule_derivation import RAISED
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ async def _work(deriver: Deriver, jobs: Sequence[Job], pace: Pace, stop: asyncio
 
 
 def _table(done: Sequence[Job]) -> Table:
-    from activities.loops.backfill import COUNTED, RAISED
+    from activities.loops.rule_derivation import COUNTED, RAISED
 
     rare = {"unreadable", RAISED}
     headings = {

@@ -31,7 +31,7 @@ def diagram(
     from stage.flow.diagram_mermaid import mermaid
     from stage.flow.diagram_svg import svg
     from workflows.source.flow_reader import read_flow
-    from workflows.source.registry import load
+    from workflows.source.journey_loading import load
 
     journeys = load(settings_without_database().packages).journeys
     if journey not in journeys:

@@ -10,7 +10,7 @@ def events() -> None:
 
     from content.event_descriptions import first_sentence
     from workflows.events import CATALOGUE
-    from workflows.source.registry import load
+    from workflows.source.journey_loading import load
 
     load(settings_without_database().packages)
     for kind in sorted(CATALOGUE.values(), key=lambda kind: (kind.derived, kind.wire_type)):

@@ -16,7 +16,7 @@ from cli._environment import api_address
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from activities.importing.source_file import Importer, Report
+    from activities.importing.file_import import Importer, Report
 
 #: Seconds between two updates of the bar.
 REFRESH = 0.2
@@ -61,7 +61,7 @@ def import_events(
     import httpx
 
     from activities.importing.event_sender import Events
-    from activities.importing.source_file import Importer, SourceFile
+    from activities.importing.file_import import Importer, SourceFile
     from content.row_mapping import mapping_of
 
     # What is wrong with the file is said before anybody looks for an API.

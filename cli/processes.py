@@ -24,7 +24,7 @@ def serve(
     from activities.temporal_client import data_converter
     from api.app import create_app
     from api.server import BoundedProtocol, most_connections
-    from workflows.source.registry import load
+    from workflows.source.journey_loading import load
 
     log_to_stderr()
     around = settings()

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from activities.versions_in_flight import VersionInFlight
     from workflows.declaration import Journey
     from workflows.source.content import JourneyPackages
-    from workflows.source.registry import Registry
+    from workflows.source.journey_loading import Registry
     from workflows.source.releases import InFlight, JourneyRelease, ReleaseIndex
 
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from workflows.field_types import Product
-from workflows.source.registry import shipped_packages
+from workflows.source.journey_loading import shipped_packages
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
 

@@ -27,7 +27,7 @@ from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import Client
 
 from activities.database import Database, migrate
-from activities.deployment import DEFAULT, queue_in
+from activities.deployment_names import DEFAULT, queue_in
 from activities.retention import retain
 from activities.settings import TASK_QUEUE, Settings
 from local.ports import free_port, port_is_free

@@ -22,9 +22,9 @@ from workflows.gate.policy import *
 from workflows.journey import *
 from workflows.local_time import *
 from workflows.player import *
+from workflows.rewards.cash_and_bonus import *
 from workflows.rewards.deposits import *
 from workflows.rewards.loyalty import *
-from workflows.rewards.money import *
 from workflows.rewards.play import *
 from workflows.rules.calendar_rules import *
 from workflows.rules.measures import *

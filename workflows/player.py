@@ -47,7 +47,7 @@ from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
 from workflows.run_protocol import KnownStep
-from workflows.verbs import match_methods
+from workflows.verb_table import match_methods
 
 __all__ = ["Grant", "Player", "RunStarted", "Sent", "Suppressed"]
 

@@ -40,7 +40,7 @@ from workflows.local_time import jitter
 from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, over
 from workflows.run_protocol import BRAND, ENGINE, JOURNEY, JOURNEY_VERSION, KnownStep, RunInput
 from workflows.run_state import RunState
-from workflows.verbs import VERBS
+from workflows.verb_table import VERBS
 
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - an effect's output, as in effects.py
 

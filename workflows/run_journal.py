@@ -19,7 +19,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 
 from workflows.events.base import Event
 from workflows.run_protocol import KnownStep
-from workflows.verbs import VERBS
+from workflows.verb_table import VERBS
 
 __all__ = ["MovedRun"]
 

@@ -17,9 +17,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Boolean, Text
 
+from activities.event_loop_turns import in_turns
 from activities.intake.backpressure import protects
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
-from activities.turns import in_turns
 from workflows.events import Event
 from workflows.json_object import JsonObject
 

@@ -17,23 +17,23 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database, DatabaseUnreachable
-from activities.delivery import deliveries
-from activities.delivery.deliveries import DeliveryRow
+from activities.event_loop_turns import Precedence, in_turns
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
-from activities.intake.decision_rows import DecisionRows, as_json
-from activities.intake.early_ends import early_ends, ends_among
+from activities.intake.decision_writes import DecisionRows, as_json
 from activities.intake.event_store import Identity, store_events
+from activities.intake.exclusion_minimum import early_ends, ends_among
 from activities.intake.failed_events import apart, concerns_one_player, keep
-from activities.intake.held_players import DEADLOCK, LOCK_TIMEOUT, HeldPlayers, PlayersHeld, sqlstate
-from activities.intake.missed_events import missed_events
+from activities.intake.locked_elsewhere import DEADLOCK, LOCK_TIMEOUT, LockedElsewhere, PlayersLocked, sqlstate
 from activities.intake.receipts import Receipt
-from activities.intake.rule_failures import report
+from activities.intake.rule_failure_reports import report
+from activities.intake.run_catch_up import missed_events
 from activities.journey_controls import ClosedJourneys
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
+from activities.run_delivery import deliveries
+from activities.run_delivery.deliveries import DeliveryRow
 from activities.shadows import RunningShadows
 from activities.tracing import note_events
-from activities.turns import Precedence, in_turns
 from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
@@ -162,7 +162,7 @@ class Intake:
         self.precedence = Precedence()
         self.admission_timeout, self.history_admission_timeout = ADMISSION_TIMEOUT, HISTORY_ADMISSION_TIMEOUT
         #: Players whose rows somebody holds. Only who must not wait for them with a connection in hand looks there.
-        self.held = HeldPlayers(protection) if protection is not None else None
+        self.held = LockedElsewhere(protection) if protection is not None else None
         #: Players whose rows are known to be committed, so that nobody tries to make them again.
         self._known_players: set[tuple[str, str]] = set()
 
@@ -191,19 +191,19 @@ class Intake:
         and takes the rest of its batch along when that goes at once. History causes no deliveries and is never `later`;
         it has a line of its own too. `AdmissionTimeout` is raised when either of these two does not move.
 
-        `PlayersHeld` is raised when somebody holds the row of one of the players. What the batch says of the others is
-        kept, and sent again is a duplicate.
+        `PlayersLocked` is raised when somebody holds the row of one of the players. What the batch says of the others
+        is kept, and sent again is a duplicate.
         """
         batch = _Batch(brand, now, mode, urgent_only, first_counts)
         if self.held is None:
             return await self._ingest(batch, events)
         if not self.held.among(brand, (player_id for player_id, _ in events)):
-            with suppress(PlayersHeld):
+            with suppress(PlayersLocked):
                 return await self._ingest(batch, events)
         return await self._ingest_around(self.held, batch, events)
 
     async def _ingest_around(
-        self, held: HeldPlayers, batch: _Batch, events: Sequence[tuple[str, Event]]
+        self, held: LockedElsewhere, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         """Ingest a batch of which some players are held: the others at once, and these when they are free."""
         deadline = asyncio.get_running_loop().time() + HELD_TIMEOUT.total_seconds()
@@ -216,7 +216,7 @@ class Intake:
                 continue
             try:
                 taken = await self._ingest(batch, [events[one] for one in ready])
-            except PlayersHeld:
+            except PlayersLocked:
                 if asyncio.get_running_loop().time() >= deadline:
                     raise
             else:
@@ -278,7 +278,7 @@ class Intake:
             except AccountsNotLocked as needed:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
                 accounts |= needed.accounts
-            except PlayersHeld:
+            except PlayersLocked:
                 if self.held is not None and (behind := self.held.among(batch.brand, accounts)):
                     self.held.suspect(batch.brand, (), {account: accounts[account] for account in behind})
                 raise
@@ -286,7 +286,7 @@ class Intake:
                 state = sqlstate(error)
                 if state == LOCK_TIMEOUT and self.held is not None:
                     self.held.suspect(batch.brand, _concerned(events))
-                    raise PlayersHeld from None
+                    raise PlayersLocked from None
                 if state != DEADLOCK or attempts >= MAX_ATTEMPTS:
                     raise
 
@@ -299,7 +299,7 @@ class Intake:
         # Left after the commit: until then nobody else gets far with the same players.
         async with AsyncExitStack() as turn, database.transaction() as connection:
             if self.held is not None and self.held.among(brand, ids):
-                raise PlayersHeld  # since it went for a connection
+                raise PlayersLocked  # since it went for a connection
             if ends:
                 await turn.enter_async_context(self._applying(database, events))
             early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
@@ -359,12 +359,12 @@ class Intake:
         """Lock players in id order, yield their states, then write states and decisions back.
 
         Must run inside a transaction. Unknown players are left out unless `create`. Everybody
-        locks in the same order, so two batches never wait for each other in a circle. Raises `PlayersHeld` for a row
+        locks in the same order, so two batches never wait for each other in a circle. Raises `PlayersLocked` for a row
         that somebody holds, where that is looked for.
         """
         ids = sorted(set(player_ids))
         if self.held is not None and self.held.among(brand, ids):
-            raise PlayersHeld
+            raise PlayersLocked
         if create and (unseen := [player_id for player_id in ids if (brand, player_id) not in self._known_players]):
             await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": unseen})
         rows = await self._lock(connection, brand, ids)
@@ -399,7 +399,7 @@ class Intake:
                 raise
             # Before the connection is free again, or the next in line would wait with it for the same row.
             self.held.suspect(brand, ids)
-            raise PlayersHeld from None
+            raise PlayersLocked from None
 
     async def _write(self, connection: AsyncConnection, brand: str, players: LockedPlayers, now: datetime) -> None:
         states = players.states

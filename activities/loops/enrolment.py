@@ -13,9 +13,9 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job, insert_job, set_total
-from activities.delivery.deliveries import ENROLMENT
 from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
-from activities.rollout import retry_if_known_elsewhere
+from activities.rolling_release import retry_if_known_elsewhere
+from activities.run_delivery.deliveries import ENROLMENT
 from activities.tables import enrolment_players, memberships
 from workflows.background.bulk_job import BulkJobKind
 from workflows.declaration import Journey

@@ -23,7 +23,7 @@ from temporalio.client import (
     ScheduleUpdateInput,
 )
 
-from activities.deployment import queue_in, workflow_in
+from activities.deployment_names import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
 from workflows.background.reconcile_and_rearm import (
     REARM_LIMIT,

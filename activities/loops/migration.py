@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import bulk_jobs
 from activities.bulk_jobs import Job, insert_job, set_total
 from activities.intake.intake import Intake
-from activities.intake.missed_events import past_events
+from activities.intake.run_catch_up import past_events
 from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
 from activities.processes import Processes
 from activities.step_log import record_steps

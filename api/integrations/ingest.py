@@ -8,9 +8,9 @@ from typing import Final, Literal, NotRequired, TypedDict
 from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
+from activities.event_loop_turns import in_turns
 from activities.intake.event_store import Identity
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
-from activities.turns import in_turns
 from api.auth import Key
 from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time

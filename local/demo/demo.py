@@ -35,7 +35,7 @@ from local.stack import Stack
 from local.supervisor import Identity as Process
 from local.supervisor import StackError, end_orphan
 from workflows.events import ExclusionSet
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 __all__ = ["DemoError", "run"]
 

@@ -26,7 +26,7 @@ from stage.testing.answer_files import NOBODY, answers_of
 from stage.world.world import World
 from workflows.events import DepositApproved, PlayerRegistered
 from workflows.rules.index import RuleIndex
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import Registry, load
 
 #: How long runs may go on after the last event, unless `--to` says otherwise.
 AFTERWARDS: Final = timedelta(days=30)

@@ -16,7 +16,7 @@ from workflows.events import PlayerRegistered
 from workflows.gate.policy import Policy
 from workflows.local_time import DAY
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 ARMS: Final = ("treated", "control")
 

@@ -6,7 +6,7 @@ from stage.flow.check import Finding
 from workflows.declaration import Journey
 from workflows.errors import DesignError
 from workflows.source.content import JourneyPackages, content_hash
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 from workflows.source.releases import spoilt_releases
 
 RULE = "released"

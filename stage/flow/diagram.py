@@ -17,7 +17,7 @@ from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On,
 from workflows.rules.where import Where
 from workflows.source.expressions import plain, span
 from workflows.source.flow_graph import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
-from workflows.verbs import Shape
+from workflows.verb_table import Shape
 
 Kind = Shape | Literal["start", "end"]
 

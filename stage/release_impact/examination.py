@@ -20,7 +20,7 @@ from workflows.run import JourneyRun
 from workflows.run_protocol import RunInput
 from workflows.source.flow_graph import StepNode
 from workflows.source.flow_reader import read_flow
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 
 @dataclass

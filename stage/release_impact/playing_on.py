@@ -15,8 +15,8 @@ from workflows.player_state.active_run import ActiveRun
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 from workflows.run_protocol import RunInput
-from workflows.source.registry import Registry
-from workflows.verbs import VERBS
+from workflows.source.journey_loading import Registry
+from workflows.verb_table import VERBS
 
 SOURCE = "/impact"
 

@@ -20,7 +20,7 @@ from stage.errors import StageError
 from stage.world.records import TaskRecord
 from stage.world.state import Answer, Answers, nobody
 from workflows.effects import OpenTask
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 NOBODY: Final = "nobody"
 APPROVE: Final = "approve"

@@ -37,7 +37,7 @@ from workflows.rules.index import RuleIndex
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, ThresholdRule, Trigger
 from workflows.run import JourneyRun
 from workflows.run_protocol import POSITION, Position, StoryLine
-from workflows.source.registry import SHIPPED, Registry, load
+from workflows.source.journey_loading import SHIPPED, Registry, load
 
 __all__ = ["Cast", "Rehearsal", "Rehearse", "player", "rehearse"]
 

@@ -44,7 +44,7 @@ from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
 from workflows.shadows import SHADOW_STOPPED, STOP_NUMBER, Shadow
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 BRAND = "stage"
 

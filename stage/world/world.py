@@ -24,7 +24,7 @@ from workflows.field_types import Product
 from workflows.gate.policies import HOUSE
 from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 from workflows.temporal_internals import object_of
 
 

@@ -30,7 +30,7 @@ from tests.support.commands import command
 from workflows.events import Event, ExclusionSet
 from workflows.forms import Form
 from workflows.rules.index import RuleIndex
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 ROOT = Path(__file__).parent.parent.parent
 REAL_LOG = Path(os.environ.get("LOG") or ROOT.parent / "shared" / "data" / "casino_deposits.csv")

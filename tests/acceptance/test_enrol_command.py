@@ -24,7 +24,7 @@ from tests.support.command_line import NOWHERE, Terminal, rows, serving
 from tests.support.machine import eventually, within
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.events import DepositApproved, SessionLogin
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 from workflows.temporal_internals import runner
 
 PLAYERS = 40

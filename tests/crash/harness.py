@@ -35,7 +35,7 @@ from tests.crash.disasters import Disasters
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
-from workflows.source.registry import SHIPPED, load
+from workflows.source.journey_loading import SHIPPED, load
 from workflows.temporal_internals import runner
 
 HERE = Path(__file__).parent

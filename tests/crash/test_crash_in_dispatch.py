@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.delivery.dispatcher import Dispatcher
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.runs import RunOver
 from activities.tables import deliveries, runs
@@ -46,7 +46,7 @@ from tests.support.examples import examples
 from tests.support.servers import fresh_database, running
 from workflows import DepositApproved, DepositFailed, ExclusionSet, SessionLogin, TierChanged, days
 from workflows.effects import End, Refresh
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 # Processes that die here leave their connections to the collector, which may come in any later test.
 pytestmark = pytest.mark.filterwarnings("ignore:Exception ignored in. <function BaseConnection.__del__")

@@ -14,8 +14,8 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Worker
 
-from activities.delivery.dispatcher import Dispatcher
 from activities.intake.intake import Intake
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tables import deliveries, runs
@@ -30,7 +30,7 @@ from tests.support.machine import within
 from tests.support.servers import fresh_database, running
 from workflows import DepositApproved, Event, RoundCompleted, SessionLogin
 from workflows.rules.index import RuleIndex
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 from workflows.temporal_internals import runner
 
 PLAYED = {name: JOURNEYS[name] for name in ("exact_first", "exact_third")}

@@ -12,8 +12,8 @@ import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
-from activities.delivery.dispatcher import Dispatcher
 from activities.processes import Knowledge
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.tables import dead_letters, deliveries
 from api import dead_letters as letters_api
 from local.ports import free_port
@@ -23,7 +23,7 @@ from tests.support.engine import execute, rows, run_of
 from tests.support.exactness import heard_in_temporal
 from tests.support.servers import running
 from workflows import DepositApproved, Event, SessionLogin
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 RUNS = 7
 

@@ -14,12 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import gate_facts, messages, run_effects, tasks
-from activities.delivery import deliveries, dispatcher
-from activities.delivery.outcomes import DeliveryRefused, Outcome
-from activities.delivery.temporal_runs import InTemporal, Standing
 from activities.engine import WorkerEngine, worker_engine
 from activities.intake import intake
-from activities.intake.decision_rows import DecisionRows
+from activities.intake.decision_writes import DecisionRows
 from activities.journey_controls import ControlChange, apply_control
 from activities.loops import reconcile_runs
 from activities.providers.adapter import Delivered
@@ -27,6 +24,9 @@ from activities.providers.bonus_engine import BonusEngine
 from activities.providers.email import EmailAdapter
 from activities.providers.webhook import WebhookAdapter
 from activities.rewards import Grants
+from activities.run_delivery import deliveries, dispatcher
+from activities.run_delivery.temporal_answers import DeliveryRefused, Outcome
+from activities.run_delivery.temporal_runs import InTemporal, Standing
 from activities.settings import settings_from
 from stage.virtual_temporal.server import VirtualTemporal
 from tests.crash.checker import check

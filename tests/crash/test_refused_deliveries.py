@@ -14,7 +14,7 @@ from temporalio.service import RetryConfig
 from temporalio.worker import Worker
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
@@ -26,7 +26,7 @@ from tests.support.exactness import JOURNEYS, heard_in_temporal
 from tests.support.machine import within
 from tests.support.servers import running
 from workflows import DepositApproved, ExclusionSet, RoundCompleted, SessionLogin
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 from workflows.temporal_internals import runner
 
 FULL_AT, CROWD = 15, 45

@@ -14,7 +14,7 @@ from jinja2 import DictLoader, TemplateSyntaxError
 from pydantic import Field, TypeAdapter, ValidationError
 
 from activities.importing.event_sender import EventItem
-from activities.importing.source_file import SourceFile
+from activities.importing.file_import import SourceFile
 from api.form_validation import faults_of
 from api.json_types import Document
 from content.row_files import FileError, RowFile

@@ -14,13 +14,13 @@ from activities.api_keys import create_key
 from activities.application_role import RIGHTS, WrongRole, owns_tables
 from activities.bulk_jobs import Job
 from activities.database import Database, migrate
-from activities.delivery.dead_letters import bury
-from activities.delivery.deliveries import claim, postpone, remove
 from activities.engine import WorkerEngine, worker_engine
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import RESUME, STOP, begin_resume, begin_stop
 from activities.month_partitions import make_ahead, partitions
 from activities.retention import Forgotten, retain
+from activities.run_delivery.dead_letters import bury
+from activities.run_delivery.deliveries import claim, postpone, remove
 from activities.run_problems import TROUBLES, troubles
 from activities.runs import clear_problems_but, note_problem
 from activities.settings import Settings

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 
 from activities.database import Database
-from activities.delivery.deliveries import CLAIM, claim
 from activities.intake.admission import AdmissionQueue
 from activities.intake.backpressure import READ_EVERY, Pressure, fair_share
-from activities.rollout import RELEASE
+from activities.rolling_release import RELEASE
+from activities.run_delivery.deliveries import CLAIM, claim
 from activities.settings import Settings
 from tests.support.engine import HeldTimer, connected, execute
 

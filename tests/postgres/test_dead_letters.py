@@ -4,8 +4,8 @@ from collections.abc import AsyncIterator, Iterable
 
 import pytest
 
-from activities.delivery import dead_letters as letters
-from activities.delivery.deliveries import BULK, ENROLMENT, NORMAL, PROTECTION, claim, remove
+from activities.run_delivery import dead_letters as letters
+from activities.run_delivery.deliveries import BULK, ENROLMENT, NORMAL, PROTECTION, claim, remove
 from activities.tables import dead_letters, deliveries
 from tests.support.engine import BRAND, Effects, effects, rows, run_of
 from workflows import DepositFailed, ExclusionSet

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from sqlalchemy import text
 
-from activities.delivery.deliveries import BULK
 from activities.loops.enrolment import forecast
+from activities.run_delivery.deliveries import BULK
 from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.enrolment import OFFER, depositors, enrolled, enrolments, entries, happens, ids, status, worked_off

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from activities.importing.event_sender import EventItem
-from activities.importing.source_file import SourceFile
+from activities.importing.file_import import SourceFile
 from content.row_mapping import mapping_of
 from stage.backtest.event_log import read_log
 from tests.support.api_client import BACKEND, serving

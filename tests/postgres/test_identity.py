@@ -9,8 +9,8 @@ import pytest
 
 from activities.database import Database
 from activities.intake.backpressure import protects
-from activities.intake.early_ends import TooEarly
 from activities.intake.event_store import CONFLICT_SOURCE
+from activities.intake.exclusion_minimum import TooEarly
 from activities.intake.intake import Intake
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
 from activities.settings import Settings

@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import text
 
 from activities.importing.event_sender import EventItem, Events, ImportStopped, Receipt, Unreadable, feed
-from activities.importing.source_file import Importer, Report, SourceFile
+from activities.importing.file_import import Importer, Report, SourceFile
 from content.row_files import FileError
 from content.row_mapping import MappingError, RowMapping, mapping_of
 from tests.support.api_client import BACKEND, Api, serving

@@ -9,8 +9,8 @@ import pytest
 import sqlalchemy as sa
 
 from activities.database import Database
-from activities.delivery.deliveries import CHANNEL
 from activities.notifications import notify_after_commit
+from activities.run_delivery.deliveries import CHANNEL
 from activities.tables import deliveries
 from tests.support.engine import BRAND, Casino, connected, declared, rows
 from workflows import DepositApproved, Player, PlayerRegistered, SessionLogin, days, journey, on

@@ -9,7 +9,7 @@ from activities.settings import Settings
 from activities.tables import runs
 from tests.support.engine import BRAND, Casino, connected, declared, execute, rows
 from workflows import Inactive, Player, SessionLogin, always, days, inactive, journey
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 AWAY = days(14)
 

@@ -11,12 +11,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.sweeper import KNOWN_ELSEWHERE, Sweeper
 from activities.processes import BEAT, SILENCE, Knowledge, Processes
 from activities.retention import retain
-from activities.rollout import RELEASE
+from activities.rolling_release import RELEASE
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.tables import dead_letters, deliveries, memberships, players, processes, runs
@@ -38,7 +38,7 @@ from workflows import (
 from workflows.effects import Match, StartJourney
 from workflows.rules.index import RuleIndex
 from workflows.rules.segments import Segment
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 AWAY = days(14)
 

@@ -8,7 +8,7 @@ from prometheus_client import REGISTRY
 
 from activities.database import Database
 from activities.intake.intake import Intake
-from activities.intake.rule_failures import log_line, report
+from activities.intake.rule_failure_reports import log_line, report
 from activities.settings import Settings
 from tests.support.engine import Casino, HeldClock
 from tests.support.player_events import declared

@@ -10,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from activities.rollout import RELEASE
+from activities.rolling_release import RELEASE
 from activities.runs import RunOver
 from activities.tables import deliveries, players, runs, steps, task_history, tasks
 from tests.support.engine import NOON, Effects, Row, done, effects, rows, run_of

@@ -12,13 +12,13 @@ from temporalio.testing import ActivityEnvironment
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.loops.sweeper import Sweeper
-from activities.rollout import RELEASE
+from activities.rolling_release import RELEASE
 from activities.tables import deliveries, memberships, steps
 from tests.support.derived.journeys import well_off
 from tests.support.engine import BRAND, NOON, Casino, HeldClock, connected, done, effects, rows, run_of, runs_of
 from workflows import DepositApproved, SessionLogin, days
 from workflows.effects import Match
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 REGISTRY = load(("tests.support.derived.journeys",))
 

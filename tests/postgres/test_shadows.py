@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from activities.delivery.deliveries import BULK, PROTECTION
 from activities.intake.intake import Intake
 from activities.retention import RETENTION
+from activities.run_delivery.deliveries import BULK, PROTECTION
 from activities.runs import RunOver
 from activities.shadow_report import LOST, UNDER_WAY, ShadowComparison, compare
 from activities.shadows import RunningShadows, ShadowRow, start_shadow, stop_shadow

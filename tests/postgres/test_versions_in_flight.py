@@ -12,7 +12,7 @@ from tests.support.engine import BRAND, effects, execute, rows
 from tests.support.outside_packages import Write, journey_of
 from tests.support.releases import journeys_command, release, reloaded
 from workflows import DepositFailed
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 OTHER = "failed_deposit"
 TODAY = f"{datetime.now(UTC):%Y-%m-%d}"

@@ -20,7 +20,7 @@ from workflows import Again, Player, Sent, again, days, hours, journey
 from workflows.effects import SendResult
 from workflows.run_journal import MOST_JOURNAL
 from workflows.run_protocol import Delivery
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 BEGAN = beginning(datetime(2026, 1, 12, tzinfo=UTC))
 #: A server that suggests a new chapter as soon as there is anything in the old one.

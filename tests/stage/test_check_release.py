@@ -13,7 +13,7 @@ from stage.errors import StageError
 from stage.flow.check_release import Broken, ReleaseCheck, histories_in_folder, replay
 from tests.support.outside_packages import released
 from workflows.declaration import Journey
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 HISTORIES = Path(__file__).parent.parent / "histories"
 SOURCES = Path(__file__).parent.parent.parent / "workflows" / "journeys"
@@ -144,7 +144,7 @@ def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monke
     (tmp_path / "next_release.py").write_text(source.replace(SPINS + TOLD, TOLD + SPINS))
     command = ["check", "tier_up", "--histories", str(HISTORIES)]
     assert CliRunner().invoke(app, command).exit_code == 0
-    monkeypatch.setattr("workflows.source.registry.SHIPPED", "next_release")
+    monkeypatch.setattr("workflows.source.journey_loading.SHIPPED", "next_release")
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 1
     assert "tier_up: its code is no release" in result.stdout

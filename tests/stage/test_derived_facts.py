@@ -9,7 +9,7 @@ from stage.testing.rehearsal import Rehearse, player
 from stage.world.world import World
 from tests.support.derived.journeys import greeting, loss_checkin, monday, wager_goal, well_off_welcome
 from workflows import DepositApproved, PlayerRegistered, RoundCompleted, SessionLogin, days, hours
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 MONDAY = datetime(2026, 3, 9, 9, tzinfo=UTC)
 REGISTRY = load(("tests.support.derived.journeys",))

@@ -39,7 +39,7 @@ from workflows.journeys.vip_onboarding import (
 from workflows.journeys.welcome import welcome
 from workflows.journeys.win_back import win_back
 from workflows.player_state.state import arm_of
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 OLENA = player("olena", language="uk", timezone="Europe/Kyiv", country="UA", currency="EUR", first_name="Olena")
 

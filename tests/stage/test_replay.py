@@ -16,8 +16,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
 from tests.support.history_recording import DESIGNS, SHIPPED
-from workflows.source.registry import SHIPPED as PACKAGE
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import SHIPPED as PACKAGE
+from workflows.source.journey_loading import Registry, load
 from workflows.temporal_internals import runner
 
 HISTORIES = [*sorted(SHIPPED.glob("*.json")), *sorted(DESIGNS.glob("*.json"))]

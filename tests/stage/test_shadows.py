@@ -32,7 +32,7 @@ from workflows import (
 )
 from workflows.player_state.identities import run_id_of
 from workflows.shadows import shadow_run_id
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import Registry, load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
 TEMPLATES = read_template_facts([SHIPPED_TEMPLATES])

@@ -31,7 +31,7 @@ from workflows import (
 from workflows.effects import EffectInput
 from workflows.local_time import jitter
 from workflows.rules.index import RuleIndex
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
 REGISTRY = load(("tests.support.stage_journeys",))

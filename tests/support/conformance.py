@@ -34,7 +34,7 @@ from workflows import Event, PlayerRegistered
 from workflows.channels import Channel
 from workflows.effects import START, EffectInput
 from workflows.local_time import DAY, WEEK
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 #: Two moments closer than this are one, as far as a server can tell.

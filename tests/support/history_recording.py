@@ -12,7 +12,7 @@ from temporalio.client import Client
 from activities.tables import runs
 from tests.support.temporal_engine import Theatre
 from workflows.shadows import is_shadow_run
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 SHIPPED = Path(__file__).parent.parent / "histories"
 #: Of journeys that only tests know, and of shadows, which play a release of one that is shipped.

@@ -18,7 +18,7 @@ from stage.backtest.metrics import BacktestMetrics, TaskWorkload, metrics_of
 from workflows import hours
 from workflows.events import DepositApproved, Event
 from workflows.gate.policy import Policy
-from workflows.source.registry import SHIPPED
+from workflows.source.journey_loading import SHIPPED
 
 NOON = datetime(2026, 3, 10, 12, tzinfo=UTC)
 HOUR = hours(1)

@@ -12,7 +12,7 @@ import pytest
 
 from workflows.declaration import Journey
 from workflows.errors import DesignError
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 NUMBERS = itertools.count(1)
 WORDS = "DepositApproved, Form, LossStreak, Player, SessionLogin, again, days, hours, journey, on"

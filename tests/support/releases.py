@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from cli.app import app
 from cli.release import write_release
 from workflows.source.content import JourneyPackages
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import Registry, load
 
 
 def reloaded(name: str) -> Registry:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tests.support.outside_packages import Write
 from tests.support.releases import journeys_command, release, reloaded
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 JOURNEY = """
 from workflows import (

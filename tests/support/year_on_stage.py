@@ -29,7 +29,7 @@ from workflows import (
     TierChanged,
 )
 from workflows.effects import EffectInput
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 BEGIN = datetime(2025, 1, 1, tzinfo=UTC)
 ANSWERS: dict[str, dict[str, Any]] = {

@@ -12,7 +12,7 @@ from sqlalchemy import text
 from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from activities.delivery.dispatcher import Dispatcher
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.run_problems import CODE_FAILS, RunProblems
 from activities.settings import TASK_QUEUE

@@ -18,10 +18,10 @@ from segment.analytics.client import Client as Segment  # type: ignore[import-un
 from temporalio.client import Client
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
 from activities.importing.event_sender import EventItem, Events, Receipt, feed
 from activities.intake.backpressure import LATEST, READ_EVERY, UNKNOWN, Pressure, protects
 from activities.intake.intake import Intake
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.settings import Settings
 from activities.tables import deliveries, events
 from local.ports import free_port

@@ -10,12 +10,12 @@ from sqlalchemy import text
 from temporalio.client import Client
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
+from activities.run_delivery.dispatcher import Dispatcher
 from tests.support.engine import BRAND, NOON, Casino, connected
 from tests.support.exactness import JOURNEYS as ALL
 from tests.support.machine import eventually, within
 from workflows import DepositApproved, ExclusionSet, SessionLogin
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -17,8 +17,8 @@ from temporalio.common import TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer, Worker
 
-from activities.delivery.search_attributes import BRAND as BRAND_SHOWN
-from activities.delivery.search_attributes import JOURNEY, JOURNEY_VERSION, RunAttributes
+from activities.run_delivery.search_attributes import BRAND as BRAND_SHOWN
+from activities.run_delivery.search_attributes import JOURNEY, JOURNEY_VERSION, RunAttributes
 from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.designs.facts import Pong
@@ -31,7 +31,7 @@ from workflows.effects import Done, End, Mark
 from workflows.player_facts import PlayerFacts
 from workflows.run import JourneyRun
 from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import Registry, load
 from workflows.temporal_internals import runner
 
 #: Events of history at which the server suggests a new chapter.

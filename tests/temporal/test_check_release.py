@@ -19,7 +19,7 @@ from workflows.background.bulk_job import BulkJobInput, BulkJobWorkflow
 from workflows.declaration import Journey
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import Position, RunInput
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 FLIGHT = '''
 from workflows import Player, PlayerRegistered, SessionLogin, days, journey, on

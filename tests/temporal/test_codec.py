@@ -19,8 +19,8 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typer.testing import CliRunner
 
 from activities.clock import utc_now
-from activities.delivery.dispatcher import Dispatcher
 from activities.engine import worker_engine
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.settings import Settings
 from activities.temporal_client import connect, data_converter
 from activities.temporal_credentials import WrongSetting

@@ -53,7 +53,7 @@ from workflows import (
     minutes,
 )
 from workflows.player_state.state import arm_of
-from workflows.source.registry import SHIPPED, load
+from workflows.source.journey_loading import SHIPPED, load
 
 #: `make test` plays the same lives every time, `make prove` others; a failure names the SEED that repeats them.
 SEED = int(os.environ.get("SEED", "2026" if THOROUGH == 1 else secrets.randbelow(2**32)))

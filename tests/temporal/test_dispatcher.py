@@ -16,8 +16,8 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RetryConfig
 
 from activities.database import Database
-from activities.delivery.deliveries import MOST_AT_ONCE
-from activities.delivery.dispatcher import Dispatcher
+from activities.run_delivery.deliveries import MOST_AT_ONCE
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs
 from local.ports import free_port
@@ -39,7 +39,7 @@ from workflows import (
     once,
 )
 from workflows.declaration import Journey
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 CANARY = "canary-4712"
 

@@ -12,13 +12,13 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCStatusCode
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
-from activities.delivery.outcomes import BREAKER
+from activities.run_delivery.delivery_breaker import BREAKER
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.tables import dead_letters, deliveries
 from tests.support.engine import Casino, connected, execute, rows, run_of
 from tests.support.exactness import JOURNEYS, Line, heard_in_temporal
 from workflows import DepositApproved, ExclusionSet, SessionLogin
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 DUE = "UPDATE deliveries SET due_at = now()"
 

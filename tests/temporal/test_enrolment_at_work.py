@@ -21,7 +21,7 @@ from temporalio.worker import Worker
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.bulk_work import BulkJobs, Pacing
-from activities.rollout import RELEASE
+from activities.rolling_release import RELEASE
 from activities.settings import MAINTENANCE_QUEUE, Settings
 from local.ports import free_port
 from tests.support.api_client import Api, serving

@@ -11,9 +11,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities.database import Database
-from activities.delivery.deliveries import BULK
-from activities.delivery.dispatcher import Dispatcher
 from activities.loops.reconcile_runs import AFTER_ITS_END, AGAIN_SOON, DOUBTED, EVERY, LOST_RUNS, RunReconciliation
+from activities.run_delivery.deliveries import BULK
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.runs import FIRST_CHECK
 from activities.tables import dead_letters, deliveries, runs, steps, tasks
@@ -23,7 +23,7 @@ from tests.support.machine import eventually
 from workflows import DepositApproved, ExclusionSet, SessionLogin
 from workflows.background.reconcile_and_rearm import ComparedRuns
 from workflows.effects import End, Mark
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 HOUR = timedelta(hours=1)
 

@@ -7,7 +7,7 @@ from tests.support.outside_packages import OWN_EVENTS, Write
 from tests.support.player_events import BRAND, NOON
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import Delivery, DeliveryBatch, Position, RunInput
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 from workflows.temporal_internals import runner
 
 

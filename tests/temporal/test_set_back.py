@@ -14,9 +14,9 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
-from activities.deployment import DeploymentNames, queue_in
+from activities.deployment_names import DeploymentNames, queue_in
 from activities.loops.reconcile_runs import RunReconciliation
+from activities.run_delivery.dispatcher import Dispatcher
 from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, players, runs
 from tests.support.engine import BRAND, NOON, Casino, connected, execute, rows, run_of
@@ -25,7 +25,7 @@ from workflows import DepositApproved, ExclusionSet, SessionLogin, days
 from workflows.background.reconcile_and_rearm import ComparedRuns
 from workflows.effects import RUN_OVER
 from workflows.run_protocol import DELIVER, DeliveryBatch, RunInput
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 
 @workflow.defn(name="exact_first")

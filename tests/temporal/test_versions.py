@@ -11,7 +11,7 @@ from tests.support.releases import release, reloaded
 from workflows.journey_versions import publish
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import POSITION, Position, RunInput
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 from workflows.temporal_internals import runner
 
 HELLO = """

@@ -14,9 +14,9 @@ from temporalio.common import VersioningBehavior
 from temporalio.service import RPCError
 
 from activities.database import Database
-from activities.delivery.dispatcher import Dispatcher
-from activities.delivery.search_attributes import JOURNEY_VERSION
 from activities.engine import worker_engine
+from activities.run_delivery.dispatcher import Dispatcher
+from activities.run_delivery.search_attributes import JOURNEY_VERSION
 from activities.settings import Settings
 from activities.tables import deliveries
 from activities.temporal_client import worker_deployment
@@ -27,7 +27,7 @@ from worker import journey_worker
 from workflows import DepositFailed
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import RunInput
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 OTHER = "failed_deposit"
 

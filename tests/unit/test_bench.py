@@ -36,7 +36,7 @@ from workflows.gate.policy import Policy
 from workflows.player_state.decisions import Start, Stop
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 NOW = datetime(2026, 3, 2, 21, 30, tzinfo=UTC)
 PNG = b"\x89PNG\r\n\x1a\n"

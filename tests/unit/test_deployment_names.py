@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from temporalio.client import ScheduleActionStartWorkflow
 
-from activities.deployment import DEFAULT, queue_in, workflow_in
+from activities.deployment_names import DEFAULT, queue_in, workflow_in
 from activities.loops.maintenance_schedules import SCHEDULES, schedules_of
 from activities.settings import Settings
 

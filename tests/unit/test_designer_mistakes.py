@@ -4,7 +4,7 @@ import pytest
 
 from tests.support.outside_packages import Write, journey_of, line_of, mistakes
 from workflows.errors import DesignError
-from workflows.source.registry import SHIPPED, load
+from workflows.source.journey_loading import SHIPPED, load
 
 # ---- verbs --------------------------------------------------------------------------------------
 
@@ -350,10 +350,10 @@ def test_a_relative_import_is_followed_to_where_it_leads(package: Write) -> None
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        ("from workflows.source.registry import load", "workflows.source.registry"),
-        ("from workflows.source import registry", "workflows.source"),
+        ("from workflows.source.journey_loading import load", "workflows.source.journey_loading"),
+        ("from workflows.source import journey_loading", "workflows.source"),
         ("from workflows.source.verb_lint import read_verbs", "workflows.source.verb_lint"),
-        ("import workflows.source.registry", "workflows.source.registry"),
+        ("import workflows.source.journey_loading", "workflows.source.journey_loading"),
         ("from workflows.temporal_internals import runner", "workflows.temporal_internals"),
     ],
 )

@@ -37,7 +37,7 @@ from workflows import (
 from workflows.run import JourneyRun
 from workflows.source.flow_graph import Decision, EndNode, Flow, Repeat, StartNode, StepNode
 from workflows.source.flow_reader import read_flow
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "diagrams"
 HISTORIES = sorted((Path(__file__).parent.parent / "histories").glob("*.json"))

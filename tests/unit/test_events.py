@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from activities.delivery.deliveries import ENROLMENT
+from activities.run_delivery.deliveries import ENROLMENT
 from tests.support.examples import examples
 from workflows import events
 from workflows.errors import DesignError, EventDesignError, UnknownEventType

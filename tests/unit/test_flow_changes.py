@@ -8,7 +8,7 @@ from tests.support.outside_packages import Write, journey_of
 from tests.support.releases import journeys_command, release
 from workflows.source.flow_graph import Flow
 from workflows.source.flow_reader import read_flow
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 OLD = """
 await player.mark("first")

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 import pytest
 from pydantic import BaseModel, ConfigDict, Field
 
-from activities.delivery.deliveries import MOST_BYTES
+from activities.run_delivery.deliveries import MOST_BYTES
 from api.form_validation import faults_of
 from api.task_actions import ANSWER_LIMIT, Completion
 from workflows.forms import Form, backtracking_patterns

@@ -22,7 +22,7 @@ from tests.support.player_events import NOON
 from tests.support.releases import release, reloaded
 from workflows import days, hours
 from workflows.source.flow_reader import read_flow
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 NOW = timedelta(0)
 QUIET = Course(messages=((days(2), "offer"),), waits={"event:SessionLogin#1": days(2)}, end="completed", ends=days(2))

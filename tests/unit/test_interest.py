@@ -11,7 +11,7 @@ from workflows.player_state.decisions import Wake
 from workflows.player_state.state import PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 HEAD = """

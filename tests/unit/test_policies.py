@@ -19,7 +19,7 @@ from workflows.gate.policy import HARM_STRENGTHS, NUMBERS, Policy, complete, str
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.rules import RULES
 from workflows.journeys import welcome
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 
 BOOK = PolicyBook()
 NIGHTS = st.frozensets(st.builds(Night, st.sampled_from([time(20), time(22)]), st.sampled_from([time(7), time(8)])))

@@ -16,7 +16,7 @@ from workflows.player_state.decisions import Start, Wake
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.source.content import JourneyPackages, content_hash
-from workflows.source.registry import Registry, load
+from workflows.source.journey_loading import Registry, load
 from workflows.source.releases import JourneyRelease, ReleaseIndex, read_index, spoilt_releases
 
 HELLO = '''

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.importing.event_sender import EventItem, Unreadable
-from activities.importing.source_file import SourceFile
+from activities.importing.file_import import SourceFile
 from content.row_files import FileError, Row, RowFile, UnreadableRow
 from content.row_mapping import MappingError, RowMapping, mapping_of
 from stage.backtest.event_log import play_back, read_log

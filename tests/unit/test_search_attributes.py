@@ -7,7 +7,7 @@ from typing import Any, cast
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.delivery.search_attributes import BRAND, JOURNEY, JOURNEY_VERSION, LOOK_AGAIN_S, RunAttributes
+from activities.run_delivery.search_attributes import BRAND, JOURNEY, JOURNEY_VERSION, LOOK_AGAIN_S, RunAttributes
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import RunInput
 

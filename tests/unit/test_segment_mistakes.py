@@ -8,7 +8,7 @@ from tests.support.outside_packages import Write, line_of, mistakes
 from workflows import DepositApproved, RoundCompleted, SessionLogin, Statistics, count, days, distinct, segment, week
 from workflows.errors import DesignError
 from workflows.rules.measures import Measure
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 from workflows.source.segment_dependencies import reads
 
 HEAD = """\

@@ -4,7 +4,7 @@ import pytest
 
 from content.settings import ContentSettings
 from workflows.errors import DesignError
-from workflows.source.registry import SHIPPED, Registry, load
+from workflows.source.journey_loading import SHIPPED, Registry, load
 
 
 def loaded(chosen: str) -> Registry:

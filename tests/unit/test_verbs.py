@@ -14,9 +14,9 @@ from workflows import Player
 from workflows.effects import EFFECTS, GiveResult, SendOutcome, StartOutcome, TaskMove, match_performers
 from workflows.errors import DesignError
 from workflows.source.flow_reader import read_flow
-from workflows.source.registry import load
+from workflows.source.journey_loading import load
 from workflows.temporal_internals import activity_name
-from workflows.verbs import VERBS, VerbSpec, match_methods
+from workflows.verb_table import VERBS, VerbSpec, match_methods
 
 AWARD = VerbSpec(
     name="award",
@@ -65,9 +65,7 @@ def test_a_row_without_a_verb_is_refused() -> None:
     with pytest.raises(DesignError) as refused:
         match_methods(Sleeper)
     assert len(str(refused.value).splitlines()) == len(VERBS) - 1
-    assert "has a row for grant, which Player has no method for; write the method or drop the row." in str(
-        refused.value
-    )
+    assert "has a row for grant, but Player has no method so named; write it or drop the row." in str(refused.value)
 
 
 @pytest.mark.parametrize("verb", VERBS.values(), ids=lambda verb: verb.name)

@@ -11,7 +11,7 @@ import pytest
 import workflows
 from workflows import Event, Player
 from workflows.events import CATALOGUE
-from workflows.verbs import VERBS
+from workflows.verb_table import VERBS
 
 # Computed at run time, which a type checker does not see.
 VOCABULARY: list[str] = vars(workflows)["__all__"]

@@ -9,10 +9,10 @@ import typing as _typing
 
 from workflows.exports import public_names as _public_names
 from workflows.rewards.base import *
+from workflows.rewards.cash_and_bonus import *
 from workflows.rewards.deposits import *
 from workflows.rewards.kinds import *
 from workflows.rewards.loyalty import *
-from workflows.rewards.money import *
 from workflows.rewards.play import *
 
 if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one

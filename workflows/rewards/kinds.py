@@ -4,9 +4,9 @@ from typing import Annotated, Final, get_args
 
 from pydantic import Field
 
+from workflows.rewards.cash_and_bonus import BonusMoney, Cash, Cashback, Rakeback
 from workflows.rewards.deposits import DepositMatch, Reload
 from workflows.rewards.loyalty import Gift, Mission, Multiplier, Points, RaffleTicket, TierUpgrade, TournamentTicket
-from workflows.rewards.money import BonusMoney, Cash, Cashback, Rakeback
 from workflows.rewards.play import FreeBet, FreeSpins, MiniGame, Prize
 
 __all__ = [

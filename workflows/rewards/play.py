@@ -20,8 +20,8 @@ from workflows.rewards.base import (
     declare,
     several,
 )
+from workflows.rewards.cash_and_bonus import BonusMoney, Cash
 from workflows.rewards.loyalty import Points, RaffleTicket
-from workflows.rewards.money import BonusMoney, Cash
 
 __all__ = ["free_bet", "free_spins", "mini_game"]
 

@@ -11,7 +11,7 @@ from workflows.forms import Form
 from workflows.player import Player
 from workflows.source.expressions import plain
 from workflows.source.flow_graph import Node, StepNode, Value
-from workflows.verbs import VERBS
+from workflows.verb_table import VERBS
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from workflows.declaration import Journey
 from workflows.events import Event
-from workflows.verbs import VERBS, Shape
+from workflows.verb_table import VERBS, Shape
 
 UNKNOWN: Final = object()
 """The value of an expression when only a run can tell."""

@@ -24,7 +24,7 @@ from workflows.source.functions import (
     parameters_of,
     written_function,
 )
-from workflows.verbs import VERBS
+from workflows.verb_table import VERBS
 
 
 @dataclass

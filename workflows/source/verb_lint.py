@@ -30,7 +30,7 @@ from workflows.source.functions import (
     written_function,
 )
 from workflows.source.interest import Interest, where_of
-from workflows.verbs import VERBS, VerbSpec
+from workflows.verb_table import VERBS, VerbSpec
 
 #: What `send` takes for itself; every other word is a variable of the template.
 _OF_SEND = frozenset(inspect.signature(Player.send).parameters) - {"self", "variables"}

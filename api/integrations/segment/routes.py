@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from activities.turns import in_turns
+from activities.event_loop_turns import in_turns
 from api.auth import Key, needs
 from api.bounds import ITEM
 from api.dependencies import ApiEngine, EngineOf

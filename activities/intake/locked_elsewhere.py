@@ -24,11 +24,11 @@ MOST: Final = 10_000
 LOCK_TIMEOUT, DEADLOCK = "55P03", "40P01"
 
 
-class PlayersHeld(TimeoutError):
+class PlayersLocked(TimeoutError):
     """The row of a player is locked by a session elsewhere; nothing was done for that player."""
 
 
-class HeldPlayers:
+class LockedElsewhere:
     """The players of a process whose rows were found locked, until they are found free."""
 
     def __init__(self, database: Database) -> None:
@@ -57,12 +57,12 @@ class HeldPlayers:
             self._looking = asyncio.create_task(self._look())
 
     async def change(self, deadline: float) -> None:
-        """Wait until it is looked who is held. Raises `PlayersHeld` at `deadline`, by the loop's clock."""
+        """Wait until it is looked who is held. Raises `PlayersLocked` at `deadline`, by the loop's clock."""
         try:
             async with asyncio.timeout_at(deadline):
                 await self._changed.wait()
         except TimeoutError:
-            raise PlayersHeld from None
+            raise PlayersLocked from None
 
     async def close(self) -> None:
         """Look no more."""

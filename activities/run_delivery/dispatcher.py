@@ -27,11 +27,13 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities import tracing
 from activities.clock import sleep_or_stop
 from activities.database import Database
-from activities.delivery.dead_letters import bury
-from activities.delivery.deliveries import BULK, CHANNEL, DueDelivery, claim, postpone, remove
-from activities.delivery.outcomes import (
-    DeliveryBrake,
-    DeliveryBreaker,
+from activities.processes import Processes
+from activities.rolling_release import may_be_known_elsewhere
+from activities.run_delivery.dead_letters import bury
+from activities.run_delivery.deliveries import BULK, CHANNEL, DueDelivery, claim, postpone, remove
+from activities.run_delivery.delivery_breaker import DeliveryBrake, DeliveryBreaker
+from activities.run_delivery.search_attributes import RunAttributes
+from activities.run_delivery.temporal_answers import (
     DeliveryRefused,
     NotRunning,
     Outcome,
@@ -39,10 +41,7 @@ from activities.delivery.outcomes import (
     names_namespace,
     outcome_of,
 )
-from activities.delivery.search_attributes import RunAttributes
-from activities.delivery.temporal_runs import RPC_LIMIT, Standing, look_at
-from activities.processes import Processes
-from activities.rollout import may_be_known_elsewhere
+from activities.run_delivery.temporal_runs import RPC_LIMIT, Standing, look_at
 from activities.runs import active_among, check_soon
 from activities.settings import TASK_QUEUE
 from workflows.declaration import version_name
@@ -50,7 +49,7 @@ from workflows.effect_queues import Urgency
 from workflows.effects import RUN_OVER
 from workflows.json_object import JsonObject
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch, RunInput
-from workflows.source.registry import Registry
+from workflows.source.journey_loading import Registry
 
 logger = logging.getLogger(__name__)
 

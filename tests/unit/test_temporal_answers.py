@@ -5,16 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.delivery.outcomes import (
-    MOST_RUNS,
-    DeliveryBrake,
-    DeliveryBreaker,
-    DeliveryRefused,
-    NotRunning,
-    Outcome,
-    RetryLater,
-    outcome_of,
-)
+from activities.run_delivery.delivery_breaker import MOST_RUNS, DeliveryBrake, DeliveryBreaker
+from activities.run_delivery.temporal_answers import DeliveryRefused, NotRunning, Outcome, RetryLater, outcome_of
 
 OF_ITS_OWN = DeliveryRefused("too long", by_temporal=True)
 NO_KEY = RetryLater("PERMISSION_DENIED", refuses_us=True)

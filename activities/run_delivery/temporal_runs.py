@@ -8,7 +8,7 @@ from typing import Final
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.delivery.outcomes import names_namespace
+from activities.run_delivery.temporal_answers import names_namespace
 from workflows.effects import RUN_OVER
 
 RPC_LIMIT: Final = timedelta(seconds=10)

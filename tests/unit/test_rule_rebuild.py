@@ -43,8 +43,8 @@ from workflows import (
     total,
     week,
 )
-from workflows.player_state.backfill import BEGINNING, derivables, rebuild
 from workflows.player_state.decisions import Decision, Moved, Start
+from workflows.player_state.rule_rebuild import BEGINNING, derivables, rebuild
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.rules.measures import changes_at, value

@@ -12,8 +12,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer
 
-from activities.delivery.deliveries import DeliveryRow, deliver_again, priority_of
 from activities.intake.intake import Intake
+from activities.run_delivery.deliveries import DeliveryRow, deliver_again, priority_of
 from activities.runs import origins_of
 from activities.tables import dead_letters
 from workflows.json_object import JsonObject

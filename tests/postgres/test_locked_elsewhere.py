@@ -10,7 +10,7 @@ import psycopg
 import pytest
 from sqlalchemy import text
 
-from activities.intake.held_players import HeldPlayers
+from activities.intake.locked_elsewhere import LockedElsewhere
 from activities.tables import events, players
 from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, Casino, connected, rows
@@ -44,7 +44,7 @@ async def excluded(backend: httpx.AsyncClient, player: str) -> httpx.Response:
     return await backend.post(f"/v1/players/{player}/exclusion", json={"kind": "self_exclusion"})
 
 
-def held(api: Api) -> HeldPlayers:
+def held(api: Api) -> LockedElsewhere:
     looked = api.engine.intake.held
     assert looked is not None
     return looked

@@ -9,7 +9,7 @@ from workflows.player_state.decisions import Start, Wake
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
-from workflows.source.registry import SHIPPED, Registry, load
+from workflows.source.journey_loading import SHIPPED, Registry, load
 
 # ---- what is found ------------------------------------------------------------------------------
 

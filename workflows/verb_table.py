@@ -155,11 +155,11 @@ def match_methods(player: type) -> None:
     """Raise a `DesignError` for each verb of `player` without a row and each row without a verb."""
     methods = {name for name, value in vars(player).items() if callable(value) and not name.startswith("_")}
     mistakes = [
-        f"Player.{name} has no row in workflows/verbs.py; say there what its steps are named after and come to."
+        f"Player.{name} has no row in workflows/verb_table.py; say there what its steps are named after and come to."
         for name in sorted(methods - VERBS.keys())
     ]
     mistakes += [
-        f"workflows/verbs.py has a row for {name}, which Player has no method for; write the method or drop the row."
+        f"workflows/verb_table.py has a row for {name}, but Player has no method so named; write it or drop the row."
         for name in sorted(VERBS.keys() - methods)
     ]
     if mistakes:

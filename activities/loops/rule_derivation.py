@@ -23,13 +23,13 @@ from activities.bulk_jobs import Job
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake, LockedPlayers
-from activities.intake.rule_failures import log_line
+from activities.intake.rule_failure_reports import log_line
 from activities.player_rows import put_off_each
 from activities.tables import jobs
 from workflows.errors import UnknownEventType
 from workflows.events import CATALOGUE, Event, parse_event
 from workflows.json_object import JsonObject
-from workflows.player_state.backfill import Derivable, Rebuild
+from workflows.player_state.rule_rebuild import Derivable, Rebuild
 from workflows.rules.failures import RuleFailure
 
 KIND: Final = "derive"
@@ -42,7 +42,7 @@ RAISED: Final = "raised"
 
 
 @dataclass(frozen=True)
-class BackfillBatch:
+class DerivationBatch:
     """What one transaction did: where the job stands now, and how many players it took."""
 
     job: Job
@@ -109,7 +109,7 @@ class Deriver:
                     begun.append(job)
         return begun
 
-    async def batch(self, job: Job, limit: int) -> BackfillBatch | None:
+    async def batch(self, job: Job, limit: int) -> DerivationBatch | None:
         """Derive for up to `limit` players more; None when nothing is left, or somebody ended the job.
 
         Raises what the database raises; then nothing of the batch was done.
@@ -129,7 +129,7 @@ class Deriver:
             await put_off_each(connection, job.brand, put_off)
             await bulk_jobs.advance_job(connection, locked_job, ids[-1], len(ids), counts, self.clock())
         so_far = {name: locked_job.counts.get(name, 0) + counts[name] for name in {*locked_job.counts, *counts}}
-        return BackfillBatch(
+        return DerivationBatch(
             locked_job.model_copy(update={"done": locked_job.done + len(ids), "counts": so_far}), len(ids)
         )
 

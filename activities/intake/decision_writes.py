@@ -6,8 +6,8 @@ import orjson
 from sqlalchemy import TextClause, text
 
 from activities import runs, shadows
-from activities.delivery import deliveries
-from activities.delivery.deliveries import DeliveryRow
+from activities.run_delivery import deliveries
+from activities.run_delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import (

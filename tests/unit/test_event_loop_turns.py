@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from activities.turns import AT_ONCE, LONGEST_PAUSE, Precedence, in_turns
+from activities.event_loop_turns import AT_ONCE, LONGEST_PAUSE, Precedence, in_turns
 
 PIECES = 20
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from activities.database import Database
 from activities.intake.event_store import store_events
 from activities.intake.intake import Intake
-from activities.loops.backfill import BackfillBatch, Deriver
+from activities.loops.rule_derivation import DerivationBatch, Deriver
 from activities.tables import jobs, memberships, players
 from cli.derive import LOCK_SECONDS, SMALLEST_BATCH, Pace
 from local.postgres import Postgres
@@ -40,7 +40,7 @@ from workflows import (
     total,
 )
 from workflows.events import CATALOGUE, parse_event
-from workflows.player_state.backfill import derivables, rebuild
+from workflows.player_state.rule_rebuild import derivables, rebuild
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -91,7 +91,7 @@ def deriver(casino: Casino, name: str, rules: RuleIndex = RULES) -> Deriver:
     return Deriver(casino.intake.database, Intake(casino.intake.database, rules), derivables(rules)[name], casino.clock)
 
 
-async def derive(deriver: Deriver, limit: int = 5, **how: Any) -> list[BackfillBatch]:
+async def derive(deriver: Deriver, limit: int = 5, **how: Any) -> list[DerivationBatch]:
     """To the end, from wherever it was."""
     done = []
     for job in await deriver.open(**how):

@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text
 
 from activities.notifications import notify_after_commit
-from activities.rollout import RELEASE
+from activities.rolling_release import RELEASE
 from activities.tables import deliveries
 from workflows.events import Event
 from workflows.json_object import JsonObject
