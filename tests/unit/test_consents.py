@@ -65,6 +65,7 @@ def open_for(state: PlayerState, policy: Policy) -> list[bool]:
         ([("casino", True, 0), (None, False, 1), (None, True, 2)], [True, True], [False, False]),
         ([("casino", True, 1), (None, False, 1)], [False, False], [False, False]),
         ([("casino", True, 0), ("bingo", True, 0), ("bingo", False, 1)], [True, False], [True, False]),
+        ([("casino", False, 0), ("casino", True, 1), (None, False, 1), (None, True, 2)], [True, True], [False, False]),
     ],
 )
 def test_what_is_open_after_these_words_in_any_order(words: list[Said], house: list[bool], law: list[bool]) -> None:

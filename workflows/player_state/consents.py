@@ -19,6 +19,8 @@ from workflows.rules.streak_state import micros
 WITHDRAWING: Final = frozenset({"complained", "unsubscribed"})
 #: What begins the names under which `told` has the last refusal of a whole channel.
 _NO: Final = "no to "
+#: What begins those of the newest consent to a product that such a refusal ended.
+_ENDED: Final = "ended yes to "
 #: By key: what was said, and when.
 Consents = dict[str, tuple[bool, datetime]]
 #: Where a word came from, which text the player saw, and the player's jurisdiction at that time.
@@ -70,28 +72,44 @@ def keep_word(known: Consents, notes: dict[str, ConsentNote], told: dict[str, in
     """Keep the newest word on a channel or a product; of two at one instant the refusal counts.
 
     A refusal of the whole channel ends the consents to its products that were given before it, in whatever order they
-    come; `told` remembers when the last one was said, for a consent to the channel may have come after it.
+    come; `told` remembers when the last one was said, for a consent to the channel may have come after it, and when the
+    consents were given that it ended: a refusal of the product from before such a consent is no answer any more.
     """
-    at, refusal = new.word.at, f"{_NO}{new.channel}"
+    key = consent_key(new.channel, new.product)
+    at, refusal, ended = new.word.at, f"{_NO}{new.channel}", f"{_ENDED}{key}"
     if new.product is None and not new.opted_in:
-        for key in [key for key in known if key.startswith(f"{new.channel}/") and known[key][0]]:
-            since = known[key][1]
+        for given_for in [name for name in known if name.startswith(f"{new.channel}/") and known[name][0]]:
+            since = known[given_for][1]
             if since <= at or new.word.live:
                 at = max(at, since)
-                del known[key]
-                notes.pop(key, None)
+                _end(known, notes, told, given_for, since)
         told[refusal] = max(told.get(refusal, 0), micros(at))
     elif new.product is not None and new.opted_in:
         given, since = known.get(new.channel, (True, at))
         if micros(at) <= max(told.get(refusal, -1), -1 if given else micros(since)):
+            if key not in known or known[key][1] < at:
+                _end(known, notes, told, key, at)
             return
-    key = consent_key(new.channel, new.product)
+    elif (
+        new.product is not None
+        and key not in known
+        and ended in told
+        and not counts(micros(at), told[ended], step=1, live=new.word.live)
+    ):
+        return
     before, last = known.get(key, (None, None))
     if counts(new.word.at, last, step=int(before is not False) - int(new.opted_in), live=new.word.live):
         known[key] = (new.opted_in, max(new.word.at, last or new.word.at))
         notes.pop(key, None)
         if any(new.note):
             notes[key] = new.note
+
+
+def _end(known: Consents, notes: dict[str, ConsentNote], told: dict[str, int], key: str, given: datetime) -> None:
+    """Forget what was said of a product: the consent to it, or its refusal from before that consent."""
+    known.pop(key, None)
+    notes.pop(key, None)
+    told[f"{_ENDED}{key}"] = max(told.get(f"{_ENDED}{key}", 0), micros(given))
 
 
 def is_closed(known: Consents, channel: str) -> bool:
