@@ -107,7 +107,7 @@ ENGINE = (
     "run_journal",
     "run_protocol",
     "run_state",
-    "verbs",
+    "verb_table",
     "workflow_class",
 )
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)

@@ -36,7 +36,7 @@ async def award(self: Player, badge: str, *, within: timedelta) -> bool:
 
 def test_a_verb_without_a_row_is_refused_where_players_are_declared(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Player, "award", award, raising=False)
-    with pytest.raises(DesignError, match=r"^Player\.award has no row in workflows/verbs\.py; say there what"):
+    with pytest.raises(DesignError, match=r"^Player\.award has no row in workflows/verb_table\.py; say there what"):
         match_methods(Player)
 
 
