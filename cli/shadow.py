@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cli._console import fail, print_lines, say
-from cli._environment import Key, Url, journeys_api
+from cli._environment import Key, Url, journeys_api, settings_without_database
 from cli.hold import Journey
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cli._api_client import Answer
+    from workflows.source.flow_graph import Flow
 
 
 def shadow(
@@ -29,12 +31,16 @@ def shadow(
     ] = False,
     stop: Annotated[bool, typer.Option("--stop", help="End it; what it would have done stays.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The report as JSON.")] = False,
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="The report in a file; FILE.html is a page, FILE.json is JSON."),
+    ] = None,
     url: Url = None,
     key: Key = None,
 ) -> None:
     """Play a release beside the live one for real players, with nothing sent, granted or asked, and compare them."""
     starting = version is not None or percent is not None
-    if starting + stop + freeze + (report or as_json) > 1:
+    if starting + stop + freeze + (report or as_json or output is not None) > 1:
         fail("Choose one: --freeze, --version with --percent, --report, or --stop.", code=2)
     if starting and (version is None or percent is None):
         fail("Name the release and how many players: --version 8 --percent 5.", code=2)
@@ -52,15 +58,50 @@ def shadow(
         elif stop:
             api.post(f"{path}/stop")
             say(f"The shadow of {journey} is stopped; `journeys shadow {journey} --report` still tells of it.")
-        elif as_json:
-            print_lines([json.dumps(api.get(path), indent=2)])
         else:
-            print_lines(report_lines(api.get(path)))
+            _report(api.get(path), output, as_json=as_json)
+
+
+def _report(told: Answer, output: Path | None, *, as_json: bool) -> None:
+    """Show the report, or write it to a file."""
+    ending = "" if output is None else output.suffix
+    if ending == ".html":
+        from stage.release_impact.shadow_page import shadow_page
+
+        flows, undrawn = _flows(told)
+        lines = [shadow_page(told, flows, undrawn)]
+    else:
+        lines = [json.dumps(told, indent=2)] if as_json or ending == ".json" else [*report_lines(told)]
+    if output is None:
+        print_lines(lines)
+        return
+    output.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    say(f"What the shadow of {told['journey']} would have done is told in {output}.")
+
+
+def _flows(told: Answer) -> tuple[tuple[Flow, Flow] | None, str]:
+    """Both versions as they are read from the code that is here; or None, and why they are not."""
+    from workflows.errors import DesignError
+    from workflows.source.flow_reader import read_flow
+    from workflows.source.journey_loading import load
+
+    name = told["journey"]
+    try:
+        journey = load(settings_without_database().packages).journeys.get(name)
+    except DesignError as mistakes:
+        return None, f"the journeys here cannot be read. {mistakes}"
+    if journey is None:
+        return None, f"there is no journey {name} here; name its package in JOURNEYS."
+    live, shadow = told["beside"], told["version"]
+    for version in (live, shadow):
+        if not journey.knows(version):
+            return None, f"there is no v{version} of {name} here; check out the commit that is deployed."
+    return (read_flow(journey.at(live)), read_flow(journey.at(shadow))), ""
 
 
 def _freeze(name: str) -> None:
     """Write the present code as a release for a shadow: players go on entering on the one before."""
-    from cli._environment import deployment, settings_without_database
+    from cli._environment import deployment
     from cli.release import releases_folder, write_release
     from workflows.source.content import JourneyPackages
     from workflows.source.releases import last_live

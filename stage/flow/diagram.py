@@ -105,13 +105,16 @@ def picture(flow: Flow, counts: Mapping[str, int] | None = None) -> Picture:
     )
 
 
-def picture_of_changes(old: Flow, new: Flow, counts: Mapping[str, int] | None = None) -> Picture:
+def picture_of_changes(
+    old: Flow, new: Flow, counts: Mapping[str, int] | None = None, new_counts: Mapping[str, int] | None = None
+) -> Picture:
     """Two versions as one picture: the newer one, with what it removes of the older in its place.
 
-    `counts` are runs by the older version's step ids, for they are the runs that a release concerns.
+    `counts` are runs by the older version's step ids, for they are the runs that a release concerns; `new_counts` are
+    runs that play the newer, where there are some. Give one of them.
     """
     changes = flow_changes(old, new)
-    older, newer = picture(old, counts), picture(new)
+    older, newer = picture(old, counts), picture(new, new_counts)
     old_cards, new_cards = (dict(zip(flow.nodes, one.cards, strict=True)) for flow, one in ((old, older), (new, newer)))
     keys = {old_cards[old.start].key: new_cards[new.start].key}
     cards: list[Card] = [new_cards[new.start]]
@@ -123,9 +126,9 @@ def picture_of_changes(old: Flow, new: Flow, counts: Mapping[str, int] | None = 
             cards.append(replace(card, key=keys[card.key], frame=None, change="removed"))
             continue
         card = new_cards[one.new]
-        count = ""
+        count = card.count
         if one.old is not None:
-            keys[old_cards[one.old].key], count = card.key, old_cards[one.old].count
+            keys[old_cards[one.old].key], count = card.key, old_cards[one.old].count or count
         cards.append(
             replace(card, change=one.change, count=count, lines=(*card.lines, *_wrapped("; ".join(one.words))))
         )

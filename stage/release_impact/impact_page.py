@@ -1,40 +1,24 @@
-"""The report of what a release does, as one HTML file that opens anywhere and asks the network for nothing."""
+"""The report of what a release does, as an HTML page."""
 
-import re
-from collections.abc import Mapping, Sequence
-from pathlib import Path
-from typing import Final
-
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from collections.abc import Mapping
 
 from stage.flow.diagram import picture, picture_of_changes
-from stage.flow.diagram_svg import svg
 from stage.release_impact.impact import Impact
-from stage.release_impact.impact_text import named
+from stage.release_impact.impact_text import brands_in_brackets, named
+from stage.release_impact.page import drawn, page
 from workflows.source.flow_graph import Flow
-
-FOLDER: Final = Path(__file__).parent
 
 
 def impact_page(report: Impact, before: Flow, after: Flow) -> str:
     """The whole page, with both versions drawn side by side and the runs counted on them."""
-    environment = Environment(
-        loader=FileSystemLoader(FOLDER),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"count": lambda number: f"{number:,}", "brands": _brands}
     counts = standing(report)
-    drawn = [picture(before, counts), picture_of_changes(before, after, counts)]
-    page: str = environment.get_template("impact.html.j2").render(
+    return page(
+        "impact.html.j2",
         r=report,
         names=[named(report.before), named(report.version, new=True)],
-        pictures=[Markup(_inline(svg(one), f"p{number}")) for number, one in enumerate(drawn)],  # noqa: S704 - our own
+        brands=brands_in_brackets,
+        pictures=drawn([picture(before, counts), picture_of_changes(before, after, counts)]),
     )
-    return page
 
 
 def standing(report: Impact) -> Mapping[str, int]:
@@ -45,14 +29,3 @@ def standing(report: Impact) -> Mapping[str, int]:
             for step in place.at.split(" or "):
                 counts[step] = counts.get(step, 0) + place.runs
     return counts
-
-
-def _inline(document: str, prefix: str) -> str:
-    """A drawing inside a page: without its XML declaration, and with ids that no other drawing has."""
-    body = document[document.index("<svg") :]
-    return re.sub(r'\bid="([^"]+)"', rf'id="{prefix}-\1"', body)
-
-
-def _brands(brands: Mapping[str, int]) -> str:
-    told: Sequence[str] = [f"{brand} {runs:,}" for brand, runs in brands.items()]
-    return f" ({', '.join(told)})" if told else ""

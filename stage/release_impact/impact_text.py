@@ -20,7 +20,7 @@ def _lines(report: Impact) -> Iterator[str]:
     if report.declared:
         yield f"At once, for everybody in flight: {'; '.join(report.declared)}."
     yield (
-        f"{report.runs:,} runs in flight{_brands(report.brands)}; {report.shapes:,} shapes, "
+        f"{report.runs:,} runs in flight{brands_in_brackets(report.brands)}; {report.shapes:,} shapes, "
         f"{report.histories:,} histories, {report.coverage:g} % covered"
     )
     if report.already:
@@ -35,12 +35,12 @@ def _lines(report: Impact) -> Iterator[str]:
 
 def _place(place: Place) -> Iterator[str]:
     yield ""
-    yield f"{place.runs:,} stand at {place.at}, on v{place.version}{_brands(place.brands)}"
+    yield f"{place.runs:,} stand at {place.at}, on v{place.version}{brands_in_brackets(place.brands)}"
     yield "  pin      nothing changes"
     if place.differences:
         for number, one in enumerate(place.differences):
             lead = "  migrate  " if not number else " " * 11
-            of_brands = _brands(one.brands) if len(place.brands) > 1 else ""
+            of_brands = brands_in_brackets(one.brands) if len(place.brands) > 1 else ""
             yield f"{lead}{one.runs:,} x {one.words}, if {one.turn}{of_brands}"
     else:
         yield "  migrate  nothing changes"
@@ -62,5 +62,6 @@ def named(version: int, *, new: bool = False) -> str:
     return f"v{version}" if version else "the present code" if new else "code that was never released"
 
 
-def _brands(brands: Mapping[str, int]) -> str:
+def brands_in_brackets(brands: Mapping[str, int]) -> str:
+    """Runs by brand behind a number of them, ` (acme 110, luna 10)`; empty where there is none."""
     return f" ({', '.join(f'{brand} {runs:,}' for brand, runs in brands.items())})" if brands else ""
