@@ -32,6 +32,7 @@ from activities.retention import retain
 from activities.settings import TASK_QUEUE, Settings
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
+from local.slowness import slowness
 from local.stand_in_processes import bonus_engine, catch_all
 from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, http_ok
 from local.temporal import TemporalServer
@@ -50,6 +51,7 @@ PORTS = (
     "worker-sdk-metrics",
     "dispatcher-sdk-metrics",
 )
+#: On a usual machine.
 START_WITHIN = timedelta(seconds=90)
 #: As whom our own processes log in: it owns nothing, here as in production.
 APPLICATION_ROLE = "journeys_app"
@@ -219,7 +221,8 @@ class Stack:
     async def ready(self, *names: str) -> None:
         """Return when these parts, or all, answer."""
         children = [self._child(name) for name in names] or list(self._children.values())
-        await asyncio.gather(*(child.ready(within=START_WITHIN) for child in children))
+        within = START_WITHIN * slowness()
+        await asyncio.gather(*(child.ready(within=within) for child in children))
 
     async def stop(self, name: str) -> None:
         """Stop a part cleanly and leave it stopped until `start(name)`."""

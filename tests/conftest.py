@@ -20,9 +20,10 @@ from temporalio.testing import WorkflowEnvironment
 from local import stand_in_processes as services
 from local.ports import free_port, port_range
 from local.postgres import Postgres
+from local.slowness import slowness
 from local.temporal import TemporalServer
 from tests.support.examples import THOROUGH, examples
-from tests.support.machine import FOLDER, remove_left_behind, slowness
+from tests.support.machine import FOLDER, remove_left_behind
 from tests.support.outside_packages import Write, importable
 from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, ready, running
 from tests.support.stage_servers import skipping

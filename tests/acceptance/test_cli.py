@@ -18,9 +18,9 @@ from activities.api_keys import create_key
 from activities.database import Database
 from activities.settings import Settings
 from local.ports import free_port
+from local.slowness import slowness
 from tests.support.command_line import NOWHERE, Journeys, environment, rows, serving
 from tests.support.commands import ROOT, command
-from tests.support.machine import slowness
 from workflows.events import PlayerRegistered
 
 

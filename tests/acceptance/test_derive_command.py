@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from local.slowness import slowness
 from tests.support.command_line import NOWHERE, Journeys, environment, rows
 from tests.support.commands import ROOT, command
-from tests.support.machine import slowness
 
 PLAYERS = 3_000
 #: Every player paid twice lately; every tenth of them enough to be a high roller.

@@ -17,13 +17,13 @@ import cli.app
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.settings import Settings
+from local.slowness import slowness
 from stage.backtest import distributed
 from stage.backtest.backtest import back_test, plan_of
 from stage.backtest.event_log import Log, natural_return, play_back, read_log
 from stage.errors import StageError
 from tests.support.commands import command
 from tests.support.logs import NOON, PACKAGES, happened, rehearse, several, synthetic, table, templates
-from tests.support.machine import slowness
 from workflows import hours
 from workflows.events import DepositApproved, PlayerRegistered
 from workflows.rules.index import RuleIndex

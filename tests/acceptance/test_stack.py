@@ -21,9 +21,9 @@ import pytest
 
 from local.ports import free_port, port_range
 from local.postgres import Postgres, reachable
+from local.slowness import slowness
 from local.stack import Stack
 from local.supervisor import Identity, Service, StackError, Supervised, dying_with_parent, end_orphan
-from tests.support.machine import slowness
 from tests.support.servers import ready, running
 from workflows.events import PlayerRegistered
 
@@ -180,6 +180,18 @@ async def test_a_part_stopped_on_purpose_stays_down_until_it_is_started(stack: S
     stack.start("postgres")
     await stack.ready("postgres")
     assert await run_sql(stack, "SELECT 1") == [(1,)]
+
+
+async def test_a_part_is_waited_for_the_longer_the_slower_the_machine_is(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await stack.stop("bonus-engine")
+    monkeypatch.setenv("SLOWNESS", "0.0001")
+    with pytest.raises(StackError, match="bonus-engine was not ready within 0 s"):
+        await stack.ready("bonus-engine")
+    monkeypatch.undo()
+    stack.start("bonus-engine")
+    await stack.ready("bonus-engine")
 
 
 async def test_servers_named_by_the_environment_are_used_and_not_started(

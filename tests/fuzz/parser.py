@@ -7,7 +7,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
-from tests.support.machine import slowness
+from local.slowness import slowness
 
 T = TypeVar("T")
 

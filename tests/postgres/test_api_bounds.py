@@ -14,10 +14,10 @@ import pytest
 from activities.api_keys import SCOPES
 from api.bounds import ITEM, LEEWAY
 from api.integrations.authorization import takes_batches
+from local.slowness import slowness
 from tests.postgres.test_api_access import OPERATIONS, Operation
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import seeded
-from tests.support.machine import slowness
 
 #: Seconds for which others may wait for one request, and bytes it may ask for. Its parser asks for twelve bytes of
 #: address space for each that it reads and uses few of them; `test_memory_of_bodies` judges what is really taken.

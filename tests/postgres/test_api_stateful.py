@@ -27,8 +27,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from local.slowness import slowness
 from tests.support.described_api import ROLES, DescribedApi, described_api
-from tests.support.machine import slowness
 
 CHECKS: Final = [
     not_a_server_error,

@@ -17,11 +17,11 @@ from fastapi.routing import APIRoute
 from activities.settings import Settings
 from api.app import create_app
 from api.server import HEAD_LIMIT
+from local.slowness import slowness
 from tests.postgres.test_api_access import OPERATIONS
 from tests.postgres.test_api_bounds import STALL_S, stalls
 from tests.support.api_client import document, serving
 from tests.support.api_seed import seeded
-from tests.support.machine import slowness
 
 #: Not in the document, and they take nothing: the document itself and its page.
 UNDOCUMENTED: Final = {"/openapi.json", "/docs", "/docs/oauth2-redirect", "/redoc"}

@@ -3,11 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
-from sqlalchemy.exc import ProgrammingError
+from sqlalchemy.exc import DBAPIError, ProgrammingError
 
 from activities import tables
 from activities.api_keys import create_key
@@ -28,6 +30,7 @@ from local.postgres import Postgres
 from tests.support.api_client import BACKEND, Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, SEGMENT, seeded
 from tests.support.engine import SECRET, Row, connected, done, execute, rows
+from tests.support.machine import eventually
 from tests.support.owned_database import OwnedDatabase, as_superuser, owned_database
 from tests.support.servers import LocalBonusEngine
 from tests.support.table_owners import OWNERS, SQL
@@ -284,3 +287,29 @@ class TestGranting:
         with pytest.raises(WrongRole, match="nor a member of the owner"):
             await asyncio.to_thread(migrate, owned.owner, application_role=owned.owner_role)
         await asyncio.to_thread(owned.migrate)
+
+
+async def answers(database: Database) -> bool:
+    with suppress(DBAPIError):  # the connection that was ended
+        await rows(database, tables.api_keys)
+        return True
+    return False
+
+
+async def test_a_new_password_in_the_file_of_libpq_is_used_without_a_restart(
+    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passwords = tmp_path / "passwords"
+    passwords.touch(mode=0o600)
+    monkeypatch.setenv("PGPASSFILE", str(passwords))
+    async with owned_database(postgres) as made:
+        role = made.application_role
+        name, _, place = made.application.partition("@")
+        async with connected(f"{name.rpartition(':')[0]}@{place}") as database:
+            for password in ("the-old-one", "the-new-one"):
+                passwords.write_text(f"*:*:*:{role}:{password}\n")
+                await as_superuser(made, f"ALTER ROLE {role} PASSWORD '{password}'")
+                await as_superuser(
+                    made, f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '{role}'"
+                )
+                assert await eventually(partial(answers, database))

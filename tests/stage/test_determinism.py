@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import slowness
+from local.slowness import slowness
 from tests.support.year_on_stage import tell
 
 ROOT = Path(__file__).parent.parent.parent

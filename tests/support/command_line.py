@@ -14,8 +14,9 @@ import httpx
 import psycopg
 
 from local.ports import free_port
+from local.slowness import slowness
 from tests.support.commands import ROOT, command
-from tests.support.machine import slowness, within
+from tests.support.machine import within
 
 #: What the API signs unsubscribe links with.
 LINK_SECRET = "a-secret-that-only-tests-know-of"

@@ -1,43 +1,22 @@
 """The machine that the tests run on: how slow it is, and how to wait on it."""
 
 import asyncio
-import hashlib
 import inspect
 import os
 import re
 import shutil
-import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar, overload
 
 import psutil
 
+from local.slowness import slowness
+
 T = TypeVar("T")
-USUAL_S = 0.06
 #: What a session calls its folder, before its own process id.
 FOLDER = "journeys-tests-"
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.002, 0.05
-
-
-def measured_slowness() -> float:
-    """How many times longer this machine takes over a small piece of work than the one the limits were set on."""
-
-    def once() -> float:
-        began = time.perf_counter()
-        block = b""
-        for number in range(60_000):
-            block = hashlib.sha256(block + number.to_bytes(4)).digest()
-        return time.perf_counter() - began
-
-    return max(1.0, min(once() for _ in range(3)) / USUAL_S)
-
-
-def slowness() -> float:
-    """The factor for every limit of time in a test. SLOWNESS sets it; the first to ask measures it for all workers."""
-    if "SLOWNESS" not in os.environ:
-        os.environ["SLOWNESS"] = f"{measured_slowness():.1f}"
-    return float(os.environ["SLOWNESS"])
 
 
 def promised(seconds: float) -> float:

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from local.postgres import Postgres
+from local.slowness import slowness
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Service, Supervised
-from tests.support.machine import slowness
 from workflows.channels import WEBHOOK_CHANNELS
 
 MIGRATED = "migrated"

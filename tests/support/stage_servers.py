@@ -5,8 +5,8 @@ from datetime import timedelta
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 
+from local.slowness import slowness
 from local.temporal import PROGRAM
-from tests.support.machine import slowness
 
 
 async def skipping() -> WorkflowEnvironment:

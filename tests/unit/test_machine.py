@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.machine import FOLDER, promised, remove_left_behind, slowness
+from local.slowness import slowness
+from tests.support.machine import FOLDER, promised, remove_left_behind
 from tests.test_architecture import files
 
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from local.slowness import slowness
 from tests.fuzz.parser import LONGEST_S, FuzzedParser, TooSlow
 from tests.fuzz.parsers import PARSERS
 from tests.support.examples import examples
-from tests.support.machine import slowness
 
 #: A cut of an input: where it begins and ends, as parts of a thousand, and what stands there instead.
 CUTS = st.lists(
