@@ -48,6 +48,9 @@ logger = logging.getLogger("journeys.worker")
 GRACE = SEND.time_limit
 # Effects on the database alone. Each holds a connection now and then; far more would only wait for the pool.
 EFFECTS_AT_ONCE = 40
+# Runs that think at a time. They share one core, so more of them would only stand in each other's way here, where no
+# priority and no turn of brands is kept, instead of in Temporal, where both are.
+RUNS_AT_ONCE = 8
 # Tasks asked for at a time in a provider's queue; the provider is slower than the asking.
 PROVIDER_POLLS = 2
 # Runs that wait in memory, about 165 kB each; another is fetched and replayed when something happens to it.
@@ -84,7 +87,12 @@ def journey_worker(
             *interceptors,
         ],
         deployment_config=worker_deployment(engine.settings),
-        **{"max_concurrent_activities": EFFECTS_AT_ONCE, "max_cached_workflows": CACHED_RUNS, **options},
+        **{
+            "max_concurrent_workflow_tasks": RUNS_AT_ONCE,
+            "max_concurrent_activities": EFFECTS_AT_ONCE,
+            "max_cached_workflows": CACHED_RUNS,
+            **options,
+        },
     )
 
 

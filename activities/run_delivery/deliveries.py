@@ -7,6 +7,7 @@ or has refused it for good.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select, text
@@ -115,17 +116,21 @@ class DueDelivery(NamedTuple):
     age: float
 
 
-async def claim(connection: AsyncConnection, journeys: Collection[str]) -> dict[str, list[DueDelivery]]:
+async def claim(
+    connection: AsyncConnection, journeys: Collection[str], most: int = CLAIM + LEAST_OTHERS
+) -> dict[str, list[DueDelivery]]:
     """Lock runs that have deliveries due and that nobody else delivers to; each one's deliveries in their order.
 
-    Runs that a stop protects come first, and fill the claim while there are many. Of the rest brands take turns: each
-    has its share, whatever the others have waiting. A start of none of these `journeys` is left to whoever knows it;
-    once it is so old that perhaps nobody does, anybody takes it.
+    At most `most` runs are given. Those that a stop protects come first, and fill nearly all of it while there are
+    many. Of the rest brands take turns: each has its share, whatever the others have waiting. A start of none of these
+    `journeys` is left to whoever knows it; once it is so old that perhaps nobody does, anybody takes it.
     """
-    by_run: dict[str, list[DueDelivery]] = {}
+    urgent: dict[str, list[DueDelivery]] = {}
+    others: dict[str, list[DueDelivery]] = {}
     for row in await connection.execute(_CLAIM, {"journeys": [*journeys], "release": RELEASE.total_seconds()}):
-        by_run.setdefault(row.run_id, []).append(DueDelivery(*row))
-    return by_run
+        (urgent if row.urgent else others).setdefault(row.run_id, []).append(DueDelivery(*row[:-1]))
+    kept = min(len(others), max(most - len(urgent), most * LEAST_OTHERS // CLAIM))
+    return dict([*islice(urgent.items(), most - kept), *islice(others.items(), kept)])
 
 
 async def remove(connection: AsyncConnection, done: Sequence[DueDelivery]) -> None:
@@ -219,24 +224,27 @@ _CLAIM = text(
             FOR UPDATE OF d SKIP LOCKED
         ) theirs
     ), claimed AS MATERIALIZED (
-        SELECT run_id, bool_or(urgent) AS urgent FROM (
-            SELECT run_id, true AS urgent FROM first
+        SELECT run_id, min(turn) AS turn FROM (
+            SELECT run_id, 0 AS turn FROM first
             UNION ALL
-            (SELECT run_id, false
-             FROM (SELECT run_id, row_number() OVER (PARTITION BY brand) AS turn FROM others) in_turn
-             ORDER BY turn, random()
-             LIMIT greatest({CLAIM} - (SELECT count(*) FROM first), {LEAST_OTHERS}))
+            SELECT run_id, row_number() OVER (ORDER BY turn, lot) FROM (
+                SELECT run_id, turn, random() AS lot
+                FROM (SELECT run_id, row_number() OVER (PARTITION BY brand) AS turn FROM others) of_brand
+                ORDER BY turn, lot
+                LIMIT greatest({CLAIM} - (SELECT count(*) FROM first), {LEAST_OTHERS})
+            ) in_turn
         ) either
         GROUP BY run_id
     )
-    SELECT run_id, seq, id, kind, payload, priority, extract(epoch FROM now() - created_at)::float8 AS age
+    SELECT run_id, seq, id, kind, payload, priority, extract(epoch FROM now() - created_at)::float8 AS age,
+           turn = 0 AS urgent
     FROM claimed CROSS JOIN LATERAL (
         SELECT d.seq, d.id::text AS id, d.kind, d.payload, d.priority, d.created_at, row_number() OVER w AS place,
                sum(octet_length(d.payload::text)) OVER w AS bytes
         FROM deliveries d WHERE d.run_id = claimed.run_id WINDOW w AS (ORDER BY d.seq)
     ) theirs
     WHERE place = 1 OR (place <= {MOST_AT_ONCE} AND bytes <= {MOST_BYTES})
-    ORDER BY urgent DESC, run_id, seq
+    ORDER BY turn, run_id, seq
     """  # noqa: S608 - our own numbers
 ).bindparams(bindparam("journeys", type_=ARRAY(Text)))
 _DELETE = text(

@@ -22,6 +22,9 @@ BREAKER: Final = Gauge(
 #: Runs told in one pass when nothing is wrong, and the seconds of the longest pause between two when Temporal is full.
 MOST_RUNS: Final = 2 * CLAIM
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
+#: Seconds a pass may take before the next one is made smaller, and the fewest runs it is made smaller to for that.
+LONGEST_PASS: Final = 0.25
+FEWEST_RUNS: Final = 4
 
 
 class DeliveryBreaker:
@@ -73,7 +76,11 @@ class DeliveryBreaker:
 
 
 class DeliveryBrake:
-    """Tells fewer runs in a pass while Temporal is full, and more again when it is not."""
+    """Tells fewer runs in a pass while Temporal is full or slow, and more again when it is not.
+
+    Whatever comes in during a pass waits for its end, be it a stop or another brand's. A slow server takes no more in
+    a second for being asked more at once, so a pass is kept short instead.
+    """
 
     def __init__(self) -> None:
         #: How many runs the next pass may tell.
@@ -81,11 +88,16 @@ class DeliveryBrake:
         #: Seconds to rest before it; 0 while Temporal takes everything.
         self.pause = 0.0
 
-    def judge(self, answers: Mapping[str, Outcome]) -> None:
-        """Learn from the answers to a pass."""
+    def judge(self, answers: Mapping[str, Outcome], seconds: float = 0.0) -> None:
+        """Learn from the answers to a pass, and from how many seconds Temporal took for all of them."""
         if any(isinstance(answer, RetryLater) and answer.is_full for answer in answers.values()):
             self.allowance = max(1, min(self.allowance, len(answers)) // 2)
             self.pause = min(LONGEST_PAUSE, 2 * self.pause or SHORTEST_PAUSE)
-        elif answers:
-            self.allowance = min(MOST_RUNS, 2 * self.allowance)
+            return
+        if answers:
             self.pause = 0.0
+        if seconds > LONGEST_PASS:
+            fitting = int(len(answers) * LONGEST_PASS / seconds)
+            self.allowance = max(min(FEWEST_RUNS, self.allowance), min(self.allowance, fitting))
+        elif answers and seconds <= LONGEST_PASS / 2:
+            self.allowance = min(MOST_RUNS, 2 * self.allowance)

@@ -6,11 +6,11 @@ are claimed together and in order: whoever holds the row lock on the oldest hold
 
 import asyncio
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from itertools import islice
 from types import MappingProxyType
 
 import psycopg
@@ -99,7 +99,7 @@ class Dispatcher:
         lease to expire.
         """
         async with self.database.transaction() as connection:
-            by_run = dict(islice((await claim(connection, self.registry.journeys)).items(), self.brake.allowance))
+            by_run = await claim(connection, self.registry.journeys, self.brake.allowance)
             if not by_run:
                 return 0
             if any(self._is_unknown(row) for rows in by_run.values() for row in rows):
@@ -119,9 +119,11 @@ class Dispatcher:
             by_run = {run_id: by_run[run_id] for run_id in others}
         else:
             outcomes = {}
+        began = time.monotonic()
         answers = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
+        took = time.monotonic() - began
         told = self.breaker.judge(dict(zip(by_run, answers, strict=True))) if by_run else {}
-        self.brake.judge(told)
+        self.brake.judge(told, took)
         return outcomes | told
 
     async def _record(

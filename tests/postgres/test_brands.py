@@ -63,6 +63,25 @@ class TestDispatch:
             await waits(database, brand, 5)
         assert await claimed(database) == dict.fromkeys(brands, CLAIM // 20)
 
+    async def test_a_small_pass_is_shared_as_a_large_one_whatever_the_runs_are_called(self, database: Database) -> None:
+        await waits(database, "acme", 1_000, age=60)
+        await waits(database, "luna", 30)
+        async with database.transaction() as connection:
+            taken = await claim(connection, KNOWN, 8)
+        assert Counter(run_id.partition("-")[0] for run_id in taken) == {"acme": 4, "luna": 4}
+
+    @pytest.mark.parametrize(("most", "urgent"), [(8, 7), (1, 1)])
+    async def test_stops_that_protect_leave_another_its_turn_in_a_small_pass_too(
+        self, database: Database, most: int, urgent: int
+    ) -> None:
+        await waits(database, "acme", 1_000)
+        await waits(database, "luna", 30)
+        await execute(database, "UPDATE deliveries SET priority = 0 WHERE brand = 'luna'")
+        async with database.transaction() as connection:
+            taken = await claim(connection, KNOWN, most)
+        assert Counter(run_id.partition("-")[0] for run_id in taken)["luna"] == urgent
+        assert len(taken) == most
+
     async def test_a_start_of_an_unknown_journey_is_left_to_who_knows_it_until_nobody_can(
         self, database: Database
     ) -> None:

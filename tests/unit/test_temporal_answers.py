@@ -5,7 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.service import RPCError, RPCStatusCode
 
-from activities.run_delivery.delivery_breaker import MOST_RUNS, DeliveryBrake, DeliveryBreaker
+from activities.run_delivery.delivery_breaker import (
+    FEWEST_RUNS,
+    LONGEST_PASS,
+    MOST_RUNS,
+    DeliveryBrake,
+    DeliveryBreaker,
+)
 from activities.run_delivery.temporal_answers import DeliveryRefused, NotRunning, Outcome, RetryLater, outcome_of
 
 OF_ITS_OWN = DeliveryRefused("too long", by_temporal=True)
@@ -72,3 +78,26 @@ def test_the_brake_always_lets_one_through_and_never_more_than_a_pass_claims(see
         )
         assert 1 <= brake.allowance <= MOST_RUNS
         assert (brake.pause > 0) == full
+
+
+@given(st.floats(0.001, 0.2), st.integers(1, MOST_RUNS), st.integers(100, 500))
+def test_passes_are_short_however_slow_the_server_is(call: float, waiting: int, waiting_later: int) -> None:
+    """A server that takes one call after the other, however many come at once."""
+    brake = DeliveryBrake()
+    lengths = []
+    for backlog in [waiting] * 20 + [waiting_later] * 20:
+        told = min(backlog, brake.allowance)
+        brake.judge({str(number): None for number in range(told)}, told * call)
+        lengths.append((told, told * call))
+    told, seconds = lengths[-1]
+    assert seconds <= LONGEST_PASS or told <= FEWEST_RUNS
+    assert told == MOST_RUNS or seconds > LONGEST_PASS / 4
+
+
+def test_a_fast_server_is_told_all_that_a_pass_claims_again() -> None:
+    brake = DeliveryBrake()
+    brake.judge({str(number): None for number in range(64)}, 10.0)
+    assert brake.allowance == FEWEST_RUNS
+    for _ in range(6):
+        brake.judge({str(number): None for number in range(brake.allowance)}, 0.01)
+    assert brake.allowance == MOST_RUNS
