@@ -234,27 +234,25 @@ async def worker_engine(
         transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, transport=transport))
         core = build(settings, deployment.registry, database, clock, role=role)
-        clock, policies = core.clock, core.policies
+        clock, policies, journeys = core.clock, core.policies, core.registry.journeys
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
         bonus_engine = BonusEngine(
             settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
         )
         lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
-        adapters = channel_adapters(settings, http)
-        grants = Grants(database, bonus_engine, policies, settings, clock)
+        templates, adapters = deployment.templates, channel_adapters(settings, http)
+        grants = Grants(database, journeys, bonus_engine, policies, settings, clock)
         links = unsubscribe_links(settings)
         yield WorkerEngine(
             **vars(core),
             dispatching=dispatching,
             messages=Messages(
-                database, deployment.templates, adapters, breakers, lookup, policies, settings, links, clock
+                database, journeys, templates, adapters, breakers, lookup, policies, settings, links, clock
             ),
             grants=grants,
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
-            shadows=ShadowEffects(
-                database, core.intake, deployment.templates.__getitem__, policies, settings.product, clock
-            ),
+            shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
             forgetting=Forgetting(database, settings),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes

@@ -1,6 +1,6 @@
 """The gate's facts, read from the primary under the player's row lock."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import NamedTuple
@@ -8,13 +8,17 @@ from typing import NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.player_rows import write_place
 from activities.tables import grants, messages, players, runs
 from workflows.channels import CHANNELS, Channel
+from workflows.declaration import Journey
+from workflows.effects import EffectInput
 from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, facts_of, had_bonus
 from workflows.gate.policy import NECESSARY
 from workflows.json_object import JsonObject
 from workflows.local_time import WEEK
+from workflows.player_state.active_run import come_to
 from workflows.player_state.state import PlayerState
 
 
@@ -32,15 +36,21 @@ class GatedPlayer:
 
 
 async def read(
-    connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime, grant_id: str | None = None
+    connection: AsyncConnection,
+    request: EffectInput,
+    journeys: Mapping[str, Journey],
+    now: datetime,
+    grant_id: str | None = None,
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
-    With `grant_id` it is about that grant: whether the player had another before is read as well.
+    With `grant_id` it is about that grant: whether the player had another before is read as well. That the run has
+    come to this step is noted, where it waits for less from then on.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
     """
+    brand, player_id, run_id = request.brand, request.player_id, request.run_id
     row = (
         await connection.execute(
             sa.select(players.c.state, players.c.profile)
@@ -51,6 +61,8 @@ async def read(
     if row is None:
         return None
     state = PlayerState.from_json(brand, player_id, row.state)
+    if (place := come_to(state.runs, run_id, request.step, journeys)) is not None:
+        await write_place(connection, brand, player_id, run_id, place)
     # After the lock: whoever ends a run in the books holds the player's row, and what was read before may be stale.
     found = await _run_and_contacts(connection, brand, player_id, run_id, now)
     granted = None if grant_id is None else await _had_another_grant(connection, brand, player_id, grant_id)

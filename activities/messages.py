@@ -47,6 +47,7 @@ from activities.tables import messages
 from activities.unsubscribe import UnsubscribeLinks
 from content.templates import Catalogue, Rendered, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
+from workflows.declaration import Journey
 from workflows.effect_queues import Provider
 from workflows.effects import HAND_ON_AFTER, RUN_OVER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
@@ -113,11 +114,12 @@ class SendAttempt:
 
 
 class Messages:
-    """Sends messages. The adapters, the catalogue and the clock are given by the composition root."""
+    """Sends messages, with what the composition root gives it."""
 
     def __init__(
         self,
         database: Database,
+        journeys: Mapping[str, Journey],
         catalogue: Catalogue,
         adapters: Mapping[Channel, Adapter],
         breakers: Mapping[Provider, Breaker],
@@ -132,6 +134,7 @@ class Messages:
                 f"Nobody hands over {', '.join(unserved)}; give each an adapter where the engine is built."
             )
         self.database = database
+        self.journeys = journeys
         self.catalogue = catalogue
         self.adapters = adapters
         self.breakers = breakers
@@ -145,9 +148,8 @@ class Messages:
     async def send(self, request: Send) -> SendResult | Held:
         """Hand a message over on every channel that the gate lets pass, each once.
 
-        Raises to be tried again while a channel is away; what other channels took is kept. A text
-        that cannot be rendered is `failed`: no attempt would ever render it. With `turn` it is that
-        channel's provider alone, and the result says whose turn comes next.
+        Raises to be tried again while a channel is away; what other channels took is kept. A text that cannot be
+        rendered is `failed`. With `turn` it is that channel's provider alone, and the result says whose comes next.
         """
         self._fail_at_once_if_open(request)
         deadline = asyncio.get_running_loop().time() + ATTEMPT.total_seconds()
@@ -187,7 +189,7 @@ class Messages:
         while True:
             async with self.database.transaction() as connection:
                 request = await with_texts(connection, request)
-                player = await gate_facts.read(connection, request.brand, request.player_id, request.run_id, now)
+                player = await gate_facts.read(connection, request, self.journeys, now)
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)

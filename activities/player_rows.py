@@ -43,6 +43,12 @@ ADVANCE: Final = """
 ADVANCE_PLAYERS: Final = text(ADVANCE)
 
 
+async def write_place(connection: AsyncConnection, brand: str, player_id: str, run_id: str, place: str) -> None:
+    """Write down the place of a run in the row of its player, which this transaction has locked."""
+    mine = {"brand": brand, "player": player_id, "path": ["runs", run_id, "place"], "place": place}
+    await connection.execute(_WRITE_PLACE, mine)
+
+
 async def put_off(connection: AsyncConnection, brand: str, ids: Sequence[str], until: datetime) -> None:
     """Have the sweep leave these players alone until then."""
     if ids:
@@ -56,6 +62,12 @@ async def put_off_each(connection: AsyncConnection, brand: str, until: Mapping[s
         await connection.execute(_PUT_OFF_EACH, {"brand": brand, "rows": orjson.dumps(rows).decode()})
 
 
+_WRITE_PLACE = text(
+    """
+    UPDATE players SET state = jsonb_set(state, :path, to_jsonb(CAST(:place AS text)))
+    WHERE brand = :brand AND id = :player
+    """
+).bindparams(bindparam("path", type_=ARRAY(Text)))
 _PUT_OFF = text("UPDATE players SET next_moment = :until WHERE brand = :brand AND id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Text))
 )

@@ -6,6 +6,7 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 """
 
 import logging
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -34,6 +35,7 @@ from activities.runs import RunOver
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import grants, runs
+from workflows.declaration import Journey
 from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult, Held
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Allowed, Refusal
@@ -80,12 +82,14 @@ class Grants:
     def __init__(
         self,
         database: Database,
+        journeys: Mapping[str, Journey],
         engine: BonusEngine,
         policies: PolicyBook,
         settings: Settings,
         clock: Clock,
     ) -> None:
         self.database = database
+        self.journeys = journeys
         self.engine = engine
         self.policies = policies
         self.settings = settings
@@ -185,9 +189,7 @@ class Grants:
         """
         now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(
-                connection, request.brand, request.player_id, request.run_id, now, request.key
-            )
+            player = await gate_facts.read(connection, request, self.journeys, now, request.key)
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)
             query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
@@ -241,9 +243,7 @@ class Grants:
     async def _still_allowed(self, request: Give) -> bool:
         now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(
-                connection, request.brand, request.player_id, request.run_id, now, request.key
-            )
+            player = await gate_facts.read(connection, request, self.journeys, now, request.key)
             decision = self._decide(request, player, now)
             if not isinstance(decision, Allowed):
                 await _note(connection, request, decision, player, now)

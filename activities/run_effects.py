@@ -11,6 +11,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.messages import give_up_turns
+from activities.player_rows import write_place
 from activities.processes import Processes
 from activities.rolling_release import retry_if_known_elsewhere
 from activities.runs import RunOver, check_soon, end_active, hold_active, is_active, note_arrival
@@ -35,6 +36,7 @@ from workflows.effects import (
     StartJourney,
 )
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
 from workflows.player_state.state import PlayerState
 
@@ -92,6 +94,9 @@ class RunEffects:
                 outcome = "unknown_segment"
             else:
                 state = PlayerState.from_json(request.brand, request.player_id, stored or {})
+                place = come_to(state.runs, request.run_id, request.step, self.intake.rules.journeys)
+                if place is not None:
+                    await write_place(connection, request.brand, request.player_id, request.run_id, place)
                 outcome = "yes" if segment.evaluate(state, now)[0] else "no"
             await record_steps(connection, request, now, outcome)
         return Matched(matches=outcome == "yes", unknown=outcome == "unknown_segment")
@@ -107,7 +112,9 @@ class RunEffects:
                     raise RunOver(request.run_id)
                 if (held := await held_by(connection, request, now)) is not None:
                     return held
-                facts = players.states[request.player_id].snapshot()
+                state = players.states[request.player_id]
+                come_to(state.runs, request.run_id, request.step, players.rules.journeys)
+                facts = state.snapshot()
             await record_steps(connection, request, now, "refreshed")
         return facts
 
@@ -130,6 +137,7 @@ class RunEffects:
                     raise RunOver(request.run_id)
                 if (earlier := await recorded_outcome(connection, request)) is not None:
                     return Started.model_validate(earlier.detail)
+                come_to(players.states[request.player_id].runs, request.run_id, request.step, players.rules.journeys)
                 if (held := await held_by(connection, request, now)) is not None:
                     return held
                 if journey.name in players.rules.closed:

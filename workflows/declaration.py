@@ -16,6 +16,7 @@ from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.field_types import Product
 from workflows.rules.failures import RuleFailure
+from workflows.rules.hearing import Places, everywhere_alike, takes
 from workflows.rules.triggers import On, Trigger
 from workflows.rules.where import Where, passes, require_event_type
 from workflows.run_journal import MovedRun
@@ -89,7 +90,7 @@ JourneyFunction = Callable[..., Awaitable[Any]]
 class Journey:
     """A journey as its designer declared it.
 
-    `listens` holds what the designer declared. The last five are read off the code and its releases by
+    `listens` holds what the designer declared. The last eight are read off the code and its releases by
     `registry.load`: until then they say nothing.
     """
 
@@ -114,6 +115,8 @@ class Journey:
     listens_to: frozenset[str] = frozenset()
     #: Of some of them, what its waits ask: an event that none of them takes wakes no run.
     filters: Mapping[str, tuple[Where, ...]] = field(default_factory=dict)
+    #: What is left of both for a run that has come to a step.
+    places: Places = everywhere_alike
     #: Whether its code cannot do without the event it begins with.
     uses_trigger: bool = False
     #: The number of the release that the present code is; 0 while it is none.
@@ -134,11 +137,7 @@ class Journey:
 
     def can_use(self, event: Event, failures: list[RuleFailure]) -> bool:
         """Whether a run of it may wait for `event`, now or later; a `where` that raises says no."""
-        if event.type not in self.listens_to:
-            return False
-        asked = self.filters.get(event.type)
-        # As the run would get it: without personal data.
-        return asked is None or any(passes(where, event.redacted(), failures) for where in asked)
+        return takes(event, self.listens_to, self.filters, failures)
 
     def is_for(self, brand: str) -> bool:
         """Whether players of this brand may enter it."""

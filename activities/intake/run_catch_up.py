@@ -31,6 +31,24 @@ async def missed_events(
 
     Without what this transaction took in itself, and without the event the run began with.
     """
+    return await _events(connection, brand, player_id, run_id, behind, MOST_CAUGHT_UP)
+
+
+async def past_events(
+    connection: AsyncConnection, brand: str, player_id: str, run_id: str, unheard: Behind
+) -> list[Event]:
+    """The player's live events since a run began that it was not told, in the order intake took them in.
+
+    Of very many only the newest.
+    """
+    if not unheard.types and not unheard.missed:
+        return []
+    return await _events(connection, brand, player_id, run_id, unheard, MOST_PAST)
+
+
+async def _events(
+    connection: AsyncConnection, brand: str, player_id: str, run_id: str, behind: Behind, most: int
+) -> list[Event]:
     identities = [{"source": source, "id": event_id} for source, event_id in behind.missed]
     asked = {
         "brand": brand,
@@ -38,20 +56,8 @@ async def missed_events(
         "run": run_id,
         "types": [*behind.types],
         "missed": orjson.dumps(identities).decode(),
-        "most": MOST_CAUGHT_UP,
+        "most": most,
     }
-    rows = await connection.execute(_MISSED, asked)
-    return [*_readable(rows.all())][::-1]
-
-
-async def past_events(
-    connection: AsyncConnection, brand: str, player_id: str, run_id: str, types: Iterable[str]
-) -> list[Event]:
-    """The player's live events of these types since a run began, in the order intake took them in.
-
-    Of very many only the newest.
-    """
-    asked = {"brand": brand, "player": player_id, "run": run_id, "types": [*types], "missed": "[]", "most": MOST_PAST}
     rows = await connection.execute(_MISSED, asked)
     return [*_readable(rows.all())][::-1]
 

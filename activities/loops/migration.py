@@ -97,8 +97,8 @@ class RunMoves(BulkWork):
         if state is None or run is None:
             return "left"
         version, do = int(job.detail["version"]), [str(step) for step in job.detail["do"]]
-        types = run.unheard(rules.journeys[job.subject], version)
-        past = await past_events(batch.connection, job.brand, one.player_id, one.run_id, types) if types else []
+        unheard = run.unheard(rules.journeys[job.subject], version)
+        past = await past_events(batch.connection, job.brand, one.player_id, one.run_id, unheard)
         before = run.version
         decisions = migrate(state, one.run_id, version, do, past, rules, players.failures)
         if not decisions:

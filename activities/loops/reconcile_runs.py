@@ -135,7 +135,8 @@ class RunReconciliation:
                 state = players.states.get(run.player_id)
                 known = None if state is None else state.runs.get(run.id)
                 fit = seen.may_begin and known is not None and not known.stopping and now < run.ends_at
-                if fit and run.input is not None and not await has_steps(connection, run.id):
+                if fit and known is not None and run.input is not None and not await has_steps(connection, run.id):
+                    known.place = None
                     await begin_again(connection, run.brand, run.input, now)
                     told = EffectInput(**_whose(run), step="start")
                     await record_steps(connection, told, now, BEGUN_AGAIN)

@@ -22,11 +22,16 @@ from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider
 from workflows.effects import (
     EFFECTS,
+    GRANT,
     GRANT_UNKNOWN_AFTER,
     HAND_ON_AFTER,
+    MATCH,
     NEVER_ANSWERED,
+    REFRESH,
+    SEND,
     SLOW_AFTER,
     SLOW_INTERVAL,
+    START,
     Done,
     EffectInput,
     End,
@@ -57,10 +62,13 @@ from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.gate.reasons import Reason
 from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
+#: Those that lock the player's row, where what the run has come to is noted.
+LOCKING = frozenset(effect.name for effect in (SEND, GRANT, REFRESH, MATCH, START))
 BY_INPUT = {effect.input: effect for effect in EFFECTS}
 
 
@@ -118,7 +126,7 @@ class Effects:
         for line in request.story:
             world.story.append(StoryRecord(line.at, request.run_id, line.step, line.outcome, line.detail))
         try:
-            result = self._performers[call.name](request) if not self._holds(request) else self._hold(request)
+            result = self._attempt(call.name, request)
         except (Away, Declines):
             # The next attempt records it again.
             del world.story[lines:]
@@ -126,6 +134,12 @@ class Effects:
         if world.on_effect is not None:
             world.on_effect(world.now, call.name, request, result)
         return result
+
+    def _attempt(self, name: str, request: EffectInput) -> BaseModel:
+        state = self._world.players.get(request.player_id)
+        if name in LOCKING and state is not None:
+            come_to(state.runs, request.run_id, request.step, self._world.rules.journeys)
+        return self._hold(request) if self._holds(request) else self._performers[name](request)
 
     def _holds(self, request: EffectInput) -> bool:
         """Whether somebody holds the journey and this effect with it. What protects goes out all the same."""

@@ -215,9 +215,9 @@ class WorldState:
         run = state.runs.get(run_id)
         if run is None:
             return False
-        types = run.unheard(journey, version)
+        unheard = run.unheard(journey, version)
         since = [event for at, event in self._past.get(record.player_id, ()) if at >= record.entered_at]
-        past = [event for event in since if event.type in types and event != record.trigger]
+        past = [event for event in since if unheard.names(event) and event != record.trigger]
         failures: list[RuleFailure] = []
         decisions = migrate(state, run_id, version, do, past, self.rules, failures)
         warn_of(failures)

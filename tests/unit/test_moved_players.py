@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +14,12 @@ from tests.support.examples import examples
 from workflows import DepositFailed, Player, SessionLogin, days, journey
 from workflows.declaration import Journey
 from workflows.events import Event
+from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import Decision, Migrate, Wake
 from workflows.player_state.migration import migrate
 from workflows.player_state.state import PlayerState
 from workflows.rules.failures import RuleFailure
+from workflows.rules.hearing import Hearing
 from workflows.rules.index import RuleIndex
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -37,6 +40,16 @@ def fails_with(event: Event, kinds: frozenset[str]) -> bool:
 
 
 def released(waits: Waits) -> Journey:
+    return replace(moved.definition, places=partial(left_behind, waits=waits), **heard_by(waits))
+
+
+def left_behind(step: str, waits: Waits) -> Hearing | None:
+    """Every release has a step behind which it waits for logins alone, or for nothing."""
+    heard = heard_by((frozenset(), waits[1]))
+    return Hearing(heard["listens_to"], heard["filters"], frozenset()) if step.startswith("send") else None
+
+
+def heard_by(waits: Waits) -> Any:
     failures, logins = waits
     listens = {SessionLogin.type} if logins else set[str]()
     filters = {}
@@ -44,7 +57,7 @@ def released(waits: Waits) -> Journey:
         listens |= {DepositFailed.type}
     if failures:
         filters = {DepositFailed.type: (partial(fails_with, kinds=failures),)}
-    return replace(moved.definition, listens_to=frozenset(listens), filters=filters)
+    return {"listens_to": frozenset(listens), "filters": filters}
 
 
 def waits_for(waits: Waits, event: Event) -> bool:
@@ -62,7 +75,7 @@ def event(number: int, what: str) -> Event:
 
 
 WAITS = st.tuples(st.one_of(st.none(), st.frozensets(st.sampled_from(FAILURES), max_size=2)), st.booleans())
-ACTS = st.lists(st.one_of(st.sampled_from([*FAILURES, "login"]), st.sampled_from(VERSIONS)), max_size=12)
+ACTS = st.lists(st.one_of(st.sampled_from([*FAILURES, "login", "send"]), st.sampled_from(VERSIONS)), max_size=12)
 
 
 @settings(max_examples=examples(100), deadline=None)
@@ -79,20 +92,26 @@ def test_a_run_hears_once_whatever_a_release_that_it_was_on_waits_for(
     [(run_id, run)] = state.runs.items()
     told: list[Decision] = []
     past: list[Event] = []
-    on = {1}
+    # By event the releases that count: those that the run was on, and of what it was past those that came later.
+    on, since = {1}, dict[str, set[int]]()
     for number, act in enumerate(acts):
-        if isinstance(act, str):
+        if act == "send":
+            come_to(state.runs, run_id, "send:last#1", rules.journeys)
+        elif isinstance(act, str):
             past.append(event(number, act))
             told += state.advance(past[-1], rules, NOON, failures)
+            was_past = run.place is not None and act != "login"
+            since[past[-1].event_id] = set() if was_past else {*on}
         else:
-            unheard = [one for one in past if one.type in run.unheard(played, act)]
+            unheard = [one for one in past if run.unheard(played, act).names(one)]
             before = run.version
             made = migrate(state, run_id, act, (), unheard, rules, failures)
             assert [type(one) for one in made[:1]] == ([] if before == act else [Migrate])
             told += made
-            on.add(act)
+            for versions in (on, *since.values()) if made else ():
+                versions.add(act)
         heard = Counter(one.event.event_id for one in told if isinstance(one, Wake))
-        meant = {one.event_id for one in past if any(waits_for(waits[version], one) for version in on)}
+        meant = {one.event_id for one in past if any(waits_for(waits[version], one) for version in since[one.event_id])}
         assert heard == Counter(meant)
     numbers = [one.seq for one in told if isinstance(one, Wake | Migrate)]
     assert numbers == [*range(1, len(numbers) + 1)]

@@ -5,6 +5,7 @@ listen to its type, or which has no such journey. The event is kept, and the run
 knows better has the player in hand.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
@@ -14,16 +15,22 @@ from workflows.events import Event
 from workflows.player_state.decisions import Arm
 from workflows.rules.failures import RuleFailure
 
+#: Events that a run remembers as of no more use where it stood, the newest.
+MOST_PASSED: Final = 50
 #: Events that a run remembers as missed. Beyond that the oldest go, as from its inbox.
 MOST_MISSED: Final = 100
 
 
 @dataclass(frozen=True)
 class Behind:
-    """What a run is to hear now: these events, by source and id, and all of these types since it began."""
+    """What a run is to hear: these events, by source and id, and all of these types since it began."""
 
     types: frozenset[str]
     missed: frozenset[tuple[str, str]]
+
+    def names(self, event: Event) -> bool:
+        """Whether it is one of these."""
+        return event.type in self.types or (event.event_source, event.event_id) in self.missed
 
 
 @dataclass(slots=True)
@@ -50,6 +57,10 @@ class ActiveRun:
     about: list[str] = field(default_factory=list)
     #: Type, source and id of events that matter to it and came to a process that could not judge them.
     missed: list[tuple[str, str, str]] = field(default_factory=list)
+    #: The last step it is known to have come to that left it less to wait for.
+    place: str | None = None
+    #: Type, source and id of events that its journey waits for somewhere, and that it was past.
+    passed: list[tuple[str, str, str]] = field(default_factory=list)
 
     def miss(self, event: Event) -> None:
         """Remember an event that only another process can judge."""
@@ -62,16 +73,58 @@ class ActiveRun:
         return Behind(new, missed) if new or missed else None
 
     def can_use(self, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
-        """Whether it may wait for an event now or later, by the release it plays or by one it was on."""
+        """Whether the release it plays, or one it was on, waits for an event anywhere."""
         if journey.at(self.version).can_use(event, failures):
             return True
         return any(journey.at(one).can_use(event, failures) for one in self.earlier)
 
-    def unheard(self, journey: Journey, version: int) -> frozenset[str]:
-        """The types of events that another release waits for and of which not every one has come to this run."""
+    def come_to(self, journey: Journey, step: str) -> bool:
+        """Note that it has come to a step; whether that leaves it less to wait for.
+
+        What is noted may be behind where it stands and never ahead. A run that moves, and one of no release, may come
+        by any step again.
+        """
+        if not self.version or self.earlier or not journey.knows(self.version):
+            return False
+        places = journey.at(self.version).places
+        there = places(step)
+        here = None if self.place is None else places(self.place)
+        if there is None or (here is not None and not there.is_less_than(here)):
+            return False
+        self.place = step.partition("#")[0]
+        return True
+
+    def is_past(self, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether no wait that it can still come to takes an event that `can_use` says its journey waits for."""
+        if self.place is None or self.earlier or not journey.knows(self.version):
+            return False
+        hearing = journey.at(self.version).places(self.place)
+        return hearing is not None and not hearing.takes(event, failures)
+
+    def pass_by(self, event: Event) -> None:
+        """Remember an event that it was past, should it move to a release that waits for it."""
+        self.passed = [*self.passed, (event.type, event.event_source, event.event_id)][-MOST_PASSED:]
+
+    def unheard(self, journey: Journey, version: int) -> Behind:
+        """What another release may wait for and this run was not told.
+
+        Types of which not every event has come to it, whatever it waited for, and events that it was past.
+        """
         heard = [journey.at(one) for one in (self.version, *self.earlier)]
         whole = frozenset[str]().union(*(one.listens_to.difference(one.filters) for one in heard))
-        return journey.at(version).listens_to - whole
+        types = journey.at(version).listens_to
+        passed = frozenset((source, event_id) for kind, source, event_id in self.passed if kind in types)
+        return Behind(types - whole, passed)
+
+    def takes_along(self, journey: Journey, version: int, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether it is to hear a past event because it moves to another release; then it is remembered no more."""
+        known = (event.type, event.event_source, event.event_id)
+        if not journey.at(version).can_use(event, failures):
+            return False
+        if known not in self.passed:
+            return not self.can_use(journey, event, failures)
+        self.passed = [one for one in self.passed if one != known]
+        return True
 
     def caught_up(self, matters: frozenset[str]) -> None:
         """It has heard what a process that knows these types to matter could tell."""
@@ -86,6 +139,13 @@ class Entries:
     count: int = 0
     last: datetime | None = None
     keys: list[str] = field(default_factory=list)
+
+
+def come_to(runs: Mapping[str, ActiveRun], run_id: str, step: str, journeys: Mapping[str, Journey]) -> str | None:
+    """Note that a player's run has come to a step; the place that is to be stored, None where that changes nothing."""
+    run = runs.get(run_id)
+    journey = None if run is None else journeys.get(run.journey)
+    return run.place if run is not None and journey is not None and run.come_to(journey, step) else None
 
 
 def hears(journey: str, kind: str) -> str:

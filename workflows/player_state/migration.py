@@ -20,8 +20,8 @@ def migrate(
 ) -> list[Decision]:
     """Tell a run to move to another release; nothing where it is on that, is ending, or has no workflow.
 
-    `past` are the player's events since the run began, of the types that `ActiveRun.unheard` names. The run hears those
-    that the release waits for and none before it did, in their order, so that each is heard once.
+    `past` are the player's events since the run began that `ActiveRun.unheard` names. The run hears those that the
+    release waits for and it was not told, in their order, so that each is heard once.
     """
     run = state.runs.get(run_id)
     journey = None if run is None else rules.journeys.get(run.journey)
@@ -32,9 +32,9 @@ def migrate(
     run.seq += 1
     decisions: list[Decision] = [Migrate(run_id, run.seq, version, tuple(do))]
     for event in past:
-        if journey.at(version).can_use(event, failures) and not run.can_use(journey, event, failures):
+        if run.takes_along(journey, version, event, failures):
             run.seq += 1
             decisions.append(Wake(run_id, run.seq, event))
     run.earlier = sorted({*run.earlier, run.version} - {version})
-    run.version = version
+    run.version, run.place = version, None
     return decisions

@@ -328,6 +328,9 @@ class PlayerState(ShadowedPlayer):
         elif any(rule.matches(event, failures) for rule in journey.exit_on):
             decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
         elif run.arm == "treated" and run.can_use(journey, event, failures):
+            if run.is_past(journey, event, failures):
+                run.pass_by(event)
+                return decisions
             run.seq += 1
             decisions.append(Wake(run_id, run.seq, event))
         return decisions

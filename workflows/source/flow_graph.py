@@ -41,6 +41,8 @@ class StepNode:
     arguments: tuple[Value, ...] = ()
     keywords: Mapping[str, Value] = field(default_factory=dict)
     kinds: tuple[type[Event], ...] = ()
+    #: Where the code makes it.
+    call: ast.Call | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:

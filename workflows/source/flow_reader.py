@@ -300,7 +300,7 @@ def _step(verb: str, call: ast.Call, scope: Scope) -> StepNode:
     keywords = {keyword.arg or "**": scope.names.value_of(keyword.value) for keyword in call.keywords}
     known = (value.known for value in (*arguments, *keywords.values()))
     kinds = tuple(kind for kind in known if isinstance(kind, type) and issubclass(kind, Event))
-    return StepNode(verb, scope.subject(verb, arguments, keywords), call.lineno, arguments, keywords, kinds)
+    return StepNode(verb, scope.subject(verb, arguments, keywords), call.lineno, arguments, keywords, kinds, call)
 
 
 def _asked(node: ast.expr) -> tuple[ast.expr, bool | str]:

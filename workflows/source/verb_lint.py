@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, partial
+from types import FunctionType
 from typing import Any, TypedDict
 
 from workflows.channels import CHANNELS
@@ -19,8 +20,10 @@ from workflows.events import Event
 from workflows.forms import Form, backtracking_patterns
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
+from workflows.rules.hearing import Places, everywhere_alike
 from workflows.rules.segments import Segment
 from workflows.rules.where import Where
+from workflows.source.flow_reader import read_flow
 from workflows.source.functions import (
     arguments_of,
     definition_of,
@@ -30,6 +33,8 @@ from workflows.source.functions import (
     written_function,
 )
 from workflows.source.interest import Interest, where_of
+from workflows.source.interest_by_place import InterestByPlace, Wait
+from workflows.source.step_order import comes_back, ends_plainly, in_order
 from workflows.verb_table import VERBS, VerbSpec
 
 #: What `send` takes for itself; every other word is a variable of the template.
@@ -53,6 +58,7 @@ class Listening(TypedDict):
 
     listens_to: frozenset[str]
     filters: Mapping[str, tuple[Where, ...]]
+    places: Places
 
 
 @dataclass
@@ -64,6 +70,12 @@ class VerbReading:
     forms: dict[str, type[Form]] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     interest: Interest = field(default_factory=Interest)
+    #: Its waits, by where the code makes them.
+    waits: dict[ast.Call, Wait] = field(default_factory=dict)
+    #: Which function hands the player to which.
+    calls: set[tuple[Any, Any]] = field(default_factory=set)
+    #: Whether its steps are taken in the order that its flow shows.
+    in_order: bool = True
 
     def listening(self, journey: Journey) -> Listening:
         """What of the player's events the journey's runs can use, the types that it declares included."""
@@ -71,7 +83,15 @@ class VerbReading:
         return {
             "listens_to": frozenset(self.listens | declared),
             "filters": self.interest.filters(all_of=declared),
+            "places": self._places(journey, declared),
         }
+
+    def _places(self, journey: Journey, declared: set[str]) -> Places:
+        function: Any = journey.function
+        plain = ends_plainly(function, definition_of(function), names_around(function))
+        if not (self.in_order and plain) or comes_back(self.calls):
+            return everywhere_alike
+        return InterestByPlace(partial(read_flow, journey), self.waits, declared)
 
 
 def read_verbs(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
@@ -122,6 +142,7 @@ class _VerbReader:
                     self._check_verb(node)
                 elif isinstance(node, ast.Call):
                     yield from self._follow(node)
+        self.reading.in_order &= in_order(self.definition, self.players, self.parents, self._plain_helper)
 
     # ---- helpers ---------------------------------------------------------------------------------
 
@@ -139,7 +160,14 @@ class _VerbReader:
         players = {
             name for name, value in arguments.items() if isinstance(value, ast.Name) and value.id in self.players
         }
+        self.reading.calls.add((self.function, helper))
         yield helper, frozenset(players)
+
+    def _plain_helper(self, call: ast.Call) -> FunctionType | None:
+        """The helper that a call leads to straight away, with nothing put around it."""
+        called = None if self._is_own(call.func) else resolve(call.func, self.names)
+        helper = written_function(called)
+        return helper if helper is called and helper is not None and self._is_ours(helper.__module__) else None
 
     def _is_ours(self, module: str) -> bool:
         return module == self.journey.function.__module__ or any(
@@ -196,7 +224,9 @@ class _VerbReader:
                 kinds = [*call.args, *(value for name, value in keywords.items() if name == "kind")]
                 waited_for = self._check_kinds(verb.name, call, kinds)
                 where = where_of(keywords.get("where"), self.function, self.names, self.own)
-                self.reading.interest.add(waited_for, None if None in keywords else where)
+                where = None if None in keywords else where
+                self.reading.interest.add(waited_for, where)
+                self.reading.waits[call] = (frozenset(waited_for), where)
             case VerbSpec(shape="message"):
                 self._check_message(verb.name, call, keywords)
             case VerbSpec(shape="human"):
