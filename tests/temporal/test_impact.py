@@ -116,6 +116,7 @@ STEP = """
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # to put the runs there takes longer than the report
 @pytest.mark.usefixtures("deployed")
 async def test_a_hundred_thousand_runs_of_fifty_shapes_take_less_than_two_minutes(
     package: Write, tmp_path: Path, postgres_url: str, temporal: Client
