@@ -38,6 +38,8 @@ PLAYERS_AT_ONCE: Final = 250
 ROOM: Final = 0.25
 #: How often the backlog is read while it holds back.
 HOLD_BACK_FOR: Final = timedelta(seconds=1)
+#: Seconds after which it is asked again whether what was done has come to its end.
+BEHIND_S: Final = 0.1
 #: Seconds after which a job that waits for something looks again.
 WAITS_S: Final = 2.0
 #: How often jobs nobody works on are woken, and how long Temporal may take to say who works.
@@ -87,6 +89,8 @@ class BulkWork(ABC):
     """
 
     kind: ClassVar[BulkJobKind]
+    #: Batches that a second's work is parted into, for work that keeps others waiting when it comes all at once.
+    batches_a_second: ClassVar[int] = 1
 
     def __init__(
         self,
@@ -119,6 +123,10 @@ class BulkWork(ABC):
         """What keeps the job from going on, if anything does."""
         return None
 
+    async def behind(self, _job_id: str) -> bool:
+        """Whether so much of what was done is still under way elsewhere that more of it would only wait."""
+        return False
+
     async def tidy(  # noqa: B027 - most kinds leave nothing behind
         self, _connection: AsyncConnection, _job: Job, _done: Sequence[Meant]
     ) -> None:
@@ -146,6 +154,9 @@ class BulkWork(ABC):
             if await self.pressure.backlog() >= self.pressure.high * ROOM:
                 await self.pacing.sleep(HOLD_BACK_FOR.total_seconds())
                 continue
+            if await self.behind(job_id):
+                await self.pacing.sleep(BEHIND_S)
+                continue
             began = self.pacing.timer()
             seconds = await self.batch(job_id)
             if seconds is None:
@@ -171,7 +182,7 @@ class BulkWork(ABC):
             if obstacle is not None:
                 return WAITS_S
             rate = int(job.detail["per_second"])
-            meant = await self.next(connection, job, min(PLAYERS_AT_ONCE, rate))
+            meant = await self.next(connection, job, min(PLAYERS_AT_ONCE, -(-rate // self.batches_a_second)))
             if not meant:
                 await self.tidy(connection, job, ())
                 await end_job(connection, job, "done", now)

@@ -5,7 +5,9 @@ order is written, and the past that only this release waits for is delivered beh
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import ClassVar, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, func, select, text
@@ -25,6 +27,10 @@ from workflows.effects import EffectInput
 from workflows.player_state.migration import migrate
 
 MIGRATE: Final[BulkJobKind] = "migrate"
+#: Seconds in which a run is in time; so many seconds' worth of runs may be on their way, and always a few.
+IN_TIME_S, FEW = 0.3, 3
+#: Seconds after which a run that has not moved is taken to be held, or in the middle of something long.
+GIVEN_UP_AFTER_S: Final = 3.0
 
 
 class MovingRuns(NamedTuple):
@@ -70,10 +76,28 @@ async def unready(
     return f"{count} living process{' does' if count == 1 else 'es do'} not know {name} yet"
 
 
+@dataclass
+class OnTheirWay:
+    """The runs of one job that were told and may not have moved: how many there may be, and since when each."""
+
+    most: int
+    since: dict[str, float] = field(default_factory=dict)
+
+
 class RunMoves(BulkWork):
-    """Tells the runs that a migration means to move. One that is told twice, or is ending, is left alone."""
+    """Tells the runs that a migration means to move. One that is told twice, or is ending, is left alone.
+
+    A run that moves is played from its top, before live runs that wait for the same workers. So few are told at a time,
+    and no more while many are on their way: where the workers cannot keep up, it goes as slowly as they do.
+    """
 
     kind: ClassVar[BulkJobKind] = MIGRATE
+    batches_a_second: ClassVar[int] = 10
+
+    @cached_property
+    def _on_their_way(self) -> dict[str, "OnTheirWay"]:
+        """By job."""
+        return {}
 
     async def obstacle(self, connection: AsyncConnection, job: Job) -> Obstacle | None:
         """That a living process does not know the version: it would put off the run, or judge its events by another."""
@@ -88,6 +112,28 @@ class RunMoves(BulkWork):
         whose = {"brand": job.brand, "journey": job.subject, "version": int(job.detail["version"]), "limit": limit}
         found = await connection.execute(_NEXT, whose | after)
         return [Meant(row.player_id, f"{row.entered_at.isoformat()} {row.id}", row.id) for row in found]
+
+    async def behind(self, job_id: str) -> bool:
+        """Whether too many of the runs that were told do not play the release yet."""
+        told = self._on_their_way.get(job_id)
+        if told is None:
+            return False
+        since = self.pacing.timer() - GIVEN_UP_AFTER_S
+        named = [run_id for run_id, at in told.since.items() if at > since]
+        moving = select(runs.c.id).where(runs.c.id.in_(named), runs.c.moving_from.is_not(None))
+        async with self.database.reading() as connection:
+            left = (await connection.scalars(moving)).all() if named else []
+        told.since = {run_id: told.since[run_id] for run_id in left}
+        return len(left) >= told.most
+
+    async def tidy(self, _connection: AsyncConnection, job: Job, done: Sequence[Meant]) -> None:
+        """Remember whom a batch has told, and nobody once the job is done."""
+        if not done:
+            self._on_their_way.pop(job.id, None)
+            return
+        most = max(FEW, int(int(job.detail["per_second"]) * IN_TIME_S))
+        told = self._on_their_way.setdefault(job.id, OnTheirWay(most))
+        told.since |= dict.fromkeys([one.run_id for one in done], self.pacing.timer())
 
     async def do(self, batch: Batch, one: Meant) -> str:
         """Tell a run to move, and what it has not heard for want of it; `left` if it is there already or ending."""

@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
-from activities.loops.bulk_work import WAITS_S
+from activities.loops.bulk_work import WAITS_S, Pacing
 from activities.loops.journey_jobs import RunStops
-from activities.loops.migration import RunMoves
+from activities.loops.migration import FEW, GIVEN_UP_AFTER_S, RunMoves
 from activities.run_effects import RunEffects
 from activities.tables import deliveries, jobs, players, runs, steps
 from activities.versions_in_flight import versions_in_flight
 from local.ports import free_port
 from tests.support.api_client import Api, serving
-from tests.support.engine import Row, execute, rows, runs_of
+from tests.support.engine import HeldTimer, Row, execute, rows, runs_of
 from tests.support.outside_packages import Write
 from tests.support.releases import release, reloaded
 from workflows.effects import Mark
@@ -120,6 +120,11 @@ async def lobby(api: Api) -> Lobby:
     built = Lobby(api)
     await built.happens("p1", SessionLogin)
     return built
+
+
+@pytest.fixture
+def timer() -> HeldTimer:
+    return HeldTimer()
 
 
 async def begun(crm: httpx.AsyncClient, version: int = 2, **more: Any) -> Row:
@@ -285,6 +290,29 @@ async def test_a_migration_is_paused_resumed_and_cancelled(api: Api, crm: httpx.
     assert (await crm.post(f"{path}/cancel")).json()["moved"] == 2
     assert len(await rows(api.engine.database, deliveries, kind="migrate")) == 2
     assert (await crm.post(f"{path}/resume")).json()["type"].endswith("migration-ended")
+
+
+async def test_no_more_are_told_while_many_are_on_their_way(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby, timer: HeldTimer
+) -> None:
+    for number in range(2, FEW + 4):
+        await lobby.happens(f"p{number}", SessionLogin)
+    job, built = (await begun(crm, per_second=10))["id"], api.engine
+    moves = RunMoves(
+        built.database, built.intake, built.pressure, built.clock, Pacing(timer), processes=built.processes
+    )
+    for _ in range(FEW):
+        assert not await moves.behind(job)
+        # A tenth of a second's worth at a time.
+        assert await moves.batch(job) == 0.1
+    assert await moves.behind(job)
+    await lobby.arrives(2, "p1")
+    assert not await moves.behind(job)
+    await moves.batch(job)
+    assert await moves.behind(job)
+    # A run that is held keeps the others waiting for a while only.
+    timer.now += GIVEN_UP_AFTER_S + 1
+    assert not await moves.behind(job)
 
 
 # ---- when it may begin --------------------------------------------------------------------------
