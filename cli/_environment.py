@@ -50,6 +50,13 @@ def settings() -> Settings:
         fail(f"The environment is not complete; set these variables. {'; '.join(faults)}.")
 
 
+def settings_here() -> Settings:
+    """The same; where DATABASE_URL is unset, for the servers of the stack that `journeys up` made in this folder."""
+    if "DATABASE_URL" not in os.environ and (LOCAL / "stack.json").exists():
+        os.environ.update(local_module("local.stack").servers_of(LOCAL))
+    return settings()
+
+
 def settings_without_database() -> Settings:
     """Settings for what needs no database."""
     from activities.settings import Settings
@@ -66,10 +73,10 @@ def deployment() -> Deployment:
 
 @asynccontextmanager
 async def open_database() -> AsyncIterator[Database]:
-    """The database that DATABASE_URL names, closed at the end."""
+    """The database that DATABASE_URL names, else that of the local stack, closed at the end."""
     from activities.database import Database
 
-    database = Database(settings())
+    database = Database(settings_here())
     try:
         yield database
     finally:

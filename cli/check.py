@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli._console import fail, plural, print_lines, say
-from cli._environment import deployment, first_line, open_database, settings, settings_without_database
+from cli._environment import deployment, first_line, open_database, settings_here, settings_without_database
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -84,7 +84,7 @@ async def _replay_runs(
     if folder is not None:
         converter = data_converter(settings_without_database())
         return await replay(histories_in_folder(folder, chosen), journeys, ReleaseCheck(), converter)
-    configured, release = settings(), ReleaseCheck()
+    configured, release = settings_here(), ReleaseCheck()
     await _sample(journeys, chosen, most, release)
     converter = data_converter(configured)
     try:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cli._console import fail, print_lines, say
-from cli._environment import deployment, first_line, open_database, settings
+from cli._environment import deployment, first_line, open_database, settings_here
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ async def _impact(deployed: Deployment, before: Journey, after: Journey, most: i
     from stage.release_impact.examination import Examiner
     from stage.release_impact.impact import impact_of
 
-    configured, now = settings(), datetime.now(UTC)
+    configured, now = settings_here(), datetime.now(UTC)
     shapes = await _shapes(after)
     already = sum(shape.runs for shape in shapes if after.version and shape.version == after.version)
     sample = Sample.of([one for one in shapes if not after.version or one.version != after.version], most)

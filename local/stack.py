@@ -364,6 +364,17 @@ class Stack:
                 self._say(f"Ended {name}, which an earlier run had left behind.")
 
 
+def servers_of(folder: Path) -> dict[str, str]:
+    """The variables that name the servers of the stack in a folder; none where no stack was ever made there."""
+    kept = folder / "stack.json"
+    if not kept.exists():
+        return {}
+    stack = Stack(folder)
+    stack.memory = StackMemory(**json.loads(kept.read_text()))
+    named = stack.environment()
+    return {name: named[name] for name in ("DATABASE_URL", "TEMPORAL_ADDRESS")}
+
+
 async def _forget_what_is_due(url: str) -> None:
     """Here when the stack starts: its worker owns nothing, and a process of its own would do nothing all day."""
     settings = Settings(database_url=url)
