@@ -37,6 +37,8 @@ FILES = {
     "mute_mail.py": ("--there", "8", "--seconds", "20"),
     "flood.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
     "hold.py": ("--runs", "60"),
+    "moves.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
+    "versions.py": ("--runs", "4000", "--held", "200", "--rounds", "1"),
     "scaling_curves.py": ("--seconds", "0.3"),
 }
 #: Seconds after which a file that says nothing hangs, on a machine of usual speed. How long it takes in all is its own.

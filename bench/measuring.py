@@ -43,6 +43,10 @@ FLOORS: Mapping[str, Bound] = {
     "hold_s": ("at most", 1),
     "parked_workflows_intake": ("at least", 0.9),
     "parked_workflows_reaction": ("at most", 1.2),
+    "moves_reaction_p50": ("at most", 1.2),
+    "moves_per_s_vs_asked": ("at least", 0.95),
+    "versions_memory": ("at most", 1.3),
+    "versions_start": ("at most", 1.3),
 }
 #: Floors that are no ratio but a speed, by which way a slow machine moves them.
 OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {

@@ -25,3 +25,7 @@ class Mailed(Event, type="bench.mailed", example={}):
 
 class Needed(Event, type="bench.needed", example={}):
     """A player enters `needing`."""
+
+
+class Entered(Event, type="bench.entered", example={}):
+    """A player enters the journey whose runs move."""
