@@ -147,13 +147,13 @@ def test_in_ontario_a_consent_from_elsewhere_does_not_count(given_in: str | None
     assert answer(state, "casino", ontario) is None
 
 
-def test_an_objection_to_profiling_ends_marketing_where_the_law_gives_it() -> None:
+def test_an_objection_to_profiling_ends_marketing_everywhere() -> None:
     state = told([(None, True, 0)])
     state.set_consent("profiling", Word(NOON, live=True), opted_in=False)
     gdpr = PolicyBook().at("acme", "FR", NOON)
     assert gdpr.profiling_objection
     assert answer(state, "casino", gdpr) == Reason.PROFILING
-    assert answer(state, "casino", HOUSE) is None
+    assert answer(state, "casino", HOUSE) == Reason.PROFILING
     state.set_consent("profiling", Word(later(1), live=True), opted_in=True)
     assert answer(state, "casino", gdpr) is None
 

@@ -47,6 +47,12 @@ def test_the_birthday_comes_on_the_players_own_calendar(zone: str, age: int) -> 
     assert facts(player()).age is None
 
 
+@pytest.mark.parametrize(("hour", "age"), [(11, 23), (12, 24)])
+def test_without_a_zone_the_birthday_comes_where_the_day_begins_last(hour: int, age: int) -> None:
+    state = PlayerState("acme", "p-1", status="active")
+    assert facts(state, datetime(2026, 3, 10, hour, tzinfo=UTC), birth_date=date(2002, 3, 10)).age == age
+
+
 @pytest.mark.parametrize(
     ("known", "where"),
     [

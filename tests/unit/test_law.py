@@ -66,11 +66,15 @@ def excluded(kind: str, until: datetime | None = None, scope: str = "brand") -> 
 
 
 SPIN_X = {times: replace(SPINS, wager_x=times) for times in (0, 10, 11)}
+MATCH_X = {
+    times: GrantFacts(kind="deposit_match", wager_x=times, wager_basis="bonus_plus_deposit", journey_product="casino")
+    for times in (5, 6, 10)
+}
 BET_IN_CASINO = GrantFacts(kind="free_bet", product="betting", journey_product="casino")
 BET = replace(BET_IN_CASINO, journey_product="betting")
 MONEY = GrantFacts(kind="bonus_money", journey_product="casino")
 CASHBACK = GrantFacts(kind="cashback", journey_product="casino")
-THE_DAY_BEFORE = {"now": NOON.replace(month=1, day=18)}
+THE_DAY_BEFORE = {"now": NOON.replace(month=1, day=18, hour=9)}
 
 CASES = [
     # G1: no marketing after self-exclusion.
@@ -106,7 +110,8 @@ CASES = [
     case("G6 GB SR 5.1.12", "consent to all and to another product", "GB", SMS, "product-consent", consents={"sms": True, "sms/bingo": True}),
     case("G6 GB SR 5.1.12", "the product on another channel", "GB", SMS, "consent", consents={"email/casino": True}),
     case("G6 GB SR 5.1.12", "push is not on the list", "GB", message("push"), None, consents={"push": True}),
-    case("G6 GB SR 5.1.12", "the day before, consent that names none", "GB", MAIL, None, consents={"email": True}, now=datetime(2025, 4, 30, 12, tzinfo=UTC)),
+    case("G6 GB SR 5.1.12", "the day before, consent that names none", "GB", MAIL, None, consents={"email": True}, now=datetime(2025, 4, 30, 9, tzinfo=UTC)),
+    case("G6 GB SR 5.1.12", "half past midnight on the day in London, consent that names none", "GB", MAIL, "product-consent", consents={"email": True}, now=datetime(2025, 4, 30, 23, 30, tzinfo=UTC)),
     case("G6 GB SR 5.1.12", "consent that names none elsewhere", "UA", MAIL, None, consents={"email": True}),
     case("G6 GB SR 5.1.12", "a product that was refused elsewhere", "UA", MAIL, "consent", consents={"email": True, "email/casino": False}),
     case("G6 GB SR 5.1.12", "a message about nobody knows what", "GB", message(product=None), "product-consent"),
@@ -121,6 +126,9 @@ CASES = [
     # G10: ten times, one product, from 19 January 2026 on.
     case("G10 GB SR 5.1.1", "ten times", "GB", SPIN_X[10], None),
     case("G10 GB SR 5.1.1", "eleven times", "GB", SPIN_X[11], "wager-cap"),
+    case("G10 GB SR 5.1.1", "five times bonus and deposit", "GB", MATCH_X[5], None),
+    case("G10 GB SR 5.1.1", "six times bonus and deposit", "GB", MATCH_X[6], "wager-cap"),
+    case("G10 GB SR 5.1.1", "ten times bonus and deposit", "GB", MATCH_X[10], "wager-cap"),
     case("G10 GB SR 5.1.1", "spins of a casino journey", "GB", SPINS, None),
     case("G10 GB SR 5.1.1", "a bet of a betting journey", "GB", BET, None),
     case("G10 GB SR 5.1.1", "a bet of a casino journey", "GB", BET_IN_CASINO, "one-product"),
@@ -156,11 +164,18 @@ CASES = [
     # G16: Germany.
     case("G16 DE GlüStV", "OASIS", "DE", MAIL, "self-exclusion", exclusions=excluded("register", None, "national")),
     case("G16 DE GlüStV", "not in OASIS", "DE", MAIL, None),
+    case("G16 DE § 8b", "a block whose time is over, a mail", "DE", MAIL, "self-exclusion", exclusions=excluded("register", NOON - DAY, "national")),
+    case("G16 DE § 8b", "a block whose time is over, a bonus", "DE", SPINS, "self-exclusion", exclusions=excluded("register", NOON - 400 * DAY, "national")),
+    case("G16 DE § 8b", "a block that was lifted", "DE", MAIL, None, ended_exclusions=[NOON - TICK]),
+    case("G16 DE § 8b", "a time-out ends by itself", "DE", MAIL, None, exclusions=excluded("time_out", NOON)),
     # G17: Ontario.
     case("G17 ON std 2.05", "eighteen", "CA-ON", MAIL, "age", age=18),
     case("G17 ON std 2.05", "nineteen", "CA-ON", MAIL, None, age=19),
     case("G17 ON std 2.05", "eighteen, province unknown", "CA", MAIL, "age", age=18),
     case("G17 ON std 2.05", "eighteen in Quebec", "CA-QC", MAIL, None, age=18),
+    case("G17 ON std 2.05", "province unknown, then and now", "CA", MAIL, "consent-place", consent_places={"email/casino": "CA"}),
+    case("G17 ON std 2.05", "province unknown now", "CA", MAIL, "consent-place", consent_places={"email/casino": "CA-ON"}),
+    case("G17 ON std 2.05", "consent from before the province was known", "CA-ON", MAIL, "consent-place", consent_places={"email/casino": "CA"}),
     case("G17 ON std 2.05", "consent from Quebec", "CA-ON", MAIL, "consent-place", consent_places={"email/casino": "CA-QC"}),
     case("G17 ON std 2.05", "consent from before it was noted where", "CA-ON", MAIL, "consent-place", consent_places={}),
     case("G17 ON std 2.05", "consent given in Ontario", "CA-ON", MAIL, None, consent_places={"email/casino": "CA-ON"}),
@@ -176,7 +191,8 @@ CASES = [
     case("G19 GDPR 21", "who objected", "DE", MAIL, "consent", consents=dict.fromkeys(CHANNELS, False)),
     case("G19 GDPR 21", "who objected to profiling", "FR", MAIL, "profiling", consents={"email": True, "profiling": False}),
     case("G19 GDPR 21", "who did not", "FR", MAIL, None, consents={"email": True, "profiling": True}),
-    case("G19 GDPR 21", "who objected where no such law is", "UA", MAIL, None, consents={"email": True, "profiling": False}),
+    case("G19 GDPR 21", "who objected where no such law is", "UA", MAIL, "profiling", consents={"email": True, "profiling": False}),
+    case("G19 GDPR 21", "who objected and whose country nobody knows", None, MAIL, "profiling", consents={"email": True, "profiling": False}),
     case("G19 GDPR 21", "service all the same", "DE", SERVICE, None, consents=dict.fromkeys(CHANNELS, False)),
     # G21: text messages in the United States.
     case("G21 TCPA", "at 20:59", "US", SMS, None, now=NOON.replace(hour=20, minute=59)),
@@ -208,6 +224,15 @@ EVERYWHERE = [
     ("help in spite of harm", HELP, None, {"harm": "strong"}),
     ("help in spite of an exclusion", HELP, None, {"exclusions": excluded("register")}),
     ("no consent", MAIL, "consent", {"consents": {}}),
+    ("known to be seventeen", MAIL, "age", {"age": 17}),
+    ("a bonus at seventeen", SPINS, "age", {"age": 17}),
+    ("help at seventeen", HELP, None, {"age": 17}),
+    (
+        "an objection to profiling",
+        MAIL,
+        "profiling",
+        {"consents": {"email": True, "email/casino": True, "profiling": False}},
+    ),
     ("consent to another channel", MAIL, "consent", {"consents": {"sms": True, "sms/casino": True}}),
     ("wagering at the ceiling", SPIN_X[10], None, {}),
     ("wagering above the ceiling", SPIN_X[11], "wager-cap", {}),

@@ -38,6 +38,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "min_age": st.none() | st.integers(18, 25),
     "product_consent": st.frozensets(st.sampled_from(["email", "sms"])),
     "consent_given_here": st.booleans(),
+    "consent_given_in": st.none() | st.frozensets(st.sampled_from(["CA-ON", "MT"])),
     "profiling_objection": st.booleans(),
     "offers_at_limit": st.booleans(),
     "bonus_with_open_check": st.booleans(),
@@ -96,7 +97,8 @@ def test_the_house_says_what_the_gate_did_before_there_were_policies() -> None:
         "min_age": None,
         "product_consent": [],
         "consent_given_here": False,
-        "profiling_objection": False,
+        "consent_given_in": None,
+        "profiling_objection": True,
         "offers_at_limit": True,
         "bonus_with_open_check": True,
         "wager_cap": 10,
@@ -136,17 +138,31 @@ def test_a_players_jurisdiction_chooses_the_law(where: str | None, names: list[s
     ("moment", "since"),
     [
         ("2023-02-12T00:00:00Z", date(2023, 2, 12)),
-        ("2025-04-30T23:59:59Z", date(2023, 2, 12)),
-        ("2026-01-18T23:59:59Z", date(2025, 5, 1)),
-        ("2026-01-19T00:00:00Z", date(2026, 1, 19)),
+        ("2025-04-30T09:59:59Z", date(2023, 2, 12)),
+        ("2025-05-01T14:00:00Z", date(2025, 5, 1)),
+        ("2026-01-18T09:59:59Z", date(2025, 5, 1)),
+        ("2026-01-19T14:00:00Z", date(2026, 1, 19)),
         ("2030-01-01T00:00:00Z", date(2026, 1, 19)),
     ],
 )
 def test_a_wording_holds_from_its_day_on_and_takes_the_place_of_the_one_before(moment: str, since: date) -> None:
     now = datetime.fromisoformat(moment)
-    british = next(one for one in BOOK.applying("acme", "GB", now) if one.name == "GB")
-    assert british.since == since
+    assert [one.since for one in BOOK.applying("acme", "GB", now) if one.name == "GB"] == [since]
     assert BOOK.at("acme", "GB", now).one_product is (since == date(2026, 1, 19))
+
+
+@pytest.mark.parametrize("moment", ["2025-04-30T10:00:00Z", "2025-04-30T23:30:00Z", "2025-05-01T13:59:59Z"])
+def test_while_its_day_has_begun_somewhere_and_not_everywhere_both_wordings_hold(moment: str) -> None:
+    """23:30 UTC is half past midnight on 1 May in London."""
+    now = datetime.fromisoformat(moment)
+    british = [one.since for one in BOOK.applying("acme", "GB", now) if one.name == "GB"]
+    assert british == [date(2023, 2, 12), date(2025, 5, 1)]
+    assert BOOK.at("acme", "GB", now).product_consent == {"email", "sms", "phone"}
+    relaxed = PolicyBook(
+        own=(policy("mine", since=date(2025, 1, 1), per_day=0), policy("mine", since=date(2025, 5, 1)))
+    )
+    assert relaxed.at("acme", None, now).per_day == 0
+    assert relaxed.at("acme", None, now + timedelta(days=2)).per_day == 1
 
 
 def test_before_a_law_there_is_the_house_alone() -> None:
@@ -201,6 +217,14 @@ def test_a_deployments_own_policy_cannot_take_the_place_of_a_law() -> None:
         PolicyBook(own=(policy("mine", since=day), policy("mine", since=day, per_day=0)))
     with pytest.raises(DesignError, match="choose another name"):
         policy("GB+house", since=day)
+
+
+def test_one_name_is_for_one_brand_and_one_jurisdiction() -> None:
+    day, later = date(2030, 1, 1), date(2031, 1, 1)
+    PolicyBook(own=(policy("mine", since=day, brand="acme"), policy("mine", since=later, brand="acme")))
+    for other in ({"brand": "other"}, {"jurisdiction": "GB"}, {}):
+        with pytest.raises(DesignError, match="another of that name is for another brand or jurisdiction"):
+            PolicyBook(own=(policy("mine", since=day, brand="acme"), policy("mine", since=later, **other)))
 
 
 def test_policies_stand_beside_the_journeys_and_are_found_there() -> None:

@@ -24,7 +24,6 @@ WHERE: Final = ["GB", "MT", "SE", "NL", "DE", "ES", "CA-ON", "CA", "BR", "US", "
 ZONES: Final = ["UTC", "Europe/London", "America/Toronto", "America/Sao_Paulo", "Asia/Tokyo", None]
 PRODUCTS: Final[list[Product | None]] = ["casino", "casino", "betting", "bingo", None]
 KINDS: Final = ["free_spins", "free_bet", "bonus_money", "cashback", "points"]
-EEA: Final = {"GB", "MT", "SE", "NL", "DE", "ES", "FR"}
 
 
 @dataclass(frozen=True)
@@ -95,8 +94,10 @@ def unlawful_offer(one: Campaign) -> str | None:
         "excluded": in_force,
         "strong signs of harm, or unknown": facts.harm not in {"none", "weak", "medium"},
         "a test account, or unknown": facts.is_test is not False,
-        "an exclusion that nobody lifted": where == "GB" and any(e.kind != "time_out" for e in facts.exclusions or ()),
+        "an exclusion that nobody lifted": where in {"GB", "DE"}
+        and any(e.kind != "time_out" for e in facts.exclusions or ()),
         "only just back": wait is not None and (ended is None or any(now - at < wait for at in ended)),
+        "a minor": facts.age is not None and facts.age < 18,
         "too young, or unknown": least is not None and (facts.age is None or facts.age < least),
     }
     return next((what for what, is_so in found.items() if is_so), None)
@@ -114,8 +115,8 @@ def unlawful_message(one: Campaign) -> str | None:
     found = {
         "no consent": own is False or (own is None and not whole),
         "no consent for the product": where == "GB" and sent.channel in {"email", "sms"} and own is not True,
-        "consent from elsewhere": where in {"CA", "CA-ON"} and place != where,
-        "an objection to profiling": where in EEA and consents.get("profiling") is False,
+        "consent from elsewhere": where == "CA" or (where == "CA-ON" and place != where),
+        "an objection to profiling": consents.get("profiling") is False,
         "at night": sent.channel != "in_app" and (local is None or not 8 <= local.hour < late),
         "a second within a day": facts.contacts is None or any(now - c.at < DAY for c in facts.contacts),
     }

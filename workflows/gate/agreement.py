@@ -2,13 +2,16 @@
 
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, MessageFacts
-from workflows.gate.policy import Policy
+from workflows.gate.policy import Policy, within
 from workflows.gate.reasons import Reason
 from workflows.player_state.consents import consent_key, said
 
 
-def not_agreed(facts: GateFacts, message: MessageFacts, channel: str, policy: Policy) -> Refusal | None:
-    """The rule by which the player has not, None if they have."""
+def not_agreed(
+    facts: GateFacts, message: MessageFacts, channel: str, policy: Policy, asked: list[str]
+) -> Refusal | None:
+    """The rule by which the player has not, None if they have. Those looked at write their ids into `asked`."""
+    asked.append("consent")
     consents, product = facts.consents or {}, message.product
     whole, own = said(consents, channel), None
     if product is not None:
@@ -16,17 +19,28 @@ def not_agreed(facts: GateFacts, message: MessageFacts, channel: str, policy: Po
     if own is False or (own is None and not whole):
         about = f" for {product}" if own is False else ""
         return Refusal(Reason.NO_CONSENT, "consent", f"The player has not opted in to {channel}{about}.")
-    if channel in policy.product_consent and not own:
-        what = "the message does not say for what" if product is None else f"not for {product}"
-        return Refusal(
-            Reason.NO_PRODUCT_CONSENT, "product-consent", f"The player has opted in to {channel}, and {what}."
-        )
-    if policy.consent_given_here:
-        places = facts.consent_places or {}
-        place = places.get(consent_key(channel, product) if own else channel)
-        if facts.jurisdiction is None or place != facts.jurisdiction:
+    if channel in policy.product_consent:
+        asked.append("product-consent")
+        if not own:
+            what = "the message does not say for what" if product is None else f"not for {product}"
+            return Refusal(
+                Reason.NO_PRODUCT_CONSENT, "product-consent", f"The player has opted in to {channel}, and {what}."
+            )
+    if policy.consent_given_here or policy.consent_given_in is not None:
+        asked.append("consent-place")
+        place = (facts.consent_places or {}).get(consent_key(channel, product) if own else channel)
+        if not _given_here(place, facts.jurisdiction, policy):
             given = "nobody knows where" if place is None else f"in {place}"
             return Refusal(Reason.CONSENT_ELSEWHERE, "consent-place", f"The consent to {channel} was given {given}.")
-    if policy.profiling_objection and said(consents, "profiling") is False:
-        return Refusal(Reason.PROFILING, "profiling", "The player objected to profiling, and journeys go by behaviour.")
+    if policy.profiling_objection:
+        asked.append("profiling")
+        if said(consents, "profiling") is False:
+            why = "The player objected to profiling, and journeys go by behaviour."
+            return Refusal(Reason.PROFILING, "profiling", why)
     return None
+
+
+def _given_here(place: str | None, jurisdiction: str | None, policy: Policy) -> bool:
+    if place is None or (policy.consent_given_here and place != jurisdiction):
+        return False
+    return policy.consent_given_in is None or any(within(place, one) for one in policy.consent_given_in)

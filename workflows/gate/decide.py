@@ -9,9 +9,6 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Final
-from zoneinfo import ZoneInfo
-
-from pydantic import JsonValue
 
 from workflows.channels import CHANNELS, channel_name
 from workflows.gate.agreement import not_agreed
@@ -21,10 +18,12 @@ from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
 from workflows.gate.quiet_hours import nights_on, quiet_until
 from workflows.gate.reasons import Reason
 from workflows.gate.reward_rules import forbidden_reward
-from workflows.gate.rules import rules_asked, subject_of
-from workflows.local_time import DAY, WEEK
+from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
+from workflows.local_time import DAY
 from workflows.player_state.projection import Exclusion
 
+#: Who is known to be younger is sold to nowhere, whatever the policies say.
+ADULT: Final = 18
 _STRENGTHS: Final = ("none", "weak", "medium", "strong")
 #: They need no address.
 _INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
@@ -39,22 +38,37 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     is judged against the caps of the morning.
     """
     _aware(now)
-    channel = channel_name(message.channel)
-    seen = _seen(facts, now) | {"channel": channel, "message_class": message.message_class, "product": message.product}
-    refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now)
+    channel, asked = channel_name(message.channel), list[str]()
+    seen = seen_of_player(facts, now) | seen_of_message(message, channel)
+    refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now, asked)
     if refusal is None and facts is not None:
-        refusal = _unreachable(facts, message, channel, policy) or _too_late(message, policy, now)
+        refusal = _unreachable(facts, message, channel, policy, asked) or _too_late(message, policy, now, asked)
         if refusal is None and message.message_class not in NECESSARY:
-            counted = _count(facts, message, channel, now)
+            counted = count_contacts(facts, message, channel, now)
             seen |= counted
             refusal = (
-                _at_night(facts, message, channel, policy, now)
-                or _was_here(facts, message, now)
-                or _too_much(facts, channel, counted, policy)
+                _at_night(facts, message, channel, policy, now, asked)
+                or _was_here(facts, message, now, asked)
+                or _too_much(facts, channel, counted, policy, asked)
             )
     if refusal is not None:
         return replace(refusal, seen=seen, policy=policy.version)
-    return Allowed(seen, policy.version, rules_asked(subject_of(message.message_class), policy))
+    return Allowed(seen, policy.version, tuple(asked))
+
+
+def may_show(facts: GateFacts | None, message: MessageFacts, policy: Policy, now: datetime) -> bool:
+    """Whether what was sent and stays inside, in the inbox of a site, may still be shown.
+
+    What protects the player and their consent are asked anew, and the moment its designer set with `by`. How often and
+    at which hours one writes is not: nobody is disturbed.
+    """
+    _aware(now)
+    asked: list[str] = []
+    if _protected(facts, message.message_class, policy, now, asked) is not None or facts is None:
+        return False
+    if message.by is not None and now > message.by:
+        return False
+    return _unreachable(facts, message, channel_name(message.channel), policy, asked) is None
 
 
 def held(now: datetime) -> Wait:
@@ -69,39 +83,44 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     exclusion, no time-out, no strong signs of harm. That holds for points and tickets as for money.
     """
     _aware(now)
-    seen = _seen(facts, now) | {"kind": grant.kind, "wager_x": grant.wager_x, **_seen_of_rewards(facts, grant)}
-    refusal = _protected(facts, "marketing", policy, now)
+    seen, asked = seen_of_player(facts, now) | seen_of_reward(facts, grant), list[str]()
+    refusal = _protected(facts, "marketing", policy, now, asked)
     if refusal is None and facts is not None:
-        refusal = forbidden_reward(facts, grant, policy, now)
+        refusal = forbidden_reward(facts, grant, policy, now, asked)
     if refusal is not None:
         return replace(refusal, seen=seen, policy=policy.version)
-    return Allowed(seen, policy.version, rules_asked("reward", policy))
+    return Allowed(seen, policy.version, tuple(asked))
 
 
-def _protected(facts: GateFacts | None, message_class: str, policy: Policy, now: datetime) -> Refusal | None:
-    """What protects the player, strongest first."""
+def _protected(
+    facts: GateFacts | None, message_class: str, policy: Policy, now: datetime, asked: list[str]
+) -> Refusal | None:
+    """What protects the player, strongest first. Every rule that is looked at writes its id into `asked`."""
+    asked.append("known-player")
     if facts is None or facts.status is None:
         return Refusal(Reason.UNKNOWN_PLAYER, "known-player", "The player's account status is not known.")
+    asked.append("account-status")
     if facts.status == "closed":
         return Refusal(Reason.ACCOUNT_NOT_ACTIVE, "account-status", "The account is closed.")
     if message_class in PROTECTIVE:
         return None
     if message_class in NECESSARY:
         # A break from playing is no break from news about one's own money, so a time-out lets it through.
-        return None if policy.service_to_excluded else _excluded(facts, policy, now)
+        return None if policy.service_to_excluded else _excluded(facts, policy, now, asked)
     return (
-        _excluded(facts, policy, now)
-        or _on_a_break(facts, now)
-        or _back_only_just(facts, policy, now)
+        _excluded(facts, policy, now, asked)
+        or _on_a_break(facts, now, asked)
+        or _back_only_just(facts, policy, now, asked)
         or _inactive(facts)
-        or _vulnerable(facts, policy)
-        or _at_a_limit(facts, policy, now)
-        or _elsewhere(facts, policy)
-        or _too_young(facts, policy)
+        or _vulnerable(facts, policy, asked)
+        or _at_a_limit(facts, policy, now, asked)
+        or _elsewhere(facts, policy, asked)
+        or _too_young(facts, policy, asked)
     )
 
 
-def _excluded(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None:
+def _excluded(facts: GateFacts, policy: Policy, now: datetime, asked: list[str]) -> Refusal | None:
+    asked.append("self-exclusion")
     if facts.status == "self_excluded":
         return Refusal(Reason.SELF_EXCLUDED, "self-exclusion", "The account is self-excluded.")
     if facts.exclusions is None:
@@ -115,15 +134,17 @@ def _excluded(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None
     return None
 
 
-def _on_a_break(facts: GateFacts, now: datetime) -> Refusal | None:
+def _on_a_break(facts: GateFacts, now: datetime, asked: list[str]) -> Refusal | None:
+    asked.append("time-out")
     if any(block.kind == "time_out" and _in_force(block, now) for block in facts.exclusions or ()):
         return Refusal(Reason.TIME_OUT, "time-out", "The player is taking a time-out.")
     return None
 
 
-def _back_only_just(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None:
+def _back_only_just(facts: GateFacts, policy: Policy, now: datetime, asked: list[str]) -> Refusal | None:
     if not policy.cooling_off:
         return None
+    asked.append("cooling-off")
     if facts.ended_exclusions is None:
         return unread("ended exclusions", "cooling-off")
     if (last := max(facts.ended_exclusions, default=None)) is None or last + policy.cooling_off <= now:
@@ -142,12 +163,14 @@ def _inactive(facts: GateFacts) -> Refusal | None:
     return None
 
 
-def _vulnerable(facts: GateFacts, policy: Policy) -> Refusal | None:
+def _vulnerable(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:
+    asked.append("harm")
     if facts.harm is None:
         return unread("harm", "harm")
     strength = _STRENGTHS.index(facts.harm) if facts.harm in _STRENGTHS else len(_STRENGTHS)
     if strength >= _STRENGTHS.index(policy.harm_refuses_from):
         return Refusal(Reason.HARM_SIGNAL, "harm", f"A {facts.harm} signal of gambling harm is in force.")
+    asked.append("test-account")
     if facts.is_test is None:
         return unread("is_test", "test-account")
     if facts.is_test:
@@ -155,9 +178,10 @@ def _vulnerable(facts: GateFacts, policy: Policy) -> Refusal | None:
     return None
 
 
-def _at_a_limit(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | None:
+def _at_a_limit(facts: GateFacts, policy: Policy, now: datetime, asked: list[str]) -> Refusal | None:
     if policy.offers_at_limit:
         return None
+    asked.append("limit")
     if facts.limits_until is None:
         return unread("limits", "limit")
     if any(until > now for until in facts.limits_until):
@@ -165,9 +189,10 @@ def _at_a_limit(facts: GateFacts, policy: Policy, now: datetime) -> Refusal | No
     return None
 
 
-def _elsewhere(facts: GateFacts, policy: Policy) -> Refusal | None:
+def _elsewhere(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:
     if policy.jurisdictions is None:
         return None
+    asked.append("jurisdiction")
     where = facts.jurisdiction
     if where is not None and any(within(where, served) for served in policy.jurisdictions):
         return None
@@ -175,20 +200,29 @@ def _elsewhere(facts: GateFacts, policy: Policy) -> Refusal | None:
     return Refusal(Reason.UNKNOWN_JURISDICTION, "jurisdiction", f"The player's jurisdiction is {what}.")
 
 
-def _too_young(facts: GateFacts, policy: Policy) -> Refusal | None:
-    if policy.min_age is None:
-        return None
+def _too_young(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:
+    asked.append("age")
     if facts.age is None:
+        if policy.min_age is None:
+            return None
         return Refusal(Reason.UNKNOWN_AGE, "age", f"The player's age is not known, and {policy.min_age} is the least.")
-    if facts.age < policy.min_age:
-        return Refusal(Reason.TOO_YOUNG, "age", f"The player is {facts.age}, and {policy.min_age} is the least.")
+    least = max(ADULT, policy.min_age or ADULT)
+    if facts.age < least:
+        return Refusal(Reason.TOO_YOUNG, "age", f"The player is {facts.age}, and {least} is the least.")
     return None
 
 
-def _unreachable(facts: GateFacts, message: MessageFacts, channel: str, policy: Policy) -> Refusal | None:
-    if message.message_class not in NECESSARY and (refusal := not_agreed(facts, message, channel, policy)) is not None:
-        return refusal
-    if channel not in _INSIDE and (facts.addresses is None or channel not in map(channel_name, facts.addresses)):
+def _unreachable(
+    facts: GateFacts, message: MessageFacts, channel: str, policy: Policy, asked: list[str]
+) -> Refusal | None:
+    if message.message_class not in NECESSARY:
+        refusal = not_agreed(facts, message, channel, policy, asked)
+        if refusal is not None:
+            return refusal
+    if channel in _INSIDE:
+        return None
+    asked.append("address")
+    if facts.addresses is None or channel not in map(channel_name, facts.addresses):
         return Refusal(Reason.NO_ADDRESS, "address", f"There is no address for {channel}.")
     return None
 
@@ -201,20 +235,24 @@ def too_late_at(message: MessageFacts, policy: Policy) -> datetime | None:
     return None if age is None else message.asked_at + age
 
 
-def _too_late(message: MessageFacts, policy: Policy, moment: datetime) -> Refusal | None:
+def _too_late(message: MessageFacts, policy: Policy, moment: datetime, asked: list[str]) -> Refusal | None:
     end = too_late_at(message, policy)
-    if end is None or moment <= end:
+    if end is None:
+        return None
+    asked.append("too-late")
+    if moment <= end:
         return None
     return Refusal(Reason.TOO_LATE, "too-late", f"It was to go by {end.isoformat()}.")
 
 
 def _at_night(
-    facts: GateFacts, message: MessageFacts, channel: str, policy: Policy, now: datetime
+    facts: GateFacts, message: MessageFacts, channel: str, policy: Policy, now: datetime, asked: list[str]
 ) -> Refusal | Wait | None:
     nights = nights_on(channel, policy.nights)
     if not nights:
         return None
-    zone = _zone(facts.timezone)
+    asked.append("quiet-hours")
+    zone = zone_of(facts.timezone)
     until = None if zone is None else quiet_until(zone, nights, now)
     if zone is None:
         return Refusal(Reason.UNKNOWN_TIMEZONE, "quiet-hours", "The player's time zone is not known.")
@@ -225,14 +263,15 @@ def _at_night(
     # Many wake at one hour. The delay makes nothing too late that the morning would not.
     end = too_late_at(message, policy)
     goes_at = until + message.delay if end is None else max(until, min(until + message.delay, end))
-    return _too_late(message, policy, until) or Wait(
+    return _too_late(message, policy, until, []) or Wait(
         goes_at, "quiet-hours", f"It is night for the player; {until.isoformat()} is their morning."
     )
 
 
-def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal | None:
+def _was_here(facts: GateFacts, message: MessageFacts, now: datetime, asked: list[str]) -> Refusal | None:
     if not message.suppress_if_active_today:
         return None
+    asked.append("active-today")
     if facts.activity is None:
         return unread("activity", "active-today")
     if any(moment > now - DAY for moment in facts.activity):
@@ -240,7 +279,10 @@ def _was_here(facts: GateFacts, message: MessageFacts, now: datetime) -> Refusal
     return None
 
 
-def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy: Policy) -> Refusal | None:
+def _too_much(
+    facts: GateFacts, channel: str, counted: Mapping[str, int], policy: Policy, asked: list[str]
+) -> Refusal | None:
+    asked += ("daily-cap", "weekly-cap", "channel-weekly-cap")
     if facts.contacts is None:
         return unread("contacts", "daily-cap")
     caps = (
@@ -258,63 +300,6 @@ def _too_much(facts: GateFacts, channel: str, counted: Mapping[str, int], policy
         if counted[count] >= most:
             return Refusal(reason, rule, f"The player got {counted[count]} {where}, and {most} is the most.")
     return None
-
-
-def _count(facts: GateFacts, message: MessageFacts, channel: str, now: datetime) -> dict[str, int]:
-    # A contact dated after now is a clock that differs, not a contact that never was: it counts.
-    others = [c for c in facts.contacts or () if c.step != message.step and c.at > now - WEEK]
-    return {
-        "contacts_24h": len({c.step for c in others if c.at > now - DAY}),
-        "contacts_7d": len({c.step for c in others}),
-        "channel_7d": len({c.step for c in others if channel_name(c.channel) == channel}),
-    }
-
-
-def _seen(facts: GateFacts | None, now: datetime) -> dict[str, JsonValue]:
-    """The facts as JSON, small enough to keep with every decision."""
-    if facts is None:
-        return {"at": now.isoformat(), "known": False}
-    zone = _zone(facts.timezone)
-    blocks: list[JsonValue] | None = None
-    if facts.exclusions is not None:
-        blocks = [[b.kind, b.scope, None if b.until is None else b.until.isoformat()] for b in facts.exclusions]
-    addresses: list[JsonValue] | None = None if facts.addresses is None else [*sorted(facts.addresses)]
-    return {
-        "at": now.isoformat(),
-        "status": facts.status,
-        "exclusions": blocks,
-        "harm": facts.harm,
-        "is_test": facts.is_test,
-        "consents": None if facts.consents is None else dict(facts.consents),
-        "consent_places": dict(facts.consent_places or {}),
-        "addresses": addresses,
-        "jurisdiction": facts.jurisdiction,
-        "age": facts.age,
-        "timezone": facts.timezone,
-        "local_time": None if zone is None else now.astimezone(zone).isoformat(timespec="minutes"),
-        "last_active": max(facts.activity).isoformat() if facts.activity else None,
-        "contacts": None if facts.contacts is None else len(facts.contacts),
-    }
-
-
-def _seen_of_rewards(facts: GateFacts | None, grant: GrantFacts) -> dict[str, JsonValue]:
-    if facts is None:
-        return {}
-    return {
-        "product": grant.product,
-        "journey_product": grant.journey_product,
-        "deposits": facts.deposits,
-        "had_bonus": facts.had_bonus,
-        "in_play": facts.in_play,
-        "registered_at": None if facts.registered_at is None else facts.registered_at.isoformat(),
-    }
-
-
-def _zone(name: str | None) -> ZoneInfo | None:
-    try:
-        return ZoneInfo(name) if name else None
-    except (OSError, ValueError, LookupError):
-        return None
 
 
 def _aware(now: datetime) -> None:

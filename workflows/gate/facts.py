@@ -7,6 +7,7 @@ the player. A fact known to be empty says so: `exclusions=()`, `harm="none"`.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from datetime import timezone as tz
 from typing import Final
 
 from workflows.events import DepositApproved
@@ -23,6 +24,8 @@ SELF_EXCLUDED: Final = "self_excluded"
 SESSION_LOGIN: Final = "session.login"
 SESSION_ENDED: Final = "session.ended"
 ROUND: Final = "game.round_completed"
+#: Where a day begins last.
+LAST_ZONE: Final = tz(timedelta(hours=-12))
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BONUS_EVENTS: Final = ("reward.offered", "reward.claimed", "reward.activated", "reward.completed")
 SIGNS_OF_LIFE = (SESSION_LOGIN, SESSION_ENDED, ROUND, "payment.deposit_approved")
@@ -99,17 +102,34 @@ class GrantFacts:
     """The reward in question."""
 
     kind: str
+    #: How often what `wager_basis` names must be staked.
     wager_x: int = 0
+    wager_basis: str = "bonus"
+    #: The bonus in percent of the deposit that it is added to.
+    match_pct: int = 100
     #: The kind of gambling it can be used on; None: whatever the journey is about.
     product: Product | None = None
     #: What the journey that gives it is about; None: nobody says.
     journey_product: Product | None = None
 
+    @property
+    def wager_factor(self) -> int:
+        """How often the bonus itself must be staked, rounded up: the deposit counts too where the basis says so."""
+        if self.wager_basis == "bonus":
+            return self.wager_x
+        return -(-self.wager_x * (self.match_pct + 100) // self.match_pct)
+
     @classmethod
     def of(cls, reward: RewardBase, journey_product: Product | None = None) -> "GrantFacts":
         """The part of a reward the gate looks at."""
-        wager_x = getattr(reward, "wager_x", 0)
-        return cls(kind=reward.name, wager_x=wager_x, product=reward.product, journey_product=journey_product)
+        return cls(
+            kind=reward.name,
+            wager_x=getattr(reward, "wager_x", 0),
+            wager_basis=getattr(reward, "wager_basis", "bonus"),
+            match_pct=getattr(reward, "match_pct", 100),
+            product=reward.product,
+            journey_product=journey_product,
+        )
 
 
 def facts_of(
@@ -138,7 +158,7 @@ def facts_of(
         activity=[state.last[kind] for kind in SIGNS_OF_LIFE if kind in state.last],
         contacts=tuple(contacts),
         jurisdiction=state.jurisdiction,
-        age=None if birth_date is None else age_on(birth_date, now.astimezone(zone(state.timezone)).date()),
+        age=None if birth_date is None else age_on(birth_date, _todays_date(state.timezone, now)),
         ended_exclusions=_ended_exclusions(state, now),
         registered_at=state.registered_at,
         deposits=state.counts.get(DepositApproved.type, 0),
@@ -174,6 +194,11 @@ def _in_play(state: PlayerState, now: datetime) -> bool:
     """Whether a login or a round is newer than the last end of a session; nobody plays for a day on end."""
     begun = max((state.last[kind] for kind in (SESSION_LOGIN, ROUND) if kind in state.last), default=LONG_AGO)
     return begun > max(now - DAY, state.last.get(SESSION_ENDED, LONG_AGO))
+
+
+def _todays_date(timezone: str | None, now: datetime) -> date:
+    """The player's; without a zone the one where the day begins last, so that nobody is taken for older."""
+    return now.astimezone(LAST_ZONE if timezone is None else zone(timezone)).date()
 
 
 def age_on(birth_date: date, day: date) -> int:

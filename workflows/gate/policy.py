@@ -114,14 +114,17 @@ class Policy(BaseModel):
     cooling_off: Annotated[timedelta, Field(ge=timedelta(0)), Strictness(max, timedelta(0))] = timedelta(0)
     #: The jurisdictions whose players are sold to, a country with all its regions; None: any, known or not.
     jurisdictions: Annotated[frozenset[Jurisdiction] | None, _COMMON] = None
-    #: The age in years from which a player is sold to; None: no such rule.
+    #: The age in years from which a player is sold to, and an unknown one is none; None: whoever is not known to be
+    #: under 18.
     min_age: Annotated[int, Field(ge=0)] | None = Field(None)
     #: Channels on which a consent must name the product it is for.
     product_consent: Annotated[frozenset[str], _EVERY] = frozenset()
     #: Whether a consent must have been given in the player's own jurisdiction.
     consent_given_here: Annotated[bool, _IF_ANY_ASKS] = False
+    #: The jurisdictions in one of which a consent must have been given, a country with all its regions; None: anywhere.
+    consent_given_in: Annotated[frozenset[Jurisdiction] | None, _COMMON] = None
     #: Whether an objection to profiling (a No to the channel `profiling`) ends marketing.
-    profiling_objection: Annotated[bool, _IF_ANY_ASKS] = False
+    profiling_objection: Annotated[bool, _IF_ANY_ASKS] = True
     #: Whether a player who stands at a limit of their own is sold to.
     offers_at_limit: Annotated[bool, _IF_ALL_ALLOW] = True
     #: Whether a player may get a bonus while a check of them is open: identity, affordability, source of funds.
@@ -162,7 +165,7 @@ class Policy(BaseModel):
         """The numbers whose rules are on: those that are not what says nothing, set here or by default."""
         return frozenset(name for name, how in NUMBERS.items() if getattr(self, name) != how.nothing)
 
-    @field_serializer("banned_rewards", "jurisdictions", "product_consent")
+    @field_serializer("banned_rewards", "consent_given_in", "jurisdictions", "product_consent")
     def _in_order(self, names: frozenset[str] | None) -> list[str] | None:
         # A set has no order, and the version must be the same in every process.
         return None if names is None else sorted(names)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from workflows.errors import DesignError
@@ -10,6 +10,8 @@ from workflows.gate.facts import GateFacts
 from workflows.gate.policies import HOUSE, SHIPPED
 from workflows.gate.policy import NUMBERS, Policy, complete, strictest, within
 
+#: No clock is further from UTC.
+WIDEST: Final = timedelta(hours=14)
 #: Days, brands and jurisdictions whose joined policies are kept at hand.
 REMEMBERED: Final = 2_000
 
@@ -19,13 +21,16 @@ class PolicyBook:
     """Every policy of a deployment: the house's, those that are shipped, and its own.
 
     The house's says something about every number. Of the others those of the player's jurisdiction and brand apply,
-    each in the wording of the day, and of each number the strictest holds.
+    each in the wording of the day, and of each number the strictest holds. A wording begins as soon as its day has
+    begun anywhere, and the one before it holds as long as there is anywhere where it has not.
     """
 
     house: Policy = HOUSE
     own: tuple[Policy, ...] = ()
     shipped: tuple[Policy, ...] = SHIPPED
-    _joined: dict[tuple[str, str | None, date], Policy] = field(default_factory=dict, compare=False, repr=False)
+    _joined: dict[tuple[str, str | None, tuple[date, date]], Policy] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def __post_init__(self) -> None:
         if mistakes := clashes(self.own):
@@ -34,18 +39,20 @@ class PolicyBook:
 
     def applying(self, brand: str, jurisdiction: str | None, now: datetime) -> tuple[Policy, ...]:
         """The policies in force for such a player, the house's first."""
-        day = now.astimezone(UTC).date()
-        wordings: dict[str, Policy] = {}
-        for one in (*self.shipped, *self.own):
-            known = wordings.get(one.name)
-            if one.since <= day and (known is None or known.since < one.since):
-                wordings[one.name] = one
-        found = (one for one in wordings.values() if one.brand in {None, brand} and concerns(one, jurisdiction))
-        return (self.house, *sorted(found, key=lambda one: one.name))
+        last, first = _days(now)
+        known = [one for one in (*self.shipped, *self.own) if one.since <= first]
+        # The wording of where the day begins last, and every one that has begun elsewhere since.
+        oldest: dict[str, date] = {}
+        for one in known:
+            if one.since <= last:
+                oldest[one.name] = max(one.since, oldest.get(one.name, one.since))
+        wordings = (one for one in known if one.since >= oldest.get(one.name, one.since))
+        found = (one for one in wordings if one.brand in {None, brand} and concerns(one, jurisdiction))
+        return (self.house, *sorted(found, key=lambda one: (one.name, one.since)))
 
     def at(self, brand: str, jurisdiction: str | None, now: datetime) -> Policy:
         """What they say together."""
-        key = (brand, jurisdiction, now.astimezone(UTC).date())
+        key = (brand, jurisdiction, _days(now))
         joined = self._joined.get(key)
         if joined is None:
             if len(self._joined) >= REMEMBERED:
@@ -83,14 +90,26 @@ def concerns(one: Policy, jurisdiction: str | None) -> bool:
     )
 
 
+def _days(now: datetime) -> tuple[date, date]:
+    """The day where it begins last, and where it begins first."""
+    utc = now.astimezone(UTC)
+    return (utc - WIDEST).date(), (utc + WIDEST).date()
+
+
 def clashes(own: Iterable[Policy]) -> list[str]:
     """What is wrong with a deployment's own policies, a sentence each."""
     taken = {HOUSE.name, *(one.name for one in SHIPPED)}
     mistakes, seen = [], set[tuple[str, date]]()
+    meant = dict[str, tuple[str | None, str | None]]()
     for one in own:
         if one.name in taken:
             mistakes.append(f"policy({one.name!r}, …): the engine ships one of that name; name yours differently.")
         if (one.name, one.since) in seen:
             mistakes.append(f"policy({one.name!r}, since={one.since}): there are two of that day; remove one.")
         seen.add((one.name, one.since))
+        if meant.setdefault(one.name, (one.brand, one.jurisdiction)) != (one.brand, one.jurisdiction):
+            mistakes.append(
+                f"policy({one.name!r}, since={one.since}): another of that name is for another brand or jurisdiction, "
+                "and the later one would take its place; name them differently."
+            )
     return mistakes

@@ -13,27 +13,31 @@ from workflows.gate.reasons import Reason
 DEPOSITS_OF_A_REGULAR: Final = 2
 
 
-def forbidden_reward(facts: GateFacts, grant: GrantFacts, policy: Policy, now: datetime) -> Refusal | None:
-    """The first rule that forbids it, None if none does."""
-    for rule in _ASKED:
+def forbidden_reward(
+    facts: GateFacts, grant: GrantFacts, policy: Policy, now: datetime, asked: list[str]
+) -> Refusal | None:
+    """The first rule that forbids it, None if none does. Those that are on write their ids into `asked`."""
+    spoken = policy.spoken
+    for name, number, rule in _ASKED:
+        if number not in spoken:
+            continue
+        asked.append(name)
         if (refusal := rule(facts, grant, policy, now)) is not None:
             return refusal
     return None
 
 
 def _wagered_too_often(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
-    if policy.wager_cap is None or grant.wager_x <= policy.wager_cap:
+    if policy.wager_cap is None or grant.wager_factor <= policy.wager_cap:
         return None
-    return Refusal(
-        Reason.WAGER_TOO_HIGH,
-        "wager-cap",
-        f"The bonus must be wagered {grant.wager_x} times and {policy.wager_cap} is the ceiling.",
-    )
+    times = f"{grant.wager_x} times"
+    if grant.wager_factor != grant.wager_x:
+        times = f"{times} with the deposit, which is {grant.wager_factor} times the bonus,"
+    detail = f"The bonus must be wagered {times} and {policy.wager_cap} is the ceiling."
+    return Refusal(Reason.WAGER_TOO_HIGH, "wager-cap", detail)
 
 
-def _mixes_products(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
-    if not policy.one_product:
-        return None
+def _mixes_products(_facts: GateFacts, grant: GrantFacts, _policy: Policy, _now: datetime) -> Refusal | None:
     about, used_on = grant.journey_product, grant.product
     if about is not None and used_on in {None, about}:
         return None
@@ -42,9 +46,7 @@ def _mixes_products(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: 
     return Refusal(Reason.MIXED_PRODUCTS, "one-product", f"The reward is for {on}, and {what}; say product= there.")
 
 
-def _is_not_the_first(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
-    if not policy.first_bonus_only:
-        return None
+def _is_not_the_first(facts: GateFacts, _grant: GrantFacts, _policy: Policy, _now: datetime) -> Refusal | None:
     if facts.had_bonus is None:
         return unread("earlier bonuses", "first-bonus")
     if facts.had_bonus:
@@ -52,9 +54,7 @@ def _is_not_the_first(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now
     return None
 
 
-def _draws_in(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
-    if policy.welcome_bonus:
-        return None
+def _draws_in(facts: GateFacts, _grant: GrantFacts, _policy: Policy, _now: datetime) -> Refusal | None:
     if facts.deposits is None:
         return unread("deposits", "welcome-bonus")
     if facts.deposits < DEPOSITS_OF_A_REGULAR:
@@ -63,9 +63,7 @@ def _draws_in(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: dateti
     return None
 
 
-def _interrupts_play(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
-    if policy.bonus_in_play:
-        return None
+def _interrupts_play(facts: GateFacts, _grant: GrantFacts, _policy: Policy, _now: datetime) -> Refusal | None:
     if facts.in_play is None:
         return unread("session", "bonus-in-play")
     if facts.in_play:
@@ -79,9 +77,7 @@ def _is_banned(_facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datet
     return Refusal(Reason.BANNED_REWARD, "banned-reward", f"Nobody may get a {grant.kind} where the player is.")
 
 
-def _is_being_checked(facts: GateFacts, _grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
-    if policy.bonus_with_open_check:
-        return None
+def _is_being_checked(facts: GateFacts, _grant: GrantFacts, _policy: Policy, _now: datetime) -> Refusal | None:
     if facts.open_checks is None:
         return unread("checks", "open-check")
     if facts.open_checks:
@@ -100,13 +96,14 @@ def _comes_too_soon(facts: GateFacts, _grant: GrantFacts, policy: Policy, now: d
     return None
 
 
-_ASKED: Final[tuple[Callable[[GateFacts, GrantFacts, Policy, datetime], Refusal | None], ...]] = (
-    _wagered_too_often,
-    _mixes_products,
-    _is_not_the_first,
-    _draws_in,
-    _interrupts_play,
-    _is_banned,
-    _is_being_checked,
-    _comes_too_soon,
+#: By id of the rule: the number it goes by, and what it asks.
+_ASKED: Final[tuple[tuple[str, str, Callable[[GateFacts, GrantFacts, Policy, datetime], Refusal | None]], ...]] = (
+    ("wager-cap", "wager_cap", _wagered_too_often),
+    ("one-product", "one_product", _mixes_products),
+    ("first-bonus", "first_bonus_only", _is_not_the_first),
+    ("welcome-bonus", "welcome_bonus", _draws_in),
+    ("bonus-in-play", "bonus_in_play", _interrupts_play),
+    ("banned-reward", "banned_rewards", _is_banned),
+    ("open-check", "bonus_with_open_check", _is_being_checked),
+    ("new-customer", "bonus_after", _comes_too_soon),
 )

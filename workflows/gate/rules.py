@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final, Literal
 
-from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
+from workflows.gate.policy import Policy
 
 #: What may be asked about: messages by what they are for, and rewards.
 Subject = Literal["protective", "service", "marketing", "reward"]
@@ -44,18 +44,6 @@ class GateRule:
     def is_on(self, policy: Policy) -> bool:
         """Whether the policy lets it speak."""
         return self.always or not self.numbers or not policy.spoken.isdisjoint(self.numbers)
-
-
-def rules_asked(subject: Subject, policy: Policy) -> tuple[str, ...]:
-    """The ids of the rules that a decision about this looks at under a policy."""
-    return tuple(rule.id for rule in RULES.values() if subject in rule.about and rule.is_on(policy))
-
-
-def subject_of(message_class: str) -> Subject:
-    """How the gate treats messages of a class: surveys are held to the rules of marketing."""
-    if message_class in PROTECTIVE:
-        return "protective"
-    return "service" if message_class in NECESSARY else "marketing"
 
 
 _UKGC: Final = "gamblingcommission.gov.uk/licensees-and-businesses/lccp/condition"
@@ -104,7 +92,7 @@ _WHO: Final = (
             LegalSource("GAMSTOP", "terms", "help.mrq.com/en/articles/1866835"),
             _MGA,
             _SE_MARKETING,
-            LegalSource("Germany, GlüStV 2021", "OASIS", "sportwelt.news"),
+            LegalSource("Germany, GlüStV 2021", "§ 8b(1), OASIS", "sportwelt.news"),
         ),
         numbers=("exclusions_lapse", "service_to_excluded"),
         always=True,
@@ -151,11 +139,12 @@ _WHO: Final = (
     ),
     GateRule(
         id="age",
-        says="Nothing is sold below an age that the law sets, or to a player whose age is not known: 24 in the "
-        "Netherlands, 19 in Ontario.",
+        says="Nothing is sold to a player who is known to be under 18. Where a law sets an age, 24 in the Netherlands "
+        "and 19 in Ontario, nothing is sold below it nor to a player whose age is not known.",
         about=_OFFERS,
         sources=(_NL, LegalSource("Ontario, Registrar's standards", "3", "agco.ca/book/export/html/57766")),
         numbers=("min_age",),
+        always=True,
     ),
 )
 _HOW_OFTEN: Final = (
@@ -182,7 +171,7 @@ _HOW_OFTEN: Final = (
         sources=(
             LegalSource("Ontario, Registrar's standards", "2.05", "canadiangamingbusiness.com/?p=12321; agco.ca"),
         ),
-        numbers=("consent_given_here",),
+        numbers=("consent_given_here", "consent_given_in"),
     ),
     GateRule(
         id="profiling",
@@ -237,7 +226,8 @@ _HOW_OFTEN: Final = (
 _WHAT: Final = (
     GateRule(
         id="wager-cap",
-        says="Wagering of a bonus stays within the ceiling: ten times in Great Britain.",
+        says="Wagering stays within the ceiling, reckoned on the bonus alone even where its terms reckon it on bonus "
+        "and deposit: ten times in Great Britain.",
         about=_REWARDS,
         sources=(_GB_BONUS,),
         numbers=("wager_cap",),
