@@ -53,7 +53,7 @@ async def read(
     brand, player_id, run_id = request.brand, request.player_id, request.run_id
     row = (
         await connection.execute(
-            sa.select(players.c.state, players.c.profile)
+            sa.select(players.c.state, players.c.profile, players.c.created_at)
             .where(players.c.brand == brand, players.c.id == player_id)
             .with_for_update()
         )
@@ -65,7 +65,7 @@ async def read(
         await write_place(connection, brand, player_id, run_id, place)
     # After the lock: whoever ends a run in the books holds the player's row, and what was read before may be stale.
     found = await _run_and_contacts(connection, brand, player_id, run_id, now)
-    granted = None if grant_id is None else await _had_another_grant(connection, brand, player_id, grant_id)
+    had = None if grant_id is None else await _had_bonus(connection, state, grants.c.id != grant_id, row.created_at)
     facts = facts_of(
         state,
         addresses=addresses(player_id, row.profile),
@@ -76,7 +76,7 @@ async def read(
         ],
         now=now,
         birth_date=_birth_date(row.profile),
-        had_bonus=None if granted is None else had_bonus(state, granted_here=granted),
+        had_bonus=had,
     )
     active = any(one.state == "active" for one in found)
     release = max((one.version for one in found), default=0)
@@ -118,10 +118,24 @@ async def _run_and_contacts(
     return [_RunAndContact(*row) for row in told]
 
 
-async def _had_another_grant(connection: AsyncConnection, brand: str, player_id: str, grant_id: str) -> bool:
-    mine = sa.and_(grants.c.brand == brand, grants.c.player_id == player_id)
-    other = sa.exists().where(mine, grants.c.status != "refused", grants.c.id != grant_id)
-    return bool((await connection.execute(sa.select(other))).scalar_one())
+async def _had_bonus(
+    connection: AsyncConnection, state: PlayerState, other: sa.ColumnElement[bool], heard_since: datetime
+) -> bool | None:
+    """Whether the person had a bonus other than the one in question, at any of their accounts."""
+    ids = [state.player_id, *state.accounts]
+    granted = sa.exists().where(
+        grants.c.brand == state.brand, grants.c.player_id.in_(ids), grants.c.status != "refused", other
+    )
+    granted_here = bool((await connection.execute(sa.select(granted))).scalar_one())
+    others: list[PlayerState] = []
+    if state.accounts:
+        # Without a lock: what of a bonus is told to another account in this very moment comes as it would alone.
+        mine = (players.c.brand == state.brand, players.c.id.in_(state.accounts))
+        found = await connection.execute(sa.select(players.c.id, players.c.state, players.c.created_at).where(*mine))
+        for row in found:
+            others.append(PlayerState.from_json(state.brand, row.id, row.state))
+            heard_since = max(heard_since, row.created_at)
+    return had_bonus(state, *others, granted_here=granted_here, heard_since=heard_since)
 
 
 def _birth_date(profile: JsonObject) -> date | None:
@@ -150,7 +164,9 @@ async def read_beside(
     """
     row = (
         await connection.execute(
-            sa.select(players.c.state, players.c.profile).where(players.c.brand == brand, players.c.id == player_id)
+            sa.select(players.c.state, players.c.profile, players.c.created_at).where(
+                players.c.brand == brand, players.c.id == player_id
+            )
         )
     ).one_or_none()
     if row is None:
@@ -165,16 +181,13 @@ async def read_beside(
     )
     contacts = [Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in await connection.execute(others)]
     reachable = addresses(player_id, row.profile)
-    mine = (grants.c.brand == brand, grants.c.player_id == player_id)
-    other = sa.exists().where(*mine, grants.c.status != "refused", grants.c.run_id != beside)
-    granted = bool((await connection.execute(sa.select(other))).scalar_one())
     facts = facts_of(
         state,
         addresses=reachable,
         contacts=[*contacts, *own],
         now=now,
         birth_date=_birth_date(row.profile),
-        had_bonus=had_bonus(state, granted_here=granted),
+        had_bonus=await _had_bonus(connection, state, grants.c.run_id != beside, row.created_at),
     )
     return WatchedPlayer(facts, state)
 

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
 
 import orjson
 from sqlalchemy import text
@@ -13,11 +12,9 @@ from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
 from activities.player_rows import LOCK_PLAYERS
 from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
+from workflows.player_state.exclusion_blocks import ACCOUNT, SELF_EXCLUDED, SELF_EXCLUSION
 from workflows.player_state.projection import UNPROTECTED_STATUSES
 from workflows.player_state.state import PlayerState
-
-SELF_EXCLUSION: Final = "self_exclusion"
-SELF_EXCLUDED: Final = "self_excluded"
 
 
 @dataclass(frozen=True)
@@ -92,6 +89,9 @@ def _begun(end: Event, states: Mapping[str, PlayerState], player_id: str, before
         sets = (event for event in before if isinstance(event, ExclusionSet))
         begun += [event.occurred_at for event in sets if (event.kind, event.scope) == (end.kind, end.scope)]
     else:
+        if state is not None:
+            # Another status in between has ended nothing.
+            begun += [block.since for block in state.exclusions if block.scope == ACCOUNT]
         if state is not None and state.status == SELF_EXCLUDED and state.status_since is not None:
             begun.append(state.status_since)
         if state is not None and state.timed_status is not None and state.timed_status.status == SELF_EXCLUDED:

@@ -275,6 +275,18 @@ class TestTheMinimumOfASelfExclusion:
             assert await casino.intake.ingest(BRAND, [("p", late)], casino.clock.now, mode=mode) == [expected]
         assert (await state_of(database, "p")).protected(casino.clock.now) is None
 
+    @pytest.mark.parametrize("between", [{"to": "suspended", "until": None}, {"to": "closed", "until": None}])
+    @pytest.mark.parametrize("together", [True, False])
+    async def test_not_even_by_way_of_another_status(
+        self, casino: Casino, database: Database, between: dict[str, Any], *, together: bool
+    ) -> None:
+        told: list[dict[str, Any]] = [{"to": "self_excluded", "until": None}, between, {"to": "active", "until": None}]
+        batch = [("p", casino.event(StatusChanged, from_status=None, **one)) for one in told]
+        groups = [batch] if together else [[one] for one in batch]
+        receipts = [one for group in groups for one in await casino.intake.ingest(BRAND, group, NOON)]
+        assert receipts == ["accepted", "accepted", TooEarly(NOON, timedelta(hours=24))]
+        assert (await state_of(database, "p")).protected(NOON) == "self_excluded"
+
     async def test_not_even_in_one_batch_and_its_neighbours_are_kept(self, casino: Casino, database: Database) -> None:
         told = [
             ("q", casino.event(SessionLogin)),

@@ -12,7 +12,7 @@ from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policies import HOUSE
 from workflows.gate.reasons import Reason
-from workflows.player_state.projection import Exclusion
+from workflows.player_state.exclusion_blocks import Exclusion
 
 __all__ = ["CHANNELS", "DAY", "FREE", "HOUSE", "KYIV", "NOON", "SPINS", "TICK", "ZONES"]
 __all__ += ["block", "contacts", "message", "reason"]

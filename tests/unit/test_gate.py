@@ -19,7 +19,7 @@ from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, f
 from workflows.gate.policy import NECESSARY, Night, Policy
 from workflows.gate.reasons import Reason
 from workflows.gate.rules import RULES
-from workflows.player_state.projection import Exclusion
+from workflows.player_state.exclusion_blocks import Exclusion
 from workflows.player_state.state import PlayerState
 from workflows.rewards import deposit_match, points
 

@@ -6,14 +6,25 @@ from typing import Any
 import pytest
 
 from tests.support.gate import DAY, NOON, SPINS, TICK, reason
-from workflows import AffordabilityChanged, Event, KycChanged, LimitReached
+from tests.support.player_events import Life, declared, rules
+from workflows import (
+    AffordabilityChanged,
+    DepositApproved,
+    Event,
+    KycChanged,
+    LimitReached,
+    ProfileUpdated,
+    SessionEnded,
+    SessionLogin,
+    on,
+)
 from workflows.events import parse_event
 from workflows.gate.decide import may_grant
 from workflows.gate.facts import GateFacts, age_on, facts_of, had_bonus
 from workflows.gate.policy import Policy
 from workflows.gate.reasons import Reason
+from workflows.player_state.exclusion_blocks import Block, TimedStatus
 from workflows.player_state.ordering import Word
-from workflows.player_state.projection import Block, TimedStatus
 from workflows.player_state.state import PlayerState
 from workflows.rules.streak_state import micros
 
@@ -69,7 +80,11 @@ def test_the_law_is_that_of_the_country_unless_somebody_says_another(known: dict
 @pytest.mark.parametrize(
     ("last", "plays"),
     [
-        ({}, False),
+        ({}, None),
+        ({"payment.deposit_approved": -1}, None),
+        ({"session.ended": -1}, False),
+        ({"sport.bet_placed": -1}, True),
+        ({"sport.bet_placed": -3, "session.ended": -1}, False),
         ({"session.login": -1}, True),
         ({"session.login": -3, "session.ended": -1}, False),
         ({"session.login": -1, "session.ended": -3}, True),
@@ -77,7 +92,10 @@ def test_the_law_is_that_of_the_country_unless_somebody_says_another(known: dict
         ({"session.login": -25}, False),
     ],
 )
-def test_a_player_plays_from_a_login_or_a_round_to_the_end_of_the_session(last: dict[str, int], plays: bool) -> None:  # noqa: FBT001 - a column of the table
+def test_a_player_plays_from_a_login_or_a_round_to_the_end_of_the_session(
+    last: dict[str, int],
+    plays: bool | None,  # noqa: FBT001 - a column of the table
+) -> None:
     state = player()
     state.last = {kind: NOON + timedelta(hours=ago) for kind, ago in last.items()}
     assert facts(state).in_play is plays
@@ -92,6 +110,34 @@ def test_a_bonus_was_had_here_or_is_told_of_by_the_engine() -> None:
     assert facts(state).had_bonus is None
 
 
+def test_of_who_registered_before_we_heard_of_them_nobody_knows_whether_they_had_one() -> None:
+    late, new = player(), player()
+    late.facts["registered_at"] = (NOON - 400 * DAY).isoformat()
+    new.facts["registered_at"] = (NOON - 2 * DAY).isoformat()
+
+    def had(*accounts: PlayerState, granted_here: bool = False) -> bool | None:
+        return had_bonus(*accounts, granted_here=granted_here, heard_since=NOON - 2 * DAY)
+
+    assert had(new) is False
+    assert had(late) is None
+    assert had(player()) is None
+    assert had(new, late) is None
+    assert had(late, granted_here=True)
+    late.counts["reward.claimed"] = 1
+    assert had(late)
+    assert had(new, late), "a bonus of another account is the person's"
+
+
+def test_an_end_of_a_session_that_is_dated_ahead_does_not_hide_what_is_played_after_it() -> None:
+    life = Life(declared("thanks", on(DepositApproved)))
+    ahead = life.event(SessionEnded, ago=-timedelta(hours=1))
+    life.state.advance(ahead, rules(), NOON, [])
+    played = life.event(SessionLogin, ago=-timedelta(minutes=10))
+    life.state.advance(played, rules(), NOON + timedelta(minutes=10), [])
+    assert life.state.last["session.ended"] == NOON
+    assert facts(life.state, NOON + timedelta(minutes=20)).in_play is True
+
+
 def test_an_exclusion_has_ended_when_somebody_says_so_or_its_time_is_over() -> None:
     state = player()
     state.told = {"end of self_exclusion/brand": micros(NOON - DAY), "end of time_out/brand": micros(NOON)}
@@ -101,6 +147,8 @@ def test_an_exclusion_has_ended_when_somebody_says_so_or_its_time_is_over() -> N
         Block("time_out", "brand", NOON - TICK, NOON - DAY),
     ]
     assert facts(state).ended_exclusions == [NOON - DAY, NOON - 2 * DAY]
+    state.told["end of exclusion elsewhere"] = micros(NOON)
+    assert facts(state).ended_exclusions == [NOON, NOON - 2 * DAY], "the newest of those that were told"
     assert facts(player()).ended_exclusions == []
 
 
@@ -120,6 +168,17 @@ def test_where_a_consent_was_given_is_a_fact() -> None:
     state.facts["jurisdiction"] = "MT"
     assert facts(state).consent_places == {"email": "CA-ON"}
     assert facts(player()).consent_places == {}
+
+
+def test_a_consent_from_before_the_place_was_told_was_given_nobody_knows_where() -> None:
+    state = player()
+    happens(state, ProfileUpdated, 2 * DAY, changed={"jurisdiction": "CA-ON"})
+    state.set_consent("email", Word(NOON - 3 * DAY, live=True), opted_in=True, source=("form", ""))
+    state.set_consent("sms", Word(NOON - 2 * DAY, live=True), opted_in=True, source=("form", ""))
+    assert facts(state).consent_places == {"email": None, "sms": "CA-ON"}
+    happens(state, ProfileUpdated, DAY, changed={"jurisdiction": "MT"})
+    state.set_consent("push", Word(NOON - 2 * DAY, live=True), opted_in=True, source=("form", ""))
+    assert (facts(state).consent_places or {})["push"] is None, "they may have been elsewhere then"
 
 
 def happens(state: PlayerState, event: type[Event], ago: timedelta = timedelta(0), /, **data: Any) -> None:

@@ -17,7 +17,7 @@ from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
-from workflows.player_state.projection import Exclusion
+from workflows.player_state.exclusion_blocks import Exclusion
 from workflows.rewards import deposit_match
 
 INSTANTS = st.integers(-9 * 24, 9 * 24).map(lambda ahead: NOON + timedelta(hours=ahead))

@@ -19,7 +19,7 @@ from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.rules import RULES
-from workflows.player_state.projection import Exclusion
+from workflows.player_state.exclusion_blocks import Exclusion
 
 BOOK = PolicyBook()
 #: Eight with a law here, the rest of the world, and one that nobody told us.

@@ -7,12 +7,15 @@ import pytest
 
 from tests.support.player_events import NOON, Life, declared, only, stored
 from workflows import (
+    AffordabilityChanged,
     ConsentChanged,
     DepositApproved,
     Event,
     ExclusionEnded,
     ExclusionSet,
     HarmSignal,
+    KycChanged,
+    LimitReached,
     MessageStatus,
     PlayerMerged,
     PlayerRegistered,
@@ -22,6 +25,7 @@ from workflows import (
 )
 from workflows.player_state.decisions import Stop
 from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
+from workflows.player_state.restraints import open_checks
 from workflows.player_state.state import PlayerState
 
 SECOND = timedelta(seconds=1)
@@ -50,6 +54,44 @@ def merged(*lives: Life) -> None:
 
 def left_alone(state: PlayerState) -> tuple[str | None, bool, str | None]:
     return state.protected(NOON), state.consents["email"][0], state.harm
+
+
+RESTRAINING: list[tuple[type[Event], dict[str, Any]]] = [
+    (LimitReached, {"kind": "loss", "period": "week"}),
+    (KycChanged, {"status": "expired"}),
+    (AffordabilityChanged, {"stage": "enhanced", "result": "fail", "valid_until": None}),
+]
+
+
+@pytest.mark.parametrize(("kind", "data"), RESTRAINING)
+@pytest.mark.parametrize("when", ["before the merge", "after it"])
+@pytest.mark.parametrize("first", [True, False])
+def test_a_limit_and_an_open_check_of_one_account_stand_against_both(
+    kind: type[Event], data: dict[str, Any], when: str, *, first: bool
+) -> None:
+    one, other = account("a"), account("b")
+    told, untold = (one, other) if first else (other, one)
+    if when == "after it":
+        merged(one, other)
+    event = told.event(kind, **data)
+    told.happens(kind, **data)
+    assert is_shared(event)
+    if when == "after it":
+        share(event, untold.state, NOON, mode="live")
+    else:
+        merged(one, other)
+    assert told.state.limits == untold.state.limits
+    assert open_checks(told.state.checks, NOON) == open_checks(untold.state.checks, NOON)
+    assert told.state.limits or told.state.checks
+
+
+def test_a_check_that_was_passed_is_told_for_each_account() -> None:
+    one, other = account("a"), account("b")
+    one.happens(KycChanged, status="expired")
+    other.happens(KycChanged, status="approved")
+    merged(one, other)
+    assert open_checks(other.state.checks, NOON) == ("kyc expired",)
+    assert not is_shared(one.event(KycChanged, status="approved"))
 
 
 @pytest.mark.parametrize(("kind", "data"), PROTECTING)

@@ -17,7 +17,7 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.gate.rules import RULES
 from workflows.gate.sentences import LANGUAGES, told_of
-from workflows.player_state.projection import Exclusion
+from workflows.player_state.exclusion_blocks import Exclusion
 
 BOOK: Final = PolicyBook()
 WHERE: Final = ["GB", "MT", "SE", "NL", "DE", "ES", "CA-ON", "CA", "BR", "US", "US-NJ", "FR", "UA", None]

@@ -20,7 +20,7 @@ from workflows.gate.reasons import Reason
 from workflows.gate.reward_rules import forbidden_reward
 from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
 from workflows.local_time import DAY
-from workflows.player_state.projection import Exclusion
+from workflows.player_state.exclusion_blocks import Exclusion
 
 #: Who is known to be younger is sold to nowhere, whatever the policies say.
 ADULT: Final = 18
@@ -39,13 +39,14 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     """
     _aware(now)
     channel, asked = channel_name(message.channel), list[str]()
-    seen = seen_of_player(facts, now) | seen_of_message(message, channel)
+    seen = seen_of_player(facts, now)
+    seen.update(seen_of_message(message, channel))
     refusal: Refusal | Wait | None = _protected(facts, message.message_class, policy, now, asked)
     if refusal is None and facts is not None:
         refusal = _unreachable(facts, message, channel, policy, asked) or _too_late(message, policy, now, asked)
         if refusal is None and message.message_class not in NECESSARY:
             counted = count_contacts(facts, message, channel, now)
-            seen |= counted
+            seen.update(counted)
             refusal = (
                 _at_night(facts, message, channel, policy, now, asked)
                 or _was_here(facts, message, now, asked)
@@ -83,7 +84,8 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     exclusion, no time-out, no strong signs of harm. That holds for points and tickets as for money.
     """
     _aware(now)
-    seen, asked = seen_of_player(facts, now) | seen_of_reward(facts, grant), list[str]()
+    seen, asked = seen_of_player(facts, now), list[str]()
+    seen.update(seen_of_reward(facts, grant))
     refusal = _protected(facts, "marketing", policy, now, asked)
     if refusal is None and facts is not None:
         refusal = forbidden_reward(facts, grant, policy, now, asked)

@@ -13,14 +13,12 @@ from typing import Final
 from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
+from workflows.player_state.exclusion_blocks import TIME_OUT, Block, Exclusion, last_end, of_status
 from workflows.player_state.ordering import instant
-from workflows.player_state.projection import END_OF, Exclusion
 from workflows.player_state.restraints import open_checks
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 
-TIME_OUT: Final = "time_out"
-SELF_EXCLUDED: Final = "self_excluded"
 SESSION_LOGIN: Final = "session.login"
 SESSION_ENDED: Final = "session.ended"
 ROUND: Final = "game.round_completed"
@@ -28,7 +26,8 @@ ROUND: Final = "game.round_completed"
 LAST_ZONE: Final = tz(timedelta(hours=-12))
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
 BONUS_EVENTS: Final = ("reward.offered", "reward.claimed", "reward.activated", "reward.completed")
-SIGNS_OF_LIFE = (SESSION_LOGIN, SESSION_ENDED, ROUND, "payment.deposit_approved")
+SIGNS_OF_PLAY: Final = (SESSION_LOGIN, ROUND, "sport.bet_placed")
+SIGNS_OF_LIFE: Final = (*SIGNS_OF_PLAY, SESSION_ENDED, DepositApproved.type)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class GateFacts:
     status: str | None = None
     #: All exclusions on record; past ones do no harm. Empty: known to have none.
     exclusions: Sequence[Exclusion] | None = None
+    #: The jurisdictions the player had when they were set.
+    excluded_in: Collection[str] | None = None
     #: The strongest harm signal in force: none, weak, medium, strong.
     harm: str | None = None
     is_test: bool | None = None
@@ -146,9 +147,11 @@ def facts_of(
     What the state does not say stays unknown here, and the gate takes unknown for no. Only harm and the
     test mark are known to be absent once the player is known: nobody ever reports that there is none.
     """
+    blocks = _exclusions(state)
     return GateFacts(
         status=state.status_at(now),
-        exclusions=(*state.exclusions, *_excluded_until(state)),
+        exclusions=tuple(blocks),
+        excluded_in=tuple(state.excluded_in),
         harm=state.harm or "none",
         is_test=bool(state.facts.get("is_test", False)),
         consents={name: opted_in for name, (opted_in, _) in state.consents.items()},
@@ -159,7 +162,7 @@ def facts_of(
         contacts=tuple(contacts),
         jurisdiction=state.jurisdiction,
         age=None if birth_date is None else age_on(birth_date, _todays_date(state.timezone, now)),
-        ended_exclusions=_ended_exclusions(state, now),
+        ended_exclusions=_ended_exclusions(state, blocks, now),
         registered_at=state.registered_at,
         deposits=state.counts.get(DepositApproved.type, 0),
         had_bonus=had_bonus,
@@ -169,31 +172,48 @@ def facts_of(
     )
 
 
-def _ended_exclusions(state: PlayerState, now: datetime) -> list[datetime]:
+def _ended_exclusions(state: PlayerState, blocks: Sequence[Exclusion], now: datetime) -> list[datetime]:
     """When exclusions have ended, by a word or because their time was over; time-outs left out."""
-    told = [instant(at) for name, at in state.told.items() if name.startswith(END_OF) and TIME_OUT not in name]
-    blocks = [*state.exclusions, *_excluded_until(state)]
+    told = last_end(state.told)
     over = [block.until for block in blocks if block.until is not None and block.kind != TIME_OUT]
-    return [*told, *(until for until in over if until <= now)]
+    return [*([] if told is None else [instant(told)]), *(until for until in over if until <= now)]
 
 
-def _excluded_until(state: PlayerState) -> list[Exclusion]:
-    """The exclusion that an account status with an end is; where exclusions do not lapse it outlives that end."""
+def _exclusions(state: PlayerState) -> list[Block]:
+    """All on record; one that is an account status with an end outlives that end where exclusions do not lapse."""
     timed = state.timed_status
-    if timed is None or timed.status != SELF_EXCLUDED:
-        return []
-    return [Exclusion("self_exclusion", "brand", timed.until)]
+    return state.exclusions if timed is None else of_status(state.exclusions, None, timed)
 
 
-def had_bonus(state: PlayerState, *, granted_here: bool) -> bool:
-    """Whether the player had a bonus before: one that was granted here, or one that the bonus engine told of."""
-    return granted_here or any(kind in state.counts for kind in BONUS_EVENTS)
+def had_bonus(
+    state: PlayerState, *others: PlayerState, granted_here: bool, heard_since: datetime | None = None
+) -> bool | None:
+    """Whether the player had a bonus before, at this account or at the person's `others`.
+
+    One that was granted here counts, and one that the bonus engine told of. `heard_since` is when we first heard of the
+    player, None where nothing came before us: of one who registered earlier nobody knows what they had.
+    """
+    accounts = (state, *others)
+    if granted_here or any(kind in one.counts for one in accounts for kind in BONUS_EVENTS):
+        return True
+    if heard_since is None:
+        return False
+    begun = [one.registered_at for one in accounts]
+    heard_all = all(at is not None and at >= heard_since - DAY for at in begun)
+    return False if heard_all else None
 
 
-def _in_play(state: PlayerState, now: datetime) -> bool:
-    """Whether a login or a round is newer than the last end of a session; nobody plays for a day on end."""
-    begun = max((state.last[kind] for kind in (SESSION_LOGIN, ROUND) if kind in state.last), default=LONG_AGO)
-    return begun > max(now - DAY, state.last.get(SESSION_ENDED, LONG_AGO))
+def _in_play(state: PlayerState, now: datetime) -> bool | None:
+    """Whether a login, a round or a bet is newer than the last end of a session; nobody plays for a day on end.
+
+    None for a player of whom no such thing was ever told: there may be nobody who tells it.
+    """
+    last = state.last
+    begun = max((last[kind] for kind in SIGNS_OF_PLAY if kind in last), default=None)
+    ended = last.get(SESSION_ENDED)
+    if begun is None:
+        return None if ended is None else False
+    return begun > max(now - DAY, ended or LONG_AGO)
 
 
 def _todays_date(timezone: str | None, now: datetime) -> date:

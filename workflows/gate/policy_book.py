@@ -16,6 +16,10 @@ WIDEST: Final = timedelta(hours=14)
 REMEMBERED: Final = 2_000
 
 
+#: What of the law of another place stays with an exclusion.
+_SET_ELSEWHERE: Final = Policy(name="set-elsewhere", exclusions_lapse=False)
+
+
 @dataclass(frozen=True)
 class PolicyBook:
     """Every policy of a deployment: the house's, those that are shipped, and its own.
@@ -28,9 +32,7 @@ class PolicyBook:
     house: Policy = HOUSE
     own: tuple[Policy, ...] = ()
     shipped: tuple[Policy, ...] = SHIPPED
-    _joined: dict[tuple[str, str | None, tuple[date, date]], Policy] = field(
-        default_factory=dict, compare=False, repr=False
-    )
+    _joined: dict[tuple[str, str | None, date, int], Policy] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if mistakes := clashes(self.own):
@@ -52,7 +54,9 @@ class PolicyBook:
 
     def at(self, brand: str, jurisdiction: str | None, now: datetime) -> Policy:
         """What they say together."""
-        key = (brand, jurisdiction, _days(now))
+        utc = now.astimezone(UTC)
+        # Within two hours from an even one on, the days where one begins last and first are the same.
+        key = (brand, jurisdiction, utc.date(), utc.hour // 2)
         joined = self._joined.get(key)
         if joined is None:
             if len(self._joined) >= REMEMBERED:
@@ -61,8 +65,18 @@ class PolicyBook:
         return joined
 
     def of(self, brand: str, facts: GateFacts | None, now: datetime) -> Policy:
-        """What they say together about a player of whom this is known."""
-        return self.at(brand, None if facts is None else facts.jurisdiction, now)
+        """What they say together about a player of whom this is known.
+
+        An exclusion that was set where exclusions do not lapse does not lapse where the player has gone since.
+        """
+        if facts is None:
+            return self.at(brand, None, now)
+        joined = self.at(brand, facts.jurisdiction, now)
+        if facts.excluded_in and joined.exclusions_lapse:
+            set_in = (self.at(brand, place, now) for place in facts.excluded_in if place != facts.jurisdiction)
+            if not all(one.exclusions_lapse for one in set_in):
+                return strictest([joined, _SET_ELSEWHERE])
+        return joined
 
     def origins(self, brand: str, jurisdiction: str | None, now: datetime) -> dict[str, tuple[Policy, ...]]:
         """By number: the policies whose word holds, those that say the very same among them."""

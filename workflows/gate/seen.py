@@ -20,8 +20,12 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
     blocks: list[JsonValue] | None = None
     if facts.exclusions is not None:
         blocks = [[b.kind, b.scope, _moment(b.until)] for b in facts.exclusions]
-    ended: list[JsonValue] | None = None if facts.ended_exclusions is None else [*map(_moment, facts.ended_exclusions)]
-    limits: list[JsonValue] | None = None if facts.limits_until is None else [*map(_moment, facts.limits_until)]
+    ended: list[JsonValue] | None = (
+        None if facts.ended_exclusions is None else [at.isoformat() for at in facts.ended_exclusions]
+    )
+    limits: list[JsonValue] | None = (
+        None if facts.limits_until is None else [at.isoformat() for at in facts.limits_until]
+    )
     addresses: list[JsonValue] | None = None if facts.addresses is None else [*sorted(facts.addresses)]
     return {
         "at": now.isoformat(),

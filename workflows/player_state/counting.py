@@ -17,6 +17,7 @@ from workflows.rules.streak_state import StreakState
 from workflows.rules.triggers import DayStreakRule, Streak
 from workflows.rules.where import passes
 
+SESSION_ENDED: Final = "session.ended"
 #: An event's id is at most this long, in characters.
 LONGEST_ID: Final = 255
 #: How long after its end a day of the player's is judged: so late may its events come.
@@ -33,7 +34,8 @@ def count(
     if first is None or event.occurred_at < first:
         player.first[kind] = event.occurred_at
     if last is None or event.occurred_at > last:
-        player.last[kind] = event.occurred_at
+        # A clock that runs ahead must not hide what is played after it.
+        player.last[kind] = event.occurred_at if kind != SESSION_ENDED else min(event.occurred_at, now)
         for quiet in rules.inactive.get(kind, ()):
             player.moments[quiet.key] = event.occurred_at + quiet.duration
     if kind in VISIT_TYPES:

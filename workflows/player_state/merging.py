@@ -8,10 +8,13 @@ from datetime import datetime
 from typing import Final
 
 from workflows.events import (
+    AffordabilityChanged,
     ConsentChanged,
     Event,
     ExclusionSet,
     HarmSignal,
+    KycChanged,
+    LimitReached,
     MessageReceived,
     MessageStatus,
     PlayerMerged,
@@ -19,8 +22,10 @@ from workflows.events import (
 )
 from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision
+from workflows.player_state.exclusion_blocks import END_ELSEWHERE, kept, last_end
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, STRENGTHS
+from workflows.player_state.restraints import Checks, is_open, stays_open
 from workflows.player_state.state import Mode, PlayerState
 
 #: Accounts that are joined for good; protection is handed over at the merge whatever their number.
@@ -30,8 +35,10 @@ MOST_ACCOUNTS: Final = 50
 def is_shared(event: Event) -> bool:
     """Whether an event about one account protects every account of the person."""
     match event:
-        case ExclusionSet() | HarmSignal():
+        case ExclusionSet() | HarmSignal() | LimitReached():
             return True
+        case KycChanged() | AffordabilityChanged():
+            return stays_open(event)
         case ConsentChanged() | MessageStatus() | MessageReceived():
             return withdraws(event)
         case StatusChanged():
@@ -61,21 +68,41 @@ def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerSt
 
 def join(accounts: Sequence[PlayerState], now: datetime) -> None:
     """Make the accounts one person: each is protected by what protects any of them."""
+    for one in accounts:
+        one.adopt_status()
     blocks = [block for one in accounts for block in one.exclusions]
+    places = sorted({place for one in accounts for place in one.excluded_in})
+    ended = max((end for one in accounts if (end := last_end(one.told)) is not None), default=None)
+    limits = [limit for one in accounts for limit in one.limits.items()]
+    checks = open_among(accounts, now)
     refused = withdrawn(one.consents for one in accounts)
     signs = [one.harm for one in accounts if one.harm is not None]
-    ends = [end for one in accounts if (end := one.end_at(now)) is not None]
+    closed = [end for one in accounts for end in one.ends_at(now)]
     for one in accounts:
         for block in blocks:
-            one.keep_block(block)
+            one.exclusions = kept(one.exclusions, block)
+        one.excluded_in = list(places)
+        if ended is not None:
+            # Beside what this account's own ends are, which say what a late word on it may lift.
+            one.told[END_ELSEWHERE] = ended
+        for name, until in limits:
+            one.limits[name] = max(until, one.limits.get(name, until))
+        for name, check in checks.items():
+            if not is_open(one.checks.get(name), now):
+                one.checks[name] = check
         for channel, product, at in refused:
             one.set_consent(channel, Word(at, live=True), opted_in=False, product=product, source=("merge", ""))
         if signs:
             one.harm = max(signs, key=STRENGTHS.index)
-        for end in ends:
-            one.end_with(end)
+        for goodbye in closed:
+            one.end_with(goodbye)
         others = [other.player_id for other in accounts if other is not one]
         one.accounts = others if len(others) < MOST_ACCOUNTS else one.accounts
+
+
+def open_among(accounts: Sequence[PlayerState], now: datetime) -> Checks:
+    """By check: what it came to where it is open; of several accounts any of them."""
+    return {name: check for one in accounts for name, check in one.checks.items() if is_open(check, now)}
 
 
 def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:

@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from itertools import product as product_of
 from typing import Any, Final
 
@@ -39,6 +39,22 @@ from workflows.events import (
 from workflows.field_types import Product
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.consents import ConsentNote, Consents, ConsentWord, keep_word, withdraws
+from workflows.player_state.exclusion_blocks import (
+    ACCOUNT,
+    END_OF,
+    END_OF_STATUS,
+    OPENED,
+    SELF_EXCLUDED,
+    SELF_EXCLUSION,
+    TIME_OUT,
+    Block,
+    Lasting,
+    TimedStatus,
+    kept,
+    lifted,
+    note_end,
+    of_status,
+)
 from workflows.player_state.ordering import Word, counts, first_said, instant, record_word
 from workflows.player_state.restraints import Checks, restrain
 from workflows.rules.measures import Present
@@ -47,8 +63,11 @@ from workflows.rules.streak_state import StreakState, micros
 STRENGTHS: Final = ("weak", "medium", "strong")
 #: Account statuses that protect from nothing.
 UNPROTECTED_STATUSES: Final = frozenset({"active", "pending"})
+CLOSED: Final = "closed"
 #: The ends of an account: they count whenever they come, as every No of the player.
-FINAL_STATUSES: Final = frozenset({"closed", "self_excluded"})
+FINAL_STATUSES: Final = frozenset({CLOSED, SELF_EXCLUDED})
+#: Since when a status of which nobody said when it began.
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: What a profile update may teach a journey, and what it must look like.
 PROFILE_FACTS: Final[Mapping[str, TypeAdapter[str]]] = {
     "language": TypeAdapter(Language),
@@ -72,43 +91,8 @@ HARD_BOUNCES: Final = frozenset({"hard", "hard_bounce", "permanent"})
 MOST_BOUNCES: Final = 3
 #: Personal data, which lives in the profile; here are only the times of the words on it.
 PERSONAL: Final = ("username", "email", "phone", "first_name", "birth_date")
-#: What begins the names under which `told` has the ends of exclusions.
-END_OF: Final = "end of "
 #: Under this name `told` has the time of all personal data that have none of their own.
 PERSON: Final = "person"
-
-
-@dataclass(frozen=True, slots=True)
-class Exclusion:
-    """A block in force until a moment; `until=None` is for ever."""
-
-    kind: str
-    scope: str
-    until: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Block(Exclusion):
-    """An exclusion on record, and since when, so that an end which comes late lifts no newer one."""
-
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TimedStatus:
-    """An account status that ends by itself."""
-
-    status: str
-    until: datetime
-    since: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Lasting:
-    """An account status without an end."""
-
-    status: str
-    since: datetime
 
 
 @dataclass(slots=True)
@@ -142,6 +126,8 @@ class PlayerProjection:
     #: Whether the lasting status is that of an account that was merged into another.
     merged_away: bool = False
     exclusions: list[Block] = field(default_factory=list)
+    #: The jurisdictions the player had when these were set: where they go afterwards, none is over sooner.
+    excluded_in: list[str] = field(default_factory=list)
     harm: str | None = None
     #: By channel, or channel and product, as `consents.consent_key` has it.
     consents: Consents = field(default_factory=dict)
@@ -203,10 +189,10 @@ class PlayerProjection:
         """
         in_force = {block.kind for block in self.exclusions if block.until is None or block.until > now}
         status = self.status_at(now)
-        if in_force - {"time_out"} or status == "self_excluded":
-            return "self_excluded"
+        if in_force - {TIME_OUT} or status == SELF_EXCLUDED:
+            return SELF_EXCLUDED
         if in_force:
-            return "time_out"
+            return TIME_OUT
         return None if status is None or status in UNPROTECTED_STATUSES else "account_not_active"
 
     @property
@@ -329,38 +315,31 @@ class PlayerProjection:
 
     def _exclude(self, event: ExclusionSet, word: Word) -> None:
         """Keep an exclusion, unless an end that is known is newer."""
-        ended, since = self.told.get(_end_of(event)), word.at
+        self._block(event.kind, event.scope, event.until, word, self.told.get(_end_of(event)))
+
+    def _block(self, kind: str, scope: str, until: datetime | None, word: Word, ended: int | None) -> bool:
+        since = word.at
         if ended is not None and micros(since) < ended:
             if not word.live:
-                return
+                return False
             # It comes after an end that claims to be newer. The same end, sent again, must not lift it.
             since = instant(ended)
-        self.keep_block(Block(event.kind, event.scope, event.until, since))
-
-    def keep_block(self, new: Block) -> None:
-        """Keep one exclusion of a kind and scope: the latest end that was said, since the newest word on it.
-
-        The trap: an end that comes late lifts nothing if any word is newer, so a player may be left alone for longer
-        than the words one by one would say, and never for shorter.
-        """
-        others: list[Block] = []
-        for block in self.exclusions:
-            if (block.kind, block.scope) == (new.kind, new.scope):
-                until = None if block.until is None or new.until is None else max(block.until, new.until)
-                new = Block(new.kind, new.scope, until, max(block.since, new.since))
-            else:
-                others.append(block)
-        self.exclusions = [*others, new]
+        self.exclusions = kept(self.exclusions, Block(kind, scope, until, since))
+        if self.jurisdiction is not None:
+            self.excluded_in = sorted({*self.excluded_in, self.jurisdiction})
+        return True
 
     def _end_exclusion(self, event: ExclusionEnded, word: Word) -> None:
-        """Lift what was set before; of an end and an exclusion of one instant the exclusion counts."""
-        name = _end_of(event)
-        self.told[name] = max(micros(word.at), self.told.get(name, 0))
-        self.exclusions = [
-            block
-            for block in self.exclusions
-            if (block.kind, block.scope) != (event.kind, event.scope) or block.since >= word.at
-        ]
+        """Lift what was set before it."""
+        note_end(self.told, _end_of(event), micros(word.at))
+        self._lift(event.kind, event.scope, word.at)
+
+    def _lift(self, kind: str, scope: str, at: datetime) -> bool:
+        before = len(self.exclusions)
+        self.exclusions = lifted(self.exclusions, kind, scope, at)
+        if not self.exclusions:
+            self.excluded_in = []
+        return len(self.exclusions) < before
 
     def _register(self, event: PlayerRegistered, word: Word) -> None:
         first, word = self.registered_at is None, self._as_registered(word)
@@ -413,6 +392,24 @@ class PlayerProjection:
             del self.bounces[channel]
 
     def _change_status(self, event: StatusChanged, word: Word) -> None:
+        self.adopt_status()
+        self._set_status(event, word)
+        self.adopt_status()
+        opened = self.told.get(OPENED)
+        if event.to == SELF_EXCLUDED:
+            if not self._block(SELF_EXCLUSION, ACCOUNT, event.until, word, opened):
+                note_end(self.told, END_OF_STATUS, opened or 0)
+        elif event.to in UNPROTECTED_STATUSES:
+            note_end(self.told, OPENED, micros(word.at))
+            if self._lift(SELF_EXCLUSION, ACCOUNT, word.at):
+                note_end(self.told, END_OF_STATUS, micros(word.at))
+
+    def adopt_status(self) -> None:
+        """Have the block that the account's status is, where the row does not have it yet."""
+        lasting = Lasting(self.status, self.status_since or EPOCH) if self.status else None
+        self.exclusions = of_status(self.exclusions, lasting, self.timed_status)
+
+    def _set_status(self, event: StatusChanged, word: Word) -> None:
         to, timed = event.to, self.timed_status
         replaces_lasting = _outranks(to, word, self.status, self.status_since)
         replaces_timed = timed is None or _outranks(to, word, timed.status, timed.since)
@@ -432,23 +429,31 @@ class PlayerProjection:
                 self.status, self.status_since = before, since
             self.timed_status = TimedStatus(to, event.until, since if timed is None else max(since, timed.since))
 
-    def end_at(self, now: datetime) -> TimedStatus | Lasting | None:
-        """How the person ended the account, None while it is open or if it was only merged into another."""
+    def ends_at(self, now: datetime) -> list[TimedStatus | Lasting]:
+        """How the person closed the account; none while it is open or if it was only merged into another."""
+        ends: list[TimedStatus | Lasting] = []
         timed = self.timed_status
-        if timed is not None and timed.until > now and timed.status in FINAL_STATUSES:
-            return timed
-        if self.status is None or self.status not in FINAL_STATUSES or self.merged_away:
-            return None
-        return Lasting(self.status, self.status_since or now)
+        if timed is not None and timed.until > now and timed.status == CLOSED:
+            ends.append(timed)
+        if self.status == CLOSED and not self.merged_away:
+            ends.append(Lasting(CLOSED, self.status_since or now))
+        return ends
 
     def end_with(self, end: TimedStatus | Lasting) -> None:
-        """End this account as another of the same person was ended."""
+        """Close this account as another of the same person was closed; of two ends the later one counts."""
+        timed = self.timed_status
         if isinstance(end, Lasting):
-            if self.status not in FINAL_STATUSES or self.merged_away:
+            if self.status != CLOSED or self.merged_away:
                 self.status, self.merged_away = end.status, False
                 self.status_since = max(end.since, self.status_since or end.since)
-        elif self.timed_status is None or self.timed_status.status not in FINAL_STATUSES:
+        elif timed is None or timed.status != CLOSED or timed.until < end.until:
             self.timed_status = end
+
+    def _place_at(self, at: datetime) -> str | None:
+        """Where the player was at a moment: nobody knows from before the jurisdiction was told that is known now."""
+        name = "jurisdiction" if self.facts.get("jurisdiction") else "country"
+        told = self.told.get(name)
+        return self.jurisdiction if told is None or told <= micros(at) else None
 
     def set_consent(
         self,
@@ -460,7 +465,7 @@ class PlayerProjection:
         source: tuple[str, str] = ("", ""),
     ) -> None:
         """Keep a word on a channel, or on a product on it; `source` is where it was said and which text was read."""
-        note = (*source, self.jurisdiction)
+        note = (*source, self._place_at(word.at))
         new = ConsentWord(channel, product, opted_in, word, note)
         keep_word(self.consents, self.consent_notes, self.told, new)
 

@@ -13,6 +13,7 @@ from workflows.player_state.ordering import Word, record_word
 PERIODS: Final[Mapping[str, timedelta]] = MappingProxyType({"day": DAY, "week": WEEK, "month": 31 * DAY})
 #: What a check came to that is no longer open, with nothing against the player.
 PASSED: Final = frozenset({"pass", "approved"})
+_NOTHING_AGAINST: Final = PASSED | {"none"}
 #: By check: what it came to, and until when that is good; None: until it is told anew.
 Checks = dict[str, tuple[str, datetime | None]]
 
@@ -42,8 +43,17 @@ def _note(checks: Checks, told: dict[str, int], name: str, came_to: tuple[str, d
 
 def open_checks(checks: Checks, now: datetime) -> tuple[str, ...]:
     """The checks that are pending, have failed or are out of date. A player who was never checked has none."""
-    return tuple(
-        f"{name} {result}"
-        for name, (result, until) in sorted(checks.items())
-        if result not in PASSED | {"none"} or (until is not None and until <= now)
-    )
+    return tuple(f"{name} {check[0]}" for name, check in sorted(checks.items()) if is_open(check, now))
+
+
+def is_open(check: tuple[str, datetime | None] | None, now: datetime) -> bool:
+    """Whether a check stands against the player; one that nobody told of does not."""
+    if check is None:
+        return False
+    result, until = check
+    return result not in _NOTHING_AGAINST or (until is not None and until <= now)
+
+
+def stays_open(event: KycChanged | AffordabilityChanged) -> bool:
+    """Whether a word on a check leaves it open."""
+    return (event.status if isinstance(event, KycChanged) else event.result) not in _NOTHING_AGAINST
