@@ -2,16 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import update
 
-from activities.tables import gate_decisions, messages
+from activities.tables import gate_decisions, messages, players
 from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, NOON, Effects, Row, done, effects, rows
-from workflows import ConsentChanged, Event, ExclusionSet, ProfileUpdated, points
+from workflows import ConsentChanged, Event, ExclusionSet, PlayerMerged, ProfileUpdated, points
 from workflows.effects import Give, Send, SendResult
 from workflows.gate.policies import HOUSE
 
@@ -44,6 +45,12 @@ class Asking:
     async def happens(self, event: type[Event], /, **data: Any) -> None:
         await self.parts.casino.happens(self.player, event, **data)
 
+    async def heard_of(self, at: datetime) -> None:
+        """We first heard of the player then, by the clock of the test."""
+        mine = update(players).where(players.c.id == self.player).values(created_at=at)
+        async with self.parts.database.transaction() as connection:
+            await connection.execute(mine)
+
     async def decisions(self) -> list[Row]:
         found = await rows(self.parts.database, gate_decisions, run_id=self.run)
         return sorted(found, key=lambda row: (row["at"], row["subject"]))
@@ -64,7 +71,7 @@ async def test_what_is_allowed_is_kept_with_every_rule_that_was_asked(asking: As
     assert kept["effect_id"] == f"{asking.run}/send:{NEWS}#1/in_app"
     assert kept["rules"][:3] == ["known-player", "account-status", "self-exclusion"]
     assert {"consent", "profiling", "daily-cap"} <= {*kept["rules"]}
-    assert {"address", "quiet-hours", "active-today"}.isdisjoint(kept["rules"]), "in-app asks for none of them"
+    assert {"address", "quiet-hours"}.isdisjoint(kept["rules"]), "in-app asks for none of them"
     assert (kept["policy"], kept["at"], kept["player_id"]) == (HOUSE.version, NOON, asking.player)
     assert kept["seen"]["consents"]["in_app"] is True
     assert (kept["seen"]["jurisdiction"], kept["journey"], kept["release"]) == ("UA", "tested", 0)
@@ -122,6 +129,7 @@ async def test_a_refused_reward_is_a_decision(asking: Asking) -> None:
 
 async def test_a_second_bonus_in_sweden_is_refused_by_what_was_granted_here(asking: Asking) -> None:
     await asking.happens(ProfileUpdated, changed={"jurisdiction": "SE"})
+    await asking.heard_of(NOON)
     first = asking.parts.given(Give, asking.run, "grant:points#1", reward=points(5))
     await asking.parts.grants._reserve(first)
     second = asking.parts.given(Give, asking.run, "grant:points#2", reward=points(5))
@@ -129,6 +137,27 @@ async def test_a_second_bonus_in_sweden_is_refused_by_what_was_granted_here(aski
         await asking.parts.grants.give(second)
     told = {row["effect_id"][-1]: (row["outcome"], row["rule"]) for row in await asking.decisions()}
     assert told == {"1": ("allowed", None), "2": ("refused", "first-bonus")}
+
+
+async def test_who_registered_before_we_heard_of_them_may_have_had_a_bonus(asking: Asking) -> None:
+    await asking.happens(ProfileUpdated, changed={"jurisdiction": "SE"})
+    await asking.heard_of(NOON + timedelta(days=2))
+    await asking.give()
+    (kept,) = await asking.decisions()
+    assert (kept["outcome"], kept["rule"], kept["reason"]) == ("refused", "first-bonus", "facts_unreadable")
+
+
+async def test_a_bonus_of_an_account_that_was_merged_is_the_persons(asking: Asking) -> None:
+    casino, elsewhere = asking.parts.casino, asking.parts.casino.player("elsewhere")
+    await casino.registers(elsewhere)
+    run = await asking.parts.enters(elsewhere)
+    await asking.parts.grants._reserve(asking.parts.given(Give, run, "grant:points#1", reward=points(5)))
+    await asking.happens(ProfileUpdated, changed={"jurisdiction": "SE"})
+    await asking.heard_of(NOON)
+    await asking.happens(PlayerMerged, survivor_id=asking.player, absorbed_id=elsewhere)
+    await asking.give()
+    (kept,) = await asking.decisions()
+    assert (kept["outcome"], kept["rule"], kept["seen"]["had_bonus"]) == ("refused", "first-bonus", True)
 
 
 # ---- over HTTP ------------------------------------------------------------------------------------------------
