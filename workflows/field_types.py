@@ -21,6 +21,7 @@ from pydantic import (
     WithJsonSchema,
 )
 
+from workflows.countries import in_iso, is_country
 from workflows.minor_units import is_currency
 
 __all__ = [
@@ -74,6 +75,16 @@ def _currency(code: str, info: ValidationInfo) -> str:
     return code
 
 
+def _country(code: str, info: ValidationInfo) -> str:
+    if info.context == STORED:
+        # A run that replays must read what it read before.
+        return code
+    code = in_iso(code)
+    if not is_country(code):
+        raise ValueError("must be a country that ISO 3166-1 knows, such as GB")
+    return code
+
+
 def _utc(moment: datetime) -> datetime:
     # Guards astimezone, which overflows at both ends of the calendar with an error that is not a ValueError.
     if not 1970 <= moment.year <= 9000:
@@ -106,9 +117,10 @@ Id = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^[^
 Label = Annotated[str, StringConstraints(max_length=100, pattern=PRINTABLE)]
 Text = Annotated[str, StringConstraints(max_length=1000, pattern=PRINTABLE)]
 Currency = Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$"), AfterValidator(_currency)]
-Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$")]
+#: ISO 3166-1 alpha-2; `UK` and `EL` are read as `GB` and `GR`.
+Country = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}$"), AfterValidator(_country)]
 #: A country whose law holds for a player, or a region of it with a law of its own: `GB`, `CA-ON` (ISO 3166-2).
-Jurisdiction = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$")]
+Jurisdiction = Annotated[str, StringConstraints(pattern=r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"), AfterValidator(_country)]
 Language = Annotated[str, StringConstraints(max_length=35, pattern=r"^[A-Za-z]{2,8}([-_][A-Za-z0-9]{1,8})*$")]
 Timezone = Annotated[
     str, StringConstraints(max_length=64, pattern=r"^[A-Za-z][A-Za-z0-9_+/-]*$"), AfterValidator(_zone)

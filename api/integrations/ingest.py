@@ -9,6 +9,7 @@ from prometheus_client import Counter
 from pydantic import BaseModel, Field
 
 from activities.event_loop_turns import in_turns
+from activities.intake.backpressure import protects
 from activities.intake.event_store import Identity
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
 from api.auth import Key
@@ -47,6 +48,7 @@ class MessageAnswer(TypedDict, total=False):
     detail: str
     events: list[EventAnswer]
     errors: list[Fault]
+    notes: list[Fault]
 
 
 class EventResult(BaseModel):
@@ -71,12 +73,16 @@ class MessageResult(BaseModel):
     reason: str | None = Field(
         None,
         description="Why it was ignored, as a code. One rejected after it was read has identity_taken, scope or "
-        "too_early.",
+        "too_early; one that could not be read as a whole and tells of an exclusion or a consent withdrawn has "
+        "protection_kept, and events says what is in force.",
         examples=["unknown_event"],
     )
     detail: str | None = Field(None, description="Why it was ignored, as a sentence.")
     events: list[EventResult] = Field(default_factory=list)
     errors: list[ItemError] = Field(default_factory=list, description="Each fault, with a pointer into the message.")
+    notes: list[ItemError] = Field(
+        default_factory=list, description="What could not be read and was left out; the rest was kept."
+    )
 
 
 async def ingest_outcomes(
@@ -126,6 +132,8 @@ class _Reading:
 
     facts: Sequence[Fact]
     events: Sequence[PlayerEvent]
+    #: Of a message of which only what protects the player is kept: what was wrong with it.
+    faults: Sequence[Fault] = ()
     result: MessageAnswer = field(default_factory=lambda: MessageAnswer(status="accepted", events=[]))
 
     @property
@@ -135,8 +143,10 @@ class _Reading:
 
     def answer(self, receipts: Sequence[Receipt], mode: Mode) -> None:
         """Write into the result what became of each event, and of the message by that."""
-        faults: list[Fault] = []
+        faults: list[Fault] = [*self.faults]
         answers = self.result["events"]
+        if faults:
+            self.result["reason"] = "protection_kept"
         for fact, (_, event), receipt in zip(self.facts, self.events, receipts, strict=True):
             if isinstance(receipt, ItemRefusal):
                 faults.append(fault(fact.place(receipt.pointer), receipt.detail))
@@ -178,17 +188,34 @@ def _read(outcome: Outcome, key: Key, now: datetime) -> _Reading | MessageAnswer
     match outcome:
         case Ignored(reason, detail):
             return {"status": "ignored", "reason": reason, "detail": detail}
-        case MessageRefused(why):
-            return {"status": "rejected", "errors": list(why)}
+        case MessageRefused(why, facts):
+            return _protecting(facts, key, now, list(why))
         case Mapped(facts):
             events: list[PlayerEvent] = []
             faults: list[Fault] = []
             for fact in facts:
-                read = fact.read_event(key.brand, now)
+                read = _event(fact, key, now)
                 if isinstance(read, list):
                     faults += read
-                elif (refusal := key.source_refusal(fact.source)) is not None:
-                    faults.append(fault("", refusal))
                 else:
                     events.append(read)
-            return {"status": "rejected", "errors": faults} if faults else _Reading(facts, events)
+            if faults:
+                return _protecting(facts, key, now, faults)
+            reading = _Reading(facts, events)
+            if outcome.notes:
+                reading.result["notes"] = [*outcome.notes]
+            return reading
+
+
+def _protecting(facts: Sequence[Fact], key: Key, now: datetime, faults: list[Fault]) -> _Reading | MessageAnswer:
+    """What of a message with faults is kept all the same; a fault elsewhere must not cost an exclusion."""
+    read = ((fact, _event(fact, key, now)) for fact in facts)
+    kept = [(fact, event) for fact, event in read if not isinstance(event, list) and protects(event[1])]
+    if not kept:
+        return {"status": "rejected", "errors": faults}
+    return _Reading([fact for fact, _ in kept], [event for _, event in kept], faults)
+
+
+def _event(fact: Fact, key: Key, now: datetime) -> PlayerEvent | list[Fault]:
+    refusal = key.source_refusal(fact.source)
+    return fact.read_event(key.brand, now) if refusal is None else [fault("", refusal)]

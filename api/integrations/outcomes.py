@@ -75,6 +75,8 @@ class Mapped:
     facts: tuple[Fact, ...]
     #: It advances the player and starts, wakes and stops nothing.
     history: bool = False
+    #: What could not be read and cost the message nothing but itself.
+    notes: tuple[Fault, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -87,9 +89,13 @@ class Ignored:
 
 @dataclass(frozen=True)
 class MessageRefused:
-    """A message that tells something and tells it wrongly."""
+    """A message that tells something and tells it wrongly.
+
+    Of `facts`, what could be read of it all the same, only those are kept that protect the player.
+    """
 
     faults: tuple[Fault, ...]
+    facts: tuple[Fact, ...] = ()
 
 
 Outcome = Mapped | Ignored | MessageRefused

@@ -91,7 +91,63 @@ async def test_a_refused_message_says_where_and_keeps_nothing(api: Api, feed: ht
     assert await kept(api, "payment.deposit_approved") == []
 
 
-async def test_a_list_is_kept_whole_or_not_at_all(api: Api, feed: httpx.AsyncClient) -> None:
+BESIDE_A_FAULT: list[tuple[str, str, dict[str, Any], str, str]] = [
+    ("PUT", "user", {"is_excluded": True, "birth_date": "17.05.1990"}, "/birth_date", "compliance.exclusion_set"),
+    ("PUT", "user", {"is_excluded": True, "country": "Ukraine"}, "/country", "compliance.exclusion_set"),
+    ("POST", "user", {"is_excluded": True, "country": "Ukraine"}, "/country", "compliance.exclusion_set"),
+    (
+        "POST",
+        "user/blocks",
+        {"blocks": [{"type": "Excluded", "active": True}, {"type": "Hexed", "active": True}]},
+        "/blocks/1/type",
+        "compliance.exclusion_set",
+    ),
+    (
+        "POST",
+        "user/blocks",
+        {"blocks": ["Excluded", {"type": "Excluded", "active": True}]},
+        "/blocks",
+        "compliance.exclusion_set",
+    ),
+    (
+        "POST",
+        "user/consents",
+        {"consents": [{"type": "email", "opted_in": False}, {"type": "pigeon", "opted_in": False}]},
+        "/consents/1/type",
+        "consent.changed",
+    ),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "said", "pointer", "kept_type"), BESIDE_A_FAULT)
+async def test_a_fault_elsewhere_costs_no_exclusion_and_no_withdrawal(
+    api: Api, feed: httpx.AsyncClient, method: str, path: str, said: dict[str, Any], pointer: str, kept_type: str
+) -> None:
+    answer = await feed.request(method, f"/v1/integration/{path}", json=message(**said))
+    assert answer.status_code == 422
+    problem = answer.json()
+    assert pointer in {fault["pointer"] for fault in problem["errors"]}
+    assert "only what protects the player was kept" in problem["detail"]
+    assert [(one["type"], one["status"]) for one in problem["events"]] == [(kept_type, "accepted")]
+    assert len(await kept(api, kept_type)) == 1
+    known = await state(api)
+    assert known.get("exclusions") or known["consents"]["email"][0] is False
+    again = await feed.request(method, f"/v1/integration/{path}", json=message(**said))
+    assert [one["status"] for one in again.json()["events"]] == ["duplicate"]
+
+
+async def test_what_lifts_is_not_kept_beside_a_fault_nor_anything_of_an_unknown_player(
+    api: Api, feed: httpx.AsyncClient
+) -> None:
+    ends = [{"type": "Excluded", "active": False}, {"type": "Hexed", "active": True}]
+    for wrong in (message(blocks=ends), message(blocks=[{"type": "Excluded", "active": True}], user_id="white space")):
+        answer = await feed.post("/v1/integration/user/blocks", json=wrong)
+        assert answer.status_code == 422
+        assert "events" not in answer.json()
+    assert await kept(api, "compliance.exclusion_set") == await kept(api, "compliance.exclusion_ended") == []
+
+
+async def test_a_list_that_lifts_is_kept_whole_or_not_at_all(api: Api, feed: httpx.AsyncClient) -> None:
     consents = [{"type": "email", "opted_in": True}, {"type": "pigeon", "opted_in": True}]
     answer = await feed.post("/v1/integration/user/consents", json=message(consents=consents))
     assert answer.status_code == 422

@@ -51,6 +51,35 @@ def track(number: int = 1, **changes: Any) -> dict[str, Any]:
     } | changes
 
 
+@pytest.mark.parametrize(
+    ("event", "properties"),
+    [
+        ("unsubscribed", {"revenue": "much", "birthday": "no day", "list_id": {}}),
+        ("Self Excluded", {"country": "Ukraine", "revenue": "much"}),
+    ],
+)
+async def test_what_else_a_message_says_costs_no_exclusion_and_no_withdrawal(
+    api: Api, backend: httpx.AsyncClient, event: str, properties: dict[str, Any]
+) -> None:
+    said = track(event=event, properties=properties, context={"traits": {"address": {"country": "Ukraine"}}})
+    answer = (await backend.post("/v1/batch", json={"batch": [said, track(2, userId=None)]})).json()
+    assert [one["status"] for one in answer["results"]] == ["accepted", "rejected"]
+    assert len(await kept(api)) == 1
+
+
+async def test_a_country_that_is_no_code_is_left_out_and_that_is_told(api: Api, backend: httpx.AsyncClient) -> None:
+    traits = {"email": "a@example.com", "createdAt": "2026-01-15T12:00:00Z", "address": {"country": "United Kingdom"}}
+    for number, country in enumerate(("United Kingdom", "UK")):
+        address = {"address": {"country": country}}
+        said = {"type": "identify", "messageId": f"m-{number}", "userId": f"p-{number}", "traits": traits | address}
+        (result,) = (await backend.post("/v1/batch", json={"batch": [said]})).json()["results"]
+        assert result["status"] == "accepted"
+        told = [note["pointer"] for note in result.get("notes", [])]
+        assert told == (["/traits/address/country"] if country != "UK" else [])
+    countries = {data.get("country") for kind, _, data in await kept(api) if kind == "player.registered"}
+    assert countries == {None, "GB"}
+
+
 async def kept(api: Api) -> list[tuple[str, str, dict[str, Any]]]:
     """Every event kept: its type, its id, its data."""
     async with api.engine.database.reading() as connection:

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
 
 from workflows.channels import ConsentChannel
 from workflows.events.base import Event, Pii
@@ -113,8 +113,8 @@ class ProfileChanges(BaseModel):
     opted_in_for: Annotated[Any, AfterValidator(_no_consent)] = None
 
 
-def _as_registration_reads(changed: dict[str, Any]) -> dict[str, Any]:
-    judged = ProfileChanges.model_validate(changed)
+def _as_registration_reads(changed: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    judged = ProfileChanges.model_validate(changed, context=info.context)
     return changed | judged.model_dump(mode="json", include=judged.model_fields_set)
 
 

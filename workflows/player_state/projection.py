@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from workflows.channels import CHANNELS
+from workflows.countries import in_iso
 from workflows.events import (
     AffordabilityChanged,
     ConsentChanged,
@@ -171,7 +172,8 @@ class PlayerProjection:
     def jurisdiction(self) -> str | None:
         """The country whose law holds for the player, or a region of it; their country where nobody says another."""
         told: str | None = self.facts.get("jurisdiction") or self.facts.get("country")
-        return told
+        # Rows of before hold what nobody writes any more.
+        return None if told is None else in_iso(told)
 
     def present(self, now: datetime) -> Present:
         """The moment as this player's clock and calendar have it."""

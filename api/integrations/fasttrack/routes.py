@@ -265,6 +265,10 @@ async def update_user(request: Request, engine: EngineOf, key: Writing) -> Respo
 
 #: By reason: the kind of problem, and what to do.
 _REFUSED: Final = {
+    "protection_kept": (
+        "invalid",
+        "Correct what errors lists and send the message again; of this one only what protects the player was kept.",
+    ),
     "identity_taken": (
         "identity-taken",
         "Something else was told under this identity before; errors says what differs, events what was kept.",

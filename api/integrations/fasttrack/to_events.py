@@ -129,8 +129,7 @@ class _Form:
             return []
         if not all(isinstance(item, dict) for item in value):
             self.wrong(name, f"List the player's {name} as JSON objects.")
-            return []
-        return value
+        return [item if isinstance(item, dict) else {} for item in value]
 
     def fact(
         self,
@@ -150,7 +149,8 @@ class _Form:
     def outcome(self, *facts: Fact) -> Outcome:
         """The facts, unless anything was wrong. What protects the player is always acted upon."""
         if self.faults:
-            return MessageRefused(tuple(self.faults))
+            readable = self.at is not None and is_player_id(self.player_id)
+            return MessageRefused(tuple(self.faults), facts if readable else ())
         history = self.message.get("skip_publishing") is True
         return Mapped(facts, history=history and PROTECTIVE.isdisjoint(fact.type for fact in facts))
 

@@ -119,7 +119,8 @@ def _track(message: Message, sender: _Sender, words: Words) -> Outcome:
     data, places, faults = pick
     if faults:
         return MessageRefused(tuple(faults))
-    return Mapped((sender.fact(event, {**data, **known.said}, places),))
+    notes = _unread_country(_traits_of(message), "/context/traits") if event is PlayerRegistered else ()
+    return Mapped((sender.fact(event, {**data, **known.said}, places),), notes=notes)
 
 
 def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
@@ -149,7 +150,7 @@ def _identify(message: Message, sender: _Sender, now: datetime) -> Outcome:
         facts.append(sender.fact(ProfileUpdated, {"changed": changed}, {"/data/changed": "/traits"}))
     if not facts:
         return Ignored("no_known_trait", "None of the traits is one the player's profile keeps.")
-    return Mapped(tuple(facts))
+    return Mapped(tuple(facts), notes=_unread_country(traits, "/traits") if opened is not None else ())
 
 
 def _known(name: str, words: Words) -> NamedEvent | None:
@@ -244,9 +245,7 @@ def _erased(traits: Message, name: str, keys: tuple[str, ...]) -> bool:
 def _newcomer(message: Message, properties: Message, words: Words) -> tuple[JsonObject, dict[str, str], list[Fault]]:
     """All that is said of a player who signs up: the device's own settings, then traits, then properties."""
     data, places, faults = _pick(PlayerRegistered, properties, words)
-    context = message.get("context")
-    traits = context.get("traits") if isinstance(context, dict) else None
-    traits = traits if isinstance(traits, dict) else {}
+    traits = _traits_of(message)
     for bag, where in ((traits, "/context/traits"), (properties, "/properties")):
         profile, found, wrong = _profile(bag, where)
         data |= profile
@@ -265,6 +264,22 @@ def _surroundings(message: Message, traits: Message) -> dict[str, str]:
     if isinstance(address, dict):
         found["country"] = address.get("country")
     return {name: value for name, value in found.items() if isinstance(value, str) and _usable(name, value)}
+
+
+def _traits_of(message: Message) -> Message:
+    context = message.get("context")
+    traits = context.get("traits") if isinstance(context, dict) else None
+    return traits if isinstance(traits, dict) else {}
+
+
+def _unread_country(traits: Message, where: str) -> tuple[Fault, ...]:
+    """A note where the address names a country in other words than its code: the law of the player goes by it."""
+    address = traits.get("address")
+    country = address.get("country") if isinstance(address, dict) else None
+    if country is None or (isinstance(country, str) and _usable("country", country)):
+        return ()
+    detail = "The country was left out: write its ISO 3166-1 code, such as GB, or send the trait country."
+    return (fault(f"{where}/address/country", detail),)
 
 
 def _usable(name: str, value: str) -> bool:
