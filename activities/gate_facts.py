@@ -192,6 +192,25 @@ async def read_beside(
     return WatchedPlayer(facts, state)
 
 
+async def read_to_show(connection: AsyncConnection, brand: str, player_id: str, now: datetime) -> GateFacts | None:
+    """What the gate asks for before a message that was sent is shown, without a lock; None without a player.
+
+    Contacts and earlier bonuses are not read: neither stands against showing.
+    """
+    mine = (players.c.brand == brand, players.c.id == player_id)
+    row = (await connection.execute(sa.select(players.c.state, players.c.profile).where(*mine))).one_or_none()
+    if row is None:
+        return None
+    state = PlayerState.from_json(brand, player_id, row.state)
+    return facts_of(
+        state,
+        addresses=addresses(player_id, row.profile),
+        contacts=(),
+        now=now,
+        birth_date=_birth_date(row.profile),
+    )
+
+
 def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:
     """Where a player can be reached. A push gateway finds the player's devices by the player's id."""
     at = {

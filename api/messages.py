@@ -7,13 +7,18 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
+from activities import gate_facts
 from activities.messages import mark_read
-from activities.tables import messages, players
+from activities.tables import messages
 from api.auth import Key, needs
-from api.dependencies import EngineOf
+from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.problems import COMMON, Problem, documented, missing
 from workflows.channels import IN_APP
+from workflows.field_types import MessageClass
+from workflows.gate.decide import may_show
+from workflows.gate.facts import GateFacts, MessageFacts
+from workflows.gate.policy import NECESSARY
 from workflows.json_object import JsonObject
 
 router = APIRouter(tags=["messages"])
@@ -136,15 +141,19 @@ async def list_messages(engine: EngineOf, key: Reading, query: Annotated[Message
 
 @router.post("/v1/messages/{message_id:path}/read", responses={**COMMON, **documented(404, 409)})
 async def read_message(message_id: str, engine: EngineOf, key: Annotated[Key, needs("inbox:read")]) -> InboxItem:
-    """Say that the player has read an in-app message. The first time counts."""
+    """Say that the player has read an in-app message. The first time counts; what the inbox leaves out is not found."""
+    now = engine.clock()
     async with engine.database.transaction() as connection:
-        await mark_read(connection, key.brand, message_id, engine.clock())
+        await mark_read(connection, key.brand, message_id, now)
         mine = select(messages).where(messages.c.id == message_id, messages.c.brand == key.brand)
         row = (await connection.execute(mine)).one_or_none()
         if row is None:
             raise missing("message")
         if row.channel != IN_APP or row.status != "sent":
             raise Problem("wrong-channel", "Only an in-app message that was sent can be read here.")
+        facts = await gate_facts.read_to_show(connection, key.brand, row.player_id, now)
+        if not _is_shown(engine, key.brand, facts, InboxRow.model_validate(row), now):
+            raise missing("message")
     return InboxItem.model_validate(row)
 
 
@@ -166,21 +175,57 @@ async def list_inbox(
     key: Annotated[Key, needs("inbox:read", "players:read")],
     query: Annotated[InboxQuery, Query()],
 ) -> Page[InboxItem]:
-    """The player's in-app messages, the newest first, for the site to show."""
+    """The player's in-app messages, the newest first, for the site to show.
+
+    Marketing is left out while the player is protected or has withdrawn their consent, and after the `by` of a message.
+    So a page may hold fewer than its size: go on while there is a `next_page_token`.
+    """
     chosen = select(messages).where(
         messages.c.brand == key.brand,
         messages.c.player_id == player_id,
         messages.c.channel == IN_APP,
         messages.c.status == "sent",
     )
+    now = engine.clock()
     if query.unread:
         chosen = chosen.where(messages.c.read_at.is_(None))
     whose = f"{key.brand} {player_id}"
     chosen = query.newest_first(chosen, whose, messages.c.created_at, messages.c.id)
     async with engine.database.reading() as connection:
-        here = select(players.c.id).where(players.c.brand == key.brand, players.c.id == player_id)
-        if (await connection.execute(here)).one_or_none() is None:
-            raise missing("player")
         rows = (await connection.execute(chosen)).all()
+        # After the messages: an exclusion that comes between is seen.
+        facts = await gate_facts.read_to_show(connection, key.brand, player_id, now)
+        if facts is None:
+            raise missing("player")
     page, token = query.page(whose, rows, lambda row: (row.created_at, row.id))
-    return Page(items=[InboxItem.model_validate(row) for row in page], next_page_token=token)
+    shown = [
+        InboxItem.model_validate(row)
+        for row in page
+        if _is_shown(engine, key.brand, facts, InboxRow.model_validate(row), now)
+    ]
+    return Page(items=shown, next_page_token=token)
+
+
+class InboxRow(BaseModel):
+    """What decides whether a message of the inbox is shown."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    step: str
+    message_class: MessageClass
+    decision: JsonObject
+
+
+def _is_shown(engine: ApiEngine, brand: str, facts: GateFacts | None, kept: InboxRow, now: datetime) -> bool:
+    """Whether a message of the inbox may be shown now: what was allowed when it was sent may not be any more."""
+    if kept.message_class in NECESSARY:
+        return True
+    seen: JsonObject = kept.decision.get("seen") or {}
+    asked = MessageFacts(
+        channel=IN_APP,
+        message_class=kept.message_class,
+        step=kept.step,
+        product=seen.get("product", engine.settings.product),
+        by=datetime.fromisoformat(seen["by"]) if seen.get("by") else None,
+    )
+    return may_show(facts, asked, engine.policies.of(brand, facts, now), now)

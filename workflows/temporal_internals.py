@@ -84,6 +84,7 @@ __all__ = [
 # itself is left out: passing it through would pass the journeys through, and unchecked code with them.
 ENGINE = (
     "channels",
+    "countries",
     "declaration",
     "effect_queues",
     "effects",
