@@ -28,7 +28,7 @@ from workflows.player_state.migration import migrate
 
 MIGRATE: Final[BulkJobKind] = "migrate"
 #: Seconds in which a run is in time; so many seconds' worth of runs may be on their way, and always a few.
-IN_TIME_S, FEW = 0.3, 3
+IN_TIME_S, FEW = 0.15, 3
 #: Seconds after which a run that has not moved is taken to be held, or in the middle of something long.
 GIVEN_UP_AFTER_S: Final = 3.0
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api.shadows import ShadowReport
 from stage.release_impact.shadow_page import runs_at, shadow_page, totals
 from tests.support.loopback_server import answer, scripted
 from tests.support.outside_packages import Write
@@ -109,6 +110,12 @@ def test_the_page_tells_what_the_text_does_with_both_versions_drawn(flows: tuple
     assert ">120<" in live
     assert ">120<" not in shadow
     assert "http" not in page.replace("http://www.w3.org", "")
+
+
+def test_the_page_takes_what_the_api_tells() -> None:
+    (example,) = ShadowReport.model_json_schema()["examples"]
+    told = ShadowReport.model_validate(example).model_dump(mode="json")
+    assert "cost in EUR, at most 600.00 700.00 +100.00" in words(shadow_page(told, None))
 
 
 def test_before_anybody_has_entered_the_page_says_what_it_waits_for(flows: tuple[Flow, Flow]) -> None:
