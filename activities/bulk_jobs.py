@@ -31,6 +31,8 @@ MOVES: Final[Mapping[JobAction, Mapping[JobState, JobState]]] = {
     "cancel": {"running": "cancelled", "paused": "cancelled", "failed": "cancelled", "cancelled": "cancelled"},
 }
 ENDED: Final = frozenset({"done", "cancelled"})
+#: Those a job keeps by name that it could do nothing for.
+MOST_PASSED_OVER: Final = 1_000
 
 
 class Job(BaseModel):
@@ -94,6 +96,12 @@ async def advance_job(
     await _set(connection, job.id, cursor=cursor, done=job.done + done, counts=total, updated_at=now)
 
 
+async def note_passed_over(connection: AsyncConnection, job: Job, ids: Sequence[str]) -> None:
+    """Write down runs or players that a locked job could do nothing for; of very many only the first."""
+    passed_over = [*job.detail.get("passed_over", ()), *ids][:MOST_PASSED_OVER]
+    await _set(connection, job.id, detail=job.detail | {"passed_over": passed_over})
+
+
 async def end_job(
     connection: AsyncConnection, job: Job, state: Literal["done", "failed"], now: datetime, why: str | None = None
 ) -> None:
@@ -108,6 +116,14 @@ async def note_waiting(connection: AsyncConnection, job: Job, why: str | None) -
     if job.detail.get("waiting") != why:
         detail = {name: value for name, value in job.detail.items() if name != "waiting"}
         await _set(connection, job.id, detail=detail | ({"waiting": why} if why else {}))
+
+
+async def begin_anew(connection: AsyncConnection, job: Job) -> bool:
+    """Move a locked job's cursor to its beginning, once in the job's life; False when that was done."""
+    if job.detail.get("anew"):
+        return False
+    await _set(connection, job.id, cursor="", detail=job.detail | {"anew": True})
+    return True
 
 
 async def cancel(connection: AsyncConnection, job_ids: Sequence[str], now: datetime) -> None:

@@ -24,6 +24,7 @@ from activities.loops.migration import RunMoves
 from activities.loops.nightly_retention import Forgetting
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
+from activities.loops.shadow_stops import ShadowStops
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
 from activities.processes import Processes, Role
@@ -270,7 +271,7 @@ def _bulk_jobs(core: Engine) -> BulkJobs:
         core.database,
         [
             kind(core.database, core.intake, core.pressure, core.clock, processes=core.processes)
-            for kind in (Enrolments, RunStops, HeldRuns, RunMoves)
+            for kind in (Enrolments, RunStops, HeldRuns, RunMoves, ShadowStops)
         ],
     )
 

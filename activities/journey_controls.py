@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -24,6 +24,7 @@ ControlAction = Literal["close", "open", "hold", "resume", "stop"]
 
 #: How long a process may take to notice that a journey was closed, in seconds.
 READ_EVERY: Final = 0.5
+_BEGINNING: Final = (datetime.fromisoformat("1970-01-01T00:00:00+00:00"), "")
 #: The type of the error that such an effect raises.
 JOURNEY_HELD: Final = "JourneyHeld"
 #: When an effect of a run that an older release plays, which knows no hold, is tried again.
@@ -159,10 +160,13 @@ async def held_by(connection: AsyncConnection, request: EffectInput, now: dateti
     return Held()
 
 
-async def next_held(connection: AsyncConnection, brand: str, journey: str, limit: int) -> list[HeldRun]:
-    """Runs of a journey that wait for the end of a hold, the longest waiting first."""
+async def next_held(
+    connection: AsyncConnection, brand: str, journey: str, limit: int, after: tuple[datetime, str] = _BEGINNING
+) -> list[HeldRun]:
+    """Runs of a journey that wait for the end of a hold, the longest waiting first, behind `after`: since when, run."""
     row = held_runs.c
-    query = select(row.run_id, row.player_id, row.since).where(row.brand == brand, row.journey == journey)
+    behind = (row.since >= after[0], tuple_(row.since, row.run_id) > after)
+    query = select(row.run_id, row.player_id, row.since).where(row.brand == brand, row.journey == journey, *behind)
     found = await connection.execute(query.order_by(row.since, row.run_id).limit(limit))
     return [HeldRun(*one) for one in found]
 

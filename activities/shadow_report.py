@@ -13,6 +13,7 @@ from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.shadow_runs import LOST_AFTER
 from workflows.rewards import Reward
+from workflows.shadows import SHADOW_STOPPED
 
 Side = Literal["live", "shadow"]
 #: What a run that goes on has ended as, one whose shadow Temporal has lost, and one that is forgotten.
@@ -86,6 +87,7 @@ async def _ends(connection: AsyncConnection, shadow_id: int, now: datetime) -> l
         "under_way": UNDER_WAY,
         "lost": LOST,
         "forgotten": FORGOTTEN,
+        "stopped": SHADOW_STOPPED,
     }
     rows = await connection.execute(_ENDS, given)
     return [EndPair(live=row.live, shadow=row.shadow, runs=row.runs, example=row.example) for row in rows]
@@ -138,9 +140,10 @@ _ENDS = text(
     SELECT CASE WHEN r.id IS NULL THEN :forgotten WHEN r.state = 'active' THEN :under_way
                 ELSE coalesce(r.outcome, 'ended') END AS live,
            CASE WHEN s.ended_at IS NOT NULL THEN coalesce(s.outcome, 'ended')
+                WHEN w.stopped_at IS NOT NULL THEN :stopped
                 WHEN s.ends_at < :lost_before THEN :lost ELSE :under_way END AS shadow,
            count(*) AS runs, min(s.beside) AS example
-    FROM shadow_runs s LEFT JOIN runs r ON r.id = s.beside
+    FROM shadow_runs s JOIN shadows w ON w.id = s.shadow_id LEFT JOIN runs r ON r.id = s.beside
     WHERE s.shadow_id = :shadow
     GROUP BY 1, 2
     """

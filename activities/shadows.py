@@ -6,15 +6,16 @@ the tables of live runs: whatever counts, compares, holds, stops or forgets thos
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
 
 import orjson
-from sqlalchemy import select, text, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
@@ -27,8 +28,6 @@ from workflows.withheld import WouldBe
 
 #: How long a process may take to notice that a shadow was started or stopped, in seconds.
 READ_EVERY: Final = 0.5
-#: Shadow runs that are told to stop in one statement.
-AT_ONCE: Final = 2_000
 
 
 class ShadowRow(NamedTuple):
@@ -65,7 +64,8 @@ async def newest_shadow(
     """The shadow of a journey that was started last, whether it is under way or not; None if there was none."""
     mine = select(*_COLUMNS).where(shadows.c.brand == brand, shadows.c.journey == journey)
     newest = mine.order_by(shadows.c.id.desc()).limit(1)
-    row = (await connection.execute(newest.with_for_update() if lock else newest)).one_or_none()
+    # Whoever begins a shadow run must not wait for who stops the shadow: intake holds players meanwhile.
+    row = (await connection.execute(newest.with_for_update(key_share=True) if lock else newest)).one_or_none()
     return None if row is None else ShadowRow(*row)
 
 
@@ -80,26 +80,32 @@ async def start_shadow(
 
 
 async def stop_shadow(connection: AsyncConnection, shadow: ShadowRow, actor: str, now: datetime) -> ShadowRow:
-    """Begin no further run of a shadow, and end those under way. The caller has locked it.
+    """Begin no further run of a shadow. The caller has locked it, and has those under way ended.
 
-    They are over in the books at once, so none of them writes anything more; each is told so as well, or it would wait
-    for whatever it waits for.
+    They do nothing more from the moment of the commit; `ShadowStops` ends them in the books and tells each, or it would
+    wait for whatever it waits for.
     """
     stopped = update(shadows).where(shadows.c.id == shadow.id).values(stopped_by=actor, stopped_at=now)
-    row = (await connection.execute(stopped.returning(*_COLUMNS))).one()
-    ended = await connection.execute(
-        update(shadow_runs)
-        .where(shadow_runs.c.shadow_id == shadow.id, shadow_runs.c.ended_at.is_(None))
-        .values(ended_at=now, outcome=SHADOW_STOPPED)
-        .returning(shadow_runs.c.id)
-    )
+    return ShadowRow(*(await connection.execute(stopped.returning(*_COLUMNS))).one())
+
+
+async def next_shadow_runs(
+    connection: AsyncConnection, shadow_id: int, after: str, limit: int
+) -> list[tuple[str, str]]:
+    """Run and player of the runs of a shadow that are under way, by their ids, behind `after`."""
+    mine = (shadow_runs.c.shadow_id == shadow_id, shadow_runs.c.ended_at.is_(None), shadow_runs.c.id > after)
+    found = select(shadow_runs.c.id, shadow_runs.c.player_id).where(*mine).order_by(shadow_runs.c.id).limit(limit)
+    return [(row.id, row.player_id) for row in await connection.execute(found)]
+
+
+async def end_stopped_runs(connection: AsyncConnection, brand: str, run_ids: Sequence[str], now: datetime) -> int:
+    """End shadow runs whose shadow was stopped, and have each told so; how many were under way."""
+    ended = await connection.execute(_END_RUNS, {"runs": [*run_ids], "now": now, "outcome": SHADOW_STOPPED})
     told = [DeliveryRow.stop(run_id, STOP_NUMBER, SHADOW_STOPPED) for run_id in ended.scalars()]
-    for first in range(0, len(told), AT_ONCE):
-        given = {"brand": shadow.brand, "rows": orjson.dumps(told[first : first + AT_ONCE]).decode()}
-        await connection.execute(deliveries.INSERT, given)
     if told:
+        await connection.execute(deliveries.INSERT, {"brand": brand, "rows": orjson.dumps(told).decode()})
         deliveries.wake_dispatchers(connection)
-    return ShadowRow(*row)
+    return len(told)
 
 
 # ---- runs -----------------------------------------------------------------------------------------
@@ -130,6 +136,16 @@ INSERT_RUNS: Final = text(
       AS t (id text, shadow_id bigint, player_id text, beside text, ends_at timestamptz)
     """
 )
+
+
+# In the order of their ids, as whoever else locks several of them.
+_END_RUNS: Final = text(
+    """
+    UPDATE shadow_runs SET ended_at = :now, outcome = :outcome
+    WHERE id IN (SELECT id FROM shadow_runs WHERE id = ANY(:runs) AND ended_at IS NULL ORDER BY id FOR NO KEY UPDATE)
+    RETURNING id
+    """
+).bindparams(bindparam("runs", type_=ARRAY(Text)))
 
 
 async def hold_shadow_run(connection: AsyncConnection, run_id: str) -> bool:

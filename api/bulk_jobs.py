@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
 from activities.bulk_jobs import Job, JobAction, JobState, apply_action, read_job, wake_job
-from activities.loops.bulk_work import ROOM
+from activities.loops.bulk_work import FAILED, ROOM
 from activities.tables import jobs
 from api.auth import Actor, Key, acts, needs
 from api.dependencies import ApiEngine, EngineOf
@@ -54,6 +54,9 @@ class JobProgress(BaseModel):
     waiting: str | None = Field(None, description="What else it waits for; it goes on by itself.")
     total: int = Field(description="Players or runs it means.")
     done: int = Field(description="Of these, how many it has come to.")
+    failed: int = Field(
+        0, description="Of these, how many it passed over: the log says what their row or rules raised."
+    )
     failure: str | None = Field(None, description="Why nobody can go on with it; mend that and resume.")
     created_by: str
     created_at: datetime
@@ -134,6 +137,7 @@ class JobRoutes(Generic[V]):
                 # Some may have come since it was begun.
                 "total": max(job.total, job.done),
                 "per_second": job.detail["per_second"],
+                "failed": job.counts.get(FAILED, 0),
                 "failure": job.detail.get("failure"),
                 "waiting": job.detail.get("waiting") if running else None,
                 "held_back": running and await engine.pressure.backlog() >= engine.pressure.high * ROOM,

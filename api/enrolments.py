@@ -5,6 +5,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
+from activities.loops.bulk_work import FAILED
 from activities.loops.enrolment import ENTERED, KIND, Forecast, delete_members, enrol, forecast
 from api.bulk_jobs import RATE, Deciding, JobProgress, JobRoutes, Managing, PerSecond
 from api.dependencies import ApiEngine, EngineOf
@@ -142,7 +143,7 @@ def _view(job: Job, common: JsonObject) -> Enrolment:
         segment=job.detail["segment"],
         entered=job.counts.get("treated", 0),
         control=job.counts.get("control", 0),
-        refused={name: count for name, count in sorted(job.counts.items()) if name not in ENTERED},
+        refused={name: count for name, count in sorted(job.counts.items()) if name not in {*ENTERED, FAILED}},
     )
 
 

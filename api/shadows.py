@@ -6,9 +6,11 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from activities.loops.shadow_stops import begin_shadow_stop
 from activities.shadow_report import ShadowComparison, compare
 from activities.shadows import ShadowRow, newest_shadow, start_shadow, stop_shadow
 from api.auth import Actor, Key, acts, needs
+from api.bulk_jobs import wake
 from api.dependencies import ApiEngine, EngineOf
 from api.problems import COMMON, Problem, documented, undeclared
 from workflows.json_object import JsonObject
@@ -126,16 +128,21 @@ async def shadow_journey(
 
 @router.post("/{name}/shadow/stop", responses={**COMMON, **documented(404)})
 async def stop_shadow_of_journey(name: str, engine: EngineOf, actor: Deciding) -> ShadowView:
-    """Begin no further shadow run, and end those under way. What was written down stays, and so does the report.
+    """Begin no further shadow run, and end those under way, a few at a time; none of them does anything from now on.
 
-    Stopped again it changes nothing.
+    What was written down stays, and so does the report. Stopped again it changes nothing.
     """
+    job = None
     async with engine.database.transaction() as connection:
         shadow = await newest_shadow(connection, actor.brand, name, lock=True)
         if shadow is None:
             raise _no_shadow(engine, actor.brand, name)
         if shadow.stopped_at is None:
-            shadow = await stop_shadow(connection, shadow, actor.name, engine.clock())
+            now = engine.clock()
+            shadow = await stop_shadow(connection, shadow, actor.name, now)
+            job = await begin_shadow_stop(connection, shadow, actor.name, now)
+    if job is not None:
+        await wake(engine, job)
     return _view(engine, shadow)
 
 

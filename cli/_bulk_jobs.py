@@ -45,7 +45,8 @@ class JobWords:
     def state(self, job: Answer) -> str:
         """One line about a job: its state, how far it came, and why it failed if it did."""
         came = f"{self.noun.capitalize()} {job['id']} is {job['state']} after {job['done']:,} of {job['total']:,}"
-        counts = self.counts(job)
+        failed = f"{job['failed']:,} passed over, see the log" if job["failed"] else ""
+        counts = "; ".join(part for part in (self.counts(job), failed) if part)
         return " ".join(part for part in (f"{came}: {counts}." if counts else f"{came}.", job["failure"]) if part)
 
     def begin(self, api: BlockingApi, path: str, body: Answer, once: str | None) -> int:

@@ -10,18 +10,30 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from sqlalchemy import select
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 
-from activities.bulk_jobs import Job, advance_job, end_job, is_awake, lock_running_job, note_waiting, wake_job
+from activities.bulk_jobs import (
+    Job,
+    advance_job,
+    begin_anew,
+    end_job,
+    is_awake,
+    lock_running_job,
+    note_passed_over,
+    note_waiting,
+    wake_job,
+)
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.backpressure import Pressure
@@ -29,11 +41,18 @@ from activities.intake.intake import Intake, LockedPlayers
 from activities.processes import Processes
 from activities.tables import jobs
 from workflows.background.bulk_job import ACTIVITIES, ATTEMPT_LIMIT, BatchResult, BulkJobInput, BulkJobKind
+from workflows.events import Event
 
 logger = logging.getLogger(__name__)
 
 #: Players in one transaction; their rows are locked meanwhile.
 PLAYERS_AT_ONCE: Final = 250
+#: Decisions after which a batch ends early: who comes next is the next batch's.
+MOST_DECISIONS: Final = 2_000
+#: Those of a batch about whom more is read in one go.
+PREPARED: Final = 25
+#: What became of one whose row or rules raise: nothing, and the job goes on.
+FAILED: Final = "failed"
 #: The part of BACKLOG_HIGH at which bulk work holds back, so that nobody else is ever refused for its sake.
 ROOM: Final = 0.25
 #: How often the backlog is read while it holds back.
@@ -42,6 +61,8 @@ HOLD_BACK_FOR: Final = timedelta(seconds=1)
 BEHIND_S: Final = 0.1
 #: Seconds after which a job that waits for something looks again.
 WAITS_S: Final = 2.0
+#: What a job waits for whose last ones may not be committed yet.
+SETTLING: Final = "what was being taken in when it was asked for"
 #: How often jobs nobody works on are woken, and how long Temporal may take to say who works.
 WAKE_EVERY, TEMPORAL_TIMEOUT = timedelta(seconds=10), timedelta(seconds=5)
 
@@ -71,6 +92,8 @@ class Batch:
     job: Job
     players: LockedPlayers
     now: datetime
+    #: By run what `prepare` read of its player's past.
+    past: dict[str, list[Event]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -79,6 +102,12 @@ class Pacing:
 
     timer: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    #: How much time after it was asked for a job has before it looks once more at whom it means; for kinds that do.
+    settling: timedelta = timedelta(seconds=5)
+
+
+# The world's, and not one player's: nothing is known of the batch then, and it is done again.
+_EVERYBODYS: Final = (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError, ApplicationError)
 
 
 class BulkWork(ABC):
@@ -91,6 +120,8 @@ class BulkWork(ABC):
     kind: ClassVar[BulkJobKind]
     #: Batches that a second's work is parted into, for work that keeps others waiting when it comes all at once.
     batches_a_second: ClassVar[int] = 1
+    #: Whether others may appear behind the cursor that were begun before the job was asked for, and commit after it.
+    settles: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -119,6 +150,11 @@ class BulkWork(ABC):
     async def do(self, batch: Batch, one: Meant) -> str:
         """Do what the job is for to one of them; what became of it, as the job counts it."""
 
+    async def prepare(  # noqa: B027 - most kinds read nothing more
+        self, _batch: Batch, _some: Sequence[Meant]
+    ) -> None:
+        """Read in one go what `do` needs of the next `PREPARED` of a batch."""
+
     async def obstacle(self, _connection: AsyncConnection, _job: Job) -> Obstacle | None:
         """What keeps the job from going on, if anything does."""
         return None
@@ -130,7 +166,7 @@ class BulkWork(ABC):
     async def tidy(  # noqa: B027 - most kinds leave nothing behind
         self, _connection: AsyncConnection, _job: Job, _done: Sequence[Meant]
     ) -> None:
-        """Put away what a batch leaves behind; without anybody `done` the whole job is."""
+        """Put away what a batch leaves behind, but of those it failed at; without anybody `done` the whole job is."""
 
     # ---- the work itself -----------------------------------------------------------------------
 
@@ -178,22 +214,74 @@ class BulkWork(ABC):
             if obstacle is not None and obstacle.failed:
                 await end_job(connection, job, "failed", now, obstacle.why)
                 return None
+            rate = int(job.detail["per_second"])
+            meant = (
+                ()
+                if obstacle
+                else await self.next(connection, job, min(PLAYERS_AT_ONCE, -(-rate // self.batches_a_second)))
+            )
+            if not meant and obstacle is None and self.settles and now < job.created_at + self.pacing.settling:
+                obstacle = Obstacle(SETTLING)
             await note_waiting(connection, job, None if obstacle is None else obstacle.why)
             if obstacle is not None:
                 return WAITS_S
-            rate = int(job.detail["per_second"])
-            meant = await self.next(connection, job, min(PLAYERS_AT_ONCE, -(-rate // self.batches_a_second)))
             if not meant:
+                if self.settles and await begin_anew(connection, job):
+                    return 0.0
                 await self.tidy(connection, job, ())
                 await end_job(connection, job, "done", now)
                 return None
-            counts: Counter[str] = Counter()
-            async with self.intake.locked(connection, job.brand, [one.player_id for one in meant], now) as players:
-                for one in meant:
-                    counts[await self.do(Batch(connection, job, players, now), one)] += 1
-            await self.tidy(connection, job, meant)
-            await advance_job(connection, job, meant[-1].cursor, len(meant), counts, now)
-        return len(meant) / rate
+            counts, failed = await self._do_or_do_apart(connection, job, meant, now)
+            done = meant[: counts.total()]
+            if failed:
+                await note_passed_over(connection, job, [one.run_id or one.player_id for one in failed])
+            if done_to := [one for one in done if one not in failed]:
+                await self.tidy(connection, job, done_to)
+            await advance_job(connection, job, done[-1].cursor, len(done), counts, now)
+        return len(done) / rate
+
+    async def do_batch(
+        self, connection: AsyncConnection, job: Job, meant: Sequence[Meant], now: datetime
+    ) -> Counter[str]:
+        """Do what the job is for to these, or to the first of them; what became of how many.
+
+        As many as are counted are done: a batch that writes a lot ends early.
+        """
+        counts: Counter[str] = Counter()
+        async with self.intake.locked(connection, job.brand, [one.player_id for one in meant], now) as players:
+            batch = Batch(connection, job, players, now)
+            for number, one in enumerate(meant):
+                if number % PREPARED == 0:
+                    await self.prepare(batch, meant[number : number + PREPARED])
+                counts[await self.do(batch, one)] += 1
+                if len(players.decisions) + len(players.messages) >= MOST_DECISIONS:
+                    break
+        return counts
+
+    async def _do_or_do_apart(
+        self, connection: AsyncConnection, job: Job, meant: Sequence[Meant], now: datetime
+    ) -> tuple[Counter[str], Sequence[Meant]]:
+        """Do a batch; when somebody in it raises, everybody by themselves. What became of them, and who failed."""
+        try:
+            async with connection.begin_nested():
+                return await self.do_batch(connection, job, meant, now), ()
+        except Exception as error:
+            if isinstance(error, _EVERYBODYS):
+                raise
+        counts, failed = Counter[str](), list[Meant]()
+        # Rows are locked in the order of players everywhere, and these stay locked.
+        for one in sorted(meant, key=lambda each: each.player_id):
+            try:
+                async with connection.begin_nested():
+                    counts += await self.do_batch(connection, job, [one], now)
+            except Exception as error:
+                if isinstance(error, _EVERYBODYS):
+                    raise
+                counts[FAILED] += 1
+                failed.append(one)
+                sentence = "Job %s (%s) passes over player %s of %s; correct what the traceback names."
+                logger.exception(sentence, job.id, job.kind, one.player_id, job.brand)
+        return counts, failed
 
 
 class BulkJobs:

@@ -1,15 +1,17 @@
 """Bulk jobs about the runs of a journey: ending those that a stop means, and telling held ones to go on."""
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import ClassVar, Final
 
 from pydantic import BaseModel, Field
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
 from activities.bulk_jobs import Job, insert_job, set_total
-from activities.journey_controls import controls_of, count_held, forget_held, next_held
+from activities.journey_controls import READ_EVERY, controls_of, count_held, forget_held, next_held
 from activities.loops.bulk_work import Batch, BulkWork, Meant
 from activities.runs import STOPPED
 from activities.step_log import record_steps
@@ -20,6 +22,8 @@ from workflows.effects import EffectInput
 
 STOP: Final[BulkJobKind] = "stop"
 RESUME: Final[BulkJobKind] = "resume"
+#: How long after a stop closed a journey somebody may yet be let in: until every process has noticed.
+NOTICED_WITHIN: Final = timedelta(seconds=READ_EVERY)
 #: What no run is on.
 NO_VERSION: Final = -1
 
@@ -76,18 +80,23 @@ class RunStops(BulkWork):
     """Ends the runs that a stop means.
 
     A treated run ends at its next step, one of the control group here and now. Who has entered since the stop was asked
-    for is left alone.
+    for is left alone. Who was being let in meanwhile is committed behind the cursor, so it is gone through once more.
     """
 
     kind: ClassVar[BulkJobKind] = STOP
+    settles: ClassVar[bool] = True
 
     async def next(self, connection: AsyncConnection, job: Job, limit: int) -> Sequence[Meant]:
         """The next active runs, in the order in which they began."""
-        at, _, run_id = job.cursor.partition(" ")
-        after = {"at": datetime.fromisoformat(at) if at else _BEGINNING, "run": run_id}
-        whose = {"brand": job.brand, "journey": job.subject, "until": job.created_at, "limit": limit}
-        whose |= {"but": job.detail.get("except_version", NO_VERSION)}
-        found = await connection.execute(_NEXT_ACTIVE, whose | after)
+        at, run_id = _instant_and_run(job.cursor)
+        but = job.detail.get("except_version")
+        # While the journey is closed, who came in since came by a process that had not noticed.
+        closed = but is None and (await controls_of(connection, job.brand, job.subject)).closed
+        until = job.created_at + (NOTICED_WITHIN if closed else timedelta(0))
+        whose = {"brand": job.brand, "journey": job.subject, "until": until, "limit": limit, "at": at, "run": run_id}
+        whose |= {"but": NO_VERSION if but is None else but, "again": bool(job.detail.get("anew"))}
+        whose |= {"passed_over": job.detail.get("passed_over", [])}
+        found = await connection.execute(_NEXT_ACTIVE, whose)
         return [Meant(row.player_id, f"{row.entered_at.isoformat()} {row.id}", row.id) for row in found]
 
     async def do(self, batch: Batch, one: Meant) -> str:
@@ -112,9 +121,11 @@ class HeldRuns(BulkWork):
 
     async def next(self, connection: AsyncConnection, job: Job, limit: int) -> Sequence[Meant]:
         """The runs that wait longest."""
-        held = (await controls_of(connection, job.brand, job.subject)).held
-        waiting = [] if held else await next_held(connection, job.brand, job.subject, limit)
-        return [Meant(run.player_id, run.run_id, run.run_id) for run in waiting]
+        if (await controls_of(connection, job.brand, job.subject)).held:
+            return []
+        after = _instant_and_run(job.cursor)
+        waiting = await next_held(connection, job.brand, job.subject, limit, after)
+        return [Meant(run.player_id, f"{run.since.isoformat()} {run.run_id}", run.run_id) for run in waiting]
 
     async def do(self, batch: Batch, one: Meant) -> str:
         """Tell a run to go on, unless it has ended."""
@@ -124,6 +135,12 @@ class HeldRuns(BulkWork):
     async def tidy(self, connection: AsyncConnection, _job: Job, done: Sequence[Meant]) -> None:
         """They wait no more."""
         await forget_held(connection, [one.run_id for one in done])
+
+
+def _instant_and_run(cursor: str) -> tuple[datetime, str]:
+    """What a cursor says; what a release of before wrote, a run alone, begins anew."""
+    at, _, run_id = cursor.partition(" ")
+    return (datetime.fromisoformat(at), run_id) if run_id else (_BEGINNING, "")
 
 
 def _active(brand: str, journey: str, except_version: int | None) -> tuple[ColumnElement[bool], ...]:
@@ -138,6 +155,8 @@ _NEXT_ACTIVE: Final = text(
     SELECT id, player_id, entered_at FROM runs
     WHERE brand = :brand AND journey = :journey AND state = 'active'
       AND entered_at >= :at AND (entered_at, id) > (:at, :run) AND entered_at <= :until AND version <> :but
+      AND NOT (:again AND (id = ANY(:passed_over)
+                           OR EXISTS (SELECT FROM steps s WHERE s.run_id = runs.id AND s.step = 'stop')))
     ORDER BY entered_at, id LIMIT :limit
     """
-)
+).bindparams(bindparam("passed_over", type_=ARRAY(Text)))

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import bulk_jobs
 from activities.bulk_jobs import Job, insert_job, set_total
 from activities.intake.intake import Intake
-from activities.intake.run_catch_up import past_events
+from activities.intake.run_catch_up import Past, past_events
 from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
 from activities.processes import Processes
 from activities.step_log import record_steps
@@ -135,6 +135,19 @@ class RunMoves(BulkWork):
         told = self._on_their_way.setdefault(job.id, OnTheirWay(most))
         told.since |= dict.fromkeys([one.run_id for one in done], self.pacing.timer())
 
+    async def prepare(self, batch: Batch, some: Sequence[Meant]) -> None:
+        """Read what these runs have not heard for want of it."""
+        journey, version = batch.players.rules.journeys[batch.job.subject], int(batch.job.detail["version"])
+        wanted = []
+        for one in some:
+            state = batch.players.states.get(one.player_id)
+            run = None if state is None else state.runs.get(one.run_id)
+            if run is not None:
+                since = datetime.fromisoformat(one.cursor.partition(" ")[0])
+                wanted.append(Past(one.run_id, one.player_id, since, run.unheard(journey, version)))
+        batch.past.clear()
+        batch.past.update(await past_events(batch.connection, batch.job.brand, wanted))
+
     async def do(self, batch: Batch, one: Meant) -> str:
         """Tell a run to move, and what it has not heard for want of it; `left` if it is there already or ending."""
         job, players = batch.job, batch.players
@@ -143,9 +156,7 @@ class RunMoves(BulkWork):
         if state is None or run is None:
             return "left"
         version, do = int(job.detail["version"]), [str(step) for step in job.detail["do"]]
-        unheard = run.unheard(rules.journeys[job.subject], version)
-        past = await past_events(batch.connection, job.brand, one.player_id, one.run_id, unheard)
-        before = run.version
+        past, before = batch.past.get(one.run_id, ()), run.version
         decisions = migrate(state, one.run_id, version, do, past, rules, players.failures)
         if not decisions:
             return "left"

@@ -2,13 +2,14 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import httpx
 import pytest
 
 from activities.journey_controls import ClosedJourneys
-from activities.loops.bulk_work import BulkWork
+from activities.loops.bulk_work import WAITS_S, BulkWork, Pacing
 from activities.loops.journey_jobs import HeldRuns, RunStops
 from activities.runs import STOPPED
 from activities.tables import deliveries, grants, held_runs, jobs, messages, runs, steps
@@ -66,9 +67,9 @@ async def decides(crm: httpx.AsyncClient, action: str, journey: str = "api_call"
     return found
 
 
-def at_work(api: Api, kind: type[BulkWork]) -> BulkWork:
+def at_work(api: Api, kind: type[BulkWork], settling: timedelta = timedelta(0)) -> BulkWork:
     built = api.engine
-    return kind(built.database, built.intake, built.pressure, built.clock)
+    return kind(built.database, built.intake, built.pressure, built.clock, Pacing(settling=settling))
 
 
 async def enter(crm: httpx.AsyncClient, players: list[str], journey: str = "api_call") -> list[str]:
@@ -379,3 +380,59 @@ async def test_who_enters_after_the_stop_was_asked_for_is_left_alone(api: Api, c
     while await at_work(api, RunStops).batch(made["id"]) is not None:
         pass
     assert [row["run_id"] for row in await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")] == [run]
+
+
+async def test_a_player_who_cannot_be_read_costs_a_stop_nobody_else(api: Api, crm: httpx.AsyncClient) -> None:
+    first, broken, last = await depositors(api, 3)
+    entered = await enter(crm, [first, broken, last])
+    await unreadable(api, broken)
+    made = await decides(crm, "stop")
+    while await at_work(api, RunStops).batch(made["id"]) is not None:
+        pass
+    done = (await crm.get(f"/v1/stops/{made['id']}")).json()
+    assert (done["state"], done["done"], done["stopped"], done["failed"]) == ("done", 3, 2, 1)
+    told = await rows(api.engine.database, deliveries, brand=api.brand, kind="stop")
+    assert {row["run_id"] for row in told} == {entered[0], entered[2]}
+
+
+async def test_a_held_run_whose_player_cannot_be_read_waits_on_and_costs_nobody_else(
+    api: Api, crm: httpx.AsyncClient
+) -> None:
+    players = await depositors(api, 3)
+    entered = await enter(crm, players)
+    await decides(crm, "hold")
+    await note_held(api, entered)
+    await unreadable(api, players[0])
+    await decides(crm, "resume")
+    job = await running_job(api)
+    while await at_work(api, HeldRuns).batch(job) is not None:
+        pass
+    assert [row["run_id"] for row in await rows(api.engine.database, held_runs, brand=api.brand)] == [entered[0]]
+
+
+async def test_a_run_that_was_being_let_in_when_its_journey_was_stopped_is_stopped_too(
+    api: Api, crm: httpx.AsyncClient
+) -> None:
+    first, second = await depositors(api, 2)
+    # Behind the cursor: it was begun before the other one, and is committed when the stop has come past.
+    await enter(crm, [second])
+    await execute(api.engine.database, "UPDATE runs SET state = 'ended' WHERE brand = :brand", brand=api.brand)
+    await enter(crm, [first])
+    made = await decides(crm, "stop")
+    at_first = at_work(api, RunStops, timedelta(hours=1))
+    while await at_first.batch(made["id"]) != WAITS_S:
+        pass
+    shown = (await crm.get(f"/v1/stops/{made['id']}")).json()
+    assert (shown["state"], shown["stopped"]) == ("running", 1)
+    assert shown["waiting"] == "what was being taken in when it was asked for"
+    restore = "UPDATE runs SET state = 'active' WHERE brand = :brand AND player_id = :player"
+    await execute(api.engine.database, restore, brand=api.brand, player=second)
+    while await at_work(api, RunStops).batch(made["id"]) is not None:
+        pass
+    done = (await crm.get(f"/v1/stops/{made['id']}")).json()
+    assert (done["state"], done["stopped"], done["left"], done["total"]) == ("done", 2, 0, 2)
+
+
+async def unreadable(api: Api, player: str) -> None:
+    spoiled = "UPDATE players SET state = jsonb_set(state, '{runs}', '5') WHERE brand = :brand AND id = :player"
+    await execute(api.engine.database, spoiled, brand=api.brand, player=player)

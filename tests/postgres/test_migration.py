@@ -1,12 +1,17 @@
 """Runs that a bulk job moves to another release: each once, whatever else happens to them meanwhile."""
 
+from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.intake.run_catch_up import MOST_PAST, Past, past_events
 from activities.loops.bulk_work import WAITS_S, Pacing
 from activities.loops.journey_jobs import RunStops
 from activities.loops.migration import FEW, GIVEN_UP_AFTER_S, RunMoves
@@ -20,6 +25,7 @@ from tests.support.outside_packages import Write
 from tests.support.releases import release, reloaded
 from workflows.effects import Mark
 from workflows.events import DepositFailed, Event, ExclusionSet, SessionLogin
+from workflows.player_state.active_run import Behind
 
 JOURNEY = """
 from workflows import DepositFailed, Player, SessionLogin, always, days, journey, on
@@ -34,6 +40,7 @@ async def hello(player: Player, login: SessionLogin) -> None:
 #: The second hears what the first did not.
 FIRST = 'await player.event(DepositFailed, within=days(9), where=lambda one: one.failure == "limit")'
 SECOND = 'await player.mark("more")\n    await player.event(DepositFailed, within=days(9))'
+LOGINS = Behind(frozenset({SessionLogin.type}), frozenset())
 WHY = {"reason": "It waits for more."}
 
 
@@ -192,6 +199,66 @@ async def test_what_came_before_the_run_is_not_made_up_for(api: Api, crm: httpx.
     await lobby.happens("p2", SessionLogin)
     await moved(api, crm)
     assert await lobby.told("p2") == ["v2"]
+
+
+async def test_what_was_told_before_the_run_in_the_same_batch_is_not_made_up_for(
+    api: Api, crm: httpx.AsyncClient
+) -> None:
+    lobby, now = Lobby(api), api.engine.clock()
+    told = [
+        DepositFailed.example().model_copy(update={"event_id": f"d-{n}", "failure": failure, "occurred_at": now})
+        for n, failure in enumerate(("declined", "fraud", "3ds", "technical", "insufficient", "fraud"))
+    ]
+    login = SessionLogin.example().model_copy(update={"event_id": "begins", "occurred_at": now})
+    await api.engine.intake.ingest(api.brand, [("p9", one) for one in (*told[:3], login, *told[3:])], now)
+    [lobby.runs["p9"]] = await runs_of(api.engine.database, "p9", "hello")
+    await moved(api, crm)
+    assert await lobby.told("p9") == ["v2", "technical", "insufficient", "fraud"]
+
+
+async def test_a_batch_ends_early_where_runs_have_much_to_hear(api: Api, crm: httpx.AsyncClient) -> None:
+    lobby, now, players = Lobby(api), api.engine.clock(), ("p1", "p2", "p3")
+    for player in players:
+        await lobby.happens(player, SessionLogin)
+    much = [
+        (player, DepositFailed.example().model_copy(update=told | {"event_id": f"{player}-{n}"}))
+        for told in [{"failure": "technical", "occurred_at": now}]
+        for player in players
+        for n in range(MOST_PAST + 50)
+    ]
+    for first in range(0, len(much), 1_000):
+        await api.engine.intake.ingest(api.brand, much[first : first + 1_000], now)
+    made = await begun(crm, per_second=1_000)
+    await at_work(api).batch(made["id"])
+    assert (await crm.get(f"/v1/migrations/{made['id']}")).json()["done"] == 2
+    assert (await worked_off(api, crm, made))["moved"] == 3
+    assert [len(await lobby.told(player)) for player in players] == [1 + MOST_PAST] * 3
+
+
+async def test_the_past_of_a_run_is_looked_for_in_the_months_since_it_began_alone(api: Api, lobby: Lobby) -> None:
+    since = api.engine.clock() + timedelta(days=65)
+    async with api.engine.database.transaction() as connection:
+        before = await scans_of_months(connection)
+        await past_events(connection, api.brand, [Past(lobby.run(), "p1", since, LOGINS)])
+        looked_at = (await scans_of_months(connection) - before).keys()
+    assert looked_at
+    assert not looked_at & {"events_first", f"events_{api.engine.clock():%Y_%m}"}
+
+
+async def scans_of_months(connection: AsyncConnection) -> Counter[str]:
+    """How often the connection has looked into each month of events."""
+    scans = r"SELECT relname, seq_scan + idx_scan AS scans FROM pg_stat_xact_user_tables WHERE relname LIKE 'events\_%'"
+    return Counter({row.relname: row.scans for row in await connection.execute(text(scans))})
+
+
+async def test_a_player_who_cannot_be_read_costs_a_migration_nobody_else(
+    api: Api, crm: httpx.AsyncClient, lobby: Lobby
+) -> None:
+    for player in ("p2", "p3"):
+        await lobby.happens(player, SessionLogin)
+    await execute(api.engine.database, "UPDATE players SET state = jsonb_set(state, '{runs}', '5') WHERE id = 'p2'")
+    done = await moved(api, crm)
+    assert (done["state"], done["moved"], done["failed"], done["done"]) == ("done", 2, 1, 3)
 
 
 async def test_a_run_plays_what_it_played_until_it_says_that_it_has_moved(
@@ -398,7 +465,9 @@ async def test_a_release_may_end_the_runs_before_it_and_players_still_enter(
     made = (await crm.post("/v1/journeys/hello/stop", json=body)).json()
     assert (said["treated"], made["total"], made["except_version"]) == (1, 1, 2)
     built = api.engine
-    while await RunStops(built.database, built.intake, built.pressure, built.clock).batch(made["id"]) is not None:
+    pacing = Pacing(settling=timedelta(0))
+    at_work = RunStops(built.database, built.intake, built.pressure, built.clock, pacing)
+    while await at_work.batch(made["id"]) is not None:
         pass
     assert (await lobby.told(), await lobby.told("p2")) == (["v2"], ["stop"])
     assert (await crm.get("/v1/journeys/hello/controls")).json()["closed"] is False

@@ -8,16 +8,21 @@ from typing import Any
 import httpx
 import pytest
 
+from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
+from activities.loops.bulk_work import WAITS_S, Pacing
+from activities.loops.shadow_stops import ShadowStops, begin_shadow_stop
 from activities.retention import RETENTION
 from activities.run_delivery.deliveries import BULK, PROTECTION
 from activities.runs import RunOver
+from activities.settings import Settings
 from activities.shadow_report import LOST, UNDER_WAY, ShadowComparison, compare
-from activities.shadows import RunningShadows, ShadowRow, start_shadow, stop_shadow
+from activities.shadows import RunningShadows, ShadowRow, newest_shadow, start_shadow, stop_shadow
 from activities.tables import deliveries, grants, messages, players, runs, shadow_runs, shadow_steps, steps, tasks
 from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows, run_of
+from tests.support.machine import within
 from workflows import ExclusionSet, PlayerRegistered, points
 from workflows.effects import (
     EFFECTS,
@@ -84,9 +89,26 @@ class Scene:
         await self.withholds(End, "end", outcome=outcome)
 
     async def stops(self) -> None:
+        now = self.parts.casino.clock()
         async with self.parts.database.transaction() as connection:
-            await stop_shadow(connection, self.shadow, "olena", self.parts.casino.clock())
+            await stop_shadow(connection, self.shadow, "olena", now)
+            job = await begin_shadow_stop(connection, self.shadow, "olena", now)
         self.parts.casino.intake.shadows = RunningShadows()
+        await self.works_off(job.id)
+
+    async def works_off(self, job_id: str) -> None:
+        """End the runs of a stopped shadow, a batch at a time."""
+        while await self.stopping(timedelta(0)).batch(job_id) is not None:
+            pass
+
+    async def another(self) -> str:
+        """One more player outside of the control group."""
+        return await treated(self.parts.casino.intake, lambda name: self.parts.casino.player(f"late-{name}"))
+
+    def stopping(self, settling: timedelta) -> ShadowStops:
+        casino = self.parts.casino
+        pressure = Pressure(self.parts.database, Settings(database_url=self.parts.database.url))
+        return ShadowStops(self.parts.database, casino.intake, pressure, casino.clock, Pacing(settling=settling))
 
     async def compared(self) -> ShadowComparison:
         async with self.parts.database.reading() as connection:
@@ -237,6 +259,32 @@ async def test_a_shadow_that_is_stopped_is_over_at_once_and_told_so(scene: Scene
     late = scene.parts.casino.player("late")
     await scene.parts.casino.happens(late, PlayerRegistered, **REACHABLE)
     assert await scene.rows(shadow_runs, player_id=late) == []
+
+
+async def test_players_enter_while_somebody_stops_a_shadow(scene: Scene) -> None:
+    casino, late = scene.parts.casino, await scene.another()
+    async with scene.parts.database.transaction() as connection:
+        shadow = await newest_shadow(connection, BRAND, JOURNEY, lock=True)
+        assert shadow is not None
+        await stop_shadow(connection, shadow, "olena", casino.clock())
+        async with within(5):
+            await casino.happens(late, PlayerRegistered, **REACHABLE)
+    assert len(await scene.rows(shadow_runs, player_id=late)) == 1
+
+
+async def test_a_run_that_began_while_its_shadow_was_stopped_is_ended_too(scene: Scene) -> None:
+    casino, late = scene.parts.casino, await scene.another()
+    now = casino.clock()
+    async with scene.parts.database.transaction() as connection:
+        await stop_shadow(connection, scene.shadow, "olena", now)
+        job = await begin_shadow_stop(connection, scene.shadow, "olena", now)
+    at_work = scene.stopping(timedelta(hours=1))
+    while await at_work.batch(job.id) != WAITS_S:
+        pass
+    await casino.happens(late, PlayerRegistered, **REACHABLE)
+    assert (await scene.rows(shadow_runs, player_id=late))[0]["ended_at"] is None
+    await scene.works_off(job.id)
+    assert (await scene.rows(shadow_runs, player_id=late))[0]["outcome"] == "shadow_stopped"
 
 
 async def test_a_run_that_begins_while_its_shadow_is_stopped_does_nothing(scene: Scene) -> None:

@@ -18,7 +18,7 @@ from workflows.run import retry_policy
 NAME: Final = "long work"
 #: Its signal; whoever sends it must spell it as the workflow does, so both read it here.
 WAKE: Final = "wake"
-BulkJobKind = Literal["enrol", "stop", "resume", "migrate"]
+BulkJobKind = Literal["enrol", "stop", "resume", "migrate", "stop_shadow"]
 
 #: The activity that works on each kind of job. Jobs under way name theirs: a kind keeps its own for good.
 ACTIVITIES: Final[Mapping[str, str]] = {
@@ -30,6 +30,8 @@ ACTIVITIES: Final[Mapping[str, str]] = {
     "resume": "resume_runs",
     # Tells runs to move to another release of their journey.
     "migrate": "migrate_runs",
+    # Ends the shadow runs of a shadow.
+    "stop_shadow": "stop_shadow_runs",
 }
 
 #: After this time without a heartbeat a worker is taken for dead, and another goes on.
