@@ -111,6 +111,10 @@ def grant_rights(connection: Connection, role: str) -> None:
         f'GRANT {RIGHTS[table.name].words(table.columns)} ON "{table.name}" TO {found.quoted}'
         for table in connection.execute(_TABLES, {"tables": [*RIGHTS]})
     ]
+    # Intake numbers events itself, in the order in which they were told.
+    statements += [
+        f'GRANT USAGE ON SEQUENCE "{name}" TO {found.quoted}' for name in connection.execute(_SEQUENCES).scalars()
+    ]
     connection.exec_driver_sql("; ".join(statements))
 
 
@@ -135,4 +139,5 @@ _TABLES: Final = text(
     GROUP BY c.relname ORDER BY c.relname
     """
 ).bindparams(bindparam("tables", type_=ARRAY(Text)))
+_SEQUENCES: Final = text("SELECT relname FROM pg_class WHERE oid = to_regclass('event_ids_seq_seq')")
 _OWNS: Final = text("SELECT pg_has_role(relowner, 'USAGE') FROM pg_class WHERE oid = 'events'::regclass")

@@ -79,7 +79,11 @@ async def store_events(
 async def _insert(
     connection: AsyncConnection, brand: str, events: Sequence[tuple[str, Event]], *, history: bool
 ) -> set[Identity]:
-    """Insert events; the identities that were new. Sorted, so that two batches cannot deadlock."""
+    """Insert events; the identities that were new.
+
+    They are numbered in the order in which they are given, and inserted in one that two batches share, or they could
+    deadlock.
+    """
     rows: dict[Identity, tuple[str, Event]] = {}
     for player_id, event in events:
         rows.setdefault((event.event_source, event.event_id), (player_id, event))
@@ -88,7 +92,8 @@ async def _insert(
         ((player_id, event.type, event.unique_value or "", number) if event.unique_field else ("", "", "", 0), identity)
         for number, (identity, (player_id, event)) in enumerate(rows.items())
     ]
-    fresh = [_row(*rows[identity]) async for _, identity in in_turns(sorted(order))]
+    turns = {identity: turn for turn, (_, identity) in enumerate(sorted(order))}
+    fresh = [_row(*pair) | {"turn": turns[identity]} async for identity, pair in in_turns(rows.items())]
     inserted = await connection.execute(_INSERT, {"brand": brand, "rows": _json(fresh), "history": history})
     return {(row.source, row.id) for row in inserted}
 
@@ -183,11 +188,12 @@ _INSERT: Final[TextClause] = text(
     """
     WITH given AS MATERIALIZED (
         SELECT *, event_identity(:brand, source, id) AS identity,
-               event_fact(:brand, player_id, type, unique_value) AS fact
+               event_fact(:brand, player_id, type, unique_value) AS fact, nextval('event_ids_seq_seq') AS number
         FROM json_to_recordset(CAST(:rows AS json))
-          AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb, unique_value text)
+          AS t (source text, id text, type text, player_id text, occurred_at timestamptz, data jsonb, unique_value text,
+                turn integer)
     ), fresh AS (
-        INSERT INTO event_ids (identity, fact) SELECT identity, fact FROM given
+        INSERT INTO event_ids (identity, fact, seq) SELECT identity, fact, number FROM given ORDER BY turn
         ON CONFLICT DO NOTHING RETURNING identity, seq
     )
     INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, data, unique_value, history)
