@@ -22,8 +22,8 @@ from temporalio.worker import Interceptor, Worker
 
 from activities.application_role import owns_tables
 from activities.clock import sleep_or_stop
-from activities.database import WORKER_LIMITS, Database
-from activities.engine import WorkerEngine, worker_engine
+from activities.database import RETENTION_LIMITS, Database
+from activities.engine import RETENTION_CONNECTIONS, WorkerEngine, worker_engine
 from activities.failing_effects import FailureInterceptor
 from activities.gc_tuning import freeze_gc
 from activities.liveness import Heartbeat, serve
@@ -57,8 +57,6 @@ PROVIDER_POLLS = 2
 CACHED_RUNS = 6_000
 # Enrolments and sweeps over all players; more of them wait for their turn.
 LONG_WORK_AT_ONCE = 8
-# One for what forgets, one to spare.
-RETENTION_CONNECTIONS = 2
 # Seconds to wait for the database's clock: what is swept is decided by it.
 FIRST_BEAT_S = 5.0
 # Seconds between two attempts to make the schedules, and to ask Postgres who owns the tables.
@@ -130,6 +128,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             *engine.bulk_jobs.activities,
         ],
         graceful_shutdown_timeout=GRACE,
+        interceptors=[FailureInterceptor()],
         deployment_config=worker_deployment(engine.settings),
         max_concurrent_activities=LONG_WORK_AT_ONCE,
         max_concurrent_workflow_task_polls=2,
@@ -145,6 +144,7 @@ def retention_worker(client: Client, forgetting: Forgetting) -> Worker:
         workflows=[RetainRecords],
         activities=[forgetting.retain],
         graceful_shutdown_timeout=GRACE,
+        interceptors=[FailureInterceptor()],
         deployment_config=worker_deployment(forgetting.settings),
         max_concurrent_activities=1,
         max_concurrent_workflow_task_polls=2,
@@ -208,7 +208,7 @@ async def _work(
 
 async def _retain(settings: Settings, runtime: Runtime | None, heartbeat: Heartbeat, stop: asyncio.Event) -> None:
     """Be what forgets, and nothing else: it needs no journey, no provider and no secret but the owner's."""
-    database = Database(settings, connections=RETENTION_CONNECTIONS, limits=WORKER_LIMITS)
+    database = Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS)
     is_owner = True
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)

@@ -138,6 +138,11 @@ async def running(connection: AsyncConnection, brand: str, kind: str, subject: s
     return [*(await connection.execute(select(jobs.c.id).where(*mine))).scalars()]
 
 
+async def one_at_a_time(connection: AsyncConnection, brand: str, kind: str, subject: str) -> None:
+    """Have whoever begins such a job wait until this transaction ends, so that each sees what the other began."""
+    await connection.execute(_ONE_AT_A_TIME, {"what": f"{kind} {brand} {subject}"})
+
+
 async def set_total(connection: AsyncConnection, job: Job, total: int) -> Job:
     """Write down how many players a job is about; the job as it is then."""
     await _set(connection, job.id, total=total)
@@ -193,6 +198,7 @@ async def _set(connection: AsyncConnection, job_id: str, **values: Any) -> None:
     await connection.execute(update(jobs).where(jobs.c.id == job_id).values(**values))
 
 
+_ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended(:what, 0))")
 FORGET: Final = text(
     "DELETE FROM jobs WHERE id = ANY(ARRAY(SELECT id FROM jobs WHERE ended_at < :before AND state <> 'running'"
     " AND NOT EXISTS (SELECT FROM enrolment_players e WHERE e.job_id = jobs.id) LIMIT :limit))"

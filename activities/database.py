@@ -2,7 +2,7 @@
 
 import select
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import orjson
-from sqlalchemy import event, text
+from sqlalchemy import CursorResult, Insert, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -47,6 +47,8 @@ class TimeLimits:
 UNLIMITED: Final = TimeLimits()
 #: Of workers and dispatchers: an effect that was cut off is tried again, a batch of long work too.
 WORKER_LIMITS: Final = TimeLimits(lock=timedelta(seconds=10), statement=timedelta(minutes=2))
+#: Of what forgets by night: a month's records may take longer to copy than anybody else may work at one statement.
+RETENTION_LIMITS: Final = TimeLimits(lock=timedelta(seconds=10))
 
 
 _NOW: Final = text("SELECT clock_timestamp()")
@@ -153,6 +155,16 @@ class Database:
         """Give every connection back."""
         await self.notifier.close()
         await self.engine.dispose()
+
+
+async def insert_rows(
+    connection: AsyncConnection, statement: Insert, rows: Sequence[Mapping[str, object]]
+) -> CursorResult[*tuple[Any, ...]]:
+    """Insert one row or several, all with the same columns, by a statement that names none of them.
+
+    `insert(table).values([...])` would be compiled anew for each number of rows, which costs more than the insert.
+    """
+    return await connection.execute(statement, rows[0] if len(rows) == 1 else rows)
 
 
 def _note_idle(_connection: Any, record: Any) -> None:

@@ -14,7 +14,7 @@ import httpx
 from temporalio.client import Client
 
 from activities.clock import Clock, DatabaseClock
-from activities.database import WORKER_LIMITS, Database
+from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.bulk_work import BulkJobs
@@ -55,6 +55,8 @@ from workflows.source.journey_loading import Registry, load
 EFFECT_PATIENCE = timedelta(seconds=20)
 # One for its passes, one to spare.
 DISPATCH_CONNECTIONS = 2
+# One for what forgets, one to spare; none is open before the night.
+RETENTION_CONNECTIONS = 2
 
 
 @dataclass(frozen=True)
@@ -229,7 +231,8 @@ async def worker_engine(
             settings, connections=settings.worker_pool_size, limits=WORKER_LIMITS, patience=EFFECT_PATIENCE
         )
         dispatching = Database(settings, connections=DISPATCH_CONNECTIONS, limits=WORKER_LIMITS)
-        for pool in (database, dispatching):
+        retaining = Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS)
+        for pool in (database, dispatching, retaining):
             stack.push_async_callback(pool.close)
         timeout = settings.provider_timeout.total_seconds()
         transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
@@ -254,7 +257,7 @@ async def worker_engine(
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
-            forgetting=Forgetting(database, settings),
+            forgetting=Forgetting(retaining, settings),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
             ),

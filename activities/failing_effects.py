@@ -26,6 +26,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities.journey_controls import JOURNEY_HELD
 from activities.run_problems import RunProblems
 from workflows.effects import SLOW_AFTER, SLOW_INTERVAL, EffectInput
+from workflows.shadows import is_shadow_run
 
 logger = logging.getLogger(__name__)
 
@@ -142,9 +143,22 @@ class _Attempts(ActivityInboundInterceptor):
     async def execute_activity(self, input: ExecuteActivityInput) -> Any:  # noqa: A002 - the SDK's name
         request = input.args[0] if input.args else None
         if not isinstance(request, EffectInput):
-            return await super().execute_activity(input)
+            return await self._work(input)
         with bound_contextvars(brand=request.brand, run_id=request.run_id, step=request.step):
             return await self._attempt(input, request)
+
+    async def _work(self, asked: ExecuteActivityInput) -> Any:
+        """Work that is no effect of a run: it is tried again and again too, and nobody else tells that it fails."""
+        try:
+            return await super().execute_activity(asked)
+        except Exception as error:
+            info = activity.info()
+            if info.attempt >= FIRST_LOGGED_ATTEMPT and info.attempt & (info.attempt - 1) == 0:
+                sentence = "%s of %s has failed %d times since %s and is tried again: %s"
+                since = f"{info.scheduled_time:%Y-%m-%d %H:%M:%S} UTC"
+                why = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
+                logger.error(sentence, info.activity_type, info.workflow_id, info.attempt, since, why)  # noqa: TRY400 - the sentence says it all
+            raise
 
     async def _attempt(self, asked: ExecuteActivityInput, request: EffectInput) -> Any:
         info = activity.info()
@@ -171,9 +185,11 @@ class _Attempts(ActivityInboundInterceptor):
 
     async def _report(self, key: str, request: EffectInput, info: activity.Info, why: str) -> None:
         lasting = info.started_time - info.scheduled_time
-        self._failing.failed(key, request, lasting)
-        if lasting >= KEEPS_FAILING and self._problems is not None:
-            await self._problems.effect_fails(request.run_id, request.step, info.scheduled_time, why)
+        # Of a shadow nobody waits for anything: it is logged, and is no alarm.
+        if not is_shadow_run(request.run_id):
+            self._failing.failed(key, request, lasting)
+            if lasting >= KEEPS_FAILING and self._problems is not None:
+                await self._problems.effect_fails(request.run_id, request.step, info.scheduled_time, why)
         if info.attempt >= FIRST_LOGGED_ATTEMPT and info.attempt & (info.attempt - 1) == 0:
             logger.error(
                 "Run %s, step %s has failed %d times since %s and is tried again: %s",

@@ -7,9 +7,12 @@ there is no effect without its decision, and no decision of what was rolled back
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Final
 
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.database import insert_rows
 from activities.tables import gate_decisions
 from workflows.effects import EffectInput
 from workflows.gate.decision import Allowed, Refusal, Wait
@@ -56,9 +59,26 @@ class Decided:
         }
 
 
+# Every attempt of an effect runs these: written with their rows inside they would be compiled anew each time.
+_INSERT: Final = gate_decisions.insert()
+
+
+async def record_change(
+    connection: AsyncConnection, request: EffectInput, decided: Decided, release: int, now: datetime
+) -> None:
+    """The same of one effect, unless what was decided last about it was refused for the same reason."""
+    mine = (gate_decisions.c.brand == request.brand, gate_decisions.c.effect_id == decided.effect_id)
+    columns = (gate_decisions.c.outcome, gate_decisions.c.reason, gate_decisions.c.rule)
+    query = select(*columns).where(*mine).order_by(gate_decisions.c.at.desc()).limit(1)
+    before = (await connection.execute(query)).one_or_none()
+    row = decided.row(request, release, now)
+    if before is None or (before.outcome, before.reason, before.rule) != (row["outcome"], row["reason"], row["rule"]):
+        await record(connection, request, [decided], release, now)
+
+
 async def record(
     connection: AsyncConnection, request: EffectInput, decided: Sequence[Decided], release: int, now: datetime
 ) -> None:
     """Write down what was decided in an attempt of an effect, in its transaction."""
     if decided:
-        await connection.execute(gate_decisions.insert().values([one.row(request, release, now) for one in decided]))
+        await insert_rows(connection, _INSERT, [one.row(request, release, now) for one in decided])

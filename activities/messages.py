@@ -22,7 +22,7 @@ from temporalio import activity
 
 from activities import gate_decisions, gate_facts
 from activities.clock import Clock
-from activities.database import Database
+from activities.database import Database, insert_rows
 from activities.effect_attempt import attempt_number, retry_after, tried_for
 from activities.form_answers import with_texts
 from activities.journey_controls import held_by
@@ -37,15 +37,16 @@ from activities.message_rows import (
     overtaken,
     read_rows,
 )
-from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage
+from activities.message_texts import MessageTexts
+from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered
 from activities.providers.breaker import Breaker, left_alone
 from activities.providers.email import MailLookup
-from activities.runs import RunOver
+from activities.runs import RunOver, hold_active
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
 from activities.unsubscribe import UnsubscribeLinks
-from content.templates import Catalogue, Rendered, RenderError
+from content.templates import Catalogue, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.declaration import Journey
 from workflows.effect_queues import Provider
@@ -58,7 +59,6 @@ from workflows.gate.facts import MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE
 from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
-from workflows.local_time import zone
 
 logger = logging.getLogger(__name__)
 
@@ -68,6 +68,8 @@ SENT = Counter("journeys_messages_total", "Messages by channel and what became o
 ATTEMPT = SEND.time_limit - timedelta(seconds=5)
 # A mail system may still be working on a mail whose sender has hung up; only then is its no a no.
 MAIL_SETTLING = timedelta(seconds=30)
+
+_INSERT: Final = messages.insert().returning(*COLUMNS)
 
 DoubtOutcome = Literal["arrived", "absent", "nobody_says"]
 
@@ -141,7 +143,7 @@ class Messages:
         self.lookup = lookup
         self.policies = policies
         self.settings = settings
-        self.links = links
+        self.texts = MessageTexts(catalogue, settings, links)
         self.clock = clock
 
     @activity.defn(name=SEND.name)
@@ -167,7 +169,7 @@ class Messages:
                     case ChannelUnavailable():
                         attempt.failed = answer
                         if not answer.may_have_arrived:
-                            await self._update_status(connection, attempt.rows[channel], WAITING)
+                            await self._put_back(connection, request, attempt.rows[channel])
                     case BaseException():
                         broken = answer
                     case status, reason:
@@ -245,8 +247,8 @@ class Messages:
         if attempt.drafts:
             message_class = self.catalogue[request.template].message_class
             values = [draft.row(request, message_class, attempt.now) for draft in attempt.drafts]
-            inserted = await connection.execute(messages.insert().values(values).returning(*COLUMNS))
-            attempt.rows = by_channel(MessageRow(*row) for row in inserted)
+            inserted = await insert_rows(connection, _INSERT, values)
+            attempt.rows = by_channel(MessageRow(*row) for row in inserted.all())
         release = attempt.player.release if attempt.player else 0
         await gate_decisions.record(connection, request, attempt.decided, release, attempt.now)
         if tried_before:
@@ -361,7 +363,8 @@ class Messages:
         text = None
         if channel not in attempt.rows:
             try:
-                text = self._render(attempt, channel)
+                assert attempt.player is not None
+                text = self.texts.render(attempt.request, attempt.player, channel)
             except RenderError as unfit:
                 # No attempt will ever render it: kept for people to see, and the journey goes on.
                 logger.error("%s cannot be rendered: %s", attempt.request.key, unfit)  # noqa: TRY400 - the sentence says it all
@@ -370,42 +373,11 @@ class Messages:
             return MessageDraft(channel, seen, "sent", handed_over_at=now, delivered_at=now, text=text)
         return MessageDraft(channel, seen, IN_DOUBT, handed_over_at=now, text=text)
 
-    def _render(self, attempt: SendAttempt, channel: Channel) -> Rendered:
-        """The text for a player whom the gate let pass. Raises `RenderError`."""
-        assert attempt.player is not None
-        request, facts, profile = attempt.request, attempt.player.state.facts, attempt.player.profile
-        return self.catalogue.render(
-            request.template,
-            channel,
-            facts.get("language", "en"),
-            {
-                **request.variables,
-                "first_name": profile.get("first_name"),
-                "brand_name": self._brand_name(request.brand),
-                "unsubscribe_url": self._unsubscribe_url(request.brand, request.player_id, channel),
-            },
-            zone=zone(facts.get("timezone")),
-            currency=facts.get("currency"),
-        )
-
     async def _hand_over(
         self, row: MessageRow, player: gate_facts.GatedPlayer | None, deadline: float
     ) -> tuple[str, str | None]:
         """Give one message to its channel; the state that follows, and why."""
-        profile = player.profile if player else {}
-        unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)
-        outgoing = OutgoingMessage(
-            key=row.id,
-            brand=row.brand,
-            brand_name=self._brand_name(row.brand),
-            channel=row.channel,
-            message_class=row.message_class,
-            to=gate_facts.addresses(row.player_id, profile).get(row.channel, ""),
-            title=row.subject or "",
-            body=row.body or "",
-            language=row.language or "en",
-            unsubscribe_url=None if row.message_class in NECESSARY else unsubscribe,
-        )
+        outgoing = self.texts.outgoing(row, player)
         breaker = self._breaker(row.channel)
         try:
             async with asyncio.timeout_at(deadline):
@@ -421,6 +393,15 @@ class Messages:
             breaker.answered()
         return ("sent", None) if isinstance(answer, Delivered) else ("failed", answer.reason)
 
+    async def _put_back(self, connection: AsyncConnection, request: Send, row: MessageRow) -> None:
+        """Have a message wait that certainly has not arrived; one whose run is over meanwhile waits for nothing."""
+        try:
+            await hold_active(connection, request.run_id)
+        except RunOver:
+            await self._update_status(connection, row, "suppressed", RUN_OVER)
+        else:
+            await self._update_status(connection, row, WAITING)
+
     async def _update_status(
         self, connection: AsyncConnection, row: MessageRow, status: str, reason: str | None = None
     ) -> None:
@@ -434,20 +415,13 @@ class Messages:
         if status == "sent":
             values["delivered_at"] = self.clock()
             still_open = messages.c.status != "sent"
-        elif status == "failed":
+        elif status in {"failed", "suppressed"}:
             values["handed_over_at"] = None
         updated = await connection.execute(
             update(messages).where(messages.c.id == row.id, still_open).values(values).returning(messages.c.id)
         )
         if updated.scalar_one_or_none() is not None:
             SENT.labels(row.channel, status).inc()
-
-    def _brand_name(self, brand: str) -> str:
-        return self.settings.brand_names.get(brand, brand)
-
-    def _unsubscribe_url(self, brand: str, player_id: str, channel: str) -> str:
-        token = self.links.token(brand, player_id, channel)
-        return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
 
 
 async def mark_read(connection: AsyncConnection, brand: str, message_id: str, now: datetime) -> None:

@@ -16,15 +16,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 #: Months that have a partition before they begin, the present one not counted.
 AHEAD: Final = 3
+#: Rows moved in one transaction.
+AT_ONCE: Final = 5_000
 MONTHS_AHEAD: Final = Gauge("journeys_event_months_ahead", "Months to come that events have a partition for.")
 #: The tables, each with the column that says in which month a row is.
 MONTHLY: Final[Mapping[str, str]] = MappingProxyType({"events": "received_at", "gate_decisions": "at"})
-_NAME: Final = re.compile(rf"({'|'.join(MONTHLY)})_(first|default|\d{{4}}_\d{{2}})")
+_NAME: Final = re.compile(rf"({'|'.join(MONTHLY)})_(first|default|displaced|\d{{4}}_\d{{2}})")
 _BOUNDS: Final = re.compile(r"FROM \((MINVALUE|'[^']+')\) TO \('([^']+)'\)")
 
 
 def is_partition(table: str) -> bool:
-    """Whether a table of this name is a part of one of `MONTHLY`."""
+    """Whether a table of this name is a part of one of `MONTHLY`, or stands apart from it for a while."""
     return _NAME.fullmatch(table) is not None
 
 
@@ -53,6 +55,11 @@ def default_of(table: str) -> str:
     return f"{table}_default"
 
 
+def displaced_of(table: str) -> str:
+    """Where what was in the default partition stands, until it is in the months that were made for it."""
+    return f"{table}_displaced"
+
+
 async def partitions(connection: AsyncConnection, table: str = "events") -> list[Partition]:
     """Every partition of a table but the default one, by their time."""
     found = []
@@ -66,14 +73,24 @@ async def partitions(connection: AsyncConnection, table: str = "events") -> list
 async def make_ahead(connection: AsyncConnection, now: datetime, table: str = "events") -> list[str]:
     """Make what is missing of a table up to `AHEAD` months from now; the names of what was made.
 
-    What went into the default partition meanwhile moves where it belongs. Must run inside a transaction; others read
-    and write the table all the while, except where rows must move.
+    What went into the default partition meanwhile stands apart afterwards, until `move_back` has put it where it
+    belongs. Must run inside a transaction; others read and write the table all the while, but for a moment.
     """
     await connection.execute(_ONE_AT_A_TIME)
     covered = max((partition.until for partition in await partitions(connection, table)), default=month_of(now))
     last = month_of(now)
     for _ in range(AHEAD):
         last = month_after(last)
+    if covered > last:
+        return []
+    displaced = await connection.scalar(text(f"SELECT EXISTS (SELECT FROM {default_of(table)})"))  # noqa: S608 - our own words
+    if displaced:
+        # Rows of a month that is attached must have left the default partition, and under load more come all the time:
+        # they would have to be moved while everybody waits.
+        if await _is_there(connection, displaced_of(table)):
+            return []
+        await connection.execute(text(f"ALTER TABLE {table} DETACH PARTITION {default_of(table)}"))
+        await connection.execute(text(f"ALTER TABLE {default_of(table)} RENAME TO {displaced_of(table)}"))
     made = []
     while covered <= last:
         end = month_after(month_of(covered))
@@ -81,7 +98,24 @@ async def make_ahead(connection: AsyncConnection, now: datetime, table: str = "e
         await _make(connection, table, name, covered, end)
         made.append(name)
         covered = end
+    if displaced:
+        await connection.execute(text(f"CREATE TABLE {default_of(table)} PARTITION OF {table} DEFAULT"))
+        await _move(connection, table)
     return made
+
+
+async def move_back(connection: AsyncConnection, table: str) -> bool:
+    """Put some of what stands apart where it belongs; whether there may be more. Nobody waits for it meanwhile.
+
+    What stands apart is not found by whoever reads the table, but is known by its identity.
+    """
+    await connection.execute(_ONE_AT_A_TIME)
+    if not await _is_there(connection, displaced_of(table)):
+        return False
+    if await _move(connection, table):
+        return True
+    await connection.execute(text(f"DROP TABLE {displaced_of(table)}"))
+    return False
 
 
 async def count_ahead(connection: AsyncConnection, now: datetime) -> None:
@@ -102,13 +136,21 @@ async def drop(connection: AsyncConnection, partition: Partition) -> None:
 async def _make(connection: AsyncConnection, table: str, name: str, since: datetime, until: datetime) -> None:
     """Made apart and then attached: making it in place would keep everybody from the table meanwhile."""
     await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)"))
-    column = MONTHLY[table]
-    bounds = f"{column} >= '{since.isoformat()}' AND {column} < '{until.isoformat()}'"
-    moved = f"WITH moved AS (DELETE FROM {default_of(table)} WHERE {bounds} RETURNING *)"  # noqa: S608 - our own words
-    await connection.execute(text(f"{moved} INSERT INTO {name} SELECT * FROM moved"))  # noqa: S608 - our own words
     await connection.execute(
         text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')")
     )
+
+
+async def _move(connection: AsyncConnection, table: str) -> int:
+    """Move a batch of what stands apart through the whole table, which knows where it belongs; how many rows."""
+    some = f"SELECT ctid FROM {displaced_of(table)} LIMIT {AT_ONCE}"  # noqa: S608 - our own words
+    moved = f"DELETE FROM {displaced_of(table)} WHERE ctid = ANY(ARRAY({some})) RETURNING *"  # noqa: S608 - our own words
+    move = f"WITH moved AS ({moved}) INSERT INTO {table} SELECT * FROM moved"  # noqa: S608 - our own words
+    return (await connection.execute(text(move))).rowcount
+
+
+async def _is_there(connection: AsyncConnection, table: str) -> bool:
+    return bool(await connection.scalar(text("SELECT to_regclass(:name) IS NOT NULL"), {"name": table}))
 
 
 _ONE_AT_A_TIME: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('partitions of events', 0))")

@@ -101,10 +101,8 @@ async def retain(database: Database, settings: Settings, now: datetime) -> Async
 
     Any number may run at once, and one that was cut off is simply begun again.
     """
-    async with database.transaction() as connection:
-        await connection.execute(_BE_BRIEF)
-        for table in month_partitions.MONTHLY:
-            await month_partitions.make_ahead(connection, now, table)
+    for table in month_partitions.MONTHLY:
+        await _make_months(database, table, now)
     for table, retention in RETENTION.items():
         period = period_of(retention, settings)
         if period is None:
@@ -119,6 +117,22 @@ async def retain(database: Database, settings: Settings, now: datetime) -> Async
                 for statement in retention.forget:
                     rows = (await connection.execute(statement, {"before": now - period, "limit": AT_ONCE})).rowcount
             yield Forgotten(table, rows)
+
+
+async def _make_months(database: Database, table: str, now: datetime) -> None:
+    """Make the months to come of a table, and put into them what came when there were none."""
+    await _move_back(database, table)
+    async with database.transaction() as connection:
+        await connection.execute(_BE_BRIEF)
+        await month_partitions.make_ahead(connection, now, table)
+    await _move_back(database, table)
+
+
+async def _move_back(database: Database, table: str) -> None:
+    more = True
+    while more:
+        async with database.transaction() as connection:
+            more = await month_partitions.move_back(connection, table)
 
 
 async def _drop_months(database: Database, table: str, before: datetime) -> AsyncIterator[Forgotten]:

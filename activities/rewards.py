@@ -246,7 +246,10 @@ class Grants:
             player = await gate_facts.read(connection, request, self.journeys, now, request.key)
             decision = self._decide(request, player, now)
             if not isinstance(decision, Allowed):
-                await _note(connection, request, decision, player, now)
+                # Tried again until the engine voids it, it is decided as often, and said once.
+                decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
+                release = player.release if player else 0
+                await gate_decisions.record_change(connection, request, decided, release, now)
         return isinstance(decision, Allowed)
 
     def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:

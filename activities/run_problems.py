@@ -22,6 +22,7 @@ from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.deployment_names import DEFAULT, workflow_in
 from activities.runs import clear_problem, clear_problems_but, note_problem
+from workflows.shadows import is_shadow_run
 
 logger = logging.getLogger(__name__)
 
@@ -34,8 +35,9 @@ TROUBLES: Final[tuple[Trouble, ...]] = get_args(Trouble)
 GRACE: Final = timedelta(hours=1)
 #: How often one failing effect is written down, in seconds, and how many a process remembers to have written.
 NOTED_EVERY, MOST_NOTED = 300.0, 10_000
-#: How often Temporal is asked whose code fails, in seconds, and of how many runs at most it is told.
-ASK_EVERY, MOST_FAILING = 30.0, 1_000
+#: How often Temporal is asked whose code fails, in seconds, how many runs at most are written down, and how many are
+#: listed for them, shadows and what is another deployment's among them.
+ASK_EVERY, MOST_FAILING, MOST_LISTED = 30.0, 1_000, 10_000
 RPC_LIMIT: Final = timedelta(seconds=10)
 #: Temporal marks a run so when its workflow tasks have failed a few times in a row.
 FAILING_CODE: Final = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
@@ -95,13 +97,23 @@ class RunProblems:
     async def ask_once(self, client: Client) -> int:
         """Ask Temporal whose code fails, and write down who it is and who it is no more; how many there are."""
         ours = workflow_in(self.deployment, "")
-        listed = client.list_workflows(FAILING_CODE, limit=MOST_FAILING, rpc_timeout=RPC_LIMIT)
-        failing = [one.id.removeprefix(ours) async for one in listed if one.id.startswith(ours)]
+        listed = client.list_workflows(FAILING_CODE, limit=MOST_LISTED, rpc_timeout=RPC_LIMIT)
+        failing, told = list[str](), 0
+        async for one in listed:
+            told += 1
+            run_id = one.id.removeprefix(ours)
+            # A shadow stands in no row of the books, and must not take the place of a live run.
+            if one.id.startswith(ours) and not is_shadow_run(run_id):
+                failing.append(run_id)
+            if len(failing) == MOST_FAILING:
+                break
         now = self.clock()
         async with self.database.transaction() as connection:
             for run_id in failing:
                 await note_problem(connection, run_id, "failing_code", None, now, CODE_FAILS)
-            await clear_problems_but(connection, "failing_code", failing)
+            if told < MOST_LISTED and len(failing) < MOST_FAILING:
+                # Of a list that was cut off nobody knows who is missing.
+                await clear_problems_but(connection, "failing_code", failing)
         return len(failing)
 
     async def watch(self, client: Client, stop: asyncio.Event) -> None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SecretsSettingsSource
 
 from activities.deployment_names import DEFAULT, queue_in
@@ -15,6 +15,7 @@ from workflows.channels import WebhookChannel
 from workflows.effect_queues import Provider
 from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
+from workflows.player_state.identities import WINDOW
 
 #: The variable that names the folder with a file for each setting that is secret.
 SECRETS_FOLDER: Final = "SECRETS_FOLDER"
@@ -24,6 +25,19 @@ TASK_QUEUE = DEFAULT
 MAINTENANCE_QUEUE = f"{DEFAULT}-upkeep"
 #: Of what forgets: it drops months of events, which only their owner may.
 RETENTION_QUEUE = f"{DEFAULT}-retention"
+
+
+#: For how long the identity of an event is remembered at least.
+LEAST_IDENTITIES: Final = WINDOW + timedelta(days=1)
+
+
+def _long_enough(given: timedelta) -> timedelta:
+    if given and given < LEAST_IDENTITIES:
+        raise ValueError(
+            f"RETAIN_IDENTITIES must be {LEAST_IDENTITIES.days} days (P{LEAST_IDENTITIES.days}D) or more, or 0 for "
+            "ever: whoever sends an event again within a month counts on its being known"
+        )
+    return given
 
 
 class ProviderLimits(BaseModel):
@@ -110,7 +124,8 @@ class Settings(ContentSettings):
     #: Runs a second that are compared with Temporal at most.
     reconcile_rate: int = Field(50, ge=1)
     #: How long the identity of an event is remembered: sent again later, it is taken for new.
-    retain_identities: timedelta = timedelta(days=90)
+    #: Run ids count on 31 days at least.
+    retain_identities: Annotated[timedelta, AfterValidator(_long_enough)] = timedelta(days=90)
     #: How long events are kept at least; they go by the month. 0 is for ever, here and below.
     retain_events: timedelta = timedelta(days=400)
     #: How long runs are kept after their end, with their steps, and stays in segments.

@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from activities.database import insert_rows
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from activities.tables import shadow_runs, shadow_steps, shadows
@@ -188,7 +189,7 @@ async def record_shadow_step(
         for s in request.story
     ]
     if lines:
-        await connection.execute(insert(shadow_steps).values(lines).on_conflict_do_nothing())
+        await insert_rows(connection, insert(shadow_steps).on_conflict_do_nothing(), lines)
     told: JsonObject = {"detail": {**would_be.detail}, "answer": would_be.answer.model_dump(mode="json")}
     own = {"step": request.step, "line": 0, "at": now, "outcome": would_be.outcome}
     written = insert(shadow_steps).values(**common, **own, **told)

@@ -10,12 +10,16 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.database import insert_rows
 from activities.tables import steps
 from workflows.effects import EffectInput
 from workflows.json_object import JsonObject
 
 #: What an effect comes to that met a hold: nothing yet.
 HELD: Final = "held"
+
+
+_INSERT: Final = insert(steps).on_conflict_do_nothing()
 
 
 class StepOutcome(NamedTuple):
@@ -45,7 +49,7 @@ async def record_steps(
         own = {"step": request.step, "line": 0, "at": now, "outcome": outcome, "detail": detail or {}}
         lines.append({**common, **own})
     if lines:
-        await connection.execute(insert(steps).values(lines).on_conflict_do_nothing())
+        await insert_rows(connection, _INSERT, lines)
 
 
 async def recorded_outcome(connection: AsyncConnection, request: EffectInput) -> StepOutcome | None:

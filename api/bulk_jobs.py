@@ -146,7 +146,8 @@ class JobRoutes(Generic[V]):
 
     async def act(self, engine: ApiEngine, key: Key, job_id: str, action: JobAction) -> V:
         """Pause, resume or cancel a job. Raises `Problem` where there is none, or when it is too late."""
-        async with engine.database.transaction() as connection:
+        async with engine.pools.ordinary.patient_transaction() as connection:
+            # A batch under way holds the row for as long as it takes.
             job = await read_job(connection, self.kind, key.brand, job_id, lock=True)
             if job is None:
                 raise missing(self.noun)

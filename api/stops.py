@@ -7,12 +7,12 @@ from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
-from activities.journey_controls import ControlChange, apply_control
+from activities.journey_controls import ControlChange, apply_control, find_change
 from activities.loops.journey_jobs import STOP, StopForecast, begin_stop, forecast_stop
 from api.bulk_jobs import RATE, Deciding, JobProgress, JobRoutes, Managing, PerSecond, request_id
 from api.dependencies import EngineOf
 from api.journey_controls import ControlReason, known_journey
-from api.problems import COMMON, documented
+from api.problems import COMMON, Problem, documented
 from api.runs import IdempotencyKey
 from workflows.json_object import JsonObject
 
@@ -112,6 +112,9 @@ async def stop_journey(
 
     async def insert(connection: AsyncConnection, job: Job) -> Job | None:
         await known_journey(engine, connection, actor.brand, name)
+        before = None if request is None else await find_change(connection, actor.brand, request)
+        if before is not None and before[1].action != "stop":
+            raise Problem("key-reused", "This key decided something else before; use a new one for another decision.")
         made = await begin_stop(connection, job)
         if made is not None and body.except_version is None:
             change = ControlChange("stop", actor.name, body.reason, now, job.id)

@@ -134,7 +134,7 @@ _MISSED = text(
 _PAST = text(
     f"""
     SELECT w.run, e.source, e.id, e.type, e.occurred_at, e.data
-    FROM json_to_recordset(CAST(:wanted AS json)) 
+    FROM json_to_recordset(CAST(:wanted AS json))
       AS w (run text, player text, since timestamptz, types text[], missed jsonb)
     JOIN runs r ON r.id = w.run {_TRIGGER}
     CROSS JOIN LATERAL (

@@ -53,6 +53,7 @@ async def begin_migration(connection: AsyncConnection, job: Job, now: datetime) 
 
     Wake it afterwards. It takes the place of one that moves them elsewhere.
     """
+    await bulk_jobs.one_at_a_time(connection, job.brand, MIGRATE, job.subject)
     before = await bulk_jobs.running(connection, job.brand, MIGRATE, job.subject)
     if not await insert_job(connection, job):
         return None

@@ -14,6 +14,7 @@ from typing import Any, Final
 from prometheus_client import Counter, Gauge
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.service import RPCError
 
 from activities.clock import Clock
 from activities.database import Database
@@ -21,7 +22,7 @@ from activities.intake.intake import Intake
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.run_delivery.dead_letters import has_untried_start
 from activities.run_delivery.deliveries import begin_again, is_start_waiting
-from activities.run_delivery.temporal_runs import InTemporal, Standing, look_at
+from activities.run_delivery.temporal_runs import InTemporal, Standing, concerns_everybody, look_at
 from activities.run_effects import end_run
 from activities.runs import CheckedRun, active_among, check_again, check_all, due_for_check, is_active
 from activities.step_log import has_steps, record_steps
@@ -84,6 +85,8 @@ class RunReconciliation:
         found: Tally[str] = Tally()
         while runs := await self._due():
             seen = await _look_up(client, runs)
+            await self._put_off_unread([run for run in runs if run.id not in seen])
+            runs = [run for run in runs if run.id in seen]
             lost = await self._active([run for run in runs if seen[run.id].standing is not Standing.OPEN])
             missing = sum(seen[run_id].standing is not Standing.PLAYED for run_id in lost)
             if not accept_loss and len(runs) >= FEWEST_TO_DOUBT and 2 * missing > len(runs):
@@ -118,6 +121,12 @@ class RunReconciliation:
         async with self.database.transaction() as connection:
             await check_again(connection, [run.id], at)
         return "late" if late else "open"
+
+    async def _put_off_unread(self, runs: Sequence[CheckedRun]) -> None:
+        """Look again soon at runs of which Temporal told nothing that could be read; they keep nobody else waiting."""
+        if runs:
+            async with self.database.transaction() as connection:
+                await check_again(connection, [run.id for run in runs], self.clock() + AGAIN_SOON)
 
     async def _settle(self, run: CheckedRun, seen: InTemporal) -> str:
         """End a run that is gone, or begin one that Temporal never had; what was done."""
@@ -170,5 +179,14 @@ def _whose(run: CheckedRun) -> dict[str, Any]:
 
 
 async def _look_up(client: Client, runs: Sequence[CheckedRun]) -> dict[str, InTemporal]:
-    found = await asyncio.gather(*(look_at(client, run.id) for run in runs))
-    return {run.id: one for run, one in zip(runs, found, strict=True)}
+    """What Temporal has of each, without those of which it cannot be read. Raises RPCError that concerns them all."""
+    found = await asyncio.gather(*(look_at(client, run.id) for run in runs), return_exceptions=True)
+    seen: dict[str, InTemporal] = {}
+    for run, one in zip(runs, found, strict=True):
+        if isinstance(one, InTemporal):
+            seen[run.id] = one
+        elif not isinstance(one, Exception) or (isinstance(one, RPCError) and concerns_everybody(one)):
+            raise one
+        else:
+            logger.error("What Temporal has of run %s cannot be read; it is looked at later.", run.id, exc_info=one)
+    return seen

@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Integer, Text
 
+from activities.database import insert_rows
 from activities.notifications import notify_after_commit
 from activities.rolling_release import RELEASE
 from activities.tables import deliveries
@@ -178,7 +179,8 @@ async def deliver_again(connection: AsyncConnection, brand: str, rows: Sequence[
         }
         for row in rows
     ]
-    await connection.execute(insert(deliveries).values(values).on_conflict_do_nothing())
+    if values:
+        await insert_rows(connection, insert(deliveries).on_conflict_do_nothing(), values)
     wake_dispatchers(connection)
 
 

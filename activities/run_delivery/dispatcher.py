@@ -41,7 +41,7 @@ from activities.run_delivery.temporal_answers import (
     names_namespace,
     outcome_of,
 )
-from activities.run_delivery.temporal_runs import RPC_LIMIT, Standing, look_at
+from activities.run_delivery.temporal_runs import RPC_LIMIT, InTemporal, Standing, look_at
 from activities.runs import active_among, check_soon
 from activities.settings import TASK_QUEUE
 from workflows.declaration import version_name
@@ -309,19 +309,16 @@ class Dispatcher:
         if not rows_of:
             return {}
         active = await active_among(connection, rows_of)
-        await check_soon(connection, active)
         answers = await asyncio.gather(*(self._lost(run_id, rows_of[run_id]) for run_id in active))
+        # Last, because whoever ends one of them waits for its row until this transaction ends.
+        await check_soon(connection, active)
         return dict.fromkeys(rows_of) | dict(zip(active, answers, strict=True))
 
     async def _lost(self, run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
         """The same for one that is under way in the books. Comparing ends it, or begins it anew."""
-        try:
-            async with asyncio.timeout(RPC_LIMIT.total_seconds()):
-                found = await look_at(self.client, run_id)
-        except TimeoutError:
-            return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
-        except RPCError as error:
-            return outcome_of(error)
+        found = await self._look_at(run_id)
+        if not isinstance(found, InTemporal):
+            return found
         read = _Read.of(rows)
         if read.start is not None and found.may_begin:
             return await self._call(run_id, read.start, read.items, in_bulk=rows[0].priority == BULK, anew=True)
@@ -333,6 +330,18 @@ class Dispatcher:
             "Temporal has no such run under way although it never recorded its end: it was terminated or its "
             "history is gone. Stop the run here, or restore Temporal and retry."
         )
+
+    async def _look_at(self, run_id: str) -> InTemporal | DeliveryRefused | RetryLater:
+        try:
+            async with asyncio.timeout(RPC_LIMIT.total_seconds()):
+                return await look_at(self.client, run_id)
+        except TimeoutError:
+            return RetryLater(f"Temporal did not answer within {RPC_LIMIT.total_seconds():.0f} seconds.")
+        except RPCError as error:
+            return outcome_of(error)
+        except Exception as error:
+            logger.exception("What Temporal has of run %s cannot be read.", run_id)
+            return RetryLater(f"{type(error).__name__}: {error}"[:500])
 
     async def _signal(self, run_id: str, items: list[Delivery]) -> Outcome:
         handle = self.client.get_workflow_handle(run_id)

@@ -1,5 +1,6 @@
 """What Temporal has of a run: asked where the books say something else."""
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import Enum
@@ -11,7 +12,19 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities.run_delivery.temporal_answers import names_namespace
 from workflows.effects import RUN_OVER
 
+logger = logging.getLogger(__name__)
+
 RPC_LIMIT: Final = timedelta(seconds=10)
+_ABOUT_ALL: Final = frozenset(
+    {
+        RPCStatusCode.CANCELLED,
+        RPCStatusCode.DEADLINE_EXCEEDED,
+        RPCStatusCode.PERMISSION_DENIED,
+        RPCStatusCode.RESOURCE_EXHAUSTED,
+        RPCStatusCode.UNAUTHENTICATED,
+        RPCStatusCode.UNAVAILABLE,
+    }
+)
 
 
 class Standing(Enum):
@@ -45,9 +58,8 @@ class InTemporal:
 
 async def look_at(client: Client, run_id: str) -> InTemporal:
     """What Temporal has of a run. Raises RPCError when it cannot say."""
-    handle = client.get_workflow_handle(run_id, result_type=str)
     try:
-        described = await handle.describe(rpc_timeout=RPC_LIMIT)
+        described = await client.get_workflow_handle(run_id).describe(rpc_timeout=RPC_LIMIT)
     except RPCError as error:
         if error.status is RPCStatusCode.NOT_FOUND and not names_namespace(error):
             return InTemporal(Standing.UNKNOWN)
@@ -56,6 +68,27 @@ async def look_at(client: Client, run_id: str) -> InTemporal:
         case WorkflowExecutionStatus.RUNNING:
             return InTemporal(Standing.OPEN)
         case WorkflowExecutionStatus.COMPLETED:
-            return InTemporal(Standing.PLAYED, await handle.result(rpc_timeout=RPC_LIMIT))
+            return InTemporal(Standing.PLAYED, await _outcome(client, run_id, described.run_id))
         case _:
             return InTemporal(Standing.BROKEN_OFF)
+
+
+async def _outcome(client: Client, run_id: str, execution: str) -> str | None:
+    """What the very execution that was described ended as; None if its result is gone or cannot be read."""
+    handle = client.get_workflow_handle(run_id, run_id=execution, result_type=str)
+    try:
+        outcome: str = await handle.result(follow_runs=False, rpc_timeout=RPC_LIMIT)
+    except RPCError as error:
+        if concerns_everybody(error) or error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+    except Exception:
+        # A codec that has lost its key, a result of another program: any error may come out of reading it.
+        logger.exception("What run %s ended as in Temporal cannot be read.", run_id)
+    else:
+        return outcome
+    return None
+
+
+def concerns_everybody(error: RPCError) -> bool:
+    """Whether Temporal's answer is about us or itself, and not about the one run that was asked for."""
+    return error.status in _ABOUT_ALL or names_namespace(error)

@@ -13,12 +13,14 @@ from prometheus_client import REGISTRY
 from activities.database import MIGRATIONS, Database, migrate
 from activities.month_partitions import (
     AHEAD,
+    AT_ONCE,
     count_ahead,
     default_of,
     drop,
     make_ahead,
     month_after,
     month_of,
+    move_back,
     partitions,
 )
 from activities.tables import event_ids, events
@@ -100,6 +102,25 @@ class TestPartitions:
             await make_ahead(connection, NOW)
         assert await partition_of(database, "e-1") == f"events_{NOW:%Y_%m}"
         assert await casino.happens(casino.player(), SessionLogin) == ["accepted"]
+
+    async def test_what_came_to_no_month_moves_in_pieces_while_more_of_it_comes(self, database: Database) -> None:
+        async with database.transaction() as connection:
+            for partition in await partitions(connection):
+                await drop(connection, partition)
+            many = sa.text(AS_BEFORE.replace("ON CONFLICT DO NOTHING RETURNING id", ""))
+            await connection.execute(many, {"first": 101, "last": AT_ONCE + 110})
+        async with database.transaction() as connection:
+            await make_ahead(connection, NOW)
+        async with database.reading() as connection:
+            assert await connection.scalar(sa.text("SELECT count(*) FROM events_displaced")) == 10
+        casino = Casino.of(database, {})
+        assert await casino.happens(casino.player(), SessionLogin) == ["accepted"]
+        for more in (True, False, False):
+            async with database.transaction() as connection:
+                assert await move_back(connection, "events") is more
+        found = await rows(database, events)
+        assert len(found) == AT_ONCE + 11
+        assert await partition_of(database, f"e-{AT_ONCE + 110}") == f"events_{NOW:%Y_%m}"
 
     async def test_reading_a_player_reads_an_index_of_each_partition_and_an_identity_only_one(
         self, database: Database

@@ -12,7 +12,7 @@ import pytest
 
 from activities.providers.bonus_engine import BonusEngine, Declined, NotAccepted, OutcomeUnknown
 from activities.rewards import LEASE
-from activities.tables import grants, steps
+from activities.tables import gate_decisions, grants, steps
 from local.ports import free_port
 from tests.support.engine import Effects, Row, done, effects, execute, rows
 from tests.support.loopback_server import HANG_UP, answer, scripted
@@ -217,6 +217,19 @@ class TestGate:
             granting.parts.casino.clock.later(UNKNOWN_AFTER)
             assert (await granting.give()).status == "unknown"
         assert [asked.method for asked in engine.asked] == ["POST", "GET", "POST", "GET", "POST"]
+
+    async def test_what_is_refused_again_and_again_is_noted_once(self, granting: Granting) -> None:
+        lost = [one for _ in range(3) for one in (answer(404), answer(409))]
+        async with scripted(answer(500), *lost) as engine:
+            granting.parts.grants.engine = BonusEngine(engine.url, granting.parts.grants.engine._client)
+            with pytest.raises(OutcomeUnknown):
+                await granting.give()
+            await granting.excludes()
+            for _ in range(3):
+                with pytest.raises(OutcomeUnknown):
+                    await granting.give()
+        noted = await rows(granting.parts.database, gate_decisions, run_id=granting.run)
+        assert sorted(row["outcome"] for row in noted) == ["allowed", "refused"]
 
 
 class TestUnknown:

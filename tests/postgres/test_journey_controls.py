@@ -353,6 +353,14 @@ async def test_a_stop_asked_for_again_with_its_key_is_the_same_stop(crm: httpx.A
     assert other.json()["type"].endswith("key-reused")
 
 
+@pytest.mark.parametrize(("first", "then"), [("hold", "stop"), ("stop", "hold")])
+async def test_a_key_that_decided_one_thing_decides_no_other(crm: httpx.AsyncClient, first: str, then: str) -> None:
+    once: dict[str, Any] = {"headers": {"Idempotency-Key": "one-key"}}
+    await decides(crm, first, **once)
+    refused = await crm.post(f"/v1/journeys/api_call/{then}", json=REASON, **once)
+    assert (refused.status_code, refused.json()["type"].rpartition(":")[2]) == (422, "key-reused")
+
+
 async def test_a_stop_is_paused_resumed_and_cancelled(api: Api, crm: httpx.AsyncClient) -> None:
     await enter(crm, await depositors(api, 3))
     made = (await crm.post("/v1/journeys/api_call/stop", json=REASON | {"per_second": 1})).json()

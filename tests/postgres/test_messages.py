@@ -4,7 +4,7 @@ import asyncio
 from base64 import b64encode
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -301,31 +301,58 @@ class TestOnce:
         assert {asked.headers["webhook-id"] for asked in gateway.asked} == {sending.key("tier-gold", "push")}
 
     async def test_an_attempt_that_was_overtaken_changes_nothing_any_more(self, sending: Sending) -> None:
-        asked, answering = asyncio.Event(), asyncio.Event()
-
-        async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            asked.set()
-            await answering.wait()
-            writer.write(answer(400))
-            await writer.drain()
-            writer.close()
-
-        async with await asyncio.start_server(slow, "127.0.0.1", 0) as gateway, within(20):
-            url = f"http://127.0.0.1:{gateway.sockets[0].getsockname()[1]}"
-            sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, url)}
+        async with held_back(answer(400)) as gateway, within(20):
+            sending.parts.messages.adapters = {**sending.parts.messages.adapters, "push": hooked(sending, gateway.url)}
             attempt = asyncio.create_task(sending.send("tier-gold", "push"))
-            await asked.wait()
+            await gateway.asked.wait()
             # The next attempt has marked the message as its own meanwhile.
             await sending.left_in_doubt("push", ago=timedelta(seconds=-1))
-            answering.set()
+            gateway.answering.set()
             await attempt
         assert await sending.states() == {"push": ("handed_over", None)}
+
+    async def test_a_message_that_did_not_go_out_before_its_run_ended_waits_for_nothing(self, sending: Sending) -> None:
+        async with held_back(answer(429, Retry_After="17")) as gateway, within(20):
+            sending.parts.messages.adapters = {
+                **sending.parts.messages.adapters,
+                "push": hooked(sending, gateway.url),
+            }
+            attempt = asyncio.create_task(sending.send("tier-gold", "push"))
+            await gateway.asked.wait()
+            await sending.parts.runs.end(sending.parts.given(End, sending.run, "end", outcome="stopped"))
+            gateway.answering.set()
+            await asyncio.gather(attempt, return_exceptions=True)
+        assert await sending.states() == {"push": ("suppressed", "run_over")}
 
     async def put_off(self, sending: Sending) -> None:
         """A mail that certainly did not go out, its channel back again."""
         with away(sending), pytest.raises(ChannelUnavailable):
             await sending.send(WORD, "email")
+
+
+@dataclass
+class HeldBack:
+    """A gateway that was asked and answers when a test says so."""
+
+    url: str
+    asked: asyncio.Event
+    answering: asyncio.Event
+
+
+@asynccontextmanager
+async def held_back(told: bytes) -> AsyncIterator[HeldBack]:
+    asked, answering = asyncio.Event(), asyncio.Event()
+
+    async def slow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.set()
+        await answering.wait()
+        writer.write(told)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(slow, "127.0.0.1", 0) as gateway:
+        yield HeldBack(f"http://127.0.0.1:{gateway.sockets[0].getsockname()[1]}", asked, answering)
 
 
 class TestWhileAChannelIsAway:

@@ -1,5 +1,6 @@
 """Runs that a bulk job moves to another release: each once, whatever else happens to them meanwhile."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -342,6 +343,12 @@ async def test_a_newer_migration_takes_the_place_of_one_under_way(
     assert (await crm.get(f"/v1/migrations/{first['id']}")).json()["state"] == "cancelled"
     assert (await worked_off(api, crm, back))["total"] == 0
     assert await lobby.told() == []
+
+
+async def test_of_two_migrations_that_are_asked_for_at_once_one_is_under_way(crm: httpx.AsyncClient) -> None:
+    made = await asyncio.gather(*(begun(crm, version) for version in (2, 1, 2, 1)))
+    states = [(await crm.get(f"/v1/migrations/{one['id']}")).json()["state"] for one in made]
+    assert sorted(states) == ["cancelled", "cancelled", "cancelled", "running"]
 
 
 async def test_a_migration_is_paused_resumed_and_cancelled(api: Api, crm: httpx.AsyncClient, lobby: Lobby) -> None:

@@ -264,6 +264,7 @@ async def test_a_shadow_that_is_stopped_is_over_at_once_and_told_so(scene: Scene
 async def test_players_enter_while_somebody_stops_a_shadow(scene: Scene) -> None:
     casino, late = scene.parts.casino, await scene.another()
     async with scene.parts.database.transaction() as connection:
+        casino.intake.shadows = RunningShadows(timer=lambda: 0.0)
         shadow = await newest_shadow(connection, BRAND, JOURNEY, lock=True)
         assert shadow is not None
         await stop_shadow(connection, shadow, "olena", casino.clock())
@@ -275,7 +276,10 @@ async def test_players_enter_while_somebody_stops_a_shadow(scene: Scene) -> None
 async def test_a_run_that_began_while_its_shadow_was_stopped_is_ended_too(scene: Scene) -> None:
     casino, late = scene.parts.casino, await scene.another()
     now = casino.clock()
+    # A process that has not noticed yet.
+    casino.intake.shadows = RunningShadows(timer=lambda: 0.0)
     async with scene.parts.database.transaction() as connection:
+        await casino.intake.shadows.of(connection, BRAND)
         await stop_shadow(connection, scene.shadow, "olena", now)
         job = await begin_shadow_stop(connection, scene.shadow, "olena", now)
     at_work = scene.stopping(timedelta(hours=1))

@@ -1,14 +1,16 @@
 """What is stuck: found in the books, the longest first, each with where, since when and why."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from itertools import islice
+from types import SimpleNamespace
+from typing import Any, cast
 
 import httpx
 import pytest
 
 from activities.database import Database
-from activities.run_problems import NOTED_EVERY, TROUBLES, RunProblems, Trouble, troubles
+from activities.run_problems import MOST_FAILING, NOTED_EVERY, TROUBLES, RunProblems, Trouble, troubles
 from activities.runs import clear_problems_but, note_problem
 from activities.tables import runs
 from local.ports import free_port
@@ -173,6 +175,35 @@ async def test_a_run_whose_code_fails_no_more_is_well_again(api: Api) -> None:
         await clear_problems_but(connection, "failing_code", [second])
     assert (await told(api.engine.database, first))[0] is None
     assert (await told(api.engine.database, second))[0] == "failing_code"
+
+
+class Listing:
+    """A Temporal that lists these workflows as failing."""
+
+    def __init__(self, ids: Iterable[str]) -> None:
+        self.ids = ids
+
+    async def list_workflows(self, _query: str, *, limit: int, **_more: object) -> AsyncIterator[SimpleNamespace]:
+        for run_id in islice(self.ids, limit):
+            yield SimpleNamespace(id=run_id)
+
+
+async def test_shadows_whose_code_fails_hide_no_live_run(api: Api) -> None:
+    failing = await run(api, "p-1")
+    shadows = (f"shadow-3:welcome:acme:p-{n}:0a" for n in range(2 * MOST_FAILING))
+    await RunProblems(api.engine.database, lambda: NOW).ask_once(cast("Any", Listing([*shadows, failing])))
+    assert (await told(api.engine.database, failing))[0] == "failing_code"
+
+
+async def test_a_list_of_failing_code_that_was_cut_off_makes_nobody_well(api: Api) -> None:
+    failing = await run(api, "p-1")
+    problems = RunProblems(api.engine.database, lambda: NOW)
+    await problems.ask_once(cast("Any", Listing([failing])))
+    others = [f"welcome:acme:p-{n}:0a" for n in range(MOST_FAILING)]
+    await problems.ask_once(cast("Any", Listing(others)))
+    assert (await told(api.engine.database, failing))[0] == "failing_code"
+    await problems.ask_once(cast("Any", Listing(others[1:])))
+    assert (await told(api.engine.database, failing))[0] is None
 
 
 async def told(database: Database, run_id: str) -> tuple[Any, ...]:

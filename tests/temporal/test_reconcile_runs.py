@@ -4,11 +4,13 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 
 import pytest
+from temporalio import workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
 
 from activities.database import Database
 from activities.loops.reconcile_runs import AFTER_ITS_END, AGAIN_SOON, DOUBTED, EVERY, LOST_RUNS, RunReconciliation
@@ -16,6 +18,7 @@ from activities.run_delivery.deliveries import BULK
 from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.runs import FIRST_CHECK
+from activities.settings import TASK_QUEUE
 from activities.tables import dead_letters, deliveries, runs, steps, tasks
 from tests.support.engine import BRAND, NOON, Casino, Row, connected, execute, rows, run_of
 from tests.support.exactness import JOURNEYS, Line
@@ -23,6 +26,7 @@ from tests.support.machine import eventually
 from workflows import DepositApproved, ExclusionSet, SessionLogin
 from workflows.background.reconcile_and_rearm import ComparedRuns
 from workflows.effects import End, Mark
+from workflows.run_protocol import RunInput
 from workflows.source.journey_loading import Registry
 
 HOUR = timedelta(hours=1)
@@ -186,6 +190,31 @@ async def test_a_run_that_has_recorded_its_end_was_not_lost(books: Books) -> Non
     books.casino.clock.later(FIRST_CHECK)
     assert await books.compare() == ComparedRuns()
     assert (await books.run(run_id))["outcome"] == "completed"
+
+
+@workflow.defn(name="exact_first", sandboxed=False)
+class Odd:
+    """A program under the name of a journey that ends as no journey does."""
+
+    @workflow.run
+    async def run(self, _given: RunInput) -> dict[str, int]:
+        return {"odd": 1}
+
+
+async def test_a_run_whose_end_in_temporal_cannot_be_read_keeps_no_other_from_being_compared(books: Books) -> None:
+    odd, gone = await books.enters("p1", "p2")
+    await books.deliver()
+    await books.terminate(gone)
+    async with Worker(books.client, task_queue=TASK_QUEUE, workflows=[Odd]):
+        handle = books.client.get_workflow_handle(odd, result_type=dict[str, int])
+        assert await handle.result(rpc_timeout=HOUR) == {"odd": 1}
+    await books.casino.happens((await books.run(odd))["player_id"], SessionLogin)
+    await books.deliver()
+    assert await rows(books.database, dead_letters) == []
+    # The clock of the players is another than that of the database, by which the dispatcher has it looked at.
+    await execute(books.database, "UPDATE runs SET check_at = entered_at WHERE state = 'active'")
+    assert await books.compare() == ComparedRuns(lost=2)
+    assert {(await books.run(run_id))["state"] for run_id in (odd, gone)} == {"ended"}
 
 
 async def test_what_the_dispatcher_finds_lost_is_looked_at_next(books: Books) -> None:

@@ -29,6 +29,10 @@ def run_id_of(journey: str, brand: str, player_id: str, cause: Mapping[str, str]
 
 
 def delivery_id_of(run_id: str, event: Event) -> str:
-    """What a run knows an event by that it has heard; of a form that Postgres takes for a UUID."""
-    said = [run_id, event.type, event.event_source, event.event_id, event.occurred_at.isoformat()]
+    """What a run knows an event by that it has heard; of a form that Postgres takes for a UUID.
+
+    Not by when it happened: what follows from an event happens when that is taken in, and so once more and later when
+    Postgres was set back and the event is sent again.
+    """
+    said = [run_id, event.type, event.event_source, event.event_id]
     return hashlib.sha256(chr(0).join(said).encode()).hexdigest()[:32]

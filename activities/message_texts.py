@@ -1,0 +1,62 @@
+"""What a message says to its player, and what of it goes to a channel."""
+
+from activities import gate_facts
+from activities.message_rows import MessageRow
+from activities.providers.adapter import OutgoingMessage
+from activities.settings import Settings
+from activities.unsubscribe import UnsubscribeLinks
+from content.templates import Catalogue, Rendered
+from workflows.channels import Channel
+from workflows.effects import Send
+from workflows.gate.policy import NECESSARY
+from workflows.local_time import zone
+
+
+class MessageTexts:
+    """Renders the texts of a deployment's templates for one player at a time."""
+
+    def __init__(self, catalogue: Catalogue, settings: Settings, links: UnsubscribeLinks) -> None:
+        self.catalogue = catalogue
+        self.settings = settings
+        self.links = links
+
+    def render(self, request: Send, player: gate_facts.GatedPlayer, channel: Channel) -> Rendered:
+        """The text for a player whom the gate let pass. Raises `RenderError`."""
+        facts, profile = player.state.facts, player.profile
+        return self.catalogue.render(
+            request.template,
+            channel,
+            facts.get("language", "en"),
+            {
+                **request.variables,
+                "first_name": profile.get("first_name"),
+                "brand_name": self._brand_name(request.brand),
+                "unsubscribe_url": self._unsubscribe_url(request.brand, request.player_id, channel),
+            },
+            zone=zone(facts.get("timezone")),
+            currency=facts.get("currency"),
+        )
+
+    def outgoing(self, row: MessageRow, player: gate_facts.GatedPlayer | None) -> OutgoingMessage:
+        """A rendered message as its channel takes it."""
+        profile = player.profile if player else {}
+        unsubscribe = self._unsubscribe_url(row.brand, row.player_id, row.channel)
+        return OutgoingMessage(
+            key=row.id,
+            brand=row.brand,
+            brand_name=self._brand_name(row.brand),
+            channel=row.channel,
+            message_class=row.message_class,
+            to=gate_facts.addresses(row.player_id, profile).get(row.channel, ""),
+            title=row.subject or "",
+            body=row.body or "",
+            language=row.language or "en",
+            unsubscribe_url=None if row.message_class in NECESSARY else unsubscribe,
+        )
+
+    def _brand_name(self, brand: str) -> str:
+        return self.settings.brand_names.get(brand, brand)
+
+    def _unsubscribe_url(self, brand: str, player_id: str, channel: str) -> str:
+        token = self.links.token(brand, player_id, channel)
+        return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
