@@ -6,8 +6,10 @@ from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
 from pydantic import BaseModel, Field, TypeAdapter
-from sqlalchemy import text
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
@@ -18,6 +20,8 @@ from workflows.shadows import SHADOW_STOPPED
 Side = Literal["live", "shadow"]
 #: What a run that goes on has ended as, one whose shadow Temporal has lost, and one that is forgotten.
 UNDER_WAY, LOST, FORGOTTEN = "under way", "lost", "forgotten"
+#: Runs that are compared, about: of more a sample.
+MOST_COMPARED: Final = 5_000
 #: Steps that are shown; more there are only where a journey goes round and round.
 MOST_STEPS: Final = 500
 
@@ -63,6 +67,10 @@ class ShadowComparison(BaseModel):
 
     runs: int = Field(description="Live runs with a shadow beside them.")
     under_way: int = Field(description="Shadow runs that go on.")
+    compared: int = Field(
+        description=f"Runs that steps, costs and ends are of: all, or of more than {MOST_COMPARED:,} about so many, "
+        "always the same ones."
+    )
     steps: list[StepComparison] = Field(description="In the order in which runs come to them.")
     costs: list[CostComparison]
     ends: list[EndPair] = Field(description="Those that end differently first, the most frequent first.")
@@ -70,19 +78,23 @@ class ShadowComparison(BaseModel):
 
 async def compare(connection: AsyncConnection, shadow_id: int, now: datetime) -> ShadowComparison:
     """Compare a shadow with the live runs beside it, as both stand now."""
-    ends = await _ends(connection, shadow_id, now)
+    counted = (await connection.execute(_COUNT, {"shadow": shadow_id, "lost_before": now - LOST_AFTER})).one()
+    share = 1.0 if counted.runs <= MOST_COMPARED else MOST_COMPARED / counted.runs
+    compared = [*(await connection.execute(_SAMPLE, {"shadow": shadow_id, "share": share})).scalars()]
+    ends = await _ends(connection, compared, now)
     return ShadowComparison(
-        runs=sum(one.runs for one in ends),
-        under_way=sum(one.runs for one in ends if one.shadow == UNDER_WAY),
-        steps=await _steps(connection, shadow_id),
-        costs=await _costs(connection, shadow_id, now),
+        runs=counted.runs,
+        under_way=counted.under_way,
+        compared=len(compared),
+        steps=await _steps(connection, compared),
+        costs=await _costs(connection, compared, now),
         ends=sorted(ends, key=lambda one: (one.live == one.shadow, -one.runs, one.live, one.shadow)),
     )
 
 
-async def _ends(connection: AsyncConnection, shadow_id: int, now: datetime) -> list[EndPair]:
+async def _ends(connection: AsyncConnection, compared: Sequence[str], now: datetime) -> list[EndPair]:
     given = {
-        "shadow": shadow_id,
+        "runs": compared,
         "lost_before": now - LOST_AFTER,
         "under_way": UNDER_WAY,
         "lost": LOST,
@@ -93,9 +105,9 @@ async def _ends(connection: AsyncConnection, shadow_id: int, now: datetime) -> l
     return [EndPair(live=row.live, shadow=row.shadow, runs=row.runs, example=row.example) for row in rows]
 
 
-async def _steps(connection: AsyncConnection, shadow_id: int) -> list[StepComparison]:
+async def _steps(connection: AsyncConnection, runs: Sequence[str]) -> list[StepComparison]:
     compared: dict[str, StepComparison] = {}
-    for row in await connection.execute(_STEPS, {"shadow": shadow_id}):
+    for row in await connection.execute(_STEPS, {"runs": runs}):
         if row.step not in compared and len(compared) >= MOST_STEPS:
             continue
         one = compared.setdefault(row.step, StepComparison(step=row.step))
@@ -111,8 +123,8 @@ class _GrantCount(NamedTuple):
     grants: int
 
 
-async def _costs(connection: AsyncConnection, shadow_id: int, now: datetime) -> list[CostComparison]:
-    rows = [_GrantCount(*row) for row in await connection.execute(_GRANTS, {"shadow": shadow_id})]
+async def _costs(connection: AsyncConnection, runs: Sequence[str], now: datetime) -> list[CostComparison]:
+    rows = [_GrantCount(*row) for row in await connection.execute(_GRANTS, {"runs": runs})]
     unsaid = str(PlayerFacts.model_fields["currency"].default)
     by_currency: defaultdict[str, list[_GrantCount]] = defaultdict(list)
     for row in rows:
@@ -135,6 +147,22 @@ def _sum(counted: Sequence[_GrantCount], side: Side, now: datetime) -> CostSum:
     return total
 
 
+# Always the same runs, whoever asks and whenever.
+_SAMPLE = text(
+    """
+    SELECT id FROM shadow_runs
+    WHERE shadow_id = :shadow AND (hashtext(id)::bigint + 2147483648) / 4294967296.0::float8 < CAST(:share AS float8)
+    """
+)
+_COUNT = text(
+    """
+    SELECT count(*) AS runs,
+           count(*) FILTER (
+               WHERE s.ended_at IS NULL AND w.stopped_at IS NULL AND s.ends_at >= :lost_before) AS under_way
+    FROM shadow_runs s JOIN shadows w ON w.id = s.shadow_id WHERE s.shadow_id = :shadow
+    """
+)
+_RUNS: Final = bindparam("runs", type_=ARRAY(Text))
 _ENDS = text(
     """
     SELECT CASE WHEN r.id IS NULL THEN :forgotten WHEN r.state = 'active' THEN :under_way
@@ -144,19 +172,19 @@ _ENDS = text(
                 WHEN s.ends_at < :lost_before THEN :lost ELSE :under_way END AS shadow,
            count(*) AS runs, min(s.beside) AS example
     FROM shadow_runs s JOIN shadows w ON w.id = s.shadow_id LEFT JOIN runs r ON r.id = s.beside
-    WHERE s.shadow_id = :shadow
+    WHERE s.id = ANY(:runs)
     GROUP BY 1, 2
     """
-)
+).bindparams(_RUNS)
 # A run's steps are ordered by how long before its last possible moment they are over, which is one length for all.
 _STEPS = text(
     """
     WITH told AS (
         SELECT 'live' AS side, t.step, t.outcome, t.detail, t.at - s.ends_at AS before_end
-        FROM shadow_runs s JOIN steps t ON t.run_id = s.beside WHERE s.shadow_id = :shadow
+        FROM shadow_runs s JOIN steps t ON t.run_id = s.beside WHERE s.id = ANY(:runs)
         UNION ALL
         SELECT 'shadow', t.step, t.outcome, t.detail, t.at - s.ends_at
-        FROM shadow_runs s JOIN shadow_steps t ON t.run_id = s.id WHERE s.shadow_id = :shadow
+        FROM shadow_runs s JOIN shadow_steps t ON t.run_id = s.id WHERE s.id = ANY(:runs)
     ), said AS (
         SELECT side, step, outcome, before_end,
                CASE WHEN outcome = 'suppressed'
@@ -169,20 +197,20 @@ _STEPS = text(
     SELECT side, step, outcome, reason, count(*) AS runs, avg(avg(before_end)) OVER (PARTITION BY step) AS place
     FROM said GROUP BY side, step, outcome, reason ORDER BY place, step, side, runs DESC, outcome, reason
     """
-)
+).bindparams(_RUNS)
 _GRANTS = text(
     """
     WITH given AS (
         SELECT 'live' AS side, s.brand, s.player_id, g.reward
         FROM shadow_runs s JOIN grants g ON g.run_id = s.beside
-        WHERE s.shadow_id = :shadow AND g.brand = s.brand AND g.player_id = s.player_id AND g.status = 'confirmed'
+        WHERE s.id = ANY(:runs) AND g.brand = s.brand AND g.player_id = s.player_id AND g.status = 'confirmed'
         UNION ALL
         SELECT 'shadow', s.brand, s.player_id, t.detail->'reward'
         FROM shadow_runs s JOIN shadow_steps t ON t.run_id = s.id
-        WHERE s.shadow_id = :shadow AND t.line = 0 AND t.outcome = 'confirmed' AND t.step LIKE 'grant:%'
+        WHERE s.id = ANY(:runs) AND t.line = 0 AND t.outcome = 'confirmed' AND t.step LIKE 'grant:%'
     )
     SELECT side, reward, p.state->'facts'->>'currency' AS currency, count(*)
     FROM given LEFT JOIN players p ON p.brand = given.brand AND p.id = given.player_id
     GROUP BY side, reward, currency
     """
-)
+).bindparams(_RUNS)

@@ -68,6 +68,7 @@ class ShadowReport(ShadowView, ShadowComparison):
                     **EXAMPLE,
                     "runs": 412,
                     "under_way": 31,
+                    "compared": 412,
                     "steps": [
                         {"step": "send:push-nudge#1", "live": {}, "shadow": {"sent": 205, "suppressed: daily_cap": 207}}
                     ],

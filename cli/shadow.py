@@ -132,7 +132,9 @@ def report_lines(told: Answer) -> Iterator[str]:
     state = f"since {began}" if told["running"] else f"{began} to {_moment(told['stopped_at'])}"
     versions = f"v{told['version']} beside v{told['beside']}"
     yield f"{told['journey']}: {versions}, {told['percent']:g} % of the players, {state}"
-    yield f"{told['runs']:,} live runs with a shadow, {told['under_way']:,} of the shadows under way"
+    compared = told.get("compared", told["runs"])
+    sample = f"; {compared:,} of the runs are compared here" if compared < told["runs"] else ""
+    yield f"{told['runs']:,} live runs with a shadow, {told['under_way']:,} of the shadows under way{sample}"
     rows = [("step", "live", "shadow", "")]
     for one in told["steps"]:
         differs = "" if one["live"] == one["shadow"] else "*"

@@ -16,7 +16,7 @@ from activities.retention import RETENTION
 from activities.run_delivery.deliveries import BULK, PROTECTION
 from activities.runs import RunOver
 from activities.settings import Settings
-from activities.shadow_report import LOST, UNDER_WAY, ShadowComparison, compare
+from activities.shadow_report import LOST, MOST_COMPARED, UNDER_WAY, ShadowComparison, compare
 from activities.shadows import RunningShadows, ShadowRow, newest_shadow, start_shadow, stop_shadow
 from activities.tables import deliveries, grants, messages, players, runs, shadow_runs, shadow_steps, steps, tasks
 from local.ports import free_port
@@ -347,6 +347,20 @@ async def test_what_shadows_would_have_done_is_forgotten_with_them(scene: Scene)
         for statement in RETENTION["shadow_runs"].forget:
             await connection.execute(statement, {"before": scene.parts.casino.clock(), "limit": 1_000})
     assert await scene.rows(shadow_runs, id=scene.run) == await scene.rows(shadow_steps, run_id=scene.run) == []
+
+
+async def test_of_very_many_runs_a_sample_is_compared_and_that_is_said(scene: Scene) -> None:
+    many = (
+        "INSERT INTO shadow_runs (id, shadow_id, brand, player_id, beside, ends_at) SELECT 'shadow-x:' || n, :shadow, "
+        "'acme', 'p' || n, 'x:' || n, now() + interval '9 years' FROM generate_series(1, :many) n"
+    )
+    await execute(scene.parts.database, many, shadow=scene.shadow.id, many=2 * MOST_COMPARED - 1)
+    told, again = await scene.compared(), await scene.compared()
+    assert (told.runs, told.under_way) == (2 * MOST_COMPARED, 2 * MOST_COMPARED)
+    assert 0.9 * MOST_COMPARED < told.compared < 1.1 * MOST_COMPARED
+    assert sum(one.runs for one in told.ends) == told.compared
+    assert again == told
+    await execute(scene.parts.database, "DELETE FROM shadow_runs WHERE id LIKE 'shadow-x:%'")
 
 
 # ---- over HTTP ------------------------------------------------------------------------------------

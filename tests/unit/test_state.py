@@ -43,6 +43,7 @@ from workflows import (
     streak,
 )
 from workflows.declaration import Journey
+from workflows.player_state.counting import LONGEST_ID, derived_id
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
 
@@ -299,6 +300,15 @@ def test_an_id_as_long_as_an_id_may_be_still_has_room_for_what_is_derived_from_i
     decisions = life.happens(RoundCompleted, event_id="9" * 255, stake_minor=100, win_minor=0)
     (run_id,) = started(decisions)
     assert run_id.startswith("cheer_up:")
+
+
+def test_two_ids_that_differ_at_their_end_alone_have_ids_derived_from_them_that_differ() -> None:
+    first, second = (SessionLogin.example().model_copy(update={"event_id": 254 * "e" + last}) for last in "12")
+    suffix = "segment.entered:gold"
+    assert derived_id(first, suffix) == derived_id(first, suffix) != derived_id(second, suffix)
+    assert len(derived_id(first, suffix)) == LONGEST_ID
+    short = first.model_copy(update={"event_id": "e"})
+    assert derived_id(short, suffix) == f"e:{suffix}"
 
 
 def test_a_tick_wakes_a_run_that_waits_for_inactivity() -> None:

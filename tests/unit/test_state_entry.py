@@ -101,6 +101,17 @@ def test_a_row_holds_a_bounded_number_of_runs_that_only_wait_for_their_goal() ->
     assert sorted(reached) == sorted(entered[3:])
 
 
+def test_what_began_a_run_that_is_still_known_begins_no_other() -> None:
+    aim = goal(DepositApproved, within=days(30))
+    life = Life(declared("hello", on(SessionLogin), entry=always, goal=aim))
+    hello, by = life.rules.journeys["hello"], {"type": "person", "id": "1"}
+    (run_id,) = started(life.state.enter(hello, None, life.now, by))
+    life.run_ends(run_id)
+    before = life.state.stored()
+    assert life.state.enter(hello, None, life.now, by) == []
+    assert life.state.stored() == before
+
+
 def test_per_lets_nobody_in_without_a_value() -> None:
     life = Life(declared("any", on(WithdrawalRequested), on(SessionLogin), entry=per("payment_id")))
     assert life.happens(SessionLogin) == []

@@ -3,11 +3,13 @@
 Every function changes the projection it is given and decides nothing: `state.PlayerState` does.
 """
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from workflows.events import Event
+from workflows.player_state.identities import DIGITS
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, RuleIndex
@@ -61,7 +63,12 @@ def count(
 
 def derived_id(event: Event, suffix: str) -> str:
     """The id of an event that follows from another: the same whenever that one is read again."""
-    return f"{event.event_id[: LONGEST_ID - len(suffix) - 1]}:{suffix}"
+    whole = f"{event.event_id}:{suffix}"
+    if len(whole) <= LONGEST_ID:
+        return whole
+    # Ids that are alike for so long still differ somewhere.
+    digest = hashlib.sha256(event.event_id.encode()).hexdigest()[:DIGITS]
+    return f"{event.event_id[: LONGEST_ID - len(suffix) - 2 - DIGITS]}~{digest}:{suffix}"
 
 
 def sort_into(

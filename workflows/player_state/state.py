@@ -198,22 +198,26 @@ class PlayerState(ShadowedPlayer):
         """Let the player into `journey` if its entry rule allows; an empty list means no.
 
         `cause` names who asked where no event did: a person, or another run. A protected player
-        enters only in the books: the entry counts, its `Start` says why nothing is played.
+        enters only in the books: the entry counts, its `Start` says why nothing is played. What began a run that the
+        row still knows begins no other.
         """
         if self.refusal(journey, trigger, now) is not None:
             return []
         at = trigger.occurred_at if trigger is not None else now
-        entries = self.entries.setdefault(journey.name, Entries())
+        entries = self.entries.get(journey.name) or Entries()
+        if trigger is not None:
+            cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
+        by = cause or {"type": "entry", "id": str(entries.count + 1)}
+        taken = self.taken.get(journey.name, 0)
+        run_id = run_id_of(journey.name, self.brand, self.player_id, by, max(now - at, timedelta(0)), taken)
+        if run_id in self.runs:
+            return []
+        self.entries[journey.name] = entries
         key = _entry_key(journey, trigger)
         entries.count += 1
         entries.last = at
         if key is not None:
             entries.keys = [*entries.keys, key][-REMEMBERED_KEYS:]
-        if trigger is not None:
-            cause = {"type": trigger.type, "id": trigger.event_id, "source": trigger.event_source}
-        by = cause or {"type": "entry", "id": str(entries.count)}
-        taken = self.taken.get(journey.name, 0)
-        run_id = run_id_of(journey.name, self.brand, self.player_id, by, max(now - at, timedelta(0)), taken)
         arm = arm_of(self.brand, self.player_id, journey.name, journey.control)
         refused = self.protected(now)
         goal_until = at + journey.goal.within if journey.goal else None
