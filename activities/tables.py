@@ -4,6 +4,8 @@ One module writes each table: tests/support/table_owners.py names it. Amounts ar
 integer minor units, instants are `timestamptz`, and every row carries its brand.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -61,6 +63,14 @@ event_ids = Table(
     Index("ix_event_ids_received", "received_at", postgresql_using="brin"),
 )
 
+# What one account of a person was told and another may be protected by, as the timeline asks for it. A few of a
+# player's many events: the index costs the others nothing but the look.
+SHARED_EVENTS: Final = (
+    "(type IN ('compliance.exclusion_set', 'compliance.harm_signal', 'consent.changed', 'message.received', "
+    "'player.merged', 'player.status_changed')"
+    " OR type = 'message.status' AND data ->> 'status' IN ('complained', 'unsubscribed'))"
+)
+
 # Intake: every acknowledged fact, in a partition a month. Its identity stands in `event_ids`.
 events = Table(
     "events",
@@ -79,6 +89,7 @@ events = Table(
     Column("unique_value", Text),
     Index("ix_events_player", "brand", "player_id", "occurred_at"),
     Index("ix_events_seq", "received_at", "seq", unique=True),
+    Index("ix_events_shared", "brand", "player_id", postgresql_where=text(SHARED_EVENTS)),
     Index("ix_events_parts", "brand", "source", postgresql_where=text("type = 'fasttrack.round_part'")),
     postgresql_partition_by="RANGE (received_at)",
 )

@@ -2,21 +2,29 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Final, Literal, NamedTuple
 
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import TextClause, select, text
 
-from activities.tables import players
+from activities.tables import SHARED_EVENTS, players
 from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
 from api.problems import COMMON, documented, missing
 from api.timeline_text import sentence_of
-from workflows.events import ConsentChanged, ExclusionSet, HarmSignal, MessageStatus, PlayerMerged, StatusChanged
+from workflows.events import (
+    ConsentChanged,
+    ExclusionSet,
+    HarmSignal,
+    MessageReceived,
+    MessageStatus,
+    PlayerMerged,
+    StatusChanged,
+)
 from workflows.json_object import JsonObject
-from workflows.player_state.consents import WITHDRAWING
+from workflows.player_state.consents import STOP_WORDS, WITHDRAWING
 from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
@@ -140,14 +148,21 @@ def _in(values: Iterable[str]) -> str:
     return ", ".join(f"'{one}'" for one in sorted(values))
 
 
+_NO_LETTER: Final = r"(\W|\d|_)"
+#: A message that is a stop word and nothing else, as `is_stop_word` reads it.
+_STOP: Final = f"^{_NO_LETTER}*({'|'.join(sorted(STOP_WORDS)).replace(' ', f'{_NO_LETTER}+')}){_NO_LETTER}*$"
 #: Events of a person's other accounts that concern this one: those of `merging.is_shared`, and the merges themselves.
+#: `SHARED_EVENTS` says nothing more than the rest; word for word it is what an index holds.
 _SHARED = f"""(
     SELECT o.*, p.id AS protected FROM players p
-    CROSS JOIN LATERAL jsonb_array_elements_text(p.state -> 'accounts') AS other (id)
-    JOIN events o ON o.brand = p.brand AND o.player_id = other.id
+    CROSS JOIN LATERAL jsonb_array_elements_text(p.state -> 'accounts') AS other (account)
+    CROSS JOIN LATERAL (
+        SELECT * FROM events WHERE {SHARED_EVENTS} AND brand = p.brand AND player_id = other.account
+    ) AS o
     WHERE o.type IN ({_in([ExclusionSet.type, HarmSignal.type])})
     OR o.type = '{ConsentChanged.type}' AND o.data ->> 'opted_in' = 'false'
     OR o.type = '{MessageStatus.type}' AND o.data ->> 'status' IN ({_in(WITHDRAWING)})
+    OR o.type = '{MessageReceived.type}' AND o.data ->> 'text' ~* '{_STOP}'
     OR o.type = '{StatusChanged.type}' AND o.data ->> 'to' IN ({_in(FINAL_STATUSES)})
        AND coalesce(o.data ->> 'reason', '') NOT IN ({_in(MERGED_REASONS)})
     OR o.type = '{PlayerMerged.type}' AND p.id IN (o.data ->> 'survivor_id', o.data ->> 'absorbed_id')

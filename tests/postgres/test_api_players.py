@@ -13,19 +13,9 @@ from sqlalchemy import text
 from tests.support.api_client import BACKEND, Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, seeded
 from workflows.events import (
-    ConsentChanged,
     DepositApproved,
     DepositFailed,
-    Event,
-    ExclusionEnded,
-    ExclusionSet,
-    HarmSignal,
-    MessageStatus,
-    PlayerMerged,
-    SessionLogin,
-    StatusChanged,
 )
-from workflows.player_state.merging import is_shared
 
 FOR_EVER = {"kind": "self_exclusion", "scope": "brand", "reason": "Asked on the phone."}
 
@@ -154,40 +144,6 @@ async def test_an_exclusion_says_where_it_holds_whatever_its_scope(
     document = (await desk.get("/openapi.json")).json()
     described = document["components"]["schemas"]["ExclusionBody"]["properties"]["scope"]["description"]
     assert "in the brand of the key and in no other" in described
-
-
-async def test_the_timeline_tells_what_another_account_of_the_person_shares(api: Api, desk: httpx.AsyncClient) -> None:
-    now = datetime.now(UTC)
-    merge = {"survivor_id": "new", "absorbed_id": "old", "rule": "same_document"}
-    sent: list[tuple[str, type[Event], dict[str, Any]]] = [
-        ("old", PlayerMerged, merge),
-        ("new", PlayerMerged, merge),
-        ("old", ExclusionSet, {"kind": "self_exclusion", "scope": "brand", "until": None}),
-        ("old", ExclusionEnded, {"kind": "self_exclusion", "scope": "brand"}),
-        ("old", SessionLogin, {}),
-        ("old", HarmSignal, {"strength": "strong"}),
-        *(("old", ConsentChanged, {"channel": "email", "opted_in": given}) for given in (True, False)),
-        *(("old", MessageStatus, {"channel": "email", "status": status}) for status in ("complained", "delivered")),
-        *(("old", StatusChanged, {"to": to, "reason": why}) for to in ("active", "closed") for why in ("", "merge")),
-    ]
-    events = [
-        (whose, kind.example().model_copy(update={"event_id": f"shared-{n}", "occurred_at": now, **data}))
-        for n, (whose, kind, data) in enumerate(sent)
-    ]
-    await api.engine.intake.ingest(api.brand, events, now)
-    other = {
-        event.event_id for whose, event in events if whose == "old" and (is_shared(event) or event is events[0][1])
-    }
-    entries = (await desk.get("/v1/players/new/timeline", params={"page_size": "200", "kind": "event"})).json()["items"]
-    shared = [entry for entry in entries if "account" in entry["detail"]]
-    assert {entry["detail"]["id"] for entry in shared} == other
-    assert {entry["detail"]["account"] for entry in shared} == {"old"}
-    assert "Exclusion set, told by /example of old, another account of the person." in [one["text"] for one in shared]
-    assert [entry["detail"]["id"] for entry in entries if entry not in shared] == ["shared-1"]
-    pages = await desk.get("/v1/players/new/timeline", params={"page_size": "2", "kind": "event"})
-    rest = {"page_size": "200", "kind": "event", "page_token": pages.json()["next_page_token"]}
-    following = (await desk.get("/v1/players/new/timeline", params=rest)).json()["items"]
-    assert [one["id"] for one in pages.json()["items"] + following] == [one["id"] for one in entries]
 
 
 async def test_a_wish_in_force_already_changes_nothing(api: Api, desk: httpx.AsyncClient) -> None:
