@@ -34,6 +34,8 @@ ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercas
 LENGTH: Final = 30
 #: Who may act: the name of a key, or of a person that a desk tool acts for.
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
+#: Whom histories name where nobody acted; no key and no person is called so.
+ENGINE: Final = "engine"
 
 _SHAPE = re.compile(r"jx_([0-9A-Za-z]{30})_([0-9A-Za-z]{6})")
 _SOURCE = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
@@ -62,6 +64,8 @@ async def create_key(
             f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -, the first of them a "
             "letter or a digit."
         )
+    if name.casefold() == ENGINE:
+        raise ValueError(f"In histories {ENGINE} is the engine itself; give the key another name.")
     if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
         given = ", ".join(unknown) if scopes else "none"
         raise ValueError(f"A key needs one or more of the scopes {', '.join(SCOPES)}; given: {given}.")

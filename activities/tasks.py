@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
+from activities.api_keys import ENGINE
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
@@ -30,7 +31,6 @@ OPEN_STATES: Final = ("open", "claimed")
 #: The forms of each journey, by their names.
 Forms = Mapping[str, Mapping[str, type[Form]]]
 #: Who acts where no person does, as histories name them.
-ENGINE: Final = "engine"
 
 
 @dataclass(frozen=True, slots=True)

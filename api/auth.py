@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Header, Request
 from fastapi.routing import APIRoute
 
-from activities.api_keys import NAME
+from activities.api_keys import ENGINE, NAME
 from api.problems import Problem
 from api.source_permissions import within
 
@@ -104,6 +104,9 @@ def acts(*scopes: str) -> Any:
     ) -> Actor:
         if x_actor is not None and not key.may(("tasks:work",)):
             raise Problem("scope", "Only a key with the scope tasks:work may act for a person in X-Actor.")
+        if x_actor is not None and x_actor.casefold() == ENGINE:
+            detail = f"In histories {ENGINE} is the engine itself; name the person who acts."
+            raise Problem("invalid", detail, errors=[{"parameter": "X-Actor", "detail": detail}])
         return Actor(key.brand, x_actor or key.name)
 
     return Depends(actor)

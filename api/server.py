@@ -18,8 +18,8 @@ HEAD_LIMIT: Final = 64 * 1024
 HEAD_TIMEOUT: Final = 10.0
 #: Seconds for which the sender of a body may say nothing; while we do not read, its silence is ours.
 BODY_SILENCE: Final = 30.0
-#: Bytes that are still read of a body nobody asked for, so that its sender sees the answer.
-DRAINED: Final = 1024 * 1024
+#: Bytes that are still read of a body nobody asked for, so that its sender sees the answer: as many as one may have.
+DRAINED: Final = 4 * 1024 * 1024
 
 
 class BoundedProtocol(HttpToolsProtocol):

@@ -20,7 +20,7 @@ from workflows.json_object import JsonObject
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
 #: Lines of its history that come with a task.
-HISTORY_SHOWN: Final = 100
+HISTORY_SHOWN: Final = 50
 
 State = Literal["open", "claimed", "completed", "expired", "cancelled"]
 

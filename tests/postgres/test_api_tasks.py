@@ -290,6 +290,14 @@ async def test_a_desk_tool_acts_for_the_person_it_names(api: Api, anna: httpx.As
     assert (await anna.post(f"/v1/tasks/{task_id}/claim", headers={"X-Actor": "a b"})).status_code == 422
 
 
+@pytest.mark.parametrize("name", ["engine", "Engine"])
+async def test_nobody_acts_under_the_name_of_the_engine(api: Api, anna: httpx.AsyncClient, name: str) -> None:
+    refused = await anna.post(f"/v1/tasks/{await opened(api)}/claim", headers={"X-Actor": name})
+    assert (refused.status_code, refused.json()["errors"][0]["parameter"]) == (422, "X-Actor")
+    with pytest.raises(ValueError, match="the engine itself"):
+        await api.key("tasks:work", name=name)
+
+
 async def test_a_closed_task_can_only_be_read_and_commented(api: Api, anna: httpx.AsyncClient) -> None:
     task_id = await opened(api)
     now = datetime.now(UTC)
@@ -402,12 +410,12 @@ async def test_a_task_comes_with_its_newest_history_and_all_of_it_in_pages(api: 
     pages: list[list[str | None]] = []
     token: dict[str, str] = {}
     while True:
-        page = (await anna.get(f"{path}/history", params={"page_size": 60, **token})).json()
+        page = (await anna.get(f"{path}/history", params={"page_size": 40, **token})).json()
         pages.append([line.get("text") for line in page["items"]])
         if page.get("next_page_token") is None:
             break
         token = {"page_token": page["next_page_token"]}
-    assert [len(page) for page in pages] == [60, HISTORY_SHOWN + 6 - 60]
+    assert [len(page) for page in pages] == [40, HISTORY_SHOWN + 6 - 40]
     assert [text for page in pages for text in page][:-1] == [f"call {n}" for n in reversed(range(HISTORY_SHOWN + 5))]
     other = await (await api.client("tasks:work", brand="another")).get(f"{path}/history")
     assert other.status_code == 404
