@@ -4,8 +4,6 @@ One module writes each table: tests/support/table_owners.py names it. Amounts ar
 integer minor units, instants are `timestamptz`, and every row carries its brand.
 """
 
-from typing import Final
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -26,6 +24,8 @@ from sqlalchemy import (
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from activities.shared_events import SHARED_EVENTS
 
 metadata = MetaData(
     naming_convention={
@@ -61,14 +61,6 @@ event_ids = Table(
     _now("received_at"),
     Index("ix_event_ids_fact", "fact", unique=True, postgresql_where=text("fact IS NOT NULL")),
     Index("ix_event_ids_received", "received_at", postgresql_using="brin"),
-)
-
-# What one account of a person was told and another may be protected by, as the timeline asks for it. A few of a
-# player's many events: the index costs the others nothing but the look.
-SHARED_EVENTS: Final = (
-    "(type IN ('compliance.exclusion_set', 'compliance.harm_signal', 'consent.changed', 'message.received', "
-    "'player.merged', 'player.status_changed')"
-    " OR type = 'message.status' AND data ->> 'status' IN ('complained', 'unsubscribed'))"
 )
 
 # Intake: every acknowledged fact, in a partition a month. Its identity stands in `event_ids`.

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import TextClause, select, text
 
-from activities.tables import SHARED_EVENTS, players
+from activities.shared_events import SHARED_EVENTS
+from activities.tables import players
 from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery

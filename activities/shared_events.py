@@ -1,0 +1,11 @@
+"""Which events of one account of a person may protect the others, in the words of SQL: an index holds these alone."""
+
+from typing import Final
+
+#: A few of a player's many events, so that the index on them costs the others nothing but the look. A query is given it
+#: where this stands in it word for word; `merging.is_shared` says which of these count.
+SHARED_EVENTS: Final = (
+    "(type IN ('compliance.exclusion_set', 'compliance.harm_signal', 'consent.changed', 'message.received', "
+    "'player.merged', 'player.status_changed')"
+    " OR type = 'message.status' AND data ->> 'status' IN ('complained', 'unsubscribed'))"
+)
