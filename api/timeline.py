@@ -156,9 +156,9 @@ _STOP: Final = f"^{_NO_LETTER}*({'|'.join(sorted(STOP_WORDS)).replace(' ', f'{_N
 #: `SHARED_EVENTS` says nothing more than the rest; word for word it is what an index holds.
 _SHARED = f"""(
     SELECT o.*, p.id AS protected FROM players p
-    CROSS JOIN LATERAL jsonb_array_elements_text(p.state -> 'accounts') AS other (account)
     CROSS JOIN LATERAL (
-        SELECT * FROM events WHERE {SHARED_EVENTS} AND brand = p.brand AND player_id = other.account
+        SELECT * FROM events WHERE {SHARED_EVENTS} AND brand = p.brand
+        AND player_id = ANY(ARRAY(SELECT jsonb_array_elements_text(p.state -> 'accounts')))
     ) AS o
     WHERE o.type IN ({_in([ExclusionSet.type, HarmSignal.type])})
     OR o.type = '{ConsentChanged.type}' AND o.data ->> 'opted_in' = 'false'
