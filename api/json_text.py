@@ -7,6 +7,7 @@ from typing import Final
 import orjson
 
 from api.bounds import ITEM
+from content.repeated_names import mark_repeated_names
 
 #: What some editors and systems write before UTF-8; RFC 8259 lets a reader ignore it.
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -28,7 +29,7 @@ def is_json(media_type: str) -> bool:
 
 
 def read_json(text: bytes) -> tuple[object, bool]:
-    """The value of a JSON text, and whether it may hold what cannot be kept: a NUL, or half a character.
+    """The value of a JSON text, and whether it may hold what cannot be kept: a NUL, half a character, a repeated name.
 
     Half a surrogate pair is grammatical JSON and no Unicode; the item that holds it is refused where items are read, so
     that its neighbours are not. Raises ValueError when the text is not UTF-8 JSON, and when it holds half a character
@@ -36,17 +37,22 @@ def read_json(text: bytes) -> tuple[object, bool]:
     """
     text = text.removeprefix(BYTE_ORDER_MARK)
     try:
-        return orjson.loads(text), b"\\u0000" in text
+        value = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         # The error itself holds the whole document once more, as characters of up to four bytes.
         why = str(error)
+    else:
+        marked = mark_repeated_names(text, value)
+        return (value, b"\\u0000" in text) if marked is None else (marked, True)
     # No item may hold a text so long, and Python would hold it three times over.
     if _HALF.search(text) is None or any(len(one[0]) > ITEM.size for one in _TEXT.finditer(text)):
         raise ValueError(why)
     try:
-        return json.loads(text.decode(), parse_constant=_no_constant), True
+        value = json.loads(text.decode(), parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise ValueError(why) from None
+    marked = mark_repeated_names(text, value)
+    return value if marked is None else marked, True
 
 
 def _no_constant(name: str) -> object:

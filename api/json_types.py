@@ -8,10 +8,13 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from api.bounds import ITEM
 from api.problems import pointer
+from content.repeated_names import RepeatedName
 from workflows.json_object import JsonObject
 
 NO_NUL: Final = r"^[^\x00]*$"
 
+#: What is said of a name that an object has twice.
+REPEATED: Final = "Write this name once in its object; of two values nobody can tell which one is meant."
 _UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
 
 #: A line of text a person or a program gives us.
@@ -21,9 +24,9 @@ Prose = Annotated[str, StringConstraints(min_length=1, max_length=2_000, pattern
 
 
 def find_unkept(value: object) -> tuple[str, str] | None:
-    """Where in a JSON value a NUL or half a character stands, as a pointer, and what to do about it.
+    """Where in a JSON value a NUL, half a character or a `RepeatedName` stands, as a pointer, and what to do about it.
 
-    Neither can be kept, and half a character cannot even be repeated in an answer. Without recursion: JSON may be
+    None can be kept, and half a character cannot even be repeated in an answer. Without recursion: JSON may be
     nested deeper than our stack.
     """
     # Each part knows what it stands in. A pointer is as long as all names above it: it is written for the one found.
@@ -32,6 +35,8 @@ def find_unkept(value: object) -> tuple[str, str] | None:
         place, part = waiting.pop()
         if isinstance(part, str) and (found := _UNKEPT.search(part)) is not None:
             return _pointer_to(place), _advice(found[0])
+        if isinstance(part, RepeatedName):
+            return _pointer_to(place), REPEATED
         if isinstance(part, dict):
             if (found := next(filter(None, map(_UNKEPT.search, part)), None)) is not None:
                 return _pointer_to(place), _advice(found[0])

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from content.repeated_names import mark_repeated_names
 from workflows.errors import JourneysError
 
 #: The longest byte order marks first: that of UTF-32 begins like that of UTF-16.
@@ -173,7 +174,9 @@ class RowFile:
             except orjson.JSONDecodeError as error:
                 yield UnreadableRow(number, line.rstrip("\r\n"), f"The line is not JSON: {error}.")
                 continue
-            if isinstance(row, dict):
+            if mark_repeated_names(text.encode(), row) is not None:
+                yield UnreadableRow(number, line.rstrip("\r\n"), "The line has a name twice; write each name once.")
+            elif isinstance(row, dict):
                 yield Row(number, row, text)
             else:
                 yield UnreadableRow(number, row, "The line is not a JSON object; write one object a line.")

@@ -92,6 +92,14 @@ def _utc(moment: datetime) -> datetime:
     return moment.astimezone(UTC)
 
 
+def _written(value: object, info: ValidationInfo) -> object:
+    # A number is seconds to one sender and milliseconds to another, and 0 is "none" to a third.
+    bare = isinstance(value, int | float) or (isinstance(value, str) and "-" not in value[1:])
+    if bare and info.context != STORED:
+        raise ValueError("must be written with date, time and offset, such as 2026-01-15T12:00:00Z")
+    return value
+
+
 def _whole_seconds(duration: timedelta) -> timedelta:
     return timedelta(days=duration.days, seconds=duration.seconds)
 
@@ -132,7 +140,7 @@ SignedMoney = Annotated[int, Field(ge=-MAX_INTEGER, le=MAX_INTEGER), Whole]
 Count = Annotated[int, Field(ge=0, le=MAX_INTEGER), Whole]
 Number = Annotated[int, Field(ge=1, le=MAX_INTEGER), Whole]
 BasisPoints = Annotated[int, Field(ge=0, le=10_000), Whole]
-Instant = Annotated[AwareDatetime, AfterValidator(_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_written), AfterValidator(_utc)]
 Seconds = Annotated[
     timedelta,
     Field(ge=timedelta(0), le=timedelta(days=36_525)),

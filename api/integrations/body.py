@@ -2,6 +2,7 @@
 
 import json
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 from fastapi import Request
 
@@ -19,10 +20,17 @@ async def read_document(request: Request) -> object:
     body = (await request.body()).removeprefix(BYTE_ORDER_MARK)
     try:
         # The standard library keeps fractions exact, but takes NaN, which nothing here can keep.
-        read_json(body)
-        return json.loads(body, parse_float=_fraction)
+        _, suspect = read_json(body)
+        return json.loads(body, parse_float=_fraction, object_pairs_hook=_each_once if suspect else None)
     except (ValueError, RecursionError):
-        raise Problem("malformed", "The body is not UTF-8 JSON; send one JSON document, not nested deeply.") from None
+        detail = "The body is not UTF-8 JSON; send one JSON document, not nested deeply, with each name once."
+        raise Problem("malformed", detail) from None
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len(whole := dict(pairs)) < len(pairs):
+        raise ValueError("An object has a name twice.")
+    return whole
 
 
 def _fraction(text: str) -> Decimal | float:

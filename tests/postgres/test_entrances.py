@@ -12,6 +12,7 @@ import pytest
 
 from activities.importing.event_sender import EventItem
 from activities.importing.file_import import SourceFile
+from content.row_files import RowFile, UnreadableRow
 from content.row_mapping import mapping_of
 from stage.backtest.event_log import read_log
 from tests.support.api_client import BACKEND, serving
@@ -268,3 +269,29 @@ async def test_a_fault_is_refused_at_every_entrance_and_costs_no_neighbour(
     events = [deposit(1), FAULTS[fault](deposit(2)), deposit(3)]
     found = await ENTRANCES[entrance](client, tmp_path, events)
     assert found == [True, (entrance, fault) in NO_FAULT, True]
+
+
+@pytest.mark.parametrize("media_type", ["json", "cloudevents-batch+json", "x-ndjson"])
+async def test_a_name_that_stands_twice_costs_its_event_alone(client: httpx.AsyncClient, media_type: str) -> None:
+    told = [json.dumps(deposit(number), separators=(",", ":")) for number in range(3)]
+    told[1] = told[1].replace('"amount_minor":', '"amount_minor":1,"amount_minor":')
+    body = "\n".join(told) if media_type == "x-ndjson" else f"[{','.join(told)}]"
+    headers = {"Content-Type": f"application/{media_type}"}
+    answer = (await client.post("/v1/events", content=body.encode(), headers=headers)).json()
+    assert (answer["accepted"], answer["rejected"]) == (2, 1)
+    [refused] = [result for result in answer["results"] if result["status"] == "rejected"]
+    assert refused["errors"][0]["pointer"] == "/data/amount_minor"
+
+
+@pytest.mark.parametrize("until", [0, 1893456000, "1893456000"])
+async def test_a_moment_that_is_a_number_is_refused(client: httpx.AsyncClient, until: object) -> None:
+    excluded = {**deposit(1), "type": "igaming.compliance.exclusion_set.v1"}
+    excluded |= {"data": {"kind": "time_out", "until": until}}
+    answer = await client.post("/v1/events", content=json.dumps(excluded), headers={"Content-Type": "application/json"})
+    assert answer.json()["results"][0]["errors"][0]["pointer"] == "/data/until"
+
+
+def test_a_line_of_a_file_with_a_name_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "in.ndjson"
+    path.write_text('{"player": "a", "amount": 1}\n{"player": "a", "amount": 1, "amount": 2}\n{"player": "b"}\n')
+    assert [isinstance(row, UnreadableRow) for row in RowFile(path).rows()] == [False, True, False]
