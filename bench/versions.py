@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 import workflows.journeys
-from bench.harness import BRAND, House, batches, house
+from bench.harness import BRAND, House, batches, cpu_seconds, house
 from bench.measuring import Compared, Figures, alternate, leave, main, say, significant
 from bench.reaction import register
 from bench.released import released
@@ -79,14 +79,16 @@ async def enter(built: House, releases: int, held: int) -> None:
     assert sum(row["runs"] for row in spread) == held
 
 
-async def start_up(built: House) -> float:
-    """Seconds from the start of a worker until it takes runs."""
+async def start_up(built: House, cpu: list[float]) -> float:
+    """Seconds from the start of a worker until it takes runs; what it has used of a core until then goes to `cpu`."""
     await built.stop("worker")
     await built.settle()
     began = time.monotonic()
     built.start("worker")
     await built.ready("worker")
-    return time.monotonic() - began
+    lasted = time.monotonic() - began
+    cpu.append(cpu_seconds(built.pids("worker")))
+    return lasted
 
 
 async def held_in_memory(built: House, held: int) -> float:
@@ -113,10 +115,11 @@ async def measure(releases: int, runs: int, held: int, rounds: int) -> Figures:
                 await built.sql.execute(OPEN_RUNS, (BRAND, spread, runs - held))
                 await built.sql.execute("VACUUM ANALYZE")
             say(f"{runs:,} open runs in either house, {held:,} of them to be held, over {releases} releases or one")
+            cpu: tuple[list[float], list[float]] = ([], [])
             started = await alternate(
                 rounds,
-                lambda _: start_up(edited),
-                lambda _: start_up(plain),
+                lambda _: start_up(edited, cpu[0]),
+                lambda _: start_up(plain, cpu[1]),
                 what="Start-up of a worker",
                 unit="s",
             )
@@ -125,6 +128,7 @@ async def measure(releases: int, runs: int, held: int, rounds: int) -> Figures:
     return {
         **full.figures("versions_memory", "versions_many_mb", "versions_one_mb", 0),
         **started.figures("versions_start", "versions_many_start_s", "versions_one_start_s", 2),
+        **Compared(*cpu).figures("versions_start_cpu", "versions_many_start_cpu_s", "versions_one_start_cpu_s", 2),
         "versions_memory_before_runs": significant(before),
         "versions_open_runs": runs,
         "versions_held_runs": held,
