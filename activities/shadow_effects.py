@@ -4,6 +4,7 @@ It reads what the live effects read and writes no table of theirs. No provider i
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -24,11 +25,24 @@ from activities.shadows import (
     steps_of,
     steps_of_verb,
 )
-from workflows.effects import EFFECTS, WITHHOLD, Done, EffectInput, End, MoveTask, OpenTask, Withheld, Withhold
+from activities.step_log import recorded_outcome
+from workflows.effects import (
+    EFFECTS,
+    WITHHOLD,
+    Done,
+    EffectInput,
+    End,
+    MoveTask,
+    OpenTask,
+    Started,
+    StartJourney,
+    Withheld,
+    Withhold,
+)
 from workflows.field_types import Product
 from workflows.gate.facts import Contact
 from workflows.gate.policy_book import PolicyBook
-from workflows.withheld import WAITING, Seen, TextFacts, contact_channels, decided_channels, would_be
+from workflows.withheld import WAITING, Seen, TextFacts, contact_channels, decided_channels, entered_journey, would_be
 
 _INPUTS: Final = {effect.name: effect.input for effect in EFFECTS if effect is not WITHHOLD}
 
@@ -67,7 +81,10 @@ class ShadowEffects:
             before = await steps_of(connection, request.run_id, request.step)
             if not isinstance(withheld, OpenTask | MoveTask) and (told := _final(before)) is not None:
                 return Withheld(answer=told.answer)
-            came = would_be(withheld, await self._seen(connection, request, before, now))
+            seen = await self._seen(connection, request, before, now)
+            if isinstance(withheld, StartJourney):
+                seen = await _with_entries(connection, request, withheld, seen)
+            came = would_be(withheld, seen)
             await record_shadow_step(connection, request, came, now)
         return Withheld(answer=came.answer.model_dump(mode="json"))
 
@@ -103,6 +120,16 @@ class ShadowEffects:
                 state.end_shadow(end.run_id)
         await end_shadow_run(connection, end, now)
         return Withheld(answer=Done().model_dump(mode="json"))
+
+
+async def _with_entries(connection: AsyncConnection, request: Withhold, entry: StartJourney, seen: Seen) -> Seen:
+    live = await recorded_outcome(connection, entry.model_copy(update={"run_id": request.beside}))
+    entered = {
+        journey: one.at
+        for one in await steps_of_verb(connection, request.run_id, "start")
+        if (journey := entered_journey(one.step, one.outcome)) is not None
+    }
+    return replace(seen, started=entered, started_beside=live and Started.model_validate(live.detail))
 
 
 def _read(request: Withhold) -> EffectInput:

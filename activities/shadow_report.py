@@ -1,7 +1,7 @@
 """What a shadow would have done beside what the live runs did: the same players, step by step, in one brand."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
@@ -11,10 +11,13 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from workflows.events import DepositApproved
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.shadow_runs import LOST_AFTER
 from workflows.rewards import Reward
+from workflows.rewards.base import Deposits
+from workflows.rewards.deposits import DepositMatch, Reload
 from workflows.shadows import SHADOW_STOPPED
 
 Side = Literal["live", "shadow"]
@@ -25,6 +28,8 @@ MOST_COMPARED: Final = 5_000
 #: Steps that are shown; more there are only where a journey goes round and round.
 MOST_STEPS: Final = 500
 
+#: Rewards whose cost hangs on the deposit they are for.
+_FOR_DEPOSITS: Final = [str(kind.model_fields["kind"].default) for kind in (DepositMatch, Reload)]
 _REWARD: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
 
 
@@ -41,7 +46,7 @@ class CostSum(BaseModel):
 
     grants: int = 0
     most: int = Field(0, description="Of those that have a ceiling.")
-    expected: int = Field(0, description="Of those whose cost can be reckoned; matches of deposits count as nothing.")
+    expected: int = Field(0, description="Of those that can be reckoned; a match by the deposit that came.")
     unlimited: int = Field(0, description="How many have no ceiling.")
 
 
@@ -121,25 +126,49 @@ class _GrantCount(NamedTuple):
     reward: JsonObject
     currency: str | None
     grants: int
+    #: Of a reward for a deposit: whose it is and since when. All others are counted together.
+    player_id: str | None
+    at: datetime | None
 
 
 async def _costs(connection: AsyncConnection, runs: Sequence[str], now: datetime) -> list[CostComparison]:
-    rows = [_GrantCount(*row) for row in await connection.execute(_GRANTS, {"runs": runs})]
+    given = {"runs": runs, "kinds": _FOR_DEPOSITS}
+    rows = [_GrantCount(*row) for row in await connection.execute(_GRANTS, given)]
+    deposits = await _deposits(connection, runs, rows)
     unsaid = str(PlayerFacts.model_fields["currency"].default)
     by_currency: defaultdict[str, list[_GrantCount]] = defaultdict(list)
     for row in rows:
         by_currency[row.currency or unsaid].append(row)
     return [
-        CostComparison(currency=currency, live=_sum(counted, "live", now), shadow=_sum(counted, "shadow", now))
+        CostComparison(
+            currency=currency,
+            live=_sum(counted, "live", deposits, now),
+            shadow=_sum(counted, "shadow", deposits, now),
+        )
         for currency, counted in sorted(by_currency.items())
     ]
 
 
-def _sum(counted: Sequence[_GrantCount], side: Side, now: datetime) -> CostSum:
+async def _deposits(connection: AsyncConnection, runs: Sequence[str], rows: Sequence[_GrantCount]) -> dict[str, Deposits]:
+    """By player: the approved deposits since the first reward for one, up to now."""
+    since = {row.player_id: row.at for row in rows if row.player_id is not None and row.at is not None}
+    if not since:
+        return {}
+    given = {"runs": runs, "players": [*since], "since": min(since.values()), "type": DepositApproved.type}
+    found: defaultdict[str, tuple[list[datetime], list[int]]] = defaultdict(lambda: ([], []))
+    for player_id, at, amount in await connection.execute(_DEPOSITS, given):
+        times, amounts = found[player_id]
+        times.append(at)
+        amounts.append(amount)
+    return dict(found)
+
+
+def _sum(counted: Sequence[_GrantCount], side: Side, deposits: Mapping[str, Deposits], now: datetime) -> CostSum:
     total = CostSum()
     for row in counted:
         if row.side == side:
-            cost = _REWARD.validate_python(row.reward).cost(now, ((), ()))
+            mine = deposits.get(row.player_id or "", ((), ()))
+            cost = _REWARD.validate_python(row.reward).cost(row.at or now, mine)
             total.grants += row.grants
             total.most += row.grants * (cost.most or 0)
             total.expected += row.grants * (cost.expected or 0)
@@ -201,16 +230,27 @@ _STEPS = text(
 _GRANTS = text(
     """
     WITH given AS (
-        SELECT 'live' AS side, s.brand, s.player_id, g.reward
+        SELECT 'live' AS side, s.brand, s.player_id, g.reward, coalesce(g.resolved_at, g.created_at) AS at
         FROM shadow_runs s JOIN grants g ON g.run_id = s.beside
         WHERE s.id = ANY(:runs) AND g.brand = s.brand AND g.player_id = s.player_id AND g.status = 'confirmed'
         UNION ALL
-        SELECT 'shadow', s.brand, s.player_id, t.detail->'reward'
+        SELECT 'shadow', s.brand, s.player_id, t.detail->'reward', t.at
         FROM shadow_runs s JOIN shadow_steps t ON t.run_id = s.id
         WHERE s.id = ANY(:runs) AND t.line = 0 AND t.outcome = 'confirmed' AND t.step LIKE 'grant:%'
     )
-    SELECT side, reward, p.state->'facts'->>'currency' AS currency, count(*)
+    SELECT side, reward, p.state->'facts'->>'currency' AS currency, count(*),
+           CASE WHEN reward->>'kind' = ANY(:kinds) THEN given.player_id END AS player,
+           CASE WHEN reward->>'kind' = ANY(:kinds) THEN given.at END AS since
     FROM given LEFT JOIN players p ON p.brand = given.brand AND p.id = given.player_id
-    GROUP BY side, reward, currency
+    GROUP BY side, reward, currency, player, since
     """
-).bindparams(_RUNS)
+).bindparams(_RUNS, bindparam("kinds", type_=ARRAY(Text)))
+_DEPOSITS = text(
+    """
+    SELECT e.player_id, e.occurred_at, CAST(e.data->>'amount_minor' AS bigint)
+    FROM events e
+    WHERE e.brand = (SELECT s.brand FROM shadow_runs s WHERE s.id = ANY(:runs) LIMIT 1)
+      AND e.player_id = ANY(:players) AND e.type = :type AND e.occurred_at >= :since
+    ORDER BY e.occurred_at, e.seq
+    """
+).bindparams(_RUNS, bindparam("players", type_=ARRAY(Text)))

@@ -109,6 +109,23 @@ async def end_stopped_runs(connection: AsyncConnection, brand: str, run_ids: Seq
     return len(told)
 
 
+async def brands_shadowing(connection: AsyncConnection, journey: str, version: int) -> list[str]:
+    """The brands in which a release is shadowed, or was and a run of it has yet to be told that it is over."""
+    rows = await connection.execute(_SHADOWING, {"journey": journey, "version": version})
+    return [str(brand) for brand in rows.scalars()]
+
+
+_SHADOWING: Final = text(
+    """
+    SELECT DISTINCT s.brand FROM shadows s
+    WHERE s.journey = :journey AND s.version = :version AND (
+        s.stopped_at IS NULL
+        OR EXISTS (SELECT FROM shadow_runs r JOIN deliveries d ON d.run_id = r.id WHERE r.shadow_id = s.id))
+    ORDER BY 1
+    """
+)
+
+
 # ---- runs -----------------------------------------------------------------------------------------
 
 

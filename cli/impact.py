@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,10 +16,12 @@ from cli._environment import deployment, first_line, open_database, settings_her
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from activities.database import Database
     from activities.engine import Deployment
     from content.run_shapes import RunShape
     from stage.release_impact.impact import Impact
     from workflows.declaration import Journey
+    from workflows.events import Event
 
 #: Seconds that Temporal may take to answer the first call.
 CONNECT_TIMEOUT = 10.0
@@ -87,16 +90,26 @@ async def _impact(deployed: Deployment, before: Journey, after: Journey, most: i
     already = sum(shape.runs for shape in shapes if after.version and shape.version == after.version)
     sample = Sample.of([one for one in shapes if not after.version or one.version != after.version], most)
     templates = {name: deployed.templates[name] for name in deployed.templates}
-    examiner = Examiner(after.name, after.version, deployed.registry, templates, now, data_converter(configured), do)
+    converter = data_converter(configured)
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             client = await connect(configured)
-        examined = await examiner.examine(histories_of(client, sample.run_ids, []))
+        async with open_database() as database:
+            heard = partial(_told_by_moving, database, after)
+            examiner = Examiner(after.name, after.version, deployed.registry, templates, now, converter, do, heard)
+            examined = await examiner.examine(histories_of(client, sample.run_ids, []))
     except TimeoutError:
         fail(f"Temporal did not answer in {CONNECT_TIMEOUT:.0f} seconds; name it with TEMPORAL_ADDRESS.")
     except RPCError as refusal:
         fail(f"Temporal does not give the runs in flight: {refusal}.")
     return impact_of(before, after, sample, examined.examples, examined.failures, now, already)
+
+
+async def _told_by_moving(database: Database, journey: Journey, run_id: str) -> list[Event]:
+    from activities.loops.migration import told_by_moving
+
+    async with database.reading() as connection:
+        return await told_by_moving(connection, run_id, journey, journey.version)
 
 
 async def _shapes(journey: Journey) -> list[RunShape]:

@@ -182,6 +182,11 @@ def _take_out(registry: Registry, name: str, number: int) -> None:
             f"v{number} of {name} has {plural(sum(one.runs for one in on_it), 'run')} in flight, the last until "
             f"{max(one.over_by for one in on_it):%Y-%m-%d}; move or stop them first."
         )
+    if shadowing := run_on_database(_shadowing(name, number)):
+        fail(
+            f"v{number} of {name} is shadowed in {', '.join(shadowing)}; stop that first with journeys shadow {name} "
+            "--stop, and try again when its runs have been told."
+        )
     from dataclasses import replace
 
     _write_index(index.with_release(name, replace(known, gone=datetime.now(UTC).date())))
@@ -209,6 +214,13 @@ async def _in_flight(journeys: list[str]) -> list[VersionInFlight]:
 
     async with open_database() as database, database.transaction() as connection:
         return await versions_in_flight(connection, journeys)
+
+
+async def _shadowing(journey: str, version: int) -> list[str]:
+    from activities.shadows import brands_shadowing
+
+    async with open_database() as database, database.transaction() as connection:
+        return await brands_shadowing(connection, journey, version)
 
 
 def _rows(registry: Registry, name: str, flying: Sequence[VersionInFlight]) -> list[tuple[str, ...]]:

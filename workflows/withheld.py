@@ -5,7 +5,8 @@ world could say the usual answer is taken: a provider takes the message, the bon
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from copy import copy
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -38,6 +39,8 @@ from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.local_time import jitter
+from workflows.player_state.active_run import Entries
+from workflows.player_state.decisions import started_by
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -75,6 +78,10 @@ class Seen:
     beside: str
     #: Of a message: the channels that were decided before it had to wait for the morning, and how.
     decided: Mapping[Channel, str] = field(default_factory=dict)
+    #: Of an entry into another journey: what the live run's own came to at the same step; None where it made none yet.
+    started_beside: Started | None = None
+    #: The entries that the shadow run would have made before, by journey, and when.
+    started: Mapping[str, datetime] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -119,6 +126,12 @@ def decided_channels(detail: Mapping[str, JsonValue]) -> dict[Channel, str]:
     channels = detail.get("channels")
     named = channels if isinstance(channels, dict) else {}
     return {channel: str(named[channel]) for channel in CHANNELS if channel in named}
+
+
+def entered_journey(step: str, outcome: str) -> str | None:
+    """The journey that a step of a shadow run would have let the player into; None for every other step."""
+    verb, _, name = step.partition("#")[0].partition(":")
+    return name if verb == "start" and outcome == "started" else None
 
 
 def contact_channels(detail: Mapping[str, JsonValue]) -> list[Channel]:
@@ -174,7 +187,7 @@ def _give(request: Give, seen: Seen) -> WouldBe:
 
 
 def _start(request: StartJourney, seen: Seen) -> WouldBe:
-    """The entry rule is not asked: the live run may just have let the player in by the same step."""
+    """What the live run's entry by the same step came to is the entry rule's answer; without one, the rule is asked."""
     journey = seen.rules.journeys.get(request.start)
     protected = seen.state.protected(seen.now)
     if journey is None:
@@ -185,9 +198,23 @@ def _start(request: StartJourney, seen: Seen) -> WouldBe:
         result = Started(refused=f"{request.start} is not for players of this brand.")
     elif protected is not None:
         result = Started(refused=protected)
+    elif seen.started_beside is not None and seen.started_beside.refused is not None:
+        result = seen.started_beside
+    elif seen.started_beside is None and _entered(seen).refusal(journey, None, seen.now) is not None:
+        result = started_by(())
     else:
         result = Started(new_run_id=request.key)
     return WouldBe(result.outcome, result, result.model_dump())
+
+
+def _entered(seen: Seen) -> PlayerState:
+    """The player as if the entries had been made that the shadow run would have made."""
+    state = copy(seen.state)
+    state.entries = dict(state.entries)
+    for journey, at in seen.started.items():
+        before = state.entries.get(journey) or Entries()
+        state.entries[journey] = replace(before, count=before.count + 1, last=max(at, before.last or at))
+    return state
 
 
 def _match(request: Match, seen: Seen) -> WouldBe:

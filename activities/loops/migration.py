@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import ClassVar, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, func, select, text
+from sqlalchemy import ColumnElement, and_, func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import bulk_jobs
@@ -20,11 +20,13 @@ from activities.intake.run_catch_up import Past, past_events
 from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
 from activities.processes import Processes
 from activities.step_log import record_steps
-from activities.tables import runs
+from activities.tables import players, runs
 from workflows.background.bulk_job import BulkJobKind
-from workflows.declaration import version_name
+from workflows.declaration import Journey, version_name
 from workflows.effects import EffectInput
+from workflows.events import Event
 from workflows.player_state.migration import migrate
+from workflows.player_state.state import PlayerState
 
 MIGRATE: Final[BulkJobKind] = "migrate"
 #: Seconds in which a run is in time; so many seconds' worth of runs may be on their way, and always a few.
@@ -168,6 +170,19 @@ class RunMoves(BulkWork):
         why = {"by": job.created_by, "reason": job.detail["reason"], "job": job.id}
         await record_steps(batch.connection, step, batch.now, "told", why | {"version": version, "before": before})
         return "moved"
+
+
+async def told_by_moving(connection: AsyncConnection, run_id: str, journey: Journey, version: int) -> list[Event]:
+    """The past events that a run would be told if it moved to a version now; none where the books have no such run."""
+    whose = select(runs.c.brand, runs.c.player_id, players.c.state).join(
+        players, and_(players.c.brand == runs.c.brand, players.c.id == runs.c.player_id)
+    )
+    row = (await connection.execute(whose.where(runs.c.id == run_id))).one_or_none()
+    run = None if row is None else PlayerState.from_json(row.brand, row.player_id, row.state).runs.get(run_id)
+    if row is None or run is None or run.version == version:
+        return []
+    past = await past_events(connection, row.brand, row.player_id, run_id, run.unheard(journey, version))
+    return [event for event in past if run.takes_along(journey, version, event, [])]
 
 
 def _meant(brand: str, journey: str, version: int) -> tuple[ColumnElement[bool], ...]:

@@ -1,6 +1,6 @@
 """Runs in flight looked at one by one: replayed on their own version and on the new one, and played to their end."""
 
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -35,7 +35,8 @@ class Examiner:
     """Looks at runs of one journey that might move to `version`; 0 is the present code that is no release yet.
 
     `now` is when they would move; `do` are steps before the place where they stand that they would do all the same.
-    `converter` is that of the workers whose histories these are.
+    `converter` is that of the workers whose histories these are, `heard_with` says of a run which past events it would
+    be told because it moves.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Examiner:
         now: datetime,
         converter: DataConverter = pydantic_data_converter,
         do: Collection[str] = (),
+        heard_with: Callable[[str], Awaitable[Sequence[Event]]] | None = None,
     ) -> None:
+        self._heard_with = heard_with
         self.version = version
         self._do = [*do]
         self._registry, self._templates, self._now, self._converter = registry, templates, now, converter
@@ -72,14 +75,19 @@ class Examiner:
                 examination.failures.append(f"{run_id} cannot be played from {step}: {why}.")
                 continue
             follows = await self._replayer.replay(await self._on(history, self.version))
+            past = [] if self._heard_with is None else await self._heard_with(run_id)
             examination.examples[run_id] = Example(
-                run_id, own.run.stands_at or "the start", _parting(follows), self._courses(own.run)
+                run_id, own.run.stands_at or "the start", _parting(follows), self._courses(own.run, past)
             )
         return examination
 
-    def _courses(self, standing: RunInput) -> dict[str, tuple[Course, Course]]:
-        """What it would do on its own version and on the new one, by what happens."""
-        moved = standing.model_copy(update={"version": self.version, "moved_from": standing.version, "do": self._do})
+    def _courses(self, standing: RunInput, past: Sequence[Event]) -> dict[str, tuple[Course, Course]]:
+        """What it would do on its own version and on the new one, which it would have heard `past` for, by turn."""
+        numbers = [*standing.numbers] or [*range(1, len(standing.inbox) + 1)]
+        after = range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + len(past))
+        heard = {"inbox": [*standing.inbox, *(one.redacted().to_wire() for one in past)], "numbers": [*numbers, *after]}
+        place = {"version": self.version, "moved_from": standing.version, "do": self._do}
+        moved = standing.model_copy(update=place | heard)
         name = (standing.stands_at or "").partition("#")[0]
         turns: list[type[Event] | None] = [None, *self._kinds.get(name, ())]
         return {

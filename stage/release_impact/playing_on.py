@@ -61,6 +61,7 @@ def play_on(
             given.ends_at,
             seq=given.last_seen,
             version=given.version,
+            earlier=[] if given.moved_from is None else [given.moved_from],
             about=sorted(journey.about),
         )
         world.runs[given.run_id] = RunRecord(given.run_id, given.player_id, given.journey, "treated", given.entered_at)

@@ -8,9 +8,9 @@ from stage.errors import StageError
 from stage.world.records import WithheldRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS
-from workflows.effects import EFFECTS, RUN_OVER, Done, EffectInput, End, Withheld, Withhold
+from workflows.effects import EFFECTS, RUN_OVER, START, Done, EffectInput, End, Started, Withheld, Withhold
 from workflows.gate.facts import Contact, GateFacts, facts_of, had_bonus
-from workflows.withheld import Seen, TextFacts, WouldBe, contact_channels, decided_channels, would_be
+from workflows.withheld import Seen, TextFacts, WouldBe, contact_channels, decided_channels, entered_journey, would_be
 
 _INPUTS = {effect.name: effect.input for effect in EFFECTS}
 _EVERYWHERE = frozenset(CHANNELS)
@@ -57,8 +57,19 @@ class WithheldEffects:
                 facts=facts,
                 beside=request.beside,
                 decided={channel: what for one in before for channel, what in decided_channels(one.detail).items()},
+                started_beside=self._started_beside(request),
+                started={
+                    journey: one.at
+                    for one in world.withheld
+                    if one.run_id == request.run_id and (journey := entered_journey(one.step, one.outcome)) is not None
+                },
             ),
         )
+
+    def _started_beside(self, request: Withhold) -> Started | None:
+        told = [one for one in self._world.story if (one.run_id, one.step) == (request.beside, request.step)]
+        started = [one for one in told if request.effect == START.name and one.outcome in {"started", "refused"}]
+        return Started.model_validate(started[0].detail) if started else None
 
     def _facts(self, request: Withhold) -> GateFacts:
         """As for a run instead of the live one: what that sent does not count, what this one would have sent does."""

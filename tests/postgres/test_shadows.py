@@ -23,7 +23,7 @@ from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows, run_of
 from tests.support.machine import within
-from workflows import ExclusionSet, PlayerRegistered, points
+from workflows import DepositApproved, ExclusionSet, PlayerRegistered, deposit_match, hours, points
 from workflows.effects import (
     EFFECTS,
     EffectInput,
@@ -214,6 +214,36 @@ async def test_nobody_is_asked_and_no_other_journey_begins(scene: Scene) -> None
     assert (await scene.withholds(Refresh, "refresh#1"))["currency"] == "EUR"
     assert await scene.rows(tasks, player_id=scene.player) == []
     assert len(await scene.rows(runs, player_id=scene.player)) == 1
+
+
+async def test_the_entry_rule_of_another_journey_is_asked_with_what_the_shadow_would_have_entered(scene: Scene) -> None:
+    async def enters(number: int) -> object:
+        asked = await scene.withholds(StartJourney, f"start:win_back#{number}", start="win_back")
+        return asked["refused"]
+
+    assert await enters(1) is None
+    assert await enters(2) == "The entry rule of the journey does not allow it now."
+    assert await enters(1) is None, "an answer that was given stays"
+
+
+async def test_a_shadow_enters_where_the_live_run_did_by_the_same_step_and_nowhere_else(scene: Scene) -> None:
+    live = scene.given(StartJourney, "start:win_back#1", run_id=scene.live, start="win_back")
+    assert done(await scene.parts.runs.start(live)).refused is None
+    asked = {"start": "win_back"}
+    assert (await scene.withholds(StartJourney, "start:win_back#2", **asked))["refused"] is not None, "it is in it"
+    assert (await scene.withholds(StartJourney, "start:win_back#1", **asked))["refused"] is None
+
+
+async def test_a_reward_for_a_deposit_costs_what_the_deposit_that_came_makes_it(scene: Scene) -> None:
+    casino = scene.parts.casino
+    for given in (deposit_match(50, 10_000, wager=0), points(100)):
+        await scene.withholds(Give, f"grant:{given.name}#1", reward=given)
+    casino.clock.later(hours(1))
+    await casino.happens(scene.player, DepositApproved, amount_minor=3_000, currency="EUR")
+    await casino.happens(scene.player, DepositApproved, amount_minor=9_000, currency="EUR")
+    (cost,) = (await scene.compared()).costs
+    assert (cost.shadow.grants, cost.shadow.expected) == (2, 1_500)
+    assert (cost.live.grants, cost.live.expected) == (0, 0)
 
 
 async def test_a_real_effect_under_the_id_of_a_shadow_run_is_refused(scene: Scene) -> None:

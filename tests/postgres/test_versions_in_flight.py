@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from activities.shadows import start_shadow, stop_shadow
 from activities.tables import deliveries, runs
 from activities.versions_in_flight import versions_in_flight
 from tests.support.engine import BRAND, effects, execute, rows
@@ -19,6 +20,10 @@ TODAY = f"{datetime.now(UTC):%Y-%m-%d}"
 RUN_OF_HELLO = """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, version)
     VALUES (:id, :brand, 'p', 'hello', 'treated', 'active', '2026-03-01', '2026-03-10', 1)
+"""
+RUN_OF_SHADOW = """
+    INSERT INTO shadow_runs (id, shadow_id, brand, player_id, beside, ends_at)
+    VALUES ('shadow-1:hello:acme:p:1', :shadow, :brand, 'p', 'hello:acme:p:1', '2026-03-10')
 """
 
 
@@ -61,6 +66,17 @@ async def test_a_version_goes_only_when_nobody_is_on_it(
         assert refused == "v1 of hello has 1 run in flight, the last until 2026-03-10; move or stop them first.\n"
         assert frozen.exists()
         await execute(parts.database, "UPDATE runs SET state = 'ended'")
+        async with parts.database.transaction() as connection:
+            asked = {"journey": "hello", "version": 1, "percent": 5}
+            shadow = await start_shadow(connection, BRAND, asked, "olena", parts.casino.clock())
+        assert shadow is not None
+        shadowed = await asyncio.to_thread(journeys_command, *taking_out, code=1)
+        assert shadowed.startswith(f"v1 of hello is shadowed in {BRAND}; stop that first")
+        await execute(parts.database, RUN_OF_SHADOW, shadow=shadow.id, brand=BRAND)
+        async with parts.database.transaction() as connection:
+            await stop_shadow(connection, shadow, "olena", parts.casino.clock())
+        assert await asyncio.to_thread(journeys_command, *taking_out, code=1) == shadowed, "a run is to be told yet"
+        await execute(parts.database, "DELETE FROM deliveries")
         assert "v1 of hello is gone" in await asyncio.to_thread(journeys_command, *taking_out)
     assert not frozen.exists()
     journey = reloaded(name).journeys["hello"]

@@ -19,7 +19,7 @@ from tests.support.machine import eventually
 from tests.support.outside_packages import Write
 from tests.support.releases import journeys_command, release, reloaded
 from tests.support.workers import all_workers
-from workflows import SessionLogin, days
+from workflows import ContentViewed, SessionLogin, days
 from workflows.effects import MARK, Done, Mark
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput
@@ -106,6 +106,41 @@ async def test_the_report_tells_what_moving_would_send_and_shorten(
     dry = await asyncio.to_thread(journeys_command, name, "release", "hello", "--dry-run")
     assert "3 stand at event:DepositApproved#1" in dry
     assert reloaded(name).journeys["hello"].version == 0
+
+
+@pytest.mark.usefixtures("deployed")
+async def test_the_report_plays_what_a_run_would_be_told_because_it_moves(
+    package: Write, tmp_path: Path, postgres_url: str, temporal: Client
+) -> None:
+    name = package(hello=HEAD + WAITING)
+    release(name)
+    settings = Settings(database_url=postgres_url, link_secrets=(SECRET,), webhook_secret=SECRET, journeys=(name,))
+    async with worker_engine(settings) as engine, all_workers(temporal, engine):
+        casino = Casino(engine.intake)
+        player = casino.player("p1")
+        await casino.registers(player)
+        await casino.happens(player, SessionLogin)
+        await engine.dispatcher(temporal).run_once()
+
+        async def stands() -> bool:
+            return len(await rows(engine.database, steps, step="mark:began#1")) == 1
+
+        await eventually(stands)
+        run = temporal.get_workflow_handle(await run_of(engine.database, player, "hello"))
+
+        async def waits() -> bool:
+            position: Position = await run.query(POSITION, result_type=Position)
+            return position.step == "event:DepositApproved#1"
+
+        await eventually(waits)
+        await casino.happens(player, ContentViewed)
+    module = tmp_path / name / "hello.py"
+    rest = 'await player.event(ContentViewed, within=days(9))\n    await player.send("other'
+    edited = module.read_text().replace("import DepositApproved", "import ContentViewed, DepositApproved")
+    module.write_text(edited.replace('await player.send("other', rest))
+    [place] = Impact.model_validate_json(await told(name, "--json")).places
+    # It has viewed content already: with that it waits for nothing behind the deposit that does not come.
+    assert [(one.turn, one.words) for one in place.differences] == []
 
 
 SHAPES, RUNS_OF_EACH = 50, 2_000
