@@ -17,7 +17,7 @@ from workflows.player_facts import PlayerFacts
 from workflows.player_state.shadow_runs import LOST_AFTER
 from workflows.rewards import Reward
 from workflows.rewards.base import Deposits
-from workflows.rewards.deposits import DepositMatch, Reload
+from workflows.rewards.kinds import DEPOSIT_KINDS
 from workflows.shadows import SHADOW_STOPPED
 
 Side = Literal["live", "shadow"]
@@ -28,8 +28,6 @@ MOST_COMPARED: Final = 5_000
 #: Steps that are shown; more there are only where a journey goes round and round.
 MOST_STEPS: Final = 500
 
-#: Rewards whose cost hangs on the deposit they are for.
-_FOR_DEPOSITS: Final = [str(kind.model_fields["kind"].default) for kind in (DepositMatch, Reload)]
 _REWARD: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
 
 
@@ -132,7 +130,7 @@ class _GrantCount(NamedTuple):
 
 
 async def _costs(connection: AsyncConnection, runs: Sequence[str], now: datetime) -> list[CostComparison]:
-    given = {"runs": runs, "kinds": _FOR_DEPOSITS}
+    given = {"runs": runs, "kinds": [*DEPOSIT_KINDS]}
     rows = [_GrantCount(*row) for row in await connection.execute(_GRANTS, given)]
     deposits = await _deposits(connection, runs, rows)
     unsaid = str(PlayerFacts.model_fields["currency"].default)

@@ -1,6 +1,9 @@
 # ruff: noqa: ARG001 - a journey takes the event that starts it
 """Chapters that begin by themselves: a run of many chapters leaves the trace of a run that has one."""
 
+import gc
+import resource
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -18,6 +21,7 @@ from tests.support.one_run import NOON, OneRun, ponged
 from tests.support.random_journeys import histories, journeys, write
 from workflows import Again, Player, Sent, again, days, hours, journey
 from workflows.effects import SendResult
+from workflows.run import JourneyRun
 from workflows.run_journal import MOST_JOURNAL
 from workflows.run_protocol import Delivery
 from workflows.source.journey_loading import load
@@ -25,6 +29,8 @@ from workflows.source.journey_loading import load
 BEGAN = beginning(datetime(2026, 1, 12, tzinfo=UTC))
 #: A server that suggests a new chapter as soon as there is anything in the old one.
 AT_EVERY_WAIT = 1
+#: What a server takes of one chapter's input, in bytes.
+MOST_PAYLOAD = 2 * 2**20
 
 
 @journey(ends_after=days(300))
@@ -184,12 +190,34 @@ def test_a_run_that_hears_more_than_a_history_holds_stays_well() -> None:
 
 @pytest.mark.slow
 def test_a_run_that_hears_a_hundred_thousand_events_stays_well() -> None:
-    """As a server does it: a chapter is suggested at 4,096 events of history."""
-    run = OneRun(listening)
-    for signal in range(2_000):
-        run.hears(*(ponged("wrong", number=50 * signal + number) for number in range(50)))
+    """As a server does it: a chapter is suggested at 4,096 events of history.
+
+    Nothing that it carries grows with what it has heard, and the last tenth takes no longer than twice the first.
+    """
+    run = OneRun(listening, recorded=False)
+    longest, times, resident = 0, list[float](), list[int]()
+    for tenth in range(10):
+        began = time.perf_counter()
+        for signal in range(200):
+            first = 10_000 * tenth + 50 * signal
+            run.hears(*(ponged("wrong", number=number) for number in range(first, first + 50)))
+            longest = max(longest, run.temporal.runs["run"].length)
+        times.append(time.perf_counter() - began)
+        resident.append(resident_bytes())
+        standing = run.state.standing() if isinstance(run.state, JourneyRun) else None
+        assert standing is not None
+        assert len(standing.model_dump_json()) < MOST_PAYLOAD
     assert run.chapter > 2
+    assert longest < 4_200
+    assert sorted(times[-3:])[1] < 2 * sorted(times[:3])[1]
+    assert resident[-1] - resident[1] < 32 * 2**20
     stays_well(run)
+
+
+def resident_bytes() -> int:
+    """How much memory this process holds."""
+    gc.collect()
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 def test_what_an_inbox_lets_go_of_is_told_by_type() -> None:

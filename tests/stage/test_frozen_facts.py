@@ -229,6 +229,16 @@ class TestASplitOfOtherShares:
         assert run.commanded == ["start_timer event:Pong#1"]
         assert run.replayed_on(splits(**shares)) == run.commanded
 
+    def test_of_code_that_is_no_release_is_drawn_again_until_a_chapter_begins(self) -> None:
+        """The one row that does not hold without a release: no history says which part it was."""
+        run = OneRun(splits(a=50, b=50))
+        [chosen] = {"send:welcome#1", "send:guide#1"} & set(run.steps)
+        other = {"a": 0, "b": 1} if chosen == "send:welcome#1" else {"a": 1, "b": 0}
+        assert run.replayed_on(splits(**other)) != run.commanded
+        kept = OneRun(splits(a=50, b=50), suggest_after=1)
+        kept.hears(ponged("wrong"))
+        assert kept.replayed_on(splits(**other)) == kept.commanded
+
 
 class TestAnotherMoment:
     @pytest.mark.parametrize(("at", "weekday"), [("09:00", None), ("15:00", "monday"), ("18:30", "friday")])

@@ -17,12 +17,14 @@ from workflows.effects import EFFECTS, EffectInput, GiveResult, Matched, SendRes
 from workflows.player_facts import PlayerFacts
 from workflows.run import JourneyRun
 from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput
+from workflows.run_state import RunState
 from workflows.temporal_internals import (
     WorkflowActivation,
     WorkflowActivationCompletion,
     WorkflowCommand,
     WrappedInstance,
     definition_of,
+    object_of,
 )
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -53,7 +55,8 @@ class Recorded:
 class OneRun:
     """A run of one journey: deliveries, time, and what its effects were asked.
 
-    `answers` says what an effect comes to, by its name, where it is not what it mostly comes to.
+    `answers` says what an effect comes to, by its name, where it is not what it mostly comes to. What its chapters
+    were told is not kept without `recorded`, and then it cannot be replayed.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class OneRun:
         answers: Mapping[str, Perform] | None = None,
         suggest_after: int = SUGGEST_CONTINUE_AS_NEW,
         begins: bool = True,
+        recorded: bool = True,
         **carried: object,
     ) -> None:
         self.effects: list[tuple[datetime, EffectInput]] = []
@@ -71,7 +75,11 @@ class OneRun:
         self.recorded: list[Recorded] = []
         self.seq = 0
         self.temporal = VirtualTemporal(
-            [journey], self._perform, NOON, suggest_after=suggest_after, runner=_Keeping(self.recorded)
+            [journey],
+            self._perform,
+            NOON,
+            suggest_after=suggest_after,
+            runner=_Keeping(self.recorded) if recorded else None,
         )
         run = RunInput(
             run_id="run",
@@ -127,6 +135,12 @@ class OneRun:
     def chapter(self) -> int:
         """Which chapter it is in, or ended in."""
         return self.temporal.runs["run"].chapter
+
+    @property
+    def state(self) -> RunState:
+        """What it knows and has heard, by the run itself."""
+        found: RunState = object_of(self.temporal.runs["run"].instance)
+        return found
 
     @property
     def position(self) -> Position:

@@ -62,6 +62,8 @@ class RewardBase(BaseModel):
 
     #: The kind of gambling it can be used on; None: whatever its terms say.
     product: ClassVar[Product | None] = None
+    #: Whether it is for a deposit that comes after it, so that its cost hangs on that.
+    for_deposit: ClassVar[bool] = False
     #: Which terms the player reads; `terms-<kind>` unless said otherwise.
     terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
@@ -30,6 +30,8 @@ Weekday = Literal["monday", "tuesday", "wednesday", "thursday", "friday", "satur
 
 class DepositMatch(RewardBase):
     """A percentage of a deposit on top, up to a cap, to be wagered."""
+
+    for_deposit: ClassVar[bool] = True
 
     kind: Literal["deposit_match"] = "deposit_match"
     match_pct: MatchPercent
@@ -94,6 +96,8 @@ def deposit_match(
 
 class Reload(RewardBase):
     """A match for players who deposited before; may be bound to weekdays of the player's zone."""
+
+    for_deposit: ClassVar[bool] = True
 
     kind: Literal["reload"] = "reload"
     match_pct: MatchPercent
