@@ -198,16 +198,15 @@ def test_a_run_that_hears_a_hundred_thousand_events_stays_well() -> None:
     longest, times, resident = 0, list[float](), list[int]()
     for tenth in range(10):
         began = time.perf_counter()
-        for signal in range(200):
-            first = 10_000 * tenth + 50 * signal
-            run.hears(*(ponged("wrong", number=number) for number in range(first, first + 50)))
+        for first in range(10_000 * tenth, 10_000 * (tenth + 1), 10):
+            run.hears(*(ponged("wrong", number=number) for number in range(first, first + 10)))
             longest = max(longest, run.temporal.runs["run"].length)
         times.append(time.perf_counter() - began)
         resident.append(resident_bytes())
         standing = run.state.standing() if isinstance(run.state, JourneyRun) else None
         assert standing is not None
         assert len(standing.model_dump_json()) < MOST_PAYLOAD
-    assert run.chapter > 2
+    assert run.chapter > 8
     assert longest < 4_200
     assert sorted(times[-3:])[1] < 2 * sorted(times[:3])[1]
     assert resident[-1] - resident[1] < 32 * 2**20

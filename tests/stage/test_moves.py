@@ -1,42 +1,16 @@
-# ruff: noqa: ARG001 - a journey takes the event that starts it
 """A run that moves to another release: what it keeps, what it passes over, how long it still waits."""
 
-import itertools
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
 
 from tests.support.designs.facts import Ping, Pong
-from tests.support.examples import examples
+from tests.support.moving_releases import Play, released
 from tests.support.one_run import NOON, OneRun, ponged
-from workflows import Form, Player, again, days, free_spins, hours, journey
+from workflows import Form, Player, again, days, free_spins, hours
 from workflows.effects import Mark, SendResult
-from workflows.run import JourneyRun
 from workflows.run_journal import MOST_JOURNAL, MovedRun
 from workflows.run_protocol import Delivery
-
-Play = Callable[[Player], Awaitable[object]]
-
-
-def released(*plays: Play, ends_after: timedelta = days(60)) -> type[JourneyRun]:
-    """A journey with these releases, 1, 2, …; what it is now is the last of them."""
-    made: list[type[JourneyRun]] = []
-    for play in plays:
-
-        @journey(ends_after=ends_after)
-        async def moving(player: Player, nothing: None, play: Any = play) -> object:
-            """Whatever its release says."""
-            return await play(player)
-
-        made.append(moving)
-    last = made[-1]
-    last.definition = replace(last.definition, versions=dict(enumerate((one.definition for one in made), start=1)))
-    return last
 
 
 async def first(player: Player) -> None:
@@ -354,131 +328,3 @@ class TestWhatADesignerDecides:
         run = OneRun(both, version=1)
         run.moves_to(3)
         assert run.position.version == 3
-
-
-# ---- whatever the edit ---------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Step:
-    """One statement of a drawn journey."""
-
-    verb: str
-    name: str = ""
-    length: int = 1
-
-
-async def play(player: Player, steps: Sequence[Step]) -> None:
-    for step in steps:
-        match step.verb:
-            case "send":
-                await player.send(step.name, via=["email"])
-            case "grant":
-                await player.grant(free_spins(step.length, max_win=500))
-            case "mark":
-                await player.mark(step.name)
-            case "event":
-                await player.event(Pong if step.name == "pong" else Ping, within=days(step.length))
-            case "sleep":
-                await player.sleep(days(step.length))
-            case "ask":
-                await player.ask(Note, team="desk", due=days(step.length))
-            case "split" if player.split(step.name, a=step.length, b=3) == "a":
-                await player.mark(f"{step.name}-a")
-
-
-STEPS = st.one_of(
-    st.builds(Step, st.sampled_from(["send", "mark"]), st.sampled_from(["one", "two", "three"])),
-    st.builds(Step, st.just("grant"), length=st.integers(1, 3)),
-    st.builds(Step, st.just("event"), st.sampled_from(["ping", "pong"]), st.integers(1, 5)),
-    st.builds(Step, st.sampled_from(["sleep", "ask"]), length=st.integers(1, 4)),
-    st.builds(Step, st.just("split"), st.sampled_from(["left", "right"]), st.integers(0, 5)),
-)
-PLAYS = st.lists(STEPS, min_size=2, max_size=8)
-
-
-@st.composite
-def edited(draw: st.DrawFn) -> tuple[list[Step], list[Step]]:
-    """A journey and what became of it: steps inserted, removed, moved, and of other lengths."""
-    before = draw(PLAYS)
-    after = list(before)
-    for _ in range(draw(st.integers(1, 4))):
-        at = draw(st.integers(0, len(after)))
-        match draw(st.sampled_from(["insert", "remove", "move", "change"])):
-            case "insert":
-                after.insert(at, draw(STEPS))
-            case "remove" if at < len(after):
-                del after[at]
-            case "move" if at < len(after):
-                after.insert(draw(st.integers(0, len(after) - 1)), after.pop(at))
-            case "change" if at < len(after):
-                after[at] = replace(after[at], length=draw(st.integers(1, 5)))
-    return before, after
-
-
-HAPPENINGS = st.lists(
-    st.one_of(st.sampled_from(["ping", "pong", "answer"]), st.integers(1, 3), st.just("move")), max_size=10
-)
-
-
-def keys_done(run: OneRun) -> list[str]:
-    """The key of every effect that does something once."""
-    return [one.key for _, one in run.effects if one.step.partition(":")[0] in {"send", "grant", "mark", "end"}]
-
-
-@settings(max_examples=examples(60, quick=25), deadline=None)
-@given(plays=edited(), life=HAPPENINGS, do=st.lists(st.sampled_from(["send:one", "mark:two", "grant:free_spins"])))
-@example(plays=([Step("event", "pong")], [Step("sleep")]), life=["move"], do=[])
-def test_no_edit_does_anything_twice_or_what_was_passed_over(
-    plays: tuple[list[Step], list[Step]], life: list[str | int], do: list[str]
-) -> None:
-    before, after = plays
-    both = released(lambda player: play(player, before), lambda player: play(player, after))
-    run = OneRun(both, version=1)
-    to = itertools.cycle([2, 1])
-    for number, happening in enumerate(life):
-        if run.outcome is not None:
-            break
-        done = keys_done(run)
-        match happening:
-            case int():
-                run.passes(days(happening))
-            case "move":
-                version = next(to)
-                run.moves_to(version, *do)
-                if run.outcome is None:
-                    assert run.position.version == version
-            case "answer":
-                run.told(Delivery(seq=0, kind="answer", step="ask:Note#1", answer={"said": "yes"}))
-            case kind:
-                heard = Ping if kind == "ping" else Pong
-                run.hears(heard(event_id=f"{kind}{number}", event_source="/test", occurred_at=NOON))
-        assert keys_done(run)[: len(done)] == done
-    run.passes(days(70))
-    assert run.outcome in {"completed", "ended"}
-    assert run.days[-1][1] <= 60.001
-    keys = keys_done(run)
-    assert len(keys) == len(set(keys))
-    passed_over = {line.partition(": ")[0] for line in run.story if line.endswith(": moved_past")}
-    assert not passed_over & {key.rpartition("/")[2] for key in keys}
-    lines = [line.line for _, effect in run.effects for line in effect.story]
-    assert len(lines) == len(set(lines))
-
-
-@settings(max_examples=examples(40, quick=20), deadline=None)
-@given(plays=edited(), at=st.integers(0, 9), later=st.integers(0, 3))
-def test_no_edit_keeps_a_stop_from_being_heard(plays: tuple[list[Step], list[Step]], at: int, later: int) -> None:
-    before, after = plays
-    both = released(lambda player: play(player, before), lambda player: play(player, after))
-    run = OneRun(both, version=1)
-    run.passes(days(at))
-    if run.outcome is not None:
-        return
-    run.moves_to(2)
-    run.passes(days(later))
-    if run.outcome is not None:
-        return
-    done = len(keys_done(run))
-    run.told(Delivery(seq=0, kind="stop", reason="self_excluded"))
-    assert run.outcome == "self_excluded"
-    assert [key.rpartition("/")[2] for key in keys_done(run)[done:]] == ["end"]

@@ -139,7 +139,8 @@ class OneRun:
     @property
     def state(self) -> RunState:
         """What it knows and has heard, by the run itself."""
-        found: RunState = object_of(self.temporal.runs["run"].instance)
+        instance = self.temporal.runs["run"].instance
+        found: RunState = object_of(instance.inner if isinstance(instance, WrappedInstance) else instance)
         return found
 
     @property
