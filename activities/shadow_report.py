@@ -147,7 +147,9 @@ async def _costs(connection: AsyncConnection, runs: Sequence[str], now: datetime
     ]
 
 
-async def _deposits(connection: AsyncConnection, runs: Sequence[str], rows: Sequence[_GrantCount]) -> dict[str, Deposits]:
+async def _deposits(
+    connection: AsyncConnection, runs: Sequence[str], rows: Sequence[_GrantCount]
+) -> dict[str, Deposits]:
     """By player: the approved deposits since the first reward for one, up to now."""
     since = {row.player_id: row.at for row in rows if row.player_id is not None and row.at is not None}
     if not since:

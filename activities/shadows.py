@@ -110,7 +110,7 @@ async def end_stopped_runs(connection: AsyncConnection, brand: str, run_ids: Seq
 
 
 async def brands_shadowing(connection: AsyncConnection, journey: str, version: int) -> list[str]:
-    """The brands in which a release is shadowed, or was and a run of it has yet to be told that it is over."""
+    """The brands in which a release is shadowed, or was and a run of it has yet to be ended or told that it is over."""
     rows = await connection.execute(_SHADOWING, {"journey": journey, "version": version})
     return [str(brand) for brand in rows.scalars()]
 
@@ -120,6 +120,8 @@ _SHADOWING: Final = text(
     SELECT DISTINCT s.brand FROM shadows s
     WHERE s.journey = :journey AND s.version = :version AND (
         s.stopped_at IS NULL
+        OR EXISTS (SELECT FROM shadow_runs r
+                   WHERE r.shadow_id = s.id AND r.ended_at IS NULL AND r.ends_at > now() - interval '1 day')
         OR EXISTS (SELECT FROM shadow_runs r JOIN deliveries d ON d.run_id = r.id WHERE r.shadow_id = s.id))
     ORDER BY 1
     """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.shadows import start_shadow, stop_shadow
+from activities.shadows import end_stopped_runs, start_shadow, stop_shadow
 from activities.tables import deliveries, runs
 from activities.versions_in_flight import versions_in_flight
 from tests.support.engine import BRAND, effects, execute, rows
@@ -21,9 +21,10 @@ RUN_OF_HELLO = """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, version)
     VALUES (:id, :brand, 'p', 'hello', 'treated', 'active', '2026-03-01', '2026-03-10', 1)
 """
+SHADOW_RUN = "shadow-1:hello:acme:p:1"
 RUN_OF_SHADOW = """
     INSERT INTO shadow_runs (id, shadow_id, brand, player_id, beside, ends_at)
-    VALUES ('shadow-1:hello:acme:p:1', :shadow, :brand, 'p', 'hello:acme:p:1', '2026-03-10')
+    VALUES (:id, :shadow, :brand, 'p', 'hello:acme:p:1', now() + interval '1 day')
 """
 
 
@@ -72,9 +73,12 @@ async def test_a_version_goes_only_when_nobody_is_on_it(
         assert shadow is not None
         shadowed = await asyncio.to_thread(journeys_command, *taking_out, code=1)
         assert shadowed.startswith(f"v1 of hello is shadowed in {BRAND}; stop that first")
-        await execute(parts.database, RUN_OF_SHADOW, shadow=shadow.id, brand=BRAND)
+        await execute(parts.database, RUN_OF_SHADOW, id=SHADOW_RUN, shadow=shadow.id, brand=BRAND)
         async with parts.database.transaction() as connection:
             await stop_shadow(connection, shadow, "olena", parts.casino.clock())
+        assert await asyncio.to_thread(journeys_command, *taking_out, code=1) == shadowed, "a run is to be ended yet"
+        async with parts.database.transaction() as connection:
+            await end_stopped_runs(connection, BRAND, [SHADOW_RUN], parts.casino.clock())
         assert await asyncio.to_thread(journeys_command, *taking_out, code=1) == shadowed, "a run is to be told yet"
         await execute(parts.database, "DELETE FROM deliveries")
         assert "v1 of hello is gone" in await asyncio.to_thread(journeys_command, *taking_out)
