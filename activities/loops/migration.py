@@ -174,15 +174,16 @@ class RunMoves(BulkWork):
 
 async def told_by_moving(connection: AsyncConnection, run_id: str, journey: Journey, version: int) -> list[Event]:
     """The past events that a run would be told if it moved to a version now; none where the books have no such run."""
-    whose = select(runs.c.brand, runs.c.player_id, players.c.state).join(
+    whose = select(runs.c.brand, runs.c.player_id, runs.c.entered_at, players.c.state).join(
         players, and_(players.c.brand == runs.c.brand, players.c.id == runs.c.player_id)
     )
     row = (await connection.execute(whose.where(runs.c.id == run_id))).one_or_none()
     run = None if row is None else PlayerState.from_json(row.brand, row.player_id, row.state).runs.get(run_id)
     if row is None or run is None or run.version == version:
         return []
-    past = await past_events(connection, row.brand, row.player_id, run_id, run.unheard(journey, version))
-    return [event for event in past if run.takes_along(journey, version, event, [])]
+    wanted = Past(run_id, row.player_id, row.entered_at, run.unheard(journey, version))
+    past = await past_events(connection, row.brand, [wanted])
+    return [event for event in past.get(run_id, ()) if run.takes_along(journey, version, event, [])]
 
 
 def _meant(brand: str, journey: str, version: int) -> tuple[ColumnElement[bool], ...]:
