@@ -108,7 +108,7 @@ class JobRoutes(Generic[V]):
 
         `insert` answers None where there is one of that id. Raises `Problem` for a key that asked for something else.
         """
-        async with engine.database.transaction() as connection:
+        async with engine.pools.ordinary.patient_transaction() as connection:
             made = await insert(connection, job)
             known = made or await read_job(connection, self.kind, job.brand, job.id)
         if known is None or (known.subject, {name: known.detail.get(name) for name in job.detail}) != (

@@ -158,7 +158,7 @@ async def _decide(
     request = None if idempotency_key is None else request_id(actor, idempotency_key)
     change = ControlChange(action, actor.name, body.reason, now)
     waking: Job | None = None
-    async with engine.database.transaction() as connection:
+    async with engine.pools.ordinary.patient_transaction() as connection:
         await known_journey(engine, connection, actor.brand, name)
         before = await controls_of(connection, actor.brand, name, lock=True)
         if not await _repeats(connection, actor, request, name, change):

@@ -134,7 +134,7 @@ async def stop_shadow_of_journey(name: str, engine: EngineOf, actor: Deciding) -
     What was written down stays, and so does the report. Stopped again it changes nothing.
     """
     job = None
-    async with engine.database.transaction() as connection:
+    async with engine.pools.ordinary.patient_transaction() as connection:
         shadow = await newest_shadow(connection, actor.brand, name, lock=True)
         if shadow is None:
             raise _no_shadow(engine, actor.brand, name)
