@@ -3,22 +3,30 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.providers.adapter import ChannelUnavailable
 from activities.tables import messages
 from content.templates import Rendered
 from workflows.channels import Channel
-from workflows.effects import Send
+from workflows.effects import RUN_OVER, Send
 from workflows.events import MessageClass
 from workflows.json_object import JsonObject
 
 # `handed_over` may have arrived, `waiting` certainly has not; the other states are final.
 IN_DOUBT, WAITING = "handed_over", "waiting"
 GONE_OUT = ("sent", IN_DOUBT, "unknown")
+
+_HAD_NO_TURN = messages.c.status == WAITING
+#: What the open messages of a run become when it ends.
+WHEN_RUN_ENDS: Final = {
+    "status": case((_HAD_NO_TURN, "suppressed"), else_="unknown"),
+    "reason": case((_HAD_NO_TURN, RUN_OVER), else_="outcome_unknown"),
+    "handed_over_at": case((~_HAD_NO_TURN, messages.c.handed_over_at)),
+}
 
 
 class MessageRow(NamedTuple):

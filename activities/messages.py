@@ -31,6 +31,7 @@ from activities.message_rows import (
     GONE_OUT,
     IN_DOUBT,
     WAITING,
+    WHEN_RUN_ENDS,
     MessageDraft,
     MessageRow,
     by_channel,
@@ -50,7 +51,7 @@ from content.templates import Catalogue, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.declaration import Journey
 from workflows.effect_queues import Provider
-from workflows.effects import HAND_ON_AFTER, RUN_OVER, SEND, Held, Send, SendResult
+from workflows.effects import HAND_ON_AFTER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import held, may_send, too_late_at
@@ -435,9 +436,9 @@ async def mark_read(connection: AsyncConnection, brand: str, message_id: str, no
 
 
 async def give_up_turns(connection: AsyncConnection, run_id: str) -> None:
-    """Close the messages of a run that has ended whose channel's turn never came; none of them was handed over."""
-    waiting = update(messages).where(messages.c.run_id == run_id, messages.c.status == WAITING)
-    await connection.execute(waiting.values(status="suppressed", reason=RUN_OVER, handed_over_at=None))
+    """Close the messages of a run that has ended: what had no turn was not sent, about what is in doubt nobody asks."""
+    still_open = (messages.c.run_id == run_id, messages.c.status.in_([WAITING, IN_DOUBT]))
+    await connection.execute(update(messages).where(*still_open).values(WHEN_RUN_ENDS))
 
 
 async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft: MessageDraft) -> None:

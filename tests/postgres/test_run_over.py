@@ -62,6 +62,17 @@ EFFECTS: dict[str, Asked] = {
 }
 
 
+async def test_of_a_message_in_doubt_when_its_run_ends_nobody_says_that_it_waits(shared: Effects, player: str) -> None:
+    run_id = await shared.enters(player)
+    await EFFECTS["send"](shared, run_id)
+    in_doubt = "UPDATE messages SET status = 'handed_over', handed_over_at = now() WHERE run_id = :run"
+    await execute(shared.database, in_doubt, run=run_id)
+    await shared.runs.end(shared.given(End, run_id, "end", outcome="lost"))
+    [row] = await rows(shared.database, messages, run_id=run_id)
+    assert (row["status"], row["reason"]) == ("unknown", "outcome_unknown")
+    assert row["handed_over_at"] is not None, "It counts against the caps."
+
+
 @pytest.mark.parametrize("effect", EFFECTS)
 @pytest.mark.parametrize("books", ["over", "unknown"])
 async def test_no_effect_of_a_run_that_is_over_or_of_no_books_is_done(
