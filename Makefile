@@ -41,9 +41,10 @@ test: setup ## everything but the slow proofs (`make prove`), on a real Postgres
 	$(COMPILED) $(BIN)/python -m compileall -q -j $(WORKERS) $(SOURCES)
 	$(COMPILED) $(BIN)/pytest $(BESIDE) --durations 10
 
-prove: setup ## what takes longer: the slow tests, and every property on ten times the examples
+prove: setup ## the slow tests, every property on ten times the examples, and Postgres as a role that owns nothing
 	$(COMPILED) $(BIN)/python -m compileall -q -j $(WORKERS) $(SOURCES)
 	$(COMPILED) PROVE=1 $(BIN)/pytest $(BESIDE) --durations 10 -m "slow or hypothesis"
+	$(COMPILED) APPLICATION_OWNS_NOTHING=1 $(BIN)/pytest $(BESIDE) tests/postgres
 
 fuzz: setup ## give every parser what breaks it, two at a time; MINUTES=10 PARSERS=segment,cursors
 	$(BIN)/python -m tests.fuzz $(if $(MINUTES),--minutes $(MINUTES)) $(if $(PARSERS),--parsers $(PARSERS))

@@ -51,7 +51,7 @@ from content.templates import Catalogue, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.declaration import Journey
 from workflows.effect_queues import Provider
-from workflows.effects import HAND_ON_AFTER, SEND, Held, Send, SendResult
+from workflows.effects import HAND_ON_AFTER, RUN_OVER, SEND, Held, Send, SendResult
 from workflows.errors import DesignError
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import held, may_send, too_late_at
@@ -411,7 +411,9 @@ class Messages:
         That it was sent is true whoever says it, and is always written.
         """
         values: JsonObject = {"status": status, "reason": reason}
-        still_open: ColumnElement[bool] = messages.c.status.in_([IN_DOUBT, WAITING])
+        # Its own attempt may know more of what ended in doubt together with its run.
+        in_doubt = [IN_DOUBT, WAITING, *(["unknown"] if status in {"failed", "suppressed"} else [])]
+        still_open: ColumnElement[bool] = messages.c.status.in_(in_doubt)
         still_open &= messages.c.handed_over_at == row.handed_over_at
         if status == "sent":
             values["delivered_at"] = self.clock()

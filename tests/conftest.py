@@ -25,7 +25,7 @@ from local.temporal import TemporalServer
 from tests.support.examples import THOROUGH, examples
 from tests.support.machine import FOLDER, remove_left_behind
 from tests.support.outside_packages import Write, importable
-from tests.support.servers import MIGRATED, LocalBonusEngine, LocalCatchAll, fresh_database, ready, running
+from tests.support.servers import LocalBonusEngine, LocalCatchAll, fresh_database, make_template, ready, running
 from tests.support.stage_servers import skipping
 from workflows.channels import WEBHOOK_CHANNELS
 
@@ -118,28 +118,26 @@ def session_folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 async def postgres(session_folder: Path) -> AsyncIterator[Postgres]:
     """A running PostgreSQL with one migrated database, the template of the others."""
-    from activities.database import migrate
-
     server = Postgres(
         home=session_folder / "postgres", port=free_port(), password=secrets.token_urlsafe(), durable=False
     )
     server.prepare()
     async with running(server.service(), session_folder):
-        migrate(await server.create_database(MIGRATED))
+        await make_template(server)
         yield server
 
 
 @pytest.fixture
-async def postgres_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A fresh migrated database for one test."""
-    async with fresh_database(postgres) as url:
+async def postgres_url(postgres: Postgres, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A fresh migrated database for one test; one marked `owner` does what only the owner of the tables may."""
+    async with fresh_database(postgres, as_owner=request.node.get_closest_marker("owner") is not None) as url:
         yield url
 
 
 @pytest.fixture(scope="module")
-async def module_postgres_url(postgres: Postgres) -> AsyncIterator[str]:
-    """A migrated database that the tests of one module share."""
-    async with fresh_database(postgres) as url:
+async def module_postgres_url(postgres: Postgres, request: pytest.FixtureRequest) -> AsyncIterator[str]:
+    """A migrated database that the tests of one module share; a module marked `owner` owns its tables."""
+    async with fresh_database(postgres, as_owner=request.node.get_closest_marker("owner") is not None) as url:
         yield url
 
 

@@ -38,6 +38,9 @@ AS_BEFORE = """
 """
 
 
+pytestmark = pytest.mark.owner
+
+
 @pytest.fixture
 async def database(postgres_url: str) -> AsyncIterator[Database]:
     async with connected(postgres_url) as database:

@@ -12,6 +12,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from tests.support.api_client import BACKEND, Api, serving
+from tests.support.engine import execute
 
 NOON = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
 
@@ -206,12 +207,11 @@ async def test_a_round_left_untold_by_a_crash_is_told_when_its_end_is_sent_again
 ) -> None:
     await post(feed, "casino", part("a-1", "Bet", 20))
     await post(feed, "casino", part("a-2", "Loss", 0))
-    async with api.engine.database.transaction() as connection:
-        gone = text(
-            "WITH gone AS (DELETE FROM events WHERE brand = :brand AND type = 'game.round_completed' RETURNING seq)"
-            " DELETE FROM event_ids i USING gone WHERE i.seq = gone.seq"
-        )
-        await connection.execute(gone, {"brand": api.brand})
+    gone = (
+        "WITH gone AS (DELETE FROM events WHERE brand = :brand AND type = 'game.round_completed' RETURNING seq)"
+        " DELETE FROM event_ids i USING gone WHERE i.seq = gone.seq"
+    )
+    await execute(api.engine.database, gone, brand=api.brand)
     told = await post(feed, "casino", part("a-2", "Loss", 0))
     assert [event["status"] for event in told["events"]] == ["duplicate", "accepted"]
     assert len(await kept(api, "game.round_completed")) == 1

@@ -208,6 +208,7 @@ class TestLife:
         await old.beat()
         assert old.others == Knowledge()
 
+    @pytest.mark.owner
     @pytest.mark.usefixtures("new")
     async def test_rows_of_the_dead_are_kept_for_a_while_and_then_forgotten(self, database: Database) -> None:
         await execute(database, "UPDATE processes SET seen_at = now() - interval '8 days'")

@@ -26,6 +26,9 @@ RUN = f"a:{BRAND}:p:"
 PRODUCTION = Path(__file__).parent.parent.parent / "docs" / "production.md"
 
 
+pytestmark = pytest.mark.owner
+
+
 @pytest.fixture
 async def database(postgres_url: str) -> AsyncIterator[Database]:
     async with connected(postgres_url) as database:

@@ -21,8 +21,9 @@ from activities.shadows import RunningShadows, ShadowRow, newest_shadow, start_s
 from activities.tables import deliveries, grants, messages, players, runs, shadow_runs, shadow_steps, steps, tasks
 from local.ports import free_port
 from tests.support.api_client import Api, serving
-from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows, run_of
+from tests.support.engine import BRAND, Effects, Row, connected, done, effects, execute, rows, run_of
 from tests.support.machine import within
+from tests.support.servers import owners
 from workflows import DepositApproved, ExclusionSet, PlayerRegistered, deposit_match, hours, points
 from workflows.effects import (
     EFFECTS,
@@ -373,7 +374,7 @@ async def test_a_shadow_that_has_not_ended_a_day_after_it_had_to_is_lost(scene: 
 async def test_what_shadows_would_have_done_is_forgotten_with_them(scene: Scene) -> None:
     await scene.sends()
     scene.parts.casino.clock.later(timedelta(days=60))
-    async with scene.parts.database.transaction() as connection:
+    async with connected(owners(scene.parts.database.url)) as owner, owner.transaction() as connection:
         for statement in RETENTION["shadow_runs"].forget:
             await connection.execute(statement, {"before": scene.parts.casino.clock(), "limit": 1_000})
     assert await scene.rows(shadow_runs, id=scene.run) == await scene.rows(shadow_steps, run_id=scene.run) == []

@@ -21,6 +21,7 @@ from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
 from activities.tables import runs
 from activities.tasks import TaskEffects
+from tests.support.servers import owners
 from workflows import Event, PlayerRegistered
 from workflows.declaration import Journey
 from workflows.effects import EffectInput, Held
@@ -70,8 +71,10 @@ class HeldTimer:
 async def connected(url: str, **settings: Any) -> AsyncIterator[Database]:
     """A pool of connections for as long as the block lasts."""
     database = Database(Settings(database_url=url, **settings))
-    yield database
-    await database.close()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 def declared(*made: type[JourneyRun], listens: Sequence[type[Event]] = ()) -> dict[str, Journey]:
@@ -117,8 +120,12 @@ async def begin_run(database: Database, run_id: str) -> None:
 
 async def execute(database: Database, statement: str, **values: Any) -> None:
     """Change something behind the engine's back, as a crash or a person would."""
-    async with database.transaction() as connection:
-        await connection.execute(sa.text(statement), values)
+    if (owner := owners(database.url)) == database.url:
+        async with database.transaction() as connection:
+            await connection.execute(sa.text(statement), values)
+    else:
+        async with connected(owner) as behind:
+            await execute(behind, statement, **values)
 
 
 @dataclass

@@ -27,6 +27,7 @@ from activities.tables import metadata
 from tests.support.engine import Row, connected
 from tests.support.exact_journeys import ALL, SEGMENTS
 from tests.support.machine import eventually
+from tests.support.servers import owners
 from workflows.declaration import Journey
 from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
@@ -150,7 +151,7 @@ async def faulty(url: str, **settings: Any) -> AsyncIterator[Faults]:
 @contextmanager
 def killing(database: Database) -> Iterator[Faults]:
     """Places to crash at in a database that is connected already."""
-    with psycopg.connect(database.url.replace("+psycopg", ""), autocommit=True) as killer:
+    with psycopg.connect(owners(database.url).replace("+psycopg", ""), autocommit=True) as killer:
         yield Faults(database, killer)
 
 

@@ -1,5 +1,6 @@
 """Servers of our own for tests: real processes, and what a test asks them."""
 
+import os
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 
-from local.postgres import Postgres
+from local.postgres import SUPERUSER, Postgres
 from local.slowness import slowness
 from local.stand_ins.base import Record, read_journal
 from local.supervisor import Service, Supervised
@@ -18,6 +20,8 @@ from workflows.channels import WEBHOOK_CHANNELS
 
 MIGRATED = "migrated"
 """The database that others are copied from."""
+OWNER, APPLICATION = "tests_owner", "tests_app"
+"""As whom the tables are owned and used where APPLICATION_OWNS_NOTHING is set; else one role does both."""
 
 
 @asynccontextmanager
@@ -37,11 +41,41 @@ async def ready(process: Supervised) -> None:
     await process.ready(within=timedelta(seconds=60 * slowness()))
 
 
+def application_owns_nothing() -> bool:
+    """Whether tests use their databases as production does, as a role without ownership. `make prove` says so."""
+    return bool(os.environ.get("APPLICATION_OWNS_NOTHING"))
+
+
+async def make_template(postgres: Postgres) -> None:
+    """The migrated database that each test gets a copy of."""
+    from activities.database import migrate
+
+    url = await postgres.create_database(MIGRATED)
+    if not application_owns_nothing():
+        migrate(url)
+        return
+    for role in (OWNER, APPLICATION):
+        await postgres.ensure_role(role)
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(f"ALTER DATABASE {MIGRATED} OWNER TO {OWNER}".encode())
+    migrate(postgres.url(MIGRATED, OWNER), application_role=APPLICATION)
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        # Tests make keys for themselves, which in production the owner does.
+        connection.execute(f"GRANT INSERT, UPDATE, DELETE ON api_keys TO {APPLICATION}".encode())
+
+
 @asynccontextmanager
-async def fresh_database(postgres: Postgres) -> AsyncIterator[str]:
+async def fresh_database(postgres: Postgres, *, as_owner: bool = False) -> AsyncIterator[str]:
+    """A copy of the migrated database; `as_owner` its address is that of whoever owns the tables."""
     name = f"test_{secrets.token_hex(4)}"
-    yield await postgres.create_database(name, template=MIGRATED)
+    url = await postgres.create_database(name, template=MIGRATED)
+    yield url if as_owner or not application_owns_nothing() else postgres.url(name, APPLICATION)
     await postgres.drop_database(name)
+
+
+def owners(url: str) -> str:
+    """The address of whoever may do anything, for what a test does behind the application's back."""
+    return url.replace(f"//{APPLICATION}:", f"//{SUPERUSER}:")
 
 
 @dataclass(frozen=True)
