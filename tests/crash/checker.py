@@ -9,11 +9,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from tests.crash.check_releases import MOVED, SHADOW, is_of_later, releases
 from tests.crash.evidence import Evidence, Row
 
 BRAND = "demo"
 REGISTERED, DEPOSITED, ROSE = "player.registered", "payment.deposit_approved", "loyalty.tier_changed"
 CONTROL = {"welcome": 10, "second_deposit": 10, "tier_up": 10}
+#: Runs of these wait for what they are to hear.
+WAITING = ("crash_ask", "crash_first")
 #: Runs of these wait for days, so a crash test sees them under way.
 LONG = ("welcome", "second_deposit", "tier_up")
 # The clocks of two of our processes may differ by so much.
@@ -52,6 +55,7 @@ def _judge(evidence: Evidence) -> list[str]:
         *_nobody_disturbed(evidence),
         *_what_is_over_is_over(evidence),
         *_what_is_held_waits(evidence),
+        *releases(evidence, lambda run: _is_excused(evidence, run)),
         *(f"{name} holds personal data, which belongs into Postgres alone." for name in evidence.leaks),
         *_not_trivial(evidence),
     ]
@@ -100,7 +104,9 @@ def _begun_by(journey: str, player: str, kind: str, source: str, identity: str) 
 
 def _expect_newcomer(want: Expected, player: str, event: Row) -> None:
     run, welcome = run_of("crash_chapters", player, event), run_of("welcome", player, event)
-    want.runs |= {run, welcome}
+    moved = run_of(MOVED, player, event)
+    want.runs |= {run, welcome, moved}
+    want.mails.add(f"{moved}/send:crash-word#1/email")
     want.mails |= {f"{run}/send:crash-word#{chapter}/email" for chapter in (1, 2, 3)}
     if _treated(player, "welcome"):
         want.mails.add(f"{welcome}/send:welcome#1/email")
@@ -164,7 +170,8 @@ def _every_run(evidence: Evidence) -> Iterator[str]:
     for player, want in expected(evidence).items():
         for run in want.runs - started.keys():
             # A player who left may have done so before another journey could start this one.
-            if run.startswith("crash_child:") and (_left(evidence, player) or _cut_off(evidence, player)):
+            gone = _cut_off(evidence, player) | {one for one in _deaf(evidence) if one.split(":")[2] == player}
+            if run.startswith("crash_child:") and (_left(evidence, player) or gone):
                 continue
             yield f"Run {run} was never entered."
     wanted = {run for want in expected(evidence).values() for run in want.runs}
@@ -175,7 +182,13 @@ def _every_run(evidence: Evidence) -> Iterator[str]:
         if row["arm"] != arm:
             yield f"Run {run} is in the arm {row['arm']} and belongs into {arm}."
         fit = CUT_OFF if run in _cut_off(evidence, row["player_id"]) else {"completed"}
-        if run.startswith("crash_") and row["outcome"] not in fit and not _left(evidence, row["player_id"]):
+        waits = row["outcome"] is None and run in _deaf(evidence)
+        if (
+            run.startswith("crash_")
+            and row["outcome"] not in fit
+            and not waits
+            and not _left(evidence, row["player_id"])
+        ):
             yield f"Run {run} ended as {row['outcome']}."
 
 
@@ -186,7 +199,7 @@ def _every_reward_once(evidence: Evidence) -> Iterator[str]:
         yield f"Reward {key} was paid {paid[key]} times."
     given = paid.keys() - voided
     yield from _compare(evidence, "Reward", given, {p: want.rewards for p, want in expected(evidence).items()})
-    forgotten = {record["key"] for record in evidence.ledger if _in_lost_time(evidence, record["at"])}
+    forgotten = {record["key"] for record in evidence.ledger if _in_lost_time(evidence, record["at"], UNDER_WAY)}
     for row in evidence.tables["grants"]:
         if (row["status"] == "confirmed") != (row["id"] in given) and row["id"] not in forgotten:
             yield f"Grant {row['id']} is {row['status']} here and {'paid' if row['id'] in given else 'unpaid'} there."
@@ -198,18 +211,22 @@ def _every_reward_once(evidence: Evidence) -> Iterator[str]:
 
 def _every_message_once(evidence: Evidence) -> Iterator[str]:
     # What was handed over in a time that Postgres lost may be handed over once more.
-    forgotten = {mail["key"] for mail in evidence.mails if _in_lost_time(evidence, mail["at"])}
+    forgotten = {mail["key"] for mail in evidence.mails if _in_lost_time(evidence, mail["at"], UNDER_WAY)}
     for hooks in evidence.webhooks.values():
-        forgotten |= {hook["webhook_id"] for hook in hooks if _in_lost_time(evidence, hook["at"])}
-    mails = Counter(mail["key"] for mail in evidence.mails if not _in_lost_time(evidence, mail["at"]))
+        forgotten |= {hook["webhook_id"] for hook in hooks if _in_lost_time(evidence, hook["at"], UNDER_WAY)}
+    mails = Counter(mail["key"] for mail in evidence.mails if not _in_lost_time(evidence, mail["at"], UNDER_WAY))
     for key in (key for key, count in mails.items() if count > 1):
         yield f"Mail {key} was handed over {mails[key]} times."
     wanted = expected(evidence)
-    # Whether the second deposit comes before the thanks for the first is left to chance.
+    # Whether the second deposit comes before the thanks for the first is left to chance; a move is judged elsewhere.
     yield from _compare(
         evidence,
         "Mail",
-        {mail["key"] for mail in evidence.mails if not mail["key"].startswith("second_deposit:")},
+        {
+            mail["key"]
+            for mail in evidence.mails
+            if not mail["key"].startswith("second_deposit:") and not is_of_later(mail["key"])
+        },
         {player: want.mails for player, want in wanted.items()},
     )
     for channel, hooks in evidence.webhooks.items():
@@ -238,7 +255,7 @@ def _compare(evidence: Evidence, what: str, seen: set[str], wanted: dict[str, se
     for player, keys in wanted.items():
         if not _left(evidence, player):
             for key in keys - seen:
-                if not _is_of(key, _cut_off(evidence, player)):
+                if not _is_of(key, _cut_off(evidence, player) | _deaf(evidence)):
                     yield f"{what} {key} never came."
     for key in seen - {key for keys in wanted.values() for key in keys}:
         yield f"{what} {key} came without a reason."
@@ -272,17 +289,19 @@ def _nothing_stuck(evidence: Evidence) -> Iterator[str]:
     for row in tables["deliveries"]:
         yield f"Delivery {row['seq']} to {row['run_id']} waits, after {row['attempts']} attempts: {row['last_error']}"
     for row in tables["dead_letters"]:
-        yield f"Delivery {row['seq']} to {row['run_id']} was buried: {row['reason']}"
+        if row["run_id"] not in _cut_off(evidence, _player_of(row)):
+            yield f"Delivery {row['seq']} to {row['run_id']} was buried: {row['reason']}"
     active = {row["id"] for row in tables["runs"] if row["state"] == "active" and row["arm"] == "treated"}
     asked = {row["run_id"] for row in tables["tasks"]}
     for run in active:
         # A task that was opened in a time that Postgres lost is gone; its run goes on without an answer in time.
         waits_in_vain = _was_set_back(evidence) and run.startswith("crash_ask:") and run not in asked
+        waits_in_vain |= run in _deaf(evidence)
         if not run.startswith(LONG) and not waits_in_vain:
             yield f"Run {run} is still under way."
     for run in active - evidence.open_workflows:
         yield f"Run {run} is active here and closed in Temporal."
-    for run in evidence.open_workflows - active:
+    for run in (run for run in evidence.open_workflows - active if not run.startswith(SHADOW)):
         yield f"Run {run} is open in Temporal and over here."
     for row in tables["messages"]:
         if row["status"] in {"handed_over", "waiting"}:
@@ -374,15 +393,35 @@ def _cut_off(evidence: Evidence, player: str) -> set[str]:
     return {run for run in named if run.split(":")[2] == player}
 
 
+def _deaf(evidence: Evidence) -> set[str]:
+    """Runs that wait for something and began before Temporal was lost: what they had heard may have gone with it."""
+    lost = [datetime.fromisoformat(line["at"]) for line in _said(evidence, "temporal_lost")]
+    return {
+        row["id"]
+        for row in evidence.tables["runs"]
+        if row["journey"] in WAITING and any(row["entered_at"] <= moment for moment in lost)
+    }
+
+
+def _is_excused(evidence: Evidence, run: str) -> bool:
+    """Whether something of a run may be missing: its player left, somebody ended it, or the books lost some time."""
+    player = run.split(":")[2]
+    lost = any(_said(evidence, "temporal_lost"))
+    return lost or _left(evidence, player) or run in _cut_off(evidence, player) or _was_set_back(evidence)
+
+
 def _was_set_back(evidence: Evidence) -> bool:
     return any(_said(evidence, "set_back"))
 
 
-def _in_lost_time(evidence: Evidence, at: str) -> bool:
-    """Whether something happened in a time of which Postgres knows nothing any more."""
+def _in_lost_time(evidence: Evidence, at: str, late: timedelta = timedelta(0)) -> bool:
+    """Whether something happened in a time of which Postgres knows nothing any more, or arrived so much `late`."""
     moment = datetime.fromisoformat(at)
-    spans = ((line["since"], line["at"]) for line in _said(evidence, "set_back"))
-    return any(datetime.fromisoformat(since) <= moment <= datetime.fromisoformat(until) for since, until in spans)
+    spans = (
+        (datetime.fromisoformat(line["since"]), datetime.fromisoformat(line["at"]))
+        for line in _said(evidence, "set_back")
+    )
+    return any(since <= moment <= until + late for since, until in spans)
 
 
 def _about(evidence: Evidence, erased: set[str], *, theirs: bool) -> Evidence:
@@ -408,10 +447,13 @@ def _about(evidence: Evidence, erased: set[str], *, theirs: bool) -> Evidence:
 
 def _player_of(row: Row) -> str:
     """Whom a row, a record or an event is about; empty where it names nobody."""
-    if named := row.get("player_id") or row.get("subject"):
+    if named := row.get("player_id"):
         return str(named)
+    # A mail has a subject too, and no player for one.
     parts = str(row.get("run_id") or row.get("key") or row.get("webhook_id") or "").split(":")
-    return parts[2] if len(parts) > 3 else ""
+    if parts[0].startswith(SHADOW):
+        parts = parts[1:]
+    return parts[2] if len(parts) > 3 else str(row.get("subject") or "")
 
 
 def _erased(evidence: Evidence) -> Iterator[str]:
@@ -427,11 +469,12 @@ def _erased(evidence: Evidence) -> Iterator[str]:
         if _kind(event) == DEPOSITED and "crash_deposit" not in begun[event["id"]]:
             yield f"{whose} began no crash_deposit."
     paid = Counter(record["key"] for record in evidence.ledger if record["kind"] == "grant")
-    sent = Counter(mail["key"] for mail in evidence.mails if not _in_lost_time(evidence, mail["at"]))
+    sent = Counter(mail["key"] for mail in evidence.mails if not _in_lost_time(evidence, mail["at"], UNDER_WAY))
     for key in (key for key, count in (paid + sent).items() if count > 1):
         yield f"{key}, of a player who was erased, came more than once."
-    # Tasks about somebody who is not there any more are nobody's.
-    yield from (problem for problem in _nothing_stuck(evidence) if not problem.startswith("Task "))
+    # Tasks about somebody who is not there any more are nobody's, and they lose no rounds that a run could hear of.
+    fit = ("Task ", "Run crash_first:")
+    yield from (problem for problem in _nothing_stuck(evidence) if not problem.startswith(fit))
 
 
 def _is_of(key: str, runs: set[str]) -> bool:

@@ -24,9 +24,10 @@ from temporalio.service import RPCError
 from local.stack import Stack
 from tests.crash.load import Caller, Journal, Players
 
-HELD = "crash_deposit"
+HELD, MOVED = "crash_deposit", "crash_moves"
 ERASED = ("erased1", "erased2", "erased3")
 REASON = {"reason": "The crash test does so."}
+WORKED_OFF_S = 120
 #: Of a run that is reset everything happens again from the end of its first task on.
 FIRST_TASK_DONE = 4
 
@@ -72,6 +73,8 @@ class Disasters:
             self.mail_server_hangs,
             self.players_erased,
             self.journey_held,
+            self.runs_moved,
+            self.release_shadowed,
             self.run_stopped,
         ]
 
@@ -134,13 +137,17 @@ class Disasters:
                 os.kill(pid, signal.SIGCONT)
 
     async def reconcile(self, *options: str) -> None:
-        """`journeys reconcile`, as docs/production.md says after a restore."""
+        """`journeys reconcile`, as docs/production.md says after a restore; in the end where nobody is killed."""
         environment = os.environ | self.stack.environment()
-        for _ in range(5):
-            if not await run(sys.executable, "-m", "cli", "reconcile", *options, environment=environment):
+        command = (sys.executable, "-m", "cli", "reconcile", *options)
+        for _ in range(3):
+            if not await run(*command, environment=environment):
                 return
-            await asyncio.sleep(5)
-        raise RuntimeError("journeys reconcile did not succeed.")
+            await asyncio.sleep(2)
+        async with self.sparing("postgres", "temporal"):
+            await self.stack.ready("postgres", "temporal")
+            if await run(*command, environment=environment):
+                raise AssertionError("journeys reconcile did not succeed.")
 
     # ---- people ----------------------------------------------------------------------------
 
@@ -189,6 +196,39 @@ class Disasters:
         self.journal.write("resumed", journey=HELD)
         answer = await self.crm.until_answered("POST", f"/v1/journeys/{HELD}/resume", json=REASON)
         answer.raise_for_status()
+
+    async def runs_moved(self) -> None:
+        """Somebody moves everybody's runs to another release, and perhaps back, while further ones begin."""
+        for version in (2, 1)[: self.chance.choice((1, 2))]:
+            await self.players.play([f"moved{version}-{number}" for number in range(3)])
+            self.journal.write("moving", version=version)
+            asked = {"version": version, "per_second": 20, **REASON}
+            once = {"Idempotency-Key": uuid4().hex}
+            answer = await self.crm.until_answered("POST", f"/v1/journeys/{MOVED}/migrate", json=asked, headers=once)
+            if not await self._worked_off(f"/v1/migrations/{answer.raise_for_status().json()['id']}"):
+                return  # and the judge sees that it was not
+            self.journal.write("moved", version=version)
+            await asyncio.sleep(self.chance.uniform(0, 4))
+
+    async def _worked_off(self, job: str) -> bool:
+        """Wait for a bulk job; whether it came to its end."""
+        for _ in range(WORKED_OFF_S):
+            answer = await self.crm.until_answered("GET", job)
+            if (state := answer.raise_for_status().json()["state"]) != "running":
+                return bool(state == "done")
+            await asyncio.sleep(1)
+        return False
+
+    async def release_shadowed(self) -> None:
+        """Somebody has the next release played beside the live one for a while."""
+        path, shadow = f"/v1/journeys/{MOVED}/shadow", {"version": 2, "percent": 100}
+        (await self.crm.until_answered("POST", path, json=shadow)).raise_for_status()
+        self.journal.write("shadowed", journey=MOVED)
+        await asyncio.sleep(2)
+        await self.players.play([f"shadowed{number}" for number in range(6)])
+        await asyncio.sleep(self.chance.uniform(12, 18))
+        self.journal.write("unshadowed", journey=MOVED)
+        (await self.crm.until_answered("POST", f"{path}/stop")).raise_for_status()
 
     async def players_erased(self) -> None:
         """Somebody removes players by SQL; things go on happening to them."""

@@ -15,12 +15,16 @@ Row = dict[str, Any]
 TABLES = {
     "events": "SELECT source, id, type, player_id, data, history FROM events",
     "players": "SELECT id, state FROM players",
-    "runs": "SELECT id, player_id, journey, arm, state, outcome, ended_at, trigger FROM runs",
+    "runs": "SELECT id, player_id, journey, arm, state, outcome, entered_at, ended_at, trigger FROM runs",
     "messages": "SELECT id, player_id, channel, status, reason, handed_over_at, run_id FROM messages",
     "grants": "SELECT id, player_id, kind, status, reason, run_id, reserved_at FROM grants",
     "tasks": "SELECT id, run_id, form, state, answer FROM tasks",
     "deliveries": "SELECT run_id, seq, kind, attempts, last_error FROM deliveries",
     "dead_letters": "SELECT run_id, seq, kind, reason FROM dead_letters",
+    "moves": "SELECT run_id, at, outcome, detail FROM steps WHERE step LIKE 'migrate#%' AND outcome = 'told' "
+    "OR step LIKE 'move#%' AND outcome = 'moved'",
+    "shadow_runs": "SELECT id, player_id, beside, outcome FROM shadow_runs",
+    "shadow_steps": "SELECT run_id, step, outcome FROM shadow_steps WHERE line = 0",
 }
 
 

@@ -29,11 +29,13 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.worker import Replayer
 
+from local.slowness import slowness
 from local.stack import Stack
 from tests.crash.checker import LONG, check
 from tests.crash.disasters import Disasters
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
+from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
 from workflows.source.journey_loading import SHIPPED, load
 from workflows.temporal_internals import runner
@@ -115,7 +117,11 @@ async def crash(
         backend, desk = (
             Caller(stack.api_url, stack.keys[role], random.Random(seed)) for role in ("admin", "vip-manager")
         )
+        if with_disasters:
+            # A part that is killed while it starts, again and again, lets nothing else happen.
+            pause, pace = (pause[0] * slowness(), pause[1] * slowness()), pace * slowness()
         players = Players(backend, journal, seed, pace)
+        players.stay = with_disasters
         nemesis = Nemesis(stack, journal, random.Random(seed), pause)
         crm = Caller(stack.api_url, stack.keys["admin"], random.Random(seed))
         disasters = Disasters(stack, journal, crm, players, random.Random(seed), nemesis.sparing)
@@ -126,6 +132,7 @@ async def crash(
         try:
             if with_disasters:
                 await disasters.strike()
+                players.stay = False
             while not living.done() and time.monotonic() < end:
                 await asyncio.sleep(0.1)
             while nemesis.kills.total() < at_least:
@@ -252,7 +259,7 @@ async def _replay(temporal: str) -> tuple[int, list[str]]:
     """Replay every history there is; how many there were, and which did not replay."""
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
     replayer = Replayer(
-        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *MAINTENANCE_WORKFLOWS],
+        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
         workflow_runner=runner(),
         data_converter=pydantic_data_converter,
     )
@@ -278,7 +285,9 @@ def main(
     for seed in chosen:
         folder = Path(tempfile.mkdtemp(prefix=f"journeys-crash-{seed}-"))
         folder.chmod(0o711)  # the database's own account must get in
-        verdict = asyncio.run(crash(seed, timedelta(minutes=minutes), folder, with_disasters=disasters))
+        verdict = asyncio.run(
+            crash(seed, timedelta(minutes=minutes), folder, pace=8 if disasters else 2, with_disasters=disasters)
+        )
         console.print(str(verdict))
         if verdict.problems:
             console.print(f"What is left of it lies in {folder}.")

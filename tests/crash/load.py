@@ -99,12 +99,14 @@ class Players:
         self.random = random.Random(seed)
         self.events = 0
         self.households = 0
+        #: Whether households go on arriving, however long that is.
+        self.stay = False
 
     async def live(self, seconds: float) -> None:
         """Let a household arrive every now and then for so long; return when all have been heard."""
         end = time.monotonic() + seconds
         async with asyncio.TaskGroup() as group:
-            while time.monotonic() < end:
+            while self.stay or time.monotonic() < end:
                 self.households += 1
                 names = [f"p{self.households}-{n}" for n in range(self.random.choice((1, 1, 2, 3)))]
                 stories = (self._newcomers, self._regulars, self._leavers)
@@ -116,6 +118,10 @@ class Players:
         """These players register and deposit."""
         await self._post([self._registered(name, self.random) for name in names])
         await self._post([self._deposit(name) for name in names])
+
+    async def play(self, names: Sequence[str]) -> None:
+        """These players come, and do what newcomers do."""
+        await self._newcomers(names, random.Random(self.random.random()))
 
     async def say_again(self, since: datetime, caller: Caller) -> None:
         """Send once more, in its order, all that was acknowledged since then: it may have been lost."""

@@ -1,12 +1,7 @@
 """One piece of the engine is broken after the other, and the crash test's judge must say which promise that breaks."""
 
 import asyncio
-import re
-import secrets
-from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -14,7 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import gate_facts, messages, run_effects, tasks
-from activities.engine import WorkerEngine, worker_engine
 from activities.intake import intake
 from activities.intake.decision_writes import DecisionRows
 from activities.journey_controls import ControlChange, apply_control
@@ -27,12 +21,8 @@ from activities.rewards import Grants
 from activities.run_delivery import deliveries, dispatcher
 from activities.run_delivery.temporal_answers import DeliveryRefused, Outcome
 from activities.run_delivery.temporal_runs import InTemporal, Standing
-from activities.settings import settings_from
-from stage.virtual_temporal.server import VirtualTemporal
-from tests.crash.checker import check
-from tests.crash.evidence import Row
-from tests.crash.small_house import BRAND, CANARY, EMPTIED, SECOND, SmallHouse, performing
-from tests.support.servers import LocalBonusEngine, LocalCatchAll
+from tests.crash.small_house import BRAND, SECOND, SmallHouse
+from tests.crash.stories import Fault, Judge, Patch, Story, a_newcomer, arrives, somebody_who_is_asked
 from workflows.effects import EffectInput
 from workflows.events import Event
 from workflows.player_state import state
@@ -41,53 +31,7 @@ from workflows.run import JourneyRun
 
 pytestmark = pytest.mark.slow
 
-HERE = Path(__file__).parent
 DEPOSIT = "crash_deposit"
-
-
-# ---- what happens to players ----------------------------------------------------------------------
-
-
-def registered(house: SmallHouse, player: str) -> Row:
-    about: dict[str, Any] = {"email": f"{player}@{CANARY}.example", "first_name": CANARY, "phone": "+380501234567"}
-    about |= {"language": "en", "timezone": "Europe/Kyiv", "currency": "EUR"}
-    return house.event(player, "player.registered", **about, opted_in=["email", "sms", "push", "in_app"])
-
-
-def deposit(house: SmallHouse, player: str) -> Row:
-    return house.event(
-        player, "payment.deposit_approved", payment_id=f"x-{house.events}", amount_minor=1900, currency="EUR"
-    )
-
-
-def lost(house: SmallHouse, player: str) -> Row:
-    about = {"game_id": "g-1", "category": "slot", "stake_minor": 100, "win_minor": 0}
-    return house.event(player, "game.round_completed", round_id=f"x-{house.events}", **about)
-
-
-def rose(house: SmallHouse, player: str) -> Row:
-    return house.event(player, "loyalty.tier_changed", **{"from": "bronze", "to": "silver", "direction": "up"})
-
-
-async def arrives(house: SmallHouse, player: str) -> None:
-    """Somebody registers, deposits and loses thrice; nothing has come of it yet."""
-    await house.tell(registered(house, player), deposit(house, player), *(lost(house, player) for _ in range(3)))
-
-
-async def a_newcomer(house: SmallHouse) -> None:
-    """A message on every channel, three rewards, three chapters, a child."""
-    await arrives(house, house.player(f"new{house.events}"))
-    await house.settles()
-
-
-async def somebody_who_is_asked(house: SmallHouse) -> None:
-    """Rises twice to the same tier: one question, one answer."""
-    player = house.player(f"asked{house.events}")
-    await arrives(house, player)
-    await house.tell(rose(house, player))
-    await house.settles()
-    await house.tell(rose(house, player))
-    await house.settles()
 
 
 async def somebody_of_the_control_group(house: SmallHouse) -> None:
@@ -157,7 +101,6 @@ async def control(house: SmallHouse, action: Any) -> None:
         await apply_control(connection, BRAND, DEPOSIT, change)
 
 
-Story = Callable[[SmallHouse], Awaitable[None]]
 STORIES: tuple[Story, ...] = (
     a_newcomer,
     somebody_who_is_asked,
@@ -170,8 +113,6 @@ STORIES: tuple[Story, ...] = (
 
 
 # ---- the engine, broken in one place --------------------------------------------------------------
-
-Patch = pytest.MonkeyPatch
 
 
 def repetitions_count_anew(patch: Patch) -> None:
@@ -296,15 +237,6 @@ def an_open_run_is_taken_for_lost(patch: Patch) -> None:
     patch.setattr(reconcile_runs, "look_at", look)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """What is broken, who notices it, and what the judge says."""
-
-    breaks: Callable[[Patch], None]
-    story: Story
-    found: str
-
-
 FAULTS = [
     Fault(repetitions_count_anew, a_newcomer, r"had 1 of player\.registered, and [2-9]"),
     Fault(an_event_begins_nothing, a_newcomer, r"was never entered"),
@@ -328,63 +260,15 @@ FAULTS = [
     Fault(an_open_run_is_taken_for_lost, books_that_are_compared, r"ended as lost"),
 ]
 
-HOUSES: dict[str, SmallHouse] = {}
-
-
-def _now() -> datetime:
-    return HOUSES["this"].temporal.now
-
-
-@pytest.fixture(scope="module")
-async def built(
-    module_postgres_url: str, bonus_engine_server: LocalBonusEngine, catch_all: LocalCatchAll
-) -> AsyncIterator[WorkerEngine]:
-    variables = {
-        **catch_all.environment,
-        "DATABASE_URL": module_postgres_url,
-        "BONUS_ENGINE_URL": bonus_engine_server.url,
-        "JOURNEYS": f"{__package__}.journeys",
-        "TEMPLATES": str(HERE / "templates"),
-    }
-    async with worker_engine(settings_from(variables), _now) as engine:
-        yield engine
-
-
-@pytest.fixture
-async def house(built: WorkerEngine) -> AsyncIterator[SmallHouse]:
-    perform = performing(asyncio.get_running_loop(), HOUSES)
-    with VirtualTemporal(built.registry.workflows, perform, datetime.now(UTC)) as temporal:
-        made = HOUSES["this"] = SmallHouse(built, temporal, secrets.token_hex(3))
-        await made.execute(f"TRUNCATE {EMPTIED} CASCADE")
-        yield made
-
-
-@pytest.fixture
-def judge(
-    house: SmallHouse, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll, session_folder: Path
-) -> Callable[[], Awaitable[list[str]]]:
-    """What the crash test's judge says of the house."""
-    assert catch_all.url
-
-    async def judged() -> list[str]:
-        return check(await house.evidence(bonus_engine, session_folder / "messages"))
-
-    return judged
-
 
 @pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__)
-async def test_a_sound_engine_keeps_every_promise(
-    story: Story, house: SmallHouse, judge: Callable[[], Awaitable[list[str]]]
-) -> None:
+async def test_a_sound_engine_keeps_every_promise(story: Story, house: SmallHouse, judge: Judge) -> None:
     await story(house)
     assert await judge() == []
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.breaks.__name__)
 async def test_the_judge_finds_what_is_broken_in_the_engine(
-    fault: Fault, house: SmallHouse, judge: Callable[[], Awaitable[list[str]]], monkeypatch: pytest.MonkeyPatch
+    fault: Fault, house: SmallHouse, judge: Judge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fault.breaks(monkeypatch)
-    await fault.story(house)
-    problems = await judge()
-    assert any(re.search(fault.found, problem) for problem in problems), problems
+    await fault.is_found(house, judge, monkeypatch)
