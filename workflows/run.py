@@ -278,6 +278,7 @@ class JourneyRun(RunState):
 
     async def _perform(self, player: object) -> str:
         self.player = player
+        self.refuse_later_engine()
         self.played = of_version(self.definition, self.input.version)
         self.began = self.clock = self.input.began or self.now
         if self.input.moved_from is not None:

@@ -7,9 +7,10 @@ from pydantic import JsonValue
 from temporalio import workflow
 
 from workflows.declaration import Journey
+from workflows.errors import JourneysError
 from workflows.inbox import MOST_EVENTS, Inbox
 from workflows.run_journal import RunJournal
-from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput, StoryLine
+from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput, StoryLine
 
 # Twice what one signal carries: an attempt that comes late repeats no more than that.
 MOST_HEARD = 1_000
@@ -109,6 +110,17 @@ class RunState:
     def now(self) -> datetime:
         """The run's own time, the same in replay."""
         return workflow.now()
+
+    def refuse_later_engine(self) -> None:
+        """Raise where a later release began this chapter: its commands come in an order that this one does not know.
+
+        That fails the task and not the run: it is tried again until a worker of that release takes it.
+        """
+        if self.input.engine > ENGINE:
+            raise JourneysError(
+                f"This chapter was begun by a later release (engine {self.input.engine}, here {ENGINE}); deploy that "
+                "release to every worker, and the run goes on."
+            )
 
     def step(self, name: str) -> str:
         """A step's identity: its name and how many of that name came before. Stable in replay."""

@@ -9,13 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
 from stage.virtual_temporal.server import VirtualTemporal
 from tests.support.designs.facts import Ping, Pong
 from tests.support.designs.lives import chaptered, resting
 from workflows.effects import Done, EffectInput, Mark
 from workflows.player_facts import PlayerFacts
-from workflows.run_protocol import DELIVER, POSITION, Delivery, DeliveryBatch, Position, RunInput
+from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput
 from workflows.run_state import MOST_HEARD
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
@@ -71,6 +72,11 @@ def scene() -> Iterator[Scene]:
 def pong(number: int, name: str, *, known: bool = True) -> Delivery:
     event = Pong(event_id=name, event_source="/test", occurred_at=NOON, name=name)
     return Delivery(seq=number, id=str(uuid4()) if known else None, kind="event", event=event.to_wire())
+
+
+def test_a_chapter_that_a_later_release_began_waits_for_a_worker_of_that_release(scene: Scene) -> None:
+    with pytest.raises(StageError, match=rf"engine {ENGINE + 1}, here {ENGINE}\); deploy that release"):
+        scene.begins("chaptered", engine=ENGINE + 1)
 
 
 def test_what_comes_again_is_heard_once_also_in_the_next_chapter(scene: Scene) -> None:
