@@ -70,7 +70,9 @@ class GateDecision(BaseModel):
     @property
     def told(self) -> dict[str, str] | None:
         """The sentence of `workflows/gate/sentences.py`."""
-        words = told_of(self.reason, self.subject, necessary=self.seen.get("message_class") in NECESSARY)
+        refused = (self.seen.get("consents") or {}).get(f"{self.subject}/{self.seen.get('product')}") is False
+        necessary = self.seen.get("message_class") in NECESSARY
+        words = told_of(self.reason, self.subject, necessary=necessary, product_refused=refused)
         return None if words is None else dict(words)
 
 

@@ -25,8 +25,9 @@ from workflows.events import (
     StatusChanged,
 )
 from workflows.json_object import JsonObject
-from workflows.player_state.consents import STOP_WORDS, WITHDRAWING
+from workflows.player_state.consents import WITHDRAWING
 from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS
+from workflows.player_state.stop_words import FILLERS, PHRASES, STOP_WORDS
 
 router = APIRouter(prefix="/v1/players", tags=["players"])
 
@@ -150,9 +151,12 @@ def _in(values: Iterable[str]) -> str:
 
 
 _NO_LETTER: Final = r"(\W|\d|_)"
-#: A message that is a stop word and nothing else, as `is_stop_word` reads it.
-_STOP: Final = f"^{_NO_LETTER}*({'|'.join(sorted(STOP_WORDS)).replace(' ', f'{_NO_LETTER}+')}){_NO_LETTER}*$"
-#: Events of a person's other accounts that concern this one: those of `merging.is_shared`, and the merges themselves.
+_STOPS: Final = "|".join(sorted({*STOP_WORDS, *PHRASES})).replace(" ", f"{_NO_LETTER}+")
+_BESIDE: Final = f"{_STOPS}|{'|'.join(sorted(FILLERS))}"
+#: A message of stop words and nothing else, as `is_stop_word` reads it, but for letters that only look like others.
+_STOP: Final = f"^{_NO_LETTER}*(({_BESIDE}){_NO_LETTER}+)*({_STOPS})({_NO_LETTER}+({_BESIDE}))*{_NO_LETTER}*$"
+#: Events of a person's other accounts that concern this one: those of `merging.is_shared` that stop something, and the
+#: merges themselves. Limits and checks stop nothing: they stand in the accounts' own timelines.
 #: `SHARED_EVENTS` says nothing more than the rest; word for word it is what an index holds.
 _SHARED = f"""(
     SELECT o.*, p.id AS protected FROM players p

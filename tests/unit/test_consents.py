@@ -19,9 +19,10 @@ from workflows.gate.facts import facts_of
 from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
-from workflows.player_state.consents import consent_key, is_closed, is_stop_word, said
+from workflows.player_state.consents import consent_key, is_closed, said
 from workflows.player_state.ordering import Word
 from workflows.player_state.state import PlayerState
+from workflows.player_state.stop_words import is_stop_word
 
 HOUSE, BY_PRODUCT = Policy(), Policy(product_consent=frozenset({"email"}))
 #: (product, opted in, minutes after noon)

@@ -1,7 +1,8 @@
 # ruff: noqa: RUF001 - Russian and Ukrainian letters are meant
 """What a player may be told when they ask why something was sent or was not: a sentence a reason, in three languages.
 
-They say what is so and name no figure of the player's: whoever answers shows them as they are.
+They say what is so and no more: whose rule it was, the law's or the house's, stands in the decision. They name no figure
+of the player's: whoever answers shows them as they are.
 """
 
 from collections.abc import Mapping
@@ -21,13 +22,13 @@ def _in(en: str, ru: str, uk: str) -> Mapping[str, str]:
 #: What is said of a message that could be sent, and of a reward that could be given.
 SENT: Final = _in(
     "You had agreed to hear from us this way, and nothing stood against it.",
-    "Вы согласились получать от нас сообщения таким путём, и ничто этому не препятствовало.",
-    "Ви погодилися отримувати від нас повідомлення в такий спосіб, і ніщо цьому не заважало.",
+    "Вы согласились получать от нас сообщения таким способом, и ничто этому не препятствовало.",
+    "Ви погодилися отримувати від нас повідомлення таким способом, і ніщо цьому не заважало.",
 )
 NECESSARY_SENT: Final = _in(
     "It is about your account or your safety, and such messages are sent without being asked for.",
-    "Это касается вашего счёта или вашей безопасности; такие сообщения отправляются без отдельного согласия.",
-    "Це стосується вашого рахунку або вашої безпеки; такі повідомлення надсилаються без окремої згоди.",
+    "Это касается вашей учётной записи или вашей безопасности; такие сообщения отправляются без отдельного согласия.",
+    "Це стосується вашого облікового запису або вашої безпеки; такі повідомлення надсилаються без окремої згоди.",
 )
 GIVEN: Final = _in(
     "You were free to have it, and nothing stood against it.",
@@ -36,30 +37,32 @@ GIVEN: Final = _in(
 )
 _UNKNOWN: Final = _in(
     "We do not know enough about your account to offer you anything.",
-    "Мы недостаточно знаем о вашем счёте, чтобы что-либо предлагать.",
-    "Ми недостатньо знаємо про ваш рахунок, щоб щось пропонувати.",
+    "Мы недостаточно знаем о вашей учётной записи, чтобы что-либо предлагать.",
+    "Ми недостатньо знаємо про ваш обліковий запис, щоб щось пропонувати.",
 )
 _OFTEN_ENOUGH: Final = _in(
     "You had heard from us often enough.",
     "Мы уже достаточно часто писали вам.",
     "Ми вже достатньо часто писали вам.",
 )
-_NOT_WHERE_YOU_LIVE: Final = _in(
-    "The law where you live does not allow it.",
-    "Закон там, где вы живёте, этого не допускает.",
-    "Закон там, де ви живете, цього не дозволяє.",
+_NOT_BY_YOUR_RULES: Final = _in(
+    "The rules that hold for your account do not allow it.",
+    "Правила, действующие для вашей учётной записи, этого не допускают.",
+    "Правила, що діють для вашого облікового запису, цього не дозволяють.",
 )
 REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
     {
         Reason.UNKNOWN_PLAYER: _UNKNOWN,
         Reason.FACTS_UNREADABLE: _UNKNOWN,
         Reason.ACCOUNT_NOT_ACTIVE: _in(
-            "Your account is not active.", "Ваш счёт не активен.", "Ваш рахунок не активний."
+            "Your account is not active.",
+            "Ваша учётная запись не активна.",
+            "Ваш обліковий запис не активний.",
         ),
         Reason.SELF_EXCLUDED: _in(
-            "You are excluded from gambling, and we leave you alone.",
-            "Вы исключены из игры, и мы вас не беспокоим.",
-            "Вас виключено з гри, і ми вас не турбуємо.",
+            "An exclusion from gambling holds for you, and we leave you alone.",
+            "Для вас действует исключение из азартных игр, и мы вас не беспокоим.",
+            "Для вас діє обмеження участі в азартних іграх, і ми вас не турбуємо.",
         ),
         Reason.TIME_OUT: _in(
             "You are taking a time-out, and we leave you alone until it ends.",
@@ -68,29 +71,31 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
         ),
         Reason.COOLING_OFF: _in(
             "Your exclusion has ended only just, and we wait before we offer you anything.",
-            "Ваше исключение закончилось недавно, и пока мы ничего не предлагаем.",
-            "Ваше виключення закінчилося нещодавно, і поки що ми нічого не пропонуємо.",
+            "Срок вашего исключения истёк недавно, и пока мы ничего не предлагаем.",
+            "Строк вашого обмеження нещодавно закінчився, і поки що ми нічого не пропонуємо.",
         ),
         Reason.HARM_SIGNAL: _in(
-            "We hold offers back to protect you. You can have a person look at that.",
-            "Мы не делаем предложений, чтобы защитить вас. Вы можете попросить, чтобы это проверил человек.",
-            "Ми не робимо пропозицій, щоб захистити вас. Ви можете попросити, щоб це перевірила людина.",
+            "We hold offers back to protect you.",
+            "Мы не делаем предложений, чтобы защитить вас.",
+            "Ми не робимо пропозицій, щоб захистити вас.",
         ),
-        Reason.TEST_ACCOUNT: _in("This is a test account.", "Это тестовый счёт.", "Це тестовий рахунок."),
+        Reason.TEST_ACCOUNT: _in(
+            "This is a test account.", "Это тестовая учётная запись.", "Це тестовий обліковий запис."
+        ),
         Reason.UNKNOWN_JURISDICTION: _in(
             "We make no offers where you live, or do not know where that is.",
             "Мы не делаем предложений там, где вы живёте, или не знаем, где это.",
             "Ми не робимо пропозицій там, де ви живете, або не знаємо, де це.",
         ),
         Reason.UNKNOWN_AGE: _in(
-            "We do not know your age, which the law asks us to.",
-            "Мы не знаем вашего возраста, а закон требует его знать.",
-            "Ми не знаємо вашого віку, а закон вимагає його знати.",
+            "We do not know your age, and make offers only where we do.",
+            "Мы не знаем вашего возраста, а без этого предложений не делаем.",
+            "Ми не знаємо вашого віку, а без цього пропозицій не робимо.",
         ),
         Reason.TOO_YOUNG: _in(
-            "The law does not allow offers at your age.",
-            "Закон не допускает предложений в вашем возрасте.",
-            "Закон не дозволяє пропозицій у вашому віці.",
+            "We make no offers to players of your age.",
+            "Игрокам вашего возраста мы предложений не делаем.",
+            "Гравцям вашого віку ми пропозицій не робимо.",
         ),
         Reason.LIMIT_REACHED: _in(
             "You stand at a limit that you have set, and we offer nothing against it.",
@@ -99,18 +104,18 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
         ),
         Reason.OPEN_CHECK: _in(
             "A check of your account is not finished yet.",
-            "Проверка вашего счёта ещё не завершена.",
-            "Перевірку вашого рахунку ще не завершено.",
+            "Проверка вашей учётной записи ещё не завершена.",
+            "Перевірку вашого облікового запису ще не завершено.",
         ),
         Reason.NO_CONSENT: _in(
             "You have not agreed to hear from us this way.",
-            "Вы не соглашались получать от нас сообщения таким путём.",
-            "Ви не погоджувалися отримувати від нас повідомлення в такий спосіб.",
+            "Вы не соглашались получать от нас сообщения таким способом.",
+            "Ви не погоджувалися отримувати від нас повідомлення таким способом.",
         ),
         Reason.NO_PRODUCT_CONSENT: _in(
             "You have not agreed to hear from us this way about this kind of gambling.",
-            "Вы не соглашались получать таким путём сообщения об этом виде игр.",
-            "Ви не погоджувалися отримувати в такий спосіб повідомлення про цей вид ігор.",
+            "Вы не соглашались получать таким способом сообщения об этом виде игр.",
+            "Ви не погоджувалися отримувати таким способом повідомлення про цей вид ігор.",
         ),
         Reason.CONSENT_ELSEWHERE: _in(
             "Your agreement to hear from us was not given where you live now.",
@@ -143,9 +148,9 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Це надійшло б надто пізно, щоб бути корисним.",
         ),
         Reason.ACTIVE_TODAY: _in(
-            "You were with us that day, so it was not needed.",
-            "Вы были у нас в тот день, и это не понадобилось.",
-            "Ви були в нас того дня, і це не знадобилося.",
+            "You had been with us within the 24 hours before, so it was not needed.",
+            "Вы были у нас в течение предыдущих 24 часов, и это не понадобилось.",
+            "Ви були в нас протягом попередніх 24 годин, і це не знадобилося.",
         ),
         Reason.DAILY_CAP: _OFTEN_ENOUGH,
         Reason.WEEKLY_CAP: _OFTEN_ENOUGH,
@@ -160,33 +165,49 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Условия отыгрыша были выше допустимых.",
             "Умови відіграшу були вищими за дозволені.",
         ),
-        Reason.MIXED_PRODUCTS: _NOT_WHERE_YOU_LIVE,
+        Reason.MIXED_PRODUCTS: _in(
+            "It would have joined two kinds of gambling, and we keep them apart.",
+            "Это соединило бы два вида игр, а мы их не смешиваем.",
+            "Це поєднало б два види ігор, а ми їх не змішуємо.",
+        ),
         Reason.NOT_THE_FIRST_BONUS: _in(
-            "The law where you live allows a first bonus only, and you had one.",
-            "Закон там, где вы живёте, допускает только первый бонус, а он у вас уже был.",
-            "Закон там, де ви живете, дозволяє лише перший бонус, а він у вас уже був.",
+            "The rules that hold for your account allow a first bonus only, and you had one.",
+            "Правила, действующие для вашей учётной записи, допускают только первый бонус, а он у вас уже был.",
+            "Правила, що діють для вашого облікового запису, дозволяють лише перший бонус, а він у вас уже був.",
         ),
-        Reason.WELCOME_BONUS: _NOT_WHERE_YOU_LIVE,
+        Reason.WELCOME_BONUS: _NOT_BY_YOUR_RULES,
         Reason.IN_PLAY: _in(
-            "You were playing, and nothing is given during play.",
-            "Вы играли, а во время игры ничего не даётся.",
-            "Ви грали, а під час гри нічого не надається.",
+            "You were logged in or had just played, as far as we know, and nothing is given during play.",
+            "Насколько нам известно, вы были в системе или только что играли, а во время игры ничего не даётся.",
+            "Наскільки нам відомо, ви були в системі або щойно грали, а під час гри нічого не надається.",
         ),
-        Reason.BANNED_REWARD: _NOT_WHERE_YOU_LIVE,
+        Reason.BANNED_REWARD: _NOT_BY_YOUR_RULES,
         Reason.NEW_CUSTOMER: _in(
-            "Your account is too new for it under the law where you live.",
-            "По закону там, где вы живёте, ваш счёт для этого слишком новый.",
-            "За законом там, де ви живете, ваш рахунок для цього занадто новий.",
+            "Your account is too new for it under the rules that hold for it.",
+            "По действующим для неё правилам ваша учётная запись для этого слишком новая.",
+            "За чинними для нього правилами ваш обліковий запис для цього занадто новий.",
         ),
     }
 )
 
 
-def told_of(reason: str | None, subject: str, *, necessary: bool) -> Mapping[str, str] | None:
+_PRODUCT_REFUSED: Final = _in(
+    "You have said No to hearing from us this way about this kind of gambling.",
+    "Вы отказались получать таким способом сообщения об этом виде игр.",
+    "Ви відмовилися отримувати таким способом повідомлення про цей вид ігор.",
+)
+
+
+def told_of(
+    reason: str | None, subject: str, *, necessary: bool, product_refused: bool = False
+) -> Mapping[str, str] | None:
     """What a player may be told, by language: why not, or without a reason why; None for a reason nobody knows here.
 
-    `subject` is the channel of a message or the kind of a reward, `necessary` whether consent was not asked for.
+    `subject` is the channel of a message or the kind of a reward, `necessary` whether consent was not asked for,
+    `product_refused` whether a missing consent is a No to this kind of gambling alone.
     """
+    if product_refused and reason == Reason.NO_CONSENT:
+        return _PRODUCT_REFUSED
     if reason is not None:
         return next((words for known, words in REFUSED.items() if known == reason), None)
     if subject not in CHANNELS:

@@ -13,6 +13,7 @@ from workflows.channels import channel_name
 from workflows.events import ConsentChanged, Event, MessageReceived, MessageStatus
 from workflows.field_types import Product
 from workflows.player_state.ordering import Word, counts
+from workflows.player_state.stop_words import is_stop_word
 from workflows.rules.streak_state import micros
 
 #: What the player told a provider of messages instead of us.
@@ -25,23 +26,11 @@ _ENDED: Final = "ended yes to "
 Consents = dict[str, tuple[bool, datetime]]
 #: Where a word came from, which text the player saw, and the player's jurisdiction at that time.
 ConsentNote = tuple[str, str, str | None]
-#: A whole message that is one of these takes every consent to its channel back; carriers and WhatsApp know the first.
-STOP_WORDS: Final = frozenset(
-    {"stop", "stopall", "stop all", "unsubscribe", "cancel", "end", "quit", "revoke", "opt out", "optout"}
-    | {"stopp", "abmelden", "arrêt", "arret", "baja", "parar", "sair", "avsluta", "afmelden"}
-    | {"стоп", "отписаться", "отмена", "відписатися", "скасувати"}
-)
 
 
 def consent_key(channel: str, product: Product | None = None) -> str:
     """The key of a channel, or of a product on it."""
     return channel if product is None else f"{channel}/{product}"
-
-
-def is_stop_word(text: str | None) -> bool:
-    """Whether a message says nothing but that the player wants no more of them."""
-    words = "".join(letter if letter.isalpha() else " " for letter in (text or "").casefold())
-    return " ".join(words.split()) in STOP_WORDS
 
 
 def withdraws(event: Event) -> bool:
