@@ -12,10 +12,11 @@ from cli._console import fail, plural, print_lines, say
 from cli._environment import deployment, first_line, open_database, settings_here, settings_without_database
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from stage.flow.check_release import ReleaseCheck
     from workflows.declaration import Journey
+    from workflows.gate.policy import Policy
 
 #: Seconds that Temporal may take to answer the first call.
 CONNECT_TIMEOUT = 10.0
@@ -52,8 +53,8 @@ def check(
     journeys = [registry.journeys[name] for name in dict.fromkeys(names or registry.journeys)]
     templates = {name: catalogue[name] for name in catalogue}
     checked = check_rules(journeys, templates)
-    for waiver in checked.waivers:
-        say(waiver)
+    for notice in (*checked.waivers, *_unlabelled(journeys, registry.policies)):
+        say(notice)
     unreleased = [*check_versions(journeys, registry, settings_without_database().packages)]
     print_lines([*checked.findings, *unreleased])
     wrong = len(checked.findings) + len(unreleased)
@@ -70,6 +71,21 @@ def check(
     if wrong:
         fail(f"{plural(wrong, 'thing')} to mend in {listed}.")
     say(f"Nothing is wrong with {listed}.")
+
+
+def _unlabelled(journeys: Sequence[Journey], own: Sequence[Policy]) -> Iterator[str]:
+    """Which journeys say no product, and so go by the setting, where a policy asks for a consent that names it."""
+    from workflows.gate.policies import SHIPPED
+
+    names = [journey.name for journey in journeys if journey.product is None]
+    asking = sorted({one.name for one in (*SHIPPED, *own) if one.product_consent})
+    if names and asking:
+        product = settings_without_database().product
+        yield (
+            f"{plural(len(names), 'journey')} without product= {'counts' if len(names) == 1 else 'count'} as "
+            f"{product}, which is the setting PRODUCT, where {' and '.join(asking)} ask for a consent that names the "
+            f"product: {', '.join(names)}."
+        )
 
 
 async def _replay_runs(

@@ -1,8 +1,8 @@
 # ruff: noqa: RUF001 - Russian and Ukrainian letters are meant
 """What a player may be told when they ask why something was sent or was not: a sentence a reason, in three languages.
 
-They say what is so and no more: whose rule it was, the law's or the house's, stands in the decision. They name no figure
-of the player's: whoever answers shows them as they are.
+They say what is so and no more: whose rule it was, the law's or the house's, stands in the decision. They name no
+figure of the player's: whoever answers shows them as they are.
 """
 
 from collections.abc import Mapping
