@@ -69,10 +69,10 @@ async def record_change(
     """The same of one effect, unless what was decided last about it was refused for the same reason."""
     mine = (gate_decisions.c.brand == request.brand, gate_decisions.c.effect_id == decided.effect_id)
     columns = (gate_decisions.c.outcome, gate_decisions.c.reason, gate_decisions.c.rule)
-    query = select(*columns).where(*mine).order_by(gate_decisions.c.at.desc()).limit(1)
-    before = (await connection.execute(query)).one_or_none()
+    latest = select(*columns).where(*mine).order_by(gate_decisions.c.at.desc()).fetch(1, with_ties=True)
+    before = {tuple(one) for one in await connection.execute(latest)}
     row = decided.row(request, release, now)
-    if before is None or (before.outcome, before.reason, before.rule) != (row["outcome"], row["reason"], row["rule"]):
+    if (row["outcome"], row["reason"], row["rule"]) not in before:
         await record(connection, request, [decided], release, now)
 
 
