@@ -186,7 +186,7 @@ class TestWork:
         await execute(owner, "UPDATE event_ids SET received_at = received_at - interval '100 days'")
         async with application.reading() as mine, owner.reading() as theirs:
             assert [await owns_tables(mine), await owns_tables(theirs)] == [False, True]
-        with pytest.raises(ProgrammingError, match="permission denied for schema public"):
+        with pytest.raises(ProgrammingError, match="permission denied"):
             await _all(application, await owner.now() + timedelta(days=90))
         later = (await owner.now()) + timedelta(days=500)
         forgotten = await _all(owner, later)
