@@ -42,7 +42,7 @@ from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
 from activities.tasks import TaskEffects
 from activities.tracing import TracedTransport
-from activities.unsubscribe import UnsubscribeLinks
+from activities.unsubscribe_links import UnsubscribeLinks
 from content.templates import Catalogue
 from workflows.channels import WEBHOOK_CHANNELS, Channel
 from workflows.effect_queues import PROVIDERS, Provider

@@ -4,7 +4,7 @@ from activities import gate_facts
 from activities.message_rows import MessageRow
 from activities.providers.adapter import OutgoingMessage
 from activities.settings import Settings
-from activities.unsubscribe import UnsubscribeLinks
+from activities.unsubscribe_links import UnsubscribeLinks
 from content.templates import Catalogue, Rendered
 from workflows.channels import Channel
 from workflows.effects import Send

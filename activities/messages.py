@@ -46,7 +46,7 @@ from activities.runs import RunOver, hold_active
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
-from activities.unsubscribe import UnsubscribeLinks
+from activities.unsubscribe_links import UnsubscribeLinks
 from content.templates import Catalogue, RenderError
 from workflows.channels import CHANNELS, IN_APP, Channel
 from workflows.declaration import Journey

@@ -14,11 +14,11 @@ from activities.clock import Clock
 from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
-    decisions,
     enrolments,
     event_types,
     events,
     failed_events,
+    gate_decisions,
     grants,
     health,
     journey_controls,
@@ -75,7 +75,7 @@ _ROUTERS = (
     enrolments.router,
     messages.router,
     grants.router,
-    decisions.router,
+    gate_decisions.router,
     dead_letters.router,
     failed_events.router,
     unsubscribe.router,

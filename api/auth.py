@@ -9,8 +9,8 @@ from fastapi import Depends, Header, Request
 from fastapi.routing import APIRoute
 
 from activities.api_keys import ENGINE, NAME
+from api.event_source_permissions import within
 from api.problems import Problem
-from api.source_permissions import within
 
 SCHEME: Final = "apiKey"
 CHALLENGE: Final = 'Bearer realm="journeys"'

@@ -15,7 +15,7 @@ from activities.engine import Engine, build, unsubscribe_links
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
-from activities.unsubscribe import UnsubscribeLinks
+from activities.unsubscribe_links import UnsubscribeLinks
 from api.database import Pools
 from api.keys import Keys
 from workflows.source.journey_loading import load

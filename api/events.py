@@ -20,10 +20,10 @@ from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
 from api.database import AWAY, in_time
 from api.dependencies import ApiEngine, EngineOf
 from api.event_scopes import scope_refusals
+from api.event_source_permissions import is_reserved
 from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
 from api.problems import COMMON, Problem, away, busy, documented, pointer
-from api.source_permissions import is_reserved
 from workflows.events import CATALOGUE, DepositApproved, SessionLogin
 from workflows.json_object import JsonObject
 from workflows.player_state.state import Mode

@@ -13,7 +13,7 @@ from api.dependencies import EngineOf
 from api.pagination import Moment
 from api.problems import COMMON, documented, missing
 from workflows.gate.policy import NUMBERS, Policy
-from workflows.gate.rules import RULES
+from workflows.gate.rule_catalogue import RULES
 from workflows.player_state.state import PlayerState
 
 router = APIRouter(prefix="/v1/players", tags=["players"])

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from bench.harness import JOURNEYS
 from cli.release import write_release
-from workflows.source.content import JourneyPackages
 from workflows.source.journey_loading import load
+from workflows.source.version_content import JourneyPackages
 
 ROOT = Path(__file__).parent.parent
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from activities.versions_in_flight import VersionInFlight
     from workflows.declaration import Journey
-    from workflows.source.content import JourneyPackages
     from workflows.source.journey_loading import Registry
     from workflows.source.releases import InFlight, JourneyRelease, ReleaseIndex
+    from workflows.source.version_content import JourneyPackages
 
 
 def release(
@@ -124,8 +124,8 @@ def _chosen(registry: Registry, names: list[str] | None) -> list[str]:
 
 def _release(registry: Registry, name: str, in_flight: InFlight, author: str) -> int | None:
     """Release a journey; the number of its version if that had been released before."""
-    from workflows.source.content import JourneyPackages
     from workflows.source.releases import read_index
+    from workflows.source.version_content import JourneyPackages
 
     sources = JourneyPackages(settings_without_database().packages)
     # The index of a package has its other journeys too, and one of them may just have been written.

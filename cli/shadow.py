@@ -103,8 +103,8 @@ def _freeze(name: str) -> None:
     """Write the present code as a release for a shadow: players go on entering on the one before."""
     from cli._environment import deployment
     from cli.release import releases_folder, write_release
-    from workflows.source.content import JourneyPackages
     from workflows.source.releases import last_live
+    from workflows.source.version_content import JourneyPackages
 
     registry = deployment().registry
     if name not in registry.journeys:

@@ -16,12 +16,12 @@ from workflows.events.loyalty import *
 from workflows.events.payment import *
 from workflows.events.player import *
 from workflows.events.reward import *
-from workflows.exports import public_names as _public_names
 from workflows.forms import *
 from workflows.gate.policy import *
 from workflows.journey import *
 from workflows.local_time import *
 from workflows.player import *
+from workflows.public_names import public_names as _public_names
 from workflows.rewards.cash_and_bonus import *
 from workflows.rewards.deposits import *
 from workflows.rewards.loyalty import *

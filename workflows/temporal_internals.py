@@ -90,7 +90,7 @@ ENGINE = (
     "effects",
     "errors",
     "events",
-    "exports",
+    "public_names",
     "field_types",
     "forms",
     "gate",

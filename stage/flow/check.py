@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from stage.flow.check_rules import RULES, Templates
+from stage.flow.lint_rules import RULES, Templates
 from workflows.declaration import Journey
 from workflows.source.flow_reader import read_flow
 

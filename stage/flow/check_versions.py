@@ -5,9 +5,9 @@ from collections.abc import Iterable, Iterator
 from stage.flow.check import Finding
 from workflows.declaration import Journey
 from workflows.errors import DesignError
-from workflows.source.content import JourneyPackages, content_hash
 from workflows.source.journey_loading import Registry
 from workflows.source.releases import spoilt_releases
+from workflows.source.version_content import JourneyPackages, content_hash
 
 RULE = "released"
 

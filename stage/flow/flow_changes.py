@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from typing import Literal
 
-from workflows.source.content import plain_text
 from workflows.source.flow_graph import Decision, Flow, Node, Repeat, StepNode, Value
+from workflows.source.version_content import plain_text
 
 Change = Literal["kept", "changed", "inserted", "removed"]
 

@@ -14,7 +14,7 @@ from content.template_files import TemplateFacts
 from stage.errors import StageError
 from stage.flow.check_release import HistoryReplayer, Replayed
 from stage.release_impact.impact import SILENCE, Example
-from stage.release_impact.playing_on import Course, play_on
+from stage.release_impact.play_to_end import Course, play_on
 from workflows.events import Event
 from workflows.run import JourneyRun
 from workflows.run_protocol import RunInput

@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from content.run_shapes import RunShape, Sample, by_brand
 from stage.flow.diagram import Picture, picture
 from stage.flow.flow_changes import flow_changes
-from stage.release_impact.playing_on import Course
+from stage.release_impact.play_to_end import Course
 from workflows.declaration import Journey
 from workflows.source.flow_reader import read_flow
 

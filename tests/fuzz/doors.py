@@ -20,7 +20,7 @@ from activities.api_keys import well_formed
 from activities.providers.bonus_engine import ProviderError, _declined, _settled
 from activities.providers.bounded_answer import _unpacked
 from activities.providers.webhook import _reference, retry_after
-from activities.unsubscribe import UnsubscribeLinks
+from activities.unsubscribe_links import UnsubscribeLinks
 from api.bounds import ITEM, batch_bounds
 from api.cloudevents import is_player_id, read_event
 from api.content_encoding import ContentEncoding

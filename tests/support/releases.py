@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from cli.app import app
 from cli.release import write_release
-from workflows.source.content import JourneyPackages
 from workflows.source.journey_loading import Registry, load
+from workflows.source.version_content import JourneyPackages
 
 
 def reloaded(name: str) -> Registry:

@@ -14,7 +14,7 @@ from cli.app import app
 from content.template_files import MessageTemplate, Variable
 from content.templates import Catalogue
 from stage.flow.check import Checked, check
-from stage.flow.check_rules import RULES
+from stage.flow.lint_rules import RULES
 from workflows import (
     DepositApproved,
     Form,

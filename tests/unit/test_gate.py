@@ -18,7 +18,7 @@ from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of
 from workflows.gate.policy import NECESSARY, Night, Policy
 from workflows.gate.reasons import Reason
-from workflows.gate.rules import RULES
+from workflows.gate.rule_catalogue import RULES
 from workflows.player_state.exclusion_blocks import Exclusion
 from workflows.player_state.state import PlayerState
 from workflows.rewards import deposit_match, points

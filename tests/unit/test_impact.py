@@ -16,7 +16,7 @@ from stage.release_impact.impact import (
 )
 from stage.release_impact.impact_page import impact_page, standing
 from stage.release_impact.impact_text import impact_text
-from stage.release_impact.playing_on import Course
+from stage.release_impact.play_to_end import Course
 from tests.support.outside_packages import Write, journey_of
 from tests.support.player_events import NOON
 from tests.support.releases import release, reloaded

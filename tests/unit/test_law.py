@@ -18,7 +18,7 @@ from workflows.gate.decision import Allowed
 from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
-from workflows.gate.rules import RULES
+from workflows.gate.rule_catalogue import RULES
 from workflows.player_state.exclusion_blocks import Exclusion
 
 BOOK = PolicyBook()

@@ -17,7 +17,7 @@ from workflows.gate.decision import Allowed
 from workflows.gate.policies import SHIPPED
 from workflows.gate.policy import HARM_STRENGTHS, NUMBERS, Policy, complete, strictest
 from workflows.gate.policy_book import PolicyBook
-from workflows.gate.rules import RULES
+from workflows.gate.rule_catalogue import RULES
 from workflows.journeys import welcome
 from workflows.source.journey_loading import load
 

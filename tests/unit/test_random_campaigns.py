@@ -14,9 +14,9 @@ from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy_book import PolicyBook
+from workflows.gate.reason_sentences import LANGUAGES, told_of
 from workflows.gate.reasons import Reason
-from workflows.gate.rules import RULES
-from workflows.gate.sentences import LANGUAGES, told_of
+from workflows.gate.rule_catalogue import RULES
 from workflows.player_state.exclusion_blocks import Exclusion
 
 BOOK: Final = PolicyBook()

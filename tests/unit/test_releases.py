@@ -15,9 +15,9 @@ from workflows.events import DepositApproved, Event, SessionLogin
 from workflows.player_state.decisions import Start, Wake
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
-from workflows.source.content import JourneyPackages, content_hash
 from workflows.source.journey_loading import Registry, load
 from workflows.source.releases import JourneyRelease, ReleaseIndex, read_index, spoilt_releases
+from workflows.source.version_content import JourneyPackages, content_hash
 
 HELLO = '''
 """Hello."""

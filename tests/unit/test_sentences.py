@@ -3,8 +3,8 @@
 import pytest
 
 from workflows.channels import CHANNELS
+from workflows.gate.reason_sentences import GIVEN, LANGUAGES, NECESSARY_SENT, REFUSED, SENT, told_of
 from workflows.gate.reasons import Reason
-from workflows.gate.sentences import GIVEN, LANGUAGES, NECESSARY_SENT, REFUSED, SENT, told_of
 
 
 @pytest.mark.parametrize("reason", Reason)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from activities.settings import Settings, settings_from
-from activities.unsubscribe import UnsubscribeLinks
+from activities.unsubscribe_links import UnsubscribeLinks
 from api.dependencies import api_engine
 from workflows.errors import DesignError
 

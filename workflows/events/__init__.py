@@ -15,8 +15,8 @@ from workflows.events.loyalty import *
 from workflows.events.payment import *
 from workflows.events.player import *
 from workflows.events.reward import *
-from workflows.exports import public_names as _public_names
 from workflows.field_types import *
+from workflows.public_names import public_names as _public_names
 
 if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one
     __all__ = [*_public_names(globals())]

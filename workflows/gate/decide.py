@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 
 from workflows.channels import CHANNELS, channel_name
-from workflows.gate.agreement import not_agreed
+from workflows.gate.consent_check import not_agreed
 from workflows.gate.decision import Allowed, Refusal, Wait, unread
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within

@@ -20,7 +20,7 @@ from workflows.player_state.counting import count, derived_id, judge_days, sort_
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.shadow_runs import ShadowedPlayer, ShadowRun
-from workflows.player_state.sparse import parts_of, sparse
+from workflows.player_state.sparse_storage import parts_of, sparse
 from workflows.rules.calendar_rules import (
     LONGEST_MOVE,
     AnniversaryRule,

@@ -7,7 +7,7 @@ the classes raise pydantic's `ValidationError`, as data from outside deserves.
 
 import typing as _typing
 
-from workflows.exports import public_names as _public_names
+from workflows.public_names import public_names as _public_names
 from workflows.rewards.base import *
 from workflows.rewards.cash_and_bonus import *
 from workflows.rewards.deposits import *

@@ -19,6 +19,7 @@ from workflows.source.branches import (
     takes_all,
     way_of,
 )
+from workflows.source.call_scope import Loop, Scope, helper_call, scope_of
 from workflows.source.expressions import plain
 from workflows.source.flow_graph import (
     Decision,
@@ -32,7 +33,6 @@ from workflows.source.flow_graph import (
     StepNode,
     numbered,
 )
-from workflows.source.scopes import Loop, Scope, helper_call, scope_of
 
 
 def read_flow(journey: Journey) -> Flow:

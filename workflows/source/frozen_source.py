@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from workflows.declaration import Journey
 from workflows.errors import DesignError
-from workflows.source.content import JourneyPackages, SourceModule, absolute, for_type_checker, is_module
+from workflows.source.version_content import JourneyPackages, SourceModule, absolute, for_type_checker, is_module
 
 
 @dataclass(frozen=True)

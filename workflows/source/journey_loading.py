@@ -30,7 +30,6 @@ from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
 from workflows.source import segment_probe
-from workflows.source.content import JourneyPackages
 from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
@@ -43,6 +42,7 @@ from workflows.source.releases import (
     with_versions,
 )
 from workflows.source.verb_lint import TemplateUse, read_verbs
+from workflows.source.version_content import JourneyPackages
 
 __all__ = ["SHIPPED", "Registry", "TemplateUse", "load", "shipped_packages"]
 

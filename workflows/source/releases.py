@@ -15,9 +15,9 @@ from typing import Any, Final, Literal, get_args
 
 from workflows.declaration import Journey
 from workflows.errors import DesignError
-from workflows.source.content import JourneyPackages, content_hash
 from workflows.source.frozen_source import FrozenSource, frozen_source
 from workflows.source.verb_lint import VerbReading, read_verbs
+from workflows.source.version_content import JourneyPackages, content_hash
 
 INDEX: Final = "index.toml"
 #: What a release does with the runs in flight: they stay on their versions, move to this one, or end. Nobody enters on

@@ -13,7 +13,7 @@ from api.dependencies import EngineOf
 from api.pagination import Filter, Moment, Page, PageQuery, where_given
 from api.problems import COMMON
 from workflows.gate.policy import NECESSARY
-from workflows.gate.sentences import told_of
+from workflows.gate.reason_sentences import told_of
 from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/decisions", tags=["decisions"])
@@ -69,7 +69,7 @@ class GateDecision(BaseModel):
     @computed_field(description="What the player may be told, by language.")  # type: ignore[prop-decorator]  # pydantic's own way
     @property
     def told(self) -> dict[str, str] | None:
-        """The sentence of `workflows/gate/sentences.py`."""
+        """The sentence of `workflows/gate/reason_sentences.py`."""
         refused = (self.seen.get("consents") or {}).get(f"{self.subject}/{self.seen.get('product')}") is False
         necessary = self.seen.get("message_class") in NECESSARY
         words = told_of(self.reason, self.subject, necessary=necessary, product_refused=refused)
