@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
+from math import ceil
 from typing import Any, Final, NamedTuple
 
 from sqlalchemy import bindparam, select, text
@@ -130,7 +131,7 @@ async def claim(
     others: dict[str, list[DueDelivery]] = {}
     for row in await connection.execute(_CLAIM, {"journeys": [*journeys], "release": RELEASE.total_seconds()}):
         (urgent if row.urgent else others).setdefault(row.run_id, []).append(DueDelivery(*row[:-1]))
-    kept = min(len(others), max(most - len(urgent), most * LEAST_OTHERS // CLAIM))
+    kept = min(len(others), max(most - len(urgent), ceil(most * LEAST_OTHERS / CLAIM) if most > 1 else 0))
     return dict([*islice(urgent.items(), most - kept), *islice(others.items(), kept)])
 
 

@@ -5,7 +5,8 @@ the breaker and the brake notice it, and nothing is buried.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 from typing import Final
 
 from prometheus_client import Gauge
@@ -22,9 +23,11 @@ BREAKER: Final = Gauge(
 #: Runs told in one pass when nothing is wrong, and the seconds of the longest pause between two when Temporal is full.
 MOST_RUNS: Final = 2 * CLAIM
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 2.0
-#: Seconds a pass may take before the next one is made smaller, and the fewest runs it is made smaller to for that.
+#: Seconds that a pass may take whose calls stand in line, and the fewest runs the next one is made smaller to for that.
 LONGEST_PASS: Final = 0.25
 FEWEST_RUNS: Final = 4
+#: Calls stand in line when the one in the middle takes so many times as long as the quickest.
+IN_LINE: Final = 3
 
 
 class DeliveryBreaker:
@@ -76,10 +79,11 @@ class DeliveryBreaker:
 
 
 class DeliveryBrake:
-    """Tells fewer runs in a pass while Temporal is full or slow, and more again when it is not.
+    """Tells fewer runs in a pass while Temporal is full or has them stand in line, and more again when it does not.
 
-    Whatever comes in during a pass waits for its end, be it a stop or another brand's. A slow server takes no more in
-    a second for being asked more at once, so a pass is kept short instead.
+    Whatever comes in during a pass waits for its end, be it a stop or another brand's. A server that takes one call
+    after the other takes no more in a second for being asked more at once, so a pass is kept short instead. One that
+    is only far away answers all of a pass after the same time, and is told as much as a pass claims.
     """
 
     def __init__(self) -> None:
@@ -88,16 +92,20 @@ class DeliveryBrake:
         #: Seconds to rest before it; 0 while Temporal takes everything.
         self.pause = 0.0
 
-    def judge(self, answers: Mapping[str, Outcome], seconds: float = 0.0) -> None:
-        """Learn from the answers to a pass, and from how many seconds Temporal took for all of them."""
+    def judge(self, answers: Mapping[str, Outcome], seconds: Sequence[float] = ()) -> None:
+        """Learn from the answers to a pass, and from how many seconds each of its calls took."""
         if any(isinstance(answer, RetryLater) and answer.is_full for answer in answers.values()):
             self.allowance = max(1, min(self.allowance, len(answers)) // 2)
             self.pause = min(LONGEST_PAUSE, 2 * self.pause or SHORTEST_PAUSE)
             return
-        if answers:
-            self.pause = 0.0
-        if seconds > LONGEST_PASS:
-            fitting = int(len(answers) * LONGEST_PASS / seconds)
+        if not answers:
+            return
+        self.pause = 0.0
+        # Where calls stand in line, the one in the middle has waited for half of the pass.
+        middle = median(seconds) if seconds else 0.0
+        in_line = middle > IN_LINE * min(seconds, default=0.0)
+        if in_line and 2 * middle > LONGEST_PASS:
+            fitting = int(len(seconds) * LONGEST_PASS / (2 * middle))
             self.allowance = max(min(FEWEST_RUNS, self.allowance), min(self.allowance, fitting))
-        elif answers and seconds <= LONGEST_PASS / 2:
+        elif not in_line or 4 * middle <= LONGEST_PASS:
             self.allowance = min(MOST_RUNS, 2 * self.allowance)

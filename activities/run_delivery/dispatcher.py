@@ -119,11 +119,18 @@ class Dispatcher:
             by_run = {run_id: by_run[run_id] for run_id in others}
         else:
             outcomes = {}
-        began = time.monotonic()
-        answers = await asyncio.gather(*(self._deliver(run_id, rows) for run_id, rows in by_run.items()))
-        took = time.monotonic() - began
+        seconds: list[float] = []
+
+        async def timed(run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
+            began = time.monotonic()
+            try:
+                return await self._deliver(run_id, rows)
+            finally:
+                seconds.append(time.monotonic() - began)
+
+        answers = await asyncio.gather(*(timed(run_id, rows) for run_id, rows in by_run.items()))
         told = self.breaker.judge(dict(zip(by_run, answers, strict=True))) if by_run else {}
-        self.brake.judge(told, took)
+        self.brake.judge(told, seconds)
         return outcomes | told
 
     async def _record(

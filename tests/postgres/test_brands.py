@@ -70,7 +70,7 @@ class TestDispatch:
             taken = await claim(connection, KNOWN, 8)
         assert Counter(run_id.partition("-")[0] for run_id in taken) == {"acme": 4, "luna": 4}
 
-    @pytest.mark.parametrize(("most", "urgent"), [(8, 7), (1, 1)])
+    @pytest.mark.parametrize(("most", "urgent"), [(8, 7), (4, 3), (1, 1)])
     async def test_stops_that_protect_leave_another_its_turn_in_a_small_pass_too(
         self, database: Database, most: int, urgent: int
     ) -> None:

@@ -12,7 +12,7 @@ from tests.support.examples import examples
 from tests.support.player_events import Life, declared, only
 from workflows import PlayerRegistered, ProfileUpdated, always, anniversary, birthday, days, hours, minutes, schedule
 from workflows.player_state.decisions import Start
-from workflows.rules.calendar_rules import Occasion
+from workflows.rules.calendar_rules import AnniversaryRule, Occasion
 from workflows.rules.triggers import Trigger
 
 KYIV, NEW_YORK, HONOLULU, TOKYO = "Europe/Kyiv", "America/New_York", "Pacific/Honolulu", "Asia/Tokyo"
@@ -152,7 +152,8 @@ def test_each_day_comes_once_whatever_the_player_moves_and_when(
         if moment >= end:
             break
         lives(moment)
-        if written_before:
+        # The day of an anniversary changes with the zone, and a row that kept nothing cannot tell that it has come.
+        if written_before and not (came and isinstance(rule, AnniversaryRule)):
             as_of_before(life)
         timezone = timezone_then
         moves(life, timezone)

@@ -93,6 +93,48 @@ def test_everything_in_a_loop_lies_ahead_in_it_and_nothing_of_it_behind(package:
     assert uses(journey, "send:over#1") == {"DepositApproved"}
 
 
+@pytest.mark.parametrize("question", ["got is None", "not got", "got is None and not chapter > 9"])
+def test_a_loop_that_asks_about_an_earlier_wait_has_a_way_out(package: Write, question: str) -> None:
+    body = f"""
+    got = await player.event(RoundCompleted, within=days(1))
+    while {question}:
+        await player.send("reminder", via=["email"])
+        got = await player.event(RoundCompleted, within=days(1))
+    await player.event(DepositApproved, within=days(1))
+    """
+    assert uses(read(package, body), "send:reminder#1") == ALL
+
+
+def test_a_loop_without_a_step_hides_nothing_that_follows(package: Write) -> None:
+    body = """
+    got = await player.event(RoundCompleted, within=days(1))
+    while got:
+        break
+    await player.send("told", via=["email"])
+    await player.event(DepositApproved, within=days(1))
+    """
+    assert uses(read(package, body), "send:told#1") == {"DepositApproved"}
+
+
+@pytest.mark.parametrize(
+    "first", ['(await player.send("told", via=["email"])).sent.count("email")', "(await hello(player)).count(1)"]
+)
+def test_a_step_whose_answer_is_asked_at_once_stands_where_it_is_taken(package: Write, first: str) -> None:
+    head = f"""{HEAD}
+async def hello(player: Player) -> list[int]:
+    await player.send("told", via=["email"])
+    return []
+"""
+    body = f"""
+    {first}
+    await player.event(RoundCompleted, within=days(1))
+    await player.send("told", via=["email"])
+    """
+    name = package(one=journey_of(body, head=head.replace("hello", "greet")).replace("await hello(", "await greet("))
+    journey: Journey = load([name]).journeys["hello"]
+    assert uses(journey, "send:told#1") == {"RoundCompleted"}
+
+
 def test_a_chapter_that_begins_again_has_everything_ahead(package: Write) -> None:
     body = """
     await player.event(RoundCompleted, within=days(1))

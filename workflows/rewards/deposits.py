@@ -40,6 +40,7 @@ class DepositMatch(RewardBase):
     #: Which deposit of the player it is for, 1 is the first; None: the next one.
     deposit_number: Annotated[int, Field(ge=1)] | None = None
     wager_x: Wager = USUAL_WAGER
+    #: `bonus_plus_deposit` counts that part of the deposit which was matched: a law's cap on wagering goes by it.
     wager_basis: Literal["bonus", "bonus_plus_deposit"] = "bonus"
     max_bet_minor: Amount | None = None
     max_win_minor: Amount | None = None

@@ -177,8 +177,15 @@ class FlowReader:
             inside, done = [Way(repeat, "each time")], [Way(repeat, "done")]
         elif isinstance(node.test, ast.Constant) and node.test.value:
             inside, done = self.add(Repeat("again and again", line), ways, scope.group), []
+        elif not ways:
+            return []
         else:
             inside, done = self.condition(node.test, ways, scope)
+            if len(self.nodes) == head:
+                # It asks about a step before the loop: the question is asked again each time, and is a way out then.
+                repeat = Repeat(f"while {ast.unparse(node.test)}", line)
+                self.add(repeat, ways, scope.group)
+                inside, done = [Way(repeat, "each time")], [Way(repeat, "done")]
         loop = Loop()
         scope.loops.append(loop)
         loop.again += self.block(node.body, inside, scope)
@@ -246,7 +253,9 @@ class FlowReader:
         return ways
 
     def call(self, call: ast.Call, ways: Ways, scope: Scope) -> tuple[Ways, StepNode | None]:
-        """Take the steps of a call's arguments, then that of the verb, or those of the helper, that is called."""
+        """Take the steps before a call and of its arguments, then those of the verb or helper that is called."""
+        if isinstance(call.func, ast.Attribute) and not isinstance(call.func.value, ast.Name):
+            ways, _ = self.expression(call.func.value, ways, scope)
         for part in (*call.args, *(keyword.value for keyword in call.keywords)):
             ways, _ = self.expression(part, ways, scope)
         match call.func:

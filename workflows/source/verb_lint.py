@@ -72,6 +72,8 @@ class VerbReading:
     interest: Interest = field(default_factory=Interest)
     #: Its waits, by where the code makes them.
     waits: dict[ast.Call, Wait] = field(default_factory=dict)
+    #: All its verbs, by where the code calls them.
+    verb_calls: dict[ast.Call, str] = field(default_factory=dict)
     #: Which function hands the player to which.
     calls: set[tuple[Any, Any]] = field(default_factory=set)
     #: Whether its steps are taken in the order that its flow shows.
@@ -91,7 +93,7 @@ class VerbReading:
         plain = ends_plainly(function, definition_of(function), names_around(function))
         if not (self.in_order and plain) or comes_back(self.calls):
             return everywhere_alike
-        return InterestByPlace(partial(read_flow, journey), self.waits, declared)
+        return InterestByPlace(partial(read_flow, journey), self.verb_calls, self.waits, declared)
 
 
 def read_verbs(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
@@ -215,6 +217,7 @@ class _VerbReader:
 
     def _check_call(self, verb: VerbSpec, call: ast.Call) -> None:
         self._check_await(verb.name, call)
+        self.reading.verb_calls[call] = verb.name
         keywords = {keyword.arg: keyword.value for keyword in call.keywords}
         limit = verb.limit
         if limit is not None and None not in keywords and _is_none(keywords.get(limit)):
