@@ -37,13 +37,13 @@ from api import (
     unsubscribe,
 )
 from api import dev_catch_all as dev
-from api.auth import SCHEME, scopes_asked
 from api.bounds import ITEM, batch_bounds
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment
 from api.middleware import add_middleware
 from api.openapi import add_docs
+from api.permissions import SCHEME, scopes_asked
 from api.problems import SCHEMA, from_http, from_validation
 from workflows.json_object import JsonObject
 

@@ -9,9 +9,9 @@ from sqlalchemy import select
 
 from activities.run_delivery import dead_letters as letters
 from activities.tables import dead_letters
-from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
 
 router = APIRouter(prefix="/v1/dead-letters", tags=["dead letters"])

@@ -17,7 +17,7 @@ from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
 from activities.unsubscribe_links import UnsubscribeLinks
 from api.database import Pools
-from api.keys import Keys
+from api.key_lookup import Keys
 from workflows.source.journey_loading import load
 
 

@@ -6,8 +6,8 @@ import httpx
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from api.auth import Key, needs
 from api.dependencies import EngineOf
+from api.permissions import Key, needs
 from api.problems import COMMON, away
 from workflows.channels import WebhookChannel
 from workflows.json_object import JsonObject

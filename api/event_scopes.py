@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
-from api.auth import Key
 from api.cloudevents import PlayerEvent
 from api.dependencies import ApiEngine
+from api.permissions import Key
 from workflows.events import Event, ExclusionEnded, PlayerRegistered, ProfileUpdated, StatusChanged
 from workflows.player_state.projection import UNPROTECTED_STATUSES
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from api.auth import Key, needs
+from api.permissions import Key, needs
 from api.problems import COMMON
 from content.event_descriptions import description
 from workflows.events import CATALOGUE, Event, SessionLogin

@@ -14,7 +14,6 @@ from pydantic import BaseModel, Field
 from activities.event_loop_turns import in_turns
 from activities.intake.admission import AdmissionTimeout
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
-from api.auth import Key, needs
 from api.bounds import ITEM
 from api.cloudevents import TOLERANCE, Fault, PlayerEvent, read_event
 from api.database import AWAY, in_time
@@ -23,6 +22,7 @@ from api.event_scopes import scope_refusals
 from api.event_source_permissions import is_reserved
 from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
+from api.permissions import Key, needs
 from api.problems import COMMON, Problem, away, busy, documented, pointer
 from workflows.events import CATALOGUE, DepositApproved, SessionLogin
 from workflows.json_object import JsonObject

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from activities.intake import failed_events as failed
 from activities.intake.receipts import Kept
 from activities.tables import failed_events
-from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery
+from api.permissions import Key, needs
 from api.problems import COMMON
 from workflows.errors import UnknownEventType
 from workflows.events import Event

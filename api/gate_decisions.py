@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from sqlalchemy import select
 
 from activities.tables import gate_decisions
-from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Moment, Page, PageQuery, where_given
+from api.permissions import Key, needs
 from api.problems import COMMON
 from workflows.gate.policy import NECESSARY
 from workflows.gate.reason_sentences import told_of

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 
 from activities.tables import grants
-from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
 from workflows.json_object import JsonObject
 

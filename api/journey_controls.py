@@ -21,10 +21,10 @@ from activities.journey_controls import (
 )
 from activities.loops.journey_jobs import RESUME, begin_resume
 from activities.tables import runs
-from api.auth import Actor, Key, needs
 from api.bulk_jobs import Deciding, PerSecond, new_job, request_id, wake
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
+from api.permissions import Actor, Key, needs
 from api.problems import COMMON, Problem, documented, undeclared
 from api.runs import IdempotencyKey
 

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import func, select
 
 from activities.tables import runs
-from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, undeclared
 from workflows.declaration import Goal, Journey
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule

@@ -7,7 +7,7 @@ from typing import Final
 import orjson
 
 from api.bounds import ITEM
-from content.repeated_names import mark_repeated_names
+from content.duplicate_json_names import mark_repeated_names
 
 #: What some editors and systems write before UTF-8; RFC 8259 lets a reader ignore it.
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"

@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 
 from api.bounds import ITEM
 from api.problems import pointer
-from content.repeated_names import RepeatedName
+from content.duplicate_json_names import RepeatedName
 from workflows.json_object import JsonObject
 
 NO_NUL: Final = r"^[^\x00]*$"

@@ -10,9 +10,9 @@ from sqlalchemy import select
 from activities import gate_facts
 from activities.messages import mark_read
 from activities.tables import messages
-from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
+from api.permissions import Key, needs
 from api.problems import COMMON, Problem, documented, missing
 from workflows.channels import IN_APP
 from workflows.field_types import MessageClass

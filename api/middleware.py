@@ -19,12 +19,12 @@ from structlog.contextvars import bind_contextvars, bound_contextvars, clear_con
 
 from activities.intake.admission import AdmissionTimeout
 from activities.intake.locked_elsewhere import PlayersLocked
-from api.auth import scopes_asked
 from api.bounds import ITEM, Bounds
 from api.content_encoding import ContentEncoding
 from api.database import AWAY
 from api.dependencies import ApiEngine
 from api.integrations.authorization import EVENTS, authorization_of, takes_batches
+from api.permissions import scopes_asked
 from api.problems import HELD, Problem, away
 
 logger = logging.getLogger("journeys.api")

@@ -8,9 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue
 from sqlalchemy import select
 
 from activities.tables import players
-from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Moment
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
 from workflows.gate.policy import NUMBERS, Policy
 from workflows.gate.rule_catalogue import RULES

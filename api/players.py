@@ -13,11 +13,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.intake.receipts import Conflict
 from activities.tables import events, players, runs
-from api.auth import Actor, Key, acts, needs
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
 from api.pagination import Page, PageQuery
+from api.permissions import Actor, Key, acts, needs
 from api.problems import COMMON, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant

@@ -14,11 +14,11 @@ from activities.run_problems import TROUBLES, Trouble, troubles
 from activities.runs import COLUMNS, STOPPED, RunRow, find, find_by_cause
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
-from api.auth import Key, needs
 from api.cloudevents import PLAYER_ID
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Filter, Page, PageQuery, where_given
+from api.permissions import Key, needs
 from api.problems import COMMON, Problem, documented, missing, undeclared
 from api.run_status import FailingEffect, ask_status
 from workflows.declaration import Journey

@@ -17,9 +17,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import Select, func, select
 
 from activities.tables import memberships
-from api.auth import Key, needs
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page, PageQuery
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, undeclared
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment

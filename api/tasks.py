@@ -11,9 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import task_history, tasks
 from activities.tasks import TaskRow, find
-from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
 from workflows.json_object import JsonObject
 

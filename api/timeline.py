@@ -10,9 +10,9 @@ from sqlalchemy import TextClause, select, text
 
 from activities.shared_events import SHARED_EVENTS
 from activities.tables import players
-from api.auth import Key, needs
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery
+from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
 from api.timeline_text import sentence_of
 from workflows.events import (

@@ -23,7 +23,7 @@ def serve(
     from activities.log_output import log_to_stderr
     from activities.temporal_client import data_converter
     from api.app import create_app
-    from api.server import BoundedProtocol, most_connections
+    from api.bounded_protocol import BoundedProtocol, most_connections
     from workflows.source.journey_loading import load
 
     log_to_stderr()

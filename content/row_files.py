@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from content.repeated_names import mark_repeated_names
+from content.duplicate_json_names import mark_repeated_names
 from workflows.errors import JourneysError
 
 #: The longest byte order marks first: that of UTF-32 begins like that of UTF-16.

@@ -25,7 +25,7 @@ from workflows.background.bulk_job import BulkJobKind
 from workflows.declaration import Journey, version_name
 from workflows.effects import EffectInput
 from workflows.events import Event
-from workflows.player_state.migration import migrate
+from workflows.player_state.run_migration import migrate
 from workflows.player_state.state import PlayerState
 
 MIGRATE: Final[BulkJobKind] = "migrate"

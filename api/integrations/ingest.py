@@ -12,13 +12,13 @@ from activities.event_loop_turns import in_turns
 from activities.intake.backpressure import protects
 from activities.intake.event_store import Identity
 from activities.intake.receipts import DuplicateOf, ItemRefusal, Kept, Receipt
-from api.auth import Key
 from api.cloudevents import Fault, PlayerEvent
 from api.database import in_time
 from api.dependencies import ApiEngine
 from api.event_scopes import scope_refusals
 from api.events import COMMIT_TIMEOUT, EVENTS, FirstTold, ItemError
 from api.integrations.outcomes import Fact, Ignored, Mapped, MessageRefused, Outcome, fault
+from api.permissions import Key
 from api.problems import busy
 from workflows.player_state.state import Mode
 

@@ -39,7 +39,7 @@ from workflows.player_state.decisions import (
     Stop,
     Wake,
 )
-from workflows.player_state.migration import migrate
+from workflows.player_state.run_migration import migrate
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch

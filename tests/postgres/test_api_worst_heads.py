@@ -16,7 +16,7 @@ from fastapi.routing import APIRoute
 
 from activities.settings import Settings
 from api.app import create_app
-from api.server import HEAD_LIMIT
+from api.bounded_protocol import HEAD_LIMIT
 from local.slowness import slowness
 from tests.postgres.test_api_access import OPERATIONS
 from tests.postgres.test_api_bounds import STALL_S, stalls

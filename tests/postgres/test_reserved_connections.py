@@ -12,7 +12,7 @@ from sqlalchemy import event
 
 from activities.api_keys import ALPHABET, LENGTH, _check
 from activities.tables import events
-from api.keys import FREE_FAILURES
+from api.key_lookup import FREE_FAILURES
 from tests.support.api_client import Api, serving
 from tests.support.engine import rows
 
@@ -84,7 +84,7 @@ async def test_strangers_take_one_connection_however_many_they_are(
     api: Api, backend: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if each came from an address of its own: from one they would be told later and later.
-    monkeypatch.setattr("api.keys.FREE_FAILURES", 1_000)
+    monkeypatch.setattr("api.key_lookup.FREE_FAILURES", 1_000)
     asked: list[str] = []
     at_once = most = 0
 

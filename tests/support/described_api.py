@@ -40,7 +40,7 @@ async def described_api(postgres_url: str) -> AsyncIterator[DescribedApi]:
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr("api.database.CONNECT_TIMEOUT", timedelta(minutes=1))
     # Schemathesis tries every operation without a key and with a wrong one; so many refusals would be told late.
-    monkeypatch.setattr("api.keys.FREE_FAILURES", 1_000_000)
+    monkeypatch.setattr("api.key_lookup.FREE_FAILURES", 1_000_000)
     async with serving(postgres_url, journeys="tests.support.api_journeys") as api:
         ids = await seeded(api)
         headers = {role: {"Authorization": f"Bearer {await api.key(*scopes)}"} for role, scopes in ROLES.items()}

@@ -8,7 +8,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.server import ServerState
 
-from api.server import BoundedProtocol
+from api.bounded_protocol import BoundedProtocol
 
 
 @asynccontextmanager

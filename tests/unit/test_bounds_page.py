@@ -11,7 +11,16 @@ from activities import database as all_databases
 from activities.intake import intake
 from activities.providers import bounded_answer
 from activities.settings import Settings
-from api import content_encoding, database, dead_letters, events, failed_events, json_types, keys, server
+from api import (
+    bounded_protocol,
+    content_encoding,
+    database,
+    dead_letters,
+    events,
+    failed_events,
+    json_types,
+    key_lookup,
+)
 from api.app import create_app
 from api.bounds import ITEM, LEEWAY, batch_bounds
 from api.cloudevents import TOLERANCE
@@ -43,17 +52,17 @@ def row(entrance: str, *cells: str) -> str:
 
 def of_connections() -> Iterator[str]:
     """What every connection and every request is held to, whosever it is."""
-    head, silence = written(server.HEAD_TIMEOUT), written(server.BODY_SILENCE)
+    head, silence = written(bounded_protocol.HEAD_TIMEOUT), written(bounded_protocol.BODY_SILENCE)
     yield row("connections of a process", "4,000, or the descriptors it may open less 128", "503 at once")
     yield row("a connection without a request", f"{head} s", "it is closed")
-    yield row("address and headers", f"{written(server.HEAD_LIMIT)} bytes", "431, and it is closed")
+    yield row("address and headers", f"{written(bounded_protocol.HEAD_LIMIT)} bytes", "431, and it is closed")
     yield row("address and headers until they are whole", f"{head} s", "it is closed")
     yield row("silence within a body", f"{silence} s", "it is closed")
-    yield row("a body that nobody wanted, read on", f"{written(server.DRAINED)} bytes", "it is closed")
+    yield row("a body that nobody wanted, read on", f"{written(bounded_protocol.DRAINED)} bytes", "it is closed")
     times, freely = written(content_encoding.MOST_TIMES), written(content_encoding.UNPACKED_FREELY)
     yield row("a gzipped body", f"{times} times its size, and {freely} bytes more", "413")
-    refusals = f"{keys.FREE_FAILURES} at once and {written(keys.FAILURES_A_SECOND)} a second"
-    late = f"{keys.DELAY} s, then later and later, up to {written(keys.LONGEST_DELAY)} s"
+    refusals = f"{key_lookup.FREE_FAILURES} at once and {written(key_lookup.FAILURES_A_SECOND)} a second"
+    late = f"{key_lookup.DELAY} s, then later and later, up to {written(key_lookup.LONGEST_DELAY)} s"
     yield row("wrong keys of an address", refusals, f"401 after {late}")
 
 

@@ -16,9 +16,9 @@ from packaging.version import Version
 from starlette.routing import Match
 
 from activities.settings import Settings, settings_from
+from api.bounded_protocol import BODY_SILENCE, HEAD_TIMEOUT
 from api.bounds import ITEM
 from api.integrations.authorization import SEGMENT
-from api.server import BODY_SILENCE, HEAD_TIMEOUT
 from local.temporal import SETTINGS as LOCAL_TEMPORAL
 from workflows.errors import DesignError
 

@@ -1,7 +1,7 @@
 """Who comes with wrong keys again and again is told late; nobody is remembered for ever."""
 
-from api import keys
-from api.keys import DELAY, FREE_FAILURES, LONGEST_DELAY, FailedKeys
+from api import key_lookup
+from api.key_lookup import DELAY, FREE_FAILURES, LONGEST_DELAY, FailedKeys
 
 
 class HeldTimer:
@@ -50,6 +50,6 @@ def test_a_caller_without_an_address_is_one_of_those_without_an_address() -> Non
 
 def test_no_more_addresses_are_remembered_than_there_is_room_for() -> None:
     failures = FailedKeys(HeldTimer())
-    for number in range(keys.MOST + 100):
+    for number in range(key_lookup.MOST + 100):
         failures.delay(f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}")
-    assert len(failures._levels) == keys.MOST
+    assert len(failures._levels) == key_lookup.MOST

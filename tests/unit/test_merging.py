@@ -24,8 +24,8 @@ from workflows import (
     on,
 )
 from workflows.player_state.decisions import Stop
+from workflows.player_state.limits_and_checks import open_checks
 from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
-from workflows.player_state.restraints import open_checks
 from workflows.player_state.state import PlayerState
 
 SECOND = timedelta(seconds=1)

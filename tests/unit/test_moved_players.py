@@ -16,7 +16,7 @@ from workflows.declaration import Journey
 from workflows.events import Event
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import Decision, Migrate, Wake
-from workflows.player_state.migration import migrate
+from workflows.player_state.run_migration import migrate
 from workflows.player_state.state import PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.hearing import Hearing

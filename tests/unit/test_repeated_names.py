@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from api.json_text import read_json
 from api.json_types import find_unkept
-from content.repeated_names import mark_repeated_names
+from content.duplicate_json_names import mark_repeated_names
 from tests.support.examples import examples
 
 NAMES = st.text(max_size=4) | st.sampled_from(["a", '"', "\\", ":", '":', '\\":', " ", '" :'])

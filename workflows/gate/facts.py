@@ -14,8 +14,8 @@ from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
 from workflows.player_state.exclusion_blocks import TIME_OUT, Block, Exclusion, last_end, of_status
+from workflows.player_state.limits_and_checks import open_checks
 from workflows.player_state.ordering import instant
-from workflows.player_state.restraints import open_checks
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 

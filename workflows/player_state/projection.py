@@ -56,8 +56,8 @@ from workflows.player_state.exclusion_blocks import (
     note_end,
     of_status,
 )
+from workflows.player_state.limits_and_checks import Checks, restrain
 from workflows.player_state.ordering import Word, counts, first_said, instant, record_word
-from workflows.player_state.restraints import Checks, restrain
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
 

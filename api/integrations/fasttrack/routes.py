@@ -9,7 +9,6 @@ from pydantic import BaseModel
 from sqlalchemy import select
 
 from activities.tables import events
-from api.auth import Key, needs
 from api.bounds import ITEM
 from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
@@ -32,6 +31,7 @@ from api.integrations.fasttrack.to_events import (
 from api.integrations.ingest import EventResult, ingest_outcomes
 from api.integrations.outcomes import Fact, Mapped
 from api.integrations.vocabulary import Words
+from api.permissions import Key, needs
 from api.problems import Problem, documented
 from workflows.events import parse_event
 from workflows.json_object import JsonObject

@@ -11,7 +11,6 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
 from activities.event_loop_turns import in_turns
-from api.auth import Key, needs
 from api.bounds import ITEM
 from api.dependencies import ApiEngine, EngineOf
 from api.integrations.body import read_document
@@ -19,6 +18,7 @@ from api.integrations.ingest import MessageResult, ingest_outcomes
 from api.integrations.outcomes import MessageRefused, Outcome, fault, identifier
 from api.integrations.segment.to_events import UNUSED, read_message
 from api.integrations.vocabulary import Words
+from api.permissions import Key, needs
 from api.problems import Problem, documented
 from workflows.json_object import JsonObject
 

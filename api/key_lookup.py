@@ -18,8 +18,8 @@ from sqlalchemy.types import Text
 
 from activities.api_keys import hash_of, well_formed
 from activities.database import Database, DatabaseUnreachable
-from api.auth import CHALLENGE, Key
 from api.database import CONNECT_TIMEOUT, done_within, in_time
+from api.permissions import CHALLENGE, Key
 from api.problems import Problem
 
 T = TypeVar("T")

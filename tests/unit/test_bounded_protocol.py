@@ -6,8 +6,8 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from activities.settings import Settings
-from api import server
-from api.server import DRAINED, HEAD_LIMIT, most_connections
+from api import bounded_protocol
+from api.bounded_protocol import DRAINED, HEAD_LIMIT, most_connections
 from tests.support.listening import listening
 from tests.support.machine import within
 
@@ -88,8 +88,8 @@ async def test_a_head_without_end_is_refused(head: bytes) -> None:
     ids=["nothing", "a line", "half a header", "empty lines", "half a body"],
 )
 async def test_a_connection_on_which_nothing_comes_is_closed(half: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "HEAD_TIMEOUT", 0.2)
-    monkeypatch.setattr(server, "BODY_SILENCE", 0.2)
+    monkeypatch.setattr(bounded_protocol, "HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(bounded_protocol, "BODY_SILENCE", 0.2)
     async with listening(echo) as port:
         assert b"200 OK" not in await said(port, half)
 

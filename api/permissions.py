@@ -1,4 +1,4 @@
-"""What a key may do, and who acts with it; `api.keys` finds the key of a request."""
+"""What a key may do, and who acts with it; `api.key_lookup` finds the key of a request."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
