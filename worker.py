@@ -50,7 +50,7 @@ GRACE = SEND.time_limit
 EFFECTS_AT_ONCE = 40
 # Runs that think at a time. They share one core, so more of them would only stand in each other's way here, where no
 # priority and no turn of brands is kept, instead of in Temporal, where both are. Who waits for a task holds a place,
-# too: with eight a reaction took half as long again.
+# too: with eight, reactions were slower (docs/decisions/0027-passes-are-short.md).
 RUNS_AT_ONCE = 20
 # Tasks asked for at a time in a provider's queue; the provider is slower than the asking.
 PROVIDER_POLLS = 2

@@ -14,7 +14,7 @@ from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import Row, done, rows, runs_of
 from tests.support.outside_packages import Write
-from tests.support.releases import release, reloaded
+from tests.support.releases import release_twice
 from workflows.effects import EffectInput, Refresh
 from workflows.events import DepositFailed, Event, SessionLogin
 
@@ -38,12 +38,7 @@ FIRST, SECOND = "pass", 'await player.event(DepositFailed, within=days(9), where
 async def api(postgres_url: str, package: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
     name = package(hello=JOURNEY.replace("REST", FIRST))
-    release(name)
-    path = tmp_path / name / "hello.py"
-    path.write_text(path.read_text().replace(FIRST, SECOND))
-    release(name)
-    path.write_text(path.read_text().replace(SECOND, FIRST))
-    reloaded(name)
+    release_twice(name, tmp_path / name / "hello.py", FIRST, SECOND)
     async with serving(postgres_url, journeys=name) as served:
         yield served
 

@@ -23,7 +23,7 @@ from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import HeldTimer, Row, execute, rows, runs_of
 from tests.support.outside_packages import Write
-from tests.support.releases import release, reloaded
+from tests.support.releases import release_twice
 from workflows.effects import Mark
 from workflows.events import DepositFailed, Event, ExclusionSet, SessionLogin
 from workflows.player_state.active_run import Behind
@@ -50,12 +50,7 @@ async def api(postgres_url: str, package: Write, tmp_path: Path, monkeypatch: py
     """A deployment with two releases of a journey, of which the first is what players enter."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", f"127.0.0.1:{free_port()}")
     name = package(hello=JOURNEY.replace("WAIT", FIRST))
-    release(name)
-    path = tmp_path / name / "hello.py"
-    path.write_text(path.read_text().replace(FIRST, SECOND))
-    release(name)
-    path.write_text(path.read_text().replace(SECOND, FIRST))
-    reloaded(name)
+    release_twice(name, tmp_path / name / "hello.py", FIRST, SECOND)
     async with serving(postgres_url, journeys=name) as served:
         yield served
 

@@ -2,6 +2,7 @@
 
 import sys
 from datetime import date
+from pathlib import Path
 from unittest.mock import patch
 
 from typer.testing import CliRunner
@@ -32,6 +33,16 @@ def release(name: str) -> Registry:
     """Release everything in a package that is no release yet, and load it."""
     journeys_command(name, "release")
     return reloaded(name)
+
+
+def release_twice(name: str, journey: Path, first: str, second: str) -> None:
+    """Release a journey as its file has it, and once more with `second` for `first`; the file stays at the first."""
+    release(name)
+    code = journey.read_text()
+    journey.write_text(code.replace(first, second))
+    release(name)
+    journey.write_text(code)
+    reloaded(name)
 
 
 def freeze(name: str) -> None:
