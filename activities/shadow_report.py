@@ -75,6 +75,7 @@ class ShadowComparison(BaseModel):
         "always the same ones."
     )
     steps: list[StepComparison] = Field(description="In the order in which runs come to them.")
+    steps_left: int = Field(0, description=f"How many steps came after the {MOST_STEPS} that are told here.")
     costs: list[CostComparison]
     ends: list[EndPair] = Field(description="Those that end differently first, the most frequent first.")
 
@@ -85,11 +86,13 @@ async def compare(connection: AsyncConnection, shadow_id: int, now: datetime) ->
     share = 1.0 if counted.runs <= MOST_COMPARED else MOST_COMPARED / counted.runs
     compared = [*(await connection.execute(_SAMPLE, {"shadow": shadow_id, "share": share})).scalars()]
     ends = await _ends(connection, compared, now)
+    steps, left = await _steps(connection, compared)
     return ShadowComparison(
         runs=counted.runs,
         under_way=counted.under_way,
         compared=len(compared),
-        steps=await _steps(connection, compared),
+        steps=steps,
+        steps_left=left,
         costs=await _costs(connection, compared, now),
         ends=sorted(ends, key=lambda one: (one.live == one.shadow, -one.runs, one.live, one.shadow)),
     )
@@ -108,15 +111,17 @@ async def _ends(connection: AsyncConnection, compared: Sequence[str], now: datet
     return [EndPair(live=row.live, shadow=row.shadow, runs=row.runs, example=row.example) for row in rows]
 
 
-async def _steps(connection: AsyncConnection, runs: Sequence[str]) -> list[StepComparison]:
+async def _steps(connection: AsyncConnection, runs: Sequence[str]) -> tuple[list[StepComparison], int]:
     compared: dict[str, StepComparison] = {}
+    left = set[str]()
     for row in await connection.execute(_STEPS, {"runs": runs}):
         if row.step not in compared and len(compared) >= MOST_STEPS:
+            left.add(row.step)
             continue
         one = compared.setdefault(row.step, StepComparison(step=row.step))
         counts = one.live if row.side == "live" else one.shadow
         counts[row.outcome if row.reason is None else f"{row.outcome}: {row.reason}"] = row.runs
-    return [*compared.values()]
+    return [*compared.values()], len(left)
 
 
 class _GrantCount(NamedTuple):

@@ -1,12 +1,14 @@
 """Field types that refuse what Postgres and JSON readers cannot hold."""
 
 import re
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Final, NamedTuple
 
 import orjson
 from pydantic import AfterValidator, Field, StringConstraints
 
 from api.bounds import ITEM
+from api.json_text import read_json
 from api.problems import pointer
 from content.duplicate_json_names import RepeatedName
 from workflows.json_object import JsonObject
@@ -37,12 +39,9 @@ def find_unkept(value: object) -> tuple[str, str] | None:
             return _pointer_to(place), _advice(found[0])
         if isinstance(part, RepeatedName):
             return _pointer_to(place), REPEATED
-        if isinstance(part, dict):
-            if (found := next(filter(None, map(_UNKEPT.search, part)), None)) is not None:
-                return _pointer_to(place), _advice(found[0])
-            waiting += [(_Place(place, name), inner) for name, inner in part.items()]
-        elif isinstance(part, list):
-            waiting += [(_Place(place, index), inner) for index, inner in enumerate(part)]
+        if isinstance(part, dict) and (found := next(filter(None, map(_UNKEPT.search, part)), None)) is not None:
+            return _pointer_to(place), _advice(found[0])
+        waiting += _within(place, part)
     return None
 
 
@@ -51,6 +50,30 @@ class _Place(NamedTuple):
 
     parent: "_Place | None"
     name: int | str
+
+
+def find_repeated_name(text: bytes) -> str | None:
+    """Where a JSON text has a name twice in one object, as a pointer; None when it does not, or is no JSON."""
+    try:
+        value, suspect = read_json(text)
+    except ValueError:
+        return None
+    waiting: list[tuple[_Place | None, object]] = [(None, value)] if suspect else []
+    while waiting:
+        place, part = waiting.pop()
+        if isinstance(part, RepeatedName):
+            return _pointer_to(place)
+        waiting += _within(place, part)
+    return None
+
+
+def _within(place: "_Place | None", part: object) -> Iterator[tuple["_Place", object]]:
+    named: Iterable[tuple[int | str, object]] = ()
+    if isinstance(part, dict):
+        named = part.items()
+    elif isinstance(part, list):
+        named = enumerate(part)
+    return ((_Place(place, name), inner) for name, inner in named)
 
 
 def _pointer_to(place: _Place | None) -> str:

@@ -23,9 +23,10 @@ from api.bounds import ITEM, Bounds
 from api.content_encoding import ContentEncoding
 from api.database import AWAY
 from api.dependencies import ApiEngine
-from api.integrations.authorization import EVENTS, authorization_of, takes_batches
+from api.integrations.authorization import EVENTS, authorization_of, reads_no_items, takes_batches
+from api.json_types import REPEATED, find_repeated_name
 from api.permissions import scopes_asked
-from api.problems import HELD, Problem, away
+from api.problems import CORRECT, HELD, Problem, away
 
 logger = logging.getLogger("journeys.api")
 
@@ -218,6 +219,8 @@ def _bounded(scope: Scope, receive: Receive, bounds: Bounds, headers: Headers) -
         # Whatever the headers say: bytes of gzip are as good as never so many commas, and are judged again unpacked.
         if (excess := bounds.text_excess(body)) is not None:
             raise Problem("too-large", excess)
+        if reads_no_items(scope["path"]) and (repeated := find_repeated_name(bytes(body))) is not None:
+            raise Problem("invalid", CORRECT, errors=[{"pointer": repeated, "detail": REPEATED}])
         return {"type": "http.request", "body": bytes(body), "more_body": False}
 
     return bounded

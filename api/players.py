@@ -18,7 +18,7 @@ from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
 from api.pagination import Page, PageQuery
 from api.permissions import Actor, Key, acts, needs
-from api.problems import COMMON, Problem, documented, missing
+from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
 from workflows.json_object import JsonObject
@@ -331,7 +331,7 @@ async def _exclude(
     now = engine.clock()
     if body.until is not None and body.until <= now:
         fault = {"pointer": "/until", "detail": "This moment has passed; leave it out to exclude for ever."}
-        raise Problem("invalid", "Correct what errors lists and send the request again.", errors=[fault])
+        raise Problem("invalid", CORRECT, errors=[fault])
     state = None if idempotency_key else await _read_state(engine, actor.brand, player_id)
     repeated = _in_force(state, body, now)
     if not repeated:

@@ -14,6 +14,7 @@ from workflows.json_object import JsonObject
 MEDIA_TYPE: Final = "application/problem+json"
 TYPE: Final = "urn:journeys:problem:"
 RETRY: Final = {"Retry-After": "1"}
+CORRECT: Final = "Correct what errors lists and send the request again."
 #: What is said when somebody else holds the row of a player.
 HELD: Final = (
     "Somebody works on one of these players in Postgres and does not let go; send the request again, doing so is safe."
@@ -156,7 +157,7 @@ def from_validation(error: RequestValidationError) -> Problem:
     if any(fault["type"] == "missing" and fault["loc"] == ("header", "If-Match") for fault in faults):
         return Problem("if-match-required", "Read it and send its ETag in If-Match, so that nobody's edit is lost.")
     errors = [_fault(fault) for fault in faults[:MOST_FAULTS]]
-    return Problem("invalid", "Correct what errors lists and send the request again.", errors=errors)
+    return Problem("invalid", CORRECT, errors=errors)
 
 
 def pointer(parts: Sequence[int | str]) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli._console import fail, print_lines, say
+from cli._console import fail, plural, print_lines, say
 from cli._environment import Key, Url, journeys_api, settings_without_database
 from cli.hold import Journey
 
@@ -139,6 +139,8 @@ def report_lines(told: Answer) -> Iterator[str]:
     for one in told["steps"]:
         differs = "" if one["live"] == one["shadow"] else "*"
         rows.append((one["step"], _counts(one["live"]), _counts(one["shadow"]), differs))
+    if left := told.get("steps_left"):
+        rows.append((f"and {plural(left, 'step')} more", "", "", ""))
     for one in told["costs"]:
         currency = one["currency"]
         rows.append((f"cost in {currency}", _cost(one["live"], currency), _cost(one["shadow"], currency), ""))

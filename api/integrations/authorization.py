@@ -20,6 +20,11 @@ def takes_batches(path: str) -> bool:
     return path == EVENTS or path in SEGMENT
 
 
+def reads_no_items(path: str) -> bool:
+    """Whether what is posted to a path is judged as a whole; where events are read each is refused by itself."""
+    return not takes_batches(path) and not path.startswith(FAST_TRACK)
+
+
 def authorization_of(path: str, headers: Headers) -> str | None:
     """The `Authorization` a request means, written as our own."""
     authorization = headers.get("authorization")

@@ -20,8 +20,9 @@ def _lines(report: Impact) -> Iterator[str]:
     if report.declared:
         yield f"At once, for everybody in flight: {'; '.join(report.declared)}."
     yield (
-        f"{report.runs:,} runs in flight{brands_in_brackets(report.brands)}; {report.shapes:,} shapes, "
-        f"{report.histories:,} histories, {report.coverage:g} % covered"
+        f"{_counted(report.runs, 'run')} in flight{brands_in_brackets(report.brands)}; "
+        f"{_counted(report.shapes, 'shape')}, {_counted(report.histories, 'history', 'histories')}, "
+        f"{report.coverage:g} % covered"
     )
     if report.already:
         yield f"{report.already:,} more are on it already."
@@ -31,6 +32,10 @@ def _lines(report: Impact) -> Iterator[str]:
     for place in report.places:
         yield from _place(place)
     yield from _choices(report)
+
+
+def _counted(number: int, one: str, many: str | None = None) -> str:
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
 def _place(place: Place) -> Iterator[str]:

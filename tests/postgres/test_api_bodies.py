@@ -191,3 +191,16 @@ async def test_half_a_character_is_422_where_one_message_is_sent(sender: httpx.A
     assert answer.json()["errors"][0]["pointer"] == "/first_name"
     reason = json.dumps({"kind": "time_out", "reason": HALF}).replace("@@", "\\ud83d").encode()
     assert (await sent(sender, "an exclusion", reason)).status_code == 422
+
+
+async def test_a_name_that_stands_twice_is_422_with_its_place_where_one_thing_is_asked(
+    sender: httpx.AsyncClient,
+) -> None:
+    body = b'{"kind":"self_exclusion","reason":"Asked.","kind":"time_out"}'
+    for sent_as, headers in ((body, {}), (BOM + body, {}), (gzip.compress(body), {"Content_Encoding": "gzip"})):
+        answer = await sent(sender, "an exclusion", sent_as, **headers)
+        assert answer.status_code == 422
+        assert [fault["pointer"] for fault in answer.json()["errors"]] == ["/kind"]
+        assert "Write this name once" in answer.json()["errors"][0]["detail"]
+    deep = b'{"kind":"time_out","reason":"Asked \\"twice\\": yes","details":[{"a":1,"a":2}]}'
+    assert (await sent(sender, "an exclusion", deep)).json()["errors"][0]["pointer"] == "/details/0/a"

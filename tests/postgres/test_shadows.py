@@ -16,7 +16,7 @@ from activities.retention import RETENTION
 from activities.run_delivery.deliveries import BULK, PROTECTION
 from activities.runs import RunOver
 from activities.settings import Settings
-from activities.shadow_report import LOST, MOST_COMPARED, UNDER_WAY, ShadowComparison, compare
+from activities.shadow_report import LOST, MOST_COMPARED, MOST_STEPS, UNDER_WAY, ShadowComparison, compare
 from activities.shadows import RunningShadows, ShadowRow, newest_shadow, start_shadow, stop_shadow
 from activities.tables import deliveries, grants, messages, players, runs, shadow_runs, shadow_steps, steps, tasks
 from local.ports import free_port
@@ -363,6 +363,18 @@ async def test_what_a_shadow_would_have_done_is_told_beside_what_the_live_run_di
     assert [(one.live, one.shadow, one.runs) for one in compared.ends] == [(UNDER_WAY, UNDER_WAY, 1)]
     await scene.ends()
     assert [(one.live, one.shadow) for one in (await scene.compared()).ends] == [(UNDER_WAY, "completed")]
+
+
+async def test_of_very_many_steps_the_first_are_told_and_how_many_more_there_are(scene: Scene) -> None:
+    many = (
+        "INSERT INTO shadow_steps (run_id, step, line, outcome, at) SELECT "
+        "id, 'send:many#' || n, 0, 'sent', ends_at - interval '1 day' + n * interval '1 second' "
+        "FROM shadow_runs, generate_series(1, :many) n WHERE id = :run"
+    )
+    await execute(scene.parts.database, many, run=scene.run, many=MOST_STEPS + 3)
+    told = await scene.compared()
+    assert [one.step for one in told.steps] == [f"send:many#{n}" for n in range(1, MOST_STEPS + 1)]
+    assert told.steps_left == 3
 
 
 async def test_a_shadow_that_has_not_ended_a_day_after_it_had_to_is_lost(scene: Scene) -> None:
