@@ -49,6 +49,7 @@ from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
 from workflows.field_types import MessageClass
 from workflows.gate.policy_book import PolicyBook
+from workflows.player_state.brand_groups import BrandGroups
 from workflows.source.journey_loading import Registry, load
 
 # An effect that finds no connection waits as long as an attempt may last: failing would only make it come again.
@@ -150,6 +151,7 @@ def build(
         pressure,
         self_exclusion_minimum=settings.self_exclusion_minimum,
         protection=protection,
+        groups=BrandGroups(settings.brand_groups),
     )
     policies = PolicyBook(own=registry.policies)
     return Engine(settings, registry, database, intake, pressure, given, processes, policies)

@@ -15,6 +15,7 @@ from workflows.channels import WebhookChannel
 from workflows.effect_queues import Provider
 from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
+from workflows.field_types import BRAND
 from workflows.player_state.identities import WINDOW
 
 #: The variable that names the folder with a file for each setting that is secret.
@@ -78,6 +79,8 @@ class Settings(ContentSettings):
     mail_lookup_url: str | None = None
     #: What players call each brand, as JSON: {"acme": "Acme Casino"}.
     brand_names: dict[str, str] = Field(default_factory=dict)
+    #: Which brands are one group, as JSON: {"acme": ["acme-casino", "acme-bingo"]}. An id is one person in all of them.
+    brand_groups: dict[str, tuple[Annotated[str, Field(pattern=rf"^{BRAND}$")], ...]] = Field(default_factory=dict)
     #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
     sms_webhook_url: str = "http://127.0.0.1:7503/sms"
     push_webhook_url: str = "http://127.0.0.1:7503/push"

@@ -5,12 +5,12 @@ lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, e
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterable, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, text
 from sqlalchemy.exc import OperationalError
@@ -24,6 +24,7 @@ from activities.intake.decision_writes import DecisionRows, as_json
 from activities.intake.event_store import Identity, store_events
 from activities.intake.exclusion_minimum import early_ends, ends_among
 from activities.intake.failed_events import apart, concerns_one_player, keep
+from activities.intake.group_exclusions import protect_group, store_copies
 from activities.intake.locked_elsewhere import DEADLOCK, LOCK_TIMEOUT, LockedElsewhere, PlayersLocked, sqlstate
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failure_reports import report
@@ -37,6 +38,7 @@ from activities.tracing import note_events
 from workflows.events import Event, PlayerMerged
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.brand_groups import Account, BrandGroups
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
 from workflows.player_state.state import Mode, PlayerState
@@ -57,6 +59,7 @@ PROTECTION_ADMISSION_TIMEOUT, MIXED_ADMISSION_TIMEOUT = timedelta(seconds=6), ti
 HELD_TIMEOUT = timedelta(seconds=2)
 # Rows are locked in one order, so a deadlock is a surprise; it undoes one of the two, which may try again.
 MAX_ATTEMPTS = 3
+ALONE: Final = BrandGroups()
 #: Batches that protect go one at a time from this many events on, so that small ones find a connection beside them.
 LARGE_BATCH = 50
 # So many players a process remembers to have rows; about 30 MB.
@@ -127,9 +130,9 @@ class _Batch:
 class AccountsNotLocked(Exception):
     """What was to be applied reaches further accounts of a person, and they must be locked as well."""
 
-    def __init__(self, accounts: dict[str, str]) -> None:
+    def __init__(self, accounts: dict[Account, str]) -> None:
         super().__init__(accounts)
-        #: By account: the one that brought it in.
+        #: By account: the player of the batch that brought it in.
         self.accounts = accounts
 
 
@@ -145,8 +148,10 @@ class Intake:
         *,
         self_exclusion_minimum: timedelta = timedelta(0),
         protection: Database | None = None,
+        groups: BrandGroups = ALONE,
     ) -> None:
         self.database = database
+        self.groups = groups
         #: Where connections for what protects are found.
         self.protection = protection or database
         self.rules = rules
@@ -269,7 +274,7 @@ class Intake:
     async def _store_and_apply_together(
         self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
-        accounts: dict[str, str] = {}
+        accounts: dict[Account, str] = self.groups.accounts_of(batch.brand, events)
         attempts = 0
         while True:
             attempts += 1
@@ -279,8 +284,11 @@ class Intake:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
                 accounts |= needed.accounts
             except PlayersLocked:
-                if self.held is not None and (behind := self.held.among(batch.brand, accounts)):
-                    self.held.suspect(batch.brand, (), {account: accounts[account] for account in behind})
+                if self.held is not None:
+                    behind = [
+                        (one, player_id) for one, player_id in accounts.items() if self.held.among(one[0], [one[1]])
+                    ]
+                    self.held.suspect_behind(batch.brand, behind)
                 raise
             except OperationalError as error:
                 state = sqlstate(error)
@@ -291,10 +299,10 @@ class Intake:
                     raise
 
     async def _store_and_apply_locking(
-        self, accounts: dict[str, str], database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
+        self, accounts: dict[Account, str], database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         brand, now, mode = batch.brand, batch.now, batch.mode
-        ids = {*_concerned(events), *accounts}
+        ids = _wanted(brand, events, accounts)[brand]
         ends = ends_among(events) if self.self_exclusion_minimum else {}
         # Left after the commit: until then nobody else gets far with the same players.
         async with AsyncExitStack() as turn, database.transaction() as connection:
@@ -302,6 +310,7 @@ class Intake:
                 raise PlayersLocked  # since it went for a connection
             if ends:
                 await turn.enter_async_context(self._applying(database, events))
+                await self._lock_before(connection, _wanted(brand, events, accounts))
             early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
             taken = [pair for position, pair in enumerate(events) if position not in early] if early else events
             stored = await store_events(
@@ -309,15 +318,18 @@ class Intake:
             )
             new = stored.new
             if new:
-                ids = {*_concerned(new), *accounts}
                 if not ends:
                     await turn.enter_async_context(self._applying(database, events))
-                async with self.locked(connection, brand, ids, now, create=True) as players:
-                    if missing := accounts_needed(new, players.states):
+                await store_copies(connection, self.groups, brand, new, history=mode == "history")
+                async with self._locked_together(connection, _wanted(brand, new, accounts), now) as together:
+                    players, states = together[brand], {one: locked.states for one, locked in together.items()}
+                    alone = {(brand, one): by for one, by in accounts_needed(new, players.states).items()}
+                    if missing := alone | self.groups.accounts_needed(brand, new, states):
                         raise AccountsNotLocked(missing)
                     players.not_before = now + self.settling if mode == "history" else None
                     async for player_id, event in in_turns(new):
                         self._apply(players, player_id, event, now, mode)
+                        protect_group(self.groups, brand, player_id, event, together, now, mode)
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
@@ -345,6 +357,25 @@ class Intake:
         if state.accounts and is_shared(event):
             for other in state.accounts:
                 players.record(other, share(event, states[other], now, mode=mode))
+
+    @asynccontextmanager
+    async def _locked_together(
+        self, connection: AsyncConnection, wanted: Mapping[str, Collection[str]], now: datetime
+    ) -> AsyncIterator[dict[str, LockedPlayers]]:
+        """Lock players of several brands: brand by brand in the order of their names, as everybody does."""
+        async with AsyncExitStack() as stack:
+            yield {
+                brand: await stack.enter_async_context(self.locked(connection, brand, wanted[brand], now, create=True))
+                for brand in sorted(wanted)
+            }
+
+    async def _lock_before(self, connection: AsyncConnection, wanted: Mapping[str, Collection[str]]) -> None:
+        """Lock rows in the order of all before somebody looks at those of one brand; of one brand alone nothing."""
+        if len(wanted) > 1:
+            for brand in sorted(wanted):
+                ids = sorted(wanted[brand])
+                await connection.execute(CREATE_PLAYERS, {"brand": brand, "ids": ids})
+                await self._lock(connection, brand, ids)
 
     @asynccontextmanager
     async def locked(
@@ -436,6 +467,14 @@ def _concerned(events: Iterable[tuple[str, Event]]) -> set[str]:
         if isinstance(event, PlayerMerged):
             ids |= {event.survivor_id, event.absorbed_id}
     return ids
+
+
+def _wanted(brand: str, events: Iterable[tuple[str, Event]], accounts: Iterable[Account]) -> dict[str, set[str]]:
+    """By brand: the players whose rows these events change, with further accounts that are known to be needed."""
+    wanted = {brand: _concerned(events)}
+    for other, account in accounts:
+        wanted.setdefault(other, set()).add(account)
+    return wanted
 
 
 def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:

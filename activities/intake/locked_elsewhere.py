@@ -6,7 +6,7 @@ whether the row is free again.
 """
 
 import asyncio
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from sqlalchemy import bindparam, exc, text
@@ -34,7 +34,7 @@ class LockedElsewhere:
     def __init__(self, database: Database) -> None:
         self._database = database
         #: By brand and player: whose row is held. It is another account's where a person has several.
-        self._rows: dict[tuple[str, str], str] = {}
+        self._rows: dict[tuple[str, str], tuple[str, str]] = {}
         self._changed = asyncio.Event()
         self._looking: asyncio.Task[None] | None = None
 
@@ -44,14 +44,13 @@ class LockedElsewhere:
             return set()
         return {player_id for player_id in player_ids if (brand, player_id) in self._rows}
 
-    def suspect(self, brand: str, player_ids: Collection[str], behind: Mapping[str, str] | None = None) -> None:
-        """Take these players for held, until a look a moment later knows better.
+    def suspect(self, brand: str, player_ids: Collection[str]) -> None:
+        """Take these players for held, until a look a moment later knows better."""
+        self.suspect_behind(brand, [((brand, player_id), player_id) for player_id in player_ids])
 
-        `behind` names, by account, the player who cannot be served without it.
-        """
-        wanted = [(player_id, player_id) for player_id in player_ids]
-        wanted += [(player_id, account) for account, player_id in (behind or {}).items()]
-        for player_id, row in wanted[: MOST - len(self._rows)]:
+    def suspect_behind(self, brand: str, behind: Collection[tuple[tuple[str, str], str]]) -> None:
+        """The same of players who cannot be served without another row, of whatever brand: that row, and the player."""
+        for row, player_id in [*behind][: MOST - len(self._rows)]:
             self._rows.setdefault((brand, player_id), row)
         if self._rows and (self._looking is None or self._looking.done()):
             self._looking = asyncio.create_task(self._look())
@@ -72,7 +71,7 @@ class LockedElsewhere:
 
     async def _look(self) -> None:
         while self._rows:
-            asked = {(brand, row) for (brand, _), row in [*self._rows.items()][:LOOKED_AT]}
+            asked = {*[*self._rows.values()][:LOOKED_AT]}
             try:
                 held = await self._held(sorted(asked))
             except (exc.SQLAlchemyError, OSError):
@@ -80,8 +79,8 @@ class LockedElsewhere:
                 held = set()
             free = asked - held
             # Those that were looked at go to the end, so that all have their turn.
-            kept = {key: row for key, row in self._rows.items() if (key[0], row) not in free}
-            seen = {key: row for key, row in kept.items() if (key[0], row) in asked}
+            kept = {key: row for key, row in self._rows.items() if row not in free}
+            seen = {key: row for key, row in kept.items() if row in asked}
             self._rows = {key: row for key, row in kept.items() if key not in seen} | seen
             self._changed.set()
             self._changed = asyncio.Event()

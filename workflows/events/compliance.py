@@ -112,8 +112,8 @@ class ExclusionSet(
     """The player is shut out from this moment. From the account service or a national register.
 
     No `until` means for ever, not unknown. Every run of the player stops in the transaction that
-    acknowledges this event. Whatever its `scope`, it protects in the brand that is told, and only an end of the same
-    scope lifts it: tell each brand of a group.
+    acknowledges this event. Of the scope `group` or `national`, and of the kind `register`, it protects in every brand
+    of the group (`BRAND_GROUPS`). Only an end of the same scope lifts it, in the brand that is told.
     """
 
     kind: ExclusionKind
