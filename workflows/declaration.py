@@ -17,6 +17,7 @@ from workflows.events import Event
 from workflows.field_types import Product
 from workflows.rules.failures import RuleFailure
 from workflows.rules.hearing import Places, everywhere_alike, takes
+from workflows.rules.tied_to_run import require_same
 from workflows.rules.triggers import On, Trigger
 from workflows.rules.where import Where, passes, require_event_type
 from workflows.run_journal import MovedRun
@@ -66,21 +67,26 @@ class Goal:
     kind: type[Event]
     within: timedelta
     where: Where | None = None
+    #: The field in which the event says the same as the one that started the run.
+    same: str | None = None
 
     def matches(self, event: Event, failures: list[RuleFailure]) -> bool:
         """Whether `event` is meant; a `where` that raises says no."""
         return isinstance(event, self.kind) and passes(self.where, event, failures)
 
 
-def goal(kind: type[Event], *, within: timedelta, where: Where | None = None) -> Goal:
+def goal(kind: type[Event], *, within: timedelta, where: Where | None = None, same: str | None = None) -> Goal:
     """Count the run as successful when `kind` happens `within` this time after entry.
+
+    With `same="payment_id"` only where it says there what the event that started the run said. An event about a
+    reward, such as `RewardClaimed`, counts only for the run that gave this reward.
 
     A goal measures and does not end the run; use `exit_on` for that. It is measured in the
     control arm too, and also after the run is over.
     """
     if within <= timedelta(0):
         raise DesignError("goal(...) needs a positive within=, such as within=days(7).")
-    return Goal(require_event_type(kind, "goal"), within, where)
+    return Goal(require_event_type(kind, "goal"), within, where, require_same(kind, same, "goal"))
 
 
 JourneyFunction = Callable[..., Awaitable[Any]]
@@ -142,6 +148,12 @@ class Journey:
     def is_for(self, brand: str) -> bool:
         """Whether players of this brand may enter it."""
         return not self.brands or brand in self.brands
+
+    @property
+    def tied_by(self) -> frozenset[str]:
+        """The fields of the starting event that its exits and its goal are tied to."""
+        rules = (*self.exit_on, self.goal)
+        return frozenset(one.same for one in rules if isinstance(one, On | Goal) and one.same is not None)
 
     @property
     def description(self) -> str:

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
 
 from pydantic import JsonValue
 
@@ -40,9 +40,11 @@ from workflows.effects import (
 )
 from workflows.events import Event
 from workflows.forms import Form
+from workflows.known_player import KnownPlayer
 from workflows.local_time import JITTER, next_local
 from workflows.rewards import Reward
 from workflows.rules.segments import Segment, require_segment
+from workflows.rules.tied_to_run import tied
 from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
@@ -58,6 +60,14 @@ F = TypeVar("F", bound=Form)
 
 #: Between two questions to the gate about one message.
 GATE_PAUSE = timedelta(seconds=10)
+
+
+class Taking(TypedDict, total=False):
+    """Which of the events of its kinds `first` takes."""
+
+    where: Where | None
+    same: str | None
+    fresh: bool
 
 
 @dataclass(frozen=True)
@@ -106,72 +116,8 @@ class RunStarted:
         return self.run_id is not None
 
 
-class Player:
+class Player(KnownPlayer):
     """The player of one run: facts as of the last `refresh`, and everything a journey can do."""
-
-    def __init__(self, run: JourneyRun) -> None:
-        self._run = run
-
-    # ---- facts -------------------------------------------------------------------------------
-
-    @property
-    def now(self) -> datetime:
-        """When the last step was over, in UTC: the clock of a journey, which shows the same however often it is played.
-
-        Any other clock would show another time when a chapter begins anew or the run moves to another release.
-        """
-        return self._run.clock
-
-    @property
-    def id(self) -> str:
-        """The operator's id of the player."""
-        return self._run.facts.player_id
-
-    @property
-    def language(self) -> str:
-        """BCP 47 language tag, such as `en` or `uk`."""
-        return self._run.facts.language
-
-    @property
-    def timezone(self) -> str | None:
-        """IANA zone; None when the operator never sent one."""
-        return self._run.facts.timezone
-
-    @property
-    def country(self) -> str | None:
-        """ISO 3166 alpha-2 code."""
-        return self._run.facts.country
-
-    @property
-    def currency(self) -> str:
-        """ISO 4217 code of the player's wallet."""
-        return self._run.facts.currency
-
-    @property
-    def tier(self) -> str | None:
-        """Loyalty tier, as of the last `loyalty.tier_changed`."""
-        return self._run.facts.tier
-
-    @property
-    def favourite_category(self) -> str | None:
-        """The game category with the highest stakes; None before the first round."""
-        return self._run.facts.favourite_category
-
-    @property
-    def deposits(self) -> int:
-        """How many deposits were approved so far."""
-        return self._run.facts.deposits
-
-    @property
-    def mean_deposit_minor(self) -> int:
-        """Mean approved deposit in minor units; 0 before the first."""
-        facts = self._run.facts
-        return facts.deposited_minor // facts.deposits if facts.deposits else 0
-
-    @property
-    def last_login(self) -> datetime | None:
-        """When the player was last seen to log in."""
-        return self._run.facts.last_login
 
     # ---- effects -----------------------------------------------------------------------------
 
@@ -354,9 +300,12 @@ class Player:
         *,
         within: timedelta,
         where: Where | None = None,
+        same: str | None = None,
         fresh: bool = False,
     ) -> E | None:
         """Wait for an event of `kind`; None when none came `within` this time.
+
+        `same="payment_id"` takes only an event that says there what the event that started the run says.
 
         An event that arrived since the run began and was not used yet counts, oldest first, and
         is used up by this wait. `fresh=True` looks only at what arrives from now on.
@@ -364,23 +313,35 @@ class Player:
         A `where` that looks at the event alone is asked before the run is told of it, and what no wait takes wakes
         nobody. One that looks at something of its run, such as the event that started it, hears every event.
         """
-        event: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, where, fresh=fresh)
+        takes = tied(where, same, self._run.input.trigger)
+        event: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, takes, fresh=fresh)
         return event
 
     @overload
-    async def first(self, a: type[E], /, *, within: timedelta, fresh: bool = ...) -> E | None: ...
+    async def first(self, a: type[E], /, *, within: timedelta, **how: Unpack[Taking]) -> E | None: ...
     @overload
-    async def first(self, a: type[E], b: type[E2], /, *, within: timedelta, fresh: bool = ...) -> E | E2 | None: ...
+    async def first(self, a: type[E], b: type[E2], /, *, within: timedelta, **how: Unpack[Taking]) -> E | E2 | None: ...
     @overload
     async def first(
-        self, a: type[E], b: type[E2], c: type[E3], /, *, within: timedelta, fresh: bool = ...
+        self, a: type[E], b: type[E2], c: type[E3], /, *, within: timedelta, **how: Unpack[Taking]
     ) -> E | E2 | E3 | None: ...
     @overload
-    async def first(self, *kinds: type[Event], within: timedelta, fresh: bool = ...) -> Event | None: ...
-    async def first(self, *kinds: type[Event], within: timedelta, fresh: bool = False) -> Event | None:
-        """Wait for the first event of any of `kinds`; None when none came. Made for `match`."""
+    async def first(self, *kinds: type[Event], within: timedelta, **how: Unpack[Taking]) -> Event | None: ...
+    async def first(
+        self,
+        *kinds: type[Event],
+        within: timedelta,
+        where: Where | None = None,
+        same: str | None = None,
+        fresh: bool = False,
+    ) -> Event | None:
+        """Wait for the first event of any of `kinds`; None when none came. Made for `match`.
+
+        `where`, `same` and `fresh` are those of `event`, and are asked of every kind.
+        """
         names = "|".join(kind.__name__ for kind in kinds)
-        event: Event | None = await self._await(f"first:{names}", kinds, within, None, fresh=fresh)
+        takes = tied(where, same, self._run.input.trigger)
+        event: Event | None = await self._await(f"first:{names}", kinds, within, takes, fresh=fresh)
         return event
 
     async def sleep(self, duration: timedelta) -> None:

@@ -97,6 +97,7 @@ ENGINE = (
     "inbox",
     "journey",
     "journey_versions",
+    "known_player",
     "local_time",
     "minor_units",
     "player",

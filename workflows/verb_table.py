@@ -153,7 +153,8 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
 
 def match_methods(player: type) -> None:
     """Raise a `DesignError` for each verb of `player` without a row and each row without a verb."""
-    methods = {name for name, value in vars(player).items() if callable(value) and not name.startswith("_")}
+    parts = [vars(part) for part in player.__mro__ if part is not object]
+    methods = {name for part in parts for name, value in part.items() if callable(value) and not name.startswith("_")}
     mistakes = [
         f"Player.{name} has no row in workflows/verb_table.py; say there what its steps are named after and come to."
         for name in sorted(methods - VERBS.keys())

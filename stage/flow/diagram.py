@@ -288,7 +288,8 @@ def _facts(journey: Journey) -> list[tuple[str, str]]:
     facts = [("or on" if index else "starts on", trigger) for index, trigger in enumerate(triggers)]
     facts.append(("enters", entered(journey.entry)))
     if journey.goal is not None:
-        sought = f"{journey.goal.kind.__name__}{_where(journey.goal.where)} within {span(journey.goal.within)}"
+        kind, tie = journey.goal.kind.__name__, _same(journey.goal.same)
+        sought = f"{kind}{_where(journey.goal.where)}{tie} within {span(journey.goal.within)}"
         facts.append(("goal", sought))
     if journey.exit_on:
         facts.append(("leaves on", " or ".join(map(triggered, journey.exit_on))))
@@ -302,8 +303,8 @@ def triggered(trigger: Trigger) -> str:
     match trigger:
         case On(where=OfSegment(segment), kind=kind):
             return f"{'comes into' if kind is SegmentEntered else 'leaves'} {segment}"
-        case On(kind=kind, where=where):
-            return f"{kind.__name__}{_where(where)}"
+        case On(kind=kind, where=where, same=same):
+            return f"{kind.__name__}{_where(where)}{_same(same)}"
         case MilestoneRule(kind=kind, count=count):
             return f"{kind.__name__} number {count}"
         case Streak(kind=kind, length=length, broken_by=broken, within=within, where=where):
@@ -326,6 +327,10 @@ def entered(entry: Entry) -> str:
         case Entry(kind="once"):
             return "once in a lifetime"
     return "each time, one run at a time"
+
+
+def _same(field: str | None) -> str:
+    return "" if field is None else f" of the same {field}"
 
 
 def _where(where: Where | None) -> str:

@@ -72,6 +72,14 @@ def without_await(verb: str) -> str:
         ("await player.first(DepositApproved, Call, within=days(1))", f"Call {NO_EVENT}"),
         ("await player.event(Anything, within=days(1))", NO_TYPE),
         ("await player.first(within=days(1))", NOTHING),
+        (
+            "await player.event(DepositApproved, within=days(1), same=login.method)",
+            "name the field of same= as a plain string, such as same='payment_id'.",
+        ),
+        (
+            "await player.event(DepositApproved, within=days(1), same='payment_id')",
+            "SessionLogin has no field payment_id by which same= could tie it to its run.",
+        ),
         ("await player.send(login.method)", NO_TEMPLATE),
         ("await player.send(f'hello-{chapter}')", NO_TEMPLATE),
         ("await player.send(template=hello)", NO_TEMPLATE),

@@ -16,9 +16,12 @@ from workflows import (
     ExclusionSet,
     LossStreak,
     PlayerRegistered,
+    RewardClaimed,
     RoundCompleted,
     SessionLogin,
     StatusChanged,
+    WithdrawalCompleted,
+    WithdrawalRequested,
     always,
     days,
     goal,
@@ -27,6 +30,7 @@ from workflows import (
     once,
     per,
 )
+from workflows.errors import DesignError
 from workflows.player_state.decisions import Ended, GoalReached, Start, Stop, Wake
 
 SECOND = timedelta(seconds=1)
@@ -313,3 +317,49 @@ def test_a_run_of_a_journey_that_is_gone_can_still_be_stopped() -> None:
     assert only(Stop, life.happens(ExclusionSet, kind="self_exclusion", until=None))
     life.run_ends(run_id)
     assert life.state.runs == {}
+
+
+# ---- tied to the run ----------------------------------------------------------------------------
+
+
+def paid(**declarations: Any) -> Any:
+    return declared("paid", on(WithdrawalRequested), entry=per("payment_id"), **declarations)
+
+
+@ARMS
+def test_an_exit_of_one_payment_leaves_the_runs_of_the_others_alone(control: int) -> None:
+    life = Life(paid(exit_on=[on(WithdrawalCompleted, same="payment_id")], control=control))
+    (first,) = started(life.happens(WithdrawalRequested, payment_id="one"))
+    (second,) = started(life.happens(WithdrawalRequested, payment_id="two"))
+    decisions = life.happens(WithdrawalCompleted, payment_id="two")
+    assert [decision.run_id for decision in decisions if isinstance(decision, Stop | Ended)] == [second]
+    assert life.happens(WithdrawalCompleted, payment_id="three") == []
+    assert [one.run_id for one in life.happens(WithdrawalCompleted, payment_id="one") if hasattr(one, "run_id")] == [
+        first
+    ]
+
+
+def test_a_goal_is_tied_to_the_payment_too() -> None:
+    life = Life(paid(goal=goal(WithdrawalCompleted, within=days(7), same="payment_id")))
+    (run_id,) = started(life.happens(WithdrawalRequested, payment_id="one"))
+    assert only(GoalReached, life.happens(WithdrawalCompleted, payment_id="two")) == []
+    assert [one.run_id for one in only(GoalReached, life.happens(WithdrawalCompleted, payment_id="one"))] == [run_id]
+
+
+def test_a_run_that_a_person_began_is_tied_to_nothing_and_such_an_exit_does_not_end_it() -> None:
+    life = Life(declared("paid", entry=always, exit_on=[on(WithdrawalCompleted, same="payment_id")]))
+    assert started(life.enters("paid"))
+    assert life.happens(WithdrawalCompleted, payment_id="one") == []
+
+
+def test_a_goal_about_a_reward_counts_the_rewards_of_this_run_alone() -> None:
+    life, run_id = entered(hello(goal=goal(RewardClaimed, within=days(7))))
+    assert only(GoalReached, life.happens(RewardClaimed, grant_id="hello/other/run/grant:bonus#1")) == []
+    assert len(only(GoalReached, life.happens(RewardClaimed, grant_id=f"{run_id}/grant:bonus#1"))) == 1
+
+
+def test_the_field_of_a_tie_must_be_one_that_may_be_kept() -> None:
+    with pytest.raises(DesignError, match="WithdrawalCompleted has no such field that may be kept with a run"):
+        on(WithdrawalCompleted, same="deposit_id")
+    with pytest.raises(DesignError, match="PlayerRegistered has no such field"):
+        goal(PlayerRegistered, within=days(1), same="email")

@@ -14,6 +14,7 @@ from workflows.declaration import Journey
 from workflows.events import Event
 from workflows.player_state.decisions import Arm
 from workflows.rules.failures import RuleFailure
+from workflows.rules.tied_to_run import is_of_run, is_tied
 
 #: Events that a run remembers as of no more use where it stood, the newest.
 MOST_PASSED: Final = 50
@@ -31,6 +32,11 @@ class Behind:
     def names(self, event: Event) -> bool:
         """Whether it is one of these."""
         return event.type in self.types or (event.event_source, event.event_id) in self.missed
+
+
+def leaves_by(journey: Journey, event: Event, ties: Mapping[str, str], failures: list[RuleFailure]) -> bool:
+    """Whether an event ends a run of the journey that began with `ties`."""
+    return any(rule.matches(event, failures) and is_tied(event, rule.same, ties) for rule in journey.exit_on)
 
 
 @dataclass(slots=True)
@@ -61,6 +67,17 @@ class ActiveRun:
     place: str | None = None
     #: Type, source and id of events that its journey waits for somewhere, and that it was past.
     passed: list[tuple[str, str, str]] = field(default_factory=list)
+    #: What the event that started it says in the fields that its exits and its goal are tied to.
+    ties: dict[str, str] = field(default_factory=dict)
+
+    def is_goal(self, run_id: str, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
+        """Whether an event is what the journey is for, is tied to this run where it must be, and happened in time."""
+        goal = journey.goal
+        if goal is None or self.goal_until is None or not goal.matches(event, failures):
+            return False
+        began_before = self.since is None or self.since <= event.occurred_at
+        in_time = began_before and event.occurred_at <= self.goal_until
+        return in_time and is_tied(event, goal.same, self.ties) and is_of_run(event, run_id)
 
     def miss(self, event: Event) -> None:
         """Remember an event that only another process can judge."""

@@ -8,10 +8,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from workflows.events import Event
+from workflows.player_state.active_run import leaves_by
 from workflows.player_state.decisions import Decision, ShadowStart, Start, Stop, Wake
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
+from workflows.rules.tied_to_run import ties_of
 from workflows.shadows import shadow_run_id
 
 #: Shadow runs that a player's row holds; beyond that none begins.
@@ -30,6 +32,8 @@ class ShadowRun:
     ends_at: datetime
     seq: int = 0
     stopping: bool = False
+    #: What the event that started the live run says in the fields that exits are tied to.
+    ties: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -46,7 +50,8 @@ class ShadowedPlayer(PlayerProjection):
         if len(self.shadows) >= MOST_SHADOW_RUNS or not shadow.draws(self.brand, self.player_id):
             return []
         run_id = shadow_run_id(shadow.id, start.run_id)
-        self.shadows[run_id] = ShadowRun(start.journey, shadow.version, start.run_id, start.ends_at)
+        ties = ties_of(rules.journeys[start.journey].tied_by, start.trigger)
+        self.shadows[run_id] = ShadowRun(start.journey, shadow.version, start.run_id, start.ends_at, ties=ties)
         return [ShadowStart(run_id, shadow.id, shadow.version, start)]
 
     def wake_shadows(
@@ -61,7 +66,7 @@ class ShadowedPlayer(PlayerProjection):
                 del self.shadows[run_id]
             elif run.stopping or journey is None:
                 pass
-            elif any(rule.matches(event, failures) for rule in journey.exit_on):
+            elif leaves_by(journey, event, run.ties, failures):
                 decisions += self._stop_shadow(run_id, f"exit_on:{event.type}")
             elif journey.at(run.version).can_use(event, failures):
                 run.seq += 1

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter
 
 from workflows.declaration import Journey
 from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
-from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears
+from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.identities import run_id_of
@@ -34,6 +34,7 @@ from workflows.rules.failures import RuleFailure
 from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.streak_state import StreakState
+from workflows.rules.tied_to_run import ties_of
 from workflows.rules.triggers import DayStreakRule, InactiveRule
 
 Mode = Literal["live", "history"]
@@ -229,6 +230,7 @@ class PlayerState(ShadowedPlayer):
             self.runs[run_id] = ActiveRun(
                 journey.name, arm, ends_at, goal_until, at, about=about, version=journey.entered_on
             )
+            self.runs[run_id].ties = ties_of(journey.tied_by, trigger)
         version = journey.entered_on
         return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)]
 
@@ -321,7 +323,7 @@ class PlayerState(ShadowedPlayer):
         if run is None or journey is None:
             return []
         decisions: list[Decision] = []
-        if not run.reached and _is_goal(run, journey, event, failures):
+        if not run.reached and run.is_goal(run_id, journey, event, failures):
             run.reached = True
             decisions.append(GoalReached(run_id, event.occurred_at))
         if run.over:
@@ -329,7 +331,7 @@ class PlayerState(ShadowedPlayer):
                 del self.runs[run_id]
         elif run.stopping:
             pass
-        elif any(rule.matches(event, failures) for rule in journey.exit_on):
+        elif leaves_by(journey, event, run.ties, failures):
             decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
         elif run.arm == "treated" and run.can_use(journey, event, failures):
             if run.is_past(journey, event, failures):
@@ -476,14 +478,6 @@ def _entered_journeys(
             continue
         entered.setdefault(journey.name, (journey, trigger))
     return [entered[name] for name in sorted(entered)]
-
-
-def _is_goal(run: ActiveRun, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
-    """Whether an event is what the journey is for, and happened in time."""
-    if journey.goal is None or run.goal_until is None:
-        return False
-    began_before = run.since is None or run.since <= event.occurred_at
-    return began_before and event.occurred_at <= run.goal_until and journey.goal.matches(event, failures)
 
 
 def _entry_key(journey: Journey, trigger: Event | None) -> str | None:

@@ -15,6 +15,7 @@ from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Schedu
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Measure, day
 from workflows.rules.segments import Segment, require_segment
+from workflows.rules.tied_to_run import require_same
 from workflows.rules.where import Where, passes, require_event_type
 
 __all__ = ["entered", "inactive", "left", "milestone", "on", "streak", "streak_of_days", "threshold"]
@@ -26,6 +27,8 @@ class On:
 
     kind: type[Event]
     where: Where | None = None
+    #: Of an exit: the field in which the event says the same as the one that started the run.
+    same: str | None = None
 
     @property
     def enters(self) -> type[Event]:
@@ -156,18 +159,22 @@ Trigger = (
 )
 
 
-def on(kind: type[Event] | Trigger, where: Where | None = None) -> Trigger:
-    """Start the journey on each event of `kind` that passes `where`.
+def on(kind: type[Event] | Trigger, where: Where | None = None, *, same: str | None = None) -> Trigger:
+    """Start the journey on each event of `kind` that passes `where`, or end a run in `exit_on=[...]`.
+
+    An exit may be tied to its run: `on(WithdrawalCompleted, same="payment_id")` ends the run that a withdrawal of the
+    same payment started, and no other.
 
     `where` must be a pure function of the event: it runs inside the transaction that takes the
     event in, and again whenever the same history is rehearsed.
     """
     if isinstance(kind, get_args(Trigger)):
         trigger: Trigger = kind
-        if where is not None:
+        if where is not None or same is not None:
             raise DesignError(f"on({trigger.key}, where=...) would drop its where=; give it to an event type.")
         return trigger
-    return On(require_event_type(kind, "on"), where)
+    event_type = require_event_type(kind, "on")
+    return On(event_type, where, require_same(event_type, same, "on"))
 
 
 def milestone(kind: type[Event], count: int) -> MilestoneRule:

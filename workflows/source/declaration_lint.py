@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from typing import Any, get_args
 
 from workflows.declaration import Entry, Goal, Journey
+from workflows.rules.tied_to_run import has_tie
+from workflows.rules.triggers import On
 from workflows.source.functions import definition_of, reads_name
 
 
@@ -49,6 +51,13 @@ def misdeclared(journey: Journey) -> Iterator[str]:
             yield f"{at}: no event has the type {getattr(kind, '__name__', repr(kind))}; listens= names event classes."
     for trigger in journey.triggers:
         kind = trigger.enters
+        if isinstance(trigger, On) and trigger.same is not None:
+            yield f"{at}: on({kind.__name__}, same=...) ties an exit to its run; nobody is in a run yet, so drop same=."
+        for field in sorted(one for one in journey.tied_by if not has_tie(kind, one)):
+            yield (
+                f"{at}: same={field!r} ties it to the event it begins with, and {kind.__name__} has no such field that "
+                "may be kept with a run."
+            )
         if journey.entry.field is not None and journey.entry.field not in kind.model_fields:
             yield (
                 f"{at}: per({journey.entry.field!r}) lets nobody in by {kind.__name__}, which has no such field; "

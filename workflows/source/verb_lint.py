@@ -22,6 +22,7 @@ from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.hearing import Places, everywhere_alike
 from workflows.rules.segments import Segment
+from workflows.rules.tied_to_run import has_tie
 from workflows.rules.where import Where
 from workflows.source.flow_reader import read_flow
 from workflows.source.functions import (
@@ -226,6 +227,7 @@ class _VerbReader:
             case VerbSpec(subject="kind" | "kinds"):
                 kinds = [*call.args, *(value for name, value in keywords.items() if name == "kind")]
                 waited_for = self._check_kinds(verb.name, call, kinds)
+                self._check_same(call, keywords.get("same"), kinds)
                 where = where_of(keywords.get("where"), self.function, self.names, self.own)
                 where = None if None in keywords else where
                 self.reading.interest.add(waited_for, where)
@@ -280,6 +282,18 @@ class _VerbReader:
                     waited_for.add(kind.type)
         self.reading.listens |= waited_for
         return waited_for
+
+    def _check_same(self, call: ast.Call, same: ast.expr | None, kinds: list[ast.expr]) -> None:
+        """What ties a wait to its run is a field that the trigger and what is waited for both have."""
+        if same is None or _is_none(same):
+            return
+        if not isinstance(same, ast.Constant) or not isinstance(same.value, str):
+            self._mistake(call, "name the field of same= as a plain string, such as same='payment_id'")
+            return
+        waited_for = [kind for one in kinds if isinstance(kind := resolve(one, self.names), type)]
+        for kind in (*(trigger.enters for trigger in self.journey.triggers), *waited_for):
+            if issubclass(kind, Event) and not has_tie(kind, same.value):
+                self._mistake(call, f"{kind.__name__} has no field {same.value} by which same= could tie it to its run")
 
     def _check_message(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
         template = call.args[0] if call.args else keywords.get("template")
