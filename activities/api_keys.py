@@ -27,6 +27,8 @@ SCOPES: Final = (
     "tasks:work",
     "players:read",
     "journeys:manage",
+    "people:manage",
+    "audit:read",
     "admin",
 )
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase
@@ -34,6 +36,8 @@ ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercas
 LENGTH: Final = 30
 #: Who may act: the name of a key, or of a person that a desk tool acts for.
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
+#: The name of a team or a skill.
+GIVEN: Final = r"[a-z0-9][a-z0-9._-]{0,63}"
 #: Whom histories name where nobody acted; no key and no person is called so.
 ENGINE: Final = "engine"
 
@@ -49,28 +53,19 @@ async def create_key(
     now: datetime,
     *,
     sources: Collection[str] = (),
+    teams: Collection[str] = (),
+    skills: Collection[str] = (),
     expires_at: datetime | None = None,
+    by: str | None = None,
 ) -> tuple[str, str]:
     """Make a key for one brand; its id, and the secret that is never shown again.
 
     `name` is who acts with it: it stands in histories. Two keys may share a name, which is how a
     key is replaced without a gap. With `sources` it may send events under these and what stands below them, and under
-    no others. Raises `ValueError` with a sentence for a malformed argument.
+    no others; with `teams` it works on their tasks alone, and on those that ask for a skill only with `skills`. `by` is
+    who makes it. Raises `ValueError` with a sentence for a malformed argument.
     """
-    if not re.fullmatch(BRAND, brand):
-        raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
-    if not re.fullmatch(NAME, name):
-        raise ValueError(
-            f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -, the first of them a "
-            "letter or a digit."
-        )
-    if name.casefold() == ENGINE:
-        raise ValueError(f"In histories {ENGINE} is the engine itself; give the key another name.")
-    if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
-        given = ", ".join(unknown) if scopes else "none"
-        raise ValueError(f"A key needs one or more of the scopes {', '.join(SCOPES)}; given: {given}.")
-    if wrong := [source for source in sources if not re.fullmatch(_SOURCE, source)]:
-        raise ValueError(f"{wrong[0]!r} is no source; use 1 to 255 printable characters, such as /cashier.")
+    _check_arguments(brand, name, scopes, sources, (*teams, *skills))
     body = "".join(secrets.choice(ALPHABET) for _ in range(LENGTH))
     secret = f"jx_{body}_{_check(body)}"
     key_id = secrets.token_hex(8)
@@ -83,14 +78,17 @@ async def create_key(
                 hash=hash_of(secret),
                 scopes=sorted(set(scopes)),
                 sources=sorted(set(sources)),
+                teams=sorted(set(teams)),
+                skills=sorted(set(skills)),
                 created_at=now,
                 expires_at=expires_at,
+                created_by=by,
             )
         )
     return key_id, secret
 
 
-async def revoke_key(database: Database, key_id: str, now: datetime) -> bool:
+async def revoke_key(database: Database, key_id: str, now: datetime, by: str | None = None) -> bool:
     """Take a key back; every API process refuses it within a second. False for an unknown id.
 
     Revoking twice keeps the first moment.
@@ -99,7 +97,10 @@ async def revoke_key(database: Database, key_id: str, now: datetime) -> bool:
         revoked = await connection.execute(
             update(api_keys)
             .where(api_keys.c.id == key_id)
-            .values(revoked_at=func.coalesce(api_keys.c.revoked_at, now))
+            .values(
+                revoked_at=func.coalesce(api_keys.c.revoked_at, now),
+                revoked_by=func.coalesce(api_keys.c.revoked_by, by),
+            )
             .returning(api_keys.c.id)
         )
         return revoked.scalar_one_or_none() is not None
@@ -114,6 +115,28 @@ def well_formed(secret: str) -> bool:
 def hash_of(secret: str) -> str:
     """What is kept of a secret. A slow hash is for passwords; this has more than 128 random bits."""
     return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def _check_arguments(
+    brand: str, name: str, scopes: Collection[str], sources: Collection[str], given: Collection[str]
+) -> None:
+    """Raise `ValueError` for what a key cannot be made with; `given` are teams and skills."""
+    if not re.fullmatch(BRAND, brand):
+        raise ValueError(f"{brand!r} is no brand; use 1 to 32 of the characters a-z, 0-9 and '-'.")
+    if not re.fullmatch(NAME, name):
+        raise ValueError(
+            f"{name!r} is no name for a key; use 1 to 64 letters, digits or any of . _ ~ : @ + -, the first of them a "
+            "letter or a digit."
+        )
+    if name.casefold() == ENGINE:
+        raise ValueError(f"In histories {ENGINE} is the engine itself; give the key another name.")
+    if not scopes or (unknown := sorted(set(scopes) - set(SCOPES))):
+        told = ", ".join(unknown) if scopes else "none"
+        raise ValueError(f"A key needs one or more of the scopes {', '.join(SCOPES)}; given: {told}.")
+    if wrong := [source for source in sources if not re.fullmatch(_SOURCE, source)]:
+        raise ValueError(f"{wrong[0]!r} is no source; use 1 to 255 printable characters, such as /cashier.")
+    if wrong := [one for one in given if not re.fullmatch(GIVEN, one)]:
+        raise ValueError(f"{wrong[0]!r} names no team or skill; use 1 to 64 of a-z, 0-9, '.', '_' and '-'.")
 
 
 def _check(body: str) -> str:

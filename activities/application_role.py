@@ -36,7 +36,8 @@ class Rights:
     def words(self, columns: Collection[str]) -> str:
         """As a GRANT lists them, for a table with these columns."""
         changing = ", ".join(f'"{name}"' for name in sorted(set(columns) - set(self.fixed)))
-        given = {"INSERT": self.insert, "DELETE": self.delete, f"UPDATE ({changing})": self.update}
+        # Of a table that has not got its changing columns yet nothing is changed.
+        given = {"INSERT": self.insert, "DELETE": self.delete, f"UPDATE ({changing})": self.update and changing}
         return ", ".join(["SELECT", *(right for right, is_given in given.items() if is_given)])
 
 
@@ -84,7 +85,24 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     ),
     "task_history": Rights(_APPENDED),
     "processes": Rights("who lives", update=True, delete=True),
-    "api_keys": Rights("made and taken back by the owner", insert=False),
+    "api_keys": Rights(
+        "made and taken back by the owner; the API notes their last use",
+        insert=False,
+        update=True,
+        fixed=(
+            *("id", "brand", "name", "hash", "scopes", "sources", "teams", "skills"),
+            *("created_at", "created_by", "expires_at", "revoked_at", "revoked_by"),
+        ),
+    ),
+    "people": Rights("who works here, as long as they do", update=True, fixed=("id", "created_at")),
+    "person_grants": Rights(
+        "given, and taken back",
+        update=True,
+        fixed=(
+            *("id", "person_id", "brand", "kind", "name", "until", "reason"),
+            *("granted_at", "granted_by", "granted_by_id"),
+        ),
+    ),
     "alembic_version": Rights("read by /readyz", insert=False),
 }
 

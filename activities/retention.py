@@ -76,6 +76,8 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),
     "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
     "api_keys": Retention("revoked ones too: they say who did what"),
+    "people": Retention("also who left: they say who did what"),
+    "person_grants": Retention("records of who might do what, and when"),
 }
 
 

@@ -1,4 +1,4 @@
-"""Every table, in one place, as SQLAlchemy Core.
+"""Every table, in one place, as SQLAlchemy Core; who may act has a file beside this one.
 
 One module writes each table: tests/support/table_owners.py names it. Amounts are
 integer minor units, instants are `timestamptz`, and every row carries its brand.
@@ -8,47 +8,28 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
-    DateTime,
     Float,
     ForeignKey,
     Identity,
     Index,
     Integer,
-    MetaData,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
-    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
+from activities import people_tables, table_columns
 from activities.shared_events import SHARED_EVENTS
+from activities.table_columns import instant as _instant
+from activities.table_columns import now_by_default as _now
+from activities.table_columns import texts as _texts
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-        "ck": "ck_%(table_name)s_%(constraint_name)s",
-        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
-
-
-def _instant(name: str, *, nullable: bool = True) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=nullable)
-
-
-def _texts(*names: str) -> list[Column[str]]:
-    return [Column(name, Text, nullable=False) for name in names]
-
-
-def _now(name: str) -> Column[object]:
-    return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
-
+metadata = table_columns.metadata
+api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants
 
 # Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class
 # declares unique, of which a player has one of each. `received_at` and `seq` find the event itself.
@@ -481,20 +462,4 @@ processes = Table(
     Column("knows", JSONB, nullable=False),
     _now("started_at"),
     _now("seen_at"),
-)
-
-# auth: keys are hashed; the secret is shown once.
-api_keys = Table(
-    "api_keys",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("brand", Text, nullable=False),
-    Column("name", Text, nullable=False),
-    Column("hash", Text, nullable=False, unique=True),
-    Column("scopes", ARRAY(Text), nullable=False),
-    # Under which sources it may speak; none means any.
-    Column("sources", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    _now("created_at"),
-    _instant("expires_at"),
-    _instant("revoked_at"),
 )

@@ -18,12 +18,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
+from activities.actors import Actor
 from activities.bulk_jobs import Job, JobAction, JobState, apply_action, read_job, wake_job
 from activities.loops.bulk_work import FAILED, ROOM
 from activities.tables import jobs
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
-from api.permissions import Actor, Key, acts, needs
+from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, missing
 from workflows.background.bulk_job import ACTIVITIES, BulkJobKind
 from workflows.json_object import JsonObject

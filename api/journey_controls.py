@@ -9,6 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import bulk_jobs
+from activities.actors import Actor
 from activities.bulk_jobs import Job
 from activities.journey_controls import (
     ControlAction,
@@ -24,7 +25,7 @@ from activities.tables import runs
 from api.bulk_jobs import Deciding, PerSecond, new_job, request_id, wake
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
-from api.permissions import Actor, Key, needs
+from api.permissions import Key, needs
 from api.problems import COMMON, Problem, documented, undeclared
 from api.runs import IdempotencyKey
 

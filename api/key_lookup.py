@@ -109,7 +109,16 @@ class Keys:
         async with self._database.reading() as connection:
             rows = await connection.execute(_READ, {"hashes": [*hashes]})
             found = {
-                row.hash: Key(row.id, row.brand, row.name, frozenset(row.scopes), row.expires_at, tuple(row.sources))
+                row.hash: Key(
+                    row.id,
+                    row.brand,
+                    row.name,
+                    frozenset(row.scopes),
+                    row.expires_at,
+                    tuple(row.sources),
+                    tuple(row.teams),
+                    tuple(row.skills),
+                )
                 for row in rows
             }
         for hashed in hashes:
@@ -162,7 +171,7 @@ def _refused(detail: str, challenge: str = f'{CHALLENGE}, error="invalid_token"'
 
 _READ = text(
     """
-    SELECT hash, id, brand, name, scopes, expires_at, sources FROM api_keys
+    SELECT hash, id, brand, name, scopes, expires_at, sources, teams, skills FROM api_keys
     WHERE hash = ANY(:hashes) AND revoked_at IS NULL
     """
 ).bindparams(bindparam("hashes", type_=ARRAY(Text)))

@@ -8,7 +8,9 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Header, Request
 from fastapi.routing import APIRoute
 
+from activities.actors import Actor
 from activities.api_keys import ENGINE, NAME
+from activities.people import actor_from, find_person, grants_of
 from api.event_source_permissions import within
 from api.problems import Problem
 
@@ -27,6 +29,23 @@ class Key:
     expires_at: datetime | None
     #: Under which sources it may send events; none means any.
     sources: tuple[str, ...] = ()
+    #: On whose tasks it may work; none means any team's. A skill it must have.
+    teams: tuple[str, ...] = ()
+    skills: tuple[str, ...] = ()
+
+    def actor(self, name: str | None = None) -> Actor:
+        """The key as who acts, under its own name or that of somebody it names."""
+        return Actor(
+            self.brand,
+            name or self.name,
+            "key",
+            self.id,
+            scopes=self.scopes,
+            teams=frozenset(self.teams) or None,
+            skills=frozenset(self.skills),
+            key_id=self.id,
+            key_name=self.name,
+        )
 
     def may(self, scopes: tuple[str, ...]) -> bool:
         """Whether the key has any of `scopes`; `admin` has all."""
@@ -72,26 +91,21 @@ def scopes_asked(route: APIRoute) -> Iterator[Needs]:
         waiting += dependant.dependencies
 
 
-@dataclass(frozen=True)
-class Actor:
-    """Who acts, as histories name them, and in which brand."""
-
-    brand: str
-    name: str
-
-
 def needs(*scopes: str) -> Any:
     """The dependency of an endpoint that asks for any one of `scopes`, or for just a valid key."""
     return Depends(Needs(*scopes))
 
 
-def acts(*scopes: str) -> Any:
+def acts(*scopes: str, looked_up: bool = True) -> Any:
     """The dependency of an endpoint whose caller is remembered: the person named in X-Actor, or the key itself.
 
-    Naming a person takes the scope `tasks:work`: it is for desks that serve many managers with one key.
+    Naming a person takes the scope `tasks:work`: it is for desks that serve many managers with one key. Whoever is
+    registered here acts with what both they and the key may; unless `looked_up`, nobody is asked for, and the key acts
+    under the name.
     """
 
     async def actor(
+        request: Request,
         key: Annotated[Key, needs(*scopes)],
         x_actor: Annotated[
             str | None,
@@ -107,6 +121,25 @@ def acts(*scopes: str) -> Any:
         if x_actor is not None and x_actor.casefold() == ENGINE:
             detail = f"In histories {ENGINE} is the engine itself; name the person who acts."
             raise Problem("invalid", detail, errors=[{"parameter": "X-Actor", "detail": detail}])
-        return Actor(key.brand, x_actor or key.name)
+        named = key.actor(x_actor)
+        if x_actor is None or not looked_up:
+            return named
+        return await _registered(request, x_actor, named, scopes)
 
     return Depends(actor)
+
+
+async def _registered(request: Request, who: str, named: Actor, scopes: tuple[str, ...]) -> Actor:
+    """The person behind the name that a desk's key gives; the key itself where nobody is registered by that name."""
+    engine = request.app.state.engine
+    async with engine.database.reading() as connection:
+        person = await find_person(connection, named.brand, who)
+        if person is None:
+            return named
+        if not person.active:
+            raise Problem("scope", f"{person.email} works here no more; nobody acts for them.")
+        grants = await grants_of(connection, named.brand, [person.id], engine.clock())
+    actor = actor_from(person, named.brand, grants).through(named)
+    if scopes and not actor.may(*scopes):
+        raise Problem("scope", f"{person.email} has no role with the scope {' or '.join(scopes)}.")
+    return actor

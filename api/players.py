@@ -11,13 +11,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.actors import Actor
 from activities.intake.receipts import Conflict
 from activities.tables import events, players, runs
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
 from api.pagination import Page, PageQuery
-from api.permissions import Actor, Key, acts, needs
+from api.permissions import Key, acts, needs
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
@@ -304,7 +305,7 @@ async def exclude_player(
     player_id: str,
     body: ExclusionBody,
     engine: EngineOf,
-    actor: Annotated[Actor, acts("events:write", "tasks:work")],
+    actor: Annotated[Actor, acts("events:write", "tasks:work", looked_up=False)],
     response: Response,
     idempotency_key: IdempotencyKey = None,
 ) -> Excluded:

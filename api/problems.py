@@ -30,6 +30,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "scope": (403, "The key lacks a scope"),
     "not-found": (404, "Not found"),
     "method": (405, "Method not allowed"),
+    "other-brands": (409, "The person works in other brands too"),
     "task-claimed": (409, "The task is claimed by somebody else"),
     "task-closed": (409, "The task is closed"),
     "task-answered": (409, "The task was answered differently"),

@@ -6,12 +6,13 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from activities.actors import Actor
 from activities.loops.shadow_stops import begin_shadow_stop
 from activities.shadow_report import ShadowComparison, compare
 from activities.shadows import ShadowRow, newest_shadow, start_shadow, stop_shadow
 from api.bulk_jobs import wake
 from api.dependencies import ApiEngine, EngineOf
-from api.permissions import Actor, Key, acts, needs
+from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, undeclared
 from workflows.json_object import JsonObject
 

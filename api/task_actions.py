@@ -12,12 +12,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
+from activities.actors import Actor
 from activities.api_keys import NAME
 from activities.tasks import TaskConflict, TaskOutcome, TaskRequest, TaskRow
 from api.dependencies import ApiEngine, EngineOf
 from api.form_validation import faults_of, same
 from api.json_types import Document, Line, Prose
-from api.permissions import Actor, acts
+from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
 from workflows.events import Instant

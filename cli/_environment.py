@@ -124,3 +124,13 @@ def journeys_api(url: str | None, key: str | None) -> BlockingApi:
     from cli._api_client import BlockingApi
 
     return BlockingApi(*api_address(url, key, role="crm"))
+
+
+def who_runs_this() -> str:
+    """Who is logged in at this machine, for records of who did what; their number where they have no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())

@@ -20,6 +20,7 @@ from cli import (
     import_events,
     keys,
     migration,
+    people,
     policy,
     processes,
     reconcile,
@@ -94,6 +95,7 @@ app.command()(policy.policy)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")
+app.add_typer(people.app, name="people")
 app.add_typer(enrol.enrolments, name="enrolments")
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from cli._console import fail, out, say
-from cli._environment import open_database, run_on_database
+from cli._environment import open_database, run_on_database, who_runs_this
 
 #: What `keys --json` makes: a key for everyone who works with a development stack.
 ROLES = {
@@ -55,6 +55,12 @@ def create(
     source: Annotated[
         list[str] | None, typer.Option(help="A source it may send under, such as /cashier; repeat it. Any if unset.")
     ] = None,
+    team: Annotated[
+        list[str] | None, typer.Option(help="A team whose tasks it may work on; repeat it. Any if unset.")
+    ] = None,
+    skill: Annotated[
+        list[str] | None, typer.Option(help="A skill of whoever works with it, such as aml; repeat it. None if unset.")
+    ] = None,
     days: Annotated[int | None, typer.Option(min=1, help="Days until it expires; never by default.")] = None,
 ) -> None:
     """Make a key and print its secret, once."""
@@ -64,7 +70,18 @@ def create(
         async with open_database() as database:
             now = await database.now()
             expires_at = None if days is None else now + timedelta(days=days)
-            return await create_key(database, brand, name, scope, now, sources=source or (), expires_at=expires_at)
+            return await create_key(
+                database,
+                brand,
+                name,
+                scope,
+                now,
+                sources=source or (),
+                teams=team or (),
+                skills=skill or (),
+                expires_at=expires_at,
+                by=who_runs_this(),
+            )
 
     try:
         key_id, secret = run_on_database(make())
@@ -108,7 +125,7 @@ def revoke(key_id: Annotated[str, typer.Argument(help="The id that `journeys key
 
     async def refuse_from_now_on() -> bool:
         async with open_database() as database:
-            return await revoke_key(database, key_id, await database.now())
+            return await revoke_key(database, key_id, await database.now(), who_runs_this())
 
     if not run_on_database(refuse_from_now_on()):
         fail(f"There is no key {key_id}; `journeys keys list` shows them.")

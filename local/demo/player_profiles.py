@@ -54,7 +54,7 @@ OPT_IN: tuple[tuple[ConsentChannel, int], ...] = (
 
 
 @dataclass(frozen=True)
-class Person:
+class InventedPerson:
     """What a registration form tells. Every address leads nowhere: `.example` and +999 are never given to anyone."""
 
     username: str
@@ -69,13 +69,13 @@ class Person:
     opted_in: tuple[ConsentChannel, ...]
 
 
-def person(player_id: str) -> Person:
+def person(player_id: str) -> InventedPerson:
     """The person behind a player id; the same id is always the same person."""
     rng = random.Random(f"person:{player_id}")
     _, language, names, homes = rng.choices(NATIONS, [weight for weight, *_ in NATIONS])[0]
     _, country, timezone, currency = rng.choices(homes, [weight for weight, *_ in homes])[0]
     digits = "".join(filter(str.isdigit, player_id))[-8:] or "0"
-    return Person(
+    return InventedPerson(
         username=player_id,
         email=f"{player_id.replace('syn-', 'player-')}@synthetic.example",
         phone=f"+999{digits:0>8}",

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, Literal, TypeVar
 
-from local.demo.player_profiles import Person, person
+from local.demo.player_profiles import InventedPerson, person
 from workflows.channels import CHANNELS
 from workflows.events import (
     Category,
@@ -116,7 +116,7 @@ class _Life:
 
     def __init__(self, seed: int, number: int, now: datetime) -> None:
         self.player_id = f"syn-{number:05d}"
-        self.person: Person = person(self.player_id)
+        self.person: InventedPerson = person(self.player_id)
         self.rng = random.Random(f"{seed}:{number}")
         self.now = now
         self.events: list[tuple[datetime, CloudEvent]] = []

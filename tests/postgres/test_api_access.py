@@ -16,13 +16,14 @@ from tests.support.api_seed import seeded
 
 #: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
 SHARED = {
-    *("list_journeys", "get_journey", "get_limits", "list_caught", "get_controls"),
+    *("list_journeys", "get_journey", "get_limits", "list_caught", "get_controls", "get_me"),
     "list_event_types",
     *("list_segments", "get_segment", "list_members", "export_members"),
 }
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
 OWN = {
     *("exclude_player", "retry_dead_letters", "retry_failed_events", "create_enrolment", "preview_enrolment"),
+    "add_person",
     *("close_journey", "open_journey", "hold_journey", "resume_journey", "preview_stop", "stop_journey"),
     *("preview_migration", "migrate_journey"),
 }

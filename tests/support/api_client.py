@@ -47,17 +47,24 @@ class Api:
         return engine
 
     async def key(
-        self, *scopes: str, brand: str | None = None, name: str = "tester", sources: Sequence[str] = ()
+        self,
+        *scopes: str,
+        brand: str | None = None,
+        name: str = "tester",
+        sources: Sequence[str] = (),
+        teams: Sequence[str] = (),
+        skills: Sequence[str] = (),
     ) -> str:
-        now = datetime.now(UTC)
-        _, secret = await create_key(self.engine.database, brand or self.brand, name, scopes, now, sources=sources)
+        """A key's secret; bound to sources and teams, and with skills, if they are given."""
+        given = (self.engine.database, brand or self.brand, name, scopes, datetime.now(UTC))
+        _, secret = await create_key(*given, sources=sources, teams=teams, skills=skills)
         return secret
 
     async def client(
-        self, *scopes: str, brand: str | None = None, name: str = "tester", sources: Sequence[str] = ()
+        self, *scopes: str, brand: str | None = None, name: str = "tester", **bound: Sequence[str]
     ) -> httpx.AsyncClient:
         """A client with a key of its own."""
-        return await self.client_with(await self.key(*scopes, brand=brand, name=name, sources=sources))
+        return await self.client_with(await self.key(*scopes, brand=brand, name=name, **bound))
 
     async def client_with(self, secret: str) -> httpx.AsyncClient:
         """A client with this key."""

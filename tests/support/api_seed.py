@@ -9,6 +9,7 @@ from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
 from activities.loops.migration import MIGRATE, begin_migration
+from activities.people import add_person
 from activities.shadows import start_shadow
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, gate_decisions, grants, messages, runs
@@ -108,6 +109,7 @@ async def seeded(api: Api) -> dict[str, str]:
             "error": "It raised.",
         }
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
+        person = await add_person(connection, brand, f"seed@{brand}.example", "Seed", now)
         await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
     job = Job(
         id=f"enrolment-{brand}",
@@ -148,6 +150,9 @@ async def seeded(api: Api) -> dict[str, str]:
     assert enrolment is not None
     assert enrolment.total == 1
     return {
+        "person_id": person.id,
+        "kind": "teams",
+        "given": "vip",
         "task_id": done(task).task_id,
         "player_id": PLAYER,
         "run_id": run_id,

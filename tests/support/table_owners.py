@@ -32,6 +32,8 @@ OWNERS = {
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",
     "api_keys": "activities/api_keys.py",
+    "people": "activities/people.py",
+    "person_grants": "activities/people.py",
     "processes": "activities/processes.py",
 }
 #: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
