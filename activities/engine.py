@@ -191,6 +191,7 @@ class WorkerEngine(Engine):
             self.runs.mark,
             self.runs.match,
             self.runs.refresh,
+            self.runs.value,
             self.runs.start,
             self.shadows.withhold,
         ]

@@ -22,6 +22,7 @@ from workflows.effects import (
     END,
     MARK,
     MATCH,
+    READ_VALUE,
     REFRESH,
     RUN_OVER,
     START,
@@ -31,13 +32,17 @@ from workflows.effects import (
     Mark,
     Match,
     Matched,
+    ReadValue,
     Refresh,
     Started,
     StartJourney,
+    ValueRead,
 )
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
+from workflows.player_state.journey_facts import journey_facts
+from workflows.player_state.measured_values import read_value
 from workflows.player_state.state import PlayerState
 
 
@@ -101,6 +106,26 @@ class RunEffects:
             await record_steps(connection, request, now, outcome)
         return Matched(matches=outcome == "yes", unknown=outcome == "unknown_segment")
 
+    @activity.defn(name=READ_VALUE.name)
+    async def value(self, request: ReadValue) -> ValueRead | Held:
+        """What a measure says about the player at this moment, the same however often this is tried."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            stored = await connection.scalar(
+                select(players.c.state)
+                .where(players.c.brand == request.brand, players.c.id == request.player_id)
+                .with_for_update()
+            )
+            await hold_active(connection, request.run_id)
+            if (earlier := await recorded_outcome(connection, request)) is not None:
+                return ValueRead.model_validate(earlier.detail)
+            if (held := await held_by(connection, request, now)) is not None:
+                return held
+            state = PlayerState.from_json(request.brand, request.player_id, stored or {})
+            read = read_value(request, state, self.intake.rules, now)
+            await record_steps(connection, request, now, "read", read.model_dump())
+        return read
+
     @activity.defn(name=REFRESH.name)
     async def refresh(self, request: Refresh) -> PlayerFacts | Held:
         """The player's facts as of now."""
@@ -114,7 +139,7 @@ class RunEffects:
                     return held
                 state = players.states[request.player_id]
                 come_to(state.runs, request.run_id, request.step, players.rules.journeys)
-                facts = state.snapshot()
+                facts = journey_facts(state)
             await record_steps(connection, request, now, "refreshed")
         return facts
 

@@ -23,6 +23,7 @@ from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
 from workflows.json_object import JsonObject
+from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Statistics
@@ -436,7 +437,7 @@ def _protection(state: PlayerState, now: datetime) -> Protection | None:
 
 
 def _statistics(state: PlayerState, measures: Iterable[Measure], now: datetime) -> PlayerStatistics:
-    facts = state.snapshot()
+    facts = journey_facts(state)
     known = Statistics(state, now)
     return PlayerStatistics(
         events=state.counts,

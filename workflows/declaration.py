@@ -17,6 +17,7 @@ from workflows.events import Event
 from workflows.field_types import Product
 from workflows.rules.failures import RuleFailure
 from workflows.rules.hearing import Places, everywhere_alike, takes
+from workflows.rules.measures import Measure
 from workflows.rules.tied_to_run import require_same
 from workflows.rules.triggers import On, Trigger
 from workflows.rules.where import Where, passes, require_event_type
@@ -123,6 +124,8 @@ class Journey:
     filters: Mapping[str, tuple[Where, ...]] = field(default_factory=dict)
     #: What is left of both for a run that has come to a step.
     places: Places = everywhere_alike
+    #: The measures that its code reads, which are kept for every player.
+    measures: tuple[Measure, ...] = ()
     #: Whether its code cannot do without the event it begins with.
     uses_trigger: bool = False
     #: The number of the release that the present code is; 0 while it is none.

@@ -293,6 +293,23 @@ class Matched(BaseModel):
     unknown: bool = False
 
 
+class ReadValue(EffectInput):
+    """Ask for what a measure says about the player at this moment."""
+
+    measure: str
+    #: Of a measure per day, week or month: in the period that ended last.
+    previous: bool = False
+
+
+class ValueRead(BaseModel):
+    """The value; of a measure of what is usual also the rest of what is known of it."""
+
+    value: int
+    p95: int = 0
+    deviation: int = 0
+    values: int = 0
+
+
 class Mark(EffectInput):
     """Keep the story so far, with a marker for funnels."""
 
@@ -374,6 +391,7 @@ MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE, holdable=F
 REFRESH = Effect("refresh", Refresh, PlayerFacts)
 START = Effect("start", StartJourney, Started)
 MATCH = Effect("match", Match, Matched)
+READ_VALUE = Effect("value", ReadValue, ValueRead)
 MARK = Effect("mark", Mark, Done, holdable=False)
 END = Effect("end", End, Done, Urgency.PROTECTION, holdable=False)
 #: Instead of every other one, in a shadow run.

@@ -2,6 +2,10 @@
 
 from datetime import datetime
 
+from workflows.effects import READ_VALUE, ReadValue, ValueRead
+from workflows.local_time import zone
+from workflows.rules.measures import Measure
+from workflows.rules.usual_values import Usual
 from workflows.run import JourneyRun
 
 
@@ -69,3 +73,66 @@ class KnownPlayer:
     def last_login(self) -> datetime | None:
         """When the player was last seen to log in."""
         return self._run.facts.last_login
+
+    @property
+    def registered_at(self) -> datetime | None:
+        """When the player registered."""
+        return self._run.facts.registered_at
+
+    @property
+    def harm(self) -> str | None:
+        """The strongest signal of harm that stands: `weak`, `medium`, `strong`; None when there is none."""
+        return self._run.facts.harm
+
+    @property
+    def usual_hours(self) -> list[int]:
+        """The fewest hours of the player's day (0 to 23) that hold half of all visits, busiest first."""
+        return self._run.facts.usual_hours
+
+    @property
+    def consents(self) -> list[str]:
+        """Channels, and `channel/product`, on which the player agreed to be written to."""
+        return self._run.facts.consents
+
+    @property
+    def kyc(self) -> str | None:
+        """What the check of who the player is came to: `submitted`, `approved`, `rejected`, …; None before one."""
+        return self._run.facts.kyc
+
+    @property
+    def kyc_deadline(self) -> datetime | None:
+        """Until when the player has to have passed that check."""
+        return self._run.facts.kyc_deadline
+
+    @property
+    def last_viewed(self) -> str | None:
+        """The id of what the player looked at last on the site."""
+        return self._run.facts.last_viewed
+
+    @property
+    def clock(self) -> datetime:
+        """`now` on the player's own clock: its weekday and hour are theirs. UTC where the zone is unknown."""
+        return self.now.astimezone(zone(self.timezone))
+
+    # ---- what is counted ---------------------------------------------------------------------
+
+    async def value(self, measure: Measure, *, previous: bool = False) -> int:
+        """What a measure says about the player now, or of one per day, week or month in the period that ended last.
+
+        It is counted from the deployment on that first reads it; `journeys derive` adds the past.
+        """
+        if previous and measure.per is None:
+            raise ValueError(f"{measure.words} has no previous period; give it per=day, week or month.")
+        return (await self._read("value", measure, previous=previous)).value
+
+    async def usual(self, measure: Measure) -> Usual:
+        """What is usual for this player, of a measure made by `typical(...)` or `gap(...)`."""
+        if not measure.is_usual:
+            raise ValueError(f"{measure.words} says nothing about what is usual; use typical(...) or gap(...).")
+        read = await self._read("usual", measure, previous=False)
+        return Usual(median=read.value, p95=read.p95, deviation=read.deviation, values=read.values)
+
+    async def _read(self, verb: str, measure: Measure, *, previous: bool) -> ValueRead:
+        run = self._run
+        reading = ReadValue(**run.common(run.step(f"{verb}:{measure.key}")), measure=measure.key, previous=previous)
+        return await run.once(READ_VALUE, reading, ValueRead(value=0))

@@ -1,6 +1,6 @@
 """What a journey may know of its player."""
 
-from pydantic import AwareDatetime, BaseModel
+from pydantic import AwareDatetime, BaseModel, Field
 
 
 class PlayerFacts(BaseModel):
@@ -28,5 +28,17 @@ class PlayerFacts(BaseModel):
     deposited_minor: int = 0
     registered_at: AwareDatetime | None = None
     last_login: AwareDatetime | None = None
+    #: The strongest signal of harm that stands: `weak`, `medium` or `strong`; None when there is none.
+    harm: str | None = None
+    #: The fewest hours of the player's day (0 to 23) that hold half of all visits, busiest first.
+    usual_hours: list[int] = Field(default_factory=list)
+    #: Channels, and `channel/product`, on which the player agreed to be written to.
+    consents: list[str] = Field(default_factory=list)
+    #: What the check of who the player is came to, as last told: `submitted`, `approved`, `rejected`, …
+    kyc: str | None = None
+    #: Until when the player has to have passed it.
+    kyc_deadline: AwareDatetime | None = None
+    #: What the player looked at last: the `item_id` of `content.viewed`.
+    last_viewed: str | None = None
     #: Whether this is an account of the operator's own.
     is_test: bool = False

@@ -24,6 +24,7 @@ from workflows.effects import (
     Matched,
     MoveTask,
     OpenTask,
+    ReadValue,
     Refresh,
     Send,
     SendResult,
@@ -41,6 +42,8 @@ from workflows.gate.policy import NECESSARY, Policy
 from workflows.local_time import jitter
 from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
+from workflows.player_state.journey_facts import journey_facts
+from workflows.player_state.measured_values import read_value
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -109,8 +112,11 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - on
             return _start(request, seen)
         case Match():
             return _match(request, seen)
+        case ReadValue():
+            read = read_value(request, seen.state, seen.rules, seen.now)
+            return WouldBe("read", read, read.model_dump())
         case Refresh():
-            return WouldBe("refreshed", seen.state.snapshot())
+            return WouldBe("refreshed", journey_facts(seen.state))
         case Mark():
             return WouldBe("marked", Done(), request.detail)
         case End():

@@ -40,6 +40,7 @@ from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.brand_groups import Account, BrandGroups
 from workflows.player_state.decisions import Decision, Start
+from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
@@ -94,7 +95,7 @@ class LockedPlayers:
             self.decisions.append((player_id, decision))
             if isinstance(decision, Start):
                 state = self.states[player_id]
-                self.facts[decision.run_id] = state.snapshot()
+                self.facts[decision.run_id] = journey_facts(state)
                 self.decisions += [(player_id, beside) for beside in state.begin_shadow(decision, self.rules)]
 
     def answer(self, player_id: str, run_id: str, step: str, answer: JsonObject) -> bool:

@@ -43,6 +43,7 @@ from workflows.effects import (
     Matched,
     MoveTask,
     OpenTask,
+    ReadValue,
     Refresh,
     Send,
     SendResult,
@@ -50,6 +51,7 @@ from workflows.effects import (
     StartJourney,
     TaskMoved,
     TaskOpened,
+    ValueRead,
     Withhold,
     match_performers,
 )
@@ -64,6 +66,8 @@ from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
+from workflows.player_state.journey_facts import journey_facts
+from workflows.player_state.measured_values import read_value
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
@@ -94,6 +98,7 @@ class Effects:
             "start": self._start,
             "mark": self._mark,
             "match": self._match,
+            "value": self._value,
             "end": self._end,
             "withhold": WithheldEffects(world, self._recent).withhold,
         }
@@ -352,7 +357,7 @@ class Effects:
 
     def _refresh(self, request: Refresh) -> PlayerFacts:
         self._record(request, "refreshed")
-        return self._world.player(request.player_id).snapshot()
+        return journey_facts(self._world.player(request.player_id))
 
     def _start(self, request: StartJourney) -> Started:
         world = self._world
@@ -380,6 +385,12 @@ class Effects:
         matches, _ = segment.evaluate(self._world.player(request.player_id), self._world.now)
         self._record(request, "yes" if matches else "no")
         return Matched(matches=matches)
+
+    def _value(self, request: ReadValue) -> ValueRead:
+        world = self._world
+        read = read_value(request, world.player(request.player_id), world.rules, world.now)
+        self._record(request, "read", **read.model_dump())
+        return read
 
     def _mark(self, request: Mark) -> Done:
         if request.arrived is not None:

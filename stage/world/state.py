@@ -39,6 +39,7 @@ from workflows.player_state.decisions import (
     Stop,
     Wake,
 )
+from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.run_migration import migrate
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
@@ -294,7 +295,7 @@ class WorldState:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"
 
     def _begin(self, state: PlayerState, start: Start | ShadowStart, items: Sequence[Delivery]) -> None:
-        run_input = start.run_input(self.brand, state.snapshot())
+        run_input = start.run_input(self.brand, journey_facts(state))
         signals = [(DELIVER, DeliveryBatch(items=list(items)))] if items else []
         # Dispatch comes after the transaction: never inside whatever decided the start.
         self.temporal.at(

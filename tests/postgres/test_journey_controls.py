@@ -28,12 +28,14 @@ from workflows.effects import (
     Match,
     MoveTask,
     OpenTask,
+    ReadValue,
     Refresh,
     Send,
     StartJourney,
     task_id_of,
 )
 from workflows.events import DepositFailed
+from workflows.journeys.segments import deposited_30d
 from workflows.player_facts import PlayerFacts
 
 REASON = {"reason": "The offer was wrong."}
@@ -209,6 +211,7 @@ class HeldScene:
             "refresh": (Refresh, made.runs.refresh, {}),
             "start": (StartJourney, made.runs.start, {"start": "win_back"}),
             "match": (Match, made.runs.match, {"segment": "well_off"}),
+            "value": (ReadValue, made.runs.value, {"measure": deposited_30d.key}),
             "mark": (Mark, made.runs.mark, {"name": "x"}),
             "end": (End, made.runs.end, {"outcome": "completed"}),
         }

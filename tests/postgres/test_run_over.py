@@ -12,7 +12,19 @@ from activities.tables import grants, messages, runs, steps, tasks
 from tests.support.engine import BRAND, NOON, Effects, effects, execute, rows
 from tests.support.machine import eventually
 from workflows import points
-from workflows.effects import RUN_OVER, End, Give, Mark, Match, MoveTask, OpenTask, Refresh, Send, StartJourney
+from workflows.effects import (
+    RUN_OVER,
+    End,
+    Give,
+    Mark,
+    Match,
+    MoveTask,
+    OpenTask,
+    ReadValue,
+    Refresh,
+    Send,
+    StartJourney,
+)
 from workflows.player_facts import PlayerFacts
 
 Asked = Callable[[Effects, str], Coroutine[Any, Any, object]]
@@ -57,6 +69,7 @@ EFFECTS: dict[str, Asked] = {
     ),
     "start": lambda parts, run: parts.runs.start(parts.given(StartJourney, run, "start:x#1", start="failed_deposit")),
     "match": lambda parts, run: parts.runs.match(parts.given(Match, run, "matches:x#1", segment="x")),
+    "value": lambda parts, run: parts.runs.value(parts.given(ReadValue, run, "value:x#1", measure="x")),
     "refresh": lambda parts, run: parts.runs.refresh(parts.given(Refresh, run, "refresh#1")),
     "mark": lambda parts, run: parts.runs.mark(parts.given(Mark, run, "mark:x#1", name="x")),
 }

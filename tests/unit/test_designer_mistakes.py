@@ -47,7 +47,7 @@ NO_TEMPLATE = (
     "name the template of player.send(...) as a plain string, so that it can be checked before a player needs it."
 )
 NO_FORM = "player.ask needs a class that is a Form and that the module can see, not"
-VERBS = "ask, event, first, grant, mark, matches, refresh, send, sleep, split, start, until"
+VERBS = "ask, event, first, grant, mark, matches, refresh, send, sleep, split, start, until, usual, value"
 WEEKDAYS = "monday, tuesday, wednesday, thursday, friday, saturday, sunday"
 
 

@@ -28,6 +28,7 @@ from workflows import (
     hours,
     minutes,
 )
+from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.ordering import Word
 from workflows.player_state.state import Mode
 from workflows.rules.failures import RuleFailure
@@ -288,7 +289,7 @@ def test_a_snapshot_holds_what_a_journey_may_know_and_nothing_of_the_person() ->
     life.happens(DepositApproved, amount_minor=500)
     life.happens(DepositApproved, amount_minor=700)
     life.happens(TierChanged, to="gold")
-    facts = life.state.snapshot().model_dump()
+    facts = journey_facts(life.state).model_dump()
     assert facts == {
         "player_id": "p-1",
         "language": "uk",
@@ -301,6 +302,12 @@ def test_a_snapshot_holds_what_a_journey_may_know_and_nothing_of_the_person() ->
         "deposited_minor": 1200,
         "registered_at": NOON,
         "last_login": NOON + hours(1),
+        "harm": None,
+        "usual_hours": [15],
+        "consents": ["email", "in_app"],
+        "kyc": None,
+        "kyc_deadline": None,
+        "last_viewed": None,
         "is_test": False,
     }
     assert "anna" not in str(life.state.to_json()).lower()
@@ -311,7 +318,7 @@ def test_a_profile_update_teaches_facts_and_erases_them_and_nothing_of_the_perso
     life.happens(PlayerRegistered, language="uk", timezone="Europe/Kyiv", currency="UAH", birth_date="1990-05-17")
     changed = {"language": "ru", "timezone": None, "birth_date": None, "email": "a@b.example", "bio": "chess"}
     life.happens(ProfileUpdated, after=SECOND, changed=changed)
-    facts = life.state.snapshot()
+    facts = journey_facts(life.state)
     assert (facts.language, facts.timezone, facts.currency) == ("ru", None, "UAH")
     assert life.state.born is None
     assert {"email", "bio"}.isdisjoint(life.state.facts)
@@ -321,9 +328,9 @@ def test_a_test_account_stays_one_until_somebody_says_otherwise() -> None:
     life = Life()
     life.happens(PlayerRegistered, is_test=True)
     life.happens(PlayerRegistered, after=SECOND, is_test=False)
-    assert life.state.snapshot().is_test
+    assert journey_facts(life.state).is_test
     life.happens(ProfileUpdated, after=SECOND, changed={"is_test": False})
-    assert not life.state.snapshot().is_test
+    assert not journey_facts(life.state).is_test
 
 
 # ---- messages that were not wanted, and that did not arrive --------------------------------------------

@@ -13,6 +13,7 @@ from tests.support.releases import journeys_command, reloaded
 from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, SessionLogin
 from workflows.player_state.decisions import Start, Wake
+from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.source.journey_loading import Registry, load
@@ -240,7 +241,7 @@ def test_a_player_enters_on_the_version_of_that_day_and_hears_what_it_waits_for(
     player = PlayerState(BRAND, "p1")
     [start] = only(Start, player.advance(event(SessionLogin, "1"), RuleIndex(registry.journeys), NOON, NO_FAILURES))
     assert start.version == 1
-    assert start.run_input(BRAND, player.snapshot()).version == 1
+    assert start.run_input(BRAND, journey_facts(player)).version == 1
     # The next release waits for something else; who is inside still waits for a deposit.
     edit("hello", "player.event(DepositApproved", "player.event(SessionLogin")
     journeys_command(name, "release")

@@ -1,5 +1,6 @@
 """Shadows: who is drawn, what their runs are called, what every effect is answered."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -8,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.player_events import BRAND, NOON, declared, only, rules, stored
-from workflows import DepositApproved, ExclusionSet, SessionEnded, SessionLogin, always, days, on
+from workflows import DepositApproved, ExclusionSet, SessionEnded, SessionLogin, always, count, days, on
 from workflows.effects import EFFECTS, WITHHOLD, EffectInput, Send, SendResult
 from workflows.gate.facts import GateFacts
 from workflows.gate.policy import Policy
@@ -144,6 +145,9 @@ class _Text:
     suppress_if_active_today = False
 
 
+MEASURED = count(SessionLogin)
+
+
 def seen(**more: Any) -> Seen:
     known: dict[str, Any] = {
         "now": NOON,
@@ -185,12 +189,14 @@ def test_every_effect_can_be_withheld_and_answers_as_its_contract_says(effect: A
         "move": "expire",
         "start": "hello",
         "segment": "well_off",
+        "measure": MEASURED.key,
         "name": "x",
         "outcome": "completed",
     }
     common = {"brand": BRAND, "player_id": "p", "journey": "hello", "run_id": "shadow-3:x", "step": "x#1"}
     request = effect.input(**common, **{name: value for name, value in given.items() if name in fields})
-    came = would_be(request, seen())
+    reader = declared("reader", on(SessionLogin))
+    came = would_be(request, seen(rules=rules(replace(reader, measures=(MEASURED,)))))
     assert isinstance(came.answer, effect.output)
     assert effect.read(came.answer.model_dump(mode="json")) == came.answer
 

@@ -19,6 +19,7 @@ from workflows import (
     hours,
     minutes,
 )
+from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.ordering import MOST_AHEAD
 from workflows.player_state.state import PlayerState
 
@@ -187,10 +188,10 @@ def test_a_language_that_nobody_named_is_no_word() -> None:
     life.happens(ProfileUpdated, ago=hours(1), changed={"language": "uk"})
     plain = PlayerRegistered(event_id="r", event_source="/t", occurred_at=NOON)
     life.state.advance(plain, life.rules, NOON, life.failures)
-    assert life.state.snapshot().language == "uk"
+    assert journey_facts(life.state).language == "uk"
     other = PlayerState("acme", "p-2")
     other.advance(plain, life.rules, NOON, life.failures)
-    assert other.snapshot().language == "en"
+    assert journey_facts(other).language == "en"
 
 
 def test_the_newest_word_on_each_field_of_the_profile_stands() -> None:
@@ -202,7 +203,7 @@ def test_the_newest_word_on_each_field_of_the_profile_stands() -> None:
     told.hears(ProfileUpdated, NOON - days(20), changed=late)
     assert told.profile["email"] == "new@example.com"
     assert told.profile["first_name"] == "Nova"
-    assert told.state.snapshot().language == "uk"
+    assert journey_facts(told.state).language == "uk"
     # Nobody had said anything newer about this one.
     assert told.profile["phone"] == "+441632960001"
 

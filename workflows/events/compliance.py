@@ -66,6 +66,8 @@ class KycChanged(
     document: Label | None = None
     reject_reason: Label | None = None
     can_resubmit: bool = True
+    #: Until when the player has to have passed; None: the operator names no day.
+    due_at: Instant | None = None
 
 
 class Limit(Event):

@@ -38,13 +38,15 @@ def count(
     if last is None or event.occurred_at > last:
         # A clock that runs ahead must not hide what is played after it.
         player.last[kind] = event.occurred_at if kind != SESSION_ENDED else min(event.occurred_at, now)
-        for quiet in rules.inactive.get(kind, ()):
-            player.moments[quiet.key] = event.occurred_at + quiet.duration
     if kind in VISIT_TYPES:
         hour = str(event.occurred_at.astimezone(player.present(now).zone).hour)
         player.hours[hour] = player.hours.get(hour, 0) + 1
     fired = [milestone.key for milestone in rules.milestones.get(kind, ()) if milestone.count == number]
     fired += _measure(player, event, rules, now, failures)
+    if last is None or event.occurred_at > last:
+        for quiet in rules.inactive.get(kind, ()):
+            silence = quiet.length(player.series, player.present(now))
+            player.moments[quiet.key] = event.occurred_at + silence
     derived: list[Event] = []
     for streak in rules.streaks.get(kind, ()):
         if length := _extend(player, streak, event, failures):

@@ -17,6 +17,7 @@ from workflows.events import (
     AffordabilityChanged,
     ConsentChanged,
     ContactVerified,
+    ContentViewed,
     Country,
     Currency,
     DepositApproved,
@@ -38,7 +39,6 @@ from workflows.events import (
     Timezone,
 )
 from workflows.field_types import Product
-from workflows.player_facts import PlayerFacts
 from workflows.player_state.consents import ConsentNote, Consents, ConsentWord, keep_word, withdraws
 from workflows.player_state.exclusion_blocks import (
     ACCOUNT,
@@ -202,17 +202,6 @@ class PlayerProjection:
         """The channels on which the player's address does not work."""
         return tuple(channel for channel, (bounced, _) in self.bounces.items() if bounced >= MOST_BOUNCES)
 
-    def snapshot(self) -> PlayerFacts:
-        """What a journey may know of the player: facts, never personal data."""
-        return PlayerFacts(
-            player_id=self.player_id,
-            favourite_category=self.favourite_category,
-            deposits=self.counts.get(DepositApproved.type, 0),
-            deposited_minor=self.deposited_minor,
-            last_login=self.last.get("session.login"),
-            **self.facts,
-        )
-
     @property
     def favourite_category(self) -> str | None:
         """The game category with the highest stakes so far, None before the first round."""
@@ -261,8 +250,9 @@ class PlayerProjection:
                 self._works_again(event.channel, word)
             case LimitReached() | KycChanged() | AffordabilityChanged():
                 restrain(self.limits, self.checks, self.told, event, word)
-            case TierChanged():
-                self._set_fact("tier", event.to, word)
+                self._note(event, word)
+            case TierChanged() | ContentViewed():
+                self._note(event, word)
             case RoundCompleted():
                 stake = event.stake_minor + event.bonus_stake_minor
                 self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
@@ -270,6 +260,16 @@ class PlayerProjection:
                 self.deposited_minor += event.amount_minor
             case _:
                 pass
+
+    def _note(self, event: Event, word: Word) -> None:
+        """Keep the newest word on a fact that an event names."""
+        match event:
+            case TierChanged():
+                self._set_fact("tier", event.to, word)
+            case ContentViewed(item_id=str(item)):
+                self._set_fact("last_viewed", item, word)
+            case KycChanged():
+                self._set_fact("kyc_deadline", None if event.due_at is None else event.due_at.isoformat(), word)
 
     def personal_words(self, event: Event, word: Word) -> dict[str, str | None]:
         """The personal data in an event that count, None for what is erased; the caller keeps them in the profile.

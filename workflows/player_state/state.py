@@ -159,8 +159,9 @@ class PlayerState(ShadowedPlayer):
         for quiet in (rule for rules_ in rules.inactive.values() for rule in rules_):
             last = self.last.get(quiet.kind.type)
             # What is past has been reported, or was before the rule: it must not come again.
-            if last is not None and last + quiet.duration > now:
-                self.moments[quiet.key] = last + quiet.duration
+            length = quiet.length(self.series, self.present(now))
+            if last is not None and last + length > now:
+                self.moments[quiet.key] = last + length
         self._schedule_occasions(rules, now, anew=True)
         asked = [one for one in rules.segments.values() if self.moments.get(f"segment:{one.name}", LATEST) > now]
         return [*(Moved(name, entered=False, at=now) for name in gone), *self._segment_moves(asked, now, failures)]
@@ -358,7 +359,8 @@ class PlayerState(ShadowedPlayer):
         }
         match rule:
             case InactiveRule():
-                return [Inactive(**envelope, seconds=int(rule.duration.total_seconds()), kind=rule.kind.type)]
+                seconds = int(rule.length(self.series, self.present(now)).total_seconds())
+                return [Inactive(**envelope, seconds=seconds, kind=rule.kind.type)]
             case DayStreakRule():
                 return [
                     DayStreak(

@@ -117,7 +117,7 @@ class RuleIndex:
 
     @property
     def measures(self) -> list[Measure]:
-        """Every measure that something reads, each once."""
+        """Every measure that something reads, each once: segments, triggers, and the code of journeys."""
         measures: dict[str, Measure] = {}
         for one in self.segments.values():
             for read in reads(one):
@@ -126,7 +126,17 @@ class RuleIndex:
         for rule in self.rules.values():
             if isinstance(rule, ThresholdRule | DayStreakRule):
                 measures[rule.measure.key] = rule.measure
+            if isinstance(rule, InactiveRule) and rule.pace is not None:
+                measures[rule.pace.gap.key] = rule.pace.gap
+        for journey in self.journeys.values():
+            # The present code counts where a release declares the same measure once more.
+            for one_version in (*journey.versions.values(), journey):
+                measures |= {one.key: one for one in one_version.measures}
         return [measures[key] for key in sorted(measures)]
+
+    def measure(self, key: str) -> Measure | None:
+        """The measure of that key; None where nothing that is deployed here reads one."""
+        return self._by_key.get(key)
 
     def segments_about(self, kind: str) -> Iterable[Segment]:
         """The segments whose answer an event of this type can change."""
@@ -159,7 +169,8 @@ class RuleIndex:
     def _index_series(self) -> None:
         judged = {rule.measure.series for rules in self.day_streaks.values() for rule in rules}
         by_key: dict[str, Series] = {}
-        for measure in self.measures:
+        self._by_key = {one.key: one for one in self.measures}
+        for measure in self._by_key.values():
             known = by_key.get(measure.series)
             periods = DAYS_KEPT if measure.series in judged else PERIODS_KEPT
             if known is None:
@@ -197,6 +208,8 @@ def _counted(
                 yield f"journey {journey.name}", trigger
             if isinstance(trigger, ThresholdRule | DayStreakRule):
                 yield f"journey {journey.name}", trigger.measure
+        for measure in journey.measures:
+            yield f"journey {journey.name}", measure
     for one in segments:
         for read in sorted((read for read in reads(one) if isinstance(read, Measure)), key=lambda measure: measure.key):
             yield f"segment {one.name}", read

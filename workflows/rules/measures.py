@@ -17,10 +17,11 @@ from zoneinfo import ZoneInfo
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.local_time import DAY, WEEK, instant, zone
+from workflows.rules import usual_values
 from workflows.rules.failures import RuleFailure
 from workflows.rules.where import Where, passes, require_event_type
 
-__all__ = ["count", "day", "distinct", "month", "total", "week"]
+__all__ = ["count", "day", "distinct", "gap", "month", "total", "typical", "week"]
 
 Amount = Callable[[Any], int]
 Held = dict[str, int]
@@ -33,6 +34,13 @@ EVER: Final = ""
 PERIODS_KEPT: Final = 2
 MOST_DISTINCT: Final = 100
 PERIODS: Final = ("day", "week", "month")
+_COUNTED: Final = {
+    "count": "count",
+    "total": "total",
+    "distinct": "number of different",
+    "typical": "usual",
+    "gap": "usual gap between days",
+}
 
 
 @dataclass(frozen=True)
@@ -132,7 +140,7 @@ class Measure:
     run `journeys derive`.
     """
 
-    how: Literal["count", "total", "distinct"]
+    how: Literal["count", "total", "distinct", "typical", "gap"]
     kind: type[Event]
     of: str | Amount | None = None
     where: Where | None = None
@@ -156,7 +164,7 @@ class Measure:
     def words(self) -> str:
         """A few words that describe it."""
         what = self.name or (self.of if isinstance(self.of, str) else "")
-        counted = {"count": "count", "total": "total", "distinct": "number of different"}[self.how]
+        counted = _COUNTED[self.how]
         words = f"{counted} {what} of {self.kind.__name__}".replace("  ", " ")
         if self.last is not None:
             return (
@@ -169,7 +177,14 @@ class Measure:
         """In what pieces it is kept: `ever`, a period of the calendar, or the slices of a window."""
         if self.per is not None:
             return self.per.name
+        if self.is_usual:
+            return "newest"
         return "ever" if self.last is None else self._slice[1]
+
+    @property
+    def is_usual(self) -> bool:
+        """Whether it says what is usual for the player, of their newest events."""
+        return self.how in {"typical", "gap"}
 
     @cached_property
     def slice(self) -> timedelta:
@@ -183,7 +198,7 @@ class Measure:
 
     def amount(self, event: Event) -> int:
         """What one event adds."""
-        if self.how == "count":
+        if self.how in {"count", "gap"}:
             return 1
         value = self.of(event) if callable(self.of) else getattr(event, str(self.of))
         if isinstance(value, timedelta):
@@ -248,6 +263,19 @@ def distinct(
     return _declared(Measure("distinct", _concrete(kind), of, where, last, per, name, most))
 
 
+def typical(kind: type[Event], of: str | Amount, *, where: Where | None = None, name: str = "") -> Measure:
+    """The median of a field over the player's newest events of `kind`; 0 while there are fewer than five.
+
+    `await player.usual(measure)` tells more than the median: the 95th percentile, and whether a value is unusual.
+    """
+    return _declared(Measure("typical", _concrete(kind), of, where, name=name))
+
+
+def gap(kind: type[Event], *, where: Where | None = None, name: str = "") -> Measure:
+    """The median number of seconds between the player's days with an event of `kind`; 0 while there are too few."""
+    return _declared(Measure("gap", _concrete(kind), None, where, name=name))
+
+
 def _concrete(kind: type[Event]) -> type[Event]:
     return require_event_type(kind, "a measure")
 
@@ -288,7 +316,7 @@ def _wrong_field(measure: Measure) -> Iterator[str]:
         yield f"{kind.__name__} has no field {of}; it has {', '.join(sorted(kind.model_fields))}"
     elif of in kind.pii:
         yield f"{kind.__name__}.{of} is personal data and cannot be measured"
-    elif measure.how == "total" and not _is_number(kind.model_fields[of].annotation):
+    elif measure.how in {"total", "typical"} and not _is_number(kind.model_fields[of].annotation):
         numbers = ", ".join(name for name, field in kind.model_fields.items() if _is_number(field.annotation))
         mend = f"total one of {numbers}" if numbers else f"use count({kind.__name__})"
         yield f"{kind.__name__}.{of} is no number and has no total; {mend}"
@@ -309,7 +337,7 @@ def _wrong_types(measure: Measure) -> list[str]:
     elif not isinstance(per, Period | None):
         mend = f"write per={per} without quotes" if per in PERIODS else "import one of them from workflows"
         mistakes.append(f"takes day, week or month as per=, not {per!r}; {mend}")
-    if measure.how != "count" and not isinstance(of, str) and not callable(of):
+    if measure.how not in {"count", "gap"} and not isinstance(of, str) and not callable(of):
         mistakes.append(f"takes the name of a field, or a function of the event, not {of!r}")
     return mistakes
 
@@ -356,6 +384,8 @@ class Series:
         if bucket is None:
             return None
         before = len(held)
+        if measure.is_usual:
+            return usual_values.keep(held, event.occurred_at, measure.amount(event))
         if measure.how != "distinct":
             held[bucket] = held.get(bucket, 0) + measure.amount(event)
         elif (mark := measure.mark(event)) is not None:
@@ -402,6 +432,9 @@ class Series:
 
 def value(held: Held, measure: Measure, present: Present, bucket: str | None = None) -> int:
     """The measure's value now, or in the given bucket of `Series.add`."""
+    if measure.is_usual:
+        found = usual_of(held, measure, present)
+        return found.median if found.known else 0
     if measure.last is not None:
         oldest = _oldest(measure, measure.last, present)
         if measure.how == "distinct":
@@ -412,6 +445,18 @@ def value(held: Held, measure: Measure, present: Present, bucket: str | None = N
     if measure.how == "distinct":
         return sum(key.startswith(f"{bucket}/") for key in held)
     return held.get(bucket, 0)
+
+
+def value_before(held: Held, measure: Measure, present: Present) -> int:
+    """The value of a measure per day, week or month in the period that ended last."""
+    assert measure.per is not None
+    return value(held, measure, present, _earliest(measure.per, present.today, 2))
+
+
+def usual_of(held: Held, measure: Measure, present: Present) -> usual_values.Usual:
+    """What is usual for the player, of a measure that says so."""
+    values = usual_values.gaps(held, present.zone) if measure.how == "gap" else [*held.values()]
+    return usual_values.usual(values)
 
 
 def changes_at(held: Held, measure: Measure, present: Present) -> datetime | None:

@@ -3,7 +3,7 @@
 Pure values. `state.PlayerState.advance` reads them; nothing here decides by itself.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
@@ -13,7 +13,7 @@ from workflows.errors import DesignError
 from workflows.events import DayStreak, Event, Inactive, SegmentEntered, SegmentLeft
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.failures import RuleFailure
-from workflows.rules.measures import Measure, day
+from workflows.rules.measures import Measure, Present, day, gap, value
 from workflows.rules.segments import Segment, require_segment
 from workflows.rules.tied_to_run import require_same
 from workflows.rules.where import Where, passes, require_event_type
@@ -86,18 +86,38 @@ class Streak:
 
 
 @dataclass(frozen=True)
+class OwnPace:
+    """A silence in terms of the player's own usual gap."""
+
+    gap: Measure
+    times: int
+    least: timedelta
+
+
+@dataclass(frozen=True)
 class InactiveRule:
-    """Fires when nothing of a kind was seen for `duration` after the last one."""
+    """Fires when nothing of a kind was seen for `duration` after the last one, or sooner at the player's own pace."""
 
     kind: type[Event]
+    #: Of a rule at the player's own pace the longest, which holds while that is unknown.
     duration: timedelta
+    pace: "OwnPace | None" = None
 
     enters = Inactive
 
     @cached_property
     def key(self) -> str:
         """The rule's name in a player's state."""
-        return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}"
+        own = "" if self.pace is None else f":{self.pace.times}x{int(self.pace.least.total_seconds())}"
+        return f"inactive:{self.kind.type}:{int(self.duration.total_seconds())}{own}"
+
+    def length(self, known: Mapping[str, dict[str, int]], present: Present) -> timedelta:
+        """How long a silence is for this player; `known` are the series in their row."""
+        if self.pace is None:
+            return self.duration
+        seconds = value(known.get(self.pace.gap.series, {}), self.pace.gap, present)
+        own = timedelta(seconds=seconds) * self.pace.times
+        return min(max(own, self.pace.least), self.duration) if seconds else self.duration
 
 
 @dataclass(frozen=True)
@@ -210,16 +230,35 @@ def streak(
     return Streak(require_event_type(kind, "streak"), length, where, broken_by, within, name)
 
 
-def inactive(kind: type[Event], duration: timedelta) -> InactiveRule:
+def inactive(
+    kind: type[Event],
+    duration: timedelta | None = None,
+    *,
+    times_usual: int | None = None,
+    least: timedelta = timedelta(days=2),
+    most: timedelta | None = None,
+) -> InactiveRule:
     """Start when no event of `kind` came for `duration` after the player's last one.
+
+    `inactive(SessionLogin, times_usual=2, most=days(7))` goes by the player's own pace instead: twice their usual gap
+    between days with such an event, from `least` to `most`; `most` while there are too few days to call anything usual.
 
     A player who never had such an event is not inactive but unknown, and does not enter. The wait
     is armed by the event itself: players whose last one came before the journey was deployed do
     not enter until they have had another.
     """
-    if duration < timedelta(seconds=1):
+    if (duration is None) == (times_usual is None) or (times_usual is None) != (most is None):
+        raise DesignError("inactive(...) takes a duration, or times_usual= with most= for the player's own pace.")
+    longest = most if duration is None else duration
+    assert longest is not None
+    if longest < timedelta(seconds=1):
         raise DesignError("inactive(...) needs a positive duration of at least one second.")
-    return InactiveRule(require_event_type(kind, "inactive"), duration)
+    kind = require_event_type(kind, "inactive")
+    if times_usual is None:
+        return InactiveRule(kind, longest)
+    if times_usual < 1 or not timedelta(0) < least <= longest:
+        raise DesignError("inactive(...) at the player's own pace needs times_usual= of 1 or more, and least <= most.")
+    return InactiveRule(kind, longest, OwnPace(gap(kind), times_usual, least))
 
 
 def threshold(measure: Measure, at_least: int) -> ThresholdRule:

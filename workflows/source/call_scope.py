@@ -10,6 +10,7 @@ from typing import Any, get_type_hints
 from workflows.declaration import Journey
 from workflows.player import Player
 from workflows.rewards import RewardBase
+from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
 from workflows.source.branches import Ways
@@ -148,8 +149,8 @@ def _name_of(value: Value) -> str:
     match known:
         case str():
             return known
-        case RewardBase() | Segment():
-            return known.name
+        case RewardBase() | Segment() | Measure():
+            return known.key if isinstance(known, Measure) else known.name
         case type() if issubclass(known, RewardBase):
             return str(known.model_fields["kind"].default)
         case type() if issubclass(known, JourneyRun):

@@ -21,6 +21,7 @@ from workflows.forms import Form, backtracking_patterns
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.hearing import Places, everywhere_alike
+from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment
 from workflows.rules.tied_to_run import has_tie
 from workflows.rules.where import Where
@@ -60,6 +61,7 @@ class Listening(TypedDict):
     listens_to: frozenset[str]
     filters: Mapping[str, tuple[Where, ...]]
     places: Places
+    measures: tuple[Measure, ...]
 
 
 @dataclass
@@ -69,6 +71,8 @@ class VerbReading:
     listens: set[str] = field(default_factory=set)
     templates: list[TemplateUse] = field(default_factory=list)
     forms: dict[str, type[Form]] = field(default_factory=dict)
+    #: The measures it reads, by key.
+    measures: dict[str, Measure] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
     interest: Interest = field(default_factory=Interest)
     #: Its waits, by where the code makes them.
@@ -87,6 +91,7 @@ class VerbReading:
             "listens_to": frozenset(self.listens | declared),
             "filters": self.interest.filters(all_of=declared),
             "places": self._places(journey, declared),
+            "measures": tuple(self.measures[key] for key in sorted(self.measures)),
         }
 
     def _places(self, journey: Journey, declared: set[str]) -> Places:
@@ -236,6 +241,8 @@ class _VerbReader:
                 self._check_message(verb.name, call, keywords)
             case VerbSpec(shape="human"):
                 self._check_form(verb.name, call, keywords)
+            case VerbSpec(subject="measure"):
+                self._check_measure(verb.name, call, keywords)
             case VerbSpec(subject="segment"):
                 self._check_segment(verb.name, call, keywords)
             case VerbSpec(name="until"):
@@ -372,6 +379,20 @@ class _VerbReader:
         got = "nothing" if argument is None else ast.unparse(argument)
         self._mistake(
             call, f"player.{verb}(...) takes a segment, not {got}; put @segment above the function and name it here"
+        )
+
+    def _check_measure(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
+        """A measure is kept of every player because a journey's code names it, so it must be found there."""
+        argument = call.args[0] if call.args else keywords.get("measure")
+        value = None if argument is None or self._is_own(argument) else resolve(argument, self.names)
+        if isinstance(value, Measure):
+            self.reading.measures[value.key] = value
+            return
+        got = "nothing" if argument is None else ast.unparse(argument)
+        self._mistake(
+            call,
+            f"player.{verb}(...) takes a measure by the name it has in its module, not {got}; declare one there, such "
+            "as deposited = total(DepositApproved, 'amount_minor')",
         )
 
     def _check_time(self, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:

@@ -22,11 +22,14 @@ from workflows import (
     streak_of_days,
     threshold,
     total,
+    typical,
 )
 
 deposited = total(DepositApproved, "amount_minor", last=days(30))
 wagered = total(RoundCompleted, "stake_minor", per=month)
 net = total(RoundCompleted, lambda r: r.win_minor - r.stake_minor, per=day, name="net")
+
+stakes = typical(RoundCompleted, "stake_minor")
 
 
 @segment
@@ -53,6 +56,11 @@ async def well_off_welcome(player: Player, _: Any) -> None:
 async def wager_goal(player: Player, _: RoundCompleted) -> None:
     """Marks who staked 10.00 in a month."""
     await player.mark("reached", rich=await player.matches(well_off))
+    before = await player.value(net)
+    usual = await player.usual(stakes)
+    await player.sleep(days(1))
+    yesterday = await player.value(net, previous=True)
+    await player.mark("read", before=before, yesterday=yesterday, usual=usual.median, p95=usual.p95)
 
 
 @journey(streak_of_days(net, 3, where=lambda day: day < 0), entry=always, ends_after=days(2), control=0)

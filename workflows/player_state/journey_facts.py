@@ -1,0 +1,22 @@
+"""What of a player's row a journey may know."""
+
+from workflows.events import DepositApproved, SessionLogin
+from workflows.player_facts import PlayerFacts
+from workflows.player_state.projection import PlayerProjection
+
+
+def journey_facts(player: PlayerProjection) -> PlayerFacts:
+    """What a journey may know of the player: facts, never personal data."""
+    identity = player.checks.get("kyc")
+    return PlayerFacts(
+        player_id=player.player_id,
+        favourite_category=player.favourite_category,
+        deposits=player.counts.get(DepositApproved.type, 0),
+        deposited_minor=player.deposited_minor,
+        last_login=player.last.get(SessionLogin.type),
+        harm=player.harm,
+        usual_hours=[*player.usual_hours],
+        consents=sorted(key for key, (opted_in, _) in player.consents.items() if opted_in),
+        kyc=None if identity is None else identity[0],
+        **player.facts,
+    )
