@@ -77,6 +77,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         "decided, handed over, read", update=True, fixed=(*_OF_A_RUN, "channel", "template", "message_class")
     ),
     "gate_decisions": Rights(_APPENDED),
+    "point_transfers": Rights(_APPENDED),
     "grants": Rights("reserved, asked for, settled", update=True, fixed=(*_OF_A_RUN, "kind", "reward", "decision")),
     "tasks": Rights(
         "open until they are closed",

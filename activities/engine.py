@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 from temporalio.client import Client
 
+from activities.awards import Awards
 from activities.clock import Clock, DatabaseClock
 from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
 from activities.intake.backpressure import Pressure
@@ -165,6 +166,7 @@ class WorkerEngine(Engine):
     dispatching: Database
     messages: Messages
     grants: Grants
+    awards: Awards
     tasks: TaskEffects
     runs: RunEffects
     shadows: ShadowEffects
@@ -185,6 +187,7 @@ class WorkerEngine(Engine):
         return [
             self.messages.send,
             self.grants.give,
+            self.awards.award,
             self.tasks.open,
             self.tasks.move,
             self.runs.end,
@@ -257,6 +260,7 @@ async def worker_engine(
                 database, journeys, templates, adapters, breakers, lookup, policies, settings, links, clock
             ),
             grants=grants,
+            awards=Awards(database, core.intake, policies, settings.product, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),

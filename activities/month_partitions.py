@@ -20,7 +20,9 @@ AHEAD: Final = 3
 AT_ONCE: Final = 5_000
 MONTHS_AHEAD: Final = Gauge("journeys_event_months_ahead", "Months to come that events have a partition for.")
 #: The tables, each with the column that says in which month a row is.
-MONTHLY: Final[Mapping[str, str]] = MappingProxyType({"events": "received_at", "gate_decisions": "at"})
+MONTHLY: Final[Mapping[str, str]] = MappingProxyType(
+    {"events": "received_at", "gate_decisions": "at", "point_transfers": "at"}
+)
 _NAME: Final = re.compile(rf"({'|'.join(MONTHLY)})_(first|default|displaced|\d{{4}}_\d{{2}})")
 _BOUNDS: Final = re.compile(r"FROM \((MINVALUE|'[^']+')\) TO \('([^']+)'\)")
 
@@ -135,7 +137,9 @@ async def drop(connection: AsyncConnection, partition: Partition) -> None:
 
 async def _make(connection: AsyncConnection, table: str, name: str, since: datetime, until: datetime) -> None:
     """Made apart and then attached: making it in place would keep everybody from the table meanwhile."""
-    await connection.execute(text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING INDEXES)"))
+    await connection.execute(
+        text(f"CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING INDEXES)")
+    )
     await connection.execute(
         text(f"ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')")
     )

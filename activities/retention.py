@@ -71,6 +71,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
         (messages.FORGET,),
     ),
     "gate_decisions": Retention("dropped by the month", "retain_decisions"),
+    "point_transfers": Retention("the journal of points: what explains a balance goes when the balance does"),
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),
     "task_history": Retention("with its task"),
     "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),

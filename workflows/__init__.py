@@ -20,6 +20,7 @@ from workflows.forms import *
 from workflows.gate.policy import *
 from workflows.journey import *
 from workflows.local_time import *
+from workflows.loyalty.point_currencies import *
 from workflows.player import *
 from workflows.public_names import public_names as _public_names
 from workflows.rewards.cash_and_bonus import *
@@ -31,6 +32,7 @@ from workflows.rules.measures import *
 from workflows.rules.segments import *
 from workflows.rules.triggers import *
 from workflows.run_journal import *
+from workflows.verb_results import *
 
 if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one
     __all__ = [*_public_names(globals())]

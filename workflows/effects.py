@@ -15,7 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider, Urgency
 from workflows.errors import DesignError
-from workflows.field_types import Product
+from workflows.field_types import Product, Seconds
 from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts
 from workflows.rewards import Reward
@@ -160,6 +160,24 @@ class GiveResult(BaseModel):
 
     status: Literal["confirmed", "refused", "unknown"]
     grant_id: str
+    reason: str | None = None
+
+
+class Award(EffectInput):
+    """Give points of a currency once; they are settled here, in the player's row, and no bonus engine hears of them.
+
+    What the currency says of their end travels along, so that the answer hangs on no release.
+    """
+
+    reward: Reward
+    currency: str
+    expires: Seconds | None = None
+
+
+class AwardResult(BaseModel):
+    """What became of an award; `reason` names the rule of the gate that spoke against it."""
+
+    status: Literal["awarded", "withheld"]
     reason: str | None = None
 
 
@@ -386,6 +404,7 @@ class Effect(Generic[I, O]):
 
 SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
 GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
+AWARD = Effect("award", Award, AwardResult, Urgency.REWARD)
 OPEN_TASK = Effect("open_task", OpenTask, TaskOpened, Urgency.SERVICE)
 MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE, holdable=False)
 REFRESH = Effect("refresh", Refresh, PlayerFacts)

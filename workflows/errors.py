@@ -4,6 +4,7 @@
   x DesignError
     + EventDesignError
     + RewardDesignError
+    + LoyaltyDesignError
   x UnknownEventType
   x DerivedEventRefused
 
@@ -30,6 +31,10 @@ class EventDesignError(DesignError):
 
 class RewardDesignError(DesignError):
     """A reward is declared with values no player could be given; correct them where it is written."""
+
+
+class LoyaltyDesignError(DesignError):
+    """Something of the loyalty program could not be fair or safe as it is declared; correct it where it is written."""
 
 
 class UnknownEventType(JourneysError):

@@ -7,7 +7,6 @@ weekday that does not exist, is a `ValueError`.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
 
@@ -15,6 +14,7 @@ from pydantic import JsonValue
 
 from workflows.channels import Channel, first_turn
 from workflows.effects import (
+    AWARD,
     GRANT,
     MARK,
     MATCH,
@@ -23,6 +23,8 @@ from workflows.effects import (
     REFRESH,
     SEND,
     START,
+    Award,
+    AwardResult,
     Done,
     Give,
     GiveResult,
@@ -42,6 +44,7 @@ from workflows.events import Event
 from workflows.forms import Form
 from workflows.known_player import KnownPlayer
 from workflows.local_time import JITTER, next_local
+from workflows.loyalty.point_currencies import PointCurrency
 from workflows.rewards import Reward
 from workflows.rules.segments import Segment, require_segment
 from workflows.rules.tied_to_run import tied
@@ -49,9 +52,10 @@ from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
 from workflows.run_protocol import KnownStep
+from workflows.verb_results import Awarded, Grant, NotAwarded, RunStarted, Sent, Suppressed
 from workflows.verb_table import match_methods
 
-__all__ = ["Grant", "Player", "RunStarted", "Sent", "Suppressed"]
+__all__ = ["Player"]
 
 E = TypeVar("E", bound=Event)
 E2 = TypeVar("E2", bound=Event)
@@ -68,52 +72,6 @@ class Taking(TypedDict, total=False):
     where: Where | None
     same: str | None
     fresh: bool
-
-
-@dataclass(frozen=True)
-class Sent:
-    """The message was handed over on these channels."""
-
-    channels: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Suppressed:
-    """The message went out on no channel; `reasons` names the rule that spoke on each."""
-
-    reasons: dict[str, str]
-
-    @property
-    def reason(self) -> str:
-        """The first channel's reason."""
-        return next(iter(self.reasons.values()), "no_channel")
-
-
-@dataclass(frozen=True)
-class Grant:
-    """What became of a reward. Only `confirmed` means that the player has it.
-
-    `unknown` means that the bonus engine never answered; it is looked up again and again and stands
-    in `GET /v1/grants?status=unknown` meanwhile, so a journey must not grant again.
-    """
-
-    status: str
-    grant_id: str
-    reason: str | None = None
-
-    def __bool__(self) -> bool:
-        return self.status == "confirmed"
-
-
-@dataclass(frozen=True)
-class RunStarted:
-    """The other journey's run, or why the player did not enter it."""
-
-    run_id: str | None
-    refused: str | None = None
-
-    def __bool__(self) -> bool:
-        return self.run_id is not None
 
 
 class Player(KnownPlayer):
@@ -195,6 +153,20 @@ class Player(KnownPlayer):
         passed_over = GiveResult(status="refused", grant_id="", reason=MOVED_PAST)
         result = await run.once(GRANT, Give(**run.common(step), reward=reward), passed_over)
         return Grant(result.status, result.grant_id, result.reason)
+
+    async def award(self, reward: Reward, *, into: PointCurrency) -> Awarded | NotAwarded:
+        """Give points, exactly once, without the bonus engine: they are the player's in the moment this returns.
+
+        The gate is asked as for any reward. Test the result before telling the player about it.
+        """
+        if not reward.awarded_points:
+            raise ValueError(f"player.award(...) gives points, such as points(50); use player.grant for {reward.kind}.")
+        run = self._run
+        award = Award(
+            **run.common(run.step(f"award:{reward.kind}")), reward=reward, currency=into.name, expires=into.expires
+        )
+        result = await run.once(AWARD, award, AwardResult(status="withheld", reason=MOVED_PAST))
+        return Awarded() if result.status == "awarded" else NotAwarded(result.reason or "")
 
     async def ask(
         self,

@@ -99,6 +99,7 @@ ENGINE = (
     "journey_versions",
     "known_player",
     "local_time",
+    "loyalty",
     "minor_units",
     "player",
     "player_facts",
@@ -109,6 +110,7 @@ ENGINE = (
     "run_journal",
     "run_protocol",
     "run_state",
+    "verb_results",
     "verb_table",
     "workflow_class",
 )

@@ -61,6 +61,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"confirmed": "given", "refused": "refused", "unknown": "nobody can say yet"},
         ),
         VerbSpec(
+            name="award",
+            shape="reward",
+            waits=False,
+            limit=None,
+            subject="reward",
+            results=("awarded", "withheld"),
+            outcomes={"awarded": "given", "withheld": "withheld"},
+        ),
+        VerbSpec(
             name="ask",
             shape="human",
             waits=True,

@@ -14,6 +14,8 @@ from pydantic import BaseModel, JsonValue
 
 from workflows.channels import CHANNELS, Channel
 from workflows.effects import (
+    Award,
+    AwardResult,
     Done,
     EffectInput,
     End,
@@ -103,6 +105,8 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - on
             return _send(request, seen)
         case Give():
             return _give(request, seen)
+        case Award():
+            return _award(request, seen)
         case OpenTask():
             detail: dict[str, JsonValue] = {"form": request.form, "team": request.team}
             return WouldBe("opened", TaskOpened.of(request), detail)
@@ -190,6 +194,15 @@ def _give(request: Give, seen: Seen) -> WouldBe:
     answer = GiveResult(status=status, grant_id=request.key, reason=reason)
     reward = request.reward.model_dump(mode="json")
     return WouldBe(status, answer, {"kind": request.reward.kind, "reason": reason, "reward": reward})
+
+
+def _award(request: Award, seen: Seen) -> WouldBe:
+    asked = GrantFacts.of(request.reward, request.product or seen.product)
+    decision = may_grant(seen.facts, asked, seen.policy, seen.now)
+    reason = None if isinstance(decision, Allowed) else str(decision.reason)
+    answer = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
+    reward = request.reward.model_dump(mode="json")
+    return WouldBe(answer.status, answer, {"kind": request.reward.kind, "reason": reason, "reward": reward})
 
 
 def _start(request: StartJourney, seen: Seen) -> WouldBe:

@@ -5,10 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import runs, shadows
+from activities import point_transfers, runs, shadows
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
+from workflows.loyalty.point_transfers import PointTransfer
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import (
     Decision,
@@ -39,6 +40,7 @@ class DecisionRows:
         self.moves: dict[str, runs.MovedRow] = {}
         self.goals: dict[str, runs.ReachedGoal] = {}
         self.deliveries: list[DeliveryRow] = [*messages]
+        self.transfers: list[JsonObject] = []
         self.left: list[JsonObject] = []
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}
@@ -68,6 +70,8 @@ class DecisionRows:
                     self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
                 case Ended():
                     self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
+                case PointTransfer():
+                    self.transfers.append(point_transfers.transfer_row(player_id, decision))
                 case Moved():
                     self._move(player_id, decision)
 
@@ -81,6 +85,7 @@ class DecisionRows:
             (runs.END, [*self.ends.values()]),
             (_LEAVE, self.left),
             (_STAY, self.stays),
+            (point_transfers.INSERT, self.transfers),
             (deliveries.INSERT, self.deliveries),
         )
         return ((statement, rows) for statement, rows in written if rows)

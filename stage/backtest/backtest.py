@@ -140,7 +140,9 @@ def play(plan: BacktestPlan, log: Log, on_progress: OnProgress = lambda _: None)
             unreported = 0
     # From here on nobody in the log does anything, so everybody would count as gone.
     world.rules = RuleIndex(
-        {name: replace(one, triggers=()) for name, one in registry.journeys.items()}, registry.segments
+        {name: replace(one, triggers=()) for name, one in registry.journeys.items()},
+        registry.segments,
+        registry.loyalty,
     )
     world.advance_to(plan.end)
     on_progress(unreported)

@@ -434,7 +434,7 @@ def _moment(at: datetime | None, cast: Cast) -> datetime:
 def _rules_of(registry: Registry, entered: Collection[str]) -> RuleIndex:
     """Those of every journey; one that is not among `entered` is there to be started by these, not by what happens."""
     journeys = {name: one if name in entered else replace(one, triggers=()) for name, one in registry.journeys.items()}
-    return RuleIndex(journeys, registry.segments)
+    return RuleIndex(journeys, registry.segments, registry.loyalty)
 
 
 @lru_cache(maxsize=64)

@@ -21,6 +21,7 @@ from stage.world.withholding import WithheldEffects
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider
 from workflows.effects import (
+    AWARD,
     EFFECTS,
     GRANT,
     GRANT_UNKNOWN_AFTER,
@@ -32,6 +33,8 @@ from workflows.effects import (
     SLOW_AFTER,
     SLOW_INTERVAL,
     START,
+    Award,
+    AwardResult,
     Done,
     EffectInput,
     End,
@@ -63,6 +66,7 @@ from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, f
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.gate.reasons import Reason
 from workflows.local_time import WEEK
+from workflows.loyalty.point_currencies import PointCurrency
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
@@ -72,7 +76,7 @@ from workflows.player_state.measured_values import read_value
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
 #: Those that lock the player's row, where what the run has come to is noted.
-LOCKING = frozenset(effect.name for effect in (SEND, GRANT, REFRESH, MATCH, START))
+LOCKING = frozenset(effect.name for effect in (SEND, GRANT, AWARD, REFRESH, MATCH, START))
 BY_INPUT = {effect.input: effect for effect in EFFECTS}
 
 
@@ -92,6 +96,7 @@ class Effects:
         self._performers: Mapping[str, Callable[[Any], BaseModel]] = {
             "send": self._send,
             "grant": self._grant,
+            "award": self._award,
             "open_task": self._open_task,
             "move_task": self._move_task,
             "refresh": self._refresh,
@@ -313,6 +318,20 @@ class Effects:
             self._rewarded.add(request.player_id)
         self._record(request, status, kind=record.kind, reason=reason)
         return GiveResult(status=status, grant_id=request.key, reason=reason)
+
+    def _award(self, request: Award) -> AwardResult:
+        world = self._world
+        facts = self._facts(request.player_id)
+        asked = GrantFacts.of(request.reward, request.product or world.product)
+        decision = may_grant(facts, asked, self._policy(facts), world.now)
+        reason = None if isinstance(decision, Allowed) else str(decision.reason)
+        if reason is None:
+            into = PointCurrency(request.currency, request.expires)
+            state = world.player(request.player_id)
+            world.carry_out(state, state.award_points(into, request.reward.awarded_points, request.key, world.now))
+        result = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
+        self._record(request, result.status, kind=request.reward.kind, reason=reason)
+        return result
 
     # ---- tasks -------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from workflows.events import Event, ProfileUpdated
 from workflows.field_types import Product
 from workflows.forms import travelling
 from workflows.gate.policy_book import PolicyBook
+from workflows.loyalty.point_transfers import PointTransfer
 from workflows.player_state.decisions import (
     Decision,
     Ended,
@@ -95,6 +96,8 @@ class WorldState:
         self.story: list[StoryRecord] = []
         #: Who came into which segment or left it, in the order it happened.
         self.moves: list[tuple[str, Moved]] = []
+        #: The journal of points, by player and in the order it was written.
+        self.transfers: list[tuple[str, PointTransfer]] = []
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
@@ -269,6 +272,8 @@ class WorldState:
                     deliveries.setdefault(decision.run_id, []).append(order)
                 case GoalReached():
                     self.runs[decision.run_id].goal_at = decision.at
+                case PointTransfer():
+                    self.transfers.append((state.player_id, decision))
                 case Moved():
                     self.moves.append((state.player_id, decision))
                 case Ended():

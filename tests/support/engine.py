@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from pydantic import BaseModel
 
+from activities.awards import Awards
 from activities.database import Database
 from activities.engine import worker_engine
 from activities.intake.intake import Intake
@@ -179,6 +180,7 @@ class Effects:
     database: Database
     messages: Messages
     grants: Grants
+    awards: Awards
     tasks: TaskEffects
     runs: RunEffects
     shadows: ShadowEffects
@@ -228,6 +230,7 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             database=built.database,
             messages=built.messages,
             grants=built.grants,
+            awards=built.awards,
             tasks=built.tasks,
             runs=built.runs,
             shadows=built.shadows,

@@ -28,6 +28,7 @@ OWNERS = {
     "dead_letters": "activities/run_delivery/dead_letters.py",
     "messages": "activities/messages.py",
     "gate_decisions": "activities/gate_decisions.py",
+    "point_transfers": "activities/point_transfers.py",
     "grants": "activities/rewards.py",
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",

@@ -192,6 +192,7 @@ def test_every_effect_can_be_withheld_and_answers_as_its_contract_says(effect: A
         "measure": MEASURED.key,
         "name": "x",
         "outcome": "completed",
+        "currency": "points",
     }
     common = {"brand": BRAND, "player_id": "p", "journey": "hello", "run_id": "shadow-3:x", "step": "x#1"}
     request = effect.input(**common, **{name: value for name, value in given.items() if name in fields})

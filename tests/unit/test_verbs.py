@@ -11,15 +11,15 @@ from activities.settings import settings_from
 from stage.flow.diagram import picture
 from tests.support.outside_packages import Write, journey_of, mistakes
 from workflows import Player
-from workflows.effects import EFFECTS, GiveResult, SendOutcome, StartOutcome, TaskMove, match_performers
+from workflows.effects import EFFECTS, AwardResult, GiveResult, SendOutcome, StartOutcome, TaskMove, match_performers
 from workflows.errors import DesignError
 from workflows.source.flow_reader import read_flow
 from workflows.source.journey_loading import load
 from workflows.temporal_internals import activity_name
 from workflows.verb_table import VERBS, VerbSpec, match_methods
 
-AWARD = VerbSpec(
-    name="award",
+CROWN = VerbSpec(
+    name="crown",
     shape="reward",
     waits=True,
     limit="within",
@@ -29,31 +29,31 @@ AWARD = VerbSpec(
 )
 
 
-async def award(self: Player, badge: str, *, within: timedelta) -> bool:
+async def crown(self: Player, badge: str, *, within: timedelta) -> bool:
     """A verb that this file alone knows."""
     raise NotImplementedError
 
 
 def test_a_verb_without_a_row_is_refused_where_players_are_declared(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Player, "award", award, raising=False)
-    with pytest.raises(DesignError, match=r"^Player\.award has no row in workflows/verb_table\.py; say there what"):
+    monkeypatch.setattr(Player, "crown", crown, raising=False)
+    with pytest.raises(DesignError, match=r"^Player\.crown has no row in workflows/verb_table\.py; say there what"):
         match_methods(Player)
 
 
 def test_a_method_and_a_row_are_all_that_start_up_the_check_and_the_diagram_need(
     monkeypatch: pytest.MonkeyPatch, package: Write
 ) -> None:
-    monkeypatch.setattr(Player, "award", award, raising=False)
-    monkeypatch.setitem(VERBS, "award", AWARD)
+    monkeypatch.setattr(Player, "crown", crown, raising=False)
+    monkeypatch.setitem(VERBS, "crown", CROWN)
     match_methods(Player)
-    assert mistakes(package({"hello": journey_of("player.award('gold')")})) == [
-        "Journey hello, line 9: player.award(...) does nothing without await; write await player.award(...).",
-        "Journey hello, line 9: player.award(...) waits without an end; add within=, such as within=days(1).",
+    assert mistakes(package({"hello": journey_of("player.crown('gold')")})) == [
+        "Journey hello, line 9: player.crown(...) does nothing without await; write await player.crown(...).",
+        "Journey hello, line 9: player.crown(...) waits without an end; add within=, such as within=days(1).",
     ]
-    body = "if await player.award(badge='gold', within=days(1)) is not None:\n    await player.mark('proud')"
+    body = "if await player.crown(badge='gold', within=days(1)) is not None:\n    await player.mark('proud')"
     flow = read_flow(load([package({"hello": journey_of(body)})]).journeys["hello"])
     step, mark = flow.steps
-    assert (step.name, step.shape, step.waits) == ("award:gold", "reward", True)
+    assert (step.name, step.shape, step.waits) == ("crown:gold", "reward", True)
     assert [(edge.words, edge.target is mark) for edge in flow.after(step)] == [("worn", True), ("1 day passed", False)]
     assert [card.kind for card in picture(flow).cards] == ["start", "reward", "other", "end"]
 
@@ -80,6 +80,7 @@ def test_a_row_names_parameters_that_the_verb_has(verb: VerbSpec) -> None:
     [
         ("send", get_args(SendOutcome)),
         ("grant", get_args(GiveResult.model_fields["status"].annotation)),
+        ("award", get_args(AwardResult.model_fields["status"].annotation)),
         ("ask", get_args(TaskMove)),
         ("start", get_args(StartOutcome)),
     ],

@@ -88,10 +88,12 @@ EVENTS = [
 ]
 WORDS = [
     "Again",
+    "Awarded",
     "Form",
     "Grant",
     "MovedRun",
     "Night",
+    "NotAwarded",
     "Player",
     "RunStarted",
     "Segment",
@@ -106,10 +108,12 @@ WORDS = [
     "cash",
     "cashback",
     "count",
+    "currency",
     "day",
     "days",
     "deposit_match",
     "distinct",
+    "earn",
     "entered",
     "every",
     "free_bet",
@@ -201,6 +205,6 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 def test_the_verbs_are_exactly_these() -> None:
     waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
-    waits |= {"usual", "value"}
+    waits |= {"award", "usual", "value"}
     assert set(VERBS) == waits | {"split"}
     assert {name for name in VERBS if inspect.iscoroutinefunction(getattr(Player, name))} == waits

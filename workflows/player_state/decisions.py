@@ -7,6 +7,7 @@ from typing import Literal
 
 from workflows.effects import Started
 from workflows.events import Event
+from workflows.loyalty.point_transfers import PointTransfer
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import ENGINE, RunInput
 
@@ -114,7 +115,7 @@ class Moved:
     at: datetime
 
 
-Decision = Start | ShadowStart | Wake | Stop | Migrate | GoalReached | Ended | Moved
+Decision = Start | ShadowStart | Wake | Stop | Migrate | GoalReached | Ended | Moved | PointTransfer
 
 
 def started_by(decisions: Iterable[Decision]) -> Started:

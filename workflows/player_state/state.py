@@ -6,7 +6,7 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
@@ -18,6 +18,7 @@ from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, Profi
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.entered_journeys import entered_journeys
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.shadow_runs import ShadowedPlayer, ShadowRun
 from workflows.player_state.sparse_storage import parts_of, sparse
@@ -89,10 +90,11 @@ class PlayerState(ShadowedPlayer):
             )
         # An event may claim to come from the near future; no run ends sooner for it.
         decisions: list[Decision] = [*moved, *self._end_control_runs(min(event.occurred_at, now))]
+        decisions += self.earn_by(event, rules.loyalty, now, failures)
         decisions += self.stop_protected(now, mode=mode)
         for happened in (event, *derived):
             decisions += self._notify_runs(happened, rules, now, failures)
-        for journey, trigger in _entered_journeys(event, fired, derived, rules, failures):
+        for journey, trigger in entered_journeys(event, fired, derived, rules, failures):
             decisions += self.enter(journey, trigger, now)
         return decisions
 
@@ -109,7 +111,7 @@ class PlayerState(ShadowedPlayer):
         A moment of `elsewhere`, which a process of another release knows and this one does not, is left as it is; then
         `next_moment` is still due, and the caller puts the player off until that process comes by.
         """
-        decisions = list(self._end_control_runs(now))
+        decisions = [*self._end_control_runs(now), *self.tick_loyalty(now)]
         for run in self.runs.values():
             run.missed = [one for one in run.missed if hears(run.journey, one[0]) in elsewhere]
         for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
@@ -128,7 +130,7 @@ class PlayerState(ShadowedPlayer):
                 due_events += [(happened, [key]) for happened in self._events_due(rule, at, now, failures)]
             for happened, fired in due_events:
                 decisions += self._notify_runs(happened, rules, now, failures)
-                for journey, trigger in _entered_journeys(happened, fired, [], rules, failures):
+                for journey, trigger in entered_journeys(happened, fired, [], rules, failures):
                     decisions += self.enter(journey, trigger, now)
         return decisions
 
@@ -281,7 +283,7 @@ class PlayerState(ShadowedPlayer):
         """When this player must be looked at again although nothing happens."""
         ends = [run.ends_at for run in self.runs.values() if run.arm == "control" and not run.over]
         missed = [EARLIEST for run in self.runs.values() if run.missed]
-        return min([*self.moments.values(), *ends, *missed], default=None)
+        return min([*self.moments.values(), *ends, *missed, *self.loyalty_moments], default=None)
 
     # ---- catching up -----------------------------------------------------------------------
 
@@ -433,6 +435,8 @@ class PlayerState(ShadowedPlayer):
         for name, parts in _NESTED.items():
             if name in values:
                 values[name] = {key: sparse(one, parts) for key, one in values[name].items()}
+        if self.loyalty is not None:
+            values["loyalty"] = self.loyalty.stored()
         return values
 
     @classmethod
@@ -465,21 +469,6 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
     """The experiment arm: the same player is always in the same arm of the same journey."""
     digest = hashlib.sha256(f"{brand}:{journey}:{player_id}".encode()).digest()
     return "control" if int.from_bytes(digest[:8], "big") % 100 < control else "treated"
-
-
-def _entered_journeys(
-    event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex, failures: list[RuleFailure]
-) -> list[tuple[Journey, Event]]:
-    """The open journeys whose triggers fire, by name, each once, with the event it is entered with."""
-    entered: dict[str, tuple[Journey, Event]] = {}
-    candidates = [(journey, event) for journey in rules.triggered_by(event, failures)]
-    candidates += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
-    candidates += [(journey, happened) for happened in derived for journey in rules.triggered_by(happened, failures)]
-    for journey, trigger in candidates:
-        if journey.name in rules.closed:
-            continue
-        entered.setdefault(journey.name, (journey, trigger))
-    return [entered[name] for name in sorted(entered)]
 
 
 def _entry_key(journey: Journey, trigger: Event | None) -> str | None:

@@ -81,6 +81,11 @@ class RewardBase(BaseModel):
         """The step's name in a run's story, which is the kind: `grant:free_spins#1`."""
         return str(getattr(self, "kind", ""))
 
+    @property
+    def awarded_points(self) -> int:
+        """The points that `award` gives for it without the bonus engine; 0 where only the engine can give it."""
+        return 0
+
     @abstractmethod
     def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:
         """What it may cost, granted at that moment to a player with these deposits, later ones included.

@@ -29,6 +29,11 @@ class Points(RewardWithoutCost):
     kind: Literal["points"] = "points"
     points: Amount
 
+    @property
+    def awarded_points(self) -> int:
+        """As many as it says."""
+        return self.points
+
 
 def points(count: int, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Points:
     """`count` loyalty points."""

@@ -14,6 +14,7 @@ from workflows.events import (
     TierChanged,
     WinStreak,
 )
+from workflows.loyalty.program import NO_PROGRAM, LoyaltyProgram
 from workflows.rules.calendar_rules import Occasion
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import PERIODS_KEPT, Measure, Series
@@ -58,8 +59,14 @@ class RuleIndex:
     would let the same event start different things.
     """
 
-    def __init__(self, journeys: Mapping[str, Journey], segments: Mapping[str, Segment] | None = None) -> None:
+    def __init__(
+        self,
+        journeys: Mapping[str, Journey],
+        segments: Mapping[str, Segment] | None = None,
+        loyalty: LoyaltyProgram = NO_PROGRAM,
+    ) -> None:
         self.journeys = dict(sorted(journeys.items()))
+        self.loyalty = loyalty
         #: By journey: the types of events that wake its runs, end them, or are their goal.
         self.matters = {name: journey.about for name, journey in self.journeys.items()}
         self.triggers: dict[str, list[tuple[Journey, On]]] = {}

@@ -26,6 +26,7 @@ from workflows.gate.policies import HOUSE
 from workflows.gate.policies import SHIPPED as SHIPPED_POLICIES
 from workflows.gate.policy import Policy
 from workflows.journey import journey as declares
+from workflows.loyalty.program import NO_PROGRAM, LoyaltyProgram, mistakes_among
 from workflows.rules.index import RuleIndex, clashes
 from workflows.rules.segments import Segment
 from workflows.run import JourneyRun
@@ -33,6 +34,7 @@ from workflows.source import segment_probe
 from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
+from workflows.source.loyalty_loading import declared_loyalty, nameless_loyalty
 from workflows.source.releases import (
     ReleasedJourney,
     ReleaseIndex,
@@ -62,11 +64,12 @@ class Registry:
     releases: Mapping[str, ReleaseIndex] = field(default_factory=dict)
     #: The deployment's own policies, beside those that are shipped.
     policies: tuple[Policy, ...] = ()
+    loyalty: LoyaltyProgram = NO_PROGRAM
 
     @property
     def rules(self) -> RuleIndex:
         """What intake and the sweep decide by."""
-        return RuleIndex(self.journeys, self.segments)
+        return RuleIndex(self.journeys, self.segments, self.loyalty)
 
     @property
     def workflows(self) -> list[type[JourneyRun]]:
@@ -122,9 +125,12 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     mistakes += clashes(journeys.values(), segments.values())
     policies = _policies(modules.values())
     mistakes += policy_book.clashes(policies)
+    loyalty = declared_loyalty(modules.values())
+    mistakes += mistakes_among(loyalty)
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
     registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)
+    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty))
     return _with_versions(registry, named)
 
 
@@ -223,6 +229,7 @@ def _modules(name: str, packages: tuple[str, ...], mistakes: list[str]) -> Itera
         return
     mistakes += impure_calls(tree, module)
     mistakes += _declared_twice(tree, module)
+    mistakes += nameless_loyalty(tree, module)
     yield module
     for info in pkgutil.iter_modules(getattr(module, "__path__", []), f"{name}."):
         if not any(is_releases(info.name, package) for package in packages):

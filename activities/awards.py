@@ -1,0 +1,69 @@
+"""`award`: what loyalty gives is settled here, under the player's lock, in one transaction with its decision.
+
+No provider is asked, so nothing is ever in doubt: it is done with the step that says so, or not at all.
+"""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities import gate_decisions, gate_facts
+from activities.clock import Clock
+from activities.database import Database
+from activities.intake.intake import Intake
+from activities.journey_controls import held_by
+from activities.runs import RunOver
+from activities.step_log import record_steps, recorded_outcome
+from workflows.effects import AWARD, Award, AwardResult, Held
+from workflows.field_types import Product
+from workflows.gate.decide import may_grant
+from workflows.gate.decision import Refusal
+from workflows.gate.facts import GrantFacts
+from workflows.gate.policy_book import PolicyBook
+from workflows.loyalty.point_currencies import PointCurrency
+
+
+class Awards:
+    """Gives what loyalty settles itself. `product` is what journeys are about that do not say so."""
+
+    def __init__(
+        self, database: Database, intake: Intake, policies: PolicyBook, product: Product, clock: Clock
+    ) -> None:
+        self.database = database
+        self.intake = intake
+        self.policies = policies
+        self.product = product
+        self.clock = clock
+
+    @activity.defn(name=AWARD.name)
+    async def award(self, request: Award) -> AwardResult | Held:
+        """Give once, however often this is tried. Raises `RunOver` for a run that is over in the books."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            player = await gate_facts.read(connection, request, self.intake.rules.journeys, now, request.key)
+            if player is not None and not player.run_is_active:
+                raise RunOver(request.run_id)
+            if (earlier := await recorded_outcome(connection, request)) is not None:
+                reason = earlier.detail.get("reason")
+                return AwardResult(status="withheld" if reason else "awarded", reason=reason)
+            if (held := await held_by(connection, request, now)) is not None:
+                return held
+            facts = player.facts if player else None
+            asked = GrantFacts.of(request.reward, request.product or self.product)
+            decision = may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
+            decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
+            await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
+            reason = str(decision.reason) if isinstance(decision, Refusal) else None
+            result = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
+            if reason is None:
+                await self._give(connection, request, now)
+            detail = {"kind": request.reward.kind, "reason": reason, "points": request.reward.awarded_points}
+            await record_steps(connection, request, now, result.status, detail)
+        return result
+
+    async def _give(self, connection: AsyncConnection, request: Award, now: datetime) -> None:
+        into = PointCurrency(request.currency, request.expires)
+        async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
+            state = players.states[request.player_id]
+            players.record(request.player_id, state.award_points(into, request.reward.awarded_points, request.key, now))

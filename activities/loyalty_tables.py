@@ -1,0 +1,35 @@
+"""The tables of loyalty. `activities/tables.py` has all others; both stand in one `metadata`."""
+
+from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Table, Text, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from activities.tables import metadata
+
+# Every movement of points, both sides in a row, in a partition a month; never changed and never taken back. `number`
+# counts the player's transfers without a gap. House accounts are names: a stored balance of the house would be one hot
+# row.
+point_transfers = Table(
+    "point_transfers",
+    metadata,
+    *(Column(name, Text, nullable=False) for name in ("brand", "player_id")),
+    Column("number", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("currency", "debit", "credit", "cause", "ref")),
+    Column("amount", BigInteger, nullable=False),
+    # By slice: how much of it left `available` or came to it.
+    Column("slices", JSONB, nullable=False, server_default=text("'{}'")),
+    # Of an accrual: the day it belongs to, and the sums that this is made of.
+    Column("bucket", Text),
+    Column("units", JSONB),
+    CheckConstraint("amount > 0 AND debit <> credit", name="moves"),
+    Index("ix_point_transfers_number", "brand", "player_id", "number", "at", unique=True),
+    Index(
+        "ix_point_transfers_bucket",
+        "brand",
+        "player_id",
+        "bucket",
+        "number",
+        postgresql_where=text("bucket IS NOT NULL"),
+    ),
+    postgresql_partition_by="RANGE (at)",
+)

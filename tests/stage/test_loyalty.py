@@ -1,0 +1,70 @@
+"""Loyalty on the stage: points come with events and by journeys, and the journal proves the row."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
+from stage.world.world import World
+from workflows import DepositApproved, ExclusionSet, PlayerRegistered, RoundCompleted, days, hours
+from workflows.loyalty.point_account import recomputed
+from workflows.source.journey_loading import load
+
+MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
+REGISTRY = load(("tests.support.loyal_journeys",))
+ROUND: dict[str, Any] = {"round_id": "r", "game_id": "g", "category": "slot", "win_minor": 0}
+
+
+class Casino(World):
+    """A world with one player in London."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(REGISTRY, read_template_facts([SHIPPED_TEMPLATES]), MORNING, **options)
+        self.told = 0
+        self.happens(PlayerRegistered, timezone="Europe/London", opted_in=["email"])
+
+    def happens(self, kind: type[Any], player_id: str = "p", /, **data: Any) -> None:
+        self.told += 1
+        envelope = {"event_id": f"e{self.told}", "event_source": "/test", "occurred_at": self.now}
+        self.happen(player_id, kind(**envelope, **data))
+
+    def passes(self, duration: timedelta) -> None:
+        self.advance_to(self.now + duration)
+
+    def available(self, player: str = "p") -> int:
+        loyalty = self.player(player).loyalty
+        return 0 if loyalty is None else sum(one.available for one in loyalty.points.values())
+
+
+@pytest.fixture
+def casino() -> Iterator[Casino]:
+    with Casino() as opened:
+        yield opened
+
+
+def test_rounds_earn_and_a_journey_awards_with_one_journal_for_both(casino: Casino) -> None:
+    casino.happens(RoundCompleted, "p", **ROUND, stake_minor=12_500)
+    casino.happens(DepositApproved, "p", payment_id="pay-1", amount_minor=5_000)
+    casino.passes(hours(2))
+    assert casino.available() == 62
+    told = [(one.cause, one.amount) for _, one in casino.transfers]
+    assert told == [("journey", 50), ("wager", 12)]
+    assert [one.outcome for one in casino.story if one.step == "award:points#1"] == ["awarded"]
+    assert recomputed(one for _, one in casino.transfers).account("points").available == 62
+    casino.passes(days(92))
+    assert casino.available() == 0
+    assert [(one.cause, one.amount) for _, one in casino.transfers][2:] == [("expiry", 62)]
+
+
+def test_i29_a_protected_player_is_awarded_nothing(casino: Casino) -> None:
+    casino.player("p").facts["is_test"] = True
+    casino.happens(DepositApproved, "p", payment_id="pay-1", amount_minor=5_000)
+    casino.passes(hours(1))
+    assert casino.available() == 0
+    (line,) = [one for one in casino.story if one.step == "award:points#1"]
+    assert (line.outcome, line.detail["reason"]) == ("withheld", "test_account")
+    casino.happens(ExclusionSet, "p", kind="self_exclusion", until=None)
+    assert casino.transfers == []

@@ -1,0 +1,99 @@
+"""What an event earns: one pure function over the buckets of a player's row.
+
+A day's points are a function of sums, so in which order its events come is irrelevant, and a void is a smaller sum.
+"""
+
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from workflows.events import Event
+from workflows.local_time import DAY
+from workflows.loyalty.point_account import HOUR, LATENESS, AccrualBucket, PointAccount, Postings
+from workflows.loyalty.point_currencies import EarnRule
+from workflows.loyalty.point_lots import add, lot_of, remove
+from workflows.rules.failures import RuleFailure
+from workflows.rules.measures import Present
+
+#: A producer's clock may run ahead by so much; what is further ahead is taken as now.
+AHEAD: Final = timedelta(minutes=5)
+#: Days whose buckets the row keeps, the present one not counted.
+DAYS_KEPT: Final = 2
+
+
+def accrue(
+    rule: EarnRule,
+    event: Event,
+    present: Present,
+    postings: Postings,
+    failures: list[RuleFailure],
+    *,
+    undone: bool = False,
+) -> None:
+    """Count an event under a rule, or take it out again where it was `undone`: the day's points follow.
+
+    `event` is what was played or paid, with the moment it happened, also where that is undone.
+    """
+    units = rule.units(event, failures)
+    if not units:
+        return
+    account = postings.state.account(rule.currency.name)
+    now = present.now
+    at = event.occurred_at if event.occurred_at <= now + AHEAD else now
+    factor = account.factor(at, getattr(event, "game_id", None)) if at > now - LATENESS else 100
+    bucket = _bucket(rule, account, present.day_of(at), present)
+    key = str(factor)
+    bucket.units[key] = bucket.units.get(key, 0) + (-units if undone else units)
+    _follow(rule, account, bucket, postings, event)
+    forget(account, present, postings, rule.currency.name)
+
+
+def bucket_key(rule: EarnRule, on: date) -> str:
+    """The name of a rule's day in the row and in the journal."""
+    return f"{rule.key}|{on.isoformat()}"
+
+
+def forget(account: PointAccount, present: Present, postings: Postings, currency: str) -> None:
+    """Drop the buckets of days that are over; the journal has their last sums."""
+    oldest = (present.today - DAYS_KEPT * DAY).isoformat()
+    old = [key for key in account.buckets if key.rpartition("|")[2] < oldest]
+    if old:
+        postings.settle(currency)
+        for key in old:
+            del account.buckets[key]
+
+
+def _bucket(rule: EarnRule, account: PointAccount, on: date, present: Present) -> AccrualBucket:
+    key = bucket_key(rule, on)
+    bucket = account.buckets.get(key)
+    if bucket is None:
+        lot = lot_of(rule.product, on, rule.currency.expires, present)
+        bucket = account.buckets[key] = AccrualBucket(lot)
+    return bucket
+
+
+def _follow(rule: EarnRule, account: PointAccount, bucket: AccrualBucket, postings: Postings, event: Event) -> None:
+    """Bring the lot to what the sums of its bucket say now."""
+    points = rule.points(bucket.units)
+    change = points - bucket.points
+    if change > 0:
+        add(account.lots, {bucket.lot: change})
+        account.ever += change
+        bucket.points = points
+        if account.debt:
+            postings.settle(rule.currency.name)
+        elif account.post_at is None:
+            account.post_at = _next_hour(postings.now)
+    elif change < 0:
+        # What the journal does not know yet was never given; the rest must be taken back before everybody's eyes.
+        silent = min(-change, bucket.points - bucket.posted)
+        if silent:
+            remove(account.lots, {bucket.lot: silent})
+            account.ever -= silent
+        bucket.points -= silent
+        if (rest := bucket.points - points) > 0:
+            bucket.points = bucket.posted = points
+            postings.take_back(rule.currency.name, rest, bucket.lot, f"{event.type} {event.event_id}")
+
+
+def _next_hour(now: datetime) -> datetime:
+    return now.replace(minute=0, second=0, microsecond=0) + HOUR

@@ -1,0 +1,51 @@
+"""The loyalty program of a deployment: every declaration, by what can move it."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from workflows.loyalty.point_currencies import EarnRule, PointCurrency
+
+#: A declaration that a module holds under a name.
+Declaration = PointCurrency | EarnRule
+
+
+@dataclass(frozen=True)
+class LoyaltyProgram:
+    """What designers have declared of loyalty. An empty one costs nothing."""
+
+    currencies: Mapping[str, PointCurrency] = field(default_factory=dict)
+    #: By type of event.
+    earn_rules: Mapping[str, tuple[EarnRule, ...]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, declarations: Iterable[Declaration]) -> "LoyaltyProgram":
+        """The program of these declarations."""
+        currencies: dict[str, PointCurrency] = {}
+        by_type: dict[str, list[EarnRule]] = {}
+        for one in declarations:
+            match one:
+                case PointCurrency():
+                    currencies[one.name] = one
+                case EarnRule():
+                    by_type.setdefault(one.kind.type, []).append(one)
+                    currencies.setdefault(one.currency.name, one.currency)
+        return cls(
+            dict(sorted(currencies.items())),
+            {kind: tuple(sorted(rules, key=lambda rule: rule.name)) for kind, rules in sorted(by_type.items())},
+        )
+
+
+#: Nothing is declared.
+NO_PROGRAM = LoyaltyProgram()
+
+
+def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
+    """A sentence for each pair of declarations that cannot stand together."""
+    currencies: dict[str, PointCurrency] = {}
+    rules: dict[str, EarnRule] = {}
+    for one in declarations:
+        if isinstance(one, EarnRule) and rules.setdefault(one.name, one) is not one:
+            yield f"Two earn rules are called {one.name}; give one of them a name= of its own."
+        declared = one.currency if isinstance(one, EarnRule) else one
+        if currencies.setdefault(declared.name, declared) != declared:
+            yield f"The currency {declared.name} is declared twice and differently; share one declaration."
