@@ -37,7 +37,7 @@ from workflows.effects import (
 from workflows.events import Event
 from workflows.journey_versions import module_of
 from workflows.local_time import jitter
-from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, over
+from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, counted_behind, over
 from workflows.run_protocol import BRAND, ENGINE, JOURNEY, JOURNEY_VERSION, KnownStep, RunInput
 from workflows.run_state import RunState
 from workflows.verb_table import VERBS
@@ -286,7 +286,8 @@ class JourneyRun(RunState):
         result = await self._function()
         if isinstance(result, Again):
             self.exit_if_stopped()
-            self._begin_chapter(facts=self.facts, arguments=dict(result.arguments), counters=self.counters)
+            counters = counted_behind(self.counters, (*self.input.journal, *self.journal.entries))
+            self._begin_chapter(facts=self.facts, arguments=dict(result.arguments), counters=counters)
         return "completed"
 
     def _function(self) -> Coroutine[Any, Any, Any]:

@@ -193,6 +193,18 @@ def event_as_kept(kinds: Sequence[type[Event]], wire: Any) -> Event:
     return read_as_kept(kind, {**wire["data"], **envelope})
 
 
+def counted_behind(counters: Mapping[str, int], steps: Collection[str]) -> dict[str, int]:
+    """Counters of steps, by name, that stand behind each of `steps` too: those on the way of a release that was left.
+
+    Their keys are used: a new step that was numbered from the way of the present release alone would meet one.
+    """
+    behind = dict(counters)
+    for step in steps:
+        name, _, number = step.partition("#")
+        behind[name] = max(behind.get(name, 0), int(number or 0))
+    return behind
+
+
 def over(began: datetime, at: datetime, outcome: JsonValue, fixed: Mapping[str, JsonValue] | None = None) -> KnownStep:
     """The entry of a step that is over."""
     return KnownStep(began=began, over=at, fixed=dict(fixed or {}), outcome=outcome)

@@ -149,14 +149,22 @@ def moves(run: OneRun, version: int, do: list[str]) -> None:
     life=HAPPENINGS,
     do=st.lists(st.sampled_from(["send:one", "mark:two", "grant:free_spins"])),
     everywhere=st.booleans(),
+    chapters=st.integers(1, 3),
 )
-@example(plays=([Step("event", "pong")], [Step("sleep")]), life=["move"], do=[], everywhere=False)
+@example(plays=([Step("event", "pong")], [Step("sleep")]), life=["move"], do=[], everywhere=False, chapters=1)
+@example(
+    plays=([Step("grant"), Step("sleep")], [Step("sleep"), Step("either", "four")]),
+    life=["move", "pong", 2],
+    do=[],
+    everywhere=False,
+    chapters=2,
+)
 def test_no_edit_does_anything_twice_or_what_was_passed_over(
-    plays: tuple[list[Step], list[Step]], life: list[str | int], do: list[str], *, everywhere: bool
+    plays: tuple[list[Step], list[Step]], life: list[str | int], do: list[str], *, everywhere: bool, chapters: int
 ) -> None:
     """`everywhere` it moves at every wait that it reaches, else when its life says so."""
     before, after = plays
-    both = released(lambda player: play(player, before), lambda player: play(player, after))
+    both = released(lambda player: play(player, before), lambda player: play(player, after), chapters=chapters)
     run = OneRun(both, version=1)
     to = itertools.cycle([2, 1])
     happenings = [one for happening in life for one in ([happening, "move"] if everywhere else [happening])]

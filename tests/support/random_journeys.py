@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from tests.support.conformance import Act, Answering, Happening, History, happens, registers
+from tests.support.conformance import Act, Answering, Happening, History, Moving, happens, registers
 from workflows import (
     BadgeAwarded,
     ContactVerified,
@@ -146,20 +146,49 @@ def statement(depth: int) -> st.SearchStrategy[str]:
 
 
 @st.composite
-def journeys(draw: st.DrawFn) -> str:
-    """The source of a module with one journey called `drawn`, and the one it may start."""
+def heads(draw: st.DrawFn) -> str:
+    """What a journey called `drawn` declares, down to its docstring."""
     entry = draw(st.sampled_from(["once", "always"]))
     exits = draw(st.sampled_from(["", ", exit_on=[SupportCaseClosed]"]))
     ends = draw(st.sampled_from(["days(1)", "days(9)"]))
-    body = draw(st.lists(statement(2), min_size=2, max_size=5).map("\n".join))
-    if draw(st.booleans()):
-        body += "\nif chapter < 3:\n    return again(chapter=chapter + 1)"
-    head = (
+    return (
         f"@journey(on(BadgeAwarded), entry={entry}{exits}, ends_after={ends}, goal=GOAL)\n"
         "async def drawn(player: Player, badge: BadgeAwarded, chapter: int = 1) -> Again | None:\n"
         '    """Nobody knows what for."""\n'
     )
-    return f"{HEADER}\n{head}{indent(body, '    ')}\n    return None\n"
+
+
+BODIES = st.lists(statement(2), min_size=2, max_size=5)
+
+
+def module(head: str, body: list[str], *, chapters: bool) -> str:
+    """The source of a module with one journey, and the one it may start."""
+    told = "\n".join([*body, "if chapter < 3:\n    return again(chapter=chapter + 1)"] if chapters else body)
+    return f"{HEADER}\n{head}{indent(told, '    ')}\n    return None\n"
+
+
+def journeys() -> st.SearchStrategy[str]:
+    """The source of a module with one journey called `drawn`, and the one it may start."""
+    return st.builds(module, heads(), BODIES, chapters=st.booleans())
+
+
+@st.composite
+def edited_journeys(draw: st.DrawFn) -> tuple[str, str]:
+    """Such a module and what became of it: statements inserted, removed, moved or written anew."""
+    head, chapters, body = draw(heads()), draw(st.booleans()), draw(BODIES)
+    after = list(body)
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(after) - 1))
+        match draw(st.sampled_from(["insert", "remove", "move", "rewrite"])):
+            case "insert":
+                after.insert(at, draw(statement(1)))
+            case "remove" if len(after) > 1:
+                del after[at]
+            case "move":
+                after.insert(draw(st.integers(0, len(after) - 1)), after.pop(at))
+            case _:
+                after[at] = draw(statement(2))
+    return module(head, body, chapters=chapters), module(head, after, chapters=chapters)
 
 
 FACTS: list[dict[str, Any]] = [{}, {"opted_in": ["email"]}, {"timezone": None}, {"phone": None}]
@@ -171,6 +200,14 @@ EVENTS: list[tuple[Any, dict[str, Any]]] = [
     (SupportCaseClosed, {}),
     (BadgeAwarded, {}),
 ]
+
+
+MOVES = st.lists(st.sampled_from(OFFSETS), unique=True, min_size=1, max_size=4).map(
+    # Between what happens to players, so that neither comes before the other by chance.
+    lambda offsets: [
+        Moving(offset + minutes(1), "drawn", 1 + number % 2) for number, offset in enumerate(sorted(offsets), start=1)
+    ]
+)
 
 
 @st.composite
@@ -195,6 +232,11 @@ def histories(draw: st.DrawFn) -> History:
             case _:
                 acts.append(Happening(after, draw(st.lists(st.sampled_from(EVENTS), min_size=1, max_size=2))))
     return acts
+
+
+def moved_by(history: History, moves: list[Moving]) -> History:
+    """A player's history in which every run of the journey is told to move at these moments."""
+    return sorted([*history, *moves], key=lambda act: act.after)
 
 
 def write(folder: Path, source: str) -> str:

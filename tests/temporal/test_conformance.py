@@ -21,6 +21,7 @@ from tests.support.conformance import (
     History,
     Looking,
     Moving,
+    Trace,
     beginning,
     differences,
     happens,
@@ -32,8 +33,9 @@ from tests.support.conformance import (
 )
 from tests.support.examples import THOROUGH, examples
 from tests.support.outside_packages import Write
-from tests.support.random_journeys import histories, journeys, write
-from tests.support.releases import release, reloaded
+from tests.support.random_journeys import MOVES as MOVES_DRAWN
+from tests.support.random_journeys import edited_journeys, histories, journeys, moved_by, write
+from tests.support.releases import release, release_twice, reloaded
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
 from tests.support.temporal_engine import BRAND, REACHABLE
@@ -312,6 +314,11 @@ MOVES: Mapping[str, History] = {
 }
 
 
+def arrivals(trace: Trace) -> int:
+    """How often a run has come to another release."""
+    return sum(effect["step"].startswith("kept:move") for run in trace.effects.values() for effect in run)
+
+
 async def test_runs_that_move_to_other_releases_leave_the_same_trace_in_both_theatres(
     package: Write, tmp_path: Path, postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
 ) -> None:
@@ -332,8 +339,7 @@ async def test_runs_that_move_to_other_releases_leave_the_same_trace_in_both_the
     async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
         server = await on_the_server(theatre, trace, MOVES, days(25))
     stage = on_the_stage(registry, MOVES, began, days(25))
-    arrivals = [effect for run in stage.effects.values() for effect in run if effect["step"].startswith("kept:move")]
-    assert len(arrivals) > len(MOVES)
+    assert arrivals(stage) > len(MOVES)
     assert differences(stage, server) == []
 
 
@@ -369,3 +375,44 @@ async def test_journeys_nobody_wrote_leave_the_same_trace_in_both_theatres(
         server = await on_the_server(theatre, trace, players, days(30))
     assert stage.effects
     assert differences(stage, server) == [], f"SEED={SEED}\n{source}"
+
+
+@seed(SEED)
+@settings(
+    database=None,
+    deadline=None,
+    max_examples=examples(3),
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+@given(sources=edited_journeys(), moves=MOVES_DRAWN, drawn=st.lists(histories(), min_size=3, max_size=3))
+async def test_moved_to_edits_nobody_made_they_leave_the_same_trace_in_both_theatres(
+    tmp_path: Path,
+    postgres_url: str,
+    bonus_engine: LocalBonusEngine,
+    catch_all: LocalCatchAll,
+    sources: tuple[str, str],
+    moves: list[Moving],
+    drawn: list[History],
+) -> None:
+    before, after = sources
+    assume(before != after)
+    package = write(tmp_path, before)
+    release_twice(package, tmp_path / package / "play.py", before, after)
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "JOURNEYS": package,
+        "SHIPPED_JOURNEYS": "none",
+        **catch_all.environment,
+    }
+    players = {f"{package[-6:]}-{uuid4().hex[:4]}-{number}": history for number, history in enumerate(drawn)}
+    first = min(players)
+    players[first] = moved_by(players[first], moves)
+    began = beginning(datetime.now(UTC))
+    stage = on_the_stage(reloaded(package), players, began, days(30))
+    assume(arrivals(stage) and not on_edge(stage))
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, players, days(30))
+    assert stage.effects
+    assert differences(stage, server) == [], f"SEED={SEED}\n{before}\n\n{after}\n{moves}"
