@@ -36,7 +36,7 @@ from activities.settings import Settings, settings_from
 from activities.temporal_client import client_options, connect, metrics_runtime, worker_deployment
 from activities.temporal_credentials import WrongSetting, keep_credentials
 from workflows.background.bulk_job import BulkJobWorkflow
-from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, RetainRecords
+from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
 from workflows.effect_queues import PROVIDERS, queue_of
 from workflows.effects import SEND
 from workflows.errors import DesignError
@@ -126,6 +126,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             *engine.maintenance.activities,
             engine.reconciliation.reconcile,
             engine.forgetting.retain,
+            engine.forgetting.erase,
             *engine.bulk_jobs.activities,
         ],
         graceful_shutdown_timeout=GRACE,
@@ -142,12 +143,13 @@ def retention_worker(client: Client, forgetting: Forgetting) -> Worker:
     return Worker(
         client,
         task_queue=forgetting.settings.retention_queue,
-        workflows=[RetainRecords],
-        activities=[forgetting.retain],
+        workflows=[RetainRecords, ErasePlayers],
+        activities=[forgetting.retain, forgetting.erase],
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor()],
         deployment_config=worker_deployment(forgetting.settings),
-        max_concurrent_activities=1,
+        # A player does not wait for the night's work.
+        max_concurrent_activities=2,
         max_concurrent_workflow_task_polls=2,
         max_concurrent_activity_task_polls=1,
     )

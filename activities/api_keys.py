@@ -26,6 +26,8 @@ SCOPES: Final = (
     "inbox:read",
     "tasks:work",
     "players:read",
+    "players:erase",
+    "players:export",
     "journeys:manage",
     "people:manage",
     "audit:read",

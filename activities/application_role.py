@@ -85,6 +85,8 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         fixed=(*_OF_A_RUN, "form", "form_schema", "question", "reason", "snapshot", "forbidden"),
     ),
     "task_history": Rights(_APPENDED),
+    "erasures": Rights("asked for here, done and certified by the owner"),
+    "suppressions": Rights("kept, and made longer", update=True, fixed=("digest", "brand", "kind", "scope", "places")),
     "processes": Rights("who lives", update=True, delete=True),
     "api_keys": Rights(
         "made and taken back by the owner; the API notes their last use",

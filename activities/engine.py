@@ -16,6 +16,7 @@ from temporalio.client import Client
 from activities.awards import Awards
 from activities.clock import Clock, DatabaseClock
 from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
+from activities.identity_digests import IdentityDigests
 from activities.intake.backpressure import Pressure
 from activities.intake.intake import Intake
 from activities.loops.bulk_work import BulkJobs
@@ -57,8 +58,8 @@ from workflows.source.journey_loading import Registry, load
 EFFECT_PATIENCE = timedelta(seconds=20)
 # One for its passes, one to spare.
 DISPATCH_CONNECTIONS = 2
-# One for what forgets, one to spare; none is open before the night.
-RETENTION_CONNECTIONS = 2
+# One for what forgets, one for erasures, one to spare; none is open before there is work.
+RETENTION_CONNECTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -153,6 +154,7 @@ def build(
         self_exclusion_minimum=settings.self_exclusion_minimum,
         protection=protection,
         groups=BrandGroups(settings.brand_groups),
+        digests=IdentityDigests(settings.identity_secrets or settings.link_secrets),
     )
     policies = PolicyBook(own=registry.policies)
     return Engine(settings, registry, database, intake, pressure, given, processes, policies)

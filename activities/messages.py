@@ -475,3 +475,11 @@ FORGET: Final = text(
         SELECT id FROM messages WHERE created_at < :before AND NOT message_class = ANY(:necessary) LIMIT :limit))
     """
 ).bindparams(bindparam("necessary", sorted(NECESSARY), type_=ARRAY(Text)))
+#: Overwrites the texts of up to `:limit` messages to a player from before `:before`; that they were sent stays.
+ERASE: Final = text(
+    """
+    UPDATE messages SET subject = NULL, body = NULL WHERE id = ANY(ARRAY(
+        SELECT id FROM messages WHERE brand = :brand AND player_id = :player AND created_at <= :before
+          AND (subject IS NOT NULL OR body IS NOT NULL) LIMIT :limit))
+    """
+)

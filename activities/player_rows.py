@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from workflows.json_object import JsonObject
+
 # A player whose row somebody removed comes back knowing how many runs they had, or two runs could share an id.
 CREATE_PLAYERS: Final = text(
     """
@@ -49,6 +51,16 @@ async def write_place(connection: AsyncConnection, brand: str, player_id: str, r
     await connection.execute(_WRITE_PLACE, mine)
 
 
+async def read_profile(connection: AsyncConnection, brand: str, player_id: str) -> JsonObject:
+    """The personal data of a player whose row this transaction has locked."""
+    return (await connection.execute(_READ_PROFILE, {"brand": brand, "player": player_id})).scalar_one()  # type: ignore[no-any-return]
+
+
+async def empty_profile(connection: AsyncConnection, brand: str, player_id: str) -> None:
+    """Overwrite the personal data of a player whose row this transaction has locked."""
+    await connection.execute(_EMPTY_PROFILE, {"brand": brand, "player": player_id})
+
+
 async def put_off(connection: AsyncConnection, brand: str, ids: Sequence[str], until: datetime) -> None:
     """Have the sweep leave these players alone until then."""
     if ids:
@@ -68,6 +80,8 @@ _WRITE_PLACE = text(
     WHERE brand = :brand AND id = :player
     """
 ).bindparams(bindparam("path", type_=ARRAY(Text)))
+_READ_PROFILE = text("SELECT profile FROM players WHERE brand = :brand AND id = :player")
+_EMPTY_PROFILE = text("UPDATE players SET profile = '{}' WHERE brand = :brand AND id = :player")
 _PUT_OFF = text("UPDATE players SET next_moment = :until WHERE brand = :brand AND id = ANY(:ids)").bindparams(
     bindparam("ids", type_=ARRAY(Text))
 )

@@ -13,7 +13,7 @@ from sqlalchemy import TextClause, text
 
 from activities import bulk_jobs, messages, month_partitions, processes, rewards, runs, shadows, step_log, tasks
 from activities.database import Database
-from activities.intake import decision_writes, event_store, failed_events
+from activities.intake import decision_writes, event_store, failed_events, suppressions
 from activities.run_delivery import dead_letters
 from activities.settings import Settings
 
@@ -75,6 +75,8 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),
     "task_history": Retention("with its task"),
     "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),
+    "erasures": Retention("certificates"),
+    "suppressions": Retention("until the exclusion ends", timedelta(0), (suppressions.FORGET,)),
     "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
     "api_keys": Retention("revoked ones too: they say who did what"),
     "people": Retention("also who left: they say who did what"),

@@ -91,6 +91,9 @@ class Settings(ContentSettings):
     webhook_secret: str = ""
     #: What signs the links in messages, comma-separated, 24 bytes or more each: the first signs, all are read.
     link_secrets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
+    #: What makes digests of people who were erased, so that an exclusion finds them when they come back; written as
+    #: LINK_SECRETS, which serve where these are unset.
+    identity_secrets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
     #: Base address players reach us at, for links in messages.
     public_url: str = "http://127.0.0.1:7500"
     #: Address of the development catch-all; unset in production.

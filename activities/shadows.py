@@ -263,3 +263,17 @@ FORGET_RUNS: Final = text(
         SELECT id FROM shadow_runs WHERE ends_at < :before ORDER BY ends_at, id LIMIT :limit))
     """
 )
+#: Erases the steps of up to `:limit` shadow runs of a player that are over, and then those runs.
+ERASE_STEPS: Final = text(
+    """
+    DELETE FROM shadow_steps WHERE run_id = ANY(ARRAY(
+        SELECT id FROM shadow_runs WHERE brand = :brand AND player_id = :player AND ended_at IS NOT NULL LIMIT :limit))
+    """
+)
+ERASE_RUNS: Final = text(
+    """
+    DELETE FROM shadow_runs WHERE id = ANY(ARRAY(
+        SELECT id FROM shadow_runs s WHERE brand = :brand AND player_id = :player AND ended_at IS NOT NULL
+          AND NOT EXISTS (SELECT FROM shadow_steps t WHERE t.run_id = s.id) LIMIT :limit))
+    """
+)

@@ -74,3 +74,12 @@ FORGET: Final = text(
         SELECT id FROM runs WHERE state = 'ended' AND ended_at < :before ORDER BY ended_at, id LIMIT :limit))
     """
 )
+#: Overwrites what up to `:limit` steps of a player say besides what they came to, of runs that are over.
+ERASE: Final = text(
+    """
+    UPDATE steps SET detail = '{}' WHERE ctid = ANY(ARRAY(
+        SELECT s.ctid FROM steps s JOIN runs r ON r.id = s.run_id
+        WHERE s.brand = :brand AND s.player_id = :player AND s.at <= :before AND s.detail <> '{}'
+          AND r.entered_at <= :before AND r.state = 'ended' LIMIT :limit))
+    """
+)

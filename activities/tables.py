@@ -1,4 +1,4 @@
-"""Every table, in one place, as SQLAlchemy Core; who may act has a file beside this one.
+"""Every table, in one place, as SQLAlchemy Core; who may act, and erasure, have files beside this one.
 
 One module writes each table: tests/support/table_owners.py names it. Amounts are
 integer minor units, instants are `timestamptz`, and every row carries its brand.
@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from activities import people_tables, table_columns
+from activities import people_tables, privacy_tables, table_columns
 from activities.shared_events import SHARED_EVENTS
 from activities.table_columns import instant as _instant
 from activities.table_columns import now_by_default as _now
@@ -30,6 +30,7 @@ from activities.table_columns import texts as _texts
 
 metadata = table_columns.metadata
 api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants
+erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
 
 # Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class
 # declares unique, of which a player has one of each. `received_at` and `seq` find the event itself.

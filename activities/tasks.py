@@ -379,3 +379,20 @@ FORGET: Final = text(
         SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
     """
 )
+#: Overwrites what up to `:limit` tasks about a player from before `:before` asked, showed and were answered, and what
+#: their histories say; who answered when stays.
+ERASE_HISTORY: Final = text(
+    """
+    UPDATE task_history SET text = NULL, detail = '{}' WHERE id = ANY(ARRAY(
+        SELECT h.id FROM task_history h JOIN tasks t ON t.id = h.task_id
+        WHERE t.brand = :brand AND t.player_id = :player AND h.at <= :before
+          AND (h.text IS NOT NULL OR h.detail <> '{}') LIMIT :limit))
+    """
+)
+ERASE: Final = text(
+    """
+    UPDATE tasks SET question = '', reason = '', snapshot = '{}', answer = NULL WHERE id = ANY(ARRAY(
+        SELECT id FROM tasks WHERE brand = :brand AND player_id = :player AND created_at <= :before
+          AND (question <> '' OR reason <> '' OR snapshot <> '{}' OR answer IS NOT NULL) LIMIT :limit))
+    """
+)

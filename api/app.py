@@ -15,6 +15,7 @@ from activities.settings import Settings, settings_from
 from api import (
     dead_letters,
     enrolments,
+    erasure,
     event_types,
     events,
     failed_events,
@@ -66,6 +67,7 @@ _ROUTERS = (
     people.me,
     players.router,
     points.router,
+    erasure.router,
     player_policy.router,
     timeline.router,
     segments.router,

@@ -185,6 +185,8 @@ async def list_inbox(
         messages.c.player_id == player_id,
         messages.c.channel == IN_APP,
         messages.c.status == "sent",
+        # What was erased says nothing any more.
+        messages.c.body.is_not(None),
     )
     now = engine.clock()
     if query.unread:

@@ -49,6 +49,15 @@ class BlockingApi:
         """What is at `path`. Raises `ApiRefused`, or as `ApiClient.request` does."""
         return self._ask("GET", path)
 
+    def get_list(self, path: str) -> list[Answer]:
+        """The same of what answers with a list."""
+        found: object = self._ask("GET", path)
+        return found if isinstance(found, list) else []
+
+    def delete(self, path: str) -> Answer:
+        """Have what is at `path` deleted, or begin to be."""
+        return self._ask("DELETE", path)
+
     def post(self, path: str, body: Answer | None = None, *, idempotency_key: str | None = None) -> Answer:
         """Have something done; with an idempotency key it is done once, however often it is asked for."""
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}

@@ -15,6 +15,7 @@ from cli import (
     derive,
     diagram,
     enrol,
+    erase,
     hold,
     impact,
     import_events,
@@ -92,6 +93,7 @@ app.command("open")(hold.open_again)
 app.command()(stop.stop)
 app.command()(stuck.stuck)
 app.command()(policy.policy)
+app.command()(erase.erase)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")

@@ -14,10 +14,13 @@ def retain(
         bool, typer.Option("--show", help="Say how long each table keeps its rows, and do nothing.")
     ] = False,
 ) -> None:
-    """Make the months to come, and forget what is due by the RETAIN_… settings. Safe to run twice, also at once.
+    """Make the months to come, forget what is due by the RETAIN_… settings, and erase players who asked for it.
+
+    Safe to run twice, also at once.
 
     A schedule does it every night. Run it yourself with the owner's DATABASE_URL where the workers' role owns nothing.
     """
+    from activities.erasures import erase_due
     from activities.retention import RETENTION, period_of
     from activities.retention import retain as forget
 
@@ -36,6 +39,9 @@ def retain(
                 counts[forgotten.table] = counts.get(forgotten.table, 0) + forgotten.rows
                 if forgotten.partition is not None:
                     say(f"{forgotten.partition} is dropped; {forgotten.rows} records of it are kept.")
+            async for erasure in erase_due(database):
+                if erasure.done_at is not None:
+                    say(f"Player {erasure.player_id} of {erasure.brand} is erased: certificate {erasure.id}.")
         return counts
 
     for table, rows in run_on_database(work()).items():

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import IO, Self
 
 from rich.console import Console
+from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
@@ -28,6 +29,7 @@ from temporalio.client import Client
 
 from activities.database import Database, migrate
 from activities.deployment_names import DEFAULT, queue_in
+from activities.erasures import erase_due
 from activities.retention import retain
 from activities.settings import TASK_QUEUE, Settings
 from local.ports import free_port, port_is_free
@@ -53,6 +55,8 @@ PORTS = (
 )
 #: On a usual machine.
 START_WITHIN = timedelta(seconds=90)
+# Seconds between two looks for players to be erased.
+ERASE_EVERY_S = 2
 #: As whom our own processes log in: it owns nothing, here as in production.
 APPLICATION_ROLE = "journeys_app"
 
@@ -95,6 +99,7 @@ class Stack:
         self._say = say
         self._children: dict[str, Supervised] = {}
         self._lock: IO[str] | None = None
+        self._erasing: asyncio.Task[None] | None = None
 
     # ---- what it is made of ----------------------------------------------------------------
 
@@ -270,6 +275,7 @@ class Stack:
         await _forget_what_is_due(database)
         if self._servers_only:
             return
+        self._erasing = asyncio.create_task(_erase_players(database))
         if self.memory.keys_of != database:
             self.memory.keys, self.memory.keys_of = await self._make_keys(), database
             self._write_memory()
@@ -289,6 +295,9 @@ class Stack:
         await self.ready(*(service.name for service in services))
 
     async def _stop(self) -> None:
+        if self._erasing is not None:
+            self._erasing.cancel()
+            await asyncio.wait({self._erasing})
         for child in reversed(self._children.values()):
             await child.stop()
         if self._lock is not None:
@@ -373,6 +382,20 @@ def servers_of(folder: Path) -> dict[str, str]:
     stack.memory = StackMemory(**json.loads(kept.read_text()))
     named = stack.environment()
     return {name: named[name] for name in ("DATABASE_URL", "TEMPORAL_ADDRESS")}
+
+
+async def _erase_players(url: str) -> None:
+    """Do erasures that were asked for, as the owner of the tables: here, because the stack's worker owns none."""
+    database = Database(Settings(database_url=url), connections=1)
+    try:
+        while True:
+            # Postgres may be killed at any time here; then it is done later.
+            with contextlib.suppress(SQLAlchemyError, OSError):
+                async for _ in erase_due(database):
+                    pass
+            await asyncio.sleep(ERASE_EVERY_S)
+    finally:
+        await database.close()
 
 
 async def _forget_what_is_due(url: str) -> None:

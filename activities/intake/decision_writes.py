@@ -127,3 +127,11 @@ _STAY = text(
 FORGET_STAYS = text(
     "DELETE FROM memberships WHERE seq = ANY(ARRAY(SELECT seq FROM memberships WHERE left_at < :before LIMIT :limit))"
 )
+#: Erases up to `:limit` stays of a player in segments that began before `:before`.
+ERASE_STAYS = text(
+    """
+    DELETE FROM memberships WHERE seq = ANY(ARRAY(
+        SELECT seq FROM memberships WHERE brand = :brand AND player_id = :player AND entered_at <= :before
+        LIMIT :limit))
+    """
+)

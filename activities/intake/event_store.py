@@ -20,7 +20,7 @@ from sqlalchemy.types import Boolean, Text
 from activities.event_loop_turns import in_turns
 from activities.intake.backpressure import protects
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
-from workflows.events import Event
+from workflows.events import CATALOGUE, Event
 from workflows.json_object import JsonObject
 
 #: Source and id.
@@ -244,3 +244,57 @@ FORGET_RECORDS: Final = text(
     WHERE seq = ANY(ARRAY(SELECT seq FROM kept_events WHERE received_at < :before LIMIT :limit))
     """
 )
+# What of an event is personal becomes null, of a map every value: just what `Event.redacted` makes of it. Of a type
+# that this process does not know everything is personal.
+_BARE: Final = """
+    (SELECT coalesce(jsonb_object_agg(field, CASE
+        WHEN NOT chosen.personal ? field THEN value
+        WHEN jsonb_typeof(value) = 'object'
+        THEN (SELECT coalesce(jsonb_object_agg(name, 'null'::jsonb), '{}') FROM jsonb_object_keys(value) AS t (name))
+        ELSE 'null'::jsonb END), '{}') FROM jsonb_each(e.data) AS t (field, value))
+"""
+
+
+def _erase(table: str, *key: str) -> TextClause:
+    """Erases the next `:limit` events of a player that were received until `:before`, behind a place among them.
+
+    Types of `:kept`, patterns as LIKE reads them, stay without what is personal in them, which `:personal` says by
+    type; the others are deleted. Answers with how many were looked at, deleted and overwritten, and the last place.
+    """
+    # By the player's own index, however many rows the table has.
+    theirs = "e.brand = :brand AND e.player_id = :player AND e.occurred_at = chosen.occurred_at"
+    on = " AND ".join([theirs, *(f"e.{name} = chosen.{name}" for name in key)])
+    return text(
+        f"""
+        WITH chosen AS MATERIALIZED (
+            SELECT {", ".join(key)}, occurred_at, type LIKE ANY(:kept) AS stays,
+                   CAST(:personal AS jsonb) -> type AS personal, CAST(:personal AS jsonb) ? type AS is_known
+            FROM {table}
+            WHERE brand = :brand AND player_id = :player AND received_at <= :before
+              AND occurred_at >= :at AND (occurred_at, seq) > (:at, :seq)
+            ORDER BY occurred_at, seq LIMIT :limit
+        ), deleted AS (
+            DELETE FROM {table} e USING chosen WHERE {on} AND NOT chosen.stays RETURNING e.seq
+        ), overwritten AS (
+            UPDATE {table} e SET data = CASE WHEN chosen.is_known THEN {_BARE} ELSE '{{}}' END FROM chosen
+            WHERE {on} AND chosen.stays AND e.data <> '{{}}'
+              AND (NOT chosen.is_known OR e.data ?| ARRAY(SELECT jsonb_array_elements_text(chosen.personal)))
+            RETURNING e.seq
+        )
+        SELECT count(*) AS looked_at, (SELECT count(*) FROM deleted) AS deleted,
+               (SELECT count(*) FROM overwritten) AS overwritten, max(occurred_at) AS at,
+               (SELECT seq FROM chosen ORDER BY occurred_at DESC, seq DESC LIMIT 1) AS seq
+        FROM chosen
+        """  # noqa: S608 - our own words
+    ).bindparams(bindparam("kept", type_=ARRAY(Text)))
+
+
+#: Where erasing begins.
+FIRST_PLACE: Final = ("1970-01-01T00:00:00+00:00", 0)
+ERASE: Final = _erase("events", "received_at", "seq")
+ERASE_RECORDS: Final = _erase("kept_events", "seq")
+
+
+def personal_fields() -> dict[str, list[str]]:
+    """By type of event: the keys of its data that are personal."""
+    return {kind.type: [kind.model_fields[name].alias or name for name in kind.pii] for kind in CATALOGUE.values()}

@@ -147,3 +147,10 @@ FORGET: Final = text(
     "DELETE FROM failed_events"
     " WHERE id = ANY(ARRAY(SELECT id FROM failed_events WHERE retried_at < :before LIMIT :limit))"
 )
+#: Erases up to `:limit` events of a player that failed before `:before`: nobody may have them tried again.
+ERASE: Final = text(
+    """
+    DELETE FROM failed_events WHERE id = ANY(ARRAY(
+        SELECT id FROM failed_events WHERE brand = :brand AND player_id = :player AND at <= :before LIMIT :limit))
+    """
+)

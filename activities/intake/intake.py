@@ -18,9 +18,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database, DatabaseUnreachable
 from activities.event_loop_turns import Precedence, in_turns
+from activities.identity_digests import UNKEYED, IdentityDigests
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.decision_writes import DecisionRows, as_json
+from activities.intake.erased_players import ErasedPast, PlayersErased
 from activities.intake.event_store import Identity, store_events
 from activities.intake.exclusion_minimum import early_ends, ends_among
 from activities.intake.failed_events import apart, concerns_one_player, keep
@@ -29,6 +31,7 @@ from activities.intake.locked_elsewhere import DEADLOCK, LOCK_TIMEOUT, LockedEls
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failure_reports import report
 from activities.intake.run_catch_up import missed_events
+from activities.intake.suppressions import suppress_again
 from activities.journey_controls import ClosedJourneys
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from activities.run_delivery import deliveries
@@ -150,9 +153,11 @@ class Intake:
         self_exclusion_minimum: timedelta = timedelta(0),
         protection: Database | None = None,
         groups: BrandGroups = ALONE,
+        digests: IdentityDigests = UNKEYED,
     ) -> None:
         self.database = database
         self.groups = groups
+        self.digests = digests
         #: Where connections for what protects are found.
         self.protection = protection or database
         self.rules = rules
@@ -276,11 +281,13 @@ class Intake:
         self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
     ) -> list[Receipt]:
         accounts: dict[Account, str] = self.groups.accounts_of(batch.brand, events)
-        attempts = 0
+        past, attempts = ErasedPast(), 0
         while True:
             attempts += 1
             try:
-                return await self._store_and_apply_locking(accounts, database, batch, events)
+                return await self._store_and_apply_locking(accounts, past, database, batch, events)
+            except PlayersErased as found:
+                past.players |= found.players
             except AccountsNotLocked as needed:
                 # Rows are locked in the order of their ids, so what is needed besides is locked from the beginning.
                 accounts |= needed.accounts
@@ -300,9 +307,14 @@ class Intake:
                     raise
 
     async def _store_and_apply_locking(
-        self, accounts: dict[Account, str], database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
+        self,
+        accounts: dict[Account, str],
+        past: ErasedPast,
+        database: Database,
+        batch: _Batch,
+        events: Sequence[tuple[str, Event]],
     ) -> list[Receipt]:
-        brand, now, mode = batch.brand, batch.now, batch.mode
+        brand, now, mode, events = batch.brand, batch.now, batch.mode, past.bare(events)
         ids = _wanted(brand, events, accounts)[brand]
         ends = ends_among(events) if self.self_exclusion_minimum else {}
         # Left after the commit: until then nobody else gets far with the same players.
@@ -313,7 +325,8 @@ class Intake:
                 await turn.enter_async_context(self._applying(database, events))
                 await self._lock_before(connection, _wanted(brand, events, accounts))
             early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
-            taken = [pair for position, pair in enumerate(events) if position not in early] if early else events
+            refused = past.refusals(events) | early
+            taken = [pair for position, pair in enumerate(events) if position not in refused] if refused else events
             stored = await store_events(
                 connection, brand, taken, history=mode == "history", first_counts=batch.first_counts
             )
@@ -327,6 +340,8 @@ class Intake:
                     alone = {(brand, one): by for one, by in accounts_needed(new, players.states).items()}
                     if missing := alone | self.groups.accounts_needed(brand, new, states):
                         raise AccountsNotLocked(missing)
+                    past.look(new, players.states)
+                    await suppress_again(connection, self.digests, brand, new, players, now, mode)
                     players.not_before = now + self.settling if mode == "history" else None
                     async for player_id, event in in_turns(new):
                         self._apply(players, player_id, event, now, mode)
@@ -336,7 +351,7 @@ class Intake:
         self._known_players.update((brand, player_id) for player_id, _ in new)
         note_events(brand, [event for _, event in new])
         receipts = iter(stored.receipts)
-        return [early[one] if one in early else next(receipts) for one in range(len(events))]
+        return [refused[one] if one in refused else next(receipts) for one in range(len(events))]
 
     def _applying(self, database: Database, events: Sequence[tuple[str, Event]]) -> AbstractAsyncContextManager[None]:
         """A turn at players' rows: batches that share players would only wait for each other there, row in hand."""

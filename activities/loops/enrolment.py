@@ -194,3 +194,11 @@ _MEMBER_STATES = text(
     ORDER BY m.player_id LIMIT :limit
     """
 )
+#: Takes a player out of up to `:limit` enrolments that have not come to them.
+ERASE: Final = text(
+    """
+    DELETE FROM enrolment_players WHERE ctid = ANY(ARRAY(
+        SELECT e.ctid FROM enrolment_players e JOIN jobs j ON j.id = e.job_id
+        WHERE e.brand = :brand AND e.player_id = :player AND j.created_at <= :before LIMIT :limit))
+    """
+)

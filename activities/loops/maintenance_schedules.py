@@ -26,9 +26,11 @@ from temporalio.client import (
 from activities.deployment_names import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
 from workflows.background.reconcile_and_rearm import (
+    ERASE_LIMIT,
     REARM_LIMIT,
     RECONCILE_LIMIT,
     RETAIN_LIMIT,
+    ErasePlayers,
     RearmPlayers,
     ReconcileGrants,
     ReconcileRuns,
@@ -84,6 +86,13 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             jitter=timedelta(minutes=30),
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+    ),
+    "journeys-erase": Schedule(
+        action=ScheduleActionStartWorkflow(
+            ErasePlayers.run, id="upkeep-erase", task_queue=RETENTION_QUEUE, execution_timeout=ERASE_LIMIT
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))], jitter=timedelta(seconds=10)),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
     ),
 }
 

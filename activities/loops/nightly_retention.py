@@ -1,16 +1,18 @@
-"""The nightly retention: makes the months to come and forgets what is due, as an activity."""
+"""What the owner of the tables does: the nightly retention, and erasing players who asked for it, as activities."""
 
 from prometheus_client import Counter
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
+from activities.erasures import erase_due
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.retention import retain
 from activities.settings import Settings
-from workflows.background.reconcile_and_rearm import RETAIN
+from workflows.background.reconcile_and_rearm import ERASE, RETAIN
 
 FORGOTTEN = Counter("journeys_forgotten_rows_total", "Rows that retention has deleted.", ["table"])
+ERASED = Counter("journeys_erasures_total", "Players whose erasure is certified.")
 
 
 class Forgetting:
@@ -31,3 +33,16 @@ class Forgetting:
                 if activity.is_worker_shutdown():
                     raise ApplicationError("This worker ends; another one goes on from here.", type="WorkerEnds")
         return counts
+
+    @activity.defn(name=ERASE)
+    async def erase(self) -> int:
+        """Do what is open of the erasures that were asked for; how many were certified."""
+        done = 0
+        async with heartbeating():
+            async for erasure in erase_due(self.database):
+                if erasure.done_at is not None:
+                    done += 1
+                    ERASED.inc()
+                if activity.is_worker_shutdown():
+                    raise ApplicationError("This worker ends; another one goes on from here.", type="WorkerEnds")
+        return done

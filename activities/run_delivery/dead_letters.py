@@ -117,3 +117,11 @@ FORGET = text(
     "DELETE FROM dead_letters"
     " WHERE id = ANY(ARRAY(SELECT id FROM dead_letters WHERE retried_at < :before LIMIT :limit))"
 )
+#: Erases up to `:limit` letters to runs that a player entered before `:before`.
+ERASE = text(
+    """
+    DELETE FROM dead_letters WHERE id = ANY(ARRAY(
+        SELECT d.id FROM dead_letters d JOIN runs r ON r.id = d.run_id
+        WHERE r.brand = :brand AND r.player_id = :player AND r.entered_at <= :before LIMIT :limit))
+    """
+)

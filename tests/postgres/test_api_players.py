@@ -17,6 +17,7 @@ from workflows.events import (
     DepositFailed,
 )
 
+BATCH = {"Content-Type": "application/cloudevents-batch+json"}
 FOR_EVER = {"kind": "self_exclusion", "scope": "brand", "reason": "Asked on the phone."}
 
 
@@ -274,3 +275,45 @@ async def test_a_failed_deposit_starts_nothing_for_an_excluded_player(api: Api, 
     told = (await desk.get("/v1/players/careful/timeline")).json()["items"]
     assert f"Did not enter {JOURNEY}: the player is self-excluded." in [entry["text"] for entry in told]
     assert (await player(desk, "careful"))["running"] == []
+
+
+class TestErasure:
+    async def test_it_is_answered_with_what_happens_when_and_holds_at_once(
+        self, api: Api, desk: httpx.AsyncClient
+    ) -> None:
+        await seeded(api)
+        officer = await api.client("players:erase", "tasks:work", name="officer")
+        told = await officer.delete(
+            f"/v1/players/{PLAYER}", params={"reference": "T-1"}, headers={"X-Actor": "olena@example.com"}
+        )
+        assert told.status_code == 202, told.text
+        answer = told.json()
+        assert (answer["asked_by"], answer["reference"], answer["done_at"]) == ("olena@example.com", "T-1", None)
+        assert [one["when"] for one in answer["what_happens"]][:2] == ["now", "within two minutes"]
+        known = await player(desk)
+        assert (known["profile"], known["protected"]["reason"]) == ({}, "account_not_active")
+        again = await officer.delete(f"/v1/players/{PLAYER}")
+        assert (again.status_code, again.json()["id"]) == (200, answer["id"])
+        listed = (await desk.get(f"/v1/players/{PLAYER}/erasures")).json()
+        assert [one["id"] for one in listed] == [answer["id"]]
+
+    async def test_it_takes_a_scope_of_its_own_and_says_its_grounds(self, api: Api, desk: httpx.AsyncClient) -> None:
+        await seeded(api)
+        assert (await desk.delete(f"/v1/players/{PLAYER}")).status_code == 403
+        officer = await api.client("players:erase")
+        assert (await officer.delete(f"/v1/players/{PLAYER}", params={"ground": "because"})).status_code == 422
+        assert (await officer.delete("/v1/players/-")).status_code == 404
+
+    async def test_what_comes_late_is_rejected_with_a_sentence(self, api: Api) -> None:
+        await seeded(api)
+        officer, backend = await api.client("players:erase"), await api.client(*BACKEND)
+        await officer.delete(f"/v1/players/{PLAYER}")
+        late = DepositApproved.example().model_copy(
+            update={"event_id": "late", "payment_id": "late", "occurred_at": datetime.now(UTC) - timedelta(hours=1)}
+        )
+        told = await backend.post(
+            "/v1/events", json=[late.to_wire() | {"specversion": "1.0", "subject": PLAYER}], headers=BATCH
+        )
+        (result,) = told.json()["results"]
+        assert (result["status"], result["errors"][0]["pointer"]) == ("rejected", "/time")
+        assert "was erased at" in result["errors"][0]["detail"]

@@ -36,6 +36,8 @@ OWNERS = {
     "people": "activities/people.py",
     "person_grants": "activities/people.py",
     "processes": "activities/processes.py",
+    "erasures": "activities/erasures.py",
+    "suppressions": "activities/intake/suppressions.py",
 }
 #: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
 FREE = {"tests", "bench", "migrations"}

@@ -16,11 +16,13 @@ RECONCILE: Final = "reconcile_grants"
 RECONCILE_RUNS: Final = "reconcile_runs"
 REARM: Final = "rearm_players"
 RETAIN: Final = "retain_records"
+ERASE: Final = "erase_players"
 #: After this time without a heartbeat an activity is tried again elsewhere.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 #: How long each may take in all; the next one begins anew.
 RECONCILE_LIMIT: Final = timedelta(minutes=10)
 RETAIN_LIMIT: Final = timedelta(hours=10)
+ERASE_LIMIT: Final = timedelta(hours=10)
 REARM_LIMIT: Final = timedelta(hours=20)
 _RETRIES: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
@@ -142,4 +144,21 @@ class RetainRecords:
         return counts
 
 
-MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, ReconcileRuns, RearmPlayers, RetainRecords)
+@workflow.defn(name="ErasePlayers", sandboxed=False)
+class ErasePlayers:
+    """Does what is open of the erasures that were asked for; how many were certified."""
+
+    @workflow.run
+    async def run(self) -> int:
+        """Run once."""
+        done: int = await workflow.execute_activity(
+            ERASE,
+            result_type=int,
+            schedule_to_close_timeout=ERASE_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return done
+
+
+MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, ReconcileRuns, RearmPlayers, RetainRecords, ErasePlayers)

@@ -26,10 +26,11 @@ BrandStates = Mapping[str, Mapping[str, PlayerState]]
 
 def reaches_group(event: Event) -> bool:
     """Whether an event protects the player in every brand of the group (GB LCCP SR 3.5.3: all databases of it)."""
-    return isinstance(event, ExclusionSet) and _is_of_group(event.kind, event.scope)
+    return isinstance(event, ExclusionSet) and is_of_group(event.kind, event.scope)
 
 
-def _is_of_group(kind: str, scope: str) -> bool:
+def is_of_group(kind: str, scope: str) -> bool:
+    """Whether an exclusion holds in every brand of the group."""
     return scope in {"group", "national"} or kind == REGISTER
 
 
@@ -100,7 +101,7 @@ def _blocks(brand: str, event: Event, states: BrandStates) -> list[Block]:
     """The exclusions of the accounts of a merge that hold in the whole group."""
     accounts = _person(_ends_of(event), {brand: states[brand]}, ())
     known = (states[brand][one] for one in accounts if one in states[brand])
-    return [block for state in known for block in state.exclusions if _is_of_group(block.kind, block.scope)]
+    return [block for state in known for block in state.exclusions if is_of_group(block.kind, block.scope)]
 
 
 def _person(ids: set[str], states: BrandStates, merges: Iterable[PlayerMerged]) -> list[str]:

@@ -19,8 +19,9 @@ from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears,
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.entered_journeys import entered_journeys
+from workflows.player_state.erased_player import ErasedPlayer
 from workflows.player_state.identities import run_id_of
-from workflows.player_state.shadow_runs import ShadowedPlayer, ShadowRun
+from workflows.player_state.shadow_runs import ShadowRun
 from workflows.player_state.sparse_storage import parts_of, sparse
 from workflows.rules.calendar_rules import (
     LONGEST_MOVE,
@@ -51,11 +52,11 @@ LATEST: Final = datetime.max.replace(tzinfo=UTC)
 #: The moment of what is due at once.
 EARLIEST: Final = datetime(1970, 1, 1, tzinfo=UTC)
 ABOUT_CALENDAR: Final = (PlayerRegistered, ProfileUpdated)
-PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"})
+PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active", "erased"})
 
 
 @dataclass(slots=True)
-class PlayerState(ShadowedPlayer):
+class PlayerState(ErasedPlayer):
     """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
     entries: dict[str, Entries] = field(default_factory=dict)

@@ -1,0 +1,215 @@
+"""Which column of which table holds personal data, and what becomes of it when a player is erased.
+
+One declaration for erasure, export and the page docs/privacy.md. A test walks the tables and fails for a column that is
+not classified: whoever adds one says here what it is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from sqlalchemy import TextClause
+
+from activities import messages, shadows, step_log, tasks
+from activities.intake import decision_writes, failed_events
+from activities.loops import enrolment
+from activities.run_delivery import dead_letters
+
+#: `personal`: names a person, or is a text that may. `pseudonymous`: says something of a player under their id.
+#: `none`: says nothing of any player.
+DataClass = Literal["personal", "pseudonymous", "none"]
+
+
+@dataclass(frozen=True)
+class TableData:
+    """The columns of a table by class, and how it forgets a player.
+
+    `erase` are statements that take `:brand`, `:player`, `:before` and `:limit`, repeated until they find nothing.
+    """
+
+    #: What becomes of the rows, as certificates and the page say it.
+    becomes: str
+    personal: str = ""
+    pseudonymous: str = ""
+    none: str = ""
+    erase: Sequence[TextClause] = ()
+    #: The column that says whose a row is; empty where rows are about nobody.
+    player: str = "player_id"
+
+    @property
+    def columns(self) -> dict[str, DataClass]:
+        """The class of each column."""
+        classes: dict[DataClass, str] = {
+            "personal": self.personal,
+            "pseudonymous": self.pseudonymous,
+            "none": self.none,
+        }
+        return {column: name for name, columns in classes.items() for column in columns.split()}
+
+
+_RUN: Final = "id player_id run_id step"
+#: In the order in which they are erased; events come before, and the profile went with the request.
+PERSONAL_DATA: Final[Mapping[str, TableData]] = {
+    "events": TableData(
+        "money and protection stay without what is personal; everything else is deleted",
+        personal="data",
+        pseudonymous="source id player_id type occurred_at received_at unique_value",
+        none="brand seq history",
+    ),
+    "kept_events": TableData(
+        "stay without what is personal",
+        personal="data",
+        pseudonymous="source id player_id type occurred_at received_at",
+        none="brand seq history",
+    ),
+    "event_ids": TableData(
+        "stay: a digest that makes an event count once", pseudonymous="identity fact seq received_at", player=""
+    ),
+    "failed_events": TableData(
+        "deleted",
+        personal="event error",
+        pseudonymous="id player_id source event_id at retried_at",
+        none="brand history",
+        erase=(failed_events.ERASE,),
+    ),
+    "players": TableData(
+        "the profile is emptied at once; of the row what protects stays",
+        personal="profile",
+        pseudonymous="id state next_moment created_at updated_at",
+        none="brand",
+        player="id",
+    ),
+    "dead_letters": TableData(
+        "deleted",
+        personal="payload",
+        pseudonymous="id run_id seq kind reason at retried_at",
+        none="brand",
+        erase=(dead_letters.ERASE,),
+        player="",
+    ),
+    "deliveries": TableData(
+        "gone when Temporal has them; they carry what Temporal may know",
+        pseudonymous="run_id seq id kind payload priority attempts last_error due_at created_at",
+        none="brand",
+        player="",
+    ),
+    "steps": TableData(
+        "stay without their details",
+        personal="detail",
+        pseudonymous="run_id step line outcome player_id at seq",
+        none="brand",
+        erase=(step_log.ERASE,),
+    ),
+    "runs": TableData(
+        "stay; what was wrong with one goes with its end",
+        pseudonymous="id player_id journey arm state entered_at ends_at trigger ended_at outcome goal_until goal_at "
+        "input check_at problem problem_since problem_detail problem_step version moving_from",
+        none="brand",
+    ),
+    "memberships": TableData(
+        "deleted",
+        pseudonymous="seq segment player_id entered_at left_at",
+        none="brand",
+        erase=(decision_writes.ERASE_STAYS,),
+    ),
+    "messages": TableData(
+        "stay without their texts",
+        personal="subject body",
+        pseudonymous=f"{_RUN} journey channel template message_class language status reason decision handed_over_at "
+        "delivered_at read_at created_at",
+        none="brand",
+        erase=(messages.ERASE,),
+    ),
+    "gate_decisions": TableData(
+        "stay: why something was sent or not",
+        pseudonymous="id player_id effect_id run_id journey subject outcome policy at release reason rule detail "
+        "rules seen",
+        none="brand",
+    ),
+    "grants": TableData(
+        "stay: money",
+        pseudonymous=f"{_RUN} journey kind reward status reason decision provider_ref reserved_at asked_at resolved_at "
+        "created_at",
+        none="brand",
+    ),
+    "task_history": TableData(
+        "stays without texts: who did what when",
+        personal="text detail",
+        pseudonymous="id task_id at actor action",
+        none="brand",
+        erase=(tasks.ERASE_HISTORY,),
+        player="",
+    ),
+    "tasks": TableData(
+        "stay without question, reason, what was shown and the answer",
+        personal="question reason snapshot answer",
+        pseudonymous=f"{_RUN} journey form form_schema team skill forbidden state assignee priority due_at "
+        "follow_up_at reminded_at escalated_at escalate_to answered_by closed_at version created_at",
+        none="brand",
+        erase=(tasks.ERASE,),
+    ),
+    "held_runs": TableData("gone with the run", pseudonymous="run_id journey player_id step since", none="brand"),
+    "shadow_steps": TableData(
+        "deleted, when the shadow run is over",
+        personal="detail answer",
+        pseudonymous="run_id step line outcome at",
+        erase=(shadows.ERASE_STEPS,),
+        player="",
+    ),
+    "shadow_runs": TableData(
+        "deleted, when they are over",
+        pseudonymous="id player_id beside ends_at ended_at outcome",
+        none="shadow_id brand",
+        erase=(shadows.ERASE_RUNS,),
+    ),
+    "enrolment_players": TableData("deleted", pseudonymous="player_id", none="job_id brand", erase=(enrolment.ERASE,)),
+    "jobs": TableData(
+        "stay; they name players by id at most",
+        pseudonymous="detail cursor",
+        none="id brand kind subject state total done counts created_by created_at updated_at ended_at",
+        player="",
+    ),
+    "erasures": TableData(
+        "stay: the certificates",
+        pseudonymous="id player_id ground reference asked_by asked_at suppressed progress counts done_at hash",
+        none="brand",
+    ),
+    "suppressions": TableData(
+        "stay until the exclusion ends: a keyed digest of an address",
+        pseudonymous="digest kind scope until since places",
+        none="brand",
+        player="",
+    ),
+    "journey_controls": TableData("about no player", none="brand journey closed held", player=""),
+    "journey_control_history": TableData(
+        "about no player", none="id brand journey at actor action reason job_id request", player=""
+    ),
+    "shadows": TableData(
+        "about no player",
+        none="id brand journey version percent started_by started_at stopped_by stopped_at",
+        player="",
+    ),
+    "processes": TableData("about no player", none="id build role knows started_at seen_at", player=""),
+    "point_transfers": TableData(
+        "stay: the journal of points, which expire by themselves",
+        pseudonymous="player_id number at currency debit credit cause ref amount slices bucket units",
+        none="brand",
+    ),
+    "api_keys": TableData(
+        "about no player",
+        none="id brand name hash scopes sources created_at expires_at revoked_at teams skills created_by revoked_by "
+        "last_used_at",
+        player="",
+    ),
+    "people": TableData(
+        "about no player: who works here",
+        personal="subject email name",
+        none="id brands issuer locale zone active created_at updated_at",
+        player="",
+    ),
+    "person_grants": TableData(
+        "about no player: what who works here may do",
+        none="id person_id brand kind name until reason granted_at granted_by granted_by_id revoked_at revoked_by",
+        player="",
+    ),
+}
