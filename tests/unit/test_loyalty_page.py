@@ -18,7 +18,9 @@ def test_the_example_of_the_page_loads_as_a_program(package: Write) -> None:
         ("game.round_completed", ["wagered"])
     ]
     assert registry.rules.loyalty == program
-    assert [*registry.journeys] == ["thanks"]
+    assert program.ladder is not None
+    assert [one.name for one in program.ladder.tiers] == ["bronze", "silver", "gold"]
+    assert {"risen", "thanks"} <= {*registry.journeys}
 
 
 def test_a_rule_without_a_name_in_its_module_is_told(package: Write) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Self
 
 import orjson
 import pytest
@@ -49,7 +49,7 @@ class Played:
     failures: list[RuleFailure] = field(default_factory=list)
     rules: RuleIndex = RULES
 
-    def happens(self, *events: Event, now: datetime = NOON, **options: Any) -> "Played":
+    def happens(self, *events: Event, now: datetime = NOON, **options: Any) -> Self:
         for event in events:
             self.keep(self.state.advance(event, self.rules, now, self.failures, **options))
         return self
@@ -61,11 +61,11 @@ class Played:
         assert orjson.loads(text) == orjson.loads(orjson.dumps(self.state.to_json()))
         self.state = PlayerState.from_text("acme", "p", text)
 
-    def ticks(self, now: datetime) -> "Played":
+    def ticks(self, now: datetime) -> Self:
         self.keep(self.state.tick(self.rules, now, self.failures))
         return self
 
-    def settles(self, now: datetime = NOON) -> "Played":
+    def settles(self, now: datetime = NOON) -> Self:
         self.keep(self.state.settle_points(now))
         return self
 

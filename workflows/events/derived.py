@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from workflows.events.base import Event
-from workflows.field_types import Count, Label, Number
+from workflows.field_types import Count, Instant, Label, Number
 
 __all__ = [
     "Anniversary",
@@ -14,6 +14,7 @@ __all__ = [
     "Scheduled",
     "SegmentEntered",
     "SegmentLeft",
+    "TierAtRisk",
     "WinStreak",
 ]
 
@@ -61,6 +62,18 @@ class SegmentLeft(Derived, type="derived.segment_left", example={"segment": "hig
     """The player was in a segment and is no longer. From the event or the tick that changed it."""
 
     segment: Label
+
+
+class TierAtRisk(
+    Derived,
+    type="derived.tier_at_risk",
+    example={"tier": "gold", "falls_to": "silver", "falls_at": "2026-02-01T01:00:00Z"},
+):
+    """The player will go down a tier at the review unless they do what keeps it. From a tick of the clock."""
+
+    tier: Label
+    falls_to: Label
+    falls_at: Instant
 
 
 class Birthday(Derived, type="derived.birthday", example={"at": "10:00"}):

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, remove
+from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, first_end, remove
 from workflows.loyalty.point_transfers import Account, Cause, PointTransfer
+from workflows.loyalty.tier_standing import TierState
 from workflows.player_state.sparse_storage import parts_of, sparse
 
 #: A multiplier is remembered so long past its end: as late an event may come and have the factor of its time.
@@ -84,8 +85,7 @@ class PointAccount:
     @property
     def next_moment(self) -> datetime | None:
         """When something is due: a posting, or the end of the first lot."""
-        ends = [end for key in self.lots if (end := end_of_lot(key)) is not None]
-        first = min(ends, default=None)
+        first = first_end(self.lots)
         if first is not None and self.grace_until is not None:
             first = max(first, self.grace_until)
         return min((one for one in (first, self.post_at) if one is not None), default=None)
@@ -111,6 +111,8 @@ class LoyaltyState:
 
     points: dict[str, PointAccount] = field(default_factory=dict)
     transfers: int = 0
+    #: By ladder.
+    tiers: dict[str, TierState] = field(default_factory=dict)
 
     def account(self, currency: str) -> PointAccount:
         """The player's points of a currency, from now on."""
@@ -119,18 +121,21 @@ class LoyaltyState:
     @property
     def next_moment(self) -> datetime | None:
         """When the player must be looked at for the sake of loyalty."""
-        return min((at for one in self.points.values() if (at := one.next_moment) is not None), default=None)
+        parts: list[PointAccount | TierState] = [*self.points.values(), *self.tiers.values()]
+        return min((at for one in parts if (at := one.next_moment) is not None), default=None)
 
     def stored(self) -> dict[str, Any]:
         """What differs from nothing, in live values, as `PlayerState.stored` writes it."""
         values = sparse(self, _STATE)
         if "points" in values:
             values["points"] = {name: one.stored() for name, one in self.points.items()}
+        if "tiers" in values:
+            values["tiers"] = {name: sparse(one, _TIER) for name, one in self.tiers.items()}
         return values
 
 
 _STATE, _ACCOUNT = parts_of(LoyaltyState), parts_of(PointAccount)
-_BUCKET, _WINDOW = parts_of(AccrualBucket), parts_of(MultiplierWindow)
+_BUCKET, _WINDOW, _TIER = parts_of(AccrualBucket), parts_of(MultiplierWindow), parts_of(TierState)
 
 
 class Postings:

@@ -38,6 +38,12 @@ def end_of_lot(key: str) -> datetime | None:
     return None if end == NEVER else datetime.fromtimestamp(int(end), UTC)
 
 
+def first_end(lots: Lots) -> datetime | None:
+    """When the first of them expires; None: none ever does."""
+    ends = [int(end) for key in lots if (end := key.rpartition("@")[2]) != NEVER]
+    return datetime.fromtimestamp(min(ends), UTC) if ends else None
+
+
 def product_of_lot(key: str) -> str | None:
     """The kind of gambling a slice was earned with; None for none."""
     return key.rpartition("@")[0] or None

@@ -1,9 +1,11 @@
-"""Which journeys an event lets a player into, as far as their triggers say."""
+"""Which journeys an event lets a player into, as far as their triggers say, and by which value they remember it."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from workflows.declaration import Journey
-from workflows.events import Event
+from workflows.events import Event, SegmentEntered, SegmentLeft
+from workflows.player_state.decisions import Moved
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 
@@ -21,3 +23,18 @@ def entered_journeys(
             continue
         entered.setdefault(journey.name, (journey, trigger))
     return [entered[name] for name in sorted(entered)]
+
+
+def entry_key(journey: Journey, trigger: Event | None) -> str | None:
+    """The value that a journey with `per(field)` remembers of what lets a player in."""
+    if journey.entry.field is None or trigger is None:
+        return None
+    value = getattr(trigger, journey.entry.field, None)
+    return None if value is None else str(value)
+
+
+def segment_change(move: Moved, at: datetime) -> Event:
+    """The event journeys receive when time alone moved a player; `at` is when the answer changed."""
+    kind = SegmentEntered if move.entered else SegmentLeft
+    event_id = f"segment:{move.segment}:{int(at.timestamp())}:{kind.type}"
+    return kind(event_id=event_id, event_source="engine", occurred_at=at, segment=move.segment)

@@ -6,16 +6,23 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Any
 
-from workflows.events import Event
+from workflows.events import Event, TierAtRisk, TierChanged
+from workflows.local_time import DAY
 from workflows.loyalty.accrual import accrue
 from workflows.loyalty.point_account import LoyaltyState, Postings
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.loyalty.point_lots import lot_of
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
+from workflows.loyalty.tier_standing import review, rise
+from workflows.player_state.counting import derived_id
+from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
+from workflows.rules.measures import Measure, value
 
 
 @dataclass(slots=True)
@@ -38,6 +45,30 @@ class LoyalPlayer(PlayerProjection):
             self.loyalty = None
         return postings.transfers
 
+    def climb(self, event: Event, program: LoyaltyProgram, now: datetime) -> list[TierChanged]:
+        """Lift the player through the tiers that an event, counted already, has reached; each step is an event."""
+        ladder = program.ladder
+        if ladder is None or ladder.by.kind.type != event.type:
+            return []
+        before = None if self.loyalty is None else self.loyalty.tiers.get(ladder.name)
+        state, moves = rise(ladder, before, self.present(now), partial(self._read, now))
+        if state is None or not moves:
+            return []
+        self.loyalty = self.loyalty or LoyaltyState()
+        self.loyalty.tiers[ladder.name] = state
+        self._set_fact("tier", state.tier, Word(now, live=True))
+        return [
+            TierChanged(
+                event_id=derived_id(event, f"{TierChanged.type}:{move.to}"),
+                event_source=event.event_source,
+                occurred_at=now,
+                from_tier=move.before,
+                to=move.to,
+                direction="up",
+            )
+            for move in moves
+        ]
+
     def award_points(self, into: PointCurrency, amount: int, ref: str, now: datetime) -> list[PointTransfer]:
         """Give points that no act of the player has earned. The caller has asked the gate, and gives once."""
         postings, present = self._postings(now), self.present(now)
@@ -54,7 +85,37 @@ class LoyalPlayer(PlayerProjection):
             postings.settle(name)
         return postings.transfers
 
-    def tick_loyalty(self, now: datetime) -> list[PointTransfer]:
+    def tick_tiers(self, program: LoyaltyProgram, now: datetime) -> list[Event]:
+        """Warn and review where the time has come; what journeys hear of it."""
+        ladder = program.ladder
+        if self.loyalty is None:
+            return []
+        for name, gone in self.loyalty.tiers.items():
+            if (ladder is None or name != ladder.name) and (late := gone.next_moment) is not None and late <= now:
+                gone.put_off(now + DAY)
+        state = None if ladder is None else self.loyalty.tiers.get(ladder.name)
+        if ladder is None or state is None:
+            return []
+        told: list[Event] = []
+        while (due := state.next_moment) is not None and due <= now:
+            protected = self.protected(now) is not None
+            for move in review(ladder, state, self.present(now), partial(self._read, now), protected=protected):
+                envelope: dict[str, Any] = {
+                    "event_id": f"{ladder.name}:{move.direction}:{int(due.timestamp())}",
+                    "event_source": "engine",
+                    "occurred_at": now,
+                }
+                if move.at_risk is not None:
+                    told.append(TierAtRisk(**envelope, tier=state.tier, falls_to=move.to, falls_at=move.at_risk))
+                    continue
+                self._set_fact("tier", move.to, Word(now, live=True))
+                told.append(TierChanged(**envelope, from_tier=move.before, to=move.to, direction="down"))
+        return told
+
+    def _read(self, now: datetime, measure: Measure) -> int:
+        return value(self.series.get(measure.series, {}), measure, self.present(now))
+
+    def tick_points(self, now: datetime) -> list[PointTransfer]:
         """Post and expire what is due; it needs no rule, so that nothing hangs on a release."""
         due = None if self.loyalty is None else self.loyalty.next_moment
         if self.loyalty is None or due is None or due > now:

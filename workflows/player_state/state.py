@@ -6,7 +6,7 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 
 import hashlib
 import json
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final, Literal
@@ -14,11 +14,20 @@ from typing import Any, Final, Literal
 from pydantic import TypeAdapter
 
 from workflows.declaration import Journey
-from workflows.events import DayStreak, Event, Inactive, PlayerRegistered, ProfileUpdated, SegmentEntered, SegmentLeft
+from workflows.events import (
+    DayStreak,
+    Event,
+    Inactive,
+    PlayerRegistered,
+    ProfileUpdated,
+    SegmentEntered,
+    SegmentLeft,
+    TierChanged,
+)
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
-from workflows.player_state.entered_journeys import entered_journeys
+from workflows.player_state.entered_journeys import entered_journeys, entry_key, segment_change
 from workflows.player_state.erased_player import ErasedPlayer
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.shadow_runs import ShadowRun
@@ -79,7 +88,10 @@ class PlayerState(ErasedPlayer):
         self.learn(event, self.word_of(event, now, live=mode == "live"))
         self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
-        moved = self._segment_moves(rules.segments_about(event.type), now, failures)
+        risen = self.climb(event, rules.loyalty, now)
+        derived += risen
+        about = rules.segments_about(TierChanged.type if risen else event.type)
+        moved = self._segment_moves(about, now, failures)
         self._schedule_occasions(rules, now, anew=about_calendar)
         if mode == "history":
             return [*moved]
@@ -112,9 +124,14 @@ class PlayerState(ErasedPlayer):
         A moment of `elsewhere`, which a process of another release knows and this one does not, is left as it is; then
         `next_moment` is still due, and the caller puts the player off until that process comes by.
         """
-        decisions = [*self._end_control_runs(now), *self.tick_loyalty(now)]
+        decisions = [*self._end_control_runs(now), *self.tick_points(now)]
         for run in self.runs.values():
             run.missed = [one for one in run.missed if hears(run.journey, one[0]) in elsewhere]
+        for happened in self.tick_tiers(rules.loyalty, now):
+            moves = self._segment_moves(rules.segments_about(TierChanged.type), now, failures)
+            decisions += moves
+            for told in (happened, *(segment_change(move, now) for move in moves)):
+                decisions += self._tell(told, [""], rules, now, failures)
         for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
             if self.moments.get(key) != at:
                 continue  # A schedule that was due before has asked this segment already, and put its moment off.
@@ -126,13 +143,11 @@ class PlayerState(ErasedPlayer):
             segment = rule.segment if isinstance(rule, ScheduleRule) else by_time
             moves = self._segment_moves([segment] if segment is not None else [], now, failures)
             decisions += moves
-            due_events = [(_segment_change(move, at), [""]) for move in moves]
+            due_events = [(segment_change(move, at), [""]) for move in moves]
             if rule is not None:
                 due_events += [(happened, [key]) for happened in self._events_due(rule, at, now, failures)]
             for happened, fired in due_events:
-                decisions += self._notify_runs(happened, rules, now, failures)
-                for journey, trigger in entered_journeys(happened, fired, [], rules, failures):
-                    decisions += self.enter(journey, trigger, now)
+                decisions += self._tell(happened, fired, rules, now, failures)
         return decisions
 
     def rearm(
@@ -183,7 +198,7 @@ class PlayerState(ErasedPlayer):
             return "too_late"
         rule, entries = journey.entry, self.entries.get(journey.name) or Entries()
         if rule.kind == "per":
-            key = _entry_key(journey, trigger)
+            key = entry_key(journey, trigger)
             if key is None:
                 return "needs_event"
             if key in entries.keys:
@@ -218,7 +233,7 @@ class PlayerState(ErasedPlayer):
         if run_id in self.runs:
             return []
         self.entries[journey.name] = entries
-        key = _entry_key(journey, trigger)
+        key = entry_key(journey, trigger)
         entries.count += 1
         entries.last = at
         if key is not None:
@@ -305,6 +320,15 @@ class PlayerState(ErasedPlayer):
         return decisions
 
     # ---- runs ------------------------------------------------------------------------------
+
+    def _tell(
+        self, happened: Event, fired: Sequence[str], rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+    ) -> list[Decision]:
+        """What follows from something that a moment has brought: runs hear of it, journeys begin."""
+        decisions = self._notify_runs(happened, rules, now, failures)
+        for journey, trigger in entered_journeys(happened, fired, [], rules, failures):
+            decisions += self.enter(journey, trigger, now)
+        return decisions
 
     def _notify_runs(
         self, event: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
@@ -470,17 +494,3 @@ def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
     """The experiment arm: the same player is always in the same arm of the same journey."""
     digest = hashlib.sha256(f"{brand}:{journey}:{player_id}".encode()).digest()
     return "control" if int.from_bytes(digest[:8], "big") % 100 < control else "treated"
-
-
-def _entry_key(journey: Journey, trigger: Event | None) -> str | None:
-    if journey.entry.field is None or trigger is None:
-        return None
-    value = getattr(trigger, journey.entry.field, None)
-    return None if value is None else str(value)
-
-
-def _segment_change(move: Moved, at: datetime) -> Event:
-    """The event journeys receive when time alone moved a player; `at` is when the answer changed."""
-    kind = SegmentEntered if move.entered else SegmentLeft
-    event_id = f"segment:{move.segment}:{int(at.timestamp())}:{kind.type}"
-    return kind(event_id=event_id, event_source="engine", occurred_at=at, segment=move.segment)

@@ -139,6 +139,7 @@ class RuleIndex:
             # The present code counts where a release declares the same measure once more.
             for one_version in (*journey.versions.values(), journey):
                 measures |= {one.key: one for one in one_version.measures}
+        measures |= {measure.key: measure for measure in self.loyalty.measures}
         return [measures[key] for key in sorted(measures)]
 
     def measure(self, key: str) -> Measure | None:

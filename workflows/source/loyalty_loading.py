@@ -7,10 +7,11 @@ from typing import Final, get_args
 
 from workflows.loyalty.point_currencies import currency, earn
 from workflows.loyalty.program import Declaration
+from workflows.loyalty.tier_ladders import ladder
 from workflows.source.functions import resolve
 
 #: What declares something that only its name in the module lets anybody find.
-_DECLARING: Final = (currency, earn)
+_DECLARING: Final = (currency, earn, ladder)
 
 
 def declared_loyalty(modules: Iterable[ModuleType]) -> list[Declaration]:
