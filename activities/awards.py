@@ -11,11 +11,14 @@ from temporalio import activity
 from activities import gate_decisions, gate_facts
 from activities.clock import Clock
 from activities.database import Database
+from activities.effect_attempt import tried_for
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
+from activities.providers.register import RegisterUnavailable
+from activities.registers import Registers, ToAsk
 from activities.runs import RunOver
 from activities.step_log import record_steps, recorded_outcome
-from workflows.effects import AWARD, Award, AwardResult, Held
+from workflows.effects import AWARD, GRANT_UNKNOWN_AFTER, Award, AwardResult, Held
 from workflows.field_types import Product
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
@@ -28,20 +31,41 @@ class Awards:
     """Gives what loyalty settles itself. `product` is what journeys are about that do not say so."""
 
     def __init__(
-        self, database: Database, intake: Intake, policies: PolicyBook, product: Product, clock: Clock
+        self,
+        database: Database,
+        intake: Intake,
+        policies: PolicyBook,
+        product: Product,
+        registers: Registers,
+        clock: Clock,
     ) -> None:
         self.database = database
         self.intake = intake
         self.policies = policies
         self.product = product
+        self.registers = registers
         self.clock = clock
 
     @activity.defn(name=AWARD.name)
     async def award(self, request: Award) -> AwardResult | Held:
         """Give once, however often this is tried. Raises `RunOver` for a run that is over in the books."""
-        now = self.clock()
+        settled = await self._settle(request, self.clock())
+        if isinstance(settled, ToAsk):
+            try:
+                await self.registers.ask(request, settled.profile, settled.names)
+            except RegisterUnavailable as away:
+                if tried_for() < GRANT_UNKNOWN_AFTER:
+                    raise away.to_be_tried_again() from None
+            settled = await self._settle(request, self.clock(), asked=True)
+        assert not isinstance(settled, ToAsk), "registers are asked once"
+        return settled
+
+    async def _settle(self, request: Award, now: datetime, *, asked: bool = False) -> AwardResult | Held | ToAsk:
+        said = self.registers.known(request)
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request, self.intake.rules.journeys, now, request.key)
+            player = await gate_facts.read(
+                connection, request, self.intake.rules.journeys, now, request.key, registers=said
+            )
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
@@ -50,8 +74,10 @@ class Awards:
             if (held := await held_by(connection, request, now)) is not None:
                 return held
             facts = player.facts if player else None
-            asked = GrantFacts.of(request.reward, request.product or self.product)
-            decision = may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
+            policy = self.policies.of(request.brand, facts, now)
+            decision = may_grant(facts, GrantFacts.of(request.reward, request.product or self.product), policy, now)
+            if player is not None and not asked and (names := self.registers.wanted([decision], facts, policy, now)):
+                return ToAsk(player.profile, names)
             decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
             await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
             reason = str(decision.reason) if isinstance(decision, Refusal) else None

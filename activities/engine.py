@@ -4,7 +4,7 @@
 works with; `worker_engine` adds what only a worker has: effects, the sweep and what recurs.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -35,6 +35,7 @@ from activities.providers.bonus_engine import BonusEngine
 from activities.providers.breaker import Breaker
 from activities.providers.email import EmailAdapter, MailLookup
 from activities.providers.webhook import WebhookAdapter
+from activities.registers import Registers
 from activities.rewards import Grants
 from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
@@ -251,18 +252,15 @@ async def worker_engine(
         bonus_engine = BonusEngine(
             settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
         )
-        lookup = MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None
-        templates, adapters = deployment.templates, channel_adapters(settings, http)
-        grants = Grants(database, journeys, bonus_engine, policies, settings, clock)
-        links = unsubscribe_links(settings)
+        templates = deployment.templates
+        registers = Registers.over(http, settings, core.intake, clock)
+        grants = Grants(database, journeys, bonus_engine, policies, settings, registers, clock)
         yield WorkerEngine(
             **vars(core),
             dispatching=dispatching,
-            messages=Messages(
-                database, journeys, templates, adapters, breakers, lookup, policies, settings, links, clock
-            ),
+            messages=_messages(core, templates, http, breakers, registers),
             grants=grants,
-            awards=Awards(database, core.intake, policies, settings.product, clock),
+            awards=Awards(database, core.intake, policies, settings.product, registers, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
@@ -275,6 +273,30 @@ async def worker_engine(
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
         )
+
+
+def _messages(
+    core: Engine,
+    templates: Catalogue,
+    http: httpx.AsyncClient,
+    breakers: Mapping[Provider, Breaker],
+    registers: Registers,
+) -> Messages:
+    """What sends, over the channels of the settings. Raises DesignError."""
+    settings = core.settings
+    return Messages(
+        core.database,
+        core.registry.journeys,
+        templates,
+        channel_adapters(settings, http),
+        breakers,
+        MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None,
+        core.policies,
+        settings,
+        unsubscribe_links(settings),
+        core.clock,
+        registers=registers,
+    )
 
 
 def _bulk_jobs(core: Engine) -> BulkJobs:

@@ -14,7 +14,7 @@ from workflows.channels import CHANNELS, Channel
 from workflows.declaration import Journey
 from workflows.effects import EffectInput
 from workflows.gate.decision import Allowed, Refusal
-from workflows.gate.facts import Contact, GateFacts, facts_of, had_bonus
+from workflows.gate.facts import Contact, GateFacts, RegisterAnswer, facts_of, had_bonus
 from workflows.gate.policy import NECESSARY
 from workflows.json_object import JsonObject
 from workflows.local_time import WEEK
@@ -41,11 +41,13 @@ async def read(
     journeys: Mapping[str, Journey],
     now: datetime,
     grant_id: str | None = None,
+    *,
+    registers: Mapping[str, RegisterAnswer] | None = None,
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
     With `grant_id` it is about that grant: whether the player had another before is read as well. That the run has
-    come to this step is noted, where it waits for less from then on.
+    come to this step is noted, where it waits for less from then on. `registers` are what national registers said.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
@@ -77,6 +79,7 @@ async def read(
         now=now,
         birth_date=_birth_date(row.profile),
         had_bonus=had,
+        registers=registers,
     )
     active = any(one.state == "active" for one in found)
     release = max((one.version for one in found), default=0)

@@ -42,6 +42,8 @@ from activities.message_texts import MessageTexts
 from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered
 from activities.providers.breaker import Breaker, left_alone
 from activities.providers.email import MailLookup
+from activities.providers.register import RegisterUnavailable
+from activities.registers import Registers
 from activities.runs import RunOver, hold_active
 from activities.settings import Settings
 from activities.step_log import record_steps
@@ -131,6 +133,8 @@ class Messages:
         settings: Settings,
         links: UnsubscribeLinks,
         clock: Clock,
+        *,
+        registers: Registers,
     ) -> None:
         if unserved := [name for name, spec in CHANNELS.items() if spec.external and name not in adapters]:
             raise DesignError(
@@ -145,6 +149,7 @@ class Messages:
         self.policies = policies
         self.settings = settings
         self.texts = MessageTexts(catalogue, settings, links)
+        self.registers = registers
         self.clock = clock
 
     @activity.defn(name=SEND.name)
@@ -156,7 +161,10 @@ class Messages:
         """
         self._fail_at_once_if_open(request)
         deadline = asyncio.get_running_loop().time() + ATTEMPT.total_seconds()
-        attempt = await self._begin(request, self.clock())
+        try:
+            attempt = await self._begin(request, self.clock())
+        except RegisterUnavailable as away:
+            raise away.to_be_tried_again(within=self._too_late_in(request)) from None
         if attempt.result is not None:
             return attempt.result
         answers = await asyncio.gather(
@@ -189,10 +197,12 @@ class Messages:
         Where nothing is due the step is recorded in the same transaction and the attempt has its result.
         """
         doubts: dict[Channel, DoubtOutcome | ChannelUnavailable] | None = None
+        asked = False
         while True:
             async with self.database.transaction() as connection:
                 request = await with_texts(connection, request)
-                player = await gate_facts.read(connection, request, self.journeys, now)
+                said = self.registers.known(request)
+                player = await gate_facts.read(connection, request, self.journeys, now, registers=said)
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)
@@ -201,12 +211,17 @@ class Messages:
                 if self.catalogue[request.template].message_class not in PROTECTIVE:
                     attempt.held = await held_by(connection, request, now)
                 doubtful = [r for r in attempt.rows.values() if r.status == IN_DOUBT and plan.has_turn(r.channel)]
-                if doubts is not None or not doubtful:
+                wanted = [] if asked else self._registers_wanted(attempt)
+                if not wanted and (doubts is not None or not doubtful):
                     await self._plan_channels(connection, attempt)
                     if not attempt.due and attempt.is_over:
                         attempt.result = await self._record_step(connection, attempt)
                     return attempt
             # Others are asked outside of any transaction, and the gate after them: its answer must not grow old.
+            if wanted and player is not None:
+                asked = True
+                await self.registers.ask(request, player.profile, wanted)
+                continue
             doubts = {row.channel: await self._look_up(row, now) for row in doubtful}
 
     async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult | Held:
@@ -334,6 +349,14 @@ class Messages:
         facts = attempt.player.facts if attempt.player else None
         policy = self.policies.of(attempt.request.brand, facts, attempt.now)
         return may_send(facts, self._asked(attempt.request, channel), policy, attempt.now)
+
+    def _registers_wanted(self, attempt: SendAttempt) -> list[str]:
+        """The registers to ask before the gate can decide about a channel that is not settled."""
+        facts = attempt.player.facts if attempt.player else None
+        policy = self.policies.of(attempt.request.brand, facts, attempt.now)
+        settled = (channel for channel, row in attempt.rows.items() if row.status not in (IN_DOUBT, WAITING))
+        channels = {*attempt.plan.via, *attempt.plan.fallback}.difference(settled)
+        return self.registers.wanted((self._decision(attempt, one) for one in channels), facts, policy, attempt.now)
 
     def _asked(self, request: Send, channel: Channel) -> MessageFacts:
         """What the gate must know of a message on one of its channels."""

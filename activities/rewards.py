@@ -6,7 +6,7 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple
 
@@ -19,7 +19,7 @@ from temporalio import activity
 from activities import gate_decisions, gate_facts
 from activities.clock import Clock
 from activities.database import Database
-from activities.effect_attempt import attempt_number, retry_after
+from activities.effect_attempt import attempt_number, retry_after, tried_for
 from activities.journey_controls import held_by
 from activities.providers.bonus_engine import (
     BonusEngine,
@@ -31,6 +31,8 @@ from activities.providers.bonus_engine import (
     OutcomeUnknown,
 )
 from activities.providers.breaker import wait_for
+from activities.providers.register import RegisterUnavailable
+from activities.registers import Registers
 from activities.runs import RunOver
 from activities.settings import Settings
 from activities.step_log import record_steps
@@ -86,6 +88,7 @@ class Grants:
         engine: BonusEngine,
         policies: PolicyBook,
         settings: Settings,
+        registers: Registers,
         clock: Clock,
     ) -> None:
         self.database = database
@@ -93,6 +96,7 @@ class Grants:
         self.engine = engine
         self.policies = policies
         self.settings = settings
+        self.registers = registers
         self.clock = clock
 
     @activity.defn(name=GRANT.name)
@@ -187,24 +191,34 @@ class Grants:
 
         A hold keeps nobody from finding out what became of a grant that was asked for before.
         """
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request, self.journeys, now, request.key)
-            if player is not None and not player.run_is_active:
-                raise RunOver(request.run_id)
-            query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
-            earlier = (await connection.execute(query)).one_or_none()
-            if earlier is not None:
-                return await _own_reservation(connection, GrantRow(*earlier), now), True
-            if (held := await held_by(connection, request, now)) is not None:
-                return held
-            decision = self._decide(request, player, now)
-            await _note(connection, request, decision, player, now)
-            values = _new_grant(request, decision, now)
-            row = GrantRow(*(await connection.execute(insert(grants).values(values).returning(*_COLUMNS))).one())
-        if row.status == "refused":
-            GRANTS.labels(row.kind, "refused").inc()
-        return row, False
+        asked = False
+        while True:
+            now, row = self.clock(), None
+            async with self.database.transaction() as connection:
+                player = await self._read(connection, request, now)
+                if player is not None and not player.run_is_active:
+                    raise RunOver(request.run_id)
+                query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
+                earlier = (await connection.execute(query)).one_or_none()
+                if earlier is not None:
+                    return await _own_reservation(connection, GrantRow(*earlier), now), True
+                if (held := await held_by(connection, request, now)) is not None:
+                    return held
+                decision = self._decide(request, player, now)
+                wanted = [] if asked else self._registers_wanted(request, player, decision, now)
+                if not wanted:
+                    await _note(connection, request, decision, player, now)
+                    values = _new_grant(request, decision, now)
+                    inserted = await connection.execute(insert(grants).values(values).returning(*_COLUMNS))
+                    row = GrantRow(*inserted.one())
+            if row is not None:
+                if row.status == "refused":
+                    GRANTS.labels(row.kind, "refused").inc()
+                return row, False
+            asked = True
+            away = await self._ask_registers(request, player, wanted)
+            if away is not None and tried_for() < self.settings.unknown_after:
+                raise away.to_be_tried_again()
 
     async def _ask_engine(self, request: Give, row: GrantRow, *, look_first: bool) -> Credited | Declined | Held:
         order = GrantOrder(
@@ -240,17 +254,43 @@ class Grants:
                 await connection.execute(update(grants).where(grants.c.id == request.key).values(reserved_at=None))
         return held
 
+    async def _read(self, connection: AsyncConnection, request: Give, now: datetime) -> gate_facts.GatedPlayer | None:
+        said = self.registers.known(request)
+        return await gate_facts.read(connection, request, self.journeys, now, request.key, registers=said)
+
+    def _registers_wanted(
+        self, request: Give, player: gate_facts.GatedPlayer | None, decision: Allowed | Refusal, now: datetime
+    ) -> list[str]:
+        facts = player.facts if player else None
+        return self.registers.wanted([decision], facts, self.policies.of(request.brand, facts, now), now)
+
+    async def _ask_registers(
+        self, request: Give, player: gate_facts.GatedPlayer | None, wanted: Sequence[str]
+    ) -> RegisterUnavailable | None:
+        """Ask what the gate misses, outside of any transaction; what stood against an answer."""
+        try:
+            await self.registers.ask(request, player.profile if player else {}, wanted)
+        except RegisterUnavailable as away:
+            return away
+        return None
+
     async def _still_allowed(self, request: Give) -> bool:
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request, self.journeys, now, request.key)
-            decision = self._decide(request, player, now)
-            if not isinstance(decision, Allowed):
-                # Tried again until the engine voids it, it is decided as often, and said once.
-                decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
-                release = player.release if player else 0
-                await gate_decisions.record_change(connection, request, decided, release, now)
-        return isinstance(decision, Allowed)
+        asked = False
+        while True:
+            now = self.clock()
+            async with self.database.transaction() as connection:
+                player = await self._read(connection, request, now)
+                decision = self._decide(request, player, now)
+                if asked or not (wanted := self._registers_wanted(request, player, decision, now)):
+                    if not isinstance(decision, Allowed):
+                        # Tried again until the engine voids it, it is decided as often, and said once.
+                        decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
+                        release = player.release if player else 0
+                        await gate_decisions.record_change(connection, request, decided, release, now)
+                    return isinstance(decision, Allowed)
+            asked = True
+            if (away := await self._ask_registers(request, player, wanted)) is not None:
+                raise NotAccepted(str(away), away.retry_after)
 
     def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:
         facts = player.facts if player else None

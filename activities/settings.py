@@ -81,6 +81,11 @@ class Settings(ContentSettings):
     brand_names: dict[str, str] = Field(default_factory=dict)
     #: Which brands are one group, as JSON: {"acme": ["acme-casino", "acme-bingo"]}. An id is one person in all of them.
     brand_groups: dict[str, tuple[Annotated[str, Field(pattern=rf"^{BRAND}$")], ...]] = Field(default_factory=dict)
+    #: Gateways of national registers of excluded players, as JSON: {"spelpaus": "https://registers.internal/spelpaus"}.
+    register_urls: dict[str, str] = Field(default_factory=dict)
+    #: What these gateways know us by, and the key of the hashes by which they are told about a person.
+    register_token: str = ""
+    register_hash_key: str = ""
     #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
     sms_webhook_url: str = "http://127.0.0.1:7503/sms"
     push_webhook_url: str = "http://127.0.0.1:7503/push"

@@ -35,7 +35,7 @@ from activities.settings import TASK_QUEUE, Settings
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
 from local.slowness import slowness
-from local.stand_in_processes import bonus_engine, catch_all
+from local.stand_in_processes import bonus_engine, catch_all, registers
 from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, http_ok
 from local.temporal import TemporalServer
 from workflows.channels import WEBHOOK_CHANNELS
@@ -48,6 +48,7 @@ PORTS = (
     "bonus-engine",
     "catch-all",
     "smtp",
+    "registers",
     "worker-metrics",
     "dispatcher-metrics",
     "worker-sdk-metrics",
@@ -125,6 +126,7 @@ class Stack:
             *([] if "TEMPORAL_ADDRESS" in self._other_servers else [temporal.service()]),
             bonus_engine(ports["bonus-engine"], self.folder / "bonus-engine.jsonl"),
             catch_all(ports["catch-all"], ports["smtp"], messages, gateways),
+            registers(ports["registers"], self.folder / "registers.jsonl", self.memory.secrets["registers"]),
         ]
 
     def app(self) -> list[Service]:
@@ -166,6 +168,9 @@ class Stack:
             "MAIL_LOOKUP_URL": f"http://127.0.0.1:{ports['catch-all']}/mails?key={{key}}",
             **{f"{c.upper()}_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/{c}" for c in WEBHOOK_CHANNELS},
             **{f"{c.upper()}_WEBHOOK_SECRET": self.memory.secrets[f"{c}-webhook"] for c in WEBHOOK_CHANNELS},
+            "REGISTER_URLS": json.dumps({"spelpaus": f"http://127.0.0.1:{ports['registers']}/spelpaus"}),
+            "REGISTER_TOKEN": self.memory.secrets["registers"],
+            "REGISTER_HASH_KEY": self.memory.secrets["register-hashes"],
             # It signed the links of a stack that is older than LINK_SECRETS, and reads them still.
             "WEBHOOK_SECRET": self.memory.secrets["webhook"],
             "LINK_SECRETS": self.memory.secrets["links"],
@@ -199,6 +204,7 @@ class Stack:
             "API documentation": f"{self.api_url}/docs",
             "Temporal UI": f"http://127.0.0.1:{ports['temporal-ui']}",
             "Messages sent": f"http://127.0.0.1:{ports['catch-all']}/mails",
+            "Registers": f"http://127.0.0.1:{ports['registers']}/docs",
             "Bonus engine": f"http://127.0.0.1:{ports['bonus-engine']}",
             "Postgres": self.environment()["DATABASE_URL"].replace("+psycopg", ""),
             "Temporal": self.environment()["TEMPORAL_ADDRESS"],
@@ -346,8 +352,8 @@ class Stack:
             if port is None or not port_is_free(port):
                 self.memory.ports[name] = _other_port(taken)
                 taken.add(self.memory.ports[name])
-        self.memory.secrets.setdefault("postgres", secrets.token_urlsafe(24))
-        self.memory.secrets.setdefault("links", secrets.token_urlsafe(24))
+        for name in ("postgres", "links", "registers", "register-hashes"):
+            self.memory.secrets.setdefault(name, secrets.token_urlsafe(24))
         for name in ("webhook", *(f"{channel}-webhook" for channel in WEBHOOK_CHANNELS)):
             self.memory.secrets.setdefault(name, "whsec_" + b64encode(secrets.token_bytes(24)).decode())
         self._write_memory()

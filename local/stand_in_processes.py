@@ -29,3 +29,13 @@ def catch_all(port: int, smtp_port: int, folder: Path, secrets: Mapping[WebhookC
         environment={f"{channel.upper()}_WEBHOOK_SECRET": secret for channel, secret in secrets.items()},
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
     )
+
+
+def registers(port: int, ledger: Path, token: str) -> Service:
+    """`local.stand_ins.registers` on this port, with its ledger at this path."""
+    return Service(
+        name="registers",
+        command=(sys.executable, "-m", "local.stand_ins.registers", "--port", str(port), "--ledger", str(ledger)),
+        environment={"REGISTER_TOKEN": token},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )

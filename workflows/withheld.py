@@ -41,6 +41,7 @@ from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, Policy
+from workflows.gate.register_check import as_if_unlisted
 from workflows.local_time import jitter
 from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
@@ -169,7 +170,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
                 # As long as the live run waits.
                 delay=jitter(seen.beside, request.jitter),
             )
-            decision = may_send(seen.facts, asked, seen.policy, seen.now)
+            decision = may_send(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
             if isinstance(decision, Wait):
                 plan.waits[channel] = decision.until
                 continue
@@ -188,7 +189,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
 
 def _give(request: Give, seen: Seen) -> WouldBe:
     asked = GrantFacts.of(request.reward, request.product or seen.product)
-    decision = may_grant(seen.facts, asked, seen.policy, seen.now)
+    decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"
     answer = GiveResult(status=status, grant_id=request.key, reason=reason)
@@ -198,7 +199,7 @@ def _give(request: Give, seen: Seen) -> WouldBe:
 
 def _award(request: Award, seen: Seen) -> WouldBe:
     asked = GrantFacts.of(request.reward, request.product or seen.product)
-    decision = may_grant(seen.facts, asked, seen.policy, seen.now)
+    decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     answer = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
     reward = request.reward.model_dump(mode="json")

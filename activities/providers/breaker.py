@@ -46,7 +46,7 @@ class BreakerState(Enum):
 class Breaker:
     """What this process knows of one provider's health. An answer of any kind is health; a refusal is an answer."""
 
-    def __init__(self, provider: Provider, *, timer: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, provider: Provider | str, *, timer: Callable[[], float] = time.monotonic) -> None:
         self.provider = provider
         self.state = BreakerState.CLOSED
         self._timer = timer

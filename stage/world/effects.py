@@ -65,6 +65,7 @@ from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of, had_bonus
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.gate.reasons import Reason
+from workflows.gate.register_check import as_if_unlisted
 from workflows.local_time import WEEK
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.player_facts import PlayerFacts
@@ -250,7 +251,8 @@ class Effects:
             delay=request.delay,
         )
         facts = self._facts(request.player_id)
-        decision = may_send(facts, asked, self._policy(facts), world.now)
+        policy = self._policy(facts)
+        decision = may_send(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
         if isinstance(decision, Wait):
             plan.waits[channel] = decision.until
             return
@@ -287,7 +289,8 @@ class Effects:
         asked_before = reserved_at < world.now
         facts = self._facts(request.player_id)
         asked = GrantFacts.of(request.reward, request.product or world.product)
-        decision = may_grant(facts, asked, self._policy(facts), world.now)
+        policy = self._policy(facts)
+        decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
         trouble = self._trouble_of("bonus_engine")
         status: Literal["confirmed", "refused", "unknown"] = "confirmed"
         reason: str | None = None
@@ -323,7 +326,8 @@ class Effects:
         world = self._world
         facts = self._facts(request.player_id)
         asked = GrantFacts.of(request.reward, request.product or world.product)
-        decision = may_grant(facts, asked, self._policy(facts), world.now)
+        policy = self._policy(facts)
+        decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
         reason = None if isinstance(decision, Allowed) else str(decision.reason)
         if reason is None:
             into = PointCurrency(request.currency, request.expires)

@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from activities.tables import gate_decisions, messages, players
 from tests.support.api_client import Api, serving
-from tests.support.engine import BRAND, NOON, Effects, Row, done, effects, rows
+from tests.support.engine import BRAND, NOON, Effects, NobodyListed, Row, done, effects, rows
 from workflows import ConsentChanged, Event, ExclusionSet, PlayerMerged, ProfileUpdated, points
 from workflows.effects import Give, Send, SendResult
 from workflows.gate.policies import HOUSE
@@ -127,6 +127,12 @@ async def test_a_refused_reward_is_a_decision(asking: Asking) -> None:
     assert (kept["outcome"], kept["rule"]) == ("refused", "time-out")
 
 
+@pytest.fixture
+def spelpaus_lists_nobody(asking: Asking, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(asking.parts.grants.registers, "registers", {"spelpaus": NobodyListed()})
+
+
+@pytest.mark.usefixtures("spelpaus_lists_nobody")
 async def test_a_second_bonus_in_sweden_is_refused_by_what_was_granted_here(asking: Asking) -> None:
     await asking.happens(ProfileUpdated, changed={"jurisdiction": "SE"})
     await asking.heard_of(NOON)

@@ -16,6 +16,7 @@ from activities.engine import worker_engine
 from activities.intake.intake import Intake
 from activities.intake.receipts import Receipt
 from activities.messages import Messages
+from activities.providers.register import RegisterSubject
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
 from activities.settings import Settings
@@ -170,6 +171,14 @@ class Casino:
             "opted_in": ("email", "sms", "push", "in_app"),
         }
         await self.happens(player, PlayerRegistered, mode="history", **reachable | about)
+
+
+class NobodyListed:
+    """A register of excluded players that lists nobody."""
+
+    async def lists(self, subject: RegisterSubject) -> bool:
+        assert subject.player_id
+        return False
 
 
 @dataclass

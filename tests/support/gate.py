@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from workflows.events import MessageClass
 from workflows.gate.decision import Allowed, Refusal, Wait
-from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, RegisterAnswer
 from workflows.gate.policies import HOUSE
 from workflows.gate.reasons import Reason
 from workflows.player_state.exclusion_blocks import Exclusion
@@ -41,6 +41,7 @@ FREE = GateFacts(
     in_play=False,
     limits_until=(),
     open_checks=(),
+    registers={"spelpaus": RegisterAnswer(listed=False, at=NOON)},
 )
 ZONES = st.sampled_from(sorted(available_timezones()))
 SPINS = GrantFacts(kind="free_spins", product="casino", journey_product="casino")

@@ -46,6 +46,8 @@ SECRET = {
     "PUSH_WEBHOOK_SECRET",
     "WEBHOOK_SECRET",
     "SMTP_PASSWORD",
+    "REGISTER_TOKEN",
+    "REGISTER_HASH_KEY",
 }
 #: Variables that libpq and the SDK of Temporal read, and the one that names the folder of the others.
 READ_BY_OTHERS = re.compile(r"TEMPORAL_(ADDRESS|NAMESPACE|TLS\w*)|PGSSL(MODE|ROOTCERT|CERT|KEY)|SECRETS_FOLDER")

@@ -15,7 +15,7 @@ import pytest
 from tests.support.gate import CHANNELS, DAY, FREE, NOON, SPINS, TICK, message
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed
-from workflows.gate.facts import GateFacts, GrantFacts
+from workflows.gate.facts import GateFacts, GrantFacts, RegisterAnswer
 from workflows.gate.policy import Policy
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.rule_catalogue import RULES
@@ -65,6 +65,11 @@ def excluded(kind: str, until: datetime | None = None, scope: str = "brand") -> 
     return [Exclusion(kind, scope, until)]
 
 
+def spelpaus(ago: timedelta = timedelta(0), *, listed: bool = False) -> dict[str, RegisterAnswer]:
+    return {"spelpaus": RegisterAnswer(listed, NOON - ago)}
+
+
+HALF_A_MINUTE = timedelta(seconds=30)
 SPIN_X = {times: replace(SPINS, wager_x=times) for times in (0, 10, 11)}
 MATCH_X = {
     times: GrantFacts(kind="deposit_match", wager_x=times, wager_basis="bonus_plus_deposit", journey_product="casino")
@@ -149,6 +154,18 @@ CASES = [
     case("G14 SE ch. 14 s. 9", "a second one elsewhere", "DE", SPINS, None, had_bonus=True),
     case("G14 SE ch. 15 s. 2", "Spelpaus", "SE", MAIL, "self-exclusion", exclusions=excluded("register", None, "national")),
     case("G14 SE ch. 15 s. 2", "not in Spelpaus", "SE", MAIL, None),
+    case("G14 SE ch. 15 s. 2", "Spelpaus said so half a minute less an instant ago", "SE", MAIL, None, registers=spelpaus(HALF_A_MINUTE - TICK)),
+    case("G14 SE ch. 15 s. 2", "Spelpaus said so half a minute ago", "SE", MAIL, "register", registers=spelpaus(HALF_A_MINUTE)),
+    case("G14 SE ch. 15 s. 2", "Spelpaus lists the player", "SE", MAIL, "register", registers=spelpaus(listed=True)),
+    case("G14 SE ch. 15 s. 2", "Spelpaus lists the player, a bonus", "SE", SPINS, "register", registers=spelpaus(listed=True)),
+    case("G14 SE ch. 15 s. 2", "Spelpaus listed the player a day ago and was not asked since", "SE", MAIL, "register", registers=spelpaus(DAY, listed=True)),
+    case("G14 SE ch. 15 s. 2", "Spelpaus did not answer", "SE", MAIL, "register", registers={}),
+    case("G14 SE ch. 15 s. 2", "Spelpaus did not answer, a bonus", "SE", SPINS, "register", registers={}),
+    case("G14 SE ch. 15 s. 2", "nobody knows what Spelpaus said", "SE", MAIL, "register", registers=None),
+    case("G14 SE ch. 15 s. 2", "another register answered", "SE", MAIL, "register", registers={"cruks": RegisterAnswer(listed=False, at=NOON)}),
+    case("G14 SE ch. 15 s. 2", "help without Spelpaus", "SE", HELP, None, registers={}),
+    case("G14 SE ch. 15 s. 2", "news of a withdrawal without Spelpaus", "SE", SERVICE, None, registers={}),
+    case("G14 SE ch. 15 s. 2", "whom Swedish law is not about", "UA", MAIL, None, registers={}),
     # G15: the Netherlands.
     case("G15 NL", "twenty-three", "NL", MAIL, "age", age=23),
     case("G15 NL", "twenty-four", "NL", MAIL, None, age=24),

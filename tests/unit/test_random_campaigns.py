@@ -12,7 +12,7 @@ from tests.support.gate import CHANNELS, DAY
 from workflows.field_types import Product
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed
-from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, RegisterAnswer
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reason_sentences import LANGUAGES, told_of
 from workflows.gate.reasons import Reason
@@ -67,6 +67,13 @@ def drawn(chance: random.Random) -> Campaign:
         deposits=mostly(3, None, 0, 1, 2),
         had_bonus=mostly(False, None, True),
         in_play=mostly(False, None, True),
+        registers=mostly(
+            {"spelpaus": RegisterAnswer(listed=False, at=now)},
+            None,
+            {},
+            {"spelpaus": RegisterAnswer(listed=True, at=now)},
+            {"spelpaus": RegisterAnswer(listed=False, at=now - timedelta(seconds=30))},
+        ),
     )
     sent = MessageFacts(
         channel=pick(CHANNELS),
@@ -89,7 +96,10 @@ def unlawful_offer(one: Campaign) -> str | None:
     ended = facts.ended_exclusions
     wait = {"GB": DAY, "MT": 7 * DAY}.get(where)
     least = {"NL": 24, "CA-ON": 19, "CA": 19}.get(where)
+    said = (facts.registers or {}).get("spelpaus")
     found = {
+        "not asked of Spelpaus, or listed there": where == "SE"
+        and (said is None or said.listed or now - said.at >= timedelta(seconds=30)),
         "not an active account": facts.status != "active",
         "excluded": in_force,
         "strong signs of harm, or unknown": facts.harm not in {"none", "weak", "medium"},

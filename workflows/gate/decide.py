@@ -17,6 +17,7 @@ from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
 from workflows.gate.quiet_hours import nights_on, quiet_until
 from workflows.gate.reasons import Reason
+from workflows.gate.register_check import on_a_register
 from workflows.gate.reward_rules import forbidden_reward
 from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
 from workflows.local_time import DAY
@@ -35,7 +36,8 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     Service, responsible-gambling and security messages need no consent, know no caps and no night; a closed
     account still ends them, and self-exclusion ends service messages. Surveys are held to the rules of
     marketing. Everything that can change by itself is looked at last: a message that must wait for the morning
-    is judged against the caps of the morning.
+    is judged against the caps of the morning. Registers come behind everything else: whom nothing may be sent to
+    anyway, nobody asks for.
     """
     _aware(now)
     channel, asked = channel_name(message.channel), list[str]()
@@ -51,6 +53,7 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
                 _at_night(facts, message, channel, policy, now, asked)
                 or _was_here(facts, message, now, asked)
                 or _too_much(facts, channel, counted, policy, asked)
+                or on_a_register(facts, policy, now, asked)
             )
     if refusal is not None:
         return replace(refusal, seen=seen, policy=policy.version)
@@ -88,7 +91,7 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     seen.update(seen_of_reward(facts, grant))
     refusal = _protected(facts, "marketing", policy, now, asked)
     if refusal is None and facts is not None:
-        refusal = forbidden_reward(facts, grant, policy, now, asked)
+        refusal = forbidden_reward(facts, grant, policy, now, asked) or on_a_register(facts, policy, now, asked)
     if refusal is not None:
         return replace(refusal, seen=seen, policy=policy.version)
     return Allowed(seen, policy.version, tuple(asked))

@@ -39,6 +39,14 @@ class Contact:
     step: str
 
 
+@dataclass(frozen=True, slots=True)
+class RegisterAnswer:
+    """What a national register of excluded players said of a player, and when."""
+
+    listed: bool
+    at: datetime
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GateFacts:
     """What is known of the player at this moment, read from the primary. None is "not known"."""
@@ -78,6 +86,8 @@ class GateFacts:
     in_play: bool | None = None
     #: Until when limits hold that the player has reached; past ones do no harm. Empty: known to have reached none.
     limits_until: Collection[datetime] | None = None
+    #: By national register: its newest answer. One that is missing was not asked, or did not answer.
+    registers: Mapping[str, RegisterAnswer] | None = None
     #: Checks of the player that are pending, have failed or are out of date. Empty: known to be none.
     open_checks: Collection[str] | None = None
 
@@ -141,6 +151,7 @@ def facts_of(
     now: datetime,
     birth_date: date | None = None,
     had_bonus: bool | None = None,
+    registers: Mapping[str, RegisterAnswer] | None = None,
 ) -> GateFacts:
     """The gate's facts at `now`. `contacts` are the marketing contacts of at least the last 7 days.
 
@@ -169,6 +180,7 @@ def facts_of(
         in_play=_in_play(state, now),
         limits_until=tuple(state.limits.values()),
         open_checks=open_checks(state.checks, now),
+        registers=registers or {},
     )
 
 

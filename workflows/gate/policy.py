@@ -71,6 +71,7 @@ _IF_ALL_ALLOW: Final = Strictness(lambda one, other: one and other, nothing=True
 _IF_ANY_ASKS: Final = Strictness(lambda one, other: one or other, nothing=False)
 _EACH_LEAST: Final = Strictness(_smaller_of_each, ALWAYS)
 _COMMON: Final = Strictness(_common, None)
+_EACH_LEAST_IF_ANY: Final = Strictness(_smaller_of_each, MappingProxyType({}))
 _WEAKEST: Final = Strictness(lambda one, other: min(one, other, key=HARM_STRENGTHS.index), ALWAYS)
 
 
@@ -110,6 +111,15 @@ class Policy(BaseModel):
     service_to_excluded: Annotated[bool, _IF_ALL_ALLOW] = False
     #: Whether an exclusion is over when its time is; else only somebody's word ends it.
     exclusions_lapse: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: By national register (`spelpaus`, `gamstop`, `oasis`, `cruks`): how old its answer may be when something is sold
+    #: or given. One that cannot be asked, or does not answer, is a no.
+    registers: Annotated[
+        Mapping[
+            Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")],
+            Annotated[timedelta, Field(gt=timedelta(0))],
+        ],
+        _EACH_LEAST_IF_ANY,
+    ] = Field(default_factory=dict)
     #: How long after the end of an exclusion nothing is sold or given yet.
     cooling_off: Annotated[timedelta, Field(ge=timedelta(0)), Strictness(max, timedelta(0))] = timedelta(0)
     #: The jurisdictions whose players are sold to, a country with all its regions; None: any, known or not.

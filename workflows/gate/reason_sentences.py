@@ -54,6 +54,11 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
     {
         Reason.UNKNOWN_PLAYER: _UNKNOWN,
         Reason.FACTS_UNREADABLE: _UNKNOWN,
+        Reason.REGISTER_UNKNOWN: _in(
+            "We could not ask the register of excluded players, and offer nothing without its answer.",
+            "Мы не смогли обратиться к реестру самоисключённых игроков, а без его ответа ничего не предлагаем.",
+            "Ми не змогли звернутися до реєстру самовиключених гравців, а без його відповіді нічого не пропонуємо.",
+        ),
         Reason.ACCOUNT_NOT_ACTIVE: _in(
             "Your account is not active.",
             "Ваша учётная запись не активна.",

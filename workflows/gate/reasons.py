@@ -20,6 +20,7 @@ class Reason(StrEnum):
     FACTS_UNREADABLE = "facts_unreadable", "the player's protection could not be read"
     ACCOUNT_NOT_ACTIVE = "account_not_active", "the account is not active"
     SELF_EXCLUDED = "self_excluded", "the player is self-excluded"
+    REGISTER_UNKNOWN = "register_unknown", "a register of excluded players could not be asked"
     TIME_OUT = "time_out", "the player takes a time-out"
     HARM_SIGNAL = "harm_signal", "there are signs of gambling harm"
     TEST_ACCOUNT = "test_account", "it is a test account"

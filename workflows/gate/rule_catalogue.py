@@ -192,6 +192,14 @@ _HOW_OFTEN: Final = (
         numbers=("too_late_after",),
     ),
     GateRule(
+        id="quiet-hours",
+        says="No marketing at night on the player's own clock: the house's is from 22:00 to 8:00, for text messages in "
+        "the United States from 21:00.",
+        about=_MARKETING,
+        sources=(LegalSource("US TCPA", "8:00-21:00", "natlawreview.com 14 Mar 2025; fedsoc.org"),),
+        numbers=("nights",),
+    ),
+    GateRule(
         id="active-today",
         says="A text that misses the player goes to nobody seen within 24 hours.",
         about=_MARKETING,
@@ -213,14 +221,6 @@ _HOW_OFTEN: Final = (
         says="At most so many marketing contacts on one channel in any 7 days.",
         about=_MARKETING,
         numbers=("channel_per_week",),
-    ),
-    GateRule(
-        id="quiet-hours",
-        says="No marketing at night on the player's own clock: the house's is from 22:00 to 8:00, for text messages in "
-        "the United States from 21:00.",
-        about=_MARKETING,
-        sources=(LegalSource("US TCPA", "8:00-21:00", "natlawreview.com 14 Mar 2025; fedsoc.org"),),
-        numbers=("nights",),
     ),
 )
 _WHAT: Final = (
@@ -295,5 +295,21 @@ _WHAT: Final = (
         needs_lawyer="The Supreme Court annulled art. 13.1 and 13.3 (527/2024), and a bill of 2025 would restore them.",
     ),
 )
+_AT_LAST: Final = (
+    GateRule(
+        id="register",
+        says="Nothing is sold or given before the national register of excluded players has said that it does not list "
+        "the player: in Sweden before each send. One that does not answer is a no. It is asked last.",
+        about=_OFFERS,
+        sources=(
+            _SE_MARKETING,
+            LegalSource("GAMSTOP", "terms", "help.mrq.com/en/articles/1866835"),
+            LegalSource("Germany, GlüStV 2021", "§ 8b(1), OASIS", "sportwelt.news"),
+        ),
+        numbers=("registers",),
+    ),
+)
 #: By id, in the order in which they are asked.
-RULES: Final[Mapping[str, GateRule]] = MappingProxyType({rule.id: rule for rule in (*_WHO, *_HOW_OFTEN, *_WHAT)})
+RULES: Final[Mapping[str, GateRule]] = MappingProxyType(
+    {rule.id: rule for rule in (*_WHO, *_HOW_OFTEN, *_WHAT, *_AT_LAST)}
+)

@@ -40,6 +40,7 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
         "jurisdiction": facts.jurisdiction,
         "age": facts.age,
         "limits_until": limits,
+        "registers": {name: [one.listed, one.at.isoformat()] for name, one in (facts.registers or {}).items()},
         "timezone": facts.timezone,
         "local_time": None if zone is None else now.astimezone(zone).isoformat(timespec="minutes"),
         "last_active": _moment(max(facts.activity)) if facts.activity else None,

@@ -1,0 +1,131 @@
+"""Asks national registers about players before something is sold or given, and excludes whom they list.
+
+An answer is kept in the memory of this process for as long as the policy that asked for it says, and nowhere else.
+Registers are asked outside of any transaction.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+import httpx
+
+from activities.clock import Clock
+from activities.intake.intake import Intake
+from activities.providers.breaker import Breaker
+from activities.providers.register import Register, RegisterGateway, RegisterSubject, identity_of
+from activities.settings import Settings
+from workflows.effects import EffectInput
+from workflows.errors import DesignError
+from workflows.events import ExclusionSet
+from workflows.gate.decision import Allowed, Refusal, Wait
+from workflows.gate.facts import GateFacts, RegisterAnswer
+from workflows.gate.policy import Policy
+from workflows.gate.reasons import Reason
+from workflows.gate.register_check import registers_to_ask
+from workflows.json_object import JsonObject
+
+#: Players whose answers a process remembers; about 30 MB.
+MOST: Final = 100_000
+#: How long whom a register lists is excluded; it is asked again afterwards, where an exclusion ends by its time.
+LISTED_FOR: Final = timedelta(days=1)
+#: Under which source the exclusion stands that a register's answer is. Nobody posts under it.
+SOURCE: Final = "engine:register"
+
+
+@dataclass(frozen=True)
+class ToAsk:
+    """What must be asked before a decision can be made: about whom, by the profile, and which registers."""
+
+    profile: JsonObject = field(repr=False)
+    names: Sequence[str]
+
+
+class Registers:
+    """The registers of a deployment, by name, with what they said lately."""
+
+    def __init__(self, registers: Mapping[str, Register], intake: Intake, clock: Clock, hash_key: str) -> None:
+        self.registers = registers
+        self.intake = intake
+        self.clock = clock
+        self._hash_key = hash_key
+        self._answers: dict[tuple[str, str], dict[str, RegisterAnswer]] = {}
+
+    @classmethod
+    def over(cls, http: httpx.AsyncClient, settings: Settings, intake: Intake, clock: Clock) -> "Registers":
+        """The registers that have an address in the settings. Raises DesignError."""
+        return cls(register_gateways(settings, http), intake, clock, settings.register_hash_key)
+
+    def known(self, request: EffectInput) -> Mapping[str, RegisterAnswer]:
+        """What registers said lately of the player of an effect, by name."""
+        return self._answers.get((request.brand, request.player_id), {})
+
+    def wanted(
+        self,
+        decisions: Iterable[Allowed | Refusal | Wait],
+        facts: GateFacts | None,
+        policy: Policy,
+        now: datetime,
+    ) -> list[str]:
+        """The registers to ask before these decisions can be made: those that the gate misses, and that we can ask."""
+        if facts is None or not policy.registers:
+            return []
+        if not any(isinstance(one, Refusal) and one.reason == Reason.REGISTER_UNKNOWN for one in decisions):
+            return []
+        return [one for one in registers_to_ask(facts.registers or {}, policy, now) if one in self.registers]
+
+    async def ask(self, request: EffectInput, profile: JsonObject, names: Iterable[str]) -> None:
+        """Ask registers about the player of an effect, remember what they say, and exclude whom one lists.
+
+        Raises RegisterUnavailable where one does not say; what the others said is remembered. Call it outside of any
+        transaction.
+        """
+        subject = RegisterSubject(request.brand, request.player_id, identity_of(profile, self._hash_key))
+        asked = [*names]
+        answers = await asyncio.gather(*(self.registers[name].lists(subject) for name in asked), return_exceptions=True)
+        now = self.clock()
+        said = {
+            name: RegisterAnswer(one, now) for name, one in zip(asked, answers, strict=True) if isinstance(one, bool)
+        }
+        self._remember(subject, said)
+        for name in (name for name, one in said.items() if one.listed):
+            await self._exclude(name, subject, now)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer
+
+    def _remember(self, subject: RegisterSubject, said: Mapping[str, RegisterAnswer]) -> None:
+        key = (subject.brand, subject.player_id)
+        # The newest last, so that the oldest are let go first.
+        self._answers[key] = {**self._answers.pop(key, {}), **said}
+        while len(self._answers) > MOST:
+            del self._answers[next(iter(self._answers))]
+
+    async def _exclude(self, name: str, subject: RegisterSubject, now: datetime) -> None:
+        """Have the player excluded as if the account service had told it: runs stop, in every brand of the group."""
+        event = ExclusionSet(
+            event_id=f"{name}:{subject.player_id}:{now.isoformat()}",
+            event_source=SOURCE,
+            occurred_at=now,
+            kind="register",
+            scope="national",
+            until=now + LISTED_FOR,
+        )
+        await self.intake.ingest(subject.brand, [(subject.player_id, event)], now)
+
+
+def register_gateways(settings: Settings, http: httpx.AsyncClient) -> dict[str, Register]:
+    """The registers that have an address. Raises DesignError where what they are asked with is missing."""
+    if settings.register_urls and not (settings.register_token.strip() and settings.register_hash_key.strip()):
+        raise DesignError(
+            "Registers of REGISTER_URLS are asked with REGISTER_TOKEN, and told keyed hashes under REGISTER_HASH_KEY; "
+            "set both, each 24 random bytes or more: `openssl rand -base64 32`."
+        )
+    return {
+        name: RegisterGateway(
+            name, url, settings.register_token, http, timeout=settings.provider_timeout, breaker=Breaker(name)
+        )
+        for name, url in settings.register_urls.items()
+    }
