@@ -9,9 +9,9 @@ recognises a repetition by its key.
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Final, Literal
+from typing import Final
 
 from prometheus_client import Counter
 from sqlalchemy import ColumnElement, bindparam, text, update
@@ -45,6 +45,7 @@ from activities.providers.email import MailLookup
 from activities.providers.register import RegisterUnavailable
 from activities.registers import Registers
 from activities.runs import RunOver, hold_active
+from activities.send_attempt import DoubtOutcome, SendAttempt
 from activities.settings import Settings
 from activities.step_log import record_steps
 from activities.tables import messages
@@ -73,49 +74,6 @@ ATTEMPT = SEND.time_limit - timedelta(seconds=5)
 MAIL_SETTLING = timedelta(seconds=30)
 
 _INSERT: Final = messages.insert().returning(*COLUMNS)
-
-DoubtOutcome = Literal["arrived", "absent", "nobody_says"]
-
-
-@dataclass
-class SendAttempt:
-    """One attempt at a message: what it knows at its start, and what it does about each channel."""
-
-    request: Send
-    now: datetime
-    player: gate_facts.GatedPlayer | None
-    plan: ChannelPlan
-    rows: Mapping[Channel, MessageRow]
-    #: What was found out about the rows in doubt; an error means to ask again.
-    doubts: Mapping[Channel, DoubtOutcome | ChannelUnavailable]
-    #: Messages of channels that are tried for the first time, to be inserted together.
-    drafts: list[MessageDraft] = field(default_factory=list)
-    #: Channels marked as handed over in this attempt, to be handed over after the commit.
-    due: list[Channel] = field(default_factory=list)
-    #: What the gate said about channels, where something follows from it.
-    decided: list[gate_decisions.Decided] = field(default_factory=list)
-    failed: ChannelUnavailable | None = None
-    #: What is answered while somebody holds the journey; what has been handed over before is looked up all the same.
-    held: Held | None = None
-    #: The step's result, where there was nothing to hand over.
-    result: SendResult | Held | None = None
-    #: Whether others may have their turn again because this one has failed for long.
-    patient: bool = True
-
-    @property
-    def next_turn(self) -> Channel | None:
-        """Whose turn comes next. A channel that fails lets the others pass, once each in a while."""
-        return self.plan.next_turn(self.request.had_turns, only_fresh=self.failed is not None and self.patient)
-
-    def decide(self, channel: Channel, answer: Allowed | Refusal | Wait) -> None:
-        """Keep what the gate says about a channel, to be written with what follows. A hold is not the gate's."""
-        if self.held is None:
-            self.decided.append(gate_decisions.Decided(f"{self.request.key}/{channel}", channel, answer))
-
-    @property
-    def is_over(self) -> bool:
-        """Whether nothing is left to this attempt: it is not to be made again."""
-        return self.failed is None or self.next_turn is not None
 
 
 class Messages:
@@ -226,7 +184,7 @@ class Messages:
 
     async def _record_step(self, connection: AsyncConnection, attempt: SendAttempt) -> SendResult | Held:
         """Record what became of the step in the transaction that ends it; before that only what the run has told."""
-        result = _result(attempt)
+        result = attempt.outcome()
         if result.next_turn is not None:
             await record_steps(connection, attempt.request, self.clock())
             return result
@@ -479,16 +437,6 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
         attempt.drafts.append(draft)
     else:
         await connection.execute(update(messages).where(messages.c.id == row.id).values(draft.decided()))
-
-
-def _result(attempt: SendAttempt) -> SendResult:
-    final = {channel: row for channel, row in attempt.rows.items() if row.status not in (IN_DOUBT, WAITING)}
-    return SendResult(
-        sent=[channel for channel, row in final.items() if row.status in GONE_OUT],
-        suppressed={channel: row.reason or row.status for channel, row in final.items() if row.status not in GONE_OUT},
-        wait_until=attempt.plan.wait_until,
-        next_turn=attempt.next_turn,
-    )
 
 
 #: Forgets up to `:limit` messages from before `:before`; what had to be told, and protects, is a record and stays.

@@ -30,7 +30,7 @@ class Asked(BaseModel):
     identity: dict[str, str]
 
 
-class FaultMode(StrEnum):
+class RegisterFaultMode(StrEnum):
     """The ways a register lets its callers down."""
 
     ERROR_500 = "error_500"
@@ -39,10 +39,10 @@ class FaultMode(StrEnum):
     REFUSE = "refuse"  # 403
 
 
-class Fault(BaseModel):
+class RegisterFault(BaseModel):
     """How every register goes wrong."""
 
-    mode: FaultMode
+    mode: RegisterFaultMode
     seconds: float = Field(default=60, ge=0)
 
 
@@ -52,19 +52,19 @@ class LocalRegisters:
     def __init__(self, ledger: Path) -> None:
         self.asked = Journal(ledger)
         self.listed: set[tuple[str, str]] = set()
-        self.fault: Fault | None = None
+        self.fault: RegisterFault | None = None
 
     async def answer(self, asked: Asked) -> Response:
         """What a register says, or how it fails."""
         self.asked.append(asked.model_dump())
         match self.fault:
-            case Fault(mode=FaultMode.ERROR_500):
+            case RegisterFault(mode=RegisterFaultMode.ERROR_500):
                 return problem(500, "Failed", "The register failed.")
-            case Fault(mode=FaultMode.REFUSE):
+            case RegisterFault(mode=RegisterFaultMode.REFUSE):
                 return problem(403, "Refused", "The register refuses this licence.")
-            case Fault(mode=FaultMode.NONSENSE):
+            case RegisterFault(mode=RegisterFaultMode.NONSENSE):
                 return JSONResponse({"listed": "perhaps"})
-            case Fault(mode=FaultMode.SLOW, seconds=seconds):
+            case RegisterFault(mode=RegisterFaultMode.SLOW, seconds=seconds):
                 await asyncio.sleep(seconds)
         return JSONResponse({"listed": (asked.register, asked.player) in self.listed})
 
@@ -78,7 +78,7 @@ def create_app(registers: LocalRegisters, token: str) -> FastAPI:
         return {"status": "ok"}
 
     @app.put("/faults", status_code=204, response_class=Response)
-    async def fail(fault: Fault) -> None:
+    async def fail(fault: RegisterFault) -> None:
         registers.fault = fault
 
     @app.delete("/faults", status_code=204, response_class=Response)
