@@ -21,7 +21,7 @@ ENVELOPE: Final = 200
 class Inbox:
     """Events with their numbers in order of arrival; a run's own, so replay rebuilds it."""
 
-    def __init__(self, wires: Sequence[Mapping[str, Any]], numbers: Sequence[int]) -> None:
+    def __init__(self, wires: Sequence[Mapping[str, Any]], numbers: Sequence[int], arrived: int = 0) -> None:
         self.entries: list[tuple[int, Event]] = []
         #: The number of the last event that arrived.
         self.arrived = 0
@@ -32,6 +32,8 @@ class Inbox:
         for wire, number in zip(wires, numbers or range(1, len(wires) + 1), strict=True):
             self.arrived = number - 1
             self.add(wire)
+        # The last that arrived may be used up by now, and a wait for what is fresh have begun behind it.
+        self.arrived = max(self.arrived, arrived)
 
     def add(self, wire: Mapping[str, Any]) -> bool:
         """Keep an event, the oldest being let go when there are too many; False when it cannot be read.

@@ -361,6 +361,7 @@ class JourneyRun(RunState):
             update={
                 "inbox": [event.to_wire() for _, event in self.inbox.entries],
                 "numbers": [number for number, _ in self.inbox.entries],
+                "arrived": self.inbox.arrived,
                 "answers": self.answers,
                 "last_seen": self.last_seen,
                 "heard": [*self.heard],

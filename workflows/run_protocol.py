@@ -15,7 +15,8 @@ from workflows.player_facts import PlayerFacts
 #: 0: what began before there was a number. 1: a wait always has a timer, and its own firing says that it is over.
 #: 2: no effect begins after the run's end, and a moment that comes for many comes for each a little later.
 #: 3: a run that has moved tells the books; one whose journal is full moves with its next `again(...)`.
-ENGINE: Final = 3
+#: 4: events are numbered on from chapter to chapter, so that a wait for what is fresh hears it in the next one.
+ENGINE: Final = 4
 
 #: The signal and the query of a run; whoever calls them must spell them as the run does.
 DELIVER: Final = "deliver"
@@ -107,6 +108,8 @@ class RunInput(BaseModel):
     inbox: list[dict[str, JsonValue]] = Field(default_factory=list)
     #: The numbers of the events in the inbox, in order of arrival.
     numbers: list[int] = Field(default_factory=list)
+    #: The number of the last event that arrived, in the inbox or used.
+    arrived: int = 0
     answers: dict[str, dict[str, JsonValue]] = Field(default_factory=dict)
     last_seen: int = 0
     #: The ids of the last deliveries received, oldest first, and the highest number of those that came without one.

@@ -55,7 +55,7 @@ class RunState:
         #: Whether this chapter has got anywhere; one that has not does not begin another.
         self.advanced = False
         #: Events not used yet.
-        self.inbox = Inbox(run_input.inbox, run_input.numbers)
+        self.inbox = Inbox(run_input.inbox, run_input.numbers, run_input.arrived)
         #: Filled-in forms by the step that asked, until the step reads them.
         self.answers = dict(run_input.answers)
         #: The highest number of a delivery received.

@@ -91,6 +91,23 @@ def test_a_run_in_chapters_leaves_the_trace_of_one_that_has_none(
     assert played(source, folder, lives, suggest_after=AT_EVERY_WAIT) == whole
 
 
+def test_what_is_fresh_is_heard_in_the_next_chapter_after_everything_was_used() -> None:
+    @journey(ends_after=days(300))
+    async def using(player: Player, nothing: None) -> None:
+        """Use two events, then only what comes from now on."""
+        for _ in range(2):
+            await player.event(Pong, within=days(1))
+        fresh = await player.event(Pong, within=days(10), fresh=True)
+        await player.mark("heard", which=fresh.name if fresh else None)
+
+    run = OneRun(using, suggest_after=AT_EVERY_WAIT)
+    run.hears(ponged("one", number=1), ponged("two", number=2))
+    run.passes(days(1))
+    run.hears(ponged("three", number=3))
+    assert run.marked("heard") == [{"which": "three"}]
+    assert run.chapter > 1
+
+
 def test_a_chapter_that_begins_by_itself_does_nothing_twice_and_forgets_nothing() -> None:
     run = OneRun(listening, suggest_after=AT_EVERY_WAIT)
     for number in range(20):
