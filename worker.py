@@ -185,6 +185,7 @@ async def _work(
         if role in {"all", "dispatcher"}:
             await engine.processes.begun(FIRST_BEAT_S)
             group.create_task(engine.sweeper().run(stop))
+            group.create_task(engine.webhooks.run(stop))
         client = await _connect_or_stop(stop, settings, runtime)
         if client is None:
             return

@@ -31,6 +31,7 @@ SCOPES: Final = (
     "journeys:manage",
     "people:manage",
     "audit:read",
+    "webhooks:manage",
     "admin",
 )
 ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercase

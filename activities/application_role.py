@@ -87,6 +87,13 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "task_history": Rights(_APPENDED),
     "erasures": Rights("asked for here, done and certified by the owner"),
     "suppressions": Rights("kept, and made longer", update=True, fixed=("digest", "brand", "kind", "scope", "places")),
+    "outgoing_events": Rights(_APPENDED),
+    "webhook_deliveries": Rights(
+        "a queue, kept to be told again", update=True, fixed=("subscription_id", "event_seq", "brand", "player_id")
+    ),
+    "webhook_subscriptions": Rights(
+        "changed, failing, disabled", update=True, fixed=("id", "brand", "created_by", "created_at")
+    ),
     "processes": Rights("who lives", update=True, delete=True),
     "api_keys": Rights(
         "made and taken back by the owner; the API notes their last use",

@@ -15,6 +15,7 @@ from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from activities.notifications import Notifier, take_wanted
+from activities.outgoing.outbox import Outbox, watch_savepoints
 from activities.settings import Settings
 
 IDLE_SINCE: Final = "idle_since"
@@ -99,6 +100,8 @@ class Database:
         )
 
         self.notifier = Notifier(self.url.replace("postgresql+psycopg", "postgresql", 1))
+        self.outbox = Outbox()
+        watch_savepoints(self.engine.sync_engine)
         event.listen(self.engine.sync_engine, "checkin", _note_idle)
         event.listen(self.engine.sync_engine, "checkout", self._check_alive)
 
@@ -125,12 +128,15 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        Whom it asked to be woken (`notify_after_commit`) is woken when it is committed.
+        What it announced to other systems (`announce`) is written with it, and whom it asked to be woken
+        (`notify_after_commit`) is woken when it is committed.
         """
         async with self._connected() as connection:
             async with connection.begin():
                 take_wanted(connection)
+                self.outbox.begin(connection)
                 yield connection
+                await self.outbox.flush(connection)
                 wanted = take_wanted(connection)
             self.notifier.notify(wanted)
 

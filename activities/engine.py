@@ -29,6 +29,8 @@ from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.shadow_stops import ShadowStops
 from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
+from activities.outgoing.signing_secrets import SigningSecrets
+from activities.outgoing.webhook_dispatcher import WebhookDispatcher
 from activities.processes import Processes, Role
 from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
@@ -59,6 +61,8 @@ from workflows.source.journey_loading import Registry, load
 EFFECT_PATIENCE = timedelta(seconds=20)
 # One for its passes, one to spare.
 DISPATCH_CONNECTIONS = 2
+# As many as subscriptions write what came of their attempts at a moment.
+WEBHOOK_CONNECTIONS = 4
 # One for what forgets, one for erasures, one to spare; none is open before there is work.
 RETENTION_CONNECTIONS = 3
 
@@ -179,6 +183,7 @@ class WorkerEngine(Engine):
     bulk_jobs: BulkJobs
     problems: RunProblems
     gauges: RunGauges
+    webhooks: WebhookDispatcher
 
     def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
         """The effects that wait in this provider's queue."""
@@ -272,6 +277,7 @@ async def worker_engine(
             bulk_jobs=_bulk_jobs(core),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
+            webhooks=_webhook_dispatcher(settings, stack),
         )
 
 
@@ -299,6 +305,13 @@ def _messages(
     )
 
 
+def _webhook_dispatcher(settings: Settings, stack: AsyncExitStack) -> WebhookDispatcher:
+    """What tells webhooks, with connections of its own."""
+    database = Database(settings, connections=WEBHOOK_CONNECTIONS, limits=WORKER_LIMITS)
+    stack.push_async_callback(database.close)
+    return WebhookDispatcher(database, signing_secrets(settings), networks=settings.webhook_networks)
+
+
 def _bulk_jobs(core: Engine) -> BulkJobs:
     """Every kind of work over many players or runs."""
     return BulkJobs(
@@ -313,6 +326,11 @@ def _bulk_jobs(core: Engine) -> BulkJobs:
 def unsubscribe_links(settings: Settings) -> UnsubscribeLinks:
     """What makes and reads the links of the way out. Raises DesignError."""
     return UnsubscribeLinks(settings.link_secrets, settings.webhook_secret)
+
+
+def signing_secrets(settings: Settings) -> SigningSecrets:
+    """What makes the secrets of webhook subscriptions. Raises DesignError."""
+    return SigningSecrets(settings.webhook_keys or settings.link_secrets)
 
 
 def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:

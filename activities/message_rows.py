@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.outgoing.outbox import announce
 from activities.providers.adapter import ChannelUnavailable
 from activities.tables import messages
 from content.templates import Rendered
@@ -15,6 +16,7 @@ from workflows.channels import Channel
 from workflows.effects import RUN_OVER, Send
 from workflows.events import MessageClass
 from workflows.json_object import JsonObject
+from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
 
 # `handed_over` may have arrived, `waiting` certainly has not; the other states are final.
 IN_DOUBT, WAITING = "handed_over", "waiting"
@@ -46,6 +48,22 @@ class MessageRow(NamedTuple):
 
 
 COLUMNS = [messages.c[name] for name in MessageRow._fields]
+#: What others are told of a message, besides its status.
+TOLD: Final = [
+    messages.c[name]
+    for name in (
+        "id",
+        "brand",
+        "player_id",
+        "run_id",
+        "step",
+        "journey",
+        "channel",
+        "template",
+        "message_class",
+        "reason",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -107,6 +125,12 @@ async def read_rows(connection: AsyncConnection, request: Send) -> dict[Channel,
 def by_channel(rows: Iterable[MessageRow]) -> dict[Channel, MessageRow]:
     """The same rows by their channel."""
     return {row.channel: row for row in rows}
+
+
+def announce_message(connection: AsyncConnection, status: str, row: object, now: datetime) -> None:
+    """Have others told what became of a message, where it came to something; `row` has the columns of `TOLD`."""
+    if (kind := f"message.{status}") in OUTGOING_TYPES:
+        announce(connection, OutgoingEvent.about(kind, row, now))
 
 
 def overtaken() -> ChannelUnavailable:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, bindparam, text, update
+from sqlalchemy import ColumnElement, bindparam, func, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
@@ -30,10 +30,12 @@ from activities.message_rows import (
     COLUMNS,
     GONE_OUT,
     IN_DOUBT,
+    TOLD,
     WAITING,
     WHEN_RUN_ENDS,
     MessageDraft,
     MessageRow,
+    announce_message,
     by_channel,
     overtaken,
     read_rows,
@@ -223,6 +225,8 @@ class Messages:
             values = [draft.row(request, message_class, attempt.now) for draft in attempt.drafts]
             inserted = await insert_rows(connection, _INSERT, values)
             attempt.rows = by_channel(MessageRow(*row) for row in inserted.all())
+            for value in values:
+                announce_message(connection, value["status"], value, attempt.now)
         release = attempt.player.release if attempt.player else 0
         await gate_decisions.record(connection, request, attempt.decided, release, attempt.now)
         if tried_before:
@@ -402,10 +406,11 @@ class Messages:
         elif status in {"failed", "suppressed"}:
             values["handed_over_at"] = None
         updated = await connection.execute(
-            update(messages).where(messages.c.id == row.id, still_open).values(values).returning(messages.c.id)
+            update(messages).where(messages.c.id == row.id, still_open).values(values).returning(*TOLD)
         )
-        if updated.scalar_one_or_none() is not None:
+        if (told := updated.one_or_none()) is not None:
             SENT.labels(row.channel, status).inc()
+            announce_message(connection, status, told, self.clock())
 
 
 async def mark_read(connection: AsyncConnection, brand: str, message_id: str, now: datetime) -> None:
@@ -421,7 +426,11 @@ async def mark_read(connection: AsyncConnection, brand: str, message_id: str, no
 async def give_up_turns(connection: AsyncConnection, run_id: str) -> None:
     """Close the messages of a run that has ended: what had no turn was not sent, about what is in doubt nobody asks."""
     still_open = (messages.c.run_id == run_id, messages.c.status.in_([WAITING, IN_DOUBT]))
-    await connection.execute(update(messages).where(*still_open).values(WHEN_RUN_ENDS))
+    closed = await connection.execute(
+        update(messages).where(*still_open).values(WHEN_RUN_ENDS).returning(*TOLD, messages.c.status, func.now())
+    )
+    for row in closed:
+        announce_message(connection, row.status, row, row[-1])
 
 
 async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft: MessageDraft) -> None:
@@ -436,7 +445,9 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
     if row is None:
         attempt.drafts.append(draft)
     else:
-        await connection.execute(update(messages).where(messages.c.id == row.id).values(draft.decided()))
+        written = update(messages).where(messages.c.id == row.id).values(draft.decided()).returning(*TOLD)
+        for told in await connection.execute(written):
+            announce_message(connection, draft.status, told, attempt.now)
 
 
 #: Forgets up to `:limit` messages from before `:before`; what had to be told, and protects, is a record and stays.

@@ -17,6 +17,8 @@ logger = logging.getLogger(__name__)
 
 #: Seconds between two notifications of a process. What is committed meanwhile is told by the next one.
 PAUSE_S: Final = 0.01
+#: Seconds after which whoever listens tries again while the database is away.
+LISTEN_AGAIN_S: Final = 1.0
 _WANTED: Final = "notify_after_commit"
 
 
@@ -31,6 +33,20 @@ def notify_after_commit(connection: AsyncConnection, channel: str) -> None:
 def take_wanted(connection: AsyncConnection) -> frozenset[str]:
     """The channels asked for since this was called before; a connection outlives its transactions."""
     return frozenset(connection.info.pop(_WANTED, ()))
+
+
+async def listen(url: str, channel: str, wake: asyncio.Event) -> None:
+    """Set `wake` whenever somebody is notified on `channel`, until cancelled; never while the database is away."""
+    address = url.replace("postgresql+psycopg", "postgresql", 1)
+    while True:
+        try:
+            async with await psycopg.AsyncConnection.connect(address, autocommit=True, connect_timeout=2) as connection:
+                await connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(channel)))
+                wake.set()
+                async for _ in connection.notifies():
+                    wake.set()
+        except psycopg.Error:
+            await asyncio.sleep(LISTEN_AGAIN_S)
 
 
 class Notifier:

@@ -14,6 +14,7 @@ from sqlalchemy import TextClause, text
 from activities import bulk_jobs, messages, month_partitions, processes, rewards, runs, shadows, step_log, tasks
 from activities.database import Database
 from activities.intake import decision_writes, event_store, failed_events, suppressions
+from activities.outgoing import webhook_queue, webhook_subscriptions
 from activities.run_delivery import dead_letters
 from activities.settings import Settings
 
@@ -26,7 +27,13 @@ LOCK_TIMEOUT: Final = "2s"
 
 #: The setting that says how long.
 Period = Literal[
-    "retain_identities", "retain_events", "retain_runs", "retain_messages", "retain_decisions", "retain_records"
+    "retain_identities",
+    "retain_events",
+    "retain_runs",
+    "retain_messages",
+    "retain_decisions",
+    "retain_records",
+    "retain_webhooks",
 ]
 
 
@@ -77,6 +84,15 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),
     "erasures": Retention("certificates"),
     "suppressions": Retention("until the exclusion ends", timedelta(0), (suppressions.FORGET,)),
+    "webhook_deliveries": Retention("with their event"),
+    "outgoing_events": Retention(
+        "with their deliveries, told or not",
+        "retain_webhooks",
+        (webhook_queue.FORGET_DELIVERIES, webhook_queue.FORGET),
+    ),
+    "webhook_subscriptions": Retention(
+        "deleted ones, when nothing of theirs is left", "retain_webhooks", (webhook_subscriptions.FORGET,)
+    ),
     "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
     "api_keys": Retention("revoked ones too: they say who did what"),
     "people": Retention("also who left: they say who did what"),

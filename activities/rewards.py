@@ -21,6 +21,7 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.effect_attempt import attempt_number, retry_after, tried_for
 from activities.journey_controls import held_by
+from activities.outgoing.outbox import announce
 from activities.providers.bonus_engine import (
     BonusEngine,
     Credited,
@@ -45,6 +46,7 @@ from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
+from workflows.outgoing_events import OutgoingEvent
 
 logger = logging.getLogger(__name__)
 
@@ -184,6 +186,8 @@ class Grants:
                 .returning(*_COLUMNS)
             )
             row = claimed.one_or_none()
+            if row is not None:
+                announce(connection, OutgoingEvent.about("grant.unknown", row, now))
         return None if row is None else GrantRow(*row)
 
     async def _reserve(self, request: Give) -> tuple[GrantRow, bool] | Held:
@@ -211,6 +215,8 @@ class Grants:
                     values = _new_grant(request, decision, now)
                     inserted = await connection.execute(insert(grants).values(values).returning(*_COLUMNS))
                     row = GrantRow(*inserted.one())
+                    if row.status == "refused":
+                        announce(connection, OutgoingEvent.about("grant.refused", row, now))
             if row is not None:
                 if row.status == "refused":
                     GRANTS.labels(row.kind, "refused").inc()
@@ -317,6 +323,7 @@ class Grants:
             if mine is None:
                 theirs = await connection.execute(select(*_COLUMNS).where(grants.c.id == row.id))
                 return GrantRow(*theirs.one())
+            announce(connection, OutgoingEvent.about(f"grant.{status}", mine, self.clock()))
         GRANTS.labels(row.kind, status).inc()
         return GrantRow(*mine)
 

@@ -11,6 +11,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.messages import give_up_turns
+from activities.outgoing.outbox import announce
 from activities.player_rows import write_place
 from activities.processes import Processes
 from activities.rolling_release import retry_if_known_elsewhere
@@ -38,6 +39,7 @@ from workflows.effects import (
     StartJourney,
     ValueRead,
 )
+from workflows.outgoing_events import OutgoingEvent
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
@@ -193,3 +195,4 @@ async def end_run(connection: AsyncConnection, intake: Intake, request: End, now
         await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
         await give_up_turns(connection, request.run_id)
         await record_steps(connection, request, now, request.outcome, request.detail)
+        announce(connection, OutgoingEvent.about("run.ended", request, now))

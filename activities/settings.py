@@ -3,6 +3,7 @@
 import base64
 import os
 from datetime import timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -38,6 +39,15 @@ def _long_enough(given: timedelta) -> timedelta:
             f"RETAIN_IDENTITIES must be {LEAST_IDENTITIES.days} days (P{LEAST_IDENTITIES.days}D) or more, or 0 for "
             "ever: whoever sends an event again within a month counts on its being known"
         )
+    return given
+
+
+def _networks(given: tuple[str, ...]) -> tuple[str, ...]:
+    for one in given:
+        try:
+            ip_network(one, strict=False)
+        except ValueError:
+            raise ValueError(f"{one!r} in WEBHOOK_NETWORKS is no network; write it as 10.20.0.0/16") from None
     return given
 
 
@@ -99,6 +109,13 @@ class Settings(ContentSettings):
     #: What makes digests of people who were erased, so that an exclusion finds them when they come back; written as
     #: LINK_SECRETS, which serve where these are unset.
     identity_secrets: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
+    #: What the secrets of webhook subscriptions are made of, comma-separated, 24 bytes or more each: the first makes
+    #: new ones, all make known ones. Without a word they are LINK_SECRETS.
+    webhook_keys: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
+    #: Networks of ours that webhooks may reach, comma-separated, such as 10.20.0.0/16; else only public addresses.
+    webhook_networks: Annotated[
+        tuple[str, ...], NoDecode, BeforeValidator(split_at_commas), AfterValidator(_networks)
+    ] = ()
     #: Base address players reach us at, for links in messages.
     public_url: str = "http://127.0.0.1:7500"
     #: Address of the development catch-all; unset in production.
@@ -145,6 +162,8 @@ class Settings(ContentSettings):
     retain_messages: timedelta = timedelta(days=400)
     #: How long the gate's decisions about messages and rewards are kept; they go by the month.
     retain_decisions: timedelta = timedelta(days=400)
+    #: How long outgoing events are kept, told or not, to be told again.
+    retain_webhooks: timedelta = timedelta(days=30)
     #: How long records are kept that a regulator may ask for: events about protection and money, grants, tasks.
     retain_records: timedelta = timedelta(0)
     #: Postgres connections a process may hold.

@@ -22,7 +22,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from activities import people_tables, privacy_tables, table_columns
+from activities import outgoing_tables, people_tables, privacy_tables, table_columns
 from activities.shared_events import SHARED_EVENTS
 from activities.table_columns import instant as _instant
 from activities.table_columns import now_by_default as _now
@@ -31,6 +31,9 @@ from activities.table_columns import texts as _texts
 metadata = table_columns.metadata
 api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants
 erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
+webhook_subscriptions = outgoing_tables.webhook_subscriptions
+outgoing_events = outgoing_tables.outgoing_events
+webhook_deliveries = outgoing_tables.webhook_deliveries
 
 # Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class
 # declares unique, of which a player has one of each. `received_at` and `seq` find the event itself.

@@ -20,12 +20,14 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
+from activities.outgoing.outbox import announce
 from activities.runs import hold_active
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
 from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened, task_id_of
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
+from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
 
 OPEN_STATES: Final = ("open", "claimed")
 #: The forms of each journey, by their names.
@@ -198,9 +200,10 @@ async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now
         update(tasks)
         .where(tasks.c.run_id == run_id, tasks.c.state.in_(OPEN_STATES))
         .values(state="cancelled", closed_at=now, version=tasks.c.version + 1)
-        .returning(tasks.c.id, tasks.c.brand)
+        .returning(tasks)
     )
     for row in cancelled:
+        announce(connection, OutgoingEvent.about("task.cancelled", row, now))
         await _note(connection, TaskRequest(row.brand, row.id, ENGINE, now), "cancelled", text)
 
 
@@ -280,9 +283,13 @@ async def _insert(connection: AsyncConnection, task_id: str, opening: OpenTask, 
             created_at=now,
         )
         .on_conflict_do_nothing()
-        .returning(tasks.c.id)
+        .returning(tasks)
     )
-    return opened.scalar_one_or_none() is not None
+    task = opened.one_or_none()
+    if task is None:
+        return False
+    announce(connection, OutgoingEvent.about("task.opened", task, now))
+    return True
 
 
 async def _escalate(
@@ -342,6 +349,8 @@ async def _change(
     )
     row = changed.one()
     await _note(connection, request, action, text, detail)
+    if (kind := f"task.{action}") in OUTGOING_TYPES:
+        announce(connection, OutgoingEvent.about(kind, row, request.now))
     return TaskRow(*row)
 
 

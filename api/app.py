@@ -38,6 +38,7 @@ from api import (
     tasks,
     timeline,
     unsubscribe,
+    webhooks,
 )
 from api import dev_catch_all as dev
 from api.bounds import ITEM, batch_bounds
@@ -85,6 +86,7 @@ _ROUTERS = (
     gate_decisions.router,
     dead_letters.router,
     failed_events.router,
+    webhooks.router,
     unsubscribe.router,
     health.router,
 )

@@ -11,7 +11,8 @@ from fastapi import Depends, Request
 from temporalio.client import Client
 
 from activities.clock import Clock
-from activities.engine import Engine, build, unsubscribe_links
+from activities.engine import Engine, build, signing_secrets, unsubscribe_links
+from activities.outgoing.signing_secrets import SigningSecrets
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
@@ -28,6 +29,7 @@ class ApiEngine(Engine):
     keys: Keys
     pools: Pools
     links: UnsubscribeLinks
+    webhook_secrets: SigningSecrets
     temporal: Client
     http: httpx.AsyncClient
 
@@ -52,6 +54,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             keys=Keys(pools.keys),
             pools=pools,
             links=links,
+            webhook_secrets=signing_secrets(settings),
             temporal=temporal,
             http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),
         )

@@ -46,6 +46,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "identity-taken": (409, "The identity belongs to another event"),
     "exclusion-ended": (409, "The exclusion has ended"),
     "too-early": (409, "The exclusion may not end yet"),
+    "too-many": (409, "There are as many as there may be"),
     "stale": (412, "The task has changed"),
     "too-large": (413, "The request is too large"),
     "media-type": (415, "Unsupported content type"),

@@ -21,18 +21,28 @@ from activities.event_loop_turns import Precedence, in_turns
 from activities.identity_digests import UNKEYED, IdentityDigests
 from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
+from activities.intake.decision_announcements import of_decisions, of_facts
 from activities.intake.decision_writes import DecisionRows, as_json
 from activities.intake.erased_players import ErasedPast, PlayersErased
 from activities.intake.event_store import Identity, store_events
 from activities.intake.exclusion_minimum import early_ends, ends_among
 from activities.intake.failed_events import apart, concerns_one_player, keep
 from activities.intake.group_exclusions import protect_group, store_copies
-from activities.intake.locked_elsewhere import DEADLOCK, LOCK_TIMEOUT, LockedElsewhere, PlayersLocked, sqlstate
+from activities.intake.locked_elsewhere import (
+    DEADLOCK,
+    LOCK_TIMEOUT,
+    LockedElsewhere,
+    PlayersLocked,
+    players_of,
+    players_wanted,
+    sqlstate,
+)
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failure_reports import report
 from activities.intake.run_catch_up import missed_events
 from activities.intake.suppressions import suppress_again
 from activities.journey_controls import ClosedJourneys
+from activities.outgoing.outbox import announce
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
@@ -220,8 +230,8 @@ class Intake:
         deadline = asyncio.get_running_loop().time() + HELD_TIMEOUT.total_seconds()
         receipts: dict[int, Receipt] = {}
         while left := [one for one in range(len(events)) if one not in receipts]:
-            waiting = held.among(batch.brand, _concerned(events))
-            ready = [one for one in left if waiting.isdisjoint(_concerned([events[one]]))]
+            waiting = held.among(batch.brand, players_of(events))
+            ready = [one for one in left if waiting.isdisjoint(players_of([events[one]]))]
             if not ready:
                 await held.change(deadline)
                 continue
@@ -301,7 +311,7 @@ class Intake:
             except OperationalError as error:
                 state = sqlstate(error)
                 if state == LOCK_TIMEOUT and self.held is not None:
-                    self.held.suspect(batch.brand, _concerned(events))
+                    self.held.suspect(batch.brand, players_of(events))
                     raise PlayersLocked from None
                 if state != DEADLOCK or attempts >= MAX_ATTEMPTS:
                     raise
@@ -315,7 +325,7 @@ class Intake:
         events: Sequence[tuple[str, Event]],
     ) -> list[Receipt]:
         brand, now, mode, events = batch.brand, batch.now, batch.mode, past.bare(events)
-        ids = _wanted(brand, events, accounts)[brand]
+        ids = players_wanted(brand, events, accounts)[brand]
         ends = ends_among(events) if self.self_exclusion_minimum else {}
         # Left after the commit: until then nobody else gets far with the same players.
         async with AsyncExitStack() as turn, database.transaction() as connection:
@@ -323,7 +333,7 @@ class Intake:
                 raise PlayersLocked  # since it went for a connection
             if ends:
                 await turn.enter_async_context(self._applying(database, events))
-                await self._lock_before(connection, _wanted(brand, events, accounts))
+                await self._lock_before(connection, players_wanted(brand, events, accounts))
             early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
             refused = past.refusals(events) | early
             taken = [pair for position, pair in enumerate(events) if position not in refused] if refused else events
@@ -335,7 +345,7 @@ class Intake:
                 if not ends:
                     await turn.enter_async_context(self._applying(database, events))
                 await store_copies(connection, self.groups, brand, new, history=mode == "history")
-                async with self._locked_together(connection, _wanted(brand, new, accounts), now) as together:
+                async with self._locked_together(connection, players_wanted(brand, new, accounts), now) as together:
                     players, states = together[brand], {one: locked.states for one, locked in together.items()}
                     alone = {(brand, one): by for one, by in accounts_needed(new, players.states).items()}
                     if missing := alone | self.groups.accounts_needed(brand, new, states):
@@ -346,6 +356,7 @@ class Intake:
                     async for player_id, event in in_turns(new):
                         self._apply(players, player_id, event, now, mode)
                         protect_group(self.groups, brand, player_id, event, together, now, mode)
+                    announce(connection, *of_facts(brand, new, now, mode))
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()
         self._known_players.update((brand, player_id) for player_id, _ in new)
@@ -452,6 +463,7 @@ class Intake:
         states = players.states
         if not states:
             return
+        announce(connection, *of_decisions(brand, players.decisions))
         changed = [
             {
                 "id": player_id,
@@ -473,24 +485,6 @@ class Intake:
         await connection.execute(ADVANCE_PLAYERS, advanced)
         for statement, rows in statements:
             await connection.execute(statement, {"brand": brand, "rows": as_json(rows)})
-
-
-def _concerned(events: Iterable[tuple[str, Event]]) -> set[str]:
-    """The players whose rows these events change, their persons' further accounts aside."""
-    ids: set[str] = set()
-    for player_id, event in events:
-        ids.add(player_id)
-        if isinstance(event, PlayerMerged):
-            ids |= {event.survivor_id, event.absorbed_id}
-    return ids
-
-
-def _wanted(brand: str, events: Iterable[tuple[str, Event]], accounts: Iterable[Account]) -> dict[str, set[str]]:
-    """By brand: the players whose rows these events change, with further accounts that are known to be needed."""
-    wanted = {brand: _concerned(events)}
-    for other, account in accounts:
-        wanted.setdefault(other, set()).add(account)
-    return wanted
 
 
 def _later(moment: datetime | None, not_before: datetime | None) -> datetime | None:

@@ -14,6 +14,8 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
 from activities.database import Database
+from workflows.events import Event, PlayerMerged
+from workflows.player_state.brand_groups import Account
 
 #: Seconds between two looks at the rows that were held.
 LOOK_EVERY: Final = 0.1
@@ -109,3 +111,21 @@ _HELD = text(
     WHERE NOT EXISTS (SELECT FROM unlocked u WHERE u.brand = p.brand AND u.id = p.id)
     """
 ).bindparams(bindparam("brands", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(Text)))
+
+
+def players_of(events: Iterable[tuple[str, Event]]) -> set[str]:
+    """The players whose rows these events change, their persons' further accounts aside."""
+    ids: set[str] = set()
+    for player_id, event in events:
+        ids.add(player_id)
+        if isinstance(event, PlayerMerged):
+            ids |= {event.survivor_id, event.absorbed_id}
+    return ids
+
+
+def players_wanted(brand: str, events: Iterable[tuple[str, Event]], accounts: Iterable[Account]) -> dict[str, set[str]]:
+    """By brand: the players whose rows these events change, with further accounts that are known to be needed."""
+    wanted = {brand: players_of(events)}
+    for other, account in accounts:
+        wanted.setdefault(other, set()).add(account)
+    return wanted

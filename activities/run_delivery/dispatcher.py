@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from types import MappingProxyType
 
-import psycopg
 from prometheus_client import Counter, Histogram
 from pydantic import ValidationError
 from sqlalchemy.exc import SQLAlchemyError
@@ -27,6 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from activities import tracing
 from activities.clock import sleep_or_stop
 from activities.database import Database
+from activities.notifications import listen
 from activities.processes import Processes
 from activities.rolling_release import may_be_known_elsewhere
 from activities.run_delivery.dead_letters import bury
@@ -162,7 +162,7 @@ class Dispatcher:
     async def run(self, stop: asyncio.Event) -> None:
         """Deliver until told to stop, woken by Postgres and at least once in `poll` seconds."""
         wake = asyncio.Event()
-        listener = asyncio.create_task(self._listen(wake))
+        listener = asyncio.create_task(listen(self.database.url, CHANNEL, wake))
         stopping = asyncio.create_task(_wake_at_stop(stop, wake))
         try:
             while not stop.is_set():
@@ -187,18 +187,6 @@ class Dispatcher:
             listener.cancel()
             stopping.cancel()
             await asyncio.gather(listener, stopping, return_exceptions=True)
-
-    async def _listen(self, wake: asyncio.Event) -> None:
-        url = self.database.url.replace("postgresql+psycopg", "postgresql")
-        while True:
-            try:
-                async with await psycopg.AsyncConnection.connect(url, autocommit=True, connect_timeout=2) as connection:
-                    await connection.execute(f"LISTEN {CHANNEL}")
-                    wake.set()
-                    async for _ in connection.notifies():
-                        wake.set()
-            except psycopg.Error:
-                await asyncio.sleep(POLL_S)
 
     async def _deliver(self, run_id: str, rows: Sequence[DueDelivery]) -> Outcome:
         """Deliver everything to one run; whatever goes wrong concerns no other run."""

@@ -25,7 +25,7 @@ OWN = {
     *("exclude_player", "retry_dead_letters", "retry_failed_events", "create_enrolment", "preview_enrolment"),
     "add_person",
     *("close_journey", "open_journey", "hold_journey", "resume_journey", "preview_stop", "stop_journey"),
-    *("preview_migration", "migrate_journey"),
+    *("preview_migration", "migrate_journey", "create_webhook"),
 }
 
 

@@ -9,6 +9,7 @@ from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
 from activities.loops.migration import MIGRATE, begin_migration
+from activities.outgoing import webhook_queue, webhook_subscriptions
 from activities.people import add_person
 from activities.shadows import start_shadow
 from activities.step_log import record_steps
@@ -19,6 +20,7 @@ from tests.support.api_journeys import Affordability
 from tests.support.engine import done
 from workflows.effects import Mark, OpenTask
 from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
+from workflows.outgoing_events import OutgoingEvent
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import StoryLine
 
@@ -110,6 +112,11 @@ async def seeded(api: Api) -> dict[str, str]:
         }
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
         person = await add_person(connection, brand, f"seed@{brand}.example", "Seed", now)
+        webhook_id = f"wh_{brand}"
+        hook: dict[str, Any] = {"id": webhook_id, "brand": brand, "url": "https://x.example", "types": ["run.*"]}
+        await webhook_subscriptions.create(connection, hook, api.engine.webhook_secrets.first())
+        heard = OutgoingEvent(brand, PLAYER, "run.ended", now, {"run_id": run_id})
+        await webhook_queue.write_for(connection, webhook_id, heard)
         await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
     job = Job(
         id=f"enrolment-{brand}",
@@ -164,6 +171,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "enrolment_id": enrolment.id,
         "stop_id": stop.id,
         "migration_id": migration.id,
+        "webhook_id": webhook_id,
         "channel": "mails",
         "token": api.engine.links.token(brand, PLAYER, "email"),
     }

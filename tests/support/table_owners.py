@@ -38,6 +38,9 @@ OWNERS = {
     "processes": "activities/processes.py",
     "erasures": "activities/erasures.py",
     "suppressions": "activities/intake/suppressions.py",
+    "outgoing_events": "activities/outgoing/webhook_queue.py",
+    "webhook_deliveries": "activities/outgoing/webhook_queue.py",
+    "webhook_subscriptions": "activities/outgoing/webhook_subscriptions.py",
 }
 #: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
 FREE = {"tests", "bench", "migrations"}
