@@ -13,7 +13,7 @@ from api.cloudevents import PlayerEvent
 from api.dependencies import ApiEngine
 from api.permissions import Key
 from workflows.events import Event, ExclusionEnded, PlayerRegistered, ProfileUpdated, StatusChanged
-from workflows.player_state.projection import UNPROTECTED_STATUSES
+from workflows.player_state.account_status import UNPROTECTED_STATUSES
 
 LIFT: Final = "protection:lift"
 PROFILE: Final = "profiles:write"

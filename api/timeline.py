@@ -25,8 +25,8 @@ from workflows.events import (
     StatusChanged,
 )
 from workflows.json_object import JsonObject
+from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import WITHDRAWING
-from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.stop_words import FILLERS, PHRASES, STOP_WORDS
 
 router = APIRouter(prefix="/v1/players", tags=["players"])

@@ -157,7 +157,7 @@ Scalar = (
     | None
 )
 Facts = Annotated[dict[Label, Scalar | Annotated[list[Scalar], Field(max_length=50)]], Field(max_length=50)]
-AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending"]
+AccountStatus = Literal["active", "blocked", "suspended", "closed", "self_excluded", "pending", "deceased"]
 Device = Literal["mobile", "desktop", "tablet"]
 #: A kind of gambling, as laws on marketing tell them apart.
 Product = Literal["casino", "betting", "bingo", "lottery"]

@@ -27,8 +27,8 @@ from workflows.events import (
     PlayerMerged,
     StatusChanged,
 )
+from workflows.player_state.account_status import UNPROTECTED_STATUSES
 from workflows.player_state.consents import withdraws
-from workflows.player_state.projection import UNPROTECTED_STATUSES
 
 #: Seconds for which a reading is good.
 READ_EVERY: Final = 1.0

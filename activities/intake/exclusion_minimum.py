@@ -12,8 +12,8 @@ from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
 from activities.player_rows import LOCK_PLAYERS
 from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
+from workflows.player_state.account_status import UNPROTECTED_STATUSES
 from workflows.player_state.exclusion_blocks import ACCOUNT, SELF_EXCLUDED, SELF_EXCLUSION
-from workflows.player_state.projection import UNPROTECTED_STATUSES
 from workflows.player_state.state import PlayerState
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.intake.event_store import store_events
-from workflows.events import Event, ExclusionSet
+from workflows.events import Event
 from workflows.player_state.brand_groups import BrandGroups, copy_for_group, hold, reaches_group
 from workflows.player_state.decisions import Decision
 from workflows.player_state.merging import share
@@ -38,11 +38,7 @@ async def store_copies(
     others = groups.others(brand)
     if not others:
         return
-    copies = [
-        (player_id, copy_for_group(brand, player_id, event))
-        for player_id, event in new
-        if isinstance(event, ExclusionSet) and reaches_group(event)
-    ]
+    copies = [(player_id, copy_for_group(brand, player_id, event)) for player_id, event in new if reaches_group(event)]
     for other in others if copies else ():
         await store_events(connection, other, copies, history=history)
 

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from activities.database import Database
 from activities.tables import deliveries, events, messages, players
 from tests.support.engine import Effects, Row, begin_run, effects, execute, rows
-from workflows import ExclusionEnded, ExclusionSet, PlayerMerged, PlayerRegistered, ProfileUpdated, days
+from workflows import ExclusionEnded, ExclusionSet, PlayerMerged, PlayerRegistered, ProfileUpdated, StatusChanged, days
 from workflows.effects import Send
 from workflows.events import Event
 from workflows.player_state.brand_groups import GROUP_SOURCE
@@ -98,6 +98,14 @@ async def test_what_is_of_the_group_holds_in_each_of_its_brands_and_in_no_other(
         ALONE: None,
         "elsewhere": None,
     }
+
+
+async def test_who_has_died_has_died_in_every_brand_of_the_group(group: Group, player: str) -> None:
+    await group.registers(player, CASINO, BINGO, ALONE)
+    await group.told(CASINO, player, StatusChanged, to="deceased", until=None)
+    for brand, status in ((CASINO, "deceased"), (BINGO, "deceased"), (ALONE, "active")):
+        (row,) = await rows(group.database, players, brand=brand, id=player)
+        assert row["state"]["status"] == status
 
 
 @pytest.mark.parametrize("kind", ["self_exclusion", "time_out", "operator"])

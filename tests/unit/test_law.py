@@ -88,6 +88,10 @@ CASES = [
     case("G1 GB SR 3.5.3", "an excluded player gets no bonus", "GB", SPINS, "self-exclusion", exclusions=excluded("self_exclusion")),
     case("G1 GB SR 3.5.3", "help reaches an excluded player", "GB", HELP, None, exclusions=excluded("self_exclusion")),
     case("G1 GB SR 3.5.3", "an exclusion of the group holds here", "GB", MAIL, "self-exclusion", exclusions=excluded("self_exclusion", scope="group")),
+    # Who has died is contacted by no class.
+    *(case("GDPR 5(1)(d)", f"{name} to who has died", where, asked, "deceased", status="deceased") for where in ("GB", "SE", None) for name, asked in (("a mail", MAIL), ("help", HELP), ("service", SERVICE), ("security", message(kind="security")), ("a survey", message(kind="survey")), ("a bonus", SPINS))),
+    case("GDPR 5(1)(d)", "who has died and was excluded", "GB", MAIL, "deceased", status="deceased", exclusions=excluded("self_exclusion")),
+    case("GDPR 5(1)(d)", "help to a suspended account", "GB", HELP, None, status="suspended"),
     # G2: Sky Vegas, 41,395 excluded and 249,159 unsubscribed players in one mailing.
     case("G2 GB SR 5.1.11", "who opted in is written to", "GB", MAIL, None),
     case("G2 GB SR 5.1.11", "who unsubscribed is not", "GB", MAIL, "consent", consents={"email": False}),

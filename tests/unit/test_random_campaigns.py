@@ -50,7 +50,7 @@ def drawn(chance: random.Random) -> Campaign:
     ends = pick([None, now + DAY, now - DAY, now])
     kind = pick(["self_exclusion", "time_out", "register", "operator"])
     facts = GateFacts(
-        status=mostly("active", None, "closed", "suspended", "self_excluded"),
+        status=mostly("active", None, "closed", "suspended", "self_excluded", "deceased"),
         exclusions=mostly((), None, [Exclusion(kind, "brand", ends)]),
         harm=mostly("none", None, "weak", "medium", "strong"),
         is_test=mostly(False, None, True),

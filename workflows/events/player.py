@@ -170,9 +170,12 @@ class StatusChanged(
 ):
     """The account's status changed; `from_status` is `from` on the wire. From the account service.
 
-    `closed` and `self_excluded` count whenever they come; with the `reason` `merge`, `merged` or `duplicate` they end
-    this account only, not the person's others. `reason` is a code, never a sentence about the person: it is not
-    redacted.
+    `deceased` is for good: nothing of any class goes to the player again, in no brand of the group, and no other
+    status takes its place but one with the `reason` `correction`.
+
+    `closed`, `self_excluded` and `deceased` count whenever they come; with the `reason` `merge`, `merged` or
+    `duplicate` they end this account only, not the person's others. `reason` is a code, never a sentence about the
+    person: it is not redacted.
     """
 
     from_status: Annotated[AccountStatus | None, Field(alias="from")] = None

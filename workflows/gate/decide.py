@@ -21,6 +21,7 @@ from workflows.gate.register_check import on_a_register
 from workflows.gate.reward_rules import forbidden_reward
 from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
 from workflows.local_time import DAY
+from workflows.player_state.account_status import CLOSED, DECEASED
 from workflows.player_state.exclusion_blocks import Exclusion
 
 #: Who is known to be younger is sold to nowhere, whatever the policies say.
@@ -104,8 +105,11 @@ def _protected(
     asked.append("known-player")
     if facts is None or facts.status is None:
         return Refusal(Reason.UNKNOWN_PLAYER, "known-player", "The player's account status is not known.")
+    asked.append("deceased")
+    if facts.status == DECEASED:
+        return Refusal(Reason.DECEASED, "deceased", "The player has died; nothing is sent to them any more.")
     asked.append("account-status")
-    if facts.status == "closed":
+    if facts.status == CLOSED:
         return Refusal(Reason.ACCOUNT_NOT_ACTIVE, "account-status", "The account is closed.")
     if message_class in PROTECTIVE:
         return None

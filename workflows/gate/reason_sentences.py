@@ -59,6 +59,11 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Мы не смогли обратиться к реестру самоисключённых игроков, а без его ответа ничего не предлагаем.",
             "Ми не змогли звернутися до реєстру самовиключених гравців, а без його відповіді нічого не пропонуємо.",
         ),
+        Reason.DECEASED: _in(
+            "We were told that the holder of the account has died, and write to it no more.",
+            "Нам сообщили, что владелец учётной записи умер, и мы больше не пишем на неё.",
+            "Нам повідомили, що власник облікового запису помер, і ми більше не пишемо на нього.",
+        ),
         Reason.ACCOUNT_NOT_ACTIVE: _in(
             "Your account is not active.",
             "Ваша учётная запись не активна.",

@@ -18,6 +18,7 @@ class Reason(StrEnum):
 
     UNKNOWN_PLAYER = "unknown_player", "we know nothing about the player"
     FACTS_UNREADABLE = "facts_unreadable", "the player's protection could not be read"
+    DECEASED = "deceased", "the player has died"
     ACCOUNT_NOT_ACTIVE = "account_not_active", "the account is not active"
     SELF_EXCLUDED = "self_excluded", "the player is self-excluded"
     REGISTER_UNKNOWN = "register_unknown", "a register of excluded players could not be asked"

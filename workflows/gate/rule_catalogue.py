@@ -76,6 +76,12 @@ _WHO: Final = (
         sources=(LegalSource("OWASP ASVS", "16.5.3", "github.com/OWASP/ASVS"),),
     ),
     GateRule(
+        id="deceased",
+        says="Nothing of any class goes to a player who has died, and nothing is given.",
+        about=_ALL,
+        sources=(LegalSource("GDPR", "art. 5(1)(d)", "gdprhub.eu Article 5"),),
+    ),
+    GateRule(
         id="account-status",
         says="No contact after closure; offers only to active accounts.",
         about=_ALL,

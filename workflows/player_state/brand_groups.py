@@ -10,7 +10,8 @@ from itertools import pairwise
 from typing import Final
 
 from workflows.errors import DesignError
-from workflows.events import Event, ExclusionSet, PlayerMerged
+from workflows.events import Event, ExclusionSet, PlayerMerged, StatusChanged
+from workflows.player_state.account_status import DECEASED
 from workflows.player_state.exclusion_blocks import Block, kept
 from workflows.player_state.state import PlayerState
 
@@ -26,6 +27,8 @@ BrandStates = Mapping[str, Mapping[str, PlayerState]]
 
 def reaches_group(event: Event) -> bool:
     """Whether an event protects the player in every brand of the group (GB LCCP SR 3.5.3: all databases of it)."""
+    if isinstance(event, StatusChanged):
+        return event.to == DECEASED
     return isinstance(event, ExclusionSet) and is_of_group(event.kind, event.scope)
 
 
@@ -115,11 +118,12 @@ def _person(ids: set[str], states: BrandStates, merges: Iterable[PlayerMerged]) 
         person |= more
 
 
-def copy_for_group(brand: str, player_id: str, event: ExclusionSet) -> ExclusionSet:
+def copy_for_group(brand: str, player_id: str, event: Event) -> Event:
     """The event as the other brands keep it: without the words of a person, under an identity of its own."""
     said = f"{brand}\x00{event.event_source}\x00{event.event_id}\x00{player_id}"
     digest = hashlib.sha256(said.encode()).hexdigest()
-    return event.model_copy(update={"event_id": digest, "event_source": GROUP_SOURCE, "reason": None})
+    words = {"reason": None} if isinstance(event, ExclusionSet) else {}
+    return event.model_copy(update={"event_id": digest, "event_source": GROUP_SOURCE, **words})
 
 
 def hold(blocks: Iterable[Block], state: PlayerState) -> None:

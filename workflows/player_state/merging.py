@@ -20,12 +20,13 @@ from workflows.events import (
     PlayerMerged,
     StatusChanged,
 )
+from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision
 from workflows.player_state.exclusion_blocks import END_ELSEWHERE, kept, last_end
 from workflows.player_state.limits_and_checks import Checks, is_open, stays_open
 from workflows.player_state.ordering import Word
-from workflows.player_state.projection import FINAL_STATUSES, MERGED_REASONS, STRENGTHS
+from workflows.player_state.projection import STRENGTHS
 from workflows.player_state.state import Mode, PlayerState
 
 #: Accounts that are joined for good; protection is handed over at the merge whatever their number.

@@ -39,6 +39,15 @@ from workflows.events import (
     Timezone,
 )
 from workflows.field_types import Product
+from workflows.player_state.account_status import (
+    CLOSED,
+    DECEASED,
+    MERGED_REASONS,
+    UNPROTECTED_STATUSES,
+    is_for_good,
+    is_replaced_by_end,
+    outranks,
+)
 from workflows.player_state.consents import ConsentNote, Consents, ConsentWord, keep_word, withdraws
 from workflows.player_state.exclusion_blocks import (
     ACCOUNT,
@@ -57,16 +66,11 @@ from workflows.player_state.exclusion_blocks import (
     of_status,
 )
 from workflows.player_state.limits_and_checks import Checks, restrain
-from workflows.player_state.ordering import Word, counts, first_said, instant, record_word
+from workflows.player_state.ordering import Word, first_said, instant, record_word
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
 
 STRENGTHS: Final = ("weak", "medium", "strong")
-#: Account statuses that protect from nothing.
-UNPROTECTED_STATUSES: Final = frozenset({"active", "pending"})
-CLOSED: Final = "closed"
-#: The ends of an account: they count whenever they come, as every No of the player.
-FINAL_STATUSES: Final = frozenset({CLOSED, SELF_EXCLUDED})
 #: Since when a status of which nobody said when it began.
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: What a profile update may teach a journey, and what it must look like.
@@ -78,8 +82,6 @@ PROFILE_FACTS: Final[Mapping[str, TypeAdapter[str]]] = {
     "jurisdiction": TypeAdapter(Jurisdiction),
 }
 UPDATED_FACTS: Final = (*PROFILE_FACTS, "is_test")
-#: Why an account is closed that is no goodbye: the person goes on under another one.
-MERGED_REASONS: Final = frozenset({"merge", "merged", "duplicate"})
 #: By channel: the field of the profile that messages on it go to. The others find the player by the player's id.
 ADDRESSES: Final[Mapping[str, str]] = {
     channel: spec.address_field for channel, spec in CHANNELS.items() if spec.address_field is not None
@@ -413,10 +415,12 @@ class PlayerProjection:
 
     def _set_status(self, event: StatusChanged, word: Word) -> None:
         to, timed = event.to, self.timed_status
-        replaces_lasting = _outranks(to, word, self.status, self.status_since)
-        replaces_timed = timed is None or _outranks(to, word, timed.status, timed.since)
+        if is_for_good(self.status, to, event.reason):
+            return
+        replaces_lasting = outranks(to, word, self.status, self.status_since)
+        replaces_timed = timed is None or outranks(to, word, timed.status, timed.since)
         since = max(word.at, self.status_since or word.at)
-        if event.until is None:
+        if event.until is None or to == DECEASED:
             if replaces_lasting:
                 self.status, self.status_since = to, since
                 self.merged_away = event.reason in MERGED_REASONS
@@ -425,7 +429,7 @@ class PlayerProjection:
         elif replaces_lasting and replaces_timed:
             before = event.from_status
             # What was before is what will be after; where the event knows that better, it is believed.
-            if before not in {None, self.status_at(word.at)} and _outranks(
+            if before not in {None, self.status_at(word.at)} and outranks(
                 before, Word(word.at, live=False), self.status, self.status_since
             ):
                 self.status, self.status_since = before, since
@@ -437,15 +441,15 @@ class PlayerProjection:
         timed = self.timed_status
         if timed is not None and timed.until > now and timed.status == CLOSED:
             ends.append(timed)
-        if self.status == CLOSED and not self.merged_away:
-            ends.append(Lasting(CLOSED, self.status_since or now))
+        if self.status in {CLOSED, DECEASED} and not self.merged_away:
+            ends.append(Lasting(self.status, self.status_since or now))
         return ends
 
     def end_with(self, end: TimedStatus | Lasting) -> None:
         """Close this account as another of the same person was closed; of two ends the later one counts."""
         timed = self.timed_status
         if isinstance(end, Lasting):
-            if self.status != CLOSED or self.merged_away:
+            if is_replaced_by_end(self.status, end.status, merged_away=self.merged_away):
                 self.status, self.merged_away = end.status, False
                 self.status_since = max(end.since, self.status_since or end.since)
         elif timed is None or timed.status != CLOSED or timed.until < end.until:
@@ -479,21 +483,6 @@ def _is_ordered(event: Event) -> bool:
     return isinstance(
         event, ConsentChanged | StatusChanged | ExclusionSet | ExclusionEnded | ProfileUpdated | TierChanged
     )
-
-
-def _outranks(new: str | None, word: Word, known: str | None, since: datetime | None) -> bool:
-    """Whether a word on the account counts: the newest does, of two at one instant the one that protects more.
-
-    The end of an account counts whenever it comes.
-    """
-    step = _protection(new) - _protection(known)
-    return counts(word.at, since, step=step, live=word.live and new in FINAL_STATUSES)
-
-
-def _protection(status: str | None) -> int:
-    if status in FINAL_STATUSES:
-        return 2
-    return int(status is not None and status not in UNPROTECTED_STATUSES)
 
 
 def _end_of(event: ExclusionSet | ExclusionEnded) -> str:
