@@ -65,6 +65,7 @@ from workflows.gate.facts import MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE
 from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
+from workflows.player_state.message_progress import PROGRESS
 
 logger = logging.getLogger(__name__)
 
@@ -414,10 +415,7 @@ class Messages:
 
 
 async def mark_read(connection: AsyncConnection, brand: str, message_id: str, now: datetime) -> None:
-    """Write down when a player read a message in the product; the first time counts.
-
-    It leaves alone what cannot be read there: an unknown message, one of another channel, one that was not sent.
-    """
+    """Write down when a player read a message of their inbox that was sent; the first time counts."""
     mine = (messages.c.id == message_id, messages.c.brand == brand)
     readable = (messages.c.channel == IN_APP, messages.c.status == "sent", messages.c.read_at.is_(None))
     await connection.execute(update(messages).where(*mine, *readable).values(read_at=now))
@@ -450,6 +448,23 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
             announce_message(connection, draft.status, told, attempt.now)
 
 
+#: Notes how far messages have come, as providers tell in `:rows`: the furthest counts. `unknown` is known then.
+ADVANCE: Final = text(
+    """
+    UPDATE messages m SET delivery = t.status, delivery_at = t.at, status = CASE WHEN arrived THEN 'sent' ELSE m.status
+        END, reason = CASE WHEN arrived THEN NULL ELSE m.reason END
+    FROM (
+        SELECT DISTINCT ON (m.id) m.id, r.status, r.at, array_position(:progress, r.status) AS rank,
+               m.status = 'unknown' AND array_position(:progress, r.status) >= array_position(:progress, 'delivered')
+               AS arrived
+        FROM json_to_recordset(CAST(:rows AS json))
+          AS r (player_id text, message_id text, channel text, status text, at timestamptz)
+        JOIN messages m ON m.id IN (r.message_id, r.message_id || '/' || r.channel) AND m.brand = :brand
+         AND m.player_id = r.player_id ORDER BY m.id, rank DESC, r.at) t
+    WHERE m.id = t.id AND (m.delivery IS NULL OR t.rank > array_position(:progress, m.delivery)
+                               OR t.status = m.delivery AND t.at < m.delivery_at)
+    """
+).bindparams(bindparam("progress", [*PROGRESS], type_=ARRAY(Text)))
 #: Forgets up to `:limit` messages from before `:before`; what had to be told, and protects, is a record and stays.
 FORGET: Final = text(
     """

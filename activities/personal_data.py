@@ -116,7 +116,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "stay without their texts",
         personal="subject body",
         pseudonymous=f"{_RUN} journey channel template message_class language status reason decision handed_over_at "
-        "delivered_at read_at created_at",
+        "delivered_at read_at delivery delivery_at created_at",
         none="brand",
         erase=(messages.ERASE,),
     ),
@@ -194,6 +194,23 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "stay: the journal of points, which expire by themselves",
         pseudonymous="player_id number at currency debit credit cause ref amount slices bucket units",
         none="brand",
+    ),
+    "outgoing_events": TableData(
+        "gone when RETAIN_WEBHOOKS has passed; they say ids and codes",
+        pseudonymous="seq id player_id type at data created_at",
+        none="brand",
+    ),
+    "webhook_deliveries": TableData(
+        "gone with their event",
+        pseudonymous="subscription_id event_seq player_id state again attempts last_status last_error due_at "
+        "claimed_until created_at ended_at",
+        none="brand",
+    ),
+    "webhook_subscriptions": TableData(
+        "about no player",
+        none="id brand url types description state reason secrets failures failing_since last_error due_at created_by "
+        "created_at updated_at",
+        player="",
     ),
     "api_keys": TableData(
         "about no player",

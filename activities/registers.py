@@ -8,18 +8,18 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, Protocol
 
 import httpx
 
 from activities.clock import Clock
-from activities.intake.intake import Intake
+from activities.intake.receipts import Receipt
 from activities.providers.breaker import Breaker
 from activities.providers.register import Register, RegisterGateway, RegisterSubject, identity_of
 from activities.settings import Settings
 from workflows.effects import EffectInput
 from workflows.errors import DesignError
-from workflows.events import ExclusionSet
+from workflows.events import Event, ExclusionSet
 from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, RegisterAnswer
 from workflows.gate.policy import Policy
@@ -35,6 +35,14 @@ LISTED_FOR: Final = timedelta(days=1)
 SOURCE: Final = "engine:register"
 
 
+class Ingests(Protocol):
+    """What takes events in: `Intake`, which itself writes down how far messages have come."""
+
+    async def ingest(self, brand: str, events: Sequence[tuple[str, Event]], now: datetime, /) -> list[Receipt]:
+        """Take in events of players of a brand."""
+        ...
+
+
 @dataclass(frozen=True)
 class ToAsk:
     """What must be asked before a decision can be made: about whom, by the profile, and which registers."""
@@ -46,7 +54,7 @@ class ToAsk:
 class Registers:
     """The registers of a deployment, by name, with what they said lately."""
 
-    def __init__(self, registers: Mapping[str, Register], intake: Intake, clock: Clock, hash_key: str) -> None:
+    def __init__(self, registers: Mapping[str, Register], intake: Ingests, clock: Clock, hash_key: str) -> None:
         self.registers = registers
         self.intake = intake
         self.clock = clock
@@ -54,7 +62,7 @@ class Registers:
         self._answers: dict[tuple[str, str], dict[str, RegisterAnswer]] = {}
 
     @classmethod
-    def over(cls, http: httpx.AsyncClient, settings: Settings, intake: Intake, clock: Clock) -> "Registers":
+    def over(cls, http: httpx.AsyncClient, settings: Settings, intake: Ingests, clock: Clock) -> "Registers":
         """The registers that have an address in the settings. Raises DesignError."""
         return cls(register_gateways(settings, http), intake, clock, settings.register_hash_key)
 

@@ -364,6 +364,9 @@ messages = Table(
     _instant("handed_over_at"),
     _instant("delivered_at"),
     _instant("read_at"),
+    # How far it has come, as its provider told, and when that was.
+    Column("delivery", Text),
+    _instant("delivery_at"),
     _now("created_at"),
     Index("ix_messages_player", "brand", "player_id", "created_at"),
     Index("ix_messages_newest", "brand", "created_at", "id"),

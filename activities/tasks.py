@@ -24,7 +24,7 @@ from activities.outgoing.outbox import announce
 from activities.runs import hold_active
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
-from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened, task_id_of
+from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
@@ -153,13 +153,6 @@ async def complete(
             answer=answer,
             closed_at=request.now,
         )
-
-
-async def answers_of_run(connection: AsyncConnection, run_id: str, steps: Collection[str]) -> dict[str, JsonObject]:
-    """What people answered to the tasks that these steps of a run opened, by step."""
-    ids = [task_id_of(f"{run_id}/{step}") for step in steps]
-    found = await connection.execute(select(tasks.c.step, tasks.c.answer).where(tasks.c.id.in_(ids)))
-    return {row.step: row.answer for row in found if row.answer is not None}
 
 
 async def comment(connection: AsyncConnection, request: TaskRequest, text: str) -> TaskOutcome:

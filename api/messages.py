@@ -59,6 +59,12 @@ class Message(BaseModel):
     handed_over_at: datetime | None = None
     delivered_at: datetime | None = None
     read_at: datetime | None = None
+    delivery: str | None = Field(
+        None,
+        description="How far it has come, as its provider told in `message.status`: the furthest of queued, sent, "
+        "suppressed, failed, bounced, delivered, opened, clicked, unsubscribed, complained, in any order of arrival.",
+    )
+    delivery_at: datetime | None = None
     created_at: datetime
 
 
@@ -112,6 +118,7 @@ class MessageQuery(PageQuery):
     channel: Filter | None = None
     template: Filter | None = None
     status: Filter | None = None
+    delivery: Filter | None = None
 
 
 class InboxQuery(PageQuery):
@@ -131,6 +138,7 @@ async def list_messages(engine: EngineOf, key: Reading, query: Annotated[Message
         (messages.c.channel, query.channel),
         (messages.c.template, query.template),
         (messages.c.status, query.status),
+        (messages.c.delivery, query.delivery),
     )
     chosen = query.newest_first(chosen, key.brand, messages.c.created_at, messages.c.id)
     async with engine.database.reading() as connection:

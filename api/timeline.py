@@ -266,7 +266,8 @@ _SOURCES = {
         run="m.run_id",
         journey="m.journey",
         detail="jsonb_build_object('channel', m.channel, 'status', m.status, 'reason', m.reason, "
-        "'message_class', m.message_class, 'decision', m.decision)",
+        "'message_class', m.message_class, 'decision', m.decision, 'delivery', m.delivery, "
+        "'delivery_at', m.delivery_at)",
     ),
     "grant": Source(
         table="grants",

@@ -60,6 +60,15 @@ _MESSAGES = {
     "failed": "could not be delivered",
     "unknown": "may or may not have arrived",
 }
+#: How far it came, as its provider told.
+_DELIVERIES = {
+    "delivered": "was delivered",
+    "opened": "was opened",
+    "clicked": "was opened, and its link followed",
+    "bounced": "came back",
+    "complained": "was called spam",
+    "unsubscribed": "was answered with a withdrawal of consent",
+}
 _GRANTS = {
     "reserved": "is being given",
     "confirmed": "was given",
@@ -144,6 +153,8 @@ def _step(name: str, journey: str, detail: Detail) -> str:
 def _message(name: str, _: str, detail: Detail) -> str:
     channel = CHANNELS[detail["channel"]].label("en") if detail["channel"] in CHANNELS else detail["channel"]
     status = _MESSAGES.get(detail["status"], detail["status"])
+    if detail["status"] == "sent":
+        status = _DELIVERIES.get(detail.get("delivery") or "", status)
     return f"{channel} “{name}” {status}{_why(detail)}."
 
 

@@ -1,11 +1,12 @@
 """What decisions about players write, table by table; the table `memberships` is this module's own."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import point_transfers, runs, shadows
+from activities import messages, point_transfers, runs, shadows
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
@@ -15,6 +16,7 @@ from workflows.player_state.decisions import (
     Decision,
     Ended,
     GoalReached,
+    MessageReached,
     Migrate,
     Moved,
     ShadowStart,
@@ -41,6 +43,7 @@ class DecisionRows:
         self.goals: dict[str, runs.ReachedGoal] = {}
         self.deliveries: list[DeliveryRow] = [*messages]
         self.transfers: list[JsonObject] = []
+        self.reached: list[JsonObject] = []
         self.left: list[JsonObject] = []
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}
@@ -72,6 +75,8 @@ class DecisionRows:
                     self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
                 case PointTransfer():
                     self.transfers.append(point_transfers.transfer_row(player_id, decision))
+                case MessageReached():
+                    self.reached.append({"player_id": player_id, **asdict(decision)})
                 case Moved():
                     self._move(player_id, decision)
 
@@ -83,6 +88,7 @@ class DecisionRows:
             (runs.MOVE, [*self.moves.values()]),
             (runs.REACH_GOALS, [*self.goals.values()]),
             (runs.END, [*self.ends.values()]),
+            (messages.ADVANCE, self.reached),
             (_LEAVE, self.left),
             (_STAY, self.stays),
             (point_transfers.INSERT, self.transfers),

@@ -147,6 +147,8 @@ class Deriver:
                 if event is None:
                     counts["unreadable"] += 1
                     continue
+                if (erased := players.states[player_id].erased_at) and event.occurred_at <= erased:
+                    continue
                 building[player_id].replay(event)
                 if failures := building[player_id].failures:
                     raised.add(player_id)

@@ -64,6 +64,8 @@ class MessageStatus(
 ):
     """What became of a message (`class` on the wire is `message_class` here). From the message provider.
 
+    It advances the message: of all that was told, in whatever order, the furthest counts (`delivery` of
+    `GET /v1/messages`). `message_id` is the message's id, with its channel or without.
     `complained` and `unsubscribed` withdraw the consent to the channel, as the link does. Three `bounced` in a row, or
     one whose `suppress_reason` is `hard`, `hard_bounce` or `permanent`, stop the channel until a message arrives, the
     address changes or the player proves it.

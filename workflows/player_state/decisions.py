@@ -115,7 +115,17 @@ class Moved:
     at: datetime
 
 
-Decision = Start | ShadowStart | Wake | Stop | Migrate | GoalReached | Ended | Moved | PointTransfer
+@dataclass(frozen=True)
+class MessageReached:
+    """A provider told how far a message to the player has come; told in any order, the furthest counts."""
+
+    message_id: str
+    channel: str
+    status: str
+    at: datetime
+
+
+Decision = Start | ShadowStart | Wake | Stop | Migrate | GoalReached | Ended | Moved | MessageReached | PointTransfer
 
 
 def started_by(decisions: Iterable[Decision]) -> Started:

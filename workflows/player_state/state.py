@@ -30,6 +30,7 @@ from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, 
 from workflows.player_state.entered_journeys import entered_journeys, entry_key, segment_change
 from workflows.player_state.erased_player import ErasedPlayer
 from workflows.player_state.identities import run_id_of
+from workflows.player_state.message_progress import progress_of
 from workflows.player_state.shadow_runs import ShadowRun
 from workflows.player_state.sparse_storage import parts_of, sparse
 from workflows.rules.calendar_rules import (
@@ -93,8 +94,9 @@ class PlayerState(ErasedPlayer):
         about = rules.segments_about(TierChanged.type if risen else event.type)
         moved = self._segment_moves(about, now, failures)
         self._schedule_occasions(rules, now, anew=about_calendar)
+        told = progress_of(event)
         if mode == "history":
-            return [*moved]
+            return [*told, *moved]
         for move in moved:
             kind = SegmentEntered if move.entered else SegmentLeft
             event_id = derived_id(event, f"{kind.type}:{move.segment}")
@@ -102,7 +104,7 @@ class PlayerState(ErasedPlayer):
                 kind(event_id=event_id, event_source=event.event_source, occurred_at=now, segment=move.segment)
             )
         # An event may claim to come from the near future; no run ends sooner for it.
-        decisions: list[Decision] = [*moved, *self._end_control_runs(min(event.occurred_at, now))]
+        decisions: list[Decision] = [*told, *moved, *self._end_control_runs(min(event.occurred_at, now))]
         decisions += self.earn_by(event, rules.loyalty, now, failures)
         decisions += self.stop_protected(now, mode=mode)
         for happened in (event, *derived):
