@@ -6,7 +6,9 @@ Every history names actors by `name`; who counts as one pair of eyes is told by 
 from dataclasses import dataclass, replace
 from typing import Literal
 
-ActorKind = Literal["person", "key"]
+from activities.api_keys import ENGINE
+
+ActorKind = Literal["person", "key", "engine"]
 
 
 @dataclass(frozen=True)
@@ -45,3 +47,8 @@ class Actor:
             key_id=key.key_id,
             key_name=key.key_name,
         )
+
+
+def engine_in(brand: str) -> Actor:
+    """The engine itself, where nobody acted."""
+    return Actor(brand, ENGINE, "engine", ENGINE)

@@ -18,6 +18,7 @@ from sqlalchemy import func, update
 from activities.database import Database
 from activities.tables import api_keys
 from workflows.field_types import BRAND
+from workflows.task_rights import GIVEN
 
 SCOPES: Final = (
     "events:write",
@@ -39,8 +40,6 @@ ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercas
 LENGTH: Final = 30
 #: Who may act: the name of a key, or of a person that a desk tool acts for.
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
-#: The name of a team or a skill.
-GIVEN: Final = r"[a-z0-9][a-z0-9._-]{0,63}"
 #: Whom histories name where nobody acted; no key and no person is called so.
 ENGINE: Final = "engine"
 

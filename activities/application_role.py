@@ -82,9 +82,10 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "tasks": Rights(
         "open until they are closed",
         update=True,
-        fixed=(*_OF_A_RUN, "form", "form_schema", "question", "reason", "snapshot", "forbidden"),
+        fixed=(*_OF_A_RUN, "form", "form_schema", "question", "reason", "snapshot", "forbidden", "approvals", "not_by"),
     ),
     "task_history": Rights(_APPENDED),
+    "task_signatures": Rights(_APPENDED),
     "erasures": Rights("asked for here, done and certified by the owner"),
     "suppressions": Rights("kept, and made longer", update=True, fixed=("digest", "brand", "kind", "scope", "places")),
     "outgoing_events": Rights(_APPENDED),

@@ -16,10 +16,10 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
-from activities.api_keys import GIVEN
 from activities.roles import EXECUTIVE, ROLES, scopes_of, skills_of
 from activities.tables import people, person_grants
 from workflows.field_types import BRAND
+from workflows.task_rights import GIVEN
 
 GrantKind = Literal["role", "team", "skill"]
 #: An address, in the letters in which histories name who acts.
@@ -223,6 +223,19 @@ async def holders(
     found = found.where(*having, _OPEN, _lasting(now), people.c.active)
     rows = await connection.execute(found.order_by(people.c.email))
     return [_person(row) for row in rows.mappings()]
+
+
+async def who_may_work(
+    connection: AsyncConnection, brand: str, team: str, skill: str | None, now: datetime
+) -> Sequence[Person]:
+    """The people who may work on a task of a team, with a skill if it asks for one."""
+    able = list(await holders(connection, brand, "team", team, now))
+    if skill is not None:
+        skilled = {one.id for one in await holders(connection, brand, "skill", skill, now)}
+        able = [one for one in able if one.id in skilled]
+    grants = await grants_of(connection, brand, [one.id for one in able], now)
+    roles = {one.id: frozenset(g.name for g in grants if g.person_id == one.id and g.kind == "role") for one in able}
+    return [one for one in able if "tasks:work" in scopes_of(roles[one.id])]
 
 
 async def actor_of(connection: AsyncConnection, brand: str, who: str, now: datetime) -> Actor | None:

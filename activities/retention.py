@@ -11,7 +11,18 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause, text
 
-from activities import bulk_jobs, messages, month_partitions, processes, rewards, runs, shadows, step_log, tasks
+from activities import (
+    bulk_jobs,
+    messages,
+    month_partitions,
+    processes,
+    rewards,
+    runs,
+    shadows,
+    step_log,
+    task_signatures,
+    tasks,
+)
 from activities.database import Database
 from activities.intake import decision_writes, event_store, failed_events, suppressions
 from activities.outgoing import webhook_queue, webhook_subscriptions
@@ -81,7 +92,10 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "point_transfers": Retention("the journal of points: what explains a balance goes when the balance does"),
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),
     "task_history": Retention("with its task"),
-    "tasks": Retention("records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, tasks.FORGET)),
+    "task_signatures": Retention("with its task"),
+    "tasks": Retention(
+        "records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, task_signatures.FORGET, tasks.FORGET)
+    ),
     "erasures": Retention("certificates"),
     "suppressions": Retention("until the exclusion ends", timedelta(0), (suppressions.FORGET,)),
     "webhook_deliveries": Retention("with their event"),

@@ -440,6 +440,11 @@ tasks = Table(
     _instant("closed_at"),
     Column("version", Integer, nullable=False, server_default=text("1")),
     _now("created_at"),
+    # How many people must give the same answer, the answer that some have given, and how often that was another one.
+    Column("approvals", SmallInteger, nullable=False, server_default=text("1")),
+    Column("not_by", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("proposal", JSONB),
+    Column("round", SmallInteger, nullable=False, server_default=text("0")),
     UniqueConstraint("run_id", "step"),
     Index("ix_tasks_inbox", "brand", "state", "team", "due_at"),
     Index("ix_tasks_player", "brand", "player_id", "created_at"),
@@ -457,6 +462,22 @@ task_history = Table(
     Column("action", Text, nullable=False),
     Column("text", Text),
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    # Who acted, whatever name they went by, and by means of which key.
+    Column("actor_id", Text),
+    Column("key_id", Text),
+)
+
+# ask: who approved an answer, and, with the `step` they answered before, who may not. One pair of eyes, one row.
+task_signatures = Table(
+    "task_signatures",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id"), primary_key=True),
+    Column("round", SmallInteger, primary_key=True),
+    Column("signer_id", Text, primary_key=True),
+    *_texts("brand", "signer"),
+    Column("step", Text),
+    Column("key_id", Text),
+    _instant("at", nullable=False),
 )
 
 # Who lives, of which build, and what each process can deal with. A row says so until it is silent.

@@ -4,26 +4,28 @@ Only this module writes them. Every change of a task adds one to its version and
 transaction. What people do answers with the task as it is then, or with what stands against it.
 """
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 from sqlalchemy import Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities.api_keys import ENGINE
+from activities.actors import Actor, engine_in
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.outgoing.outbox import announce
+from activities.people import actor_of
 from activities.runs import hold_active
 from activities.step_log import record_steps
 from activities.tables import task_history, tasks
+from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
+from activities.task_signatures import bar_who_answered, begin_round, not_theirs, sign, signatures_of
 from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
@@ -32,63 +34,6 @@ from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
 OPEN_STATES: Final = ("open", "claimed")
 #: The forms of each journey, by their names.
 Forms = Mapping[str, Mapping[str, type[Form]]]
-#: Who acts where no person does, as histories name them.
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRow:
-    """A row of `tasks`. `version` is one more after every change."""
-
-    id: str
-    brand: str
-    player_id: str
-    run_id: str
-    step: str
-    journey: str
-    form: str
-    question: str
-    form_schema: JsonObject
-    team: str
-    skill: str | None
-    reason: str
-    forbidden: list[str]
-    snapshot: JsonObject
-    state: str
-    assignee: str | None
-    priority: int
-    due_at: datetime
-    follow_up_at: datetime | None
-    reminded_at: datetime | None
-    escalated_at: datetime | None
-    escalate_to: str | None
-    answer: JsonObject | None
-    answered_by: str | None
-    closed_at: datetime | None
-    version: int
-    created_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class TaskRequest:
-    """Who wants to do something to which task, and the versions of it they can have read; None is any."""
-
-    brand: str
-    task_id: str
-    actor: str
-    now: datetime
-    versions: Collection[int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TaskConflict:
-    """Why a task is left as it is. `answered` is told of a repeated answer too: whoever asked compares them."""
-
-    why: Literal["closed", "claimed", "stale", "answered", "run_ended"]
-    task: TaskRow
-
-
-#: The task after a change; None where the brand has no such task.
-TaskOutcome = TaskRow | TaskConflict | None
 
 
 async def find(connection: AsyncConnection, brand: str, task_id: str) -> TaskRow | None:
@@ -100,11 +45,13 @@ async def find(connection: AsyncConnection, brand: str, task_id: str) -> TaskRow
 async def claim(connection: AsyncConnection, request: TaskRequest) -> TaskOutcome:
     """Make a task its actor's, so that nobody else works on it. Claiming twice is one claim."""
     task = await _lock(connection, request)
-    if task is None or (task.assignee == request.actor and task.state == "claimed"):
+    if task is None or (task.assignee == request.actor.name and task.state == "claimed"):
         return task
     if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
         return conflict
-    return await _change(connection, task, request, "claimed", state="claimed", assignee=request.actor)
+    if (refused := await not_theirs(connection, task, request.actor, request.now)) is not None:
+        return refused
+    return await _change(connection, task, request, "claimed", state="claimed", assignee=request.actor.name)
 
 
 async def release(connection: AsyncConnection, request: TaskRequest, comment: str | None) -> TaskOutcome:
@@ -127,19 +74,18 @@ async def complete(
     answer: JsonObject,
     form: type[Form] | None = None,
 ) -> TaskOutcome:
-    """Close a task with an answer, and write the answer's delivery to the run in the same transaction.
+    """Sign an answer; with the last signature that the task wants, close it and write the answer's delivery to the run.
 
-    What the form marks as personal stays here, and the run gets a reference to it. The player is locked before the
-    task: everybody locks in that order.
+    It is one transaction. What the form marks as personal stays here, and the run gets a reference to it. The player
+    is locked before the task: everybody locks in that order.
     """
     async with intake.locked(connection, request.brand, [player_id], request.now) as players:
         task = await _lock(connection, request)
-        if task is None:
-            return None
-        if task.state == "completed":
-            return TaskConflict("answered", task)
-        if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
-            return conflict
+        if task is None or (conflict := await _against_an_answer(connection, task, request)) is not None:
+            return task and conflict
+        signed = await _signed(connection, task, request, answer)
+        if isinstance(signed, TaskRow):
+            return signed
         if not players.answer(player_id, task.run_id, task.step, travelling(answer, form, task.step)):
             return TaskConflict("run_ended", task)
         return await _change(
@@ -148,11 +94,46 @@ async def complete(
             request,
             "completed",
             state="completed",
-            assignee=request.actor,
-            answered_by=request.actor,
+            assignee=request.actor.name,
+            answered_by=request.actor.name,
             answer=answer,
+            proposal=None,
             closed_at=request.now,
+            **signed,
         )
+
+
+async def _against_an_answer(connection: AsyncConnection, task: TaskRow, request: TaskRequest) -> TaskConflict | None:
+    if task.state == "completed":
+        return TaskConflict("answered", task)
+    if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
+        return conflict
+    refused = await not_theirs(connection, task, request.actor, request.now)
+    # Who has signed may say it again, which changes nothing, or say something else.
+    return None if refused is not None and refused.rule == "again" else refused
+
+
+async def _signed(
+    connection: AsyncConnection, task: TaskRow, request: TaskRequest, answer: JsonObject
+) -> TaskRow | JsonObject:
+    """Sign an answer: the values of a task that is answered with it, or the task that waits for more signatures.
+
+    Who signs the same answer again changes nothing. Another answer takes the place of the first, and is signed anew.
+    """
+    number, another = task.round, task.proposal is not None and not same(task.proposal, answer)
+    if another:
+        number += 1
+        await begin_round(connection, task.id, number)
+    if not await sign(connection, task.brand, task.id, number, request.actor, request.now):
+        return task
+    if task.approvals == 1:
+        return {}
+    signed = sum(one.step is None for one in await signatures_of(connection, task.id, number))
+    if signed >= task.approvals:
+        return {"round": number}
+    action = "proposed" if signed == 1 else "approved"
+    waits: dict[str, Any] = {"proposal": answer, "round": number, "state": "open", "assignee": None}
+    return await _change(connection, task, request, action, **waits)
 
 
 async def comment(connection: AsyncConnection, request: TaskRequest, text: str) -> TaskOutcome:
@@ -164,10 +145,18 @@ async def comment(connection: AsyncConnection, request: TaskRequest, text: str) 
 async def reassign(
     connection: AsyncConnection, request: TaskRequest, text: str | None, *, assignee: str = "", team: str = ""
 ) -> TaskOutcome:
-    """Pass a task on to a person, who has then claimed it, or to a team. Also somebody else's task."""
+    """Pass a task on to a person, who has then claimed it, or to a team. Also somebody else's task.
+
+    Somebody who is registered and may not answer it is not given it.
+    """
     task = await _lock(connection, request)
     if task is None or (conflict := _closed(task)) is not None:
         return task and conflict
+    known = await actor_of(connection, task.brand, assignee, request.now) if assignee else None
+    if known is not None:
+        assignee = known.name
+        if (refused := await not_theirs(connection, task, known, request.now)) is not None:
+            return refused
     to = {"assignee": assignee} if assignee else {"team": team}
     values: JsonObject = {"state": "claimed"} | to if assignee else {"state": "open", "assignee": None} | to
     if all(getattr(task, name) == value for name, value in values.items()):
@@ -197,7 +186,7 @@ async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now
     )
     for row in cancelled:
         announce(connection, OutgoingEvent.about("task.cancelled", row, now))
-        await _note(connection, TaskRequest(row.brand, row.id, ENGINE, now), "cancelled", text)
+        await _note(connection, TaskRequest(row.brand, row.id, engine_in(row.brand), now), "cancelled", text)
 
 
 class TaskEffects:
@@ -218,7 +207,8 @@ class TaskEffects:
             if (held := await held_by(connection, opening, now)) is not None:
                 return held
             if await _insert(connection, task_id, opening, now):
-                await _note(connection, TaskRequest(opening.brand, task_id, ENGINE, now), "opened")
+                await bar_who_answered(connection, opening, task_id, now)
+                await _note(connection, TaskRequest(opening.brand, task_id, engine_in(opening.brand), now), "opened")
             await record_steps(connection, opening, now, "opened", {"task_id": task_id, "team": opening.team})
         return TaskOpened.of(opening)
 
@@ -228,7 +218,7 @@ class TaskEffects:
         now = self.clock()
         async with self.database.transaction() as connection:
             await hold_active(connection, move.run_id)
-            request = TaskRequest(move.brand, move.task_id, ENGINE, now)
+            request = TaskRequest(move.brand, move.task_id, engine_in(move.brand), now)
             task = await _lock(connection, request)
             if task is None:
                 # It was opened, and Postgres was set back to before that: nobody can answer it any more.
@@ -266,6 +256,8 @@ async def _insert(connection: AsyncConnection, task_id: str, opening: OpenTask, 
             form_schema=opening.form_schema,
             team=opening.team,
             skill=opening.skill,
+            not_by=opening.not_by,
+            approvals=opening.approvals,
             reason=opening.reason,
             forbidden=opening.forbidden,
             snapshot=opening.facts.model_dump(mode="json"),
@@ -310,7 +302,7 @@ def _closed(task: TaskRow) -> TaskConflict | None:
 
 
 def _of_another(task: TaskRow, request: TaskRequest) -> TaskConflict | None:
-    return None if task.assignee in {None, request.actor} else TaskConflict("claimed", task)
+    return None if task.assignee in {None, request.actor.name} else TaskConflict("claimed", task)
 
 
 def _stale(task: TaskRow, request: TaskRequest) -> TaskConflict | None:
@@ -360,12 +352,19 @@ async def _note(
             task_id=request.task_id,
             brand=request.brand,
             at=request.now,
-            actor=request.actor,
+            actor=request.actor.name,
+            actor_id=request.actor.id,
+            key_id=request.actor.key_id,
             action=action,
             text=text,
-            detail=detail or {},
+            detail=(detail or {}) | _by_key(request.actor),
         )
     )
+
+
+def _by_key(actor: Actor) -> JsonObject:
+    """The key that acted for somebody, by name."""
+    return {} if actor.key_name in {None, actor.name} else {"key": actor.key_name}
 
 
 #: Forgets the history of up to `:limit` tasks that were closed before `:before`, those that `FORGET` forgets next.
@@ -393,8 +392,9 @@ ERASE_HISTORY: Final = text(
 )
 ERASE: Final = text(
     """
-    UPDATE tasks SET question = '', reason = '', snapshot = '{}', answer = NULL WHERE id = ANY(ARRAY(
+    UPDATE tasks SET question = '', reason = '', snapshot = '{}', answer = NULL, proposal = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM tasks WHERE brand = :brand AND player_id = :player AND created_at <= :before
-          AND (question <> '' OR reason <> '' OR snapshot <> '{}' OR answer IS NOT NULL) LIMIT :limit))
+          AND (question <> '' OR reason <> '' OR snapshot <> '{}' OR answer IS NOT NULL OR proposal IS NOT NULL)
+        LIMIT :limit))
     """
 )

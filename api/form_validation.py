@@ -42,11 +42,6 @@ def faults_of(answer: JsonObject, schema: JsonObject, form: type[Form] | None) -
     return sorted(faults, key=lambda fault: fault["pointer"])[:_MOST]
 
 
-def same(one: object, other: object) -> bool:
-    """Whether two JSON values are equal, with true not being 1."""
-    return orjson.dumps(one, option=orjson.OPT_SORT_KEYS) == orjson.dumps(other, option=orjson.OPT_SORT_KEYS)
-
-
 def _fault(error: Unfit) -> dict[str, str]:
     place = ["answer", *error.absolute_path]
     if error.validator == "required" and isinstance(error.validator_value, list):

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import people
 from activities.actors import Actor, ActorKind
-from activities.api_keys import GIVEN
 from activities.people import EMAIL, LONGEST_EMAIL, GrantKind, NotGiven, Person, PersonGrant
 from api.dependencies import EngineOf
 from api.json_types import Line, Prose
@@ -20,6 +19,7 @@ from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, missing
 from workflows.field_types import Timezone
 from workflows.json_object import JsonObject
+from workflows.task_rights import GIVEN
 
 router = APIRouter(prefix="/v1/people", tags=["people"])
 me = APIRouter(prefix="/v1/me", tags=["people"])

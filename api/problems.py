@@ -28,6 +28,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "page-token": (400, "The page token is not valid here"),
     "unauthenticated": (401, "No valid API key"),
     "scope": (403, "The key lacks a scope"),
+    "task-not-yours": (403, "The task is for others"),
     "not-found": (404, "Not found"),
     "method": (405, "Method not allowed"),
     "other-brands": (409, "The person works in other brands too"),

@@ -14,9 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
-from activities.tasks import TaskConflict, TaskOutcome, TaskRequest, TaskRow
+from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
 from api.dependencies import ApiEngine, EngineOf
-from api.form_validation import faults_of, same
+from api.form_validation import faults_of
 from api.json_types import Document, Line, Prose
 from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
@@ -26,6 +26,8 @@ from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
 
+#: People a refusal names who may answer instead.
+MOST_NAMED: Final = 20
 #: Bytes of an answer as JSON. It travels to the run in one piece and stays in its history.
 ANSWER_LIMIT: Final = 64 * 1024
 
@@ -151,8 +153,9 @@ async def complete_task(
     """Answer a task; the journey hears of it even if everything restarts in between.
 
     The answer must fit the form, or each fault is pointed at with 422. Whoever claimed the task answers it; an
-    unclaimed one may be answered by anybody, which claims it. The same answer again is the same answer; another one
-    is a conflict.
+    unclaimed one may be answered by anybody of its team with its skill, which claims it; 403 tells others who may.
+    Where it wants several `approvals`, the task stays open with the answer as its `proposal` until so many people have
+    given the same. The same answer again is the same answer; another one is a conflict.
     """
     async with engine.database.reading() as connection:
         task = await tasks.find(connection, actor.brand, task_id)
@@ -205,7 +208,7 @@ async def change_task(
 
 
 def _request(engine: ApiEngine, actor: Actor, task_id: str, if_match: str | None = None) -> TaskRequest:
-    return TaskRequest(actor.brand, task_id, actor.name, engine.clock(), _versions(if_match))
+    return TaskRequest(actor.brand, task_id, actor, engine.clock(), _versions(if_match))
 
 
 def _versions(if_match: str | None) -> frozenset[int] | None:
@@ -242,3 +245,13 @@ def _problem_of(conflict: TaskConflict) -> Problem:
         case "run_ended":
             detail = "The journey is over for this player; the task will be closed without an answer."
             return Problem("run-ended", detail)
+        case "not_theirs":
+            return _not_theirs(conflict)
+
+
+def _not_theirs(conflict: TaskConflict) -> Problem:
+    """403 with the reason, and who may instead."""
+    able = ", ".join(conflict.may[:MOST_NAMED])
+    told = f"It can be answered by {able}." if able else "Nobody who may is registered; `docs/people.md` says how."
+    members = {"rule": conflict.rule, "may": [*conflict.may[:MOST_NAMED]]}
+    return Problem("task-not-yours", f"{conflict.sentence} {told}", members=members)

@@ -10,7 +10,8 @@ from sqlalchemy import Row, Select, literal, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.tables import task_history, tasks
-from activities.tasks import TaskRow, find
+from activities.task_rows import TaskRow
+from activities.tasks import find
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
@@ -59,6 +60,8 @@ class TaskSummary(BaseModel):
     question: str
     team: str
     skill: str | None = None
+    not_by: list[str] = Field([], description="Forms of this run; who answered one of them may not answer this.")
+    approvals: int = Field(1, description="How many people must give the same answer.")
     reason: str
     forbidden: list[str] = Field(description="What the person must not do.")
     state: State
@@ -111,6 +114,9 @@ class TaskView(TaskSummary):
     snapshot: JsonObject = Field(description="The player as the journey saw them when it asked.")
     answer: JsonObject | None = None
     answered_by: str | None = None
+    proposal: JsonObject | None = Field(
+        None, description="The answer that somebody has given, until enough others have given the same."
+    )
     history: list[HistoryLine] = Field(
         description=f"The newest {HISTORY_SHOWN} lines, the oldest of them first; `…/history` has all."
     )

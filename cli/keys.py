@@ -14,9 +14,12 @@ from cli._environment import open_database, run_on_database, who_runs_this
 ROLES = {
     "backend": ("events:write", "protection:lift", "profiles:write", "inbox:read"),
     "vip-manager": ("tasks:work", "players:read"),
+    "vip-head": ("tasks:work", "players:read"),
     "crm": ("journeys:manage", "players:read"),
     "admin": ("admin",),
 }
+#: And the skills of those who answer tasks: nobody signs what they checked.
+SKILLS = {"vip-manager": ("aml",), "vip-head": ("aml", "executive")}
 DEMO_BRAND = "demo"
 
 app = typer.Typer(help="API keys: make, list, revoke.")
@@ -42,7 +45,11 @@ def keys_of_every_role(
     async def make() -> dict[str, str]:
         async with open_database() as database:
             now = await database.now()
-            return {role: (await create_key(database, DEMO_BRAND, role, s, now))[1] for role, s in ROLES.items()}
+            made = {}
+            for role, scopes in ROLES.items():
+                skills = SKILLS.get(role, ())
+                made[role] = (await create_key(database, DEMO_BRAND, role, scopes, now, skills=skills))[1]
+            return made
 
     out.print_json(json.dumps(run_on_database(make())))
 

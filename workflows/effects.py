@@ -194,6 +194,10 @@ class OpenTask(EffectInput):
     form_schema: dict[str, Any]
     team: str
     skill: str | None = None
+    #: Forms of which this run has asked before: who answered one of them may not answer this.
+    not_by: list[str] = Field(default_factory=list)
+    #: How many people must give the same answer.
+    approvals: int = 1
     reason: str = ""
     forbidden: list[str] = Field(default_factory=list)
     priority: int = 50

@@ -175,6 +175,8 @@ class Player(KnownPlayer):
         team: str,
         due: timedelta,
         skill: str | None = None,
+        not_by: Sequence[type[Form]] = (),
+        approvals: int = 1,
         escalate_to: str | None = None,
         reason: str = "",
         forbidden: Sequence[str] = (),
@@ -182,6 +184,8 @@ class Player(KnownPlayer):
     ) -> F | None:
         """Open a task for people and wait for the filled-in form.
 
+        It is answered by people of `team`, with `skill` if one is named; never by who answered one of the forms in
+        `not_by` earlier in this run; and with `approvals=2` it counts when two of them have given the same answer.
         At half of `due` the task's history says that it was reminded of; at `due` the task moves to
         `escalate_to` for as long again. Neither notifies anybody: people see it in their list. None means
         that nobody answered in all that time and the task is closed: a journey must say what happens then.
@@ -197,6 +201,8 @@ class Player(KnownPlayer):
                 form_schema=form.model_json_schema(),
                 team=team,
                 skill=skill,
+                not_by=[earlier.__name__ for earlier in not_by],
+                approvals=approvals,
                 reason=reason,
                 forbidden=list(forbidden),
                 priority=priority,

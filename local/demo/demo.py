@@ -11,7 +11,7 @@ import json
 import shutil
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -78,8 +78,11 @@ async def _play(stack: Stack, script: Script, say: Console) -> DemoReport:
         return httpx.AsyncClient(base_url=stack.api_url, headers=headers, timeout=30)
 
     try:
-        async with httpx.AsyncClient() as http, client("vip-manager") as vip_manager, client("admin") as admin:
-            events, manager = Events(http, stack.api_url, stack.keys["backend"]), TaskWorker(vip_manager)
+        async with httpx.AsyncClient() as http, client("admin") as admin, AsyncExitStack() as desks:
+            events = Events(http, stack.api_url, stack.keys["backend"])
+            # Two of them: nobody signs what they checked.
+            people = [await desks.enter_async_context(client(role)) for role in ("vip-manager", "vip-head")]
+            manager = TaskWorker(people)
             return await Demo(stack, script, events, admin, manager, auditor, say).play()
     finally:
         await database.close()

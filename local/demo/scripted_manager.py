@@ -1,7 +1,7 @@
-"""A scripted VIP manager: lists open tasks over HTTP, claims them and fills their forms."""
+"""Scripted VIP managers: list open tasks over HTTP, claim those they may answer and fill their forms."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +16,8 @@ PAUSE = 0.3
 class TaskWorker:
     """Works every open task until told to stop; `completed` counts the answers that were taken."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
-        self._http = http
+    def __init__(self, people: Sequence[httpx.AsyncClient]) -> None:
+        self._people = people
         self.completed = 0
         self.faults: list[str] = []
 
@@ -25,16 +25,17 @@ class TaskWorker:
         """Look for open tasks again and again; ends by being cancelled."""
         while True:
             # Whatever goes wrong on the way is tried again: the list is the truth.
-            with suppress(httpx.HTTPError):
-                answer = await self._http.get("/v1/tasks", params={"state": "open", "page_size": 200})
-                for task in answer.raise_for_status().json()["items"]:
-                    await self._answer(task["id"])
+            for person in self._people:
+                with suppress(httpx.HTTPError):
+                    answer = await person.get("/v1/tasks", params={"state": "open", "page_size": 200})
+                    for task in answer.raise_for_status().json()["items"]:
+                        await self._answer(person, task["id"])
             await asyncio.sleep(PAUSE)
 
-    async def _answer(self, task_id: str) -> None:
-        claimed = await self._http.post(f"/v1/tasks/{task_id}/claim")
+    async def _answer(self, person: httpx.AsyncClient, task_id: str) -> None:
+        claimed = await person.post(f"/v1/tasks/{task_id}/claim")
         if claimed.is_error:
-            return  # somebody was faster, or the journey has ended; the list will tell
+            return  # it is for others, somebody was faster, or the journey has ended; the list will tell
         task = claimed.json()
         headers = {"If-Match": claimed.headers["ETag"]}
         try:
@@ -42,7 +43,7 @@ class TaskWorker:
         except jsonschema.ValidationError as error:
             self.faults.append(f"{task['form']} cannot be filled by a script: {error.message}")
             return
-        done = await self._http.post(f"/v1/tasks/{task_id}/complete", json=body, headers=headers)
+        done = await person.post(f"/v1/tasks/{task_id}/complete", json=body, headers=headers)
         if done.is_success:
             self.completed += 1
         elif done.status_code != 409:

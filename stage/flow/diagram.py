@@ -188,7 +188,11 @@ def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR09
             return "grant", subject.replace("_", " "), _wrapped(_arguments(step.arguments[0])) if step.arguments else ()
         case "ask":
             team = f"team {_word(named, 'team')}" + _after(", skill ", named, "skill")
-            return "ask", subject, [team, f"due in {_word(named, 'due')}" + _after(", then ", named, "escalate_to")]
+            eyes = _after("agreed by ", named, "approvals") + _after(" not by who answered ", named, "not_by").replace(
+                "[", ""
+            ).replace("]", "")
+            due = f"due in {_word(named, 'due')}" + _after(", then ", named, "escalate_to")
+            return "ask", subject, [team, *_wrapped(eyes.strip()), due]
         case "event" | "first":
             within = f"within {_word(named, 'within')}" + (" from now on" if "fresh" in named else "")
             return "wait for", subject.replace("|", " or "), [within, *_wrapped(_after("where ", named, "where"))]

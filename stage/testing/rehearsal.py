@@ -81,8 +81,8 @@ class Rehearsal:
             self._note(event, data)
         self.world.advance_to(self.world.now)
 
-    async def answers(self, form: Form) -> None:
-        """A person fills in the open task of this form."""
+    async def answers(self, form: Form, *, by: str | None = None) -> None:
+        """A person fills in the open task of this form; say `by` whom where it matters who it is."""
         name = type(form).__name__
         task = next((t for t in self.tasks if t.form == name and t.state == "open"), None)
         if task is None:
@@ -90,7 +90,7 @@ class Rehearsal:
             raise StageError(f"No task is open for {name}: {asked}. Let time pass until the journey asks.")
         answer = form.model_dump(mode="json")
         self._happened.append((self.world.now, f"{name} is answered{_shown(answer)}"))
-        self.world.answer(task, answer)
+        self.world.answer(task, answer, by)
         self.world.advance_to(self.world.now)
 
     async def hold(self) -> None:

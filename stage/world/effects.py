@@ -353,6 +353,8 @@ class Effects:
             opened_at=world.now,
             due_at=request.due_at,
             escalate_to=request.escalate_to,
+            not_by=request.not_by,
+            approvals=request.approvals,
         )
         self._tasks_of.setdefault(request.run_id, []).append(task)
         self._record(request, "opened", task_id=task.task_id, team=request.team)

@@ -1,7 +1,7 @@
 """What is kept of everything that happened in a world: runs, messages, rewards, tasks, stories."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -75,6 +75,11 @@ class TaskRecord:
     opened_at: datetime
     due_at: datetime
     escalate_to: str | None = None
+    not_by: list[str] = field(default_factory=list)
+    approvals: int = 1
+    #: Who has given the answer that stands or is proposed, where the test said who.
+    signed_by: list[str] = field(default_factory=list)
+    proposal: dict[str, JsonValue] | None = None
     state: str = "open"
     answer: dict[str, JsonValue] | None = None
     closed_at: datetime | None = None

@@ -47,6 +47,7 @@ from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
 from workflows.shadows import SHADOW_STOPPED, STOP_NUMBER, Shadow
 from workflows.source.journey_loading import Registry
+from workflows.task_rights import Signature, refusal
 
 BRAND = "stage"
 
@@ -154,8 +155,10 @@ class WorldState:
         self.carry_out(state, decisions)
         return next((d.run_id for d in decisions if isinstance(d, Start)), None)
 
-    def answer(self, task: TaskRecord, answer: Mapping[str, JsonValue]) -> bool:
-        """A person completes a task now; False if it is closed already.
+    def answer(self, task: TaskRecord, answer: Mapping[str, JsonValue], by: str | None = None) -> bool:
+        """A person completes a task now; False if it is closed already, or waits for others to give the same answer.
+
+        Without `by` as many people give it as must. Somebody who may not is a StageError.
 
         An answer that does not fit its form is a StageError: in production the API refuses it.
         """
@@ -168,6 +171,8 @@ class WorldState:
             except ValidationError as error:
                 faults = "; ".join(f"{'.'.join(map(str, f['loc']))}: {f['msg']}" for f in error.errors())
                 raise StageError(f"The answer {dict(answer)} does not fit {task.form}: {faults}.") from None
+        if by is not None and not self._sign(task, dict(answer), by):
+            return False
         task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
         state = self.player(task.player_id)
         seq = state.next_seq(task.run_id)
@@ -176,6 +181,23 @@ class WorldState:
             for run_id, number in [(task.run_id, seq), *state.number_beside(task.run_id)]:
                 self._deliver(run_id, [Delivery(seq=number, kind="answer", step=task.step, answer=hears)])
         return True
+
+    def _sign(self, task: TaskRecord, answer: dict[str, JsonValue], by: str) -> bool:
+        """Whether the task has been given this answer by enough people."""
+        earlier = [
+            Signature(name, name, one.step)
+            for one in self.tasks.values()
+            if one.run_id == task.run_id and one.form in task.not_by and one is not task
+            for name in one.signed_by
+        ]
+        refused = refusal(task.team, None, name=by, signer_id=by, teams=None, skills=(), signatures=earlier)
+        if refused is not None:
+            raise StageError(refused.sentence)
+        if answer != task.proposal:
+            task.proposal, task.signed_by = answer, []
+        if by not in task.signed_by:
+            task.signed_by.append(by)
+        return len(task.signed_by) >= task.approvals
 
     # ---- what people decide about journeys -------------------------------------------------------
 

@@ -170,13 +170,14 @@ class TestKeys:
         made = journeys("keys", "--json", DATABASE_URL=postgres_url)
         assert made.returncode == 0, made.stderr
         keys = json.loads(made.stdout)
-        assert set(keys) == {"backend", "vip-manager", "crm", "admin"}
-        found = rows(postgres_url, "SELECT name, brand, scopes FROM api_keys ORDER BY name")
+        assert set(keys) == {"backend", "vip-manager", "vip-head", "crm", "admin"}
+        found = rows(postgres_url, "SELECT name, brand, scopes, skills FROM api_keys ORDER BY name")
         assert found == [
-            ("admin", "demo", ["admin"]),
-            ("backend", "demo", ["events:write", "inbox:read", "profiles:write", "protection:lift"]),
-            ("crm", "demo", ["journeys:manage", "players:read"]),
-            ("vip-manager", "demo", ["players:read", "tasks:work"]),
+            ("admin", "demo", ["admin"], []),
+            ("backend", "demo", ["events:write", "inbox:read", "profiles:write", "protection:lift"], []),
+            ("crm", "demo", ["journeys:manage", "players:read"], []),
+            ("vip-head", "demo", ["players:read", "tasks:work"], ["aml", "executive"]),
+            ("vip-manager", "demo", ["players:read", "tasks:work"], ["aml"]),
         ]
 
 

@@ -19,10 +19,12 @@ from temporalio.exceptions import ApplicationError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
+from activities.actors import Actor
 from activities.engine import WorkerEngine
 from activities.journey_controls import forget_held, next_held
 from activities.tables import metadata, tasks
-from activities.tasks import TaskRequest, TaskRow, complete
+from activities.task_rows import TaskRequest, TaskRow
+from activities.tasks import complete
 from stage.virtual_temporal.payload_converter import CONVERTER
 from stage.virtual_temporal.server import Call, StageRun, VirtualTemporal
 from tests.crash.evidence import Evidence, Row, read_lines, read_tables
@@ -31,6 +33,7 @@ from tests.support.servers import LocalBonusEngine
 from workflows.events import Event
 
 BRAND = "demo"
+MANAGER = Actor(BRAND, "manager", id="manager", skills=frozenset({"aml", "executive"}))
 CANARY = "Canarina"
 #: What is not done after so long is not going to be.
 QUIET_WITHIN = timedelta(minutes=4)
@@ -223,7 +226,7 @@ class SmallHouse:
             )
             for task in open_tasks.all():
                 answer = {"word": f"w{task.id}"} if task.form == "CrashQuestion" else {"outcome": "written", "note": ""}
-                request = TaskRequest(BRAND, task.id, "manager", self.temporal.now)
+                request = TaskRequest(BRAND, task.id, MANAGER, self.temporal.now)
                 done = await complete(connection, self.built.intake, request, task.player_id, answer)
                 if isinstance(done, TaskRow):
                     self.note("answered", task=task.id, run=task.run_id, form=task.form, answer=answer)

@@ -33,12 +33,12 @@ async def served(module_postgres_url: str) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def anna(api: Api) -> httpx.AsyncClient:
-    return await api.client("tasks:work", name="anna")
+    return await api.client("tasks:work", skills=["aml"], name="anna")
 
 
 @pytest.fixture
 async def boris(api: Api) -> httpx.AsyncClient:
-    return await api.client("tasks:work", name="boris")
+    return await api.client("tasks:work", skills=["aml"], name="boris")
 
 
 async def opened(api: Api, player_id: str = "p-1", **changes: Any) -> str:
@@ -95,7 +95,7 @@ async def test_a_task_shows_the_question_the_form_and_the_player(api: Api, anna:
 
 async def test_of_twenty_claimants_one_wins_and_the_others_are_told_who(api: Api) -> None:
     task_id = await opened(api)
-    clients = [await api.client("tasks:work", name=f"manager-{n}") for n in range(20)]
+    clients = [await api.client("tasks:work", skills=["aml"], name=f"manager-{n}") for n in range(20)]
     claims = await asyncio.gather(*(client.post(f"/v1/tasks/{task_id}/claim") for client in clients))
     assert sorted(claim.status_code for claim in claims) == [200] + [409] * 19
     winner = next(claim.json()["assignee"] for claim in claims if claim.status_code == 200)
@@ -145,7 +145,7 @@ async def test_the_same_answer_again_is_the_same_answer_and_another_is_a_conflic
 
 async def test_many_answers_at_once_are_one_answer(api: Api) -> None:
     task_id = await opened(api)
-    clients = [await api.client("tasks:work", name=f"manager-{n}") for n in range(8)]
+    clients = [await api.client("tasks:work", skills=["aml"], name=f"manager-{n}") for n in range(8)]
     given = [{"outcome": "approve", "note": f"from {n}"} for n in range(8)]
     done = await asyncio.gather(
         *(

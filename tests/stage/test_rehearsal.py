@@ -115,6 +115,17 @@ async def test_a_person_answers(rehearse: Rehearse) -> None:
     assert run.ended == "completed"
 
 
+async def test_who_checked_a_vip_does_not_sign(rehearse: Rehearse) -> None:
+    run = await rehearse(vip_onboarding)
+    await run.answers(Affordability(outcome="approve"), by="olena")
+    await run.answers(SourceOfFunds(outcome="proven"), by="ivan")
+    for checker in ("olena", "ivan"):
+        with pytest.raises(StageError, match=f"{checker} answered ask:.*; this asks for another pair of eyes"):
+            await run.answers(SignOff(approved=True), by=checker)
+    await run.answers(SignOff(approved=True), by="the executive")
+    assert run.asked[-1] == "HostAssignment"
+
+
 async def test_a_vip_is_checked_hosted_and_called(rehearse: Rehearse) -> None:
     run = await rehearse(vip_onboarding)
     await run.answers(Affordability(outcome="approve"))

@@ -32,6 +32,7 @@ OWNERS = {
     "grants": "activities/rewards.py",
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",
+    "task_signatures": "activities/task_signatures.py",
     "api_keys": "activities/api_keys.py",
     "people": "activities/people.py",
     "person_grants": "activities/people.py",

@@ -98,7 +98,7 @@ async def vip_onboarding(player: Player, reached: TierChanged | DepositApproved)
     if funds is None or funds.outcome != "proven":
         await player.send("vip-declined", via=["email"])
         return
-    signed = await player.ask(SignOff, team=HEAD, skill="executive", due=hours(48), priority=80)
+    signed = await sign_off(player)
     if signed is None or not signed.approved:
         await player.send("vip-declined", via=["email"])
         return
@@ -115,6 +115,13 @@ async def vip_onboarding(player: Player, reached: TierChanged | DepositApproved)
     await call_player(player, "A week in the programme.", due=days(1))
     await player.sleep(days(23))
     await player.ask(Review, team=TEAM, due=days(3), escalate_to=HEAD, reason="Thirty days in the programme.")
+
+
+async def sign_off(player: Player) -> SignOff | None:
+    """Have the accountable executive sign, who has checked nothing of it."""
+    return await player.ask(
+        SignOff, team=HEAD, skill="executive", not_by=[Affordability, SourceOfFunds], due=hours(48), priority=80
+    )
 
 
 async def call_player(player: Player, reason: str, *, due: timedelta) -> HostCall | None:

@@ -6,6 +6,7 @@ handed the player, so a verb is found wherever it is written.
 
 import ast
 import inspect
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
@@ -37,6 +38,7 @@ from workflows.source.functions import (
 from workflows.source.interest import Interest, where_of
 from workflows.source.interest_by_place import InterestByPlace, Wait
 from workflows.source.step_order import comes_back, ends_plainly, in_order
+from workflows.task_rights import GIVEN, MOST_APPROVALS
 from workflows.verb_table import VERBS, VerbSpec
 
 #: What `send` takes for itself; every other word is a variable of the template.
@@ -74,6 +76,8 @@ class VerbReading:
     #: The measures it reads, by key.
     measures: dict[str, Measure] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
+    #: Forms that `not_by=` names, with the sentence for one that the journey never asks.
+    apart: dict[str, str] = field(default_factory=dict)
     interest: Interest = field(default_factory=Interest)
     #: Its waits, by where the code makes them.
     waits: dict[ast.Call, Wait] = field(default_factory=dict)
@@ -113,6 +117,7 @@ def read_verbs(journey: Journey, packages: tuple[str, ...]) -> VerbReading:
         if helper not in seen:
             seen.add(helper)
             waiting += _VerbReader(journey, packages, *helper, reading).read()
+    reading.mistakes += [sentence for form, sentence in reading.apart.items() if form not in reading.forms]
     return reading
 
 
@@ -241,6 +246,7 @@ class _VerbReader:
                 self._check_message(verb.name, call, keywords)
             case VerbSpec(shape="human"):
                 self._check_form(verb.name, call, keywords)
+                self._check_eyes(call, keywords)
             case VerbSpec(subject="measure"):
                 self._check_measure(verb.name, call, keywords)
             case VerbSpec(subject="segment"):
@@ -367,6 +373,29 @@ class _VerbReader:
             got = "nothing" if argument is None else ast.unparse(argument)
             self._mistake(call, f"player.{verb} needs a class that is a Form and that the module can see, not {got}")
 
+    def _check_eyes(self, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
+        """Whom a task is kept from is named by forms, and how many must agree by a number."""
+        named = keywords.get("not_by")
+        if named is not None:
+            forms: list[Any] = [resolve(one, self.names) for one in getattr(named, "elts", [None])]
+            if not all(isinstance(form, type) and issubclass(form, Form) for form in forms):
+                self._mistake(
+                    call,
+                    "name the earlier questions of not_by= as a list of their forms, such as not_by=[Affordability]",
+                )
+            else:
+                never = "which this journey never asks; name a question that comes before"
+                told = {form.__name__: f"not_by= names {form.__name__}, {never}" for form in forms}
+                self.reading.apart |= {form: self._sentence(call, what) for form, what in told.items()}
+        approvals = keywords.get("approvals")
+        if isinstance(approvals, ast.Constant) and approvals.value not in range(1, MOST_APPROVALS + 1):
+            self._mistake(call, f"approvals= is how many people must agree, 1 to {MOST_APPROVALS}")
+        match keywords.get("skill"):
+            case ast.Constant(value=str(skill)) if not re.fullmatch(GIVEN, skill):
+                self._mistake(call, f"{skill!r} names no skill that anybody can be given; use a-z, 0-9, '.', '_', '-'")
+            case _:
+                pass
+
     def _check_segment(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
         argument = call.args[0] if call.args else keywords.get("segment")
         if argument is None and None in keywords:
@@ -407,9 +436,12 @@ class _VerbReader:
             self._mistake(call, f"{weekday.value!r} is no weekday; write one of {', '.join(WEEKDAYS)}")
 
     def _mistake(self, node: ast.expr, what: str) -> None:
+        self.reading.mistakes.append(self._sentence(node, what))
+
+    def _sentence(self, node: ast.expr, what: str) -> str:
         module = self.function.__module__
         at = "" if module == self.journey.function.__module__ else f" {module},"
-        self.reading.mistakes.append(f"Journey {self.journey.name},{at} line {node.lineno}: {what}.")
+        return f"Journey {self.journey.name},{at} line {node.lineno}: {what}."
 
 
 def _is_none(node: ast.expr | None) -> bool:

@@ -1,0 +1,105 @@
+"""Who approved a task's answer, and who may not: the table `task_signatures`, which only ever grows.
+
+Its key is the constraint behind four eyes: one row for each task, round and signer. Who answered a step that a task
+names in `not_by=` has a row in it before anybody can sign, and who has signed has theirs, so a second signature of the
+same pair of eyes is refused by the database whatever the code does. Another answer begins another round.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.actors import Actor
+from activities.people import who_may_work
+from activities.tables import task_signatures
+from activities.task_rows import TaskConflict, TaskRow
+from workflows.effects import OpenTask
+from workflows.task_rights import Signature, refusal
+
+
+async def not_theirs(connection: AsyncConnection, task: TaskRow, actor: Actor, now: datetime) -> TaskConflict | None:
+    """Why this actor may not work on the task, if they may not."""
+    # Most tasks want one pair of eyes, anybody's, and nothing is read for them.
+    counted = task.not_by or task.approvals > 1
+    signatures = await signatures_of(connection, task.id, task.round) if counted else ()
+    refused = refusal(
+        task.team,
+        task.skill,
+        name=actor.name,
+        signer_id=actor.id,
+        teams=actor.teams,
+        skills=actor.skills,
+        signatures=signatures,
+    )
+    if refused is None:
+        return None
+    signers = {one.signer_id for one in signatures}
+    able = await who_may_work(connection, task.brand, task.team, task.skill, now)
+    may = tuple(person.email for person in able if person.id not in signers)
+    return TaskConflict("not_theirs", task, refused.rule, refused.sentence, may)
+
+
+async def bar_who_answered(connection: AsyncConnection, opening: OpenTask, task_id: str, now: datetime) -> None:
+    """Keep from signing a task just opened whoever answered one of the forms it names, earlier in its run."""
+    if opening.not_by:
+        given = {"task_id": task_id, "run_id": opening.run_id, "forms": opening.not_by, "now": now}
+        await connection.execute(_BAR, given)
+
+
+async def signatures_of(connection: AsyncConnection, task_id: str, number: int) -> Sequence[Signature]:
+    """Who is kept from signing a task, and who has signed it in this round."""
+    found = select(task_signatures).where(task_signatures.c.task_id == task_id, task_signatures.c.round == number)
+    return [Signature(row.signer_id, row.signer, row.step) for row in await connection.execute(found)]
+
+
+async def begin_round(connection: AsyncConnection, task_id: str, number: int) -> None:
+    """Begin another round: nobody has signed, and who was kept from signing still is."""
+    await connection.execute(_ANOTHER_ROUND, {"task_id": task_id, "round": number})
+
+
+async def sign(connection: AsyncConnection, brand: str, task_id: str, number: int, actor: Actor, now: datetime) -> bool:
+    """Sign a task's answer; False for who has signed it in this round, or may not."""
+    signed = insert(task_signatures).values(
+        task_id=task_id,
+        round=number,
+        brand=brand,
+        signer_id=actor.id,
+        signer=actor.name,
+        key_id=actor.key_id,
+        at=now,
+    )
+    once = signed.on_conflict_do_nothing().returning(task_signatures.c.task_id)
+    return (await connection.execute(once)).scalar_one_or_none() is not None
+
+
+# Who answered before signatures were kept is known by name alone.
+_BAR: Final = text(
+    """
+    INSERT INTO task_signatures (task_id, round, brand, signer_id, signer, step, key_id, at)
+    SELECT :task_id, 0, t.brand, coalesce(s.signer_id, 'name:' || t.answered_by), coalesce(s.signer, t.answered_by),
+           t.step, s.key_id, CAST(:now AS timestamptz)
+    FROM tasks t
+    LEFT JOIN task_signatures s ON s.task_id = t.id AND s.round = t.round AND s.step IS NULL
+    WHERE t.run_id = :run_id AND t.form = ANY(CAST(:forms AS text[])) AND t.id <> :task_id
+      AND t.answered_by IS NOT NULL
+    ON CONFLICT DO NOTHING
+    """
+)
+_ANOTHER_ROUND: Final = text(
+    """
+    INSERT INTO task_signatures (task_id, round, brand, signer_id, signer, step, key_id, at)
+    SELECT task_id, :round, brand, signer_id, signer, step, key_id, at
+    FROM task_signatures WHERE task_id = :task_id AND round = 0 AND step IS NOT NULL
+    """
+)
+#: Forgets the signatures of the tasks that `tasks.FORGET` forgets next.
+FORGET: Final = text(
+    """
+    DELETE FROM task_signatures WHERE task_id = ANY(ARRAY(
+        SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
+    """
+)
