@@ -69,8 +69,7 @@ class Awards:
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
-                reason = earlier.detail.get("reason")
-                return AwardResult(status="withheld" if reason else "awarded", reason=reason)
+                return AwardResult.model_validate(earlier.detail["result"])
             if (held := await held_by(connection, request, now)) is not None:
                 return held
             facts = player.facts if player else None
@@ -81,10 +80,10 @@ class Awards:
             decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
             await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
             reason = str(decision.reason) if isinstance(decision, Refusal) else None
-            result = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
+            result = AwardResult.of(request.reward, reason, now)
             if reason is None:
                 await self._give(connection, request, now)
-            detail = {"kind": request.reward.kind, "reason": reason, "points": request.reward.awarded_points}
+            detail = {"kind": request.reward.kind, "reason": reason, "result": result.model_dump(mode="json")}
             await record_steps(connection, request, now, result.status, detail)
         return result
 
@@ -92,4 +91,4 @@ class Awards:
         into = PointCurrency(request.currency, request.expires)
         async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
             state = players.states[request.player_id]
-            players.record(request.player_id, state.award_points(into, request.reward.awarded_points, request.key, now))
+            players.record(request.player_id, state.award(into, request.reward, request.key, now))

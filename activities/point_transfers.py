@@ -3,9 +3,11 @@
 Only this module writes it, and only by adding: the database refuses to change a row or to take one away.
 """
 
+from collections.abc import Sequence
 from typing import Any, Final
 
-from sqlalchemy import Row, select, text
+from sqlalchemy import Row, Text, bindparam, select, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.loyalty_tables import point_transfers
@@ -22,6 +24,14 @@ INSERT: Final = text(
             amount bigint, slices jsonb, bucket text, units jsonb)
     """
 )
+
+
+_LAST_UNITS: Final = text(
+    """
+    SELECT DISTINCT ON (bucket) bucket, units FROM point_transfers
+    WHERE brand = :brand AND player_id = :player AND bucket = ANY(:buckets) ORDER BY bucket, number DESC
+    """
+).bindparams(bindparam("buckets", type_=ARRAY(Text)))
 
 
 def transfer_row(player_id: str, transfer: PointTransfer) -> JsonObject:
@@ -53,6 +63,14 @@ async def journal(connection: AsyncConnection, brand: str, player_id: str) -> li
     mine = (point_transfers.c.brand == brand, point_transfers.c.player_id == player_id)
     rows = await connection.execute(select(point_transfers).where(*mine).order_by(point_transfers.c.number))
     return [transfer_of(row) for row in rows]
+
+
+async def last_units(
+    connection: AsyncConnection, brand: str, player_id: str, buckets: Sequence[str]
+) -> dict[str, dict[str, int]]:
+    """By bucket: the sums that its last transfer was made of; nothing of one that has none."""
+    asked = {"brand": brand, "player": player_id, "buckets": buckets}
+    return {row.bucket: row.units for row in await connection.execute(_LAST_UNITS, asked)}
 
 
 async def statement(

@@ -20,6 +20,7 @@ from cli import (
     impact,
     import_events,
     keys,
+    ledger,
     migration,
     people,
     policy,
@@ -98,6 +99,7 @@ app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")
 app.add_typer(people.app, name="people")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(enrol.enrolments, name="enrolments")
 
 

@@ -18,7 +18,7 @@ from workflows.errors import DesignError
 from workflows.field_types import Product, Seconds
 from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts
-from workflows.rewards import Reward
+from workflows.rewards import Reward, RewardBase
 from workflows.run_protocol import StoryLine
 
 TaskMove = Literal["remind", "escalate", "expire"]
@@ -164,7 +164,7 @@ class GiveResult(BaseModel):
 
 
 class Award(EffectInput):
-    """Give points of a currency once; they are settled here, in the player's row, and no bonus engine hears of them.
+    """Give points of a currency, or a time in which they count more, once; no bonus engine hears of it.
 
     What the currency says of their end travels along, so that the answer hangs on no release.
     """
@@ -175,10 +175,23 @@ class Award(EffectInput):
 
 
 class AwardResult(BaseModel):
-    """What became of an award; `reason` names the rule of the gate that spoke against it."""
+    """What became of an award; `reason` names the rule of the gate that spoke against it.
+
+    `since` and `until` are the time in which points count more, where that was given.
+    """
 
     status: Literal["awarded", "withheld"]
     reason: str | None = None
+    since: AwareDatetime | None = None
+    until: AwareDatetime | None = None
+
+    @classmethod
+    def of(cls, reward: RewardBase, reason: str | None, now: datetime) -> "AwardResult":
+        """What an award comes to that is given `now`, or was refused for a reason."""
+        if reason is not None:
+            return cls(status="withheld", reason=reason)
+        boost = reward.boost
+        return cls(status="awarded") if boost is None else cls(status="awarded", since=now, until=now + boost.lasts)
 
 
 def task_id_of(key: str) -> str:

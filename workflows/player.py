@@ -46,13 +46,14 @@ from workflows.known_player import KnownPlayer
 from workflows.local_time import JITTER, next_local
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.rewards import Reward
+from workflows.rewards.loyalty import multiplier
 from workflows.rules.segments import Segment, require_segment
 from workflows.rules.tied_to_run import tied
 from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
 from workflows.run_protocol import KnownStep
-from workflows.verb_results import Awarded, Grant, NotAwarded, RunStarted, Sent, Suppressed
+from workflows.verb_results import Awarded, Grant, Multiplied, NotAwarded, RunStarted, Sent, Suppressed
 from workflows.verb_table import match_methods
 
 __all__ = ["Player"]
@@ -167,6 +168,23 @@ class Player(KnownPlayer):
         )
         result = await run.once(AWARD, award, AwardResult(status="withheld", reason=MOVED_PAST))
         return Awarded() if result.status == "awarded" else NotAwarded(result.reason or "")
+
+    async def multiply(
+        self, into: PointCurrency, *, by: float, during: timedelta, games: Sequence[str] = ()
+    ) -> Multiplied | NotAwarded:
+        """Let the player's points count `by` times for what happens from now on for so long, at most five times.
+
+        Of windows that overlap the highest counts. An event counts by its own time, also when it comes late.
+        """
+        run = self._run
+        reward = multiplier(by, during, games=games)
+        award = Award(
+            **run.common(run.step(f"multiply:{into.name}")), reward=reward, currency=into.name, expires=into.expires
+        )
+        result = await run.once(AWARD, award, AwardResult(status="withheld", reason=MOVED_PAST))
+        if result.since is None or result.until is None:
+            return NotAwarded(result.reason or "")
+        return Multiplied(result.since, result.until)
 
     async def ask(
         self,

@@ -1,8 +1,9 @@
 """What the verbs of `Player` answer: each says what happened, and none of them raises for what can be expected."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
-__all__ = ["Awarded", "Grant", "NotAwarded", "RunStarted", "Sent", "Suppressed"]
+__all__ = ["Awarded", "Grant", "Multiplied", "NotAwarded", "RunStarted", "Sent", "Suppressed"]
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,17 @@ class Grant:
 @dataclass(frozen=True)
 class Awarded:
     """The player has it, and the journal says why."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Multiplied:
+    """Points of what happens in [since, until) count more."""
+
+    since: datetime
+    until: datetime
 
     def __bool__(self) -> bool:
         return True

@@ -70,6 +70,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"awarded": "given", "withheld": "withheld"},
         ),
         VerbSpec(
+            name="multiply",
+            shape="reward",
+            waits=False,
+            limit=None,
+            subject="into",
+            results=("points count more", "withheld"),
+            outcomes={"awarded": "given", "withheld": "withheld"},
+        ),
+        VerbSpec(
             name="ask",
             shape="human",
             waits=True,

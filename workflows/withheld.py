@@ -201,7 +201,7 @@ def _award(request: Award, seen: Seen) -> WouldBe:
     asked = GrantFacts.of(request.reward, request.product or seen.product)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
-    answer = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
+    answer = AwardResult.of(request.reward, reason, seen.now)
     reward = request.reward.model_dump(mode="json")
     return WouldBe(answer.status, answer, {"kind": request.reward.kind, "reason": reason, "reward": reward})
 

@@ -37,6 +37,7 @@ from activities.intake.locked_elsewhere import (
     players_wanted,
     sqlstate,
 )
+from activities.intake.old_buckets import remember_buckets
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failure_reports import report
 from activities.intake.run_catch_up import missed_events
@@ -54,7 +55,7 @@ from workflows.player_facts import PlayerFacts
 from workflows.player_state.brand_groups import Account, BrandGroups
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.journey_facts import journey_facts
-from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, share
+from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, merge_points, share
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
@@ -352,6 +353,7 @@ class Intake:
                         raise AccountsNotLocked(missing)
                     past.look(new, players.states)
                     await suppress_again(connection, self.digests, brand, new, players, now, mode)
+                    await remember_buckets(connection, brand, new, players.states, players.rules.loyalty, now)
                     players.not_before = now + self.settling if mode == "history" else None
                     async for player_id, event in in_turns(new):
                         self._apply(players, player_id, event, now, mode)
@@ -377,6 +379,8 @@ class Intake:
             join([states[one] for one in merged], now)
             for one in merged:
                 players.record(one, states[one].stop_protected(now, mode=mode))
+            for one, moved in merge_points(event, states, players.rules, now).items():
+                players.record(one, moved)
         state = states[player_id]
         if profile := state.personal_words(event, state.word_of(event, now, live=mode == "live")):
             players.profiles.setdefault(player_id, {}).update(profile)

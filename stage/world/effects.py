@@ -332,8 +332,8 @@ class Effects:
         if reason is None:
             into = PointCurrency(request.currency, request.expires)
             state = world.player(request.player_id)
-            world.carry_out(state, state.award_points(into, request.reward.awarded_points, request.key, world.now))
-        result = AwardResult(status="awarded" if reason is None else "withheld", reason=reason)
+            world.carry_out(state, state.award(into, request.reward, request.key, world.now))
+        result = AwardResult.of(request.reward, reason, world.now)
         self._record(request, result.status, kind=request.reward.kind, reason=reason)
         return result
 

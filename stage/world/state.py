@@ -130,6 +130,7 @@ class WorldState:
         failures: list[RuleFailure] = []
         for event in events:
             self._note_birth_date(player_id, event)
+            self._remember_buckets(state, event)
             decisions += self.with_shadows(state, state.advance(event, self.rules, self.now, failures, mode=mode))
         warn_of(failures)
         self.carry_out(state, decisions)
@@ -137,6 +138,13 @@ class WorldState:
             self._past.setdefault(player_id, []).extend((self.now, event) for event in events)
         elif mode == "live":
             self._past.pop(player_id, None)
+
+    def _remember_buckets(self, state: PlayerState, event: Event) -> None:
+        """Days that left the row are read back from the journal, as intake does."""
+        for key, rule in state.forgotten_buckets(event, self.rules.loyalty, self.now).items():
+            mine = [one for player, one in self.transfers if player == state.player_id and one.bucket == key]
+            if mine and mine[-1].units is not None:
+                state.remember_bucket(rule, key, mine[-1].units, self.now)
 
     def _note_birth_date(self, player_id: str, event: Event) -> None:
         """In production it stands in the profile, which holds what is personal."""

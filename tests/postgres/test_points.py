@@ -10,12 +10,13 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DatabaseError
 
+from activities.ledger_proof import LedgerFault, prove_ledger
 from activities.loyalty_tables import point_transfers
 from activities.point_transfers import journal
 from activities.tables import gate_decisions, steps
 from tests.support.api_client import Api, serving
-from tests.support.engine import BRAND, Effects, effects, rows
-from workflows import ExclusionSet, RoundCompleted, points
+from tests.support.engine import BRAND, Effects, effects, execute, rows
+from workflows import ExclusionSet, PlayerMerged, RoundCompleted, RoundVoided, points
 from workflows.effects import Award, AwardResult
 from workflows.loyalty.point_account import recomputed
 from workflows.loyalty.point_transfers import PointTransfer
@@ -127,6 +128,48 @@ async def test_the_database_itself_refuses_to_rewrite_the_journal(statement: str
         async with parts.database.transaction() as connection:
             await connection.execute(text(f"{statement} WHERE player_id = :id"), {"id": player})
     assert len(await rows(parts.database, point_transfers, player_id=player)) == 1
+
+
+async def test_a_void_after_weeks_takes_back_what_the_journal_says_of_that_day(parts: Effects, player: str) -> None:
+    played = parts.casino.clock.now
+    await parts.casino.happens(player, RoundCompleted, round_id="r-1", stake_minor=4_500, **ROUND)
+    await later(parts, player, timedelta(days=30))
+    await parts.casino.happens(player, RoundCompleted, round_id="r-2", stake_minor=1_000, **ROUND)
+    assert await available(parts, player) == 5
+    for source in ("one", "two"):
+        told = {"round_id": "r-1", "stake_minor": 4_500, "played_at": played, "event_source": source, **ROUND}
+        await parts.casino.happens(player, RoundVoided, **told)
+    assert await available(parts, player) == 1
+    assert [one.cause for one in await journal_of(parts, player)] == ["wager", "wager", "reversal"]
+    assert await faults(parts) == []
+
+
+async def test_case_17_a_merge_moves_all_points_and_both_journals_say_so(parts: Effects, player: str) -> None:
+    other = parts.casino.player("q")
+    await parts.casino.registers(other)
+    for one in (player, other):
+        await give(parts, await parts.enters(one))
+    await parts.casino.happens(player, PlayerMerged, survivor_id=player, absorbed_id=other)
+    assert (await available(parts, player), await available(parts, other)) == (100, 0)
+    assert [one.credit for one in await journal_of(parts, other)] == ["available", "merged"]
+    await parts.casino.happens(player, PlayerMerged, survivor_id=other, absorbed_id=player)
+    assert (await available(parts, player), await available(parts, other)) == (0, 100)
+    assert await faults(parts) == []
+
+
+async def faults(parts: Effects) -> list[LedgerFault]:
+    return [fault async for proved in prove_ledger(parts.database) for fault in proved.faults]
+
+
+@pytest.mark.owner
+async def test_a_row_that_somebody_changed_behind_the_journal_is_told(parts: Effects, player: str) -> None:
+    await give(parts, await parts.enters(player))
+    assert await faults(parts) == []
+    richer = "jsonb_set(state, '{loyalty,points,points,debt}', '5')"
+    await execute(parts.database, f"UPDATE players SET state = {richer} WHERE id = :id", id=player)
+    (fault,) = await faults(parts)
+    assert (fault.player_id, fault.detail) == (player, "of points the row does not have what the journal comes to")
+    await execute(parts.database, "DELETE FROM players WHERE id = :id", id=player)
 
 
 class TestOverHttp:

@@ -58,9 +58,11 @@ KEPT: Final = {
     "payment.withdrawal_completed": "payment_id amount_minor currency processing reason",
     "payment.withdrawal_rejected": "payment_id amount_minor currency processing reason",
     "payment.withdrawal_cancelled_by_player": "payment_id amount_minor currency processing reason",
-    "payment.reversed": "payment_id kind amount_minor currency",
+    "payment.reversed": "payment_id kind amount_minor currency reversal_id of paid_at",
     "game.session_started": "game_session_id game_id game_name category provider is_free",
     "game.round_completed": "round_id game_session_id game_id provider balance_after_minor currency duration grant_id",
+    "game.round_voided": "round_id game_id category provider stake_minor bonus_stake_minor win_minor bonus_win_minor "
+    "currency grant_id played_at",
     "game.big_win": "round_id game_id win_minor currency multiplier_x100 jackpot_id",
     "game.fault": "round_id game_id kind stake_minor potential_win_minor currency",
     "sport.bet_placed": "bet_id kind stake_minor currency odds_x1000 selections live sport freebet_grant_id",

@@ -66,7 +66,7 @@ ROWS = {
     15: ["payment.withdrawal_completed", "payment.withdrawal_rejected", "payment.withdrawal_cancelled_by_player"],
     16: ["payment.reversed"],
     17: ["game.session_started"],
-    18: ["game.round_completed"],
+    18: ["game.round_completed", "game.round_voided"],
     19: ["game.big_win"],
     20: ["game.fault"],
     21: ["sport.bet_placed"],

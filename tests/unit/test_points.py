@@ -11,10 +11,23 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.support.examples import examples
-from workflows import DepositApproved, ExclusionSet, PlayerRegistered, RoundCompleted, currency, days, earn
+from workflows import (
+    DepositApproved,
+    ExclusionSet,
+    PaymentReversed,
+    PlayerRegistered,
+    RoundCompleted,
+    RoundVoided,
+    currency,
+    days,
+    earn,
+    multiplier,
+    points,
+)
 from workflows.errors import DesignError
 from workflows.events import Event
-from workflows.loyalty.point_account import MultiplierWindow, recomputed
+from workflows.loyalty.merging_points import merge_loyalty
+from workflows.loyalty.point_account import LoyaltyState, MultiplierWindow, Postings, recomputed
 from workflows.loyalty.point_lots import choose, end_of_lot, lot_of
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
@@ -71,11 +84,11 @@ class Played:
 
     @property
     def available(self) -> int:
-        return self.state.loyalty.points["points"].available if self.state.loyalty else 0
+        return self.state.loyalty.account("points").available if self.state.loyalty else 0
 
     @property
     def debt(self) -> int:
-        return self.state.loyalty.points["points"].debt if self.state.loyalty else 0
+        return self.state.loyalty.account("points").debt if self.state.loyalty else 0
 
     def agrees(self) -> None:
         """The journal proves the row: what it comes to is the row without what is not posted yet."""
@@ -244,7 +257,7 @@ class TestPosting:
 class TestAwards:
     def test_an_award_is_available_at_once_and_posted_with_its_cause(self) -> None:
         played = Played()
-        played.keep(played.state.award_points(POINTS, 50, "welcome:acme:p:1/award:points#1", NOON))
+        played.keep(played.state.award(POINTS, points(50), "welcome:acme:p:1/award:points#1", NOON))
         (line,) = played.journal
         assert (played.available, line.cause, line.debit) == (50, "journey", "issued:award")
         played.agrees()
@@ -312,3 +325,147 @@ class TestExpiry:
 def test_what_could_not_be_fair_is_refused_with_a_sentence(declare: Callable[[], Any], sentence: str) -> None:
     with pytest.raises(DesignError, match=sentence):
         declare()
+
+
+def voided(one: RoundCompleted, *, number: int = 0) -> RoundVoided:
+    said = {name: getattr(one, name) for name in ("round_id", "game_id", "category", "stake_minor", "grant_id")}
+    return RoundVoided(
+        event_id=f"v-{number}", event_source="casino", occurred_at=NOON, played_at=one.occurred_at, **said
+    )
+
+
+def spend(played: Played, amount: int) -> int:
+    """What a shop will do; how much was there to spend."""
+    assert played.state.loyalty is not None
+    postings = Postings(played.state.loyalty, NOON)
+    slices = choose(played.state.loyalty.account("points").lots, amount)
+    postings.spend("points", slices, "redeemed:shop", "shop", "item")
+    played.keep(postings.transfers)
+    return sum(slices.values())
+
+
+class TestReversals:
+    @settings(max_examples=examples(50))
+    @given(st.lists(rounds, max_size=12), st.integers(0, 60), st.data())
+    def test_i7_earn_spend_anything_reverse_all_leaves_what_was_spent_as_debt(
+        self, events: list[RoundCompleted], amount: int, data: st.DataObject
+    ) -> None:
+        played = Played().happens(*events)
+        spent = spend(played, amount) if played.state.loyalty else 0
+        for number, one in enumerate(data.draw(st.permutations(events))):
+            played.happens(voided(one, number=number))
+        assert played.available - played.debt == -spent
+        played.agrees()
+
+    @settings(max_examples=examples(50))
+    @given(st.lists(rounds, max_size=10), st.data())
+    def test_case_14_a_void_may_come_before_its_round(self, events: list[RoundCompleted], data: st.DataObject) -> None:
+        gone = [one for number, one in enumerate(events) if number % 2]
+        told = data.draw(st.permutations([*events, *(voided(one, number=n) for n, one in enumerate(gone))]))
+        played = Played().happens(*told)
+        assert played.available == expected([one for number, one in enumerate(events) if not number % 2])
+        assert played.debt == 0
+        played.agrees()
+
+    def test_a_void_of_what_is_not_posted_yet_leaves_no_line(self) -> None:
+        one = a_round(5_000)
+        played = Played().happens(one, voided(one)).settles()
+        assert (played.available, played.journal) == (0, [])
+
+    def test_case_15_debt_is_paid_first_by_what_is_earned_later(self) -> None:
+        one = a_round(30_000)
+        played = Played().happens(one)
+        assert spend(played, 30) == 30
+        played.happens(voided(one))
+        assert (played.available, played.debt) == (0, 30)
+        played.happens(a_round(40_000, number=5))
+        assert (played.available, played.debt) == (10, 0)
+        assert [one.cause for one in played.journal] == ["wager", "shop", "reversal", "wager", "debt"]
+        played.agrees()
+
+    def test_case_13_a_partial_refund_takes_back_its_part(self) -> None:
+        played = Played().happens(a_deposit(7_000))
+        assert played.available == 30
+        back: dict[str, Any] = {"event_source": "bank", "occurred_at": NOON, "payment_id": "pay-0", "paid_at": NOON}
+        refund = PaymentReversed(event_id="x", kind="refund", amount_minor=3_500, **back)
+        assert played.happens(refund).available == 15
+        untold = PaymentReversed(event_id="y", kind="refund", amount_minor=700, **{**back, "paid_at": None})
+        withdrawn = PaymentReversed(event_id="z", kind="rollback", amount_minor=700, of="withdrawal", **back)
+        assert played.happens(untold, withdrawn).available == 15
+
+    def test_a_void_after_weeks_finds_the_day_in_the_journal(self) -> None:
+        one = a_round(30_000)
+        played = Played().happens(one, a_round(60_000, number=2))
+        later = NOON + days(30)
+        played.happens(a_round(1_000, later, number=3), now=later)
+        gone = voided(one)
+        assert played.state.loyalty is not None
+        ((key, rule),) = played.state.forgotten_buckets(gone, RULES.loyalty, later).items()
+        units = [line.units for line in played.journal if line.bucket == key][-1]
+        assert units is not None
+        played.state.remember_bucket(rule, key, units, later)
+        played.happens(gone, now=later)
+        assert played.available == 51, "ninety of fifty points at most, and sixty of them still are"
+        played.agrees()
+
+    def test_case_34_a_round_of_a_rule_that_is_gone_is_voided_without_effect(self) -> None:
+        one = a_round(5_000)
+        played = Played().happens(one).settles()
+        played.rules = RuleIndex({})
+        assert played.happens(voided(one)).available == 5
+
+
+class TestMultipliers:
+    def boosted(self, factor: float, lasts: timedelta, **scope: Any) -> Played:
+        played = Played()
+        played.keep(played.state.award(POINTS, multiplier(factor, lasts, **scope), "r", NOON))
+        return played
+
+    @settings(max_examples=examples(50))
+    @given(st.integers(-120, 240))
+    def test_i12_outside_every_window_the_factor_is_one(self, minute: int) -> None:
+        played = self.boosted(2, timedelta(hours=2))
+        at = NOON + timedelta(minutes=minute)
+        played.happens(a_round(10_000, at), now=NOON + timedelta(hours=4))
+        assert played.available == (20 if 0 <= minute < 120 else 10)
+
+    def test_case_8_of_windows_that_overlap_the_highest_counts_and_never_more_than_five_times(self) -> None:
+        played = self.boosted(2, timedelta(hours=2))
+        played.keep(played.state.award(POINTS, multiplier(3, timedelta(hours=1)), "r", NOON))
+        assert played.happens(a_round(5_000)).available == 15
+        played.keep(played.state.award(POINTS, multiplier(9, timedelta(hours=1)), "r", NOON))
+        assert played.happens(a_round(1_000, number=1)).available == 20
+
+    def test_a_window_for_some_games_counts_for_these(self) -> None:
+        played = self.boosted(2, timedelta(hours=2), games=["other"])
+        assert played.happens(a_round(5_000)).available == 5
+
+    @pytest.mark.parametrize(("late", "factor"), [(days(39), 2), (days(41), 1)])
+    def test_case_6_late_within_forty_days_has_the_factor_of_its_time(self, late: timedelta, factor: int) -> None:
+        played = self.boosted(2, timedelta(hours=2))
+        assert played.happens(a_round(5_000), now=NOON + late).available == 5 * factor
+
+
+class TestMerging:
+    @settings(max_examples=examples(50))
+    @given(histories, histories, st.integers(0, 60), st.sampled_from(["voided", "kept"]))
+    def test_i31_a_merge_keeps_every_point_and_every_debt(
+        self, mine: list[Event], theirs: list[Event], spent: int, then: str
+    ) -> None:
+        one, two = Played().happens(*mine), Played().happens(*theirs)
+        for played in (one, two):
+            if played.state.loyalty:
+                spend(played, spent)
+        for event in theirs if then == "voided" else []:
+            if isinstance(event, RoundCompleted):
+                two.happens(voided(event))
+        worth = sum(it.available - it.debt for it in (one, two))
+        one.state.loyalty = one.state.loyalty or LoyaltyState()
+        two.state.loyalty = two.state.loyalty or LoyaltyState()
+        moved = merge_loyalty(one.state.loyalty, two.state.loyalty, RULES.loyalty, NOON, "merge")
+        one.keep(moved.survivor)
+        two.keep(moved.absorbed)
+        assert (one.available - one.debt, two.available, two.debt) == (worth, 0, 0)
+        assert one.available == 0 or one.debt == 0
+        one.agrees()
+        two.agrees()

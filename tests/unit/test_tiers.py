@@ -27,6 +27,7 @@ from workflows import (
     ladder,
     on,
     per,
+    points,
     tier,
     total,
 )
@@ -127,7 +128,7 @@ class TestUp:
 
     def test_i15_spending_points_moves_no_tier(self) -> None:
         climber = Climber().deposits(3)
-        climber.keep(climber.state.award_points(POINTS, 50, "r", NOON))
+        climber.keep(climber.state.award(POINTS, points(50), "r", NOON))
         assert climber.tier == "silver"
 
 

@@ -66,6 +66,7 @@ EVENTS = [
     "RewardOffered",
     "RewardWageringProgress",
     "RoundCompleted",
+    "RoundVoided",
     "Scheduled",
     "SegmentEntered",
     "SegmentLeft",
@@ -93,6 +94,7 @@ WORDS = [
     "Form",
     "Grant",
     "MovedRun",
+    "Multiplied",
     "Night",
     "NotAwarded",
     "Player",
@@ -209,6 +211,6 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 def test_the_verbs_are_exactly_these() -> None:
     waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
-    waits |= {"award", "usual", "value"}
+    waits |= {"award", "multiply", "usual", "value"}
     assert set(VERBS) == waits | {"split"}
     assert {name for name in VERBS if inspect.iscoroutinefunction(getattr(Player, name))} == waits

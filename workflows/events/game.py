@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from workflows.events.base import Event
-from workflows.field_types import Category, Count, Currency, Id, Label, Money, Number, Seconds
+from workflows.field_types import Category, Count, Currency, Id, Instant, Label, Money, Number, Seconds
 
 __all__ = [
     "BetPlaced",
@@ -14,6 +14,7 @@ __all__ = [
     "GameFault",
     "GameSessionStarted",
     "RoundCompleted",
+    "RoundVoided",
 ]
 
 
@@ -71,6 +72,38 @@ class RoundCompleted(
     duration: Seconds | None = None
     #: The grant that paid for the round, a free spin for example.
     grant_id: Id | None = None
+
+
+class RoundVoided(
+    Event,
+    type="game.round_voided",
+    unique="round_id",
+    example={
+        "round_id": "r-1",
+        "game_id": "book-of-tests",
+        "category": "slot",
+        "stake_minor": 100,
+        "currency": "EUR",
+        "played_at": "2026-01-15T11:00:00Z",
+    },
+):
+    """A round was taken back; money in minor units as it was told when the round was played. From the game platform.
+
+    A round is voided once: told again under another id it is a duplicate. It may come before the round itself.
+    """
+
+    round_id: Id
+    game_id: Id
+    category: Category
+    provider: Label = ""
+    stake_minor: Money
+    bonus_stake_minor: Money = 0
+    win_minor: Money = 0
+    bonus_win_minor: Money = 0
+    currency: Currency | None = None
+    grant_id: Id | None = None
+    #: When the round was played: points are taken back of that day.
+    played_at: Instant
 
 
 class BigWin(

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from workflows.events.base import Event
-from workflows.field_types import Currency, Id, Label, Money, Number, Seconds
+from workflows.field_types import Currency, Id, Instant, Label, Money, Number, Seconds
 
 __all__ = [
     "DepositAbandoned",
@@ -172,11 +172,20 @@ class WithdrawalCancelledByPlayer(
 class PaymentReversed(
     Event,
     type="payment.reversed",
+    unique="reversal_id",
     example={"payment_id": "pay-1", "kind": "chargeback", "amount_minor": 5000, "currency": "EUR"},
 ):
-    """A settled payment was undone; `amount_minor` in minor units. From the cashier or the bank."""
+    """A settled payment was undone; `amount_minor` in minor units. From the cashier or the bank.
+
+    A payment may be reversed in parts. With `reversal_id` each of them counts once, whoever tells it under whatever id.
+    """
 
     payment_id: Id
     kind: Literal["rollback", "chargeback", "refund"]
     amount_minor: Money
     currency: Currency | None = None
+    #: The id of this reversal, the same in every system that tells of it.
+    reversal_id: Id | None = None
+    of: Literal["deposit", "withdrawal"] = "deposit"
+    #: When the payment was settled: points that it earned are taken back of that day, and of none where it is not told.
+    paid_at: Instant | None = None

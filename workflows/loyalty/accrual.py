@@ -3,6 +3,7 @@
 A day's points are a function of sums, so in which order its events come is irrelevant, and a void is a smaller sum.
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -40,11 +41,29 @@ def accrue(
     now = present.now
     at = event.occurred_at if event.occurred_at <= now + AHEAD else now
     factor = account.factor(at, getattr(event, "game_id", None)) if at > now - LATENESS else 100
-    bucket = _bucket(rule, account, present.day_of(at), present)
-    key = str(factor)
-    bucket.units[key] = bucket.units.get(key, 0) + (-units if undone else units)
-    _follow(rule, account, bucket, postings, event)
+    on = present.day_of(at)
+    bucket = _bucket(rule, account, on, present)
+    count = bucket.units.get(str(factor), 0) + (-units if undone else units)
+    bucket.units[str(factor)] = count
+    _follow(rule, account, bucket_key(rule, on), postings, event)
     forget(account, present, postings, rule.currency.name)
+
+
+def left_the_row(rule: EarnRule, account: PointAccount | None, at: datetime, present: Present) -> str | None:
+    """The bucket of a moment, if it is so old that only the journal may know it; None if the row would have it."""
+    on = present.day_of(at)
+    if on >= present.today - DAYS_KEPT * DAY:
+        return None
+    key = bucket_key(rule, on)
+    return None if account is not None and key in account.buckets else key
+
+
+def remember(rule: EarnRule, account: PointAccount, key: str, units: Mapping[str, int], present: Present) -> None:
+    """Have a bucket again that left the row, with the sums of its last transfer, until this event is counted."""
+    on = date.fromisoformat(key.rpartition("|")[2])
+    points = rule.points(units)
+    lot = lot_of(rule.product, on, rule.currency.expires, present)
+    account.buckets[key] = AccrualBucket(lot, dict(units), points, points)
 
 
 def bucket_key(rule: EarnRule, on: date) -> str:
@@ -71,8 +90,9 @@ def _bucket(rule: EarnRule, account: PointAccount, on: date, present: Present) -
     return bucket
 
 
-def _follow(rule: EarnRule, account: PointAccount, bucket: AccrualBucket, postings: Postings, event: Event) -> None:
+def _follow(rule: EarnRule, account: PointAccount, key: str, postings: Postings, event: Event) -> None:
     """Bring the lot to what the sums of its bucket say now."""
+    bucket = account.buckets[key]
     points = rule.points(bucket.units)
     change = points - bucket.points
     if change > 0:
@@ -92,7 +112,8 @@ def _follow(rule: EarnRule, account: PointAccount, bucket: AccrualBucket, postin
         bucket.points -= silent
         if (rest := bucket.points - points) > 0:
             bucket.points = bucket.posted = points
-            postings.take_back(rule.currency.name, rest, bucket.lot, f"{event.type} {event.event_id}")
+            ref = f"{event.type} {event.event_id}"
+            postings.take_back(rule.currency.name, rest, bucket.lot, ref, bucket=key, units=dict(bucket.units))
 
 
 def _next_hour(now: datetime) -> datetime:

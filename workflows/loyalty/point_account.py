@@ -186,7 +186,7 @@ class Postings:
         remove(self.state.account(currency).lots, slices)
         self.post(currency, sum(slices.values()), "available", into, cause, ref, slices=dict(slices))
 
-    def take_back(self, currency: str, amount: int, lot: str | None, ref: str) -> None:
+    def take_back(self, currency: str, amount: int, lot: str | None, ref: str, **bucket: Any) -> None:
         """Reverse points: from the slice they came into, then the oldest, and what is spent already becomes debt."""
         self.settle(currency)
         account = self.state.account(currency)
@@ -194,9 +194,9 @@ class Postings:
         slices = choose(account.lots, amount, first=lot)
         remove(account.lots, slices)
         found = sum(slices.values())
-        self.post(currency, found, "available", "reversed", "reversal", ref, slices=slices)
+        self.post(currency, found, "available", "reversed", "reversal", ref, slices=slices, **bucket)
         account.debt += amount - found
-        self.post(currency, amount - found, "debt", "reversed", "reversal", ref)
+        self.post(currency, amount - found, "debt", "reversed", "reversal", ref, **bucket)
 
     def expire(self, currency: str, *, protected: bool) -> None:
         """Take away what has had its time; of a protected player nothing, nor in the week after."""

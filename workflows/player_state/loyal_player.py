@@ -3,7 +3,7 @@
 `state.PlayerState` builds on it. Where no program is declared nothing here does anything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,16 +11,25 @@ from typing import Any
 
 from workflows.events import Event, TierAtRisk, TierChanged
 from workflows.local_time import DAY
-from workflows.loyalty.accrual import accrue
-from workflows.loyalty.point_account import LoyaltyState, Postings
-from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.accrual import accrue, left_the_row, remember
+from workflows.loyalty.point_account import (
+    LATENESS,
+    MOST_FACTOR,
+    MOST_WINDOWS,
+    LoyaltyState,
+    MultiplierWindow,
+    Postings,
+)
+from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.point_lots import lot_of
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
+from workflows.loyalty.reversals import undone_by
 from workflows.loyalty.tier_standing import review, rise
 from workflows.player_state.counting import derived_id
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
+from workflows.rewards import RewardBase
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Measure, value
 
@@ -34,16 +43,33 @@ class LoyalPlayer(PlayerProjection):
     def earn_by(
         self, event: Event, program: LoyaltyProgram, now: datetime, failures: list[RuleFailure]
     ) -> list[PointTransfer]:
-        """Count an event under the earn rules; what goes into the journal because of it."""
-        rules = program.earn_rules.get(event.type)
+        """Count an event under the earn rules, or what it undoes; what goes into the journal because of it."""
+        undone = undone_by(event)
+        counted = undone or event
+        rules = program.earn_rules.get(counted.type)
         if rules is None:
             return []
         postings = self._postings(now)
         for rule in rules:
-            accrue(rule, event, self.present(now), postings, failures)
+            accrue(rule, counted, self.present(now), postings, failures, undone=undone is not None)
         if not postings.state.points:
             self.loyalty = None
         return postings.transfers
+
+    def forgotten_buckets(self, event: Event, program: LoyaltyProgram, now: datetime) -> dict[str, EarnRule]:
+        """The buckets that an event is about and that left the row long ago; the journal knows what was in them."""
+        counted = undone_by(event) or event
+        found: dict[str, EarnRule] = {}
+        for rule in program.earn_rules.get(counted.type, ()):
+            account = None if self.loyalty is None else self.loyalty.points.get(rule.currency.name)
+            if (key := left_the_row(rule, account, counted.occurred_at, self.present(now))) is not None:
+                found[key] = rule
+        return found
+
+    def remember_bucket(self, rule: EarnRule, key: str, units: Mapping[str, int], now: datetime) -> None:
+        """Have such a bucket again, before the event is counted."""
+        self.loyalty = self.loyalty or LoyaltyState()
+        remember(rule, self.loyalty.account(rule.currency.name), key, units, self.present(now))
 
     def climb(self, event: Event, program: LoyaltyProgram, now: datetime) -> list[TierChanged]:
         """Lift the player through the tiers that an event, counted already, has reached; each step is an event."""
@@ -69,11 +95,17 @@ class LoyalPlayer(PlayerProjection):
             for move in moves
         ]
 
-    def award_points(self, into: PointCurrency, amount: int, ref: str, now: datetime) -> list[PointTransfer]:
-        """Give points that no act of the player has earned. The caller has asked the gate, and gives once."""
+    def award(self, into: PointCurrency, reward: RewardBase, ref: str, now: datetime) -> list[PointTransfer]:
+        """Give what loyalty settles itself. The caller has asked the gate, and gives once."""
         postings, present = self._postings(now), self.present(now)
-        lot = lot_of(None, present.today, into.expires, present)
-        postings.credit(into.name, amount, lot, "issued:award", "journey", ref)
+        if (boost := reward.boost) is not None:
+            account = postings.state.account(into.name)
+            known = [one for one in account.windows if one.until > now - LATENESS]
+            window = MultiplierWindow(now, now + boost.lasts, min(MOST_FACTOR, boost.factor), boost.games)
+            account.windows = [*known, window][-MOST_WINDOWS:]
+        if reward.awarded_points:
+            lot = lot_of(None, present.today, into.expires, present)
+            postings.credit(into.name, reward.awarded_points, lot, "issued:award", "journey", ref)
         return postings.transfers
 
     def settle_points(self, now: datetime, currencies: Iterable[str] | None = None) -> list[PointTransfer]:

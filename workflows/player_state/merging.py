@@ -20,6 +20,8 @@ from workflows.events import (
     PlayerMerged,
     StatusChanged,
 )
+from workflows.loyalty.merging_points import merge_loyalty
+from workflows.loyalty.point_account import LoyaltyState
 from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision
@@ -28,6 +30,7 @@ from workflows.player_state.limits_and_checks import Checks, is_open, stays_open
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import STRENGTHS
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.index import RuleIndex
 
 #: Accounts that are joined for good; protection is handed over at the merge whatever their number.
 MOST_ACCOUNTS: Final = 50
@@ -110,3 +113,17 @@ def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> lis
     """Protect another account of the person by an event about this one; its runs stop with it."""
     other.learn(event, other.word_of(event, now, live=mode == "live"))
     return other.stop_protected(now, mode=mode)
+
+
+def merge_points(
+    merge: PlayerMerged, states: dict[str, PlayerState], rules: RuleIndex, now: datetime
+) -> dict[str, list[Decision]]:
+    """Hand everything of loyalty from the absorbed account to the survivor; by account what goes into its journal."""
+    survivor, absorbed = states[merge.survivor_id], states[merge.absorbed_id]
+    if survivor is absorbed or absorbed.loyalty is None:
+        return {}
+    survivor.loyalty = survivor.loyalty or LoyaltyState()
+    moved = merge_loyalty(
+        survivor.loyalty, absorbed.loyalty, rules.loyalty, now, f"{merge.event_source} {merge.event_id}"
+    )
+    return {survivor.player_id: [*moved.survivor], absorbed.player_id: [*moved.absorbed]}

@@ -51,6 +51,15 @@ class Cost:
 Deposits: TypeAlias = tuple[Sequence[datetime], Sequence[int]]
 
 
+@dataclass(frozen=True)
+class Boost:
+    """Points of these games, or of all, count `factor` percent for so long."""
+
+    factor: int
+    lasts: timedelta
+    games: tuple[str, ...] = ()
+
+
 class RewardBase(BaseModel):
     """What every reward has; use one of its kinds.
 
@@ -85,6 +94,11 @@ class RewardBase(BaseModel):
     def awarded_points(self) -> int:
         """The points that `award` gives for it without the bonus engine; 0 where only the engine can give it."""
         return 0
+
+    @property
+    def boost(self) -> "Boost | None":
+        """The time in which points count more, where `multiply` gives it without the bonus engine."""
+        return None
 
     @abstractmethod
     def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:

@@ -10,6 +10,7 @@ from workflows.field_types import Id, Label
 from workflows.rewards.base import (
     USUAL_VALIDITY,
     Amount,
+    Boost,
     Cost,
     Deposits,
     Ids,
@@ -47,6 +48,11 @@ class Multiplier(RewardWithoutCost):
     factor_x100: Annotated[int, Field(gt=100, le=1000)]
     window: Window
     game_ids: Ids = ()
+
+    @property
+    def boost(self) -> Boost:
+        """As it says."""
+        return Boost(self.factor_x100, self.window, self.game_ids)
 
 
 def multiplier(
