@@ -18,6 +18,7 @@ from activities.clock import Clock, DatabaseClock
 from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
 from activities.identity_digests import IdentityDigests
 from activities.intake.backpressure import Pressure
+from activities.intake.exclusion_minimum import SelfExclusionMinimum
 from activities.intake.intake import Intake
 from activities.loops.bulk_work import BulkJobs
 from activities.loops.enrolment import Enrolments
@@ -151,17 +152,17 @@ def build(
         build=settings.build_id,
         clock=given if isinstance(given, DatabaseClock) else None,
     )
+    policies = PolicyBook(own=registry.policies)
     intake = Intake(
         database,
         registry.rules,
         settings.import_settles_after,
         pressure,
-        self_exclusion_minimum=settings.self_exclusion_minimum,
+        self_exclusion_minimum=SelfExclusionMinimum(settings.self_exclusion_minimum, policies),
         protection=protection,
         groups=BrandGroups(settings.brand_groups),
         digests=IdentityDigests(settings.identity_secrets or settings.link_secrets),
     )
-    policies = PolicyBook(own=registry.policies)
     return Engine(settings, registry, database, intake, pressure, given, processes, policies)
 
 

@@ -20,6 +20,7 @@ from api.database import AWAY, in_time
 from api.dependencies import ApiEngine, EngineOf
 from api.event_scopes import scope_refusals
 from api.event_source_permissions import is_reserved
+from api.exclusion_warnings import exclusion_warnings
 from api.json_text import BYTE_ORDER_MARK, is_json, media_type_of, read_json
 from api.middleware import NDJSON
 from api.permissions import Key, needs
@@ -71,6 +72,9 @@ class ItemResult(BaseModel):
     kept: str | None = Field(
         None, description="Why it has caused nothing yet although it was accepted, and what happens next."
     )
+    warning: str | None = Field(
+        None, description="What is unusual about an event that was accepted, such as the length of an exclusion."
+    )
     line: int | None = Field(None, description="Line of a stream, from 1.")
     errors: list[ItemError] = Field(default_factory=list)
 
@@ -83,6 +87,7 @@ class ItemAnswer(TypedDict, total=False):
     status: Literal["accepted", "duplicate", "rejected", "later"]
     duplicate_of: dict[str, str]
     kept: str
+    warning: str
     line: int
     errors: list[Fault]
 
@@ -291,9 +296,13 @@ async def _ingest_items(
         results.append(result)
     refused = await scope_refusals(engine, key, good)
     receipts: Iterator[Receipt] = iter(())
-    if allowed := [event for position, event in enumerate(good) if position not in refused]:
-        ingesting = engine.intake.ingest(key.brand, allowed, now, mode=mode, urgent_only=urgent_only)
-        receipts = iter(await in_time(ingesting, COMMIT_TIMEOUT))
+    if allowed := [position for position in range(len(good)) if position not in refused]:
+        taken = [good[position] for position in allowed]
+        ingesting = engine.intake.ingest(key.brand, taken, now, mode=mode, urgent_only=urgent_only)
+        told = await in_time(ingesting, COMMIT_TIMEOUT)
+        receipts = iter(told)
+        for number, warning in (await exclusion_warnings(engine, key.brand, taken, told)).items():
+            accepted[allowed[number]]["warning"] = warning
     for position, result in enumerate(accepted):
         receipt = refused[position] if position in refused else next(receipts)
         match receipt:
@@ -343,7 +352,7 @@ async def _ingest_stream(request: Request, engine: ApiEngine, key: Key, mode: Mo
             listed += [
                 {**result, "line": line.number}
                 for line, result in zip(read, results, strict=True)
-                if result["status"] == "rejected" or "kept" in result
+                if result["status"] == "rejected" or "kept" in result or "warning" in result
             ]
             del listed[MAX_LISTED:]
             urgent_only = counts["later"] > 0

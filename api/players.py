@@ -22,6 +22,7 @@ from api.permissions import Key, acts, needs
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
+from workflows.gate.exclusion_lengths import outside_lengths
 from workflows.json_object import JsonObject
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
@@ -194,8 +195,8 @@ class ExclusionBody(BaseModel):
     scope: Annotated[
         ExclusionScope,
         Field(
-            description="How far it is meant to reach, as a register or the group says. It is kept, and only an end of "
-            "the same scope lifts it; it holds in the brand of the key and in no other, so exclude the player in each."
+            description="How far it reaches: `group` and `national` hold in every brand of the group (`BRAND_GROUPS`), "
+            "as the kind `register` does. Only an end of the same scope lifts it, in the brand that is told."
         ),
     ] = "brand"
     until: Annotated[Instant | None, Field(description="None means for ever.")] = None
@@ -221,12 +222,13 @@ class Excluded(BaseModel):
     )
 
     player_id: str
-    brand: str = Field(description="Where it holds, whatever its scope.")
+    brand: str = Field(description="Where it was told, and holds.")
     kind: str
     scope: str
     until: datetime | None = None
     repeated: bool
     protected: Protection | None
+    warning: str | None = Field(None, description="What is unusual about its length where the player is.")
 
 
 class PlayerQuery(PageQuery):
@@ -364,7 +366,15 @@ async def _exclude(
         **body.model_dump(exclude={"reason"}),
         repeated=repeated,
         protected=_protection(state, now) if state else None,
+        warning=_warning(engine, actor.brand, body, state, now),
     )
+
+
+def _warning(
+    engine: ApiEngine, brand: str, body: ExclusionBody, state: PlayerState | None, now: datetime
+) -> str | None:
+    wish = ExclusionSet(event_id="wish", event_source="api", occurred_at=now, **body.model_dump())
+    return outside_lengths(wish, engine.policies.at(brand, state.jurisdiction if state else None, now))
 
 
 def _in_force(state: PlayerState | None, body: ExclusionBody, now: datetime) -> bool:

@@ -1,7 +1,7 @@
 """Refuses to end a self-exclusion before its minimum: what is decided in a bad hour is not undone in the next one."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import orjson
@@ -12,6 +12,7 @@ from activities.intake.event_store import IS_KNOWN
 from activities.intake.receipts import ItemRefusal
 from activities.player_rows import LOCK_PLAYERS
 from workflows.events import Event, ExclusionEnded, ExclusionSet, StatusChanged
+from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.account_status import UNPROTECTED_STATUSES
 from workflows.player_state.exclusion_blocks import ACCOUNT, SELF_EXCLUDED, SELF_EXCLUSION
 from workflows.player_state.state import PlayerState
@@ -34,6 +35,19 @@ class TooEarly(ItemRefusal):
         return f"This self-exclusion began at {began}; send its end from {until} on."
 
 
+@dataclass(frozen=True)
+class SelfExclusionMinimum:
+    """How long a self-exclusion lasts before anything may end it: by the setting and by the policies, the longer."""
+
+    setting: timedelta = timedelta(0)
+    policies: PolicyBook = field(default_factory=PolicyBook)
+
+    def of(self, brand: str, state: PlayerState | None, now: datetime) -> timedelta:
+        """That of a player, by where they are and by where they were when it was set."""
+        places = {None} if state is None else {state.jurisdiction, *state.excluded_in}
+        return max(self.setting, *(self.policies.at(brand, one, now).self_exclusion_least for one in places))
+
+
 def ends_among(events: Sequence[tuple[str, Event]]) -> dict[int, tuple[str, Event]]:
     """By position: the events that may end a self-exclusion."""
     return {position: pair for position, pair in enumerate(events) if _is_end(pair[1])}
@@ -45,7 +59,7 @@ async def early_ends(
     player_ids: Collection[str],
     events: Sequence[tuple[str, Event]],
     ends: Mapping[int, tuple[str, Event]],
-    minimum: timedelta,
+    minimum: SelfExclusionMinimum,
     now: datetime,
 ) -> dict[int, TooEarly]:
     """By position: those of `ends` that would end a self-exclusion that is younger than `minimum`.
@@ -65,10 +79,10 @@ async def early_ends(
         if (event.event_source, event.event_id) in known:
             continue  # it is a duplicate, and was judged when it was new
         before = [other for one, other in events[:position] if one == player_id]
-        at = min(event.occurred_at, now)
+        at, least = min(event.occurred_at, now), minimum.of(brand, states.get(player_id), now)
         for since in _begun(event, states, player_id, before):
-            if since <= at < since + minimum:
-                early[position] = TooEarly(since, minimum)
+            if since <= at < since + least:
+                early[position] = TooEarly(since, least)
     return early
 
 

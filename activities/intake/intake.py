@@ -25,7 +25,7 @@ from activities.intake.decision_announcements import of_decisions, of_facts
 from activities.intake.decision_writes import DecisionRows, as_json
 from activities.intake.erased_players import ErasedPast, PlayersErased
 from activities.intake.event_store import Identity, store_events
-from activities.intake.exclusion_minimum import early_ends, ends_among
+from activities.intake.exclusion_minimum import SelfExclusionMinimum, early_ends, ends_among
 from activities.intake.failed_events import apart, concerns_one_player, keep
 from activities.intake.group_exclusions import protect_group, store_copies
 from activities.intake.locked_elsewhere import (
@@ -75,6 +75,7 @@ HELD_TIMEOUT = timedelta(seconds=2)
 # Rows are locked in one order, so a deadlock is a surprise; it undoes one of the two, which may try again.
 MAX_ATTEMPTS = 3
 ALONE: Final = BrandGroups()
+ANY_LENGTH: Final = SelfExclusionMinimum()
 #: Batches that protect go one at a time from this many events on, so that small ones find a connection beside them.
 LARGE_BATCH = 50
 # So many players a process remembers to have rows; about 30 MB.
@@ -161,7 +162,7 @@ class Intake:
         settling: timedelta = HISTORY_SETTLING,
         pressure: Pressure | None = None,
         *,
-        self_exclusion_minimum: timedelta = timedelta(0),
+        self_exclusion_minimum: SelfExclusionMinimum = ANY_LENGTH,
         protection: Database | None = None,
         groups: BrandGroups = ALONE,
         digests: IdentityDigests = UNKEYED,
@@ -327,7 +328,7 @@ class Intake:
     ) -> list[Receipt]:
         brand, now, mode, events = batch.brand, batch.now, batch.mode, past.bare(events)
         ids = players_wanted(brand, events, accounts)[brand]
-        ends = ends_among(events) if self.self_exclusion_minimum else {}
+        ends = ends_among(events)
         # Left after the commit: until then nobody else gets far with the same players.
         async with AsyncExitStack() as turn, database.transaction() as connection:
             if self.held is not None and self.held.among(brand, ids):

@@ -1,6 +1,7 @@
 """Players over HTTP: what is known, what happened and why, and being left alone."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -144,7 +145,29 @@ async def test_an_exclusion_says_where_it_holds_whatever_its_scope(
     assert (told["scope"], told["brand"]) == (scope, api.brand)
     document = (await desk.get("/openapi.json")).json()
     described = document["components"]["schemas"]["ExclusionBody"]["properties"]["scope"]["description"]
-    assert "in the brand of the key and in no other" in described
+    assert "`BRAND_GROUPS`" in described
+
+
+async def test_an_exclusion_of_an_unusual_length_is_in_force_and_told(api: Api, desk: httpx.AsyncClient) -> None:
+    backend = await api.client("events:write")
+
+    def wire(kind: str, /, **data: object) -> dict[str, object]:
+        about = {"specversion": "1.0", "id": secrets.token_hex(8), "source": "/lengths", "subject": "p-gb"}
+        return about | {"type": f"igaming.{kind}.v1", "data": data}
+
+    await backend.post("/v1/events", json=wire("player.registered", country="GB"))
+    long = (datetime.now(UTC) + timedelta(days=50)).isoformat()
+    (told,) = (
+        await backend.post("/v1/events", json=wire("compliance.exclusion_set", kind="time_out", until=long))
+    ).json()["results"]
+    assert told["status"] == "accepted"
+    assert "42 days at most" in told["warning"]
+    assert (await player(desk, "p-gb"))["protected"]["reason"] == "time_out"
+    by_hand = await desk.post("/v1/players/p-gb/exclusion", json={"kind": "time_out", "scope": "group", "until": long})
+    assert by_hand.status_code == 202
+    assert "42 days at most" in by_hand.json()["warning"]
+    usual = await desk.post("/v1/players/p-gb/exclusion", json=FOR_EVER)
+    assert usual.json()["warning"] is None
 
 
 async def test_a_wish_in_force_already_changes_nothing(api: Api, desk: httpx.AsyncClient) -> None:

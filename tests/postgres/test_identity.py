@@ -10,7 +10,7 @@ import pytest
 from activities.database import Database
 from activities.intake.backpressure import protects
 from activities.intake.event_store import CONFLICT_SOURCE
-from activities.intake.exclusion_minimum import TooEarly
+from activities.intake.exclusion_minimum import SelfExclusionMinimum, TooEarly
 from activities.intake.intake import Intake
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
 from activities.settings import Settings
@@ -25,6 +25,7 @@ from workflows.events import (
     ExclusionSet,
     HarmSignal,
     PlayerRegistered,
+    ProfileUpdated,
     SessionLogin,
     StatusChanged,
     WithdrawalCompleted,
@@ -237,7 +238,7 @@ class TestFactsThatHappenOnce:
 class TestTheMinimumOfASelfExclusion:
     @pytest.fixture
     def casino(self, database: Database) -> Casino:
-        return Casino(Intake(database, RuleIndex({}), self_exclusion_minimum=timedelta(hours=24)))
+        return Casino(Intake(database, RuleIndex({}), self_exclusion_minimum=SelfExclusionMinimum(timedelta(hours=24))))
 
     @pytest.mark.parametrize(
         ("begin", "begun", "end", "ended"),
@@ -311,6 +312,25 @@ class TestTheMinimumOfASelfExclusion:
         assert await casino.happens("p", ExclusionEnded, kind="time_out") == ["accepted"]
         assert await casino.happens("p", ExclusionEnded, kind="self_exclusion", scope="group") == ["accepted"]
         assert await casino.happens("stranger", ExclusionEnded, kind="self_exclusion") == ["accepted"]
+
+    @pytest.mark.parametrize("country", ["GB", "UA"])
+    async def test_in_great_britain_it_is_six_months(self, casino: Casino, country: str) -> None:
+        await casino.registers("p", country=country)
+        await casino.happens("p", ExclusionSet, kind="self_exclusion", until=None)
+        begun = casino.clock.now
+        casino.clock.now = begun + timedelta(days=184) - timedelta(seconds=1)
+        (receipt,) = await casino.happens("p", ExclusionEnded, kind="self_exclusion")
+        assert isinstance(receipt, TooEarly) == (country == "GB")
+        casino.clock.now = begun + timedelta(days=184)
+        assert await casino.happens("p", ExclusionEnded, kind="self_exclusion") == ["accepted"]
+
+    async def test_it_is_that_of_where_it_was_set_too(self, casino: Casino) -> None:
+        await casino.registers("p", country="GB")
+        await casino.happens("p", ExclusionSet, kind="self_exclusion", until=None)
+        casino.clock.now += timedelta(days=30)
+        await casino.happens("p", ProfileUpdated, changed={"country": "UA"})
+        (receipt,) = await casino.happens("p", ExclusionEnded, kind="self_exclusion")
+        assert isinstance(receipt, TooEarly)
 
     def test_a_day_unless_somebody_sets_it(self) -> None:
         assert Settings(database_url="postgresql://nowhere").self_exclusion_minimum == timedelta(hours=24)

@@ -107,6 +107,7 @@ CASES = [
     case("G4 GAMSTOP", "a register's block", "GB", SPINS, "self-exclusion", exclusions=excluded("register", None, "national")),
     case("G4 GAMSTOP", "a register's block whose time is over", "GB", SPINS, "self-exclusion", exclusions=excluded("register", NOON - DAY, "national")),
     case("G4 GAMSTOP", "one that was lifted two days ago", "GB", SPINS, None, ended_exclusions=[NOON - 2 * DAY]),
+    # G3: six months at least, wherever exclusions lapse by themselves. (In Great Britain none does.)
     # G5: a time-out ends by itself.
     case("G5 GB SR 3.3.4", "during it no mail", "GB", MAIL, "time-out", exclusions=excluded("time_out", NOON + DAY)),
     case("G5 GB SR 3.3.4", "during it news of one's money", "GB", SERVICE, None, exclusions=excluded("time_out", NOON + DAY)),

@@ -13,6 +13,7 @@ from typing import Final
 from workflows.channels import CHANNELS, channel_name
 from workflows.gate.consent_check import not_agreed
 from workflows.gate.decision import Allowed, Refusal, Wait, unread
+from workflows.gate.exclusion_lengths import is_short_of_minimum
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
 from workflows.gate.quiet_hours import nights_on, quiet_until
@@ -22,7 +23,7 @@ from workflows.gate.reward_rules import forbidden_reward
 from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
 from workflows.local_time import DAY
 from workflows.player_state.account_status import CLOSED, DECEASED
-from workflows.player_state.exclusion_blocks import Exclusion
+from workflows.player_state.exclusion_blocks import TIME_OUT, Exclusion
 
 #: Who is known to be younger is sold to nowhere, whatever the policies say.
 ADULT: Final = 18
@@ -136,7 +137,8 @@ def _excluded(facts: GateFacts, policy: Policy, now: datetime, asked: list[str])
         return unread("exclusions", "self-exclusion")
     for block in facts.exclusions:
         # A time-out ends by itself everywhere; what is more than that only where the law lets it.
-        if block.kind != "time_out" and (_in_force(block, now) or not policy.exclusions_lapse):
+        holds = _in_force(block, now) or not policy.exclusions_lapse or is_short_of_minimum(block, policy, now)
+        if block.kind != TIME_OUT and holds:
             return Refusal(
                 Reason.SELF_EXCLUDED, "self-exclusion", f"An exclusion ({block.kind}, {block.scope}) is in force."
             )
@@ -145,7 +147,7 @@ def _excluded(facts: GateFacts, policy: Policy, now: datetime, asked: list[str])
 
 def _on_a_break(facts: GateFacts, now: datetime, asked: list[str]) -> Refusal | None:
     asked.append("time-out")
-    if any(block.kind == "time_out" and _in_force(block, now) for block in facts.exclusions or ()):
+    if any(block.kind == TIME_OUT and _in_force(block, now) for block in facts.exclusions or ()):
         return Refusal(Reason.TIME_OUT, "time-out", "The player is taking a time-out.")
     return None
 

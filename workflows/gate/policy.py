@@ -111,6 +111,10 @@ class Policy(BaseModel):
     service_to_excluded: Annotated[bool, _IF_ALL_ALLOW] = False
     #: Whether an exclusion is over when its time is; else only somebody's word ends it.
     exclusions_lapse: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: How long a self-exclusion lasts at least: nothing ends it sooner, neither a word nor its time.
+    self_exclusion_least: Annotated[timedelta, Field(ge=timedelta(0)), Strictness(max, timedelta(0))] = timedelta(0)
+    #: The longest time-out there is; a longer one holds as it was told, and its sender is told; None: any length.
+    time_out_most: Annotated[timedelta, Field(gt=timedelta(0))] | None = Field(None)
     #: By national register (`spelpaus`, `gamstop`, `oasis`, `cruks`): how old its answer may be when something is sold
     #: or given. One that cannot be asked, or does not answer, is a no.
     registers: Annotated[
@@ -186,7 +190,7 @@ class Policy(BaseModel):
 
 
 #: Of numbers that may be None, pydantic keeps no metadata of the whole.
-_OPTIONAL: Final = {"min_age": _MOST, "wager_cap": _LEAST, "bonus_after": _MOST}
+_OPTIONAL: Final = {"min_age": _MOST, "wager_cap": _LEAST, "bonus_after": _MOST, "time_out_most": _LEAST}
 #: By number: how policies that apply together become one.
 NUMBERS: Final[Mapping[str, Strictness]] = MappingProxyType(
     {

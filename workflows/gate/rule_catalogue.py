@@ -100,14 +100,17 @@ _WHO: Final = (
             _SE_MARKETING,
             LegalSource("Germany, GlüStV 2021", "§ 8b(1), OASIS", "sportwelt.news"),
         ),
-        numbers=("exclusions_lapse", "service_to_excluded"),
+        numbers=("exclusions_lapse", "self_exclusion_least", "service_to_excluded"),
         always=True,
     ),
     GateRule(
         id="time-out",
-        says="No marketing and no bonus during a time-out, which ends by itself.",
+        says="No marketing and no bonus during a time-out, which ends by itself: in Great Britain after six weeks at "
+        "most. A longer one holds all the same.",
         about=_OFFERS,
         sources=(LegalSource("GB LCCP", "SR 3.3.4", "hartpury-publications.cld.bz"),),
+        numbers=("time_out_most",),
+        always=True,
     ),
     GateRule(
         id="cooling-off",

@@ -1,7 +1,8 @@
 """Great Britain: the LCCP of the Gambling Commission.
 
 - Strong signs of harm end marketing and new bonuses (SR 3.4.3, requirement 10): the house's `harm` rule already.
-- An exclusion stays until the customer acts, and they wait a day after that (SR 3.5.4).
+- A self-exclusion lasts six months at least, stays until the customer acts, and they wait a day after that (SR 3.5.3,
+  3.5.4). A time-out lasts six weeks at most (SR 3.3.4).
 - By mail, text message and phone only with a consent that names the product, since 1 May 2025 (SR 5.1.12). Push and
   what stays on the site are not on its list.
 - Wagering at most ten times the bonus, and one product an incentive, since 19 January 2026 (SR 5.1.1).
@@ -19,6 +20,9 @@ _SINCE_2023: Final[dict[str, Any]] = {
     "harm_refuses_from": "strong",
     "exclusions_lapse": False,
     "cooling_off": timedelta(days=1),
+    # Six months, as long as any six are.
+    "self_exclusion_least": timedelta(days=184),
+    "time_out_most": timedelta(weeks=6),
 }
 _SINCE_2025: Final[dict[str, Any]] = {**_SINCE_2023, "product_consent": {"email", "sms", "phone"}}
 _SINCE_2026: Final[dict[str, Any]] = {**_SINCE_2025, "wager_cap": 10, "one_product": True}
