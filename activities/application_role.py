@@ -95,6 +95,11 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "webhook_subscriptions": Rights(
         "changed, failing, disabled", update=True, fixed=("id", "brand", "created_by", "created_at")
     ),
+    "sign_ins": Rights("gone when their person is back", delete=True),
+    "sessions": Rights(
+        "used, and over", update=True, fixed=("id_hash", "person_id", "issuer", "subject", "sid", "created_at")
+    ),
+    "task_drafts": Rights("written on, and gone when they are sent", update=True, delete=True),
     "processes": Rights("who lives", update=True, delete=True),
     "api_keys": Rights(
         "made and taken back by the owner; the API notes their last use",

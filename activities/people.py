@@ -134,6 +134,12 @@ async def sign_in(
     return None if row is None else _person(row)
 
 
+async def brands_of(connection: AsyncConnection, person_id: str) -> tuple[str, ...]:
+    """The brands that somebody works in, as long as they work here."""
+    found = select(people.c.brands).where(people.c.id == person_id, people.c.active)
+    return tuple((await connection.execute(found)).scalar_one_or_none() or ())
+
+
 async def change_person(connection: AsyncConnection, person_id: str, now: datetime, **values: Any) -> Person:
     """Write a person's new name, locale, zone or whether they still work here."""
     changed = update(people).where(people.c.id == person_id).values(updated_at=now, **values).returning(people)

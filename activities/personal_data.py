@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause
 
-from activities import messages, shadows, step_log, tasks
+from activities import messages, shadows, step_log, task_drafts, tasks
 from activities.intake import decision_writes, failed_events
 from activities.loops import enrolment
 from activities.run_delivery import dead_letters
@@ -148,6 +148,13 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand",
         erase=(tasks.ERASE,),
     ),
+    "task_drafts": TableData(
+        "deleted",
+        personal="fields",
+        pseudonymous="task_id person player_id task_version saved_at",
+        none="brand",
+        erase=(task_drafts.ERASE,),
+    ),
     "held_runs": TableData("gone with the run", pseudonymous="run_id journey player_id step since", none="brand"),
     "shadow_steps": TableData(
         "deleted, when the shadow run is over",
@@ -222,6 +229,15 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "about no player: who works here",
         personal="subject email name",
         none="id brands issuer locale zone active created_at updated_at",
+        player="",
+    ),
+    "sign_ins": TableData(
+        "about no player", none="state_hash browser_hash verifier nonce return_to created_at", player=""
+    ),
+    "sessions": TableData(
+        "about no player: who works here",
+        personal="subject",
+        none="id_hash person_id issuer sid authenticated_at created_at seen_at ended_at",
         player="",
     ),
     "person_grants": TableData(

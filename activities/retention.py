@@ -13,6 +13,7 @@ from sqlalchemy import TextClause, text
 
 from activities import (
     bulk_jobs,
+    console_sessions,
     messages,
     month_partitions,
     processes,
@@ -20,6 +21,7 @@ from activities import (
     runs,
     shadows,
     step_log,
+    task_drafts,
     task_signatures,
     tasks,
 )
@@ -107,6 +109,9 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "webhook_subscriptions": Retention(
         "deleted ones, when nothing of theirs is left", "retain_webhooks", (webhook_subscriptions.FORGET,)
     ),
+    "sign_ins": Retention("when nobody came back", timedelta(days=2), (console_sessions.FORGET_SIGN_INS,)),
+    "sessions": Retention("who was signed in", timedelta(days=90), (console_sessions.FORGET_SESSIONS,)),
+    "task_drafts": Retention("when nobody went on with them", timedelta(days=30), (task_drafts.FORGET,)),
     "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
     "api_keys": Retention("revoked ones too: they say who did what"),
     "people": Retention("also who left: they say who did what"),

@@ -118,6 +118,13 @@ class Settings(ContentSettings):
     ] = ()
     #: Base address players reach us at, for links in messages.
     public_url: str = "http://127.0.0.1:7500"
+    #: Who signs people in to the console, by OpenID Connect: the address of the issuer. Unset: nobody signs in.
+    oidc_issuer: str = ""
+    #: How the provider knows the console.
+    oidc_client_id: str = "journeys-console"
+    oidc_client_secret: str = ""
+    #: Where people open the console, such as https://journeys.example.com; unset: at `public_url`.
+    console_url: str = ""
     #: Address of the development catch-all; unset in production.
     catch_all_url: str | None = None
 
@@ -245,6 +252,11 @@ class Settings(ContentSettings):
                     "`openssl rand -base64 32`, with whsec_ before it."
                 )
         return secret
+
+    @property
+    def console_origin(self) -> str:
+        """Scheme, host and port under which browsers know the console."""
+        return (self.console_url or self.public_url).rstrip("/")
 
     @property
     def task_queue(self) -> str:

@@ -33,8 +33,11 @@ from api import (
     runs,
     segments,
     shadows,
+    step_counts,
     stops,
     task_actions,
+    task_counts,
+    task_drafts,
     tasks,
     timeline,
     unsubscribe,
@@ -42,6 +45,7 @@ from api import (
 )
 from api import dev_catch_all as dev
 from api.bounds import ITEM, batch_bounds
+from api.console.console import Draw, add_console
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment
@@ -62,8 +66,10 @@ _ROUTERS = (
     event_types.router,
     segment.router,
     fasttrack.router,
+    task_counts.router,
     tasks.router,
     task_actions.router,
+    task_drafts.router,
     people.router,
     people.me,
     players.router,
@@ -73,6 +79,7 @@ _ROUTERS = (
     timeline.router,
     segments.router,
     journeys.router,
+    step_counts.router,
     journey_controls.router,
     shadows.router,
     stops.router,
@@ -107,8 +114,10 @@ event with `rejected`.
 """
 
 
-def create_app(settings: Settings | None = None, *, clock: Clock | None = None) -> FastAPI:
-    """The API for one deployment. It starts, and takes events, while Temporal is away.
+def create_app(settings: Settings | None = None, *, clock: Clock | None = None, draw: Draw | None = None) -> FastAPI:
+    """The API for one deployment, with its console. It starts, and takes events, while Temporal is away.
+
+    `draw` makes the pictures of journeys; without it pages show their numbers alone.
 
     Nothing is connected before the lifespan begins; serve it without the `Server` header.
     """
@@ -150,6 +159,7 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None) 
     routers = [*_ROUTERS, *([dev.router] if chosen.catch_all_url is not None else [])]
     for router in routers:
         app.include_router(router)
+    add_console(app, draw)
     app.openapi = lambda: _openapi(app, routers)  # type: ignore[method-assign]  # FastAPI's own way to extend it
     return app
 

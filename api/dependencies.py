@@ -17,6 +17,7 @@ from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
 from activities.unsubscribe_links import UnsubscribeLinks
+from api.console.identity_provider import IdentityProvider
 from api.database import Pools
 from api.key_lookup import Keys
 from workflows.source.journey_loading import load
@@ -32,6 +33,8 @@ class ApiEngine(Engine):
     webhook_secrets: SigningSecrets
     temporal: Client
     http: httpx.AsyncClient
+    #: Who vouches for people; None where nobody signs in.
+    identities: IdentityProvider | None
 
 
 @asynccontextmanager
@@ -49,6 +52,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
         keeping = asyncio.create_task(keep_credentials(temporal, settings, stop))
         stack.callback(stop.set)
         stack.callback(keeping.cancel)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
         yield ApiEngine(
             **vars(core),
             keys=Keys(pools.keys),
@@ -56,7 +60,8 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             links=links,
             webhook_secrets=signing_secrets(settings),
             temporal=temporal,
-            http=await stack.enter_async_context(httpx.AsyncClient(timeout=5)),
+            http=http,
+            identities=IdentityProvider(settings, http) if settings.oidc_issuer else None,
         )
 
 

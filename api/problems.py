@@ -29,6 +29,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "unauthenticated": (401, "No valid API key"),
     "scope": (403, "The key lacks a scope"),
     "task-not-yours": (403, "The task is for others"),
+    "forged": (403, "The form cannot be believed"),
     "not-found": (404, "Not found"),
     "method": (405, "Method not allowed"),
     "other-brands": (409, "The person works in other brands too"),

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
+from activities.task_drafts import forget_draft
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
 from api.dependencies import ApiEngine, EngineOf
 from api.form_validation import faults_of
@@ -169,6 +170,8 @@ async def complete_task(
         outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer, form)
         if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, body.answer):
             outcome = outcome.task
+        if isinstance(outcome, TaskRow):
+            await forget_draft(connection, (actor.brand, task_id, actor.name))
         return await _shown(connection, outcome, response)
 
 

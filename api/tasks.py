@@ -15,6 +15,7 @@ from activities.tasks import find
 from api.dependencies import EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
+from api.player_glances import PlayerGlance, glances
 from api.problems import COMMON, documented, missing
 from workflows.json_object import JsonObject
 
@@ -75,6 +76,7 @@ class TaskSummary(BaseModel):
     closed_at: datetime | None = None
     created_at: datetime
     version: int = Field(description="The ETag without its quotes.")
+    player: PlayerGlance | None = Field(None, description="In a list that was asked for with `show_player`.")
 
 
 class HistoryLine(BaseModel):
@@ -130,7 +132,7 @@ class TaskQuery(PageQuery):
     """Which tasks, and in which order."""
 
     state: list[State] = Field(["open", "claimed"], max_length=5)
-    team: Filter | None = None
+    team: list[Filter] = Field(default_factory=list, max_length=50, description="Of any of these teams; none: of all.")
     skill: Filter | None = None
     player: Filter | None = None
     journey: Filter | None = None
@@ -143,6 +145,9 @@ class TaskQuery(PageQuery):
     sort: Annotated[
         Literal["priority", "due"], Field(description="Highest priority first, or what is due soonest first.")
     ] = "priority"
+    show_player: Annotated[bool, Field(description="Say who each task's player is, to those who may read players.")] = (
+        False
+    )
 
 
 @router.get("", responses=COMMON)
@@ -151,9 +156,15 @@ async def list_tasks(
 ) -> Page[TaskSummary]:
     """The tasks of the key's brand, what is open or claimed if not told otherwise, the most urgent first."""
     async with engine.database.reading() as connection:
-        rows = (await connection.execute(_listed(key.brand, query, engine.clock()))).all()
-    kept, token = query.page(key.brand, rows, lambda row: _sort_keys(row, query))
-    return Page(items=[TaskSummary.model_validate(row) for row in kept], next_page_token=token)
+        now = engine.clock()
+        rows = (await connection.execute(_listed(key.brand, query, now))).all()
+        kept, token = query.page(key.brand, rows, lambda row: _sort_keys(row, query))
+        shown_too = query.show_player and key.may(("players:read",))
+        known = await glances(connection, key.brand, {row.player_id for row in kept} if shown_too else (), now)
+    items = [TaskSummary.model_validate(row) for row in kept]
+    for item in items:
+        item.player = known.get(item.player_id)
+    return Page(items=items, next_page_token=token)
 
 
 @router.get("/{task_id}", responses={**COMMON, **documented(404)})
@@ -207,12 +218,13 @@ def etag(version: int) -> str:
 def _listed(brand: str, query: TaskQuery, now: datetime) -> Select[Any]:
     chosen = where_given(
         select(tasks).where(tasks.c.brand == brand, tasks.c.state.in_(query.state)),
-        (tasks.c.team, query.team),
         (tasks.c.skill, query.skill),
         (tasks.c.player_id, query.player),
         (tasks.c.journey, query.journey),
         (tasks.c.assignee, query.assignee),
     )
+    if query.team:
+        chosen = chosen.where(tasks.c.team.in_(query.team))
     if query.due_before is not None:
         chosen = chosen.where(tasks.c.due_at < query.due_before)
     if query.due_after is not None:

@@ -1,11 +1,15 @@
 """`journeys serve`, `worker`, `dispatcher` and `migrate`: the processes of a deployment."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cli._console import fail, say
 from cli._environment import first_line, settings
+
+if TYPE_CHECKING:
+    from workflows.declaration import Journey
 
 
 def serve(
@@ -32,7 +36,7 @@ def serve(
     load(around.packages)
     unsubscribe_links(around)
     data_converter(around)
-    api = create_app(around)
+    api = create_app(around, draw=drawn)
     freeze_gc()
     collect_rarely()
     uvicorn.run(
@@ -49,6 +53,20 @@ def serve(
         timeout_graceful_shutdown=10,
         log_config=None,
     )
+
+
+def drawn(journey: "Journey", counts: Mapping[str, int]) -> str | None:
+    """A journey as SVG with counts on its cards; None where nothing is installed that draws, or for what cannot be."""
+    from stage.errors import StageError
+    from stage.flow.diagram import picture
+    from stage.flow.diagram_svg import svg
+    from workflows.errors import DesignError
+    from workflows.source.flow_reader import read_flow
+
+    try:
+        return svg(picture(read_flow(journey), counts))
+    except (StageError, DesignError):
+        return None
 
 
 def worker(

@@ -32,10 +32,11 @@ from activities.deployment_names import DEFAULT, queue_in
 from activities.erasures import erase_due
 from activities.retention import retain
 from activities.settings import TASK_QUEUE, Settings
+from local.development_people import PEOPLE, add_people, at_the_provider
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
 from local.slowness import slowness
-from local.stand_in_processes import bonus_engine, catch_all, registers
+from local.stand_in_processes import bonus_engine, catch_all, identity_provider, registers
 from local.supervisor import Identity, Service, StackError, Supervised, end_orphan, http_ok
 from local.temporal import TemporalServer
 from workflows.channels import WEBHOOK_CHANNELS
@@ -53,7 +54,10 @@ PORTS = (
     "dispatcher-metrics",
     "worker-sdk-metrics",
     "dispatcher-sdk-metrics",
+    "identity-provider",
 )
+#: How the identity provider knows the console.
+CONSOLE_CLIENT = "journeys-console"
 #: On a usual machine.
 START_WITHIN = timedelta(seconds=90)
 # Seconds between two looks for players to be erased.
@@ -134,6 +138,13 @@ class Stack:
         environment = self.application_environment()
         ports = self.memory.ports
         return [
+            identity_provider(
+                ports["identity-provider"],
+                client=CONSOLE_CLIENT,
+                secret=self.memory.secrets["identity-provider"],
+                console_url=self.api_url,
+                people=at_the_provider(),
+            ),
             Service(
                 name="api",
                 command=(sys.executable, "-m", "cli", "serve", "--host", "127.0.0.1", "--port", str(ports["api"])),
@@ -176,6 +187,9 @@ class Stack:
             "LINK_SECRETS": self.memory.secrets["links"],
             "CATCH_ALL_URL": f"http://127.0.0.1:{ports['catch-all']}",
             "PUBLIC_URL": f"http://127.0.0.1:{ports['api']}",
+            "OIDC_ISSUER": f"http://127.0.0.1:{ports['identity-provider']}",
+            "OIDC_CLIENT_ID": CONSOLE_CLIENT,
+            "OIDC_CLIENT_SECRET": self.memory.secrets["identity-provider"],
             **self._other_servers,
             **self._extra,
         }
@@ -200,6 +214,7 @@ class Stack:
         """What a person opens or points a client at, by name."""
         ports = self.memory.ports
         return {
+            "Console": f"{self.api_url}/console/",
             "API": self.api_url,
             "API documentation": f"{self.api_url}/docs",
             "Temporal UI": f"http://127.0.0.1:{ports['temporal-ui']}",
@@ -285,6 +300,7 @@ class Stack:
         if self.memory.keys_of != database:
             self.memory.keys, self.memory.keys_of = await self._make_keys(), database
             self._write_memory()
+        await _add_people(database)
         self._say("Starting the API and the worker.")
         await self._start_all(self.app())
 
@@ -352,7 +368,7 @@ class Stack:
             if port is None or not port_is_free(port):
                 self.memory.ports[name] = _other_port(taken)
                 taken.add(self.memory.ports[name])
-        for name in ("postgres", "links", "registers", "register-hashes"):
+        for name in ("postgres", "identity-provider", "links", "registers", "register-hashes"):
             self.memory.secrets.setdefault(name, secrets.token_urlsafe(24))
         for name in ("webhook", *(f"{channel}-webhook" for channel in WEBHOOK_CHANNELS)):
             self.memory.secrets.setdefault(name, "whsec_" + b64encode(secrets.token_bytes(24)).decode())
@@ -415,6 +431,14 @@ async def _forget_what_is_due(url: str) -> None:
         await database.close()
 
 
+async def _add_people(url: str) -> None:
+    database = Database(Settings(database_url=url), connections=1)
+    try:
+        await add_people(database, await database.now())
+    finally:
+        await database.close()
+
+
 def _other_port(taken: set[int]) -> int:
     while (port := free_port()) in taken:
         pass
@@ -456,6 +480,7 @@ async def run(folder: Path, *, console: Console) -> None:
     with contextlib.suppress(asyncio.CancelledError):
         async with Stack(folder, servers_from=os.environ, say=console.print) as stack:
             show(console, "Addresses", stack.addresses())
+            show(console, "People to sign in as, without a password", {one.name: one.about for one in PEOPLE})
             show(console, "API keys, by role", stack.keys)
             console.print("\nEverything runs. Ctrl-C stops it; the next start resumes every run.")
             await asyncio.Event().wait()

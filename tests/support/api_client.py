@@ -74,7 +74,7 @@ class Api:
     @asynccontextmanager
     async def for_one_test(self) -> AsyncIterator["Api"]:
         """The same application, with a brand, an address and clients of the test's own."""
-        async with _called(self.app) as own:
+        async with called(self.app) as own:
             yield own
 
 
@@ -83,12 +83,13 @@ async def serving(postgres_url: str, **settings: Any) -> AsyncIterator[Api]:
     """The application for as long as the block lasts."""
     given = {"link_secrets": LINK_SECRET, **settings}
     app = create_app(Settings(database_url=postgres_url, **given))
-    async with app.router.lifespan_context(app), _called(app) as served:
+    async with app.router.lifespan_context(app), called(app) as served:
         yield served
 
 
 @asynccontextmanager
-async def _called(app: FastAPI) -> AsyncIterator[Api]:
+async def called(app: FastAPI) -> AsyncIterator[Api]:
+    """The application, already begun, with a brand, an address and clients of one test."""
     brand, address = f"brand-{secrets.token_hex(4)}", str(IPv4Address(secrets.randbits(32)))
     async with AsyncExitStack() as stack:
         yield Api(app, brand, address, stack, await stack.enter_async_context(_client(app, address, {})))

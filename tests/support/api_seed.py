@@ -14,6 +14,7 @@ from activities.people import add_person
 from activities.shadows import start_shadow
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, gate_decisions, grants, messages, runs
+from activities.task_drafts import save_draft
 from activities.tasks import TaskEffects
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
@@ -117,6 +118,8 @@ async def seeded(api: Api) -> dict[str, str]:
         await webhook_subscriptions.create(connection, hook, api.engine.webhook_secrets.first())
         heard = OutgoingEvent(brand, PLAYER, "run.ended", now, {"run_id": run_id})
         await webhook_queue.write_for(connection, webhook_id, heard)
+        typed = {"answer.note": "Called, she moves"}
+        await save_draft(connection, (brand, done(task).task_id, "tester"), PLAYER, typed, 1, now)
         await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
     job = Job(
         id=f"enrolment-{brand}",

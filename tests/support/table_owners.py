@@ -42,6 +42,9 @@ OWNERS = {
     "outgoing_events": "activities/outgoing/webhook_queue.py",
     "webhook_deliveries": "activities/outgoing/webhook_queue.py",
     "webhook_subscriptions": "activities/outgoing/webhook_subscriptions.py",
+    "sign_ins": "activities/console_sessions.py",
+    "sessions": "activities/console_sessions.py",
+    "task_drafts": "activities/task_drafts.py",
 }
 #: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
 FREE = {"tests", "bench", "migrations"}

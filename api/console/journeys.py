@@ -1,0 +1,127 @@
+"""Journeys, their picture with live counts, and what may be done with them; runs; and what is stuck."""
+
+import asyncio
+import base64
+import hashlib
+import re
+import secrets
+from typing import Annotated, Final, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from api import dead_letters, journey_controls, journeys, runs, step_counts, stops
+from api.console.pages import ConsoleRoute
+from api.console.rendering import path, render
+from api.console.visitor import VisitorOf
+from api.dependencies import EngineOf
+from api.problems import Problem
+
+router = APIRouter(route_class=ConsoleRoute, prefix="/console/{brand}", include_in_schema=False)
+
+READERS: Final = ("journeys:manage", "players:read")
+Control = Literal["close", "open", "hold", "resume", "stop"]
+Token = Annotated[str | None, Query(max_length=1_000)]
+
+
+@router.get("/journeys")
+async def listed(request: Request, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Every journey, with how many are in it and how many reached its goal."""
+    visitor.needs(*READERS)
+    shown = await journeys.list_journeys(engine, visitor.key)
+    return render(request, visitor, "journeys.html", journeys=shown.items)
+
+
+@router.get("/journeys/{name}")
+async def journey(name: str, request: Request, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """A journey: its picture with counts, its arms, its controls, its versions."""
+    visitor.needs(*READERS)
+    shown = await journeys.get_journey(name, engine, visitor.key)
+    controls = await journey_controls.get_controls(name, engine, visitor.key)
+    counted = await step_counts.get_step_counts(name, engine, visitor.key)
+    preview = await stops.preview_stop(name, engine, visitor.key) if visitor.may("journeys:manage") else None
+    return render(
+        request,
+        visitor,
+        "journey.html",
+        journey=shown,
+        controls=controls,
+        counted=counted,
+        preview=preview,
+        once=secrets.token_urlsafe(12),
+    )
+
+
+@router.get("/journeys/{name}/picture.svg")
+async def picture(name: str, request: Request, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """The journey as a diagram with how many runs came past each card; it holds style of its own and nothing else."""
+    visitor.needs(*READERS)
+    counted = await step_counts.get_step_counts(name, engine, visitor.key)
+    declared, draw = engine.registry.journeys.get(name), request.app.state.draw
+    drawn: str | None = None
+    if declared is not None and draw is not None:
+        drawn = await asyncio.to_thread(draw, declared, {one.step: one.runs for one in counted.items})
+    if drawn is None:
+        raise Problem("not-found", "This journey cannot be drawn here; its numbers stand beside.")
+    style = re.search(r"<style>(.*?)</style>", drawn, re.DOTALL)
+    digest = base64.b64encode(hashlib.sha256((style[1] if style else "").encode()).digest()).decode()
+    policy = f"default-src 'none'; style-src 'sha256-{digest}'; frame-ancestors 'none'"
+    return Response(drawn, media_type="image/svg+xml", headers={"Content-Security-Policy": policy})
+
+
+@router.post("/journeys/{name}/{control}")
+async def decide(name: str, control: Control, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Close, open, hold, resume or stop a journey, once however often the form is sent."""
+    visitor.needs("journeys:manage")
+    reason = visitor.form.get("reason", "").strip()[:2_000]
+    if not reason:
+        raise Problem("invalid", "Say why: it stands in the history of the journey.")
+    once = visitor.form.get("once") or secrets.token_urlsafe(12)
+    given = {"name": name, "engine": engine, "actor": visitor.actor, "idempotency_key": once}
+    body = journey_controls.ControlReason(reason=reason)
+    match control:
+        case "close":
+            await journey_controls.close_journey(body=body, **given)  # type: ignore[arg-type]
+        case "open":
+            await journey_controls.open_journey(body=body, **given)  # type: ignore[arg-type]
+        case "hold":
+            await journey_controls.hold_journey(body=body, **given)  # type: ignore[arg-type]
+        case "resume":
+            await journey_controls.resume_journey(body=journey_controls.Resuming(reason=reason), **given)  # type: ignore[arg-type]
+        case "stop":
+            await stops.stop_journey(body=stops.Stopping(reason=reason), response=Response(), **given)  # type: ignore[arg-type]
+    return RedirectResponse(path(visitor.brand, "journeys", name), 303)
+
+
+@router.get("/runs/{run_id}")
+async def run(run_id: str, request: Request, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """A run: where it stands, what it did, what it fails at."""
+    visitor.needs(*READERS)
+    shown = await runs.get_run(run_id, engine, visitor.key)
+    return render(request, visitor, "run.html", run=shown)
+
+
+@router.get("/stuck")
+async def stuck(request: Request, engine: EngineOf, visitor: VisitorOf, page: Token = None) -> Response:
+    """What needs a person: runs that do not get on, and deliveries that were refused for good."""
+    visitor.needs("journeys:manage")
+    troubled = await runs.list_runs(engine, visitor.key, runs.RunQuery(problem="any", page_token=page))
+    letters = await dead_letters.list_dead_letters(
+        engine, visitor.key, dead_letters.DeadLetterQuery(retried=False, page_size=200)
+    )
+    groups: dict[str, list[dead_letters.DeadLetter]] = {}
+    for letter in letters.items:
+        groups.setdefault(letter.reason, []).append(letter)
+    return render(request, visitor, "stuck.html", troubled=troubled, groups=groups)
+
+
+@router.post("/stuck/retry")
+async def retry(engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Deliver again what was refused for one reason: the group that was shown, nothing else."""
+    visitor.needs("journeys:manage")
+    reason = visitor.form.get("reason", "")
+    if not reason:
+        raise Problem("invalid", "Choose which group is tried again.")
+    chosen = dead_letters.DeadLettersChosen(reason=reason)
+    await dead_letters.retry_dead_letters(engine, visitor.key, chosen)
+    return RedirectResponse(path(visitor.brand, "stuck"), 303)

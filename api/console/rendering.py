@@ -1,0 +1,212 @@
+"""How a page is made: templates, the words of the reader's language, times in their zone, what browsers may do."""
+
+import hashlib
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache, lru_cache
+from io import BytesIO
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote, urlencode
+from zoneinfo import ZoneInfo
+
+from babel.core import negotiate_locale
+from babel.dates import format_datetime
+from babel.messages.mofile import write_mo
+from babel.messages.pofile import read_po
+from babel.numbers import format_currency, format_decimal
+from babel.support import NullTranslations, Translations
+from fastapi import Request, Response
+from fastapi.responses import HTMLResponse
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, pass_context
+from jinja2.runtime import Context
+from markupsafe import Markup, escape
+
+from api.console.visitor import Visitor
+from api.problems import Problem
+from workflows.minor_units import minor_units, whole_units
+
+HERE: Final = Path(__file__).parent
+STATIC: Final = HERE / "static"
+ASSETS: Final = "/console-assets"
+#: Languages the console speaks, the first where no other is wanted.
+LANGUAGES: Final = ("en", "uk", "ru")
+
+#: Nothing from elsewhere, nothing inline, in no frame; `{issuer}` is where signing out leads.
+_POLICY: Final = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'{issuer}; base-uri 'none'; frame-ancestors 'none'"
+)
+
+
+def render(request: Request, visitor: Visitor, name: str, *, status: int = 200, **given: object) -> HTMLResponse:
+    """A page for somebody who is signed in."""
+    language = language_of(request, visitor)
+    context = {
+        "visitor": visitor,
+        "now": visitor.now,
+        "zone": visitor.zone,
+        "csrf": visitor.csrf,
+        "brand": visitor.brand,
+        "here": request.url.path,
+        "query": request.url.query,
+        "plain": False,
+    }
+    return _answer(request, name, language, context | given, status)
+
+
+def if_changed(request: Request, answer: HTMLResponse) -> Response:
+    """The answer, or 304 where the browser has the same already."""
+    etag = f'"{hashlib.sha256(answer.body).hexdigest()[:20]}"'
+    answer.headers["ETag"] = etag
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    return answer
+
+
+def plain_page(request: Request, what: str, *, status: int = 200, **given: object) -> HTMLResponse:
+    """A page for anybody: it says one thing and shows nothing of ours."""
+    defaults: dict[str, object] = {"detail": "", "name": "", "title": "", "what": what, "plain": True}
+    return _answer(request, "plain.html", language_of(request, None), defaults | given, status)
+
+
+def problem_page(request: Request, problem: Problem) -> HTMLResponse:
+    """A problem, as a page."""
+    answer = plain_page(request, "problem", status=problem.status_code, title=problem.title, detail=str(problem.detail))
+    answer.headers.update(problem.headers or {})
+    return answer
+
+
+def language_of(request: Request, visitor: Visitor | None) -> str:
+    """The language of a page: the person's own, else what their browser asks for."""
+    wanted = [visitor.person.locale] if visitor is not None and visitor.person.locale else []
+    wanted += [part.partition(";")[0].strip() for part in request.headers.get("accept-language", "").split(",")]
+    return negotiate_locale([one for one in wanted if one], LANGUAGES, sep="-") or LANGUAGES[0]
+
+
+def path(*parts: object, **query: object) -> str:
+    """An address of the console, each part escaped whole; of the query what is not None."""
+    given = {name: value for name, value in query.items() if value is not None and value != ""}
+    return f"/console/{'/'.join(quote(str(part), safe='') for part in parts)}" + (
+        f"?{urlencode(given)}" if given else ""
+    )
+
+
+def _answer(request: Request, name: str, language: str, context: Mapping[str, object], status: int) -> HTMLResponse:
+    settings = request.app.state.engine.settings
+    body = _environment(language).get_template(name).render(language=language, **context)
+    issuer = f" {settings.oidc_issuer}" if settings.oidc_issuer else ""
+    headers = {"Content-Security-Policy": _POLICY.format(issuer=issuer)}
+    return HTMLResponse(body, status, headers)
+
+
+@lru_cache(maxsize=len(LANGUAGES))
+def _environment(language: str) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=["jinja2.ext.i18n"],
+    )
+    environment.install_gettext_translations(translations(language), newstyle=True)  # type: ignore[attr-defined]  # of the extension
+    environment.globals |= {"path": path, "asset": asset}
+    environment.filters |= {
+        "time": _time,
+        "clock": _clock,
+        "left": _left,
+        "money": _money,
+        "number": _number,
+        "words": words,
+    }
+    return environment
+
+
+@cache
+def translations(language: str) -> NullTranslations:
+    """The words of a language, from its catalogue in `texts/`; English is what the templates say."""
+    source = HERE / "texts" / f"{language}.po"
+    if not source.exists():
+        return NullTranslations()
+    with source.open("rb") as file:
+        catalogue = read_po(file, locale=language)
+    compiled = BytesIO()
+    write_mo(compiled, catalogue)
+    compiled.seek(0)
+    return Translations(compiled)
+
+
+def asset(name: str) -> str:
+    """The address of a file of ours."""
+    return f"{ASSETS}/{name}"
+
+
+def words(name: str) -> str:
+    """A name of ours as people read it: `more_documents` is "More documents"."""
+    spaced = name.replace("_", " ").replace("-", " ").strip()
+    return spaced[:1].upper() + spaced[1:]
+
+
+# ---- filters: what depends on the reader ------------------------------------------------------------------------
+
+
+@pass_context
+def _time(context: Context, at: datetime | None, length: str = "short") -> Markup:
+    """A moment in the reader's zone: today the clock, this year without the year."""
+    if at is None:
+        return Markup("&ndash;")
+    zone, language = context["zone"], context["language"]
+    local, today = at.astimezone(zone), context["now"].astimezone(zone).date()
+    pattern = "HH:mm" if local.date() == today else "d MMM HH:mm" if local.year == today.year else "d MMM y HH:mm"
+    if length == "long":
+        pattern = "d MMM y HH:mm:ss"
+    shown = format_datetime(local, pattern, locale=language)
+    whole = format_datetime(local, "d MMMM y HH:mm:ss ZZZZ", locale=language)
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(at.isoformat(), whole, shown)
+
+
+@pass_context
+def _clock(context: Context, zone: str | None) -> str:
+    """What the clock says where the player is; nothing where nobody told."""
+    try:
+        return f"{context['now'].astimezone(ZoneInfo(zone or '')):%H:%M}"
+    except (KeyError, ValueError, OSError):
+        return ""
+
+
+@pass_context
+def _left(context: Context, until: datetime) -> str:
+    """How long there is until a moment, in the largest unit; what is past says how long it is late."""
+    gettext = context["gettext"]
+    remaining = until - context["now"]
+    late, amount = remaining < timedelta(0), abs(remaining)
+    if amount < timedelta(hours=1):
+        text = gettext(context, "%(n)s min", n=int(amount.total_seconds() // 60))
+    elif amount < timedelta(days=2):
+        text = gettext(context, "%(n)s h", n=int(amount.total_seconds() // 3600))
+    else:
+        text = gettext(context, "%(n)s days", n=amount.days)
+    return str(gettext(context, "%(time)s late", time=text) if late else text)
+
+
+@pass_context
+def _money(context: Context, minor: int | None, currency: str | None) -> str:
+    """An amount in its currency."""
+    if minor is None:
+        return "\N{EN DASH}"
+    code = currency or "EUR"
+    decimals = f".{'0' * minor_units(code)}" if minor_units(code) else ""
+    amount = whole_units(minor, code)
+    return str(format_currency(amount, code, f"#,##0{decimals} ¤¤", locale=context["language"], currency_digits=False))
+
+
+@pass_context
+def _number(context: Context, value: float) -> str:
+    """A number, its thousands parted."""
+    return str(format_decimal(value, locale=context["language"]))
+
+
+def joined(*parts: object) -> Markup:
+    """Parts in a row, each escaped, those that are empty left out."""
+    return Markup(" ").join(escape(part) for part in parts if part)

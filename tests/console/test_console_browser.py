@@ -1,0 +1,252 @@
+"""The console in a real browser: by keyboard, without a script, on a phone, at night, and when things go wrong."""
+
+import os
+import re
+from datetime import UTC, datetime
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from playwright.async_api import Browser, expect
+from sqlalchemy import select, update
+
+from activities.console_sessions import IDLE
+from activities.tables import sessions, tasks
+from local.development_people import BRAND, add_people
+from tests.support.api_seed import seeded
+from tests.support.console import Console, Desk, signed_in, window
+
+#: Where pictures of the pages are left for people to look at.
+PICTURES = os.environ.get("CONSOLE_PICTURES")
+
+
+async def answer_of(console: Console, task_id: str) -> dict[str, object] | None:
+    async with console.api.engine.database.reading() as connection:
+        found = await connection.execute(select(tasks.c.answer).where(tasks.c.id == task_id))
+        return found.scalar_one()  # type: ignore[no-any-return]  # JSON
+
+
+async def test_somebody_signs_in_at_the_provider_and_out_again(console: Console, browser: Browser) -> None:
+    await add_people(console.api.engine.database, datetime.now(UTC))
+    page = await (await browser.new_context()).new_page()
+    await page.goto(f"{console.url}/console/{BRAND}/players")
+    await page.get_by_role("button", name="Sam").click()
+    await expect(page).to_have_url(f"{console.url}/console/{BRAND}/players")
+    await page.get_by_text("Sam", exact=False).first.click()
+    await page.get_by_role("button", name="Sign out").click()
+    await page.get_by_role("button", name=re.compile("Yes")).click()
+    await expect(page.get_by_role("heading", name="You are signed out")).to_be_visible()
+    await page.goto(f"{console.url}/console/{BRAND}/players")
+    await expect(page.get_by_role("heading", name="Who are you?")).to_be_visible()
+    await page.context.close()
+
+
+async def test_a_morning_of_tasks_goes_by_keyboard(console: Console, browser: Browser) -> None:
+    first, second = await console.task("p-1", name="Anna"), await console.task("p-2", name="Mia")
+    at = await window(browser, await console.desk("manager"))
+    page, keys = at.page, at.page.keyboard
+    await at.open(f"/console/{console.api.brand}/inbox?tab=team")
+    await keys.press("j")
+    await keys.press("Enter")
+    await expect(page.get_by_role("heading", name="Affordability")).to_be_visible()
+    await at.settled()
+    await keys.press("c")
+    await expect(page.get_by_role("button", name="Give back")).to_be_visible()
+    await at.settled()
+    await keys.press("1")
+    await keys.press("n")
+    await keys.type("Payslips seen.")
+    await keys.press("Control+Enter")
+    await expect(page.get_by_text("This is the next task.")).to_be_visible()
+    assert await answer_of(console, first) == {"outcome": "approve", "note": "Payslips seen."}
+    assert await answer_of(console, second) is None
+    await expect(page).to_have_url(re.compile(f"/tasks/{second}"))
+    await at.settled()
+    await keys.press("g")
+    await keys.press("j")
+    await expect(page.get_by_role("heading", name="Journeys")).to_be_visible()
+    assert at.complaints == []
+    await page.context.close()
+
+
+async def test_of_two_who_answer_one_wins_and_the_other_keeps_every_word(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    mine, theirs = await console.desk("manager"), await console.desk("manager", name="Ivan")
+    at = await window(browser, mine)
+    await at.open(f"/console/{console.api.brand}/tasks/{task_id}?tab=team")
+    await at.page.get_by_label("More documents").check()
+    await at.page.get_by_label("Note optional").fill("I asked for two more payslips.")
+    answered = await theirs.post(f"/console/{console.api.brand}/tasks/{task_id}/answer", {"answer.outcome": "approve"})
+    assert answered.status_code == 303
+    await at.page.get_by_role("button", name="Answer and next").click()
+    await expect(at.page.get_by_role("alert")).to_contain_text("What you typed is still here")
+    await expect(at.page.get_by_text("I asked for two more payslips.")).to_be_visible()
+    assert await answer_of(console, task_id) == {"outcome": "approve"}
+    assert at.complaints == []
+    await at.page.context.close()
+
+
+async def test_a_task_that_changed_meanwhile_is_answered_after_a_second_look(
+    console: Console, browser: Browser
+) -> None:
+    task_id = await console.task()
+    mine, theirs = await console.desk("manager"), await console.desk("manager", name="Ivan")
+    address = f"/console/{console.api.brand}/tasks/{task_id}"
+    at = await window(browser, mine)
+    await at.open(f"{address}?tab=team")
+    await at.page.get_by_label("Reject").check()
+    await at.page.get_by_label("Note optional").fill("No proof came.")
+    await theirs.post(f"{address}/comment", {"text": "She wrote to us."})
+    await at.page.get_by_role("button", name="Answer and next").click()
+    await expect(at.page.get_by_role("alert")).to_contain_text("The task has changed")
+    await expect(at.page.get_by_text("She wrote to us.")).to_be_visible()
+    await expect(at.page.get_by_label("Note optional")).to_have_value("No proof came.")
+    await at.page.get_by_role("button", name="Answer and next").click()
+    await expect(at.page).to_have_url(re.compile("/inbox"))
+    assert await answer_of(console, task_id) == {"outcome": "reject", "note": "No proof came."}
+    await at.page.context.close()
+
+
+async def test_what_does_not_fit_is_told_at_its_field_and_first_to_who_listens(
+    console: Console, browser: Browser
+) -> None:
+    task_id = await console.task()
+    at = await window(browser, await console.desk("manager"))
+    await at.open(f"/console/{console.api.brand}/tasks/{task_id}?tab=team")
+    await at.page.get_by_label("Reject").check()
+    await at.page.get_by_role("button", name="Answer and next").click()
+    told = at.page.get_by_role("alert").first
+    await expect(told).to_be_focused()
+    await expect(at.page.get_by_text("Say in the note why.").first).to_be_visible()
+    await expect(at.page.get_by_label("Reject")).to_be_checked()
+    assert await at.faults() == []
+    await at.page.context.close()
+
+
+async def test_a_note_survives_that_its_tab_is_closed(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    at = await window(browser, await console.desk("manager"))
+    address = f"/console/{console.api.brand}/tasks/{task_id}"
+    await at.open(address)
+    await at.page.get_by_label("Note optional").fill("She moves house in May.")
+    await at.page.get_by_label("Note optional").blur()
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved")
+    again = await at.page.context.new_page()
+    await at.page.close()
+    await again.goto(console.url + address)
+    await expect(again.get_by_label("Note optional")).to_have_value("She moves house in May.")
+    await again.context.close()
+
+
+async def test_a_note_survives_that_the_network_goes(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    at = await window(browser, await console.desk("manager"))
+    address = f"/console/{console.api.brand}/tasks/{task_id}"
+    await at.open(address)
+    await at.page.context.set_offline(True)
+    await at.page.get_by_label("Note optional").fill("The line broke.")
+    await at.page.get_by_label("Note optional").blur()
+    await expect(at.page.locator("[data-said]")).to_contain_text("Kept in this window")
+    await expect(at.page.locator("#status")).to_contain_text("Offline")
+    await at.page.context.set_offline(False)
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved", timeout=15_000)
+    await at.page.context.close()
+
+
+async def test_a_note_survives_the_end_of_the_session(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    desk = await console.desk("manager")
+    at = await window(browser, desk)
+    address = f"/console/{console.api.brand}/tasks/{task_id}"
+    await at.open(address)
+    await leave_alone(console, desk)
+    note = at.page.get_by_label("Note optional")
+    await note.fill("She asked me to call on Monday.")
+    await note.blur()
+    await expect(at.page.locator("#status")).to_contain_text("You are signed out")
+    await expect(at.page.get_by_role("link", name="Sign in again")).to_be_visible()
+    # Signed in again, in another window: the note is saved from where it was written.
+    await signed_in(at.page.context, await console.again(desk))
+    other = await at.page.context.new_page()
+    await other.goto(f"{console.url}/console/{console.api.brand}/inbox")
+    await at.page.bring_to_front()
+    await at.page.reload()
+    await expect(at.page.get_by_label("Note optional")).to_have_value("She asked me to call on Monday.")
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved", timeout=10_000)
+    await at.page.context.close()
+
+
+async def test_without_a_script_a_task_is_found_opened_and_answered(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    at = await window(browser, await console.desk("manager"), script=False)
+    page = at.page
+    await at.open(f"/console/{console.api.brand}/inbox?tab=team")
+    await page.get_by_role("link", name=re.compile("Affordability")).click()
+    await page.get_by_role("button", name="Claim").click()
+    await page.get_by_label("Approve").check()
+    await page.get_by_label("Note optional").fill("Written without a script.")
+    await page.get_by_role("button", name="Answer and next").click()
+    await expect(page).to_have_url(re.compile("/inbox"))
+    assert await answer_of(console, task_id) == {"outcome": "approve", "note": "Written without a script."}
+    await page.context.close()
+
+
+async def test_a_list_refreshes_itself_and_keeps_the_focus(console: Console, browser: Browser) -> None:
+    await console.task("p-1")
+    at = await window(browser, await console.desk("manager"))
+    await at.page.clock.install()
+    await at.open(f"/console/{console.api.brand}/inbox?tab=team")
+    await at.page.keyboard.press("j")
+    await console.task("p-2", name="Mia")
+    await at.page.clock.run_for(12_000)
+    await expect(at.page.locator("[data-row]")).to_have_count(2)
+    await expect(at.page.locator("[data-row]").first).to_be_focused()
+    assert at.complaints == []
+    await at.page.context.close()
+
+
+PAGES = {
+    "inbox": "/inbox?tab=team",
+    "task": "/tasks/{task_id}?tab=team",
+    "players": "/players",
+    "player": "/players/{player_id}",
+    "player-messages": "/players/{player_id}?tab=messages",
+    "player-rewards": "/players/{player_id}?tab=rewards",
+    "player-protection": "/players/{player_id}?tab=protection",
+    "message": "/messages/{message_id}",
+    "decisions": "/decisions",
+    "journeys": "/journeys",
+    "journey": "/journeys/{name}",
+    "run": "/runs/{run_id}",
+    "stuck": "/stuck",
+}
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_a_page_is_for_everybody_by_day_and_night_and_on_a_phone(
+    console: Console, browser: Browser, name: str
+) -> None:
+    ids = {name: quote(value, safe="") for name, value in (await seeded(console.api)).items()}
+    at = await window(browser, await console.desk("manager", "operator", "compliance"))
+    answer = await at.open(f"/console/{console.api.brand}{PAGES[name].format_map(ids)}")
+    assert answer is not None
+    assert answer.status == 200
+    assert await at.faults() == []
+    await picture(at.page, name)
+    await at.page.set_viewport_size({"width": 390, "height": 800})
+    wide = await at.page.evaluate("document.documentElement.scrollWidth - innerWidth")
+    assert wide <= 0, f"{wide} pixels too wide for a phone"
+    await picture(at.page, f"{name}-phone")
+    assert at.complaints == []
+    await at.page.context.close()
+
+
+async def picture(page: object, name: str) -> None:
+    if PICTURES:
+        await page.screenshot(path=Path(PICTURES) / f"{name}.png", full_page=True)  # type: ignore[attr-defined]
+
+
+async def leave_alone(console: Console, desk: Desk) -> None:
+    async with console.api.engine.database.transaction() as connection:
+        past = datetime.now(UTC) - IDLE
+        await connection.execute(update(sessions).where(sessions.c.person_id == desk.person.id).values(seen_at=past))
