@@ -74,7 +74,8 @@ class Awards:
                 return held
             facts = player.facts if player else None
             policy = self.policies.of(request.brand, facts, now)
-            decision = may_grant(facts, GrantFacts.of(request.reward, request.product or self.product), policy, now)
+            grant = GrantFacts.of(request.reward, request.product or self.product, vip=request.vip)
+            decision = may_grant(facts, grant, policy, now)
             if player is not None and not asked and (names := self.registers.wanted([decision], facts, policy, now)):
                 return ToAsk(player.profile, names)
             decided = gate_decisions.Decided(request.key, request.reward.kind, decision)

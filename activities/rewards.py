@@ -300,7 +300,7 @@ class Grants:
 
     def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:
         facts = player.facts if player else None
-        asked = GrantFacts.of(request.reward, request.product or self.settings.product)
+        asked = GrantFacts.of(request.reward, request.product or self.settings.product, vip=request.vip)
         return may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
 
     async def _record(self, row: GrantRow, answer: Credited | Declined) -> GrantRow:

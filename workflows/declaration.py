@@ -116,6 +116,8 @@ class Journey:
     brands: frozenset[str] = frozenset()
     #: The kind of gambling its messages and rewards are about; None: what the deployment is about.
     product: Product | None = None
+    #: Whether it is for players with a manager of their own: what it gives is a VIP reward.
+    vip: bool = False
     #: The workflow that plays it, a subclass of `run.JourneyRun`; None where it is only decided about.
     workflow_class: type[Any] | None = None
     #: Types of events that wake a run.

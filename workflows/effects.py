@@ -64,6 +64,8 @@ class EffectInput(BaseModel):
     knows_hold: bool = False
     #: The kind of gambling the journey is about; None: what the deployment is about.
     product: Product | None = None
+    #: Whether the journey is for players with a manager of their own, so that what it gives is a VIP reward.
+    vip: bool = False
 
     @property
     def key(self) -> str:

@@ -32,6 +32,7 @@ def journey(
     waives: Mapping[str, str] | None = None,
     brands: Sequence[str] = (),
     product: Product | None = None,
+    vip: bool = False,
 ) -> Callable[[JourneyFunction], type[JourneyRun]]:
     """Make a journey of an async function `(player, trigger event)`.
 
@@ -49,6 +50,7 @@ def journey(
         waives: rules of `journeys check` that this journey breaks on purpose, each with its reason.
         brands: whose players may enter; those of every brand unless given.
         product: the kind of gambling it is about: casino, betting, bingo or lottery; the deployment's unless given.
+        vip: whether what it gives is a VIP reward, for which laws ask more of what is known of the player.
 
     Raises `DesignError` where a value cannot be meant.
 
@@ -74,6 +76,7 @@ def journey(
             waives=dict(waives or {}),
             brands=_brands(name, brands),
             product=_product(name, product),
+            vip=vip,
         )
         return workflow_class(definition, Player)
 

@@ -159,6 +159,7 @@ class JourneyRun(RunState):
             "story": self.story,
             "knows_hold": True,
             "product": self.played.product,
+            "vip": self.played.vip,
         }
 
     async def once(self, effect: Effect[Any, O], effect_input: EffectInput, skipped: O) -> O:

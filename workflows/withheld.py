@@ -188,7 +188,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
 
 
 def _give(request: Give, seen: Seen) -> WouldBe:
-    asked = GrantFacts.of(request.reward, request.product or seen.product)
+    asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"
@@ -198,7 +198,7 @@ def _give(request: Give, seen: Seen) -> WouldBe:
 
 
 def _award(request: Award, seen: Seen) -> WouldBe:
-    asked = GrantFacts.of(request.reward, request.product or seen.product)
+    asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     answer = AwardResult.of(request.reward, reason, seen.now)

@@ -288,7 +288,7 @@ class Effects:
         reserved_at = self._reserved.setdefault(request.key, world.now)
         asked_before = reserved_at < world.now
         facts = self._facts(request.player_id)
-        asked = GrantFacts.of(request.reward, request.product or world.product)
+        asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip)
         policy = self._policy(facts)
         decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
         trouble = self._trouble_of("bonus_engine")
@@ -325,7 +325,7 @@ class Effects:
     def _award(self, request: Award) -> AwardResult:
         world = self._world
         facts = self._facts(request.player_id)
-        asked = GrantFacts.of(request.reward, request.product or world.product)
+        asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip)
         policy = self._policy(facts)
         decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
         reason = None if isinstance(decision, Allowed) else str(decision.reason)

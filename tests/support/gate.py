@@ -41,6 +41,7 @@ FREE = GateFacts(
     in_play=False,
     limits_until=(),
     open_checks=(),
+    passed_checks=("affordability", "kyc", "sof"),
     registers={"spelpaus": RegisterAnswer(listed=False, at=NOON)},
 )
 ZONES = st.sampled_from(sorted(available_timezones()))

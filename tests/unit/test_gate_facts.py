@@ -223,3 +223,14 @@ def test_the_newest_word_on_a_check_counts_in_whatever_order_they_come() -> None
     happens(state, KycChanged, -DAY, status="expired")
     assert facts(state).open_checks == ("kyc expired",)
     assert facts(player()).open_checks == ()
+
+
+def test_checks_that_were_passed_are_known_as_long_as_they_are_good() -> None:
+    state = player()
+    happens(state, KycChanged, DAY, status="approved")
+    happens(state, AffordabilityChanged, DAY, stage="enhanced", result="pass", valid_until=f"{NOON + DAY:%Y-%m-%dT%XZ}")
+    happens(state, AffordabilityChanged, DAY, stage="sof", result="pending")
+    assert facts(state).passed_checks == ("affordability", "kyc")
+    later = facts_of(state, addresses=(), contacts=(), now=NOON + DAY)
+    assert (later.passed_checks, len(later.open_checks or ())) == (("kyc",), 2)
+    assert facts(player()).passed_checks == ()

@@ -75,6 +75,7 @@ MATCH_X = {
     times: GrantFacts(kind="deposit_match", wager_x=times, wager_basis="bonus_plus_deposit", journey_product="casino")
     for times in (5, 6, 10)
 }
+VIP = replace(SPINS, vip=True)
 BET_IN_CASINO = GrantFacts(kind="free_bet", product="betting", journey_product="casino")
 BET = replace(BET_IN_CASINO, journey_product="betting")
 MONEY = GrantFacts(kind="bonus_money", journey_product="casino")
@@ -146,6 +147,17 @@ CASES = [
     case("G10 GB SR 5.1.1", "money that is bound to the journey's product", "GB", MONEY, None),
     case("G10 GB SR 5.1.1", "a journey about nobody knows what", "GB", replace(MONEY, journey_product=None), "one-product"),
     case("G10 GB SR 5.1.1", "a bet of a casino journey elsewhere", "UA", BET_IN_CASINO, None),
+    # G11: what must be known of a player before a VIP reward.
+    case("G11 GB HVC", "a VIP of whom all is known", "GB", VIP, None),
+    *(case("G11 GB HVC", f"a VIP without {lacking}", "GB", VIP, "vip-check", passed_checks={"kyc", "affordability", "sof"} - {lacking}) for lacking in ("kyc", "affordability", "sof")),
+    case("G11 GB HVC", "a VIP with a check that is pending", "GB", VIP, "vip-check", open_checks=["affordability/enhanced pending"]),
+    case("G11 GB HVC", "a VIP of whom nobody knows the checks", "GB", VIP, "vip-check", passed_checks=None),
+    case("G11 GB HVC", "a VIP with weak signs of harm", "GB", VIP, "vip-check", harm="weak"),
+    case("G11 GB HVC", "a VIP of twenty-four", "GB", VIP, "vip-age", age=24),
+    case("G11 GB HVC", "a VIP of twenty-five", "GB", VIP, None, age=25),
+    case("G11 GB HVC", "a VIP of unknown age", "GB", VIP, "vip-age", age=None),
+    case("G11 GB HVC", "others need no check", "GB", SPINS, None, open_checks=["affordability/enhanced pending"], passed_checks=(), age=24),
+    case("G11 GB HVC", "a VIP elsewhere", "UA", VIP, None, passed_checks=()),
     # G13: Malta's cooling-off.
     case("G13 Malta PPD", "a week less an instant after the end", "MT", SPINS, "cooling-off", ended_exclusions=[NOON - 7 * DAY + TICK]),
     case("G13 Malta PPD", "a week after it", "MT", SPINS, None, ended_exclusions=[NOON - 7 * DAY]),

@@ -67,6 +67,8 @@ def drawn(chance: random.Random) -> Campaign:
         deposits=mostly(3, None, 0, 1, 2),
         had_bonus=mostly(False, None, True),
         in_play=mostly(False, None, True),
+        open_checks=mostly((), None, ["kyc rejected"]),
+        passed_checks=mostly(("affordability", "kyc", "sof"), None, (), ("kyc", "sof")),
         registers=mostly(
             {"spelpaus": RegisterAnswer(listed=False, at=now)},
             None,
@@ -84,7 +86,11 @@ def drawn(chance: random.Random) -> Campaign:
     product: dict[str, Product] = {"free_spins": "casino", "free_bet": "betting"}
     reward = pick(KINDS)
     granted = GrantFacts(
-        kind=reward, wager_x=pick([0, 5, 10, 11, 40]), product=product.get(reward), journey_product=pick(PRODUCTS)
+        kind=reward,
+        vip=sometimes() < 0.2,
+        wager_x=pick([0, 5, 10, 11, 40]),
+        product=product.get(reward),
+        journey_product=pick(PRODUCTS),
     )
     return Campaign(facts, sent, granted, now)
 
@@ -142,6 +148,10 @@ def unlawful_reward(one: Campaign) -> str | None:
         "two products, or unknown": where == "GB" and (len(products) > 1 or None in products),
         "a second bonus": where == "SE" and facts.had_bonus is not False,
         "a welcome": where == "BR" and (facts.deposits is None or facts.deposits < 2),
+        "a VIP of whom too little is known": where == "GB"
+        and granted.vip
+        and (facts.open_checks != () or len(facts.passed_checks or ()) < 3 or facts.harm != "none"),
+        "a VIP under 25, or of unknown age": where == "GB" and granted.vip and (facts.age is None or facts.age < 25),
         "in play": where == "NL" and facts.in_play is not False,
         "for a loss": where == "NL" and granted.kind == "cashback",
     }
@@ -212,6 +222,6 @@ def test_every_reason_has_a_rule_that_gives_it() -> None:
             if not isinstance(answer, Allowed):
                 seen.add(answer.reason)
     never = {Reason.UNKNOWN_JURISDICTION, Reason.NEW_CUSTOMER, Reason.TOO_LATE, Reason.ACTIVE_TODAY}
-    never |= {Reason.LIMIT_REACHED, Reason.OPEN_CHECK}
+    never |= {Reason.LIMIT_REACHED}
     never |= {Reason.WEEKLY_CAP, Reason.CHANNEL_WEEKLY_CAP, Reason.PROTECTED_MEANWHILE}
     assert set(Reason) - never == seen

@@ -14,7 +14,7 @@ from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
 from workflows.player_state.exclusion_blocks import TIME_OUT, Block, Exclusion, last_end, of_status
-from workflows.player_state.limits_and_checks import open_checks
+from workflows.player_state.limits_and_checks import open_checks, passed_checks
 from workflows.player_state.ordering import instant
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
@@ -90,6 +90,8 @@ class GateFacts:
     registers: Mapping[str, RegisterAnswer] | None = None
     #: Checks of the player that are pending, have failed or are out of date. Empty: known to be none.
     open_checks: Collection[str] | None = None
+    #: Checks the player has passed and that are good today: `kyc`, `affordability`, `sof`. Empty: known to be none.
+    passed_checks: Collection[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,8 @@ class GrantFacts:
     product: Product | None = None
     #: What the journey that gives it is about; None: nobody says.
     journey_product: Product | None = None
+    #: Whether it is for players with a manager of their own.
+    vip: bool = False
 
     @property
     def wager_factor(self) -> int:
@@ -131,7 +135,7 @@ class GrantFacts:
         return -(-self.wager_x * (self.match_pct + 100) // self.match_pct)
 
     @classmethod
-    def of(cls, reward: RewardBase, journey_product: Product | None = None) -> "GrantFacts":
+    def of(cls, reward: RewardBase, journey_product: Product | None = None, *, vip: bool = False) -> "GrantFacts":
         """The part of a reward the gate looks at."""
         return cls(
             kind=reward.name,
@@ -140,6 +144,7 @@ class GrantFacts:
             match_pct=getattr(reward, "match_pct", 100),
             product=reward.product,
             journey_product=journey_product,
+            vip=vip,
         )
 
 
@@ -180,6 +185,7 @@ def facts_of(
         in_play=_in_play(state, now),
         limits_until=tuple(state.limits.values()),
         open_checks=open_checks(state.checks, now),
+        passed_checks=passed_checks(state.checks, now),
         registers=registers or {},
     )
 

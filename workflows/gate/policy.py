@@ -143,6 +143,11 @@ class Policy(BaseModel):
     offers_at_limit: Annotated[bool, _IF_ALL_ALLOW] = True
     #: Whether a player may get a bonus while a check of them is open: identity, affordability, source of funds.
     bonus_with_open_check: Annotated[bool, _IF_ALL_ALLOW] = True
+    #: What a VIP reward needs of its player: checks that were passed and are good now (`kyc`, `affordability`, `sof`),
+    #: and `no_harm`, that no sign of harm is in force. A check that is open is in the way of it too.
+    vip_needs: Annotated[frozenset[Literal["kyc", "affordability", "sof", "no_harm"]], _EVERY] = frozenset()
+    #: The age from which on a player may get a VIP reward, and an unknown one is none.
+    vip_min_age: Annotated[int, Field(ge=0)] | None = Field(None)
     #: The highest wagering a granted bonus may carry; None: no ceiling.
     wager_cap: Annotated[int, Field(ge=0)] | None = Field(10)
     #: Whether an incentive keeps to one product, in what it asks for and in what it gives.
@@ -179,7 +184,7 @@ class Policy(BaseModel):
         """The numbers whose rules are on: those that are not what says nothing, set here or by default."""
         return frozenset(name for name, how in NUMBERS.items() if getattr(self, name) != how.nothing)
 
-    @field_serializer("banned_rewards", "consent_given_in", "jurisdictions", "product_consent")
+    @field_serializer("banned_rewards", "consent_given_in", "jurisdictions", "product_consent", "vip_needs")
     def _in_order(self, names: frozenset[str] | None) -> list[str] | None:
         # A set has no order, and the version must be the same in every process.
         return None if names is None else sorted(names)
@@ -190,7 +195,13 @@ class Policy(BaseModel):
 
 
 #: Of numbers that may be None, pydantic keeps no metadata of the whole.
-_OPTIONAL: Final = {"min_age": _MOST, "wager_cap": _LEAST, "bonus_after": _MOST, "time_out_most": _LEAST}
+_OPTIONAL: Final = {
+    "min_age": _MOST,
+    "vip_min_age": _MOST,
+    "wager_cap": _LEAST,
+    "bonus_after": _MOST,
+    "time_out_most": _LEAST,
+}
 #: By number: how policies that apply together become one.
 NUMBERS: Final[Mapping[str, Strictness]] = MappingProxyType(
     {

@@ -85,6 +85,31 @@ def _is_being_checked(facts: GateFacts, _grant: GrantFacts, _policy: Policy, _no
     return None
 
 
+def _lacks_what_a_vip_needs(facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if not grant.vip:
+        return None
+    if facts.open_checks is None or facts.passed_checks is None or facts.harm is None:
+        return unread("checks", "vip-check")
+    known = {*facts.passed_checks, *(["no_harm"] if facts.harm == "none" else [])}
+    lacking = sorted(policy.vip_needs.difference(known))
+    if not lacking and not facts.open_checks:
+        return None
+    what = f"open {', '.join(facts.open_checks)}" if facts.open_checks else f"without {', '.join(lacking)}"
+    return Refusal(Reason.OPEN_CHECK, "vip-check", f"A VIP reward needs more to be known of the player: {what}.")
+
+
+def _is_young_for_a_vip(facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+    if not grant.vip or policy.vip_min_age is None:
+        return None
+    if facts.age is None:
+        what = f"The player's age is not known, and {policy.vip_min_age} is the least for a VIP reward."
+        return Refusal(Reason.UNKNOWN_AGE, "vip-age", what)
+    if facts.age < policy.vip_min_age:
+        what = f"The player is {facts.age}, and {policy.vip_min_age} is the least for a VIP reward."
+        return Refusal(Reason.TOO_YOUNG, "vip-age", what)
+    return None
+
+
 def _comes_too_soon(facts: GateFacts, _grant: GrantFacts, policy: Policy, now: datetime) -> Refusal | None:
     if policy.bonus_after is None:
         return None
@@ -105,5 +130,7 @@ _ASKED: Final[tuple[tuple[str, str, Callable[[GateFacts, GrantFacts, Policy, dat
     ("bonus-in-play", "bonus_in_play", _interrupts_play),
     ("banned-reward", "banned_rewards", _is_banned),
     ("open-check", "bonus_with_open_check", _is_being_checked),
+    ("vip-check", "vip_needs", _lacks_what_a_vip_needs),
+    ("vip-age", "vip_min_age", _is_young_for_a_vip),
     ("new-customer", "bonus_after", _comes_too_soon),
 )

@@ -290,8 +290,23 @@ _WHAT: Final = (
             LegalSource("GB high value customers guidance", "31 Oct 2020", "cms-lawnow.com 2020/10"),
         ),
         numbers=("bonus_with_open_check",),
-        needs_lawyer="The code asks for the check and for action, and leaves open which; for VIP rewards it is clear, "
-        "and no fact tells which rewards are that.",
+        needs_lawyer="The code asks for the check and for action, and leaves open which; for VIP rewards it is clear: "
+        "see vip-check.",
+    ),
+    GateRule(
+        id="vip-check",
+        says="No VIP reward while a check of the player is open, nor before identity, affordability and source of "
+        "funds are known and no sign of harm is in force. A journey says vip=True.",
+        about=_REWARDS,
+        sources=(LegalSource("GB high value customers guidance", "31 Oct 2020", "cms-lawnow.com 2020/10"),),
+        numbers=("vip_needs",),
+    ),
+    GateRule(
+        id="vip-age",
+        says="No VIP reward for a player under 25 in Great Britain, nor for one whose age is not known.",
+        about=_REWARDS,
+        sources=(LegalSource("GB industry code on high value customers", "under 25", "plic; cms-lawnow.com 2020/10"),),
+        numbers=("vip_min_age",),
     ),
     GateRule(
         id="new-customer",

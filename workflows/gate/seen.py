@@ -68,6 +68,7 @@ def seen_of_reward(facts: GateFacts | None, grant: GrantFacts) -> Seen:
         "wager_x": grant.wager_x,
         "wager_basis": grant.wager_basis,
         "wager_factor": grant.wager_factor,
+        "vip": grant.vip,
     }
     if facts is None:
         return seen
@@ -78,6 +79,7 @@ def seen_of_reward(facts: GateFacts | None, grant: GrantFacts) -> Seen:
         "had_bonus": facts.had_bonus,
         "in_play": facts.in_play,
         "registered_at": _moment(facts.registered_at),
+        "passed_checks": None if facts.passed_checks is None else [*facts.passed_checks],
         "open_checks": None if facts.open_checks is None else [*facts.open_checks],
     }
 

@@ -46,6 +46,13 @@ def open_checks(checks: Checks, now: datetime) -> tuple[str, ...]:
     return tuple(f"{name} {check[0]}" for name, check in sorted(checks.items()) if is_open(check, now))
 
 
+def passed_checks(checks: Checks, now: datetime) -> tuple[str, ...]:
+    """The checks that were passed and are good now: of identity, of affordability at any stage, of source of funds."""
+    good = {name for name, (result, _) in checks.items() if result in PASSED and not is_open(checks[name], now)}
+    found = {"kyc" if name == "kyc" else "sof" if name == "affordability/sof" else "affordability" for name in good}
+    return tuple(sorted(found))
+
+
 def is_open(check: tuple[str, datetime | None] | None, now: datetime) -> bool:
     """Whether a check stands against the player; one that nobody told of does not."""
     if check is None:

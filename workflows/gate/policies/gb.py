@@ -1,5 +1,8 @@
 """Great Britain: the LCCP of the Gambling Commission.
 
+- A VIP gets nothing before it is known that the spend is affordable, that there is no sign of harm, who they are and
+  where the money comes from, and nobody under 25 does (high value customers guidance of 31 October 2020, and the
+  industry's code; whom an executive signs off below 25 is rewarded by a person).
 - Strong signs of harm end marketing and new bonuses (SR 3.4.3, requirement 10): the house's `harm` rule already.
 - A self-exclusion lasts six months at least, stays until the customer acts, and they wait a day after that (SR 3.5.3,
   3.5.4). A time-out lasts six weeks at most (SR 3.3.4).
@@ -7,8 +10,8 @@
   what stays on the site are not on its list.
 - Wagering at most ten times the bonus, and one product an incentive, since 19 January 2026 (SR 5.1.1).
 
-Not here: the check at 150 pounds net in 30 days (SR 3.4.4), limits (RTS 12), and what must be known before somebody
-becomes a VIP are duties of people and of the account service, not answers about one message or reward.
+Not here: the check at 150 pounds net in 30 days (SR 3.4.4), and limits (RTS 12) are duties of people and of the account
+service, not answers about one message or reward.
 """
 
 from datetime import date, timedelta
@@ -23,6 +26,8 @@ _SINCE_2023: Final[dict[str, Any]] = {
     # Six months, as long as any six are.
     "self_exclusion_least": timedelta(days=184),
     "time_out_most": timedelta(weeks=6),
+    "vip_needs": {"kyc", "affordability", "sof", "no_harm"},
+    "vip_min_age": 25,
 }
 _SINCE_2025: Final[dict[str, Any]] = {**_SINCE_2023, "product_consent": {"email", "sms", "phone"}}
 _SINCE_2026: Final[dict[str, Any]] = {**_SINCE_2025, "wager_cap": 10, "one_product": True}
