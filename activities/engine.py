@@ -32,6 +32,7 @@ from activities.loops.sweeper import Sweeper
 from activities.messages import Messages
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.outgoing.webhook_dispatcher import WebhookDispatcher
+from activities.outgoing.webhook_effect import WebhookEffects
 from activities.processes import Processes, Role
 from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
@@ -185,6 +186,7 @@ class WorkerEngine(Engine):
     problems: RunProblems
     gauges: RunGauges
     webhooks: WebhookDispatcher
+    webhook_effects: WebhookEffects
 
     def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
         """The effects that wait in this provider's queue."""
@@ -205,6 +207,7 @@ class WorkerEngine(Engine):
             self.runs.refresh,
             self.runs.value,
             self.runs.start,
+            self.webhook_effects.say,
             self.shadows.withhold,
         ]
 
@@ -279,6 +282,7 @@ async def worker_engine(
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
             webhooks=_webhook_dispatcher(settings, stack),
+            webhook_effects=WebhookEffects(database, clock),
         )
 
 

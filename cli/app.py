@@ -34,6 +34,7 @@ from cli import (
     stop,
     stuck,
     up,
+    webhooks,
 )
 from cli import event_types as events
 from cli._console import fail
@@ -98,6 +99,7 @@ app.command()(erase.erase)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")
+app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(people.app, name="people")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(enrol.enrolments, name="enrolments")

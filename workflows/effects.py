@@ -356,6 +356,18 @@ class Mark(EffectInput):
     arrived: int | None = None
 
 
+class Webhook(EffectInput):
+    """Tell other systems something by an outgoing event of the journey's own."""
+
+    name: str
+    given: dict[str, JsonValue] = Field(default_factory=dict)
+
+    @property
+    def told(self) -> dict[str, JsonValue]:
+        """The data of the event."""
+        return {"journey": self.journey, "run_id": self.run_id, "step": self.step, "given": self.given}
+
+
 class End(EffectInput):
     """Record that the run is over and let the player in again; cancels its open tasks."""
 
@@ -431,6 +443,7 @@ START = Effect("start", StartJourney, Started)
 MATCH = Effect("match", Match, Matched)
 READ_VALUE = Effect("value", ReadValue, ValueRead)
 MARK = Effect("mark", Mark, Done, holdable=False)
+WEBHOOK = Effect("webhook", Webhook, Done, Urgency.SERVICE)
 END = Effect("end", End, Done, Urgency.PROTECTION, holdable=False)
 #: Instead of every other one, in a shadow run.
 WITHHOLD = Effect("withhold", Withhold, Withheld, Urgency.BULK, holdable=False)

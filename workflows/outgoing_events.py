@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from workflows.errors import DesignError
 from workflows.json_object import JsonObject
 
 #: The family of what journeys themselves say, by `player.webhook(name)`.
@@ -132,10 +131,10 @@ def own_type(name: str) -> str:
     """The type of what a journey says by `player.webhook(name)`.
 
     Raises:
-        DesignError: the name is none.
+        ValueError: the name is none.
     """
     if not _NAME.match(name):
-        raise DesignError(
+        raise ValueError(
             f"{name!r} is no name of an outgoing event; use up to 40 of a-z, 0-9, '_' and '-', a letter first."
         )
     return f"{OWN}.{name}"

@@ -6,6 +6,7 @@ weekday that does not exist, is a `ValueError`.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
@@ -23,6 +24,7 @@ from workflows.effects import (
     REFRESH,
     SEND,
     START,
+    WEBHOOK,
     Award,
     AwardResult,
     Done,
@@ -39,12 +41,14 @@ from workflows.effects import (
     Started,
     StartJourney,
     TaskOpened,
+    Webhook,
 )
 from workflows.events import Event
 from workflows.forms import Form
 from workflows.known_player import KnownPlayer
 from workflows.local_time import JITTER, next_local
 from workflows.loyalty.point_currencies import PointCurrency
+from workflows.outgoing_events import MOST_DATA, own_type
 from workflows.rewards import Reward
 from workflows.rewards.loyalty import multiplier
 from workflows.rules.segments import Segment, require_segment
@@ -282,6 +286,19 @@ class Player(KnownPlayer):
         run = self._run
         step = run.step(f"mark:{name}")
         await run.once(MARK, Mark(**run.common(step), name=name, detail=dict(detail)), Done())
+
+    async def webhook(self, name: str, **given: JsonValue) -> None:
+        """Tell other systems something: whoever subscribed to `journey.<name>` hears it once it is committed.
+
+        The gate is not asked, for the player hears nothing of it: give ids and figures, and nothing that is to be sent.
+        Raises ValueError for more than a receiver takes.
+        """
+        run, kind = self._run, own_type(name)
+        if len(json.dumps(given)) > MOST_DATA:
+            raise ValueError(f"player.webhook({name!r}) may say {MOST_DATA:,} characters of JSON; say less.")
+        step = run.step(f"webhook:{name}")
+        told = Webhook(**run.common(step), name=kind.partition(".")[2], given=dict(given))
+        await run.once(WEBHOOK, told, Done())
 
     async def refresh(self) -> None:
         """Read the player's facts again; until then they are as old as the run's start."""

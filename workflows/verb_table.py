@@ -166,6 +166,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"marked": "marked"},
         ),
         VerbSpec(
+            name="webhook",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject="name",
+            results=None,
+            outcomes={"said": "told to who subscribed"},
+        ),
+        VerbSpec(
             name="refresh",
             shape="other",
             waits=False,

@@ -34,6 +34,7 @@ from workflows.effects import (
     StartJourney,
     TaskMoved,
     TaskOpened,
+    Webhook,
 )
 from workflows.field_types import MessageClass, Product
 from workflows.gate.channel_plan import ChannelPlan
@@ -124,6 +125,8 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - on
             return WouldBe("refreshed", journey_facts(seen.state))
         case Mark():
             return WouldBe("marked", Done(), request.detail)
+        case Webhook():
+            return WouldBe("said", Done(), request.given)
         case End():
             return WouldBe(request.outcome, Done(), request.detail)
         case _:

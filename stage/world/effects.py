@@ -55,6 +55,7 @@ from workflows.effects import (
     TaskMoved,
     TaskOpened,
     ValueRead,
+    Webhook,
     Withhold,
     match_performers,
 )
@@ -103,6 +104,7 @@ class Effects:
             "refresh": self._refresh,
             "start": self._start,
             "mark": self._mark,
+            "webhook": self._webhook,
             "match": self._match,
             "value": self._value,
             "end": self._end,
@@ -421,6 +423,10 @@ class Effects:
         if request.arrived is not None:
             self._world.runs[request.run_id].version = request.arrived
         self._record(request, "marked", **request.detail)
+        return Done()
+
+    def _webhook(self, request: Webhook) -> Done:
+        self._record(request, "said", **request.given)
         return Done()
 
     def _end(self, request: End) -> Done:

@@ -32,6 +32,7 @@ from workflows.effects import (
     Refresh,
     Send,
     StartJourney,
+    Webhook,
     task_id_of,
 )
 from workflows.events import DepositFailed
@@ -213,6 +214,7 @@ class HeldScene:
             "match": (Match, made.runs.match, {"segment": "well_off"}),
             "value": (ReadValue, made.runs.value, {"measure": deposited_30d.key}),
             "mark": (Mark, made.runs.mark, {"name": "x"}),
+            "webhook": (Webhook, made.webhooks.say, {"name": "x"}),
             "end": (End, made.runs.end, {"outcome": "completed"}),
         }
         return known[effect]

@@ -24,6 +24,7 @@ from workflows.effects import (
     Refresh,
     Send,
     StartJourney,
+    Webhook,
 )
 from workflows.player_facts import PlayerFacts
 
@@ -71,6 +72,7 @@ EFFECTS: dict[str, Asked] = {
     "match": lambda parts, run: parts.runs.match(parts.given(Match, run, "matches:x#1", segment="x")),
     "value": lambda parts, run: parts.runs.value(parts.given(ReadValue, run, "value:x#1", measure="x")),
     "refresh": lambda parts, run: parts.runs.refresh(parts.given(Refresh, run, "refresh#1")),
+    "webhook": lambda parts, run: parts.webhooks.say(parts.given(Webhook, run, "webhook:x#1", name="x")),
     "mark": lambda parts, run: parts.runs.mark(parts.given(Mark, run, "mark:x#1", name="x")),
 }
 

@@ -19,7 +19,7 @@ from tests.support.engine import BRAND, NOON, SECRET, Effects, HeldTimer, Row, e
 from tests.support.machine import eventually, within
 from tests.support.webhook_receiver import Told, receiving
 from workflows import ExclusionSet
-from workflows.effects import End, OpenTask
+from workflows.effects import End, OpenTask, Webhook
 from workflows.outgoing_events import OutgoingEvent
 from workflows.player_facts import PlayerFacts
 
@@ -183,6 +183,29 @@ async def test_a_new_subscription_hears_all_that_is_committed_after_its_acknowle
     (told,) = await deliveries(parts.database, mine)
     (event,) = await rows(parts.database, outgoing_events, seq=told["event_seq"])
     assert event["data"] == {"number": 2}
+
+
+async def test_what_a_journey_says_is_told_once_however_often_it_is_tried(
+    parts: Effects, dispatcher: WebhookDispatcher
+) -> None:
+    async with receiving() as receiver:
+        await subscribe(parts.database, receiver.url, "journey.hello")
+        player = parts.casino.player()
+        await parts.casino.registers(player)
+        run = await parts.enters(player)
+        saying = parts.given(Webhook, run, "webhook:hello#1", name="hello", given={"tier": "gold"})
+
+        for _ in range(2):
+            await parts.webhooks.say(saying)
+            await dispatcher.serve_once()
+
+        (told,) = receiver.told
+        assert told.event["data"] == {
+            "journey": "tested",
+            "run_id": run,
+            "step": "webhook:hello#1",
+            "given": {"tier": "gold"},
+        }
 
 
 # ---- how they are told ------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from activities.engine import worker_engine
 from activities.intake.intake import Intake
 from activities.intake.receipts import Receipt
 from activities.messages import Messages
+from activities.outgoing.webhook_effect import WebhookEffects
 from activities.providers.register import RegisterSubject
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
@@ -193,6 +194,7 @@ class Effects:
     tasks: TaskEffects
     runs: RunEffects
     shadows: ShadowEffects
+    webhooks: WebhookEffects
 
     @contextmanager
     def for_one_test(self) -> Iterator[None]:
@@ -243,4 +245,5 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             tasks=built.tasks,
             runs=built.runs,
             shadows=built.shadows,
+            webhooks=built.webhook_effects,
         )

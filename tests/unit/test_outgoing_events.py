@@ -36,7 +36,7 @@ def test_an_event_has_its_types_fields_and_leaves_out_what_there_is_none_of() ->
 
 @pytest.mark.parametrize("name", ["", "Hello", "a b", "1st", "x" * 41, "a.b"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(DesignError):
+    with pytest.raises(ValueError, match="no name of an outgoing event"):
         own_type(name)
 
 
