@@ -135,16 +135,17 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "task_history": TableData(
         "stays without texts: who did what when",
         personal="text detail",
-        pseudonymous="id task_id at actor action",
+        pseudonymous="id task_id at actor actor_id key_id action",
         none="brand",
         erase=(tasks.ERASE_HISTORY,),
         player="",
     ),
     "tasks": TableData(
         "stay without question, reason, what was shown and the answer",
-        personal="question reason snapshot answer",
+        personal="question reason snapshot answer proposal",
         pseudonymous=f"{_RUN} journey form form_schema team skill forbidden state assignee priority due_at "
-        "follow_up_at reminded_at escalated_at escalate_to answered_by closed_at version created_at",
+        "follow_up_at reminded_at escalated_at escalate_to answered_by closed_at version created_at "
+        "approvals round not_by",
         none="brand",
         erase=(tasks.ERASE,),
     ),
@@ -154,6 +155,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         pseudonymous="task_id person player_id task_version saved_at",
         none="brand",
         erase=(task_drafts.ERASE,),
+    ),
+    "task_signatures": TableData(
+        "stay: who signed when",
+        pseudonymous="task_id round signer signer_id key_id step at",
+        none="brand",
+        player="",
     ),
     "held_runs": TableData("gone with the run", pseudonymous="run_id journey player_id step since", none="brand"),
     "shadow_steps": TableData(

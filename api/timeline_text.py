@@ -31,6 +31,7 @@ REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} |
     "stopped_by_hand": "a person stopped it",
     "stopped": "it was stopped",
     "erased": "the player's data was erased",
+    "merged": "the account was merged into another",
     "completed": "it was played to its end",
     "ended": "its time was over",
     "cancelled": "it was cancelled",

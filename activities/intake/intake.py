@@ -55,7 +55,7 @@ from workflows.player_facts import PlayerFacts
 from workflows.player_state.brand_groups import Account, BrandGroups
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.journey_facts import journey_facts
-from workflows.player_state.merging import accounts_needed, accounts_of, is_shared, join, merge_points, share
+from workflows.player_state.merging import accounts_needed, is_shared, merge, share
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
@@ -376,12 +376,9 @@ class Intake:
         """Advance a player by one new event, and the person's other accounts by what protects them."""
         states = players.states
         if isinstance(event, PlayerMerged):
-            merged = accounts_of(event, states)
-            join([states[one] for one in merged], now)
-            for one in merged:
-                players.record(one, states[one].stop_protected(now, mode=mode))
-            for one, moved in merge_points(event, states, players.rules, now).items():
-                players.record(one, moved)
+            for one, decision in merge(event, states, players.rules, now, players.failures, mode=mode):
+                players.record(one, [decision])
+        player_id = states[player_id].counts_for(event)
         state = states[player_id]
         if profile := state.personal_words(event, state.word_of(event, now, live=mode == "live")):
             players.profiles.setdefault(player_id, {}).update(profile)

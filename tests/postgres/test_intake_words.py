@@ -151,3 +151,21 @@ async def test_an_account_that_nobody_heard_of_is_protected_from_its_first_event
     await casino.happens(unknown, DepositApproved)
     assert (await row(database, unknown))["state"]["exclusions"]
     assert not [found for found in await rows(database, deliveries) if f":{unknown}:" in found["run_id"]]
+
+
+async def test_what_a_merged_account_does_counts_for_the_one_that_stayed(database: Database) -> None:
+    casino = Casino.of(database, {})
+    stays, gone, chained = casino.player("stays"), casino.player("gone"), casino.player("chained")
+    for player in (stays, gone, chained):
+        await casino.happens(player, DepositApproved)
+    await casino.happens(gone, PlayerMerged, survivor_id=gone, absorbed_id=chained)
+    for told_of in (gone, stays):
+        await casino.happens(told_of, PlayerMerged, survivor_id=stays, absorbed_id=gone)
+    other_process = Casino.of(database, {})
+    other_process.mark, other_process.events = casino.mark, 100
+    for player in (gone, chained):
+        assert await other_process.happens(player, DepositApproved) == ["accepted"]
+    found = {row["id"]: row["state"] for row in await rows(database, players)}
+    assert found[stays]["counts"][DepositApproved.type] == 5
+    assert [found[one]["merged_into"] for one in (gone, chained)] == [stays, stays]
+    assert DepositApproved.type not in found[gone].get("counts", {})

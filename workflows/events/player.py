@@ -153,8 +153,9 @@ class PlayerMerged(
     """Two accounts turned out to be one person. `score` is certainty in basis points. From data quality.
 
     From here on what protects one of them protects both: exclusions, withdrawn consents, signs of harm, the end of the
-    account. What lifts is told for each. An account that is closed only because it was merged says so in the `reason`
-    of its status.
+    account. What lifts is told for each. What the absorbed one did, and does from now on, counts for the survivor; told
+    again, or the other way round, it changes nothing more. An account that is closed only because it was merged says so
+    in the `reason` of its status.
     """
 
     survivor_id: Id

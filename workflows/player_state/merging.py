@@ -1,4 +1,4 @@
-"""Accounts of one person: what protects one of them protects them all, from the merge on.
+"""Accounts of one person: what protects one of them protects them all, and what they did counts for the one that stays.
 
 What lifts is not shared: an exclusion that ended, a consent given, an account opened again are told for each account.
 """
@@ -26,10 +26,12 @@ from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision
 from workflows.player_state.exclusion_blocks import END_ELSEWHERE, kept, last_end
+from workflows.player_state.joined_history import absorb
 from workflows.player_state.limits_and_checks import Checks, is_open, stays_open
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import STRENGTHS
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 
 #: Accounts that are joined for good; protection is handed over at the merge whatever their number.
@@ -63,7 +65,7 @@ def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerSt
 
     By account: the one among `states` that it belongs to.
     """
-    concerned = {player_id for player_id, event in new if is_shared(event)}
+    concerned = {one for one, event in new if is_shared(event) or states[one].counts_for(event) != one}
     for _, event in new:
         if isinstance(event, PlayerMerged):
             concerned |= {event.survivor_id, event.absorbed_id}
@@ -104,6 +106,37 @@ def join(accounts: Sequence[PlayerState], now: datetime) -> None:
         one.accounts = others if len(others) < MOST_ACCOUNTS else one.accounts
 
 
+def merge(
+    event: PlayerMerged,
+    states: dict[str, PlayerState],
+    rules: RuleIndex,
+    now: datetime,
+    failures: list[RuleFailure],
+    *,
+    mode: Mode,
+) -> list[tuple[str, Decision]]:
+    """Make two accounts, and those joined to either before, one person; by account what follows.
+
+    They protect each other from now on. What was counted of the absorbed one counts for the survivor, or for the
+    account that stayed of the survivor's; told again, or the other way round later, it changes nothing more.
+    """
+    accounts = accounts_of(event, states)
+    join([states[one] for one in accounts], now)
+    into, gone = (_staying(one, states) for one in (event.survivor_id, event.absorbed_id))
+    decisions: list[tuple[str, Decision]] = [] if into is gone else _merge_points(into, gone, event, rules, now)
+    # Beyond `MOST_ACCOUNTS` they protect each other once, and are not known to each other.
+    if into is not gone and into.player_id in gone.accounts:
+        decisions += absorb(into, gone, rules, now, failures, live=mode == "live")
+        for one in accounts:
+            if states[one].merged_into == gone.player_id:
+                states[one].merged_into = into.player_id
+    return decisions + [(one, stop) for one in accounts for stop in states[one].stop_protected(now, mode=mode)]
+
+
+def _staying(account: str, states: dict[str, PlayerState]) -> PlayerState:
+    return states[states[account].merged_into or account]
+
+
 def open_among(accounts: Sequence[PlayerState], now: datetime) -> Checks:
     """By check: what it came to where it is open; of several accounts any of them."""
     return {name: check for one in accounts for name, check in one.checks.items() if is_open(check, now)}
@@ -115,15 +148,12 @@ def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> lis
     return other.stop_protected(now, mode=mode)
 
 
-def merge_points(
-    merge: PlayerMerged, states: dict[str, PlayerState], rules: RuleIndex, now: datetime
-) -> dict[str, list[Decision]]:
+def _merge_points(
+    into: PlayerState, gone: PlayerState, merge: PlayerMerged, rules: RuleIndex, now: datetime
+) -> list[tuple[str, Decision]]:
     """Hand everything of loyalty from the absorbed account to the survivor; by account what goes into its journal."""
-    survivor, absorbed = states[merge.survivor_id], states[merge.absorbed_id]
-    if survivor is absorbed or absorbed.loyalty is None:
-        return {}
-    survivor.loyalty = survivor.loyalty or LoyaltyState()
-    moved = merge_loyalty(
-        survivor.loyalty, absorbed.loyalty, rules.loyalty, now, f"{merge.event_source} {merge.event_id}"
-    )
-    return {survivor.player_id: [*moved.survivor], absorbed.player_id: [*moved.absorbed]}
+    if gone.loyalty is None:
+        return []
+    into.loyalty = into.loyalty or LoyaltyState()
+    moved = merge_loyalty(into.loyalty, gone.loyalty, rules.loyalty, now, f"{merge.event_source} {merge.event_id}")
+    return [*((into.player_id, one) for one in moved.survivor), *((gone.player_id, one) for one in moved.absorbed)]

@@ -28,8 +28,8 @@ from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears,
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.entered_journeys import entered_journeys, entry_key, segment_change
-from workflows.player_state.erased_player import ErasedPlayer
 from workflows.player_state.identities import run_id_of
+from workflows.player_state.merged_player import MergedPlayer
 from workflows.player_state.message_progress import progress_of
 from workflows.player_state.shadow_runs import ShadowRun
 from workflows.player_state.sparse_storage import parts_of, sparse
@@ -66,7 +66,7 @@ PROTECTION: Final = frozenset({"self_excluded", "time_out", "account_not_active"
 
 
 @dataclass(slots=True)
-class PlayerState(ErasedPlayer):
+class PlayerState(MergedPlayer):
     """What is known of one player and where they stand in journeys, as one JSON value in their row."""
 
     entries: dict[str, Entries] = field(default_factory=dict)

@@ -57,6 +57,27 @@ class StreakState:
         return length, since
 
 
+def join_streaks(one: StreakState, other: StreakState) -> StreakState:
+    """The streak of who has had both: hits since the newest miss of either.
+
+    Exact unless more than 16 hits in a row lie between two misses: of what is one number it is only known from when to
+    when it was.
+    """
+    broken = max((at for at in (one.broken, other.broken) if at is not None), default=None)
+    joined = StreakState(
+        hits=sorted(at for at in (*one.hits, *other.hits) if broken is None or at > broken), broken=broken
+    )
+    for part in (one, other):
+        if part.older and (broken is None or part.upto > broken):
+            joined.since = min(part.since, joined.since) if joined.older else part.since
+            joined.older += part.older
+            joined.upto = max(part.upto, joined.upto)
+    while len(joined.hits) > REMEMBERED:
+        joined.upto = joined.hits.pop(0)
+        joined.older, joined.since = joined.older + 1, joined.since or joined.upto
+    return joined
+
+
 def micros(at: datetime) -> int:
     """Microseconds since 1970: exact, and short in the player's row."""
     return int(at.timestamp()) * 1_000_000 + at.microsecond
