@@ -27,7 +27,7 @@ from workflows import (
     total,
     typical,
 )
-from workflows.events import ConsentChanged, DepositFailed, ExclusionEnded, ExclusionSet
+from workflows.events import ConsentChanged, DepositFailed, ExclusionEnded, ExclusionSet, PaymentReversed, RoundVoided
 from workflows.player_state.decisions import Decision, Moved, Start, Stop, Wake
 from workflows.player_state.merging import accounts_needed, is_shared, merge, share
 from workflows.player_state.state import PlayerState
@@ -215,3 +215,12 @@ def test_who_was_merged_away_enters_nothing_any_more() -> None:
     gone = books.states["b"]
     (start,) = only(Start, gone.enter(JOURNEYS["thanks"], None, books.now, {"type": "manual", "id": "1"}))
     assert start.refused == "account_not_active"
+
+
+def test_what_takes_back_something_of_before_stays_where_that_was() -> None:
+    books = Books("a", "b")
+    books.merges("a", "b")
+    for ago, account in ((days(1), "b"), (-SECOND, "a")):
+        told = RoundVoided.example().model_copy(update={"played_at": books.now - ago})
+        assert books.states["b"].counts_for(told) == account
+    assert books.states["b"].counts_for(PaymentReversed.example()) == "b"

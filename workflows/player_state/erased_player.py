@@ -30,6 +30,7 @@ STAYS: Final = {
     "loyalty": "points are worth something and their journal stays; they expire by themselves",
     "accounts": "the person's other accounts, which are protected with this one",
     "merged_into": "the account that what is told of this one counts for",
+    "merged_at": "since when",
     "taken": "so that no run of a player who comes back bears the id of a former one",
     "runs": "until each has ended",
     "shadows": "until each has ended",

@@ -40,7 +40,7 @@ def absorb(
     if live:
         decisions += [(gone.player_id, one) for one in gone.stop_all(MERGED, now)]
     decisions += [(gone.player_id, Moved(name, entered=False, at=now)) for name in sorted(gone.segments)]
-    _hand_over(gone, into.player_id)
+    _hand_over(gone, into.player_id, now)
     # While a release rolls another process may know rules that this one does not: nothing of theirs is dropped here.
     elsewhere = {*into.moments, *into.occasions, *(f"segment:{name}" for name in into.segments)}
     decisions += [(into.player_id, one) for one in into.rearm(rules, now, failures, elsewhere=elsewhere)]
@@ -119,7 +119,7 @@ def _join_facts(into: PlayerState, gone: PlayerState) -> None:
         into.born = gone.born
 
 
-def _hand_over(gone: PlayerState, to: str) -> None:
+def _hand_over(gone: PlayerState, to: str, now: datetime) -> None:
     """Leave in the account that goes what protects, and nothing that counts twice."""
     for parts in (gone.counts, gone.first, gone.last, gone.hours, gone.stakes, gone.series, gone.streaks):
         parts.clear()
@@ -129,7 +129,7 @@ def _hand_over(gone: PlayerState, to: str) -> None:
     for journey, entries in gone.entries.items():
         gone.taken[journey] = gone.taken.get(journey, 0) + entries.count
     gone.entries.clear()
-    gone.merged_into = to
+    gone.merged_into, gone.merged_at = to, now
 
 
 def _add(mine: dict[str, int], theirs: Mapping[str, int]) -> None:

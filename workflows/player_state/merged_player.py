@@ -17,9 +17,11 @@ from workflows.events import (
     LimitReached,
     MessageReceived,
     MessageStatus,
+    PaymentReversed,
     PlayerMerged,
     PlayerRegistered,
     ProfileUpdated,
+    RoundVoided,
     StatusChanged,
 )
 from workflows.player_state.erased_player import ErasedPlayer
@@ -51,6 +53,7 @@ class MergedPlayer(ErasedPlayer):
 
     #: The account that stays, where this one does not.
     merged_into: str | None = None
+    merged_at: datetime | None = None
 
     def protected(self, now: datetime) -> str | None:
         """Why this player must be left alone. An account that was merged away is nobody's any more."""
@@ -61,4 +64,9 @@ class MergedPlayer(ErasedPlayer):
         """The account that an event told of this one counts for."""
         if self.merged_into is None or isinstance(event, _ABOUT_ACCOUNT):
             return self.player_id
+        if isinstance(event, PaymentReversed | RoundVoided):
+            # Points are taken back where they were earned.
+            at = event.paid_at if isinstance(event, PaymentReversed) else event.played_at
+            if at is None or self.merged_at is None or at <= self.merged_at:
+                return self.player_id
         return self.merged_into
