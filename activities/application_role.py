@@ -99,6 +99,8 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "sessions": Rights(
         "used, and over", update=True, fixed=("id_hash", "person_id", "issuer", "subject", "sid", "created_at")
     ),
+    "player_hosts": Rights("given, and over", update=True, fixed=("id", "brand", "player_id", "person_id", "since")),
+    "player_notes": Rights(_APPENDED),
     "task_drafts": Rights("written on, and gone when they are sent", update=True, delete=True),
     "processes": Rights("who lives", update=True, delete=True),
     "api_keys": Rights(

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause
 
-from activities import messages, shadows, step_log, task_drafts, tasks
+from activities import messages, player_notes, shadows, step_log, task_drafts, tasks
 from activities.intake import decision_writes, failed_events
 from activities.loops import enrolment
 from activities.run_delivery import dead_letters
@@ -161,6 +161,18 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         pseudonymous="task_id round signer signer_id key_id step at",
         none="brand",
         player="",
+    ),
+    "player_notes": TableData(
+        "deleted",
+        personal="text source",
+        pseudonymous="id player_id author kind at",
+        none="brand",
+        erase=(player_notes.ERASE,),
+    ),
+    "player_hosts": TableData(
+        "stay: who looked after whom",
+        pseudonymous="id player_id person_id since given_by until",
+        none="brand",
     ),
     "held_runs": TableData("gone with the run", pseudonymous="run_id journey player_id step since", none="brand"),
     "shadow_steps": TableData(

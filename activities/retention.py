@@ -111,6 +111,8 @@ RETENTION: Final[Mapping[str, Retention]] = {
     ),
     "sign_ins": Retention("when nobody came back", timedelta(days=2), (console_sessions.FORGET_SIGN_INS,)),
     "sessions": Retention("who was signed in", timedelta(days=90), (console_sessions.FORGET_SESSIONS,)),
+    "player_hosts": Retention("who looked after whom"),
+    "player_notes": Retention("for as long as there is the player"),
     "task_drafts": Retention("when nobody went on with them", timedelta(days=30), (task_drafts.FORGET,)),
     "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
     "api_keys": Retention("revoked ones too: they say who did what"),

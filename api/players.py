@@ -8,16 +8,18 @@ from typing import Annotated, NamedTuple
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
 from activities.intake.receipts import Conflict
+from activities.people import find_person
+from activities.player_hosts import hosted_by
 from activities.tables import events, players, runs
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
-from api.pagination import Page, PageQuery
+from api.pagination import Filter, Page, PageQuery
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
@@ -122,6 +124,7 @@ class PlayerSummary(BaseModel):
     )
 
     id: str
+    name: str | None = Field(None, description="Personal: in a list that was asked for with `show_names`.")
     status: str | None = Field(None, description="Absent when nobody told us.")
     tier: str | None = None
     protected: Protection | None = None
@@ -234,6 +237,10 @@ class Excluded(BaseModel):
 class PlayerQuery(PageQuery):
     """Which players."""
 
+    host: Annotated[Filter | None, Field(description="Whom this person looks after, by address or id.")] = None
+    tier: Annotated[Filter | None, Field(description="Of these, who has this tier; name a host as well.")] = None
+    show_names: Annotated[bool, Field(description="Say what the players are called.")] = False
+
 
 class PlayerRow(NamedTuple):
     """What is shown of a row of `players`."""
@@ -260,12 +267,22 @@ async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQu
     after = query.after(key.brand, str)
     if after is not None:
         chosen = chosen.where(players.c.id > after[0])
+    if query.tier is not None and query.host is None:
+        raise Problem("invalid", "Name the host whose players of this tier you want; of all they are too many.")
     async with engine.database.reading() as connection:
+        if query.host is not None:
+            person = await find_person(connection, key.brand, query.host)
+            chosen = chosen.where(players.c.id.in_(hosted_by(key.brand, person.id if person else "")))
+        if query.tier is not None:
+            chosen = chosen.where(func.lower(players.c.state["facts"]["tier"].astext) == query.tier.lower())
         result = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
         rows = [PlayerRow(*row) for row in result]
     page, token = query.page(key.brand, rows, lambda row: (row.id,))
     now = engine.clock()
-    return Page(items=[_summary(row, row.player_state(), now) for row in page], next_page_token=token)
+    items = [_summary(row, row.player_state(), now) for row in page]
+    for item, row in zip(items, page, strict=True):
+        item.name = (row.profile.get("first_name") or row.profile.get("username")) if query.show_names else None
+    return Page(items=items, next_page_token=token)
 
 
 @router.get("/{player_id}", responses={**COMMON, **documented(404)})

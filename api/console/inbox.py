@@ -117,11 +117,20 @@ async def inbox(
 
 @router.get("/tasks/{task_id}")
 async def task(
-    task_id: str, request: Request, engine: EngineOf, visitor: VisitorOf, tab: Tab = "mine", *, sent: bool = False
+    task_id: str,
+    request: Request,
+    engine: EngineOf,
+    visitor: VisitorOf,
+    tab: Tab = "mine",
+    part: Literal["news"] | None = None,
+    *,
+    sent: bool = False,
 ) -> Response:
-    """A task beside the list it was opened from."""
+    """A task beside the list it was opened from; `news` is what may change while somebody writes."""
     visitor.needs("tasks:work")
     shown = await read_task(engine, visitor, task_id)
+    if part is not None:
+        return if_changed(request, render(request, visitor, "task_news.html", page=shown, task=shown.task))
     listed = await read_inbox(engine, visitor, tab, None)
     return render(request, visitor, "task.html", page=shown, inbox=listed, selected=task_id, tab=tab, sent=sent)
 

@@ -7,20 +7,21 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from api import gate_decisions, grants, messages, players, runs, tasks, timeline
+from api import gate_decisions, grants, messages, player_notes, players, runs, tasks, timeline
 from api.console.pages import ConsoleRoute
 from api.console.rendering import path, render
 from api.console.visitor import Visitor, VisitorOf
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page
+from api.player_notes import HostView
 from api.players import PlayerView
 from api.problems import Problem
 from api.timeline import Kind
 
 router = APIRouter(route_class=ConsoleRoute, prefix="/console/{brand}", include_in_schema=False)
 
-Tab = Literal["timeline", "runs", "messages", "rewards", "tasks", "protection"]
-TABS: Final[tuple[Tab, ...]] = ("timeline", "runs", "messages", "rewards", "tasks", "protection")
+Tab = Literal["timeline", "runs", "messages", "rewards", "notes", "tasks", "protection"]
+TABS: Final[tuple[Tab, ...]] = ("timeline", "runs", "messages", "rewards", "notes", "tasks", "protection")
 KINDS: Final[tuple[Kind, ...]] = ("event", "segment", "run", "step", "message", "grant", "task")
 Token = Annotated[str | None, Query(max_length=1_000)]
 
@@ -32,15 +33,20 @@ class PlayerPage:
     player: PlayerView
     tab: Tab
     rows: Page[BaseModel]
+    hosts: list[HostView]
     kinds: list[Kind] = field(default_factory=list)
 
 
 @router.get("/players")
-async def find(request: Request, engine: EngineOf, visitor: VisitorOf, page: Token = None) -> Response:
-    """The players of the brand, by id."""
+async def find(
+    request: Request, engine: EngineOf, visitor: VisitorOf, page: Token = None, *, mine: bool = False
+) -> Response:
+    """The players of the brand, by id, or those whom the visitor looks after."""
     visitor.needs("players:read")
-    listed = await players.list_players(engine, visitor.key, players.PlayerQuery(page_size=50, page_token=page))
-    return render(request, visitor, "players.html", listed=listed, wanted="", missing=False)
+    host = visitor.person.id if mine else None
+    query = players.PlayerQuery(page_size=50, page_token=page, host=host, show_names=True)
+    listed = await players.list_players(engine, visitor.key, query)
+    return render(request, visitor, "players.html", listed=listed, wanted="", missing=False, mine=mine)
 
 
 @router.post("/players")
@@ -51,8 +57,9 @@ async def go(request: Request, engine: EngineOf, visitor: VisitorOf) -> Response
     try:
         await players.get_player(wanted, engine, visitor.key)
     except Problem:
-        listed = await players.list_players(engine, visitor.key, players.PlayerQuery(page_size=50))
-        return render(request, visitor, "players.html", listed=listed, wanted=wanted, missing=True, status=404)
+        listed = await players.list_players(engine, visitor.key, players.PlayerQuery(page_size=50, show_names=True))
+        given = {"listed": listed, "wanted": wanted, "missing": True, "mine": False}
+        return render(request, visitor, "players.html", status=404, **given)
     return RedirectResponse(path(visitor.brand, "players", wanted), 303)
 
 
@@ -70,6 +77,24 @@ async def player(
     visitor.needs("players:read")
     shown = await _read(engine, visitor, player_id, tab, kind or [], page)
     return render(request, visitor, "player.html", page=shown, player=shown.player, tabs=TABS, all_kinds=KINDS)
+
+
+@router.post("/players/{player_id}/note")
+async def note(player_id: str, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Note something about a player."""
+    visitor.needs("tasks:work")
+    given = {name: visitor.form[name].strip() for name in ("text", "kind", "source") if visitor.form.get(name)}
+    await player_notes.write_note(player_id, player_notes.NoteBody.model_validate(given), engine, visitor.actor)
+    return RedirectResponse(path(visitor.brand, "players", player_id, tab="notes"), 303)
+
+
+@router.post("/players/{player_id}/host")
+async def host(player_id: str, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Have somebody look after a player."""
+    visitor.needs("tasks:work")
+    body = player_notes.HostBody(person=visitor.form.get("person", "").strip() or None)
+    await player_notes.change_host(player_id, body, engine, visitor.actor)
+    return RedirectResponse(path(visitor.brand, "players", player_id, tab="notes"), 303)
 
 
 @router.post("/players/{player_id}/exclude")
@@ -126,6 +151,8 @@ async def _read(
             rows = await messages.list_messages(engine, key, messages.MessageQuery(player=player_id, **page))  # type: ignore[assignment, arg-type]
         case "rewards":
             rows = await grants.list_grants(engine, key, grants.GrantQuery(player=player_id, **page))  # type: ignore[assignment, arg-type]
+        case "notes":
+            rows = await player_notes.list_notes(player_id, engine, key, player_notes.NoteQuery.model_validate(page))  # type: ignore[assignment]  # read only
         case "tasks":
             states = ["open", "claimed", "completed", "expired", "cancelled"]
             task_query = tasks.TaskQuery.model_validate(page | {"player": player_id, "state": states, "sort": "due"})
@@ -136,4 +163,5 @@ async def _read(
             )
         case "protection":
             rows = Page(items=[])
-    return PlayerPage(found, tab, rows, kinds)
+    hosts = await player_notes.list_hosts(player_id, engine, key)
+    return PlayerPage(found, tab, rows, hosts.items, kinds)

@@ -79,7 +79,7 @@ async def test_of_two_who_answer_one_wins_and_the_other_keeps_every_word(console
     answered = await theirs.post(f"/console/{console.api.brand}/tasks/{task_id}/answer", {"answer.outcome": "approve"})
     assert answered.status_code == 303
     await at.page.get_by_role("button", name="Answer and next").click()
-    await expect(at.page.get_by_role("alert")).to_contain_text("What you typed is still here")
+    await expect(at.page.get_by_role("alert").first).to_contain_text("What you typed is still here")
     await expect(at.page.get_by_text("I asked for two more payslips.")).to_be_visible()
     assert await answer_of(console, task_id) == {"outcome": "approve"}
     assert at.complaints == []
@@ -98,7 +98,7 @@ async def test_a_task_that_changed_meanwhile_is_answered_after_a_second_look(
     await at.page.get_by_label("Note optional").fill("No proof came.")
     await theirs.post(f"{address}/comment", {"text": "She wrote to us."})
     await at.page.get_by_role("button", name="Answer and next").click()
-    await expect(at.page.get_by_role("alert")).to_contain_text("The task has changed")
+    await expect(at.page.get_by_role("alert").first).to_contain_text("The task has changed")
     await expect(at.page.get_by_text("She wrote to us.")).to_be_visible()
     await expect(at.page.get_by_label("Note optional")).to_have_value("No proof came.")
     await at.page.get_by_role("button", name="Answer and next").click()
@@ -205,6 +205,40 @@ async def test_a_list_refreshes_itself_and_keeps_the_focus(console: Console, bro
     await at.page.context.close()
 
 
+async def test_an_exclusion_is_told_on_an_open_task_and_what_is_typed_stays(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    desk = await console.desk("manager")
+    at = await window(browser, desk)
+    await at.page.clock.install()
+    await at.open(f"/console/{console.api.brand}/tasks/{task_id}?tab=team")
+    await at.page.get_by_label("Note optional").fill("She sounds tired.")
+    body = {"kind": "self_exclusion", "reason": "Asked for it."}
+    assert (await desk.post(f"/console/{console.api.brand}/players/p-1001/exclude", body)).status_code == 303
+    await at.page.clock.run_for(10_000)
+    await expect(at.page.get_by_text("Offer nothing.")).to_be_visible()
+    await expect(at.page.get_by_label("Note optional")).to_have_value("She sounds tired.")
+    await at.page.context.close()
+
+
+async def test_somebody_takes_a_player_into_their_portfolio_and_notes_a_call(
+    console: Console, browser: Browser
+) -> None:
+    await console.task("p-1001", name="Anna")
+    at = await window(browser, await console.desk("manager"))
+    page = at.page
+    await at.open(f"/console/{console.api.brand}/players/p-1001?tab=notes")
+    await page.get_by_role("button", name="Look after").click()
+    await page.get_by_label("Something to remember").fill("Called: she moves house in May.")
+    await page.get_by_label("Contact").check()
+    await page.get_by_role("button", name="Note it").click()
+    await expect(page.get_by_text("Called: she moves house in May.")).to_be_visible()
+    await at.open(f"/console/{console.api.brand}/players")
+    await page.get_by_role("link", name="My players").click()
+    await expect(page.get_by_role("link", name="Anna p-1001")).to_be_visible()
+    assert at.complaints == []
+    await page.context.close()
+
+
 PAGES = {
     "inbox": "/inbox?tab=team",
     "task": "/tasks/{task_id}?tab=team",
@@ -212,6 +246,7 @@ PAGES = {
     "player": "/players/{player_id}",
     "player-messages": "/players/{player_id}?tab=messages",
     "player-rewards": "/players/{player_id}?tab=rewards",
+    "player-notes": "/players/{player_id}?tab=notes",
     "player-protection": "/players/{player_id}?tab=protection",
     "message": "/messages/{message_id}",
     "decisions": "/decisions",

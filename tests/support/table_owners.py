@@ -45,6 +45,8 @@ OWNERS = {
     "sign_ins": "activities/console_sessions.py",
     "sessions": "activities/console_sessions.py",
     "task_drafts": "activities/task_drafts.py",
+    "player_hosts": "activities/player_hosts.py",
+    "player_notes": "activities/player_notes.py",
 }
 #: Tests and measurements put rows where they want them; a migration moves what is there to where the code wants it.
 FREE = {"tests", "bench", "migrations"}
