@@ -16,12 +16,16 @@ from workflows.player_state.brand_groups import BrandGroups, copy_for_group, hol
 from workflows.player_state.decisions import Decision
 from workflows.player_state.merging import share
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rules.failures import RuleFailure
+from workflows.rules.index import RuleIndex
 
 
 class Players(Protocol):
     """The locked players of a brand."""
 
     states: dict[str, PlayerState]
+    rules: RuleIndex
+    failures: list[RuleFailure]
 
     def record(self, player_id: str, decisions: Sequence[Decision]) -> None:
         """Record what was decided about a player."""

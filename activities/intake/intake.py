@@ -23,6 +23,7 @@ from activities.intake.admission import AdmissionQueue, AdmissionTimeout
 from activities.intake.backpressure import LATER, Pressure, protects
 from activities.intake.decision_announcements import of_decisions, of_facts
 from activities.intake.decision_writes import DecisionRows, as_json
+from activities.intake.deposit_checks import open_deposit_checks
 from activities.intake.erased_players import ErasedPast, PlayersErased
 from activities.intake.event_store import Identity, store_events
 from activities.intake.exclusion_minimum import SelfExclusionMinimum, early_ends, ends_among
@@ -31,6 +32,7 @@ from activities.intake.group_exclusions import protect_group, store_copies
 from activities.intake.locked_elsewhere import (
     DEADLOCK,
     LOCK_TIMEOUT,
+    AccountsNotLocked,
     LockedElsewhere,
     PlayersLocked,
     players_of,
@@ -141,15 +143,6 @@ class _Batch:
     mode: Mode
     urgent_only: bool
     first_counts: Collection[Identity]
-
-
-class AccountsNotLocked(Exception):
-    """What was to be applied reaches further accounts of a person, and they must be locked as well."""
-
-    def __init__(self, accounts: dict[Account, str]) -> None:
-        super().__init__(accounts)
-        #: By account: the player of the batch that brought it in.
-        self.accounts = accounts
 
 
 class Intake:
@@ -359,6 +352,8 @@ class Intake:
                     async for player_id, event in in_turns(new):
                         self._apply(players, player_id, event, now, mode)
                         protect_group(self.groups, brand, player_id, event, together, now, mode)
+                    policies = self.self_exclusion_minimum.policies
+                    await open_deposit_checks(connection, brand, new, players, policies, now, mode)
                     announce(connection, *of_facts(brand, new, now, mode))
         if len(self._known_players) > MAX_KNOWN_PLAYERS:
             self._known_players.clear()

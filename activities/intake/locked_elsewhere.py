@@ -30,6 +30,15 @@ class PlayersLocked(TimeoutError):
     """The row of a player is locked by a session elsewhere; nothing was done for that player."""
 
 
+class AccountsNotLocked(Exception):
+    """What was to be applied reaches further accounts of a person, and they must be locked as well."""
+
+    def __init__(self, accounts: dict[Account, str]) -> None:
+        super().__init__(accounts)
+        #: By account: the player of the batch that brought it in.
+        self.accounts = accounts
+
+
 class LockedElsewhere:
     """The players of a process whose rows were found locked, until they are found free."""
 

@@ -45,6 +45,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "profiling_objection": st.booleans(),
     "offers_at_limit": st.booleans(),
     "bonus_with_open_check": st.booleans(),
+    "check_net_deposits": st.dictionaries(st.sampled_from(["GBP", "EUR"]), st.integers(0, 9)),
     "vip_needs": st.frozensets(st.sampled_from(["kyc", "sof", "no_harm"])),
     "vip_min_age": st.none() | st.integers(18, 30),
     "wager_cap": st.none() | st.integers(0, 40),
@@ -109,6 +110,7 @@ def test_the_house_says_what_the_gate_did_before_there_were_policies() -> None:
         "profiling_objection": True,
         "offers_at_limit": True,
         "bonus_with_open_check": True,
+        "check_net_deposits": {},
         "vip_needs": [],
         "vip_min_age": None,
         "wager_cap": 10,
@@ -148,7 +150,7 @@ def test_a_players_jurisdiction_chooses_the_law(where: str | None, names: list[s
     ("moment", "since"),
     [
         ("2023-02-12T00:00:00Z", date(2023, 2, 12)),
-        ("2025-04-30T09:59:59Z", date(2023, 2, 12)),
+        ("2025-04-30T09:59:59Z", date(2025, 2, 28)),
         ("2025-05-01T14:00:00Z", date(2025, 5, 1)),
         ("2026-01-18T09:59:59Z", date(2025, 5, 1)),
         ("2026-01-19T14:00:00Z", date(2026, 1, 19)),
@@ -166,7 +168,7 @@ def test_while_its_day_has_begun_somewhere_and_not_everywhere_both_wordings_hold
     """23:30 UTC is half past midnight on 1 May in London."""
     now = datetime.fromisoformat(moment)
     british = [one.since for one in BOOK.applying("acme", "GB", now) if one.name == "GB"]
-    assert british == [date(2023, 2, 12), date(2025, 5, 1)]
+    assert british == [date(2025, 2, 28), date(2025, 5, 1)]
     assert BOOK.at("acme", "GB", now).product_consent == {"email", "sms", "phone"}
     relaxed = PolicyBook(
         own=(policy("mine", since=date(2025, 1, 1), per_day=0), policy("mine", since=date(2025, 5, 1)))

@@ -148,6 +148,12 @@ class Policy(BaseModel):
     vip_needs: Annotated[frozenset[Literal["kyc", "affordability", "sof", "no_harm"]], _EVERY] = frozenset()
     #: The age from which on a player may get a VIP reward, and an unknown one is none.
     vip_min_age: Annotated[int, Field(ge=0)] | None = Field(None)
+    #: By currency: what may be paid in, less what was paid out, within 30 days before a check of what the player can
+    #: afford is opened; minor units.
+    check_net_deposits: Annotated[
+        Mapping[Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")], Annotated[int, Field(ge=0)]],
+        _EACH_LEAST_IF_ANY,
+    ] = Field(default_factory=dict)
     #: The highest wagering a granted bonus may carry; None: no ceiling.
     wager_cap: Annotated[int, Field(ge=0)] | None = Field(10)
     #: Whether an incentive keeps to one product, in what it asks for and in what it gives.

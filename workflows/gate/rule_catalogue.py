@@ -299,7 +299,7 @@ _WHAT: Final = (
         "funds are known and no sign of harm is in force. A journey says vip=True.",
         about=_REWARDS,
         sources=(LegalSource("GB high value customers guidance", "31 Oct 2020", "cms-lawnow.com 2020/10"),),
-        numbers=("vip_needs",),
+        numbers=("check_net_deposits", "vip_needs"),
     ),
     GateRule(
         id="vip-age",

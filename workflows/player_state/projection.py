@@ -37,6 +37,7 @@ from workflows.events import (
     StatusChanged,
     TierChanged,
     Timezone,
+    WithdrawalCompleted,
 )
 from workflows.field_types import Product
 from workflows.player_state.account_status import (
@@ -66,6 +67,7 @@ from workflows.player_state.exclusion_blocks import (
     of_status,
 )
 from workflows.player_state.limits_and_checks import Checks, restrain
+from workflows.player_state.net_deposits import NetDeposits, count_net
 from workflows.player_state.ordering import Word, first_said, instant, record_word
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
@@ -138,6 +140,7 @@ class PlayerProjection:
     #: By limit the player has reached: until when it may hold.
     limits: dict[str, datetime] = field(default_factory=dict)
     checks: Checks = field(default_factory=dict)
+    net_deposits: NetDeposits = field(default_factory=dict)
     #: By channel: how many messages in a row came back, and when the last did.
     bounces: dict[str, tuple[int, datetime]] = field(default_factory=dict)
     #: Ids of the person's other accounts.
@@ -260,6 +263,9 @@ class PlayerProjection:
                 self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
             case DepositApproved():
                 self.deposited_minor += event.amount_minor
+                count_net(self.net_deposits, event, self.facts.get("currency"), word.at)
+            case WithdrawalCompleted():
+                count_net(self.net_deposits, event, self.facts.get("currency"), word.at)
             case _:
                 pass
 

@@ -9,9 +9,11 @@
 - By mail, text message and phone only with a consent that names the product, since 1 May 2025 (SR 5.1.12). Push and
   what stays on the site are not on its list.
 - Wagering at most ten times the bonus, and one product an incentive, since 19 January 2026 (SR 5.1.1).
+- More than 500 pounds net in 30 days, and since 28 February 2025 more than 150, open a check of what the player can
+  afford, once in twelve months (SR 3.4.4). Amounts in other currencies are not counted.
 
-Not here: the check at 150 pounds net in 30 days (SR 3.4.4), and limits (RTS 12) are duties of people and of the account
-service, not answers about one message or reward.
+Not here: what such a check comes to, and limits (RTS 12), are duties of people and of the account service, not answers
+about one message or reward.
 """
 
 from datetime import date, timedelta
@@ -29,11 +31,15 @@ _SINCE_2023: Final[dict[str, Any]] = {
     "vip_needs": {"kyc", "affordability", "sof", "no_harm"},
     "vip_min_age": 25,
 }
-_SINCE_2025: Final[dict[str, Any]] = {**_SINCE_2023, "product_consent": {"email", "sms", "phone"}}
+_SINCE_AUGUST_2024: Final[dict[str, Any]] = {**_SINCE_2023, "check_net_deposits": {"GBP": 50_000}}
+_SINCE_FEBRUARY_2025: Final[dict[str, Any]] = {**_SINCE_2023, "check_net_deposits": {"GBP": 15_000}}
+_SINCE_2025: Final[dict[str, Any]] = {**_SINCE_FEBRUARY_2025, "product_consent": {"email", "sms", "phone"}}
 _SINCE_2026: Final[dict[str, Any]] = {**_SINCE_2025, "wager_cap": 10, "one_product": True}
 
 POLICIES: Final = (
     policy("GB", since=date(2023, 2, 12), jurisdiction="GB", **_SINCE_2023),
+    policy("GB", since=date(2024, 8, 30), jurisdiction="GB", **_SINCE_AUGUST_2024),
+    policy("GB", since=date(2025, 2, 28), jurisdiction="GB", **_SINCE_FEBRUARY_2025),
     policy("GB", since=date(2025, 5, 1), jurisdiction="GB", **_SINCE_2025),
     policy("GB", since=date(2026, 1, 19), jurisdiction="GB", **_SINCE_2026),
 )

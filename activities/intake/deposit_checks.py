@@ -1,0 +1,58 @@
+"""Opens a check of what a player can afford when more than the policies let pass was paid in, in intake's transaction.
+
+The check is an event like one of the risk team's, `compliance.affordability_changed` that is pending: from then on a
+VIP reward is refused, and journeys that begin with it ask a person. The next one is opened a year after the last word.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.intake.event_store import store_events
+from activities.intake.group_exclusions import Players
+from workflows.events import AffordabilityChanged, DepositApproved, Event
+from workflows.gate.policy_book import PolicyBook
+from workflows.player_state.net_deposits import needs_check
+from workflows.player_state.state import Mode, PlayerState
+
+#: Under which source the engine opens a check. Nobody posts under it.
+SOURCE: Final = "engine:net-deposits"
+
+
+async def open_deposit_checks(
+    connection: AsyncConnection,
+    brand: str,
+    new: Sequence[tuple[str, Event]],
+    players: Players,
+    policies: PolicyBook,
+    now: datetime,
+    mode: Mode,
+) -> None:
+    """Open the checks that these events make due. To be called when they are applied; history opens none."""
+    if mode == "history":
+        return
+    opened: list[tuple[str, Event]] = []
+    for player_id, event in new:
+        state = players.states[player_id]
+        if isinstance(event, DepositApproved) and (check := _due(brand, state, event, policies, now)) is not None:
+            players.record(player_id, state.advance(check, players.rules, now, players.failures))
+            opened.append((player_id, check))
+    if opened:
+        await store_events(connection, brand, opened, history=False)
+
+
+def _due(
+    brand: str, state: PlayerState, event: DepositApproved, policies: PolicyBook, now: datetime
+) -> AffordabilityChanged | None:
+    most = policies.at(brand, state.jurisdiction, now).check_net_deposits
+    if not most or needs_check(state.net_deposits, most, state.told, now) is None:
+        return None
+    return AffordabilityChanged(
+        event_id=f"{state.player_id}:{now.isoformat()}",
+        event_source=SOURCE,
+        occurred_at=max(now, event.occurred_at),
+        stage="light",
+        result="pending",
+    )
