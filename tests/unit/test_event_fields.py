@@ -28,7 +28,8 @@ ACTED_UPON: Final = {
     "compliance.exclusion_set": "kind scope until",
     "compliance.exclusion_ended": "kind scope",
     "compliance.harm_signal": "strength",
-    "compliance.kyc_changed": "status",
+    "compliance.kyc_changed": "status due_at",
+    "content.viewed": "item_id",
     "compliance.limit_reached": "kind period",
     "compliance.affordability_changed": "stage result valid_until",
     "consent.changed": "channel product opted_in source text_version",
@@ -48,7 +49,7 @@ KEPT: Final = {
     "player.password_reset": "stage",
     "session.login": "method device platform new_device failed_attempts days_since_last",
     "session.ended": "duration bets stake_minor win_minor deposits_minor currency reason",
-    "content.viewed": "page item_id item_type dwell",
+    "content.viewed": "page item_type dwell",
     "payment.deposit_initiated": "payment_id amount_minor currency method provider",
     "payment.deposit_approved": "payment_id currency method provider deposit_number is_first bonus_code fee_minor "
     "balance_after_minor",
