@@ -22,6 +22,7 @@ from workflows.events import (
     HarmSignal,
     LimitReached,
     LossStreak,
+    PlayerRegistered,
     RoundCompleted,
     SessionLogin,
 )
@@ -78,7 +79,8 @@ def no_control(flow: Flow, _: Templates) -> Iterator[str]:
 def active_today(flow: Flow, templates: Templates) -> Iterator[str]:
     """To say "we miss you" to somebody who was here this morning."""
     journey = flow.journey
-    inactive = [trigger for trigger in journey.triggers if isinstance(trigger, InactiveRule)]
+    # Some time after the registration nobody is missed.
+    inactive = [one for one in journey.triggers if isinstance(one, InactiveRule) and one.kind is not PlayerRegistered]
     if not inactive and not _WIN_BACK.search(journey.name):
         return
     life: tuple[type[Event], ...] = (*LIFE, *(trigger.kind for trigger in inactive))

@@ -7,7 +7,7 @@ from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.testing.rehearsal import Rehearse, player
 from stage.world.world import World
-from tests.support.derived.journeys import greeting, loss_checkin, monday, wager_goal, well_off_welcome
+from tests.support.derived.journeys import greeting, losing_days, monday, wager_goal, well_off_welcome
 from workflows import DepositApproved, PlayerRegistered, RoundCompleted, SessionLogin, days, hours
 from workflows.source.journey_loading import load
 
@@ -87,7 +87,7 @@ async def test_or_with_everything_that_leads_to_it(rehearse: Rehearse) -> None:
 
 
 async def test_thresholds_calendars_and_streaks_of_days_are_rehearsed(rehearse: Rehearse) -> None:
-    for journey in (wager_goal, greeting, loss_checkin, monday):
+    for journey in (wager_goal, greeting, losing_days, monday):
         run = await rehearse(journey)
         await run.advance(days(1))
         assert run.ended == "completed", journey

@@ -14,15 +14,27 @@ from workflows.source.journey_loading import SHIPPED, Registry, load
 # ---- what is found ------------------------------------------------------------------------------
 
 
-def test_the_shipped_journeys_are_the_six_of_the_catalogue() -> None:
+def test_the_shipped_journeys_are_those_of_the_catalogue() -> None:
     registry = load()
     assert list(registry.journeys) == [
+        "churn_risk",
+        "dormant",
         "failed_deposit",
+        "feedback",
+        "first_deposit",
+        "game_preference",
+        "kyc_completion",
+        "loss_back",
+        "loss_checkin",
+        "personal_days",
+        "reward_feedback",
         "second_deposit",
         "tier_up",
         "vip_onboarding",
         "welcome",
         "win_back",
+        "win_celebration",
+        "withdrawal",
     ]
     assert all(journey.description for journey in registry.journeys.values())
     assert {cls.__name__ for cls in registry.workflows} == set(registry.journeys)

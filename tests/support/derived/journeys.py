@@ -64,7 +64,7 @@ async def wager_goal(player: Player, _: RoundCompleted) -> None:
 
 
 @journey(streak_of_days(net, 3, where=lambda day: day < 0), entry=always, ends_after=days(2), control=0)
-async def loss_checkin(player: Player, trigger: Any) -> None:
+async def losing_days(player: Player, trigger: Any) -> None:
     """Marks three losing days."""
     await player.mark("three", days=trigger.days)
 
