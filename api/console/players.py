@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
-from api import gate_decisions, grants, messages, player_notes, players, runs, tasks, timeline
+from api import gate_decisions, grants, messages, player_notes, player_reach, players, runs, tasks, timeline
 from api.console.pages import ConsoleRoute
 from api.console.rendering import path, render
 from api.console.visitor import Visitor, VisitorOf
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page
 from api.player_notes import HostView
+from api.player_reach import ReachList
 from api.players import PlayerView
 from api.problems import Problem
 from api.timeline import Kind
@@ -34,6 +35,7 @@ class PlayerPage:
     tab: Tab
     rows: Page[BaseModel]
     hosts: list[HostView]
+    reach: ReachList | None = None
     kinds: list[Kind] = field(default_factory=list)
 
 
@@ -164,4 +166,5 @@ async def _read(
         case "protection":
             rows = Page(items=[])
     hosts = await player_notes.list_hosts(player_id, engine, key)
-    return PlayerPage(found, tab, rows, hosts.items, kinds)
+    reach = await player_reach.get_reach(player_id, engine, key) if tab == "protection" else None
+    return PlayerPage(found, tab, rows, hosts.items, reach, kinds)
