@@ -44,6 +44,7 @@ class MessageRow(NamedTuple):
     language: str | None
     subject: str | None
     body: str | None
+    html: str | None
     handed_over_at: datetime | None
 
 
@@ -107,6 +108,7 @@ class MessageDraft:
             "message_class": message_class,
             "subject": text.title if text else None,
             "body": text.body if text else None,
+            "html": text.html if text else None,
             "language": text.language if text else None,
             "created_at": now,
         }

@@ -5,6 +5,7 @@ from activities.message_rows import MessageRow
 from activities.providers.adapter import OutgoingMessage
 from activities.settings import Settings
 from activities.unsubscribe_links import UnsubscribeLinks
+from content.mail_layout import COLOUR, MailText, mail_html
 from content.templates import Catalogue, Rendered
 from workflows.channels import Channel
 from workflows.effects import Send
@@ -51,7 +52,22 @@ class MessageTexts:
             title=row.subject or "",
             body=row.body or "",
             language=row.language or "en",
+            html=self._html(row, unsubscribe) if row.channel == "email" else None,
             unsubscribe_url=None if row.message_class in NECESSARY else unsubscribe,
+        )
+
+    def _html(self, row: MessageRow, unsubscribe_url: str) -> str:
+        """A mail as HTML: made of its text, or of the twin that was rendered beside it."""
+        return mail_html(
+            MailText(
+                title=row.subject or "",
+                body=row.body or "",
+                language=row.language or "en",
+                brand_name=self._brand_name(row.brand),
+                colour=self.settings.brand_colours.get(row.brand, COLOUR),
+                twin=row.html,
+                unsubscribe_url=unsubscribe_url,
+            )
         )
 
     def _brand_name(self, brand: str) -> str:

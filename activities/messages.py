@@ -475,8 +475,8 @@ FORGET: Final = text(
 #: Overwrites the texts of up to `:limit` messages to a player from before `:before`; that they were sent stays.
 ERASE: Final = text(
     """
-    UPDATE messages SET subject = NULL, body = NULL WHERE id = ANY(ARRAY(
+    UPDATE messages SET subject = NULL, body = NULL, html = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM messages WHERE brand = :brand AND player_id = :player AND created_at <= :before
-          AND (subject IS NOT NULL OR body IS NOT NULL) LIMIT :limit))
+          AND (subject IS NOT NULL OR body IS NOT NULL OR html IS NOT NULL) LIMIT :limit))
     """
 )

@@ -96,6 +96,8 @@ class Settings(ContentSettings):
     #: What these gateways know us by, and the key of the hashes by which they are told about a person.
     register_token: str = ""
     register_hash_key: str = ""
+    #: The colour of each brand in mails, as JSON: {"acme": "#7a1f2b"}.
+    brand_colours: dict[str, Annotated[str, Field(pattern=r"^#[0-9a-fA-F]{6}$")]] = Field(default_factory=dict)
     #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
     sms_webhook_url: str = "http://127.0.0.1:7503/sms"
     push_webhook_url: str = "http://127.0.0.1:7503/push"

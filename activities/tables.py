@@ -364,6 +364,8 @@ messages = Table(
     Column("decision", JSONB, nullable=False),
     Column("subject", Text),
     Column("body", Text),
+    # Of a mail whose template has a twin in HTML; that of the others is made of the body.
+    Column("html", Text),
     _instant("handed_over_at"),
     _instant("delivered_at"),
     _instant("read_at"),

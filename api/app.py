@@ -41,6 +41,7 @@ from api import (
     task_counts,
     task_drafts,
     tasks,
+    templates,
     timeline,
     unsubscribe,
     webhooks,
@@ -98,6 +99,7 @@ _ROUTERS = (
     dead_letters.router,
     failed_events.router,
     webhooks.router,
+    templates.router,
     unsubscribe.router,
     health.router,
 )

@@ -24,6 +24,7 @@ from cli import (
     migration,
     people,
     policy,
+    preview,
     processes,
     reconcile,
     rehearse,
@@ -95,6 +96,7 @@ app.command("open")(hold.open_again)
 app.command()(stop.stop)
 app.command()(stuck.stuck)
 app.command()(policy.policy)
+app.command()(preview.preview)
 app.command()(erase.erase)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")

@@ -81,7 +81,7 @@ class Rendered:
     body: str
     language: str
     html: str | None = None
-    """The HTML twin of an e-mail's body, where the template has one."""
+    """The HTML twin of an e-mail's body, where the template has one; `content.mail_layout` puts the page around it."""
 
 
 class Catalogue:
@@ -171,7 +171,7 @@ class Catalogue:
         body = re.sub(r"\n{3,}", "\n\n", re.sub(r"[ \t]+\n", "\n", blocks["body"])).strip()
         html = None
         if channel == "email" and (name, chosen) in self._html:
-            html = _directed(_block(self._html[name, chosen], "body", context).strip(), chosen)
+            html = _block(self._html[name, chosen], "body", context).strip()
         if len(title) > _LONGEST_TITLE or max(len(body), len(html or "")) > CHANNELS[channel].longest:
             raise TemplateTooLong(
                 f"The {channel} text of {name} in {chosen} exceeds {_LONGEST_TITLE} characters of title or "
@@ -256,12 +256,6 @@ def _facts_in(path: Path) -> TemplateFacts:
 
 def _block(template: Template, block: str, context: Mapping[str, object]) -> str:
     return "".join(template.blocks[block](template.new_context(dict(context))))
-
-
-def _directed(html: str, language: str) -> str:
-    """The HTML with its language and the direction that runs in, which a mail program cannot know."""
-    locale = Locale.parse(language, sep="-")
-    return f'<div lang="{language}" dir="{locale.text_direction}">\n{html}\n</div>'
 
 
 def _chosen(wanted: str, available: Sequence[str]) -> str:

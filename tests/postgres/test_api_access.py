@@ -18,7 +18,7 @@ from tests.support.api_seed import seeded
 SHARED = {
     *("list_journeys", "get_journey", "get_limits", "list_caught", "get_controls", "get_me"),
     "get_step_counts",
-    "list_event_types",
+    *("list_event_types", "list_templates", "preview_template"),
     *("list_segments", "get_segment", "list_members", "export_members"),
 }
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.

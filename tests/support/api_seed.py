@@ -175,6 +175,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "stop_id": stop.id,
         "migration_id": migration.id,
         "webhook_id": webhook_id,
+        "template": "welcome",
         "channel": "mails",
         "token": api.engine.links.token(brand, PLAYER, "email"),
     }

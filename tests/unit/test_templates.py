@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from content.previews import preview
 from content.templates import (
     Catalogue,
     TemplateTooLong,
@@ -413,7 +414,7 @@ def test_no_variable_breaks_a_title_into_lines(brand: str) -> None:
     assert len(rendered.title.splitlines()) == 1
 
 
-def test_html_is_escaped_and_says_its_language_and_direction_and_text_is_not(tmp_path: Path) -> None:
+def test_a_twin_in_html_is_escaped_and_its_page_says_language_and_direction(tmp_path: Path) -> None:
     template = tmp_path / "letter"
     template.mkdir()
     (template / "template.toml").write_text(
@@ -427,9 +428,13 @@ def test_html_is_escaped_and_says_its_language_and_direction_and_text_is_not(tmp
     catalogue = Catalogue.load(tmp_path)
     rendered = catalogue.render("letter", "email", "en", {"who": "<b>Tom & Ann</b>"})
     assert rendered.body == "Hi <b>Tom & Ann</b>"
-    assert rendered.html == '<div lang="en" dir="ltr">\n<p>&lt;b&gt;Tom &amp; Ann&lt;/b&gt;</p>\n</div>'
+    assert rendered.html == "<p>&lt;b&gt;Tom &amp; Ann&lt;/b&gt;</p>"
     to_the_left = catalogue.render("letter", "email", "he-IL", {"who": "Ann"})
-    assert to_the_left.html == '<div lang="he" dir="rtl">\n<p>Ann</p>\n</div>'
+    assert to_the_left.html == "<p>Ann</p>"
+    page = preview(catalogue, "letter", "email", "he-IL").html
+    assert page is not None
+    assert '<html lang="he" dir="rtl">' in page
+    assert "<p>Ann</p>" in page
 
 
 # ---- directories and the designer's check ---------------------------------------------------------------------
