@@ -27,6 +27,7 @@ SCOPES: Final = (
     "inbox:read",
     "tasks:work",
     "players:read",
+    "players:tokens",
     "players:erase",
     "players:export",
     "journeys:manage",

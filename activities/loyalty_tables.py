@@ -33,3 +33,22 @@ point_transfers = Table(
     ),
     postgresql_partition_by="RANGE (at)",
 )
+
+# opt-in, claim: what each press of a button was answered, so that it is done once.
+player_commands = Table(
+    "player_commands",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "player_id", "key")),
+    Column("digest", Text, nullable=False),
+    Column("answer", JSONB, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_player_commands_at", "at", postgresql_using="brin"),
+)
+
+# What all players share, by name and time: how much of a budget or a stock is used.
+loyalty_limits = Table(
+    "loyalty_limits",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "name")),
+    Column("used", BigInteger, nullable=False),
+)

@@ -30,6 +30,7 @@ from api import (
     player_notes,
     player_policy,
     player_reach,
+    player_site,
     players,
     points,
     runs,
@@ -54,7 +55,7 @@ from api.integrations.fasttrack import routes as fasttrack
 from api.integrations.segment import routes as segment
 from api.middleware import add_middleware
 from api.openapi import add_docs
-from api.permissions import SCHEME, scopes_asked
+from api.permissions import PLAYER, PLAYER_SCHEME, SCHEME, scopes_asked
 from api.problems import SCHEMA, from_http, from_validation
 from workflows.json_object import JsonObject
 
@@ -77,6 +78,8 @@ _ROUTERS = (
     people.me,
     players.router,
     points.router,
+    player_site.tokens,
+    player_site.router,
     erasure.router,
     player_notes.router,
     player_policy.router,
@@ -185,11 +188,15 @@ def _openapi(app: FastAPI, routers: Sequence[APIRouter]) -> JsonObject:
         components = document.setdefault("components", {})
         components.setdefault("schemas", {})["Problem"] = SCHEMA
         components["securitySchemes"] = {
-            SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "jx_<30 characters>_<6 characters>"}
+            SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "jx_<30 characters>_<6 characters>"},
+            PLAYER_SCHEME: {"type": "http", "scheme": "bearer", "bearerFormat": "jp_<token of POST /v1/player-tokens>"},
         }
         for route, scopes in _secured_routes(routers):
             for method in route.methods or ():
                 operation = document["paths"][route.path_format][method.lower()]
+                if scopes == (PLAYER,):
+                    operation["security"] = [{PLAYER_SCHEME: []}]
+                    continue
                 operation["security"] = [{SCHEME: [scope]} for scope in scopes] or [{SCHEME: []}]
         app.openapi_schema = document
     return app.openapi_schema

@@ -13,6 +13,8 @@ from temporalio.client import Client
 from activities.clock import Clock
 from activities.engine import Engine, build, signing_secrets, unsubscribe_links
 from activities.outgoing.signing_secrets import SigningSecrets
+from activities.player_commands import PlayerCommands
+from activities.player_tokens import PlayerTokens
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
@@ -30,6 +32,8 @@ class ApiEngine(Engine):
     keys: Keys
     pools: Pools
     links: UnsubscribeLinks
+    player_tokens: PlayerTokens
+    commands: PlayerCommands
     webhook_secrets: SigningSecrets
     temporal: Client
     http: httpx.AsyncClient
@@ -58,6 +62,8 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             keys=Keys(pools.keys),
             pools=pools,
             links=links,
+            player_tokens=PlayerTokens(settings.link_secrets),
+            commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
             webhook_secrets=signing_secrets(settings),
             temporal=temporal,
             http=http,

@@ -25,7 +25,7 @@ from api.database import AWAY
 from api.dependencies import ApiEngine
 from api.integrations.authorization import EVENTS, authorization_of, reads_no_items, takes_batches
 from api.json_types import REPEATED, find_repeated_name
-from api.permissions import scopes_asked
+from api.permissions import player_key, scopes_asked
 from api.problems import CORRECT, HELD, Problem, away
 
 logger = logging.getLogger("journeys.api")
@@ -167,7 +167,8 @@ class KeyRequired:
                 engine: ApiEngine = scope["app"].state.engine
                 authorization = authorization_of(path, Headers(scope=scope))
                 address, _ = scope.get("client") or (None, None)
-                key = await engine.keys.find(authorization, engine.clock(), address)
+                key = player_key(engine.player_tokens, authorization, engine.clock())
+                key = key or await engine.keys.find(authorization, engine.clock(), address)
                 scope.setdefault("state", {})["key"] = key
                 bind_contextvars(brand=key.brand)
         await self.app(scope, receive, send)

@@ -11,10 +11,14 @@ from fastapi.routing import APIRoute
 from activities.actors import Actor
 from activities.api_keys import ENGINE, NAME
 from activities.people import actor_from, find_person, grants_of
+from activities.player_tokens import PREFIX, PlayerTokens
 from api.event_source_permissions import within
 from api.problems import Problem
 
 SCHEME: Final = "apiKey"
+PLAYER_SCHEME: Final = "playerToken"
+#: What a player's token may do: it is no scope that a key can have.
+PLAYER: Final = "player"
 CHALLENGE: Final = 'Bearer realm="journeys"'
 
 
@@ -32,6 +36,8 @@ class Key:
     #: On whose tasks it may work; none means any team's. A skill it must have.
     teams: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()
+    #: Whose browser asks, where it is no key but a player's token: it may do what players may, and nothing else.
+    player_id: str | None = None
 
     def actor(self, name: str | None = None) -> Actor:
         """The key as who acts, under its own name or that of somebody it names."""
@@ -59,6 +65,18 @@ class Key:
         return f"This key speaks for {named} alone; send the event under that source, or with a key for its own."
 
 
+def player_key(tokens: PlayerTokens, authorization: str | None, now: datetime) -> Key | None:
+    """What stands for a player's token; None for what is none, or over: then an API key is asked for."""
+    scheme, _, token = (authorization or "").partition(" ")
+    if scheme.lower() != "bearer" or not token.startswith(PREFIX):
+        return None
+    owner = tokens.read(token.strip(), now)
+    if owner is None:
+        return None
+    scopes = frozenset({PLAYER})
+    return Key("player", owner.brand, "player", scopes, owner.until, player_id=owner.player_id)
+
+
 class Needs:
     """What an endpoint asks of a key; `api.app` reads it to document the endpoint, and no body is read before it."""
 
@@ -73,6 +91,11 @@ class Needs:
 
     def check(self, key: Key) -> None:
         """Raise `Problem` 403 when a key has none of the scopes."""
+        if (key.player_id is not None) != (self.scopes == (PLAYER,)):
+            detail = (
+                "This is for a player's own token." if key.player_id is None else "A player's token may not do this."
+            )
+            raise Problem("scope", detail, headers={"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope"'})
         if self.scopes and not key.may(self.scopes):
             needed = " or ".join(self.scopes)
             challenge = f'{CHALLENGE}, error="insufficient_scope", scope="{" ".join(self.scopes)}"'

@@ -150,14 +150,17 @@ async def get_points(player_id: str, engine: EngineOf, key: Reading) -> list[Poi
     return [PointBalance.of(name, accounts[name], engine.clock()) for name in sorted(accounts)]
 
 
-@router.get("/{player_id}/points/{currency}", responses={**COMMON})
+@router.get("/{player_id}/points/{currency}", responses={**COMMON, **documented(404)})
 async def get_statement(
     player_id: str, currency: str, engine: EngineOf, key: Reading, query: Annotated[PageQuery, Query()]
 ) -> Page[StatementLine]:
     """Every movement of a player's points of a currency, the newest first."""
     whose = f"{key.brand}/{player_id}/{currency}"
     before = query.after(whose, int)
+    mine = (players.c.brand == key.brand, players.c.id == player_id)
     async with engine.database.reading() as connection:
+        if (await connection.execute(select(players.c.id).where(*mine))).first() is None:
+            raise missing("player")
         lines = await statement(
             connection,
             key.brand,

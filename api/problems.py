@@ -52,6 +52,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "stale": (412, "The task has changed"),
     "too-large": (413, "The request is too large"),
     "media-type": (415, "Unsupported content type"),
+    "command-refused": (409, "It cannot be done now"),
     "invalid": (422, "The request is not valid"),
     "unknown-step": (422, "The release has no such step"),
     "key-reused": (422, "The idempotency key was used for something else"),

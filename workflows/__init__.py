@@ -20,6 +20,7 @@ from workflows.forms import *
 from workflows.gate.policy import *
 from workflows.journey import *
 from workflows.local_time import *
+from workflows.loyalty.missions import *
 from workflows.loyalty.point_currencies import *
 from workflows.loyalty.tier_ladders import *
 from workflows.player import *

@@ -24,7 +24,7 @@ SHARED = {
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
 OWN = {
     *("exclude_player", "retry_dead_letters", "retry_failed_events", "create_enrolment", "preview_enrolment"),
-    "add_person",
+    *("add_person", "mint_token"),
     *("count_tasks", "forget_draft"),
     *("close_journey", "open_journey", "hold_journey", "resume_journey", "preview_stop", "stop_journey"),
     *("preview_migration", "migrate_journey", "create_webhook"),
@@ -52,7 +52,8 @@ class Operation:
 def operations() -> Iterator[Operation]:
     for path, methods in document()["paths"].items():
         for method, described in methods.items():
-            if "security" not in described:
+            # What a player's own token opens is tried in test_player_site.py.
+            if "security" not in described or "apiKey" not in described["security"][0]:
                 continue
             body, headers = None, {}
             if content := described.get("requestBody", {}).get("content"):

@@ -171,6 +171,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "letter_id": str(letter_id),
         "name": JOURNEY,
         "segment": SEGMENT,
+        "currency": "points",
         "enrolment_id": enrolment.id,
         "stop_id": stop.id,
         "migration_id": migration.id,

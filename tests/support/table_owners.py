@@ -29,6 +29,8 @@ OWNERS = {
     "messages": "activities/messages.py",
     "gate_decisions": "activities/gate_decisions.py",
     "point_transfers": "activities/point_transfers.py",
+    "player_commands": "activities/player_commands.py",
+    "loyalty_limits": "activities/player_commands.py",
     "grants": "activities/rewards.py",
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",

@@ -3,6 +3,7 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from workflows.loyalty.mission_progress import united
 from workflows.loyalty.point_account import MOST_WINDOWS, LoyaltyState, Postings
 from workflows.loyalty.point_lots import add, remove
 from workflows.loyalty.point_transfers import PointTransfer
@@ -48,4 +49,13 @@ def merge_loyalty(
         if own is None or ladder.place(own.tier) < ladder.place(theirs.tier):
             survivor.tiers[ladder.name] = theirs
         absorbed.tiers.pop(ladder.name)
+    for name, theirs_of in absorbed.missions.items():
+        mine = survivor.missions.get(name)
+        survivor.missions[name] = theirs_of if mine is None else united(mine, theirs_of)
+    absorbed.missions = {}
+    for badge, since in absorbed.badges.items():
+        survivor.badges[badge] = min(since, survivor.badges.get(badge, since))
+    for collection, names in absorbed.pieces.items():
+        survivor.pieces[collection] = [*dict.fromkeys([*survivor.pieces.get(collection, []), *names])]
+    absorbed.badges, absorbed.pieces = {}, {}
     return MergedPoints(taking.transfers, giving.transfers)

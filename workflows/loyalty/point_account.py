@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from workflows.loyalty.mission_progress import MissionState
 from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, first_end, remove
 from workflows.loyalty.point_transfers import Account, Cause, PointTransfer
 from workflows.loyalty.tier_standing import TierState
@@ -113,6 +114,11 @@ class LoyaltyState:
     transfers: int = 0
     #: By ladder.
     tiers: dict[str, TierState] = field(default_factory=dict)
+    missions: dict[str, MissionState] = field(default_factory=dict)
+    #: By badge: since when the player wears it.
+    badges: dict[str, datetime] = field(default_factory=dict)
+    #: By collection.
+    pieces: dict[str, list[str]] = field(default_factory=dict)
 
     def account(self, currency: str) -> PointAccount:
         """The player's points of a currency, from now on."""
@@ -131,6 +137,8 @@ class LoyaltyState:
             values["points"] = {name: one.stored() for name, one in self.points.items()}
         if "tiers" in values:
             values["tiers"] = {name: sparse(one, _TIER) for name, one in self.tiers.items()}
+        if "missions" in values:
+            values["missions"] = {name: one.stored() for name, one in self.missions.items()}
         return values
 
 

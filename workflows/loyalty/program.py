@@ -1,14 +1,16 @@
 """The loyalty program of a deployment: every declaration, by what can move it."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+from workflows.loyalty.missions import Collection, PlayerMission
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.tier_ladders import Ladder
 from workflows.rules.measures import Measure
 
 #: A declaration that a module holds under a name.
-Declaration = PointCurrency | EarnRule | Ladder
+Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection
 
 
 @dataclass(frozen=True)
@@ -20,6 +22,17 @@ class LoyaltyProgram:
     earn_rules: Mapping[str, tuple[EarnRule, ...]] = field(default_factory=dict)
     #: The ladder of the house; None: somebody else says which tier a player has.
     ladder: Ladder | None = None
+    missions: Mapping[str, PlayerMission] = field(default_factory=dict)
+    collections: Mapping[str, Collection] = field(default_factory=dict)
+
+    @cached_property
+    def missions_about(self) -> Mapping[str, Sequence[PlayerMission]]:
+        """By type of event: the missions that it may move."""
+        about: dict[str, list[PlayerMission]] = {}
+        for one in self.missions.values():
+            for kind in one.kinds:
+                about.setdefault(kind.type, []).append(one)
+        return about
 
     @property
     def measures(self) -> list[Measure]:
@@ -32,6 +45,8 @@ class LoyaltyProgram:
         currencies: dict[str, PointCurrency] = {}
         by_type: dict[str, list[EarnRule]] = {}
         ladder: Ladder | None = None
+        missions: dict[str, PlayerMission] = {}
+        collections: dict[str, Collection] = {}
         for one in declarations:
             match one:
                 case PointCurrency():
@@ -41,10 +56,16 @@ class LoyaltyProgram:
                     currencies.setdefault(one.currency.name, one.currency)
                 case Ladder():
                     ladder = one
+                case PlayerMission():
+                    missions[one.name] = one
+                case Collection():
+                    collections[one.name] = one
         return cls(
             dict(sorted(currencies.items())),
             {kind: tuple(sorted(rules, key=lambda rule: rule.name)) for kind, rules in sorted(by_type.items())},
             ladder,
+            dict(sorted(missions.items())),
+            dict(sorted(collections.items())),
         )
 
 
@@ -57,9 +78,14 @@ def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
     currencies: dict[str, PointCurrency] = {}
     rules: dict[str, EarnRule] = {}
     ladders: list[Ladder] = []
+    named: dict[tuple[type, str], Declaration] = {}
     for one in declarations:
         if isinstance(one, Ladder):
             ladders.append(one)
+            continue
+        if isinstance(one, PlayerMission | Collection):
+            if named.setdefault((type(one), one.name), one) is not one:
+                yield f"Two missions or collections are called {one.name}; rename one."
             continue
         if isinstance(one, EarnRule) and rules.setdefault(one.name, one) is not one:
             yield f"Two earn rules are called {one.name}; give one of them a name= of its own."

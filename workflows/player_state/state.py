@@ -90,7 +90,7 @@ class PlayerState(MergedPlayer):
         self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
         risen = self.climb(event, rules.loyalty, now)
-        derived += risen
+        derived += [*risen, *self.move_missions(event, rules.loyalty, now, failures, live=mode == "live")]
         about = rules.segments_about(TierChanged.type if risen else event.type)
         moved = self._segment_moves(about, now, failures)
         self._schedule_occasions(rules, now, anew=about_calendar)

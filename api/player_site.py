@@ -1,0 +1,305 @@
+"""What the casino's front end shows players of their loyalty, and what they do there, each under a token of their own.
+
+A player's browser gets a token from your backend (`POST /v1/player-tokens`) and asks about that player alone. Reads
+carry an `ETag`. Writes carry an `Idempotency-Key` that the browser makes once for each press: however often it is sent,
+it is done once and answered the same.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Header, Response
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
+
+from activities.player_commands import CommandKeyReused, CommandKind, PlayerCommand
+from activities.player_tokens import LASTS
+from activities.tables import players
+from api.cloudevents import is_player_id
+from api.dependencies import ApiEngine, EngineOf
+from api.permissions import PLAYER, Key, needs
+from api.points import PointBalance
+from api.problems import COMMON, Problem, documented
+from workflows.json_object import JsonObject
+from workflows.loyalty.mission_progress import MissionState
+from workflows.loyalty.missions import PlayerMission
+from workflows.loyalty.tier_standing import standing
+from workflows.player_state.state import PlayerState
+from workflows.rules.measures import Measure, value
+
+tokens = APIRouter(prefix="/v1/player-tokens", tags=["loyalty"])
+router = APIRouter(prefix="/v1/me", tags=["loyalty"])
+
+Minting = Annotated[Key, needs("players:tokens")]
+Player = Annotated[Key, needs(PLAYER)]
+IfNoneMatch = Annotated[
+    str | None, Header(max_length=255, description="The `ETag` of the last answer: 304 if it holds.")
+]
+PressKey = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        description="Made once for each press of the button, and sent again with it.",
+        examples=["b0a7c3d2-6f1e-4a53-9d2b-1f0c9a8e7d65"],
+    ),
+]
+
+
+class TokenBody(BaseModel):
+    """For whom."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"player_id": "p-1001"}]})
+
+    player_id: str = Field(max_length=128)
+
+
+class PlayerToken(BaseModel):
+    """Send it as `Authorization: Bearer jp_…` to what is below `/v1/me/`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"examples": [{"token": "jp_WyJhY21lIiwi…", "expires_at": "2026-01-15T12:15:00Z"}]}
+    )
+
+    token: str
+    expires_at: datetime
+
+
+@tokens.post("", status_code=201, responses=COMMON)
+async def mint_token(body: TokenBody, engine: EngineOf, key: Minting) -> PlayerToken:
+    """A token for one player's own browser, good for a quarter of an hour. Mint another when it is over."""
+    if not is_player_id(body.player_id):
+        detail = "is no player's id; give the id that your events carry"
+        raise Problem("invalid", "This is no player's id.", errors=[{"pointer": "/player_id", "detail": detail}])
+    now = engine.clock()
+    return PlayerToken(token=engine.player_tokens.token(key.brand, body.player_id, now), expires_at=now + LASTS)
+
+
+class TierView(BaseModel):
+    """Where the player stands: the gap to the next tier, and the gap to keep this one by the review."""
+
+    tier: str | None = None
+    next: str | None = None
+    gap_to_next: int | None = None
+    gap_to_keep: int | None = None
+    review_at: datetime | None = None
+    safe_until: datetime | None = None
+    at_risk: bool = False
+    ladder: list[JsonObject] = Field(default_factory=list, examples=[[{"name": "silver", "at": 10}]])
+
+
+class LoyaltyView(BaseModel):
+    """Everything at a glance."""
+
+    points: list[PointBalance]
+    tier: str | None = None
+    #: Whether the player is protected: then nothing can be begun, claimed or spun.
+    paused: bool = False
+
+
+class MissionStepView(BaseModel):
+    """A step of a mission."""
+
+    id: str
+    words: str
+    expected: int
+    actual: int
+    is_completed: bool
+
+
+class MissionView(BaseModel):
+    """A mission as the player sees it."""
+
+    id: str = Field(examples=["three_games"])
+    description: str
+    is_locked: bool = Field(description="Other missions come before it.")
+    is_requires_optin: bool
+    is_opted_in: bool
+    progress: int = Field(description="In percent; 100 only when it is completed.")
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
+    completion_count: int
+    is_claimable: bool
+    claim_until: datetime | None = None
+    points: int
+    prize: str
+    tasks: list[MissionStepView]
+
+
+class BadgesView(BaseModel):
+    """What the player wears, and the sets that fill."""
+
+    badges: dict[str, datetime]
+    collections: list[JsonObject] = Field(
+        examples=[[{"id": "spring", "have": ["bud"], "missing": ["leaf"], "gives": "gardener"}]]
+    )
+
+
+class Pressed(BaseModel):
+    """What a press of a button came to."""
+
+    status: str = Field(examples=["done"])
+    points: int = 0
+
+
+@router.get("/loyalty", response_model=LoyaltyView, responses=COMMON)
+async def my_loyalty(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """Balances with what expires next, the tier, and whether everything is paused."""
+    state, now = await _me(engine, key)
+    accounts = {} if state.loyalty is None else state.loyalty.points
+    view = LoyaltyView(
+        points=[PointBalance.of(name, accounts[name], now) for name in sorted(accounts)],
+        tier=state.facts.get("tier"),
+        paused=state.protected(now) is not None,
+    )
+    return _answer(view, if_none_match)
+
+
+@router.get("/tier", response_model=TierView, responses=COMMON)
+async def my_tier(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """The player's tier, what the next one needs and what this one needs to be kept."""
+    state, now = await _me(engine, key)
+    ladder = engine.intake.rules.loyalty.ladder
+    if ladder is None:
+        return _answer(TierView(tier=state.facts.get("tier")), if_none_match)
+    held = None if state.loyalty is None else state.loyalty.tiers.get(ladder.name)
+    shown = standing(ladder, held, partial(_read, state, now))
+    view = TierView(
+        tier=shown.tier,
+        next=shown.next,
+        gap_to_next=shown.gap_to_next,
+        gap_to_keep=shown.gap_to_keep,
+        review_at=shown.review_at,
+        safe_until=shown.safe_until,
+        at_risk=shown.warned,
+        ladder=[{"name": one.name, "at": one.at} for one in ladder.tiers],
+    )
+    return _answer(view, if_none_match)
+
+
+@router.get("/missions", response_model=list[MissionView], responses=COMMON)
+async def my_missions(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """The missions that the player may see, with progress; none while the player is protected."""
+    state, now = await _me(engine, key)
+    program = engine.intake.rules.loyalty
+    views: list[MissionView] = []
+    for mission in program.missions.values() if state.protected(now) is None else ():
+        refusal = state.mission_refusal(mission, program, now, [])
+        if refusal != "not_visible":
+            views.append(_mission_view(mission, state, now, locked=refusal == "locked"))
+    return _answer(views, if_none_match)
+
+
+@router.get("/badges", response_model=BadgesView, responses=COMMON)
+async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """What the player wears, and the sets that fill."""
+    state, _ = await _me(engine, key)
+    held = {} if state.loyalty is None else state.loyalty.pieces
+    collections: list[JsonObject] = [
+        {
+            "id": one.name,
+            "have": [name for name in one.pieces if name in held.get(one.name, ())],
+            "missing": [name for name in one.pieces if name not in held.get(one.name, ())],
+            "gives": one.gives.name,
+        }
+        for one in engine.intake.rules.loyalty.collections.values()
+    ]
+    return _answer(
+        BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections), if_none_match
+    )
+
+
+@router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409)})
+async def begin_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
+    """Begin a mission; what counts for it counts from this moment on. Pressed twice is as good as once."""
+    return await _press(engine, key, idempotency_key, "opt_in", mission_id)
+
+
+@router.post("/missions/{mission_id}/claim", responses={**COMMON, **documented(404, 409)})
+async def claim_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
+    """Claim the prize of a completed mission."""
+    return await _press(engine, key, idempotency_key, "claim", mission_id)
+
+
+def player_of(key: Key) -> str:
+    """Whose token it is; `Needs` has made sure that it is one."""
+    assert key.player_id is not None
+    return key.player_id
+
+
+async def _press(engine: ApiEngine, key: Key, press: str, kind: CommandKind, name: str) -> Pressed:
+    try:
+        answer = await engine.commands.do(PlayerCommand(key.brand, player_of(key), press, kind, name))
+    except CommandKeyReused as reused:
+        raise Problem("key-reused", str(reused)) from None
+    if answer["status"] == "done":
+        return Pressed.model_validate(answer)
+    reason = str(answer["reason"])
+    if reason in {"unknown", "unknown_player"}:
+        raise Problem("not-found", f"There is no such thing for this player: {name}.")
+    detail = f"It is not done: {reason.replace('_', ' ')}."
+    raise Problem("command-refused", detail, members={"reason": reason})
+
+
+async def _me(engine: ApiEngine, key: Key) -> tuple[PlayerState, datetime]:
+    """The player as the row has them; one of whom nothing was ever told has nothing."""
+    player_id = player_of(key)
+    mine = (players.c.brand == key.brand, players.c.id == player_id)
+    async with engine.database.reading() as connection:
+        stored = (await connection.execute(select(players.c.state).where(*mine))).scalar_one_or_none()
+    return PlayerState.from_json(key.brand, player_id, stored or {}), engine.clock()
+
+
+def _read(state: PlayerState, now: datetime, measure: Measure) -> int:
+    return value(state.series.get(measure.series, {}), measure, state.present(now))
+
+
+def _mission_view(mission: PlayerMission, state: PlayerState, now: datetime, *, locked: bool) -> MissionView:
+    held = MissionState() if state.loyalty is None else state.loyalty.missions.get(mission.name, MissionState())
+    current = held.current if held.current is not None and not held.current.is_over(now) else None
+    unclaimed = [one for one in held.occurrences if one.completed_at is not None and one.claimed_at is None]
+    claimable = state.claim_refusal(mission, now) is None
+    return MissionView(
+        id=mission.name,
+        description=mission.description,
+        is_locked=locked,
+        is_requires_optin=mission.opt_in,
+        is_opted_in=current is not None,
+        progress=0 if current is None else current.progress(mission),
+        opens_at=None if current is None else current.opens,
+        closes_at=None if current is None else current.closes,
+        completion_count=held.completed,
+        is_claimable=claimable,
+        claim_until=unclaimed[0].claim_until if claimable else None,
+        points=mission.points,
+        prize=mission.prize_kind,
+        tasks=[
+            MissionStepView(
+                id=one.name,
+                words=one.measure.words,
+                expected=one.target,
+                actual=0 if current is None else current.done(one),
+                is_completed=current is not None and current.done(one) >= one.target,
+            )
+            for one in mission.steps
+        ],
+    )
+
+
+def _answer(view: BaseModel | Sequence[BaseModel], known: str | None) -> Response:
+    """The view with its ETag; 304 where the browser has it already."""
+    content: Any = (
+        view.model_dump(mode="json") if isinstance(view, BaseModel) else [one.model_dump(mode="json") for one in view]
+    )
+    body = orjson.dumps(content)
+    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
+    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
+    if known is not None and etag in known:
+        return Response(status_code=304, headers=headers)
+    return Response(body, media_type="application/json", headers=headers)

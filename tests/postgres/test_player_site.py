@@ -1,0 +1,148 @@
+"""What a player's own browser sees and does: their own things alone, each press once."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+
+from activities.player_tokens import LASTS
+from tests.support.api_client import Api, serving
+from workflows import ExclusionSet, PlayerRegistered, RoundCompleted
+from workflows.events import Event
+
+MISSION = "/v1/me/missions/three_games"
+
+
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    async with serving(module_postgres_url, journeys="tests.support.loyal_journeys") as application:
+        yield application
+
+
+class Browser:
+    """A player's browser, with the token that the backend gave it."""
+
+    def __init__(self, api: Api, client: httpx.AsyncClient, player: str, token: str) -> None:
+        self.api, self.client, self.player = api, client, player
+        self.token = token
+        self.told = 0
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+    async def get(self, path: str, **headers: str) -> httpx.Response:
+        return await self.client.get(f"/v1/me/{path}", headers=self.headers | headers)
+
+    async def press(self, path: str, key: str = "k-1") -> httpx.Response:
+        return await self.client.post(path, headers={**self.headers, "Idempotency-Key": key})
+
+    async def happens(self, kind: type[Event], /, **data: Any) -> None:
+        self.told += 1
+        now = self.api.engine.clock()
+        event = kind(
+            event_id=f"{self.player}-{self.told}", event_source="/t", occurred_at=now, **{**kind.example_data, **data}
+        )
+        await self.api.engine.intake.ingest(self.api.brand, [(self.player, event)], now)
+
+    async def plays(self, *games: str) -> None:
+        for game in games:
+            await self.happens(RoundCompleted, round_id=game, game_id=game, stake_minor=2_000)
+
+
+@pytest.fixture
+async def backend(api: Api) -> httpx.AsyncClient:
+    return await api.client("players:tokens", name="site")
+
+
+async def browser_of(api: Api, backend: httpx.AsyncClient, player: str = "p-1") -> Browser:
+    minted = await backend.post("/v1/player-tokens", json={"player_id": player})
+    assert minted.status_code == 201, minted.text
+    made = Browser(api, backend, player, minted.json()["token"])
+    await made.happens(PlayerRegistered, timezone="UTC", country="DK", birth_date="1980-01-01")
+    return made
+
+
+@pytest.fixture
+async def browser(api: Api, backend: httpx.AsyncClient) -> Browser:
+    return await browser_of(api, backend)
+
+
+class TestMissions:
+    async def test_a_mission_is_begun_filled_and_claimed_once(self, browser: Browser) -> None:
+        await browser.plays("a")
+        (card,) = (await browser.get("missions")).json()
+        assert (card["is_opted_in"], card["progress"], card["is_claimable"]) == (False, 0, False)
+        assert (await browser.press(f"{MISSION}/opt-in", "k-1")).json() == {"status": "done", "points": 0}
+        assert (await browser.press(f"{MISSION}/opt-in", "k-2")).status_code == 200
+        early = await browser.press(f"{MISSION}/claim", "k-3")
+        assert (early.status_code, early.json()["reason"]) == (409, "not_completed")
+        await browser.plays("b", "c", "d")
+        (card,) = (await browser.get("missions")).json()
+        assert (card["progress"], card["is_claimable"], card["completion_count"]) == (100, True, 1)
+        answers = await asyncio.gather(*(browser.press(f"{MISSION}/claim", "k-4") for _ in range(3)))
+        assert {(one.status_code, one.text) for one in answers} == {(200, '{"status":"done","points":200}')}
+        assert (await browser.press(f"{MISSION}/claim", "k-5")).json()["reason"] == "claimed"
+        (points,) = (await browser.get("loyalty")).json()["points"]
+        assert points["available"] == 208
+
+    async def test_case_22_a_key_that_was_used_for_something_else_is_refused(self, browser: Browser) -> None:
+        await browser.plays("a")
+        await browser.press(f"{MISSION}/opt-in", "k-1")
+        again = await browser.press(f"{MISSION}/claim", "k-1")
+        assert (again.status_code, again.json()["type"].rpartition(":")[2]) == (422, "key-reused")
+
+    async def test_i29_after_an_exclusion_nothing_is_shown_begun_or_claimed(self, browser: Browser) -> None:
+        await browser.plays("a")
+        await browser.press(f"{MISSION}/opt-in", "k-1")
+        await browser.plays("b", "c", "d")
+        await browser.happens(ExclusionSet, kind="self_exclusion", until=None)
+        refused = await browser.press(f"{MISSION}/claim", "k-2")
+        assert (refused.status_code, refused.json()["reason"]) == (409, "self_excluded")
+        assert (await browser.get("missions")).json() == []
+        assert (await browser.get("loyalty")).json()["paused"] is True
+
+    async def test_i23_all_players_together_claim_no_more_than_the_budget(
+        self, api: Api, backend: httpx.AsyncClient
+    ) -> None:
+        browsers = [await browser_of(api, backend, f"p-{n}") for n in range(4)]
+        for one in browsers:
+            await one.plays("a")
+            await one.press(f"{MISSION}/opt-in", "k-1")
+            await one.plays("b", "c", "d")
+        answers = await asyncio.gather(*(one.press(f"{MISSION}/claim", "k-2") for one in browsers))
+        assert sorted(one.status_code for one in answers) == [200, 200, 409, 409]
+        assert {one.json()["reason"] for one in answers if one.status_code == 409} == {"budget_spent"}
+
+    async def test_a_mission_that_nobody_declared_is_not_there(self, browser: Browser) -> None:
+        assert (await browser.press("/v1/me/missions/nothing/opt-in")).status_code == 404
+        headers = browser.headers
+        assert (await browser.client.post(f"{MISSION}/opt-in", headers=headers)).status_code == 422
+
+
+class TestTokens:
+    async def test_a_token_is_good_for_its_player_and_for_nothing_else(self, browser: Browser) -> None:
+        for path in ("/v1/players", "/v1/players/p-1", "/v1/me", "/v1/event-types"):
+            refused = await browser.client.get(path, headers=browser.headers)
+            assert refused.status_code in {403, 404}, path
+        for path in ("loyalty", "tier", "missions", "badges"):
+            assert (await browser.get(path)).status_code == 200
+        assert (await browser.client.get("/v1/me/loyalty")).status_code == 403, "an API key is no player"
+
+    async def test_a_token_that_is_over_or_made_up_is_none(self, api: Api, browser: Browser) -> None:
+        old = api.engine.player_tokens.token(api.brand, "p-1", api.engine.clock() - LASTS - timedelta(seconds=1))
+        for token in (old, f"{browser.token[:-2]}xx", "jp_"):
+            browser.token = token
+            assert (await browser.get("loyalty")).status_code == 401
+
+    async def test_what_has_not_changed_is_not_sent_again(self, browser: Browser) -> None:
+        first = await browser.get("badges")
+        again = await browser.get("badges", **{"If-None-Match": first.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+
+    async def test_a_token_is_minted_for_a_players_id_only(self, backend: httpx.AsyncClient) -> None:
+        refused = await backend.post("/v1/player-tokens", json={"player_id": "\t"})
+        assert refused.json()["errors"][0]["pointer"] == "/player_id"
