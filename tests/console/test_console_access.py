@@ -177,6 +177,17 @@ async def test_every_page_forbids_what_browsers_could_be_talked_into(console: Co
         assert not re.search(r"<script(?![^>]*\bsrc=)|\sstyle=|\son\w+=", answer.text), door
 
 
+@pytest.mark.parametrize(
+    ("locale", "inbox"), [("uk", "Вхідні"), ("ru", "Входящие"), ("en-GB", "Inbox"), ("xx", "Inbox")]
+)
+async def test_a_page_speaks_the_language_of_its_reader(console: Console, locale: str, inbox: str) -> None:
+    await console.task()
+    desk = await console.desk("manager", locale=locale)
+    page = (await desk.get(f"/console/{console.api.brand}/inbox?tab=team")).text
+    assert f">{inbox}<" in page
+    assert f'<html lang="{locale if locale in ("uk", "ru") else "en"}">' in page
+
+
 async def test_a_name_is_text_whatever_it_holds(console: Console) -> None:
     name = "<img src=x onerror=alert(1)>"
     task_id = await console.task(name=name)

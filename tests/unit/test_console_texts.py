@@ -1,0 +1,63 @@
+"""The words of the console: every text a template says is there in every language, with the same holes."""
+
+import re
+from functools import cache
+
+import pytest
+from babel.messages.catalog import Catalog
+from babel.messages.extract import extract_from_dir
+from babel.messages.pofile import read_po
+
+from api.console.rendering import HERE, LANGUAGES, translations
+
+OTHERS = [language for language in LANGUAGES if language != "en"]
+HOLE = re.compile(r"%\((\w+)\)s")
+
+
+@cache
+def texts() -> frozenset[str | tuple[str, ...]]:
+    """What the templates and the filters say, in English."""
+    options = {"**.html": {"extensions": "jinja2.ext.i18n", "encoding": "utf-8"}}
+    found = extract_from_dir(str(HERE / "templates"), method_map=[("**.html", "jinja2")], options_map=options)
+    said = {text if isinstance(text, str) else tuple(text[:2]) for _, _, text, _, _ in found}
+    filters = re.findall(r'gettext\(context, "([^"]+)"', (HERE / "rendering.py").read_text())
+    return frozenset({*said, *filters})
+
+
+def catalogue(language: str) -> Catalog:
+    with (HERE / "texts" / f"{language}.po").open("rb") as file:
+        return read_po(file, locale=language)
+
+
+def test_the_templates_are_really_read() -> None:
+    assert len(texts()) > 200
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_every_text_is_there_in_every_language(language: str) -> None:
+    known = catalogue(language)
+    missing = [text for text in texts() if not (found := known.get(text)) or not found.string]
+    assert missing == []
+
+
+@pytest.mark.parametrize("language", OTHERS)
+def test_a_translation_has_the_holes_of_its_text(language: str) -> None:
+    for message in catalogue(language):
+        if not message.id:
+            continue
+        asked = message.id if isinstance(message.id, str) else message.id[0]
+        for form in [message.string] if isinstance(message.string, str) else message.string or ():
+            assert set(HOLE.findall(form)) == set(HOLE.findall(asked)), form
+
+
+@pytest.mark.parametrize(
+    ("language", "said"),
+    [
+        ("uk", {1: "1 день", 2: "2 дні", 5: "5 днів", 21: "21 день", 0: "0 днів"}),
+        ("ru", {1: "1 день", 2: "2 дня", 5: "5 дней", 21: "21 день", 0: "0 дней"}),
+    ],
+)
+def test_numbers_are_declined(language: str, said: dict[int, str]) -> None:
+    words = translations(language)
+    for number, expected in said.items():
+        assert words.ngettext("%(num)s day", "%(num)s days", number) % {"num": number} == expected
