@@ -55,7 +55,7 @@ from workflows.channels import WEBHOOK_CHANNELS, Channel
 from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
 from workflows.field_types import MessageClass
-from workflows.gate.policy_book import PolicyBook
+from workflows.gate.policy_book import PolicyBook, of_deployment
 from workflows.player_state.brand_groups import BrandGroups
 from workflows.source.journey_loading import Registry, load
 
@@ -153,7 +153,7 @@ def build(
         build=settings.build_id,
         clock=given if isinstance(given, DatabaseClock) else None,
     )
-    policies = PolicyBook(own=registry.policies)
+    policies = of_deployment(registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences)
     intake = Intake(
         database,
         registry.rules,

@@ -16,7 +16,7 @@ from workflows.channels import WebhookChannel
 from workflows.effect_queues import Provider
 from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
-from workflows.field_types import BRAND
+from workflows.field_types import BRAND, Jurisdiction
 from workflows.player_state.identities import WINDOW
 
 #: The variable that names the folder with a file for each setting that is secret.
@@ -89,6 +89,11 @@ class Settings(ContentSettings):
     mail_lookup_url: str | None = None
     #: What players call each brand, as JSON: {"acme": "Acme Casino"}.
     brand_names: dict[str, str] = Field(default_factory=dict)
+    #: Whether the account service lets in nobody under 18, so that an unknown age is an adult's; else it means no.
+    adults_only: bool = False
+    #: By brand, or "*" for every other one: the jurisdiction of its licence, whose law holds for players of whom none
+    #: is known, as JSON: {"acme": "MT"}; without it nothing is sold to them.
+    brand_licences: dict[Annotated[str, Field(pattern=rf"^({BRAND}|\*)$")], Jurisdiction] = Field(default_factory=dict)
     #: Which brands are one group, as JSON: {"acme": ["acme-casino", "acme-bingo"]}. An id is one person in all of them.
     brand_groups: dict[str, tuple[Annotated[str, Field(pattern=rf"^{BRAND}$")], ...]] = Field(default_factory=dict)
     #: Gateways of national registers of excluded players, as JSON: {"spelpaus": "https://registers.internal/spelpaus"}.

@@ -179,6 +179,9 @@ class Stack:
             "MAIL_LOOKUP_URL": f"http://127.0.0.1:{ports['catch-all']}/mails?key={{key}}",
             **{f"{c.upper()}_WEBHOOK_URL": f"http://127.0.0.1:{ports['catch-all']}/{c}" for c in WEBHOOK_CHANNELS},
             **{f"{c.upper()}_WEBHOOK_SECRET": self.memory.secrets[f"{c}-webhook"] for c in WEBHOOK_CHANNELS},
+            # Who plays at the casino of a laptop is an adult, and under no law that is stricter than the house.
+            "ADULTS_ONLY": "true",
+            "BRAND_LICENCES": json.dumps({"*": "UA"}),
             "REGISTER_URLS": json.dumps({"spelpaus": f"http://127.0.0.1:{ports['registers']}/spelpaus"}),
             "REGISTER_TOKEN": self.memory.secrets["registers"],
             "REGISTER_HASH_KEY": self.memory.secrets["register-hashes"],

@@ -29,6 +29,11 @@ from tests.support.servers import LocalBonusEngine, LocalCatchAll, fresh_databas
 from tests.support.stage_servers import skipping
 from workflows.channels import WEBHOOK_CHANNELS
 
+# What the account service of a test vouches for, unless the test says otherwise: all are adults, and under no law that
+# is stricter than the house.
+os.environ.setdefault("ADULTS_ONLY", "true")
+os.environ.setdefault("BRAND_LICENCES", '{"*": "UA"}')
+
 # How long one example takes says something of the machine and its other work, and nothing of what is tested.
 settings.register_profile(
     "house", max_examples=examples(100, quick=50), deadline=None, suppress_health_check=[HealthCheck.too_slow]

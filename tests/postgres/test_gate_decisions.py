@@ -69,7 +69,7 @@ async def test_what_is_allowed_is_kept_with_every_rule_that_was_asked(asking: As
     (kept,) = await asking.decisions()
     assert (kept["outcome"], kept["rule"], kept["reason"]) == ("allowed", None, None)
     assert kept["effect_id"] == f"{asking.run}/send:{NEWS}#1/in_app"
-    assert kept["rules"][:3] == ["known-player", "account-status", "self-exclusion"]
+    assert kept["rules"][:3] == ["known-player", "deceased", "account-status"]
     assert {"consent", "profiling", "daily-cap"} <= {*kept["rules"]}
     assert {"address", "quiet-hours"}.isdisjoint(kept["rules"]), "in-app asks for none of them"
     assert (kept["policy"], kept["at"], kept["player_id"]) == (HOUSE.version, NOON, asking.player)

@@ -183,7 +183,7 @@ def test_an_allowed_message_names_the_rules_that_were_asked_and_no_other() -> No
     assert set(mail.rules) - set(inside.rules) == {"address", "quiet-hours"}
     assert "active-today" not in mail.rules
     assert "too-late" not in mail.rules
-    assert help_.rules == ("known-player", "account-status", "address")
+    assert help_.rules == ("known-player", "deceased", "account-status", "address")
     late = may_send(FREE, message(asked_at=NOON, suppress_if_active_today=True), HOUSE, NOON)
     assert isinstance(late, Allowed)
     assert set(late.rules) - set(mail.rules) == {"active-today", "too-late"}

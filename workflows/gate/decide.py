@@ -14,7 +14,7 @@ from workflows.channels import CHANNELS, channel_name
 from workflows.gate.consent_check import not_agreed
 from workflows.gate.decision import Allowed, Refusal, Wait, unread
 from workflows.gate.exclusion_lengths import is_short_of_minimum
-from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
+from workflows.gate.facts import ADULT, GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
 from workflows.gate.quiet_hours import nights_on, quiet_until
 from workflows.gate.reasons import Reason
@@ -25,8 +25,6 @@ from workflows.local_time import DAY
 from workflows.player_state.account_status import CLOSED, DECEASED
 from workflows.player_state.exclusion_blocks import TIME_OUT, Exclusion
 
-#: Who is known to be younger is sold to nowhere, whatever the policies say.
-ADULT: Final = 18
 _STRENGTHS: Final = ("none", "weak", "medium", "strong")
 #: They need no address.
 _INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
@@ -201,10 +199,15 @@ def _at_a_limit(facts: GateFacts, policy: Policy, now: datetime, asked: list[str
 
 
 def _elsewhere(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:
-    if policy.jurisdictions is None:
+    where = facts.jurisdiction
+    if policy.jurisdictions is None and policy.unknown_jurisdiction:
         return None
     asked.append("jurisdiction")
-    where = facts.jurisdiction
+    if policy.jurisdictions is None:
+        if where is not None:
+            return None
+        what = "The player's jurisdiction is not known, and no licence of the brand says whose law holds."
+        return Refusal(Reason.UNKNOWN_JURISDICTION, "jurisdiction", what)
     if where is not None and any(within(where, served) for served in policy.jurisdictions):
         return None
     what = "not known" if where is None else f"{where}, which no policy serves"

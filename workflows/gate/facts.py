@@ -19,6 +19,8 @@ from workflows.player_state.ordering import instant
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 
+#: Who is known to be younger is sold to nowhere, whatever the policies say.
+ADULT: Final = 18
 SESSION_LOGIN: Final = "session.login"
 SESSION_ENDED: Final = "session.ended"
 ROUND: Final = "game.round_completed"

@@ -128,6 +128,8 @@ class Policy(BaseModel):
     cooling_off: Annotated[timedelta, Field(ge=timedelta(0)), Strictness(max, timedelta(0))] = timedelta(0)
     #: The jurisdictions whose players are sold to, a country with all its regions; None: any, known or not.
     jurisdictions: Annotated[frozenset[Jurisdiction] | None, _COMMON] = None
+    #: Whether a player is sold to of whom nobody knows which law holds for them.
+    unknown_jurisdiction: Annotated[bool, _IF_ALL_ALLOW] = True
     #: The age in years from which a player is sold to, and an unknown one is none; None: whoever is not known to be
     #: under 18.
     min_age: Annotated[int, Field(ge=0)] | None = Field(None)

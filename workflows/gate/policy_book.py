@@ -1,12 +1,12 @@
 """Which policies apply to a player, and what they say together."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from workflows.errors import DesignError
-from workflows.gate.facts import GateFacts
+from workflows.gate.facts import ADULT, GateFacts
 from workflows.gate.policies import HOUSE, SHIPPED
 from workflows.gate.policy import NUMBERS, Policy, complete, strictest, within
 
@@ -16,6 +16,12 @@ WIDEST: Final = timedelta(hours=14)
 REMEMBERED: Final = 2_000
 
 
+#: What holds of a player whose age nobody told, where nobody vouches that all are adults.
+_UNKNOWN_AGE: Final = Policy(name="unknown-age", min_age=ADULT)
+#: What holds of a player of whom nobody knows which law is theirs, where no licence says it.
+_UNKNOWN_PLACE: Final = Policy(name="unknown-jurisdiction", unknown_jurisdiction=False)
+#: In place of a brand: every one that has no licence of its own.
+EVERY_BRAND: Final = "*"
 #: What of the law of another place stays with an exclusion.
 _SET_ELSEWHERE: Final = Policy(name="set-elsewhere", exclusions_lapse=False)
 
@@ -27,11 +33,19 @@ class PolicyBook:
     The house's says something about every number. Of the others those of the player's jurisdiction and brand apply,
     each in the wording of the day, and of each number the strictest holds. A wording begins as soon as its day has
     begun anywhere, and the one before it holds as long as there is anywhere where it has not.
+
+    The trap: a book made here lets an unknown age and an unknown jurisdiction pass, as on the stage. That of a
+    deployment is made by `of_deployment`, and takes both for a no unless somebody vouches.
     """
 
     house: Policy = HOUSE
     own: tuple[Policy, ...] = ()
     shipped: tuple[Policy, ...] = SHIPPED
+    #: Whether somebody vouches that every player is an adult.
+    adults_only: bool = True
+    #: By brand: the jurisdiction of its licence, whose law holds for players of whom none is known. None: nobody says,
+    #: and they are under the house's policy alone.
+    licences: Mapping[str, str] | None = None
     _joined: dict[tuple[str, str | None, date, int], Policy] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -42,7 +56,11 @@ class PolicyBook:
     def applying(self, brand: str, jurisdiction: str | None, now: datetime) -> tuple[Policy, ...]:
         """The policies in force for such a player, the house's first."""
         last, first = _days(now)
-        known = [one for one in (*self.shipped, *self.own) if one.since <= first]
+        jurisdiction = jurisdiction or self.licensed_in(brand)
+        unknown = () if self.adults_only else (_UNKNOWN_AGE,)
+        if jurisdiction is None and self.licences is not None:
+            unknown = (*unknown, _UNKNOWN_PLACE)
+        known = [one for one in (*self.shipped, *self.own, *unknown) if one.since <= first]
         # The wording of where the day begins last, and every one that has begun elsewhere since.
         oldest: dict[str, date] = {}
         for one in known:
@@ -51,6 +69,11 @@ class PolicyBook:
         wordings = (one for one in known if one.since >= oldest.get(one.name, one.since))
         found = (one for one in wordings if one.brand in {None, brand} and concerns(one, jurisdiction))
         return (self.house, *sorted(found, key=lambda one: (one.name, one.since)))
+
+    def licensed_in(self, brand: str) -> str | None:
+        """The jurisdiction of a brand's licence, None where nobody says it."""
+        licences = self.licences or {}
+        return licences.get(brand, licences.get(EVERY_BRAND))
 
     def at(self, brand: str, jurisdiction: str | None, now: datetime) -> Policy:
         """What they say together."""
@@ -89,6 +112,11 @@ class PolicyBook:
             # A union, or a map with a part from each, comes from all who speak of it.
             found[number] = exact or tuple(saying)
         return found
+
+
+def of_deployment(own: tuple[Policy, ...], *, adults_only: bool, licences: Mapping[str, str]) -> PolicyBook:
+    """The book of a deployment: unknown means no, except for what its settings vouch for."""
+    return PolicyBook(own=own, adults_only=adults_only, licences=licences)
 
 
 def concerns(one: Policy, jurisdiction: str | None) -> bool:

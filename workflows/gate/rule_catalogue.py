@@ -142,13 +142,16 @@ _WHO: Final = (
     ),
     GateRule(
         id="jurisdiction",
-        says="Where a policy lists jurisdictions, nothing is sold to players of another or of an unknown one.",
+        says="Nothing is sold to a player of whom nobody knows which law holds for them, unless a licence of the brand "
+        "says it; where a policy lists jurisdictions, nothing to players of another either.",
         about=_OFFERS,
-        numbers=("jurisdictions",),
+        sources=(LegalSource("OWASP ASVS", "16.5.3", "github.com/OWASP/ASVS"),),
+        numbers=("jurisdictions", "unknown_jurisdiction"),
     ),
     GateRule(
         id="age",
-        says="Nothing is sold to a player who is known to be under 18. Where a law sets an age, 24 in the Netherlands "
+        says="Nothing is sold to a player who is known to be under 18, nor to one of unknown age unless the account "
+        "service vouches for adults. Where a law sets an age, 24 in the Netherlands "
         "and 19 in Ontario, nothing is sold below it nor to a player whose age is not known.",
         about=_OFFERS,
         sources=(_NL, LegalSource("Ontario, Registrar's standards", "3", "agco.ca/book/export/html/57766")),
