@@ -114,7 +114,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     ),
     "messages": TableData(
         "stay without their texts",
-        personal="subject body",
+        personal="subject body html",
         pseudonymous=f"{_RUN} journey channel template message_class language status reason decision handed_over_at "
         "delivered_at read_at delivery delivery_at created_at",
         none="brand",

@@ -5,11 +5,13 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy import select
 
 from activities.actors import Actor
 from activities.erasures import Erasure, ErasureRequest, Ground, all_of, request_erasure
 from activities.personal_data import PERSONAL_DATA
 from activities.privacy_classes import KEPT_EVENTS
+from activities.tables import players
 from api.cloudevents import is_player_id
 from api.dependencies import EngineOf
 from api.permissions import Key, acts, needs
@@ -152,11 +154,14 @@ async def erase_player(
     return ErasureView.of(erasure, accounts)
 
 
-@router.get("/{player_id}/erasures", responses=COMMON)
+@router.get("/{player_id}/erasures", responses={**COMMON, **documented(404)})
 async def list_erasures(
     player_id: str, engine: EngineOf, key: Annotated[Key, needs("players:erase", "players:read")]
 ) -> list[ErasureView]:
     """The erasures of a player, the newest first, each with its certificate; none where nobody asked for one."""
     async with engine.database.reading() as connection:
+        here = select(players.c.id).where(players.c.brand == key.brand, players.c.id == player_id)
+        if (await connection.execute(here)).one_or_none() is None:
+            raise missing("player")
         found = await all_of(connection, key.brand, player_id)
     return [ErasureView.of(one) for one in found]

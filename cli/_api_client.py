@@ -63,13 +63,20 @@ class BlockingApi:
         headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
         return self._ask("POST", path, json=body, headers=headers)
 
+    def download(self, path: str) -> bytes:
+        """The file that is at `path`."""
+        return self._answer("GET", path).content
+
     def _ask(self, method: str, path: str, **options: Any) -> Answer:
+        document: Answer = self._answer(method, path, **options).json()
+        return document
+
+    def _answer(self, method: str, path: str, **options: Any) -> httpx.Response:
         self._said_away = False
         answer = self._runner.run(self._api.request(method, path, **options))
         if not answer.is_success:
             raise ApiRefused(_problem(answer))
-        document: Answer = answer.json()
-        return document
+        return answer
 
     def _say_away(self, trouble: str) -> None:
         if trouble and not self._said_away:

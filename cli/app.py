@@ -16,6 +16,7 @@ from cli import (
     diagram,
     enrol,
     erase,
+    export,
     hold,
     impact,
     import_events,
@@ -98,6 +99,7 @@ app.command()(stuck.stuck)
 app.command()(policy.policy)
 app.command()(preview.preview)
 app.command()(erase.erase)
+app.command()(export.export)
 app.add_typer(stop.stops, name="stops")
 app.add_typer(migration.migrations, name="migrations")
 app.add_typer(keys.app, name="keys")

@@ -1,7 +1,10 @@
 """Players over HTTP: what is known, what happened and why, and being left alone."""
 
 import asyncio
+import io
+import json
 import secrets
+import zipfile
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -340,3 +343,32 @@ class TestErasure:
         (result,) = told.json()["results"]
         assert (result["status"], result["errors"][0]["pointer"]) == ("rejected", "/time")
         assert "was erased at" in result["errors"][0]["detail"]
+
+
+class TestExport:
+    async def test_it_has_everything_of_the_player_and_nothing_of_others(self, api: Api) -> None:
+        ids = await seeded(api)
+        stranger = DepositApproved.example().model_copy(update={"event_id": "s", "payment_id": "stranger"})
+        await api.engine.intake.ingest(api.brand, [("p-stranger", stranger)], datetime.now(UTC))
+        officer = await api.client("players:export")
+        answer = await officer.get(f"/v1/players/{PLAYER}/export")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/zip")
+        archive = zipfile.ZipFile(io.BytesIO(answer.content))
+        tables = json.loads(archive.read("player.json"))["tables"]
+        assert tables["players"][0]["profile"]["email"] == "anna@example.com"
+        assert ids["task_id"] in {task["id"] for task in tables["tasks"]}
+        for name in ("events", "messages", "grants", "runs", "steps", "task_history", "memberships"):
+            assert tables[name], name
+        assert "stranger" not in archive.read("player.json").decode()
+        assert "anna@example.com" in archive.read("index.html").decode()
+
+    async def test_it_takes_a_scope_of_its_own_and_two_are_made_at_a_time(
+        self, api: Api, desk: httpx.AsyncClient
+    ) -> None:
+        await seeded(api)
+        assert (await desk.get(f"/v1/players/{PLAYER}/export")).status_code == 403
+        officer = await api.client("players:export")
+        assert (await officer.get("/v1/players/unknown/export")).status_code == 404
+        answers = await asyncio.gather(*(officer.get(f"/v1/players/{PLAYER}/export") for _ in range(6)))
+        assert {answer.status_code for answer in answers} <= {200, 429}
+        assert [answer.status_code for answer in answers].count(200) >= 2

@@ -60,7 +60,7 @@ JOURNEYS = {
 }
 RULES = RuleIndex(JOURNEYS, {one.name: one for one in (spender, recent)})
 #: What both ways must agree on.
-PARTS = ("counts", "first", "last", "hours", "stakes", "deposited_minor", "series", "streaks")
+PARTS = ("counts", "first", "last", "hours", "stakes", "deposited_minor", "net_deposits", "series", "streaks")
 
 
 class Books:

@@ -37,7 +37,18 @@ STAYS: Final = {
 }
 #: The parts that go.
 GOES: Final = frozenset(
-    {"counts", "first", "last", "streaks", "day_streaks", "series", "hours", "stakes", "deposited_minor"}
+    {
+        "counts",
+        "first",
+        "last",
+        "streaks",
+        "day_streaks",
+        "series",
+        "hours",
+        "stakes",
+        "deposited_minor",
+        "net_deposits",
+    }
     | {"status", "status_since", "timed_status", "merged_away", "bounces", "moments", "occasions", "facts", "ahead"}
     | {"born", "segments", "entries"}
 )

@@ -13,6 +13,7 @@ from typing import Final
 
 from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import Decision, Moved
+from workflows.player_state.net_deposits import join_net
 from workflows.player_state.state import REMEMBERED_KEYS, PlayerState
 from workflows.rules import usual_values
 from workflows.rules.failures import RuleFailure
@@ -52,6 +53,7 @@ def _join_counts(into: PlayerState, gone: PlayerState) -> None:
     _add(into.hours, gone.hours)
     _add(into.stakes, gone.stakes)
     into.deposited_minor += gone.deposited_minor
+    join_net(into.net_deposits, gone.net_deposits)
     for kind, at in gone.first.items():
         into.first[kind] = min(at, into.first.get(kind, at))
     for kind, at in gone.last.items():
@@ -123,7 +125,7 @@ def _hand_over(gone: PlayerState, to: str, now: datetime) -> None:
     """Leave in the account that goes what protects, and nothing that counts twice."""
     for parts in (gone.counts, gone.first, gone.last, gone.hours, gone.stakes, gone.series, gone.streaks):
         parts.clear()
-    for rest in (gone.day_streaks, gone.moments, gone.occasions, gone.segments):
+    for rest in (gone.net_deposits, gone.day_streaks, gone.moments, gone.occasions, gone.segments):
         rest.clear()
     gone.deposited_minor = 0
     for journey, entries in gone.entries.items():

@@ -27,6 +27,19 @@ def count_net(
     by_day = known.setdefault(event.currency or account_currency or UNKNOWN, {})
     day = at.date().isoformat()
     by_day[day] = by_day.get(day, 0) + amount
+    _let_go(by_day)
+
+
+def join_net(known: NetDeposits, other: NetDeposits) -> None:
+    """Count what another account of the person paid in as well."""
+    for currency, days in other.items():
+        by_day = known.setdefault(currency, {})
+        for day, amount in days.items():
+            by_day[day] = by_day.get(day, 0) + amount
+        _let_go(by_day)
+
+
+def _let_go(by_day: dict[str, int]) -> None:
     newest = date.fromisoformat(max(by_day))
     for old in [one for one in by_day if date.fromisoformat(one) <= newest - timedelta(days=DAYS)]:
         del by_day[old]
