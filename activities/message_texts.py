@@ -1,6 +1,7 @@
 """What a message says to its player, and what of it goes to a channel."""
 
 from activities import gate_facts
+from activities.message_offers import in_words
 from activities.message_rows import MessageRow
 from activities.providers.adapter import OutgoingMessage
 from activities.settings import Settings
@@ -24,18 +25,19 @@ class MessageTexts:
     def render(self, request: Send, player: gate_facts.GatedPlayer, channel: Channel) -> Rendered:
         """The text for a player whom the gate let pass. Raises `RenderError`."""
         facts, profile = player.state.facts, player.profile
+        language, clock, currency = facts.get("language", "en"), zone(facts.get("timezone")), facts.get("currency")
         return self.catalogue.render(
             request.template,
             channel,
-            facts.get("language", "en"),
+            language,
             {
-                **request.variables,
+                **in_words(request.variables, language, clock, currency),
                 "first_name": profile.get("first_name"),
                 "brand_name": self._brand_name(request.brand),
                 "unsubscribe_url": self._unsubscribe_url(request.brand, request.player_id, channel),
             },
-            zone=zone(facts.get("timezone")),
-            currency=facts.get("currency"),
+            zone=clock,
+            currency=currency,
         )
 
     def outgoing(self, row: MessageRow, player: gate_facts.GatedPlayer | None) -> OutgoingMessage:

@@ -26,6 +26,7 @@ from activities.database import Database, insert_rows
 from activities.effect_attempt import attempt_number, retry_after, tried_for
 from activities.form_answers import with_texts
 from activities.journey_controls import held_by
+from activities.message_offers import with_offer
 from activities.message_rows import (
     COLUMNS,
     GONE_OUT,
@@ -161,7 +162,7 @@ class Messages:
         asked = False
         while True:
             async with self.database.transaction() as connection:
-                request = await with_texts(connection, request)
+                request = await with_offer(connection, await with_texts(connection, request))
                 said = self.registers.known(request)
                 player = await gate_facts.read(connection, request, self.journeys, now, registers=said)
                 if player is not None and not player.run_is_active:

@@ -95,6 +95,8 @@ class Send(EffectInput):
     by: AwareDatetime | None = None
     #: How long after the end of the night it may go at the latest.
     jitter: timedelta = timedelta(0)
+    #: The grant that the message tells of: its value, its terms and its end are written from that.
+    offer: str | None = None
 
     @property
     def delay(self) -> timedelta:

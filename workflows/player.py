@@ -92,6 +92,7 @@ class Player(KnownPlayer):
         fallback: Sequence[Channel] = (),
         by: timedelta | None = None,
         jitter: timedelta = JITTER,
+        offer: Grant | None = None,
         **variables: JsonValue,
     ) -> Sent | Suppressed:
         """Send a message on every channel of `via`; if none may go, on the first of `fallback`.
@@ -100,8 +101,11 @@ class Player(KnownPlayer):
         hours the run waits until they end, and up to `jitter` longer, and asks the gate again. What
         cannot go within `by` is `Suppressed("too_late")`; unless given, marketing and surveys have
         12 hours, service messages three days, and what protects a player is never too late.
-        Variables are facts and amounts; names and addresses are filled in where the message is rendered.
+        Variables are facts and amounts; names and addresses are filled in where the message is rendered. With `offer`,
+        a grant, the text says its value, terms and end in the player's language, as `offer`, `terms` and `offer_until`.
         """
+        if offer is not None and not offer:
+            raise ValueError(f"player.send({template!r}) offers what was not given; ask the grant first: if grant:")
         if by is not None and by <= timedelta(0):
             raise ValueError(f"player.send({template!r}) needs a positive by=, such as by=hours(6).")
         run = self._run
@@ -114,6 +118,7 @@ class Player(KnownPlayer):
             fallback=list(fallback),
             variables=dict(variables),
             jitter=jitter,
+            offer=None if offer is None else offer.grant_id,
         )
         passed_over = SendResult(suppressed=dict.fromkeys(channels, MOVED_PAST))
         known = run.recall(step, passed_over)

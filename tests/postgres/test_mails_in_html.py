@@ -1,17 +1,21 @@
 """Mails as they arrive: text and HTML of the same words, or of the twin that a template has."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from activities.tables import messages
-from tests.support.engine import Effects, done, effects, rows
+from activities.tables import grants, messages
+from tests.support.engine import NOON, Effects, done, effects, rows
 from tests.support.servers import LocalCatchAll
 from workflows.effects import Send
+from workflows.rewards import free_spins
 
+GIFT = 'class = "service"\nchannels = ["in_app"]\nterms = true\n'
+GIVEN = "{% block title %}{{ offer }}{% endblock %}{% block body %}{{ terms }}{% endblock %}"
 TWIN = "{% block body %}<p>Drawn for {{ brand_name }}</p>{% endblock %}"
 TEXT = (
     "{% block subject %}Hi{% endblock %}{% block body %}Written for {{ brand_name }}, who knows it well.{% endblock %}"
@@ -28,6 +32,10 @@ async def parts(
     for language in ("en", "ru", "uk"):
         (own / "drawn" / f"email.{language}.j2").write_text(TEXT)
         (own / "drawn" / f"email.{language}.html.j2").write_text(TWIN)
+    (own / "gift-given").mkdir()
+    (own / "gift-given" / "template.toml").write_text(GIFT)
+    for language in ("en", "ru", "uk"):
+        (own / "gift-given" / f"in_app.{language}.j2").write_text(GIVEN)
     settings = {
         "smtp_url": catch_all.smtp_url,
         "templates": str(own),
@@ -59,6 +67,38 @@ async def test_a_mail_travels_as_text_and_as_html_of_the_same_words(parts: Effec
     assert 'class="small"' in mail["html"]
     assert "border-top:4px solid #7a1f2b" in mail["html"]
     assert kept is None, "it is made of the text, and is not kept beside it"
+
+
+async def test_a_mail_about_a_grant_says_what_was_granted_and_one_about_none_is_not_sent(parts: Effects) -> None:
+    player = parts.casino.player("gift")
+    await parts.casino.registers(player, language="ru")
+    run = await parts.enters(player)
+    key = f"{run}/grant:free_spins#1"
+    reward = free_spins(3, max_win=500, valid=timedelta(days=2))
+    given: dict[str, Any] = {
+        "id": key,
+        "brand": "acme",
+        "player_id": player,
+        "run_id": run,
+        "step": "grant:free_spins#1",
+    }
+    given |= {"journey": "tested", "kind": "free_spins", "reward": reward.model_dump(mode="json"), "decision": {}}
+    async with parts.database.transaction() as connection:
+        await connection.execute(grants.insert().values(**given, status="confirmed", resolved_at=NOON))
+        refused = given | {"id": "refused", "status": "refused"}
+        await connection.execute(grants.insert().values(**refused, resolved_at=NOON))
+
+    for step, offer in (("send:gift-given#1", key), ("send:gift-given#2", "refused"), ("send:gift-given#3", "no")):
+        asked = parts.given(Send, run, step, template="gift-given", via=["in_app"], offer=offer)
+        await parts.messages.send(asked)
+
+    sent, *others = await rows(parts.database, messages, run_id=run)
+    assert sent["subject"].endswith("3 бесплатных вращения")
+    words = sent["body"].replace("\N{NO-BREAK SPACE}", " ")
+    assert "выигрыш до 5,00 €" in words
+    until = NOON + timedelta(days=2)
+    assert f"до {until.day} " in words
+    assert [one["reason"] for one in others] == ["not_renderable", "not_renderable"]
 
 
 async def test_the_twin_that_a_template_has_travels_in_the_same_page(parts: Effects, catch_all: LocalCatchAll) -> None:
