@@ -86,7 +86,8 @@ class TestGamePreference:
 
 
 async def rounds(run: Rehearsal, number: int, category: str, **money: int) -> None:
-    """So many rounds at once, as good as lost where nothing else is said."""
+    """A visit with so many rounds at once, as good as lost where nothing else is said."""
+    await run.happens(SessionLogin)
     for one in range(number):
         data: dict[str, Any] = {"round_id": f"{run.now:%j%H}-{one}", "category": category, "stake_minor": 100}
         await run.happens(RoundCompleted, **data | money)

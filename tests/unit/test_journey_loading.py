@@ -17,7 +17,11 @@ from workflows.source.journey_loading import SHIPPED, Registry, load
 def test_the_shipped_journeys_are_those_of_the_catalogue() -> None:
     registry = load()
     assert list(registry.journeys) == [
+        "abandoned_cashier",
         "churn_risk",
+        "code_failed",
+        "complaint",
+        "disputed_payment",
         "dormant",
         "failed_deposit",
         "feedback",

@@ -12,11 +12,13 @@ from workflows import (
     every,
     goal,
     journey,
+    milestone,
+    month,
     on,
     threshold,
 )
 
-rounds = count(RoundCompleted, last=days(90))
+sessions = count(GameSessionStarted, per=month)
 kinds_of_game = distinct(GameSessionStarted, "category", last=days(90))
 
 
@@ -26,15 +28,16 @@ def worrying(signal: HarmSignal) -> bool:
 
 
 @journey(
-    threshold(rounds, 20),
+    milestone(RoundCompleted, 20),
+    threshold(sessions, 3),
     entry=every(days(90)),
     goal=goal(GameSessionStarted, within=days(14)),
     exit_on=[on(HarmSignal, where=worrying)],
     ends_after=days(30),
     control=10,
 )
-async def game_preference(player: Player, _: RoundCompleted) -> None:
-    """After twenty rounds: a tip for the kind of game that is liked, news of it a week later, and one thumb.
+async def game_preference(player: Player, _: RoundCompleted | GameSessionStarted) -> None:
+    """After twenty rounds, or three sessions in a month: a tip for what is liked, news of it, and one thumb.
 
     Who plays three kinds or more is an explorer, and is told of everything that is new. Nothing is offered.
     """

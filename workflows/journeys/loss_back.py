@@ -18,7 +18,7 @@ from workflows import (
     on,
     schedule,
 )
-from workflows.journeys.segments import lost_this_week, lost_today, played_lately
+from workflows.journeys.segments import here_lately, lost_this_week, lost_today
 
 #: Percent of the net loss, by tier.
 SHARES: Final[Mapping[str | None, int]] = {"silver": 8, "gold": 10, "platinum": 12, "diamond": 15}
@@ -32,7 +32,7 @@ def worrying(signal: HarmSignal) -> bool:
 
 
 @journey(
-    schedule("09:00", weekday="monday", segment=played_lately),
+    schedule("09:00", weekday="monday", segment=here_lately),
     entry=every(days(6)),
     goal=goal(RewardClaimed, within=days(3)),
     exit_on=[on(HarmSignal, where=worrying)],

@@ -59,6 +59,6 @@ def regular(player: Statistics) -> bool:
 
 
 @segment
-def played_lately(player: Statistics) -> bool:
-    """Played in the last eight days."""
-    return player.count(RoundCompleted) > 0 and not player.quiet(RoundCompleted, days(8))
+def here_lately(player: Statistics) -> bool:
+    """Logged in within the last eight days. It is asked at logins and not at every round."""
+    return player.count(SessionLogin) > 0 and not player.quiet(SessionLogin, days(8))
