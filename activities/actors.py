@@ -4,11 +4,11 @@ Every history names actors by `name`; who counts as one pair of eyes is told by 
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Final, Literal
 
-from activities.api_keys import ENGINE
-
-ActorKind = Literal["person", "key", "engine"]
+#: Whom histories name where nobody acted; no key and no person is called so.
+ENGINE: Final = "engine"
+ActorKind = Literal["person", "key", "engine", "command"]
 
 
 @dataclass(frozen=True)
@@ -52,3 +52,8 @@ class Actor:
 def engine_in(brand: str) -> Actor:
     """The engine itself, where nobody acted."""
     return Actor(brand, ENGINE, "engine", ENGINE)
+
+
+def command_of(brand: str, user: str) -> Actor:
+    """Whoever runs a command on a machine of the deployment, by the name they are logged in under there."""
+    return Actor(brand, f"cli:{user}", "command", f"cli:{user}")

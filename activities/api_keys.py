@@ -13,8 +13,11 @@ from collections.abc import Collection
 from datetime import datetime
 from typing import Final
 
+from pydantic import JsonValue
 from sqlalchemy import func, update
 
+from activities.actors import ENGINE, command_of
+from activities.audit.trail import Act, audit
 from activities.database import Database
 from activities.tables import api_keys
 from workflows.field_types import BRAND
@@ -41,8 +44,6 @@ ALPHABET: Final = string.digits + string.ascii_uppercase + string.ascii_lowercas
 LENGTH: Final = 30
 #: Who may act: the name of a key, or of a person that a desk tool acts for.
 NAME: Final = r"[A-Za-z0-9][A-Za-z0-9._~:@+-]{0,63}"
-#: Whom histories name where nobody acted; no key and no person is called so.
-ENGINE: Final = "engine"
 
 _SHAPE = re.compile(r"jx_([0-9A-Za-z]{30})_([0-9A-Za-z]{6})")
 _SOURCE = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
@@ -73,6 +74,9 @@ async def create_key(
     secret = f"jx_{body}_{_check(body)}"
     key_id = secrets.token_hex(8)
     async with database.transaction() as connection:
+        if by is not None:
+            given: dict[str, JsonValue] = {"name": name, "scopes": [*scopes], "skills": [*skills]}
+            audit(connection, Act(command_of(brand, by), "create_key", object=key_id, detail=given))
         await connection.execute(
             api_keys.insert().values(
                 id=key_id,
@@ -104,9 +108,12 @@ async def revoke_key(database: Database, key_id: str, now: datetime, by: str | N
                 revoked_at=func.coalesce(api_keys.c.revoked_at, now),
                 revoked_by=func.coalesce(api_keys.c.revoked_by, by),
             )
-            .returning(api_keys.c.id)
+            .returning(api_keys.c.brand)
         )
-        return revoked.scalar_one_or_none() is not None
+        brand = revoked.scalar_one_or_none()
+        if brand is not None and by is not None:
+            audit(connection, Act(command_of(brand, by), "revoke_key", object=key_id))
+        return brand is not None
 
 
 def well_formed(secret: str) -> bool:

@@ -114,6 +114,8 @@ RIGHTS: Final[Mapping[str, Rights]] = {
             *("created_at", "created_by", "expires_at", "revoked_at", "revoked_by"),
         ),
     ),
+    "audit_entries": Rights(_APPENDED),
+    "audit_heads": Rights("where the chains of the audit end", update=True, fixed=("brand", "lane")),
     "people": Rights("who works here, as long as they do", update=True, fixed=("id", "created_at")),
     "person_grants": Rights(
         "given, and taken back",

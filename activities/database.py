@@ -14,6 +14,7 @@ from sqlalchemy import CursorResult, Insert, event, text
 from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from activities.audit.trail import AuditTrail
 from activities.notifications import Notifier, take_wanted
 from activities.outgoing.outbox import Outbox, watch_savepoints
 from activities.settings import Settings
@@ -101,6 +102,7 @@ class Database:
 
         self.notifier = Notifier(self.url.replace("postgresql+psycopg", "postgresql", 1))
         self.outbox = Outbox()
+        self.trail = AuditTrail()
         watch_savepoints(self.engine.sync_engine)
         event.listen(self.engine.sync_engine, "checkin", _note_idle)
         event.listen(self.engine.sync_engine, "checkout", self._check_alive)
@@ -128,16 +130,21 @@ class Database:
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed when the block ends, rolled back when it raises.
 
-        What it announced to other systems (`announce`) is written with it, and whom it asked to be woken
-        (`notify_after_commit`) is woken when it is committed.
+        What somebody does with it (`acting`) and what it announced to other systems (`announce`) is written with it,
+        and whom it asked to be woken (`notify_after_commit`) is woken when it is committed.
         """
         async with self._connected() as connection:
             async with connection.begin():
                 take_wanted(connection)
                 self.outbox.begin(connection)
+                self.trail.begin(connection)
                 yield connection
+                # The end of a chain is locked here, so nothing may wait for anybody after it but the outbox.
+                act = await self.trail.flush(connection)
                 await self.outbox.flush(connection)
                 wanted = take_wanted(connection)
+            if act is not None:
+                act.written = True
             self.notifier.notify(wanted)
 
     @asynccontextmanager

@@ -119,6 +119,8 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "task_drafts": Retention("when nobody went on with them", timedelta(days=30), (task_drafts.FORGET,)),
     "processes": Retention("when they have not been seen", timedelta(days=7), (processes.FORGET,)),
     "api_keys": Retention("revoked ones too: they say who did what"),
+    "audit_entries": Retention("for good: a chain with a part cut off proves nothing"),
+    "audit_heads": Retention("where each chain of the audit ends"),
     "people": Retention("also who left: they say who did what"),
     "person_grants": Retention("records of who might do what, and when"),
 }

@@ -22,7 +22,15 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from activities import console_tables, outgoing_tables, people_tables, portfolio_tables, privacy_tables, table_columns
+from activities import (
+    audit_tables,
+    console_tables,
+    outgoing_tables,
+    people_tables,
+    portfolio_tables,
+    privacy_tables,
+    table_columns,
+)
 from activities.shared_events import SHARED_EVENTS
 from activities.table_columns import instant as _instant
 from activities.table_columns import now_by_default as _now
@@ -32,6 +40,7 @@ metadata = table_columns.metadata
 sign_ins, sessions = console_tables.sign_ins, console_tables.sessions
 task_drafts = console_tables.task_drafts
 player_hosts, player_notes = portfolio_tables.player_hosts, portfolio_tables.player_notes
+audit_entries, audit_heads = audit_tables.audit_entries, audit_tables.audit_heads
 api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants
 erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
 webhook_subscriptions = outgoing_tables.webhook_subscriptions

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from activities.clock import Clock
 from activities.settings import Settings, settings_from
 from api import (
+    audit,
     dead_letters,
     enrolments,
     erasure,
@@ -75,6 +76,7 @@ _ROUTERS = (
     tasks.router,
     task_actions.router,
     task_drafts.router,
+    audit.router,
     people.router,
     people.me,
     players.router,

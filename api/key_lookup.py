@@ -6,6 +6,7 @@ wrong keys again and again waits for each answer; whoever comes with a right one
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -23,6 +24,7 @@ from api.permissions import CHALLENGE, Key
 from api.problems import Problem
 
 T = TypeVar("T")
+logger = logging.getLogger("journeys.audit")
 
 #: A revoked key is refused after this many seconds at the latest.
 REMEMBERED: Final = 0.8
@@ -57,7 +59,11 @@ class Keys:
         try:
             return await self._find(authorization, now)
         except Problem:
-            await asyncio.sleep(self._failures.delay(address))
+            delay = self._failures.delay(address)
+            if not delay:
+                # Whoever goes on is slowed down and fills no log.
+                logger.warning("Refused: no valid key came from %s (401).", address)
+            await asyncio.sleep(delay)
             raise
 
     async def _find(self, authorization: str | None, now: datetime) -> Key:

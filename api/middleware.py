@@ -19,6 +19,7 @@ from structlog.contextvars import bind_contextvars, bound_contextvars, clear_con
 
 from activities.intake.admission import AdmissionTimeout
 from activities.intake.locked_elsewhere import PlayersLocked
+from api.audit_trail import Audited
 from api.bounds import ITEM, Bounds
 from api.content_encoding import ContentEncoding
 from api.database import AWAY
@@ -261,6 +262,7 @@ def _route(scope: Scope) -> str:
 
 def add_middleware(app: FastAPI, batches: Bounds) -> None:
     """Put the layers around an application, the innermost first: what refuses a request is inside what answers it."""
+    app.add_middleware(Audited)
     app.add_middleware(BodyBounds, batches=batches)
     app.add_middleware(ContentEncoding)
     app.add_middleware(KeyRequired)

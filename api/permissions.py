@@ -8,8 +8,9 @@ from typing import Annotated, Any, Final
 from fastapi import Depends, Header, Request
 from fastapi.routing import APIRoute
 
-from activities.actors import Actor
-from activities.api_keys import ENGINE, NAME
+from activities.actors import ENGINE, Actor
+from activities.api_keys import NAME
+from activities.audit.trail import current_act
 from activities.people import actor_from, find_person, grants_of
 from activities.player_tokens import PREFIX, PlayerTokens
 from api.event_source_permissions import within
@@ -144,10 +145,12 @@ def acts(*scopes: str, looked_up: bool = True) -> Any:
         if x_actor is not None and x_actor.casefold() == ENGINE:
             detail = f"In histories {ENGINE} is the engine itself; name the person who acts."
             raise Problem("invalid", detail, errors=[{"parameter": "X-Actor", "detail": detail}])
-        named = key.actor(x_actor)
-        if x_actor is None or not looked_up:
-            return named
-        return await _registered(request, x_actor, named, scopes)
+        acts_here = key.actor(x_actor)
+        if x_actor is not None and looked_up:
+            acts_here = await _registered(request, x_actor, acts_here, scopes)
+        if (act := current_act()) is not None:
+            act.actor = acts_here
+        return acts_here
 
     return Depends(actor)
 

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
+from activities.audit.trail import about
 from activities.task_drafts import forget_draft
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
 from api.dependencies import ApiEngine, EngineOf
@@ -226,6 +227,7 @@ def _versions(if_match: str | None) -> frozenset[int] | None:
 async def _shown(connection: AsyncConnection, outcome: TaskOutcome, response: Response) -> TaskView:
     """The task as the API shows it. Raises the `Problem` that says what stands against a change."""
     if isinstance(outcome, TaskRow):
+        about(player_id=outcome.player_id)
         return await shown(connection, outcome, response)
     raise missing("task") if outcome is None else _problem_of(outcome)
 

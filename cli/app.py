@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cli import (
+    audit,
     check,
     demo,
     derive,
@@ -106,6 +107,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(people.app, name="people")
 app.add_typer(ledger.app, name="ledger")
+app.add_typer(audit.app, name="audit")
 app.add_typer(enrol.enrolments, name="enrolments")
 
 

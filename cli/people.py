@@ -36,13 +36,17 @@ def add(
     skill: Skill = None,
 ) -> None:
     """Have somebody work in a brand, with what they are given from the beginning."""
+    from activities.actors import command_of
+    from activities.audit.trail import Act, audit
     from activities.people import add_person
 
     async def made() -> Person:
         async with open_database() as database:
             now = await database.now()
             async with database.transaction() as connection:
-                return await add_person(connection, brand, email, name, now, locale=locale, zone=zone)
+                person = await add_person(connection, brand, email, name, now, locale=locale, zone=zone)
+                audit(connection, Act(command_of(brand, who_runs_this()), "add_person", object=person.id))
+                return person
 
     try:
         person = run_on_database(made())
@@ -120,9 +124,10 @@ def _change(
     from datetime import timedelta
 
     from activities import people
-    from activities.actors import Actor
+    from activities.actors import command_of
+    from activities.audit.trail import Act, audit
 
-    by = Actor(brand, f"cli:{who_runs_this()}", id="cli")
+    by = command_of(brand, who_runs_this())
     wanted = dict(zip(KINDS, (roles or [], teams or [], skills or []), strict=True))
 
     async def change() -> None:
@@ -134,6 +139,8 @@ def _change(
                 if person is None:
                     fail(f"Nobody called {who} works in {brand}; `journeys people list` shows who does.")
                 for kind, name in ((kind, name) for kind, names in wanted.items() for name in names):
+                    done = Act(by, "take_back" if back else "give", object=f"{person.id}/{kind}s/{name}")
+                    audit(connection, done)
                     if back:
                         await people.take_back(connection, person, kind, name, by, now)
                     else:

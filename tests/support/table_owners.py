@@ -36,6 +36,8 @@ OWNERS = {
     "task_history": "activities/tasks.py",
     "task_signatures": "activities/task_signatures.py",
     "api_keys": "activities/api_keys.py",
+    "audit_entries": "activities/audit/trail.py",
+    "audit_heads": "activities/audit/trail.py",
     "people": "activities/people.py",
     "person_grants": "activities/people.py",
     "processes": "activities/processes.py",

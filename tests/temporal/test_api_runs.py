@@ -196,7 +196,7 @@ async def test_a_run_temporal_has_lost_is_ended_here(api: Api, crm: httpx.AsyncC
     assert (refused.status_code, refused.json()["type"]) == (409, "urn:journeys:problem:not-lost")
     ended = await crm.post(f"/v1/runs/{ids['run_id']}/stop", json=force)
     assert (ended.json()["state"], ended.json()["outcome"]) == ("ended", "stopped_by_hand")
-    manager = await api.client("tasks:work", "players:read")
+    manager = await api.client("tasks:work", "players:read", skills=["aml"])
     assert (await manager.get(f"/v1/tasks/{ids['task_id']}")).json()["state"] == "cancelled"
     running = (await manager.get(f"/v1/players/{PLAYER}")).json()["running"]
     assert JOURNEY not in [run["journey"] for run in running]
@@ -328,7 +328,10 @@ async def test_a_managers_answer_reaches_the_run_that_asked(
     """From the event to the end of the journey, with a person in between and the run asked where it stands."""
     monkeypatch.setenv("TEMPORAL_ADDRESS", temporal_address)
     async with serving(postgres_url, journeys="tests.support.api_journeys") as api, played(api, temporal) as dispatcher:
-        backend, manager = await api.client("events:write"), await api.client("tasks:work", "players:read")
+        backend, manager = (
+            await api.client("events:write"),
+            await api.client("tasks:work", "players:read", skills=["aml"]),
+        )
         failed = DepositFailed.example().model_copy(update={"occurred_at": api.engine.clock()}).to_wire()
         answer = await backend.post("/v1/events", json=failed | {"specversion": "1.0", "subject": "p-1"})
         assert answer.json()["accepted"] == 1
