@@ -10,6 +10,7 @@ import time
 from typing import Any, Final
 
 from fastapi.routing import APIRoute
+from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from activities.actors import Actor
@@ -19,18 +20,26 @@ from api.permissions import Key, scopes_asked
 logger = logging.getLogger("journeys.audit")
 
 FORBIDDEN, BAD = 403, 400
+CONSOLE: Final = "/console/"
+#: Set where a part of a page is refreshed by itself: nobody looks.
+POLLING: Final = "x-console-poll"
+NOBODY: Final = Actor("", "")
 UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
 #: What backends and sites do: events are their own record, and a message that was read is one.
 NOT_PEOPLE: Final = frozenset({"events:write", "inbox:read"})
-#: They change nothing: how many it would be.
-PREVIEWS: Final = frozenset({"preview_stop", "preview_migration", "preview_enrolment"})
-#: Operations that show what is personal, or what a player did, was sent or was given.
-READS: Final = frozenset(
+#: They change nothing that anybody else sees: how many it would be, and what somebody is still writing.
+PREVIEWS: Final = frozenset(
+    {"preview_stop", "preview_migration", "preview_enrolment", "save_draft", "forget_draft", "console.draft"}
+)
+#: Operations that show nothing of a player. Whatever else is read, what is added later too, is a look at somebody.
+IMPERSONAL: Final = frozenset(
     {
-        *("get_player", "list_players", "list_timeline", "get_player_policy", "get_points", "get_statement"),
-        *("list_messages", "get_message", "list_inbox", "list_grants", "get_grant", "list_decisions"),
-        *("list_tasks", "get_task", "list_task_history", "list_runs", "get_run", "list_erasures"),
-        *("list_members", "export_members", "list_failed_events", "list_audit", "why_message"),
+        *("get_limits", "list_event_types", "get_me", "list_people", "get_person", "list_segments", "get_segment"),
+        *("list_journeys", "get_journey", "get_controls", "get_shadow", "get_step_counts", "list_caught"),
+        *("list_dead_letters", "list_stops", "get_stop", "list_migrations", "get_migration"),
+        *("list_enrolments", "get_enrolment", "list_webhooks", "get_webhook", "count_tasks", "get_draft"),
+        *("console.enter", "console.begin", "console.nothing", "console.listed", "console.journey", "console.picture"),
+        *("console.stuck", "console.left", "console.finish"),
     }
 )
 #: Seconds for which somebody who looked is not written again for the same.
@@ -50,10 +59,11 @@ class Audited:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         key: Key | None = scope.get("state", {}).get("key") if scope["type"] == "http" else None
-        if key is None:
+        if key is None and not scope.get("path", "").startswith(CONSOLE):
             await self.app(scope, receive, send)
             return
-        act = Act(key.actor(), "")
+        # Who is at a page of the console is known when its session is read.
+        act = Act(NOBODY if key is None else key.actor(), "")
         act.described_by = lambda: _describe(act, scope)
         changes = scope["method"] in UNSAFE
 
@@ -61,7 +71,7 @@ class Audited:
             if message["type"] == "http.response.start":
                 if message["status"] == FORBIDDEN:
                     _log_refusal(act.actor, scope)
-                elif message["status"] < BAD and not changes:
+                elif message["status"] < BAD and not changes and POLLING not in Headers(scope=scope):
                     await self._note_look(scope, act)
             await send(message)
 
@@ -70,11 +80,9 @@ class Audited:
 
     async def _note_look(self, scope: Scope, act: Act) -> None:
         """Write that somebody looks, before anything is shown. Raises what the database raises."""
-        route = scope.get("route")
-        if not isinstance(route, APIRoute) or route.name not in READS:
+        if not _describe(act, scope) or act.action in IMPERSONAL:
             return
-        _describe(act, scope)
-        look = (act.actor.brand, act.actor.id + act.actor.name, route.name, f"{act.player_id} {act.object}")
+        look = (act.actor.brand, act.actor.id + act.actor.name, act.action, f"{act.player_id} {act.object}")
         now = time.monotonic()
         if now - self._looks.get(look, -LOOKS_ONCE) < LOOKS_ONCE:
             return
@@ -92,13 +100,17 @@ class Audited:
 def _describe(act: Act, scope: Scope) -> bool:
     """Name the act after the operation and what its path names; False for what leaves no entry."""
     route = scope.get("route")
-    if not isinstance(route, APIRoute):
+    if not isinstance(route, APIRoute) or act.actor is NOBODY:
         return False
+    of_console = scope["path"].startswith(CONSOLE)
+    name = f"console.{route.name}" if of_console else route.name
     scopes = {one for asked in scopes_asked(route) for one in asked.scopes}
-    if act.kind == "change" and scope["method"] in UNSAFE and (scopes <= NOT_PEOPLE or route.name in PREVIEWS):
+    of_people = of_console or not scopes <= NOT_PEOPLE
+    if act.kind == "change" and scope["method"] in UNSAFE and (name in PREVIEWS or not of_people):
         return False
     named = {name: str(value) for name, value in scope.get("path_params", {}).items()}
-    act.action = route.name
+    act.action = name
+    named.pop("brand", None)
     act.player_id = act.player_id or named.pop("player_id", None)
     act.object = act.object or ("/".join(named.values())[:LONGEST] or None)
     return True

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activities import task_drafts, tasks
 from activities.actors import Actor
+from activities.audit.trail import unrecorded
 from activities.task_drafts import Draft
 from api.dependencies import EngineOf
 from api.json_types import NO_NUL
@@ -62,16 +63,18 @@ async def save_draft(task_id: str, body: DraftBody, engine: EngineOf, actor: Wri
 
     It goes when they answer, when they throw it away, and after 30 days.
     """
-    async with engine.database.transaction() as connection:
-        task = await tasks.find(connection, actor.brand, task_id)
-        if task is None:
-            raise missing("task")
-        if task.answered_by == actor.name:
-            raise Problem("task-closed", "You have answered this task; there is nothing left to keep.")
-        whose = (actor.brand, task_id, actor.name)
-        draft = await task_drafts.save_draft(
-            connection, whose, task.player_id, body.fields, body.task_version, engine.clock()
-        )
+    # What is kept here is not what they do with the task, and may be kept because that was refused.
+    with unrecorded():
+        async with engine.database.transaction() as connection:
+            task = await tasks.find(connection, actor.brand, task_id)
+            if task is None:
+                raise missing("task")
+            if task.answered_by == actor.name:
+                raise Problem("task-closed", "You have answered this task; there is nothing left to keep.")
+            whose = (actor.brand, task_id, actor.name)
+            draft = await task_drafts.save_draft(
+                connection, whose, task.player_id, body.fields, body.task_version, engine.clock()
+            )
     return DraftView.of(draft)
 
 

@@ -68,6 +68,16 @@ def acting(act: Act, *, writes: bool = True) -> Iterator[Act]:
         _ACT.reset(token)
 
 
+@contextmanager
+def unrecorded() -> Iterator[None]:
+    """Have transactions here leave the act alone: what they write is no part of what somebody does."""
+    token = _ACT.set(None)
+    try:
+        yield
+    finally:
+        _ACT.reset(token)
+
+
 def current_act() -> Act | None:
     """What is being done around here, to say more of it; None where nobody acts."""
     return _ACT.get()

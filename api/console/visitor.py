@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from fastapi import Depends, Request
 
 from activities.actors import Actor
+from activities.audit.trail import current_act, unrecorded
 from activities.console_sessions import IDLE, IDLE_OF_POWERFUL, NOTED_EVERY, Session, find_session, note_use
 from activities.people import Person, actor_from, find_person, grants_of
 from api.dependencies import ApiEngine, EngineOf
@@ -98,6 +99,8 @@ async def visitor_of(brand: str, request: Request, engine: EngineOf) -> Visitor:
     form = {} if request.method in {"GET", "HEAD"} else await own_form(request, engine)
     if POLLING not in request.headers and now - session.seen_at >= NOTED_EVERY:
         await _note(engine, session, now)
+    if (act := current_act()) is not None:
+        act.actor = actor
     return Visitor(person, actor, session, csrf_of(secret), now, form)
 
 
@@ -149,5 +152,6 @@ def safe_return(path: str | None) -> str:
 
 
 async def _note(engine: ApiEngine, session: Session, now: datetime) -> None:
-    async with engine.database.transaction() as connection:
-        await note_use(connection, session, now)
+    with unrecorded():
+        async with engine.database.transaction() as connection:
+            await note_use(connection, session, now)
