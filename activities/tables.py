@@ -30,6 +30,7 @@ from activities import (
     portfolio_tables,
     privacy_tables,
     table_columns,
+    task_tables,
 )
 from activities.shared_events import SHARED_EVENTS
 from activities.table_columns import instant as _instant
@@ -46,6 +47,7 @@ erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
 webhook_subscriptions = outgoing_tables.webhook_subscriptions
 outgoing_events = outgoing_tables.outgoing_events
 webhook_deliveries = outgoing_tables.webhook_deliveries
+tasks, task_history, task_signatures = task_tables.tasks, task_tables.task_history, task_tables.task_signatures
 
 # Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class
 # declares unique, of which a player has one of each. `received_at` and `seq` find the event itself.
@@ -427,71 +429,6 @@ grants = Table(
     Index("ix_grants_player", "brand", "player_id", "created_at"),
     Index("ix_grants_newest", "brand", "created_at", "id"),
     Index("ix_grants_open", "status", "asked_at", postgresql_where=text("status IN ('reserved', 'unknown')")),
-)
-
-# ask: human tasks. `version` is the ETag; every change adds one.
-tasks = Table(
-    "tasks",
-    metadata,
-    Column("id", Text, primary_key=True),
-    *_texts("brand", "player_id", "run_id", "step", "journey", "form", "question"),
-    Column("form_schema", JSONB, nullable=False),
-    Column("team", Text, nullable=False),
-    Column("skill", Text),
-    Column("reason", Text, nullable=False, server_default=text("''")),
-    Column("forbidden", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    Column("snapshot", JSONB, nullable=False),
-    Column("state", Text, nullable=False),
-    Column("assignee", Text),
-    Column("priority", SmallInteger, nullable=False),
-    _instant("due_at", nullable=False),
-    _instant("follow_up_at"),
-    _instant("reminded_at"),
-    _instant("escalated_at"),
-    Column("escalate_to", Text),
-    Column("answer", JSONB),
-    Column("answered_by", Text),
-    _instant("closed_at"),
-    Column("version", Integer, nullable=False, server_default=text("1")),
-    _now("created_at"),
-    # How many people must give the same answer, the answer that some have given, and how often that was another one.
-    Column("approvals", SmallInteger, nullable=False, server_default=text("1")),
-    Column("not_by", ARRAY(Text), nullable=False, server_default=text("'{}'")),
-    Column("proposal", JSONB),
-    Column("round", SmallInteger, nullable=False, server_default=text("0")),
-    UniqueConstraint("run_id", "step"),
-    Index("ix_tasks_inbox", "brand", "state", "team", "due_at"),
-    Index("ix_tasks_player", "brand", "player_id", "created_at"),
-)
-
-# Tasks API and ask: who did what to a task, comments among it.
-task_history = Table(
-    "task_history",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False, index=True),
-    Column("brand", Text, nullable=False),
-    _now("at"),
-    Column("actor", Text, nullable=False),
-    Column("action", Text, nullable=False),
-    Column("text", Text),
-    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
-    # Who acted, whatever name they went by, and by means of which key.
-    Column("actor_id", Text),
-    Column("key_id", Text),
-)
-
-# ask: who approved an answer, and, with the `step` they answered before, who may not. One pair of eyes, one row.
-task_signatures = Table(
-    "task_signatures",
-    metadata,
-    Column("task_id", Text, ForeignKey("tasks.id"), primary_key=True),
-    Column("round", SmallInteger, primary_key=True),
-    Column("signer_id", Text, primary_key=True),
-    *_texts("brand", "signer"),
-    Column("step", Text),
-    Column("key_id", Text),
-    _instant("at", nullable=False),
 )
 
 # Who lives, of which build, and what each process can deal with. A row says so until it is silent.

@@ -1,0 +1,83 @@
+"""The tables of human tasks. `activities.tables` has them too."""
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from activities.table_columns import instant, metadata, now_by_default, texts
+
+# ask: human tasks. `version` is the ETag; every change adds one.
+tasks = Table(
+    "tasks",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *texts("brand", "player_id", "run_id", "step", "journey", "form", "question"),
+    Column("form_schema", JSONB, nullable=False),
+    Column("team", Text, nullable=False),
+    Column("skill", Text),
+    Column("reason", Text, nullable=False, server_default=text("''")),
+    Column("forbidden", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("snapshot", JSONB, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("assignee", Text),
+    Column("priority", SmallInteger, nullable=False),
+    instant("due_at", nullable=False),
+    instant("follow_up_at"),
+    instant("reminded_at"),
+    instant("escalated_at"),
+    Column("escalate_to", Text),
+    Column("answer", JSONB),
+    Column("answered_by", Text),
+    instant("closed_at"),
+    Column("version", Integer, nullable=False, server_default=text("1")),
+    now_by_default("created_at"),
+    # How many people must give the same answer, the answer that some have given, and how often that was another one.
+    Column("approvals", SmallInteger, nullable=False, server_default=text("1")),
+    Column("not_by", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("proposal", JSONB),
+    Column("round", SmallInteger, nullable=False, server_default=text("0")),
+    UniqueConstraint("run_id", "step"),
+    Index("ix_tasks_inbox", "brand", "state", "team", "due_at"),
+    Index("ix_tasks_player", "brand", "player_id", "created_at"),
+)
+
+# Tasks API and ask: who did what to a task, comments among it.
+task_history = Table(
+    "task_history",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("task_id", Text, ForeignKey("tasks.id"), nullable=False, index=True),
+    Column("brand", Text, nullable=False),
+    now_by_default("at"),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("text", Text),
+    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
+    # Who acted, whatever name they went by, and by means of which key.
+    Column("actor_id", Text),
+    Column("key_id", Text),
+)
+
+# ask: who approved an answer, and, with the `step` they answered before, who may not. One pair of eyes, one row.
+task_signatures = Table(
+    "task_signatures",
+    metadata,
+    Column("task_id", Text, ForeignKey("tasks.id"), primary_key=True),
+    Column("round", SmallInteger, primary_key=True),
+    Column("signer_id", Text, primary_key=True),
+    *texts("brand", "signer"),
+    Column("step", Text),
+    Column("key_id", Text),
+    instant("at", nullable=False),
+)
