@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from activities.audit.chain import ChainHead, Finding
+    from activities.audit.chain import ChainFault, ChainHead
     from activities.audit.lines import AuditLine
 
 app = typer.Typer(help="The audit trail: verify, anchor, export.", no_args_is_help=True)
@@ -47,7 +47,7 @@ def verify(
 
     known = None if anchor is None else _read_anchor(anchor)
 
-    async def check() -> tuple[int, list[Finding], float]:
+    async def check() -> tuple[int, list[ChainFault], float]:
         async with open_database() as database, database.reading() as connection:
             total, began = await count(connection), time.perf_counter()
             with progress_bar(transient=True) as bar:

@@ -33,7 +33,7 @@ class ChainHead(NamedTuple):
     hash: bytes
 
 
-class Finding(NamedTuple):
+class ChainFault(NamedTuple):
     """Something that was done to a chain behind its back: what, and at which entry."""
 
     fault: Fault
@@ -73,46 +73,46 @@ class ChainCheck:
         self._lane: Lane | None = None
         self._last = ChainHead(0, NOTHING)
 
-    def next(self, link: Link) -> list[Finding]:
+    def next(self, link: Link) -> list[ChainFault]:
         """What is wrong with the next entry, and with the end of the lane before it."""
-        found = list[Finding]()
+        found = list[ChainFault]()
         lane, last = (link.brand, link.lane), self._last
         if lane != self._lane:
             found += self._end_lane()
             self._lane, last = lane, ChainHead(0, NOTHING)
             self._seen.add(lane)
         if link.n != last.n + 1:
-            found.append(Finding("missing" if link.n > last.n else "out of order", *lane, last.n + 1))
+            found.append(ChainFault("missing" if link.n > last.n else "out of order", *lane, last.n + 1))
         elif link.prev != last.hash:
-            found.append(Finding("out of order", *lane, link.n))
+            found.append(ChainFault("out of order", *lane, link.n))
         if hash_of(link.prev, link.text) != link.hash:
-            found.append(Finding("edited", *lane, link.n))
+            found.append(ChainFault("edited", *lane, link.n))
         self._last = ChainHead(link.n, link.hash)
         if (known := self._anchored.get(lane)) is not None and known.n == link.n:
             del self._anchored[lane]
             if known.hash != link.hash:
-                found.append(Finding("not as anchored", *lane, link.n))
+                found.append(ChainFault("not as anchored", *lane, link.n))
         return found
 
-    def end(self) -> list[Finding]:
+    def end(self) -> list[ChainFault]:
         """What is wrong with how the chains end, when all entries were looked at."""
         found = self._end_lane()
         gone = sorted({lane for lane, head in self._heads.items() if head.n} - self._seen)
-        found += [Finding("cut off", *lane, 0) for lane in gone]
-        return found + [Finding("not as anchored", *lane, head.n) for lane, head in sorted(self._anchored.items())]
+        found += [ChainFault("cut off", *lane, 0) for lane in gone]
+        return found + [ChainFault("not as anchored", *lane, head.n) for lane, head in sorted(self._anchored.items())]
 
-    def _end_lane(self) -> list[Finding]:
+    def _end_lane(self) -> list[ChainFault]:
         if self._lane is None:
             return []
         head = self._heads.get(self._lane)
         if head is None:
-            return [Finding("no head", *self._lane, self._last.n)]
-        return [] if head == self._last else [Finding("cut off", *self._lane, self._last.n)]
+            return [ChainFault("no head", *self._lane, self._last.n)]
+        return [] if head == self._last else [ChainFault("cut off", *self._lane, self._last.n)]
 
 
 def findings(
     links: Iterable[Link], heads: Mapping[Lane, ChainHead], anchor: Mapping[Lane, ChainHead] | None = None
-) -> Iterator[Finding]:
+) -> Iterator[ChainFault]:
     """All that is wrong with chains; nothing where all is as it was written."""
     check = ChainCheck(heads, anchor)
     for link in links:

@@ -8,7 +8,7 @@ from psycopg.rows import args_row
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.audit.chain import ChainCheck, ChainHead, Finding, Lane, Link
+from activities.audit.chain import ChainCheck, ChainFault, ChainHead, Lane, Link
 from activities.audit.trail import ENTRY_TEXT
 
 #: Entries fetched at once.
@@ -30,12 +30,12 @@ async def verify_all(
     connection: AsyncConnection,
     anchor: Mapping[Lane, ChainHead] | None = None,
     progress: Callable[[int], None] = lambda _: None,
-) -> tuple[int, list[Finding]]:
+) -> tuple[int, list[ChainFault]]:
     """How many entries there are, and all that is wrong with them. In one snapshot, whatever is written meanwhile."""
     await connection.rollback()
     snapshot = await connection.execution_options(isolation_level="REPEATABLE READ")
     check = ChainCheck(await heads_of(snapshot), anchor)
-    checked, found = 0, list[Finding]()
+    checked, found = 0, list[ChainFault]()
     async for links in _links(snapshot):
         for link in links:
             found += check.next(link)

@@ -13,7 +13,7 @@ from sqlalchemy.exc import DBAPIError
 
 from activities.actors import Actor
 from activities.api_keys import create_key, revoke_key
-from activities.audit.chain import Finding
+from activities.audit.chain import ChainFault
 from activities.audit.lines import lines_of
 from activities.audit.trail import Act, acting
 from activities.audit.verification import heads_of, verify_all
@@ -48,7 +48,7 @@ async def entries(api: Api, **which: str) -> list[Any]:
         return list((await connection.execute(chosen)).all())
 
 
-async def found_wrong(database: Database) -> list[Finding]:
+async def found_wrong(database: Database) -> list[ChainFault]:
     async with database.reading() as connection:
         return (await verify_all(connection))[1]
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from activities.audit.chain import NOTHING, ChainHead, Finding, Lane, Link, findings, hash_of
+from activities.audit.chain import NOTHING, ChainFault, ChainHead, Lane, Link, findings, hash_of
 from tests.support.examples import examples
 
 Heads = dict[Lane, ChainHead]
@@ -135,4 +135,4 @@ def test_an_older_anchor_holds_for_a_chain_that_has_grown(size: int, more: int) 
 
 
 def test_a_finding_says_what_and_where() -> None:
-    assert Finding("edited", "acme", 3, 7).sentence == "Entry 7 of acme, lane 3, was edited."
+    assert ChainFault("edited", "acme", 3, 7).sentence == "Entry 7 of acme, lane 3, was edited."
