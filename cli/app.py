@@ -15,6 +15,7 @@ from cli import (
     demo,
     derive,
     diagram,
+    doubles,
     enrol,
     erase,
     export,
@@ -99,6 +100,7 @@ app.command()(stop.stop)
 app.command()(stuck.stuck)
 app.command()(policy.policy)
 app.command()(preview.preview)
+app.command()(doubles.doubles)
 app.command()(erase.erase)
 app.command()(export.export)
 app.add_typer(stop.stops, name="stops")
