@@ -26,6 +26,7 @@ from workflows.task_rights import GIVEN
 SCOPES: Final = (
     "events:write",
     "protection:lift",
+    "harm:review",
     "profiles:write",
     "inbox:read",
     "tasks:work",

@@ -34,6 +34,7 @@ from activities.outgoing.signing_secrets import SigningSecrets
 from activities.outgoing.webhook_dispatcher import WebhookDispatcher
 from activities.outgoing.webhook_effect import WebhookEffects
 from activities.processes import Processes, Role
+from activities.promotion_pauses import PromotionPauses
 from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
 from activities.providers.breaker import Breaker
@@ -156,7 +157,7 @@ def build(
     policies = of_deployment(registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences)
     intake = Intake(
         database,
-        registry.rules,
+        registry.rules.under(policies),
         settings.import_settles_after,
         pressure,
         self_exclusion_minimum=SelfExclusionMinimum(settings.self_exclusion_minimum, policies),
@@ -176,6 +177,7 @@ class WorkerEngine(Engine):
     messages: Messages
     grants: Grants
     awards: Awards
+    pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
     shadows: ShadowEffects
@@ -199,6 +201,7 @@ class WorkerEngine(Engine):
             self.messages.send,
             self.grants.give,
             self.awards.award,
+            self.pauses.pause,
             self.tasks.open,
             self.tasks.move,
             self.runs.end,
@@ -270,6 +273,7 @@ async def worker_engine(
             messages=_messages(core, templates, http, breakers, registers),
             grants=grants,
             awards=Awards(database, core.intake, policies, settings.product, registers, clock),
+            pauses=PromotionPauses(database, core.intake, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),

@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities import gate_decisions, gate_facts
 from activities.clock import Clock
 from activities.database import Database
-from activities.intake.intake import Intake, LockedPlayers
+from activities.intake.intake import Intake
+from activities.intake.locked_players import LockedPlayers
 from workflows.effects import EffectInput
 from workflows.errors import JourneysError
 from workflows.field_types import Product

@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Final
 
 import orjson
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from activities.tables import players
 from workflows.json_object import JsonObject
 
 # A player whose row somebody removed comes back knowing how many runs they had, or two runs could share an id.
@@ -59,6 +60,13 @@ async def read_profile(connection: AsyncConnection, brand: str, player_id: str) 
 async def empty_profile(connection: AsyncConnection, brand: str, player_id: str) -> None:
     """Overwrite the personal data of a player whose row this transaction has locked."""
     await connection.execute(_EMPTY_PROFILE, {"brand": brand, "player": player_id})
+
+
+async def accounts_of(connection: AsyncConnection, brand: str, player_id: str) -> list[str]:
+    """The person's other accounts, read without a lock."""
+    query = select(players.c.state["accounts"]).where(players.c.brand == brand, players.c.id == player_id)
+    found = (await connection.execute(query)).scalar_one_or_none()
+    return [*found] if found else []
 
 
 async def put_off(connection: AsyncConnection, brand: str, ids: Sequence[str], until: datetime) -> None:

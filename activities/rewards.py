@@ -47,16 +47,20 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OutgoingEvent
+from workflows.rewards.kinds import OFFERED_KINDS
 
 logger = logging.getLogger(__name__)
 
 GRANTS = Counter("journeys_grants_total", "Grants by kind and what became of them.", ["kind", "status"])
 #: Only `reserved` is open; the others are settled, though the reconciler may still change `unknown`.
-GrantStatus = Literal["reserved", "confirmed", "refused", "unknown"]
+GrantStatus = Literal["reserved", "confirmed", "refused", "unknown", "revoked"]
 #: Only a person can settle this one: what the engine holds under our key is not what we asked for.
 KEY_TAKEN = "the bonus engine holds another grant under this key"
 # Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
 LEASE = timedelta(minutes=1)
+
+
+_OFFERED: Final = ", ".join(f"'{kind}'" for kind in OFFERED_KINDS)
 
 
 class GrantRow(NamedTuple):
@@ -134,7 +138,9 @@ class Grants:
         async with self.database.transaction() as connection:
             detail = {"kind": row.kind, "reason": row.reason, "provider_ref": row.provider_ref}
             await record_steps(connection, request, self.clock(), row.status, detail)
-        return GiveResult(status=row.status, grant_id=row.id, reason=row.reason)
+        # One that was taken back meanwhile is none that the player has.
+        status: Literal["confirmed", "refused", "unknown"] = "refused" if row.status == "revoked" else row.status
+        return GiveResult(status=status, grant_id=row.id, reason=row.reason)
 
     async def reconcile_once(self, limit: int = 20) -> int:
         """Ask the engine about grants left unknown, the longest unasked first; how many were settled.
@@ -159,6 +165,55 @@ class Grants:
                 await self._record(row, answer)
                 settled += 1
         return settled
+
+    async def revoke_once(self, limit: int = 20) -> int:
+        """Ask the engine to take offers back that somebody must not have any more; how many are done with.
+
+        The void has the grant's own key, so asking again changes nothing. Where the engine refuses, for the player has
+        taken the reward, it stays the player's. Any number may run side by side.
+        """
+        done = 0
+        for _ in range(limit):
+            row = await self._claim_revoked()
+            if row is None:
+                break
+            try:
+                taken_back = await self.engine.void(row.id)
+            except (NotAccepted, OutcomeUnknown) as unanswered:
+                logger.info("Grant %s is to be taken back and is not yet: %s", row.id, unanswered)
+                continue
+            await self._revoked(row.id, taken_back=taken_back)
+            done += 1
+        return done
+
+    async def _claim_revoked(self) -> GrantRow | None:
+        """Take one confirmed offer that is to be taken back; until the lease is over nobody else takes it."""
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            chosen = (
+                select(grants.c.id)
+                .where(grants.c.revoke_due <= now, grants.c.status == "confirmed")
+                .order_by(grants.c.revoke_due)
+                .limit(1)
+                .with_for_update(skip_locked=True)
+                .scalar_subquery()
+            )
+            claimed = await connection.execute(
+                update(grants).where(grants.c.id == chosen).values(revoke_due=now + LEASE).returning(*_COLUMNS)
+            )
+            row = claimed.one_or_none()
+        return None if row is None else GrantRow(*row)
+
+    async def _revoked(self, grant_id: str, *, taken_back: bool) -> None:
+        values: JsonObject = {"revoke_due": None}
+        if taken_back:
+            values |= {"status": "revoked", "reason": grants.c.revoke_reason, "resolved_at": self.clock()}
+        async with self.database.transaction() as connection:
+            mine = (grants.c.id == grant_id, grants.c.status == "confirmed")
+            written = await connection.execute(update(grants).where(*mine).values(values).returning(grants.c.kind))
+            kind = written.scalar_one_or_none()
+        if kind is not None and taken_back:
+            GRANTS.labels(kind, "revoked").inc()
 
     async def _claim_doubtful(self) -> GrantRow | None:
         """Take one grant nobody owns; until the lease is over nobody else takes it."""
@@ -312,11 +367,12 @@ class Grants:
         self, row: GrantRow, status: GrantStatus, *, reason: str | None = None, provider_ref: str | None = None
     ) -> GrantRow:
         """Settle a grant, or leave it to whoever has taken it over since; the row as it stands."""
+        settled: JsonObject = {"revoke_due": None} if status == "refused" else {}
         async with self.database.transaction() as connection:
             written = await connection.execute(
                 update(grants)
                 .where(grants.c.id == row.id, grants.c.status == row.status, grants.c.asked_at == row.asked_at)
-                .values(status=status, reason=reason, provider_ref=provider_ref, resolved_at=self.clock())
+                .values(status=status, reason=reason, provider_ref=provider_ref, resolved_at=self.clock(), **settled)
                 .returning(*_COLUMNS)
             )
             mine = written.one_or_none()
@@ -374,6 +430,21 @@ async def _own_reservation(connection: AsyncConnection, row: GrantRow, now: date
     return GrantRow(*owned.one())
 
 
+#: Marks what players were offered and have not taken, as far as anybody told: the engine is asked about each.
+REVOKE_OFFERS: Final = text(
+    f"""
+    UPDATE grants g SET revoke_due = t.at, revoke_reason = t.reason
+    FROM json_to_recordset(CAST(:rows AS json)) AS t (player_id text, reason text, at timestamptz)
+    WHERE g.brand = :brand AND g.player_id = t.player_id AND g.revoke_reason IS NULL
+      AND g.status IN ('reserved', 'confirmed', 'unknown') AND g.kind IN ({_OFFERED})
+      AND g.created_at > t.at - make_interval(secs => coalesce(CAST(g.reward ->> 'valid' AS double precision), 604800))
+      AND NOT EXISTS (
+          SELECT FROM events e
+          WHERE e.brand = g.brand AND e.player_id = g.player_id AND e.received_at >= g.created_at
+            AND e.type IN ('reward.claimed', 'reward.activated', 'reward.wagering_progress', 'reward.completed')
+            AND e.data ->> 'grant_id' IN (g.id, g.provider_ref))
+    """  # noqa: S608 - our own words
+)
 FORGET: Final = text(
     "DELETE FROM grants WHERE id = ANY(ARRAY(SELECT id FROM grants WHERE resolved_at < :before LIMIT :limit))"
 )

@@ -26,8 +26,8 @@ ROLES: Final[Mapping[str, Role]] = {
     "head": Role("leads managers, and takes what is passed up", frozenset({"tasks:work", "players:read"})),
     "support": Role("answers players' questions", frozenset({"tasks:work", "players:read"})),
     "compliance": Role(
-        "checks, excludes, erases, looks into what was done",
-        frozenset({"tasks:work", "players:read", "players:erase", "players:export", "audit:read"}),
+        "checks, excludes, erases, judges signs of harm, looks into what was done",
+        frozenset({"tasks:work", "players:read", "players:erase", "players:export", "audit:read", "harm:review"}),
     ),
     "executive": Role(
         "is accountable, and signs",

@@ -422,12 +422,13 @@ grants = Table(
     Column("reason", Text),
     Column("decision", JSONB, nullable=False),
     Column("provider_ref", Text),
-    _instant("reserved_at"),
-    _instant("asked_at"),
-    _instant("resolved_at"),
+    # Due to be taken back then, and why; the why stays.
+    *(_instant(name) for name in ("reserved_at", "asked_at", "resolved_at", "revoke_due")),
+    Column("revoke_reason", Text),
     _now("created_at"),
     Index("ix_grants_player", "brand", "player_id", "created_at"),
     Index("ix_grants_newest", "brand", "created_at", "id"),
+    Index("ix_grants_revoke_due", "revoke_due", postgresql_where=text("revoke_due IS NOT NULL")),
     Index("ix_grants_open", "status", "asked_at", postgresql_where=text("status IN ('reserved', 'unknown')")),
 )
 

@@ -19,9 +19,10 @@ class TaskRow:
     id: str
     brand: str
     player_id: str
-    run_id: str
+    #: None: the engine itself asks, and no run waits.
+    run_id: str | None
     step: str
-    journey: str
+    journey: str | None
     form: str
     question: str
     form_schema: JsonObject

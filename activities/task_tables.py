@@ -22,7 +22,10 @@ tasks = Table(
     "tasks",
     metadata,
     Column("id", Text, primary_key=True),
-    *texts("brand", "player_id", "run_id", "step", "journey", "form", "question"),
+    *texts("brand", "player_id"),
+    # None where the engine itself asks.
+    *(Column(name, Text, nullable=name in {"run_id", "journey"}) for name in ("run_id", "step", "journey")),
+    *texts("form", "question"),
     Column("form_schema", JSONB, nullable=False),
     Column("team", Text, nullable=False),
     Column("skill", Text),

@@ -4,11 +4,13 @@ Only this module writes them. Every change of a task adds one to its version and
 transaction. What people do answers with the task as it is then, or with what stands against it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+import orjson
 from sqlalchemy import Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -17,7 +19,7 @@ from temporalio import activity
 from activities.actors import Actor, engine_in
 from activities.clock import Clock
 from activities.database import Database
-from activities.intake.intake import Intake
+from activities.engine_tasks import EngineTask
 from activities.journey_controls import held_by
 from activities.outgoing.outbox import announce
 from activities.people import actor_of
@@ -34,6 +36,22 @@ from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
 OPEN_STATES: Final = ("open", "claimed")
 #: The forms of each journey, by their names.
 Forms = Mapping[str, Mapping[str, type[Form]]]
+
+
+class LockedRuns(Protocol):
+    """Players whose rows this transaction holds, so that their runs can be told something."""
+
+    def answer(self, player_id: str, run_id: str, step: str, answer: JsonObject, /) -> bool:
+        """Deliver a person's answer to a run; False when it is over."""
+
+
+class PlayerLock(Protocol):
+    """Whoever locks players: intake, which also opens tasks here and so is not imported."""
+
+    def locked(
+        self, connection: AsyncConnection, brand: str, player_ids: Iterable[str], now: datetime, /
+    ) -> AbstractAsyncContextManager[LockedRuns]:
+        """Lock players until the block is left."""
 
 
 async def find(connection: AsyncConnection, brand: str, task_id: str) -> TaskRow | None:
@@ -68,7 +86,7 @@ async def release(connection: AsyncConnection, request: TaskRequest, comment: st
 
 async def complete(
     connection: AsyncConnection,
-    intake: Intake,
+    intake: PlayerLock,
     request: TaskRequest,
     player_id: str,
     answer: JsonObject,
@@ -86,21 +104,52 @@ async def complete(
         signed = await _signed(connection, task, request, answer)
         if isinstance(signed, TaskRow):
             return signed
+        if task.run_id is None:
+            raise ValueError(f"No run waits for task {task.id}; complete it with harm_reviews.complete.")
         if not players.answer(player_id, task.run_id, task.step, travelling(answer, form, task.step)):
             return TaskConflict("run_ended", task)
-        return await _change(
-            connection,
-            task,
-            request,
-            "completed",
-            state="completed",
-            assignee=request.actor.name,
-            answered_by=request.actor.name,
-            answer=answer,
-            proposal=None,
-            closed_at=request.now,
-            **signed,
-        )
+        return await _complete(connection, task, request, answer, signed)
+
+
+async def complete_alone(connection: AsyncConnection, request: TaskRequest, answer: JsonObject) -> TaskOutcome:
+    """The same of a task that no run waits for; whoever calls this has locked its player."""
+    task = await _lock(connection, request)
+    if task is None or (conflict := await _against_an_answer(connection, task, request)) is not None:
+        return task and conflict
+    signed = await _signed(connection, task, request, answer)
+    return signed if isinstance(signed, TaskRow) else await _complete(connection, task, request, answer, signed)
+
+
+async def _complete(
+    connection: AsyncConnection, task: TaskRow, request: TaskRequest, answer: JsonObject, signed: JsonObject
+) -> TaskRow:
+    return await _change(
+        connection,
+        task,
+        request,
+        "completed",
+        state="completed",
+        assignee=request.actor.name,
+        answered_by=request.actor.name,
+        answer=answer,
+        proposal=None,
+        closed_at=request.now,
+        **signed,
+    )
+
+
+async def open_alone(connection: AsyncConnection, brand: str, task: EngineTask) -> None:
+    """Open a task that no run waits for, once."""
+    document = orjson.dumps([task], option=orjson.OPT_UTC_Z).decode()
+    await connection.execute(OPEN, {"brand": brand, "rows": document})
+
+
+async def open_of_form(connection: AsyncConnection, brand: str, player_id: str, form: str) -> TaskRow | None:
+    """The player's open task of a form that the engine itself asks, None if there is none."""
+    mine = (tasks.c.brand == brand, tasks.c.player_id == player_id, tasks.c.form == form, tasks.c.run_id.is_(None))
+    query = select(tasks).where(*mine, tasks.c.state.in_(OPEN_STATES)).order_by(tasks.c.created_at).limit(1)
+    row = (await connection.execute(query)).one_or_none()
+    return None if row is None else TaskRow(*row)
 
 
 async def _against_an_answer(connection: AsyncConnection, task: TaskRow, request: TaskRequest) -> TaskConflict | None:
@@ -226,7 +275,7 @@ class TaskEffects:
                 return TaskMoved(state="lost")
             if task.state not in OPEN_STATES:
                 await record_steps(connection, move, now)
-                form = self.forms.get(task.journey, {}).get(task.form)
+                form = self.forms.get(task.journey or "", {}).get(task.form)
                 answer = None if task.answer is None else travelling(task.answer, form, task.step)
                 return TaskMoved(state=task.state, answer=answer)
             match move.move:
@@ -367,6 +416,24 @@ def _by_key(actor: Actor) -> JsonObject:
     return {} if actor.key_name in {None, actor.name} else {"key": actor.key_name}
 
 
+#: Opens tasks that no run waits for, each once, with the first line of its history.
+OPEN: Final = text(
+    """
+    WITH opened AS (
+        INSERT INTO tasks (id, brand, player_id, step, form, question, form_schema, team, skill, reason, forbidden,
+                           snapshot, state, priority, due_at, created_at)
+        SELECT id, :brand, player_id, step, form, question, form_schema, team, skill, reason, forbidden,
+               snapshot, 'open', priority, due_at, created_at
+        FROM json_to_recordset(CAST(:rows AS json))
+          AS t (id text, player_id text, step text, form text, question text, form_schema jsonb, team text, skill text,
+                reason text, forbidden text[], snapshot jsonb, priority smallint, due_at timestamptz,
+                created_at timestamptz)
+        ON CONFLICT DO NOTHING RETURNING id, created_at
+    )
+    INSERT INTO task_history (task_id, brand, at, actor, action)
+    SELECT id, :brand, created_at, 'engine', 'opened' FROM opened
+    """
+)
 #: Forgets the history of up to `:limit` tasks that were closed before `:before`, those that `FORGET` forgets next.
 FORGET_HISTORY: Final = text(
     """

@@ -1,4 +1,4 @@
-"""What a key must be allowed besides sending events: to lift protection, and to turn a player's messages elsewhere."""
+"""What a key must be allowed besides sending events: to lift protection, judge signs of harm, change an address."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,17 +12,19 @@ from activities.intake.receipts import ItemRefusal
 from api.cloudevents import PlayerEvent
 from api.dependencies import ApiEngine
 from api.permissions import Key
-from workflows.events import Event, ExclusionEnded, PlayerRegistered, ProfileUpdated, StatusChanged
+from workflows.events import Event, ExclusionEnded, HarmReviewed, PlayerRegistered, ProfileUpdated, StatusChanged
 from workflows.player_state.account_status import UNPROTECTED_STATUSES
 
 LIFT: Final = "protection:lift"
 PROFILE: Final = "profiles:write"
+REVIEW: Final = "harm:review"
 #: Fields of a profile that messages go to.
 ADDRESSES: Final = ("email", "phone")
 
 _WHY: Final[Mapping[str, str]] = {
     LIFT: "it lifts what protects the player",
     PROFILE: "it changes an address that the player's messages go to",
+    REVIEW: "it stands for the judgement of a person who is trained for it",
 }
 
 
@@ -43,7 +45,7 @@ class ScopeRefusal(ItemRefusal):
 
 async def scope_refusals(engine: ApiEngine, key: Key, events: Sequence[PlayerEvent]) -> dict[int, ScopeRefusal]:
     """By position: the events that the key may not send."""
-    lacked = [scope for scope in (LIFT, PROFILE) if not key.may((scope,))]
+    lacked = [scope for scope in (LIFT, PROFILE, REVIEW) if not key.may((scope,))]
     if not lacked:
         return {}
     scopes = ((position, _scope_of(event)) for position, (_, event) in enumerate(events))
@@ -57,6 +59,8 @@ def _scope_of(event: Event) -> str | None:
     match event:
         case ExclusionEnded():
             return LIFT
+        case HarmReviewed():
+            return REVIEW
         case StatusChanged() if event.to in UNPROTECTED_STATUSES:
             return LIFT
         case ProfileUpdated() if not event.changed.keys().isdisjoint(ADDRESSES):

@@ -17,11 +17,14 @@ from workflows.json_object import JsonObject
 router = APIRouter(prefix="/v1/grants", tags=["grants"])
 
 Reading = Annotated[Key, needs("players:read", "journeys:manage")]
-Status = Literal["reserved", "confirmed", "refused", "unknown"]
+Status = Literal["reserved", "confirmed", "refused", "unknown", "revoked"]
 
 
 class GrantView(BaseModel):
-    """A reward a journey gave. `unknown`: the bonus engine never answered; it is being looked up."""
+    """A reward a journey gave. `unknown`: the bonus engine never answered; it is being looked up.
+
+    `revoked`: an offer that was taken back before the player took it.
+    """
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -58,6 +61,11 @@ class GrantView(BaseModel):
     reserved_at: datetime | None = None
     asked_at: datetime | None = None
     resolved_at: datetime | None = None
+    revoke_due: datetime | None = Field(None, description="When the engine is asked next to take the reward back.")
+    revoke_reason: str | None = Field(
+        None,
+        description="Why it is to be taken back; `confirmed` without a `revoke_due`: it was used already.",
+    )
     created_at: datetime
 
 

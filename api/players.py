@@ -26,6 +26,7 @@ from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
 from workflows.gate.exclusion_lengths import outside_lengths
 from workflows.json_object import JsonObject
+from workflows.player_state.harm_watch import strength_of, stronger
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
 from workflows.rules.measures import Measure
@@ -180,7 +181,7 @@ class PlayerView(PlayerSummary):
     accounts: list[str] = Field(
         default_factory=list, description="The person's other accounts: what protects one of them protects all."
     )
-    harm: str | None = Field(None, description="The strongest signal of gambling harm so far: weak, medium or strong.")
+    harm: str | None = Field(None, description="All signs of harm together: weak, medium or strong; `…/harm` has each.")
     running: list[RunView] = Field(description="The journeys the player is in.")
 
 
@@ -311,7 +312,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
             for e in state.exclusions
         ],
         accounts=state.accounts,
-        harm=state.harm,
+        harm=_harm(engine, state, now),
         running=[RunView.model_validate(run) for run in running],
     )
 
@@ -353,7 +354,7 @@ async def _exclude(
     if body.until is not None and body.until <= now:
         fault = {"pointer": "/until", "detail": "This moment has passed; leave it out to exclude for ever."}
         raise Problem("invalid", CORRECT, errors=[fault])
-    state = None if idempotency_key else await _read_state(engine, actor.brand, player_id)
+    state = None if idempotency_key else await read_state(engine, actor.brand, player_id)
     repeated = _in_force(state, body, now)
     if not repeated:
         event = ExclusionSet(
@@ -364,7 +365,7 @@ async def _exclude(
         )
         (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
         repeated = receipt == "duplicate"
-        state = await _read_state(engine, actor.brand, player_id)
+        state = await read_state(engine, actor.brand, player_id)
         now = engine.clock()
         in_force = _in_force(state, body, now)
         if isinstance(receipt, Conflict):
@@ -392,6 +393,12 @@ def _warning(
 ) -> str | None:
     wish = ExclusionSet(event_id="wish", event_source="api", occurred_at=now, **body.model_dump())
     return outside_lengths(wish, engine.policies.at(brand, state.jurisdiction if state else None, now))
+
+
+def _harm(engine: ApiEngine, state: PlayerState, now: datetime) -> str | None:
+    policy = engine.policies.at(state.brand, state.jurisdiction, now)
+    strength = stronger(state.harm or "none", strength_of(state.watch.signs, policy.harm_fades_after, now))
+    return None if strength == "none" else strength
 
 
 def _in_force(state: PlayerState | None, body: ExclusionBody, now: datetime) -> bool:
@@ -432,7 +439,8 @@ def _source_of(actor: Actor) -> str:
     return f"api:{actor.name}"
 
 
-async def _read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
+async def read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerState | None:
+    """What the row of a player says, None for one we never heard of."""
     async with engine.pools.protection.reading() as connection:
         row = await _read_player(connection, brand, player_id)
     return None if row is None else row.player_state()

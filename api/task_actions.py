@@ -11,20 +11,23 @@ from fastapi import APIRouter, Header, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import tasks
+from activities import harm_reviews, tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
 from activities.audit.trail import about
 from activities.task_drafts import forget_draft
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
 from api.dependencies import ApiEngine, EngineOf
+from api.event_scopes import REVIEW
 from api.form_validation import faults_of
 from api.json_types import Document, Line, Prose
 from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
 from workflows.events import Instant
+from workflows.forms import Form
 from workflows.json_object import JsonObject
+from workflows.protection_forms import PROTECTION_FORMS
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
 
@@ -163,12 +166,15 @@ async def complete_task(
         task = await tasks.find(connection, actor.brand, task_id)
     if task is None:
         raise missing("task")
-    form = engine.registry.forms.get(task.journey, {}).get(task.form)
+    form = _form_of(engine, task)
     if faults := faults_of(body.answer, task.form_schema, form):
         raise Problem("invalid", "The answer does not fit the form; correct what errors lists.", errors=faults)
+    request = _request(engine, actor, task_id, if_match)
+    judged = await _judge(engine, request, task, body.answer) if task.run_id is None else None
     async with engine.pools.ordinary.patient_transaction() as connection:
-        request = _request(engine, actor, task_id, if_match)
-        outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer, form)
+        outcome = judged
+        if task.run_id is not None:
+            outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer, form)
         if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, body.answer):
             outcome = outcome.task
         if isinstance(outcome, TaskRow):
@@ -211,6 +217,19 @@ async def change_task(
         return await _shown(connection, outcome, response)
 
 
+async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer: JsonObject) -> TaskOutcome:
+    """Complete a review. Raises the `Problem` that says who may."""
+    if not request.actor.may(REVIEW):
+        raise Problem("scope", f"Only who is trained for it judges signs of harm: this needs the scope {REVIEW}.")
+    return await harm_reviews.complete(engine.pools.ordinary, engine.intake, request, task.player_id, answer)
+
+
+def _form_of(engine: ApiEngine, task: TaskRow) -> type[Form] | None:
+    """The form of a task; a review is asked by the engine itself, and by no journey."""
+    forms = PROTECTION_FORMS if task.journey is None else engine.registry.forms.get(task.journey, {})
+    return forms.get(task.form)
+
+
 def _request(engine: ApiEngine, actor: Actor, task_id: str, if_match: str | None = None) -> TaskRequest:
     return TaskRequest(actor.brand, task_id, actor, engine.clock(), _versions(if_match))
 
@@ -229,10 +248,10 @@ async def _shown(connection: AsyncConnection, outcome: TaskOutcome, response: Re
     if isinstance(outcome, TaskRow):
         about(player_id=outcome.player_id)
         return await shown(connection, outcome, response)
-    raise missing("task") if outcome is None else _problem_of(outcome)
+    raise missing("task") if outcome is None else problem_of(outcome)
 
 
-def _problem_of(conflict: TaskConflict) -> Problem:
+def problem_of(conflict: TaskConflict) -> Problem:
     """409 when somebody else was first or the task takes no more work, 412 when the caller's copy is stale."""
     task = conflict.task
     match conflict.why:

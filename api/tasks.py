@@ -54,8 +54,8 @@ class TaskSummary(BaseModel):
 
     id: str
     player_id: str
-    run_id: str
-    journey: str
+    run_id: str | None = Field(None, description="Absent where the engine itself asks, as of signs of harm.")
+    journey: str | None = None
     step: str
     form: str
     question: str

@@ -15,6 +15,7 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider, Urgency
 from workflows.errors import DesignError
+from workflows.events.compliance import MOST_PAUSED
 from workflows.field_types import Product, Seconds
 from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts
@@ -196,6 +197,20 @@ class AwardResult(BaseModel):
             return cls(status="withheld", reason=reason)
         boost = reward.boost
         return cls(status="awarded") if boost is None else cls(status="awarded", since=now, until=now + boost.lasts)
+
+
+class PausePromotions(EffectInput):
+    """Sell and give the player nothing for so many hours from now on."""
+
+    hours: int = Field(ge=1, le=MOST_PAUSED)
+    #: The designer's words; they travel, so no personal ones.
+    why: str
+
+
+class PausedUntil(BaseModel):
+    """Until when promotions are paused now; a longer pause from before stays."""
+
+    until: AwareDatetime
 
 
 def task_id_of(key: str) -> str:
@@ -438,6 +453,7 @@ class Effect(Generic[I, O]):
 SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
 GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
 AWARD = Effect("award", Award, AwardResult, Urgency.REWARD)
+PAUSE_PROMOTIONS = Effect("pause_promotions", PausePromotions, PausedUntil, Urgency.PROTECTION, holdable=False)
 OPEN_TASK = Effect("open_task", OpenTask, TaskOpened, Urgency.SERVICE)
 MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE, holdable=False)
 REFRESH = Effect("refresh", Refresh, PlayerFacts)

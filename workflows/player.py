@@ -21,6 +21,7 @@ from workflows.effects import (
     MATCH,
     MOVE_TASK,
     OPEN_TASK,
+    PAUSE_PROMOTIONS,
     REFRESH,
     SEND,
     START,
@@ -35,6 +36,8 @@ from workflows.effects import (
     Matched,
     MoveTask,
     OpenTask,
+    PausedUntil,
+    PausePromotions,
     Refresh,
     Send,
     SendResult,
@@ -194,6 +197,16 @@ class Player(KnownPlayer):
         if result.since is None or result.until is None:
             return NotAwarded(result.reason or "")
         return Multiplied(result.since, result.until)
+
+    async def pause_promotions(self, hours: int, why: str) -> datetime:
+        """Sell and give the player nothing for so many hours from now on, in any journey; until when that is.
+
+        It only ever makes a pause longer and ends by itself. Service messages, help and tasks go on, and so does this
+        run. `why` is kept with the pause: figures and reasons, no names.
+        """
+        run = self._run
+        pause = PausePromotions(**run.common(run.step("pause_promotions")), hours=hours, why=why)
+        return (await run.once(PAUSE_PROMOTIONS, pause, PausedUntil(until=run.clock))).until
 
     async def ask(
         self,

@@ -79,6 +79,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"awarded": "given", "withheld": "withheld"},
         ),
         VerbSpec(
+            name="pause_promotions",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject=None,
+            results=None,
+            outcomes={"paused": "promotions are paused for the player"},
+        ),
+        VerbSpec(
             name="ask",
             shape="human",
             waits=True,

@@ -26,6 +26,8 @@ from workflows.effects import (
     Matched,
     MoveTask,
     OpenTask,
+    PausedUntil,
+    PausePromotions,
     ReadValue,
     Refresh,
     Send,
@@ -43,7 +45,7 @@ from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.gate.register_check import as_if_unlisted
-from workflows.local_time import jitter
+from workflows.local_time import hours, jitter
 from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
 from workflows.player_state.journey_facts import journey_facts
@@ -109,6 +111,9 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - on
             return _give(request, seen)
         case Award():
             return _award(request, seen)
+        case PausePromotions():
+            until = max(seen.now + hours(request.hours), seen.state.watch.paused_until or seen.now)
+            return WouldBe("paused", PausedUntil(until=until), {"until": until.isoformat()})
         case OpenTask():
             detail: dict[str, JsonValue] = {"form": request.form, "team": request.team}
             return WouldBe("opened", TaskOpened.of(request), detail)

@@ -25,6 +25,7 @@ from workflows.events import (
     MessageReceived,
     MessageStatus,
     PlayerMerged,
+    PromotionsPaused,
     StatusChanged,
 )
 from workflows.player_state.account_status import UNPROTECTED_STATUSES
@@ -56,7 +57,7 @@ def protects(event: Event) -> bool:
     among them: late it does no harm.
     """
     match event:
-        case ExclusionSet() | HarmSignal() | PlayerMerged():
+        case ExclusionSet() | HarmSignal() | PromotionsPaused() | PlayerMerged():
             return True
         case StatusChanged():
             return event.to not in UNPROTECTED_STATUSES

@@ -6,7 +6,8 @@ from dataclasses import asdict
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import messages, point_transfers, runs, shadows
+from activities import messages, point_transfers, rewards, runs, shadows, tasks
+from activities.engine_tasks import EngineTask
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
@@ -19,6 +20,8 @@ from workflows.player_state.decisions import (
     MessageReached,
     Migrate,
     Moved,
+    ReviewDue,
+    RevokeOffers,
     ShadowStart,
     Start,
     Stop,
@@ -44,19 +47,15 @@ class DecisionRows:
         self.deliveries: list[DeliveryRow] = [*messages]
         self.transfers: list[JsonObject] = []
         self.reached: list[JsonObject] = []
+        self.reviews: list[EngineTask] = []
+        self.revoked: dict[str, JsonObject] = {}
         self.left: list[JsonObject] = []
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}
         for player_id, decision in decisions:
             match decision:
                 case Start():
-                    run_input: JsonObject | None = None
-                    if decision.refused is None and decision.arm == "treated":
-                        run = decision.run_input(brand, facts[decision.run_id])
-                        begin = DeliveryRow.start(run, decision.cause)
-                        self.deliveries.append(begin)
-                        run_input = begin.payload
-                    self.starts.append(runs.NewRun.of(player_id, decision, run_input))
+                    self._start(brand, player_id, decision, facts)
                 case ShadowStart():
                     shadow = decision.run_input(brand, facts[decision.beside.run_id])
                     self.deliveries.append(DeliveryRow.start(shadow, decision.beside.cause))
@@ -77,6 +76,10 @@ class DecisionRows:
                     self.transfers.append(point_transfers.transfer_row(player_id, decision))
                 case MessageReached():
                     self.reached.append({"player_id": player_id, **asdict(decision)})
+                case ReviewDue():
+                    self.reviews.append(EngineTask.reviewing(decision, facts[decision.task_id]))
+                case RevokeOffers():
+                    self._revoke(player_id, decision)
                 case Moved():
                     self._move(player_id, decision)
 
@@ -92,9 +95,26 @@ class DecisionRows:
             (_LEAVE, self.left),
             (_STAY, self.stays),
             (point_transfers.INSERT, self.transfers),
+            (tasks.OPEN, self.reviews),
+            (rewards.REVOKE_OFFERS, [*self.revoked.values()]),
             (deliveries.INSERT, self.deliveries),
         )
         return ((statement, rows) for statement, rows in written if rows)
+
+    def _start(self, brand: str, player_id: str, decision: Start, facts: Mapping[str, PlayerFacts]) -> None:
+        """Begin a run; one that nothing plays is a row alone."""
+        run_input: JsonObject | None = None
+        if decision.refused is None and decision.arm == "treated":
+            run = decision.run_input(brand, facts[decision.run_id])
+            begin = DeliveryRow.start(run, decision.cause)
+            self.deliveries.append(begin)
+            run_input = begin.payload
+        self.starts.append(runs.NewRun.of(player_id, decision, run_input))
+
+    def _revoke(self, player_id: str, decision: RevokeOffers) -> None:
+        """Have a player's offers taken back; of several reasons the first is told."""
+        taken: JsonObject = {"player_id": player_id, "reason": decision.reason, "at": decision.at}
+        self.revoked.setdefault(player_id, taken)
 
     def _move(self, player_id: str, move: Moved) -> None:
         """Close a membership that was left, open one that was entered; a stay within one transaction is kept too."""

@@ -7,7 +7,7 @@ lock orders it: events, ticks of the sweep, answers to tasks, entries by hand, e
 import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, Final
@@ -39,6 +39,7 @@ from activities.intake.locked_elsewhere import (
     players_wanted,
     sqlstate,
 )
+from activities.intake.locked_players import LockedPlayers
 from activities.intake.old_buckets import remember_buckets
 from activities.intake.receipts import Receipt
 from activities.intake.rule_failure_reports import report
@@ -48,18 +49,13 @@ from activities.journey_controls import ClosedJourneys
 from activities.outgoing.outbox import announce
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from activities.run_delivery import deliveries
-from activities.run_delivery.deliveries import DeliveryRow
 from activities.shadows import RunningShadows
 from activities.tracing import note_events
 from workflows.events import Event, PlayerMerged
-from workflows.json_object import JsonObject
-from workflows.player_facts import PlayerFacts
 from workflows.player_state.brand_groups import Account, BrandGroups
-from workflows.player_state.decisions import Decision, Start
-from workflows.player_state.journey_facts import journey_facts
-from workflows.player_state.merging import accounts_needed, is_shared, merge, share
+from workflows.player_state.decisions import ReviewDue
+from workflows.player_state.merging import accounts_needed, is_shared, merge, share, share_review
 from workflows.player_state.state import Mode, PlayerState
-from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
@@ -82,56 +78,6 @@ ANY_LENGTH: Final = SelfExclusionMinimum()
 LARGE_BATCH = 50
 # So many players a process remembers to have rows; about 30 MB.
 MAX_KNOWN_PLAYERS = 200_000
-
-
-@dataclass
-class LockedPlayers:
-    """The locked players of one transaction, and everything decided about them so far."""
-
-    states: dict[str, PlayerState]
-    #: The rules of the brand now: of journeys that are closed nobody enters one, and some have a shadow.
-    rules: RuleIndex
-    profiles: dict[str, JsonObject] = field(default_factory=dict)
-    decisions: list[tuple[str, Decision]] = field(default_factory=list)
-    #: What runs are told that follows from no event: a person's answer, the end of a hold.
-    messages: list[DeliveryRow] = field(default_factory=list)
-    #: Rules that raised; they are counted and logged when the block is left.
-    failures: list[RuleFailure] = field(default_factory=list)
-    #: By run that begins: what it is told of its player.
-    facts: dict[str, PlayerFacts] = field(default_factory=dict)
-    #: No player of these is ticked before this moment.
-    not_before: datetime | None = None
-
-    def record(self, player_id: str, decisions: Iterable[Decision]) -> None:
-        """Record decisions; they are written when the transaction ends.
-
-        To be called after each event: a run is told what was known when it began, and not what the
-        rest of the batch teaches.
-        """
-        for decision in decisions:
-            self.decisions.append((player_id, decision))
-            if isinstance(decision, Start):
-                state = self.states[player_id]
-                self.facts[decision.run_id] = journey_facts(state)
-                self.decisions += [(player_id, beside) for beside in state.begin_shadow(decision, self.rules)]
-
-    def answer(self, player_id: str, run_id: str, step: str, answer: JsonObject) -> bool:
-        """Deliver a person's answer to a run, and to its shadow, which asks nobody; False when the run is over."""
-        state = self.states[player_id]
-        seq = state.next_seq(run_id)
-        if seq is None:
-            return False
-        told = [(run_id, seq), *state.number_beside(run_id)]
-        self.messages += [DeliveryRow.answer(one, number, step, answer) for one, number in told]
-        return True
-
-    def resume(self, player_id: str, run_id: str) -> bool:
-        """Tell a held run to go on; False when it is over."""
-        seq = self.states[player_id].next_seq(run_id)
-        if seq is None:
-            return False
-        self.messages.append(DeliveryRow.resume(run_id, seq))
-        return True
 
 
 @dataclass(frozen=True)
@@ -377,10 +323,32 @@ class Intake:
         state = states[player_id]
         if profile := state.personal_words(event, state.word_of(event, now, live=mode == "live")):
             players.profiles.setdefault(player_id, {}).update(profile)
-        players.record(player_id, state.advance(event, players.rules, now, players.failures, mode=mode))
+        decisions = state.advance(event, players.rules, now, players.failures, mode=mode)
+        players.record(player_id, decisions)
         if state.accounts and is_shared(event):
             for other in state.accounts:
                 players.record(other, share(event, states[other], now, mode=mode))
+        if state.accounts and any(isinstance(one, ReviewDue) for one in decisions):
+            if missing := {(state.brand, other): player_id for other in state.accounts if other not in states}:
+                raise AccountsNotLocked(missing)
+            for other in state.accounts:
+                players.record(other, share_review(state, states[other], now))
+
+    async def tell(
+        self, connection: AsyncConnection, players: LockedPlayers, player_id: str, event: Event, now: datetime
+    ) -> bool:
+        """Ingest one event of a player who is locked here, in the caller's transaction; False for a duplicate.
+
+        Raises `AccountsNotLocked` where the event reaches accounts that the caller has not locked.
+        """
+        brand = players.states[player_id].brand
+        stored = await store_events(connection, brand, [(player_id, event)], history=False, first_counts=())
+        if not stored.new:
+            return False
+        if missing := accounts_needed(stored.new, players.states):
+            raise AccountsNotLocked({(brand, one): by for one, by in missing.items()})
+        self._apply(players, player_id, event, now, "live")
+        return True
 
     @asynccontextmanager
     async def _locked_together(

@@ -37,7 +37,8 @@ from activities.bulk_jobs import (
 from activities.clock import Clock
 from activities.database import Database
 from activities.intake.backpressure import Pressure
-from activities.intake.intake import Intake, LockedPlayers
+from activities.intake.intake import Intake
+from activities.intake.locked_players import LockedPlayers
 from activities.processes import Processes
 from activities.tables import jobs
 from workflows.background.bulk_job import ACTIVITIES, ATTEMPT_LIMIT, BatchResult, BulkJobInput, BulkJobKind

@@ -17,7 +17,8 @@ from temporalio.exceptions import ApplicationError
 from activities.bulk_jobs import Job, advance_job, end_job, insert_job, lock_running_job, newest_job
 from activities.clock import Clock
 from activities.database import Database
-from activities.intake.intake import Intake, LockedPlayers
+from activities.intake.intake import Intake
+from activities.intake.locked_players import LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.processes import Processes
 from activities.rewards import Grants
@@ -60,11 +61,13 @@ class Maintenance:
 
     @activity.defn(name=RECONCILE)
     async def reconcile(self) -> int:
-        """Settle grants in doubt until a pass settles none; how many were settled."""
+        """Settle grants in doubt until a pass settles none, and have offers taken back; how many were settled."""
         settled = 0
         async with heartbeating():
             while count := await self.grants.reconcile_once():
                 settled += count
+            while await self.grants.revoke_once():
+                pass
         return settled
 
     @activity.defn(name=REARM)

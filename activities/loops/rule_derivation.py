@@ -22,7 +22,8 @@ from activities import bulk_jobs
 from activities.bulk_jobs import Job
 from activities.clock import Clock
 from activities.database import Database
-from activities.intake.intake import Intake, LockedPlayers
+from activities.intake.intake import Intake
+from activities.intake.locked_players import LockedPlayers
 from activities.intake.rule_failure_reports import log_line
 from activities.player_rows import put_off_each
 from activities.tables import jobs

@@ -14,7 +14,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.intake.backpressure import Pressure
-from activities.intake.intake import Intake, LockedPlayers
+from activities.intake.intake import Intake
+from activities.intake.locked_players import LockedPlayers
 from activities.player_rows import put_off
 from activities.processes import Processes
 

@@ -80,6 +80,7 @@ class LocalBonusEngine:
         self._requests = Journal(ledger.with_suffix(".requests.jsonl"))
         self._grants: dict[str, Record] = {}
         self._voided: set[str] = set()
+        self._claimed: set[str] = set()
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
         self.faults: list[Fault] = []
         for record in self._ledger.records:
@@ -117,10 +118,21 @@ class LocalBonusEngine:
             return problem(504, "Too late", "The grant was credited, but its answer was lost on the way.")
         return answer
 
-    def void(self, key: str) -> None:
-        """Take a grant back, or forbid one that has not come yet. Doing it again changes nothing."""
+    def void(self, key: str) -> bool:
+        """Take a grant back, or forbid one that has not come yet; again it changes nothing. False: it was claimed."""
+        if key in self._claimed:
+            return False
         if key not in self._voided:
             self._apply(self._ledger.append({"kind": "void", "key": key}))
+        return True
+
+    def claim(self, key: str) -> bool:
+        """Let the player take a grant that is there and not void."""
+        if key not in self._grants or key in self._voided:
+            return False
+        if key not in self._claimed:
+            self._apply(self._ledger.append({"kind": "claim", "key": key}))
+        return True
 
     def _refusal(self, key: str, body: Record, fault: Fault | None) -> Response | None:
         known = self._grants.get(key)
@@ -157,6 +169,8 @@ class LocalBonusEngine:
     def _apply(self, record: Record) -> None:
         if record["kind"] == "grant":
             self._grants[record["key"]] = record
+        elif record["kind"] == "claim":
+            self._claimed.add(record["key"])
         else:
             self._voided.add(record["key"])
 
@@ -189,10 +203,17 @@ def create_app(ledger: Path) -> FastAPI:
         return await engine.grant(key, request)
 
     @app.post("/grants/{key:path}/void")
-    async def void(key: str) -> dict[str, str]:
+    async def void(key: str) -> Response:
         engine.note("void", key)
-        engine.void(key)
-        return {"status": "voided"}
+        if not engine.void(key):
+            return problem(409, "Grant claimed", "The player has taken this reward.", reason="claimed")
+        return JSONResponse({"status": "voided"})
+
+    @app.post("/grants/{key:path}/claim")
+    async def claim(key: str) -> Response:
+        if not engine.claim(key):
+            return problem(409, "Nothing to claim", "There is no such reward, or it was taken back.")
+        return JSONResponse({"status": "claimed"})
 
     @app.get("/grants/{key:path}", response_model=GrantAnswer)
     async def look_up(key: str) -> Response:

@@ -28,6 +28,7 @@ from workflows.effects import (
     HAND_ON_AFTER,
     MATCH,
     NEVER_ANSWERED,
+    PAUSE_PROMOTIONS,
     REFRESH,
     SEND,
     SLOW_AFTER,
@@ -46,6 +47,8 @@ from workflows.effects import (
     Matched,
     MoveTask,
     OpenTask,
+    PausedUntil,
+    PausePromotions,
     ReadValue,
     Refresh,
     Send,
@@ -72,13 +75,14 @@ from workflows.loyalty.point_currencies import PointCurrency
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
+from workflows.player_state.harm_response import paused_by
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.measured_values import read_value
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
 #: Those that lock the player's row, where what the run has come to is noted.
-LOCKING = frozenset(effect.name for effect in (SEND, GRANT, AWARD, REFRESH, MATCH, START))
+LOCKING = frozenset(effect.name for effect in (SEND, GRANT, AWARD, PAUSE_PROMOTIONS, REFRESH, MATCH, START))
 BY_INPUT = {effect.input: effect for effect in EFFECTS}
 
 
@@ -99,6 +103,7 @@ class Effects:
             "send": self._send,
             "grant": self._grant,
             "award": self._award,
+            "pause_promotions": self._pause_promotions,
             "open_task": self._open_task,
             "move_task": self._move_task,
             "refresh": self._refresh,
@@ -338,6 +343,16 @@ class Effects:
         result = AwardResult.of(request.reward, reason, world.now)
         self._record(request, result.status, kind=request.reward.kind, reason=reason)
         return result
+
+    # ---- protection --------------------------------------------------------------------------
+
+    def _pause_promotions(self, request: PausePromotions) -> PausedUntil:
+        world = self._world
+        world.happen(request.player_id, paused_by(request, world.now))
+        until = world.player(request.player_id).watch.paused_until
+        assert until is not None
+        self._record(request, "paused", until=until.isoformat(), why=request.why)
+        return PausedUntil(until=until)
 
     # ---- tasks -------------------------------------------------------------------------------
 

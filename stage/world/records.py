@@ -56,7 +56,7 @@ class GrantRecord:
     step: str
     kind: str
     reward: RewardBase
-    status: Literal["confirmed", "refused", "unknown"]
+    status: Literal["confirmed", "refused", "unknown", "revoked"]
     reason: str | None
 
 

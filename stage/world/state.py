@@ -4,6 +4,7 @@ It asks the same pure functions as production: `PlayerState` decides who enters,
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -35,6 +36,8 @@ from workflows.player_state.decisions import (
     GoalReached,
     Migrate,
     Moved,
+    ReviewDue,
+    RevokeOffers,
     ShadowStart,
     Start,
     Stop,
@@ -43,6 +46,7 @@ from workflows.player_state.decisions import (
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.run_migration import migrate
 from workflows.player_state.state import Mode, PlayerState
+from workflows.rewards.kinds import OFFERED_KINDS
 from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
 from workflows.shadows import SHADOW_STOPPED, STOP_NUMBER, Shadow
@@ -78,7 +82,7 @@ class WorldState:
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None,
     ) -> None:
         self.registry = registry
-        self.rules = registry.rules
+        self.rules = registry.rules.under(policies)
         self.templates = templates
         self.temporal = temporal
         self.policies = policies
@@ -99,6 +103,8 @@ class WorldState:
         self.moves: list[tuple[str, Moved]] = []
         #: The journal of points, by player and in the order it was written.
         self.transfers: list[tuple[str, PointTransfer]] = []
+        #: Reviews of signs of harm that are due, with their players; nobody answers them here.
+        self.reviews: list[tuple[str, ReviewDue]] = []
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
@@ -304,8 +310,8 @@ class WorldState:
                     self.runs[decision.run_id].goal_at = decision.at
                 case PointTransfer():
                     self.transfers.append((state.player_id, decision))
-                case Moved():
-                    self.moves.append((state.player_id, decision))
+                case Moved() | ReviewDue() | RevokeOffers():
+                    self._note(state.player_id, decision)
                 case Ended():
                     record = self.runs[decision.run_id]
                     record.ended_at, record.outcome = decision.at, decision.outcome
@@ -315,6 +321,16 @@ class WorldState:
         for run_id, items in deliveries.items():
             self._deliver(run_id, items)
         self.tick_later(state)
+
+    def _note(self, player_id: str, decision: Moved | ReviewDue | RevokeOffers) -> None:
+        """Note what happened to a player outside of runs."""
+        match decision:
+            case Moved():
+                self.moves.append((player_id, decision))
+            case ReviewDue():
+                self.reviews.append((player_id, decision))
+            case RevokeOffers():
+                self.grants[:] = [_taken_back(grant, player_id, decision) for grant in self.grants]
 
     def _enter(self, state: PlayerState, start: Start) -> None:
         record = self.runs[start.run_id] = RunRecord(
@@ -355,3 +371,11 @@ class WorldState:
             decisions = self.with_shadows(state, state.tick(self.rules, self.now, failures))
             warn_of(failures)
             self.carry_out(state, decisions)
+
+
+def _taken_back(grant: GrantRecord, player_id: str, revoked: RevokeOffers) -> GrantRecord:
+    """A reward after offers were taken back; whether it was taken before, only the bonus engine would know."""
+    offered = grant.player_id == player_id and grant.kind in OFFERED_KINDS and grant.status == "confirmed"
+    if not offered or grant.at + grant.reward.valid <= revoked.at:
+        return grant
+    return replace(grant, status="revoked", reason=revoked.reason)

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError, RPCStatusCode
 
 from activities import gate_facts, messages, run_effects, tasks
-from activities.intake import intake
+from activities.intake import intake, locked_players
 from activities.intake.decision_writes import DecisionRows
 from activities.journey_controls import ControlChange, apply_control
 from activities.loops import reconcile_runs
@@ -181,7 +181,7 @@ def an_answer_is_changed_on_its_way(patch: Patch) -> None:
 
 
 def an_answer_is_never_told(patch: Patch) -> None:
-    patch.setattr(intake.LockedPlayers, "answer", lambda *_: True)
+    patch.setattr(locked_players.LockedPlayers, "answer", lambda *_: True)
 
 
 def an_end_is_not_recorded(patch: Patch) -> None:

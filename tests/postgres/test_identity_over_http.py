@@ -155,6 +155,7 @@ class TestKeysOfOneSource:
 NEEDED = [
     ("protection:lift", "compliance.exclusion_ended", {"kind": "self_exclusion"}),
     ("protection:lift", "player.status_changed", {"from": "closed", "to": "active"}),
+    ("harm:review", "compliance.harm_reviewed", {"to": "none", "reason": "Spoke to the player."}),
     ("profiles:write", "player.profile_updated", {"changed": {"email": "other@example.com"}}),
     ("profiles:write", "player.profile_updated", {"changed": {"phone": None}}),
     ("profiles:write", "player.registered", {"email": "other@example.com"}),

@@ -17,6 +17,7 @@ from activities.intake.intake import Intake
 from activities.intake.receipts import Receipt
 from activities.messages import Messages
 from activities.outgoing.webhook_effect import WebhookEffects
+from activities.promotion_pauses import PromotionPauses
 from activities.providers.register import RegisterSubject
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
@@ -191,6 +192,7 @@ class Effects:
     messages: Messages
     grants: Grants
     awards: Awards
+    pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
     shadows: ShadowEffects
@@ -242,6 +244,7 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             messages=built.messages,
             grants=built.grants,
             awards=built.awards,
+            pauses=built.pauses,
             tasks=built.tasks,
             runs=built.runs,
             shadows=built.shadows,

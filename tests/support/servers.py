@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -98,6 +99,11 @@ class LocalBonusEngine:
         """Let the next grants go wrong: see `local.stand_ins.bonus_engine.Fault`."""
         async with httpx.AsyncClient(base_url=self.url) as client:
             (await client.post("/faults", json={"mode": mode, **how})).raise_for_status()
+
+    async def claim(self, key: str) -> int:
+        """The player takes a reward; the status of the answer."""
+        async with httpx.AsyncClient(base_url=self.url) as client:
+            return (await client.post(f"/grants/{quote(key, safe='')}/claim")).status_code
 
     async def heal(self) -> None:
         """Take back every fault."""

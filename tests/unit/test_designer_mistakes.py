@@ -47,7 +47,10 @@ NO_TEMPLATE = (
     "name the template of player.send(...) as a plain string, so that it can be checked before a player needs it."
 )
 NO_FORM = "player.ask needs a class that is a Form and that the module can see, not"
-VERBS = "ask, event, first, grant, mark, matches, refresh, send, sleep, split, start, until, usual, value"
+VERBS = (
+    "ask, award, event, first, grant, mark, matches, multiply, pause_promotions, refresh, send, sleep, split, start, "
+    "until, usual, value, webhook"
+)
 WEEKDAYS = "monday, tuesday, wednesday, thursday, friday, saturday, sunday"
 
 
@@ -110,7 +113,7 @@ def without_await(verb: str) -> str:
         ("await player.split('x', a=1)", "player.split(...) decides at once; drop its await."),
         ("greet(player)", "greet(...) does nothing without await; write await greet(...)."),
         ("await player.sned('hello')", "Player has no sned; did you mean send."),
-        ("await player.multiply(2)", f"Player has no multiply; a player can {VERBS}."),
+        ("await player.conjure(2)", f"Player has no conjure; a player can {VERBS}."),
         ("say = player.send", "player.send must be called where it stands, so that it can be checked."),
         ("await player.until('25:00')", "'25:00' is no time of day; write it as HH:MM, such as 15:00."),
         (

@@ -84,7 +84,11 @@ def test_refusals_and_open_checks_stay_and_consents_go() -> None:
     made.happens(AffordabilityChanged, stage="light", result="pass", valid_until=None)
     state = erased(made)
     assert {key: given for key, (given, _) in state.consents.items()} == {"sms": False}
-    assert (state.harm, [*state.limits], [*state.checks]) == ("strong", ["loss/week"], ["affordability/enhanced"])
+    assert ([*state.watch.signs], [*state.limits], [*state.checks]) == (
+        ["chasing/strong"],
+        ["loss/week"],
+        ["affordability/enhanced"],
+    )
     assert state.facts == {}
     made.passes(SECOND)
     made.happens(PlayerRegistered, opted_in=["email", "sms"])

@@ -94,7 +94,7 @@ ROWS = {
     31: ["compliance.limit_changed", "compliance.limit_reached"],
     32: ["compliance.exclusion_set", "compliance.exclusion_ended"],
     33: ["compliance.reality_check"],
-    34: ["compliance.harm_signal"],
+    34: ["compliance.harm_signal", "compliance.harm_reviewed", "compliance.promotions_paused"],
     35: ["compliance.affordability_changed"],
     36: ["consent.changed"],
     37: ["message.status", "message.received"],

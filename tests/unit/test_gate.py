@@ -51,6 +51,9 @@ PROTECTED = [
     (block("a kind of tomorrow"), Reason.SELF_EXCLUDED),
     (block("time_out", NOON + TICK), Reason.TIME_OUT),
     (replace(FREE, harm=None), Reason.FACTS_UNREADABLE),
+    (replace(FREE, harm_signs=None), Reason.FACTS_UNREADABLE),
+    (replace(FREE, paused_until=None), Reason.FACTS_UNREADABLE),
+    (replace(FREE, paused_until=[NOON + TICK]), Reason.PROMOTIONS_PAUSED),
     (replace(FREE, harm="strong"), Reason.HARM_SIGNAL),
     (replace(FREE, harm="a strength of tomorrow"), Reason.HARM_SIGNAL),
     (replace(FREE, is_test=None), Reason.FACTS_UNREADABLE),
@@ -287,6 +290,10 @@ FACTS = st.builds(
     status=st.sampled_from([None, "active", "active", "active", "pending", "suspended", "closed", "self_excluded"]),
     exclusions=st.none() | st.just(()) | st.lists(EXCLUSIONS, max_size=2),
     harm=st.sampled_from([None, "none", "none", "weak", "medium", "strong"]),
+    harm_signs=st.none()
+    | st.just({})
+    | st.dictionaries(st.sampled_from(["chasing/medium", "a/weak", "b/medium", "c/strong"]), INSTANTS),
+    paused_until=st.none() | st.just(()) | st.lists(INSTANTS, max_size=2),
     is_test=st.sampled_from([None, False, False, True]),
     consents=st.none() | st.dictionaries(MAYBE_CHANNELS, st.booleans()) | st.just(FREE.consents),
     addresses=st.none() | st.frozensets(MAYBE_CHANNELS) | st.just(FREE.addresses),

@@ -36,6 +36,9 @@ def mostly(usual: Any, *others: st.SearchStrategy[Any]) -> st.SearchStrategy[Any
     return st.one_of(*[st.just(usual)] * 3, st.one_of(*others))
 
 
+SIGNS = st.dictionaries(
+    st.sampled_from(["chasing/medium", "night_play/weak", "stake_jump/medium", "together/strong"]), INSTANTS
+)
 FACTS = st.builds(
     replace,
     st.just(FREE),
@@ -43,6 +46,8 @@ FACTS = st.builds(
     exclusions=mostly((), st.none(), st.lists(BLOCKS, max_size=2)),
     ended_exclusions=mostly((), st.none(), st.lists(INSTANTS, max_size=2)),
     harm=mostly("none", st.sampled_from([None, "medium", "strong"])),
+    harm_signs=mostly({}, st.none(), SIGNS),
+    paused_until=mostly((), st.none(), st.lists(INSTANTS, max_size=2)),
     is_test=mostly(False, st.sampled_from([None, True])),
     consents=mostly(
         FREE.consents,
@@ -116,6 +121,10 @@ def player_of(seen: dict[str, Any]) -> GateFacts | None:
         exclusions=None if blocks is None else [Exclusion(kind, scope, moment(end)) for kind, scope, end in blocks],
         ended_exclusions=moments(seen["ended_exclusions"]),
         harm=seen["harm"],
+        harm_signs=None
+        if seen["harm_signs"] is None
+        else {name: datetime.fromisoformat(at) for name, at in seen["harm_signs"].items()},
+        paused_until=moments(seen["paused_until"]),
         is_test=seen["is_test"],
         consents=seen["consents"],
         consent_places=seen["consent_places"],

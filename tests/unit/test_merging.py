@@ -52,8 +52,8 @@ def merged(*lives: Life) -> None:
         life.state = stored(life.state)
 
 
-def left_alone(state: PlayerState) -> tuple[str | None, bool, str | None]:
-    return state.protected(NOON), state.consents["email"][0], state.harm
+def left_alone(state: PlayerState) -> tuple[str | None, bool, list[str]]:
+    return state.protected(NOON), state.consents["email"][0], sorted(state.watch.signs)
 
 
 RESTRAINING: list[tuple[type[Event], dict[str, Any]]] = [

@@ -19,6 +19,7 @@ from workflows.gate.policy import HARM_STRENGTHS, NUMBERS, Policy, complete, str
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.rule_catalogue import RULES
 from workflows.journeys import welcome
+from workflows.player_state.harm_markers import MARKERS
 from workflows.source.journey_loading import load
 
 BOOK = PolicyBook()
@@ -31,6 +32,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "too_late_after": st.dictionaries(st.sampled_from(["marketing", "survey"]), SPANS),
     "nights": NIGHTS,
     "harm_refuses_from": st.sampled_from(HARM_STRENGTHS),
+    "harm_fades_after": st.dictionaries(st.sampled_from(["weak", "medium"]), SPANS),
+    "harm_markers": st.frozensets(st.sampled_from(sorted(MARKERS))),
+    "harm_pauses": st.dictionaries(st.sampled_from(["weak", "medium", "strong"]), SPANS),
     "service_to_excluded": st.booleans(),
     "exclusions_lapse": st.booleans(),
     "cooling_off": SPANS,
@@ -97,6 +101,9 @@ def test_the_house_says_what_the_gate_did_before_there_were_policies() -> None:
         "too_late_after": {"marketing": "PT12H", "survey": "PT12H", "service": "P3D"},
         "nights": ["22:00-08:00 on email, push, sms"],
         "harm_refuses_from": "strong",
+        "harm_fades_after": {"medium": "P90D", "weak": "P30D"},
+        "harm_markers": [],
+        "harm_pauses": {},
         "service_to_excluded": False,
         "exclusions_lapse": True,
         "cooling_off": "PT0S",

@@ -28,6 +28,8 @@ from workflows import (
     hours,
     minutes,
 )
+from workflows.gate.policies import HOUSE
+from workflows.player_state.harm_watch import strength_of
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.ordering import Word
 from workflows.player_state.state import Mode
@@ -84,7 +86,8 @@ def test_of_all_signs_of_harm_the_strongest_stays(signals: list[str]) -> None:
     life = Life()
     for strength in signals:
         life.happens(HarmSignal, strength=strength)
-    assert life.state.harm == max(signals, key=["weak", "medium", "strong"].index)
+    strongest = max(signals, key=["weak", "medium", "strong"].index)
+    assert strength_of(life.state.watch.signs, HOUSE.harm_fades_after, life.now) == strongest
 
 
 # ---- exclusions ---------------------------------------------------------------------------------

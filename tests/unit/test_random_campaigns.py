@@ -53,6 +53,8 @@ def drawn(chance: random.Random) -> Campaign:
         status=mostly("active", None, "closed", "suspended", "self_excluded", "deceased"),
         exclusions=mostly((), None, [Exclusion(kind, "brand", ends)]),
         harm=mostly("none", None, "weak", "medium", "strong"),
+        harm_signs=mostly({}, None, {"chasing/strong": now - 400 * DAY}, {"chasing/medium": now - 2 * DAY}),
+        paused_until=mostly((), None, [now - DAY], [now + DAY]),
         is_test=mostly(False, None, True),
         consents=mostly(consents, None),
         consent_places=dict.fromkeys(consents, mostly(where, None, "UA")),
@@ -108,7 +110,10 @@ def unlawful_offer(one: Campaign) -> str | None:
         and (said is None or said.listed or now - said.at >= timedelta(seconds=30)),
         "not an active account": facts.status != "active",
         "excluded": in_force,
-        "strong signs of harm, or unknown": facts.harm not in {"none", "weak", "medium"},
+        "strong signs of harm, or unknown": facts.harm not in {"none", "weak", "medium"}
+        or facts.harm_signs is None
+        or any(name.endswith("/strong") for name in facts.harm_signs),
+        "paused promotions, or unknown": facts.paused_until is None or any(at > now for at in facts.paused_until),
         "a test account, or unknown": facts.is_test is not False,
         "an exclusion that nobody lifted": where in {"GB", "DE"}
         and any(e.kind != "time_out" for e in facts.exclusions or ()),

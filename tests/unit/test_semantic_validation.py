@@ -8,13 +8,15 @@ from api.cloudevents import read_event
 from api.integrations.outcomes import Mapped
 from api.integrations.segment.to_events import read_message
 from api.integrations.vocabulary import Words
-from api.semantic_validation import ITSELF, NOT_ABOUT, UNTIL
+from api.semantic_validation import ITSELF, NO_REASON, NOT_ABOUT, UNTIL
 from tests.support.integration_messages import cloud_event
 from tests.support.player_events import BRAND, NOON
 
 ACCOUNT = "Set this to a player's id, as a subject is written."
 REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ("compliance.exclusion_ended", {"kind": "time_out", "until": "2027-01-01T00:00:00Z"}, "/until", UNTIL),
+    ("compliance.harm_reviewed", {"to": "none"}, "/reason", NO_REASON),
+    ("compliance.harm_reviewed", {"to": "none", "reason": " "}, "/reason", NO_REASON),
     ("player.merged", {"survivor_id": "p-1", "absorbed_id": "p-1"}, "/absorbed_id", ITSELF),
     ("player.merged", {"survivor_id": "p-2", "absorbed_id": "p-3"}, "/survivor_id", NOT_ABOUT),
     ("player.merged", {"survivor_id": "p-1", "absorbed_id": "p 2"}, "/absorbed_id", ACCOUNT),

@@ -160,6 +160,8 @@ def seen(**more: Any) -> Seen:
             status="active",
             exclusions=(),
             harm="none",
+            harm_signs={},
+            paused_until=(),
             is_test=False,
             consents={"email": True, "sms": True},
             addresses=("email", "sms"),
@@ -193,6 +195,8 @@ def test_every_effect_can_be_withheld_and_answers_as_its_contract_says(effect: A
         "name": "x",
         "outcome": "completed",
         "currency": "points",
+        "hours": 72,
+        "why": "a large loss",
     }
     common = {"brand": BRAND, "player_id": "p", "journey": "hello", "run_id": "shadow-3:x", "step": "x#1"}
     request = effect.input(**common, **{name: value for name, value in given.items() if name in fields})

@@ -44,7 +44,7 @@ from workflows import (
 )
 from workflows.declaration import Journey
 from workflows.player_state.counting import LONGEST_ID, derived_id
-from workflows.player_state.decisions import Decision, Ended, GoalReached, Start, Stop, Wake
+from workflows.player_state.decisions import Decision, Ended, GoalReached, ReviewDue, RevokeOffers, Start, Stop, Wake
 from workflows.player_state.state import Mode, PlayerState
 
 JOURNEYS = [
@@ -147,7 +147,7 @@ def test_no_duplication_and_no_split_into_batches_changes_what_comes_out(
     assert state == at_once
     assert state.to_json() == at_once.to_json()
     if mode == "history":
-        assert decided == []
+        assert [one for one in decided if not isinstance(one, ReviewDue | RevokeOffers)] == []
         assert not state.runs
         assert not state.entries
         assert sum(state.counts.values()) == len(unique)

@@ -37,6 +37,7 @@ EVENTS = [
     "FeedbackAnswered",
     "GameFault",
     "GameSessionStarted",
+    "HarmReviewed",
     "HarmSignal",
     "Inactive",
     "KycChanged",
@@ -53,6 +54,7 @@ EVENTS = [
     "PlayerRegistered",
     "PointsChanged",
     "ProfileUpdated",
+    "PromotionsPaused",
     "RealityCheck",
     "RewardActivated",
     "RewardCancelled",
@@ -216,6 +218,6 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 def test_the_verbs_are_exactly_these() -> None:
     waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
-    waits |= {"award", "multiply", "usual", "value", "webhook"}
+    waits |= {"award", "multiply", "pause_promotions", "usual", "value", "webhook"}
     assert set(VERBS) == waits | {"split"}
     assert {name for name in VERBS if inspect.iscoroutinefunction(getattr(Player, name))} == waits

@@ -16,6 +16,7 @@ from workflows.field_types import (
     ExclusionScope,
     Facts,
     HarmStrength,
+    Id,
     Instant,
     Label,
     Money,
@@ -28,10 +29,12 @@ __all__ = [
     "AffordabilityChanged",
     "ExclusionEnded",
     "ExclusionSet",
+    "HarmReviewed",
     "HarmSignal",
     "KycChanged",
     "LimitChanged",
     "LimitReached",
+    "PromotionsPaused",
     "RealityCheck",
 ]
 
@@ -49,7 +52,11 @@ HARM_INDICATORS: Final = (
     "time_outs",
     "contact_wording",
     "third_party_worry",
+    "losing_days",
 )
+
+#: A pause of promotions lasts a year at most, in hours; who means longer means an exclusion.
+MOST_PAUSED: Final = 8_784
 
 
 class KycChanged(
@@ -173,6 +180,38 @@ class HarmSignal(
     strength: HarmStrength
     score: BasisPoints | None = None
     evidence: Facts = Field(default_factory=dict)
+
+
+class HarmReviewed(
+    Event,
+    type="compliance.harm_reviewed",
+    example={"to": "none", "reason": "Spoke to the player; the limit they set holds.", "task_id": "5f1c0e7a9b3d4c2e"},
+):
+    """A trained person has judged a player's signs of harm. From completing a review task, or your own case system.
+
+    What was seen until then counts no more, and `to` stands in its place: it fades as a sign of its strength, and
+    `strong` stays until the next review. To send it a key needs the scope `harm:review`. Whatever comes afterwards
+    counts anew.
+    """
+
+    to: Literal["none", "weak", "medium", "strong"]
+    #: Why, in the reviewer's words. An entrance refuses a review without; runs are not told it.
+    reason: Annotated[Text | None, Pii()] = None
+    #: The review task that was completed, if it was one of ours.
+    task_id: Id | None = None
+
+
+class PromotionsPaused(
+    Event, type="compliance.promotions_paused", example={"hours": 72, "why": "A large loss last night."}
+):
+    """Nothing is sold or given for so many hours from now on. From a person, a journey or player protection.
+
+    It only ever makes a pause longer; it ends by itself. Help, service messages and what was earned still arrive.
+    """
+
+    hours: Annotated[Count, Field(ge=1, le=MOST_PAUSED)]
+    #: Why, in a person's words.
+    why: Annotated[Text | None, Pii()] = None
 
 
 class AffordabilityChanged(

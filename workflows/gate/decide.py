@@ -15,6 +15,7 @@ from workflows.gate.consent_check import not_agreed
 from workflows.gate.decision import Allowed, Refusal, Wait, unread
 from workflows.gate.exclusion_lengths import is_short_of_minimum
 from workflows.gate.facts import ADULT, GateFacts, GrantFacts, MessageFacts
+from workflows.gate.harm_strength import harm_strength
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
 from workflows.gate.quiet_hours import nights_on, quiet_until
 from workflows.gate.reasons import Reason
@@ -24,8 +25,8 @@ from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player,
 from workflows.local_time import DAY
 from workflows.player_state.account_status import CLOSED, DECEASED
 from workflows.player_state.exclusion_blocks import TIME_OUT, Exclusion
+from workflows.player_state.harm_watch import stronger
 
-_STRENGTHS: Final = ("none", "weak", "medium", "strong")
 #: They need no address.
 _INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
 
@@ -120,7 +121,8 @@ def _protected(
         or _on_a_break(facts, now, asked)
         or _back_only_just(facts, policy, now, asked)
         or _inactive(facts)
-        or _vulnerable(facts, policy, asked)
+        or _vulnerable(facts, policy, now, asked)
+        or _paused(facts, now, asked)
         or _at_a_limit(facts, policy, now, asked)
         or _elsewhere(facts, policy, asked)
         or _too_young(facts, policy, asked)
@@ -172,18 +174,27 @@ def _inactive(facts: GateFacts) -> Refusal | None:
     return None
 
 
-def _vulnerable(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:
+def _vulnerable(facts: GateFacts, policy: Policy, now: datetime, asked: list[str]) -> Refusal | None:
     asked.append("harm")
-    if facts.harm is None:
+    harm = harm_strength(facts, policy, now)
+    if harm is None:
         return unread("harm", "harm")
-    strength = _STRENGTHS.index(facts.harm) if facts.harm in _STRENGTHS else len(_STRENGTHS)
-    if strength >= _STRENGTHS.index(policy.harm_refuses_from):
-        return Refusal(Reason.HARM_SIGNAL, "harm", f"A {facts.harm} signal of gambling harm is in force.")
+    if stronger(harm, policy.harm_refuses_from) == harm:
+        return Refusal(Reason.HARM_SIGNAL, "harm", f"A {harm} signal of gambling harm is in force.")
     asked.append("test-account")
     if facts.is_test is None:
         return unread("is_test", "test-account")
     if facts.is_test:
         return Refusal(Reason.TEST_ACCOUNT, "test-account", "This is a test account.")
+    return None
+
+
+def _paused(facts: GateFacts, now: datetime, asked: list[str]) -> Refusal | None:
+    asked.append("paused")
+    if facts.paused_until is None:
+        return unread("pauses", "paused")
+    if (until := max(facts.paused_until, default=now)) > now:
+        return Refusal(Reason.PROMOTIONS_PAUSED, "paused", f"Promotions are paused until {until.isoformat()}.")
     return None
 
 

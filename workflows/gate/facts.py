@@ -58,8 +58,12 @@ class GateFacts:
     exclusions: Sequence[Exclusion] | None = None
     #: The jurisdictions the player had when they were set.
     excluded_in: Collection[str] | None = None
-    #: The strongest harm signal in force: none, weak, medium, strong.
+    #: The harm that stands whatever the time, in rows from before signs were dated: none, weak, medium, strong.
     harm: str | None = None
+    #: Signs of harm by "indicator/strength", and when each was seen.
+    harm_signs: Mapping[str, datetime] | None = None
+    #: Until when promotions are paused. Empty: known not to be.
+    paused_until: Collection[datetime] | None = None
     is_test: bool | None = None
     #: Opt-in per channel, or per channel and product ("email/casino"); what is missing was never asked for.
     consents: Mapping[str, bool] | None = None
@@ -171,6 +175,8 @@ def facts_of(
         exclusions=tuple(blocks),
         excluded_in=tuple(state.excluded_in),
         harm=state.harm or "none",
+        harm_signs=dict(state.watch.signs),
+        paused_until=() if state.watch.paused_until is None else (state.watch.paused_until,),
         is_test=bool(state.facts.get("is_test", False)),
         consents={name: opted_in for name, (opted_in, _) in state.consents.items()},
         consent_places={name: place for name, (*_, place) in state.consent_notes.items()},

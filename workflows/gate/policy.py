@@ -8,10 +8,10 @@ import hashlib
 import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_serializer, field_validator
 
@@ -19,6 +19,7 @@ from workflows.channels import CHANNELS, channel_name
 from workflows.errors import DesignError
 from workflows.field_types import BRAND, Jurisdiction
 from workflows.gate.quiet_hours import Night
+from workflows.player_state.harm_markers import MARKERS
 
 __all__ = ["Night", "policy"]
 
@@ -28,9 +29,12 @@ NECESSARY: Final = frozenset({"service", "rg", "security"})
 PROTECTIVE: Final = frozenset({"rg", "security"})
 #: Strengths of a signal of gambling harm that a policy may refuse from, the strictest first.
 HARM_STRENGTHS: Final = ("weak", "medium", "strong")
-
 _PER_WEEK: Final = {name: spec.per_week for name, spec in CHANNELS.items() if spec.per_week is not None}
 _TOO_LATE_AFTER: Final = {"marketing": timedelta(hours=12), "survey": timedelta(hours=12), "service": timedelta(days=3)}
+_HARM_FADES_AFTER: Final[Mapping[Literal["weak", "medium"], timedelta]] = {
+    "weak": timedelta(days=30),
+    "medium": timedelta(days=90),
+}
 _NIGHT: Final = Night(time(22), time(8))
 #: In place of the value that says nothing, where every value says something.
 ALWAYS: Final = object()
@@ -60,6 +64,10 @@ def _smaller_of_each(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[s
     return {name: _smaller(one.get(name), other.get(name)) for name in sorted({*one, *other})}
 
 
+def _larger_of_each(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _larger(one.get(name), other.get(name)) for name in sorted({*one, *other})}
+
+
 def _common(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     return other if one is None else one if other is None else one & other
 
@@ -72,6 +80,8 @@ _IF_ANY_ASKS: Final = Strictness(lambda one, other: one or other, nothing=False)
 _EACH_LEAST: Final = Strictness(_smaller_of_each, ALWAYS)
 _COMMON: Final = Strictness(_common, None)
 _EACH_LEAST_IF_ANY: Final = Strictness(_smaller_of_each, MappingProxyType({}))
+_EACH_MOST: Final = Strictness(_larger_of_each, MappingProxyType({}))
+_LONGEST: Final = Strictness(_larger_of_each, ALWAYS)
 _WEAKEST: Final = Strictness(lambda one, other: min(one, other, key=HARM_STRENGTHS.index), ALWAYS)
 
 
@@ -107,6 +117,16 @@ class Policy(BaseModel):
     nights: Annotated[frozenset[Night], _EVERY] = frozenset({_NIGHT})
     #: From which strength of harm signal on nothing is sold or given.
     harm_refuses_from: Annotated[Literal["weak", "medium", "strong"], _WEAKEST] = "strong"
+    #: How long a weak or a medium sign of harm counts; in the second half a medium one weighs like a weak one.
+    harm_fades_after: Annotated[Mapping[Literal["weak", "medium"], timedelta], _LONGEST] = Field(
+        default_factory=lambda: _HARM_FADES_AFTER
+    )
+    #: Markers of harm that the engine derives from play and payments (`player_state/harm_markers.py`).
+    harm_markers: Annotated[frozenset[str], _EVERY] = frozenset()
+    #: For how long a new sign pauses promotions, by the strength of all signs together.
+    harm_pauses: Annotated[Mapping[Literal["weak", "medium", "strong"], timedelta], _EACH_MOST] = Field(
+        default_factory=dict
+    )
     #: Whether a self-excluded player hears of a payout or a document; off until a lawyer says on.
     service_to_excluded: Annotated[bool, _IF_ALL_ALLOW] = False
     #: Whether an exclusion is over when its time is; else only somebody's word ends it.
@@ -176,6 +196,13 @@ class Policy(BaseModel):
     def _one_name_a_channel(cls, named: dict[str, int]) -> dict[str, int]:
         return {channel_name(name): most for name, most in named.items()}
 
+    @field_validator("harm_markers", mode="after")
+    @classmethod
+    def _known_markers(cls, named: frozenset[str]) -> frozenset[str]:
+        if unknown := sorted(named - MARKERS.keys()):
+            raise ValueError(f"no marker is called {', '.join(unknown)}; there are {', '.join(sorted(MARKERS))}")
+        return named
+
     @cached_property
     def version(self) -> str:
         """The name and a fingerprint of every number, so that two policies never share a version."""
@@ -192,7 +219,9 @@ class Policy(BaseModel):
         """The numbers whose rules are on: those that are not what says nothing, set here or by default."""
         return frozenset(name for name, how in NUMBERS.items() if getattr(self, name) != how.nothing)
 
-    @field_serializer("banned_rewards", "consent_given_in", "jurisdictions", "product_consent", "vip_needs")
+    @field_serializer(
+        "banned_rewards", "consent_given_in", "harm_markers", "jurisdictions", "product_consent", "vip_needs"
+    )
     def _in_order(self, names: frozenset[str] | None) -> list[str] | None:
         # A set has no order, and the version must be the same in every process.
         return None if names is None else sorted(names)
@@ -200,6 +229,13 @@ class Policy(BaseModel):
     @field_serializer("nights")
     def _nights_in_order(self, nights: frozenset[Night]) -> list[str]:
         return sorted(map(str, nights))
+
+
+class Policies(Protocol):
+    """Whoever knows which policies apply: `policy_book.PolicyBook`, or the house's alone."""
+
+    def at(self, brand: str, jurisdiction: str | None, now: datetime) -> Policy:
+        """What they say together."""
 
 
 #: Of numbers that may be None, pydantic keeps no metadata of the whole.

@@ -89,6 +89,11 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Мы не делаем предложений, чтобы защитить вас.",
             "Ми не робимо пропозицій, щоб захистити вас.",
         ),
+        Reason.PROMOTIONS_PAUSED: _in(
+            "We are not making you offers for a while.",
+            "Некоторое время мы не делаем вам предложений.",
+            "Деякий час ми не робимо вам пропозицій.",
+        ),
         Reason.TEST_ACCOUNT: _in(
             "This is a test account.", "Это тестовая учётная запись.", "Це тестовий обліковий запис."
         ),

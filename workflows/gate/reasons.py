@@ -24,6 +24,7 @@ class Reason(StrEnum):
     REGISTER_UNKNOWN = "register_unknown", "a register of excluded players could not be asked"
     TIME_OUT = "time_out", "the player takes a time-out"
     HARM_SIGNAL = "harm_signal", "there are signs of gambling harm"
+    PROMOTIONS_PAUSED = "promotions_paused", "promotions are paused for the player"
     TEST_ACCOUNT = "test_account", "it is a test account"
     LIMIT_REACHED = "limit_reached", "the player stands at a limit of their own"
     OPEN_CHECK = "open_check", "a check of the player is open"

@@ -6,6 +6,7 @@ from typing import Final
 
 from workflows.gate.decision import Refusal, unread
 from workflows.gate.facts import GateFacts, GrantFacts
+from workflows.gate.harm_strength import harm_strength
 from workflows.gate.policy import Policy
 from workflows.gate.reasons import Reason
 
@@ -85,12 +86,13 @@ def _is_being_checked(facts: GateFacts, _grant: GrantFacts, _policy: Policy, _no
     return None
 
 
-def _lacks_what_a_vip_needs(facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetime) -> Refusal | None:
+def _lacks_what_a_vip_needs(facts: GateFacts, grant: GrantFacts, policy: Policy, now: datetime) -> Refusal | None:
     if not grant.vip:
         return None
-    if facts.open_checks is None or facts.passed_checks is None or facts.harm is None:
+    harm = harm_strength(facts, policy, now)
+    if facts.open_checks is None or facts.passed_checks is None or harm is None:
         return unread("checks", "vip-check")
-    known = {*facts.passed_checks, *(["no_harm"] if facts.harm == "none" else [])}
+    known = {*facts.passed_checks, *(["no_harm"] if harm == "none" else [])}
     lacking = sorted(policy.vip_needs.difference(known))
     if not lacking and not facts.open_checks:
         return None

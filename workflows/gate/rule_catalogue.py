@@ -122,15 +122,23 @@ _WHO: Final = (
     ),
     GateRule(
         id="harm",
-        says="No direct marketing and no new bonus on strong indicators of harm, across all products.",
+        says="No direct marketing and no new bonus on strong indicators of harm, across all products, until a trained "
+        "person has judged. Signs are told or derived from play; weak and medium ones fade.",
         about=_OFFERS,
         sources=(_GB_HARM,),
-        numbers=("harm_refuses_from",),
+        numbers=("harm_refuses_from", "harm_fades_after", "harm_markers"),
     ),
     GateRule(
         id="test-account",
         says="Test accounts are counted nowhere, so nothing is sold to them.",
         about=_OFFERS,
+    ),
+    GateRule(
+        id="paused",
+        says="Nothing is sold or given while a person, a journey or a sign of harm has paused promotions.",
+        about=_OFFERS,
+        numbers=("harm_pauses",),
+        always=True,
     ),
     GateRule(
         id="limit",

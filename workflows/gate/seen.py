@@ -26,6 +26,12 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
     limits: list[JsonValue] | None = (
         None if facts.limits_until is None else [at.isoformat() for at in facts.limits_until]
     )
+    signs: dict[str, JsonValue] | None = (
+        None if facts.harm_signs is None else {name: at.isoformat() for name, at in facts.harm_signs.items()}
+    )
+    paused: list[JsonValue] | None = (
+        None if facts.paused_until is None else [at.isoformat() for at in facts.paused_until]
+    )
     addresses: list[JsonValue] | None = None if facts.addresses is None else [*sorted(facts.addresses)]
     return {
         "at": now.isoformat(),
@@ -33,6 +39,8 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
         "exclusions": blocks,
         "ended_exclusions": ended,
         "harm": facts.harm,
+        "harm_signs": signs,
+        "paused_until": paused,
         "is_test": facts.is_test,
         "consents": None if facts.consents is None else dict(facts.consents),
         "consent_places": dict(facts.consent_places or {}),

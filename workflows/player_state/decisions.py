@@ -125,7 +125,38 @@ class MessageReached:
     at: datetime
 
 
-Decision = Start | ShadowStart | Wake | Stop | Migrate | GoalReached | Ended | Moved | MessageReached | PointTransfer
+@dataclass(frozen=True)
+class ReviewDue:
+    """Signs of harm restrict the player, and a person is to judge: a task of this id opens in the same transaction."""
+
+    task_id: str
+    at: datetime
+    #: "indicator/strength" and when it was seen, the oldest first. Empty: from before signs were dated.
+    signs: tuple[tuple[str, datetime], ...]
+
+
+@dataclass(frozen=True)
+class RevokeOffers:
+    """Rewards that the player was offered and has not taken yet are taken back."""
+
+    reason: str
+    at: datetime
+
+
+Decision = (
+    Start
+    | ShadowStart
+    | Wake
+    | Stop
+    | Migrate
+    | GoalReached
+    | Ended
+    | Moved
+    | MessageReached
+    | PointTransfer
+    | ReviewDue
+    | RevokeOffers
+)
 
 
 def started_by(decisions: Iterable[Decision]) -> Started:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from workflows.player_state.exclusion_blocks import ACCOUNT, END_OF, OPENED, Block
+from workflows.player_state.harm_markers import MarkerNotes
 from workflows.player_state.limits_and_checks import is_open
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
@@ -22,6 +23,7 @@ STAYS: Final = {
     "exclusions": "they hold until they are ended (art. 17(3)(b) GDPR; GB LCCP SR 3.5.3)",
     "excluded_in": "where they were set, which says how long they last",
     "harm": "protects",
+    "watch": "signs of harm protect until they fade or are judged; what markers went by is gone",
     "limits": "protect, and end by themselves",
     "checks": "those that are open: they stand against offers",
     "consents": "what was refused (art. 21(3) GDPR); what was given is gone",
@@ -88,6 +90,7 @@ class ErasedPlayer(ShadowedPlayer):
         for name in (one.name for one in fields(self) if one.name not in STAYS):
             setattr(self, name, getattr(blank, name))
         self.erased_at = now
+        self.watch.notes = MarkerNotes()
         self.checks = {name: check for name, check in self.checks.items() if is_open(check, now)}
         self.consents = {key: word for key, word in self.consents.items() if not word[0]}
         self.consent_notes = {key: note for key, note in self.consent_notes.items() if key in self.consents}

@@ -1,8 +1,10 @@
 """What of a player's row a journey may know."""
 
 from workflows.events import DepositApproved, SessionLogin
+from workflows.gate.policies import HOUSE
 from workflows.player_facts import PlayerFacts
-from workflows.player_state.projection import PlayerProjection
+from workflows.player_state.harm_watch import strength_of, stronger
+from workflows.player_state.projection import EPOCH, PlayerProjection
 
 
 def journey_facts(player: PlayerProjection) -> PlayerFacts:
@@ -14,9 +16,16 @@ def journey_facts(player: PlayerProjection) -> PlayerFacts:
         deposits=player.counts.get(DepositApproved.type, 0),
         deposited_minor=player.deposited_minor,
         last_login=player.last.get(SessionLogin.type),
-        harm=player.harm,
+        harm=_harm(player),
         usual_hours=[*player.usual_hours],
         consents=sorted(key for key, (opted_in, _) in player.consents.items() if opted_in),
         kyc=None if identity is None else identity[0],
         **player.facts,
     )
+
+
+def _harm(player: PlayerProjection) -> str | None:
+    """The strength of all signs of harm together when the player was last heard of, None where there is none."""
+    heard = max(player.last.values(), default=EPOCH)
+    now = stronger(player.harm or "none", strength_of(player.watch.signs, HOUSE.harm_fades_after, heard))
+    return None if now == "none" else now

@@ -1,9 +1,11 @@
 """Accounts of one person: what protects one of them protects them all, and what they did counts for the one that stays.
 
 What lifts is not shared: an exclusion that ended, a consent given, an account opened again are told for each account.
+Only what a person judged of signs of harm is, for it is the person who was looked at.
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from datetime import datetime
 from typing import Final
 
@@ -12,24 +14,27 @@ from workflows.events import (
     ConsentChanged,
     Event,
     ExclusionSet,
+    HarmReviewed,
     HarmSignal,
     KycChanged,
     LimitReached,
     MessageReceived,
     MessageStatus,
     PlayerMerged,
+    PromotionsPaused,
     StatusChanged,
 )
 from workflows.loyalty.merging_points import merge_loyalty
 from workflows.loyalty.point_account import LoyaltyState
 from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import withdrawn, withdraws
-from workflows.player_state.decisions import Decision
+from workflows.player_state.decisions import Decision, RevokeOffers
 from workflows.player_state.exclusion_blocks import END_ELSEWHERE, kept, last_end
+from workflows.player_state.harm_response import HARM_SIGNAL, PROTECTED, takes_offers_back
+from workflows.player_state.harm_watch import STRENGTHS
 from workflows.player_state.joined_history import absorb
 from workflows.player_state.limits_and_checks import Checks, is_open, stays_open
 from workflows.player_state.ordering import Word
-from workflows.player_state.projection import STRENGTHS
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
@@ -41,7 +46,7 @@ MOST_ACCOUNTS: Final = 50
 def is_shared(event: Event) -> bool:
     """Whether an event about one account protects every account of the person."""
     match event:
-        case ExclusionSet() | HarmSignal() | LimitReached():
+        case ExclusionSet() | HarmSignal() | HarmReviewed() | PromotionsPaused() | LimitReached():
             return True
         case KycChanged() | AffordabilityChanged():
             return stays_open(event)
@@ -84,7 +89,10 @@ def join(accounts: Sequence[PlayerState], now: datetime) -> None:
     refused = withdrawn(one.consents for one in accounts)
     signs = [one.harm for one in accounts if one.harm is not None]
     closed = [end for one in accounts for end in one.ends_at(now)]
+    watches = [copy(one.watch) for one in accounts]
     for one in accounts:
+        for watch in watches:
+            one.watch.take_over(watch)
         for block in blocks:
             one.exclusions = kept(one.exclusions, block)
         one.excluded_in = list(places)
@@ -145,7 +153,14 @@ def open_among(accounts: Sequence[PlayerState], now: datetime) -> Checks:
 def share(event: Event, other: PlayerState, now: datetime, *, mode: Mode) -> list[Decision]:
     """Protect another account of the person by an event about this one; its runs stop with it."""
     other.learn(event, other.word_of(event, now, live=mode == "live"))
-    return other.stop_protected(now, mode=mode)
+    taken: list[Decision] = [RevokeOffers(PROTECTED, now)] if mode == "live" and takes_offers_back(event) else []
+    return [*taken, *other.stop_protected(now, mode=mode)]
+
+
+def share_review(player: PlayerState, other: PlayerState, now: datetime) -> list[Decision]:
+    """Let another account of the person know of signs that have become strong: one review is for the person."""
+    other.watch.take_over(player.watch)
+    return [RevokeOffers(HARM_SIGNAL, now)]
 
 
 def _merge_points(

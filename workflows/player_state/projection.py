@@ -24,6 +24,7 @@ from workflows.events import (
     Event,
     ExclusionEnded,
     ExclusionSet,
+    HarmReviewed,
     HarmSignal,
     Jurisdiction,
     KycChanged,
@@ -33,6 +34,7 @@ from workflows.events import (
     MessageStatus,
     PlayerRegistered,
     ProfileUpdated,
+    PromotionsPaused,
     RoundCompleted,
     StatusChanged,
     TierChanged,
@@ -66,13 +68,14 @@ from workflows.player_state.exclusion_blocks import (
     note_end,
     of_status,
 )
+from workflows.player_state.harm_watch import HarmWatch
 from workflows.player_state.limits_and_checks import Checks, restrain
 from workflows.player_state.net_deposits import NetDeposits, count_net
+from workflows.player_state.ordered_events import is_ordered
 from workflows.player_state.ordering import Word, first_said, instant, record_word
 from workflows.rules.measures import Present
 from workflows.rules.streak_state import StreakState, micros
 
-STRENGTHS: Final = ("weak", "medium", "strong")
 #: Since when a status of which nobody said when it began.
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 #: What a profile update may teach a journey, and what it must look like.
@@ -133,7 +136,9 @@ class PlayerProjection:
     exclusions: list[Block] = field(default_factory=list)
     #: The jurisdictions the player had when these were set: where they go afterwards, none is over sooner.
     excluded_in: list[str] = field(default_factory=list)
+    #: The strongest sign of harm in rows from before signs were dated; it stands until a person has judged.
     harm: str | None = None
+    watch: HarmWatch = field(default_factory=HarmWatch)
     #: By channel, or channel and product, as `consents.consent_key` has it.
     consents: Consents = field(default_factory=dict)
     consent_notes: dict[str, ConsentNote] = field(default_factory=dict)
@@ -227,7 +232,7 @@ class PlayerProjection:
     def word_of(self, event: Event, now: datetime, *, live: bool) -> Word:
         """The word that an event is, received `now`; of one that is said again it is the first."""
         word = Word.of(event, now, live=live)
-        return first_said(self.ahead, event, word) if _is_ordered(event) else word
+        return first_said(self.ahead, event, word) if is_ordered(event) else word
 
     def learn(self, event: Event, word: Word) -> None:
         """Learn the facts that an event carries about the player, as far as its `word` counts."""
@@ -242,9 +247,8 @@ class PlayerProjection:
                 self._exclude(event, word)
             case ExclusionEnded():
                 self._end_exclusion(event, word)
-            case HarmSignal():
-                # The strongest signal stands for ever: nothing here lowers it yet.
-                self.harm = max(self.harm or "weak", event.strength, key=STRENGTHS.index)
+            case HarmSignal() | HarmReviewed() | PromotionsPaused():
+                self.harm = None if self.watch.learn(event, word) else self.harm
             case ConsentChanged():
                 product = None if event.product == "all" else event.product
                 source = (event.source, event.text_version)
@@ -480,15 +484,6 @@ class PlayerProjection:
         note = (*source, self._place_at(word.at))
         new = ConsentWord(channel, product, opted_in, word, note)
         keep_word(self.consents, self.consent_notes, self.told, new)
-
-
-def _is_ordered(event: Event) -> bool:
-    """Whether an event is one of many words on a fact; there is one registration, which has an order of its own."""
-    if isinstance(event, MessageStatus | MessageReceived):
-        return withdraws(event)
-    return isinstance(
-        event, ConsentChanged | StatusChanged | ExclusionSet | ExclusionEnded | ProfileUpdated | TierChanged
-    )
 
 
 def _end_of(event: ExclusionSet | ExclusionEnded) -> str:

@@ -28,6 +28,7 @@ from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears,
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.entered_journeys import entered_journeys, entry_key, segment_change
+from workflows.player_state.harm_response import respond
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.merged_player import MergedPlayer
 from workflows.player_state.message_progress import progress_of
@@ -86,7 +87,7 @@ class PlayerState(MergedPlayer):
         """
         about_calendar = isinstance(event, ABOUT_CALENDAR)
         came = self._unnoted_occasions(rules, now) if about_calendar else {}
-        self.learn(event, self.word_of(event, now, live=mode == "live"))
+        self.learn(event, word := self.word_of(event, now, live=mode == "live"))
         self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
         risen = self.climb(event, rules.loyalty, now)
@@ -94,7 +95,7 @@ class PlayerState(MergedPlayer):
         about = rules.segments_about(TierChanged.type if risen else event.type)
         moved = self._segment_moves(about, now, failures)
         self._schedule_occasions(rules, now, anew=about_calendar)
-        told = progress_of(event)
+        told = [*progress_of(event), *respond(self, event, word, rules.policies, now)]
         if mode == "history":
             return [*told, *moved]
         for move in moved:
@@ -459,6 +460,7 @@ class PlayerState(MergedPlayer):
         It is intake's way, because it costs a third. The values are the state's own: write them before it changes.
         """
         values = sparse(self, _PARTS)
+        values |= {"watch": self.watch.stored()} if "watch" in values else {}
         for name, parts in _NESTED.items():
             if name in values:
                 values[name] = {key: sparse(one, parts) for key, one in values[name].items()}

@@ -53,6 +53,11 @@ Reward = Annotated[
 ]
 #: The names of the kinds, as they stand in a grant and in the events about it.
 KINDS: Final[tuple[str, ...]] = tuple(reward.model_fields["kind"].default for reward in get_args(get_args(Reward)[0]))
+#: Those of them that a player takes up after they were given, so that an offer can be taken back until then.
+OFFERED_KINDS: Final[tuple[str, ...]] = tuple(
+    str(reward.model_fields["kind"].default)
+    for reward in (FreeSpins, Reload, DepositMatch, BonusMoney, FreeBet, MiniGame, TournamentTicket)
+)
 #: Those of them whose cost hangs on a deposit that comes after them.
 DEPOSIT_KINDS: Final[tuple[str, ...]] = tuple(
     reward.model_fields["kind"].default for reward in get_args(get_args(Reward)[0]) if reward.for_deposit

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from datetime import datetime
 
 from workflows.declaration import Journey
 from workflows.events import (
@@ -14,6 +15,8 @@ from workflows.events import (
     TierChanged,
     WinStreak,
 )
+from workflows.gate.policies import HOUSE
+from workflows.gate.policy import Policies, Policy
 from workflows.loyalty.program import NO_PROGRAM, LoyaltyProgram
 from workflows.rules.calendar_rules import Occasion
 from workflows.rules.failures import RuleFailure
@@ -52,6 +55,14 @@ STREAK_EVENTS: Mapping[str, type[LossStreak | WinStreak]] = {LOSS_STREAK.key: Lo
 """The streaks that are events of their own. A round that gave back its stake breaks both."""
 
 
+class HouseAlone:
+    """The policies of whoever has none of their own and knows no law: the house's, for everybody."""
+
+    def at(self, _brand: str, _jurisdiction: str | None, _now: datetime) -> Policy:
+        """The house's."""
+        return HOUSE
+
+
 class RuleIndex:
     """The rules of a deployment, by what can fire them. Built once a process.
 
@@ -80,6 +91,8 @@ class RuleIndex:
         self.by_key: dict[str, list[Journey]] = {}
         #: Journeys that nobody enters for now.
         self.closed: frozenset[str] = frozenset()
+        #: Whoever says which policies a player is under.
+        self.policies: Policies = HouseAlone()
         #: Releases that are played beside runs that begin now, with nothing done.
         self.shadows: Shadows = NO_SHADOWS
         #: Every rule that is no plain `on(...)`, by its key.
@@ -107,6 +120,12 @@ class RuleIndex:
             return self
         changed = copy(self)
         changed.closed = journeys
+        return changed
+
+    def under(self, policies: Policies) -> "RuleIndex":
+        """The same rules for players under these policies."""
+        changed = copy(self)
+        changed.policies = policies
         return changed
 
     def shadowing(self, shadows: Shadows) -> "RuleIndex":

@@ -3,7 +3,9 @@
 - A VIP gets nothing before it is known that the spend is affordable, that there is no sign of harm, who they are and
   where the money comes from, and nobody under 25 does (high value customers guidance of 31 October 2020, and the
   industry's code; whom an executive signs off below 25 is rewarded by a person).
-- Strong signs of harm end marketing and new bonuses (SR 3.4.3, requirement 10): the house's `harm` rule already.
+- Strong signs of harm end marketing and new bonuses (SR 3.4.3, requirement 10): the house's `harm` rule already. The
+  indicators that the licensee must watch for (requirement 5: spend, patterns of spend, time, gambling management tools)
+  are derived by every marker there is.
 - A self-exclusion lasts six months at least, stays until the customer acts, and they wait a day after that (SR 3.5.3,
   3.5.4). A time-out lasts six weeks at most (SR 3.3.4).
 - By mail, text message and phone only with a consent that names the product, since 1 May 2025 (SR 5.1.12). Push and
@@ -20,9 +22,11 @@ from datetime import date, timedelta
 from typing import Any, Final
 
 from workflows.gate.policy import policy
+from workflows.player_state.harm_markers import MARKERS
 
 _SINCE_2023: Final[dict[str, Any]] = {
     "harm_refuses_from": "strong",
+    "harm_markers": frozenset(MARKERS),
     "exclusions_lapse": False,
     "cooling_off": timedelta(days=1),
     # Six months, as long as any six are.

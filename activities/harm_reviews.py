@@ -1,0 +1,104 @@
+"""What people judge of signs of harm: a review task completed, and a restriction contested by the player.
+
+A task is opened by intake where signs become strong, in that very transaction; here it is answered. The judgement is an
+event of the player, kept and applied in the transaction that closes the task.
+"""
+
+import hashlib
+from contextlib import AbstractAsyncContextManager
+from typing import Final, Protocol
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities import tasks
+from activities.engine_tasks import EngineTask
+from activities.intake.intake import Intake
+from activities.intake.locked_elsewhere import AccountsNotLocked
+from activities.player_rows import accounts_of
+from activities.task_rows import TaskOutcome, TaskRequest, TaskRow
+from workflows.events import HarmReviewed
+from workflows.json_object import JsonObject
+from workflows.player_state.journey_facts import journey_facts
+from workflows.player_state.state import PlayerState
+from workflows.protection_forms import ContestedRestriction
+
+
+class Transactions(Protocol):
+    """Where a transaction is begun that waits for its turn."""
+
+    def patient_transaction(self) -> AbstractAsyncContextManager[AsyncConnection]:
+        """A transaction until the block is left."""
+
+
+#: Under which source judgements are kept that come from completing a task. Nobody posts under it.
+SOURCE: Final = "engine:review"
+# A merge may bring in an account of the person meanwhile.
+_ATTEMPTS: Final = 3
+
+
+async def complete(
+    database: Transactions, intake: Intake, request: TaskRequest, player_id: str, answer: JsonObject
+) -> TaskOutcome:
+    """Close a review with its answer, and apply the judgement to every account of the person, in one transaction."""
+    accounts: set[str] = set()
+    for attempt in range(_ATTEMPTS):
+        try:
+            async with database.patient_transaction() as connection:
+                accounts |= {player_id, *await accounts_of(connection, request.brand, player_id)}
+                async with intake.locked(connection, request.brand, accounts, request.now, create=True) as locked:
+                    outcome = await tasks.complete_alone(connection, request, answer)
+                    if isinstance(outcome, TaskRow) and outcome.state == "completed":
+                        judged = _judgement(outcome, answer, request)
+                        await intake.tell(connection, locked, player_id, judged, request.now)
+                return outcome
+        except AccountsNotLocked as needed:
+            if attempt == _ATTEMPTS - 1:
+                raise
+            accounts |= {account for _, account in needed.accounts}
+    raise AssertionError("The last attempt returns or raises.")
+
+
+async def contest(
+    connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, words: str
+) -> TaskRow | None:
+    """Put before people that a player contests being restricted; None for a player nobody knows.
+
+    One contest is open at a time: the words of another are a comment on it. The player's row is locked, so two at once
+    are one task.
+    """
+    async with intake.locked(connection, request.brand, [player_id], request.now) as locked:
+        state = locked.states.get(player_id)
+        if state is None:
+            return None
+        form = ContestedRestriction.__name__
+        task = await tasks.open_of_form(connection, request.brand, player_id, form)
+        if task is None:
+            cause = f"{request.brand} {player_id} contest {request.now.isoformat()}"
+            task_id = hashlib.sha256(cause.encode()).hexdigest()[:24]
+            opening = EngineTask.asking(form, task_id, words, _snapshot(state), request.now)
+            await tasks.open_alone(connection, request.brand, opening)
+            return await tasks.find(connection, request.brand, task_id)
+        if task.reason != words:
+            about = TaskRequest(request.brand, task.id, request.actor, request.now)
+            await tasks.comment(connection, about, words)
+        return await tasks.find(connection, request.brand, task.id)
+
+
+def _judgement(task: TaskRow, answer: JsonObject, request: TaskRequest) -> HarmReviewed:
+    return HarmReviewed(
+        event_id=f"{task.id}",
+        event_source=SOURCE,
+        occurred_at=request.now,
+        to=answer["to"],
+        reason=answer["reason"],
+        task_id=task.id,
+    )
+
+
+def _snapshot(state: PlayerState) -> JsonObject:
+    signs = {name: at.isoformat() for name, at in sorted(state.watch.signs.items())}
+    paused = state.watch.paused_until
+    return journey_facts(state).model_dump(mode="json") | {
+        "signs": signs,
+        "paused_until": None if paused is None else paused.isoformat(),
+    }
