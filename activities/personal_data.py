@@ -238,6 +238,18 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "created_at updated_at",
         player="",
     ),
+    "audit_entries": TableData(
+        "stay: a chain that nothing is taken out of; they name fields, never what stands in them",
+        pseudonymous="n at kind action object player_id actor actor_kind actor_id key_id request_id detail prev hash",
+        none="brand lane",
+    ),
+    "audit_heads": TableData("about no player", none="brand lane n hash", player=""),
+    "player_commands": TableData(
+        "gone after 90 days: what a player's site asked for, and the answer",
+        pseudonymous="player_id key digest answer at",
+        none="brand",
+    ),
+    "loyalty_limits": TableData("about no player", none="brand name used", player=""),
     "api_keys": TableData(
         "about no player",
         none="id brand name hash scopes sources created_at expires_at revoked_at teams skills created_by revoked_by "

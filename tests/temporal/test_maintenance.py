@@ -17,22 +17,23 @@ from temporalio.client import Client, ScheduleHandle, ScheduleIntervalSpec, Sche
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from activities.engine import WorkerEngine, worker_engine
+from activities.erasures import ErasureRequest, request_erasure
 from activities.loops.maintenance_schedules import SCHEDULES, keep_schedules
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.processes import Processes
 from activities.settings import Settings
-from activities.tables import grants, jobs, players
+from activities.tables import erasures, grants, jobs, players
 from local.ports import free_port
 from local.temporal import TemporalServer
 from tests.support.engine import SECRET, execute, rows
 from tests.support.machine import eventually, within
 from tests.support.servers import LocalBonusEngine, running
-from worker import maintenance_worker
+from worker import maintenance_worker, retention_worker
 from workflows.background.reconcile_and_rearm import Rearmed
 from workflows.rules.index import RuleIndex
 
 ROOT = Path(__file__).parent.parent.parent
-REARM, RECONCILE = "journeys-rearm-players", "journeys-reconcile-grants"
+REARM, RECONCILE, ERASE = "journeys-rearm-players", "journeys-reconcile-grants", "journeys-erase"
 T = TypeVar("T")
 
 
@@ -151,6 +152,17 @@ class TestRuns:
             assert await run.result() in {0, 1}  # 0 if the schedule's own time came first
             (row,) = await rows(built.database, grants)
         assert (row["status"], row["reason"]) == ("refused", "never_arrived")
+
+    async def test_a_player_who_was_asked_to_be_erased_is(self, client: Client, built: WorkerEngine) -> None:
+        await keep_schedules(client)
+        await some_players(built, 1)
+        asked = ErasureRequest("other", "p00001", "objection", "T-1", "officer")
+        async with built.database.transaction() as connection:
+            await request_erasure(connection, built.intake, asked, datetime.now(UTC))
+        async with retention_worker(client, built.forgetting):
+            assert await (await triggered(client, ERASE, int)).result() in {0, 1}
+            (erasure,) = await rows(built.database, erasures)
+        assert erasure["done_at"] is not None
 
     async def test_every_player_is_looked_at_and_only_who_changes_is_written(
         self, client: Client, built: WorkerEngine
