@@ -22,6 +22,7 @@ from activities.unsubscribe_links import UnsubscribeLinks
 from api.console.identity_provider import IdentityProvider
 from api.database import Pools
 from api.key_lookup import Keys
+from content.scripts import TaskScripts, load_scripts
 from workflows.source.journey_loading import load
 
 
@@ -39,6 +40,8 @@ class ApiEngine(Engine):
     http: httpx.AsyncClient
     #: Who vouches for people; None where nobody signs in.
     identities: IdentityProvider | None
+    #: What people may say in the conversations that tasks ask for.
+    scripts: TaskScripts
 
 
 @asynccontextmanager
@@ -67,6 +70,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             webhook_secrets=signing_secrets(settings),
             temporal=temporal,
             http=http,
+            scripts=load_scripts(*settings.script_folders),
             identities=IdentityProvider(settings, http) if settings.oidc_issuer else None,
         )
 

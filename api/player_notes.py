@@ -17,7 +17,7 @@ from api.dependencies import EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Page, PageQuery
 from api.permissions import Key, acts, needs
-from api.problems import COMMON, Problem, documented, missing
+from api.problems import COMMON, documented, missing
 
 router = APIRouter(prefix="/v1/players/{player_id}", tags=["players"])
 
@@ -140,8 +140,7 @@ async def change_host(player_id: str, body: HostBody, engine: EngineOf, actor: W
         await _known(connection, actor.brand, player_id)
         person = None if body.person is None else await find_person(connection, actor.brand, body.person)
         if body.person is not None and (person is None or not person.active):
-            detail = "Nobody of this address works in the brand; check it, or have them added."
-            raise Problem("invalid", detail, errors=[{"pointer": "/person", "detail": detail}])
+            raise missing("person in this brand")
         await set_host(connection, actor.brand, player_id, person.id if person else None, actor.name, engine.clock())
         found = await hosts_of(connection, actor.brand, player_id, HOSTS_SHOWN)
     return HostList(items=[HostView.model_validate(host) for host in found])

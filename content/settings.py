@@ -10,6 +10,7 @@ from workflows.field_types import Product
 from workflows.source.journey_loading import shipped_packages
 
 SHIPPED_TEMPLATES = Path(__file__).parent.parent / "templates"
+SHIPPED_SCRIPTS = Path(__file__).parent.parent / "scripts"
 
 
 def split_at_commas(value: object) -> object:
@@ -36,6 +37,14 @@ class ContentSettings(BaseSettings):
     product: Product = "casino"
     #: Further folders of message templates; one there replaces the shipped template of its name.
     templates: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
+
+    #: Further folders of scripts for conversations; one there replaces the shipped script of its name.
+    scripts: Annotated[tuple[Path, ...], NoDecode, BeforeValidator(split_at_commas)] = ()
+
+    @property
+    def script_folders(self) -> tuple[Path, ...]:
+        """Every folder that holds scripts, the shipped one last."""
+        return (*self.scripts, SHIPPED_SCRIPTS)
 
     @property
     def packages(self) -> tuple[str, ...]:

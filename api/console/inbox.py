@@ -37,6 +37,7 @@ from api.players import PlayerView, get_player
 from api.problems import Problem
 from api.task_counts import TaskCountQuery, TaskCounts
 from api.tasks import TaskQuery, TaskSummary, TaskView
+from content.scripts import TaskScript, script_for
 
 
 class TaskRoute(ConsoleRoute):
@@ -95,7 +96,7 @@ class TaskPage:
     #: The draft was begun on an earlier version of the task.
     changed_since: bool = False
     later_at: datetime | None = None
-    script: object | None = None
+    script: TaskScript | None = None
 
 
 @router.get("/inbox")
@@ -258,6 +259,7 @@ async def read_task(
         refused=refused,
         changed_since=changed_since,
         later_at=_later(visitor.now, glance),
+        script=script_for(engine.scripts, found.form, glance.language if glance else None, visitor.person.locale),
     )
 
 

@@ -1,6 +1,7 @@
 """How a page is made: templates, the words of the reader's language, times in their zone, what browsers may do."""
 
 import hashlib
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -143,8 +144,11 @@ def asset(name: str) -> str:
 
 
 def words(name: str) -> str:
-    """A name of ours as people read it: `more_documents` is "More documents"."""
-    spaced = name.replace("_", " ").replace("-", " ").strip()
+    """A name of ours as people read it: `more_documents` is "More documents", `HostCall` is "Host call"."""
+    parted = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).replace("_", " ").replace("-", " ").split()
+    spaced = " ".join(
+        word if word.isupper() or not index else word[:1].lower() + word[1:] for index, word in enumerate(parted)
+    )
     return spaced[:1].upper() + spaced[1:]
 
 

@@ -271,6 +271,7 @@ async def test_a_page_is_for_everybody_by_day_and_night_and_on_a_phone(
     await at.page.set_viewport_size({"width": 390, "height": 800})
     wide = await at.page.evaluate("document.documentElement.scrollWidth - innerWidth")
     assert wide <= 0, f"{wide} pixels too wide for a phone"
+    assert await at.faults() == []
     await picture(at.page, f"{name}-phone")
     assert at.complaints == []
     await at.page.context.close()

@@ -40,6 +40,8 @@ EXCUSED = {
         if name.removeprefix("take_") in {"payment", "casino", "bonus", "consents", "blocks", "login", "user"}
     },
     "update_user": [positive_data_acceptance],
+    # A tier is asked for of one host's players only.
+    "list_players": [negative_data_rejection, positive_data_acceptance],
     # A zone is one that IANA knows, a role one of ours, and what is given ends in the future.
     **{name: [positive_data_acceptance] for name in ("add_person", "change_person", "give")},
     # A webhook's address is public, and its types are some that there are.
