@@ -14,7 +14,7 @@ from datetime import datetime
 from typing import Final
 
 from pydantic import JsonValue
-from sqlalchemy import func, update
+from sqlalchemy import func, text, update
 
 from activities.actors import ENGINE, command_of
 from activities.audit.trail import Act, audit
@@ -115,6 +115,20 @@ async def revoke_key(database: Database, key_id: str, now: datetime, by: str | N
         if brand is not None and by is not None:
             audit(connection, Act(command_of(brand, by), "revoke_key", object=key_id))
         return brand is not None
+
+
+async def note_use(database: Database, hashes: Collection[str]) -> None:
+    """Note that keys with these hashes are used, if that was not noted within the last minute."""
+    async with database.transaction() as connection:
+        await connection.execute(_USED, {"hashes": [*hashes]})
+
+
+_USED: Final = text(
+    """
+    UPDATE api_keys SET last_used_at = now()
+    WHERE hash = ANY(CAST(:hashes AS text[])) AND (last_used_at IS NULL OR last_used_at < now() - interval '1 minute')
+    """
+)
 
 
 def well_formed(secret: str) -> bool:

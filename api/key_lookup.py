@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from ipaddress import IPv6Address, ip_address
 from typing import Final, TypeVar
 
@@ -17,7 +17,8 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Text
 
-from activities.api_keys import hash_of, well_formed
+from activities.api_keys import hash_of, note_use, well_formed
+from activities.audit.trail import unrecorded
 from activities.database import Database, DatabaseUnreachable
 from api.database import CONNECT_TIMEOUT, done_within, in_time
 from api.permissions import CHALLENGE, Key
@@ -30,6 +31,8 @@ logger = logging.getLogger("journeys.audit")
 REMEMBERED: Final = 0.8
 #: Keys, keys that are none, and addresses that a process remembers; some megabytes.
 MOST: Final = 10_000
+#: How long those who ask next may wait for a note of what others use; it is made all the same.
+NOTING: Final = timedelta(seconds=0.3)
 #: Keys that one query asks for.
 ASKED_AT_ONCE: Final = 1_000
 #: Refusals an address is told at once, and how many more of these it gets a second.
@@ -50,6 +53,8 @@ class Keys:
         self._asked: dict[str, asyncio.Future[Key | None]] = {}
         self._reading: asyncio.Task[None] | None = None
         self._failures = FailedKeys()
+        #: Hashes of keys whose use is to be noted.
+        self._unnoted = set[str]()
 
     async def find(self, authorization: str | None, now: datetime, address: str | None = None) -> Key:
         """The key behind an `Authorization` header that came from `address`.
@@ -109,11 +114,24 @@ class Keys:
                     one.set_result(found.get(hashed))
             for hashed in waiting:
                 del self._asked[hashed]
+            await self._note_use()
+
+    async def _note_use(self) -> None:
+        """Note which keys are used. Nobody waits for it: who asks meanwhile is answered by the next query."""
+        unnoted, self._unnoted = self._unnoted, set()
+        if not unnoted:
+            return
+        try:
+            with unrecorded():
+                await in_time(note_use(self._database, unnoted), NOTING)
+        except Exception as error:  # noqa: BLE001 - a key that cannot be noted is as good as before
+            logger.warning("The last use of %d keys could not be noted: %s", len(unnoted), type(error).__name__)
 
     async def _read(self, hashes: Iterable[str]) -> dict[str, Key]:
         until = time.monotonic() + REMEMBERED
         async with self._database.reading() as connection:
-            rows = await connection.execute(_READ, {"hashes": [*hashes]})
+            rows = (await connection.execute(_READ, {"hashes": [*hashes]})).all()
+            self._unnoted |= {row.hash for row in rows if row.is_unnoted}
             found = {
                 row.hash: Key(
                     row.id,
@@ -177,7 +195,9 @@ def _refused(detail: str, challenge: str = f'{CHALLENGE}, error="invalid_token"'
 
 _READ = text(
     """
-    SELECT hash, id, brand, name, scopes, expires_at, sources, teams, skills FROM api_keys
+    SELECT hash, id, brand, name, scopes, expires_at, sources, teams, skills,
+           last_used_at IS NULL OR last_used_at < now() - interval '1 minute' AS is_unnoted
+    FROM api_keys
     WHERE hash = ANY(:hashes) AND revoked_at IS NULL
     """
 ).bindparams(bindparam("hashes", type_=ARRAY(Text)))

@@ -118,7 +118,7 @@ def list_keys(brand: Annotated[str | None, typer.Option(help="Only this brand's 
     for column in table.columns:
         column.no_wrap, column.overflow = column.header not in {"brand", "name", "sources"}, "fold"
     for row in found:
-        moments = {"made": row.created_at, "until": row.expires_at, "revoked": row.revoked_at}
+        moments = {"made": row.created_at, "until": row.expires_at, "used": row.last_used_at, "revoked": row.revoked_at}
         when = "\n".join(f"{word} {at:%Y-%m-%d}" for word, at in moments.items() if at)
         sources = ["\n".join(row.sources)] if bound else []
         table.add_row(row.id, row.brand, row.name, *sources, "\n".join(row.scopes), when)

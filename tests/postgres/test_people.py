@@ -5,14 +5,16 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
+import sqlalchemy as sa
 from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from activities.actors import Actor
 from activities.people import NotGiven, Person, actor_of, add_person, find_person, give, holders, sign_in, take_back
 from activities.roles import ROLES
-from activities.tables import person_grants
+from activities.tables import api_keys, person_grants
 from tests.support.api_client import Api, serving
+from tests.support.machine import eventually
 
 NOW = datetime.now(UTC)
 ISSUER = "https://id.example.com"
@@ -187,6 +189,19 @@ async def test_the_first_sign_in_ties_the_subject_to_the_address_and_no_later_on
     assert first is not None
     assert again is not None
     assert (first.id, again.id, other) == (person.id, person.id, None)
+
+
+async def test_a_key_says_when_it_was_used_last(api: Api) -> None:
+    caller = await api.client("tasks:work", name="desk")
+
+    async def used() -> object:
+        chosen = sa.select(api_keys.c.last_used_at).where(api_keys.c.brand == api.brand)
+        async with api.engine.database.reading() as connection:
+            return (await connection.execute(chosen)).scalar_one()
+
+    assert await used() is None
+    assert (await caller.get("/v1/me")).status_code == 200
+    await eventually(used)
 
 
 class TestDesks:
