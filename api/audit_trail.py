@@ -15,7 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from activities.actors import Actor
 from activities.audit.trail import Act, acting
-from api.permissions import Key, scopes_asked
+from api.permissions import PLAYER, Key, scopes_asked
 
 logger = logging.getLogger("journeys.audit")
 
@@ -25,8 +25,8 @@ CONSOLE: Final = "/console/"
 POLLING: Final = "x-console-poll"
 NOBODY: Final = Actor("", "")
 UNSAFE: Final = frozenset({"POST", "PUT", "PATCH", "DELETE"})
-#: What backends and sites do: events are their own record, and a message that was read is one.
-NOT_PEOPLE: Final = frozenset({"events:write", "inbox:read"})
+#: What backends, sites and players themselves do: events are their own record, and a message that was read is one.
+NOT_PEOPLE: Final = frozenset({"events:write", "inbox:read", "players:tokens", PLAYER})
 #: They change nothing that anybody else sees: how many it would be, and what somebody is still writing.
 PREVIEWS: Final = frozenset(
     {"preview_stop", "preview_migration", "preview_enrolment", "save_draft", "forget_draft", "console.draft"}
@@ -105,8 +105,14 @@ def _describe(act: Act, scope: Scope) -> bool:
     of_console = scope["path"].startswith(CONSOLE)
     name = f"console.{route.name}" if of_console else route.name
     scopes = {one for asked in scopes_asked(route) for one in asked.scopes}
-    of_people = of_console or not scopes <= NOT_PEOPLE
-    if act.kind == "change" and scope["method"] in UNSAFE and (name in PREVIEWS or not of_people):
+    asked_of_people = scopes - NOT_PEOPLE
+    if not of_console and not asked_of_people:
+        return False
+    if scope["method"] in UNSAFE:
+        if name in PREVIEWS:
+            return False
+    elif not of_console and not act.actor.may(*asked_of_people):
+        # A site that shows a player their own inbox is not somebody who looks at them.
         return False
     named = {name: str(value) for name, value in scope.get("path_params", {}).items()}
     act.action = name
