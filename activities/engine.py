@@ -14,6 +14,7 @@ import httpx
 from temporalio.client import Client
 
 from activities.awards import Awards
+from activities.channel_adapters import channel_adapters
 from activities.clock import Clock, DatabaseClock
 from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
 from activities.identity_digests import IdentityDigests
@@ -35,11 +36,9 @@ from activities.outgoing.webhook_dispatcher import WebhookDispatcher
 from activities.outgoing.webhook_effect import WebhookEffects
 from activities.processes import Processes, Role
 from activities.promotion_pauses import PromotionPauses
-from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
 from activities.providers.breaker import Breaker
-from activities.providers.email import EmailAdapter, MailLookup
-from activities.providers.webhook import WebhookAdapter
+from activities.providers.email import MailLookup
 from activities.registers import Registers
 from activities.rewards import Grants
 from activities.run_delivery.dispatcher import Dispatcher
@@ -52,7 +51,6 @@ from activities.tasks import TaskEffects
 from activities.tracing import TracedTransport
 from activities.unsubscribe_links import UnsubscribeLinks
 from content.templates import Catalogue
-from workflows.channels import WEBHOOK_CHANNELS, Channel
 from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
 from workflows.field_types import MessageClass
@@ -340,14 +338,3 @@ def unsubscribe_links(settings: Settings) -> UnsubscribeLinks:
 def signing_secrets(settings: Settings) -> SigningSecrets:
     """What makes the secrets of webhook subscriptions. Raises DesignError."""
     return SigningSecrets(settings.webhook_keys or settings.link_secrets)
-
-
-def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
-    """Who takes the messages of each channel that leaves the house."""
-    return {
-        "email": EmailAdapter(settings.smtp_url, sender=settings.mail_from, password=settings.smtp_password),
-        **{
-            channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret_of(channel), http)
-            for channel in WEBHOOK_CHANNELS
-        },
-    }

@@ -262,6 +262,7 @@ class Messages:
         row = attempt.rows.get(channel)
         decision = self._decision(attempt, channel)
         repeatable = isinstance(decision, Allowed) and CHANNELS[channel].has_keys
+        repeatable = repeatable and self.adapters[channel].keeps_keys
         if row is not None and doubtful and not repeatable:
             await self._update_status(connection, row, "unknown", "outcome_unknown")
             attempt.plan.used.add(channel)

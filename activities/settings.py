@@ -85,6 +85,17 @@ class Settings(ContentSettings):
     #: The password of its user, where the address has none.
     smtp_password: str = ""
     mail_from: str = "casino@example.com"
+    #: A provider's HTTP API for mail instead of SMTP, as SendGrid's https://api.sendgrid.com/v3/mail/send, and its key.
+    mail_api_url: str = ""
+    mail_api_key: str = ""
+    #: A provider's HTTP API for SMS instead of a gateway, as Twilio's
+    #: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json; who we are there, and the sender or its pool (MG…).
+    sms_api_url: str = ""
+    sms_api_account: str = ""
+    sms_api_token: str = ""
+    sms_from: str = ""
+    #: Where it is to tell what became of each SMS (an address of yours that sends us message.status); unset: nobody.
+    sms_status_callback: str = ""
     #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
     mail_lookup_url: str | None = None
     #: What players call each brand, as JSON: {"acme": "Acme Casino"}.

@@ -95,6 +95,7 @@ NAMES_CHANNELS = {
     "workflows/events/player.py": "an example of what a player opted in to",
     "api/integrations/fasttrack/to_events.py": "how another system calls our channels",
     "api/integrations/fasttrack/routes.py": "an example of its message",
+    "activities/channel_adapters.py": "which provider's API takes which channel, by the settings",
     "local/demo/player_profiles.py": "how many of the demo's players opt in to what",
     "local/demo/report.py": "a figure of the demo",
     "workflows/gate/policies/gb.py": "the channels that a law is about",

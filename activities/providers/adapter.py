@@ -97,6 +97,9 @@ class Rejected:
 class Adapter(Protocol):
     """A way out. `now` is the moment of the attempt."""
 
+    #: Whether its receiver drops a repetition by its key, so that a message in doubt may be handed over again.
+    keeps_keys: bool
+
     async def deliver(self, message: OutgoingMessage, now: datetime) -> Delivered | Rejected:
         """Hand the message over, or say why it will never go; raises ChannelUnavailable to be called again."""
         ...

@@ -32,6 +32,8 @@ class EmailAdapter:
     `password` is used where the address has a user and no password in it.
     """
 
+    keeps_keys = False
+
     def __init__(
         self, url: str, *, sender: str, password: str = "", timeout: timedelta = timedelta(seconds=20)
     ) -> None:
@@ -43,7 +45,7 @@ class EmailAdapter:
         self._port = parts.port or (465 if self._tls else 25)
         self._username = unquote(parts.username) if parts.username else None
         self._password = unquote(parts.password) if parts.password else password or None
-        self._sender = _address(sender)
+        self._sender = address_of(sender)
         self._timeout = timeout
 
     async def deliver(self, message: OutgoingMessage, now: datetime) -> Delivered | Rejected:
@@ -52,10 +54,10 @@ class EmailAdapter:
         A server that refuses our own address or password refuses every mail, so that is ChannelUnavailable and
         not the message's fault.
         """
-        if any(_CONTROL.search(text) for text in (message.to, message.title, message.brand_name)):
+        if has_control_characters(message.to, message.title, message.brand_name):
             return Rejected("header_unsafe")
         try:
-            to = _address(message.to)
+            to = address_of(message.to)
         except ValueError:
             return Rejected("address_invalid")
         mail = self._compose(message, to, now)
@@ -160,7 +162,12 @@ class MailLookup:
             ) from None
 
 
-def _address(text: str) -> Address:
+def has_control_characters(*texts: str) -> bool:
+    """Whether one of these could end a header and begin another."""
+    return any(_CONTROL.search(text) for text in texts)
+
+
+def address_of(text: str) -> Address:
     """One mailbox, its domain in ASCII; ValueError if it is none, or more than one."""
     try:
         address = Address(addr_spec=text)

@@ -29,6 +29,8 @@ class WebhookAdapter:
     The body is the same on every attempt; `webhook-timestamp` is the attempt's, so a late retry is not too old.
     """
 
+    keeps_keys = True
+
     def __init__(
         self, url: str, secret: str, client: httpx.AsyncClient, *, timeout: timedelta = timedelta(seconds=20)
     ) -> None:

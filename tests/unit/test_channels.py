@@ -8,7 +8,7 @@ import httpx
 import pytest
 from pydantic import TypeAdapter
 
-from activities.engine import channel_adapters
+from activities.channel_adapters import channel_adapters
 from activities.gate_facts import addresses
 from activities.settings import Settings
 from api.timeline_text import sentence_of

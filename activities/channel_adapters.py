@@ -1,0 +1,42 @@
+"""Who takes the messages of each channel that leaves the house: a gateway, a server or a provider's API, by the settings."""
+
+import httpx
+
+from activities.providers.adapter import Adapter
+from activities.providers.email import EmailAdapter
+from activities.providers.mail_api import MailApiAdapter
+from activities.providers.sms_api import SmsApiAdapter
+from activities.providers.webhook import WebhookAdapter
+from activities.settings import Settings
+from workflows.channels import WEBHOOK_CHANNELS, Channel
+from workflows.errors import DesignError
+
+
+def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
+    """An adapter for each. Raises DesignError for settings that are half given."""
+    adapters: dict[Channel, Adapter] = {
+        channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret_of(channel), http)
+        for channel in WEBHOOK_CHANNELS
+        if not (channel == "sms" and settings.sms_api_url)
+    }
+    try:
+        if settings.sms_api_url:
+            adapters["sms"] = SmsApiAdapter(
+                settings.sms_api_url,
+                settings.sms_api_account,
+                settings.sms_api_token,
+                http,
+                sender=settings.sms_from,
+                callback=settings.sms_status_callback,
+            )
+        if settings.mail_api_url:
+            adapters["email"] = MailApiAdapter(
+                settings.mail_api_url, settings.mail_api_key, http, sender=settings.mail_from
+            )
+        else:
+            adapters["email"] = EmailAdapter(
+                settings.smtp_url, sender=settings.mail_from, password=settings.smtp_password
+            )
+    except ValueError as wrong:
+        raise DesignError(str(wrong)) from None
+    return adapters
