@@ -129,7 +129,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "grants": TableData(
         "stay: money",
         pseudonymous=f"{_RUN} journey kind reward status reason decision provider_ref reserved_at asked_at resolved_at "
-        "created_at",
+        "created_at revoke_reason revoke_due",
         none="brand",
     ),
     "task_history": TableData(
