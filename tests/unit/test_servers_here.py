@@ -18,7 +18,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
-    secrets = ["postgres", "links", "webhook", *(f"{channel}-webhook" for channel in WEBHOOK_CHANNELS)]
+    secrets = ["postgres", "identity-provider", "links", "registers", "register-hashes", "webhook"]
+    secrets += [*(f"{channel}-webhook" for channel in WEBHOOK_CHANNELS)]
     memory = {
         "ports": {name: 20_000 + number for number, name in enumerate(PORTS)},
         "secrets": dict.fromkeys(secrets, "a/secret"),
