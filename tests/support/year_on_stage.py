@@ -42,6 +42,11 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "Review": {"outcome": "keep"},
     "WinBackCall": {"outcome": "reached"},
     "LiveHelp": {"outcome": "solved"},
+    "LossCheckin": {"outcome": "reached"},
+    "SaferPlayReview": {"outcome": "calmer"},
+    "GreetingCall": {"outcome": "no_answer"},
+    "InactivityCall": {"outcome": "reached"},
+    "KycHelp": {"outcome": "will_send"},
 }
 CHANCES: list[tuple[type[Any], dict[str, Any], int]] = [
     (DepositApproved, {"amount_minor": 5000}, 30),
