@@ -3,7 +3,7 @@
 A day's points are a function of sums, so in which order its events come is irrelevant, and a void is a smaller sum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -22,7 +22,7 @@ DAYS_KEPT: Final = 2
 
 
 def accrue(
-    rule: EarnRule,
+    rules: Sequence[EarnRule],
     event: Event,
     present: Present,
     postings: Postings,
@@ -30,23 +30,33 @@ def accrue(
     *,
     undone: bool = False,
 ) -> None:
-    """Count an event under a rule, or take it out again where it was `undone`: the day's points follow.
+    """Count an event under each rule, or take it out again where it was `undone`: the day's points follow.
 
     `event` is what was played or paid, with the moment it happened, also where that is undone.
     """
-    units = rule.units(event, failures)
-    if not units:
-        return
-    account = postings.state.account(rule.currency.name)
     now = present.now
     at = event.occurred_at if event.occurred_at <= now + AHEAD else now
-    factor = account.factor(at, getattr(event, "game_id", None)) if at > now - LATENESS else 100
-    on = present.day_of(at)
-    bucket = _bucket(rule, account, on, present)
-    count = bucket.units.get(str(factor), 0) + (-units if undone else units)
-    bucket.units[str(factor)] = count
-    _follow(rule, account, bucket_key(rule, on), postings, event)
-    forget(account, present, postings, rule.currency.name)
+    on: date | None = None
+    moved: set[str] = set()
+    for rule in rules:
+        units = rule.units(event, failures)
+        if not units:
+            continue
+        on = on or present.day_of(at)
+        account = postings.state.account(rule.currency.name)
+        late = not account.windows or at <= now - LATENESS
+        factor = "100" if late else str(account.factor(at, getattr(event, "game_id", None)))
+        key = bucket_key(rule, on)
+        bucket = account.buckets.get(key)
+        if bucket is None:
+            lot = lot_of(rule.product, on, rule.currency.expires, present)
+            bucket = account.buckets[key] = AccrualBucket(lot)
+            moved.add(rule.currency.name)
+        bucket.units[factor] = bucket.units.get(factor, 0) + (-units if undone else units)
+        _follow(rule, account, key, postings, event)
+    # Only a new day can make an old one too many.
+    for currency in sorted(moved):
+        forget(postings.state.account(currency), present, postings, currency)
 
 
 def left_the_row(rule: EarnRule, account: PointAccount | None, at: datetime, present: Present) -> str | None:
@@ -81,20 +91,13 @@ def forget(account: PointAccount, present: Present, postings: Postings, currency
             del account.buckets[key]
 
 
-def _bucket(rule: EarnRule, account: PointAccount, on: date, present: Present) -> AccrualBucket:
-    key = bucket_key(rule, on)
-    bucket = account.buckets.get(key)
-    if bucket is None:
-        lot = lot_of(rule.product, on, rule.currency.expires, present)
-        bucket = account.buckets[key] = AccrualBucket(lot)
-    return bucket
-
-
 def _follow(rule: EarnRule, account: PointAccount, key: str, postings: Postings, event: Event) -> None:
     """Bring the lot to what the sums of its bucket say now."""
     bucket = account.buckets[key]
     points = rule.points(bucket.units)
     change = points - bucket.points
+    if not change:
+        return
     if change > 0:
         add(account.lots, {bucket.lot: change})
         account.ever += change

@@ -20,6 +20,8 @@ from workflows.rules.where import passes
 GRACE: Final = timedelta(hours=1)
 #: Occurrences of one mission that a row holds: the present one, and those before whose prize may still be claimed.
 MOST_OCCURRENCES: Final = 3
+#: A counter goes no further: beyond it not every reader of JSON is exact.
+MOST_COUNTED: Final = 2**53 - 1
 #: When a mission opened that nobody has to begin.
 EVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -45,6 +47,12 @@ class Occurrence:
     def holds(self, at: datetime) -> bool:
         """Whether what happened then counts."""
         return self.opens <= at and (self.closes is None or at < self.closes)
+
+    def takes(self, at: datetime, now: datetime) -> bool:
+        """Whether what happened then counts although it comes only now."""
+        if at < self.opens:
+            return False
+        return self.closes is None or (at < self.closes and (now < self.closes or now < self.closes + GRACE))
 
     def is_over(self, now: datetime) -> bool:
         """Whether nothing can happen to it any more."""
@@ -119,20 +127,26 @@ def move(
     """Count an event in every occurrence that holds its moment; each that is completed by it."""
     now = present.now
     at = min(event.occurred_at, now)
-    if not mission.opt_in and not any(one.holds(at) for one in state.occurrences) and not _is_taken(mission, state, at):
+    counting = [one for one in state.occurrences if one.completed_at is None and one.takes(at, now)]
+    begins = not counting and not mission.opt_in and not _is_taken(mission, state, at)
+    if not counting and not begins:
+        return
+    parts = [one for one in mission.steps if _counts(one, event, failures)]
+    if not parts:
+        return
+    if begins:
         begun = Occurrence(*window_of(mission, at, present))
-        if not begun.is_over(now) and any(_counts(one, event, failures) for one in mission.steps):
-            _keep(state, begun, now)
-    for one in state.occurrences:
-        if one.completed_at is not None or not one.holds(at) or one.is_over(now):
-            continue
-        for part in mission.steps:
-            if _counts(part, event, failures):
-                try:
-                    _add(one, part, event)
-                except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
-                    failures.append(RuleFailure(mission.name, "measure", error, event.type))
-        if all(one.done(part) >= part.target for part in mission.steps):
+        if begun.is_over(now):
+            return
+        _keep(state, begun, now)
+        counting = [begun]
+    for one in counting:
+        for part in parts:
+            try:
+                _add(one, part, event)
+            except Exception as error:  # noqa: BLE001 - whatever a designer's function raises
+                failures.append(RuleFailure(mission.name, "measure", error, event.type))
+        if one.done(parts[0]) >= parts[0].target and all(one.done(part) >= part.target for part in mission.steps):
             one.completed_at, one.claim_until = now, now + mission.claim
             state.completed += 1
             yield one
@@ -178,7 +192,8 @@ def _keep(state: MissionState, begun: Occurrence, now: datetime) -> None:
 
 
 def _counts(step: Step, event: Event, failures: list[RuleFailure]) -> bool:
-    return isinstance(event, step.measure.kind) and passes(step.measure.where, event, failures)
+    measure = step.measure
+    return isinstance(event, measure.kind) and (measure.where is None or passes(measure.where, event, failures))
 
 
 def _add(one: Occurrence, step: Step, event: Event) -> None:
@@ -186,5 +201,6 @@ def _add(one: Occurrence, step: Step, event: Event) -> None:
         mark, known = step.measure.mark(event), one.marks.setdefault(step.name, [])
         if mark is not None and mark not in known and len(known) < step.target:
             known.append(mark)
-    else:
-        one.counts[step.name] = min(2**53, one.counts.get(step.name, 0) + step.measure.amount(event))
+        return
+    amount = 1 if step.measure.how == "count" else step.measure.amount(event)
+    one.counts[step.name] = min(MOST_COUNTED, one.counts.get(step.name, 0) + amount)

@@ -50,8 +50,7 @@ class LoyalPlayer(PlayerProjection):
         if rules is None:
             return []
         postings = self._postings(now)
-        for rule in rules:
-            accrue(rule, counted, self.present(now), postings, failures, undone=undone is not None)
+        accrue(rules, counted, self.present(now), postings, failures, undone=undone is not None)
         if not postings.state.points:
             self.loyalty = None
         return postings.transfers

@@ -29,13 +29,15 @@ class MissionPlayer(LoyalPlayer):
         if not live or not about or self.protected(now) is not None:
             return []
         completed: list[MissionCompleted] = []
+        present = self.present(now)
         for mission in about:
-            known = self.loyalty is not None and mission.name in self.loyalty.missions
-            if (mission.opt_in and not known) or self.is_control(mission):
+            state = None if self.loyalty is None else self.loyalty.missions.get(mission.name)
+            if state is None:
+                if mission.opt_in or self.mission_refusal(mission, program, now, failures) is not None:
+                    continue
+                state = self._mission(mission.name)
+            elif mission.control and self.is_control(mission):
                 continue
-            if not known and self.mission_refusal(mission, program, now, failures) is not None:
-                continue
-            state = self._mission(mission.name)
             completed += [
                 MissionCompleted(
                     event_id=derived_id(event, f"{MissionCompleted.type}:{mission.name}:{one.opens:%Y%m%d}"),
@@ -43,9 +45,9 @@ class MissionPlayer(LoyalPlayer):
                     occurred_at=now,
                     entity_id=mission.name,
                 )
-                for one in move(mission, state, event, self.present(now), failures)
+                for one in move(mission, state, event, present, failures)
             ]
-            if state == MissionState() and self.loyalty is not None:
+            if not state.occurrences and not state.completed and self.loyalty is not None:
                 del self.loyalty.missions[mission.name]
         return completed
 
