@@ -78,6 +78,8 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     ),
     "gate_decisions": Rights(_APPENDED),
     "point_transfers": Rights(_APPENDED),
+    "wheel_days": Rights(_APPENDED),
+    "spins": Rights(_APPENDED),
     "player_commands": Rights(_APPENDED),
     "loyalty_limits": Rights("counts that go up", update=True, fixed=("brand", "name")),
     "grants": Rights("reserved, asked for, settled", update=True, fixed=(*_OF_A_RUN, "kind", "reward", "decision")),

@@ -1,9 +1,21 @@
-"""The tables of loyalty. `activities/tables.py` has all others; both stand in one `metadata`."""
+"""The tables of loyalty. `activities.tables` has them too."""
 
-from sqlalchemy import BigInteger, CheckConstraint, Column, DateTime, Index, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
-from activities.tables import metadata
+from activities.table_columns import metadata
 
 # Every movement of points, both sides in a row, in a partition a month; never changed and never taken back. `number`
 # counts the player's transfers without a gap. House accounts are names: a stored balance of the house would be one hot
@@ -51,4 +63,25 @@ loyalty_limits = Table(
     metadata,
     *(Column(name, Text, primary_key=True) for name in ("brand", "name")),
     Column("used", BigInteger, nullable=False),
+)
+
+# spin: the seed of each day of a wheel, drawn before anybody spins, and what every spin came to.
+wheel_days = Table(
+    "wheel_days",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "wheel", "day")),
+    Column("seed", LargeBinary, nullable=False),
+)
+spins = Table(
+    "spins",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("brand", "player_id", "wheel", "day", "version", "client_seed")),
+    Column("nonce", Integer, nullable=False),
+    Column("weights", JSONB, nullable=False),
+    Column("drawn", Integer, nullable=False),
+    Column("instead", Boolean, nullable=False),
+    Column("points", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_spins_player", "brand", "player_id", "wheel", "day", "nonce", unique=True),
 )

@@ -1,8 +1,7 @@
 """What a player does with a button: begin a mission, claim its prize, spin. Each once for its key, under gate and lock.
 
-The tables `player_commands` and `loyalty_limits`, which only this module writes. A command is one transaction: the row
-of the player is locked, the answer of an earlier attempt is looked for, the gate is asked, and what follows is written
-with the answer.
+The table `player_commands`, which only this module writes. A command is one transaction: the row of the player is
+locked, the answer of an earlier attempt is looked for, the gate is asked, and what follows is written with the answer.
 """
 
 import hashlib
@@ -19,6 +18,8 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
+from activities.loyalty_limits import take_of
+from activities.wheel_spins import spin
 from workflows.effects import EffectInput
 from workflows.errors import JourneysError
 from workflows.field_types import Product
@@ -29,7 +30,7 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
 
-CommandKind = Literal["opt_in", "claim"]
+CommandKind = Literal["opt_in", "claim", "spin"]
 
 
 class CommandKeyReused(JourneysError):
@@ -44,13 +45,15 @@ class PlayerCommand:
     player_id: str
     key: str
     kind: CommandKind
-    #: The mission it is about.
+    #: The mission or wheel it is about.
     name: str
+    #: The player's own word, of which the draw is a function too.
+    client_seed: str = ""
 
     @property
     def digest(self) -> str:
         """What it asks for."""
-        return hashlib.sha256(f"{self.kind}\x00{self.name}".encode()).hexdigest()
+        return hashlib.sha256(f"{self.kind}\x00{self.name}\x00{self.client_seed}".encode()).hexdigest()
 
 
 class PlayerCommands:
@@ -83,7 +86,7 @@ class PlayerCommands:
             await connection.execute(_KEEP, kept | {"answer": orjson.dumps(answer).decode()})
         return answer
 
-    async def _decide(
+    async def _decide(  # noqa: PLR0911 - one line a reason
         self,
         connection: AsyncConnection,
         command: PlayerCommand,
@@ -92,6 +95,8 @@ class PlayerCommands:
         now: datetime,
     ) -> JsonObject:
         program = players.rules.loyalty
+        if command.kind == "spin":
+            return await self._spin(connection, command, players, state, now)
         mission = program.missions.get(command.name)
         if mission is None:
             return refused("unknown")
@@ -113,6 +118,37 @@ class PlayerCommands:
                 return refused("budget_spent")
         players.record(command.player_id, state.claim_mission(mission, f"mission {mission.name}", now))
         return {"status": "done", "points": mission.points}
+
+    async def _spin(
+        self,
+        connection: AsyncConnection,
+        command: PlayerCommand,
+        players: LockedPlayers,
+        state: PlayerState,
+        now: datetime,
+    ) -> JsonObject:
+        wheel = players.rules.loyalty.wheels.get(command.name)
+        if wheel is None:
+            return refused("unknown")
+        spun = state.spins_of(wheel, now)
+        if spun >= wheel.plays:
+            return refused("no_attempts")
+        if (reason := await self._gate(connection, command, "points", wheel.product, now)) is not None:
+            return refused(reason)
+        landed = await spin(connection, command.brand, command.player_id, wheel, command.client_seed, spun + 1, now)
+        if landed is None:
+            return refused("budget_spent")
+        players.record(command.player_id, state.take_spin(wheel, landed.points, landed.spin_id, now))
+        return {
+            "status": "done",
+            "points": landed.points,
+            "spin_id": landed.spin_id,
+            "sector": landed.drawn,
+            "instead": landed.instead,
+            "seed_hash": landed.seed_hash,
+            "nonce": landed.nonce,
+            "attempts_left": wheel.plays - spun - 1,
+        }
 
     async def _gate(
         self, connection: AsyncConnection, command: PlayerCommand, kind: str, product: Product, now: datetime
@@ -137,12 +173,6 @@ def refused(reason: str) -> JsonObject:
     return {"status": "refused", "reason": reason}
 
 
-async def take_of(connection: AsyncConnection, brand: str, limit: str, amount: int, *, most: int) -> bool:
-    """Take from what all players share, a budget or a stock; False, and nothing is taken, where too little is left."""
-    asked = {"brand": brand, "limit": limit, "amount": amount, "most": most}
-    return (await connection.execute(_TAKE, asked)).first() is not None
-
-
 async def _earlier(connection: AsyncConnection, command: PlayerCommand) -> JsonObject | None:
     asked = {"brand": command.brand, "player": command.player_id, "key": command.key}
     row = (await connection.execute(_EARLIER, asked)).one_or_none()
@@ -161,15 +191,6 @@ _KEEP: Final = text(
     """
     INSERT INTO player_commands (brand, player_id, key, digest, answer, at)
     VALUES (:brand, :player, :key, :digest, CAST(:answer AS jsonb), :at)
-    """
-)
-_TAKE: Final = text(
-    """
-    INSERT INTO loyalty_limits AS l (brand, name, used)
-    SELECT :brand, :limit, CAST(:amount AS bigint) WHERE CAST(:amount AS bigint) <= CAST(:most AS bigint)
-    ON CONFLICT (brand, name) DO UPDATE SET used = l.used + EXCLUDED.used
-    WHERE l.used + EXCLUDED.used <= CAST(:most AS bigint)
-    RETURNING used
     """
 )
 FORGET: Final = text(

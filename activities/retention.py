@@ -93,6 +93,8 @@ RETENTION: Final[Mapping[str, Retention]] = {
     ),
     "gate_decisions": Retention("dropped by the month", "retain_decisions"),
     "point_transfers": Retention("the journal of points: what explains a balance goes when the balance does"),
+    "wheel_days": Retention("a seed for each day of a wheel: what proves its spins"),
+    "spins": Retention("what every spin came to"),
     "player_commands": Retention("the answers to buttons", timedelta(days=90), (player_commands.FORGET,)),
     "loyalty_limits": Retention("a row for each budget and its week"),
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),

@@ -25,6 +25,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from activities import (
     audit_tables,
     console_tables,
+    loyalty_tables,
     outgoing_tables,
     people_tables,
     portfolio_tables,
@@ -40,6 +41,7 @@ from activities.table_columns import texts as _texts
 metadata = table_columns.metadata
 sign_ins, sessions = console_tables.sign_ins, console_tables.sessions
 task_drafts = console_tables.task_drafts
+point_transfers, player_commands = loyalty_tables.point_transfers, loyalty_tables.player_commands
 player_hosts, player_notes = portfolio_tables.player_hosts, portfolio_tables.player_notes
 audit_entries, audit_heads = audit_tables.audit_entries, audit_tables.audit_heads
 api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants

@@ -7,7 +7,7 @@ it is done once and answered the same.
 
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Annotated, Any
 
@@ -19,6 +19,7 @@ from sqlalchemy import select
 from activities.player_commands import CommandKeyReused, CommandKind, PlayerCommand
 from activities.player_tokens import LASTS
 from activities.tables import players
+from activities.wheel_spins import proof_of, seed_of
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import PLAYER, Key, needs
@@ -28,6 +29,7 @@ from workflows.json_object import JsonObject
 from workflows.loyalty.mission_progress import MissionState
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.tier_standing import standing
+from workflows.loyalty.wheels import seed_hash
 from workflows.player_state.state import PlayerState
 from workflows.rules.measures import Measure, value
 
@@ -215,16 +217,111 @@ async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = 
     )
 
 
+class SectorView(BaseModel):
+    """A part of a wheel, with its odds."""
+
+    points: int
+    weight: int
+    odds_percent: float
+    stock_per_day: int | None = None
+
+
+class WheelView(BaseModel):
+    """A wheel as the player sees it, with its odds and the hash of today's seed."""
+
+    id: str
+    attempts_left: int
+    sectors: list[SectorView]
+    otherwise_points: int = Field(description="Given where the drawn sector is used up for today.")
+    version: str
+    seed_hash: str = Field(description="SHA-256 of today's seed, which is told when the day is over.")
+    day: str
+
+
+class SpinBody(BaseModel):
+    """The player's own word, which the draw is a function of; any text will do."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"client_seed": "lucky-7"}]})
+
+    client_seed: str = Field("", max_length=128, pattern=r"^[^\x00]*$")
+
+
+class SpinView(Pressed):
+    """Where it landed; `instead` says that the drawn sector was used up."""
+
+    spin_id: str
+    sector: int
+    instead: bool
+    seed_hash: str
+    nonce: int
+    attempts_left: int
+
+
+@router.get("/wheels", response_model=list[WheelView], responses=COMMON)
+async def my_wheels(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """The wheels with their odds; none while the player is protected."""
+    state, now = await _me(engine, key)
+    views: list[WheelView] = []
+    for one in engine.intake.rules.loyalty.wheels.values() if state.protected(now) is None else ():
+        day = one.day_of(now)
+        async with engine.database.transaction() as connection:
+            hashed = seed_hash(await seed_of(connection, key.brand, one.name, day))
+        total = sum(one.weights)
+        views.append(
+            WheelView(
+                id=one.name,
+                attempts_left=max(0, one.plays - state.spins_of(one, now)),
+                sectors=[
+                    SectorView(
+                        points=part.gives.awarded_points,
+                        weight=part.weight,
+                        odds_percent=round(100 * part.weight / total, 6),
+                        stock_per_day=part.stock or None,
+                    )
+                    for part in one.sectors
+                ],
+                otherwise_points=one.otherwise.awarded_points,
+                version=one.version,
+                seed_hash=hashed,
+                day=day,
+            )
+        )
+    return _answer(views, if_none_match)
+
+
+@router.post("/wheels/{wheel_id}/spins", responses={**COMMON, **documented(404, 409)})
+async def spin_wheel(
+    wheel_id: str, body: SpinBody, engine: EngineOf, key: Player, idempotency_key: PressKey
+) -> SpinView:
+    """Spin a wheel; the prize is the player's in the moment this is answered."""
+    return SpinView.model_validate(await _press(engine, key, idempotency_key, "spin", wheel_id, body.client_seed))
+
+
+@router.get("/spins/{spin_id}/proof", responses={**COMMON, **documented(404)})
+async def get_proof(spin_id: str, engine: EngineOf, key: Player) -> JsonObject:
+    """The record of a spin, from which anybody draws it again with the seed, told once its day is over.
+
+    `journeys spin verify` does so with this answer.
+    """
+    async with engine.database.reading() as connection:
+        # A day is over when it is over everywhere.
+        today = (engine.clock() - timedelta(hours=14)).date().isoformat()
+        proof = await proof_of(connection, key.brand, player_of(key), spin_id, today)
+    if proof is None:
+        raise Problem("not-found", f"There is no such spin of this player: {spin_id[:64]}.")
+    return proof
+
+
 @router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409)})
 async def begin_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Begin a mission; what counts for it counts from this moment on. Pressed twice is as good as once."""
-    return await _press(engine, key, idempotency_key, "opt_in", mission_id)
+    return Pressed.model_validate(await _press(engine, key, idempotency_key, "opt_in", mission_id))
 
 
 @router.post("/missions/{mission_id}/claim", responses={**COMMON, **documented(404, 409)})
 async def claim_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Claim the prize of a completed mission."""
-    return await _press(engine, key, idempotency_key, "claim", mission_id)
+    return Pressed.model_validate(await _press(engine, key, idempotency_key, "claim", mission_id))
 
 
 def player_of(key: Key) -> str:
@@ -233,13 +330,15 @@ def player_of(key: Key) -> str:
     return key.player_id
 
 
-async def _press(engine: ApiEngine, key: Key, press: str, kind: CommandKind, name: str) -> Pressed:
+async def _press(
+    engine: ApiEngine, key: Key, press: str, kind: CommandKind, name: str, client_seed: str = ""
+) -> JsonObject:
     try:
-        answer = await engine.commands.do(PlayerCommand(key.brand, player_of(key), press, kind, name))
+        answer = await engine.commands.do(PlayerCommand(key.brand, player_of(key), press, kind, name, client_seed))
     except CommandKeyReused as reused:
         raise Problem("key-reused", str(reused)) from None
     if answer["status"] == "done":
-        return Pressed.model_validate(answer)
+        return answer
     reason = str(answer["reason"])
     if reason in {"unknown", "unknown_player"}:
         raise Problem("not-found", f"There is no such thing for this player: {name}.")

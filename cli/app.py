@@ -35,6 +35,7 @@ from cli import (
     retain,
     shadow,
     show,
+    spin,
     stop,
     stuck,
     up,
@@ -110,6 +111,7 @@ app.add_typer(webhooks.webhooks, name="webhooks")
 app.add_typer(people.app, name="people")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
+app.add_typer(spin.app, name="spin")
 app.add_typer(enrol.enrolments, name="enrolments")
 
 

@@ -10,7 +10,6 @@ from typing import Any
 from alembic import context
 from sqlalchemy import NullPool, create_engine, text
 
-from activities import loyalty_tables  # noqa: F401 - its tables stand in the same metadata
 from activities.application_role import grant_rights
 from activities.month_partitions import is_partition
 from activities.tables import metadata

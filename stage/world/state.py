@@ -105,6 +105,8 @@ class WorldState:
         self.transfers: list[tuple[str, PointTransfer]] = []
         #: Reviews of signs of harm that are due, with their players; nobody answers them here.
         self.reviews: list[tuple[str, ReviewDue]] = []
+        #: How much of what all players share is used, by budget and its week.
+        self.limits: dict[str, int] = {}
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}

@@ -7,7 +7,7 @@ It implements the effects contract of `workflows/effects.py` and asks the same p
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel
 from temporalio.worker import WorkflowRunner
@@ -17,6 +17,7 @@ from stage.errors import StageError
 from stage.virtual_temporal.server import SUGGEST_CONTINUE_AS_NEW, Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import Effects
 from stage.world.faults import Faults
+from stage.world.player_buttons import press
 from stage.world.records import RunRecord, ShadowRunRecord
 from stage.world.state import BRAND, Answers, WorldState, nobody
 from workflows.effects import EffectInput
@@ -110,6 +111,10 @@ class World(WorldState):
     def advance_to(self, until: datetime) -> None:
         """Let time pass."""
         self.temporal.advance_to(until)
+
+    def press(self, player_id: str, button: Literal["opt_in", "claim"], mission: str) -> str | None:
+        """A player presses a button of a mission now; why it was not done, None if it was."""
+        return press(self, player_id, button, mission)
 
     def finish(self) -> None:
         """Let time pass until nothing more is due."""

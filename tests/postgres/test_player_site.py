@@ -9,9 +9,11 @@ import httpx
 import pytest
 
 from activities.player_tokens import LASTS
+from activities.wheel_spins import proof_of
 from tests.support.api_client import Api, serving
 from workflows import ExclusionSet, PlayerRegistered, RoundCompleted
 from workflows.events import Event
+from workflows.loyalty.wheels import fault_of_proof
 
 MISSION = "/v1/me/missions/three_games"
 
@@ -121,6 +123,56 @@ class TestMissions:
         assert (await browser.press("/v1/me/missions/nothing/opt-in")).status_code == 404
         headers = browser.headers
         assert (await browser.client.post(f"{MISSION}/opt-in", headers=headers)).status_code == 422
+
+
+class TestWheels:
+    async def spin(self, browser: Browser, key: str, wheel: str = "daily", word: str = "luck") -> httpx.Response:
+        headers = {**browser.headers, "Idempotency-Key": key}
+        return await browser.client.post(f"/v1/me/wheels/{wheel}/spins", headers=headers, json={"client_seed": word})
+
+    async def test_i24_a_spin_is_done_once_and_recomputed_from_its_proof(self, browser: Browser) -> None:
+        shown = {one["id"]: one for one in (await browser.get("wheels")).json()}["daily"]
+        assert (shown["attempts_left"], shown["sectors"][2]["odds_percent"]) == (2, 0.1)
+        answers = await asyncio.gather(*(self.spin(browser, "k-1") for _ in range(3)))
+        assert len({one.text for one in answers}) == 1, "a double click is one spin"
+        spun = answers[0].json()
+        assert (spun["seed_hash"], spun["nonce"], spun["attempts_left"]) == (shown["seed_hash"], 1, 1)
+        (points,) = (await browser.get("loyalty")).json()["points"]
+        assert points["available"] == spun["points"]
+        proof = (await browser.get(f"spins/{spun['spin_id']}/proof")).json()
+        assert proof["seed"] is None, "today's seed is nobody's to know"
+        assert fault_of_proof(proof) == "its day is not over and the seed not told"
+        async with browser.api.engine.database.reading() as connection:
+            later = await proof_of(connection, browser.api.brand, browser.player, spun["spin_id"], "9999-01-01")
+        assert later is not None
+        assert fault_of_proof(later) is None
+        assert fault_of_proof({**later, "drawn": later["drawn"] + 1}) is not None
+        assert fault_of_proof({**later, "seed": "00" * 32}) == "the seed is not the one whose hash was shown"
+
+    async def test_attempts_end_and_another_word_under_one_key_is_refused(self, browser: Browser) -> None:
+        assert (await self.spin(browser, "k-1")).status_code == 200
+        assert (await self.spin(browser, "k-1", word="other")).status_code == 422
+        assert (await self.spin(browser, "k-2")).status_code == 200
+        assert (await self.spin(browser, "k-3")).json()["reason"] == "no_attempts"
+        assert (await self.spin(browser, "k-4", wheel="none")).status_code == 404
+
+    async def test_case_28_a_word_of_ten_megabytes_or_of_nuls_is_refused(self, browser: Browser) -> None:
+        assert (await self.spin(browser, "k-1", word="\x00")).status_code == 422
+        assert (await self.spin(browser, "k-2", word="x" * 129)).status_code == 422
+
+    async def test_case_26_i21_i23_one_prize_in_stock_is_won_once_and_the_budget_holds(
+        self, api: Api, backend: httpx.AsyncClient
+    ) -> None:
+        browsers = [await browser_of(api, backend, f"w-{n}") for n in range(9)]
+        answers = await asyncio.gather(*(self.spin(one, "k-1", wheel="jackpot") for one in browsers))
+        won = [one.json()["points"] for one in answers if one.status_code == 200]
+        assert sorted(won, reverse=True) == [100, 10, 10, 10, 10, 10]
+        assert {one.json()["reason"] for one in answers if one.status_code == 409} == {"budget_spent"}
+
+    async def test_case_18_i29_after_an_exclusion_nobody_spins(self, browser: Browser) -> None:
+        await browser.happens(ExclusionSet, kind="self_exclusion", until=None)
+        assert (await self.spin(browser, "k-1")).json()["reason"] == "self_excluded"
+        assert (await browser.get("wheels")).json() == []
 
 
 class TestTokens:

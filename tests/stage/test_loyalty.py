@@ -26,10 +26,10 @@ class Casino(World):
         self.told = 0
         self.happens(PlayerRegistered, timezone="Europe/London", opted_in=["email"])
 
-    def happens(self, kind: type[Any], player_id: str = "p", /, **data: Any) -> None:
+    def happens(self, event_type: type[Any], player_id: str = "p", /, **data: Any) -> None:
         self.told += 1
         envelope = {"event_id": f"e{self.told}", "event_source": "/test", "occurred_at": self.now}
-        self.happen(player_id, kind(**envelope, **data))
+        self.happen(player_id, event_type(**envelope, **data))
 
     def passes(self, duration: timedelta) -> None:
         self.advance_to(self.now + duration)
@@ -68,3 +68,36 @@ def test_i29_a_protected_player_is_awarded_nothing(casino: Casino) -> None:
     assert (line.outcome, line.detail["reason"]) == ("withheld", "test_account")
     casino.happens(ExclusionSet, "p", kind="self_exclusion", until=None)
     assert casino.transfers == []
+
+
+def test_a_mission_is_begun_filled_and_claimed_in_a_rehearsal(casino: Casino) -> None:
+    casino.happens(RoundCompleted, **{**ROUND, "game_id": "a"}, stake_minor=100)
+    assert casino.press("p", "claim", "three_games") == "not_completed"
+    assert casino.press("p", "opt_in", "three_games") is None
+    for game in ("a", "b", "c"):
+        casino.happens(RoundCompleted, **{**ROUND, "game_id": game}, stake_minor=100)
+    assert casino.press("p", "claim", "three_games") is None
+    assert casino.press("p", "claim", "three_games") == "claimed"
+    assert casino.available() == 200
+    assert [(one.cause, one.ref) for _, one in casino.transfers] == [("mission", "mission three_games")]
+
+
+def test_i23_the_budget_of_a_week_ends_for_everybody(casino: Casino) -> None:
+    for player in ("a", "b", "c"):
+        casino.happens(PlayerRegistered, player, timezone="Europe/London", opted_in=["email"])
+        casino.happens(RoundCompleted, player, **ROUND, stake_minor=100)
+        casino.press(player, "opt_in", "three_games")
+        for game in ("a", "b", "c"):
+            casino.happens(RoundCompleted, player, **{**ROUND, "game_id": game}, stake_minor=100)
+    answers = [casino.press(player, "claim", "three_games") for player in ("a", "b", "c")]
+    assert answers == [None, None, "budget_spent"]
+
+
+def test_i29_after_an_exclusion_nothing_is_begun_or_claimed(casino: Casino) -> None:
+    casino.happens(RoundCompleted, **ROUND, stake_minor=100)
+    casino.press("p", "opt_in", "three_games")
+    for game in ("a", "b", "c"):
+        casino.happens(RoundCompleted, **{**ROUND, "game_id": game}, stake_minor=100)
+    casino.happens(ExclusionSet, kind="self_exclusion", until=None)
+    assert casino.press("p", "claim", "three_games") == "self_excluded"
+    assert casino.press("p", "opt_in", "three_games") == "self_excluded"

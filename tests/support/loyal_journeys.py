@@ -14,13 +14,37 @@ from workflows import (
     on,
     player_mission,
     points,
+    sector,
     step,
     week,
+    wheel,
 )
 
 house_points = currency("points", expires=days(90))
 wagered = earn(
     house_points, RoundCompleted, "stake_minor", rate=(1, 1_000), product="casino", most=5_000, name="wagered"
+)
+
+
+daily = wheel(
+    "daily",
+    sector(600, points(20)),
+    sector(399, points(50)),
+    sector(1, points(500), stock=1),
+    otherwise=points(10),
+    into=house_points,
+    product="casino",
+    plays=2,
+    budget=600,
+)
+jackpot = wheel(
+    "jackpot",
+    sector(1_000_000, points(100), stock=1),
+    sector(1, points(90)),
+    otherwise=points(10),
+    into=house_points,
+    product="casino",
+    budget=150,
 )
 
 

@@ -151,6 +151,7 @@ WORDS = [
     "rakeback",
     "reload",
     "schedule",
+    "sector",
     "segment",
     "step",
     "streak",
@@ -162,6 +163,7 @@ WORDS = [
     "typical",
     "tournament_ticket",
     "week",
+    "wheel",
     "weeks",
 ]
 

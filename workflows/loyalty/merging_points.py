@@ -57,5 +57,10 @@ def merge_loyalty(
         survivor.badges[badge] = min(since, survivor.badges.get(badge, since))
     for collection, names in absorbed.pieces.items():
         survivor.pieces[collection] = [*dict.fromkeys([*survivor.pieces.get(collection, []), *names])]
+    for wheel, (day, spun) in absorbed.spins.items():
+        known, mine_spun = survivor.spins.get(wheel, ("", 0))
+        # Attempts of one day add up, so that two accounts have no more of them than one.
+        survivor.spins[wheel] = (day, spun + mine_spun) if day == known else max((day, spun), (known, mine_spun))
+    absorbed.spins = {}
     absorbed.badges, absorbed.pieces = {}, {}
     return MergedPoints(taking.transfers, giving.transfers)

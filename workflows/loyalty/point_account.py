@@ -117,6 +117,8 @@ class LoyaltyState:
     missions: dict[str, MissionState] = field(default_factory=dict)
     #: By badge: since when the player wears it.
     badges: dict[str, datetime] = field(default_factory=dict)
+    #: By wheel: the newest of its days, and how often the player spun on it.
+    spins: dict[str, tuple[str, int]] = field(default_factory=dict)
     #: By collection.
     pieces: dict[str, list[str]] = field(default_factory=dict)
 

@@ -7,10 +7,11 @@ from functools import cached_property
 from workflows.loyalty.missions import Collection, PlayerMission
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.tier_ladders import Ladder
+from workflows.loyalty.wheels import Wheel
 from workflows.rules.measures import Measure
 
 #: A declaration that a module holds under a name.
-Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection
+Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,7 @@ class LoyaltyProgram:
     ladder: Ladder | None = None
     missions: Mapping[str, PlayerMission] = field(default_factory=dict)
     collections: Mapping[str, Collection] = field(default_factory=dict)
+    wheels: Mapping[str, Wheel] = field(default_factory=dict)
 
     @cached_property
     def missions_about(self) -> Mapping[str, Sequence[PlayerMission]]:
@@ -47,6 +49,7 @@ class LoyaltyProgram:
         ladder: Ladder | None = None
         missions: dict[str, PlayerMission] = {}
         collections: dict[str, Collection] = {}
+        wheels: dict[str, Wheel] = {}
         for one in declarations:
             match one:
                 case PointCurrency():
@@ -60,12 +63,15 @@ class LoyaltyProgram:
                     missions[one.name] = one
                 case Collection():
                     collections[one.name] = one
+                case Wheel():
+                    wheels[one.name] = one
         return cls(
             dict(sorted(currencies.items())),
             {kind: tuple(sorted(rules, key=lambda rule: rule.name)) for kind, rules in sorted(by_type.items())},
             ladder,
             dict(sorted(missions.items())),
             dict(sorted(collections.items())),
+            dict(sorted(wheels.items())),
         )
 
 
@@ -83,9 +89,9 @@ def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
         if isinstance(one, Ladder):
             ladders.append(one)
             continue
-        if isinstance(one, PlayerMission | Collection):
+        if isinstance(one, PlayerMission | Collection | Wheel):
             if named.setdefault((type(one), one.name), one) is not one:
-                yield f"Two missions or collections are called {one.name}; rename one."
+                yield f"Two missions, collections or wheels are called {one.name}; rename one."
             continue
         if isinstance(one, EarnRule) and rules.setdefault(one.name, one) is not one:
             yield f"Two earn rules are called {one.name}; give one of them a name= of its own."

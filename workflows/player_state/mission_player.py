@@ -11,6 +11,7 @@ from workflows.loyalty.point_account import LoyaltyState
 from workflows.loyalty.point_lots import lot_of
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
+from workflows.loyalty.wheels import Wheel
 from workflows.player_state.counting import derived_id
 from workflows.player_state.loyal_player import LoyalPlayer
 from workflows.rules.failures import RuleFailure
@@ -103,6 +104,20 @@ class MissionPlayer(LoyalPlayer):
                 postings.credit(mission.into.name, mission.points, lot, "issued:mission", "mission", ref)
                 return postings.transfers
         return []
+
+    def spins_of(self, wheel: Wheel, now: datetime) -> int:
+        """How often the player has spun a wheel on its present day."""
+        day, spun = ("", 0) if self.loyalty is None else self.loyalty.spins.get(wheel.name, ("", 0))
+        return spun if day == wheel.day_of(now) else 0
+
+    def take_spin(self, wheel: Wheel, points: int, ref: str, now: datetime) -> list[PointTransfer]:
+        """Use an attempt and give what it came to. The caller has asked the gate, and drawn."""
+        spun = self.spins_of(wheel, now)
+        postings, present = self._postings(now), self.present(now)
+        postings.state.spins[wheel.name] = (wheel.day_of(now), spun + 1)
+        lot = lot_of(wheel.product, present.today, wheel.into.expires, present)
+        postings.credit(wheel.into.name, points, lot, "issued:wheel", "wheel", ref)
+        return postings.transfers
 
     def _mission(self, name: str) -> MissionState:
         self.loyalty = self.loyalty or LoyaltyState()

@@ -1,0 +1,34 @@
+"""`journeys spin verify`: whether a spin landed where its record says."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli._console import fail, say
+
+app = typer.Typer(help="Spins of wheels.", no_args_is_help=True)
+
+
+@app.callback()
+def spin() -> None:
+    """Spins of wheels."""
+
+
+@app.command()
+def verify(
+    proof: Annotated[Path, typer.Argument(help="What GET /v1/me/spins/{id}/proof answered, as a file.")],
+) -> None:
+    """Draw a spin again from its record and its seed; exits with 1 where it did not land there."""
+    import orjson
+
+    from workflows.loyalty.wheels import fault_of_proof
+
+    try:
+        told = orjson.loads(proof.read_bytes())
+    except (OSError, ValueError) as wrong:
+        fail(f"{proof} cannot be read as a proof: {wrong}.")
+    fault = fault_of_proof(told) if isinstance(told, dict) else "it is no proof"
+    if fault is not None:
+        fail(f"The spin does not follow from its record: {fault}.")
+    say(f"Sector {told['drawn']} of {len(told['weights'])} follows from the seed hashed as {told['seed_hash'][:16]}….")
