@@ -1,4 +1,4 @@
-"""Who takes the messages of each channel that leaves the house: a gateway, a server or a provider's API, by the settings."""
+"""Who takes the messages of each channel that leaves the house: a gateway, a server or a provider's API."""
 
 import httpx
 
