@@ -250,6 +250,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand",
     ),
     "loyalty_limits": TableData("about no player", none="brand name used", player=""),
+    "spins": TableData(
+        "stay: draws that anybody may recompute",
+        pseudonymous="id player_id wheel day nonce client_seed weights drawn instead points version at",
+        none="brand",
+    ),
+    "wheel_days": TableData("about no player", none="brand wheel day seed", player=""),
     "api_keys": TableData(
         "about no player",
         none="id brand name hash scopes sources created_at expires_at revoked_at teams skills created_by revoked_by "
