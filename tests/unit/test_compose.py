@@ -105,7 +105,7 @@ def test_no_process_runs_on_a_development_default(name: str) -> None:
 def test_every_variable_to_set_is_told_in_the_head_of_the_file() -> None:
     text = (ROOT / "docker-compose.yml").read_text()
     head = text[: text.index("\nx-app")]
-    told = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+|JOURNEYS|TEMPLATES|PGSSL[A-Z]+)\b", head))
+    told = set(re.findall(r"\b([A-Z]+(?:_[A-Z]+)+|JOURNEYS|TEMPLATES|SCRIPTS|PGSSL[A-Z]+)\b", head))
     assert set(re.findall(r"\$\{(\w+)", text)) == told
 
 
