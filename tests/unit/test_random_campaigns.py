@@ -155,7 +155,12 @@ def unlawful_reward(one: Campaign) -> str | None:
         "a welcome": where == "BR" and (facts.deposits is None or facts.deposits < 2),
         "a VIP of whom too little is known": where == "GB"
         and granted.vip
-        and (facts.open_checks != () or len(facts.passed_checks or ()) < 3 or facts.harm != "none"),
+        and (
+            facts.open_checks != ()
+            or len(facts.passed_checks or ()) < 3
+            or facts.harm != "none"
+            or facts.harm_signs != {}
+        ),
         "a VIP under 25, or of unknown age": where == "GB" and granted.vip and (facts.age is None or facts.age < 25),
         "in play": where == "NL" and facts.in_play is not False,
         "for a loss": where == "NL" and granted.kind == "cashback",
