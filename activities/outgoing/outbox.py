@@ -79,9 +79,13 @@ class Outbox:
 
 
 def watch_savepoints(engine: Engine) -> None:
-    """Have what was announced since a savepoint taken back with it."""
-    event.listen(engine, "savepoint", lambda held, _: _savepoints(held).append(len(held.info.get(_ANNOUNCED, ()))))
-    event.listen(engine, "release_savepoint", lambda held, *_: _savepoints(held).pop())
+    """Have what was announced since a savepoint taken back with it.
+
+    The trap: SQLAlchemy asks also about a connection that is lost. Then there is nothing to note, because the whole
+    transaction is lost, and what is raised here would hide from the caller what was raised before.
+    """
+    event.listen(engine, "savepoint", lambda held, _: _note(held))
+    event.listen(engine, "release_savepoint", lambda held, *_: _release(held))
     event.listen(engine, "rollback_savepoint", lambda held, *_: _undo(held))
 
 
@@ -91,6 +95,17 @@ def _savepoints(connection: Connection) -> list[int]:
     return made
 
 
+def _note(connection: Connection) -> None:
+    if not connection.invalidated:
+        _savepoints(connection).append(len(connection.info.get(_ANNOUNCED, ())))
+
+
+def _release(connection: Connection) -> None:
+    if not connection.invalidated:
+        _savepoints(connection).pop()
+
+
 def _undo(connection: Connection) -> None:
-    before = _savepoints(connection).pop()
-    del connection.info.get(_ANNOUNCED, [])[before:]
+    if not connection.invalidated:
+        before = _savepoints(connection).pop()
+        del connection.info.get(_ANNOUNCED, [])[before:]

@@ -85,6 +85,21 @@ async def test_a_transaction_under_way_fails_and_keeps_nothing(server: tuple[Sup
         assert await rows(database, players, id="lost") == []
 
 
+async def test_who_loses_the_connection_inside_a_savepoint_is_told_of_that_and_of_nothing_else(
+    postgres_url: str,
+) -> None:
+    """Else a sweep would take it for the players' fault, and a worker that ends would not notice."""
+    own_end = sa.text("SELECT pg_terminate_backend(pg_backend_pid())")
+    async with connected(postgres_url) as database:
+        with pytest.raises(OperationalError):
+            async with database.transaction() as connection, connection.begin_nested():
+                await connection.execute(own_end)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.2), database.transaction() as connection, connection.begin_nested():
+                await connection.execute(sa.text("SELECT pg_sleep(60)"))
+        await ping(database)
+
+
 async def test_while_postgres_is_away_effects_fail_soon_in_a_way_that_is_tried_again(
     server: tuple[Supervised, str],
 ) -> None:

@@ -30,6 +30,7 @@ from tests.support.machine import eventually, within
 from tests.support.servers import LocalBonusEngine, running
 from worker import maintenance_worker, retention_worker
 from workflows.background.reconcile_and_rearm import Rearmed
+from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
 ROOT = Path(__file__).parent.parent.parent
@@ -81,6 +82,13 @@ async def some_players(built: WorkerEngine, count: int, state: str = "{}") -> No
         count=count,
         state=state,
     )
+
+
+def awaiting_all(rules: RuleIndex) -> dict[str, Any]:
+    """The state of a player of whom nothing is known, and who awaits every moment of the rules."""
+    state = PlayerState("acme", "p00001")
+    state.rearm(rules, datetime.now(UTC), [])
+    return state.to_json()
 
 
 class TestSchedules:
@@ -168,8 +176,9 @@ class TestRuns:
         self, client: Client, built: WorkerEngine
     ) -> None:
         await keep_schedules(client)
-        await some_players(built, 230)
-        stale = '{"moments": {"inactive:gone:1": "2100-01-01T00:00:00Z"}}'
+        known = awaiting_all(built.intake.rules)
+        await some_players(built, 230, json.dumps(known))
+        stale = json.dumps({"moments": {**known["moments"], "inactive:gone:1": "2100-01-01T00:00:00Z"}})
         await execute(built.database, "UPDATE players SET state = :stale WHERE id = 'p00150'", stale=stale)
         await execute(built.database, """UPDATE players SET state = '{"moments": "nonsense"}' WHERE id = 'p00007'""")
         before = {row["id"]: row["updated_at"] for row in await rows(built.database, players)}
@@ -177,7 +186,7 @@ class TestRuns:
             result = await (await triggered(client, REARM, Rearmed)).result()
         found = {row["id"]: row for row in await rows(built.database, players)}
         assert (result.seen, result.changed, result.failed) == (230, 1, 1)
-        assert "moments" not in found["p00150"]["state"]
+        assert found["p00150"]["state"] == known
         assert {name for name, row in found.items() if row["updated_at"] != before[name]} == {"p00150"}
 
     async def test_players_are_looked_at_no_faster_than_the_rate(self, client: Client, built: WorkerEngine) -> None:
@@ -218,7 +227,8 @@ class TestRuns:
         async with maintenance_worker(client, built):
             assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 50
             await other.leave()
-            assert (await (await triggered(client, REARM, Rearmed)).result()).seen == 50
+            again = await (await triggered(client, REARM, Rearmed)).result()
+            assert (again.seen, again.changed) == (50, 0)  # what one look wrote, the next one leaves
             assert (await (await triggered(client, REARM, Rearmed)).result()).skipped
 
 
