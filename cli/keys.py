@@ -15,11 +15,12 @@ ROLES = {
     "backend": ("events:write", "protection:lift", "profiles:write", "inbox:read"),
     "vip-manager": ("tasks:work", "players:read"),
     "vip-head": ("tasks:work", "players:read"),
+    "safer-play": ("tasks:work", "players:read", "harm:review"),
     "crm": ("journeys:manage", "players:read"),
     "admin": ("admin",),
 }
 #: And the skills of those who answer tasks: nobody signs what they checked.
-SKILLS = {"vip-manager": ("aml",), "vip-head": ("aml", "executive")}
+SKILLS = {"vip-manager": ("aml",), "vip-head": ("aml", "executive"), "safer-play": ("harm_review", "rg")}
 DEMO_BRAND = "demo"
 
 app = typer.Typer(help="API keys: make, list, revoke.")

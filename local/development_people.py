@@ -34,8 +34,16 @@ class DevelopmentPerson:
 PEOPLE = (
     DevelopmentPerson("olena", "Olena", "VIP manager", "Europe/Kyiv", ("manager",), ("vip",)),
     DevelopmentPerson("marta", "Marta", "head of the VIP managers", "Europe/London", ("head",), ("vip", "vip-head")),
-    DevelopmentPerson("sam", "Sam", "support", "Europe/London", ("support",), ("support",)),
-    DevelopmentPerson("clara", "Clara", "compliance", "Europe/London", ("compliance",), ("vip",), ("aml",)),
+    DevelopmentPerson("sam", "Sam", "support", "Europe/London", ("support",), ("support", "payments")),
+    DevelopmentPerson(
+        "clara",
+        "Clara",
+        "compliance",
+        "Europe/London",
+        ("compliance",),
+        ("compliance", "safer-play", "vip"),
+        ("aml", "harm_review", "rg"),
+    ),
     DevelopmentPerson("edward", "Edward", "accountable executive", "Europe/London", ("executive",), ("vip-head",)),
     DevelopmentPerson("daria", "Daria", "designer of journeys", "Europe/Warsaw", ("designer",)),
     DevelopmentPerson("otto", "Otto", "operator", "Europe/Berlin", ("operator",)),

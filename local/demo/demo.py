@@ -1,7 +1,7 @@
 """`journeys demo`: the main job, end to end, on a stack of its own; and then the audit.
 
-History goes in through the API, then players live: journeys start, messages and rewards go out, a scripted manager
-answers tasks, one player self-excludes in the middle. At the end the same live events are fed once more, and what we
+History goes in through the API, then players live: journeys start, messages and rewards go out, scripted people
+answer tasks, one player self-excludes in the middle. At the end the same live events are fed once more, and what we
 say is compared with what the providers say.
 """
 
@@ -28,7 +28,7 @@ from activities.settings import Settings
 from local.demo.audit import Auditor, ExcludedPlayer, Identity
 from local.demo.report import DemoReport, print_report
 from local.demo.script import DemoError, Script, from_log, synthetic
-from local.demo.scripted_manager import TaskWorker
+from local.demo.scripted_manager import ANSWERS, ScriptedPerson, TaskWorker
 from local.demo.synthetic_casino import CloudEvent
 from local.postgres import SHARED_HOME
 from local.stack import Stack
@@ -80,8 +80,10 @@ async def _play(stack: Stack, script: Script, say: Console) -> DemoReport:
     try:
         async with httpx.AsyncClient() as http, client("admin") as admin, AsyncExitStack() as desks:
             events = Events(http, stack.api_url, stack.keys["backend"])
-            # Two of them: nobody signs what they checked.
-            people = [await desks.enter_async_context(client(role)) for role in ("vip-manager", "vip-head")]
+            people = [
+                ScriptedPerson(role, await desks.enter_async_context(client(role)), answers)
+                for role, answers in ANSWERS.items()
+            ]
             manager = TaskWorker(people)
             return await Demo(stack, script, events, admin, manager, auditor, say).play()
     finally:

@@ -1,8 +1,9 @@
-"""Scripted VIP managers: list open tasks over HTTP, claim those they may answer and fill their forms."""
+"""Scripted people who answer tasks: list open tasks over HTTP, claim those that are theirs and fill their forms."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,11 +13,31 @@ import jsonschema
 #: Seconds between two looks at the list of open tasks.
 PAUSE = 0.3
 
+#: Who answers what, by the role of their key: tasks that ask for one of these skills, or (None) for none.
+#: Each skill is one person's, so that the head never checks what the head alone may sign.
+ANSWERS: Mapping[str, frozenset[str | None]] = {
+    "vip-manager": frozenset({None, "aml"}),
+    "vip-head": frozenset({"executive"}),
+    "safer-play": frozenset({"rg", "harm_review"}),
+}
+
+
+@dataclass(frozen=True)
+class ScriptedPerson:
+    """Somebody with a key of their own, and the skills whose tasks they answer."""
+
+    name: str
+    client: httpx.AsyncClient
+    answers: frozenset[str | None]
+
 
 class TaskWorker:
-    """Works every open task until told to stop; `completed` counts the answers that were taken."""
+    """Works every open task until told to stop; `completed` counts the answers that were taken.
 
-    def __init__(self, people: Sequence[httpx.AsyncClient]) -> None:
+    Whoever is refused a task that is theirs is a fault: their key lacks what the task asks for.
+    """
+
+    def __init__(self, people: Sequence[ScriptedPerson]) -> None:
         self._people = people
         self.completed = 0
         self.faults: list[str] = []
@@ -24,30 +45,42 @@ class TaskWorker:
     async def work(self) -> None:
         """Look for open tasks again and again; ends by being cancelled."""
         while True:
-            # Whatever goes wrong on the way is tried again: the list is the truth.
-            for person in self._people:
-                with suppress(httpx.HTTPError):
-                    answer = await person.get("/v1/tasks", params={"state": "open", "page_size": 200})
-                    for task in answer.raise_for_status().json()["items"]:
-                        await self._answer(person, task["id"])
+            await self.look()
             await asyncio.sleep(PAUSE)
 
-    async def _answer(self, person: httpx.AsyncClient, task_id: str) -> None:
-        claimed = await person.post(f"/v1/tasks/{task_id}/claim")
+    async def look(self) -> None:
+        """Look for open tasks once, and answer them. Whatever goes wrong on the way is tried at the next look."""
+        for person in self._people:
+            with suppress(httpx.HTTPError):
+                answer = await person.client.get("/v1/tasks", params={"state": "open", "page_size": 200})
+                for task in answer.raise_for_status().json()["items"]:
+                    if task.get("skill") in person.answers:
+                        await self._answer(person, task)
+
+    async def _answer(self, person: ScriptedPerson, listed: Mapping[str, Any]) -> None:
+        task_url = f"/v1/tasks/{listed['id']}"
+        claimed = await person.client.post(f"{task_url}/claim")
+        if claimed.status_code == httpx.codes.FORBIDDEN:
+            self._fault(f"{listed['form']}: {person.name} was refused it: {claimed.json()['detail']}")
         if claimed.is_error:
-            return  # it is for others, somebody was faster, or the journey has ended; the list will tell
+            return  # somebody was faster, or the journey has ended; the list will tell
         task = claimed.json()
         headers = {"If-Match": claimed.headers["ETag"]}
         try:
             body = {"answer": fill(task["form_schema"])}
         except jsonschema.ValidationError as error:
-            self.faults.append(f"{task['form']} cannot be filled by a script: {error.message}")
+            self._fault(f"{task['form']} cannot be filled by a script: {error.message}")
             return
-        done = await person.post(f"/v1/tasks/{task_id}/complete", json=body, headers=headers)
+        done = await person.client.post(f"{task_url}/complete", json=body, headers=headers)
         if done.is_success:
             self.completed += 1
         elif done.status_code != 409:
-            self.faults.append(f"{task['form']}: {done.json().get('detail', done.text)}")
+            self._fault(f"{task['form']}: {done.json().get('detail', done.text)}")
+
+    def _fault(self, sentence: str) -> None:
+        """Remember a fault, once however often it is met."""
+        if sentence not in self.faults:
+            self.faults.append(sentence)
 
 
 def fill(schema: Mapping[str, Any]) -> Any:

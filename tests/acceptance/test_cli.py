@@ -170,12 +170,13 @@ class TestKeys:
         made = journeys("keys", "--json", DATABASE_URL=postgres_url)
         assert made.returncode == 0, made.stderr
         keys = json.loads(made.stdout)
-        assert set(keys) == {"backend", "vip-manager", "vip-head", "crm", "admin"}
+        assert set(keys) == {"backend", "vip-manager", "vip-head", "safer-play", "crm", "admin"}
         found = rows(postgres_url, "SELECT name, brand, scopes, skills FROM api_keys ORDER BY name")
         assert found == [
             ("admin", "demo", ["admin"], []),
             ("backend", "demo", ["events:write", "inbox:read", "profiles:write", "protection:lift"], []),
             ("crm", "demo", ["journeys:manage", "players:read"], []),
+            ("safer-play", "demo", ["harm:review", "players:read", "tasks:work"], ["harm_review", "rg"]),
             ("vip-head", "demo", ["players:read", "tasks:work"], ["aml", "executive"]),
             ("vip-manager", "demo", ["players:read", "tasks:work"], ["aml"]),
         ]
