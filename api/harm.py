@@ -154,9 +154,11 @@ async def review_harm(
     """Judge a player's signs of harm: the only way in which a restriction by strong ones is lowered.
 
     What was seen until now counts no more, and `to` stands in its place. A review task that is open is completed with
-    it. What comes afterwards counts anew.
+    it. What comes afterwards counts anew. Of a player nobody heard of there is nothing to judge, which answers 404.
     """
     now = engine.clock()
+    if await read_state(engine, actor.brand, player_id) is None:
+        raise missing("player")
     async with engine.database.reading() as connection:
         task = await tasks.open_of_form(connection, actor.brand, player_id, HarmReview.__name__)
     if task is None:

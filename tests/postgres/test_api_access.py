@@ -24,7 +24,7 @@ SHARED = {
 #: They act on the caller's own brand, whatever is there: a player known or not, all letters or none.
 OWN = {
     *("exclude_player", "retry_dead_letters", "retry_failed_events", "create_enrolment", "preview_enrolment"),
-    *("add_person", "mint_token"),
+    *("add_person", "mint_token", "pause_promotions"),
     *("count_tasks", "forget_draft"),
     *("close_journey", "open_journey", "hold_journey", "resume_journey", "preview_stop", "stop_journey"),
     *("preview_migration", "migrate_journey", "create_webhook"),

@@ -203,3 +203,9 @@ async def test_contests_at_once_are_one_task(api: Api, desk: httpx.AsyncClient) 
     told = await asyncio.gather(*(desk.post("/v1/players/p-1/contest", json=body) for body in bodies))
     assert sorted(answer.status_code for answer in told) == [200] * 4 + [201]
     assert len(await reviews(api, form="ContestedRestriction")) == 1
+
+
+async def test_of_a_player_nobody_heard_of_nothing_is_judged(api: Api, reviewer: httpx.AsyncClient) -> None:
+    answer = await reviewer.post("/v1/players/p-mistyped/harm-review", json={"to": "none", "reason": WHY})
+    assert answer.status_code == 404, answer.text
+    assert await rows(api.engine.database, players, brand=api.brand) == []

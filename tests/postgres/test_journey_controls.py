@@ -20,6 +20,7 @@ from tests.support.enrolment import depositors
 from workflows import points
 from workflows.effects import (
     EFFECTS,
+    Award,
     EffectInput,
     End,
     Give,
@@ -203,6 +204,7 @@ class HeldScene:
         known: dict[str, tuple[type[EffectInput], Any, Row]] = {
             "send": (Send, made.messages.send, {"template": "welcome", "via": ["in_app"]}),
             "grant": (Give, made.grants.give, {"reward": points(5)}),
+            "award": (Award, made.awards.award, {"reward": points(5), "currency": "points"}),
             "open_task": (OpenTask, made.tasks.open, task | {"facts": PlayerFacts(player_id=self.player)}),
             "move_task": (
                 MoveTask,
