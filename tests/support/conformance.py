@@ -368,6 +368,8 @@ async def _read(theatre: Theatre, trace: Trace) -> None:
             [grant["step"], grant["kind"], grant["status"], grant["reason"]]
         )
     for task in await theatre.rows(tasks):
+        if task["run_id"] is None:
+            continue  # a review of harm: intake opens it, and it belongs to the player and to no run
         trace.tasks.setdefault(task["run_id"], []).append(
             [
                 task["id"],

@@ -40,6 +40,7 @@ from workflows.events import (
     MessageStatus,
     PlayerMerged,
     PlayerRegistered,
+    PromotionsPaused,
     StatusChanged,
 )
 
@@ -390,7 +391,7 @@ class TestGauge:
 def test_only_what_takes_something_away_from_us_protects() -> None:
     examples = [kind.example() for kind in CATALOGUE.values()]
     found = {type(event) for event in examples if protects(event)}
-    assert found == {ExclusionSet, HarmSignal, MessageReceived, StatusChanged, PlayerMerged}
+    assert found == {ExclusionSet, HarmSignal, MessageReceived, PromotionsPaused, StatusChanged, PlayerMerged}
     lifting: list[Event] = [StatusChanged.example().model_copy(update={"to": "active"}), ConsentChanged.example()]
     assert not any(protects(event) for event in lifting)
     assert protects(ConsentChanged.example().model_copy(update={"opted_in": False}))

@@ -69,7 +69,12 @@ async def play(
     """Open the theatre for a treated player, at ten in the morning of the player's clock."""
     stages: list[Theatre] = []
     opened: list[Any] = []
-    variables = {"DATABASE_URL": postgres_url, "BONUS_ENGINE_URL": bonus_engine.url, **catch_all.environment}
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "SHIPPED_JOURNEYS": ",".join(CONTROL),
+        **catch_all.environment,
+    }
 
     async def open_theatre(name: str) -> Theatre:
         here = await time_skipping.get_current_time()

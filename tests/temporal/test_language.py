@@ -35,6 +35,7 @@ async def stage(
         "DATABASE_URL": postgres_url,
         "BONUS_ENGINE_URL": bonus_engine.url,
         "JOURNEYS": "tests.support.designs",
+        "SHIPPED_JOURNEYS": "none",
         **catch_all.environment,
     }
     here = await time_skipping.get_current_time()
