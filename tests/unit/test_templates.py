@@ -86,6 +86,34 @@ def test_every_message_the_journeys_send_is_there_with_its_class_and_channels() 
         "deposit-help": ("service", {"in_app", "push"}),
         "deposit-help-email": ("service", {"email"}),
         "limit-info": ("rg", {"in_app", "email"}),
+        "account-at-rest": ("service", {"email"}),
+        "big-win": ("service", {"in_app"}),
+        "cashier-help": ("service", {"in_app", "push"}),
+        "fault-note": ("service", {"in_app", "email"}),
+        "first-deposit-last-day": ("marketing", {"sms", "in_app"}),
+        "first-deposit-offer": ("marketing", {"email", "in_app"}),
+        "how-to-deposit": ("marketing", {"in_app", "push"}),
+        "kyc-checklist": ("service", {"in_app", "email"}),
+        "kyc-last-days": ("service", {"email", "in_app"}),
+        "kyc-reminder": ("service", {"email", "in_app"}),
+        "kyc-resubmit": ("service", {"email", "in_app"}),
+        "kyc-thanks": ("service", {"in_app", "email"}),
+        "loss-back-ready": ("marketing", {"in_app", "email"}),
+        "loss-back-reminder": ("service", {"in_app"}),
+        "new-in-your-kind": ("marketing", {"in_app", "email"}),
+        "nps": ("survey", {"in_app", "email"}),
+        "occasion-gift": ("marketing", {"in_app", "email"}),
+        "occasion-greeting": ("marketing", {"in_app", "email"}),
+        "quick-question": ("survey", {"in_app"}),
+        "review-ask": ("survey", {"in_app"}),
+        "safer-play": ("rg", {"in_app", "email"}),
+        "still-interested": ("marketing", {"email", "push"}),
+        "what-stopped-you": ("survey", {"in_app", "email"}),
+        "withdrawal-delayed": ("service", {"email", "in_app"}),
+        "withdrawal-on-its-way": ("service", {"in_app", "push"}),
+        "withdrawal-paid": ("service", {"email", "in_app"}),
+        "withdrawal-received": ("service", {"in_app", "email"}),
+        "withdrawal-rejected": ("service", {"email", "in_app"}),
     }
 
 
@@ -126,6 +154,10 @@ def test_only_marketing_carries_an_offer_and_only_marketing_is_held_back_from_th
         "last-call",
         "spins-offer",
         "final-offer",
+        "first-deposit-last-day",
+        "first-deposit-offer",
+        "loss-back-ready",
+        "occasion-gift",
     }
     assert {name for name in CATALOGUE if CATALOGUE[name].suppress_if_active_today} == {
         "comeback-sms",
@@ -133,6 +165,7 @@ def test_only_marketing_carries_an_offer_and_only_marketing_is_held_back_from_th
         "spins-offer",
         "other-channel",
         "final-offer",
+        "still-interested",
     }
     assert {CATALOGUE[name].message_class for name in CATALOGUE if CATALOGUE[name].terms} == {"marketing"}
 
