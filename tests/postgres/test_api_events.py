@@ -130,7 +130,9 @@ async def test_a_fault_is_pointed_at(
     assert await kept(api) == ["deposit-2"]
 
 
-async def test_the_catalogue_tells_what_may_be_sent_and_its_examples_are_taken(backend: httpx.AsyncClient) -> None:
+async def test_the_catalogue_tells_what_may_be_sent_and_its_examples_are_taken(api: Api) -> None:
+    # A backend judges no signs of harm: that example needs the scope of who is trained for it.
+    backend = await api.client(*BACKEND, "harm:review")
     listed = (await backend.get("/v1/event-types")).json()["items"]
     assert [each["type"] for each in listed] == sorted(CATALOGUE)
     derived = {each["type"] for each in listed if not each["postable"]}
@@ -144,7 +146,8 @@ async def test_the_catalogue_tells_what_may_be_sent_and_its_examples_are_taken(b
     # The examples share one identity.
     told = [each["example"] | {"id": each["type"]} for each in postable]
     answer = await backend.post("/v1/events", json=told, headers=BATCH)
-    assert (answer.json()["rejected"], answer.json()["accepted"]) == (0, len(postable))
+    assert [one for one in answer.json()["results"] if one["status"] == "rejected"] == []
+    assert answer.json()["accepted"] == len(postable)
     derived_one = next(each for each in listed if not each["postable"])
     answer = await backend.post("/v1/events", json=derived_one["example"], headers=SINGLE)
     assert answer.json()["rejected"] == 1
