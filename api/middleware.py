@@ -35,7 +35,7 @@ REQUESTS = Histogram(
     "journeys_http_request_seconds",
     "Time to the first byte of an answer.",
     ["method", "route", "status"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 60),
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60),
 )
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson"})
 #: Prefix of every path that needs a key, and of what lies under it without needing one.

@@ -76,9 +76,11 @@ def play_on(
 def player_of(facts: PlayerFacts, brand: str, now: datetime) -> PlayerState:
     """A player of whom these facts are known."""
     derived = {"player_id", "favourite_category", "deposits", "deposited_minor", "last_login"}
+    derived |= {"harm", "usual_hours", "consents", "kyc"}
     known = {name: value for name, value in facts.model_dump(mode="json").items() if name not in derived}
     state = PlayerState(brand, facts.player_id, facts=known, status="active", status_since=now)
     state.consents = dict.fromkeys(CHANNELS, (True, facts.registered_at or now))
+    state.harm = facts.harm
     state.deposited_minor = facts.deposited_minor
     state.counts[DepositApproved.type] = facts.deposits
     if facts.last_login is not None:

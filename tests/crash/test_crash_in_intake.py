@@ -190,7 +190,9 @@ async def test_a_batch_survives_a_crash_at_every_statement(alone: Faults) -> Non
     for meant in ("INTO events", "INTO players", "FOR UPDATE", "UPDATE players", "INTO runs", "goal_at", "'ended'"):
         assert meant in told, f"The batch was to reach {meant}."
     assert places[-2:] == ["before COMMIT", "after COMMIT"]
-    assert "INTO deliveries" in places[-3]
+    # Who wants to hear of it is asked before the commit, of whatever was written by then.
+    assert "webhook_subscriptions" in places[-3]
+    assert "INTO deliveries" in places[-4]
 
 
 async def test_a_sweep_survives_a_crash_at_every_statement(alone: Faults) -> None:

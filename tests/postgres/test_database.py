@@ -95,7 +95,7 @@ async def test_who_loses_the_connection_inside_a_savepoint_is_told_of_that_and_o
             async with database.transaction() as connection, connection.begin_nested():
                 await connection.execute(own_end)
         with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2), database.transaction() as connection, connection.begin_nested():
+            async with within(0.2), database.transaction() as connection, connection.begin_nested():
                 await connection.execute(sa.text("SELECT pg_sleep(60)"))
         await ping(database)
 

@@ -96,8 +96,9 @@ class TestWelcome:
             told = {"timezone": "Europe/Kyiv", "opted_in": ["email"]}
             world.happen(player_id, make(PlayerRegistered, told, event_id="r", occurred_at=world.now))
             world.advance_to(world.now + days(20))
-            [run] = world.runs.values()
-        assert (run.arm, run.outcome, world.messages) == ("control", "ended", [])
+            [run] = [one for one in world.runs.values() if one.journey == "welcome"]
+            sent = [one.template for one in world.messages if one.run_id == run.run_id]
+        assert (run.arm, run.outcome, sent) == ("control", "ended", [])
 
 
 class TestProtection:
