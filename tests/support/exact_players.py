@@ -124,6 +124,19 @@ def silent_payer() -> Life:
     return Life([Stretch(event.occurred_at, "live", {"p0": [event]}) for event in told], seed=1)
 
 
+def excluded_payers() -> Life:
+    """Some who exclude themselves and deposit all the same: whatever would begin is refused, in both arms."""
+    told: dict[str, list[Event]] = {}
+    for player in range(10):
+        gone, paid = (f"{what}-{player}" for what in ("x", "d"))
+        common: dict[str, Any] = {"event_source": "/test/0", "occurred_at": NOON}
+        told[f"p{player}"] = [
+            ExclusionSet(event_id=gone, kind="self_exclusion", **common),
+            DepositApproved(event_id=paid, payment_id=paid, amount_minor=5_000, currency="EUR", **common),
+        ]
+    return Life([Stretch(NOON, "live", told)], seed=1)
+
+
 def ways(stretch: Stretch, before: list[Sent], chance: random.Random) -> Iterator[list[list[Sent]]]:
     """The stretch, cut into steps; each step is some batches to be taken in at the same time.
 
