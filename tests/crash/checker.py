@@ -203,7 +203,13 @@ def _every_reward_once(evidence: Evidence) -> Iterator[str]:
     for row in evidence.tables["grants"]:
         if (row["status"] == "confirmed") != (row["id"] in given) and row["id"] not in forgotten:
             yield f"Grant {row['id']} is {row['status']} here and {'paid' if row['id'] in given else 'unpaid'} there."
-        if row["status"] not in {"confirmed", "refused"}:
+        if row["status"] == "revoked":
+            # An offer that nobody has claimed is taken back from who left, and from nobody else.
+            if not _left(evidence, row["id"].split(":")[2]):
+                yield f"Grant {row['id']} was taken back from a player who stays."
+            if row["id"] not in voided:
+                yield f"Grant {row['id']} is revoked here and stands there."
+        elif row["status"] not in {"confirmed", "refused"}:
             yield f"Grant {row['id']} is still {row['status']}."
     for key in given - forgotten - {row["id"] for row in evidence.tables["grants"]}:
         yield f"Reward {key} was paid and nobody here knows of it."
