@@ -28,6 +28,7 @@ from workflows.effects import (
     RUN_OVER,
     START,
     Done,
+    EffectInput,
     End,
     Held,
     Mark,
@@ -39,6 +40,7 @@ from workflows.effects import (
     StartJourney,
     ValueRead,
 )
+from workflows.json_object import JsonObject
 from workflows.outgoing_events import OutgoingEvent
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
@@ -85,11 +87,7 @@ class RunEffects:
         segment = self.intake.rules.segments.get(request.segment)
         now = self.clock()
         async with self.database.transaction() as connection:
-            stored = await connection.scalar(
-                select(players.c.state)
-                .where(players.c.brand == request.brand, players.c.id == request.player_id)
-                .with_for_update()
-            )
+            stored = await _locked_state(connection, request)
             await hold_active(connection, request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 outcome = earlier.outcome
@@ -113,11 +111,7 @@ class RunEffects:
         """What a measure says about the player at this moment, the same however often this is tried."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            stored = await connection.scalar(
-                select(players.c.state)
-                .where(players.c.brand == request.brand, players.c.id == request.player_id)
-                .with_for_update()
-            )
+            stored = await _locked_state(connection, request)
             await hold_active(connection, request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 return ValueRead.model_validate(earlier.detail)
@@ -196,3 +190,10 @@ async def end_run(connection: AsyncConnection, intake: Intake, request: End, now
         await give_up_turns(connection, request.run_id)
         await record_steps(connection, request, now, request.outcome, request.detail)
         announce(connection, OutgoingEvent.about("run.ended", request, now))
+
+
+async def _locked_state(connection: AsyncConnection, request: EffectInput) -> JsonObject | None:
+    """The player's stored state, locked until the transaction ends; None for one we never heard of."""
+    whose = (players.c.brand == request.brand, players.c.id == request.player_id)
+    state: JsonObject | None = await connection.scalar(select(players.c.state).where(*whose).with_for_update())
+    return state
