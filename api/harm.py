@@ -15,7 +15,7 @@ from activities.task_rows import TaskConflict, TaskRequest
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.event_scopes import REVIEW
-from api.json_types import Prose
+from api.json_types import Prose, Whole
 from api.permissions import acts
 from api.players import read_state
 from api.problems import COMMON, Problem, documented, missing
@@ -78,7 +78,7 @@ class PauseBody(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"hours": 72, "why": "A large loss last night."}]}
     )
 
-    hours: Annotated[int, Field(ge=1, le=MOST_PAUSED)]
+    hours: Annotated[Whole, Field(ge=1, le=MOST_PAUSED)]
     why: Prose
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, Final, NamedTuple
 
 import orjson
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, Field, Strict, StringConstraints
 
 from api.bounds import ITEM
 from api.json_text import read_json
@@ -18,6 +18,11 @@ NO_NUL: Final = r"^[^\x00]*$"
 #: What is said of a name that an object has twice.
 REPEATED: Final = "Write this name once in its object; of two values nobody can tell which one is meant."
 _UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
+
+#: Numbers and switches of a body as they are written: neither `"25"` nor `true` is a number, `1` is no `true`.
+Whole = Annotated[int, Strict()]
+Real = Annotated[float, Strict()]
+Switch = Annotated[bool, Strict()]
 
 #: A line of text a person or a program gives us.
 Line = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=NO_NUL)]

@@ -13,7 +13,7 @@ from activities import people
 from activities.actors import Actor, ActorKind
 from activities.people import EMAIL, LONGEST_EMAIL, GrantKind, NotGiven, Person, PersonGrant
 from api.dependencies import EngineOf
-from api.json_types import Line, Prose
+from api.json_types import Line, Prose, Switch
 from api.pagination import Page, PageQuery
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, missing
@@ -65,7 +65,7 @@ class PersonChanges(BaseModel):
     name: Line = ""
     locale: Locale = "en"
     zone: Timezone = "UTC"
-    active: bool = Field(True, description="False for who has left: they can do nothing any more.")
+    active: Switch = Field(True, description="False for who has left: they can do nothing any more.")
 
 
 class Giving(BaseModel):

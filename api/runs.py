@@ -16,7 +16,7 @@ from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, runs, steps
 from api.cloudevents import PLAYER_ID
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import Line, Prose
+from api.json_types import Line, Prose, Switch
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
 from api.problems import COMMON, Problem, documented, missing, undeclared
@@ -160,7 +160,7 @@ class StopRunBody(BaseModel):
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "The offer was wrong."}]})
 
     reason: Prose
-    force: bool = Field(
+    force: Switch = Field(
         default=False, description="End the run here alone. Only for one Temporal has lost, as its dead letter says."
     )
 

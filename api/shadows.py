@@ -12,6 +12,7 @@ from activities.shadow_report import ShadowComparison, compare
 from activities.shadows import ShadowRow, newest_shadow, start_shadow, stop_shadow
 from api.bulk_jobs import wake
 from api.dependencies import ApiEngine, EngineOf
+from api.json_types import Real, Whole
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, undeclared
 from workflows.json_object import JsonObject
@@ -38,8 +39,8 @@ class Shadowing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 8, "percent": 5}]})
 
-    version: int = Field(ge=1, le=2**31 - 1, description="A release whose code is deployed.")
-    percent: float = Field(gt=0, le=100, description="Of the brand's players: who is drawn once is drawn always.")
+    version: Whole = Field(ge=1, le=2**31 - 1, description="A release whose code is deployed.")
+    percent: Real = Field(gt=0, le=100, description="Of the brand's players: who is drawn once is drawn always.")
 
 
 class ShadowView(BaseModel):

@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Field, Strict
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
@@ -34,7 +34,7 @@ class Stopping(ControlReason):
     """Why the runs end, and how fast."""
 
     per_second: PerSecond = RATE
-    except_version: ExceptVersion = None
+    except_version: Annotated[ExceptVersion, Strict()] = None
 
 
 class StopPreview(StopForecast):

@@ -20,7 +20,7 @@ from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow
 from api.dependencies import ApiEngine, EngineOf
 from api.event_scopes import REVIEW
 from api.form_validation import faults_of
-from api.json_types import Document, Line, Prose
+from api.json_types import Document, Line, Prose, Whole
 from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
@@ -110,7 +110,7 @@ class Changes(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"priority": 80, "follow_up_at": "2026-01-16T08:00:00Z"}]}
     )
 
-    priority: Annotated[int, Field(ge=0, le=100)] = 50
+    priority: Annotated[Whole, Field(ge=0, le=100)] = 50
     follow_up_at: Instant | None = None
 
 

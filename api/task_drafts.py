@@ -11,7 +11,7 @@ from activities.actors import Actor
 from activities.audit.trail import unrecorded
 from activities.task_drafts import Draft
 from api.dependencies import EngineOf
-from api.json_types import NO_NUL
+from api.json_types import NO_NUL, Whole
 from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
 
@@ -30,7 +30,7 @@ class DraftBody(BaseModel):
     )
 
     fields: dict[str, Typed] = Field(max_length=100)
-    task_version: Annotated[int, Field(ge=0, le=2**31 - 1)] = Field(description="The version that was on the screen.")
+    task_version: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = Field(description="The version that was on the screen.")
 
 
 class DraftView(DraftBody):

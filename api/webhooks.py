@@ -17,7 +17,7 @@ from activities.outgoing.webhook_subscriptions import DisabledBecause, Subscript
 from activities.tables import outgoing_events, webhook_deliveries
 from activities.tables import webhook_subscriptions as subscriptions
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import NO_NUL, Line
+from api.json_types import NO_NUL, Line, Switch, Whole
 from api.pagination import Moment, Page, PageQuery, where_given
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, missing
@@ -68,7 +68,7 @@ class WebhookChange(BaseModel):
     url: Address | None = None
     types: Types | None = None
     description: Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)] | None = None
-    active: bool | None = Field(None, description="False: nothing is told and nothing new is kept for it.")
+    active: Switch | None = Field(None, description="False: nothing is told and nothing new is kept for it.")
 
 
 class WebhookView(BaseModel):
@@ -102,7 +102,7 @@ class SecretRotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_hours": 24}]})
 
-    overlap_hours: Annotated[int, Field(ge=0, le=168)] = int(OVERLAP / timedelta(hours=1))
+    overlap_hours: Annotated[Whole, Field(ge=0, le=168)] = int(OVERLAP / timedelta(hours=1))
 
 
 class TrialEvent(BaseModel):
@@ -161,7 +161,7 @@ class Redelivery(BaseModel):
     event_ids: list[Line] = Field(default_factory=list, max_length=AT_ONCE)
     since: Moment | None = None
     until: Moment | None = None
-    delivered_too: bool = Field(False, description="Also what was taken; else what was given up.")
+    delivered_too: Switch = Field(False, description="Also what was taken; else what was given up.")
 
 
 class Redelivered(BaseModel):
