@@ -28,6 +28,7 @@ from workflows.events import (
     PromotionsPaused,
     StatusChanged,
 )
+from workflows.events.kinds import Kinds
 from workflows.player_state.account_status import UNPROTECTED_STATUSES
 from workflows.player_state.consents import withdraws
 
@@ -56,15 +57,14 @@ def protects(event: Event) -> bool:
     What lifts a protection again (the end of an exclusion, an account reopened, a consent given) is not
     among them: late it does no harm.
     """
-    match event:
-        case ExclusionSet() | HarmSignal() | PromotionsPaused() | PlayerMerged():
-            return True
-        case StatusChanged():
-            return event.to not in UNPROTECTED_STATUSES
-        case ConsentChanged() | MessageStatus() | MessageReceived():
-            return withdraws(event)
-        case _:
-            return False
+    kind = type(event)
+    if _WORDS[kind]:
+        return withdraws(event)
+    return _ALWAYS[kind] or (isinstance(event, StatusChanged) and event.to not in UNPROTECTED_STATUSES)
+
+
+_ALWAYS: Final = Kinds(ExclusionSet, HarmSignal, PromotionsPaused, PlayerMerged)
+_WORDS: Final = Kinds(ConsentChanged, MessageStatus, MessageReceived)
 
 
 @dataclass(frozen=True)

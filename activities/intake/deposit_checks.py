@@ -35,8 +35,10 @@ async def open_deposit_checks(
         return
     opened: list[tuple[str, Event]] = []
     for player_id, event in new:
+        if not isinstance(event, DepositApproved):
+            continue
         state = players.states[player_id]
-        if isinstance(event, DepositApproved) and (check := _due(brand, state, event, policies, now)) is not None:
+        if (check := _due(brand, state, event, policies, now)) is not None:
             players.record(player_id, state.advance(check, players.rules, now, players.failures))
             opened.append((player_id, check))
     if opened:

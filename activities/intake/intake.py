@@ -55,6 +55,7 @@ from workflows.events import Event, PlayerMerged
 from workflows.player_state.brand_groups import Account, BrandGroups
 from workflows.player_state.decisions import ReviewDue
 from workflows.player_state.merging import accounts_needed, is_shared, merge, share, share_review
+from workflows.player_state.projection import ABOUT_PERSON
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -321,7 +322,8 @@ class Intake:
                 players.record(one, [decision])
         player_id = states[player_id].counts_for(event)
         state = states[player_id]
-        if profile := state.personal_words(event, state.word_of(event, now, live=mode == "live")):
+        if isinstance(event, ABOUT_PERSON):
+            profile = state.personal_words(event, state.word_of(event, now, live=mode == "live"))
             players.profiles.setdefault(player_id, {}).update(profile)
         decisions = state.advance(event, players.rules, now, players.failures, mode=mode)
         players.record(player_id, decisions)

@@ -21,6 +21,7 @@ from workflows.events import Event, PlayerRegistered, ProfileUpdated
 from workflows.json_object import JsonObject
 from workflows.player_state.brand_groups import is_of_group
 from workflows.player_state.exclusion_blocks import Block
+from workflows.player_state.projection import ABOUT_PERSON
 from workflows.player_state.state import Mode, PlayerState
 
 #: What a person is recognised by for good: two people may share a name and a date of birth.
@@ -79,6 +80,8 @@ async def suppress_again(
     """
     sought: dict[str, set[str]] = {}
     for player_id, event in new:
+        if not isinstance(event, ABOUT_PERSON):
+            continue
         for digest, kind in digests.sought(_addresses(event)).items():
             if kind in _ADDRESSES:
                 sought.setdefault(digest, set()).add(player_id)

@@ -23,8 +23,8 @@ def _routes(routes: list[BaseRoute]) -> Iterator[APIRoute]:
             yield from _routes(router.routes)
 
 
-BODIES = {
-    f"{min(route.methods)} {route.path}": route.body_field.field_info.annotation
+BODIES: dict[str, Any] = {
+    f"{min(route.methods or ())} {route.path}": route.body_field.field_info.annotation
     for route in _routes(create_app(SETTINGS).routes)
     if route.body_field is not None
 }

@@ -84,6 +84,8 @@ LOOKED_AT: Final = (RoundCompleted, DepositApproved, WithdrawalCancelledByPlayer
 
 def lost_for_days(nets: Mapping[str, int], today: date) -> bool:
     """Whether the player lost on each of the days before `today`, without a day off."""
+    if len(nets) < LOSING_DAYS:
+        return False
     before = (today - number * DAY for number in range(1, LOSING_DAYS + 1))
     return all(nets.get(day.isoformat(), 0) < 0 for day in before)
 
@@ -120,13 +122,11 @@ def markers_of(
     `at` is when it happened. A marker that has spoken begins anew, so that one week of nights is one sign. Three losing
     days are judged with whatever of `LOOKED_AT` comes next, for until a day is over it can be won back.
     """
+    looks = _LOOKS_AT[type(event)]
+    if not looks:
+        return ()
     local = at.astimezone(UTC if timezone is None else zone(timezone))
-    asked = (
-        (name, look)
-        for kind, name, look in _LOOKS
-        if name in on and (isinstance(event, kind) or (name == "losing_days" and isinstance(event, LOOKED_AT)))
-    )
-    return tuple(name for name, look in asked if look(notes, event, local))
+    return tuple([name for name, look in looks if name in on and look(notes, event, local)])
 
 
 def _losing_days(notes: MarkerNotes, event: Event, local: datetime) -> bool:
@@ -138,8 +138,9 @@ def _losing_days(notes: MarkerNotes, event: Event, local: datetime) -> bool:
     if isinstance(event, RoundCompleted):
         day = today.isoformat()
         notes.nets[day] = notes.nets.get(day, 0) + event.win_minor - event.stake_minor
-        for oldest in sorted(notes.nets)[: -LOSING_DAYS - 1]:
-            del notes.nets[oldest]
+        if len(notes.nets) > LOSING_DAYS + 1:
+            for oldest in sorted(notes.nets)[: -LOSING_DAYS - 1]:
+                del notes.nets[oldest]
     return spoken
 
 
@@ -192,13 +193,23 @@ def _beyond_own(notes: MarkerNotes, event: Event, _local: datetime) -> bool:
     return spoken
 
 
-_LOOKS: Final[
-    tuple[tuple[type[Event] | tuple[type[Event], ...], str, Callable[[MarkerNotes, Event, datetime], bool]], ...]
-] = (
-    (RoundCompleted, "losing_days", _losing_days),
+_Look = Callable[[MarkerNotes, Event, datetime], bool]
+_LOOKS: Final[tuple[tuple[tuple[type[Event], ...], str, _Look], ...]] = (
+    (LOOKED_AT, "losing_days", _losing_days),
     ((RoundCompleted, DepositApproved), "chasing", _chasing),
-    (WithdrawalCancelledByPlayer, "cancelled_withdrawals", _cancelled),
-    (RoundCompleted, "night_play", _night_play),
-    (LimitChanged, "limit_raised", _raised),
-    (DepositApproved, "spend_vs_norm", _beyond_own),
+    ((WithdrawalCancelledByPlayer,), "cancelled_withdrawals", _cancelled),
+    ((RoundCompleted,), "night_play", _night_play),
+    ((LimitChanged,), "limit_raised", _raised),
+    ((DepositApproved,), "spend_vs_norm", _beyond_own),
 )
+
+
+class _LooksAt(dict[type[Event], tuple[tuple[str, _Look], ...]]):
+    """By class of event: the markers that look at it; found out once, because every round asks."""
+
+    def __missing__(self, kind: type[Event]) -> tuple[tuple[str, _Look], ...]:
+        found = self[kind] = tuple((name, look) for kinds, name, look in _LOOKS if issubclass(kind, kinds))
+        return found
+
+
+_LOOKS_AT: Final = _LooksAt()

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from workflows.effects import PausePromotions
 from workflows.events import Event, ExclusionSet, HarmReviewed, HarmSignal, PromotionsPaused, StatusChanged
+from workflows.events.kinds import Kinds
 from workflows.gate.policy import Policies
 from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.decisions import Decision, ReviewDue, RevokeOffers
@@ -16,7 +17,8 @@ from workflows.player_state.harm_watch import TOGETHER, is_strong, strength_of, 
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 
-_HEEDED: Final = (*LOOKED_AT, HarmSignal, HarmReviewed, ExclusionSet, StatusChanged)
+_LOOKED_AT: Final = Kinds(*LOOKED_AT)
+_HEEDED: Final = Kinds(*LOOKED_AT, HarmSignal, HarmReviewed, ExclusionSet, StatusChanged)
 #: Under which source a journey's pauses are kept. Nobody posts under it.
 JOURNEY_SOURCE: Final = "engine:journey"
 #: Why offers are taken back.
@@ -32,13 +34,14 @@ def respond(player: PlayerProjection, event: Event, word: Word, policies: Polici
     The trap: a sign that is merely medium restricts nobody by itself, and under a policy that refuses from medium on
     it does so without a review: it fades.
     """
-    if not isinstance(event, _HEEDED) and player.harm is None:
+    kind = type(event)
+    if not _HEEDED[kind] and player.harm is None:
         return []
     decided: list[Decision] = []
     if word.live and takes_offers_back(event):
         decided.append(RevokeOffers(PROTECTED, now))
     watch, policy = player.watch, policies.at(player.brand, player.jurisdiction, now)
-    if policy.harm_markers and isinstance(event, LOOKED_AT):
+    if policy.harm_markers and _LOOKED_AT[kind]:
         for name in markers_of(watch.notes, event, word.at, player.timezone, policy.harm_markers):
             watch.see(name, MARKERS[name].strength, word)
             _pause(player, policy.harm_pauses, word, strength_of(watch.signs, policy.harm_fades_after, now))

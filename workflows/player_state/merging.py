@@ -70,7 +70,9 @@ def accounts_needed(new: Iterable[tuple[str, Event]], states: dict[str, PlayerSt
 
     By account: the one among `states` that it belongs to.
     """
-    concerned = {one for one, event in new if is_shared(event) or states[one].counts_for(event) != one}
+    # Who has one account reaches no other, and that is nearly everybody.
+    several = ((one, event) for one, event in new if states[one].accounts)
+    concerned = {one for one, event in several if is_shared(event) or states[one].counts_for(event) != one}
     for _, event in new:
         if isinstance(event, PlayerMerged):
             concerned |= {event.survivor_id, event.absorbed_id}

@@ -12,14 +12,14 @@ from workflows.events import (
     StatusChanged,
     TierChanged,
 )
+from workflows.events.kinds import Kinds
 from workflows.player_state.consents import withdraws
+
+_ORDERED = Kinds(ConsentChanged, StatusChanged, ExclusionSet, ExclusionEnded, HarmReviewed, ProfileUpdated, TierChanged)
+_OF_MESSAGES = Kinds(MessageStatus, MessageReceived)
 
 
 def is_ordered(event: Event) -> bool:
     """Whether an event is one of many words on a fact; there is one registration, which has an order of its own."""
-    if isinstance(event, MessageStatus | MessageReceived):
-        return withdraws(event)
-    return isinstance(
-        event,
-        ConsentChanged | StatusChanged | ExclusionSet | ExclusionEnded | HarmReviewed | ProfileUpdated | TierChanged,
-    )
+    kind = type(event)
+    return _ORDERED[kind] or (_OF_MESSAGES[kind] and withdraws(event))

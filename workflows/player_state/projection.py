@@ -99,6 +99,8 @@ HARD_BOUNCES: Final = frozenset({"hard", "hard_bounce", "permanent"})
 MOST_BOUNCES: Final = 3
 #: Personal data, which lives in the profile; here are only the times of the words on it.
 PERSONAL: Final = ("username", "email", "phone", "first_name", "birth_date")
+#: The events that say them.
+ABOUT_PERSON: Final = (PlayerRegistered, ProfileUpdated)
 #: Under this name `told` has the time of all personal data that have none of their own.
 PERSON: Final = "person"
 
@@ -236,7 +238,11 @@ class PlayerProjection:
 
     def learn(self, event: Event, word: Word) -> None:
         """Learn the facts that an event carries about the player, as far as its `word` counts."""
+        # What comes most often is asked for first.
         match event:
+            case RoundCompleted():
+                stake = event.stake_minor + event.bonus_stake_minor
+                self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
             case PlayerRegistered():
                 self._register(event, word)
             case ProfileUpdated():
@@ -262,9 +268,6 @@ class PlayerProjection:
                 self._note(event, word)
             case TierChanged() | ContentViewed():
                 self._note(event, word)
-            case RoundCompleted():
-                stake = event.stake_minor + event.bonus_stake_minor
-                self.stakes[event.category] = self.stakes.get(event.category, 0) + stake
             case DepositApproved():
                 self.deposited_minor += event.amount_minor
                 count_net(self.net_deposits, event, self.facts.get("currency"), word.at)

@@ -5,10 +5,10 @@ starts, wakes or stops. Intake calls it under the player's row lock, the stage c
 """
 
 import hashlib
-import json
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from json.encoder import encode_basestring_ascii as in_json
 from typing import Any, Final, Literal
 
 from pydantic import TypeAdapter
@@ -476,11 +476,9 @@ class PlayerState(MergedPlayer):
     @classmethod
     def from_text(cls, brand: str, player_id: str, text: str) -> "PlayerState":
         """The same from the text of the JSON object, which is cheaper than from its parts."""
-        rest = text.strip()[1:]
-        comma = "" if rest.lstrip().startswith("}") else ","
-        return _STORED.validate_json(
-            f'{{"brand": {json.dumps(brand)}, "player_id": {json.dumps(player_id)}{comma}{rest}'
-        )
+        who = f'{{"brand": {in_json(brand)}, "player_id": {in_json(player_id)}'
+        rest = text.strip()
+        return _STORED.validate_json(f"{who}}}" if rest == "{}" else f"{who},{rest[1:]}")
 
 
 _STORED: Final = TypeAdapter(PlayerState)

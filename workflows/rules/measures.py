@@ -423,9 +423,11 @@ class Series:
             return
         # Which values go when there are too many follows from the values alone, not from their order of arrival.
         if measure.last is not None:
+            if len(held) <= measure.most:
+                return
             for key in sorted(held, key=lambda mark: (-held[mark], mark))[measure.most :]:
                 del held[key]
-        else:
+        elif len(held) > measure.most:
             for key in sorted(key for key in held if key.startswith(f"{bucket}/"))[measure.most :]:
                 del held[key]
 
@@ -438,12 +440,13 @@ def value(held: Held, measure: Measure, present: Present, bucket: str | None = N
     if measure.last is not None:
         oldest = _oldest(measure, measure.last, present)
         if measure.how == "distinct":
-            return sum(index >= oldest for index in held.values())
+            return sum([index >= oldest for index in held.values()])
         return sum(number for key, number in held.items() if int(key) >= oldest)
     if bucket is None:
         bucket = EVER if measure.per is None else _key(measure.per, present.today)
     if measure.how == "distinct":
-        return sum(key.startswith(f"{bucket}/") for key in held)
+        begins = f"{bucket}/"
+        return sum([key.startswith(begins) for key in held])
     return held.get(bucket, 0)
 
 
