@@ -37,6 +37,7 @@ from activities.temporal_client import client_options, connect, metrics_runtime,
 from activities.temporal_credentials import WrongSetting, keep_credentials
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
+from workflows.background.tournament_run import TournamentWorkflow
 from workflows.effect_queues import PROVIDERS, queue_of
 from workflows.effects import SEND
 from workflows.errors import DesignError
@@ -121,13 +122,15 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     return Worker(
         client,
         task_queue=engine.settings.maintenance_queue,
-        workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
+        workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow, TournamentWorkflow],
         activities=[
             *engine.maintenance.activities,
             engine.reconciliation.reconcile,
             engine.forgetting.retain,
             engine.forgetting.erase,
             *engine.bulk_jobs.activities,
+            engine.tournaments.close,
+            engine.tournaments.pay,
         ],
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor()],
@@ -194,6 +197,7 @@ async def _work(
         if role in {"all", "dispatcher"}:
             group.create_task(engine.dispatcher(client).run(stop))
             group.create_task(engine.bulk_jobs.watch(client, stop))
+            group.create_task(engine.tournaments.watch(client, stop))
             group.create_task(engine.problems.watch(client, stop))
             group.create_task(engine.gauges.watch(stop))
         if role in {"all", "worker"}:

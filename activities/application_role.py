@@ -80,6 +80,12 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "point_transfers": Rights(_APPENDED),
     "wheel_days": Rights(_APPENDED),
     "spins": Rights(_APPENDED),
+    "tournaments": Rights(
+        "opened, closed, paid",
+        update=True,
+        fixed=("board", "brand", "name", "instance", "opens_at", "closes_at", "cut_at", "terms"),
+    ),
+    "standings": Rights("scores that go up and down", update=True, fixed=("brand", "player_id", "board", "draw")),
     "player_commands": Rights(_APPENDED),
     "loyalty_limits": Rights("counts that go up", update=True, fixed=("brand", "name")),
     "grants": Rights("reserved, asked for, settled", update=True, fixed=(*_OF_A_RUN, "kind", "reward", "decision")),

@@ -30,6 +30,7 @@ from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.shadow_stops import ShadowStops
 from activities.loops.sweeper import Sweeper
+from activities.loops.tournament_work import TournamentWork
 from activities.messages import Messages
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.outgoing.webhook_dispatcher import WebhookDispatcher
@@ -183,6 +184,7 @@ class WorkerEngine(Engine):
     reconciliation: RunReconciliation
     forgetting: Forgetting
     bulk_jobs: BulkJobs
+    tournaments: TournamentWork
     problems: RunProblems
     gauges: RunGauges
     webhooks: WebhookDispatcher
@@ -281,6 +283,7 @@ async def worker_engine(
             ),
             reconciliation=RunReconciliation(database, core.intake, clock, rate=settings.reconcile_rate),
             bulk_jobs=_bulk_jobs(core),
+            tournaments=TournamentWork(database, core.intake, policies, clock),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
             webhooks=_webhook_dispatcher(settings, stack),

@@ -76,6 +76,14 @@ async def record_change(
         await record(connection, request, [decided], release, now)
 
 
+async def record_all(
+    connection: AsyncConnection, decided: Sequence[tuple[EffectInput, Decided]], now: datetime
+) -> None:
+    """Write down what was decided about several players, in the transaction that carries it out."""
+    if decided:
+        await insert_rows(connection, _INSERT, [one.row(request, 0, now) for request, one in decided])
+
+
 async def record(
     connection: AsyncConnection, request: EffectInput, decided: Sequence[Decided], release: int, now: datetime
 ) -> None:

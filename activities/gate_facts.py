@@ -214,6 +214,24 @@ async def read_to_show(connection: AsyncConnection, brand: str, player_id: str, 
     )
 
 
+async def of_locked(
+    connection: AsyncConnection, brand: str, states: Mapping[str, PlayerState], now: datetime
+) -> dict[str, GateFacts]:
+    """What `read_to_show` reads, of players whose rows are locked here; contacts and earlier bonuses are left out."""
+    some = (players.c.brand == brand, players.c.id.in_(states))
+    rows = await connection.execute(sa.select(players.c.id, players.c.profile).where(*some))
+    return {
+        row.id: facts_of(
+            states[row.id],
+            addresses=addresses(row.id, row.profile),
+            contacts=(),
+            now=now,
+            birth_date=_birth_date(row.profile),
+        )
+        for row in rows
+    }
+
+
 def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:
     """Where a player can be reached. A push gateway finds the player's devices by the player's id."""
     at = {

@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from sqlalchemy import TextClause
 
-from activities import messages, player_notes, shadows, step_log, task_drafts, tasks
+from activities import messages, player_notes, shadows, standings, step_log, task_drafts, tasks
 from activities.intake import decision_writes, failed_events
 from activities.loops import enrolment
 from activities.run_delivery import dead_letters
@@ -248,6 +248,17 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "gone after 90 days: what a player's site asked for, and the answer",
         pseudonymous="player_id key digest answer at",
         none="brand",
+    ),
+    "standings": TableData(
+        "deleted: who stood where",
+        pseudonymous="player_id board neg_score reached_at rounds draw state named place points badge outcome late",
+        none="brand",
+        erase=(standings.ERASE,),
+    ),
+    "tournaments": TableData(
+        "about no player",
+        none="board brand name instance opens_at closes_at cut_at terms state closed_at ended_at entries reason",
+        player="",
     ),
     "loyalty_limits": TableData("about no player", none="brand name used", player=""),
     "spins": TableData(

@@ -19,6 +19,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
 from activities.loyalty_limits import take_of
+from activities.tournaments import seat_taken
 from activities.wheel_spins import spin
 from workflows.effects import EffectInput
 from workflows.errors import JourneysError
@@ -30,7 +31,7 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
 from workflows.player_state.state import PlayerState
 
-CommandKind = Literal["opt_in", "claim", "spin"]
+CommandKind = Literal["opt_in", "claim", "spin", "register"]
 
 
 class CommandKeyReused(JourneysError):
@@ -45,7 +46,7 @@ class PlayerCommand:
     player_id: str
     key: str
     kind: CommandKind
-    #: The mission or wheel it is about.
+    #: The mission, the wheel or the instance of a tournament it is about.
     name: str
     #: The player's own word, of which the draw is a function too.
     client_seed: str = ""
@@ -97,6 +98,8 @@ class PlayerCommands:
         program = players.rules.loyalty
         if command.kind == "spin":
             return await self._spin(connection, command, players, state, now)
+        if command.kind == "register":
+            return await self._register(connection, command, players, state, now)
         mission = program.missions.get(command.name)
         if mission is None:
             return refused("unknown")
@@ -149,6 +152,29 @@ class PlayerCommands:
             "nonce": landed.nonce,
             "attempts_left": wheel.plays - spun - 1,
         }
+
+    async def _register(
+        self,
+        connection: AsyncConnection,
+        command: PlayerCommand,
+        players: LockedPlayers,
+        state: PlayerState,
+        now: datetime,
+    ) -> JsonObject:
+        """Take a seat in an instance, under way or the next one; pressed twice is as good as once."""
+        found = players.rules.loyalty.seat_named(command.name, now)
+        if found is None:
+            return refused("unknown")
+        declared, instance = found
+        reason: str | None = state.seat_refusal(declared, instance, now)
+        if reason == "already_registered":
+            return {"status": "done"}
+        reason = reason or await self._gate(connection, command, "points", declared.product or "casino", now)
+        reason = reason or await seat_taken(connection, command.brand, declared, instance)
+        if reason is not None:
+            return refused(reason)
+        players.record(command.player_id, state.take_seat(declared, instance, now))
+        return {"status": "done"}
 
     async def _gate(
         self, connection: AsyncConnection, command: PlayerCommand, kind: str, product: Product, now: datetime

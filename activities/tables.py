@@ -32,6 +32,7 @@ from activities import (
     privacy_tables,
     table_columns,
     task_tables,
+    tournament_tables,
 )
 from activities.shared_events import SHARED_EVENTS
 from activities.table_columns import instant as _instant
@@ -49,6 +50,7 @@ erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
 webhook_subscriptions = outgoing_tables.webhook_subscriptions
 outgoing_events = outgoing_tables.outgoing_events
 webhook_deliveries = outgoing_tables.webhook_deliveries
+tournaments, standings = tournament_tables.tournaments, tournament_tables.standings
 tasks, task_history, task_signatures = task_tables.tasks, task_tables.task_history, task_tables.task_signatures
 
 # Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class

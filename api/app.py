@@ -47,6 +47,7 @@ from api import (
     tasks,
     templates,
     timeline,
+    tournaments,
     unsubscribe,
     webhooks,
 )
@@ -84,6 +85,8 @@ _ROUTERS = (
     points.router,
     player_site.tokens,
     player_site.router,
+    tournaments.mine,
+    tournaments.router,
     erasure.router,
     player_notes.router,
     export.router,

@@ -12,6 +12,7 @@ from temporalio.client import Client
 
 from activities.clock import Clock
 from activities.engine import Engine, build, signing_secrets, unsubscribe_links
+from activities.leaderboards import BoardRulers
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.player_commands import PlayerCommands
 from activities.player_tokens import PlayerTokens
@@ -35,6 +36,7 @@ class ApiEngine(Engine):
     links: UnsubscribeLinks
     player_tokens: PlayerTokens
     commands: PlayerCommands
+    rulers: BoardRulers
     webhook_secrets: SigningSecrets
     temporal: Client
     http: httpx.AsyncClient
@@ -67,6 +69,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             links=links,
             player_tokens=PlayerTokens(settings.link_secrets),
             commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
+            rulers=BoardRulers(core.database),
             webhook_secrets=signing_secrets(settings),
             temporal=temporal,
             http=http,

@@ -39,6 +39,8 @@ FILES = {
     "hold.py": ("--runs", "60"),
     "moves.py": ("--seconds", "4", "--runs", "40", "--rounds", "1"),
     "versions.py": ("--runs", "4000", "--held", "200", "--rounds", "1"),
+    "board.py": ("--entries", "20000", "--reads", "100", "--events", "2000", "--rounds", "1"),
+    "final.py": ("--entries", "1000"),
     "scaling_curves.py": ("--seconds", "0.3"),
 }
 #: Seconds after which a file that says nothing hangs, on a machine of usual speed. How long it takes in all is its own.

@@ -47,12 +47,17 @@ FLOORS: Mapping[str, Bound] = {
     "moves_per_s_vs_asked": ("at least", 0.95),
     "versions_memory": ("at most", 1.3),
     "versions_start": ("at most", 1.3),
+    "board_1m": ("at most", 20),
+    "board_updates": ("at least", 0.8),
+    "final_50k": ("at most", 60),
 }
 #: Floors that are no ratio but a speed, by which way a slow machine moves them.
 OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
     "stage_runs_per_s": "less",
     "intake_events_per_s": "less",
     "year_of_real_log_s": "more",
+    "board_1m": "more",
+    "final_50k": "more",
 }
 #: CPU seconds of `_chore` on the machine for which speeds and limits of time are written down.
 USUAL = 0.085

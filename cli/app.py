@@ -38,6 +38,7 @@ from cli import (
     spin,
     stop,
     stuck,
+    tournament,
     up,
     webhooks,
 )
@@ -112,6 +113,7 @@ app.add_typer(people.app, name="people")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(audit.app, name="audit")
 app.add_typer(spin.app, name="spin")
+app.add_typer(tournament.app, name="tournament")
 app.add_typer(enrol.enrolments, name="enrolments")
 
 

@@ -23,6 +23,7 @@ from workflows.local_time import *
 from workflows.loyalty.missions import *
 from workflows.loyalty.point_currencies import *
 from workflows.loyalty.tier_ladders import *
+from workflows.loyalty.tournaments import *
 from workflows.loyalty.wheels import *
 from workflows.player import *
 from workflows.public_names import public_names as _public_names

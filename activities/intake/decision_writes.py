@@ -6,12 +6,13 @@ from dataclasses import asdict
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import messages, point_transfers, rewards, runs, shadows, tasks
+from activities import messages, point_transfers, rewards, runs, shadows, standings, tasks
 from activities.engine_tasks import EngineTask
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.tournament_scores import NameShown, StandingChanged, StandingsLost, StandingTooLate
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import (
     Decision,
@@ -49,6 +50,7 @@ class DecisionRows:
         self.reached: list[JsonObject] = []
         self.reviews: list[EngineTask] = []
         self.revoked: dict[str, JsonObject] = {}
+        self.standings = standings.StandingRows()
         self.left: list[JsonObject] = []
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}
@@ -82,6 +84,8 @@ class DecisionRows:
                     self._revoke(player_id, decision)
                 case Moved():
                     self._move(player_id, decision)
+                case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
+                    self.standings.take(player_id, decision)
 
     def by_statement(self) -> Iterator[tuple[TextClause, Sequence[object]]]:
         """The statements that have something to write, in the order of their foreign keys."""
@@ -95,6 +99,7 @@ class DecisionRows:
             (_LEAVE, self.left),
             (_STAY, self.stays),
             (point_transfers.INSERT, self.transfers),
+            *self.standings.by_statement(),
             (tasks.OPEN, self.reviews),
             (rewards.REVOKE_OFFERS, [*self.revoked.values()]),
             (deliveries.INSERT, self.deliveries),

@@ -343,14 +343,21 @@ class Intake:
 
         Raises `AccountsNotLocked` where the event reaches accounts that the caller has not locked.
         """
-        brand = players.states[player_id].brand
-        stored = await store_events(connection, brand, [(player_id, event)], history=False, first_counts=())
-        if not stored.new:
-            return False
+        return await self.tell_all(connection, players, [(player_id, event)], now) > 0
+
+    async def tell_all(
+        self, connection: AsyncConnection, players: LockedPlayers, told: Sequence[tuple[str, Event]], now: datetime
+    ) -> int:
+        """The same of events of several players of one brand; how many of them are new."""
+        if not told:
+            return 0
+        brand = players.states[told[0][0]].brand
+        stored = await store_events(connection, brand, told, history=False, first_counts=())
         if missing := accounts_needed(stored.new, players.states):
             raise AccountsNotLocked({(brand, one): by for one, by in missing.items()})
-        self._apply(players, player_id, event, now, "live")
-        return True
+        for player_id, event in stored.new:
+            self._apply(players, player_id, event, now, "live")
+        return len(stored.new)
 
     @asynccontextmanager
     async def _locked_together(

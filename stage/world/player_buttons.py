@@ -10,8 +10,12 @@ from workflows.gate.facts import GrantFacts, facts_of
 from workflows.loyalty.missions import PlayerMission
 
 
-def press(world: WorldState, player_id: str, button: Literal["opt_in", "claim"], mission_name: str) -> str | None:
+def press(
+    world: WorldState, player_id: str, button: Literal["opt_in", "claim", "register"], mission_name: str
+) -> str | None:
     """Press a button now; why it was not done, None if it was."""
+    if button == "register":
+        return world.boards.register(world.player(player_id), mission_name)
     mission = world.rules.loyalty.missions.get(mission_name)
     if mission is None:
         return "unknown"

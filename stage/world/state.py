@@ -23,6 +23,7 @@ from stage.world.records import (
     TaskRecord,
     WithheldRecord,
 )
+from stage.world.tournament_boards import TournamentBoards
 from workflows.channels import Channel
 from workflows.effects import EffectInput, OpenTask
 from workflows.events import Event, ProfileUpdated
@@ -30,6 +31,7 @@ from workflows.field_types import Product
 from workflows.forms import travelling
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.tournament_scores import NameShown, StandingChanged, StandingsLost, StandingTooLate
 from workflows.player_state.decisions import (
     Decision,
     Ended,
@@ -107,6 +109,8 @@ class WorldState:
         self.reviews: list[tuple[str, ReviewDue]] = []
         #: How much of what all players share is used, by budget and its week.
         self.limits: dict[str, int] = {}
+        #: Who stands where, by instance of a tournament.
+        self.boards = TournamentBoards(self)
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
@@ -312,6 +316,8 @@ class WorldState:
                     self.runs[decision.run_id].goal_at = decision.at
                 case PointTransfer():
                     self.transfers.append((state.player_id, decision))
+                case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
+                    self.boards.take(state.player_id, decision)
                 case Moved() | ReviewDue() | RevokeOffers():
                     self._note(state.player_id, decision)
                 case Ended():

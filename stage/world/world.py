@@ -112,9 +112,13 @@ class World(WorldState):
         """Let time pass."""
         self.temporal.advance_to(until)
 
-    def press(self, player_id: str, button: Literal["opt_in", "claim"], mission: str) -> str | None:
-        """A player presses a button of a mission now; why it was not done, None if it was."""
+    def press(self, player_id: str, button: Literal["opt_in", "claim", "register"], mission: str) -> str | None:
+        """A player presses a button of a mission or a tournament now; why it was not done, None if it was."""
         return press(self, player_id, button, mission)
+
+    def rival(self, tournament: str, name: str, score: int) -> None:
+        """Somebody made up has this score in the present instance of a tournament."""
+        self.boards.rival(tournament, name, score)
 
     def finish(self) -> None:
         """Let time pass until nothing more is due."""

@@ -31,6 +31,8 @@ OWNERS = {
     "point_transfers": "activities/point_transfers.py",
     "player_commands": "activities/player_commands.py",
     "loyalty_limits": "activities/loyalty_limits.py",
+    "standings": "activities/standings.py",
+    "tournaments": "activities/tournaments.py",
     "wheel_days": "activities/wheel_spins.py",
     "spins": "activities/wheel_spins.py",
     "grants": "activities/rewards.py",

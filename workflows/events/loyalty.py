@@ -72,8 +72,12 @@ class BadgeAwarded(Event, type="loyalty.badge_awarded", example={"entity_id": "p
 class TournamentResult(
     Event, type="loyalty.tournament_result", example={"entity_id": "t-1", "rank": 3, "prize_grant_id": "g-2"}
 ):
-    """A tournament ended; `rank` 1 is the winner. From the tournament service."""
+    """A tournament ended; `rank` 1 is the winner. From the tournament service.
+
+    Of a tournament that is declared here it is told to whoever had a prize, by its name; `instance` says which of them.
+    """
 
     entity_id: Id
     rank: Number
     prize_grant_id: Id | None = None
+    instance: Id | None = None

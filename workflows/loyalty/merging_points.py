@@ -62,5 +62,6 @@ def merge_loyalty(
         # Attempts of one day add up, so that two accounts have no more of them than one.
         survivor.spins[wheel] = (day, spun + mine_spun) if day == known else max((day, spun), (known, mine_spun))
     absorbed.spins = {}
+    survivor.nameless = survivor.nameless or absorbed.nameless
     absorbed.badges, absorbed.pieces = {}, {}
     return MergedPoints(taking.transfers, giving.transfers)

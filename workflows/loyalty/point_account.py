@@ -12,6 +12,7 @@ from workflows.loyalty.mission_progress import MissionState
 from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, first_end, remove
 from workflows.loyalty.point_transfers import Account, Cause, PointTransfer
 from workflows.loyalty.tier_standing import TierState
+from workflows.loyalty.tournament_scores import TournamentEntry
 from workflows.player_state.sparse_storage import parts_of, sparse
 
 #: A multiplier is remembered so long past its end: as late an event may come and have the factor of its time.
@@ -121,6 +122,11 @@ class LoyaltyState:
     spins: dict[str, tuple[str, int]] = field(default_factory=dict)
     #: By collection.
     pieces: dict[str, list[str]] = field(default_factory=dict)
+    #: By instance of a tournament, until it is cut.
+    entries: dict[str, TournamentEntry] = field(default_factory=dict)
+    #: Whether there may be standings of the player, and whether their name is kept from boards.
+    ranked: bool = False
+    nameless: bool = False
 
     def account(self, currency: str) -> PointAccount:
         """The player's points of a currency, from now on."""
@@ -141,11 +147,14 @@ class LoyaltyState:
             values["tiers"] = {name: sparse(one, _TIER) for name, one in self.tiers.items()}
         if "missions" in values:
             values["missions"] = {name: one.stored() for name, one in self.missions.items()}
+        if "entries" in values:
+            values["entries"] = {name: sparse(one, _ENTRY) for name, one in self.entries.items()}
         return values
 
 
 _STATE, _ACCOUNT = parts_of(LoyaltyState), parts_of(PointAccount)
 _BUCKET, _WINDOW, _TIER = parts_of(AccrualBucket), parts_of(MultiplierWindow), parts_of(TierState)
+_ENTRY = parts_of(TournamentEntry)
 
 
 class Postings:

@@ -19,6 +19,7 @@ HouseAccount = Literal[
     "issued:manual",
     "issued:mission",
     "issued:wheel",
+    "issued:tournament",
     "redeemed:shop",
     "expired",
     "reversed",
@@ -27,7 +28,9 @@ HouseAccount = Literal[
 ]
 Account = PlayerAccount | HouseAccount
 #: Why points moved, as the player reads it in a statement.
-Cause = Literal["wager", "journey", "mission", "wheel", "shop", "expiry", "reversal", "debt", "merge", "manual"]
+Cause = Literal[
+    "wager", "journey", "mission", "wheel", "tournament", "shop", "expiry", "reversal", "debt", "merge", "manual"
+]
 
 
 @dataclass(frozen=True, slots=True)

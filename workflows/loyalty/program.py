@@ -2,16 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 from workflows.loyalty.missions import Collection, PlayerMission
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.tier_ladders import Ladder
+from workflows.loyalty.tournaments import Instance, Tournament
 from workflows.loyalty.wheels import Wheel
 from workflows.rules.measures import Measure
 
 #: A declaration that a module holds under a name.
-Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel
+Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel | Tournament
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,15 @@ class LoyaltyProgram:
     missions: Mapping[str, PlayerMission] = field(default_factory=dict)
     collections: Mapping[str, Collection] = field(default_factory=dict)
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
+    tournaments: Mapping[str, Tournament] = field(default_factory=dict)
+
+    @cached_property
+    def tournaments_about(self) -> Mapping[str, Sequence[Tournament]]:
+        """By type of event: the tournaments that it may score in."""
+        about: dict[str, list[Tournament]] = {}
+        for one in self.tournaments.values():
+            about.setdefault(one.measure.kind.type, []).append(one)
+        return about
 
     @cached_property
     def missions_about(self) -> Mapping[str, Sequence[PlayerMission]]:
@@ -35,6 +46,15 @@ class LoyaltyProgram:
             for kind in one.kinds:
                 about.setdefault(kind.type, []).append(one)
         return about
+
+    def seat_named(self, instance: str, now: datetime) -> tuple[Tournament, Instance] | None:
+        """The instance of this id among those that a player may have a seat in: the newest one, and the next."""
+        declared = self.tournaments.get(instance.partition(":")[0])
+        if declared is None:
+            return None
+        newest = declared.newest(now)
+        known = next((one for one in (newest, declared.next(newest)) if one.id == instance), None)
+        return None if known is None else (declared, known)
 
     @property
     def measures(self) -> list[Measure]:
@@ -50,6 +70,7 @@ class LoyaltyProgram:
         missions: dict[str, PlayerMission] = {}
         collections: dict[str, Collection] = {}
         wheels: dict[str, Wheel] = {}
+        tournaments: dict[str, Tournament] = {}
         for one in declarations:
             match one:
                 case PointCurrency():
@@ -65,6 +86,8 @@ class LoyaltyProgram:
                     collections[one.name] = one
                 case Wheel():
                     wheels[one.name] = one
+                case Tournament():
+                    tournaments[one.name] = one
         return cls(
             dict(sorted(currencies.items())),
             {kind: tuple(sorted(rules, key=lambda rule: rule.name)) for kind, rules in sorted(by_type.items())},
@@ -72,6 +95,7 @@ class LoyaltyProgram:
             dict(sorted(missions.items())),
             dict(sorted(collections.items())),
             dict(sorted(wheels.items())),
+            dict(sorted(tournaments.items())),
         )
 
 
@@ -89,9 +113,9 @@ def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
         if isinstance(one, Ladder):
             ladders.append(one)
             continue
-        if isinstance(one, PlayerMission | Collection | Wheel):
+        if isinstance(one, PlayerMission | Collection | Wheel | Tournament):
             if named.setdefault((type(one), one.name), one) is not one:
-                yield f"Two missions, collections or wheels are called {one.name}; rename one."
+                yield f"Two missions, collections, wheels or tournaments are called {one.name}; rename one."
             continue
         if isinstance(one, EarnRule) and rules.setdefault(one.name, one) is not one:
             yield f"Two earn rules are called {one.name}; give one of them a name= of its own."

@@ -8,6 +8,7 @@ from typing import Literal
 from workflows.effects import Started
 from workflows.events import Event
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.tournament_scores import StandingDecision
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import ENGINE, RunInput
 
@@ -156,6 +157,7 @@ Decision = (
     | PointTransfer
     | ReviewDue
     | RevokeOffers
+    | StandingDecision
 )
 
 

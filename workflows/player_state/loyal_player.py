@@ -51,7 +51,7 @@ class LoyalPlayer(PlayerProjection):
             return []
         postings = self._postings(now)
         accrue(rules, counted, self.present(now), postings, failures, undone=undone is not None)
-        if not postings.state.points:
+        if postings.state == LoyaltyState():
             self.loyalty = None
         return postings.transfers
 

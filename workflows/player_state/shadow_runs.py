@@ -10,7 +10,7 @@ from typing import Final
 from workflows.events import Event
 from workflows.player_state.active_run import leaves_by
 from workflows.player_state.decisions import Decision, ShadowStart, Start, Stop, Wake
-from workflows.player_state.mission_player import MissionPlayer
+from workflows.player_state.tournament_player import TournamentPlayer
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 from workflows.rules.tied_to_run import ties_of
@@ -37,7 +37,7 @@ class ShadowRun:
 
 
 @dataclass(slots=True)
-class ShadowedPlayer(MissionPlayer):
+class ShadowedPlayer(TournamentPlayer):
     """A player with the shadow runs beside theirs."""
 
     shadows: dict[str, ShadowRun] = field(default_factory=dict)

@@ -97,7 +97,7 @@ class PlayerState(MergedPlayer):
         self._schedule_occasions(rules, now, anew=about_calendar)
         told = [*progress_of(event), *respond(self, event, word, rules.policies, now)]
         if mode == "history":
-            return [*told, *moved]
+            return [*told, *moved, *self.stop_protected(now, mode=mode)]
         for move in moved:
             kind = SegmentEntered if move.entered else SegmentLeft
             event_id = derived_id(event, f"{kind.type}:{move.segment}")
@@ -106,7 +106,7 @@ class PlayerState(MergedPlayer):
             )
         # An event may claim to come from the near future; no run ends sooner for it.
         decisions: list[Decision] = [*told, *moved, *self._end_control_runs(min(event.occurred_at, now))]
-        decisions += self.earn_by(event, rules.loyalty, now, failures)
+        decisions += self.gain(event, rules.loyalty, now, failures)
         decisions += self.stop_protected(now, mode=mode)
         for happened in (event, *derived):
             decisions += self._notify_runs(happened, rules, now, failures)
@@ -274,9 +274,10 @@ class PlayerState(MergedPlayer):
         return [*ended, *self.stop_shadows(reason)]
 
     def stop_protected(self, now: datetime, *, mode: Mode) -> list[Decision]:
-        """End every run of a player who is protected; history ends none."""
-        reason = self.protected(now) if mode == "live" else None
-        return [] if reason is None else self.stop_all(reason, now)
+        """End every run of a player who is protected and take their places on boards; history ends no run."""
+        reason = self.protected(now)
+        stops = [] if reason is None or mode == "history" else self.stop_all(reason, now)
+        return stops if reason is None else [*self.leave_boards(), *stops]
 
     def next_seq(self, run_id: str) -> int | None:
         """Number the next delivery to a run under way; None when it has ended."""
@@ -482,7 +483,6 @@ class PlayerState(MergedPlayer):
 
 
 _STORED: Final = TypeAdapter(PlayerState)
-
 _PARTS: Final = parts_of(PlayerState)
 _NESTED: Final = {
     "streaks": parts_of(StreakState),

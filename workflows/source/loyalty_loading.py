@@ -8,11 +8,12 @@ from typing import Final, get_args
 from workflows.loyalty.point_currencies import currency, earn
 from workflows.loyalty.program import Declaration
 from workflows.loyalty.tier_ladders import ladder
+from workflows.loyalty.tournaments import tournament
 from workflows.loyalty.wheels import wheel
 from workflows.source.functions import resolve
 
 #: What declares something that only its name in the module lets anybody find.
-_DECLARING: Final = (currency, earn, ladder, wheel)
+_DECLARING: Final = (currency, earn, ladder, wheel, tournament)
 
 
 def declared_loyalty(modules: Iterable[ModuleType]) -> list[Declaration]:

@@ -1,0 +1,312 @@
+"""Opens tournaments when their time comes, closes them and pays their prizes: each step safe to repeat anywhere.
+
+The workflow of an instance asks for these; what was done stands in Postgres, so a worker that dies at any point is
+followed by one that goes on.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from sqlalchemy import select, text
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.common import WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from activities import gate_decisions, gate_facts, standings
+from activities.clock import Clock, sleep_or_stop
+from activities.database import Database
+from activities.intake.intake import Intake
+from activities.intake.locked_elsewhere import PlayersLocked
+from activities.intake.locked_players import LockedPlayers
+from activities.settings import MAINTENANCE_QUEUE
+from activities.tables import api_keys
+from activities.tournaments import (
+    TOO_FEW,
+    TournamentRow,
+    begin_paying,
+    close_to_scores,
+    end_tournament,
+    open_instance,
+    read_tournament,
+    under_way,
+)
+from workflows.background.tournament_run import (
+    ATTEMPT_LIMIT,
+    CANCEL,
+    CLOSE_TOURNAMENT,
+    PAY_PRIZES,
+    Payment,
+    TournamentInput,
+    TournamentWorkflow,
+)
+from workflows.effects import EffectInput
+from workflows.events import Event, TournamentResult
+from workflows.gate.decide import may_grant
+from workflows.gate.decision import Refusal
+from workflows.gate.facts import GateFacts, GrantFacts
+from workflows.gate.policy_book import PolicyBook
+from workflows.loyalty.tournament_prizes import Due, prizes_due
+from workflows.player_state.state import PlayerState
+
+logger = logging.getLogger(__name__)
+
+#: Prizes paid in one transaction; the rows of their players are locked meanwhile.
+PAGE: Final = 100
+#: How long before it opens an instance is known, and how often it is looked for what should be under way.
+AHEAD: Final = timedelta(hours=1)
+LOOK_EVERY_S: Final = 10.0
+#: How often it is asked whether a writer from before the close is left, in seconds.
+ASK_EVERY_S: Final = 0.05
+RPC_LIMIT: Final = timedelta(seconds=5)
+#: What the gate hears of a prize that is a badge.
+BADGE: Final = "badge"
+# The world's, and not one player's: nothing is known of the page then, and it is done again.
+_EVERYBODYS: Final = (OperationalError, InterfaceError, PoolTimeout, OSError, TimeoutError, PlayersLocked)
+
+
+@dataclass(frozen=True)
+class Pauses:
+    """The clock and the pauses of waiting; tests have their own."""
+
+    timer: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+class TournamentWork:
+    """What the workflows of tournaments ask for, and who sees to it that there are such workflows."""
+
+    def __init__(
+        self, database: Database, intake: Intake, policies: PolicyBook, clock: Clock, pauses: Pauses | None = None
+    ) -> None:
+        self.database = database
+        self.intake = intake
+        self.policies = policies
+        self.clock = clock
+        self.pauses = pauses or Pauses()
+
+    @activity.defn(name=CLOSE_TOURNAMENT)
+    async def close(self, one: TournamentInput) -> Payment:
+        """Take no more scores, wait for those under way, and write the places; whether there are prizes to pay."""
+        while self.clock() < one.cut_at and not await self._is_over(one.board):
+            # Temporal's clock may be ahead of the one that decides what is late.
+            await self._rest(0.2)
+        async with self.database.transaction() as connection:
+            await close_to_scores(connection, one.board, self.clock())
+        await self._writers_gone()
+        return await self.write_places(one.board)
+
+    @activity.defn(name=PAY_PRIZES)
+    async def pay(self, one: TournamentInput) -> Payment:
+        """Pay page after page until nothing is due or the worker goes; whether there is more."""
+        begun = self.pauses.timer()
+        while not activity.is_worker_shutdown() and self.pauses.timer() - begun < ATTEMPT_LIMIT.total_seconds():
+            activity.heartbeat()
+            if not await self.pay_page(one.board):
+                return Payment(more=False)
+        return Payment(more=True)
+
+    async def write_places(self, board: int) -> Payment:
+        """Number the players of an instance that is closed, and write down what each place is owed; once."""
+        async with self.database.transaction() as connection:
+            row = await read_tournament(connection, board, lock=True)
+            if row is None or row.state != "closing":
+                return Payment(more=row is not None and row.state == "paying")
+            entries = await standings.give_places(connection, board, row.terms.least_score)
+            if row.terms.prizes and entries < row.terms.least_players:
+                await end_tournament(connection, board, "cancelled", self.clock(), TOO_FEW)
+                return Payment(more=False)
+            ties = row.terms.ties == "split"
+            scores = await standings.paid_scores(connection, board, row.terms.last_paid, ties=ties)
+            await standings.owe(connection, board, [*prizes_due(row.terms, scores)])
+            await begin_paying(connection, board, entries)
+        return Payment(more=True)
+
+    async def pay_page(self, board: int) -> bool:
+        """Pay the next page; False when everything is paid, and the instance over with it.
+
+        What is paid is written in the transaction that gives it, with the players' rows locked: a page that is done
+        again after a crash finds nothing due.
+        """
+        async with self.database.transaction() as connection:
+            row = await read_tournament(connection, board)
+            ids = await standings.owed(connection, board, PAGE)
+            if row is None or row.state != "paying":
+                return False
+            if not ids:
+                await end_tournament(connection, board, "done", self.clock())
+                return False
+        try:
+            await self._pay(row, ids)
+        except Exception as error:
+            if isinstance(error, _EVERYBODYS):
+                raise
+            await self._pay_apart(row, ids)
+        return True
+
+    async def _pay_apart(self, row: TournamentRow, ids: Sequence[str]) -> None:
+        """Pay players one by one; whose row or rules raise costs nobody else a prize, and a person looks at them."""
+        for player_id in ids:
+            try:
+                await self._pay(row, [player_id])
+            except Exception as error:
+                if isinstance(error, _EVERYBODYS):
+                    raise
+                sentence = "The prize of %s in %s of %s is not paid; correct what the traceback names."
+                logger.exception(sentence, player_id, row.instance, row.brand)
+                async with self.database.transaction() as connection:
+                    await standings.settle(connection, row.brand, row.board, {player_id: "withheld:failed"})
+
+    async def _pay(self, row: TournamentRow, ids: Sequence[str]) -> None:
+        now = self.clock()
+        async with (
+            self.database.transaction() as connection,
+            self.intake.locked(connection, row.brand, ids, now) as players,
+        ):
+            due = await standings.still_owed(connection, row.brand, row.board, ids)
+            facts = await gate_facts.of_locked(connection, row.brand, players.states, now)
+            page = _Page(row, self.policies, now)
+            for player_id, (one, has_place) in sorted(due.items(), key=lambda pair: pair[1][0].place):
+                page.decide(players, player_id, one, facts.get(player_id), has_place=has_place)
+            await standings.settle(connection, row.brand, row.board, page.outcomes)
+            await gate_decisions.record_all(connection, page.decided, now)
+            await self.intake.tell_all(connection, players, page.told, now)
+
+    async def _writers_gone(self) -> None:
+        """Wait until every transaction that may not have seen the close is over."""
+        async with self.database.reading() as connection:
+            last: str = (await connection.execute(_NEXT_WRITER)).scalar_one()
+        while True:
+            async with self.database.reading() as connection:
+                if (await connection.execute(_GONE, {"last": last})).scalar_one():
+                    return
+            await self._rest(ASK_EVERY_S)
+
+    async def _is_over(self, board: int) -> bool:
+        async with self.database.reading() as connection:
+            row = await read_tournament(connection, board)
+        return row is None or row.state != "open"
+
+    async def _rest(self, seconds: float) -> None:
+        if activity.in_activity():
+            activity.heartbeat()
+        await self.pauses.sleep(seconds)
+
+    # ---- who sees to it that there are workflows -----------------------------------------------
+
+    async def open_due(self) -> None:
+        """Have a row for each instance that is on or about to be, of every brand that has a key."""
+        declared = self.intake.rules.loyalty.tournaments.values()
+        if not declared:
+            return
+        now = self.clock()
+        async with self.database.transaction() as connection:
+            brands = (await connection.execute(select(api_keys.c.brand).distinct())).scalars().all()
+            for brand in sorted(brands):
+                for one in declared:
+                    newest = one.newest(now + AHEAD)
+                    # All workers may have been away for longer than an instance lasted.
+                    await open_instance(connection, brand, one, one.before(newest), played=True)
+                    await open_instance(connection, brand, one, newest)
+
+    async def start_due(self, client: Client) -> None:
+        """Have a workflow for each instance that is not over; one that somebody ended by hand begins again."""
+        async with self.database.reading() as connection:
+            rows = await under_way(connection)
+        for row in rows:
+            try:
+                await client.start_workflow(
+                    TournamentWorkflow.run,
+                    row.run_input,
+                    id=workflow_of(row.brand, row.instance),
+                    task_queue=MAINTENANCE_QUEUE,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+                    rpc_timeout=RPC_LIMIT,
+                )
+            except WorkflowAlreadyStartedError:
+                continue
+
+    async def watch(self, client: Client, stop: asyncio.Event) -> None:
+        """Look again and again until told to stop."""
+        while not stop.is_set():
+            try:
+                await self.open_due()
+                await self.start_due(client)
+            except (SQLAlchemyError, OSError, RPCError) as away:
+                logger.warning("Postgres or Temporal is away, tournaments are looked after later: %s", away)
+            except Exception:
+                logger.exception("Looking after tournaments failed and is tried again.")
+            await sleep_or_stop(stop, LOOK_EVERY_S)
+
+
+def workflow_of(brand: str, instance: str) -> str:
+    """The id of the workflow of an instance."""
+    return f"tournament:{brand}:{instance}"
+
+
+async def wake_cancelled(client: Client, brand: str, instance: str) -> None:
+    """Have the workflow of a cancelled instance look at once. Raises what the client raises when Temporal is away."""
+    await client.get_workflow_handle(workflow_of(brand, instance)).signal(CANCEL, rpc_timeout=RPC_LIMIT)
+
+
+class _Page:
+    """What becomes of a page of prizes, decided player by player."""
+
+    def __init__(self, row: TournamentRow, policies: PolicyBook, now: datetime) -> None:
+        self.row = row
+        self.policies = policies
+        self.now = now
+        self.outcomes: dict[str, str] = {}
+        self.decided: list[tuple[EffectInput, gate_decisions.Decided]] = []
+        self.told: list[tuple[str, Event]] = []
+
+    def decide(
+        self, players: LockedPlayers, player_id: str, due: Due, facts: GateFacts | None, *, has_place: bool
+    ) -> None:
+        """Pay, or say why not: a place that was lost, or the gate."""
+        state = players.states.get(player_id)
+        if state is None or not has_place or state.merged_into is not None:
+            self.outcomes[player_id] = "withheld:place_lost"
+            return
+        if (reason := self._gate(state, due, facts)) is not None:
+            self.outcomes[player_id] = f"withheld:{reason}"
+            return
+        ref = f"{self.row.instance} place {due.place}"
+        players.record(player_id, state.take_prize(self.row.terms, due, ref, self.now))
+        self.outcomes[player_id] = "paid"
+        result = TournamentResult(
+            event_id=f"{self.row.instance}:{player_id}",
+            event_source="engine",
+            occurred_at=self.now,
+            entity_id=self.row.name,
+            rank=due.place,
+            instance=self.row.instance,
+        )
+        self.told.append((player_id, result))
+
+    def _gate(self, state: PlayerState, due: Due, facts: GateFacts | None) -> str | None:
+        kind = "points" if due.points else BADGE
+        policy = self.policies.of(self.row.brand, facts, self.now)
+        decision = may_grant(facts, GrantFacts(kind=kind, journey_product=self.row.terms.product), policy, self.now)
+        about = EffectInput(
+            brand=self.row.brand,
+            player_id=state.player_id,
+            journey="",
+            run_id=f"tournament:{self.row.instance}",
+            step=f"place:{due.place}",
+        )
+        self.decided.append((about, gate_decisions.Decided(about.key, kind, decision)))
+        return str(decision.reason) if isinstance(decision, Refusal) else None
+
+
+#: The number of the next transaction that may write: all that could have missed the close have a lower one.
+_NEXT_WRITER: Final = text("SELECT CAST(pg_snapshot_xmax(pg_current_snapshot()) AS text)")
+_GONE: Final = text("SELECT pg_snapshot_xmin(pg_current_snapshot()) >= CAST(CAST(:last AS text) AS xid8)")

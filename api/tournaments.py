@@ -1,0 +1,416 @@
+"""Tournaments and boards as players see them, each under a token of their own; and as who runs them does.
+
+Others appear under an alias that is another one on each board, or without one where they do not want to be shown.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+from temporalio.service import RPCError
+
+from activities import standings
+from activities.leaderboards import MyPlace, Placed, count_entries, place_of, top_of
+from activities.loops.tournament_work import wake_cancelled
+from activities.player_commands import PlayerCommand
+from activities.tournaments import TournamentRow, end_tournament, newest_tournaments, read_tournament
+from api.bulk_jobs import Deciding
+from api.dependencies import ApiEngine, EngineOf
+from api.json_types import Prose
+from api.pagination import Page, PageQuery
+from api.permissions import Key, needs
+from api.player_requests import IfNoneMatch, Player, Pressed, PressKey, answer, me, player_of, press
+from api.problems import COMMON, Problem, documented, missing
+from workflows.loyalty.tournament_prizes import PrizeTerms, TournamentTerms
+from workflows.loyalty.tournaments import Instance, Tournament, board_of
+from workflows.player_state.state import PlayerState
+
+mine = APIRouter(prefix="/v1/me", tags=["loyalty"])
+router = APIRouter(prefix="/v1/tournaments", tags=["loyalty"])
+
+Reading = Annotated[Key, needs("players:read", "journeys:manage")]
+#: Entries of a board are counted up to here.
+MOST_COUNTED = 10_000
+
+Registration = Literal["open", "registered", "automatic", "closed", "lost"]
+
+
+class PlaceView(BaseModel):
+    """A row of a board. No `position`: it is not known exactly. No `name`: the player does not want to be shown."""
+
+    position: int | None = None
+    name: str | None = None
+    score: int
+    is_me: bool = False
+
+
+class MyPlaceView(BaseModel):
+    """Where the player stands."""
+
+    position: int | None = Field(None, description="None while the score is 0.")
+    position_exact: bool = Field(description="Deep places of large boards are read off marks that are seconds old.")
+    score: int
+    points_won: int = 0
+    prize: str | None = Field(None, description="due, paid, or withheld with its reason, once the board is closed.")
+
+
+class TournamentCard(BaseModel):
+    """An instance in the lobby."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "weekly_race:2026-01-12",
+                    "tournament": "weekly_race",
+                    "words": "The best single win against its stake.",
+                    "opens_at": "2026-01-12T00:00:00Z",
+                    "closes_at": "2026-01-19T00:00:00Z",
+                    "phase": "running",
+                    "registration": "registered",
+                    "registration_count": 412,
+                    "score": 1250,
+                    "prizes": [{"first": 1, "last": 1, "points": 5000}],
+                    "ties": "first_to_reach",
+                }
+            ]
+        }
+    )
+
+    id: str
+    tournament: str
+    words: str
+    opens_at: datetime
+    closes_at: datetime
+    phase: str = Field(description="scheduled, running, grace, closing, paying, done or cancelled.")
+    registration: Registration
+    registration_count: int = Field(description=f"Counted up to {MOST_COUNTED:,}.")
+    least_players: int = 1
+    most_players: int | None = None
+    score: int | None = None
+    prizes: list[PrizeTerms]
+    ties: str
+    product: str | None = None
+
+
+class BoardView(BaseModel):
+    """A board: the first hundred, the player, and who stands around."""
+
+    id: str
+    tournament: str
+    phase: str
+    opens_at: datetime
+    closes_at: datetime
+    provisional: bool = Field(description="Places may still change.")
+    me: MyPlaceView | None = None
+    top: list[PlaceView]
+    around: list[PlaceView]
+    prizes: list[PrizeTerms]
+
+
+class NameBody(BaseModel):
+    """Whether boards show an alias for the player, or nothing."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"shown": False}]})
+
+    shown: bool = Field(strict=True)
+
+
+@mine.get("/tournaments", response_model=list[TournamentCard], responses=COMMON)
+async def my_tournaments(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """The tournaments and boards that are on, and those that open next; none while the player is protected."""
+    state, now = await me(engine, key)
+    cards: list[TournamentCard] = []
+    declared = engine.intake.rules.loyalty.tournaments.values() if state.protected(now) is None else ()
+    async with engine.database.reading() as connection:
+        for one in declared:
+            newest = one.newest(now)
+            for instance in (newest, one.next(newest)):
+                if instance is newest and now >= instance.cut:
+                    continue
+                row = await read_tournament(connection, board_of(key.brand, instance.id))
+                seated = await count_entries(connection, board_of(key.brand, instance.id), MOST_COUNTED)
+                cards.append(_card(one, instance, row, state, now, seated))
+    return answer(cards, if_none_match)
+
+
+@mine.get("/tournaments/{instance_id}", response_model=BoardView, responses={**COMMON, **documented(404)})
+async def my_tournament(instance_id: str, engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
+    """The board of an instance: its first hundred, the player's own place, and five above and below."""
+    declared, instance = _known(engine, instance_id)
+    return answer(await _board(engine, key, declared, instance), if_none_match)
+
+
+@mine.get("/leaderboards/{name}", response_model=BoardView, responses={**COMMON, **documented(404)})
+async def my_leaderboard(
+    name: str,
+    engine: EngineOf,
+    key: Player,
+    period: Annotated[Literal["current", "previous"], Query()] = "current",
+    if_none_match: IfNoneMatch = None,
+) -> Response:
+    """The board of the present period of a tournament or leaderboard, or of the one before."""
+    declared = engine.intake.rules.loyalty.tournaments.get(name)
+    if declared is None:
+        raise missing("leaderboard")
+    newest = declared.newest(engine.clock())
+    instance = newest if period == "current" else declared.before(newest)
+    return answer(await _board(engine, key, declared, instance), if_none_match)
+
+
+@mine.post("/tournaments/{instance_id}/register", responses={**COMMON, **documented(404, 409)})
+async def register(instance_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
+    """Take a seat; what counts counts from this moment on. Pressed twice is as good as once."""
+    command = PlayerCommand(key.brand, player_of(key), idempotency_key, "register", instance_id)
+    return Pressed.model_validate(await press(engine, command))
+
+
+@mine.put("/board-name", responses=COMMON)
+async def put_board_name(body: NameBody, engine: EngineOf, key: Player) -> NameBody:
+    """Show an alias for the player on boards, or nothing. Places stay: only the name goes."""
+    now = engine.clock()
+    player_id = player_of(key)
+    async with (
+        engine.database.transaction() as connection,
+        engine.intake.locked(connection, key.brand, [player_id], now) as players,
+    ):
+        if (state := players.states.get(player_id)) is not None:
+            players.record(player_id, state.show_name(now, shown=body.shown))
+    return body
+
+
+class TournamentView(BaseModel):
+    """An instance as the books have it."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "examples": [
+                {
+                    "id": "weekly_race:2026-01-12",
+                    "tournament": "weekly_race",
+                    "phase": "done",
+                    "opens_at": "2026-01-12T00:00:00Z",
+                    "closes_at": "2026-01-19T00:00:00Z",
+                    "cut_at": "2026-01-19T00:15:00Z",
+                    "entries": 412,
+                    "terms": {"prizes": [{"first": 1, "last": 1, "points": 5000}]},
+                }
+            ]
+        }
+    )
+
+    id: str
+    tournament: str
+    phase: str
+    opens_at: datetime
+    closes_at: datetime
+    cut_at: datetime
+    closed_at: datetime | None = None
+    ended_at: datetime | None = None
+    entries: int | None = Field(None, description="Players with a place, once it is closed.")
+    reason: str | None = Field(None, description="Why it was cancelled.")
+    terms: TournamentTerms
+
+    @classmethod
+    def of(cls, row: TournamentRow, now: datetime) -> "TournamentView":
+        """The view of a row."""
+        return cls(
+            id=row.instance,
+            tournament=row.name,
+            phase=row.phase(now),
+            opens_at=row.opens_at,
+            closes_at=row.closes_at,
+            cut_at=row.cut_at,
+            closed_at=row.closed_at,
+            ended_at=row.ended_at,
+            entries=row.entries,
+            reason=row.reason,
+            terms=row.terms,
+        )
+
+
+class OperatorPlace(BaseModel):
+    """A row of a board, with whose it is and what became of the prize."""
+
+    position: int | None = None
+    player_id: str
+    score: int
+    points: int = 0
+    badge: str | None = None
+    prize: str | None = None
+    late: int = Field(0, description="Events that came, or were taken back, when the board was closed.")
+
+
+class TournamentReason(BaseModel):
+    """Why somebody decides so."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"reason": "The game was faulty."}]})
+
+    reason: Prose
+
+
+class Disqualifying(TournamentReason):
+    """Who loses the place, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid", json_schema_extra={"examples": [{"player_id": "p-1001", "reason": "Two accounts."}]}
+    )
+
+    player_id: str = Field(max_length=128, pattern=r"^[^\x00]*$")
+
+
+@router.get("", responses=COMMON)
+async def list_tournaments(
+    engine: EngineOf, key: Reading, query: Annotated[PageQuery, Query()]
+) -> Page[TournamentView]:
+    """The instances of the brand, those that open last first."""
+    after = query.after(key.brand, datetime, str)
+    before = None if after is None else (after[0], str(after[1]))
+    async with engine.database.reading() as connection:
+        rows = await newest_tournaments(connection, key.brand, before=before, limit=query.size + 1)
+    page, token = query.page(key.brand, rows, lambda row: (row.opens_at, row.instance))
+    return Page(items=[TournamentView.of(row, engine.clock()) for row in page], next_page_token=token)
+
+
+@router.get("/{instance_id}", responses={**COMMON, **documented(404)})
+async def get_tournament(instance_id: str, engine: EngineOf, key: Reading) -> TournamentView:
+    """An instance: its times, its terms, how far it is."""
+    return TournamentView.of(await _row(engine, key.brand, instance_id), engine.clock())
+
+
+@router.get("/{instance_id}/places", responses={**COMMON, **documented(404)})
+async def get_places(instance_id: str, engine: EngineOf, key: Reading) -> list[OperatorPlace]:
+    """The first hundred of an instance, with their prizes; who lost the place is left out."""
+    row = await _row(engine, key.brand, instance_id)
+    async with engine.database.reading() as connection:
+        rows = await standings.first_places(connection, row.board, final=row.entries is not None)
+    return [OperatorPlace.model_validate(one) for one in rows]
+
+
+@router.post("/{instance_id}/cancel", responses={**COMMON, **documented(404, 409)})
+async def cancel_tournament(
+    instance_id: str, body: TournamentReason, engine: EngineOf, actor: Deciding
+) -> TournamentView:
+    """End an instance without places and prizes. What was paid already stays paid."""
+    row = await _row(engine, actor.brand, instance_id)
+    async with engine.database.transaction() as connection:
+        if not await end_tournament(connection, row.board, "cancelled", engine.clock(), body.reason):
+            raise Problem("command-refused", "It is not done: it is over.", members={"reason": "over"})
+    with suppress(RPCError, OSError):  # it looks into the books by itself when its time comes
+        await wake_cancelled(engine.temporal, actor.brand, instance_id)
+    return TournamentView.of(await _row(engine, actor.brand, instance_id), engine.clock())
+
+
+@router.post("/{instance_id}/disqualify", status_code=204, responses={**COMMON, **documented(404)})
+async def disqualify(instance_id: str, body: Disqualifying, engine: EngineOf, actor: Deciding) -> None:
+    """Take a player's place in an instance: ranks skip it, its prize is not paid, and it scores no more."""
+    now = engine.clock()
+    row = await _row(engine, actor.brand, instance_id)
+    async with (
+        engine.database.transaction() as connection,
+        engine.intake.locked(connection, actor.brand, [body.player_id], now) as players,
+    ):
+        state = players.states.get(body.player_id)
+        if state is None:
+            raise missing("player")
+        state.lose_place(instance_id)
+        if not await standings.lose(connection, actor.brand, row.board, body.player_id):
+            raise missing("place of this player")
+
+
+def _known(engine: ApiEngine, instance_id: str) -> tuple[Tournament, Instance]:
+    found = engine.intake.rules.loyalty.seat_named(instance_id, engine.clock())
+    if found is None:
+        raise missing("tournament")
+    return found
+
+
+async def _row(engine: ApiEngine, brand: str, instance_id: str) -> TournamentRow:
+    async with engine.database.reading() as connection:
+        row = await read_tournament(connection, board_of(brand, instance_id))
+    if row is None:
+        raise missing("tournament")
+    return row
+
+
+async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: Instance) -> BoardView:
+    """A board for one player; of a protected one nothing but the frame."""
+    state, now = await me(engine, key)
+    board = board_of(key.brand, instance.id)
+    place: MyPlace | None = None
+    top: Sequence[Placed] = ()
+    async with engine.database.reading() as connection:
+        row = await read_tournament(connection, board)
+        final = row is not None and row.entries is not None
+        if state.protected(now) is None:
+            top = await top_of(connection, board, final=final)
+            place = await place_of(connection, engine.rulers, key.brand, state.player_id, board, final=final)
+    return BoardView(
+        id=instance.id,
+        tournament=declared.name,
+        phase=_phase(instance, row, now),
+        opens_at=instance.opens,
+        closes_at=instance.closes,
+        provisional=not final,
+        me=None if place is None else _my_place(place),
+        top=[_place(one, state) for one in top],
+        around=[] if place is None else [_place(one, state) for one in place.around],
+        prizes=_terms(declared, row).prizes,
+    )
+
+
+def _card(
+    declared: Tournament, instance: Instance, row: TournamentRow | None, state: PlayerState, now: datetime, seated: int
+) -> TournamentCard:
+    entries = {} if state.loyalty is None else state.loyalty.entries
+    entry = entries.get(instance.id)
+    registration: Registration = "open" if declared.opt_in else "automatic"
+    if entry is not None:
+        registration = "lost" if entry.out else "registered"
+    elif now >= instance.closes or (row is not None and row.state != "open"):
+        registration = "closed"
+    terms = _terms(declared, row)
+    return TournamentCard(
+        id=instance.id,
+        tournament=declared.name,
+        words=declared.words,
+        opens_at=instance.opens,
+        closes_at=instance.closes,
+        phase=_phase(instance, row, now),
+        registration=registration,
+        registration_count=seated,
+        least_players=terms.least_players,
+        most_players=declared.most_players,
+        score=None if entry is None else entry.score(declared).score,
+        prizes=terms.prizes,
+        ties=terms.ties,
+        product=terms.product,
+    )
+
+
+def _terms(declared: Tournament, row: TournamentRow | None) -> TournamentTerms:
+    """What was promised when it opened; of one that is to come, what is declared."""
+    return TournamentTerms.of(declared) if row is None else row.terms
+
+
+def _phase(instance: Instance, row: TournamentRow | None, now: datetime) -> str:
+    if row is not None:
+        return row.phase(now)
+    return "scheduled" if now < instance.opens else "running" if now < instance.closes else "closing"
+
+
+def _my_place(place: MyPlace) -> MyPlaceView:
+    return MyPlaceView(
+        position=place.me.place if place.me.score else None,
+        position_exact=place.exact,
+        score=place.me.score,
+        points_won=place.points,
+        prize=place.outcome,
+    )
+
+
+def _place(one: Placed, state: PlayerState) -> PlaceView:
+    return PlaceView(position=one.place, name=one.alias, score=one.score, is_me=one.player_id == state.player_id)
