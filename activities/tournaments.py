@@ -1,6 +1,5 @@
 """The table `tournaments`: one row an instance, with the terms it opened under and how far it is."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -40,7 +39,7 @@ class TournamentRow:
     @classmethod
     def of(cls, row: Row[Any]) -> "TournamentRow":
         """The instance of a row."""
-        values: Mapping[str, Any] = row._mapping  # noqa: SLF001 - SQLAlchemy's name for it
+        values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 - SQLAlchemy's name for it
         return cls(**{**values, "terms": TournamentTerms.model_validate(values["terms"])})
 
     @property

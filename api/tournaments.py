@@ -322,7 +322,7 @@ async def disqualify(instance_id: str, body: Disqualifying, engine: EngineOf, ac
 
 
 def _known(engine: ApiEngine, instance_id: str) -> tuple[Tournament, Instance]:
-    found = engine.intake.rules.loyalty.seat_named(instance_id, engine.clock())
+    found = engine.intake.rules.loyalty.instance_named(instance_id)
     if found is None:
         raise missing("tournament")
     return found
@@ -354,7 +354,7 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
         phase=_phase(instance, row, now),
         opens_at=instance.opens,
         closes_at=instance.closes,
-        provisional=not final,
+        provisional=not final and (row is None or row.state != "cancelled"),
         me=None if place is None else _my_place(place),
         top=[_place(one, state) for one in top],
         around=[] if place is None else [_place(one, state) for one in place.around],
@@ -376,7 +376,7 @@ def _card(
     return TournamentCard(
         id=instance.id,
         tournament=declared.name,
-        words=declared.words,
+        words=declared.said(state.facts.get("language")),
         opens_at=instance.opens,
         closes_at=instance.closes,
         phase=_phase(instance, row, now),

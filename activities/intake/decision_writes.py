@@ -55,37 +55,40 @@ class DecisionRows:
         self.stays: list[JsonObject] = []
         self._open: dict[tuple[str, str], JsonObject] = {}
         for player_id, decision in decisions:
-            match decision:
-                case Start():
-                    self._start(brand, player_id, decision, facts)
-                case ShadowStart():
-                    shadow = decision.run_input(brand, facts[decision.beside.run_id])
-                    self.deliveries.append(DeliveryRow.start(shadow, decision.beside.cause))
-                    self.shadow_starts.append(shadows.NewShadowRun.of(player_id, decision))
-                case Wake():
-                    self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
-                case Stop():
-                    self.deliveries.append(DeliveryRow.stop(decision.run_id, decision.seq, decision.reason))
-                case Migrate():
-                    order = DeliveryRow.migrate(decision.run_id, decision.seq, decision.version, decision.do)
-                    self.deliveries.append(order)
-                    self.moves[decision.run_id] = runs.MovedRow(decision.run_id, decision.version)
-                case GoalReached():
-                    self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
-                case Ended():
-                    self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
-                case PointTransfer():
-                    self.transfers.append(point_transfers.transfer_row(player_id, decision))
-                case MessageReached():
-                    self.reached.append({"player_id": player_id, **asdict(decision)})
-                case ReviewDue():
-                    self.reviews.append(EngineTask.reviewing(decision, facts[decision.task_id]))
-                case RevokeOffers():
-                    self._revoke(player_id, decision)
-                case Moved():
-                    self._move(player_id, decision)
-                case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
-                    self.standings.take(player_id, decision)
+            self._take(brand, player_id, decision, facts)
+
+    def _take(self, brand: str, player_id: str, decision: Decision, facts: Mapping[str, PlayerFacts]) -> None:
+        match decision:
+            case Start():
+                self._start(brand, player_id, decision, facts)
+            case ShadowStart():
+                shadow = decision.run_input(brand, facts[decision.beside.run_id])
+                self.deliveries.append(DeliveryRow.start(shadow, decision.beside.cause))
+                self.shadow_starts.append(shadows.NewShadowRun.of(player_id, decision))
+            case Wake():
+                self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
+            case Stop():
+                self.deliveries.append(DeliveryRow.stop(decision.run_id, decision.seq, decision.reason))
+            case Migrate():
+                order = DeliveryRow.migrate(decision.run_id, decision.seq, decision.version, decision.do)
+                self.deliveries.append(order)
+                self.moves[decision.run_id] = runs.MovedRow(decision.run_id, decision.version)
+            case GoalReached():
+                self.goals[decision.run_id] = runs.ReachedGoal(decision.run_id, decision.at)
+            case Ended():
+                self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
+            case PointTransfer():
+                self.transfers.append(point_transfers.transfer_row(player_id, decision))
+            case MessageReached():
+                self.reached.append({"player_id": player_id, **asdict(decision)})
+            case ReviewDue():
+                self.reviews.append(EngineTask.reviewing(decision, facts[decision.task_id]))
+            case RevokeOffers():
+                self._revoke(player_id, decision)
+            case Moved():
+                self._move(player_id, decision)
+            case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
+                self.standings.take(player_id, decision)
 
     def by_statement(self) -> Iterator[tuple[TextClause, Sequence[object]]]:
         """The statements that have something to write, in the order of their foreign keys."""

@@ -27,6 +27,7 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
 from activities.intake.locked_players import LockedPlayers
+from activities.loops.reconcile_and_rearm import heartbeating
 from activities.settings import MAINTENANCE_QUEUE
 from activities.tables import api_keys
 from activities.tournaments import (
@@ -64,8 +65,12 @@ PAGE: Final = 100
 #: How long before it opens an instance is known, and how often it is looked for what should be under way.
 AHEAD: Final = timedelta(hours=1)
 LOOK_EVERY_S: Final = 10.0
+#: Instances that a worker looks back for when it starts: all of them may have been away for longer than one lasted.
+LOOK_BACK: Final = 31
 #: How often it is asked whether a writer from before the close is left, in seconds.
 ASK_EVERY_S: Final = 0.05
+#: How often it is asked whether the moment has come, where Temporal's clock was ahead of ours.
+WAIT_S: Final = 0.2
 RPC_LIMIT: Final = timedelta(seconds=5)
 #: What the gate hears of a prize that is a badge.
 BADGE: Final = "badge"
@@ -92,13 +97,20 @@ class TournamentWork:
         self.policies = policies
         self.clock = clock
         self.pauses = pauses or Pauses()
+        #: Whether this process has looked for what ran out while nobody was here.
+        self._looked_back = False
 
     @activity.defn(name=CLOSE_TOURNAMENT)
     async def close(self, one: TournamentInput) -> Payment:
+        """As `close_now`, while Temporal knows that we live: the places of a large board take a while."""
+        async with heartbeating():
+            return await self.close_now(one)
+
+    async def close_now(self, one: TournamentInput) -> Payment:
         """Take no more scores, wait for those under way, and write the places; whether there are prizes to pay."""
         while self.clock() < one.cut_at and not await self._is_over(one.board):
             # Temporal's clock may be ahead of the one that decides what is late.
-            await self._rest(0.2)
+            await self.pauses.sleep(WAIT_S)
         async with self.database.transaction() as connection:
             await close_to_scores(connection, one.board, self.clock())
         await self._writers_gone()
@@ -188,17 +200,12 @@ class TournamentWork:
             async with self.database.reading() as connection:
                 if (await connection.execute(_GONE, {"last": last})).scalar_one():
                     return
-            await self._rest(ASK_EVERY_S)
+            await self.pauses.sleep(ASK_EVERY_S)
 
     async def _is_over(self, board: int) -> bool:
         async with self.database.reading() as connection:
             row = await read_tournament(connection, board)
         return row is None or row.state != "open"
-
-    async def _rest(self, seconds: float) -> None:
-        if activity.in_activity():
-            activity.heartbeat()
-        await self.pauses.sleep(seconds)
 
     # ---- who sees to it that there are workflows -----------------------------------------------
 
@@ -212,10 +219,12 @@ class TournamentWork:
             brands = (await connection.execute(select(api_keys.c.brand).distinct())).scalars().all()
             for brand in sorted(brands):
                 for one in declared:
-                    newest = one.newest(now + AHEAD)
-                    # All workers may have been away for longer than an instance lasted.
-                    await open_instance(connection, brand, one, one.before(newest), played=True)
-                    await open_instance(connection, brand, one, newest)
+                    known = one.newest(now + AHEAD)
+                    await open_instance(connection, brand, one, known)
+                    for _ in range(1 if self._looked_back else LOOK_BACK):
+                        known = one.before(known)
+                        await open_instance(connection, brand, one, known, played=True)
+        self._looked_back = True
 
     async def start_due(self, client: Client) -> None:
         """Have a workflow for each instance that is not over; one that somebody ended by hand begins again."""

@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from activities.console_sessions import find_session
 from activities.people import brands_of
-from api.console import inbox, journeys, players, sign_in
+from api.console import inbox, journeys, players, sign_in, tournaments
 from api.console.pages import ConsoleRoute
 from api.console.rendering import ASSETS, STATIC, path, plain_page
 from api.console.visitor import SESSION_COOKIE, SignInNeeded, VisitorOf
@@ -40,7 +40,7 @@ def add_console(app: FastAPI, draw: Draw | None) -> None:
     """Serve the console at `/console/`; `draw` makes its pictures."""
     app.state.draw = draw
     app.mount(ASSETS, Files(directory=STATIC), name="console-assets")
-    for part in (sign_in.router, inbox.router, players.router, journeys.router, router):
+    for part in (sign_in.router, inbox.router, players.router, journeys.router, tournaments.router, router):
         app.include_router(part)
 
 

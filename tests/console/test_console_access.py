@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 from activities.actors import Actor
 from activities.people import take_back
 from activities.roles import ROLES
-from api.console import inbox, journeys, players
+from api.console import inbox, journeys, players, tournaments
 from api.console.visitor import SESSION_COOKIE
 from tests.support.api_seed import seeded
 from tests.support.console import Console
@@ -39,6 +39,8 @@ SCOPES = {
     "/journeys/{name}/picture.svg": READS_JOURNEYS,
     "/journeys/{name}/{control}": {"journeys:manage"},
     "/runs/{run_id}": READS_JOURNEYS,
+    "/tournaments": READS_JOURNEYS,
+    "/tournaments/{instance}": READS_JOURNEYS,
     "/stuck": {"journeys:manage"},
     "/stuck/retry": {"journeys:manage"},
 }
@@ -72,7 +74,7 @@ class Door:
 
 
 def doors() -> Iterator[Door]:
-    for router in (inbox.router, players.router, journeys.router):
+    for router in (inbox.router, players.router, journeys.router, tournaments.router):
         for route in router.routes:
             assert isinstance(route, APIRoute)
             for method in route.methods or ():
@@ -116,7 +118,7 @@ async def test_another_brand_does_not_exist(console: Console, door: Door) -> Non
 @NAMED
 async def test_who_is_not_signed_in_is_sent_to_sign_in_and_a_key_opens_nothing(console: Console, door: Door) -> None:
     address = door.address(
-        console.api.brand, dict.fromkeys(("task_id", "player_id", "message_id", "name", "run_id"), "x")
+        console.api.brand, dict.fromkeys(("task_id", "player_id", "message_id", "name", "run_id", "instance"), "x")
     )
     key = await console.api.key("admin")
     async with httpx.AsyncClient(base_url=console.url, headers={"Authorization": f"Bearer {key}"}) as client:

@@ -253,6 +253,8 @@ PAGES = {
     "journeys": "/journeys",
     "journey": "/journeys/{name}",
     "run": "/runs/{run_id}",
+    "tournaments": "/tournaments",
+    "tournament": "/tournaments/{instance}",
     "stuck": "/stuck",
 }
 

@@ -70,7 +70,7 @@ class House:
         async with self.engine.database.reading() as connection:
             row = await read_tournament(connection, board)
         assert row is not None
-        await self.engine.tournaments.close(row.run_input)
+        await self.engine.tournaments.close_now(row.run_input)
         while await self.engine.tournaments.pay_page(board):
             pass
 
@@ -85,7 +85,9 @@ class House:
 
 @pytest.fixture(scope="module")
 async def engine(module_postgres_url: str) -> AsyncIterator[WorkerEngine]:
-    chosen = Settings(database_url=module_postgres_url, webhook_secret=SECRET, link_secrets=SECRET, journeys=PROGRAM)
+    chosen = Settings(
+        database_url=module_postgres_url, webhook_secret=SECRET, link_secrets=(SECRET,), journeys=(PROGRAM,)
+    )
     async with worker_engine(chosen, HeldClock()) as built:
         yield built
 
@@ -153,7 +155,7 @@ async def test_case_32_a_finalizer_that_dies_half_way_is_followed_by_another_and
         row = await read_tournament(connection, board)
     assert row is not None
     work = house.engine.tournaments
-    closed = await asyncio.gather(*(work.close(row.run_input) for _ in range(3)))
+    closed = await asyncio.gather(*(work.close_now(row.run_input) for _ in range(3)))
     assert {one.more for one in closed} == {True}
     dying = asyncio.create_task(work.pay_page(board))
     await asyncio.sleep(0)
@@ -192,7 +194,7 @@ async def test_case_32_a_score_that_is_under_way_while_it_closes_is_before_the_c
     async with database.reading() as connection:
         row = await read_tournament(connection, board)
     assert row is not None
-    closing = asyncio.create_task(house.engine.tournaments.close(row.run_input))
+    closing = asyncio.create_task(house.engine.tournaments.close_now(row.run_input))
 
     async def closed() -> bool:
         return await house.state(board) == "closing"
@@ -207,6 +209,10 @@ async def test_case_32_a_score_that_is_under_way_while_it_closes_is_before_the_c
     }
     assert found[player] == (500, 1), "what was under way is seen"
     assert found[late][0] == 100, "what came behind is not"
+    house.casino.clock.now = instance.cut - timedelta(seconds=1)
+    await house.plays(late, 900, occurred_at=played)
+    assert -(await house.standing(late, at=played))["neg_score"] == 100, "nor what a slower clock takes for early"
+    house.casino.clock.now = instance.cut
     assert (await house.standing(late, at=played))["late"] == 1
 
 
@@ -236,7 +242,7 @@ async def test_case_18_and_i30_who_is_excluded_between_the_close_and_the_prize_g
     async with house.engine.database.reading() as connection:
         row = await read_tournament(connection, board)
     assert row is not None
-    await house.engine.tournaments.close(row.run_input)
+    await house.engine.tournaments.close_now(row.run_input)
     await house.casino.happens(a, ExclusionSet, kind="self_exclusion", until=None)
     while await house.engine.tournaments.pay_page(board):
         pass

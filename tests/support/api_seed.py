@@ -16,9 +16,11 @@ from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, gate_decisions, grants, messages, runs
 from activities.task_drafts import save_draft
 from activities.tasks import TaskEffects
+from activities.tournaments import open_instance
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
 from tests.support.engine import done
+from tests.support.tournament_program import race
 from workflows.effects import Mark, OpenTask
 from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
 from workflows.outgoing_events import OutgoingEvent
@@ -120,6 +122,8 @@ async def seeded(api: Api) -> dict[str, str]:
         await webhook_queue.write_for(connection, webhook_id, heard)
         typed = {"answer.note": "Called, she moves"}
         await save_draft(connection, (brand, done(task).task_id, "tester"), PLAYER, typed, 1, now)
+        instance = race.newest(now)
+        await open_instance(connection, brand, race, instance)
         await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
     job = Job(
         id=f"enrolment-{brand}",
@@ -169,6 +173,8 @@ async def seeded(api: Api) -> dict[str, str]:
         "message_id": in_app,
         "grant_id": grant_id,
         "letter_id": str(letter_id),
+        "instance_id": instance.id,
+        "instance": instance.id,
         "name": JOURNEY,
         "segment": SEGMENT,
         "currency": "points",

@@ -53,7 +53,7 @@ cup = tournament(
     into=house_points,
     product="casino",
     budget=151,
-    words="The best single win against its stake.",
+    words={"en": "The best single win against its stake.", "uk": "Найкращий виграш відносно ставки."},
 )
 today = tournament("today", count(RoundCompleted), every=day, timezone="UTC", words="Rounds played today.")
 

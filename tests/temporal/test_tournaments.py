@@ -65,8 +65,8 @@ async def engine(postgres_url: str) -> AsyncIterator[WorkerEngine]:
     chosen = Settings(
         database_url=postgres_url,
         webhook_secret=SECRET,
-        link_secrets=SECRET,
-        journeys="tests.support.tournament_program",
+        link_secrets=(SECRET,),
+        journeys=("tests.support.tournament_program",),
     )
     async with worker_engine(chosen) as built:
         yield built
@@ -145,7 +145,7 @@ async def test_its_worker_dies_in_every_phase_and_each_prize_is_paid_once(
 
         async def over() -> bool:
             (row,) = await rows(engine.database, tournaments, board=board)
-            return row["state"] == "done"
+            return bool(row["state"] == "done")
 
         await eventually(over)
         await handle.result()

@@ -200,7 +200,7 @@ class TestScores:
         broken = tournament("broken", best(RoundCompleted, lambda _: 1 // 0, name="x"), every=week, timezone="UTC")
         player = Played(rules=RuleIndex({}, {}, LoyaltyProgram.of([broken])))
         player.happens(play(), now=NOON)
-        assert [one.name for one in player.failures] == ["broken"]
+        assert [one.rule for one in player.failures] == ["broken"]
         assert player.state.loyalty is None
 
 
@@ -445,6 +445,21 @@ class TestDeclarations:
         (due,) = prizes_due(TournamentTerms.of(winner), [3])
         assert due == Due(1, 0, "champion")
         assert declared(prizes=(), most=None, product=None, into=None, budget=0).prize_points == 0
+
+    def test_a_player_reads_their_own_language_and_else_english(self) -> None:
+        assert cup.said("uk").startswith("Найкращий")
+        assert cup.said("fi") == cup.said(None) == cup.words["en"]
+        assert today.said("uk") == "Rounds played today."
+        assert declared(words={"fr": "Bonjour"}).said("de") == "Bonjour"
+
+    @pytest.mark.parametrize(
+        "name", ["race", "race:", "race:x", "race:0001-01-01", "race:9999-12-31", "race:2026-01-13", "cup:2026-01-12"]
+    )
+    def test_an_id_that_is_none_names_nothing(self, name: str) -> None:
+        assert race.named(name) is None
+        program = LoyaltyProgram.of([race])
+        assert program.instance_named(name) is None
+        assert program.instance_named(THIS_RACE) == (race, race.instance_at(NOON))
 
     def test_two_of_one_name_are_refused(self) -> None:
         assert [*mistakes_among([declared(), declared()])] == [

@@ -47,14 +47,20 @@ class LoyaltyProgram:
                 about.setdefault(kind.type, []).append(one)
         return about
 
-    def seat_named(self, instance: str, now: datetime) -> tuple[Tournament, Instance] | None:
-        """The instance of this id among those that a player may have a seat in: the newest one, and the next."""
+    def instance_named(self, instance: str) -> tuple[Tournament, Instance] | None:
+        """The instance of this id, past, present or to come, and whose it is."""
         declared = self.tournaments.get(instance.partition(":")[0])
-        if declared is None:
+        found = None if declared is None else declared.named(instance)
+        return None if declared is None or found is None else (declared, found)
+
+    def seat_named(self, instance: str, now: datetime) -> tuple[Tournament, Instance] | None:
+        """The same of an instance that a player may have a seat in: the newest one, or the next."""
+        found = self.instance_named(instance)
+        if found is None:
             return None
+        declared, named = found
         newest = declared.newest(now)
-        known = next((one for one in (newest, declared.next(newest)) if one.id == instance), None)
-        return None if known is None else (declared, known)
+        return found if named in {newest, declared.next(newest)} else None
 
     @property
     def measures(self) -> list[Measure]:

@@ -72,7 +72,7 @@ class TournamentEntry:
 
     def score(self, declared: Tournament) -> Score:
         """The player's score as it is now."""
-        reached = self.reached or self.since
+        reached, number = self.reached or self.since, 0
         match declared.how:
             case "best":
                 number = self.tops[0][0] if self.tops else 0

@@ -5,7 +5,7 @@ without asking. A leaderboard is a tournament without prizes.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
@@ -36,9 +36,13 @@ MOST_VALUES: Final = 100
 MOST_OF_ONE: Final = 10**12
 #: Scores go no further: beyond it not every reader of JSON is exact.
 MOST_SCORE: Final = 2**53 - 1
+#: The language of words without one.
+ENGLISH: Final = "en"
 SHORTEST_GRACE, LONGEST_GRACE = timedelta(minutes=1), timedelta(hours=24)
 #: What nobody competes in: words on an account, money that goes out or comes back.
 _NO_CONTEST: Final = ("compliance.", "consent.", "message.", "payment.withdrawal", "payment.reversed", "player.")
+#: Years in which there may be instances: within them every date has a day before and after.
+_FIRST_YEAR, _LAST_YEAR = 1971, 9000
 #: The shortest that a period may be, whatever the clock does.
 _LENGTHS: Final = {
     "day": timedelta(hours=23),
@@ -127,7 +131,13 @@ class Tournament:
     prizes: tuple[Prize, ...]
     into: PointCurrency | None
     product: Product | None
-    words: str
+    #: What players read of it, by language.
+    words: Mapping[str, str]
+
+    def said(self, language: str | None) -> str:
+        """What a player of a language reads of it; in English, or the first that there is, where theirs is missing."""
+        known = self.words.get(language or "") or self.words.get(ENGLISH)
+        return known or next(iter(self.words.values()), "")
 
     @property
     def measure(self) -> Measure:
@@ -160,6 +170,17 @@ class Tournament:
         """The last instance that had opened at a moment, whether it is still open or not."""
         found = instance_on(self, self.every.start(at.astimezone(self.zone).date()))
         return found if found.opens <= at else self.before(found)
+
+    def named(self, instance: str) -> Instance | None:
+        """The instance of this id; None where none is called so."""
+        try:
+            on = date.fromisoformat(instance.removeprefix(f"{self.name}:"))
+        except ValueError:
+            return None
+        if not _FIRST_YEAR <= on.year <= _LAST_YEAR:
+            return None
+        found = instance_on(self, self.every.start(on - timedelta(days=self.after.days)))
+        return found if found.id == instance else None
 
     def before(self, one: Instance) -> Instance:
         """The instance before another."""
@@ -233,19 +254,20 @@ def tournament(
     into: PointCurrency | None = None,
     product: Product | None = None,
     budget: int = 0,
-    words: str = "",
+    words: str | Mapping[str, str] = "",
 ) -> Tournament:
     """Rank players by a measure, anew in every day, week or month of a zone; without `prizes` it is a leaderboard.
 
     It opens `after` the beginning of the period and stays open for `lasts`, else until the next one opens. What
     happened in it counts if it is told within `grace` of the end. `players` are the fewest for whom prizes are paid
-    and, with `opt_in`, the most who may register. `most` is what one player can score a day. `words` say it to players.
+    and, with `opt_in`, the most who may register. `most` is what one player can score a day.
+    `words` say it to players, in English or by language.
 
     Raises `LoyaltyDesignError` for what cannot be fair or safe.
     """
     made = Tournament(
         name, score, every, timezone, after, lasts, opt_in, players[0], players[1], grace, ties, least_score, most,
-        in_currency, tuple(prizes), into, product, words,
+        in_currency, tuple(prizes), into, product, {ENGLISH: words} if isinstance(words, str) else dict(words),
     )  # fmt: skip
     at = f"tournament({name!r})"
     for wrong in [*_wrong_score(made), *_wrong_times(made), *_wrong_prizes(made, budget)]:

@@ -18,7 +18,7 @@ def forget(state: PlayerState, now: datetime) -> list[Decision]:
     Exclusions, refusals and open checks stay, as `erased_player.STAYS` has it. What is dated before `now` counts no
     more, unless it protects: see `too_old`.
     """
-    decisions = [*state.leave_boards(), *state.stop_all(ERASED, now)]
+    decisions = [*state.leave_boards(now), *state.stop_all(ERASED, now)]
     for journey, entries in state.entries.items():
         state.taken[journey] = state.taken.get(journey, 0) + entries.count
     state.empty(now)

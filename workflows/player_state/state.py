@@ -277,7 +277,7 @@ class PlayerState(MergedPlayer):
         """End every run of a player who is protected and take their places on boards; history ends no run."""
         reason = self.protected(now)
         stops = [] if reason is None or mode == "history" else self.stop_all(reason, now)
-        return stops if reason is None else [*self.leave_boards(), *stops]
+        return stops if reason is None else [*self.leave_boards(now), *stops]
 
     def next_seq(self, run_id: str) -> int | None:
         """Number the next delivery to a run under way; None when it has ended."""

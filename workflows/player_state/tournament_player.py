@@ -86,10 +86,11 @@ class TournamentPlayer(MissionPlayer):
         entry = self._begin(instance, max(now, instance.opens), now)
         return [self._standing(declared, instance, entry)]
 
-    def leave_boards(self) -> list[StandingDecision]:
+    def leave_boards(self, now: datetime) -> list[StandingDecision]:
         """Take every place from the player, for good: who is protected competes in nothing that is under way."""
         if self.loyalty is None:
             return []
+        self.loyalty.entries = {name: one for name, one in self.loyalty.entries.items() if one.until > now}
         for entry in self.loyalty.entries.values():
             entry.out = True
         lost, self.loyalty.ranked = self.loyalty.ranked, False
