@@ -1,23 +1,51 @@
 """Boards in memory: the standings of the world's players beside made-up rivals, closed and paid when they are cut."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from workflows.channels import CHANNELS
-from workflows.events import TournamentResult
+from stage.virtual_temporal.server import VirtualTemporal
+from workflows.channels import CHANNELS, Channel
+from workflows.events import Event, TournamentResult
 from workflows.field_types import Product
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts, facts_of
+from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.tournament_prizes import Due, TournamentTerms, prizes_due
 from workflows.loyalty.tournament_scores import Score, StandingChanged, StandingDecision, StandingsLost
 from workflows.loyalty.tournaments import Instance, Tournament, board_of, draw_of
+from workflows.player_state.decisions import Decision
 from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 
-if TYPE_CHECKING:
-    from stage.world.state import WorldState
+
+class BoardWorld(Protocol):
+    """What boards need of their world."""
+
+    rules: RuleIndex
+    temporal: VirtualTemporal
+    policies: PolicyBook
+    product: Product
+    brand: str
+    addresses: dict[str, frozenset[Channel]]
+    birth_dates: dict[str, date]
+
+    @property
+    def now(self) -> datetime:
+        """The present."""
+
+    def player(self, player_id: str) -> PlayerState:
+        """A player's state."""
+
+    def happen(self, player_id: str, *events: Event) -> None:
+        """Events reach intake."""
+
+    def carry_out(self, state: PlayerState, decisions: Iterable[Decision]) -> None:
+        """What decisions write."""
+
 
 #: By place: the player and the score.
 Places = dict[int, tuple[str, int]]
@@ -46,7 +74,7 @@ class Board:
 class TournamentBoards:
     """The boards of a world, by instance."""
 
-    def __init__(self, world: "WorldState") -> None:
+    def __init__(self, world: BoardWorld) -> None:
         self.world = world
         self.boards: dict[str, Board] = {}
 

@@ -100,8 +100,9 @@ async def house(engine: WorkerEngine) -> House:
     """Each test has a week of its own, so that boards are its own too."""
     clock = engine.clock
     assert isinstance(clock, HeldClock)
-    clock.now = datetime.fromisoformat("2024-01-03T12:00:00+00:00") + timedelta(weeks=next(WEEK_OF_TESTS))
-    return House(engine, Casino(engine.intake, clock, secrets.token_hex(3)))
+    number = next(WEEK_OF_TESTS)
+    clock.now = datetime.fromisoformat("2024-01-03T12:00:00+00:00") + timedelta(weeks=number)
+    return House(engine, Casino(engine.intake, clock, secrets.token_hex(3), events=10_000 * number))
 
 
 async def test_scores_are_written_with_the_events_once_however_often_they_are_told(house: House) -> None:

@@ -270,7 +270,8 @@ def tournament(
         in_currency, tuple(prizes), into, product, {ENGLISH: words} if isinstance(words, str) else dict(words),
     )  # fmt: skip
     at = f"tournament({name!r})"
-    for wrong in [*_wrong_score(made), *_wrong_times(made), *_wrong_prizes(made, budget)]:
+    # What is no measure cannot be asked the rest.
+    for wrong in _wrong_score(made) or [*_wrong_times(made), *_wrong_prizes(made, budget)]:
         raise LoyaltyDesignError(f"{at} {wrong}")
     return made
 
@@ -321,6 +322,7 @@ def _wrong_times(made: Tournament) -> list[str]:
         known = False
     refusals = (
         (not known, f"is in the zone {made.timezone!r}, which is none; write an IANA name such as 'Europe/London'."),
+        (bool(made.after % timedelta(minutes=1)), "opens after= whole minutes."),
         (
             not timedelta(0) <= made.after < length,
             f"opens after={made.after}, which is not within its {made.every.name}.",
