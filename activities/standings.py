@@ -126,14 +126,20 @@ async def lose(connection: AsyncConnection, brand: str, board: int, player_id: s
     return (await connection.execute(_LOSE_ONE, asked)).rowcount > 0
 
 
+# What comes for a board that is closed is noted, where there is a standing, and changes nothing.
 UPSERT: Final = text(
     """
+    WITH r AS (
+        SELECT *, EXISTS (SELECT FROM tournaments t WHERE t.board = told.board AND t.state <> 'open') AS closed
+        FROM json_to_recordset(CAST(:rows AS json))
+          AS told (player_id text, board bigint, neg_score bigint, reached_at timestamptz, rounds int, draw bigint,
+                   named boolean)
+    ), noted AS (
+        UPDATE standings s SET late = s.late + 1 FROM r
+        WHERE r.closed AND s.brand = :brand AND s.player_id = r.player_id AND s.board = r.board
+    )
     INSERT INTO standings AS s (brand, player_id, board, neg_score, reached_at, rounds, draw, named)
-    SELECT :brand, r.player_id, r.board, r.neg_score, r.reached_at, r.rounds, r.draw, r.named
-    FROM json_to_recordset(CAST(:rows AS json))
-      AS r (player_id text, board bigint, neg_score bigint, reached_at timestamptz, rounds int, draw bigint,
-            named boolean)
-    WHERE NOT EXISTS (SELECT FROM tournaments t WHERE t.board = r.board AND t.state <> 'open')
+    SELECT :brand, player_id, board, neg_score, reached_at, rounds, draw, named FROM r WHERE NOT closed
     ON CONFLICT (brand, player_id, board) DO UPDATE
     SET neg_score = EXCLUDED.neg_score, reached_at = EXCLUDED.reached_at, rounds = EXCLUDED.rounds,
         named = EXCLUDED.named

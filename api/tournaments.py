@@ -299,7 +299,7 @@ async def cancel_tournament(
     async with engine.database.transaction() as connection:
         if not await end_tournament(connection, row.board, "cancelled", engine.clock(), body.reason):
             raise Problem("command-refused", "It is not done: it is over.", members={"reason": "over"})
-    with suppress(RPCError, OSError):  # it looks into the books by itself when its time comes
+    with suppress(RPCError, RuntimeError, TimeoutError):  # it looks into the books by itself when its time comes
         await wake_cancelled(engine.temporal, actor.brand, instance_id)
     return TournamentView.of(await _row(engine, actor.brand, instance_id), engine.clock())
 

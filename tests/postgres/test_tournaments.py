@@ -181,11 +181,9 @@ async def test_case_32_a_score_that_is_under_way_while_it_closes_is_before_the_c
 
     async def slow_writer() -> None:
         event = house.casino.event(RoundCompleted, stake_minor=400, **{**ROUND, "occurred_at": played})
-        async with (
-            database.transaction() as connection,
-            house.engine.intake.locked(connection, BRAND, [player], house.now) as players,
-        ):
-            await house.engine.intake.tell(connection, players, player, event, house.now)
+        async with database.transaction() as connection:
+            async with house.engine.intake.locked(connection, BRAND, [player], house.now) as players:
+                await house.engine.intake.tell(connection, players, player, event, house.now)
             ready.set()
             await go.wait()
 
@@ -213,6 +211,7 @@ async def test_case_32_a_score_that_is_under_way_while_it_closes_is_before_the_c
     house.casino.clock.now = instance.cut - timedelta(seconds=1)
     await house.plays(late, 900, occurred_at=played)
     assert -(await house.standing(late, at=played))["neg_score"] == 100, "nor what a slower clock takes for early"
+    assert (await house.standing(late, at=played))["late"] == 2
     house.casino.clock.now = instance.cut
     assert (await house.standing(late, at=played))["late"] == 1
 
