@@ -5,24 +5,20 @@ carry an `ETag`. Writes carry an `Idempotency-Key` that the browser makes once f
 it is done once and answered the same.
 """
 
-import hashlib
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
-from typing import Annotated, Any
+from typing import Annotated
 
-import orjson
-from fastapi import APIRouter, Header, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import select
 
-from activities.player_commands import CommandKeyReused, CommandKind, PlayerCommand
+from activities.player_commands import PlayerCommand
 from activities.player_tokens import LASTS
-from activities.tables import players
 from activities.wheel_spins import proof_of, seed_of
 from api.cloudevents import is_player_id
-from api.dependencies import ApiEngine, EngineOf
-from api.permissions import PLAYER, Key, needs
+from api.dependencies import EngineOf
+from api.permissions import Key, needs
+from api.player_requests import IfNoneMatch, Player, Pressed, PressKey, answer, me, player_of, press
 from api.points import PointBalance
 from api.problems import COMMON, Problem, documented
 from workflows.json_object import JsonObject
@@ -37,21 +33,6 @@ tokens = APIRouter(prefix="/v1/player-tokens", tags=["loyalty"])
 router = APIRouter(prefix="/v1/me", tags=["loyalty"])
 
 Minting = Annotated[Key, needs("players:tokens")]
-Player = Annotated[Key, needs(PLAYER)]
-IfNoneMatch = Annotated[
-    str | None, Header(max_length=255, description="The `ETag` of the last answer: 304 if it holds.")
-]
-PressKey = Annotated[
-    str,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        description="Made once for each press of the button, and sent again with it.",
-        examples=["b0a7c3d2-6f1e-4a53-9d2b-1f0c9a8e7d65"],
-    ),
-]
 
 
 class TokenBody(BaseModel):
@@ -143,33 +124,26 @@ class BadgesView(BaseModel):
     )
 
 
-class Pressed(BaseModel):
-    """What a press of a button came to."""
-
-    status: str = Field(examples=["done"])
-    points: int = 0
-
-
 @router.get("/loyalty", response_model=LoyaltyView, responses=COMMON)
 async def my_loyalty(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """Balances with what expires next, the tier, and whether everything is paused."""
-    state, now = await _me(engine, key)
+    state, now = await me(engine, key)
     accounts = {} if state.loyalty is None else state.loyalty.points
     view = LoyaltyView(
         points=[PointBalance.of(name, accounts[name], now) for name in sorted(accounts)],
         tier=state.facts.get("tier"),
         paused=state.protected(now) is not None,
     )
-    return _answer(view, if_none_match)
+    return answer(view, if_none_match)
 
 
 @router.get("/tier", response_model=TierView, responses=COMMON)
 async def my_tier(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """The player's tier, what the next one needs and what this one needs to be kept."""
-    state, now = await _me(engine, key)
+    state, now = await me(engine, key)
     ladder = engine.intake.rules.loyalty.ladder
     if ladder is None:
-        return _answer(TierView(tier=state.facts.get("tier")), if_none_match)
+        return answer(TierView(tier=state.facts.get("tier")), if_none_match)
     held = None if state.loyalty is None else state.loyalty.tiers.get(ladder.name)
     shown = standing(ladder, held, partial(_read, state, now))
     view = TierView(
@@ -182,26 +156,26 @@ async def my_tier(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = No
         at_risk=shown.warned,
         ladder=[{"name": one.name, "at": one.at} for one in ladder.tiers],
     )
-    return _answer(view, if_none_match)
+    return answer(view, if_none_match)
 
 
 @router.get("/missions", response_model=list[MissionView], responses=COMMON)
 async def my_missions(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """The missions that the player may see, with progress; none while the player is protected."""
-    state, now = await _me(engine, key)
+    state, now = await me(engine, key)
     program = engine.intake.rules.loyalty
     views: list[MissionView] = []
     for mission in program.missions.values() if state.protected(now) is None else ():
         refusal = state.mission_refusal(mission, program, now, [])
         if refusal != "not_visible":
             views.append(_mission_view(mission, state, now, locked=refusal == "locked"))
-    return _answer(views, if_none_match)
+    return answer(views, if_none_match)
 
 
 @router.get("/badges", response_model=BadgesView, responses=COMMON)
 async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """What the player wears, and the sets that fill."""
-    state, _ = await _me(engine, key)
+    state, _ = await me(engine, key)
     held = {} if state.loyalty is None else state.loyalty.pieces
     collections: list[JsonObject] = [
         {
@@ -212,7 +186,7 @@ async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = 
         }
         for one in engine.intake.rules.loyalty.collections.values()
     ]
-    return _answer(
+    return answer(
         BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections), if_none_match
     )
 
@@ -260,7 +234,7 @@ class SpinView(Pressed):
 @router.get("/wheels", response_model=list[WheelView], responses=COMMON)
 async def my_wheels(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """The wheels with their odds; none while the player is protected."""
-    state, now = await _me(engine, key)
+    state, now = await me(engine, key)
     views: list[WheelView] = []
     for one in engine.intake.rules.loyalty.wheels.values() if state.protected(now) is None else ():
         day = one.day_of(now)
@@ -286,7 +260,7 @@ async def my_wheels(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = 
                 day=day,
             )
         )
-    return _answer(views, if_none_match)
+    return answer(views, if_none_match)
 
 
 @router.post("/wheels/{wheel_id}/spins", responses={**COMMON, **documented(404, 409)})
@@ -294,7 +268,11 @@ async def spin_wheel(
     wheel_id: str, body: SpinBody, engine: EngineOf, key: Player, idempotency_key: PressKey
 ) -> SpinView:
     """Spin a wheel; the prize is the player's in the moment this is answered."""
-    return SpinView.model_validate(await _press(engine, key, idempotency_key, "spin", wheel_id, body.client_seed))
+    return SpinView.model_validate(
+        await press(
+            engine, PlayerCommand(key.brand, player_of(key), idempotency_key, "spin", wheel_id, body.client_seed)
+        )
+    )
 
 
 @router.get("/spins/{spin_id}/proof", responses={**COMMON, **documented(404)})
@@ -315,44 +293,17 @@ async def get_proof(spin_id: str, engine: EngineOf, key: Player) -> JsonObject:
 @router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409)})
 async def begin_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Begin a mission; what counts for it counts from this moment on. Pressed twice is as good as once."""
-    return Pressed.model_validate(await _press(engine, key, idempotency_key, "opt_in", mission_id))
+    return Pressed.model_validate(
+        await press(engine, PlayerCommand(key.brand, player_of(key), idempotency_key, "opt_in", mission_id))
+    )
 
 
 @router.post("/missions/{mission_id}/claim", responses={**COMMON, **documented(404, 409)})
 async def claim_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Claim the prize of a completed mission."""
-    return Pressed.model_validate(await _press(engine, key, idempotency_key, "claim", mission_id))
-
-
-def player_of(key: Key) -> str:
-    """Whose token it is; `Needs` has made sure that it is one."""
-    assert key.player_id is not None
-    return key.player_id
-
-
-async def _press(
-    engine: ApiEngine, key: Key, press: str, kind: CommandKind, name: str, client_seed: str = ""
-) -> JsonObject:
-    try:
-        answer = await engine.commands.do(PlayerCommand(key.brand, player_of(key), press, kind, name, client_seed))
-    except CommandKeyReused as reused:
-        raise Problem("key-reused", str(reused)) from None
-    if answer["status"] == "done":
-        return answer
-    reason = str(answer["reason"])
-    if reason in {"unknown", "unknown_player"}:
-        raise Problem("not-found", f"There is no such thing for this player: {name}.")
-    detail = f"It is not done: {reason.replace('_', ' ')}."
-    raise Problem("command-refused", detail, members={"reason": reason})
-
-
-async def _me(engine: ApiEngine, key: Key) -> tuple[PlayerState, datetime]:
-    """The player as the row has them; one of whom nothing was ever told has nothing."""
-    player_id = player_of(key)
-    mine = (players.c.brand == key.brand, players.c.id == player_id)
-    async with engine.database.reading() as connection:
-        stored = (await connection.execute(select(players.c.state).where(*mine))).scalar_one_or_none()
-    return PlayerState.from_json(key.brand, player_id, stored or {}), engine.clock()
+    return Pressed.model_validate(
+        await press(engine, PlayerCommand(key.brand, player_of(key), idempotency_key, "claim", mission_id))
+    )
 
 
 def _read(state: PlayerState, now: datetime, measure: Measure) -> int:
@@ -389,16 +340,3 @@ def _mission_view(mission: PlayerMission, state: PlayerState, now: datetime, *, 
             for one in mission.steps
         ],
     )
-
-
-def _answer(view: BaseModel | Sequence[BaseModel], known: str | None) -> Response:
-    """The view with its ETag; 304 where the browser has it already."""
-    content: Any = (
-        view.model_dump(mode="json") if isinstance(view, BaseModel) else [one.model_dump(mode="json") for one in view]
-    )
-    body = orjson.dumps(content)
-    etag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
-    headers = {"ETag": etag, "Cache-Control": "private, no-cache"}
-    if known is not None and etag in known:
-        return Response(status_code=304, headers=headers)
-    return Response(body, media_type="application/json", headers=headers)

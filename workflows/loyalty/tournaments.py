@@ -67,7 +67,7 @@ def best(kind: type[Event], of: str | Amount, *, where: Where | None = None, nam
 
 
 @dataclass(frozen=True)
-class Prize:
+class PlacePrize:
     """What each of the places from `first` to `last` gets."""
 
     first: int
@@ -80,14 +80,14 @@ class Prize:
         return self.gives.awarded_points if isinstance(self.gives, RewardBase) else 0
 
 
-def place(number: int, gives: RewardBase | Badge) -> Prize:
+def place(number: int, gives: RewardBase | Badge) -> PlacePrize:
     """The prize of one place; 1 is the winner."""
-    return Prize(number, number, gives)
+    return PlacePrize(number, number, gives)
 
 
-def places(first: int, last: int, gives: RewardBase | Badge) -> Prize:
+def places(first: int, last: int, gives: RewardBase | Badge) -> PlacePrize:
     """The prize that each of the places `first` to `last` gets."""
-    return Prize(first, last, gives)
+    return PlacePrize(first, last, gives)
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Tournament:
     most: int | None
     #: The only currency whose amounts count.
     in_currency: str | None
-    prizes: tuple[Prize, ...]
+    prizes: tuple[PlacePrize, ...]
     into: PointCurrency | None
     product: Product | None
     #: What players read of it, by language.
@@ -250,7 +250,7 @@ def tournament(
     least_score: int = 1,
     most: int | None = None,
     in_currency: str | None = None,
-    prizes: Sequence[Prize] = (),
+    prizes: Sequence[PlacePrize] = (),
     into: PointCurrency | None = None,
     product: Product | None = None,
     budget: int = 0,
