@@ -1,4 +1,4 @@
-"""What people judge of signs of harm: a review task completed, and a restriction contested by the player.
+"""What people judge of a player's protection: a review task completed, and a restriction contested by the player.
 
 A task is opened by intake where signs become strong, in that very transaction; here it is answered. The judgement is an
 event of the player, kept and applied in the transaction that closes the task.
@@ -16,11 +16,11 @@ from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import AccountsNotLocked
 from activities.player_rows import accounts_of
 from activities.task_rows import TaskOutcome, TaskRequest, TaskRow
-from workflows.events import HarmReviewed
+from workflows.events import AffordabilityChanged, HarmReviewed
 from workflows.json_object import JsonObject
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
-from workflows.protection_forms import ContestedRestriction
+from workflows.protection_forms import AffordabilityReview, ContestedRestriction
 
 
 class Transactions(Protocol):
@@ -84,15 +84,11 @@ async def contest(
         return await tasks.find(connection, request.brand, task.id)
 
 
-def _judgement(task: TaskRow, answer: JsonObject, request: TaskRequest) -> HarmReviewed:
-    return HarmReviewed(
-        event_id=f"{task.id}",
-        event_source=SOURCE,
-        occurred_at=request.now,
-        to=answer["to"],
-        reason=answer["reason"],
-        task_id=task.id,
-    )
+def _judgement(task: TaskRow, answer: JsonObject, request: TaskRequest) -> HarmReviewed | AffordabilityChanged:
+    envelope: JsonObject = {"event_id": task.id, "event_source": SOURCE, "occurred_at": request.now}
+    if task.form == AffordabilityReview.__name__:
+        return AffordabilityChanged(**envelope, stage="light", result=answer["result"])
+    return HarmReviewed(**envelope, to=answer["to"], reason=answer["reason"], task_id=task.id)
 
 
 def _snapshot(state: PlayerState) -> JsonObject:

@@ -220,7 +220,9 @@ async def change_task(
 async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer: JsonObject) -> TaskOutcome:
     """Complete a review. Raises the `Problem` that says who may."""
     if not request.actor.may(REVIEW):
-        raise Problem("scope", f"Only who is trained for it judges signs of harm: this needs the scope {REVIEW}.")
+        raise Problem(
+            "scope", f"Only who is trained for it judges what protects a player: this needs the scope {REVIEW}."
+        )
     return await harm_reviews.complete(engine.pools.ordinary, engine.intake, request, task.player_id, answer)
 
 

@@ -1,7 +1,8 @@
 """What the engine itself asks people about a player's protection, without a journey: forms, teams and time.
 
-Such a task is opened in the transaction that restricts the player, or when the player contests it. Its answer is a
-judgement (`compliance.harm_reviewed`) of the moment in which it is given.
+Such a task is opened in the transaction that restricts the player or makes a check due, or when the player contests.
+Its answer becomes an event of the moment in which it is given: `compliance.harm_reviewed`, or
+`compliance.affordability_changed`.
 """
 
 from collections.abc import Mapping
@@ -23,6 +24,7 @@ FORBIDDEN: Final = ("offer a bonus", "invite to play", "promise that the restric
 #: A review is due in a day; a player who contests is answered in a week (Malta's directive asks it of lifts).
 REVIEW_DUE: Final = DAY
 CONTEST_DUE: Final = WEEK
+CHECK_DUE: Final = 2 * DAY
 PRIORITY: Final = 90
 
 
@@ -41,14 +43,29 @@ class ContestedRestriction(Form):
     answer_to_player: Annotated[str, Pii(), Field(min_length=1, max_length=4000)]
 
 
+class AffordabilityReview(Form):
+    """The player has paid in more than may go unlooked at: what did the check of what they can afford show?"""
+
+    result: Literal["pass", "fail"]
+    reason: Annotated[str, Pii(), Field(min_length=1, max_length=4000)]
+
+
 PROTECTION_FORMS: Final[Mapping[str, type[Form]]] = MappingProxyType(
-    {form.__name__: form for form in (HarmReview, ContestedRestriction)}
+    {form.__name__: form for form in (HarmReview, ContestedRestriction, AffordabilityReview)}
 )
 #: By form: how long it has.
 DUE: Final[Mapping[str, timedelta]] = MappingProxyType(
-    {HarmReview.__name__: REVIEW_DUE, ContestedRestriction.__name__: CONTEST_DUE}
+    {
+        HarmReview.__name__: REVIEW_DUE,
+        ContestedRestriction.__name__: CONTEST_DUE,
+        AffordabilityReview.__name__: CHECK_DUE,
+    }
 )
 #: By form: the step of such a task, which no run has.
 STEPS: Final[Mapping[str, str]] = MappingProxyType(
-    {HarmReview.__name__: "review:harm", ContestedRestriction.__name__: "review:contest"}
+    {
+        HarmReview.__name__: "review:harm",
+        ContestedRestriction.__name__: "review:contest",
+        AffordabilityReview.__name__: "review:affordability",
+    }
 )

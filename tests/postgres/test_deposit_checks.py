@@ -2,15 +2,19 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from activities import harm_reviews
+from activities.actors import Actor
 from activities.database import Database
 from activities.intake.deposit_checks import SOURCE
-from activities.tables import events, players
+from activities.tables import events, players, tasks
+from activities.task_rows import TaskRequest, TaskRow
 from tests.support.engine import BRAND, Casino, Row, connected, rows
-from workflows import DepositApproved, days
+from workflows import DepositApproved, days, hours
 from workflows.player_state.state import PlayerState
 
 
@@ -57,6 +61,31 @@ async def test_the_deposit_that_passes_150_pounds_opens_one_check(casino: Casino
     )
     (row,) = await rows(casino.intake.database, players, brand=BRAND, id=player)
     assert PlayerState.from_json(BRAND, player, row["state"]).checks["affordability/light"][0] == "pending"
+
+
+async def test_people_are_asked_with_the_check_and_asked_once(casino: Casino) -> None:
+    player = await registered(casino, "asked", "GB")
+    await pays(casino, player, 15_001, 9_000)
+    (task,) = await rows(casino.intake.database, tasks, brand=BRAND, player_id=player)
+    assert (task["form"], task["team"], task["state"]) == ("AffordabilityReview", "compliance", "open")
+    assert (task["run_id"], task["due_at"]) == (None, casino.clock.now + days(2))
+
+
+@pytest.mark.parametrize("result", ["pass", "fail"])
+async def test_what_they_answer_is_the_next_word_on_the_check(casino: Casino, result: str) -> None:
+    player = await registered(casino, result, "GB")
+    await pays(casino, player, 15_001)
+    (task,) = await rows(casino.intake.database, tasks, brand=BRAND, player_id=player)
+    casino.clock.later(hours(1))
+    anna = Actor(BRAND, "anna", skills=frozenset({"harm_review"}))
+    request = TaskRequest(BRAND, task["id"], anna, casino.clock.now)
+    answer = {"result": result, "reason": "Payslips."}
+    patient: Any = SimpleNamespace(patient_transaction=casino.intake.database.transaction)
+    outcome = await harm_reviews.complete(patient, casino.intake, request, player, answer)
+    assert isinstance(outcome, TaskRow)
+    assert outcome.state == "completed"
+    (row,) = await rows(casino.intake.database, players, brand=BRAND, id=player)
+    assert PlayerState.from_json(BRAND, player, row["state"]).checks["affordability/light"][0] == result
 
 
 async def test_deposits_at_once_open_one_check(casino: Casino) -> None:
