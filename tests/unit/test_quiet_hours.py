@@ -124,6 +124,24 @@ def test_in_every_zone_a_wait_ends_at_the_first_waking_moment() -> None:
     assert checked > 10_000
 
 
+@pytest.mark.slow  # five million hours
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("part", range(6))
+def test_in_every_zone_every_hour_of_a_leap_year_waits_for_the_first_waking_moment(part: int) -> None:
+    for name in sorted(available_timezones())[part::6]:
+        zone = ZoneInfo(name)
+        for hour in range(366 * 24):
+            now = datetime(2028, 1, 1, tzinfo=UTC) + timedelta(hours=hour)
+            until = quiet_until(zone, HOUSE.nights, now)
+            assert until is not None
+            is_day = 8 <= now.astimezone(zone).hour < 22
+            assert is_day == (until == now), (name, now)
+            if not is_day:
+                assert now < until <= now + timedelta(hours=12), (name, now)
+                assert until.astimezone(zone).time() == time(8), (name, now)
+                assert not 8 <= (until - TICK).astimezone(zone).hour < 22, (name, now)
+
+
 @given(
     name=ZONES,
     now=st.timedeltas(-55 * 365 * DAY, 60 * 365 * DAY).map(lambda ahead: NOON + ahead),
