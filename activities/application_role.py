@@ -52,7 +52,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "runs": Rights(
         "entered once, and moved on until their end",
         update=True,
-        fixed=("id", "brand", "player_id", "journey", "arm", "entered_at", "trigger"),
+        fixed=("id", "brand", "player_id", "journey", "arm", "played", "entered_at", "trigger"),
     ),
     "memberships": Rights("stays that end", update=True, fixed=("seq", "brand", "segment", "player_id", "entered_at")),
     "jobs": Rights(
@@ -88,7 +88,14 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "standings": Rights("scores that go up and down", update=True, fixed=("brand", "player_id", "board", "draw")),
     "player_commands": Rights(_APPENDED),
     "loyalty_limits": Rights("counts that go up", update=True, fixed=("brand", "name")),
-    "grants": Rights("reserved, asked for, settled", update=True, fixed=(*_OF_A_RUN, "kind", "reward", "decision")),
+    "budget_slices": Rights(
+        "counts that go up", update=True, fixed=("brand", "journey", "currency", "day", "slice", "quota")
+    ),
+    "grants": Rights(
+        "reserved, asked for, settled",
+        update=True,
+        fixed=(*_OF_A_RUN, "kind", "reward", "decision", "value_minor", "currency"),
+    ),
     "tasks": Rights(
         "open until they are closed",
         update=True,

@@ -1,24 +1,27 @@
 """The gate's facts, read from the primary under the player's row lock."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.player_rows import write_place
-from activities.tables import grants, messages, players, runs
+from activities.tables import gate_decisions, grants, messages, players, runs
 from workflows.channels import CHANNELS, Channel
 from workflows.declaration import Journey
 from workflows.effects import EffectInput
+from workflows.gate.bonus_value import WITHIN
 from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import Contact, GateFacts, RegisterAnswer, facts_of, had_bonus
 from workflows.gate.policy import NECESSARY
+from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
-from workflows.local_time import WEEK
+from workflows.local_time import DAY, WEEK
 from workflows.player_state.active_run import come_to
+from workflows.player_state.decisions import Arm
 from workflows.player_state.state import PlayerState
 
 
@@ -43,23 +46,20 @@ async def read(
     grant_id: str | None = None,
     *,
     registers: Mapping[str, RegisterAnswer] | None = None,
+    policies: PolicyBook | None = None,
+    yields: bool = False,
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
-    With `grant_id` it is about that grant: whether the player had another before is read as well. That the run has
-    come to this step is noted, where it waits for less from then on. `registers` are what national registers said.
+    With `grant_id` it is about that grant: whether the player had another before is read, and what others are worth
+    where one of `policies` asks. That the run has come to this step is noted, where it waits for less from then on.
+    `registers` are what national registers said. What `yields` lets journeys of a higher priority go first.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
     """
     brand, player_id, run_id = request.brand, request.player_id, request.run_id
-    row = (
-        await connection.execute(
-            sa.select(players.c.state, players.c.profile, players.c.created_at)
-            .where(players.c.brand == brand, players.c.id == player_id)
-            .with_for_update()
-        )
-    ).one_or_none()
+    row = (await connection.execute(_row_of(brand, player_id).with_for_update())).one_or_none()
     if row is None:
         return None
     state = PlayerState.from_json(brand, player_id, row.state)
@@ -81,9 +81,19 @@ async def read(
         had_bonus=had,
         registers=registers,
     )
+    ahead = await _ahead(connection, request, journeys, now) if yields else 0
+    facts = replace(facts, arm=found[0].arm if found else None, ahead=ahead)
+    if grant_id is not None and policies is not None and policies.of(brand, facts, now).counts_bonuses:
+        facts = replace(facts, bonus_value=await _bonus_value(connection, state, grants.c.id != grant_id, now))
     active = any(one.state == "active" for one in found)
     release = max((one.version for one in found), default=0)
     return GatedPlayer(facts, state, row.profile, run_is_active=active, release=release)
+
+
+def _row_of(brand: str, player_id: str) -> sa.Select[Any]:
+    """What the gate reads of a player's row."""
+    columns = (players.c.state, players.c.profile, players.c.created_at)
+    return sa.select(*columns).where(players.c.brand == brand, players.c.id == player_id)
 
 
 class _RunAndContact(NamedTuple):
@@ -91,6 +101,7 @@ class _RunAndContact(NamedTuple):
 
     state: str
     version: int
+    arm: Arm
     handed_over_at: datetime | None
     channel: str | None
     run_id: str | None
@@ -110,6 +121,7 @@ async def _run_and_contacts(
         sa.select(
             runs.c.state,
             runs.c.version,
+            runs.c.arm,
             messages.c.handed_over_at,
             messages.c.channel,
             messages.c.run_id,
@@ -141,6 +153,41 @@ async def _had_bonus(
     return had_bonus(state, *others, granted_here=granted_here, heard_since=heard_since)
 
 
+async def _ahead(
+    connection: AsyncConnection, request: EffectInput, journeys: Mapping[str, Journey], now: datetime
+) -> int:
+    """How many messages of the player, of runs under way of journeys that go first, wait for the morning."""
+    mine = journeys.get(request.journey)
+    above = [one.name for one in journeys.values() if mine is not None and one.priority > mine.priority]
+    if not above:
+        return 0
+    told = gate_decisions.c
+    last = (
+        sa.select(told.effect_id, told.run_id, told.rule)
+        .distinct(told.effect_id)
+        .where(told.brand == request.brand, told.player_id == request.player_id, told.at > now - DAY)
+        .where(told.journey.in_(above), told.run_id != request.run_id)
+        # Of a message on several channels one may have gone at once; it counts as long as any waits.
+        .order_by(told.effect_id, told.at.desc(), (told.rule == "quiet-hours").desc().nulls_last())
+        .subquery()
+    )
+    waiting = sa.select(sa.func.count()).select_from(last.join(runs, runs.c.id == last.c.run_id))
+    waiting = waiting.where(last.c.rule == "quiet-hours", runs.c.state == "active")
+    return int((await connection.execute(waiting)).scalar_one())
+
+
+async def _bonus_value(
+    connection: AsyncConnection, state: PlayerState, other: sa.ColumnElement[bool], now: datetime
+) -> int:
+    """What bonuses of the last 30 days are worth in the player's currency, other than the one in question."""
+    mine = (grants.c.brand == state.brand, grants.c.player_id == state.player_id, other)
+    given = (grants.c.status.not_in(("refused", "revoked")), grants.c.created_at > now - WITHIN)
+    worth = sa.select(sa.func.coalesce(sa.func.sum(grants.c.value_minor), 0)).where(
+        *mine, *given, grants.c.currency == state.facts.get("currency")
+    )
+    return int((await connection.execute(worth)).scalar_one())
+
+
 def _birth_date(profile: JsonObject) -> date | None:
     """What the profile says, None where it says nothing that is a date."""
     try:
@@ -158,20 +205,21 @@ class WatchedPlayer:
 
 
 async def read_beside(
-    connection: AsyncConnection, brand: str, player_id: str, beside: str, own: Sequence[Contact], now: datetime
+    connection: AsyncConnection,
+    brand: str,
+    player_id: str,
+    beside: str,
+    own: Sequence[Contact],
+    now: datetime,
+    *,
+    policies: PolicyBook,
 ) -> WatchedPlayer | None:
     """Read what the gate asks for without a lock, as for a run that plays instead of `beside`; None without a player.
 
     What the live run has sent does not count against the caps, and `own`, what the other one would have sent, does.
     For nothing that is done: an exclusion may be committed meanwhile.
     """
-    row = (
-        await connection.execute(
-            sa.select(players.c.state, players.c.profile, players.c.created_at).where(
-                players.c.brand == brand, players.c.id == player_id
-            )
-        )
-    ).one_or_none()
+    row = (await connection.execute(_row_of(brand, player_id))).one_or_none()
     if row is None:
         return None
     state = PlayerState.from_json(brand, player_id, row.state)
@@ -192,6 +240,8 @@ async def read_beside(
         birth_date=_birth_date(row.profile),
         had_bonus=await _had_bonus(connection, state, grants.c.run_id != beside, row.created_at),
     )
+    if policies.of(brand, facts, now).counts_bonuses:
+        facts = replace(facts, bonus_value=await _bonus_value(connection, state, grants.c.run_id != beside, now))
     return WatchedPlayer(facts, state)
 
 

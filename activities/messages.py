@@ -164,13 +164,15 @@ class Messages:
             async with self.database.transaction() as connection:
                 request = await with_offer(connection, await with_texts(connection, request))
                 said = self.registers.known(request)
-                player = await gate_facts.read(connection, request, self.journeys, now, registers=said)
+                message_class = self.catalogue[request.template].message_class
+                yields = message_class not in NECESSARY
+                player = await gate_facts.read(connection, request, self.journeys, now, registers=said, yields=yields)
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)
                 attempt = SendAttempt(request, now, player, plan, await read_rows(connection, request), doubts or {})
                 attempt.patient = tried_for() < HAND_ON_AFTER
-                if self.catalogue[request.template].message_class not in PROTECTIVE:
+                if message_class not in PROTECTIVE:
                     attempt.held = await held_by(connection, request, now)
                 doubtful = [r for r in attempt.rows.values() if r.status == IN_DOUBT and plan.has_turn(r.channel)]
                 wanted = [] if asked else self._registers_wanted(attempt)

@@ -103,7 +103,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "runs": TableData(
         "stay; what was wrong with one goes with its end",
         pseudonymous="id player_id journey arm state entered_at ends_at trigger ended_at outcome goal_until goal_at "
-        "input check_at problem problem_since problem_detail problem_step version moving_from",
+        "input check_at problem problem_since problem_detail problem_step version moving_from played",
         none="brand",
     ),
     "memberships": TableData(
@@ -129,7 +129,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "grants": TableData(
         "stay: money",
         pseudonymous=f"{_RUN} journey kind reward status reason decision provider_ref reserved_at asked_at resolved_at "
-        "created_at revoke_reason revoke_due",
+        "created_at revoke_reason revoke_due value_minor currency",
         none="brand",
     ),
     "task_history": TableData(
@@ -260,6 +260,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="board brand name instance opens_at closes_at cut_at terms state closed_at ended_at entries reason",
         player="",
     ),
+    "budget_slices": TableData("about no player", none="brand journey currency day slice quota used", player=""),
     "loyalty_limits": TableData("about no player", none="brand name used", player=""),
     "spins": TableData(
         "stay: draws that anybody may recompute",

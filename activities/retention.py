@@ -12,6 +12,7 @@ from typing import Final, Literal
 from sqlalchemy import TextClause, text
 
 from activities import (
+    bonus_budgets,
     bulk_jobs,
     console_sessions,
     messages,
@@ -100,6 +101,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "tournaments": Retention("records of what was promised, one row an instance"),
     "player_commands": Retention("the answers to buttons", timedelta(days=90), (player_commands.FORGET,)),
     "loyalty_limits": Retention("a row for each budget and its week"),
+    "budget_slices": Retention("a few rows for each budget and its day", timedelta(days=90), (bonus_budgets.FORGET,)),
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),
     "task_history": Retention("with its task"),
     "task_signatures": Retention("with its task"),

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities import gate_decisions, gate_facts
+from activities.bonus_budgets import spend
 from activities.clock import Clock
 from activities.database import Database
 from activities.effect_attempt import attempt_number, retry_after, tried_for
@@ -40,6 +41,7 @@ from activities.step_log import record_steps
 from activities.tables import grants, runs
 from workflows.declaration import Journey
 from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult, Held
+from workflows.gate.bonus_value import day_budgets, over_budget
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GrantFacts
@@ -47,6 +49,7 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OutgoingEvent
+from workflows.rewards.base import value_of
 from workflows.rewards.kinds import OFFERED_KINDS
 
 logger = logging.getLogger(__name__)
@@ -266,8 +269,9 @@ class Grants:
                 decision = self._decide(request, player, now)
                 wanted = [] if asked else self._registers_wanted(request, player, decision, now)
                 if not wanted:
+                    decision = await self._within_budgets(connection, request, player, decision, now)
                     await _note(connection, request, decision, player, now)
-                    values = _new_grant(request, decision, now)
+                    values = _new_grant(request, decision, player, now)
                     inserted = await connection.execute(insert(grants).values(values).returning(*_COLUMNS))
                     row = GrantRow(*inserted.one())
                     if row.status == "refused":
@@ -317,7 +321,8 @@ class Grants:
 
     async def _read(self, connection: AsyncConnection, request: Give, now: datetime) -> gate_facts.GatedPlayer | None:
         said = self.registers.known(request)
-        return await gate_facts.read(connection, request, self.journeys, now, request.key, registers=said)
+        journeys, policies = self.journeys, self.policies
+        return await gate_facts.read(connection, request, journeys, now, request.key, registers=said, policies=policies)
 
     def _registers_wanted(
         self, request: Give, player: gate_facts.GatedPlayer | None, decision: Allowed | Refusal, now: datetime
@@ -355,8 +360,28 @@ class Grants:
 
     def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:
         facts = player.facts if player else None
-        asked = GrantFacts.of(request.reward, request.product or self.settings.product, vip=request.vip)
+        product = request.product or self.settings.product
+        asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved)
         return may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
+
+    async def _within_budgets(
+        self,
+        connection: AsyncConnection,
+        request: Give,
+        player: gate_facts.GatedPlayer | None,
+        decision: Allowed | Refusal,
+        now: datetime,
+    ) -> Allowed | Refusal:
+        """Take what the gate lets pass from the budgets of the day; the refusal where one has too little left."""
+        if not isinstance(decision, Allowed) or player is None or request.approved:
+            return decision
+        policy = self.policies.of(request.brand, player.facts, now)
+        budgets = day_budgets(self.journeys.get(request.journey), policy, player.facts.currency)
+        value = value_of(request.reward)
+        if not budgets or value == 0:
+            return decision
+        lacking = budgets[0] if value is None else await spend(connection, request.brand, budgets, value, now)
+        return decision if lacking is None else over_budget(lacking, decision, value)
 
     async def _record(self, row: GrantRow, answer: Credited | Declined) -> GrantRow:
         if isinstance(answer, Credited):
@@ -395,7 +420,9 @@ async def _note(
     await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
 
 
-def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> JsonObject:
+def _new_grant(
+    request: Give, decision: Allowed | Refusal, player: gate_facts.GatedPlayer | None, now: datetime
+) -> JsonObject:
     """The row of a grant asked for the first time: reserved, or refused by the gate."""
     allowed = isinstance(decision, Allowed)
     return {
@@ -414,6 +441,8 @@ def _new_grant(request: Give, decision: Allowed | Refusal, now: datetime) -> Jso
         "asked_at": now if allowed else None,
         "resolved_at": None if allowed else now,
         "created_at": now,
+        "value_minor": value_of(request.reward),
+        "currency": player.facts.currency if player else None,
     }
 
 

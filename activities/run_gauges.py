@@ -19,6 +19,7 @@ from activities.database import Database
 from activities.failing_effects import MAX_STEP_LABELS, OTHER_STEPS
 from activities.month_partitions import count_ahead
 from activities.run_problems import GRACE
+from activities.tables import HAS_WORKFLOW
 
 logger = logging.getLogger(__name__)
 
@@ -84,13 +85,13 @@ class RunGauges:
 
 # The sample is by a hash, so that old and new runs are in it alike; of few runs it is all.
 _STANDING = text(
-    """
+    f"""
     WITH counted AS (
         SELECT journey, version, count(*) AS runs FROM runs
-        WHERE state = 'active' AND arm = 'treated' GROUP BY journey, version
+        WHERE state = 'active' AND {HAS_WORKFLOW} GROUP BY journey, version
     ), sampled AS (
         SELECT r.id, r.journey, r.version, c.runs FROM counted c
-        JOIN runs r ON r.journey = c.journey AND r.version = c.version AND r.state = 'active' AND r.arm = 'treated'
+        JOIN runs r ON r.journey = c.journey AND r.version = c.version AND r.state = 'active' AND {HAS_WORKFLOW}
         WHERE (hashtext(r.id)::bigint + 2147483648) / 4294967296.0 < CAST(:sample AS float8) / c.runs
     )
     SELECT s.journey, s.version, s.runs, last.step, count(*) AS seen FROM sampled s
@@ -99,17 +100,17 @@ _STANDING = text(
     ) last ON true
     GROUP BY s.journey, s.version, s.runs, last.step
     ORDER BY s.journey, s.version, last.step
-    """
+    """  # noqa: S608 - our own words
 )
 _PROBLEMS = text(
-    """
+    f"""
     SELECT journey, problem, count(*) AS runs FROM runs
     WHERE problem IS NOT NULL AND state = 'active' GROUP BY journey, problem
     UNION ALL
     SELECT journey, 'past_end', count(*) FROM runs
-    WHERE state = 'active' AND arm = 'treated' AND ends_at < CAST(:now AS timestamptz) - CAST(:grace AS interval)
+    WHERE state = 'active' AND {HAS_WORKFLOW} AND ends_at < CAST(:now AS timestamptz) - CAST(:grace AS interval)
     GROUP BY journey
-    """
+    """  # noqa: S608 - our own words
 )
 _HELD = text(
     """

@@ -22,6 +22,7 @@ from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.deployment_names import DEFAULT, workflow_in
 from activities.runs import clear_problem, clear_problems_but, note_problem
+from activities.tables import HAS_WORKFLOW
 from workflows.shadows import is_shadow_run
 
 logger = logging.getLogger(__name__)
@@ -185,7 +186,7 @@ _FOUND: Final[dict[Trouble, str]] = {
     "past_end": _found(
         "r.id AS run_id, 'past_end' AS problem, r.ends_at AS since, r.problem_step AS step, r.problem_detail AS error",
         "runs r",
-        "r.brand = :brand AND r.state = 'active' AND r.arm = 'treated' "
+        f"r.brand = :brand AND r.state = 'active' AND {HAS_WORKFLOW} "
         "AND r.ends_at < CAST(:now AS timestamptz) - CAST(:grace AS interval)",
         "r.ends_at",
         "past_end",

@@ -9,15 +9,16 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Text
 
+from activities.tables import HAS_WORKFLOW
 from content.run_shapes import RunShape
 
 # A run's own lines say what a wait came to, which decides where it went; of an effect its name says that. That a run
 # was moved does not tell where it stands.
 _SHAPES: Final = text(
-    """
+    f"""
     WITH flying AS (
         SELECT id, brand, coalesce(moving_from, version) AS version, entered_at FROM runs
-        WHERE journey = :journey AND state = 'active' AND arm = 'treated'
+        WHERE journey = :journey AND state = 'active' AND {HAS_WORKFLOW}
     ), named AS (
         SELECT s.run_id, min(s.seq) AS first, max(s.seq) AS last, count(*) AS lines,
                CASE WHEN split_part(s.step, '#', 1) = ANY(:loops) THEN split_part(s.step, '#', 1) || '#n'
@@ -31,19 +32,19 @@ _SHAPES: Final = text(
                sum(lines) AS lines
         FROM named GROUP BY run_id
     )
-    SELECT version, coalesce(steps, '{}') AS steps, coalesce(last, '') AS last, brand, count(*) AS runs,
+    SELECT version, coalesce(steps, '{{}}') AS steps, coalesce(last, '') AS last, brand, count(*) AS runs,
            (array_agg(id ORDER BY entered_at, id))[1] AS oldest, min(entered_at) AS since,
            (array_agg(id ORDER BY entered_at DESC, id DESC))[1] AS newest, max(entered_at) AS until,
            (array_agg(id ORDER BY coalesce(lines, 0) DESC, id))[1] AS longest, max(coalesce(lines, 0)) AS most
     FROM flying LEFT JOIN told ON told.run_id = flying.id
     GROUP BY 1, 2, 3, 4
-    """
+    """  # noqa: S608 - our own words
 ).bindparams(bindparam("loops", type_=ARRAY(Text)))
 _GONE: Final = text(
-    """
+    f"""
     SELECT journey, count(*) AS runs, min(id) AS example FROM runs
-    WHERE state = 'active' AND arm = 'treated' AND journey <> ALL(:journeys) GROUP BY journey ORDER BY journey
-    """
+    WHERE state = 'active' AND {HAS_WORKFLOW} AND journey <> ALL(:journeys) GROUP BY journey ORDER BY journey
+    """  # noqa: S608 - our own words
 ).bindparams(bindparam("journeys", type_=ARRAY(Text)))
 
 

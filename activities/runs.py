@@ -31,7 +31,7 @@ _SETTLED: Final[JsonObject] = {"input": None, "check_at": None, "moving_from": N
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """A row of `runs`. `trigger` is what let the player in; a control run has no workflow."""
+    """A row of `runs`. `trigger` is what let the player in."""
 
     id: str
     brand: str
@@ -53,6 +53,13 @@ class RunRow:
     problem: str | None
     problem_since: datetime | None
     problem_detail: str | None
+    #: Whether a workflow plays it; a row from before this was noted says no, see `has_workflow`.
+    played: bool
+
+    @property
+    def has_workflow(self) -> bool:
+        """Whether a workflow plays it or played it: not of refused entries, and of control runs from before this."""
+        return self.arm == "treated" or self.played
 
 
 #: The columns of a `RunRow`, in its order: what a run was begun with is left out.
@@ -93,6 +100,7 @@ class NewRun:
     input: JsonObject | None
     check_at: datetime | None
     version: int
+    played: bool
 
     @classmethod
     def of(cls, player_id: str, start: Start, run_input: JsonObject | None) -> "NewRun":
@@ -112,6 +120,7 @@ class NewRun:
             input=run_input,
             check_at=None if run_input is None else start.entered_at + FIRST_CHECK,
             version=start.version,
+            played=start.refused is None,
         )
 
 
@@ -143,13 +152,13 @@ class EndedRun:
 INSERT: Final = text(
     """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-                      ended_at, outcome, goal_until, input, check_at, version)
+                      ended_at, outcome, goal_until, input, check_at, version, played)
     SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-           ended_at, outcome, goal_until, input, check_at, version
+           ended_at, outcome, goal_until, input, check_at, version, played
     FROM json_to_recordset(CAST(:rows AS json))
       AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
             ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz,
-            input jsonb, check_at timestamptz, version integer)
+            input jsonb, check_at timestamptz, version integer, played boolean)
     """
 )
 MOVE: Final = text(

@@ -97,7 +97,9 @@ class ShadowEffects:
             for one in await steps_of_verb(connection, request.run_id, "send")
             for channel in contact_channels(one.detail)
         ]
-        player = await gate_facts.read_beside(connection, request.brand, request.player_id, request.beside, own, now)
+        player = await gate_facts.read_beside(
+            connection, request.brand, request.player_id, request.beside, own, now, policies=self.policies
+        )
         if player is None:
             raise RunOver(request.run_id)
         rules = self.intake.rules.closing(await self.intake.closed.of(connection, request.brand))

@@ -4,10 +4,14 @@ One module writes each table: tests/support/table_owners.py names it. Amounts ar
 integer minor units, instants are `timestamptz`, and every row carries its brand.
 """
 
+from typing import Final
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
+    Date,
     Float,
     ForeignKey,
     Identity,
@@ -120,7 +124,10 @@ players = Table(
     Index("ix_players_next_moment", "next_moment", postgresql_where=text("next_moment IS NOT NULL")),
 )
 
-# Runs of both arms. A control run has no workflow; a refused entry is ended from the start.
+#: In SQL, of a row of `runs`: whether a workflow plays it.
+HAS_WORKFLOW: Final = "(arm = 'treated' OR played)"
+
+# Runs of both arms. A refused entry is ended from the start.
 runs = Table(
     "runs",
     metadata,
@@ -148,13 +155,15 @@ runs = Table(
     Column("version", Integer, nullable=False, server_default=text("0")),
     # The release it plays still, after it was told to move to `version`.
     Column("moving_from", Integer),
+    # Whether a workflow plays it. Rows from before this column say no: of those the treated were played.
+    Column("played", Boolean, nullable=False, server_default=text("false")),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
     Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
     Index("ix_runs_ended", "ended_at", "id", postgresql_where=text("ended_at IS NOT NULL")),
     Index("ix_runs_check", "check_at", postgresql_where=text("check_at IS NOT NULL")),
     Index("ix_runs_problem", "brand", "problem", "problem_since", postgresql_where=text("problem IS NOT NULL")),
-    Index("ix_runs_ends", "brand", "ends_at", postgresql_where=text("state = 'active' AND arm = 'treated'")),
+    Index("ix_runs_ends", "brand", "ends_at", postgresql_where=text(f"state = 'active' AND {HAS_WORKFLOW}")),
     Index("ix_runs_lost", "brand", "ended_at", postgresql_where=text("outcome = 'lost'")),
     # Who plays which version now, of all brands.
     Index("ix_runs_version", "journey", "version", postgresql_where=text("state = 'active'")),
@@ -429,11 +438,26 @@ grants = Table(
     # Due to be taken back then, and why; the why stays.
     *(_instant(name) for name in ("reserved_at", "asked_at", "resolved_at", "revoke_due")),
     Column("revoke_reason", Text),
+    # What budgets count of it, and in which currency; rows from before this say nothing and count nothing.
+    Column("value_minor", BigInteger),
+    Column("currency", Text),
     _now("created_at"),
     Index("ix_grants_player", "brand", "player_id", "created_at"),
     Index("ix_grants_newest", "brand", "created_at", "id"),
     Index("ix_grants_revoke_due", "revoke_due", postgresql_where=text("revoke_due IS NOT NULL")),
     Index("ix_grants_open", "status", "asked_at", postgresql_where=text("status IN ('reserved', 'unknown')")),
+)
+
+# What all players together may be given in a day: by a journey, and with an empty name by the brand.
+budget_slices = Table(
+    "budget_slices",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "journey", "currency")),
+    Column("day", Date, primary_key=True),
+    Column("slice", SmallInteger, primary_key=True),
+    Column("quota", BigInteger, nullable=False),
+    Column("used", BigInteger, nullable=False),
+    CheckConstraint("used BETWEEN 0 AND quota", name="within"),
 )
 
 # Who lives, of which build, and what each process can deal with. A row says so until it is silent.

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.tables import runs
+from activities.tables import HAS_WORKFLOW, runs
 
 #: The version that a run plays: it may have been told to move and not have come to a wait.
 PLAYED: Final = func.coalesce(runs.c.moving_from, runs.c.version)
@@ -38,7 +38,7 @@ async def versions_in_flight(
     figures = (func.count(), func.min(runs.c.entered_at), func.max(runs.c.ends_at), func.count(runs.c.moving_from))
     query = (
         select(*columns, *figures)
-        .where(runs.c.state == "active", runs.c.arm == "treated")
+        .where(runs.c.state == "active", text(HAS_WORKFLOW))
         .group_by(*columns)
         .order_by(*columns)
     )

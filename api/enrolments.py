@@ -93,7 +93,7 @@ class Enrolment(JobProgress):
 
     segment: str
     entered: int = Field(description="For whom the journey is played.")
-    control: int = Field(description="Who entered the control group.")
+    control: int = Field(description="Who entered the control group, which gets no offers.")
     refused: dict[str, int] = Field(
         description="For whom nothing is played, by reason. A protected player's entry counts all the same."
     )

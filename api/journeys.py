@@ -11,7 +11,7 @@ from activities.tables import runs
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, undeclared
-from workflows.declaration import Goal, Journey
+from workflows.declaration import USUAL_PRIORITY, Goal, Journey
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 
@@ -93,7 +93,13 @@ class JourneyView(BaseModel):
     listens_to: list[str]
     ends_after_seconds: int
     late_after_seconds: int = Field(description="A trigger older than this enters nobody.")
-    control_percent: int
+    control_percent: int = Field(description="Who plays it without its marketing and bonuses, to compare with.")
+    one_of: str | None = Field(None, description="The group of journeys of which a player plays one at a time.")
+    priority: int = Field(USUAL_PRIORITY, description="Who goes first, the highest; 0 to 100.")
+    budget: dict[str, int] = Field(
+        default_factory=dict, description="By currency: what it may give all players in a day, in minor units."
+    )
+    approval: str | None = Field(None, description="The team that is asked when a reward would exceed a budget.")
     forms: list[str]
     templates: list[str]
     arms: dict[str, ArmCounts]
@@ -179,6 +185,10 @@ def _view(engine: ApiEngine, journey: Journey, counted: list[RunCount]) -> Journ
         ends_after_seconds=int(journey.ends_after.total_seconds()),
         late_after_seconds=int(journey.late_after.total_seconds()),
         control_percent=journey.control,
+        one_of=journey.one_of,
+        priority=journey.priority,
+        budget=dict(journey.budget),
+        approval=journey.approval,
         forms=sorted(engine.registry.forms.get(journey.name, {})),
         templates=sorted({use.template for use in engine.registry.templates if use.journey == journey.name}),
         arms=arms,

@@ -75,7 +75,7 @@ async def get_reach(player_id: str, engine: EngineOf, key: Annotated[Key, needs(
     """
     now = engine.clock()
     async with engine.database.reading() as connection:
-        watched = await read_beside(connection, key.brand, player_id, "", (), now)
+        watched = await read_beside(connection, key.brand, player_id, "", (), now, policies=engine.policies)
     if watched is None:
         raise missing("player")
     policy = engine.policies.of(key.brand, watched.facts, now)

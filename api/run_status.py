@@ -60,8 +60,8 @@ class RunStatus:
 
 async def ask_status(engine: ApiEngine, run: RunRow) -> RunStatus:
     """Ask a run and Temporal, for a second at most, where it stands."""
-    if run.arm == "control":
-        return RunStatus(position_missing="A control run is only tracked; there is nothing that could stand anywhere.")
+    if not run.has_workflow:
+        return RunStatus(position_missing="This run is only tracked, as control runs once were; it stands nowhere.")
     if run.state != "active":
         return RunStatus(position_missing="The run is over.")
     handle = engine.temporal.get_workflow_handle(run.id)

@@ -25,6 +25,7 @@ from workflows.declaration import Journey
 from workflows.effects import EffectInput, End
 from workflows.json_object import JsonObject
 from workflows.player_state.decisions import Start
+from workflows.player_state.rival_runs import rivals
 from workflows.player_state.state import PlayerState
 from workflows.run_protocol import Position
 
@@ -49,7 +50,7 @@ IdempotencyKey = Annotated[
 
 
 class RunView(BaseModel):
-    """A player's way through a journey. `control` runs are tracked and contacted by nobody."""
+    """A player's way through a journey. `control` runs are played with marketing and bonuses withheld."""
 
     model_config = ConfigDict(
         from_attributes=True,
@@ -285,7 +286,7 @@ async def start_run(
 
 @router.post("/{run_id}/stop", status_code=202, responses={**COMMON, **documented(404, 409)})
 async def stop_run(run_id: str, body: StopRunBody, engine: EngineOf, key: Managing) -> RunView:
-    """Tell a run to end. It ends at its next step; a control run at once. Stopping twice is stopping once.
+    """Tell a run to end. It ends at its next step; one that is only tracked at once. Stopping twice is stopping once.
 
     The reason is kept in the run's story and never leaves Postgres.
     """
@@ -357,6 +358,9 @@ def entry_refusal(  # noqa: PLR0911 - one sentence a reason
         case "too_soon":
             again = last + (journey.entry.period or timedelta(0))
             return f"{journey.name} may be entered again from {again:%Y-%m-%d %H:%M} UTC on."
+        case "outranked":
+            others = ", ".join(run.journey for run in rivals(state.runs, journey).values())
+            return f"The player plays one journey of {journey.one_of} at a time, and is in {others}."
         case _:
             return f"The entry rule of {journey.name} does not allow it now."
 

@@ -54,7 +54,7 @@ class StepCounts(BaseModel):
 async def get_step_counts(
     name: str, engine: EngineOf, key: Annotated[Key, needs("journeys:manage", "players:read")]
 ) -> StepCounts:
-    """How many of the newest runs came past each step. Control runs do nothing and are left out."""
+    """How many of the newest runs came past each step. Those of the control group are left out."""
     given = {"brand": key.brand, "journey": name, "most": COUNTED + 1}
     async with engine.database.reading() as connection:
         await known_journey(engine, connection, key.brand, name)

@@ -137,7 +137,7 @@ def _cause(trigger: Detail) -> str:
 
 
 def _control(detail: Detail) -> str:
-    return " in the control group, which is contacted by nobody" if detail.get("arm") == "control" else ""
+    return " in the control group, which gets no offers" if detail.get("arm") == "control" else ""
 
 
 def _step(name: str, journey: str, detail: Detail) -> str:

@@ -16,11 +16,10 @@ from pathlib import Path
 from bench.harness import BRAND, House, batches
 from bench.measuring import say
 from bench.traffic import CloudEvent, cloud_event, registration
-from workflows.player_state.state import arm_of
 
 LOG = Path(os.environ.get("LOG") or Path(__file__).parent.parent.parent / "shared" / "data" / "casino_deposits.csv")
 ABSENT = "The real log is not here, so its figures are left out; name it in LOG to take them."
-CONTROL, GOLD = 10, 50
+GOLD = 50
 
 
 @dataclass
@@ -90,25 +89,22 @@ class Tail:
         await built.post(batches(new, 500)[0], key=await built.key(brand), mode="history")
 
     def work(self, brand: str) -> Work:
-        """What the tail must bring about in a brand; players of a control arm are only counted."""
+        """What the tail must bring about in a brand, in both arms alike."""
         work, counts = Work(), self.counts
         for player in self.players:
             if player not in self.before:
-                if run := _entered(work, brand, player, "welcome"):
+                work.ended.add(_entered(work, brand, player, "welcome"))
+                run = _entered(work, brand, player, "second_deposit")
+                if counts[player] > 1:
                     work.ended.add(run)
-                if run := _entered(work, brand, player, "second_deposit"):
-                    if counts[player] > 1:
-                        work.ended.add(run)
-                    else:
-                        work.told.add((run, "send:deposit-thanks#1"))
-            if self.before[player] < GOLD <= counts[player] and (run := _entered(work, brand, player, "tier_up")):
-                work.told.add((run, "ask:PersonalNote#1"))
+                else:
+                    work.told.add((run, "send:deposit-thanks#1"))
+            if self.before[player] < GOLD <= counts[player]:
+                work.told.add((_entered(work, brand, player, "tier_up"), "ask:PersonalNote#1"))
         return work
 
 
-def _entered(work: Work, brand: str, player: str, journey: str) -> str | None:
-    if arm_of(brand, player, journey, CONTROL) == "control":
-        return None
+def _entered(work: Work, brand: str, player: str, journey: str) -> str:
     run = f"{journey}:{brand}:{player}:1"
     work.runs.append((run, player, journey))
     return run

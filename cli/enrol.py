@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 #: What became of the players of an enrolment, for the end of a line that begins with how many they are.
 OUTCOMES: Final[Mapping[str, str]] = {
     "treated": "play it",
-    "control": "are in its control group: tracked, contacted by nobody",
+    "control": "are in its control group, which gets no offers",
     "other_brand": "are of a brand it is not for",
     "in_it": "are in it already",
     "once": "were in it once, and it is entered once in a life",

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from pydantic import JsonValue
 
@@ -38,6 +38,10 @@ class Entry:
     period: timedelta | None = None
     field: str | None = None
 
+
+#: As urgent as any other journey.
+USUAL_PRIORITY: Final = 50
+MOST_PRIORITY: Final = 100
 
 once = Entry("once")
 """One entry in a player's life."""
@@ -118,6 +122,14 @@ class Journey:
     product: Product | None = None
     #: Whether it is for players with a manager of their own: what it gives is a VIP reward.
     vip: bool = False
+    #: The group of journeys of which a player plays one at a time; None: it is in nobody's way.
+    one_of: str | None = None
+    #: Who goes first where a player cannot have everything, the highest; 0 to 100.
+    priority: int = USUAL_PRIORITY
+    #: By currency: what it may give all players together in a day (UTC), in minor units; empty: as much as it likes.
+    budget: Mapping[str, int] = field(default_factory=dict)
+    #: The team that may let a reward pass beyond a budget; None: it is refused.
+    approval: str | None = None
     #: The workflow that plays it, a subclass of `run.JourneyRun`; None where it is only decided about.
     workflow_class: type[Any] | None = None
     #: Types of events that wake a run.

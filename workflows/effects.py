@@ -153,6 +153,8 @@ class Give(EffectInput):
     """Grant `reward` once, through the bonus engine."""
 
     reward: Reward
+    #: Whether a person has let it pass beyond what budgets allow; the rest of the gate is asked all the same.
+    approved: bool = False
 
     @property
     def provider(self) -> Provider:

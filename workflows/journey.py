@@ -4,9 +4,9 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
-from typing import get_args
+from typing import Any, get_args
 
-from workflows.declaration import Entry, Goal, Journey, JourneyFunction, once
+from workflows.declaration import MOST_PRIORITY, USUAL_PRIORITY, Entry, Goal, Journey, JourneyFunction, once
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.field_types import BRAND, Product
@@ -33,6 +33,10 @@ def journey(
     brands: Sequence[str] = (),
     product: Product | None = None,
     vip: bool = False,
+    one_of: str | None = None,
+    priority: int = USUAL_PRIORITY,
+    budget: Mapping[str, int] | None = None,
+    approval: str | None = None,
 ) -> Callable[[JourneyFunction], type[JourneyRun]]:
     """Make a journey of an async function `(player, trigger event)`.
 
@@ -44,13 +48,19 @@ def journey(
         entry: how often one player may enter: `once`, `always`, `every(period)`, `per(field)`.
         goal: what success is; measured in both arms, it ends nothing.
         exit_on: events that end the run at once.
-        control: percent of players who are tracked but never contacted.
+        control: percent of players who play it without its marketing and bonuses, to compare with.
         late_after: a trigger older than this when we learn of it enters nobody.
         listens: event types the code waits for that cannot be read off it.
         waives: rules of `journeys check` that this journey breaks on purpose, each with its reason.
         brands: whose players may enter; those of every brand unless given.
         product: the kind of gambling it is about: casino, betting, bingo or lottery; the deployment's unless given.
         vip: whether what it gives is a VIP reward, for which laws ask more of what is known of the player.
+        one_of: the name of a group of journeys of which a player plays one at a time.
+        priority: who goes first, 0 to 100. One of a group ends the runs of lower ones in it as `outranked`, and is
+            not entered while one as high is under way: that entry does not count, and is shown with its reason.
+        budget: by currency ("EUR") the bonus value that it may give all players together in a day (UTC), minor units.
+        approval: the team that is asked when a reward would exceed a budget, the player's, its own or the brand's;
+            without it such a reward is refused.
 
     Raises `DesignError` where a value cannot be meant.
 
@@ -77,6 +87,10 @@ def journey(
             brands=_brands(name, brands),
             product=_product(name, product),
             vip=vip,
+            one_of=_group(name, one_of),
+            priority=_priority(name, priority),
+            budget=_budget(name, budget or {}),
+            approval=approval,
         )
         return workflow_class(definition, Player)
 
@@ -111,6 +125,28 @@ def _product(name: str, product: Product | None) -> Product | None:
     if product not in {None, *get_args(Product)}:
         raise DesignError(f"Journey {name}: product= is one of {', '.join(get_args(Product))}, not {product!r}.")
     return product
+
+
+def _group(name: str, one_of: str | None) -> str | None:
+    if one_of is not None and not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", one_of):
+        raise DesignError(f'Journey {name}: one_of= is a name such as "offers", not {one_of!r}.')
+    return one_of
+
+
+def _priority(name: str, priority: object) -> int:
+    if isinstance(priority, bool) or not isinstance(priority, int) or not 0 <= priority <= MOST_PRIORITY:
+        raise DesignError(f"Journey {name}: priority= is a whole number from 0 to {MOST_PRIORITY}, not {priority!r}.")
+    return priority
+
+
+def _budget(name: str, budget: Mapping[str, Any]) -> Mapping[str, int]:
+    for currency, most in budget.items():
+        if not re.fullmatch(r"[A-Z]{3}", currency) or isinstance(most, bool) or not isinstance(most, int) or most < 0:
+            raise DesignError(
+                f'Journey {name}: budget= gives a currency its minor units a day, such as {{"EUR": 50_000}}, '
+                f"not {currency!r}: {most!r}."
+            )
+    return dict(budget)
 
 
 def _exit(name: str, rule: type[Event] | Trigger) -> On:

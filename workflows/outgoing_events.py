@@ -80,7 +80,7 @@ OUTGOING_TYPES: Final[Mapping[str, OutgoingType]] = {
     "grant.refused": OutgoingType("the gate or the bonus engine said no", _GRANT),
     "grant.unknown": OutgoingType("the bonus engine never answered; a later event tells", _GRANT),
     "run.started": OutgoingType(
-        "a player entered a journey; those of the control arm too",
+        "a player entered a journey, in either arm",
         {
             "run_id": "run_id",
             "journey": "journey",

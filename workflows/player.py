@@ -48,8 +48,10 @@ from workflows.effects import (
 )
 from workflows.events import Event
 from workflows.forms import Form
+from workflows.gate.reasons import BEYOND_BUDGETS
+from workflows.grant_approval import GrantApproval
 from workflows.known_player import KnownPlayer
-from workflows.local_time import JITTER, next_local
+from workflows.local_time import JITTER, days, next_local
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.outgoing_events import MOST_DATA, own_type
 from workflows.rewards import Reward
@@ -159,12 +161,22 @@ class Player(KnownPlayer):
     async def grant(self, reward: Reward) -> Grant:
         """Give a reward, exactly once, through the bonus engine.
 
-        Test the result before telling the player about it: the gate or the engine may refuse.
+        Test the result before telling the player about it: the gate or the engine may refuse. Where it would exceed a
+        budget and the journey names a team with `approval=`, that is asked, for a day; what it lets pass is a grant of
+        its own.
         """
         run = self._run
         step = run.step(f"grant:{reward.kind}")
         passed_over = GiveResult(status="refused", grant_id="", reason=MOVED_PAST)
         result = await run.once(GRANT, Give(**run.common(step), reward=reward), passed_over)
+        team = run.played.approval
+        beyond = BEYOND_BUDGETS.get(result.reason or "")
+        if team is not None and beyond is not None:
+            why = f"{reward.kind} would exceed what may be given: {beyond}."
+            answer = await self.ask(GrantApproval, team=team, due=days(1), reason=why)
+            if answer is not None and answer.give:
+                give = Give(**run.common(run.step(f"approved:{reward.kind}")), reward=reward, approved=True)
+                result = await run.once(GRANT, give, passed_over)
         return Grant(result.status, result.grant_id, result.reason)
 
     async def award(self, reward: Reward, *, into: PointCurrency) -> Awarded | NotAwarded:

@@ -196,7 +196,8 @@ def _send(request: Send, seen: Seen) -> WouldBe:
 
 
 def _give(request: Give, seen: Seen) -> WouldBe:
-    asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip)
+    product = request.product or seen.product
+    asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"

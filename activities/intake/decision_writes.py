@@ -110,9 +110,9 @@ class DecisionRows:
         return ((statement, rows) for statement, rows in written if rows)
 
     def _start(self, brand: str, player_id: str, decision: Start, facts: Mapping[str, PlayerFacts]) -> None:
-        """Begin a run; one that nothing plays is a row alone."""
+        """Begin a run; a refused entry is a row alone."""
         run_input: JsonObject | None = None
-        if decision.refused is None and decision.arm == "treated":
+        if decision.refused is None:
             run = decision.run_input(brand, facts[decision.run_id])
             begin = DeliveryRow.start(run, decision.cause)
             self.deliveries.append(begin)

@@ -35,7 +35,7 @@ class Forecast(BaseModel):
 
     members: int = Field(description="Players in the segment now: whom the enrolment will mean.")
     entering: int = Field(description="Whom the journey would be played for.")
-    control: int = Field(description="Who would enter its control group: tracked, contacted by nobody.")
+    control: int = Field(description="Who would enter its control group, which plays it without offers.")
     refused: dict[str, int] = Field(description="How many would not be let in, by reason.")
     looked_at: int = Field(description="How many players this was worked out from.")
     estimate: bool = Field(description="Whether the numbers are scaled up from a sample of `looked_at` players.")

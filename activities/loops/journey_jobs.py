@@ -31,8 +31,8 @@ NO_VERSION: Final = -1
 class StopForecast(BaseModel):
     """What a stop would end now."""
 
-    treated: int = Field(description="Runs that would be told to end.")
-    control: int = Field(description="Runs of the control group, which end in the books.")
+    treated: int = Field(description="Runs of everybody else that would be told to end.")
+    control: int = Field(description="Runs of the control group, which would be told too.")
     held: int = Field(description="Those among them that wait for the end of a hold.")
     open_tasks: int = Field(description="Tasks of theirs that would be closed unanswered.")
 
@@ -79,7 +79,7 @@ async def begin_resume(connection: AsyncConnection, job: Job) -> Job:
 class RunStops(BulkWork):
     """Ends the runs that a stop means.
 
-    A treated run ends at its next step, one of the control group here and now. Who has entered since the stop was asked
+    A run ends at its next step, one that is only tracked here and now. Who has entered since the stop was asked
     for is left alone. Who was being let in meanwhile is committed behind the cursor, so it is gone through once more.
     """
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import ClassVar, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, and_, func, select, text
+from sqlalchemy import ColumnElement, and_, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import bulk_jobs
@@ -20,7 +20,7 @@ from activities.intake.run_catch_up import Past, past_events
 from activities.loops.bulk_work import Batch, BulkWork, Meant, Obstacle
 from activities.processes import Processes
 from activities.step_log import record_steps
-from activities.tables import players, runs
+from activities.tables import HAS_WORKFLOW, players, runs
 from workflows.background.bulk_job import BulkJobKind
 from workflows.declaration import Journey, version_name
 from workflows.effects import EffectInput
@@ -187,17 +187,22 @@ async def told_by_moving(connection: AsyncConnection, run_id: str, journey: Jour
 
 
 def _meant(brand: str, journey: str, version: int) -> tuple[ColumnElement[bool], ...]:
-    mine = (runs.c.brand == brand, runs.c.journey == journey, runs.c.state == "active", runs.c.arm == "treated")
+    mine = (
+        runs.c.brand == brand,
+        runs.c.journey == journey,
+        runs.c.state == "active",
+        or_(runs.c.arm == "treated", runs.c.played),
+    )
     return (*mine, runs.c.version != version)
 
 
 _BEGINNING: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
 # The first bound on the instant is for the index, which knows no ids.
 _NEXT: Final = text(
-    """
+    f"""
     SELECT id, player_id, entered_at FROM runs
-    WHERE brand = :brand AND journey = :journey AND state = 'active' AND arm = 'treated' AND version <> :version
+    WHERE brand = :brand AND journey = :journey AND state = 'active' AND {HAS_WORKFLOW} AND version <> :version
       AND entered_at >= :at AND (entered_at, id) > (:at, :run)
     ORDER BY entered_at, id LIMIT :limit
-    """
+    """  # noqa: S608 - our own words
 )

@@ -150,9 +150,7 @@ class Auditor:
     # ---- others' books -------------------------------------------------------------------------
 
     async def _workflows(self) -> Check:
-        rows = await self._rows(
-            "SELECT id FROM runs WHERE arm = 'treated' AND coalesce(outcome, '') NOT LIKE 'refused:%'"
-        )
+        rows = await self._rows("SELECT id FROM runs WHERE played")
         started = [
             execution.id
             async for execution in self._temporal.list_workflows(_OF_JOURNEYS)
@@ -217,7 +215,7 @@ _OF_JOURNEYS = f"TaskQueue = '{TASK_QUEUE}'"
 _BACKLOG = """
 SELECT (SELECT count(*) FROM deliveries)
      + (SELECT count(*) FROM runs r
-        WHERE r.arm = 'treated' AND r.state = 'active' AND r.entered_at > now() - interval '5 seconds'
+        WHERE r.played AND r.state = 'active' AND r.entered_at > now() - interval '5 seconds'
           AND NOT EXISTS (SELECT FROM steps s WHERE s.run_id = r.id)) AS backlog
 """
 _UNFINISHED = """

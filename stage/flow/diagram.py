@@ -298,7 +298,7 @@ def _facts(journey: Journey) -> list[tuple[str, str]]:
     if journey.exit_on:
         facts.append(("leaves on", " or ".join(map(triggered, journey.exit_on))))
     facts.append(("over after", span(journey.ends_after)))
-    facts.append(("control", f"{journey.control} % are left alone" if journey.control else "none"))
+    facts.append(("control", f"{journey.control} % get no offers" if journey.control else "none"))
     return facts
 
 

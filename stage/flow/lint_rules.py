@@ -198,7 +198,7 @@ RULES: Final = {
     rule.name: rule
     for rule in (
         Rule("no-goal", "a journey says what success is", no_goal),
-        Rule("no-control", "a journey leaves some players alone to compare with", no_control),
+        Rule("no-control", "a journey offers some players nothing, to compare with", no_control),
         Rule("active-today", "a win-back looks whether the player is back before each message", active_today),
         Rule("reward-terms", "who announces a reward says its terms", reward_terms),
         Rule("selling-share", f"at most {MOST_SELLING:.0%} of the messages sell", selling_share),

@@ -6,6 +6,7 @@ reservation are what is kept between two attempts.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
@@ -14,6 +15,7 @@ from temporalio.exceptions import ApplicationError
 
 from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
+from stage.world.bonus_budgets import bonus_value, within_budgets
 from stage.world.faults import Away, Declines, TimedOut
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.state import WorldState
@@ -93,6 +95,8 @@ class Effects:
         self._world = world
         self._tried: dict[str, dict[Channel, MessageRecord]] = {}
         self._contacts: dict[str, list[Contact]] = {}
+        #: Messages that wait for the morning, by player and key.
+        self._waiting: dict[str, dict[str, Send]] = {}
         self._reserved: dict[str, datetime] = {}
         #: Who had a reward here, whatever became of it afterwards.
         self._rewarded: set[str] = set()
@@ -177,13 +181,13 @@ class Effects:
     def _trouble_of(self, provider: Provider | None) -> Away | Declines | None:
         return self._trouble if self._trouble is not None and provider in self._trouble.providers else None
 
-    def _facts(self, player_id: str) -> GateFacts | None:
-        world = self._world
+    def _facts(self, request: EffectInput) -> GateFacts | None:
+        world, player_id = self._world, request.player_id
         state = world.players.get(player_id)
         if state is None:
             return None
         addresses = world.addresses.get(player_id, EVERYWHERE)
-        return facts_of(
+        facts = facts_of(
             state,
             addresses=addresses,
             contacts=self._recent(player_id),
@@ -191,6 +195,22 @@ class Effects:
             birth_date=world.birth_dates.get(player_id),
             had_bonus=had_bonus(state, granted_here=player_id in self._rewarded),
         )
+        worth = bonus_value(world, player_id) if isinstance(request, Give) else None
+        return replace(facts, arm=world.runs[request.run_id].arm, bonus_value=worth, ahead=self._ahead(request))
+
+    def _note_wait(self, request: Send, decision: Allowed | Refusal | Wait) -> None:
+        waiting = self._waiting.setdefault(request.player_id, {})
+        waiting.pop(request.key, None)
+        if isinstance(decision, Wait) and decision.rule == "quiet-hours":
+            waiting[request.key] = request
+
+    def _ahead(self, request: EffectInput) -> int:
+        """How many messages of runs under way of journeys that go first wait for the player's morning."""
+        world = self._world
+        journeys, waiting = world.rules.journeys, self._waiting.get(request.player_id, {}).values()
+        others = [one for one in waiting if one.run_id != request.run_id and world.runs[one.run_id].ended_at is None]
+        mine = journeys[request.journey].priority
+        return sum(journeys[one.journey].priority > mine for one in others)
 
     def _recent(self, player_id: str) -> list[Contact]:
         """What counts against the caps of a player now."""
@@ -257,9 +277,10 @@ class Effects:
             by=request.by,
             delay=request.delay,
         )
-        facts = self._facts(request.player_id)
+        facts = self._facts(request)
         policy = self._policy(facts)
         decision = may_send(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
+        self._note_wait(request, decision)
         if isinstance(decision, Wait):
             plan.waits[channel] = decision.until
             return
@@ -294,10 +315,13 @@ class Effects:
         world = self._world
         reserved_at = self._reserved.setdefault(request.key, world.now)
         asked_before = reserved_at < world.now
-        facts = self._facts(request.player_id)
-        asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip)
+        facts = self._facts(request)
+        product = request.product or world.product
+        asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved)
         policy = self._policy(facts)
         decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
+        if isinstance(decision, Allowed) and facts is not None and not (asked_before or asked.approved):
+            decision = within_budgets(world, request, facts, asked, policy, decision)
         trouble = self._trouble_of("bonus_engine")
         status: Literal["confirmed", "refused", "unknown"] = "confirmed"
         reason: str | None = None
@@ -331,7 +355,7 @@ class Effects:
 
     def _award(self, request: Award) -> AwardResult:
         world = self._world
-        facts = self._facts(request.player_id)
+        facts = self._facts(request)
         asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip)
         policy = self._policy(facts)
         decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)

@@ -9,6 +9,7 @@ from pydantic import JsonValue
 
 from workflows.channels import Channel
 from workflows.events import Event, MessageClass
+from workflows.player_state.decisions import Arm
 from workflows.rewards import RewardBase
 
 
@@ -19,7 +20,7 @@ class RunRecord:
     run_id: str
     player_id: str
     journey: str
-    arm: str
+    arm: Arm
     entered_at: datetime
     ended_at: datetime | None = None
     outcome: str | None = None

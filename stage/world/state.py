@@ -292,7 +292,7 @@ class WorldState:
             match decision:
                 case Start():
                     self._enter(state, decision)
-                    if decision.refused is None and decision.arm == "treated":
+                    if decision.refused is None:
                         starts[decision.run_id] = decision
                 case ShadowStart():
                     live = decision.beside

@@ -1,10 +1,12 @@
 """The effect `withhold` in memory: what shadow runs ask for is answered as in production, written down and not done."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from temporalio.exceptions import ApplicationError
 
 from stage.errors import StageError
+from stage.world.bonus_budgets import bonus_value
 from stage.world.records import WithheldRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS
@@ -87,7 +89,7 @@ class WithheldEffects:
             grant.player_id == request.player_id and grant.run_id != request.beside and grant.status != "refused"
             for grant in world.grants
         )
-        return facts_of(
+        facts = facts_of(
             state,
             addresses=addresses,
             contacts=[*others, *own],
@@ -95,6 +97,7 @@ class WithheldEffects:
             birth_date=world.birth_dates.get(request.player_id),
             had_bonus=had_bonus(state, granted_here=granted),
         )
+        return replace(facts, bonus_value=bonus_value(world, request.player_id, but=request.beside))
 
     def _template(self, name: str) -> TextFacts:
         template = self._world.templates.get(name)

@@ -378,8 +378,10 @@ class TestAuditor:
     async def test_a_run_that_temporal_never_heard_of_is_lost(self, database: Database, auditor: Auditor) -> None:
         async with database.transaction() as connection:
             await connection.execute(insert(runs).values(run("never:demo:p:1")))
-            await connection.execute(insert(runs).values(run("refused:demo:p:1", outcome="refused:self_excluded")))
-            await connection.execute(insert(runs).values(run("control:demo:p:1", arm="control")))
+            await connection.execute(
+                insert(runs).values(run("refused:demo:p:1", outcome="refused:self_excluded", played=False))
+            )
+            await connection.execute(insert(runs).values(run("tracked:demo:p:1", arm="control", played=False)))
         check = await auditor._workflows()
         assert (check.expected, check.lost) == (1, 1)
 
@@ -453,6 +455,7 @@ def run(run_id: str, **changes: Any) -> dict[str, Any]:
         "player_id": "p",
         "journey": run_id.partition(":")[0],
         "arm": "treated",
+        "played": True,
         "state": "active",
         "entered_at": NOW,
         "ends_at": NOW,

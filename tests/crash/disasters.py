@@ -242,7 +242,7 @@ class Disasters:
 
     async def _some_runs(self, state: str) -> list[str]:
         async with await self._books() as connection:
-            query = "SELECT id FROM runs WHERE journey LIKE 'crash%%' AND arm = 'treated' AND state = %s ORDER BY id"
+            query = "SELECT id FROM runs WHERE journey LIKE 'crash%%' AND state = %s ORDER BY id"
             found = [run_id for (run_id,) in await (await connection.execute(query, [state])).fetchall()]
         found = [run_id for run_id in found if run_id.split(":")[2] not in ERASED]
         return self.chance.sample(found, min(4, len(found)))

@@ -52,7 +52,7 @@ STUCK_AFTER = timedelta(minutes=2)
 QUIET = """
 SELECT (SELECT count(*) FROM deliveries)
      + (SELECT count(*) FROM runs WHERE state = 'active' AND journey LIKE 'crash%')
-     + (SELECT count(*) FROM runs r WHERE r.state = 'active' AND r.arm = 'treated' AND r.journey = 'tier_up')
+     + (SELECT count(*) FROM runs r WHERE r.state = 'active' AND r.journey = 'tier_up')
      + (SELECT count(*) FROM grants WHERE status IN ('reserved', 'unknown'))
      + (SELECT count(*) FROM messages WHERE status IN ('handed_over', 'waiting'))
      + (SELECT count(*) FROM tasks WHERE state IN ('open', 'claimed'))

@@ -160,7 +160,7 @@ class Drill:
             for key, count in self.mailed().items()
             if count > 1 + (key in self.forgotten)
         ]
-        active = await self.rows("SELECT id, player_id FROM runs WHERE state = 'active' AND arm = 'treated'")
+        active = await self.rows("SELECT id, player_id FROM runs WHERE state = 'active'")
         excluded = [row["id"] for row in active if row["player_id"] in self.excluded]
         broken += [f"{run} goes on although its player is excluded." for run in excluded]
         going = await open_workflows(self.stack.environment()["TEMPORAL_ADDRESS"])

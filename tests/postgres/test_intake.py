@@ -15,7 +15,7 @@ from sqlalchemy.exc import ProgrammingError
 from activities.database import Database
 from activities.intake.receipts import Kept, Receipt
 from activities.tables import deliveries, events, players, runs
-from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, only_tracked, rows
 from tests.support.machine import within
 from tests.support.player_events import NO_FAILURES
 from workflows import (
@@ -228,10 +228,22 @@ class TestRuns:
         await casino.happens(player, DepositApproved)
         assert [row["journey"] for row in await rows(database, runs)] == ["watched"]
 
-    async def test_a_control_run_is_entered_and_told_to_nobody(self, casino: Casino, database: Database) -> None:
+    async def test_a_control_run_is_entered_and_begun_like_any_other(self, casino: Casino, database: Database) -> None:
         await casino.happens(casino.player(), DepositApproved)
         (run,) = await rows(database, runs)
-        assert (run["journey"], run["arm"], run["state"]) == ("watched", "control", "active")
+        assert (run["journey"], run["arm"], run["state"], run["played"]) == ("watched", "control", "active", True)
+        (begin,) = await rows(database, deliveries)
+        assert (begin["run_id"], begin["kind"]) == (run["id"], "start")
+
+    async def test_a_control_run_from_before_those_were_played_stays_tracked(
+        self, casino: Casino, database: Database
+    ) -> None:
+        player = casino.player()
+        await casino.happens(player, DepositApproved)
+        await only_tracked(database)
+        await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
+        (run,) = await rows(database, runs)
+        assert (run["state"], run["outcome"]) == ("ended", "self_excluded")
         assert await rows(database, deliveries) == []
 
     async def test_a_protected_player_enters_in_name_only(self, casino: Casino, database: Database) -> None:
@@ -251,8 +263,8 @@ class TestRuns:
         await casino.happens(player, ExclusionSet, kind="self_exclusion", until=None)
         stop = (await rows(database, deliveries))[-1]
         assert (stop["kind"], stop["priority"], stop["payload"]) == ("stop", 0, {"reason": "self_excluded"})
-        control = next(row for row in await rows(database, runs) if row["arm"] == "control")
-        assert (control["state"], control["outcome"]) == ("ended", "self_excluded")
+        stopped = {row["run_id"] for row in await rows(database, deliveries) if row["kind"] == "stop"}
+        assert stopped == {row["id"] for row in await rows(database, runs)}
 
     async def test_an_exclusion_never_waits_for_a_dispatcher(self, casino: Casino, database: Database) -> None:
         player = casino.player()

@@ -50,7 +50,7 @@ async def test_runs_that_did_the_same_have_one_shape_and_the_oldest_newest_and_l
                 *(run(number) for number in (4, 5)),
                 run(6, version=2),
                 run(7, state="ended"),
-                run(8, arm="control"),
+                run(8, arm="control", played=False),
                 run(9, journey="withdrawn"),
             ],
         )

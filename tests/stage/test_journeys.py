@@ -86,7 +86,7 @@ class TestWelcome:
         assert run.ended == "completed"
         assert [record.goal_at for record in run.world.runs.values()] == [deposited]
 
-    async def test_who_is_in_the_control_arm_is_tracked_and_left_alone(self) -> None:
+    async def test_who_is_in_the_control_arm_plays_it_and_is_offered_nothing(self) -> None:
         """A rehearsal plays the treated arm; the world itself knows the other."""
         named = (f"c{number}" for number in range(100))
         player_id = next(name for name in named if arm_of(BRAND, name, "welcome", 10) == "control")
@@ -97,8 +97,9 @@ class TestWelcome:
             world.happen(player_id, make(PlayerRegistered, told, event_id="r", occurred_at=world.now))
             world.advance_to(world.now + days(20))
             [run] = [one for one in world.runs.values() if one.journey == "welcome"]
-            sent = [one.template for one in world.messages if one.run_id == run.run_id]
-        assert (run.arm, run.outcome, sent) == ("control", "ended", [])
+            classes = {(one.message_class, one.suppressed) for one in world.messages if one.run_id == run.run_id}
+        assert (run.arm, run.outcome) == ("control", "completed")
+        assert classes == {("service", None), ("marketing", "withheld:control")}
 
 
 class TestProtection:

@@ -29,6 +29,7 @@ from tests.support.servers import owners
 from workflows import Event, PlayerRegistered
 from workflows.declaration import Journey
 from workflows.effects import EffectInput, Held
+from workflows.player_state.decisions import Arm
 from workflows.player_state.state import Mode
 from workflows.rules.index import RuleIndex
 from workflows.run import JourneyRun
@@ -122,6 +123,23 @@ async def begin_run(database: Database, run_id: str) -> None:
     )
 
 
+async def only_tracked(database: Database, brand: str = BRAND) -> None:
+    """Make a brand's runs of control arms what they were before those were played: rows that no workflow stands for."""
+    mine = "runs WHERE brand = :brand AND arm = 'control'"
+    await execute(database, f"DELETE FROM deliveries WHERE run_id IN (SELECT id FROM {mine})", brand=brand)
+    await execute(
+        database,
+        "UPDATE players p SET state = p.state #- ARRAY['runs', r.id, 'played'] FROM runs r "
+        "WHERE r.brand = :brand AND r.arm = 'control' AND p.brand = r.brand AND p.id = r.player_id",
+        brand=brand,
+    )
+    await execute(
+        database,
+        "UPDATE runs SET played = false, input = NULL, check_at = NULL WHERE brand = :brand AND arm = 'control'",
+        brand=brand,
+    )
+
+
 async def execute(database: Database, statement: str, **values: Any) -> None:
     """Change something behind the engine's back, as a crash or a person would."""
     if (owner := owners(database.url)) == database.url:
@@ -208,8 +226,8 @@ class Effects:
         vars(self.messages).update(built[0])
         vars(self.grants).update(built[1])
 
-    async def enters(self, player: str, journey: str = "tested", entry: int = 1) -> str:
-        """Put a player into a run that no workflow plays; its id."""
+    async def enters(self, player: str, journey: str = "tested", entry: int = 1, arm: Arm = "treated") -> str:
+        """Put a player into a run that nothing plays here; its id."""
         run_id = f"{journey}:{BRAND}:{player}:{entry}"
         async with self.database.transaction() as connection:
             await connection.execute(
@@ -218,7 +236,8 @@ class Effects:
                     brand=BRAND,
                     player_id=player,
                     journey=journey,
-                    arm="treated",
+                    arm=arm,
+                    played=True,
                     state="active",
                     entered_at=self.casino.clock.now,
                     ends_at=self.casino.clock.now + timedelta(days=30),

@@ -35,6 +35,7 @@ OWNERS = {
     "tournaments": "activities/tournaments.py",
     "wheel_days": "activities/wheel_spins.py",
     "spins": "activities/wheel_spins.py",
+    "budget_slices": "activities/bonus_budgets.py",
     "grants": "activities/rewards.py",
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",

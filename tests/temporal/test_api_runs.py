@@ -16,11 +16,12 @@ from activities.run_delivery.dispatcher import Dispatcher
 from activities.run_effects import RunEffects
 from activities.run_problems import CODE_FAILS, RunProblems
 from activities.settings import TASK_QUEUE
+from activities.tables import deliveries
 from activities.tasks import TaskEffects
 from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, seeded
-from tests.support.engine import run_of
+from tests.support.engine import only_tracked, rows, run_of
 from tests.support.machine import promised, within
 from workflows import Player, days, journey
 from workflows.events import DepositFailed, SessionLogin
@@ -68,10 +69,9 @@ async def test_a_journey_shows_its_declaration(crm: httpx.AsyncClient) -> None:
 async def test_a_journey_counts_its_runs_by_arm_and_outcome(api: Api, crm: httpx.AsyncClient) -> None:
     await known(api, "p-1", "p-2")
     await started(crm, "api_control", "p-1")
-    run = (await started(crm, "api_control", "p-2")).json()
-    await crm.post(f"/v1/runs/{run['id']}/stop", json={"reason": "A test."})
+    await started(crm, "api_control", "p-2")
     arms = (await crm.get("/v1/journeys/api_control")).json()["arms"]
-    assert arms["control"] == {"entered": 2, "active": 1, "reached_goal": 0, "outcomes": {"stopped_by_hand": 1}}
+    assert arms["control"] == {"entered": 2, "active": 2, "reached_goal": 0, "outcomes": {}}
     assert arms["treated"]["entered"] == 0
 
 
@@ -147,10 +147,19 @@ async def test_a_run_is_stopped_once_and_the_reason_stays_here(api: Api, crm: ht
     assert (step["outcome"], step["detail"]["reason"]) == ("stopped_by_hand", "Anna asked us to.")
 
 
-async def test_a_control_run_is_over_at_once(api: Api, crm: httpx.AsyncClient) -> None:
+async def test_a_control_run_is_told_to_end_like_any_other(api: Api, crm: httpx.AsyncClient) -> None:
     await known(api, "p-1")
     run = (await started(crm, "api_control", "p-1")).json()
     assert run["arm"] == "control"
+    stopped = await crm.post(f"/v1/runs/{run['id']}/stop", json={"reason": "A test."})
+    assert (stopped.status_code, stopped.json()["state"]) == (202, "active")
+    assert [row["kind"] for row in await rows(api.engine.database, deliveries, run_id=run["id"])] == ["start", "stop"]
+
+
+async def test_a_control_run_from_before_those_were_played_is_over_at_once(api: Api, crm: httpx.AsyncClient) -> None:
+    await known(api, "p-1")
+    run = (await started(crm, "api_control", "p-1")).json()
+    await only_tracked(api.engine.database, api.brand)
     stopped = (await crm.post(f"/v1/runs/{run['id']}/stop", json={"reason": "A test."})).json()
     assert (stopped["state"], stopped["outcome"]) == ("ended", "stopped_by_hand")
     again = await crm.post(f"/v1/runs/{run['id']}/stop", json={"reason": "A test."})

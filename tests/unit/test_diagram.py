@@ -373,7 +373,7 @@ def test_the_top_says_what_the_journey_declares() -> None:
         "goal": "DepositApproved within 14 days",
         "leaves on": "DepositApproved or HarmSignal where worrying",
         "over after": "14 days",
-        "control": "10 % are left alone",
+        "control": "10 % get no offers",
     }
 
 

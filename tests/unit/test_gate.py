@@ -176,7 +176,7 @@ def test_how_strong_a_signal_stops_offers_is_the_policys_to_say() -> None:
 
 def test_wagering_above_the_ceiling_is_not_granted() -> None:
     dear = GrantFacts.of(deposit_match(100, 5000, wager=11))
-    assert dear == GrantFacts(kind="deposit_match", wager_x=11)
+    assert dear == GrantFacts(kind="deposit_match", wager_x=11, value=5000)
     assert reason(may_grant(FREE, dear, HOUSE, NOON)) == Reason.WAGER_TOO_HIGH
     assert isinstance(may_grant(FREE, GrantFacts.of(deposit_match(100, 5000, wager=10)), HOUSE, NOON), Allowed)
     assert isinstance(may_grant(FREE, dear, Policy(wager_cap=None), NOON), Allowed)

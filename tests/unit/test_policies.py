@@ -1,5 +1,6 @@
 """Policies of laws and houses: which of them apply to a player, and what they say together."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 from itertools import product
 from typing import Any
@@ -12,6 +13,7 @@ from tests.support.examples import examples
 from tests.support.gate import FREE, HOUSE, NOON, SPINS, message
 from workflows import Night, policy
 from workflows.errors import DesignError
+from workflows.gate.bonus_fit import BonusFit
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed
 from workflows.gate.policies import SHIPPED
@@ -60,6 +62,10 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "bonus_in_play": st.booleans(),
     "banned_rewards": st.frozensets(st.sampled_from(["cash", "cashback"])),
     "bonus_after": st.none() | SPANS,
+    "bonus_ceiling": st.dictionaries(st.sampled_from(["GBP", "EUR"]), st.integers(0, 9)),
+    "bonus_fit": st.frozensets(st.builds(BonusFit, st.integers(0, 30), st.just({"EUR": 5}) | st.just({}))),
+    "bonus_per_day": st.dictionaries(st.sampled_from(["GBP", "EUR"]), st.integers(0, 9)),
+    "holdout": st.integers(0, 100),
 }
 POLICIES = st.builds(
     lambda name, numbers: Policy(name=name, **numbers),
@@ -89,8 +95,10 @@ def test_a_further_policy_never_opens_the_gate(one: Policy, two: Policy) -> None
     for facts, sent in product((FREE,), asked):
         if isinstance(may_send(facts, sent, both, NOON), Allowed):
             assert isinstance(may_send(facts, sent, alone, NOON), Allowed)
-    if isinstance(may_grant(FREE, SPINS, both, NOON), Allowed):
-        assert isinstance(may_grant(FREE, SPINS, alone, NOON), Allowed)
+    rich = replace(FREE, currency="EUR", net_deposits=40, bonus_value=1)
+    for facts, reward in product((FREE, rich, replace(rich, currency="GBP")), (SPINS, replace(SPINS, value=3))):
+        if isinstance(may_grant(facts, reward, both, NOON), Allowed):
+            assert isinstance(may_grant(facts, reward, alone, NOON), Allowed)
 
 
 def test_the_house_says_what_the_gate_did_before_there_were_policies() -> None:
@@ -129,6 +137,10 @@ def test_the_house_says_what_the_gate_did_before_there_were_policies() -> None:
         "bonus_in_play": True,
         "banned_rewards": [],
         "bonus_after": None,
+        "bonus_ceiling": {},
+        "bonus_fit": [],
+        "bonus_per_day": {},
+        "holdout": 0,
     }
 
 

@@ -1,25 +1,37 @@
 """A million random campaigns against the law, told in other words than the gate's own."""
 
 import random
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from tests.support.gate import CHANNELS, DAY
+from tests.support.gate import CHANNELS, DAY, FREE
 from workflows.field_types import Product
+from workflows.gate.bonus_fit import BonusFit
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed
 from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, RegisterAnswer
+from workflows.gate.policy import policy
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reason_sentences import LANGUAGES, told_of
 from workflows.gate.reasons import Reason
 from workflows.gate.rule_catalogue import RULES
 from workflows.player_state.exclusion_blocks import Exclusion
 
-BOOK: Final = PolicyBook()
+HELD_OUT: Final = 5
+#: A house that declares all that may be declared besides the laws.
+OURS: Final = policy(
+    "ours",
+    since=date(2026, 1, 1),
+    brand="acme",
+    holdout=HELD_OUT,
+    bonus_ceiling={"EUR": 7_000},
+    bonus_fit={BonusFit(10, {"EUR": 500})},
+)
+BOOK: Final = PolicyBook(own=(OURS,))
 WHERE: Final = ["GB", "MT", "SE", "NL", "DE", "ES", "CA-ON", "CA", "BR", "US", "US-NJ", "FR", "UA", None]
 ZONES: Final = ["UTC", "Europe/London", "America/Toronto", "America/Sao_Paulo", "Asia/Tokyo", None]
 PRODUCTS: Final[list[Product | None]] = ["casino", "casino", "betting", "bingo", None]
@@ -79,6 +91,14 @@ def drawn(chance: random.Random) -> Campaign:
             {"spelpaus": RegisterAnswer(listed=False, at=now - timedelta(seconds=30))},
         ),
     )
+    facts = replace(
+        facts,
+        arm=mostly("treated", None, "control"),
+        holdout_place=chance.randrange(100) if sometimes() < 0.95 else None,
+        currency=mostly("EUR", None, "USD"),
+        net_deposits=mostly(chance.randrange(-5_000, 90_000), None),
+        bonus_value=mostly(chance.randrange(6_000), None),
+    )
     sent = MessageFacts(
         channel=pick(CHANNELS),
         message_class=pick(["marketing", "marketing", "survey", "service", "rg", "security"]),
@@ -93,6 +113,9 @@ def drawn(chance: random.Random) -> Campaign:
         wager_x=pick([0, 5, 10, 11, 40]),
         product=product.get(reward),
         journey_product=pick(PRODUCTS),
+        value=0 if reward == "points" else pick([100, 1_000, 5_000, None]),
+        approved=sometimes() < 0.05,
+        earned=reward == "points",
     )
     return Campaign(facts, sent, granted, now)
 
@@ -141,7 +164,15 @@ def unlawful_message(one: Campaign) -> str | None:
         "at night": sent.channel != "in_app" and (local is None or not 8 <= local.hour < late),
         "a second within a day": facts.contacts is None or any(now - c.at < DAY for c in facts.contacts),
     }
-    return unlawful_offer(one) or next((what for what, is_so in found.items() if is_so), None)
+    return unlawful_offer(one) or next((what for what, is_so in found.items() if is_so), None) or compared(one)
+
+
+def compared(one: Campaign) -> str | None:
+    """Who gets no offers so that somebody can say what offers change."""
+    place = one.facts.holdout_place
+    if one.facts.arm == "control":
+        return "in the control group"
+    return "held out, or unknown" if place is None or place < HELD_OUT else None
 
 
 def unlawful_reward(one: Campaign) -> str | None:
@@ -164,8 +195,18 @@ def unlawful_reward(one: Campaign) -> str | None:
         "a VIP under 25, or of unknown age": where == "GB" and granted.vip and (facts.age is None or facts.age < 25),
         "in play": where == "NL" and facts.in_play is not False,
         "for a loss": where == "NL" and granted.kind == "cashback",
+        "more than fits": not granted.approved and granted.value != 0 and _is_too_much(one),
     }
-    return unlawful_offer(one) or next((what for what, is_so in found.items() if is_so), None)
+    wrong = unlawful_offer(one) or next((what for what, is_so in found.items() if is_so), None)
+    return wrong or (None if granted.earned else compared(one))
+
+
+def _is_too_much(one: Campaign) -> bool:
+    facts, value = one.facts, one.granted.value
+    if value is None or facts.bonus_value is None or facts.net_deposits is None or facts.currency is None:
+        return True
+    fits = max(facts.net_deposits * 10 // 100, 500 if facts.currency == "EUR" else 0)
+    return facts.bonus_value + value > min(fits, {"EUR": 7_000}.get(facts.currency, 0))
 
 
 def explained(decision: Any, policy: str, subject: str) -> bool:
@@ -182,11 +223,11 @@ def run(campaigns: int, seed: int) -> tuple[int, int]:
     chance, sent, given = random.Random(seed), 0, 0
     for number in range(campaigns):
         one = drawn(chance)
-        policy = BOOK.at("acme", one.facts.jurisdiction, one.now)
-        message = may_send(one.facts, one.sent, policy, one.now)
-        grant = may_grant(one.facts, one.granted, policy, one.now)
-        assert explained(message, policy.version, one.sent.channel), (seed, number, message)
-        assert explained(grant, policy.version, one.granted.kind), (seed, number, grant)
+        law = BOOK.at("acme", one.facts.jurisdiction, one.now)
+        message = may_send(one.facts, one.sent, law, one.now)
+        grant = may_grant(one.facts, one.granted, law, one.now)
+        assert explained(message, law.version, one.sent.channel), (seed, number, message)
+        assert explained(grant, law.version, one.granted.kind), (seed, number, grant)
         if one.sent.message_class in {"marketing", "survey"}:
             wrong = unlawful_message(one)
             assert isinstance(message, Allowed) == (wrong is None and not _not_reachable(one)), (
@@ -232,6 +273,34 @@ def test_every_reason_has_a_rule_that_gives_it() -> None:
             if not isinstance(answer, Allowed):
                 seen.add(answer.reason)
     never = {Reason.UNKNOWN_JURISDICTION, Reason.NEW_CUSTOMER, Reason.TOO_LATE, Reason.ACTIVE_TODAY}
-    never |= {Reason.LIMIT_REACHED}
+    never |= {Reason.LIMIT_REACHED, Reason.OUTRANKED, Reason.OVER_JOURNEY_BUDGET, Reason.OVER_BRAND_BUDGET}
     never |= {Reason.WEEKLY_CAP, Reason.CHANNEL_WEEKLY_CAP, Reason.PROTECTED_MEANWHILE}
     assert set(Reason) - never == seen
+
+
+#: What must be known before anything is sold or given; what nobody could read of it is a no.
+NEEDED: Final = ("status", "exclusions", "harm", "harm_signs", "paused_until", "is_test")
+#: And before a message by mail.
+TO_WRITE: Final = ("consents", "addresses", "timezone", "contacts")
+
+
+def without(unread: list[str]) -> GateFacts:
+    nothing: dict[str, Any] = dict.fromkeys(unread)
+    return replace(FREE, **nothing)
+
+
+def test_of_100_000_attempts_with_facts_that_could_not_be_read_none_is_let_pass() -> None:
+    chance, noon = random.Random(7), datetime(2026, 3, 10, 12, tzinfo=UTC)
+    mail = MessageFacts(channel="email", message_class="marketing", step="this", product="casino")
+    points = GrantFacts(kind="points", journey_product="casino", value=0)
+    law = PolicyBook().at("acme", "UA", noon)
+    assert isinstance(may_send(FREE, mail, law, noon), Allowed)
+    assert isinstance(may_grant(FREE, points, law, noon), Allowed)
+    for _ in range(100_000):
+        unread = [name for name in NEEDED if chance.random() < 0.3] or [chance.choice(NEEDED)]
+        facts = None if chance.random() < 0.1 else without(unread)
+        assert not isinstance(may_grant(facts, points, law, noon), Allowed), unread
+        if facts is not None and chance.random() < 0.5:
+            unread = [chance.choice(TO_WRITE)]
+            facts = without(unread)
+        assert not isinstance(may_send(facts, mail, law, noon), Allowed), unread

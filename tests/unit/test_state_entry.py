@@ -34,8 +34,8 @@ from workflows import (
     streak,
 )
 from workflows.errors import DesignError
-from workflows.player_state.decisions import Ended, GoalReached, Start, Wake
-from workflows.player_state.state import MOST_RUNS, arm_of
+from workflows.player_state.decisions import Ended, GoalReached, Start, Stop, Wake
+from workflows.player_state.state import MOST_RUNS, PlayerState, arm_of
 
 SECOND = timedelta(seconds=1)
 LOSS: dict[str, Any] = {"stake_minor": 100, "win_minor": 0, "bonus_stake_minor": 0, "bonus_win_minor": 0}
@@ -238,10 +238,22 @@ def test_a_player_stays_in_the_arm_and_a_bigger_control_only_adds_to_it() -> Non
     assert [arm_of("acme", p, "hello", 50)[0] for p in players[:12]] == list("ctttccctcttc")
 
 
-def test_a_control_run_is_never_woken_and_ends_by_itself() -> None:
+def test_a_control_run_is_played_like_any_other() -> None:
     life = Life(declared("hello", on(SessionLogin), control=100, ends_after=days(2), listens=[DepositApproved]))
     (start,) = only(Start, life.happens(SessionLogin))
     assert start.arm == "control"
+    assert [wake.run_id for wake in only(Wake, life.happens(DepositApproved))] == [start.run_id]
+    assert life.state.next_moment is None
+    assert life.passes(days(2)) == []
+    assert life.state.stop_all("stopped_by_hand", life.now) == [Stop(start.run_id, 2, "stopped_by_hand")]
+
+
+def test_a_control_run_from_before_those_were_played_is_never_woken_and_ends_by_itself() -> None:
+    life = Life(declared("hello", on(SessionLogin), control=100, ends_after=days(2), listens=[DepositApproved]))
+    (start,) = only(Start, life.happens(SessionLogin))
+    before = life.state.to_json()
+    del before["runs"][start.run_id]["played"]
+    life.state = PlayerState.from_json(life.state.brand, life.state.player_id, before)
     assert only(Wake, life.happens(DepositApproved)) == []
     assert life.state.next_moment == start.ends_at
     assert life.passes(days(2)) == [Ended(start.run_id, start.ends_at, "ended")]

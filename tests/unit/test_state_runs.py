@@ -34,7 +34,8 @@ from workflows.errors import DesignError
 from workflows.player_state.decisions import Ended, GoalReached, RevokeOffers, Start, Stop, Wake
 
 SECOND = timedelta(seconds=1)
-ARMS = pytest.mark.parametrize("control", [0, 100], ids=["treated", "control"])
+#: `tracked`: a run of the control arm from before those were played.
+ARMS = pytest.mark.parametrize("arm", ["treated", "control", "tracked"])
 
 
 def hello(**declarations: Any) -> Any:
@@ -45,6 +46,13 @@ def entered(*journeys: Any) -> tuple[Life, str]:
     """A player who is in `hello` by a login just now."""
     life = Life(*journeys)
     (run_id,) = started(life.happens(SessionLogin))
+    return life, run_id
+
+
+def in_arm(arm: str, **declarations: Any) -> tuple[Life, str]:
+    """A player who is in a journey by a login just now, in this arm."""
+    life, run_id = entered(hello(**declarations, control=0 if arm == "treated" else 100))
+    life.state.runs[run_id].played = arm == "control"
     return life, run_id
 
 
@@ -105,10 +113,10 @@ def test_an_answer_to_a_run_that_is_over_is_not_numbered() -> None:
 
 
 @ARMS
-def test_exit_on_ends_a_run_and_lets_the_player_in_again(control: int) -> None:
-    life, run_id = entered(hello(exit_on=[DepositApproved], control=control))
+def test_exit_on_ends_a_run_and_lets_the_player_in_again(arm: str) -> None:
+    life, run_id = in_arm(arm, exit_on=[DepositApproved])
     (decision,) = life.happens(DepositApproved)
-    if control:
+    if arm == "tracked":
         assert decision == Ended(run_id, life.now, "exit_on:payment.deposit_approved")
     else:
         assert decision == Stop(run_id, 1, "exit_on:payment.deposit_approved")
@@ -117,9 +125,9 @@ def test_exit_on_ends_a_run_and_lets_the_player_in_again(control: int) -> None:
     assert started(life.happens(SessionLogin))
 
 
-def test_a_control_run_ended_by_an_event_ends_when_it_happened_but_never_in_the_future() -> None:
+def test_a_tracked_run_ended_by_an_event_ends_when_it_happened_but_never_in_the_future() -> None:
     for ago in (hours(1), -timedelta(minutes=5)):
-        life, run_id = entered(hello(exit_on=[DepositApproved], control=100))
+        life, run_id = in_arm("tracked", exit_on=[DepositApproved])
         ended = life.happens(DepositApproved, after=hours(2), ago=ago)
         at = life.now - max(ago, timedelta(0))
         assert ended == [Ended(run_id, at, "exit_on:payment.deposit_approved")]
@@ -156,10 +164,11 @@ def test_the_end_of_a_run_is_decided_once() -> None:
 def test_stopping_everything_reaches_every_run_of_both_arms() -> None:
     life = Life(
         declared("a", on(SessionLogin), control=100),
-        declared("b", on(SessionLogin)),
+        declared("b", on(SessionLogin), control=100),
         declared("c", on(SessionLogin)),
     )
     a, b, c = started(life.happens(SessionLogin))
+    life.state.runs[a].played = False
     assert life.state.stop_all("stopped_by_hand", life.now) == [
         Ended(a, life.now, "stopped_by_hand"),
         Stop(b, 1, "stopped_by_hand"),
@@ -167,8 +176,8 @@ def test_stopping_everything_reaches_every_run_of_both_arms() -> None:
     ]
 
 
-def test_a_future_dated_event_ends_no_control_run_early() -> None:
-    life, run_id = entered(hello(control=100, ends_after=timedelta(minutes=4)))
+def test_a_future_dated_event_ends_no_tracked_run_early() -> None:
+    life, run_id = in_arm("tracked", ends_after=timedelta(minutes=4))
     life.happens(DepositApproved, ago=timedelta(minutes=-5))
     assert not life.state.runs[run_id].over
 
@@ -194,12 +203,12 @@ def test_protection_stops_every_run_first_and_refuses_every_entry(kind: Any, dat
     (greeted,) = started(life.happens(SessionLogin))
     if data.get("until", life) is life:
         data = data | {"until": life.now + days(1)}
-    stop, ended, refused = (one for one in life.happens(kind, **data) if not isinstance(one, RevokeOffers))
-    assert stop == Stop(greeted, 1, reason)
-    assert ended == Ended(welcome, life.now, reason)
+    stop, other, refused = (one for one in life.happens(kind, **data) if not isinstance(one, RevokeOffers))
+    assert (stop, other) == (Stop(greeted, 1, reason), Stop(welcome, 1, reason))
     assert isinstance(refused, Start)
     assert (refused.journey, refused.refused) == ("too_late", reason)
     life.run_ends(greeted)
+    life.run_ends(welcome)
     (later,) = only(Start, life.happens(SessionLogin))
     assert later.refused == reason
     assert life.state.runs == {}
@@ -225,30 +234,30 @@ WITHIN = goal(DepositApproved, within=days(7))
 
 
 @ARMS
-def test_a_goal_is_reached_once_within_its_time_in_both_arms(control: int) -> None:
-    life, run_id = entered(hello(goal=WITHIN, control=control))
+def test_a_goal_is_reached_once_within_its_time_in_both_arms(arm: str) -> None:
+    life, run_id = in_arm(arm, goal=WITHIN)
     (reached,) = only(GoalReached, life.happens(DepositApproved, after=days(7)))
     assert reached == GoalReached(run_id, life.now)
     assert only(GoalReached, life.happens(DepositApproved)) == []
 
 
 @ARMS
-def test_a_goal_is_never_reached_after_its_time(control: int) -> None:
-    life, _ = entered(hello(goal=WITHIN, control=control, ends_after=days(30)))
+def test_a_goal_is_never_reached_after_its_time(arm: str) -> None:
+    life, _ = in_arm(arm, goal=WITHIN, ends_after=days(30))
     assert life.happens(DepositApproved, after=days(7) + SECOND) == []
 
 
 @ARMS
-def test_a_goal_counts_by_when_it_happened_not_by_when_we_heard(control: int) -> None:
-    life, run_id = entered(hello(goal=WITHIN, control=control, ends_after=days(30)))
+def test_a_goal_counts_by_when_it_happened_not_by_when_we_heard(arm: str) -> None:
+    life, run_id = in_arm(arm, goal=WITHIN, ends_after=days(30))
     reached = life.happens(DepositApproved, after=days(8), ago=days(1) + SECOND)
     assert reached == [GoalReached(run_id, life.now - days(1) - SECOND)]
 
 
 @ARMS
-def test_a_goal_is_reached_after_the_run_is_over_too(control: int) -> None:
-    life, run_id = entered(hello(goal=WITHIN, control=control, ends_after=days(1)))
-    if control:
+def test_a_goal_is_reached_after_the_run_is_over_too(arm: str) -> None:
+    life, run_id = in_arm(arm, goal=WITHIN, ends_after=days(1))
+    if arm == "tracked":
         assert life.passes(days(1)) == [Ended(run_id, life.now, "ended")]
     else:
         life.run_ends(run_id)
@@ -267,8 +276,8 @@ def test_a_goal_counts_to_its_last_instant_after_the_run_is_over_too() -> None:
 
 
 @ARMS
-def test_a_run_that_is_over_is_forgotten_with_the_time_of_its_goal(control: int) -> None:
-    life, run_id = entered(hello(goal=WITHIN, control=control))
+def test_a_run_that_is_over_is_forgotten_with_the_time_of_its_goal(arm: str) -> None:
+    life, run_id = in_arm(arm, goal=WITHIN)
     life.state.stop(run_id, "stopped_by_hand", life.now)
     life.run_ends(run_id)
     assert life.happens(DepositApproved, after=days(7) + SECOND) == []
@@ -327,10 +336,12 @@ def paid(**declarations: Any) -> Any:
 
 
 @ARMS
-def test_an_exit_of_one_payment_leaves_the_runs_of_the_others_alone(control: int) -> None:
-    life = Life(paid(exit_on=[on(WithdrawalCompleted, same="payment_id")], control=control))
+def test_an_exit_of_one_payment_leaves_the_runs_of_the_others_alone(arm: str) -> None:
+    life = Life(paid(exit_on=[on(WithdrawalCompleted, same="payment_id")], control=0 if arm == "treated" else 100))
     (first,) = started(life.happens(WithdrawalRequested, payment_id="one"))
     (second,) = started(life.happens(WithdrawalRequested, payment_id="two"))
+    for run in life.state.runs.values():
+        run.played = arm == "control"
     decisions = life.happens(WithdrawalCompleted, payment_id="two")
     assert [decision.run_id for decision in decisions if isinstance(decision, Stop | Ended)] == [second]
     assert life.happens(WithdrawalCompleted, payment_id="three") == []

@@ -7,10 +7,11 @@ saw and under which policy. Unknown means no.
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from workflows.channels import CHANNELS, channel_name
+from workflows.gate.comparison import withheld
 from workflows.gate.consent_check import not_agreed
 from workflows.gate.decision import Allowed, Refusal, Wait, unread
 from workflows.gate.exclusion_lengths import is_short_of_minimum
@@ -27,6 +28,8 @@ from workflows.player_state.account_status import CLOSED, DECEASED
 from workflows.player_state.exclusion_blocks import TIME_OUT, Exclusion
 from workflows.player_state.harm_watch import stronger
 
+#: When a message asks again that waits for others to go first.
+ASKED_AGAIN_AFTER: Final = timedelta(minutes=15)
 #: They need no address.
 _INSIDE: Final = frozenset[str](name for name, spec in CHANNELS.items() if not spec.external)
 
@@ -37,8 +40,8 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     Service, responsible-gambling and security messages need no consent, know no caps and no night; a closed
     account still ends them, and self-exclusion ends service messages. Surveys are held to the rules of
     marketing. Everything that can change by itself is looked at last: a message that must wait for the morning
-    is judged against the caps of the morning. Registers come behind everything else: whom nothing may be sent to
-    anyway, nobody asks for.
+    is judged against the caps of the morning. Who is compared with others is told no behind all that, so that a
+    comparison counts what would have gone out. Registers come last: whom nothing may be sent to, nobody asks for.
     """
     _aware(now)
     channel, asked = channel_name(message.channel), list[str]()
@@ -54,6 +57,8 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
                 _at_night(facts, message, channel, policy, now, asked)
                 or _was_here(facts, message, now, asked)
                 or _too_much(facts, channel, counted, policy, asked)
+                or _others_first(facts, message, counted, policy, now, asked)
+                or withheld(facts, policy, asked)
                 or on_a_register(facts, policy, now, asked)
             )
     if refusal is not None:
@@ -85,14 +90,19 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     """Whether the reward may be given.
 
     A reward needs no consent and knows no night, but the player must be free to take it: account active, no
-    exclusion, no time-out, no strong signs of harm. That holds for points and tickets as for money.
+    exclusion, no time-out, no strong signs of harm. That holds for points and tickets as for money. What is earned is
+    withheld from nobody for a comparison.
     """
     _aware(now)
     seen, asked = seen_of_player(facts, now), list[str]()
     seen.update(seen_of_reward(facts, grant))
     refusal = _protected(facts, "marketing", policy, now, asked)
     if refusal is None and facts is not None:
-        refusal = forbidden_reward(facts, grant, policy, now, asked) or on_a_register(facts, policy, now, asked)
+        refusal = (
+            forbidden_reward(facts, grant, policy, now, asked)
+            or (None if grant.earned else withheld(facts, policy, asked))
+            or on_a_register(facts, policy, now, asked)
+        )
     if refusal is not None:
         return replace(refusal, seen=seen, policy=policy.version)
     return Allowed(seen, policy.version, tuple(asked))
@@ -325,6 +335,20 @@ def _too_much(
         if counted[count] >= most:
             return Refusal(reason, rule, f"The player got {counted[count]} {where}, and {most} is the most.")
     return None
+
+
+def _others_first(
+    facts: GateFacts, message: MessageFacts, counted: Mapping[str, int], policy: Policy, now: datetime, asked: list[str]
+) -> Refusal | Wait | None:
+    """Have what is left of the day to journeys that go first and wait for the morning; they may be refused then."""
+    if not facts.ahead:
+        return None
+    asked.append("outranked")
+    if counted["contacts_24h"] + facts.ahead < policy.per_day:
+        return None
+    until = now + ASKED_AGAIN_AFTER
+    what = f"Messages of journeys that go first wait for the player: {facts.ahead}; {policy.per_day} a day is the most."
+    return _too_late(message, policy, until, []) or Wait(until, "outranked", what, reason=Reason.OUTRANKED)
 
 
 def _aware(now: datetime) -> None:

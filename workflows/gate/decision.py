@@ -39,10 +39,7 @@ class Wait:
     seen: Mapping[str, JsonValue] = field(default_factory=dict)
     policy: str = ""
 
-    @property
-    def reason(self) -> Reason:
-        """Only the night makes anyone wait."""
-        return Reason.QUIET_HOURS
+    reason: Reason = Reason.QUIET_HOURS
 
 
 def unread(fact: str, rule: str) -> Refusal:

@@ -4,6 +4,7 @@ Every fact defaults to None, which is "not known" and never "no": `GateFacts()` 
 the player. A fact known to be empty says so: `exclusions=()`, `harm="none"`.
 """
 
+import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -13,11 +14,14 @@ from typing import Final
 from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
+from workflows.player_state.decisions import Arm
 from workflows.player_state.exclusion_blocks import TIME_OUT, Block, Exclusion, last_end, of_status
 from workflows.player_state.limits_and_checks import open_checks, passed_checks
+from workflows.player_state.net_deposits import net_of
 from workflows.player_state.ordering import instant
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
+from workflows.rewards.base import value_of
 
 #: Who is known to be younger is sold to nowhere, whatever the policies say.
 ADULT: Final = 18
@@ -77,6 +81,9 @@ class GateFacts:
     activity: Collection[datetime] | None = None
     #: Marketing and survey contacts of at least the last 7 days.
     contacts: Collection[Contact] | None = None
+    #: How many messages of journeys that go first wait for the player's morning, and will be contacts then. It is about
+    #: order and protects nobody: not known is none.
+    ahead: int | None = None
     #: The country whose law holds for the player, or a region of it: "GB", "CA-ON".
     jurisdiction: str | None = None
     #: In whole years, on the player's own calendar.
@@ -98,6 +105,16 @@ class GateFacts:
     open_checks: Collection[str] | None = None
     #: Checks the player has passed and that are good today: `kyc`, `affordability`, `sof`. Empty: known to be none.
     passed_checks: Collection[str] | None = None
+    #: The player's, in which bonuses are reckoned.
+    currency: str | None = None
+    #: What the player paid in less what was paid out in it, within 31 days; minor units.
+    net_deposits: int | None = None
+    #: What bonuses of the last 30 days are worth, other than the one that is asked about, in it; minor units.
+    bonus_value: int | None = None
+    #: The arm of the run that asks. It protects nobody: not known is not compared.
+    arm: Arm | None = None
+    #: The player's place among a hundred, drawn once for ever: a holdout of five percent is the places below 5.
+    holdout_place: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,6 +149,12 @@ class GrantFacts:
     journey_product: Product | None = None
     #: Whether it is for players with a manager of their own.
     vip: bool = False
+    #: What it is worth, at most or as expected, in the player's currency; minor units. None: nobody can say.
+    value: int | None = None
+    #: Whether a person has let it pass, however much the player had or others get.
+    approved: bool = False
+    #: Whether it is the player's due and no offer, so that nobody is left without it for a comparison.
+    earned: bool = False
 
     @property
     def wager_factor(self) -> int:
@@ -141,7 +164,9 @@ class GrantFacts:
         return -(-self.wager_x * (self.match_pct + 100) // self.match_pct)
 
     @classmethod
-    def of(cls, reward: RewardBase, journey_product: Product | None = None, *, vip: bool = False) -> "GrantFacts":
+    def of(
+        cls, reward: RewardBase, journey_product: Product | None = None, *, vip: bool = False, approved: bool = False
+    ) -> "GrantFacts":
         """The part of a reward the gate looks at."""
         return cls(
             kind=reward.name,
@@ -151,6 +176,9 @@ class GrantFacts:
             product=reward.product,
             journey_product=journey_product,
             vip=vip,
+            value=value_of(reward),
+            approved=approved,
+            earned=reward.earned,
         )
 
 
@@ -169,7 +197,7 @@ def facts_of(
     What the state does not say stays unknown here, and the gate takes unknown for no. Only harm and the
     test mark are known to be absent once the player is known: nobody ever reports that there is none.
     """
-    blocks = _exclusions(state)
+    blocks, currency = _exclusions(state), state.facts.get("currency")
     return GateFacts(
         status=state.status_at(now),
         exclusions=tuple(blocks),
@@ -195,7 +223,17 @@ def facts_of(
         open_checks=open_checks(state.checks, now),
         passed_checks=passed_checks(state.checks, now),
         registers=registers or {},
+        currency=currency,
+        net_deposits=None if currency is None else net_of(state.net_deposits, currency, now),
+        holdout_place=holdout_place(state.brand, state.player_id),
     )
+
+
+def holdout_place(brand: str, player_id: str) -> int:
+    """The player's place among a hundred by which holdouts are drawn: 0 to 99, the same for ever."""
+    # Another text than that of the arms of journeys, so that neither share says anything of the other.
+    digest = hashlib.sha256(f"holdout:{brand}:{player_id}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") % 100
 
 
 def _ended_exclusions(state: PlayerState, blocks: Sequence[Exclusion], now: datetime) -> list[datetime]:

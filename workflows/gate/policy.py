@@ -13,15 +13,25 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, Final, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_serializer, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 
 from workflows.channels import CHANNELS, channel_name
 from workflows.errors import DesignError
 from workflows.field_types import BRAND, Jurisdiction
+from workflows.gate.bonus_fit import BonusFit
 from workflows.gate.quiet_hours import Night
 from workflows.player_state.harm_markers import MARKERS
 
-__all__ = ["Night", "policy"]
+__all__ = ["BonusFit", "Night", "policy"]
 
 #: Classes a player must get even without marketing consent: they inform or protect and never carry an offer.
 NECESSARY: Final = frozenset({"service", "rg", "security"})
@@ -64,6 +74,13 @@ def _smaller_of_each(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[s
     return {name: _smaller(one.get(name), other.get(name)) for name in sorted({*one, *other})}
 
 
+def _smaller_ceilings(one: Mapping[str, int], other: Mapping[str, int]) -> Mapping[str, int]:
+    """Of a currency that either leaves out there is nothing; without any currency there is no ceiling."""
+    if not one or not other:
+        return one or other
+    return {name: min(one.get(name, 0), other.get(name, 0)) for name in sorted({*one, *other})}
+
+
 def _larger_of_each(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _larger(one.get(name), other.get(name)) for name in sorted({*one, *other})}
 
@@ -80,6 +97,7 @@ _IF_ANY_ASKS: Final = Strictness(lambda one, other: one or other, nothing=False)
 _EACH_LEAST: Final = Strictness(_smaller_of_each, ALWAYS)
 _COMMON: Final = Strictness(_common, None)
 _EACH_LEAST_IF_ANY: Final = Strictness(_smaller_of_each, MappingProxyType({}))
+_CEILINGS: Final = Strictness(_smaller_ceilings, MappingProxyType({}))
 _EACH_MOST: Final = Strictness(_larger_of_each, MappingProxyType({}))
 _LONGEST: Final = Strictness(_larger_of_each, ALWAYS)
 _WEAKEST: Final = Strictness(lambda one, other: min(one, other, key=HARM_STRENGTHS.index), ALWAYS)
@@ -188,6 +206,21 @@ class Policy(BaseModel):
     bonus_in_play: Annotated[bool, _IF_ALL_ALLOW] = True
     #: Kinds of reward that nobody gets.
     banned_rewards: Annotated[frozenset[str], _EVERY] = frozenset()
+    #: By currency: the most bonus value that a player gets within 30 days; minor units. Of another currency: nothing.
+    bonus_ceiling: Annotated[
+        Mapping[Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")], Annotated[int, Field(ge=0)]],
+        _CEILINGS,
+    ] = Field(default_factory=dict)
+    #: What of it fits a player by what they paid in, less what was paid out, in 31 days; each of these must hold.
+    bonus_fit: Annotated[frozenset[BonusFit], _EVERY] = frozenset()
+    #: By currency: the most bonus value that all players of a brand get together in a day (UTC); of another: nothing.
+    bonus_per_day: Annotated[
+        Mapping[Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")], Annotated[int, Field(ge=0)]],
+        _CEILINGS,
+    ] = Field(default_factory=dict)
+    #: Percent of the players who never get marketing or a bonus, for good, so that what both change can be told. The
+    #: lowest places are drawn: a larger share keeps who was in it.
+    holdout: Annotated[int, Field(ge=0, le=100), Strictness(max, 0)] = 0
     #: How old an account must be for a bonus; None: no such rule.
     bonus_after: Annotated[timedelta, Field(ge=timedelta(0))] | None = Field(None)
 
@@ -202,6 +235,17 @@ class Policy(BaseModel):
         if unknown := sorted(named - MARKERS.keys()):
             raise ValueError(f"no marker is called {', '.join(unknown)}; there are {', '.join(sorted(MARKERS))}")
         return named
+
+    @model_validator(mode="after")
+    def _day_of_all_players(self) -> "Policy":
+        if self.bonus_per_day and self.jurisdiction is not None:
+            raise ValueError("bonus_per_day is of all players of a brand, so its policy names no jurisdiction")
+        return self
+
+    @cached_property
+    def counts_bonuses(self) -> bool:
+        """Whether it asks how much bonus value a player got of late."""
+        return bool(self.bonus_ceiling or self.bonus_fit)
 
     @cached_property
     def version(self) -> str:
@@ -226,9 +270,9 @@ class Policy(BaseModel):
         # A set has no order, and the version must be the same in every process.
         return None if names is None else sorted(names)
 
-    @field_serializer("nights")
-    def _nights_in_order(self, nights: frozenset[Night]) -> list[str]:
-        return sorted(map(str, nights))
+    @field_serializer("nights", "bonus_fit")
+    def _words_in_order(self, values: frozenset[Night] | frozenset[BonusFit]) -> list[str]:
+        return sorted(map(str, values))
 
 
 class Policies(Protocol):

@@ -50,6 +50,16 @@ _NOT_BY_YOUR_RULES: Final = _in(
     "Правила, действующие для вашей учётной записи, этого не допускают.",
     "Правила, що діють для вашого облікового запису, цього не дозволяють.",
 )
+_ALL_GIVEN: Final = _in(
+    "What we had to give that day was given.",
+    "Всё, что мы могли раздать в тот день, уже было роздано.",
+    "Усе, що ми могли роздати того дня, вже було роздано.",
+)
+_COMPARED: Final = _in(
+    "You are among players whom we sometimes offer less, to learn what offers change.",
+    "Вы среди игроков, которым мы иногда предлагаем меньше, чтобы узнать, что меняют предложения.",
+    "Ви серед гравців, яким ми іноді пропонуємо менше, щоб дізнатися, що змінюють пропозиції.",
+)
 REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
     {
         Reason.UNKNOWN_PLAYER: _UNKNOWN,
@@ -167,6 +177,7 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Вы были у нас в течение предыдущих 24 часов, и это не понадобилось.",
             "Ви були в нас протягом попередніх 24 годин, і це не знадобилося.",
         ),
+        Reason.OUTRANKED: _OFTEN_ENOUGH,
         Reason.DAILY_CAP: _OFTEN_ENOUGH,
         Reason.WEEKLY_CAP: _OFTEN_ENOUGH,
         Reason.CHANNEL_WEEKLY_CAP: _OFTEN_ENOUGH,
@@ -190,6 +201,15 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Правила, действующие для вашей учётной записи, допускают только первый бонус, а он у вас уже был.",
             "Правила, що діють для вашого облікового запису, дозволяють лише перший бонус, а він у вас уже був.",
         ),
+        Reason.OVER_VALUE: _in(
+            "You had as many bonuses of late as we give.",
+            "В последнее время вы получили столько бонусов, сколько мы даём.",
+            "Останнім часом ви отримали стільки бонусів, скільки ми даємо.",
+        ),
+        Reason.OVER_JOURNEY_BUDGET: _ALL_GIVEN,
+        Reason.OVER_BRAND_BUDGET: _ALL_GIVEN,
+        Reason.WITHHELD_CONTROL: _COMPARED,
+        Reason.WITHHELD_HOLDOUT: _COMPARED,
         Reason.WELCOME_BONUS: _NOT_BY_YOUR_RULES,
         Reason.IN_PLAY: _in(
             "You were logged in or had just played, as far as we know, and nothing is given during play.",

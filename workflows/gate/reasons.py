@@ -1,7 +1,9 @@
 """Why something did not happen: the codes that are stored, with words for people."""
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Self
+from types import MappingProxyType
+from typing import Final, Self
 
 
 class Reason(StrEnum):
@@ -37,6 +39,7 @@ class Reason(StrEnum):
     QUIET_HOURS = "quiet_hours", "it is night where the player is"
     TOO_LATE = "too_late", "it would come too late"
     ACTIVE_TODAY = "active_today", "the player was here today"
+    OUTRANKED = "outranked", "another journey goes first"
     DAILY_CAP = "daily_cap", "enough was said today"
     WEEKLY_CAP = "weekly_cap", "enough was said this week"
     CHANNEL_WEEKLY_CAP = "channel_weekly_cap", "enough was said on this channel this week"
@@ -51,4 +54,15 @@ class Reason(StrEnum):
     BANNED_REWARD = "banned_reward", "such a reward is not allowed where the player is"
     NEW_CUSTOMER = "new_customer", "the account is too new"
     PROTECTED_MEANWHILE = "protected_meanwhile", "the player became protected meanwhile"
+    OVER_VALUE = "over_value", "the player had enough bonus value in 30 days"
+    OVER_JOURNEY_BUDGET = "over_budget:journey", "the journey's budget of the day is spent"
+    OVER_BRAND_BUDGET = "over_budget:brand", "the brand's budget of the day is spent"
+    WITHHELD_CONTROL = "withheld:control", "the player is in the journey's control group"
+    WITHHELD_HOLDOUT = "withheld:holdout", "the player is in the brand's holdout"
     WAGER_TOO_HIGH = "wager_too_high", "its wagering is above the ceiling"
+
+
+#: Where a person may let a reward pass all the same, with the words for it.
+BEYOND_BUDGETS: Final[Mapping[str, str]] = MappingProxyType(
+    {str(one): one.label for one in (Reason.OVER_VALUE, Reason.OVER_JOURNEY_BUDGET, Reason.OVER_BRAND_BUDGET)}
+)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
+from workflows.gate.bonus_value import above_the_ceiling, unfitting
 from workflows.gate.decision import Refusal, unread
 from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.harm_strength import harm_strength
@@ -22,7 +23,8 @@ def forbidden_reward(
     for name, number, rule in _ASKED:
         if number not in spoken:
             continue
-        asked.append(name)
+        if name not in asked:
+            asked.append(name)
         if (refusal := rule(facts, grant, policy, now)) is not None:
             return refusal
     return None
@@ -135,4 +137,6 @@ _ASKED: Final[tuple[tuple[str, str, Callable[[GateFacts, GrantFacts, Policy, dat
     ("vip-check", "vip_needs", _lacks_what_a_vip_needs),
     ("vip-age", "vip_min_age", _is_young_for_a_vip),
     ("new-customer", "bonus_after", _comes_too_soon),
+    ("bonus-value", "bonus_ceiling", above_the_ceiling),
+    ("bonus-value", "bonus_fit", unfitting),
 )

@@ -243,6 +243,14 @@ _HOW_OFTEN: Final = (
         numbers=("channel_per_week",),
     ),
 )
+_ORDER: Final = (
+    GateRule(
+        id="outranked",
+        says="Where the day has room for no more, a message waits for those of journeys with a higher priority that "
+        "wait for the morning, and goes if they do not.",
+        about=_MARKETING,
+    ),
+)
 _WHAT: Final = (
     GateRule(
         id="wager-cap",
@@ -330,7 +338,35 @@ _WHAT: Final = (
         needs_lawyer="The Supreme Court annulled art. 13.1 and 13.3 (527/2024), and a bill of 2025 would restore them.",
     ),
 )
+_HOW_MUCH: Final = (
+    GateRule(
+        id="bonus-value",
+        says="What a player gets within 30 days stays within what the house gives anybody, and fits what they paid in.",
+        about=_REWARDS,
+        numbers=("bonus_ceiling", "bonus_fit"),
+    ),
+    GateRule(
+        id="bonus-budget",
+        says="What all players get in a day stays within the budgets of the journey and of the brand. It is asked "
+        "behind every other rule.",
+        about=_REWARDS,
+        numbers=("bonus_per_day",),
+    ),
+)
 _AT_LAST: Final = (
+    GateRule(
+        id="control-arm",
+        says="Nothing is sold or given in the control group of a journey, which is played without it; what is earned, "
+        "points and tiers, arrives.",
+        about=_OFFERS,
+    ),
+    GateRule(
+        id="holdout",
+        says="Nothing is sold or given, by any journey, to the share of a brand's players who are held out for good; "
+        "what is earned, points and tiers, arrives.",
+        about=_OFFERS,
+        numbers=("holdout",),
+    ),
     GateRule(
         id="register",
         says="Nothing is sold or given before the national register of excluded players has said that it does not list "
@@ -346,5 +382,5 @@ _AT_LAST: Final = (
 )
 #: By id, in the order in which they are asked.
 RULES: Final[Mapping[str, GateRule]] = MappingProxyType(
-    {rule.id: rule for rule in (*_WHO, *_HOW_OFTEN, *_WHAT, *_AT_LAST)}
+    {rule.id: rule for rule in (*_WHO, *_HOW_OFTEN, *_ORDER, *_WHAT, *_HOW_MUCH, *_AT_LAST)}
 )

@@ -54,6 +54,9 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
         "last_active": _moment(max(facts.activity)) if facts.activity else None,
         "activity": facts.activity is not None,
         "contacts": None if facts.contacts is None else len(facts.contacts),
+        "ahead": facts.ahead,
+        "arm": facts.arm,
+        "holdout_place": facts.holdout_place,
     }
 
 
@@ -77,6 +80,9 @@ def seen_of_reward(facts: GateFacts | None, grant: GrantFacts) -> Seen:
         "wager_basis": grant.wager_basis,
         "wager_factor": grant.wager_factor,
         "vip": grant.vip,
+        "earned": grant.earned,
+        "value": grant.value,
+        "approved": grant.approved,
     }
     if facts is None:
         return seen
@@ -85,6 +91,9 @@ def seen_of_reward(facts: GateFacts | None, grant: GrantFacts) -> Seen:
         "journey_product": grant.journey_product,
         "deposits": facts.deposits,
         "had_bonus": facts.had_bonus,
+        "currency": facts.currency,
+        "net_deposits": facts.net_deposits,
+        "bonus_value": facts.bonus_value,
         "in_play": facts.in_play,
         "registered_at": _moment(facts.registered_at),
         "passed_checks": None if facts.passed_checks is None else [*facts.passed_checks],

@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 
-from workflows.declaration import Journey
+from workflows.declaration import USUAL_PRIORITY, Journey
 from workflows.events import Event
 from workflows.player_state.decisions import Arm
 from workflows.rules.failures import RuleFailure
-from workflows.rules.tied_to_run import is_of_run, is_tied
+from workflows.rules.tied_to_run import is_of_run, is_tied, ties_of
 
+#: Values of the field of `per(field)` that a player's row remembers, the newest.
+REMEMBERED_KEYS: Final = 64
 #: Events that a run remembers as of no more use where it stood, the newest.
 MOST_PASSED: Final = 50
 #: Events that a run remembers as missed. Beyond that the oldest go, as from its inbox.
@@ -69,6 +71,41 @@ class ActiveRun:
     passed: list[tuple[str, str, str]] = field(default_factory=list)
     #: What the event that started it says in the fields that its exits and its goal are tied to.
     ties: dict[str, str] = field(default_factory=dict)
+    #: Whether a run of the control arm is played with its offers withheld; one from before that was only tracked.
+    played: bool = False
+    #: The group of journeys of which the player plays one at a time, and who goes first in it.
+    one_of: str | None = None
+    priority: int = USUAL_PRIORITY
+
+    @classmethod
+    def entered(
+        cls,
+        journey: Journey,
+        arm: Arm,
+        at: datetime,
+        ends_at: datetime,
+        goal_until: datetime | None,
+        trigger: Event | None,
+    ) -> "ActiveRun":
+        """A run that begins with an entry, because of what happened `at`."""
+        return cls(
+            journey.name,
+            arm,
+            ends_at,
+            goal_until,
+            at,
+            version=journey.entered_on,
+            about=sorted(journey.about),
+            ties=ties_of(journey.tied_by, trigger),
+            played=arm == "control",
+            one_of=journey.one_of,
+            priority=journey.priority,
+        )
+
+    @property
+    def has_workflow(self) -> bool:
+        """Whether a workflow plays it, which hears of events and says itself when it is over."""
+        return self.arm == "treated" or self.played
 
     def is_goal(self, run_id: str, journey: Journey, event: Event, failures: list[RuleFailure]) -> bool:
         """Whether an event is what the journey is for, is tied to this run where it must be, and happened in time."""
@@ -156,6 +193,13 @@ class Entries:
     count: int = 0
     last: datetime | None = None
     keys: list[str] = field(default_factory=list)
+
+    def note(self, at: datetime, key: str | None) -> None:
+        """Count one more, remembered by `key` if it has any."""
+        self.count += 1
+        self.last = at
+        if key is not None:
+            self.keys = [*self.keys, key][-REMEMBERED_KEYS:]
 
 
 def come_to(runs: Mapping[str, ActiveRun], run_id: str, step: str, journeys: Mapping[str, Journey]) -> str | None:

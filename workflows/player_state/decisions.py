@@ -17,7 +17,7 @@ Arm = Literal["treated", "control"]
 
 @dataclass(frozen=True)
 class Start:
-    """A player enters a journey. `refused` says why nothing is played although it counts."""
+    """A player enters a journey, which is played in either arm. `refused` says why it is not although it counts."""
 
     run_id: str
     journey: str
@@ -100,7 +100,7 @@ class GoalReached:
 
 @dataclass(frozen=True)
 class Ended:
-    """A run of the control arm is over; no workflow exists that could say so itself."""
+    """A run that was only tracked is over: one of the control arm, from before those were played."""
 
     run_id: str
     at: datetime

@@ -13,7 +13,7 @@ from workflows.rules.index import RuleIndex
 def entered_journeys(
     event: Event, fired: Sequence[str], derived: Sequence[Event], rules: RuleIndex, failures: list[RuleFailure]
 ) -> list[tuple[Journey, Event]]:
-    """The open journeys whose triggers fire, by name, each once, with the event it is entered with."""
+    """The open journeys whose triggers fire, each once and who goes first first, with the event it is entered with."""
     entered: dict[str, tuple[Journey, Event]] = {}
     candidates = [(journey, event) for journey in rules.triggered_by(event, failures)]
     candidates += [(journey, event) for key in fired for journey in rules.by_key.get(key, ())]
@@ -22,7 +22,7 @@ def entered_journeys(
         if journey.name in rules.closed:
             continue
         entered.setdefault(journey.name, (journey, trigger))
-    return [entered[name] for name in sorted(entered)]
+    return [entered[name] for name in sorted(entered, key=lambda name: (-entered[name][0].priority, name))]
 
 
 def entry_key(journey: Journey, trigger: Event | None) -> str | None:

@@ -11,10 +11,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from workflows.player_state.active_run import Entries
+from workflows.player_state.active_run import REMEMBERED_KEYS, Entries
 from workflows.player_state.decisions import Decision, Moved
 from workflows.player_state.net_deposits import join_net
-from workflows.player_state.state import REMEMBERED_KEYS, PlayerState
+from workflows.player_state.state import PlayerState
 from workflows.rules import usual_values
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex

@@ -45,6 +45,12 @@ def _let_go(by_day: dict[str, int]) -> None:
         del by_day[old]
 
 
+def net_of(known: NetDeposits, currency: str, now: datetime) -> int:
+    """What was paid in less what was paid out, in this currency, within the days that count."""
+    first = (now.date() - timedelta(days=DAYS - 1)).isoformat()
+    return sum(amount for day, amount in known.get(currency, {}).items() if day >= first)
+
+
 def needs_check(known: NetDeposits, most: Mapping[str, int], told: Mapping[str, int], now: datetime) -> str | None:
     """The currency in which more than `most` was paid in within the days that count; None where no check is due."""
     last = told.get(LIGHT_CHECK)

@@ -25,7 +25,7 @@ def migrate(
     """
     run = state.runs.get(run_id)
     journey = None if run is None else rules.journeys.get(run.journey)
-    if run is None or journey is None or run.arm == "control":
+    if run is None or journey is None or not run.has_workflow:
         return []
     if run.over or run.stopping or run.version == version:
         return []

@@ -32,6 +32,7 @@ from workflows.player_state.harm_response import respond
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.merged_player import MergedPlayer
 from workflows.player_state.message_progress import progress_of
+from workflows.player_state.rival_runs import OUTRANKED, must_give_way, rivals
 from workflows.player_state.shadow_runs import ShadowRun
 from workflows.player_state.sparse_storage import parts_of, sparse
 from workflows.rules.calendar_rules import (
@@ -47,16 +48,14 @@ from workflows.rules.failures import RuleFailure
 from workflows.rules.index import Rule, RuleIndex
 from workflows.rules.segments import Segment
 from workflows.rules.streak_state import StreakState
-from workflows.rules.tied_to_run import ties_of
 from workflows.rules.triggers import DayStreakRule, InactiveRule
 
 Mode = Literal["live", "history"]
 #: Why a journey's entry rule does not let a player in.
 Refusal = Literal[
-    "other_brand", "too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon"
+    "other_brand", "too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon", "outranked"
 ]
 
-REMEMBERED_KEYS: Final = 64
 #: Runs a player's row holds. Under `per(field)` nobody enters beyond it; under other rules a run that is over goes.
 MOST_RUNS: Final = 200
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -105,7 +104,7 @@ class PlayerState(MergedPlayer):
                 kind(event_id=event_id, event_source=event.event_source, occurred_at=now, segment=move.segment)
             )
         # An event may claim to come from the near future; no run ends sooner for it.
-        decisions: list[Decision] = [*told, *moved, *self._end_control_runs(min(event.occurred_at, now))]
+        decisions: list[Decision] = [*told, *moved, *self._end_tracked_runs(min(event.occurred_at, now))]
         decisions += self.gain(event, rules.loyalty, now, failures)
         decisions += self.stop_protected(now, mode=mode)
         for happened in (event, *derived):
@@ -122,12 +121,12 @@ class PlayerState(MergedPlayer):
         *,
         elsewhere: Container[str] = frozenset(),
     ) -> list[Decision]:
-        """Apply that time has passed: whatever moment is due, and control runs that are over.
+        """Apply that time has passed: whatever moment is due, and runs only tracked that are over.
 
         A moment of `elsewhere`, which a process of another release knows and this one does not, is left as it is; then
         `next_moment` is still due, and the caller puts the player off until that process comes by.
         """
-        decisions = [*self._end_control_runs(now), *self.tick_points(now)]
+        decisions = [*self._end_tracked_runs(now), *self.tick_points(now)]
         for run in self.runs.values():
             run.missed = [one for one in run.missed if hears(run.journey, one[0]) in elsewhere]
         for happened in self.tick_tiers(rules.loyalty, now):
@@ -206,14 +205,15 @@ class PlayerState(MergedPlayer):
                 return "needs_event"
             if key in entries.keys:
                 return "entered_for_it"
-            return "in_too_many" if len(self.runs) >= MOST_RUNS else None
-        if any(run.journey == journey.name and not run.over for run in self.runs.values()):
+            if len(self.runs) >= MOST_RUNS:
+                return "in_too_many"
+        elif any(run.journey == journey.name and not run.over for run in self.runs.values()):
             return "in_it"
         if rule.kind == "once" and entries.count:
             return "once"
-        if rule.kind == "every" and rule.period is not None and entries.last is not None:
-            return "too_soon" if at - entries.last < rule.period else None
-        return None
+        if rule.kind == "every" and rule.period and entries.last is not None and at - entries.last < rule.period:
+            return "too_soon"
+        return OUTRANKED if must_give_way(self.runs, journey) else None
 
     def enter(
         self, journey: Journey, trigger: Event | None, now: datetime, cause: dict[str, str] | None = None
@@ -221,10 +221,11 @@ class PlayerState(MergedPlayer):
         """Let the player into `journey` if its entry rule allows; an empty list means no.
 
         `cause` names who asked where no event did: a person, or another run. A protected player
-        enters only in the books: the entry counts, its `Start` says why nothing is played. What began a run that the
-        row still knows begins no other.
+        enters only in the books: the entry counts, its `Start` says why nothing is played. Nor is one played that must
+        give way to another journey, and that one does not count. What began a run that the row knows begins no other.
         """
-        if self.refusal(journey, trigger, now) is not None:
+        why = self.refusal(journey, trigger, now)
+        if why not in {None, OUTRANKED}:
             return []
         at = trigger.occurred_at if trigger is not None else now
         entries = self.entries.get(journey.name) or Entries()
@@ -235,33 +236,29 @@ class PlayerState(MergedPlayer):
         run_id = run_id_of(journey.name, self.brand, self.player_id, by, max(now - at, timedelta(0)), taken)
         if run_id in self.runs:
             return []
-        self.entries[journey.name] = entries
-        key = entry_key(journey, trigger)
-        entries.count += 1
-        entries.last = at
-        if key is not None:
-            entries.keys = [*entries.keys, key][-REMEMBERED_KEYS:]
         arm = arm_of(self.brand, self.player_id, journey.name, journey.control)
-        refused = self.protected(now)
+        refused = self.protected(now) or why
+        if refused != OUTRANKED:
+            self.entries[journey.name] = entries
+            entries.note(at, entry_key(journey, trigger))
         goal_until = at + journey.goal.within if journey.goal else None
         ends_at = now + journey.ends_after
+        outranked: list[Decision] = []
         if refused is None:
+            outranked = [one for rival in rivals(self.runs, journey) for one in self.stop(rival, OUTRANKED, now)]
             if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
                 del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
-            about = sorted(journey.about)
-            self.runs[run_id] = ActiveRun(
-                journey.name, arm, ends_at, goal_until, at, about=about, version=journey.entered_on
-            )
-            self.runs[run_id].ties = ties_of(journey.tied_by, trigger)
+            self.runs[run_id] = ActiveRun.entered(journey, arm, at, ends_at, goal_until, trigger)
         version = journey.entered_on
-        return [Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)]
+        start = Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)
+        return [*outranked, start]
 
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
-        """End one run: one of the treated arm gets a stop, its shadow too; one of the control arm is over at once."""
+        """End one run: one that is played gets a stop, its shadow too; one that is only tracked is over at once."""
         run = self.runs.get(run_id)
         if run is None or run.stopping or run.over:
             return []
-        if run.arm == "control":
+        if not run.has_workflow:
             self.end(run_id, now)
             return [Ended(run_id, now, reason)]
         run.stopping = True
@@ -301,7 +298,7 @@ class PlayerState(MergedPlayer):
     @property
     def next_moment(self) -> datetime | None:
         """When this player must be looked at again although nothing happens."""
-        ends = [run.ends_at for run in self.runs.values() if run.arm == "control" and not run.over]
+        ends = [run.ends_at for run in self.runs.values() if not (run.has_workflow or run.over)]
         missed = [EARLIEST for run in self.runs.values() if run.missed]
         return min([*self.moments.values(), *ends, *missed, *self.loyalty_moments], default=None)
 
@@ -365,7 +362,7 @@ class PlayerState(MergedPlayer):
             pass
         elif leaves_by(journey, event, run.ties, failures):
             decisions += self.stop(run_id, f"exit_on:{event.type}", min(event.occurred_at, now))
-        elif run.arm == "treated" and run.can_use(journey, event, failures):
+        elif run.has_workflow and run.can_use(journey, event, failures):
             if run.is_past(journey, event, failures):
                 run.pass_by(event)
                 return decisions
@@ -437,12 +434,12 @@ class PlayerState(MergedPlayer):
             elif anew:
                 self.moments.pop(key, None)
 
-    def _end_control_runs(self, at: datetime) -> Iterator[Decision]:
+    def _end_tracked_runs(self, at: datetime) -> Iterator[Decision]:
         for run_id in sorted(self.runs):
             run = self.runs[run_id]
             if run.over:
                 self.end(run_id, at)
-            elif run.arm == "control" and run.ends_at <= at:
+            elif not run.has_workflow and run.ends_at <= at:
                 self.end(run_id, at)
                 yield Ended(run_id, run.ends_at, "ended")
 

@@ -8,7 +8,7 @@ from abc import abstractmethod
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, ClassVar, Final, TypeAlias, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError, model_validator
@@ -23,6 +23,8 @@ USUAL_WAGER: Final = 10
 USUAL_VALIDITY: Final = timedelta(days=7)
 #: What the house keeps of a stake, on average.
 HOUSE_EDGE: Final = 0.04
+#: What a reward is worth hangs on no moment where no deposits are looked at.
+_NO_MOMENT: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def _lasting(duration: timedelta) -> timedelta:
@@ -73,6 +75,8 @@ class RewardBase(BaseModel):
     product: ClassVar[Product | None] = None
     #: Whether it is for a deposit that comes after it, so that its cost hangs on that.
     for_deposit: ClassVar[bool] = False
+    #: Whether it is what a player has earned and no offer: control groups and holdouts get it too.
+    earned: ClassVar[bool] = False
     #: Which terms the player reads; `terms-<kind>` unless said otherwise.
     terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.
@@ -115,6 +119,12 @@ class RewardWithoutCost(RewardBase):
     def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:  # noqa: ARG002 - whenever, to whomever
         """No money."""
         return Cost(0, 0, "no money")
+
+
+def value_of(reward: RewardBase) -> int | None:
+    """What budgets count of a reward: the most it may cost, or else what it is expected to; None: nobody can say."""
+    cost = reward.cost(_NO_MOMENT, ((), ()))
+    return max((value for value in (cost.most, cost.expected) if value is not None), default=None)
 
 
 def after_wagering(bonus: float, wager_x: int) -> int:

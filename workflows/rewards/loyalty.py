@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -27,6 +27,7 @@ __all__ = ["gift", "mission", "multiplier", "points", "raffle_ticket", "tier_upg
 class Points(RewardWithoutCost):
     """Loyalty points."""
 
+    earned: ClassVar[bool] = True
     kind: Literal["points"] = "points"
     points: Amount
 
@@ -114,6 +115,7 @@ def mission(mission_id: str, *, terms: str = "", valid: timedelta = USUAL_VALIDI
 class TierUpgrade(RewardWithoutCost):
     """A loyalty tier. It never makes anyone a VIP: that is a person's decision."""
 
+    earned: ClassVar[bool] = True
     kind: Literal["tier_upgrade"] = "tier_upgrade"
     tier: Annotated[Label, Field(min_length=1)]
     #: How long the tier is held; None: until the next regular review.

@@ -1,0 +1,26 @@
+"""Who gets no offers so that somebody can say what offers change: a journey's control arm, a brand's holdout.
+
+Nothing here protects a player, and nothing that does is withheld: it is asked last, of marketing, surveys and bonuses.
+"""
+
+from workflows.gate.decision import Refusal, unread
+from workflows.gate.facts import GateFacts
+from workflows.gate.policy import Policy
+from workflows.gate.reasons import Reason
+
+
+def withheld(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:
+    """The refusal for a player who is compared with others, None for everybody else."""
+    asked.append("control-arm")
+    if facts.arm == "control":
+        what = "The player is in the control group of the journey, which gets no offers."
+        return Refusal(Reason.WITHHELD_CONTROL, "control-arm", what)
+    if not policy.holdout:
+        return None
+    asked.append("holdout")
+    if facts.holdout_place is None:
+        return unread("place among the players", "holdout")
+    if facts.holdout_place < policy.holdout:
+        what = f"The player is among the {policy.holdout} % of the brand's players who get no offers."
+        return Refusal(Reason.WITHHELD_HOLDOUT, "holdout", what)
+    return None
