@@ -65,6 +65,7 @@ def to_vip_tier(change: TierChanged) -> bool:
     goal=goal(DepositApproved, within=days(90)),
     ends_after=days(75),
     waives={"no-control": "A regulator asks for the checks; nobody may be left out of them."},
+    vip=True,
 )
 async def vip_onboarding(player: Player, reached: TierChanged | DepositApproved) -> None:
     """Checks before perks: affordability, source of funds, sign-off, then a host, a call, a letter.
