@@ -64,13 +64,15 @@ async def _all(connection: AsyncConnection, which: dict[str, object]) -> Sequenc
 
 
 _MINE: Final = "brand = :brand AND journey = :journey AND currency = :currency AND day = :day"
+# In a subquery it could be chosen anew for every row, and taken from several.
 _TAKE_OF_ONE: Final = text(
     f"""
-    UPDATE budget_slices b SET used = b.used + :amount
-    FROM (SELECT slice FROM budget_slices WHERE {_MINE} AND used + :amount <= quota
-          ORDER BY used LIMIT 1 FOR UPDATE SKIP LOCKED) AS free
-    WHERE b.brand = :brand AND b.journey = :journey AND b.currency = :currency AND b.day = :day AND b.slice = free.slice
-    RETURNING b.slice
+    WITH free AS MATERIALIZED (
+        SELECT slice FROM budget_slices WHERE {_MINE} AND used + :amount <= quota
+        ORDER BY used, slice LIMIT 1 FOR UPDATE SKIP LOCKED
+    )
+    UPDATE budget_slices SET used = used + :amount WHERE {_MINE} AND slice = (SELECT slice FROM free)
+    RETURNING slice
     """  # noqa: S608 - our own words
 )
 _LOCK: Final = text(

@@ -45,7 +45,7 @@ async def entered(parts: Effects, arm: Arm, why: str | None) -> str:
 @COMPARED
 async def test_marketing_is_withheld_and_the_reason_is_kept(parts: Effects, arm: Arm, why: str) -> None:
     run = await entered(parts, arm, why)
-    news = parts.given(Send, run, "send:content-news#1", template="content-news", via=["in_app"])
+    news = parts.given(Send, run, "send:how-to-deposit#1", template="how-to-deposit", via=["in_app"])
     told = done(await parts.messages.send(news))
     assert (told.sent, told.suppressed) == ([], {"in_app": why})
     (message,) = await rows(parts.database, messages, run_id=run)
@@ -95,7 +95,7 @@ async def test_service_help_tasks_tiers_and_points_arrive(parts: Effects, arm: A
 
 async def test_nobody_who_is_neither_misses_anything(parts: Effects) -> None:
     run = await entered(parts, "treated", None)
-    news = parts.given(Send, run, "send:content-news#1", template="content-news", via=["in_app"])
+    news = parts.given(Send, run, "send:how-to-deposit#1", template="how-to-deposit", via=["in_app"])
     assert done(await parts.messages.send(news)).sent == ["in_app"]
     spins = parts.given(Give, run, "grant:free_spins#1", reward=free_spins(10))
     assert done(await parts.grants.give(spins)).status == "confirmed"

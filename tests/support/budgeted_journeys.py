@@ -25,7 +25,7 @@ async def by_approval(player: Player, _login: SessionLogin) -> None:
     """Six euros for a login; beyond the budget somebody is asked."""
     given = await player.grant(cash(600))
     if given:
-        await player.send("content-news", via=["in_app"], offer=given)
+        await player.send("how-to-deposit", via=["in_app"], offer=given)
 
 
 @journey(on(WithdrawalRequested), entry=always, ends_after=days(2), priority=90)
@@ -37,4 +37,4 @@ async def goes_first(player: Player, _withdrawal: WithdrawalRequested) -> None:
 @journey(on(DepositFailed), entry=always, ends_after=days(2), priority=10)
 async def goes_last(player: Player, _failure: DepositFailed) -> None:
     """News in the inbox, if nobody else has any."""
-    await player.send("content-news", via=["in_app"])
+    await player.send("how-to-deposit", via=["in_app"])
