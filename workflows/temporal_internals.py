@@ -94,6 +94,7 @@ ENGINE = (
     "field_types",
     "forms",
     "gate",
+    "grant_approval",
     "inbox",
     "journey",
     "journey_versions",
