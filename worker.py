@@ -189,6 +189,8 @@ async def _work(
             await engine.processes.begun(FIRST_BEAT_S)
             group.create_task(engine.sweeper().run(stop))
             group.create_task(engine.webhooks.run(stop))
+            group.create_task(engine.settlement().run(stop))
+            group.create_task(engine.economy().watch(stop))
         client = await _connect_or_stop(stop, settings, runtime)
         if client is None:
             return

@@ -87,7 +87,15 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     ),
     "standings": Rights("scores that go up and down", update=True, fixed=("brand", "player_id", "board", "draw")),
     "player_commands": Rights(_APPENDED),
-    "loyalty_limits": Rights("counts that go up", update=True, fixed=("brand", "name")),
+    "shop_purchases": Rights(
+        "reserved, delivered or given back",
+        update=True,
+        fixed=("id", "brand", "player_id", "item", "version", "currency", "price", "slices", "gives", "run_id", "at"),
+    ),
+    "point_months": Rights(
+        "sums of the journal, counted again", update=True, fixed=("brand", "currency", "month", "debit", "credit")
+    ),
+    "loyalty_limits": Rights("counts of what is taken", update=True, fixed=("brand", "name")),
     "budget_slices": Rights(
         "counts that go up", update=True, fixed=("brand", "journey", "currency", "day", "slice", "quota")
     ),

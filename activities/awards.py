@@ -14,6 +14,7 @@ from activities.database import Database
 from activities.effect_attempt import tried_for
 from activities.intake.intake import Intake
 from activities.journey_controls import held_by
+from activities.loyalty_limits import house_gives
 from activities.providers.register import RegisterUnavailable
 from activities.registers import Registers, ToAsk
 from activities.runs import RunOver
@@ -24,7 +25,7 @@ from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
-from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE, PointCurrency
 
 
 class Awards:
@@ -81,12 +82,19 @@ class Awards:
             decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
             await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
             reason = str(decision.reason) if isinstance(decision, Refusal) else None
+            if reason is None and not await self._house_gives(connection, request, now):
+                reason = HOUSE_GIVES_NO_MORE
             result = AwardResult.of(request.reward, reason, now)
             if reason is None:
                 await self._give(connection, request, now)
             detail = {"kind": request.reward.kind, "reason": reason, "result": result.model_dump(mode="json")}
             await record_steps(connection, request, now, result.status, detail)
         return result
+
+    async def _house_gives(self, connection: AsyncConnection, request: Award, now: datetime) -> bool:
+        known = self.intake.rules.loyalty.currencies.get(request.currency)
+        points = request.reward.awarded_points
+        return await house_gives(connection, request.brand, known, request.player_id, points, now)
 
     async def _give(self, connection: AsyncConnection, request: Award, now: datetime) -> None:
         into = PointCurrency(request.currency, request.expires)

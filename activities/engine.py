@@ -29,12 +29,14 @@ from activities.loops.nightly_retention import Forgetting
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.shadow_stops import ShadowStops
+from activities.loops.shop_settlement import ShopSettlement
 from activities.loops.sweeper import Sweeper
 from activities.loops.tournament_work import TournamentWork
 from activities.messages import Messages
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.outgoing.webhook_dispatcher import WebhookDispatcher
 from activities.outgoing.webhook_effect import WebhookEffects
+from activities.point_economy import PointEconomy
 from activities.processes import Processes, Role
 from activities.promotion_pauses import PromotionPauses
 from activities.providers.bonus_engine import BonusEngine
@@ -225,6 +227,14 @@ class WorkerEngine(Engine):
         return Dispatcher(
             self.dispatching, client, self.registry, processes=self.processes, weights=self.settings.brand_weights
         )
+
+    def settlement(self) -> ShopSettlement:
+        """What settles purchases whose delivery is over."""
+        return ShopSettlement(self.database, self.intake, self.clock)
+
+    def economy(self) -> PointEconomy:
+        """What adds the journal of points up."""
+        return PointEconomy(self.database, self.registry.loyalty, self.clock)
 
     def sweeper(self) -> Sweeper:
         """What ticks players whose moment has come, at the rate of the settings."""

@@ -1,9 +1,19 @@
 """The table `loyalty_limits`: what all players share, a budget of points or a stock, and how much of it is used."""
 
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
 from typing import Final
 
-from sqlalchemy import text
+from sqlalchemy import Text, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from workflows.loyalty.point_currencies import PointCurrency
+
+#: Parts that a day's points of the house lie in, where each part is as large as this or larger.
+HOUSE_PARTS: Final = 16
+LARGE: Final = 100_000
 
 
 async def take_of(connection: AsyncConnection, brand: str, limit: str, amount: int, *, most: int) -> bool:
@@ -12,6 +22,39 @@ async def take_of(connection: AsyncConnection, brand: str, limit: str, amount: i
     return (await connection.execute(_TAKE, asked)).first() is not None
 
 
+async def house_gives(
+    connection: AsyncConnection, brand: str, currency: PointCurrency | None, player_id: str, points: int, now: datetime
+) -> bool:
+    """Take what is given to a player from what the house gives all of them on a day; False where it gives no more.
+
+    The day's points lie in parts, of which a player's id chooses one, so that not everybody waits for one row: together
+    they are never more than 120 % of what was meant.
+    """
+    if currency is None or not currency.given_a_day or not points:
+        return True
+    parts = HOUSE_PARTS if currency.most_given_a_day >= LARGE * HOUSE_PARTS else 1
+    part = int.from_bytes(sha256(player_id.encode()).digest()[:4], "big") % parts
+    limit = f"house:{currency.name}:{now.astimezone(UTC):%Y-%m-%d}:{part}"
+    return await take_of(connection, brand, limit, points, most=currency.most_given_a_day // parts)
+
+
+async def give_back(connection: AsyncConnection, brand: str, limit: str, amount: int) -> None:
+    """Give back what was taken and not used."""
+    await connection.execute(_GIVE_BACK, {"brand": brand, "limit": limit, "amount": amount})
+
+
+async def used_of(connection: AsyncConnection, brand: str, limits: Sequence[str]) -> dict[str, int]:
+    """How much of each of these limits is used; of one that nobody has touched nothing is said."""
+    rows = await connection.execute(_USED, {"brand": brand, "limits": limits})
+    return {row.name: row.used for row in rows}
+
+
+_GIVE_BACK: Final = text(
+    "UPDATE loyalty_limits SET used = greatest(used - :amount, 0) WHERE brand = :brand AND name = :limit"
+)
+_USED: Final = text("SELECT name, used FROM loyalty_limits WHERE brand = :brand AND name = ANY(:limits)").bindparams(
+    bindparam("limits", type_=ARRAY(Text))
+)
 _TAKE: Final = text(
     """
     INSERT INTO loyalty_limits AS l (brand, name, used)

@@ -5,6 +5,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Index,
     Integer,
@@ -84,4 +85,36 @@ spins = Table(
     Column("points", BigInteger, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Index("ix_spins_player", "brand", "player_id", "wheel", "day", "nonce", unique=True),
+)
+
+# buy: reserved until what was bought is delivered, or its points go back.
+shop_purchases = Table(
+    "shop_purchases",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("brand", "player_id", "item", "version", "currency", "state")),
+    Column("price", BigInteger, nullable=False),
+    # By slice, where its points come from and would go back to.
+    Column("slices", JSONB, nullable=False),
+    # What was sold, as it was in that moment; a badge or a piece has none.
+    Column("gives", JSONB),
+    # The run that delivers it, and when somebody looks at how it ended.
+    Column("run_id", Text),
+    Column("due_at", DateTime(timezone=True)),
+    Column("reason", Text),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("settled_at", DateTime(timezone=True)),
+    Index("ix_shop_purchases_player", "brand", "player_id", "at", "id"),
+    Index("ix_shop_purchases_due", "due_at", postgresql_where=text("state = 'reserved'")),
+)
+
+# The journal added up by month: what moved between which accounts, of how many players.
+point_months = Table(
+    "point_months",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "currency")),
+    Column("month", Date, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("debit", "credit")),
+    *(Column(name, BigInteger, nullable=False) for name in ("amount", "transfers", "players")),
+    Column("counted_at", DateTime(timezone=True), nullable=False),
 )

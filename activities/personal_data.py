@@ -261,10 +261,18 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         player="",
     ),
     "budget_slices": TableData("about no player", none="brand journey currency day slice quota used", player=""),
+    "point_months": TableData(
+        "about no player", none="brand currency month debit credit amount transfers players counted_at", player=""
+    ),
     "loyalty_limits": TableData("about no player", none="brand name used", player=""),
     "spins": TableData(
         "stay: draws that anybody may recompute",
         pseudonymous="id player_id wheel day nonce client_seed weights drawn instead points version at",
+        none="brand",
+    ),
+    "shop_purchases": TableData(
+        "stay: what points were paid for",
+        pseudonymous="id player_id item version currency state price slices gives run_id due_at reason at settled_at",
         none="brand",
     ),
     "wheel_days": TableData("about no player", none="brand wheel day seed", player=""),

@@ -1,4 +1,4 @@
-"""What a player does with a button: begin a mission, claim its prize, spin. Each once for its key, under gate and lock.
+"""What a player does with a button: missions, spins, purchases. Each once for its key, under gate and lock.
 
 The table `player_commands`, which only this module writes. A command is one transaction: the row of the player is
 locked, the answer of an earlier attempt is looked for, the gate is asked, and what follows is written with the answer.
@@ -7,6 +7,7 @@ locked, the answer of an earlier attempt is looked for, the gate is asked, and w
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal
 
 import orjson
@@ -18,7 +19,8 @@ from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
-from activities.loyalty_limits import take_of
+from activities.loyalty_limits import give_back, house_gives, take_of
+from activities.shop_purchases import buy_item, cancel_purchase
 from activities.tournaments import seat_taken
 from activities.wheel_spins import spin
 from workflows.effects import EffectInput
@@ -29,9 +31,10 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.json_object import JsonObject
+from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.player_state.state import PlayerState
 
-CommandKind = Literal["opt_in", "claim", "spin", "register"]
+CommandKind = Literal["opt_in", "claim", "spin", "register", "buy", "cancel"]
 
 
 class CommandKeyReused(JourneysError):
@@ -46,15 +49,18 @@ class PlayerCommand:
     player_id: str
     key: str
     kind: CommandKind
-    #: The mission, the wheel or the instance of a tournament it is about.
+    #: The mission, the wheel, the instance of a tournament, the item or the purchase it is about.
     name: str
     #: The player's own word, of which the draw is a function too.
     client_seed: str = ""
+    #: What the player was shown that it costs.
+    price: int = 0
 
     @property
     def digest(self) -> str:
         """What it asks for."""
-        return hashlib.sha256(f"{self.kind}\x00{self.name}\x00{self.client_seed}".encode()).hexdigest()
+        price = f"\x00{self.price}" if self.price else ""
+        return hashlib.sha256(f"{self.kind}\x00{self.name}\x00{self.client_seed}{price}".encode()).hexdigest()
 
 
 class PlayerCommands:
@@ -100,6 +106,14 @@ class PlayerCommands:
             return await self._spin(connection, command, players, state, now)
         if command.kind == "register":
             return await self._register(connection, command, players, state, now)
+        if command.kind == "cancel":
+            return await cancel_purchase(connection, players, state, command.name, now)
+        if command.kind == "buy":
+            gate = partial(self._ask_gate, connection, command, now=now)
+            sold = program.shop.get(command.name)
+            return await buy_item(
+                connection, players, state, sold, key=command.key, price=command.price, gate=gate, now=now
+            )
         mission = program.missions.get(command.name)
         if mission is None:
             return refused("unknown")
@@ -119,6 +133,10 @@ class PlayerCommands:
             limit = f"mission:{mission.name}:{year}-W{week:02}"
             if not await take_of(connection, command.brand, limit, mission.points, most=mission.budget):
                 return refused("budget_spent")
+            into = mission.into
+            if not await house_gives(connection, command.brand, into, command.player_id, mission.points, now):
+                await give_back(connection, command.brand, limit, mission.points)
+                return refused(HOUSE_GIVES_NO_MORE)
         players.record(command.player_id, state.claim_mission(mission, f"mission {mission.name}", now))
         return {"status": "done", "points": mission.points}
 
@@ -179,9 +197,13 @@ class PlayerCommands:
     async def _gate(
         self, connection: AsyncConnection, command: PlayerCommand, kind: str, product: Product, now: datetime
     ) -> str | None:
+        return await self._ask_gate(connection, command, GrantFacts(kind=kind, journey_product=product), now=now)
+
+    async def _ask_gate(
+        self, connection: AsyncConnection, command: PlayerCommand, asked: GrantFacts, *, now: datetime
+    ) -> str | None:
         """Ask the gate as for any reward, and write down what it said; the reason where it refuses."""
         facts = await gate_facts.read_to_show(connection, command.brand, command.player_id, now)
-        asked = GrantFacts(kind=kind, journey_product=product)
         decision = may_grant(facts, asked, self.policies.of(command.brand, facts, now), now)
         about = EffectInput(
             brand=command.brand,
@@ -190,7 +212,9 @@ class PlayerCommands:
             run_id=f"{command.kind}:{command.name}",
             step=command.key,
         )
-        await gate_decisions.record(connection, about, [gate_decisions.Decided(about.key, kind, decision)], 0, now)
+        await gate_decisions.record(
+            connection, about, [gate_decisions.Decided(about.key, asked.kind, decision)], 0, now
+        )
         return str(decision.reason) if isinstance(decision, Refusal) else None
 
 

@@ -16,6 +16,7 @@ from activities.leaderboards import BoardRulers
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.player_commands import PlayerCommands
 from activities.player_tokens import PlayerTokens
+from activities.player_watch import PlayerWatch
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
@@ -37,6 +38,7 @@ class ApiEngine(Engine):
     player_tokens: PlayerTokens
     commands: PlayerCommands
     rulers: BoardRulers
+    watch: PlayerWatch
     webhook_secrets: SigningSecrets
     temporal: Client
     http: httpx.AsyncClient
@@ -61,6 +63,9 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
         keeping = asyncio.create_task(keep_credentials(temporal, settings, stop))
         stack.callback(stop.set)
         stack.callback(keeping.cancel)
+        watch = PlayerWatch(core.database)
+        watching = asyncio.create_task(watch.run())
+        stack.callback(watching.cancel)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=5))
         yield ApiEngine(
             **vars(core),
@@ -68,6 +73,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             pools=pools,
             links=links,
             player_tokens=PlayerTokens(settings.link_secrets),
+            watch=watch,
             commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
             rulers=BoardRulers(core.database),
             webhook_secrets=signing_secrets(settings),

@@ -24,6 +24,7 @@ from api.problems import COMMON, Problem, documented
 from workflows.json_object import JsonObject
 from workflows.loyalty.mission_progress import MissionState
 from workflows.loyalty.missions import PlayerMission
+from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.tier_standing import standing
 from workflows.loyalty.wheels import seed_hash
 from workflows.player_state.state import PlayerState
@@ -127,26 +128,33 @@ class BadgesView(BaseModel):
 @router.get("/loyalty", response_model=LoyaltyView, responses=COMMON)
 async def my_loyalty(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """Balances with what expires next, the tier, and whether everything is paused."""
-    state, now = await me(engine, key)
+    return answer(loyalty_view(*await me(engine, key)), if_none_match)
+
+
+def loyalty_view(state: PlayerState, now: datetime) -> LoyaltyView:
+    """What `GET /v1/me/loyalty` answers."""
     accounts = {} if state.loyalty is None else state.loyalty.points
-    view = LoyaltyView(
+    return LoyaltyView(
         points=[PointBalance.of(name, accounts[name], now) for name in sorted(accounts)],
         tier=state.facts.get("tier"),
         paused=state.protected(now) is not None,
     )
-    return answer(view, if_none_match)
 
 
 @router.get("/tier", response_model=TierView, responses=COMMON)
 async def my_tier(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """The player's tier, what the next one needs and what this one needs to be kept."""
-    state, now = await me(engine, key)
-    ladder = engine.intake.rules.loyalty.ladder
+    return answer(tier_view(engine.intake.rules.loyalty, *await me(engine, key)), if_none_match)
+
+
+def tier_view(program: LoyaltyProgram, state: PlayerState, now: datetime) -> TierView:
+    """What `GET /v1/me/tier` answers."""
+    ladder = program.ladder
     if ladder is None:
-        return answer(TierView(tier=state.facts.get("tier")), if_none_match)
+        return TierView(tier=state.facts.get("tier"))
     held = None if state.loyalty is None else state.loyalty.tiers.get(ladder.name)
     shown = standing(ladder, held, partial(_read, state, now))
-    view = TierView(
+    return TierView(
         tier=shown.tier,
         next=shown.next,
         gap_to_next=shown.gap_to_next,
@@ -156,26 +164,33 @@ async def my_tier(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = No
         at_risk=shown.warned,
         ladder=[{"name": one.name, "at": one.at} for one in ladder.tiers],
     )
-    return answer(view, if_none_match)
 
 
 @router.get("/missions", response_model=list[MissionView], responses=COMMON)
 async def my_missions(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """The missions that the player may see, with progress; none while the player is protected."""
-    state, now = await me(engine, key)
-    program = engine.intake.rules.loyalty
+    return answer(mission_views(engine.intake.rules.loyalty, *await me(engine, key)), if_none_match)
+
+
+def mission_views(program: LoyaltyProgram, state: PlayerState, now: datetime) -> list[MissionView]:
+    """What `GET /v1/me/missions` answers."""
     views: list[MissionView] = []
     for mission in program.missions.values() if state.protected(now) is None else ():
         refusal = state.mission_refusal(mission, program, now, [])
         if refusal != "not_visible":
             views.append(_mission_view(mission, state, now, locked=refusal == "locked"))
-    return answer(views, if_none_match)
+    return views
 
 
 @router.get("/badges", response_model=BadgesView, responses=COMMON)
 async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """What the player wears, and the sets that fill."""
     state, _ = await me(engine, key)
+    return answer(badges_view(engine.intake.rules.loyalty, state), if_none_match)
+
+
+def badges_view(program: LoyaltyProgram, state: PlayerState) -> BadgesView:
+    """What `GET /v1/me/badges` answers."""
     held = {} if state.loyalty is None else state.loyalty.pieces
     collections: list[JsonObject] = [
         {
@@ -184,11 +199,9 @@ async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = 
             "missing": [name for name in one.pieces if name not in held.get(one.name, ())],
             "gives": one.gives.name,
         }
-        for one in engine.intake.rules.loyalty.collections.values()
+        for one in program.collections.values()
     ]
-    return answer(
-        BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections), if_none_match
-    )
+    return BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections)
 
 
 class SectorView(BaseModel):

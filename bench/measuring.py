@@ -50,6 +50,9 @@ FLOORS: Mapping[str, Bound] = {
     "board_1m": ("at most", 20),
     "board_updates": ("at least", 0.8),
     "final_50k": ("at most", 60),
+    "ledger_verify": ("at least", 200_000),
+    "purchase": ("at most", 120),
+    "reads_me": ("at most", 50),
 }
 #: Floors that are no ratio but a speed, by which way a slow machine moves them.
 OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
@@ -58,6 +61,9 @@ OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
     "year_of_real_log_s": "more",
     "board_1m": "more",
     "final_50k": "more",
+    "ledger_verify": "less",
+    "purchase": "more",
+    "reads_me": "more",
 }
 #: CPU seconds of `_chore` on the machine for which speeds and limits of time are written down.
 USUAL = 0.085

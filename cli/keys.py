@@ -17,6 +17,7 @@ ROLES = {
     "vip-head": ("tasks:work", "players:read"),
     "safer-play": ("tasks:work", "players:read", "harm:review"),
     "crm": ("journeys:manage", "players:read"),
+    "site": ("events:write", "players:tokens"),
     "admin": ("admin",),
 }
 #: And the skills of those who answer tasks: nobody signs what they checked.

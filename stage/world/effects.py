@@ -18,6 +18,7 @@ from stage.virtual_temporal.runs import Call
 from stage.world.bonus_budgets import bonus_value, within_budgets
 from stage.world.faults import Away, Declines, TimedOut
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
+from stage.world.shop import settle
 from stage.world.state import WorldState
 from stage.world.withholding import WithheldEffects
 from workflows.channels import CHANNELS, Channel
@@ -478,5 +479,6 @@ class Effects:
             if task.state == "open":
                 task.state, task.closed_at = "cancelled", world.now
         self._record(request, request.outcome, **request.detail)
+        settle(world, request.run_id)
         world.tick_later(state)
         return Done()

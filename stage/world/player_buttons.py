@@ -38,6 +38,11 @@ def press(
 
 
 def _refused(world: WorldState, player_id: str, mission: PlayerMission) -> str | None:
+    """What the gate says against the prize of a mission."""
+    return refused_by_gate(world, player_id, GrantFacts(kind=mission.prize_kind, journey_product=mission.product))
+
+
+def refused_by_gate(world: WorldState, player_id: str, asked: GrantFacts) -> str | None:
     """What the gate says against it; a player of whom contacts and earlier bonuses are not read, as in production."""
     facts = facts_of(
         world.player(player_id),
@@ -46,6 +51,5 @@ def _refused(world: WorldState, player_id: str, mission: PlayerMission) -> str |
         now=world.now,
         birth_date=world.birth_dates.get(player_id),
     )
-    asked = GrantFacts(kind=mission.prize_kind, journey_product=mission.product)
     decision = may_grant(facts, asked, world.policies.of(world.brand, facts, world.now), world.now)
     return str(decision.reason) if isinstance(decision, Refusal) else None

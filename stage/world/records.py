@@ -86,6 +86,21 @@ class TaskRecord:
     closed_at: datetime | None = None
 
 
+@dataclass(slots=True)
+class PurchaseRecord:
+    """One purchase in the shop: `reserved` until it is delivered, or its points go back."""
+
+    at: datetime
+    purchase_id: str
+    player_id: str
+    item: str
+    currency: str
+    price: int
+    slices: Mapping[str, int]
+    run_id: str | None
+    state: Literal["reserved", "fulfilled", "refunded"]
+
+
 @dataclass(frozen=True, slots=True)
 class StoryRecord:
     """One line of a run's story."""

@@ -17,6 +17,7 @@ from stage.world.faults import Faults
 from stage.world.records import (
     GrantRecord,
     MessageRecord,
+    PurchaseRecord,
     RunRecord,
     ShadowRunRecord,
     StoryRecord,
@@ -69,6 +70,9 @@ def nobody(_task: TaskRecord, _asked: OpenTask) -> Answer:
 
 class WorldState:
     """What stands in Postgres in production: players, runs, messages, grants, tasks, and the story of the runs."""
+
+    #: What players bought in the shop.
+    purchases: list[PurchaseRecord]
 
     def __init__(
         self,

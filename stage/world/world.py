@@ -19,6 +19,7 @@ from stage.world.effects import Effects
 from stage.world.faults import Faults
 from stage.world.player_buttons import press
 from stage.world.records import RunRecord, ShadowRunRecord
+from stage.world.shop import buy_item
 from stage.world.state import BRAND, Answers, WorldState, nobody
 from workflows.effects import EffectInput
 from workflows.field_types import Product
@@ -97,6 +98,7 @@ class World(WorldState):
             brand=brand,
             on_effect=on_effect,
         )
+        self.purchases = []
 
     def __enter__(self) -> Self:
         return self
@@ -119,6 +121,10 @@ class World(WorldState):
     def rival(self, tournament: str, name: str, score: int) -> None:
         """Somebody made up has this score in the present instance of a tournament."""
         self.boards.rival(tournament, name, score)
+
+    def buy(self, player_id: str, item: str) -> str | None:
+        """A player buys an item of the shop now for what it costs; why it was not sold, None if it was."""
+        return buy_item(self, player_id, item)
 
     def finish(self) -> None:
         """Let time pass until nothing more is due."""

@@ -4,11 +4,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
 from activities.loops.migration import MIGRATE, begin_migration
+from activities.loyalty_tables import point_months, shop_purchases
 from activities.outgoing import webhook_queue, webhook_subscriptions
 from activities.people import add_person
 from activities.shadows import start_shadow
@@ -114,6 +116,7 @@ async def seeded(api: Api) -> dict[str, str]:
             "error": "It raised.",
         }
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
+        purchase_id = await _bought(connection, brand, now)
         person = await add_person(connection, brand, f"seed@{brand}.example", "Seed", now)
         webhook_id = f"wh_{brand}"
         hook: dict[str, Any] = {"id": webhook_id, "brand": brand, "url": "https://x.example", "types": ["run.*"]}
@@ -178,6 +181,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "name": JOURNEY,
         "segment": SEGMENT,
         "currency": "points",
+        "purchase_id": purchase_id,
         "enrolment_id": enrolment.id,
         "stop_id": stop.id,
         "migration_id": migration.id,
@@ -186,3 +190,14 @@ async def seeded(api: Api) -> dict[str, str]:
         "channel": "mails",
         "token": api.engine.links.token(brand, PLAYER, "email"),
     }
+
+
+async def _bought(connection: AsyncConnection, brand: str, now: datetime) -> str:
+    """Something that the player has bought, and the month it was in; its id."""
+    made: dict[str, Any] = {"item": "mug", "version": "v", "currency": "points", "state": "fulfilled", "price": 200}
+    made |= {"id": f"o-{brand}", "slices": {"@never": 200}, "at": now, "settled_at": now}
+    await connection.execute(insert(shop_purchases).values(brand=brand, player_id=PLAYER, **made))
+    flow = {"debit": "issued:wager", "credit": "available", "amount": 200, "transfers": 1, "players": 1}
+    month = insert(point_months).values(brand=brand, currency="points", month=now.date().replace(day=1), **flow)
+    await connection.execute(month.values(counted_at=now))
+    return str(made["id"])

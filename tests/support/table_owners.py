@@ -34,6 +34,8 @@ OWNERS = {
     "standings": "activities/standings.py",
     "tournaments": "activities/tournaments.py",
     "wheel_days": "activities/wheel_spins.py",
+    "point_months": "activities/point_economy.py",
+    "shop_purchases": "activities/shop_purchases.py",
     "spins": "activities/wheel_spins.py",
     "budget_slices": "activities/bonus_budgets.py",
     "grants": "activities/rewards.py",

@@ -1,6 +1,7 @@
 # ruff: noqa: ARG001  a journey takes the event that starts it, whether or not it looks at it
 """Every rule of the check has a journey here that breaks it, alone, and one that obeys."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -373,7 +374,7 @@ def test_the_shipped_journeys_and_templates_pass() -> None:
     journeys, catalogue = shipped()
     result = check(journeys.values(), {name: catalogue[name] for name in catalogue})
     assert list(map(str, result.findings)) == []
-    assert [waiver.rule for waiver in result.waivers] == ["no-control"] * 10
+    assert Counter(waiver.rule for waiver in result.waivers) == {"no-control": 11, "no-goal": 1}
 
 
 @pytest.fixture

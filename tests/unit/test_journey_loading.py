@@ -33,6 +33,7 @@ def test_the_shipped_journeys_are_those_of_the_catalogue() -> None:
         "personal_days",
         "reward_feedback",
         "second_deposit",
+        "shop_order",
         "tier_up",
         "vip_onboarding",
         "welcome",

@@ -4,14 +4,14 @@ import re
 from pathlib import Path
 
 from tests.support.outside_packages import Write, mistakes
-from workflows.source.journey_loading import load
+from workflows.source.journey_loading import SHIPPED, load
 
 PAGE = Path(__file__).parent.parent.parent / "docs" / "loyalty.md"
 
 
 def test_the_example_of_the_page_loads_as_a_program(package: Write) -> None:
     source = "\n\n".join(re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.DOTALL))
-    registry = load([package({"house": source})])
+    registry = load([SHIPPED, package({"house": source})])
     program = registry.loyalty
     assert [*program.currencies] == ["points"]
     assert [(kind, [rule.name for rule in rules]) for kind, rules in program.earn_rules.items()] == [

@@ -3,13 +3,15 @@
 from typing import ClassVar
 
 from workflows.events.base import Event
-from workflows.field_types import Count, Instant, Label, Number
+from workflows.field_types import Count, Id, Instant, Label, Number
+from workflows.rewards.kinds import Reward
 
 __all__ = [
     "Anniversary",
     "Birthday",
     "DayStreak",
     "Inactive",
+    "ItemPurchased",
     "LossStreak",
     "Scheduled",
     "SegmentEntered",
@@ -74,6 +76,29 @@ class TierAtRisk(
     tier: Label
     falls_to: Label
     falls_at: Instant
+
+
+class ItemPurchased(
+    Derived,
+    type="derived.item_purchased",
+    example={
+        "purchase_id": "6f1e4a539d2b1f0c9a8e7d65",
+        "item": "mug",
+        "price": 2000,
+        "currency": "points",
+        "to_deliver": True,
+        "gives": {"kind": "gift", "sku": "mug", "value_minor": 800},
+    },
+):
+    """The player bought something in the shop; `to_deliver`: its journey has to bring it. From the purchase."""
+
+    purchase_id: Id
+    item: Id
+    price: Number
+    currency: Id
+    to_deliver: bool = False
+    #: What was bought, as it was sold in that moment; None for a badge or a piece.
+    gives: Reward | None = None
 
 
 class Birthday(Derived, type="derived.birthday", example={"at": "10:00"}):

@@ -14,6 +14,7 @@ from typing import Final
 from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
+from workflows.loyalty.shop_items import ShopItem
 from workflows.player_state.decisions import Arm
 from workflows.player_state.exclusion_blocks import TIME_OUT, Block, Exclusion, last_end, of_status
 from workflows.player_state.limits_and_checks import open_checks, passed_checks
@@ -162,6 +163,13 @@ class GrantFacts:
         if self.wager_basis == "bonus":
             return self.wager_x
         return -(-self.wager_x * (self.match_pct + 100) // self.match_pct)
+
+    @classmethod
+    def of_item(cls, item: ShopItem) -> "GrantFacts":
+        """The part of what a shop sells that the gate looks at."""
+        if isinstance(item.gives, RewardBase):
+            return cls.of(item.gives, item.product)
+        return cls(kind=item.kind, journey_product=item.product)
 
     @classmethod
     def of(

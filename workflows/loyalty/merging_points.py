@@ -57,11 +57,16 @@ def merge_loyalty(
         survivor.badges[badge] = min(since, survivor.badges.get(badge, since))
     for collection, names in absorbed.pieces.items():
         survivor.pieces[collection] = [*dict.fromkeys([*survivor.pieces.get(collection, []), *names])]
-    for wheel, (day, spun) in absorbed.spins.items():
-        known, mine_spun = survivor.spins.get(wheel, ("", 0))
-        # Attempts of one day add up, so that two accounts have no more of them than one.
-        survivor.spins[wheel] = (day, spun + mine_spun) if day == known else max((day, spun), (known, mine_spun))
-    absorbed.spins = {}
+    _add_up(survivor.spins, absorbed.spins)
+    _add_up(survivor.bought, absorbed.bought)
+    absorbed.spins, absorbed.bought = {}, {}
     survivor.nameless = survivor.nameless or absorbed.nameless
     absorbed.badges, absorbed.pieces = {}, {}
     return MergedPoints(taking.transfers, giving.transfers)
+
+
+def _add_up(mine: dict[str, tuple[str, int]], theirs: dict[str, tuple[str, int]]) -> None:
+    """What is counted by day or period adds up, so that two accounts have no more of it than one."""
+    for name, (period, times) in theirs.items():
+        known, own = mine.get(name, ("", 0))
+        mine[name] = (period, times + own) if period == known else max((period, times), (known, own))

@@ -3,13 +3,14 @@
 What the row holds and how it moves. Every movement that the journal must explain goes through `Postings`.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
 from workflows.loyalty.mission_progress import MissionState
-from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, first_end, remove
+from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, first_end, product_of_lot, remove
 from workflows.loyalty.point_transfers import Account, Cause, PointTransfer
 from workflows.loyalty.tier_standing import TierState
 from workflows.loyalty.tournament_scores import TournamentEntry
@@ -57,6 +58,8 @@ class PointAccount:
     #: By rule, terms and day.
     buckets: dict[str, AccrualBucket] = field(default_factory=dict)
     debt: int = 0
+    #: What purchases have reserved that are not settled yet.
+    held: int = 0
     #: Points that ever came to the player, without what was taken back.
     ever: int = 0
     windows: list[MultiplierWindow] = field(default_factory=list)
@@ -127,6 +130,8 @@ class LoyaltyState:
     #: Whether there may be standings of the player, and whether their name is kept from boards.
     ranked: bool = False
     nameless: bool = False
+    #: By item that is sold a few times to each player: the newest of its periods, and how often it was bought in it.
+    bought: dict[str, tuple[str, int]] = field(default_factory=dict)
 
     def account(self, currency: str) -> PointAccount:
         """The player's points of a currency, from now on."""
@@ -205,6 +210,40 @@ class Postings:
         remove(self.state.account(currency).lots, slices)
         self.post(currency, sum(slices.values()), "available", into, cause, ref, slices=dict(slices))
 
+    def hold(self, currency: str, slices: Mapping[str, int], ref: str) -> None:
+        """Reserve the points of a purchase: nobody spends them, and they do not expire, until it is settled."""
+        self.spend(currency, slices, "held", "shop", ref)
+        self.state.account(currency).held += sum(slices.values())
+
+    def redeem(self, currency: str, amount: int, ref: str) -> None:
+        """Let the house have what a purchase has reserved."""
+        self.release_to(currency, amount, "redeemed:shop", ref)
+
+    def release_to(self, currency: str, amount: int, into: Account, ref: str) -> None:
+        """Let another account have what a purchase has reserved: the journal of the buyer says so."""
+        self._unhold(currency, amount)
+        self.post(currency, amount, "held", into, "shop", ref)
+
+    def refund(
+        self, currency: str, slices: Mapping[str, int], lot_of_late: str, ref: str, source: Account = "held"
+    ) -> None:
+        """Give points of a purchase back to the slices they came from; those of one that has ended get another."""
+        if source == "held":
+            self._unhold(currency, sum(slices.values()))
+        given: Counter[str] = Counter()
+        for key, points in slices.items():
+            end = end_of_lot(key)
+            over = end is not None and end <= self.now
+            given[f"{product_of_lot(key) or ''}@{lot_of_late.rpartition('@')[2]}" if over else key] += points
+        add(self.state.account(currency).lots, given)
+        self.post(currency, given.total(), source, "available", "shop", ref, slices=dict(given))
+        self._pay_debt(currency)
+
+    def _unhold(self, currency: str, amount: int) -> None:
+        account = self.state.account(currency)
+        account.held -= amount
+        assert account.held >= 0, f"more of {currency} is settled than was held"
+
     def take_back(self, currency: str, amount: int, lot: str | None, ref: str, **bucket: Any) -> None:
         """Reverse points: from the slice they came into, then the oldest, and what is spent already becomes debt."""
         self.settle(currency)
@@ -262,6 +301,7 @@ def recomputed(transfers: Iterable[PointTransfer]) -> LoyaltyState:
                 raise ValueError(f"transfer {one.number} takes what is not there")
             remove(account.lots, one.slices)
         account.debt += one.amount * ((one.debit == "debt") - (one.credit == "debt"))
-        if account.debt < 0:
-            raise ValueError(f"transfer {one.number} pays a debt that is not there")
+        account.held += one.amount * ((one.credit == "held") - (one.debit == "held"))
+        if account.debt < 0 or account.held < 0:
+            raise ValueError(f"transfer {one.number} pays a debt or a purchase that is not there")
     return state

@@ -21,6 +21,8 @@ __all__ = ["currency", "earn"]
 
 #: Points of one rule that one player can get on one day, whatever its designer writes: sums stay small integers.
 MOST_A_DAY: Final = 10_000_000
+#: Why nothing more is given on a day.
+HOUSE_GIVES_NO_MORE: Final = "house_gives_no_more"
 #: Weights and factors are whole percent.
 WHOLE: Final = 100
 #: A weight, and a rate's numbers, stay below it.
@@ -33,10 +35,20 @@ class PointCurrency:
 
     name: str
     expires: timedelta | None = None
+    #: Points that the house means to give to all players together on a day of UTC; 0: as many as it comes to.
+    given_a_day: int = 0
+
+    @property
+    def most_given_a_day(self) -> int:
+        """Where giving stops: at 120 % of what was meant."""
+        return self.given_a_day * 6 // 5
 
 
-def currency(name: str, *, expires: timedelta | None = None) -> PointCurrency:
+def currency(name: str, *, expires: timedelta | None = None, given_a_day: int = 0) -> PointCurrency:
     """Declare a kind of points that players earn and spend.
+
+    `given_a_day` is what the house means to give away to all players together on a day: awards, missions, wheels, what
+    a shop sells. At 120 % of it nothing more is given that day. What players earn by playing is theirs by the terms.
 
     Points that were earned on one day of the player's expire together: at the end of the day `expires` later, of its
     week where that is longer than 92 days, of its month beyond 366. Raises `LoyaltyDesignError`.
@@ -45,7 +57,9 @@ def currency(name: str, *, expires: timedelta | None = None) -> PointCurrency:
         raise LoyaltyDesignError(f"currency({name!r}) needs a name of letters, digits and underscores.")
     if expires is not None and expires < timedelta(days=1):
         raise LoyaltyDesignError(f"currency({name!r}) expires within a day; give players at least days(1) to spend it.")
-    return PointCurrency(name, expires)
+    if given_a_day < 0:
+        raise LoyaltyDesignError(f"currency({name!r}) gives {given_a_day} points a day; name a number above 0.")
+    return PointCurrency(name, expires, given_a_day)
 
 
 @dataclass(frozen=True)

@@ -70,5 +70,8 @@ def statement_words(transfer: PointTransfer) -> str:
             return f"{amount} points taken back: {transfer.ref}"
         case "debt":
             return f"{amount} points set against what was taken back before"
+        case "shop":
+            done = {"held": "reserved for", "redeemed:shop": "paid for"}.get(transfer.credit, "given back for")
+            return f"{amount} points {done} {transfer.ref.partition(' ')[0]}"
         case _:
             return f"{amount} points: {transfer.cause} {transfer.ref}"

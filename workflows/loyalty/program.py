@@ -7,13 +7,15 @@ from functools import cached_property
 
 from workflows.loyalty.missions import Collection, PlayerMission
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
+from workflows.loyalty.shop_items import Shop, ShopItem
 from workflows.loyalty.tier_ladders import Ladder
 from workflows.loyalty.tournaments import Instance, Tournament
 from workflows.loyalty.wheels import Wheel
+from workflows.rewards import RewardBase
 from workflows.rules.measures import Measure
 
 #: A declaration that a module holds under a name.
-Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel | Tournament
+Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel | Tournament | Shop
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class LoyaltyProgram:
     collections: Mapping[str, Collection] = field(default_factory=dict)
     wheels: Mapping[str, Wheel] = field(default_factory=dict)
     tournaments: Mapping[str, Tournament] = field(default_factory=dict)
+    #: What all shops sell, by name.
+    shop: Mapping[str, ShopItem] = field(default_factory=dict)
 
     @cached_property
     def tournaments_about(self) -> Mapping[str, Sequence[Tournament]]:
@@ -77,6 +81,7 @@ class LoyaltyProgram:
         collections: dict[str, Collection] = {}
         wheels: dict[str, Wheel] = {}
         tournaments: dict[str, Tournament] = {}
+        sold: dict[str, ShopItem] = {}
         for one in declarations:
             match one:
                 case PointCurrency():
@@ -94,6 +99,9 @@ class LoyaltyProgram:
                     wheels[one.name] = one
                 case Tournament():
                     tournaments[one.name] = one
+                case Shop():
+                    sold |= {each.name: each for each in one.items}
+                    currencies.setdefault(one.paid_in.name, one.paid_in)
         return cls(
             dict(sorted(currencies.items())),
             {kind: tuple(sorted(rules, key=lambda rule: rule.name)) for kind, rules in sorted(by_type.items())},
@@ -102,6 +110,7 @@ class LoyaltyProgram:
             dict(sorted(collections.items())),
             dict(sorted(wheels.items())),
             dict(sorted(tournaments.items())),
+            dict(sorted(sold.items())),
         )
 
 
@@ -115,7 +124,11 @@ def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
     rules: dict[str, EarnRule] = {}
     ladders: list[Ladder] = []
     named: dict[tuple[type, str], Declaration] = {}
+    shops: list[Shop] = []
     for one in declarations:
+        if isinstance(one, Shop):
+            shops.append(one)
+            one = one.paid_in  # noqa: PLW2901 - its currency is declared once too
         if isinstance(one, Ladder):
             ladders.append(one)
             continue
@@ -130,3 +143,16 @@ def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
             yield f"The currency {declared.name} is declared twice and differently; share one declaration."
     if len(ladders) > 1:
         yield f"The ladders {ladders[0].name} and {ladders[1].name} both say which tier a player has; declare one."
+    yield from _mistakes_of_shops(shops, ladders)
+
+
+def _mistakes_of_shops(shops: Sequence[Shop], ladders: Sequence[Ladder]) -> Iterator[str]:
+    items = [one for each in shops for one in each.items]
+    for name in sorted({one.name for one in items if sum(other.name == one.name for other in items) > 1}):
+        yield f"Two shops sell {name}; an item has one address, so rename one."
+    paid = {one.paid_in.name for one in shops}
+    for one in items:
+        if isinstance(one.gives, RewardBase) and one.gives.awarded_points and one.into and one.into.name in paid:
+            yield f"The item {one.name} sells {one.into.name}, which a shop is paid in: players would turn them round."
+        if one.tier and all(one.tier not in {each.name for each in ladder.tiers} for ladder in ladders[:1]):
+            yield f"The item {one.name} is sold from the tier {one.tier} on, and no ladder has it; declare a ladder."

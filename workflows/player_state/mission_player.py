@@ -92,18 +92,14 @@ class MissionPlayer(LoyalPlayer):
         came = claimable(self._mission(mission.name), now)
         assert not isinstance(came, str), came
         came.claimed_at = now
-        match mission.gives:
-            case Badge():
-                self._wear(mission.gives, now)
-            case Piece():
-                self._collect(mission.gives, now)
-            case _:
-                assert mission.into is not None
-                postings, present = self._postings(now), self.present(now)
-                lot = lot_of(mission.product, present.today, mission.into.expires, present)
-                postings.credit(mission.into.name, mission.points, lot, "issued:mission", "mission", ref)
-                return postings.transfers
-        return []
+        if isinstance(mission.gives, Badge | Piece):
+            self.present_with(mission.gives, now)
+            return []
+        assert mission.into is not None
+        postings, present = self._postings(now), self.present(now)
+        lot = lot_of(mission.product, present.today, mission.into.expires, present)
+        postings.credit(mission.into.name, mission.points, lot, "issued:mission", "mission", ref)
+        return postings.transfers
 
     def spins_of(self, wheel: Wheel, now: datetime) -> int:
         """How often the player has spun a wheel on its present day."""
@@ -118,6 +114,14 @@ class MissionPlayer(LoyalPlayer):
         lot = lot_of(wheel.product, present.today, wheel.into.expires, present)
         postings.credit(wheel.into.name, points, lot, "issued:wheel", "wheel", ref)
         return postings.transfers
+
+    def present_with(self, gives: Badge | Piece, now: datetime) -> None:
+        """Give a badge, or a piece of a set; what the player has already changes nothing."""
+        self.loyalty = self.loyalty or LoyaltyState()
+        if isinstance(gives, Badge):
+            self._wear(gives, now)
+        else:
+            self._collect(gives, now)
 
     def _mission(self, name: str) -> MissionState:
         self.loyalty = self.loyalty or LoyaltyState()

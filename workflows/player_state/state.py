@@ -133,7 +133,7 @@ class PlayerState(MergedPlayer):
             moves = self._segment_moves(rules.segments_about(TierChanged.type), now, failures)
             decisions += moves
             for told in (happened, *(segment_change(move, now) for move in moves)):
-                decisions += self._tell(told, [""], rules, now, failures)
+                decisions += self.tell(told, [""], rules, now, failures)
         for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
             if self.moments.get(key) != at:
                 continue  # A schedule that was due before has asked this segment already, and put its moment off.
@@ -149,7 +149,7 @@ class PlayerState(MergedPlayer):
             if rule is not None:
                 due_events += [(happened, [key]) for happened in self._events_due(rule, at, now, failures)]
             for happened, fired in due_events:
-                decisions += self._tell(happened, fired, rules, now, failures)
+                decisions += self.tell(happened, fired, rules, now, failures)
         return decisions
 
     def rearm(
@@ -322,7 +322,7 @@ class PlayerState(MergedPlayer):
 
     # ---- runs ------------------------------------------------------------------------------
 
-    def _tell(
+    def tell(
         self, happened: Event, fired: Sequence[str], rules: RuleIndex, now: datetime, failures: list[RuleFailure]
     ) -> list[Decision]:
         """What follows from something that a moment has brought: runs hear of it, journeys begin."""

@@ -34,7 +34,7 @@ from workflows.source import segment_probe
 from workflows.source.declaration_lint import misdeclared, uses_trigger, where
 from workflows.source.functions import resolve
 from workflows.source.import_lint import impure_calls, impure_imports
-from workflows.source.loyalty_loading import declared_loyalty, nameless_loyalty
+from workflows.source.loyalty_loading import declared_loyalty, nameless_loyalty, undelivered
 from workflows.source.releases import (
     ReleasedJourney,
     ReleaseIndex,
@@ -127,6 +127,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     mistakes += policy_book.clashes(policies)
     loyalty = declared_loyalty(modules.values())
     mistakes += mistakes_among(loyalty)
+    mistakes += undelivered(loyalty, journeys)
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
     registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)

@@ -1,19 +1,20 @@
 """Finding what a deployment declares of loyalty, and what it declares in vain."""
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from types import ModuleType
 from typing import Final, get_args
 
 from workflows.loyalty.point_currencies import currency, earn
 from workflows.loyalty.program import Declaration
+from workflows.loyalty.shop_items import SHOP_ORDER, Shop, shop
 from workflows.loyalty.tier_ladders import ladder
 from workflows.loyalty.tournaments import tournament
 from workflows.loyalty.wheels import wheel
 from workflows.source.functions import resolve
 
 #: What declares something that only its name in the module lets anybody find.
-_DECLARING: Final = (currency, earn, ladder, wheel, tournament)
+_DECLARING: Final = (currency, earn, ladder, shop, wheel, tournament)
 
 
 def declared_loyalty(modules: Iterable[ModuleType]) -> list[Declaration]:
@@ -25,6 +26,17 @@ def declared_loyalty(modules: Iterable[ModuleType]) -> list[Declaration]:
                 if isinstance(each, get_args(Declaration)):
                     found[id(each)] = each
     return [*found.values()]
+
+
+def undelivered(declarations: Iterable[Declaration], journeys: Collection[str]) -> Iterator[str]:
+    """A sentence for what a shop sells and nothing would ever bring."""
+    for one in declarations:
+        ordered = [each.name for each in one.items if not each.settles_here] if isinstance(one, Shop) else []
+        if ordered and SHOP_ORDER not in journeys:
+            yield (
+                f"The shop {one.name} sells {', '.join(ordered)}, which the journey {SHOP_ORDER} brings and nobody "
+                f"plays; name it in SHIPPED_JOURNEYS."
+            )
 
 
 def nameless_loyalty(tree: ast.Module, module: ModuleType) -> Iterator[str]:
