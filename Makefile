@@ -8,7 +8,7 @@ WORKERS ?= 2
 BESIDE := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 # The tests start hundreds of processes; where Python may not keep what it compiled, each would compile everything anew.
 COMPILED := env -u PYTHONDONTWRITEBYTECODE
-SOURCES := worker.py activities api cli content local migrations stage tests/support workflows
+SOURCES := worker.py activities api cli content learning local migrations stage tests/support workflows
 
 .DEFAULT_GOAL := help
 .PHONY: help setup lint fmt test prove fuzz crash soak restore-drill bench up demo lock clean

@@ -26,12 +26,13 @@ LONGEST = 500
 LAYERS = {
     "workflows": set[str](),
     "content": {"workflows"},
-    "activities": {"content", "workflows"},
-    "stage": {"content", "workflows"},
-    "api": {"activities", "content", "workflows"},
+    "learning": {"workflows"},
+    "activities": {"content", "learning", "workflows"},
+    "stage": {"content", "learning", "workflows"},
+    "api": {"activities", "content", "learning", "workflows"},
     "local": {"activities", "content", "workflows"},
     "worker": {"activities", "content", "workflows"},
-    "cli": {"activities", "api", "content", "local", "stage", "worker", "workflows"},
+    "cli": {"activities", "api", "content", "learning", "local", "stage", "worker", "workflows"},
     "migrations": {"activities"},
 }
 OURS = {*LAYERS, "tests", "bench"}
@@ -381,14 +382,14 @@ def test_the_files_are_really_read() -> None:
         (
             "activities/x.py",
             "def f():\n    import api.app",
-            "activities may import content and workflows: imports",
+            "activities may import content, learning and workflows: imports",
         ),
         (
             "stage/x.py",
             "from activities import intake",
-            "stage may import content and workflows: imports",
+            "stage may import content, learning and workflows: imports",
         ),
-        ("api/x.py", "from worker import engine", "api may import activities, content and workflows"),
+        ("api/x.py", "from worker import engine", "api may import activities, content, learning and workflows"),
         ("worker.py", "import tests.support.player_events", "worker may import activities, content and workflows"),
         ("workflows/x.py", "import os.path", "settings are read in activities/settings.py"),
         ("workflows/x.py", "from time import monotonic", "time is an argument"),

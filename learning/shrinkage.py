@@ -1,0 +1,91 @@
+"""Effects of many segments together: the best of many is mostly luck, so each is drawn towards the common effect."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from learning.differences import NORMAL, Conversion, Estimate, Interval, Moments, NoNumber, standard_error, z_of
+
+#: Players of the control group that a segment needs.
+LEAST_CONTROL: Final = 100
+#: Above this chance of so unlike effects by chance alone, no segment is said to differ.
+ALIKE_ABOVE: Final = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentEffects:
+    """The effect in each segment, drawn towards the common one; `alike` says that no difference is shown."""
+
+    overall: Estimate
+    segments: Mapping[str, Estimate | NoNumber]
+    #: How often segments are as unlike as these where the effect is the same in all.
+    p_value: float
+
+    @property
+    def alike(self) -> bool:
+        """Whether the segments are not shown to differ; then the common effect is the answer for each."""
+        return self.p_value > ALIKE_ABOVE
+
+
+def segment_effects(shares: Mapping[str, tuple[Conversion, Conversion]]) -> SegmentEffects | NoNumber:
+    """Effects on a conversion by segment, from the treated and the control share of each.
+
+    A player's segment is the one they were in before they were assigned: one that the treatment can change says
+    nothing. Variances between segments are estimated as DerSimonian and Laird do.
+    """
+    small = {
+        name: NoNumber(f"{control.players} players in the control group, and {LEAST_CONTROL} are needed")
+        for name, (_, control) in shares.items()
+        if control.players < LEAST_CONTROL
+    }
+    effects = {
+        name: (treated.value - control.value, max(_error(treated, control) ** 2, 1e-12))
+        for name, (treated, control) in shares.items()
+        if name not in small and treated.players
+    }
+    if not effects:
+        return NoNumber("no segment has enough players in its control group")
+    weights = {name: 1 / variance for name, (_, variance) in effects.items()}
+    total = math.fsum(weights.values())
+    overall = math.fsum(weights[name] * effect for name, (effect, _) in effects.items()) / total
+    unlike = math.fsum(weights[name] * (effect - overall) ** 2 for name, (effect, _) in effects.items())
+    freedom = len(effects) - 1
+    scale = total - math.fsum(weight * weight for weight in weights.values()) / total
+    between = max(0.0, (unlike - freedom) / scale) if scale > 0 else 0.0
+    drawn = {
+        name: _drawn_in(effect, variance, overall, between, 1 / total) for name, (effect, variance) in effects.items()
+    }
+    reach = z_of() * math.sqrt(1 / total)
+    common = Estimate(overall, Interval(overall - reach, overall + reach))
+    return SegmentEffects(common, {**drawn, **small}, chi_square_p(unlike, freedom))
+
+
+def _drawn_in(effect: float, variance: float, overall: float, between: float, of_overall: float) -> Estimate:
+    own = between / (between + variance)
+    estimate = own * effect + (1 - own) * overall
+    # What is left of the segment's own doubt, and the doubt about the common effect it is drawn to.
+    half = z_of() * math.sqrt(own * variance + (1 - own) ** 2 * of_overall)
+    return Estimate(estimate, Interval(estimate - half, estimate + half))
+
+
+def _error(treated: Conversion, control: Conversion) -> float:
+    return standard_error(*(Moments(one.players, one.value, one.variance) for one in (treated, control)))
+
+
+def chi_square_p(value: float, freedom: int) -> float:
+    """The chance of a chi-square of at least `value`; by Wilson and Hilferty's cube root, within 0.002 of the truth."""
+    if freedom <= 0 or value <= 0:
+        return 1.0
+    spread = 2 / (9 * freedom)
+    return 1 - NORMAL.cdf(((value / freedom) ** (1 / 3) - (1 - spread)) / math.sqrt(spread))
+
+
+def shrunk_by_past(effect: float, error: float, past: list[float]) -> Estimate | NoNumber:
+    """What of a winner's effect is likely to stay, given the effects of past experiments; they scatter around zero."""
+    if len(past) < 10:
+        return NoNumber("fewer than 10 experiments so far; only the holdout group tells what stays")
+    spread = math.fsum(one * one for one in past) / len(past)
+    own = spread / (spread + error * error)
+    half = z_of() * math.sqrt(own) * error
+    return Estimate(own * effect, Interval(own * effect - half, own * effect + half))
