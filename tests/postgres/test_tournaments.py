@@ -1,6 +1,7 @@
 """Tournaments on Postgres: scores with the event, a close that misses nobody, prizes paid once, names that leave."""
 
 import asyncio
+import random
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
@@ -17,12 +18,15 @@ from activities.leaderboards import BoardRulers, place_of, top_of
 from activities.settings import Settings
 from activities.tables import events, gate_decisions, point_transfers, standings, tournaments
 from activities.tournaments import open_instance, read_tournament
+from stage.world.world import World
 from tests.support.engine import BRAND, SECRET, Casino, HeldClock, connected, execute, rows
 from tests.support.machine import eventually
 from tests.support.servers import owners
 from tests.support.tournament_program import cup, race, today
-from workflows import ExclusionSet, PlayerMerged, ProfileUpdated, RoundCompleted, RoundVoided
+from workflows import ExclusionSet, PlayerMerged, PlayerRegistered, ProfileUpdated, RoundCompleted, RoundVoided
+from workflows.events import Event
 from workflows.loyalty.tournaments import Instance, Tournament, board_of
+from workflows.source.journey_loading import load
 
 PROGRAM = "tests.support.tournament_program"
 ROUND: dict[str, Any] = {"game_id": "g", "category": "slot", "win_minor": 0, "currency": "EUR"}
@@ -426,3 +430,45 @@ async def test_instances_open_by_themselves_for_brands_with_a_key(house: House) 
             )
         ).scalars()
         assert {house.instance(one).id for one in (race, cup, today)} <= {*found}
+
+
+def house_week(monday: datetime) -> str:
+    """The instance of the race that opened then."""
+    return race.newest(monday).id
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_i33_a_week_at_random_ends_in_the_same_places_and_prizes_on_the_stage(house: House, seed: int) -> None:
+    chance = random.Random(seed)
+    monday = house.instance().opens
+    players = [house.casino.player(f"p{n}") for n in range(6)]
+    about = {"occurred_at": monday, "timezone": "Europe/Kyiv", "country": "DK", "birth_date": "1980-01-01"}
+    told: list[tuple[datetime, str, Event]] = [
+        (monday, player, house.casino.event(PlayerRegistered, **about)) for player in players
+    ]
+    for number in range(40):
+        at, player = monday + timedelta(minutes=chance.randint(40, 7 * 24 * 60 - 1)), chance.choice(players)
+        data = {**ROUND, "round_id": f"{house.casino.mark}-{number}", "stake_minor": 100 * chance.randint(0, 40)}
+        told.append((at, player, house.casino.event(RoundCompleted, occurred_at=at, **data)))
+        if chance.random() < 0.3:
+            later = min(house.instance().cut - timedelta(minutes=1), at + timedelta(minutes=chance.randint(-30, 600)))
+            told.append((later, player, house.casino.event(RoundVoided, occurred_at=later, played_at=at, **data)))
+    out = monday + timedelta(days=chance.randint(1, 6))
+    told.append((out, players[0], house.casino.event(ExclusionSet, occurred_at=out, kind="time_out", until=None)))
+    board = await house.opens()
+    with World(load((PROGRAM,)), {}, monday, brand=BRAND) as world:
+        for at, player, event in sorted(told, key=lambda one: one[0]):
+            house.casino.clock.now = at
+            world.advance_to(at)
+            await house.engine.intake.ingest(BRAND, [(player, event)], at)
+            world.happen(player, event)
+        house.casino.clock.now = monday
+        await house.closes(board)
+        world.advance_to(house.now)
+        rehearsed = world.boards.boards[house_week(monday)]
+    written = await rows(house.engine.database, standings, board=board)
+    assert {one["place"]: one["player_id"] for one in written if one["place"]} == {
+        place: player for place, (player, _) in (rehearsed.places or {}).items()
+    }
+    paid = {one["player_id"]: one["outcome"] for one in written if one["outcome"]}
+    assert paid == rehearsed.outcomes
