@@ -22,7 +22,7 @@ RACE = "weekly_race:2026-03-09"
 def play(world: World, player: str, place: str, *, born: str = "1980-01-01", win: int = 900) -> None:
     """A player registers, takes a seat where the gate lets them, and plays one round."""
     told: dict[str, Any] = {"event_source": "/t", "occurred_at": world.now}
-    about = {"timezone": "UTC", "country": place[:2], "jurisdiction": place, "birth_date": born}
+    about: dict[str, Any] = {"timezone": "UTC", "country": place[:2], "jurisdiction": place, "birth_date": born}
     world.happen(player, PlayerRegistered(event_id=f"{player}-r", **told, **about))
     world.press(player, "register", "weekly_race")
     data: dict[str, Any] = {
