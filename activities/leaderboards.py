@@ -5,6 +5,7 @@ taken from the index every few seconds and thrown away, so they cannot drift fro
 """
 
 import asyncio
+import logging
 import time
 from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
@@ -13,9 +14,12 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import Row, text
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database
+
+logger = logging.getLogger(__name__)
 
 #: Rows of the top that are shown, and those above and below a player.
 TOP: Final = 100
@@ -81,30 +85,36 @@ class BoardRulers:
         self.database = database
         self.timer = timer
         self._rulers: dict[int, _Ruler] = {}
-        self._taking: dict[int, asyncio.Task[_Ruler]] = {}
+        self._taking: dict[int, asyncio.Task[None]] = {}
 
-    async def place(self, board: int, order: Order) -> int:
+    async def place(self, connection: AsyncConnection, board: int, order: Order) -> int:
         """About how many stand at or above it: off by one part in a thousand, and by what happened in seconds.
 
         Only the first question about a board waits for its ruler; later ones read the one there is meanwhile.
         """
         ruler = self._rulers.get(board)
-        if ruler is None or self.timer() - ruler.at > RULER_LASTS_S:
-            taking = self._taking.get(board)
-            if taking is None:
-                taking = self._taking[board] = asyncio.create_task(self._take(board))
-                taking.add_done_callback(lambda _: self._taking.pop(board, None))
-            if ruler is None:
-                ruler = await asyncio.shield(taking)
+        if ruler is None:
+            # On the caller's connection: whoever waited here for another one might keep it from whoever has it.
+            ruler = await self._take(connection, board)
+        elif self.timer() - ruler.at > RULER_LASTS_S and board not in self._taking:
+            self._taking[board] = asyncio.create_task(self._take_anew(board))
         return bisect_right(ruler.orders, order) * ruler.step + ruler.step // 2 + 1
 
-    async def _take(self, board: int) -> _Ruler:
-        async with self.database.reading() as connection:
-            total = (await connection.execute(_COUNT, {"board": board})).scalar_one()
-            step = max(1, total // MARKS)
-            rows = await connection.execute(_MARKS, {"board": board, "step": step})
-            orders = tuple((row.neg_score, row.reached_at, row.rounds, row.draw) for row in rows)
-        if len(self._rulers) >= MOST_RULERS:
+    async def _take_anew(self, board: int) -> None:
+        try:
+            async with self.database.reading() as connection:
+                await self._take(connection, board)
+        except (SQLAlchemyError, OSError) as away:
+            logger.warning("The places of a board are read off an old ruler: %s", away)
+        finally:
+            del self._taking[board]
+
+    async def _take(self, connection: AsyncConnection, board: int) -> _Ruler:
+        total = (await connection.execute(_COUNT, {"board": board})).scalar_one()
+        step = max(1, total // MARKS)
+        rows = await connection.execute(_MARKS, {"board": board, "step": step})
+        orders = tuple((row.neg_score, row.reached_at, row.rounds, row.draw) for row in rows)
+        if board not in self._rulers and len(self._rulers) >= MOST_RULERS:
             del self._rulers[min(self._rulers, key=lambda one: self._rulers[one].at)]
         ruler = self._rulers[board] = _Ruler(orders, step, self.timer())
         return ruler
@@ -136,7 +146,7 @@ async def place_of(
     if not final:
         above = (await connection.execute(_ABOVE_COUNT, {**asked, "limit": EXACT + 1})).scalar_one()
         exact = above <= EXACT
-        place = above + 1 if exact else await rulers.place(board, me.order)
+        place = above + 1 if exact else await rulers.place(connection, board, me.order)
         me = Placed.of(row, place)
     over = (await connection.execute(_ABOVE, asked)).all()
     under = (await connection.execute(_BELOW, asked)).all()

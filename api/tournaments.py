@@ -162,7 +162,7 @@ async def my_leaderboard(
 
 
 @mine.post("/tournaments/{instance_id}/register", responses={**COMMON, **documented(404, 409)})
-async def register(instance_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
+async def take_seat(instance_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Take a seat; what counts counts from this moment on. Pressed twice is as good as once."""
     command = PlayerCommand(key.brand, player_of(key), idempotency_key, "register", instance_id)
     return Pressed.model_validate(await press(engine, command))
@@ -305,7 +305,7 @@ async def cancel_tournament(
 
 
 @router.post("/{instance_id}/disqualify", status_code=204, responses={**COMMON, **documented(404)})
-async def disqualify(instance_id: str, body: Disqualifying, engine: EngineOf, actor: Deciding) -> None:
+async def disqualify_player(instance_id: str, body: Disqualifying, engine: EngineOf, actor: Deciding) -> None:
     """Take a player's place in an instance: ranks skip it, its prize is not paid, and it scores no more."""
     now = engine.clock()
     row = await _row(engine, actor.brand, instance_id)
