@@ -19,7 +19,7 @@ from activities.settings import Settings
 from activities.tables import events, gate_decisions, point_transfers, standings, tournaments
 from activities.tournaments import open_instance, read_tournament
 from stage.world.world import World
-from tests.support.engine import BRAND, SECRET, Casino, HeldClock, connected, execute, rows
+from tests.support.engine import BRAND, SECRET, Casino, HeldClock, HeldTimer, connected, execute, rows
 from tests.support.machine import eventually
 from tests.support.servers import owners
 from tests.support.tournament_program import cup, race, today
@@ -391,6 +391,34 @@ async def test_deep_places_are_an_honest_estimate_and_near_ones_exact(house: Hou
     assert second is not None
     assert [one.place for one in second.around] == [1, 2, 3, 4, 5, 6, 7], "the first is among those around the second"
     assert {one.place for one in deep.around} - {deep.me.place} == {None}
+
+
+async def test_a_ruler_that_is_old_is_taken_anew_while_it_is_read(house: House) -> None:
+    board = await house.opens()
+    more = """
+        INSERT INTO standings (brand, player_id, board, neg_score, reached_at, rounds, draw, named)
+        SELECT 'acme', :mark || n, :board, :score, CAST(:at AS timestamptz), 1, n, true FROM generate_series(1, 8000) n
+        """
+    timer = HeldTimer()
+    rulers, asked = BoardRulers(house.engine.database, timer), {"board": board, "at": house.now}
+    await execute(house.engine.database, more, mark="below-", score=-10, **asked)
+
+    async def place() -> int | None:
+        async with house.engine.database.reading() as connection:
+            mine = await place_of(connection, rulers, BRAND, "below-7000", board, final=False)
+        return None if mine is None else mine.me.place
+
+    first = await place()
+    assert first is not None
+    assert abs(first - 7_000) <= 8
+    await execute(house.engine.database, more, mark="above-", score=-20, **asked)
+    assert await place() == first, "it is a few seconds old"
+    timer.now += 6
+
+    async def knows_the_others() -> bool:
+        return abs((await place() or 0) - 15_000) <= 16
+
+    await eventually(knows_the_others)
 
 
 async def test_what_is_not_declared_costs_no_statement(house: House) -> None:
