@@ -37,6 +37,7 @@ from activities.temporal_client import client_options, connect, metrics_runtime,
 from activities.temporal_credentials import WrongSetting, keep_credentials
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
+from workflows.background.telling_people import TellPeople
 from workflows.background.tournament_run import TournamentWorkflow
 from workflows.effect_queues import PROVIDERS, queue_of
 from workflows.effects import SEND
@@ -122,12 +123,13 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     return Worker(
         client,
         task_queue=engine.settings.maintenance_queue,
-        workflows=[*MAINTENANCE_WORKFLOWS, BulkJobWorkflow, TournamentWorkflow],
+        workflows=[*MAINTENANCE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow],
         activities=[
             *engine.maintenance.activities,
             engine.reconciliation.reconcile,
             engine.forgetting.retain,
             engine.forgetting.erase,
+            engine.telling.tell,
             *engine.bulk_jobs.activities,
             engine.tournaments.close,
             engine.tournaments.pay,

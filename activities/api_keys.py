@@ -30,6 +30,7 @@ SCOPES: Final = (
     "profiles:write",
     "inbox:read",
     "tasks:work",
+    "tasks:lead",
     "players:read",
     "players:tokens",
     "players:erase",

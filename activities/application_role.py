@@ -118,7 +118,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         "a queue, kept to be told again", update=True, fixed=("subscription_id", "event_seq", "brand", "player_id")
     ),
     "webhook_subscriptions": Rights(
-        "changed, failing, disabled", update=True, fixed=("id", "brand", "created_by", "created_at")
+        "changed, failing, disabled", update=True, fixed=("id", "brand", "created_by", "created_at", "format")
     ),
     "sign_ins": Rights("gone when their person is back", delete=True),
     "sessions": Rights(
@@ -140,6 +140,15 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "audit_entries": Rights(_APPENDED),
     "audit_heads": Rights("where the chains of the audit end", update=True, fixed=("brand", "lane")),
     "people": Rights("who works here, as long as they do", update=True, fixed=("id", "created_at")),
+    "notices": Rights(
+        "told, once", update=True, fixed=("id", "brand", "person_id", "task_id", "occasion", "created_at")
+    ),
+    "work_profiles": Rights("how who works here works", update=True, fixed=("brand", "person_id")),
+    "absences": Rights(
+        "told, and over",
+        update=True,
+        fixed=("id", "brand", "person_id", "since", "until", "stand_in", "given_by", "created_at"),
+    ),
     "person_grants": Rights(
         "given, and taken back",
         update=True,

@@ -31,6 +31,7 @@ from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.shadow_stops import ShadowStops
 from activities.loops.shop_settlement import ShopSettlement
 from activities.loops.sweeper import Sweeper
+from activities.loops.telling_people import TellingPeople
 from activities.loops.tournament_work import TournamentWork
 from activities.messages import Messages
 from activities.outgoing.signing_secrets import SigningSecrets
@@ -39,6 +40,7 @@ from activities.outgoing.webhook_effect import WebhookEffects
 from activities.point_economy import PointEconomy
 from activities.processes import Processes, Role
 from activities.promotion_pauses import PromotionPauses
+from activities.providers.adapter import Adapter
 from activities.providers.bonus_engine import BonusEngine
 from activities.providers.breaker import Breaker
 from activities.providers.email import MailLookup
@@ -50,10 +52,11 @@ from activities.run_gauges import RunGauges
 from activities.run_problems import RunProblems
 from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
-from activities.tasks import TaskEffects
+from activities.task_effects import TaskEffects
 from activities.tracing import TracedTransport
 from activities.unsubscribe_links import UnsubscribeLinks
 from content.templates import Catalogue
+from workflows.channels import Channel
 from workflows.effect_queues import PROVIDERS, Provider
 from workflows.errors import DesignError
 from workflows.field_types import MessageClass
@@ -191,6 +194,7 @@ class WorkerEngine(Engine):
     gauges: RunGauges
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
+    telling: TellingPeople
 
     def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
         """The effects that wait in this provider's queue."""
@@ -265,22 +269,21 @@ async def worker_engine(
         retaining = Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS)
         for pool in (database, dispatching, retaining):
             stack.push_async_callback(pool.close)
-        timeout = settings.provider_timeout.total_seconds()
         transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=timeout, transport=transport))
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=_seconds(settings), transport=transport))
         core = build(settings, deployment.registry, database, clock, role=role)
         clock, policies, journeys = core.clock, core.policies, core.registry.journeys
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
         bonus_engine = BonusEngine(
             settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
         )
-        templates = deployment.templates
+        templates, adapters = deployment.templates, channel_adapters(settings, http)
         registers = Registers.over(http, settings, core.intake, clock)
         grants = Grants(database, journeys, bonus_engine, policies, settings, registers, clock)
         yield WorkerEngine(
             **vars(core),
             dispatching=dispatching,
-            messages=_messages(core, templates, http, breakers, registers),
+            messages=_messages(core, templates, adapters, http, breakers, registers),
             grants=grants,
             awards=Awards(database, core.intake, policies, settings.product, registers, clock),
             pauses=PromotionPauses(database, core.intake, clock),
@@ -298,12 +301,19 @@ async def worker_engine(
             gauges=RunGauges(database, clock),
             webhooks=_webhook_dispatcher(settings, stack),
             webhook_effects=WebhookEffects(database, clock),
+            telling=TellingPeople(database, adapters["email"], settings, clock),
         )
+
+
+def _seconds(settings: Settings) -> float:
+    """After how long a provider that has not answered is given up."""
+    return settings.provider_timeout.total_seconds()
 
 
 def _messages(
     core: Engine,
     templates: Catalogue,
+    adapters: Mapping[Channel, Adapter],
     http: httpx.AsyncClient,
     breakers: Mapping[Provider, Breaker],
     registers: Registers,
@@ -314,7 +324,7 @@ def _messages(
         core.database,
         core.registry.journeys,
         templates,
-        channel_adapters(settings, http),
+        adapters,
         breakers,
         MailLookup(settings.mail_lookup_url, http) if settings.mail_lookup_url else None,
         core.policies,
@@ -329,7 +339,8 @@ def _webhook_dispatcher(settings: Settings, stack: AsyncExitStack) -> WebhookDis
     """What tells webhooks, with connections of its own."""
     database = Database(settings, connections=WEBHOOK_CONNECTIONS, limits=WORKER_LIMITS)
     stack.push_async_callback(database.close)
-    return WebhookDispatcher(database, signing_secrets(settings), networks=settings.webhook_networks)
+    console, networks = settings.console_origin, settings.webhook_networks
+    return WebhookDispatcher(database, signing_secrets(settings), networks=networks, console=console)
 
 
 def _bulk_jobs(core: Engine) -> BulkJobs:

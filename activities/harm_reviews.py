@@ -11,10 +11,10 @@ from typing import Final, Protocol
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
-from activities.engine_tasks import EngineTask
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import AccountsNotLocked
 from activities.player_rows import accounts_of
+from activities.standalone_tasks import StandaloneTask
 from activities.task_rows import TaskOutcome, TaskRequest, TaskRow
 from workflows.events import AffordabilityChanged, HarmReviewed
 from workflows.json_object import JsonObject
@@ -75,7 +75,7 @@ async def contest(
         if task is None:
             cause = f"{request.brand} {player_id} contest {request.now.isoformat()}"
             task_id = hashlib.sha256(cause.encode()).hexdigest()[:24]
-            opening = EngineTask.asking(form, task_id, words, _snapshot(state), request.now)
+            opening = StandaloneTask.asking(form, task_id, words, _snapshot(state), request.now)
             await tasks.open_alone(connection, request.brand, opening)
             return await tasks.find(connection, request.brand, task_id)
         if task.reason != words:

@@ -25,6 +25,9 @@ webhook_subscriptions = Table(
     Column("created_by", Text, nullable=False, server_default=text("''")),
     now_by_default("created_at"),
     now_by_default("updated_at"),
+    # How it is told, and of which teams' tasks; none means all.
+    Column("format", Text, nullable=False, server_default=text("'cloudevents'")),
+    Column("teams", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Index("ix_webhook_subscriptions_newest", "brand", "created_at", "id"),
 )
 

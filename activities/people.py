@@ -218,6 +218,25 @@ async def grants_of(
     return [_grant(row) for row in rows.mappings()]
 
 
+@dataclass(frozen=True, slots=True)
+class LastWord:
+    """The newest record of something a person was given: by whom, and who took it back."""
+
+    granted_by: str
+    revoked_by: str | None
+    is_open: bool
+
+
+async def newest_grants(
+    connection: AsyncConnection, brand: str, person_id: str
+) -> dict[tuple[GrantKind, str], LastWord]:
+    """The last word on everything that a person ever was given in a brand, by kind and name."""
+    row = person_grants.c
+    columns = (row.kind, row.name, row.granted_by, row.revoked_by, row.revoked_at.is_(None))
+    found = select(*columns).where(row.brand == brand, row.person_id == person_id).order_by(row.id)
+    return {(kind, name): LastWord(*word) for kind, name, *word in await connection.execute(found)}
+
+
 async def holders(
     connection: AsyncConnection, brand: str, kind: GrantKind, name: str, now: datetime
 ) -> Sequence[Person]:

@@ -1,6 +1,19 @@
 """The tables of who may act: API keys, people, and what people were given. `activities.tables` has them too."""
 
-from sqlalchemy import BigInteger, Boolean, CheckConstraint, Column, ForeignKey, Identity, Index, Table, Text, text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Identity,
+    Index,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from activities.table_columns import instant, metadata, now_by_default, texts
@@ -71,4 +84,36 @@ person_grants = Table(
         postgresql_where=text("revoked_at IS NULL"),
     ),
     Index("ix_person_grants_name", "brand", "kind", "name", postgresql_where=text("revoked_at IS NULL")),
+)
+
+# How somebody works in a brand: what they speak, and how much of their day tasks may take; None: they are given none.
+work_profiles = Table(
+    "work_profiles",
+    metadata,
+    Column("brand", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    Column("languages", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("minutes_a_day", SmallInteger),
+    # What they are told by mail; None: what is usual. When on their clock they want quiet, and their digest.
+    Column("told_of", ARRAY(Text)),
+    *(Column(name, Text) for name in ("quiet_from", "quiet_until", "digest_at")),
+    now_by_default("updated_at"),
+    PrimaryKeyConstraint("brand", "person_id"),
+)
+
+# When somebody is not here, and who looks after their players meanwhile.
+absences = Table(
+    "absences",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    instant("since", nullable=False),
+    instant("until", nullable=False),
+    Column("stand_in", Text, ForeignKey("people.id")),
+    Column("given_by", Text, nullable=False),
+    now_by_default("created_at"),
+    instant("ended_at"),
+    CheckConstraint("stand_in <> person_id", name="by_another"),
+    Index("ix_absences_until", "brand", "until", postgresql_where=text("ended_at IS NULL")),
 )

@@ -145,7 +145,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         personal="question reason snapshot answer proposal",
         pseudonymous=f"{_RUN} journey form form_schema team skill forbidden state assignee priority due_at "
         "follow_up_at reminded_at escalated_at escalate_to answered_by closed_at version created_at "
-        "approvals round not_by",
+        "approvals round not_by told tell_at",
         none="brand",
         erase=(tasks.ERASE,),
     ),
@@ -155,6 +155,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         pseudonymous="task_id person player_id task_version saved_at",
         none="brand",
         erase=(task_drafts.ERASE,),
+    ),
+    "notices": TableData(
+        "gone after 30 days; they name a task by its id",
+        pseudonymous="id task_id occasion",
+        none="brand person_id state due_at claimed_until attempts last_error created_at ended_at",
+        player="",
     ),
     "task_signatures": TableData(
         "stay: who signed when",
@@ -235,7 +241,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "webhook_subscriptions": TableData(
         "about no player",
         none="id brand url types description state reason secrets failures failing_since last_error due_at created_by "
-        "created_at updated_at",
+        "created_at updated_at format teams",
         player="",
     ),
     "audit_entries": TableData(
@@ -295,6 +301,16 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "about no player: who works here",
         personal="subject",
         none="id_hash person_id issuer sid authenticated_at created_at seen_at ended_at",
+        player="",
+    ),
+    "work_profiles": TableData(
+        "about no player: how who works here works",
+        none="brand person_id languages minutes_a_day told_of quiet_from quiet_until digest_at updated_at",
+        player="",
+    ),
+    "absences": TableData(
+        "about no player: when who works here is away",
+        none="id brand person_id since until stand_in given_by created_at ended_at",
         player="",
     ),
     "person_grants": TableData(

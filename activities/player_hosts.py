@@ -42,6 +42,12 @@ async def set_host(
     return True
 
 
+async def host_now(connection: AsyncConnection, brand: str, player_id: str) -> str | None:
+    """Who looks after a player, by id; None for nobody in particular."""
+    mine = (player_hosts.c.brand == brand, player_hosts.c.player_id == player_id, player_hosts.c.until.is_(None))
+    return (await connection.execute(select(player_hosts.c.person_id).where(*mine))).scalar_one_or_none()
+
+
 async def hosts_of(connection: AsyncConnection, brand: str, player_id: str, limit: int) -> list[PlayerHost]:
     """Who looks after a player and who did, the newest first."""
     columns = (people.c.email, people.c.name, player_hosts.c.since, player_hosts.c.given_by, player_hosts.c.until)

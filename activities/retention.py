@@ -17,6 +17,7 @@ from activities import (
     console_sessions,
     messages,
     month_partitions,
+    notices,
     player_commands,
     processes,
     rewards,
@@ -131,6 +132,9 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "audit_entries": Retention("for good: a chain with a part cut off proves nothing"),
     "audit_heads": Retention("where each chain of the audit ends"),
     "people": Retention("also who left: they say who did what"),
+    "notices": Retention("told or not", timedelta(days=30), (notices.FORGET,)),
+    "work_profiles": Retention("one row a person and brand"),
+    "absences": Retention("records of who was away when, a handful a year"),
     "person_grants": Retention("records of who might do what, and when"),
 }
 

@@ -23,7 +23,9 @@ class Role:
 
 ROLES: Final[Mapping[str, Role]] = {
     "manager": Role("works with players and answers tasks", frozenset({"tasks:work", "players:read"})),
-    "head": Role("leads managers, and takes what is passed up", frozenset({"tasks:work", "players:read"})),
+    "head": Role(
+        "leads managers, and takes what is passed up", frozenset({"tasks:work", "tasks:lead", "players:read"})
+    ),
     "support": Role("answers players' questions", frozenset({"tasks:work", "players:read"})),
     "compliance": Role(
         "checks, excludes, erases, judges signs of harm, looks into what was done",

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SecretsSettingsSource
 
 from activities.deployment_names import DEFAULT, queue_in
+from activities.roles import ROLES
 from content.settings import ContentSettings, split_at_commas
 from workflows.channels import WebhookChannel
 from workflows.effect_queues import Provider
@@ -18,6 +19,7 @@ from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
 from workflows.field_types import BRAND, Jurisdiction
 from workflows.player_state.identities import WINDOW
+from workflows.task_rights import GIVEN
 
 #: The variable that names the folder with a file for each setting that is secret.
 SECRETS_FOLDER: Final = "SECRETS_FOLDER"
@@ -51,6 +53,12 @@ def _networks(given: tuple[str, ...]) -> tuple[str, ...]:
     return given
 
 
+def _role(given: str) -> str:
+    if given not in ROLES:
+        raise ValueError(f"{given!r} in OIDC_GROUPS is no role; the roles are {', '.join(ROLES)}")
+    return given
+
+
 class ProviderLimits(BaseModel):
     """How much of one provider's work there may be at a time."""
 
@@ -60,6 +68,17 @@ class ProviderLimits(BaseModel):
     slots: int = Field(20, ge=1)
     #: Effects begun a second by all workers together; None: as many as come.
     per_second: float | None = Field(None, gt=0)
+
+
+class GroupGrant(BaseModel):
+    """What a group of the identity provider gives in a brand."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    brand: Annotated[str, Field(pattern=rf"^{BRAND}$")]
+    roles: tuple[Annotated[str, AfterValidator(_role)], ...] = ()
+    teams: tuple[Annotated[str, Field(pattern=rf"^{GIVEN}$")], ...] = ()
+    skills: tuple[Annotated[str, Field(pattern=rf"^{GIVEN}$")], ...] = ()
 
 
 class Settings(ContentSettings):
@@ -141,6 +160,9 @@ class Settings(ContentSettings):
     #: How the provider knows the console.
     oidc_client_id: str = "journeys-console"
     oidc_client_secret: str = ""
+    #: What groups of the provider give who signs in, as JSON: {"vip-hosts": [{"brand": "acme", "roles": ["manager"],
+    #: "teams": ["vip"]}]}. Who is in one of them works here from their first sign-in on.
+    oidc_groups: dict[str, tuple[GroupGrant, ...]] = Field(default_factory=dict)
     #: Where people open the console, such as https://journeys.example.com; unset: at `public_url`.
     console_url: str = ""
     #: Address of the development catch-all; unset in production.

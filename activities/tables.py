@@ -22,6 +22,7 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     Uuid,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -50,12 +51,14 @@ point_transfers, player_commands = loyalty_tables.point_transfers, loyalty_table
 player_hosts, player_notes = portfolio_tables.player_hosts, portfolio_tables.player_notes
 audit_entries, audit_heads = audit_tables.audit_entries, audit_tables.audit_heads
 api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants
+work_profiles, absences = people_tables.work_profiles, people_tables.absences
 erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
 webhook_subscriptions = outgoing_tables.webhook_subscriptions
 outgoing_events = outgoing_tables.outgoing_events
 webhook_deliveries = outgoing_tables.webhook_deliveries
 tournaments, standings = tournament_tables.tournaments, tournament_tables.standings
 tasks, task_history, task_signatures = task_tables.tasks, task_tables.task_history, task_tables.task_signatures
+notices = task_tables.notices
 
 # Intake: which events are known. `identity` is a digest of brand, source and id; `fact` one of the field its class
 # declares unique, of which a player has one of each. `received_at` and `seq` find the event itself.
@@ -123,6 +126,25 @@ players = Table(
     _now("updated_at"),
     Index("ix_players_next_moment", "next_moment", postgresql_where=text("next_moment IS NOT NULL")),
 )
+
+# What people look players up by, written one way: small letters, and of a number its digits from the end.
+FIRST_NAME_KEY, USERNAME_KEY, EMAIL_KEY = (
+    func.lower(players.c.profile[name].astext) for name in ("first_name", "username", "email")
+)
+PHONE_KEY = func.reverse(func.regexp_replace(players.c.profile["phone"].astext, r"\D", "", "g"))
+for _name, _key in (
+    ("first_name", FIRST_NAME_KEY),
+    ("username", USERNAME_KEY),
+    ("email", EMAIL_KEY),
+    ("phone", PHONE_KEY),
+):
+    Index(
+        f"ix_players_{_name}",
+        players.c.brand,
+        _key.label("key"),
+        postgresql_ops={"key": "text_pattern_ops"},
+        postgresql_where=players.c.profile[_name].astext.is_not(None),
+    )
 
 #: In SQL, of a row of `runs`: whether a workflow plays it.
 HAS_WORKFLOW: Final = "(arm = 'treated' OR played)"

@@ -48,6 +48,9 @@ class TaskRow:
     not_by: list[str]
     proposal: JsonObject | None
     round: int
+    #: The keys of what people were told of it, and when that is looked at again.
+    told: list[str]
+    tell_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

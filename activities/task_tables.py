@@ -3,6 +3,7 @@
 from sqlalchemy import (
     BigInteger,
     Column,
+    DateTime,
     ForeignKey,
     Identity,
     Index,
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    func,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
@@ -50,9 +52,13 @@ tasks = Table(
     Column("not_by", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("proposal", JSONB),
     Column("round", SmallInteger, nullable=False, server_default=text("0")),
+    # What people were told of it, and when it is to be looked at whether they have to be told more; None: not again.
+    Column("told", ARRAY(Text), nullable=False, server_default=text("'{}'")),
+    Column("tell_at", DateTime(timezone=True), server_default=func.now()),
     UniqueConstraint("run_id", "step"),
     Index("ix_tasks_inbox", "brand", "state", "team", "due_at"),
     Index("ix_tasks_player", "brand", "player_id", "created_at"),
+    Index("ix_tasks_tell", "tell_at", postgresql_where=text("tell_at IS NOT NULL AND state IN ('open', 'claimed')")),
 )
 
 # Tasks API and ask: who did what to a task, comments among it.
@@ -83,4 +89,26 @@ task_signatures = Table(
     Column("step", Text),
     Column("key_id", Text),
     instant("at", nullable=False),
+)
+
+# What somebody is told of a task, or of their morning: once for each occasion and person.
+notices = Table(
+    "notices",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("brand", Text, nullable=False),
+    Column("person_id", Text, ForeignKey("people.id"), nullable=False),
+    # None: a digest.
+    Column("task_id", Text),
+    Column("occasion", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'pending'")),
+    instant("due_at", nullable=False),
+    # Until then a process is telling it; a process that died is waited for no longer.
+    instant("claimed_until"),
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("last_error", Text),
+    now_by_default("created_at"),
+    instant("ended_at"),
+    Index("ix_notices_due", "due_at", postgresql_where=text("state = 'pending'")),
+    Index("ix_notices_created_at", "created_at"),
 )

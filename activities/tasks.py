@@ -1,41 +1,33 @@
-"""Human tasks: the tables `tasks` and `task_history`, and everything a run or a person does to a task.
+"""Human tasks: the tables `tasks` and `task_history`, and everything a person does to a task.
 
 Only this module writes them. Every change of a task adds one to its version and a line to its history, in one
 transaction. What people do answers with the task as it is then, or with what stands against it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
-from types import MappingProxyType
 from typing import Any, Final, Protocol
 
 import orjson
 from sqlalchemy import Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
-from temporalio import activity
 
 from activities.actors import Actor, engine_in
-from activities.clock import Clock
-from activities.database import Database
-from activities.engine_tasks import EngineTask
-from activities.journey_controls import held_by
 from activities.outgoing.outbox import announce
 from activities.people import actor_of
-from activities.runs import hold_active
-from activities.step_log import record_steps
+from activities.standalone_tasks import StandaloneTask
 from activities.tables import task_history, tasks
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
-from activities.task_signatures import bar_who_answered, begin_round, not_theirs, sign, signatures_of
-from workflows.effects import MOVE_TASK, OPEN_TASK, Held, MoveTask, OpenTask, TaskMoved, TaskOpened
+from activities.task_signatures import begin_round, not_theirs, sign, signatures_of
+from workflows.effects import OpenTask
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
+from workflows.task_notices import Occasion, given_to
 
 OPEN_STATES: Final = ("open", "claimed")
-#: The forms of each journey, by their names.
-Forms = Mapping[str, Mapping[str, type[Form]]]
 
 
 class LockedRuns(Protocol):
@@ -62,26 +54,29 @@ async def find(connection: AsyncConnection, brand: str, task_id: str) -> TaskRow
 
 async def claim(connection: AsyncConnection, request: TaskRequest) -> TaskOutcome:
     """Make a task its actor's, so that nobody else works on it. Claiming twice is one claim."""
-    task = await _lock(connection, request)
+    task = await lock_task(connection, request)
     if task is None or (task.assignee == request.actor.name and task.state == "claimed"):
         return task
     if (conflict := _closed(task) or _of_another(task, request) or _stale(task, request)) is not None:
         return conflict
     if (refused := await not_theirs(connection, task, request.actor, request.now)) is not None:
         return refused
-    return await _change(connection, task, request, "claimed", state="claimed", assignee=request.actor.name)
+    known = [*task.told, given_to(request.actor.name).key]
+    return await write_change(
+        connection, task, request, "claimed", state="claimed", assignee=request.actor.name, told=known
+    )
 
 
 async def release(connection: AsyncConnection, request: TaskRequest, comment: str | None) -> TaskOutcome:
     """Give a claimed task back to its team. An unclaimed one stays as it is."""
-    task = await _lock(connection, request)
+    task = await lock_task(connection, request)
     if task is None or (conflict := _closed(task)) is not None:
         return task and conflict
     if task.assignee is None:
         return task
     if (conflict := _of_another(task, request) or _stale(task, request)) is not None:
         return conflict
-    return await _change(connection, task, request, "released", comment, state="open", assignee=None)
+    return await write_change(connection, task, request, "released", comment, state="open", assignee=None)
 
 
 async def complete(
@@ -98,22 +93,22 @@ async def complete(
     is locked before the task: everybody locks in that order.
     """
     async with intake.locked(connection, request.brand, [player_id], request.now) as players:
-        task = await _lock(connection, request)
+        task = await lock_task(connection, request)
         if task is None or (conflict := await _against_an_answer(connection, task, request)) is not None:
             return task and conflict
         signed = await _signed(connection, task, request, answer)
         if isinstance(signed, TaskRow):
             return signed
         if task.run_id is None:
-            raise ValueError(f"No run waits for task {task.id}; complete it with harm_reviews.complete.")
+            raise ValueError(f"No run waits for task {task.id}; complete it with complete_alone.")
         if not players.answer(player_id, task.run_id, task.step, travelling(answer, form, task.step)):
             return TaskConflict("run_ended", task)
         return await _complete(connection, task, request, answer, signed)
 
 
 async def complete_alone(connection: AsyncConnection, request: TaskRequest, answer: JsonObject) -> TaskOutcome:
-    """The same of a task that no run waits for; whoever calls this has locked its player."""
-    task = await _lock(connection, request)
+    """The same of a task that no run waits for; who makes an event of the answer has locked its player before."""
+    task = await lock_task(connection, request)
     if task is None or (conflict := await _against_an_answer(connection, task, request)) is not None:
         return task and conflict
     signed = await _signed(connection, task, request, answer)
@@ -123,7 +118,7 @@ async def complete_alone(connection: AsyncConnection, request: TaskRequest, answ
 async def _complete(
     connection: AsyncConnection, task: TaskRow, request: TaskRequest, answer: JsonObject, signed: JsonObject
 ) -> TaskRow:
-    return await _change(
+    return await write_change(
         connection,
         task,
         request,
@@ -138,10 +133,15 @@ async def _complete(
     )
 
 
-async def open_alone(connection: AsyncConnection, brand: str, task: EngineTask) -> None:
-    """Open a task that no run waits for, once."""
+async def open_alone(connection: AsyncConnection, brand: str, task: StandaloneTask) -> bool:
+    """Open a task that no run waits for, once; False when it was opened before."""
     document = orjson.dumps([task], option=orjson.OPT_UTC_Z).decode()
-    await connection.execute(OPEN, {"brand": brand, "rows": document})
+    opened = await connection.execute(OPEN, {"brand": brand, "rows": document})
+    if opened.one_or_none() is None:
+        return False
+    row = (await connection.execute(_mine(brand, task.id))).one()
+    announce(connection, OutgoingEvent.about("task.opened", row, task.created_at))
+    return True
 
 
 async def open_of_form(connection: AsyncConnection, brand: str, player_id: str, form: str) -> TaskRow | None:
@@ -182,13 +182,13 @@ async def _signed(
         return {"round": number}
     action = "proposed" if signed == 1 else "approved"
     waits: dict[str, Any] = {"proposal": answer, "round": number, "state": "open", "assignee": None}
-    return await _change(connection, task, request, action, **waits)
+    return await write_change(connection, task, request, action, **waits)
 
 
 async def comment(connection: AsyncConnection, request: TaskRequest, text: str) -> TaskOutcome:
     """Add a comment to the history of a task, open or closed."""
-    task = await _lock(connection, request)
-    return None if task is None else await _change(connection, task, request, "commented", text)
+    task = await lock_task(connection, request)
+    return None if task is None else await write_change(connection, task, request, "commented", text)
 
 
 async def reassign(
@@ -198,7 +198,7 @@ async def reassign(
 
     Somebody who is registered and may not answer it is not given it.
     """
-    task = await _lock(connection, request)
+    task = await lock_task(connection, request)
     if task is None or (conflict := _closed(task)) is not None:
         return task and conflict
     known = await actor_of(connection, task.brand, assignee, request.now) if assignee else None
@@ -210,19 +210,19 @@ async def reassign(
     values: JsonObject = {"state": "claimed"} | to if assignee else {"state": "open", "assignee": None} | to
     if all(getattr(task, name) == value for name, value in values.items()):
         return task
-    return _stale(task, request) or await _change(connection, task, request, "reassigned", text, to, **values)
+    return _stale(task, request) or await write_change(connection, task, request, "reassigned", text, to, **values)
 
 
 async def change(
-    connection: AsyncConnection, request: TaskRequest, values: JsonObject, detail: JsonObject
+    connection: AsyncConnection, request: TaskRequest, values: JsonObject, detail: JsonObject, text: str | None = None
 ) -> TaskOutcome:
-    """Change the priority or the follow-up date of a task; `detail` is what the history says of it."""
-    task = await _lock(connection, request)
+    """Change priority, follow-up date or due time of a task; `detail` and `text` are what the history says of it."""
+    task = await lock_task(connection, request)
     if task is None:
         return None
     if (conflict := _closed(task) or _stale(task, request)) is not None or not values:
         return conflict or task
-    return await _change(connection, task, request, "changed", None, detail, **values)
+    return await write_change(connection, task, request, "changed", text, detail, **values)
 
 
 async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now: datetime) -> None:
@@ -235,62 +235,13 @@ async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now
     )
     for row in cancelled:
         announce(connection, OutgoingEvent.about("task.cancelled", row, now))
-        await _note(connection, TaskRequest(row.brand, row.id, engine_in(row.brand), now), "cancelled", text)
+        await note_done(connection, TaskRequest(row.brand, row.id, engine_in(row.brand), now), "cancelled", text)
 
 
-class TaskEffects:
-    """Opens and moves tasks for runs."""
-
-    def __init__(self, database: Database, clock: Clock, forms: Forms = MappingProxyType({})) -> None:
-        self.database = database
-        self.clock = clock
-        self.forms = forms
-
-    @activity.defn(name=OPEN_TASK.name)
-    async def open(self, opening: OpenTask) -> TaskOpened | Held:
-        """Put a task before a team, once however often this is tried."""
-        now = self.clock()
-        task_id = opening.task_id
-        async with self.database.transaction() as connection:
-            await hold_active(connection, opening.run_id)
-            if (held := await held_by(connection, opening, now)) is not None:
-                return held
-            if await _insert(connection, task_id, opening, now):
-                await bar_who_answered(connection, opening, task_id, now)
-                await _note(connection, TaskRequest(opening.brand, task_id, engine_in(opening.brand), now), "opened")
-            await record_steps(connection, opening, now, "opened", {"task_id": task_id, "team": opening.team})
-        return TaskOpened.of(opening)
-
-    @activity.defn(name=MOVE_TASK.name)
-    async def move(self, move: MoveTask) -> TaskMoved:
-        """Remind, escalate or expire a task. An answer that was recorded first is returned instead."""
-        now = self.clock()
-        async with self.database.transaction() as connection:
-            await hold_active(connection, move.run_id)
-            request = TaskRequest(move.brand, move.task_id, engine_in(move.brand), now)
-            task = await _lock(connection, request)
-            if task is None:
-                # It was opened, and Postgres was set back to before that: nobody can answer it any more.
-                await record_steps(connection, move, now, "task_lost")
-                return TaskMoved(state="lost")
-            if task.state not in OPEN_STATES:
-                await record_steps(connection, move, now)
-                form = self.forms.get(task.journey or "", {}).get(task.form)
-                answer = None if task.answer is None else travelling(task.answer, form, task.step)
-                return TaskMoved(state=task.state, answer=answer)
-            match move.move:
-                case "remind" if task.reminded_at is None:
-                    task = await _change(connection, task, request, "reminded", reminded_at=now)
-                case "escalate":
-                    task = await _escalate(connection, task, request, move.due_at)
-                case "expire":
-                    task = await _change(connection, task, request, "expired", state="expired", closed_at=now)
-            await record_steps(connection, move, now, move.move)
-        return TaskMoved(state=task.state)
-
-
-async def _insert(connection: AsyncConnection, task_id: str, opening: OpenTask, now: datetime) -> bool:
-    """Open a task; False when it was opened before."""
+async def insert_asked(
+    connection: AsyncConnection, task_id: str, opening: OpenTask, assignee: str | None, now: datetime
+) -> bool:
+    """Open a task that a run asks for, in the hands of `assignee` if there is one; False when it was opened before."""
     opened = await connection.execute(
         insert(tasks)
         .values(
@@ -310,11 +261,13 @@ async def _insert(connection: AsyncConnection, task_id: str, opening: OpenTask, 
             reason=opening.reason,
             forbidden=opening.forbidden,
             snapshot=opening.facts.model_dump(mode="json"),
-            state="open",
+            state="open" if assignee is None else "claimed",
+            assignee=assignee,
             priority=opening.priority,
             due_at=opening.due_at,
             escalate_to=opening.escalate_to,
             created_at=now,
+            tell_at=now,
         )
         .on_conflict_do_nothing()
         .returning(tasks)
@@ -326,13 +279,13 @@ async def _insert(connection: AsyncConnection, task_id: str, opening: OpenTask, 
     return True
 
 
-async def _escalate(
+async def escalate(
     connection: AsyncConnection, task: TaskRow, request: TaskRequest, due_at: datetime | None
 ) -> TaskRow:
     """Put an open task before the team it escalates to, once."""
     if task.escalated_at is not None:
         return task
-    return await _change(
+    return await write_change(
         connection,
         task,
         request,
@@ -363,12 +316,13 @@ def _mine(brand: str, task_id: str) -> Select[Any]:
     return select(tasks).where(tasks.c.id == task_id, tasks.c.brand == brand)
 
 
-async def _lock(connection: AsyncConnection, request: TaskRequest) -> TaskRow | None:
+async def lock_task(connection: AsyncConnection, request: TaskRequest) -> TaskRow | None:
+    """The task of a request, which nobody else changes until this transaction is over."""
     row = (await connection.execute(_mine(request.brand, request.task_id).with_for_update())).one_or_none()
     return None if row is None else TaskRow(*row)
 
 
-async def _change(
+async def write_change(
     connection: AsyncConnection,
     task: TaskRow,
     request: TaskRequest,
@@ -378,17 +332,17 @@ async def _change(
     **values: Any,
 ) -> TaskRow:
     """Write a locked task's new values, if any, its next version and the line of its history."""
-    changed = await connection.execute(
-        update(tasks).where(tasks.c.id == task.id).values(version=tasks.c.version + 1, **values).returning(tasks)
-    )
+    # Whoever is to be told of it is found out beside (`activities/loops/telling_people.py`).
+    written = {"version": tasks.c.version + 1, "tell_at": request.now} | values
+    changed = await connection.execute(update(tasks).where(tasks.c.id == task.id).values(**written).returning(tasks))
     row = changed.one()
-    await _note(connection, request, action, text, detail)
+    await note_done(connection, request, action, text, detail)
     if (kind := f"task.{action}") in OUTGOING_TYPES:
         announce(connection, OutgoingEvent.about(kind, row, request.now))
     return TaskRow(*row)
 
 
-async def _note(
+async def note_done(
     connection: AsyncConnection,
     request: TaskRequest,
     action: str,
@@ -416,22 +370,45 @@ def _by_key(actor: Actor) -> JsonObject:
     return {} if actor.key_name in {None, actor.name} else {"key": actor.key_name}
 
 
+async def lock_to_tell(connection: AsyncConnection, now: datetime, limit: int) -> list[TaskRow]:
+    """Open tasks of which people may have to be told something, that nobody else looks at."""
+    due = select(tasks).where(tasks.c.state.in_(OPEN_STATES), tasks.c.tell_at <= now)
+    locked = due.order_by(tasks.c.tell_at).limit(limit).with_for_update(skip_locked=True)
+    return [TaskRow(*row) for row in await connection.execute(locked)]
+
+
+async def note_told(
+    connection: AsyncConnection, task: TaskRow, occasions: Sequence[Occasion], ahead: datetime | None, now: datetime
+) -> None:
+    """Remember what is told of a locked task, and when it is looked at again; others hear of what nobody did."""
+    told = [*task.told, *(one.key for one in occasions)]
+    await connection.execute(update(tasks).where(tasks.c.id == task.id).values(told=told, tell_at=ahead))
+    for one in occasions:
+        if (kind := f"task.{one.name}") in ("task.unclaimed", "task.breached"):
+            announce(connection, OutgoingEvent.about(kind, task, now))
+
+
 #: Opens tasks that no run waits for, each once, with the first line of its history.
 OPEN: Final = text(
     """
-    WITH opened AS (
-        INSERT INTO tasks (id, brand, player_id, step, form, question, form_schema, team, skill, reason, forbidden,
-                           snapshot, state, priority, due_at, created_at)
-        SELECT id, :brand, player_id, step, form, question, form_schema, team, skill, reason, forbidden,
-               snapshot, 'open', priority, due_at, created_at
-        FROM json_to_recordset(CAST(:rows AS json))
+    WITH given AS (
+        SELECT * FROM json_to_recordset(CAST(:rows AS json))
           AS t (id text, player_id text, step text, form text, question text, form_schema jsonb, team text, skill text,
                 reason text, forbidden text[], snapshot jsonb, priority smallint, due_at timestamptz,
-                created_at timestamptz)
-        ON CONFLICT DO NOTHING RETURNING id, created_at
+                created_at timestamptz, escalate_to text, approvals smallint, assignee text, actor text, actor_id text,
+                key_id text)
+    ), opened AS (
+        INSERT INTO tasks (id, brand, player_id, step, form, question, form_schema, team, skill, reason, forbidden,
+                           snapshot, state, priority, due_at, created_at, tell_at, escalate_to, approvals, assignee)
+        SELECT id, :brand, player_id, step, form, question, form_schema, team, skill, reason, forbidden, snapshot,
+               CASE WHEN assignee IS NULL THEN 'open' ELSE 'claimed' END, priority, due_at, created_at, created_at,
+               escalate_to, approvals, assignee
+        FROM given
+        ON CONFLICT DO NOTHING RETURNING id
     )
-    INSERT INTO task_history (task_id, brand, at, actor, action)
-    SELECT id, :brand, created_at, 'engine', 'opened' FROM opened
+    INSERT INTO task_history (task_id, brand, at, actor, actor_id, key_id, action)
+    SELECT id, :brand, created_at, actor, actor_id, key_id, 'opened' FROM given JOIN opened USING (id)
+    RETURNING task_id
     """
 )
 #: Forgets the history of up to `:limit` tasks that were closed before `:before`, those that `FORGET` forgets next.

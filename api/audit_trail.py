@@ -34,12 +34,30 @@ PREVIEWS: Final = frozenset(
 #: Operations that show nothing of a player. Whatever else is read, what is added later too, is a look at somebody.
 IMPERSONAL: Final = frozenset(
     {
-        *("get_limits", "list_event_types", "get_me", "list_people", "get_person", "list_segments", "get_segment"),
+        *(
+            "get_limits",
+            "list_event_types",
+            "get_me",
+            "list_people",
+            "get_person",
+            "get_work",
+            "list_segments",
+            "get_segment",
+        ),
         *("list_journeys", "get_journey", "get_controls", "get_shadow", "get_step_counts", "list_caught"),
         *("list_dead_letters", "list_stops", "get_stop", "list_migrations", "get_migration"),
-        *("list_enrolments", "get_enrolment", "list_webhooks", "get_webhook", "count_tasks", "get_draft"),
+        *(
+            "list_task_kinds",
+            "list_enrolments",
+            "get_enrolment",
+            "list_webhooks",
+            "get_webhook",
+            "count_tasks",
+            "get_draft",
+        ),
         *("console.enter", "console.begin", "console.nothing", "console.listed", "console.journey", "console.picture"),
-        *("console.stuck", "console.left", "console.finish"),
+        *("console.stuck", "console.left", "console.finish", "console.template", "console.mail", "console.own_work"),
+        *("console.segment_list", "list_keys", "list_templates", "preview_template"),
     }
 )
 #: Seconds for which somebody who looked is not written again for the same.

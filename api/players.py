@@ -6,20 +6,17 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, NamedTuple
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
 from activities.intake.receipts import Conflict
-from activities.people import find_person
-from activities.player_hosts import hosted_by
 from activities.tables import events, players, runs
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
-from api.pagination import Filter, Page, PageQuery
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey, RunView
@@ -235,14 +232,6 @@ class Excluded(BaseModel):
     warning: str | None = Field(None, description="What is unusual about its length where the player is.")
 
 
-class PlayerQuery(PageQuery):
-    """Which players."""
-
-    host: Annotated[Filter | None, Field(description="Whom this person looks after, by address or id.")] = None
-    tier: Annotated[Filter | None, Field(description="Of these, who has this tier; name a host as well.")] = None
-    show_names: Annotated[bool, Field(description="Say what the players are called.")] = False
-
-
 class PlayerRow(NamedTuple):
     """What is shown of a row of `players`."""
 
@@ -258,32 +247,7 @@ class PlayerRow(NamedTuple):
         return PlayerState.from_json(self.brand, self.id, self.state)
 
 
-_COLUMNS = [players.c[name] for name in PlayerRow._fields]
-
-
-@router.get("", responses=COMMON)
-async def list_players(engine: EngineOf, key: Reading, query: Annotated[PlayerQuery, Query()]) -> Page[PlayerSummary]:
-    """The players of the key's brand, by id."""
-    chosen = select(*_COLUMNS).where(players.c.brand == key.brand)
-    after = query.after(key.brand, str)
-    if after is not None:
-        chosen = chosen.where(players.c.id > after[0])
-    if query.tier is not None and query.host is None:
-        raise Problem("invalid", "Name the host whose players of this tier you want; of all they are too many.")
-    async with engine.database.reading() as connection:
-        if query.host is not None:
-            person = await find_person(connection, key.brand, query.host)
-            chosen = chosen.where(players.c.id.in_(hosted_by(key.brand, person.id if person else "")))
-        if query.tier is not None:
-            chosen = chosen.where(func.lower(players.c.state["facts"]["tier"].astext) == query.tier.lower())
-        result = await connection.execute(chosen.order_by(players.c.id).limit(query.size + 1))
-        rows = [PlayerRow(*row) for row in result]
-    page, token = query.page(key.brand, rows, lambda row: (row.id,))
-    now = engine.clock()
-    items = [_summary(row, row.player_state(), now) for row in page]
-    for item, row in zip(items, page, strict=True):
-        item.name = (row.profile.get("first_name") or row.profile.get("username")) if query.show_names else None
-    return Page(items=items, next_page_token=token)
+COLUMNS = [players.c[name] for name in PlayerRow._fields]
 
 
 @router.get("/{player_id}", responses={**COMMON, **documented(404)})
@@ -301,7 +265,7 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
         running = (await connection.execute(under_way)).all()
     state, now = row.player_state(), engine.clock()
     return PlayerView(
-        **dict(_summary(row, state, now)),
+        **dict(summary_of(row, state, now)),
         profile=row.profile,
         facts=state.facts,
         statistics=_statistics(state, engine.intake.rules.measures, now),
@@ -447,12 +411,13 @@ async def read_state(engine: ApiEngine, brand: str, player_id: str) -> PlayerSta
 
 
 async def _read_player(connection: AsyncConnection, brand: str, player_id: str) -> PlayerRow | None:
-    query = select(*_COLUMNS).where(players.c.brand == brand, players.c.id == player_id)
+    query = select(*COLUMNS).where(players.c.brand == brand, players.c.id == player_id)
     row = (await connection.execute(query)).one_or_none()
     return None if row is None else PlayerRow(*row)
 
 
-def _summary(row: PlayerRow, state: PlayerState, now: datetime) -> PlayerSummary:
+def summary_of(row: PlayerRow, state: PlayerState, now: datetime) -> PlayerSummary:
+    """A player as a list shows them."""
     return PlayerSummary(
         id=row.id,
         status=state.status_at(now),

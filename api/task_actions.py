@@ -22,12 +22,13 @@ from api.event_scopes import REVIEW
 from api.form_validation import faults_of
 from api.json_types import Document, Line, Prose, Whole
 from api.permissions import acts
-from api.problems import COMMON, Problem, documented, missing
+from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
 from workflows.events import Instant
 from workflows.forms import Form
 from workflows.json_object import JsonObject
 from workflows.protection_forms import PROTECTION_FORMS
+from workflows.task_kinds import HOUSE_FORMS
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
 
@@ -114,6 +115,20 @@ class Changes(BaseModel):
     follow_up_at: Instant | None = None
 
 
+class DueTime(BaseModel):
+    """Until when a task has time now, and why."""
+
+    model_config = ConfigDict(
+        extra="forbid",
+        json_schema_extra={
+            "examples": [{"due_at": "2099-01-16T12:00:00Z", "reason": "The player asked to be called on Friday."}]
+        },
+    )
+
+    due_at: Instant
+    reason: Prose
+
+
 ActorOf = Annotated[Actor, acts("tasks:work")]
 _IF_MATCH = Header(
     alias="If-Match",
@@ -170,11 +185,14 @@ async def complete_task(
     if faults := faults_of(body.answer, task.form_schema, form):
         raise Problem("invalid", "The answer does not fit the form; correct what errors lists.", errors=faults)
     request = _request(engine, actor, task_id, if_match)
-    judged = await _judge(engine, request, task, body.answer) if task.run_id is None else None
+    is_review = task.run_id is None and task.form in PROTECTION_FORMS
+    judged = await _judge(engine, request, task, body.answer) if is_review else None
     async with engine.pools.ordinary.patient_transaction() as connection:
         outcome = judged
         if task.run_id is not None:
             outcome = await tasks.complete(connection, engine.intake, request, task.player_id, body.answer, form)
+        elif not is_review:
+            outcome = await tasks.complete_alone(connection, request, body.answer)
         if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, body.answer):
             outcome = outcome.task
         if isinstance(outcome, TaskRow):
@@ -207,7 +225,7 @@ async def change_task(
 ) -> TaskView:
     """Change a task's priority or put it off until a follow-up date. `If-Match` is required.
 
-    The deadline belongs to the journey and cannot be changed here.
+    The deadline belongs to the journey and cannot be changed here; of a task that was opened by hand `…/due` moves it.
     """
     async with engine.database.transaction() as connection:
         request = _request(engine, actor, task_id, if_match)
@@ -215,6 +233,33 @@ async def change_task(
         detail = body.model_dump(mode="json", exclude_unset=True)
         outcome = await tasks.change(connection, request, values, detail)
         return await _shown(connection, outcome, response)
+
+
+@router.post("/due", responses=_MOVE)
+async def move_due_time(
+    task_id: str,
+    body: DueTime,
+    engine: EngineOf,
+    actor: Annotated[Actor, acts("tasks:lead")],
+    response: Response,
+    if_match: IfMatch = None,
+) -> TaskView:
+    """Give a task that was opened by hand more time, or less, with a reason that stays in its history.
+
+    The time of what a journey asks belongs to the journey, and that of a review to the law: 409.
+    """
+    now = engine.clock()
+    if body.due_at <= now:
+        fault = {"pointer": "/due_at", "detail": "This moment has passed; give one that is to come."}
+        raise Problem("invalid", CORRECT, errors=[fault])
+    async with engine.database.transaction() as connection:
+        task = await tasks.find(connection, actor.brand, task_id)
+        if task is not None and task.form not in HOUSE_FORMS:
+            raise Problem("due-fixed", "Only the due time of a task that somebody opened by hand can be moved.")
+        values = {"due_at": body.due_at, "reminded_at": None}
+        detail = {"due_at": body.due_at.isoformat()}
+        request = _request(engine, actor, task_id, if_match)
+        return await _shown(connection, await tasks.change(connection, request, values, detail, body.reason), response)
 
 
 async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer: JsonObject) -> TaskOutcome:
@@ -227,9 +272,10 @@ async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer:
 
 
 def _form_of(engine: ApiEngine, task: TaskRow) -> type[Form] | None:
-    """The form of a task; a review is asked by the engine itself, and by no journey."""
-    forms = PROTECTION_FORMS if task.journey is None else engine.registry.forms.get(task.journey, {})
-    return forms.get(task.form)
+    """The form of a task; what no journey asks is a review, or one of the house's own."""
+    if task.journey is None:
+        return PROTECTION_FORMS.get(task.form) or HOUSE_FORMS.get(task.form)
+    return engine.registry.forms.get(task.journey, {}).get(task.form)
 
 
 def _request(engine: ApiEngine, actor: Actor, task_id: str, if_match: str | None = None) -> TaskRequest:

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from sqlalchemy import Select, literal, select, tuple_
 
 from activities.actors import Actor
 from activities.outgoing import webhook_queue, webhook_subscriptions
+from activities.outgoing.chat_messages import FAMILY, WebhookFormat
 from activities.outgoing.egress_guard import AddressRefused, EgressGuard
 from activities.outgoing.signing_secrets import Generation
 from activities.outgoing.webhook_queue import DeliveryState
@@ -20,9 +21,10 @@ from api.dependencies import ApiEngine, EngineOf
 from api.json_types import NO_NUL, Line, Switch, Whole
 from api.pagination import Moment, Page, PageQuery, where_given
 from api.permissions import Key, acts, needs
-from api.problems import COMMON, Problem, documented, missing
+from api.problems import COMMON, CORRECT, Problem, documented, missing
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import TEST, OutgoingEvent, wrong_filters
+from workflows.task_rights import GIVEN
 
 router = APIRouter(prefix="/v1/webhooks", tags=["webhooks"])
 
@@ -34,6 +36,13 @@ Types = Annotated[
     Field(min_length=1, max_length=50, description="Types, families as `task.*`, or `*`."),
 ]
 
+Teams = Annotated[
+    list[Annotated[str, StringConstraints(pattern=f"^{GIVEN}$", max_length=64)]],
+    Field(max_length=50, description="Of which teams' tasks it is told, and of nothing else; none: of everything."),
+]
+
+ONLY_TASKS: Final = "a channel of people is told of tasks alone; give types of task.*"
+
 #: Events that one call has told again.
 AT_ONCE: Final = 1_000
 #: For how long an old secret signs beside the new one unless somebody says otherwise.
@@ -43,6 +52,8 @@ _SHOWN: Final[JsonObject] = {
     "id": "wh_6f1c0a93be27d4a8",
     **_EXAMPLE,
     "description": "",
+    "format": "cloudevents",
+    "teams": [],
     "state": "active",
     "created_by": "crm",
     "created_at": "2026-01-15T12:00:00Z",
@@ -58,6 +69,16 @@ class NewWebhook(BaseModel):
     url: Address = Field(description="Where events are posted to: https, at a public address.")
     types: Types
     description: Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)] = ""
+    format: WebhookFormat = Field(
+        "cloudevents", description="`slack` and `teams` tell people in a channel of tasks: types of `task.*` alone."
+    )
+    teams: Teams = []
+
+    @model_validator(mode="after")
+    def _people_are_told_of_tasks(self) -> "NewWebhook":
+        if self.format != "cloudevents" and not _of_tasks(self.types):
+            raise ValueError(ONLY_TASKS)
+        return self
 
 
 class WebhookChange(BaseModel):
@@ -68,6 +89,7 @@ class WebhookChange(BaseModel):
     url: Address | None = None
     types: Types | None = None
     description: Annotated[str, StringConstraints(max_length=200, pattern=NO_NUL)] | None = None
+    teams: Teams | None = None
     active: Switch | None = Field(None, description="False: nothing is told and nothing new is kept for it.")
 
 
@@ -80,6 +102,8 @@ class WebhookView(BaseModel):
     url: str
     types: list[str]
     description: str
+    format: WebhookFormat
+    teams: list[str]
     state: webhook_subscriptions.SubscriptionState
     reason: DisabledBecause | None = Field(None, description="Why it is disabled.")
     failing_since: datetime | None = Field(None, description="Since then its receiver has taken nothing.")
@@ -218,7 +242,10 @@ async def change_webhook(webhook_id: str, engine: EngineOf, key: Managing, body:
     """
     before = await _find(engine, key.brand, webhook_id)
     values = body.model_dump(exclude_none=True)
-    await _check(engine, body.url or before.url, body.types or before.types)
+    types = body.types or before.types
+    await _check(engine, body.url or before.url, types)
+    if before.format != "cloudevents" and not _of_tasks(types):
+        raise Problem("invalid", CORRECT, errors=[{"pointer": "/types", "detail": f"{ONLY_TASKS.capitalize()}."}])
     if (active := values.pop("active", None)) is not None:
         values |= {"state": "active"} if active else {"state": "disabled", "reason": "by_hand"}
     async with engine.database.transaction() as connection:
@@ -317,6 +344,10 @@ async def _check(engine: ApiEngine, url: str, types: list[str]) -> None:
         guard.close()
     if errors:
         raise Problem("invalid", "Nothing could be told this way; correct what `errors` names.", errors=errors)
+
+
+def _of_tasks(types: list[str]) -> bool:
+    return all(one.startswith(f"{FAMILY}.") for one in types)
 
 
 async def _find(engine: ApiEngine, brand: str, webhook_id: str) -> Subscription:

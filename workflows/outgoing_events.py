@@ -62,12 +62,14 @@ class OutgoingType:
 
 
 OUTGOING_TYPES: Final[Mapping[str, OutgoingType]] = {
-    "task.opened": OutgoingType("a journey asks people something", _TASK),
+    "task.opened": OutgoingType("a journey or a person asks people something, or a player contests", _TASK),
     "task.claimed": OutgoingType("somebody works on a task", _TASK),
     "task.released": OutgoingType("a task went back to its team", _TASK),
     "task.reassigned": OutgoingType("a task was passed on to a person or a team", _TASK),
     "task.changed": OutgoingType("a task has another priority or follow-up date", _TASK),
     "task.reminded": OutgoingType("half of a task's time is over", _TASK),
+    "task.unclaimed": OutgoingType("a quarter of a task's time is over and nobody has it", _TASK),
+    "task.breached": OutgoingType("a task's time is over, and it is still open", _TASK),
     "task.escalated": OutgoingType("nobody answered in time, and another team has it", _TASK),
     "task.completed": OutgoingType("somebody answered; the answer is read under `/v1/tasks/{id}`", _TASK),
     "task.expired": OutgoingType("nobody answered, and the journey went on", _TASK),

@@ -238,9 +238,9 @@ class Player(KnownPlayer):
 
         It is answered by people of `team`, with `skill` if one is named; never by who answered one of the forms in
         `not_by` earlier in this run; and with `approvals=2` it counts when two of them have given the same answer.
-        At half of `due` the task's history says that it was reminded of; at `due` the task moves to
-        `escalate_to` for as long again. Neither notifies anybody: people see it in their list. None means
-        that nobody answered in all that time and the task is closed: a journey must say what happens then.
+        It opens with the player's host, if they may have it. At half of `due` it is reminded of; at `due` it moves to
+        `escalate_to` for as long again; whom it concerns is told of each (docs/people.md). None means that
+        nobody answered in all that time and the task is closed: a journey must say what happens then.
         """
         run = self._run
         step = run.step(f"ask:{form.__name__}")

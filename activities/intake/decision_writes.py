@@ -7,9 +7,9 @@ import orjson
 from sqlalchemy import TextClause, text
 
 from activities import messages, point_transfers, rewards, runs, shadows, standings, tasks
-from activities.engine_tasks import EngineTask
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
+from activities.standalone_tasks import StandaloneTask
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.tournament_scores import NameShown, StandingChanged, StandingsLost, StandingTooLate
@@ -48,7 +48,7 @@ class DecisionRows:
         self.deliveries: list[DeliveryRow] = [*messages]
         self.transfers: list[JsonObject] = []
         self.reached: list[JsonObject] = []
-        self.reviews: list[EngineTask] = []
+        self.reviews: list[StandaloneTask] = []
         self.revoked: dict[str, JsonObject] = {}
         self.standings = standings.StandingRows()
         self.left: list[JsonObject] = []
@@ -82,7 +82,7 @@ class DecisionRows:
             case MessageReached():
                 self.reached.append({"player_id": player_id, **asdict(decision)})
             case ReviewDue():
-                self.reviews.append(EngineTask.reviewing(decision, facts[decision.task_id]))
+                self.reviews.append(StandaloneTask.reviewing(decision, facts[decision.task_id]))
             case RevokeOffers():
                 self._revoke(player_id, decision)
             case Moved():

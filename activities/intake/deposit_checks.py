@@ -13,9 +13,9 @@ from typing import Final
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
-from activities.engine_tasks import EngineTask
 from activities.intake.event_store import store_events
 from activities.intake.group_exclusions import Players
+from activities.standalone_tasks import StandaloneTask
 from workflows.events import AffordabilityChanged, DepositApproved, Event
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.journey_facts import journey_facts
@@ -52,12 +52,12 @@ async def open_deposit_checks(
         await store_events(connection, brand, opened, history=False)
 
 
-def _review(brand: str, state: PlayerState, check: AffordabilityChanged, now: datetime) -> EngineTask:
+def _review(brand: str, state: PlayerState, check: AffordabilityChanged, now: datetime) -> StandaloneTask:
     """The task for people, without which nobody would look."""
     task_id = hashlib.sha256(f"{brand} {check.event_source} {check.event_id}".encode()).hexdigest()[:24]
     reason = "More was paid in within thirty days than may go without a look at what the player can afford."
     snapshot = journey_facts(state).model_dump(mode="json")
-    return EngineTask.asking(AffordabilityReview.__name__, task_id, reason, snapshot, now)
+    return StandaloneTask.asking(AffordabilityReview.__name__, task_id, reason, snapshot, now)
 
 
 def _due(

@@ -36,6 +36,7 @@ from workflows.background.reconcile_and_rearm import (
     ReconcileRuns,
     RetainRecords,
 )
+from workflows.background.telling_people import TELL_LIMIT, TellPeople
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +77,13 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             jitter=timedelta(minutes=30),
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=2)),
+    ),
+    "journeys-tell-people": Schedule(
+        action=ScheduleActionStartWorkflow(
+            TellPeople.run, id="upkeep-tell-people", task_queue=MAINTENANCE_QUEUE, execution_timeout=TELL_LIMIT
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=20))], jitter=timedelta(seconds=3)),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=20)),
     ),
     "journeys-retain": Schedule(
         action=ScheduleActionStartWorkflow(

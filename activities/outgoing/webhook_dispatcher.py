@@ -24,6 +24,7 @@ from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.notifications import listen
 from activities.outgoing import webhook_queue, webhook_subscriptions
+from activities.outgoing.chat_messages import chat_message
 from activities.outgoing.egress_guard import EgressGuard
 from activities.outgoing.signing_secrets import SecretLost, SigningSecrets
 from activities.outgoing.webhook_queue import AttemptRecord, ClaimedDelivery
@@ -65,12 +66,15 @@ class WebhookDispatcher:
         secrets: SigningSecrets,
         *,
         networks: Sequence[str] = (),
+        console: str = "",
         attempt: timedelta = ATTEMPT,
         poll: float = POLL_S,
     ) -> None:
         self.database = database
         self.secrets = secrets
         self.networks = networks
+        #: Where people open what a channel of theirs is told of.
+        self.console = console
         self.attempt = attempt
         self.poll = poll
         # Reading the certificates of the system takes longer than a request.
@@ -156,7 +160,9 @@ class WebhookDispatcher:
         # The receiver judges an attempt by its own clock, which is the wall's.
         now = datetime.now(UTC)
         keys = self.secrets.signing(subscription.id, subscription.generations, now)
-        return asyncio.create_task(sender.send(subscription.url, keys, claimed, now))
+        shape = subscription.format
+        chat = None if shape == "cloudevents" else chat_message(shape, claimed, self.console)
+        return asyncio.create_task(sender.send(subscription.url, keys, claimed, now, chat=chat))
 
     async def _claim(
         self, connection: AsyncConnection, subscription_id: str, free: int, under_way: int

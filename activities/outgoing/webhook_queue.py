@@ -145,6 +145,7 @@ _WRITE: Final = text(
         SELECT given.*, ARRAY(
             SELECT s.id FROM webhook_subscriptions s
             WHERE s.brand = given.brand AND s.state = 'active' AND s.types && given.filters
+              AND (s.teams = '{{}}' OR given.data ->> 'team' = ANY(s.teams))
         ) AS subscriptions
         FROM given CROSS JOIN turns
     ), new AS (

@@ -73,12 +73,23 @@ class WebhookSender:
         await self._http.aclose()
         self._guard.close()
 
-    async def send(self, url: str, secrets: Sequence[str], delivery: ClaimedDelivery, now: datetime) -> Attempted:
-        """Tell the receiver at `url`; whatever goes wrong is an answer. `now` dates the attempt, not the event."""
-        content = orjson.dumps(cloud_event(delivery), option=orjson.OPT_UTC_Z).decode()
+    async def send(
+        self,
+        url: str,
+        secrets: Sequence[str],
+        delivery: ClaimedDelivery,
+        now: datetime,
+        *,
+        chat: JsonObject | None = None,
+    ) -> Attempted:
+        """Tell the receiver at `url`; whatever goes wrong is an answer. `now` dates the attempt, not the event.
+
+        `chat` is what a channel of people is told in place of the event.
+        """
+        content = orjson.dumps(chat or cloud_event(delivery), option=orjson.OPT_UTC_Z).decode()
         moment = now.astimezone(UTC)
         headers = {
-            "content-type": CONTENT_TYPE,
+            "content-type": CONTENT_TYPE if chat is None else "application/json",
             "user-agent": "player-journeys",
             "webhook-id": delivery.id,
             "webhook-timestamp": str(int(moment.timestamp())),

@@ -10,6 +10,7 @@ from sqlalchemy import Select, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database, DatabaseUnreachable
+from activities.outgoing.chat_messages import WebhookFormat
 from activities.outgoing.outbox import BELIEVED_FOR
 from activities.outgoing.signing_secrets import Generation
 from activities.tables import webhook_subscriptions
@@ -50,6 +51,9 @@ class Subscription:
     created_by: str
     created_at: datetime
     updated_at: datetime
+    format: WebhookFormat
+    #: Of which teams' tasks it is told; none means all.
+    teams: list[str]
 
     @property
     def generations(self) -> list[Generation]:

@@ -9,7 +9,7 @@ from starlette.staticfiles import StaticFiles
 
 from activities.console_sessions import find_session
 from activities.people import brands_of
-from api.console import inbox, journeys, players, sign_in, tournaments
+from api.console import designs, inbox, journeys, people, players, sign_in, tournaments, trail
 from api.console.pages import ConsoleRoute
 from api.console.rendering import ASSETS, STATIC, path, plain_page
 from api.console.visitor import SESSION_COOKIE, SignInNeeded, VisitorOf
@@ -21,7 +21,15 @@ from workflows.declaration import Journey
 Draw = Callable[[Journey, Mapping[str, int]], str | None]
 
 #: Where somebody begins, by the first of these scopes that they have.
-FIRST_PAGES: Final = {"tasks:work": "inbox", "players:read": "players", "journeys:manage": "journeys"}
+FIRST_PAGES: Final = {
+    "tasks:work": "inbox",
+    "players:read": "players",
+    "journeys:manage": "journeys",
+    "people:manage": "people",
+    "audit:read": "audit",
+}
+#: What has pages of a brand.
+PAGES: Final = (inbox, players, journeys, tournaments, designs, people, trail)
 
 router = APIRouter(route_class=ConsoleRoute, include_in_schema=False)
 
@@ -40,8 +48,9 @@ def add_console(app: FastAPI, draw: Draw | None) -> None:
     """Serve the console at `/console/`; `draw` makes its pictures."""
     app.state.draw = draw
     app.mount(ASSETS, Files(directory=STATIC), name="console-assets")
-    for part in (sign_in.router, inbox.router, players.router, journeys.router, tournaments.router, router):
-        app.include_router(part)
+    for part in (sign_in, *PAGES):
+        app.include_router(part.router)
+    app.include_router(router)
 
 
 @router.get("/console")

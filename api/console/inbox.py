@@ -29,7 +29,7 @@ from api.console.form_fields import (
 )
 from api.console.pages import ConsoleRoute
 from api.console.rendering import if_changed, path, render
-from api.console.visitor import SignInNeeded, Visitor, VisitorOf, own_form
+from api.console.visitor import SignInNeeded, Visitor, VisitorOf, moment_of, own_form
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page
 from api.player_glances import PlayerGlance
@@ -65,7 +65,7 @@ class TaskRoute(ConsoleRoute):
 router = APIRouter(route_class=TaskRoute, prefix="/console/{brand}", include_in_schema=False)
 
 Tab = Literal["mine", "team", "unclaimed", "overdue", "later"]
-Move = Literal["claim", "release", "later", "reassign", "comment"]
+Move = Literal["claim", "release", "later", "reassign", "due", "comment"]
 #: When a task that was put off is shown again, where the player's clock says nothing better.
 LATER: Final = timedelta(hours=24)
 ROWS: Final = 40
@@ -274,7 +274,7 @@ async def _move(engine: ApiEngine, visitor: Visitor, task_id: str, move: Move) -
             body = task_actions.ReleaseBody(comment=text or None)
             await task_actions.release_task(task_id, engine, actor, answer, body, None)
         case "later":
-            until = _moment(form.get("until", ""), visitor)
+            until = moment_of(form.get("until", ""), visitor)
             await task_actions.change_task(
                 task_id, task_actions.Changes(follow_up_at=until), engine, actor, answer, seen or "*"
             )
@@ -285,21 +285,16 @@ async def _move(engine: ApiEngine, visitor: Visitor, task_id: str, move: Move) -
             given = {"assignee": to} if "@" in to else {"team": to}
             handed = task_actions.Reassignment.model_validate(given | ({"comment": text} if text else {}))
             await task_actions.reassign_task(task_id, handed, engine, actor, answer, seen)
+        case "due":
+            visitor.needs("tasks:lead")
+            due = task_actions.DueTime.model_validate(
+                {"due_at": moment_of(form.get("due", ""), visitor), "reason": text}
+            )
+            await task_actions.move_due_time(task_id, due, engine, actor, answer, seen)
         case "comment":
             if not text:
                 raise Problem("invalid", "Write something to note it.")
             await task_actions.comment_task(task_id, task_actions.Comment(text=text), engine, actor, answer)
-
-
-def _moment(typed: str, visitor: Visitor) -> datetime | None:
-    """A moment as a browser sends it, in the visitor's zone; nothing shows the task again at once."""
-    if not typed:
-        return None
-    try:
-        at = datetime.fromisoformat(typed)
-    except ValueError:
-        raise Problem("invalid", "Write the moment as 2026-01-31T10:00.") from None
-    return at if at.tzinfo else at.replace(tzinfo=visitor.zone)
 
 
 async def _next(engine: ApiEngine, visitor: Visitor, tab: Tab) -> Response:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
 from api.console.rendering import problem_page
-from api.console.visitor import DRAFTING, POLLING, SignInNeeded
+from api.console.visitor import DRAFTING, POLLING, ProofNeeded, SignInNeeded
 from api.database import AWAY
 from api.problems import Problem, away, from_http, from_validation, sentence
 
@@ -35,6 +35,8 @@ class ConsoleRoute(APIRoute):
             except SignInNeeded as needed:
                 await self.keep_for_later(request, needed)
                 return sign_in_answer(request)
+            except ProofNeeded:
+                return RedirectResponse(f"/sign-in?again=true&to={quote(_page_of(request), safe='')}", 303)
             except Exception as error:  # noqa: BLE001 - whatever it is, a page says so
                 return problem_page(request, _problem_of(error))
 
@@ -49,12 +51,14 @@ def sign_in_answer(request: Request) -> Response:
     """To sign in; a script is told so with 401, so that it does not follow and lose what stands in its page."""
     if POLLING in request.headers or DRAFTING in request.headers:
         return Response(status_code=401)
-    wanted = request.url.path
-    if request.url.query:
-        wanted = f"{wanted}?{request.url.query}"
+    return RedirectResponse(f"/sign-in?to={quote(_page_of(request), safe='')}", 303)
+
+
+def _page_of(request: Request) -> str:
+    """The page that somebody is on: the one they asked for, or the one whose form they sent."""
     if request.method != "GET":
-        wanted = request.headers.get("referer", "").partition(request.url.netloc)[2] or "/console/"
-    return RedirectResponse(f"/sign-in?to={quote(wanted, safe='')}", 303)
+        return request.headers.get("referer", "").partition(request.url.netloc)[2] or "/console/"
+    return f"{request.url.path}?{request.url.query}" if request.url.query else request.url.path
 
 
 def _problem_of(error: Exception) -> Problem:

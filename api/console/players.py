@@ -1,29 +1,51 @@
 """The page of a player: who they are, what happened to them and why, and what may be done for them now."""
 
+import secrets
 from dataclasses import dataclass, field
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
-from api import gate_decisions, grants, messages, player_notes, player_reach, players, runs, tasks, timeline
+from activities.erasures import Ground
+from api import (
+    erasure,
+    gate_decisions,
+    grants,
+    messages,
+    player_notes,
+    player_reach,
+    players,
+    runs,
+    tasks,
+    tasks_by_hand,
+    timeline,
+)
 from api.console.pages import ConsoleRoute
 from api.console.rendering import path, render
-from api.console.visitor import Visitor, VisitorOf
+from api.console.visitor import Visitor, VisitorOf, moment_of
 from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Page
+from api.player_list import MOST_DAYS, ListedPlayer, PlayerQuery, list_players
 from api.player_notes import HostView
 from api.player_reach import ReachList
 from api.players import PlayerView
 from api.problems import Problem
 from api.timeline import Kind
+from workflows.task_kinds import TASK_KINDS
 
 router = APIRouter(route_class=ConsoleRoute, prefix="/console/{brand}", include_in_schema=False)
 
 Tab = Literal["timeline", "runs", "messages", "rewards", "notes", "tasks", "protection"]
 TABS: Final[tuple[Tab, ...]] = ("timeline", "runs", "messages", "rewards", "notes", "tasks", "protection")
 KINDS: Final[tuple[Kind, ...]] = ("event", "segment", "run", "step", "message", "grant", "task")
+#: Characters of a ticket's number.
+LONGEST_REFERENCE: Final = 100
+#: Why somebody is erased, as the form offers it.
+GROUNDS: Final[tuple[Ground, ...]] = get_args(Ground)
+#: Characters that are looked for at least.
+SHORTEST: Final = 2
 Token = Annotated[str | None, Query(max_length=1_000)]
 
 
@@ -41,28 +63,40 @@ class PlayerPage:
 
 @router.get("/players")
 async def find(
-    request: Request, engine: EngineOf, visitor: VisitorOf, page: Token = None, *, mine: bool = False
+    request: Request,
+    engine: EngineOf,
+    visitor: VisitorOf,
+    page: Token = None,
+    *,
+    silent: Annotated[int | None, Query(ge=1, le=3650)] = None,
+    birthday: Annotated[int | None, Query(ge=0, le=MOST_DAYS)] = None,
+    mine: bool = False,
 ) -> Response:
-    """The players of the brand, by id, or those whom the visitor looks after."""
+    """The players of the brand, by id, or the portfolio of the visitor: whose birthday comes, who stays away."""
     visitor.needs("players:read")
-    host = visitor.person.id if mine else None
-    query = players.PlayerQuery(page_size=50, page_token=page, host=host, show_names=True)
-    listed = await players.list_players(engine, visitor.key, query)
-    return render(request, visitor, "players.html", listed=listed, wanted="", missing=False, mine=mine)
+    narrowed = {"silent": silent, "birthday": birthday} if mine else {}
+    given = {"host": visitor.person.id, "show_portfolio": True, **narrowed} if mine else {}
+    query = PlayerQuery.model_validate({"page_size": 50, "page_token": page, "show_names": True, **given})
+    listed = await list_players(engine, visitor.key, query)
+    shown: dict[str, Any] = {"listed": listed, "wanted": "", "missing": False, "mine": mine, "narrowed": narrowed}
+    return render(request, visitor, "players.html", **shown)
 
 
 @router.post("/players")
 async def go(request: Request, engine: EngineOf, visitor: VisitorOf) -> Response:
-    """Open the player whose id was typed. By POST, because an address is kept in more places than a form."""
+    """Open the one player who is found, or list them. By POST: an address is kept in more places than a form."""
     visitor.needs("players:read")
-    wanted = visitor.form.get("id", "").strip()[:100]
-    try:
-        await players.get_player(wanted, engine, visitor.key)
-    except Problem:
-        listed = await players.list_players(engine, visitor.key, players.PlayerQuery(page_size=50, show_names=True))
-        given = {"listed": listed, "wanted": wanted, "missing": True, "mine": False}
-        return render(request, visitor, "players.html", status=404, **given)
-    return RedirectResponse(path(visitor.brand, "players", wanted), 303)
+    wanted = visitor.form.get("q", "").strip()[:100]
+    found: Page[ListedPlayer] = Page(items=[])
+    if len(wanted) >= SHORTEST:
+        query = PlayerQuery(q=wanted, page_size=200, show_names=True)
+        found = await list_players(engine, visitor.key, query)
+    if len(found.items) == 1 or any(one.id == wanted for one in found.items):
+        chosen = next((one for one in found.items if one.id == wanted), found.items[0])
+        return RedirectResponse(path(visitor.brand, "players", chosen.id), 303)
+    missing = not found.items
+    shown: dict[str, Any] = {"listed": found, "wanted": wanted, "missing": missing, "mine": False, "narrowed": {}}
+    return render(request, visitor, "players.html", status=404 if missing else 200, **shown)
 
 
 @router.get("/players/{player_id}")
@@ -78,7 +112,31 @@ async def player(
     """A player with one part of their story."""
     visitor.needs("players:read")
     shown = await _read(engine, visitor, player_id, tab, kind or [], page)
-    return render(request, visitor, "player.html", page=shown, player=shown.player, tabs=TABS, all_kinds=KINDS)
+    given: dict[str, Any] = {
+        "tabs": TABS,
+        "all_kinds": KINDS,
+        "task_kinds": TASK_KINDS,
+        "grounds": GROUNDS,
+        "once": secrets.token_urlsafe(12),
+    }
+    return render(request, visitor, "player.html", page=shown, player=shown.player, **given)
+
+
+@router.post("/players/{player_id}/task")
+async def new_task(player_id: str, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Put a task about a player before somebody, once however often the form is sent."""
+    visitor.needs("tasks:work")
+    given: dict[str, object] = {
+        name: visitor.form[name].strip()
+        for name in ("kind", "reason", "assignee")
+        if visitor.form.get(name, "").strip()
+    }
+    body = tasks_by_hand.NewTask.model_validate(
+        {"player_id": player_id, **given, "due_at": moment_of(visitor.form.get("due", ""), visitor)}
+    )
+    once = visitor.form.get("once") or secrets.token_urlsafe(12)
+    opened = await tasks_by_hand.open_task(body, engine, visitor.actor, Response(), once)
+    return RedirectResponse(path(visitor.brand, "tasks", opened.id, tab="mine"), 303)
 
 
 @router.post("/players/{player_id}/note")
@@ -107,6 +165,19 @@ async def exclude(player_id: str, engine: EngineOf, visitor: VisitorOf) -> Respo
     given = {"kind": kind, "scope": "brand"} | ({"reason": reason} if reason else {})
     body = players.ExclusionBody.model_validate(given)
     await players.exclude_player(player_id, body, engine, visitor.actor, Response())
+    return RedirectResponse(path(visitor.brand, "players", player_id, tab="protection"), 303)
+
+
+@router.post("/players/{player_id}/erase")
+async def erase(player_id: str, engine: EngineOf, visitor: VisitorOf) -> Response:
+    """Erase a player; it takes proof of who asks."""
+    visitor.needs("players:erase")
+    visitor.proves_themselves()
+    reference = visitor.form.get("reference", "").strip()
+    if not reference or len(reference) > LONGEST_REFERENCE:
+        raise Problem("invalid", "Write the number of the ticket, and nothing of the person.")
+    ground = TypeAdapter(Ground).validate_python(visitor.form.get("ground", ""))
+    await erasure.erase_player(player_id, engine, visitor.actor, Response(), ground, reference)
     return RedirectResponse(path(visitor.brand, "players", player_id, tab="protection"), 303)
 
 

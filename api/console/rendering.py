@@ -1,7 +1,6 @@
 """How a page is made: templates, the words of the reader's language, times in their zone, what browsers may do."""
 
 import hashlib
-import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from functools import cache, lru_cache
@@ -25,6 +24,7 @@ from markupsafe import Markup, escape
 
 from api.console.visitor import Visitor
 from api.problems import Problem
+from content.readable_names import words
 from workflows.minor_units import minor_units, whole_units
 
 HERE: Final = Path(__file__).parent
@@ -36,6 +36,7 @@ LANGUAGES: Final = ("en", "uk", "ru")
 #: Nothing from elsewhere, nothing inline, in no frame; `{issuer}` is where signing out leads.
 _POLICY: Final = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-src 'self'; "
     "form-action 'self'{issuer}; base-uri 'none'; frame-ancestors 'none'"
 )
 
@@ -120,6 +121,7 @@ def _environment(language: str) -> Environment:
         "money": _money,
         "number": _number,
         "words": words,
+        "translated": translations(language).gettext,
     }
     return environment
 
@@ -141,15 +143,6 @@ def translations(language: str) -> NullTranslations:
 def asset(name: str) -> str:
     """The address of a file of ours."""
     return f"{ASSETS}/{name}"
-
-
-def words(name: str) -> str:
-    """A name of ours as people read it: `more_documents` is "More documents", `HostCall` is "Host call"."""
-    parted = re.sub(r"(?<=[a-z])(?=[A-Z][a-z])", " ", name).replace("_", " ").replace("-", " ").split()
-    spaced = " ".join(
-        word if word.isupper() or not index else word[:1].lower() + word[1:] for index, word in enumerate(parted)
-    )
-    return spaced[:1].upper() + spaced[1:]
 
 
 # ---- filters: what depends on the reader ------------------------------------------------------------------------

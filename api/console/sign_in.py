@@ -1,10 +1,12 @@
 """The way in and out: to the identity provider and back, and what the provider says about sign-outs elsewhere."""
 
 import logging
+from datetime import datetime
 from typing import Final
 
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import RedirectResponse
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.console_sessions import (
     SIGN_IN_WITHIN,
@@ -17,7 +19,8 @@ from activities.console_sessions import (
     new_secret,
     take_sign_in,
 )
-from activities.people import sign_in
+from activities.group_provisioning import SignedInGroups, begin_by_groups, give_by_groups, wanted_by
+from activities.people import Person, sign_in
 from api.console.identity_provider import IdentityProvider, SignInFailed, VouchedFor
 from api.console.pages import ConsoleRoute
 from api.console.rendering import plain_page
@@ -33,13 +36,18 @@ BROWSER_COOKIE: Final = "__Host-sign-in"
 
 
 @router.get("/sign-in")
-async def begin(request: Request, engine: EngineOf, to: str = "") -> Response:
-    """Send somebody to the identity provider, and remember where they wanted to go."""
+async def begin(request: Request, engine: EngineOf, to: str = "", *, again: bool = False) -> Response:
+    """Send somebody to the identity provider, and remember where they wanted to go.
+
+    `again` has them prove who they are although they are signed in.
+    """
     provider = _provider(engine)
     browser = request.cookies.get(BROWSER_COOKIE) or new_secret()
     state, remembered = new_secret(), SignIn(new_secret(), new_secret(), safe_return(to))
     try:
-        where = await provider.authorization_url(state=state, nonce=remembered.nonce, verifier=remembered.verifier)
+        where = await provider.authorization_url(
+            state=state, nonce=remembered.nonce, verifier=remembered.verifier, again=again
+        )
     except SignInFailed as failed:
         return _failed(request, failed)
     async with engine.database.transaction() as connection:
@@ -121,7 +129,7 @@ async def _new_session(engine: ApiEngine, identity: VouchedFor, before: str) -> 
     """A session for somebody who works here; None for a stranger. The session of before, if any, ends."""
     now = engine.clock()
     async with engine.database.transaction() as connection:
-        person = await sign_in(connection, identity.issuer, identity.subject, now, email=identity.verified_email)
+        person = await _worker(engine, connection, identity, now)
         if person is None:
             return None
         if before and (old := await find_session(connection, before)) is not None:
@@ -135,6 +143,19 @@ async def _new_session(engine: ApiEngine, identity: VouchedFor, before: str) -> 
             authenticated_at=identity.authenticated_at,
             now=now,
         )
+
+
+async def _worker(engine: ApiEngine, connection: AsyncConnection, identity: VouchedFor, now: datetime) -> Person | None:
+    """Who works here as this identity, with what their groups give them; None for a stranger."""
+    given, email = engine.settings.oidc_groups, identity.verified_email
+    person = await sign_in(connection, identity.issuer, identity.subject, now, email=email)
+    if person is None and email is not None and wanted_by(identity.groups, given):
+        who = SignedInGroups(email, identity.name, identity.groups)
+        await begin_by_groups(connection, who, given, now)
+        person = await sign_in(connection, identity.issuer, identity.subject, now, email=email)
+    if person is not None and given:
+        await give_by_groups(connection, person, identity.groups, given, now)
+    return person
 
 
 def _provider(engine: ApiEngine) -> IdentityProvider:

@@ -7,7 +7,7 @@ once. API keys open no page, and the cookie of a session opens nothing under `/v
 import hashlib
 import hmac
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -29,6 +29,8 @@ POLLING: Final = "x-console-poll"
 DRAFTING: Final = "x-console-draft"
 #: Scopes whose holders are signed out sooner when they do nothing.
 POWERFUL: Final = ("admin", "people:manage", "audit:read")
+#: For how long proof of who somebody is opens what needs it.
+PROOF_HOLDS: Final = timedelta(minutes=5)
 #: Fields that one form may have; the largest of ours has some twenty.
 MOST_FIELDS: Final = 200
 
@@ -39,6 +41,10 @@ class SignInNeeded(Exception):
     def __init__(self, session: Session | None = None) -> None:
         super().__init__("Sign in.")
         self.session = session
+
+
+class ProofNeeded(Exception):
+    """What was sent takes proof of who somebody is, given a moment ago at the identity provider."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,16 @@ class Visitor:
     def may(self, *scopes: str) -> bool:
         """Whether they have any of `scopes`."""
         return self.actor.may(*scopes)
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether they proved who they are a moment ago."""
+        return self.now - self.session.authenticated_at <= PROOF_HOLDS
+
+    def proves_themselves(self) -> None:
+        """Raise `ProofNeeded` unless they proved who they are a moment ago; a session left open is no proof."""
+        if not self.is_proven:
+            raise ProofNeeded
 
     def needs(self, *scopes: str) -> None:
         """Raise `Problem` 404 unless they have one of `scopes`: what is forbidden looks like what is not there."""
@@ -149,6 +165,17 @@ def safe_return(path: str | None) -> str:
     parts = urlsplit(wanted)
     plain = wanted.isprintable() and "\\" not in wanted and not parts.scheme and not parts.netloc
     return wanted if plain and wanted.startswith("/console/") and len(wanted) < 2_000 else "/console/"
+
+
+def moment_of(typed: str, visitor: Visitor) -> datetime | None:
+    """A moment as a browser sends it, in the visitor's zone; None for nothing. Raises `Problem` for what is none."""
+    if not typed:
+        return None
+    try:
+        at = datetime.fromisoformat(typed)
+    except ValueError:
+        raise Problem("invalid", "Write the moment as 2026-01-31T10:00.") from None
+    return at if at.tzinfo else at.replace(tzinfo=visitor.zone)
 
 
 async def _note(engine: ApiEngine, session: Session, now: datetime) -> None:

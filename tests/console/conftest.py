@@ -16,6 +16,15 @@ from tests.support.servers import fresh_database, running
 
 #: Somebody the provider knows and nobody here does.
 STRANGER = {"sub": "stranger", "name": "Stranger", "about": "nobody", "email": "s@example.com", "email_verified": True}
+#: Somebody whom a group lets in, where the deployment says so.
+NEWCOMER = {
+    "sub": "newcomer",
+    "name": "Newcomer",
+    "about": "in a group",
+    "groups": ["newcomers"],
+    "email": "n@example.com",
+    "email_verified": True,
+}
 #: Somebody whose address the provider has not verified.
 UNVERIFIED = {"sub": "mallory", "name": "Mallory", "about": "no proof", "email": PEOPLE[0].email}
 
@@ -24,7 +33,7 @@ UNVERIFIED = {"sub": "mallory", "name": "Mallory", "about": "no proof", "email":
 async def served_console(postgres: Postgres, session_folder: Path) -> AsyncIterator[Console]:
     """The console of this session's tests."""
     port, provider_port = free_port(), free_port()
-    people = json.dumps([*json.loads(at_the_provider()), STRANGER, UNVERIFIED])
+    people = json.dumps([*json.loads(at_the_provider()), STRANGER, UNVERIFIED, NEWCOMER])
     provider = identity_provider(
         provider_port, client=CLIENT, secret=SECRET, console_url=f"http://127.0.0.1:{port}", people=people
     )

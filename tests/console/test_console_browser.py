@@ -2,7 +2,7 @@
 
 import os
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -10,8 +10,12 @@ import pytest
 from playwright.async_api import Browser, expect
 from sqlalchemy import select, update
 
+from activities.actors import engine_in
 from activities.console_sessions import IDLE
+from activities.player_hosts import set_host
 from activities.tables import sessions, tasks
+from activities.task_rows import TaskRequest
+from activities.tasks import escalate, lock_task
 from local.development_people import BRAND, add_people
 from tests.support.api_seed import seeded
 from tests.support.console import Console, Desk, signed_in, window
@@ -176,6 +180,81 @@ async def test_a_note_survives_the_end_of_the_session(console: Console, browser:
     await at.page.context.close()
 
 
+async def test_a_note_survives_that_the_server_dies(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    at = await window(browser, await console.desk("manager"))
+    await at.open(f"/console/{console.api.brand}/tasks/{task_id}")
+    await at.settled()
+    # What a browser sees of a process that was killed.
+    await at.page.route("**/*", lambda route: route.abort("connectionrefused"))
+    await at.page.get_by_label("Note optional").fill("She called back herself.")
+    await at.page.get_by_label("Note optional").blur()
+    await expect(at.page.locator("[data-said]")).to_contain_text("Kept in this window")
+    await at.page.unroute_all()
+    await at.page.reload()
+    await expect(at.page.get_by_label("Note optional")).to_have_value("She called back herself.")
+    await expect(at.page.locator("[data-said]")).to_contain_text("Saved", timeout=15_000)
+    await at.page.context.close()
+
+
+async def test_a_note_survives_that_the_task_is_passed_up(console: Console, browser: Browser) -> None:
+    task_id = await console.task()
+    at = await window(browser, await console.desk("manager"))
+    address = f"/console/{console.api.brand}/tasks/{task_id}"
+    await at.open(address)
+    await at.settled()
+    await at.page.get_by_label("Approve").check()
+    await at.page.get_by_label("Note optional").fill("The payslips came this morning.")
+    now = datetime.now(UTC)
+    async with console.api.engine.database.transaction() as connection:
+        request = TaskRequest(console.api.brand, task_id, engine_in(console.api.brand), now)
+        task = await lock_task(connection, request)
+        assert task is not None
+        await escalate(connection, task, request, now + timedelta(hours=1))
+    await at.page.get_by_role("button", name="Answer and next").click()
+    await expect(at.page.get_by_role("alert").first).to_contain_text("What you typed is still here")
+    await at.page.reload()
+    await expect(at.page.get_by_text("The payslips came this morning.").first).to_be_visible()
+    assert await answer_of(console, task_id) is None
+    await at.page.context.close()
+
+
+async def test_a_task_is_opened_by_hand_for_a_player_and_answered(console: Console, browser: Browser) -> None:
+    await console.task("p-1001", name="Anna")
+    at = await window(browser, await console.desk("manager"))
+    page = at.page
+    await at.open(f"/console/{console.api.brand}/players/p-1001?tab=tasks")
+    await page.get_by_text("New task…").click()
+    await page.get_by_label("What is to be done").select_option("withdrawal_comfort")
+    await page.get_by_label("Why").first.fill("She wrote twice about Monday.")
+    await page.get_by_role("button", name="Open the task").click()
+    await expect(page.get_by_role("heading", name="Withdrawal update")).to_be_visible()
+    await expect(page.get_by_text("opened by hand")).to_be_visible()
+    await expect(page.get_by_text("Name a time that you can keep")).to_be_visible()
+    await page.get_by_label("Reached").check()
+    await page.get_by_role("button", name="Answer and next").click()
+    await expect(page.get_by_text("She wrote twice about Monday.")).not_to_be_visible()
+    assert at.complaints == []
+    await page.context.close()
+
+
+async def test_a_morning_from_the_portfolio_to_the_call(console: Console, browser: Browser) -> None:
+    await console.task("p-1001", name="Anna")
+    desk = await console.desk("manager")
+    async with console.api.engine.database.transaction() as connection:
+        await set_host(connection, console.api.brand, "p-1001", desk.person.id, "test", datetime.now(UTC))
+    at = await window(browser, desk)
+    page = at.page
+    await at.open(f"/console/{console.api.brand}/players?mine=true")
+    await page.get_by_role("link", name="Silent for a week").click()
+    await expect(page.get_by_role("link", name="Anna p-1001")).to_be_visible()
+    await page.get_by_label("Name, address, number or id").fill("ann")
+    await page.get_by_role("button", name="Find").click()
+    await expect(page.get_by_role("heading", name=re.compile("Anna"))).to_be_visible()
+    assert at.complaints == []
+    await page.context.close()
+
+
 async def test_without_a_script_a_task_is_found_opened_and_answered(console: Console, browser: Browser) -> None:
     task_id = await console.task()
     at = await window(browser, await console.desk("manager"), script=False)
@@ -253,6 +332,15 @@ PAGES = {
     "journeys": "/journeys",
     "journey": "/journeys/{name}",
     "run": "/runs/{run_id}",
+    "portfolio": "/players?mine=true",
+    "player-tasks": "/players/{player_id}?tab=tasks",
+    "templates": "/templates",
+    "template": "/templates/welcome?channel=email&language=uk",
+    "segments": "/segments",
+    "segment": "/segments/{segment}",
+    "people": "/people",
+    "work": "/work",
+    "audit": "/audit",
     "tournaments": "/tournaments",
     "tournament": "/tournaments/{instance}",
     "stuck": "/stuck",
@@ -264,7 +352,7 @@ async def test_a_page_is_for_everybody_by_day_and_night_and_on_a_phone(
     console: Console, browser: Browser, name: str
 ) -> None:
     ids = {name: quote(value, safe="") for name, value in (await seeded(console.api)).items()}
-    at = await window(browser, await console.desk("manager", "operator", "compliance"))
+    at = await window(browser, await console.desk("manager", "head", "operator", "compliance", "admin"))
     answer = await at.open(f"/console/{console.api.brand}{PAGES[name].format_map(ids)}")
     assert answer is not None
     assert answer.status == 200

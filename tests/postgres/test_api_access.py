@@ -17,7 +17,7 @@ from tests.support.api_seed import seeded
 #: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
 SHARED = {
     *("list_journeys", "get_journey", "get_limits", "list_caught", "get_controls", "get_me"),
-    "get_step_counts",
+    *("get_step_counts", "list_task_kinds"),
     *("list_event_types", "list_templates", "preview_template"),
     *("list_segments", "get_segment", "list_members", "export_members"),
 }
@@ -25,7 +25,7 @@ SHARED = {
 OWN = {
     *("exclude_player", "retry_dead_letters", "retry_failed_events", "create_enrolment", "preview_enrolment"),
     *("add_person", "mint_token", "pause_promotions"),
-    *("count_tasks", "forget_draft"),
+    *("count_tasks", "forget_draft", "list_keys"),
     *("close_journey", "open_journey", "hold_journey", "resume_journey", "preview_stop", "stop_journey"),
     *("preview_migration", "migrate_journey", "create_webhook"),
 }

@@ -11,7 +11,7 @@ from sqlalchemy import text, update
 
 from activities.run_effects import RunEffects
 from activities.tables import tasks
-from activities.tasks import TaskEffects
+from activities.task_effects import TaskEffects
 from api.task_actions import ANSWER_LIMIT
 from api.tasks import HISTORY_SHOWN
 from tests.support.api_client import Api, serving

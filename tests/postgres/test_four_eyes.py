@@ -13,7 +13,7 @@ from sqlalchemy.exc import IntegrityError
 from activities.actors import Actor
 from activities.people import Person, add_person, give
 from activities.tables import deliveries, task_history, task_signatures
-from activities.tasks import TaskEffects
+from activities.task_effects import TaskEffects
 from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
 from tests.support.engine import done

@@ -81,7 +81,7 @@ async def test_the_sign_and_its_review_are_one_transaction(api: Api, monkeypatch
         raise RuntimeError("the process dies here")
 
     with monkeypatch.context() as dying:
-        dying.setattr("activities.intake.decision_writes.EngineTask.reviewing", fail)
+        dying.setattr("activities.intake.decision_writes.StandaloneTask.reviewing", fail)
         with pytest.raises(RuntimeError):
             await happens(api, HarmSignal, strength="strong")
     (row,) = await rows(api.engine.database, players, brand=api.brand)

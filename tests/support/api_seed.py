@@ -17,8 +17,9 @@ from activities.shadows import start_shadow
 from activities.step_log import record_steps
 from activities.tables import dead_letters, deliveries, failed_events, gate_decisions, grants, messages, runs
 from activities.task_drafts import save_draft
-from activities.tasks import TaskEffects
+from activities.task_effects import TaskEffects
 from activities.tournaments import open_instance
+from activities.work_profiles import add_absence
 from tests.support.api_client import Api
 from tests.support.api_journeys import Affordability
 from tests.support.engine import done
@@ -118,6 +119,9 @@ async def seeded(api: Api) -> dict[str, str]:
         await connection.execute(insert(failed_events).values(brand=brand, **failed))
         purchase_id = await _bought(connection, brand, now)
         person = await add_person(connection, brand, f"seed@{brand}.example", "Seed", now)
+        absence_id = await add_absence(
+            connection, brand, person.id, now, now + timedelta(days=7), stand_in=None, by="seed"
+        )
         webhook_id = f"wh_{brand}"
         hook: dict[str, Any] = {"id": webhook_id, "brand": brand, "url": "https://x.example", "types": ["run.*"]}
         await webhook_subscriptions.create(connection, hook, api.engine.webhook_secrets.first())
@@ -168,6 +172,7 @@ async def seeded(api: Api) -> dict[str, str]:
     assert enrolment.total == 1
     return {
         "person_id": person.id,
+        "absence_id": str(absence_id),
         "kind": "teams",
         "given": "vip",
         "task_id": done(task).task_id,

@@ -17,8 +17,8 @@ from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, 
 from activities.actors import Actor
 from activities.console_sessions import begin_session
 from activities.people import Person, add_person, give
-from activities.settings import Settings
-from activities.tasks import TaskEffects
+from activities.settings import GroupGrant, Settings
+from activities.task_effects import TaskEffects
 from api.app import create_app
 from api.console.visitor import SESSION_COOKIE, csrf_of
 from cli.processes import drawn
@@ -31,6 +31,8 @@ from workflows.player_facts import PlayerFacts
 
 CLIENT = "console"
 SECRET = secrets.token_urlsafe(24)
+#: The brand that people join by a group of the provider.
+JOINED = "joined"
 #: What the house checks of a page: WCAG 2.2 AA and what is known to be good.
 RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 ROOT = Path(__file__).parents[2]
@@ -153,6 +155,7 @@ async def serving_console(postgres_url: str, port: int, issuer: str) -> AsyncIte
             oidc_issuer=issuer,
             oidc_client_id=CLIENT,
             oidc_client_secret=SECRET,
+            oidc_groups={"newcomers": (GroupGrant(brand=JOINED, roles=("manager",), teams=("vip",)),)},
             console_url=url,
             journeys=("tests.support.api_journeys",),
         ),

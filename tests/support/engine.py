@@ -24,7 +24,7 @@ from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
 from activities.tables import runs
-from activities.tasks import TaskEffects
+from activities.task_effects import TaskEffects
 from tests.support.servers import owners
 from workflows import Event, PlayerRegistered
 from workflows.declaration import Journey

@@ -17,7 +17,7 @@ from activities.run_effects import RunEffects
 from activities.run_problems import CODE_FAILS, RunProblems
 from activities.settings import TASK_QUEUE
 from activities.tables import deliveries
-from activities.tasks import TaskEffects
+from activities.task_effects import TaskEffects
 from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import JOURNEY, PLAYER, seeded

@@ -8,6 +8,7 @@ from content.scripts import TaskScript, TaskScriptPart, load_scripts, script_for
 from content.settings import SHIPPED_SCRIPTS
 from workflows.errors import DesignError
 from workflows.source.journey_loading import load
+from workflows.task_kinds import HOUSE_FORMS
 
 
 def test_steps_points_and_paragraphs_are_told_apart() -> None:
@@ -49,7 +50,7 @@ def test_a_file_that_names_no_form_and_language_is_refused(tmp_path: Path) -> No
 
 
 def test_every_shipped_script_is_of_a_shipped_form_and_in_three_languages() -> None:
-    forms = {name for known in load(("workflows.journeys",)).forms.values() for name in known}
+    forms = {name for known in load(("workflows.journeys",)).forms.values() for name in known} | HOUSE_FORMS.keys()
     for form, languages in load_scripts(SHIPPED_SCRIPTS).items():
         assert form in forms
         assert languages.keys() == {"en", "uk", "ru"}
