@@ -17,6 +17,9 @@ CLAIMED_FOR: Final = timedelta(minutes=2)
 #: The pause after the first attempt, in seconds, what it grows by, and for how long a notice is tried.
 FIRST_PAUSE_S, GROWTH, TRIED_FOR = 20.0, 2.0, timedelta(hours=12)
 
+#: How the identity of a mail begins that tells somebody who works here; no message to a player has such a one.
+MAIL_KEY: Final = "notice/"
+
 #: `moot`: by the time it could be told there was nothing left to tell.
 NoticeState = Literal["pending", "sent", "moot", "failed"]
 

@@ -19,7 +19,7 @@ from activities import tasks
 from activities.actors import engine_in
 from activities.clock import Clock
 from activities.database import Database
-from activities.notices import Notice, NoticeState, claim_notices, settle_notice, write_notices
+from activities.notices import MAIL_KEY, Notice, NoticeState, claim_notices, settle_notice, write_notices
 from activities.people import Person, find_person, who_may_work
 from activities.providers.adapter import Adapter, ChannelUnavailable, OutgoingMessage, Rejected
 from activities.settings import Settings
@@ -148,7 +148,7 @@ class TellingPeople:
             return None
         text = notice_text(notice.occasion, person.locale, **told)
         return OutgoingMessage(
-            key=f"notice/{notice.id}".replace(" ", "/"),
+            key=f"{MAIL_KEY}{notice.id}".replace(" ", "/"),
             brand=notice.brand,
             brand_name=self.settings.brand_names.get(notice.brand, notice.brand),
             channel="email",
