@@ -86,6 +86,11 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         fixed=("board", "brand", "name", "instance", "opens_at", "closes_at", "cut_at", "terms"),
     ),
     "standings": Rights("scores that go up and down", update=True, fixed=("brand", "player_id", "board", "draw")),
+    "raffle_tickets": Rights(_APPENDED),
+    "raffle_draws": Rights("drawn once", update=True, fixed=("brand", "raffle", "period", "seed")),
+    "raffle_winners": Rights(
+        "settled once", update=True, fixed=("brand", "raffle", "period", "place", "player_id", "ticket", "prize")
+    ),
     "player_commands": Rights(_APPENDED),
     "shop_purchases": Rights(
         "reserved, delivered or given back",

@@ -25,7 +25,8 @@ from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
-from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE, PointCurrency
+from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
+from workflows.player_state.prizes import NOT_DECLARED, Giving, give, is_known
 
 
 class Awards:
@@ -82,6 +83,8 @@ class Awards:
             decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
             await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
             reason = str(decision.reason) if isinstance(decision, Refusal) else None
+            if reason is None and not is_known(request.reward, self.intake.rules.loyalty):
+                reason = NOT_DECLARED
             if reason is None and not await self._house_gives(connection, request, now):
                 reason = HOUSE_GIVES_NO_MORE
             result = AwardResult.of(request.reward, reason, now)
@@ -97,7 +100,7 @@ class Awards:
         return await house_gives(connection, request.brand, known, request.player_id, points, now)
 
     async def _give(self, connection: AsyncConnection, request: Award, now: datetime) -> None:
-        into = PointCurrency(request.currency, request.expires)
         async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
             state = players.states[request.player_id]
-            players.record(request.player_id, state.award(into, request.reward, request.key, now))
+            given = give(state, request.reward, Giving.by(request), players.rules, now, players.failures)
+            players.record(request.player_id, given)

@@ -26,6 +26,8 @@ from activities.loops.enrolment import Enrolments
 from activities.loops.journey_jobs import HeldRuns, RunStops
 from activities.loops.migration import RunMoves
 from activities.loops.nightly_retention import Forgetting
+from activities.loops.prize_payments import PrizePayments
+from activities.loops.raffle_drawing import RaffleDrawing
 from activities.loops.reconcile_and_rearm import Maintenance
 from activities.loops.reconcile_runs import RunReconciliation
 from activities.loops.shadow_stops import ShadowStops
@@ -52,6 +54,7 @@ from activities.run_gauges import RunGauges
 from activities.run_problems import RunProblems
 from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
+from activities.spin_offers import SpinOffers
 from activities.task_effects import TaskEffects
 from activities.tracing import TracedTransport
 from activities.unsubscribe_links import UnsubscribeLinks
@@ -181,6 +184,7 @@ class WorkerEngine(Engine):
     messages: Messages
     grants: Grants
     awards: Awards
+    spins: SpinOffers
     pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
@@ -191,6 +195,8 @@ class WorkerEngine(Engine):
     bulk_jobs: BulkJobs
     tournaments: TournamentWork
     problems: RunProblems
+    prizes: PrizePayments
+    raffles: RaffleDrawing
     gauges: RunGauges
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
@@ -207,6 +213,8 @@ class WorkerEngine(Engine):
             self.messages.send,
             self.grants.give,
             self.awards.award,
+            self.spins.offer,
+            self.spins.close,
             self.pauses.pause,
             self.tasks.open,
             self.tasks.move,
@@ -286,6 +294,7 @@ async def worker_engine(
             messages=_messages(core, templates, adapters, http, breakers, registers),
             grants=grants,
             awards=Awards(database, core.intake, policies, settings.product, registers, clock),
+            spins=SpinOffers(database, core.intake, policies, settings.product, clock),
             pauses=PromotionPauses(database, core.intake, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
@@ -298,6 +307,8 @@ async def worker_engine(
             bulk_jobs=_bulk_jobs(core),
             tournaments=TournamentWork(database, core.intake, policies, clock),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
+            prizes=PrizePayments(grants),
+            raffles=RaffleDrawing(database, core.intake, policies, clock),
             gauges=RunGauges(database, clock),
             webhooks=_webhook_dispatcher(settings, stack),
             webhook_effects=WebhookEffects(database, clock),

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.wheels import Share
 
 #: Parts that a day's points of the house lie in, where each part is as large as this or larger.
 HOUSE_PARTS: Final = 16
@@ -55,6 +56,18 @@ _GIVE_BACK: Final = text(
 _USED: Final = text("SELECT name, used FROM loyalty_limits WHERE brand = :brand AND name = ANY(:limits)").bindparams(
     bindparam("limits", type_=ARRAY(Text))
 )
+
+
+async def take_shares(connection: AsyncConnection, brand: str, shares: Sequence[Share]) -> bool:
+    """Take all of them, in their order, or none; everybody takes in one order, so nobody waits in a circle."""
+    for number, one in enumerate(shares):
+        if not await take_of(connection, brand, one.limit, one.amount, most=one.most):
+            for taken in shares[:number]:
+                await take_of(connection, brand, taken.limit, -taken.amount, most=taken.most)
+            return False
+    return True
+
+
 _TAKE: Final = text(
     """
     INSERT INTO loyalty_limits AS l (brand, name, used)

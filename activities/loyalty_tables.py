@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -84,6 +85,12 @@ spins = Table(
     Column("instead", Boolean, nullable=False),
     Column("points", BigInteger, nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
+    # Why it is not what the sector says, blanks in a row before it, the prize, and the effect that gave the spin.
+    Column("reason", Text),
+    Column("blanks", Integer, nullable=False, server_default=text("0")),
+    Column("prize", JSONB),
+    Column("given_by", Text),
+    Index("ix_spins_given", "given_by", postgresql_where=text("given_by IS NOT NULL")),
     Index("ix_spins_player", "brand", "player_id", "wheel", "day", "nonce", unique=True),
 )
 
@@ -117,4 +124,40 @@ point_months = Table(
     *(Column(name, Text, primary_key=True) for name in ("debit", "credit")),
     *(Column(name, BigInteger, nullable=False) for name in ("amount", "transfers", "players")),
     Column("counted_at", DateTime(timezone=True), nullable=False),
+)
+
+# raffle: tickets that were given together, and who won what in a draw. A draw has a seed from the first ticket on.
+raffle_tickets = Table(
+    "raffle_tickets",
+    metadata,
+    Column("ticket", BigInteger, Identity(always=True), primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("brand", "raffle", "period", "player_id", "ref")),
+    Column("count", Integer, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Index("ix_raffle_tickets_period", "brand", "raffle", "period", "ticket"),
+    Index("ix_raffle_tickets_player", "brand", "player_id", "raffle", "period"),
+)
+raffle_draws = Table(
+    "raffle_draws",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "raffle", "period")),
+    Column("seed", LargeBinary, nullable=False),
+    Column("drawn_at", DateTime(timezone=True)),
+    # What was drawn from: each bundle with its holder under another name, and how many places there were.
+    Column("tickets", JSONB),
+    Column("places", Integer),
+    Index("ix_raffle_draws_open", "brand", "raffle", "period", postgresql_where=text("drawn_at IS NULL")),
+)
+raffle_winners = Table(
+    "raffle_winners",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "raffle", "period")),
+    Column("place", Integer, primary_key=True),
+    Column("player_id", Text, nullable=False),
+    Column("ticket", BigInteger, nullable=False),
+    Column("prize", JSONB, nullable=False),
+    # Given, or why not; neither: still to be given.
+    Column("settled_at", DateTime(timezone=True)),
+    Column("withheld", Text),
+    Index("ix_raffle_winners_due", "brand", "raffle", "period", "place", postgresql_where=text("settled_at IS NULL")),
 )

@@ -273,7 +273,23 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "loyalty_limits": TableData("about no player", none="brand name used", player=""),
     "spins": TableData(
         "stay: draws that anybody may recompute",
-        pseudonymous="id player_id wheel day nonce client_seed weights drawn instead points version at",
+        pseudonymous="id player_id wheel day nonce client_seed weights drawn instead points version at reason blanks "
+        "prize given_by",
+        none="brand",
+    ),
+    "raffle_tickets": TableData(
+        "stay: what a draw is made of",
+        pseudonymous="ticket raffle period player_id ref count at",
+        none="brand",
+    ),
+    "raffle_draws": TableData(
+        "about no player: holders stand there as hashes",
+        none="brand raffle period seed drawn_at tickets places",
+        player="",
+    ),
+    "raffle_winners": TableData(
+        "stay: draws that anybody may recompute",
+        pseudonymous="raffle period place player_id ticket prize settled_at withheld",
         none="brand",
     ),
     "shop_purchases": TableData(

@@ -5,6 +5,7 @@ locked, the answer of an earlier attempt is looked for, the gate is asked, and w
 """
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -20,18 +21,21 @@ from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
 from activities.loyalty_limits import give_back, house_gives, take_of
+from activities.rewards import reserve_prize
 from activities.shop_purchases import buy_item, cancel_purchase
 from activities.tournaments import seat_taken
-from activities.wheel_spins import spin
+from activities.wheel_spins import Spin, spin
 from workflows.effects import EffectInput
 from workflows.errors import JourneysError
 from workflows.field_types import Product
-from workflows.gate.decide import may_grant
-from workflows.gate.decision import Refusal
+from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
+from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
+from workflows.loyalty.wheels import Wheel
+from workflows.player_state.prizes import Giving, give, prize_request
 from workflows.player_state.state import PlayerState
 
 CommandKind = Literal["opt_in", "claim", "spin", "register", "buy", "cancel"]
@@ -90,8 +94,9 @@ class PlayerCommands:
                 return earlier
             answer = await self._decide(connection, command, players, state, now)
             kept = {"brand": brand, "player": player_id, "key": command.key, "digest": command.digest, "at": now}
-            await connection.execute(_KEEP, kept | {"answer": orjson.dumps(answer).decode()})
-        return answer
+            # As it is read again: to the letter the same, however often it is asked for.
+            written = await connection.execute(_KEEP, kept | {"answer": orjson.dumps(answer).decode()})
+            return dict(written.scalar_one())
 
     async def _decide(  # noqa: PLR0911 - one line a reason
         self,
@@ -149,26 +154,40 @@ class PlayerCommands:
         now: datetime,
     ) -> JsonObject:
         wheel = players.rules.loyalty.wheels.get(command.name)
-        if wheel is None:
+        if wheel is None or state.is_control(wheel):
             return refused("unknown")
-        spun = state.spins_of(wheel, now)
-        if spun >= wheel.plays:
+        if not state.spins_left(wheel, now):
             return refused("no_attempts")
-        if (reason := await self._gate(connection, command, "points", wheel.product, now)) is not None:
-            return refused(reason)
-        landed = await spin(connection, command.brand, command.player_id, wheel, command.client_seed, spun + 1, now)
+        decision = await self._ask(connection, command, prize_facts(wheel), now)
+        if isinstance(decision, Refusal):
+            return refused(str(decision.reason))
+        landed = await spin(connection, _spin_of(command, wheel, state, now), now)
         if landed is None:
             return refused("budget_spent")
-        players.record(command.player_id, state.take_spin(wheel, landed.points, landed.spin_id, now))
+        given = state.use_spin(wheel, now, blank=wheel.sectors[landed.drawn].gives is None and not landed.instead)
+        if landed.prize is not None and landed.prize.settled_here:
+            giving = Giving("issued:wheel", "wheel", landed.spin_id, wheel.into, wheel.product)
+            won = give(state, landed.prize, giving, players.rules, now, players.failures)
+            players.record(command.player_id, won)
+        elif landed.prize is not None:
+            won_in = f"wheel:{wheel.name}:{command.brand}:{command.player_id}"
+            request = prize_request(
+                command.brand, command.player_id, won_in, landed.spin_id, landed.prize, wheel.product
+            )
+            await reserve_prize(connection, request, decision, state.facts.get("currency"), now)
+        if given is not None:
+            players.answer(command.player_id, given.run_id, given.step, landed.told)
         return {
             "status": "done",
-            "points": landed.points,
+            "points": 0 if landed.prize is None else landed.prize.awarded_points,
+            "prize": landed.told["prize"],
             "spin_id": landed.spin_id,
             "sector": landed.drawn,
-            "instead": landed.instead,
+            "instead": landed.instead is not None,
+            "reason": landed.instead,
             "seed_hash": landed.seed_hash,
             "nonce": landed.nonce,
-            "attempts_left": wheel.plays - spun - 1,
+            "attempts_left": state.spins_left(wheel, now),
         }
 
     async def _register(
@@ -197,14 +216,24 @@ class PlayerCommands:
     async def _gate(
         self, connection: AsyncConnection, command: PlayerCommand, kind: str, product: Product, now: datetime
     ) -> str | None:
-        return await self._ask_gate(connection, command, GrantFacts(kind=kind, journey_product=product), now=now)
+        return await self._ask_gate(
+            connection, command, GrantFacts(kind=kind, journey_product=product, value=0), now=now
+        )
 
     async def _ask_gate(
         self, connection: AsyncConnection, command: PlayerCommand, asked: GrantFacts, *, now: datetime
     ) -> str | None:
         """Ask the gate as for any reward, and write down what it said; the reason where it refuses."""
+        decision = await self._ask(connection, command, [asked], now)
+        return str(decision.reason) if isinstance(decision, Refusal) else None
+
+    async def _ask(
+        self, connection: AsyncConnection, command: PlayerCommand, asked: Sequence[GrantFacts], now: datetime
+    ) -> Allowed | Refusal:
+        """Ask the gate about everything that may be given; what it said first against it, and else of the last."""
         facts = await gate_facts.read_to_show(connection, command.brand, command.player_id, now)
-        decision = may_grant(facts, asked, self.policies.of(command.brand, facts, now), now)
+        policy = self.policies.of(command.brand, facts, now)
+        kind, decision = first_refusal(facts, asked, policy, now)
         about = EffectInput(
             brand=command.brand,
             player_id=command.player_id,
@@ -212,10 +241,22 @@ class PlayerCommands:
             run_id=f"{command.kind}:{command.name}",
             step=command.key,
         )
-        await gate_decisions.record(
-            connection, about, [gate_decisions.Decided(about.key, asked.kind, decision)], 0, now
-        )
-        return str(decision.reason) if isinstance(decision, Refusal) else None
+        await gate_decisions.record(connection, about, [gate_decisions.Decided(about.key, kind, decision)], 0, now)
+        return decision
+
+
+def _spin_of(command: PlayerCommand, wheel: Wheel, state: PlayerState, now: datetime) -> Spin:
+    day, given = state.wheel_day(wheel, now), state.given_spins(wheel.name, now)
+    return Spin(
+        brand=command.brand,
+        player_id=command.player_id,
+        wheel=wheel,
+        client_seed=command.client_seed,
+        nonce=day.spun + 1,
+        blanks=day.blanks,
+        key=command.key,
+        given_by=given[0].key if given else None,
+    )
 
 
 def refused(reason: str) -> JsonObject:
@@ -240,7 +281,7 @@ _EARLIER: Final = text(
 _KEEP: Final = text(
     """
     INSERT INTO player_commands (brand, player_id, key, digest, answer, at)
-    VALUES (:brand, :player, :key, :digest, CAST(:answer AS jsonb), :at)
+    VALUES (:brand, :player, :key, :digest, CAST(:answer AS jsonb), :at) RETURNING answer
     """
 )
 FORGET: Final = text(

@@ -8,10 +8,10 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from prometheus_client import Counter
-from sqlalchemy import exists, func, or_, select, text, update
+from sqlalchemy import ColumnElement, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
@@ -49,6 +49,7 @@ from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OutgoingEvent
+from workflows.player_state.prizes import NO_JOURNEY, prize_request
 from workflows.rewards.base import value_of
 from workflows.rewards.kinds import OFFERED_KINDS
 
@@ -61,7 +62,6 @@ GrantStatus = Literal["reserved", "confirmed", "refused", "unknown", "revoked"]
 KEY_TAKEN = "the bonus engine holds another grant under this key"
 # Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
 LEASE = timedelta(minutes=1)
-
 
 _OFFERED: Final = ", ".join(f"'{kind}'" for kind in OFFERED_KINDS)
 
@@ -77,6 +77,7 @@ class GrantRow(NamedTuple):
     journey: str
     kind: str
     reward: JsonObject
+    decision: JsonObject
     status: GrantStatus
     reason: str | None
     provider_ref: str | None
@@ -189,23 +190,42 @@ class Grants:
             done += 1
         return done
 
+    async def pay_prizes_once(self, limit: int = 20) -> int:
+        """Have the bonus engine give prizes that no run gives, of wheels and the like; how many are done with.
+
+        Each was reserved in the transaction that won it. The gate is asked anew, and a prize stays reserved until the
+        engine has answered. Any number may run side by side.
+        """
+        done = 0
+        for _ in range(limit):
+            row = await self._claim_prize()
+            if row is None:
+                break
+            product = row.decision["seen"].get("journey_product")
+            request = prize_request(row.brand, row.player_id, row.run_id, row.step, row.reward, product)
+            try:
+                answer = await self._ask_engine(request, row, look_first=True)
+            except (NotAccepted, OutcomeUnknown) as unanswered:
+                logger.info("Prize %s is to be given and is not yet: %s", row.id, unanswered)
+                continue
+            assert not isinstance(answer, Held), "a prize is no journey's, and nobody holds it"
+            await self._record(row, answer)
+            done += 1
+        return done
+
+    async def _claim_prize(self) -> GrantRow | None:
+        """Take one reserved prize; until the lease is over nobody else takes it."""
+        now = self.clock()
+        waiting = (grants.c.status == "reserved", grants.c.journey == NO_JOURNEY, grants.c.asked_at <= now)
+        async with self.database.transaction() as connection:
+            return await _claim(connection, grants.c.asked_at, *waiting, asked_at=now + LEASE)
+
     async def _claim_revoked(self) -> GrantRow | None:
         """Take one confirmed offer that is to be taken back; until the lease is over nobody else takes it."""
         now = self.clock()
+        due = (grants.c.revoke_due <= now, grants.c.status == "confirmed")
         async with self.database.transaction() as connection:
-            chosen = (
-                select(grants.c.id)
-                .where(grants.c.revoke_due <= now, grants.c.status == "confirmed")
-                .order_by(grants.c.revoke_due)
-                .limit(1)
-                .with_for_update(skip_locked=True)
-                .scalar_subquery()
-            )
-            claimed = await connection.execute(
-                update(grants).where(grants.c.id == chosen).values(revoke_due=now + LEASE).returning(*_COLUMNS)
-            )
-            row = claimed.one_or_none()
-        return None if row is None else GrantRow(*row)
+            return await _claim(connection, grants.c.revoke_due, *due, revoke_due=now + LEASE)
 
     async def _revoked(self, grant_id: str, *, taken_back: bool) -> None:
         values: JsonObject = {"revoke_due": None}
@@ -223,30 +243,15 @@ class Grants:
         now = self.clock()
         ended = exists().where(runs.c.id == grants.c.run_id, runs.c.state == "ended")
         async with self.database.transaction() as connection:
-            chosen = (
-                select(grants.c.id)
-                .where(
-                    or_(
-                        (grants.c.status == "unknown") & (grants.c.reason == NEVER_ANSWERED),
-                        (grants.c.status == "reserved") & ended,
-                    ),
-                    grants.c.asked_at <= now - LEASE,
-                )
-                .order_by(grants.c.asked_at)
-                .limit(1)
-                .with_for_update(skip_locked=True, of=grants)
-                .scalar_subquery()
+            doubtful = or_(
+                (grants.c.status == "unknown") & (grants.c.reason == NEVER_ANSWERED),
+                (grants.c.status == "reserved") & ended,
             )
-            claimed = await connection.execute(
-                update(grants)
-                .where(grants.c.id == chosen)
-                .values(asked_at=now, status="unknown", reason=NEVER_ANSWERED)
-                .returning(*_COLUMNS)
-            )
-            row = claimed.one_or_none()
+            mine = {"asked_at": now, "status": "unknown", "reason": NEVER_ANSWERED}
+            row = await _claim(connection, grants.c.asked_at, doubtful, grants.c.asked_at <= now - LEASE, **mine)
             if row is not None:
                 announce(connection, OutgoingEvent.about("grant.unknown", row, now))
-        return None if row is None else GrantRow(*row)
+        return row
 
     async def _reserve(self, request: Give) -> tuple[GrantRow, bool] | Held:
         """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked.
@@ -271,7 +276,7 @@ class Grants:
                 if not wanted:
                     decision = await self._within_budgets(connection, request, player, decision, now)
                     await _note(connection, request, decision, player, now)
-                    values = _new_grant(request, decision, player, now)
+                    values = _new_grant(request, decision, player.facts.currency if player else None, now)
                     inserted = await connection.execute(insert(grants).values(values).returning(*_COLUMNS))
                     row = GrantRow(*inserted.one())
                     if row.status == "refused":
@@ -420,9 +425,25 @@ async def _note(
     await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
 
 
-def _new_grant(
-    request: Give, decision: Allowed | Refusal, player: gate_facts.GatedPlayer | None, now: datetime
-) -> JsonObject:
+async def _claim(
+    connection: AsyncConnection, order: ColumnElement[Any], *where: ColumnElement[bool], **values: object
+) -> GrantRow | None:
+    """Take the first grant that nobody holds, and mark it as taken."""
+    chosen = select(grants.c.id).where(*where).order_by(order).limit(1)
+    one = chosen.with_for_update(skip_locked=True, of=grants).scalar_subquery()
+    claimed = await connection.execute(update(grants).where(grants.c.id == one).values(values).returning(*_COLUMNS))
+    row = claimed.one_or_none()
+    return None if row is None else GrantRow(*row)
+
+
+async def reserve_prize(
+    connection: AsyncConnection, request: Give, decision: Allowed, currency: str | None, now: datetime
+) -> None:
+    """Reserve a prize in the transaction that wins it; `Grants.pay_prizes_once` gives it when that is committed."""
+    await connection.execute(insert(grants).values(_new_grant(request, decision, currency, now)))
+
+
+def _new_grant(request: Give, decision: Allowed | Refusal, currency: str | None, now: datetime) -> JsonObject:
     """The row of a grant asked for the first time: reserved, or refused by the gate."""
     allowed = isinstance(decision, Allowed)
     return {
@@ -442,7 +463,7 @@ def _new_grant(
         "resolved_at": None if allowed else now,
         "created_at": now,
         "value_minor": value_of(request.reward),
-        "currency": player.facts.currency if player else None,
+        "currency": currency,
     }
 
 

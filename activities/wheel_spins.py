@@ -13,77 +13,106 @@ import orjson
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.loyalty_limits import take_of
+from activities.loyalty_limits import take_shares
 from activities.loyalty_tables import spins, wheel_days
 from workflows.json_object import JsonObject
-from workflows.loyalty.wheels import Wheel, draw, seed_hash, spin_words
+from workflows.loyalty.wheels import Instead, Wheel, draw, seed_hash, spin_id_of, spin_words
+from workflows.rewards import RewardBase
 
 SEED_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
 class Landed:
-    """What a spin came to: the sector that was drawn, and whether `otherwise` was given for it."""
+    """What a spin came to: the sector that was drawn, the prize, and why it is not the sector's."""
 
     spin_id: str
     drawn: int
-    points: int
-    instead: bool
+    prize: RewardBase | None
+    instead: Instead | None
     seed_hash: str
     nonce: int
+
+    @property
+    def told(self) -> JsonObject:
+        """What the run is told that gave the spin."""
+        prize = None if self.prize is None else self.prize.model_dump(mode="json")
+        return {"spin_id": self.spin_id, "prize": prize}
+
+
+@dataclass(frozen=True)
+class Spin:
+    """A spin that is to be made: the player's own word, its number on the wheel's day, and what it is known by."""
+
+    brand: str
+    player_id: str
+    wheel: Wheel
+    client_seed: str
+    nonce: int
+    #: Blanks in a row before it.
+    blanks: int
+    #: The press of the button.
+    key: str
+    #: The effect of a journey that gave it; None: it is one of the day's.
+    given_by: str | None
+
+    @property
+    def spin_id(self) -> str:
+        """Derived from the press, so that one press is one spin."""
+        return spin_id_of(self.brand, self.player_id, self.key)
 
 
 async def seed_of(connection: AsyncConnection, brand: str, wheel: str, day: str) -> bytes:
     """The seed of a day of a wheel, drawn now unless it was before."""
-    asked = {"brand": brand, "wheel": wheel, "day": day, "seed": secrets.token_bytes(SEED_BYTES)}
-    await connection.execute(_DRAW_SEED, asked)
-    seed: bytes = (await connection.execute(_SEED, {"brand": brand, "wheel": wheel, "day": day})).scalar_one()
-    return bytes(seed)
+    asked = {"brand": brand, "wheel": wheel, "day": day}
+    found = (await connection.execute(_SEED, asked)).scalar_one_or_none()
+    if found is None:
+        await connection.execute(_DRAW_SEED, asked | {"seed": secrets.token_bytes(SEED_BYTES)})
+        found = (await connection.execute(_SEED, asked)).scalar_one()
+    return bytes(found)
 
 
-async def spin(
-    connection: AsyncConnection, brand: str, player_id: str, wheel: Wheel, client_seed: str, nonce: int, now: datetime
-) -> Landed | None:
-    """Spin for a player whose row is locked and who has the attempt; None where the day's budget bears no prize.
+async def spin(connection: AsyncConnection, asked: Spin, now: datetime) -> Landed | None:
+    """Spin for a player whose row is locked and who has the spin; None where the day's budget bears no prize.
 
     Stock and budget are taken in this transaction: what is not committed was never won.
     """
-    day = wheel.day_of(now)
-    least = wheel.otherwise.awarded_points
-    budget = f"wheel:{wheel.name}:{day}"
-    if not await take_of(connection, brand, budget, least, most=wheel.budget):
-        return None
+    wheel, brand, day = asked.wheel, asked.brand, asked.wheel.day_of(now)
     seed = await seed_of(connection, brand, wheel.name, day)
-    drawn = draw(seed, spin_words(wheel.name, wheel.version, player_id, client_seed, nonce), wheel.weights)
-    sector = wheel.sectors[drawn]
-    points = sector.gives.awarded_points
-    left = not sector.stock or await take_of(connection, brand, f"{budget}:{drawn}", 1, most=sector.stock)
-    if left and points > least:
-        left = await take_of(connection, brand, budget, points - least, most=wheel.budget)
-    landed = Landed(
-        spin_id=secrets.token_hex(12),
-        drawn=drawn,
-        points=points if left else least,
-        instead=not left,
-        seed_hash=seed_hash(seed),
-        nonce=nonce,
-    )
+    words = spin_words(wheel.name, wheel.version, asked.player_id, asked.client_seed, asked.nonce)
+    drawn = draw(seed, words, wheel.weights)
+    prize, instead = wheel.prize(drawn, asked.blanks)
+    if prize is not None and not await take_shares(connection, brand, wheel.shares(day, drawn, prize)):
+        prize, instead = wheel.otherwise, "used_up"
+        if not await take_shares(connection, brand, wheel.shares(day, drawn, prize)):
+            return None
+    landed = Landed(asked.spin_id, drawn, prize, instead, seed_hash(seed), asked.nonce)
     row: JsonObject = {
         "id": landed.spin_id,
         "brand": brand,
-        "player_id": player_id,
+        "player_id": asked.player_id,
         "wheel": wheel.name,
         "day": day,
         "version": wheel.version,
-        "client_seed": client_seed,
-        "nonce": nonce,
+        "client_seed": asked.client_seed,
+        "nonce": asked.nonce,
+        "blanks": asked.blanks,
         "drawn": drawn,
-        "instead": landed.instead,
-        "points": landed.points,
+        "instead": instead is not None,
+        "reason": instead,
+        "points": 0 if prize is None else prize.awarded_points,
+        "given_by": asked.given_by,
         "at": now,
     }
-    await connection.execute(_KEEP_SPIN, row | {"weights": orjson.dumps(wheel.weights).decode()})
+    written = {"weights": orjson.dumps(wheel.weights).decode(), "prize": orjson.dumps(landed.told["prize"]).decode()}
+    await connection.execute(_KEEP_SPIN, row | written)
     return landed
+
+
+async def spin_given_by(connection: AsyncConnection, brand: str, player_id: str, key: str) -> JsonObject | None:
+    """What was spun of what an effect has given; None where nobody has."""
+    row = (await connection.execute(_GIVEN, {"brand": brand, "player": player_id, "key": key})).one_or_none()
+    return None if row is None else {"spin_id": row.id, "prize": row.prize}
 
 
 async def proof_of(
@@ -115,7 +144,10 @@ async def proof_of(
         "weights": row.weights,
         "drawn": row.drawn,
         "instead": row.instead,
+        "reason": row.reason,
+        "blanks": row.blanks,
         "points": row.points,
+        "prize": row.prize,
         "seed_hash": seed_hash(seed),
         "seed": seed.hex() if row.day < today else None,
     }
@@ -128,8 +160,10 @@ _SEED: Final = text("SELECT seed FROM wheel_days WHERE brand = :brand AND wheel 
 _KEEP_SPIN: Final = text(
     """
     INSERT INTO spins
-        (id, brand, player_id, wheel, day, version, client_seed, nonce, weights, drawn, instead, points, at)
-    VALUES (:id, :brand, :player_id, :wheel, :day, :version, :client_seed, :nonce, CAST(:weights AS jsonb), :drawn,
-            :instead, :points, :at)
+        (id, brand, player_id, wheel, day, version, client_seed, nonce, blanks, weights, drawn, instead, reason, points,
+         prize, given_by, at)
+    VALUES (:id, :brand, :player_id, :wheel, :day, :version, :client_seed, :nonce, :blanks, CAST(:weights AS jsonb),
+            :drawn, :instead, :reason, :points, CAST(:prize AS jsonb), :given_by, :at)
     """
 )
+_GIVEN: Final = text("SELECT id, prize FROM spins WHERE brand = :brand AND player_id = :player AND given_by = :key")

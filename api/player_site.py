@@ -5,7 +5,7 @@ carry an `ETag`. Writes carry an `Idempotency-Key` that the browser makes once f
 it is done once and answered the same.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import Annotated
 
@@ -14,7 +14,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from activities.player_commands import PlayerCommand
 from activities.player_tokens import LASTS
-from activities.wheel_spins import proof_of, seed_of
 from api.cloudevents import is_player_id
 from api.dependencies import EngineOf
 from api.permissions import Key, needs
@@ -26,7 +25,6 @@ from workflows.loyalty.mission_progress import MissionState
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.tier_standing import standing
-from workflows.loyalty.wheels import seed_hash
 from workflows.player_state.state import PlayerState
 from workflows.rules.measures import Measure, value
 
@@ -204,105 +202,6 @@ def badges_view(program: LoyaltyProgram, state: PlayerState) -> BadgesView:
     return BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections)
 
 
-class SectorView(BaseModel):
-    """A part of a wheel, with its odds."""
-
-    points: int
-    weight: int
-    odds_percent: float
-    stock_per_day: int | None = None
-
-
-class WheelView(BaseModel):
-    """A wheel as the player sees it, with its odds and the hash of today's seed."""
-
-    id: str
-    attempts_left: int
-    sectors: list[SectorView]
-    otherwise_points: int = Field(description="Given where the drawn sector is used up for today.")
-    version: str
-    seed_hash: str = Field(description="SHA-256 of today's seed, which is told when the day is over.")
-    day: str
-
-
-class SpinBody(BaseModel):
-    """The player's own word, which the draw is a function of; any text will do."""
-
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"client_seed": "lucky-7"}]})
-
-    client_seed: str = Field("", max_length=128, pattern=r"^[^\x00]*$")
-
-
-class SpinView(Pressed):
-    """Where it landed; `instead` says that the drawn sector was used up."""
-
-    spin_id: str
-    sector: int
-    instead: bool
-    seed_hash: str
-    nonce: int
-    attempts_left: int
-
-
-@router.get("/wheels", response_model=list[WheelView], responses=COMMON)
-async def my_wheels(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
-    """The wheels with their odds; none while the player is protected."""
-    state, now = await me(engine, key)
-    views: list[WheelView] = []
-    for one in engine.intake.rules.loyalty.wheels.values() if state.protected(now) is None else ():
-        day = one.day_of(now)
-        async with engine.database.transaction() as connection:
-            hashed = seed_hash(await seed_of(connection, key.brand, one.name, day))
-        total = sum(one.weights)
-        views.append(
-            WheelView(
-                id=one.name,
-                attempts_left=max(0, one.plays - state.spins_of(one, now)),
-                sectors=[
-                    SectorView(
-                        points=part.gives.awarded_points,
-                        weight=part.weight,
-                        odds_percent=round(100 * part.weight / total, 6),
-                        stock_per_day=part.stock or None,
-                    )
-                    for part in one.sectors
-                ],
-                otherwise_points=one.otherwise.awarded_points,
-                version=one.version,
-                seed_hash=hashed,
-                day=day,
-            )
-        )
-    return answer(views, if_none_match)
-
-
-@router.post("/wheels/{wheel_id}/spins", responses={**COMMON, **documented(404, 409)})
-async def spin_wheel(
-    wheel_id: str, body: SpinBody, engine: EngineOf, key: Player, idempotency_key: PressKey
-) -> SpinView:
-    """Spin a wheel; the prize is the player's in the moment this is answered."""
-    return SpinView.model_validate(
-        await press(
-            engine, PlayerCommand(key.brand, player_of(key), idempotency_key, "spin", wheel_id, body.client_seed)
-        )
-    )
-
-
-@router.get("/spins/{spin_id}/proof", responses={**COMMON, **documented(404)})
-async def get_proof(spin_id: str, engine: EngineOf, key: Player) -> JsonObject:
-    """The record of a spin, from which anybody draws it again with the seed, told once its day is over.
-
-    `journeys spin verify` does so with this answer.
-    """
-    async with engine.database.reading() as connection:
-        # A day is over when it is over everywhere.
-        today = (engine.clock() - timedelta(hours=14)).date().isoformat()
-        proof = await proof_of(connection, key.brand, player_of(key), spin_id, today)
-    if proof is None:
-        raise Problem("not-found", f"There is no such spin of this player: {spin_id[:64]}.")
-    return proof
-
-
 @router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409)})
 async def begin_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Begin a mission; what counts for it counts from this moment on. Pressed twice is as good as once."""
@@ -330,7 +229,7 @@ def _mission_view(mission: PlayerMission, state: PlayerState, now: datetime, *, 
     claimable = state.claim_refusal(mission, now) is None
     return MissionView(
         id=mission.name,
-        description=mission.description,
+        description=mission.description(state.facts.get("language")),
         is_locked=locked,
         is_requires_optin=mission.opt_in,
         is_opted_in=current is not None,

@@ -26,6 +26,8 @@ FILES = {
     "backtest_year.py": ("--runs", "1"),
     "state_size.py": ("--rules", "0", "--rules", "10"),
     "intake.py": ("--events", "5000", "--players", "1000"),
+    "loyalty_intake.py": ("--events", "5000", "--players", "1000", "--rounds", "1"),
+    "spin.py": ("--rate", "20", "--seconds", "3", "--players", "100"),
     "single_commits.py": ("--seconds", "2", "--runs", "100"),
     "unmatched.py": ("--events", "2000"),
     "runs_vs_bare.py": ("--runs", "40", "--rounds", "3"),

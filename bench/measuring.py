@@ -28,6 +28,8 @@ FLOORS: Mapping[str, Bound] = {
     "intake_vs_insert": ("at least", 0.4),
     "intake_events_per_s": ("at least", 5_000),
     "single_commits": ("at least", 0.8),
+    "loyalty_intake": ("at least", 0.75),
+    "spin": ("at most", 80),
     "unmatched_calls": ("exactly", 0),
     "journey_vs_bare": ("at least", 0.85),
     "actions_beyond_expected": ("exactly", 0),

@@ -17,18 +17,23 @@ def spin() -> None:
 
 @app.command()
 def verify(
-    proof: Annotated[Path, typer.Argument(help="What GET /v1/me/spins/{id}/proof answered, as a file.")],
+    proof: Annotated[Path, typer.Argument(help="What GET /v1/me/spins/{id}/proof or a raffle's draw answered.")],
 ) -> None:
-    """Draw a spin again from its record and its seed; exits with 1 where it did not land there."""
+    """Draw a spin or a raffle again from its record and its seed; exits with 1 where it did not come out so."""
     import orjson
 
+    from workflows.loyalty.raffles import fault_of_raffle
     from workflows.loyalty.wheels import fault_of_proof
 
     try:
         told = orjson.loads(proof.read_bytes())
     except (OSError, ValueError) as wrong:
         fail(f"{proof} cannot be read as a proof: {wrong}.")
-    fault = fault_of_proof(told) if isinstance(told, dict) else "it is no proof"
+    drawn = isinstance(told, dict) and "raffle" in told
+    fault = (fault_of_raffle(told) if drawn else fault_of_proof(told)) if isinstance(told, dict) else "it is no proof"
     if fault is not None:
-        fail(f"The spin does not follow from its record: {fault}.")
+        fail(f"The {'draw' if drawn else 'spin'} does not follow from its record: {fault}.")
+    if drawn:
+        say(f"{len(told['winners'])} winners follow from the seed hashed as {told['seed_hash'][:16]}….")
+        return
     say(f"Sector {told['drawn']} of {len(told['weights'])} follows from the seed hashed as {told['seed_hash'][:16]}….")

@@ -22,6 +22,7 @@ from workflows.journey import *
 from workflows.local_time import *
 from workflows.loyalty.missions import *
 from workflows.loyalty.point_currencies import *
+from workflows.loyalty.raffles import *
 from workflows.loyalty.shop_items import *
 from workflows.loyalty.tier_ladders import *
 from workflows.loyalty.tournaments import *

@@ -46,8 +46,6 @@ UNTIL_THE_WORLD_ANSWERS = Retries(
 #: After the first hour it is tried less often: whoever mends it then needs hours, and every attempt is work for all.
 SLOW_AFTER: Final = timedelta(hours=1)
 SLOW_INTERVAL: Final = timedelta(minutes=10)
-
-
 #: The type of the error with which an effect is refused to a run that is over in the books, and that run's outcome.
 RUN_OVER: Final = "run_over"
 
@@ -145,7 +143,6 @@ class SendResult(BaseModel):
 
 #: A grant that stays unanswered for so long is `unknown`, and a person reconciles it.
 GRANT_UNKNOWN_AFTER: Final = timedelta(minutes=15)
-#: Why it is.
 NEVER_ANSWERED: Final = "the bonus engine never answered"
 
 
@@ -171,13 +168,13 @@ class GiveResult(BaseModel):
 
 
 class Award(EffectInput):
-    """Give points of a currency, or a time in which they count more, once; no bonus engine hears of it.
+    """Give once what loyalty settles itself, such as points; no bonus engine hears of it.
 
-    What the currency says of their end travels along, so that the answer hangs on no release.
+    What the currency says of their end travels along, so that the answer hangs on no release; tickets have none.
     """
 
     reward: Reward
-    currency: str
+    currency: str = ""
     expires: Seconds | None = None
 
 
@@ -199,6 +196,24 @@ class AwardResult(BaseModel):
             return cls(status="withheld", reason=reason)
         boost = reward.boost
         return cls(status="awarded") if boost is None else cls(status="awarded", since=now, until=now + boost.lasts)
+
+
+class OfferSpin(EffectInput):
+    """Give the player one spin of a wheel, good until a moment; what they spin is told to this step as its answer."""
+
+    wheel: str
+    until: AwareDatetime
+
+
+class CloseSpin(EffectInput):
+    """Take back the spin that this step gave, for its time is over."""
+
+
+class SpinGiven(BaseModel):
+    """What a spin came to: the rule of the gate against it, what was spun where the player came first, or neither."""
+
+    reason: str | None = None
+    spun: dict[str, JsonValue] | None = None
 
 
 class PausePromotions(EffectInput):
@@ -455,6 +470,8 @@ class Effect(Generic[I, O]):
 SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
 GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
 AWARD = Effect("award", Award, AwardResult, Urgency.REWARD)
+OFFER_SPIN = Effect("offer_spin", OfferSpin, SpinGiven, Urgency.REWARD)
+CLOSE_SPIN = Effect("close_spin", CloseSpin, SpinGiven, Urgency.REWARD, holdable=False)
 PAUSE_PROMOTIONS = Effect("pause_promotions", PausePromotions, PausedUntil, Urgency.PROTECTION, holdable=False)
 OPEN_TASK = Effect("open_task", OpenTask, TaskOpened, Urgency.SERVICE)
 MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE, holdable=False)

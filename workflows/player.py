@@ -15,7 +15,6 @@ from pydantic import JsonValue
 
 from workflows.channels import Channel, first_turn
 from workflows.effects import (
-    AWARD,
     GRANT,
     MARK,
     MATCH,
@@ -26,8 +25,6 @@ from workflows.effects import (
     SEND,
     START,
     WEBHOOK,
-    Award,
-    AwardResult,
     Done,
     Give,
     GiveResult,
@@ -50,19 +47,17 @@ from workflows.events import Event
 from workflows.forms import Form
 from workflows.gate.reasons import BEYOND_BUDGETS
 from workflows.grant_approval import GrantApproval
-from workflows.known_player import KnownPlayer
 from workflows.local_time import JITTER, days, next_local
-from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty_verbs import LoyaltyVerbs
 from workflows.outgoing_events import MOST_DATA, own_type
 from workflows.rewards import Reward
-from workflows.rewards.loyalty import multiplier
 from workflows.rules.segments import Segment, require_segment
 from workflows.rules.tied_to_run import tied
 from workflows.rules.where import Where
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
 from workflows.run_protocol import KnownStep
-from workflows.verb_results import Awarded, Grant, Multiplied, NotAwarded, RunStarted, Sent, Suppressed
+from workflows.verb_results import Grant, RunStarted, Sent, Suppressed
 from workflows.verb_table import match_methods
 
 __all__ = ["Player"]
@@ -84,7 +79,7 @@ class Taking(TypedDict, total=False):
     fresh: bool
 
 
-class Player(KnownPlayer):
+class Player(LoyaltyVerbs):
     """The player of one run: facts as of the last `refresh`, and everything a journey can do."""
 
     # ---- effects -----------------------------------------------------------------------------
@@ -178,37 +173,6 @@ class Player(KnownPlayer):
                 give = Give(**run.common(run.step(f"approved:{reward.kind}")), reward=reward, approved=True)
                 result = await run.once(GRANT, give, passed_over)
         return Grant(result.status, result.grant_id, result.reason)
-
-    async def award(self, reward: Reward, *, into: PointCurrency) -> Awarded | NotAwarded:
-        """Give points, exactly once, without the bonus engine: they are the player's in the moment this returns.
-
-        The gate is asked as for any reward. Test the result before telling the player about it.
-        """
-        if not reward.awarded_points:
-            raise ValueError(f"player.award(...) gives points, such as points(50); use player.grant for {reward.kind}.")
-        run = self._run
-        award = Award(
-            **run.common(run.step(f"award:{reward.kind}")), reward=reward, currency=into.name, expires=into.expires
-        )
-        result = await run.once(AWARD, award, AwardResult(status="withheld", reason=MOVED_PAST))
-        return Awarded() if result.status == "awarded" else NotAwarded(result.reason or "")
-
-    async def multiply(
-        self, into: PointCurrency, *, by: float, during: timedelta, games: Sequence[str] = ()
-    ) -> Multiplied | NotAwarded:
-        """Let the player's points count `by` times for what happens from now on for so long, at most five times.
-
-        Of windows that overlap the highest counts. An event counts by its own time, also when it comes late.
-        """
-        run = self._run
-        reward = multiplier(by, during, games=games)
-        award = Award(
-            **run.common(run.step(f"multiply:{into.name}")), reward=reward, currency=into.name, expires=into.expires
-        )
-        result = await run.once(AWARD, award, AwardResult(status="withheld", reason=MOVED_PAST))
-        if result.since is None or result.until is None:
-            return NotAwarded(result.reason or "")
-        return Multiplied(result.since, result.until)
 
     async def pause_promotions(self, hours: int, why: str) -> datetime:
         """Sell and give the player nothing for so many hours from now on, in any journey; until when that is.

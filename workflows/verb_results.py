@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-__all__ = ["Awarded", "Grant", "Multiplied", "NotAwarded", "RunStarted", "Sent", "Suppressed"]
+from workflows.rewards import Reward
+
+__all__ = ["Awarded", "Grant", "Multiplied", "NotAwarded", "RunStarted", "Sent", "Spun", "Suppressed", "Unplayed"]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,28 @@ class Multiplied:
 
     def __bool__(self) -> bool:
         return True
+
+
+@dataclass(frozen=True)
+class Spun:
+    """The player has spun. What `prize` says is theirs already; None: it was a blank.
+
+    Money is on its way through the bonus engine. `proof` is the id of the spin, by which it is drawn again.
+    """
+
+    prize: Reward | None
+    proof: str
+
+    def __bool__(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
+class Unplayed:
+    """The player did not spin in time."""
+
+    def __bool__(self) -> bool:
+        return False
 
 
 @dataclass(frozen=True)

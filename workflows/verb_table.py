@@ -79,6 +79,20 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"awarded": "given", "withheld": "withheld"},
         ),
         VerbSpec(
+            name="spin",
+            shape="reward",
+            waits=True,
+            limit="within",
+            subject="wheel",
+            results=("spun", "not spun"),
+            outcomes={
+                "offered": "may spin",
+                "withheld": "withheld",
+                "spun": "spun",
+                "unplayed": "not spun in time",
+            },
+        ),
+        VerbSpec(
             name="pause_promotions",
             shape="other",
             waits=False,

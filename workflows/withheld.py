@@ -16,6 +16,7 @@ from workflows.channels import CHANNELS, Channel
 from workflows.effects import (
     Award,
     AwardResult,
+    CloseSpin,
     Done,
     EffectInput,
     End,
@@ -25,6 +26,7 @@ from workflows.effects import (
     Match,
     Matched,
     MoveTask,
+    OfferSpin,
     OpenTask,
     PausedUntil,
     PausePromotions,
@@ -32,6 +34,7 @@ from workflows.effects import (
     Refresh,
     Send,
     SendResult,
+    SpinGiven,
     Started,
     StartJourney,
     TaskMoved,
@@ -42,7 +45,7 @@ from workflows.field_types import MessageClass, Product
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed, Refusal, Wait
-from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts
+from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts, spin_facts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.gate.register_check import as_if_unlisted
 from workflows.local_time import hours, jitter
@@ -50,6 +53,7 @@ from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.measured_values import read_value
+from workflows.player_state.prizes import NOT_DECLARED, is_known
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -111,6 +115,8 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - on
             return _give(request, seen)
         case Award():
             return _award(request, seen)
+        case OfferSpin() | CloseSpin():
+            return _spin(request, seen)
         case PausePromotions():
             until = max(seen.now + hours(request.hours), seen.state.watch.paused_until or seen.now)
             return WouldBe("paused", PausedUntil(until=until), {"until": until.isoformat()})
@@ -210,9 +216,22 @@ def _award(request: Award, seen: Seen) -> WouldBe:
     asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
+    if reason is None and not is_known(request.reward, seen.rules.loyalty):
+        reason = NOT_DECLARED
     answer = AwardResult.of(request.reward, reason, seen.now)
     reward = request.reward.model_dump(mode="json")
     return WouldBe(answer.status, answer, {"kind": request.reward.kind, "reason": reason, "reward": reward})
+
+
+def _spin(request: OfferSpin | CloseSpin, seen: Seen) -> WouldBe:
+    """What a player spins is an answer to the live run's step, which its shadow has too."""
+    if isinstance(request, CloseSpin):
+        return WouldBe("unplayed", SpinGiven())
+    asked = spin_facts(request, request.product or seen.product)
+    decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
+    reason = None if isinstance(decision, Allowed) else str(decision.reason)
+    outcome = "offered" if reason is None else "withheld"
+    return WouldBe(outcome, SpinGiven(reason=reason), {"wheel": request.wheel, "reason": reason})
 
 
 def _start(request: StartJourney, seen: Seen) -> WouldBe:

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import messages, point_transfers, rewards, runs, shadows, standings, tasks
+from activities import messages, point_transfers, raffle_draws, rewards, runs, shadows, standings, tasks
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from activities.standalone_tasks import StandaloneTask
@@ -26,6 +26,7 @@ from workflows.player_state.decisions import (
     ShadowStart,
     Start,
     Stop,
+    TicketsGiven,
     Wake,
 )
 
@@ -47,6 +48,7 @@ class DecisionRows:
         self.goals: dict[str, runs.ReachedGoal] = {}
         self.deliveries: list[DeliveryRow] = [*messages]
         self.transfers: list[JsonObject] = []
+        self.tickets: list[JsonObject] = []
         self.reached: list[JsonObject] = []
         self.reviews: list[StandaloneTask] = []
         self.revoked: dict[str, JsonObject] = {}
@@ -79,6 +81,8 @@ class DecisionRows:
                 self.ends[decision.run_id] = runs.EndedRun(decision.run_id, decision.at, decision.outcome)
             case PointTransfer():
                 self.transfers.append(point_transfers.transfer_row(player_id, decision))
+            case TicketsGiven():
+                self.tickets.append({"player_id": player_id, **asdict(decision)})
             case MessageReached():
                 self.reached.append({"player_id": player_id, **asdict(decision)})
             case ReviewDue():
@@ -103,6 +107,7 @@ class DecisionRows:
             (_STAY, self.stays),
             (point_transfers.INSERT, self.transfers),
             *self.standings.by_statement(),
+            (raffle_draws.INSERT_TICKETS, self.tickets),
             (tasks.OPEN, self.reviews),
             (rewards.REVOKE_OFFERS, [*self.revoked.values()]),
             (deliveries.INSERT, self.deliveries),

@@ -25,6 +25,7 @@ from stage.errors import StageError
 from stage.testing.players import PAST, Cast, Happening, make, player
 from stage.virtual_temporal.activities import Latency, at_once
 from stage.world.faults import Faults
+from stage.world.player_buttons import Button
 from stage.world.records import MessageRecord, RunRecord, TaskRecord
 from stage.world.state import Answers, nobody
 from stage.world.world import World
@@ -92,6 +93,16 @@ class Rehearsal:
         self._happened.append((self.world.now, f"{name} is answered{_shown(answer)}"))
         self.world.answer(task, answer, by)
         self.world.advance_to(self.world.now)
+
+    async def press(self, button: Button, name: str, **how: str) -> str | None:
+        """The player presses a button of a mission or a wheel; why it was not done, None if it was.
+
+        `key=` names the press of a spin, `client_seed=` is the player's own word.
+        """
+        self._happened.append((self.world.now, f"the player presses {button} of {name}"))
+        refused = self.world.press(self.cast.player_id, button, name, **how)
+        self.world.advance_to(self.world.now)
+        return refused
 
     async def hold(self) -> None:
         """Somebody holds the journey: the run waits at its next effect."""

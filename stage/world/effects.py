@@ -17,6 +17,7 @@ from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
 from stage.world.bonus_budgets import bonus_value, within_budgets
 from stage.world.faults import Away, Declines, TimedOut
+from stage.world.loyalty_effects import LoyaltyEffects
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.shop import settle
 from stage.world.state import WorldState
@@ -31,14 +32,13 @@ from workflows.effects import (
     HAND_ON_AFTER,
     MATCH,
     NEVER_ANSWERED,
+    OFFER_SPIN,
     PAUSE_PROMOTIONS,
     REFRESH,
     SEND,
     SLOW_AFTER,
     SLOW_INTERVAL,
     START,
-    Award,
-    AwardResult,
     Done,
     EffectInput,
     End,
@@ -74,7 +74,6 @@ from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.gate.reasons import Reason
 from workflows.gate.register_check import as_if_unlisted
 from workflows.local_time import WEEK
-from workflows.loyalty.point_currencies import PointCurrency
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import started_by
@@ -85,7 +84,7 @@ from workflows.player_state.measured_values import read_value
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
 #: Those that lock the player's row, where what the run has come to is noted.
-LOCKING = frozenset(effect.name for effect in (SEND, GRANT, AWARD, PAUSE_PROMOTIONS, REFRESH, MATCH, START))
+LOCKING = frozenset(effect.name for effect in (SEND, GRANT, AWARD, OFFER_SPIN, PAUSE_PROMOTIONS, REFRESH, MATCH, START))
 BY_INPUT = {effect.input: effect for effect in EFFECTS}
 
 
@@ -104,10 +103,13 @@ class Effects:
         self._tasks_of: dict[str, list[TaskRecord]] = {}
         self._trouble: Away | Declines | None = None
         self._waited = timedelta(0)
+        loyalty = LoyaltyEffects(world, self._facts)
         self._performers: Mapping[str, Callable[[Any], BaseModel]] = {
             "send": self._send,
             "grant": self._grant,
-            "award": self._award,
+            "award": loyalty.award,
+            "offer_spin": loyalty.offer_spin,
+            "close_spin": loyalty.close_spin,
             "pause_promotions": self._pause_promotions,
             "open_task": self._open_task,
             "move_task": self._move_task,
@@ -353,21 +355,6 @@ class Effects:
             self._rewarded.add(request.player_id)
         self._record(request, status, kind=record.kind, reason=reason)
         return GiveResult(status=status, grant_id=request.key, reason=reason)
-
-    def _award(self, request: Award) -> AwardResult:
-        world = self._world
-        facts = self._facts(request)
-        asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip)
-        policy = self._policy(facts)
-        decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
-        reason = None if isinstance(decision, Allowed) else str(decision.reason)
-        if reason is None:
-            into = PointCurrency(request.currency, request.expires)
-            state = world.player(request.player_id)
-            world.carry_out(state, state.award(into, request.reward, request.key, world.now))
-        result = AwardResult.of(request.reward, reason, world.now)
-        self._record(request, result.status, kind=request.reward.kind, reason=reason)
-        return result
 
     # ---- protection --------------------------------------------------------------------------
 

@@ -112,6 +112,27 @@ class StoryRecord:
     detail: Mapping[str, JsonValue]
 
 
+@dataclass(frozen=True, slots=True)
+class SpinRecord:
+    """One spin of a wheel. `given_by` is the effect of a journey that gave it; None: it was one of the day's."""
+
+    at: datetime
+    spin_id: str
+    player_id: str
+    wheel: str
+    nonce: int
+    drawn: int
+    prize: RewardBase | None
+    instead: str | None
+    given_by: str | None
+
+    @property
+    def told(self) -> dict[str, JsonValue]:
+        """What the run is told that gave the spin."""
+        prize = None if self.prize is None else self.prize.model_dump(mode="json")
+        return {"spin_id": self.spin_id, "prize": prize}
+
+
 @dataclass(slots=True)
 class ShadowRunRecord:
     """One run that a shadow plays beside a live one. `step` is the last one that had an effect."""

@@ -20,6 +20,7 @@ from stage.world.records import (
     PurchaseRecord,
     RunRecord,
     ShadowRunRecord,
+    SpinRecord,
     StoryRecord,
     TaskRecord,
     WithheldRecord,
@@ -44,6 +45,7 @@ from workflows.player_state.decisions import (
     ShadowStart,
     Start,
     Stop,
+    TicketsGiven,
     Wake,
 )
 from workflows.player_state.journey_facts import journey_facts
@@ -86,6 +88,7 @@ class WorldState:
         faults: Faults | None,
         brand: str,
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None,
+        seed: int,
     ) -> None:
         self.registry = registry
         self.rules = registry.rules.under(policies)
@@ -97,6 +100,7 @@ class WorldState:
         self.faults = faults
         self.on_effect = on_effect
         self.brand = brand
+        self.seed = seed
         self.players: dict[str, PlayerState] = {}
         self.addresses: dict[str, frozenset[Channel]] = {}
         self.birth_dates: dict[str, date] = {}
@@ -115,6 +119,10 @@ class WorldState:
         self.limits: dict[str, int] = {}
         #: Who stands where, by instance of a tournament.
         self.boards = TournamentBoards(self)
+        #: What was spun of wheels, in order.
+        self.spins: list[SpinRecord] = []
+        #: Tickets of raffles, in the order they were given.
+        self.tickets: list[tuple[str, TicketsGiven]] = []
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
@@ -198,13 +206,14 @@ class WorldState:
         if by is not None and not self._sign(task, dict(answer), by):
             return False
         task.state, task.answer, task.closed_at = "completed", dict(answer), self.now
-        state = self.player(task.player_id)
-        seq = state.next_seq(task.run_id)
-        if seq is not None:
-            hears = travelling(answer, form, task.step)
-            for run_id, number in [(task.run_id, seq), *state.number_beside(task.run_id)]:
-                self._deliver(run_id, [Delivery(seq=number, kind="answer", step=task.step, answer=hears)])
+        self.answer_step(self.player(task.player_id), task.run_id, task.step, travelling(answer, form, task.step))
         return True
+
+    def answer_step(self, state: PlayerState, run_id: str, step: str, answer: Mapping[str, JsonValue]) -> None:
+        """Deliver an answer to a step of a run and to its shadow, where it goes on."""
+        if (seq := state.next_seq(run_id)) is not None:
+            for one, number in [(run_id, seq), *state.number_beside(run_id)]:
+                self._deliver(one, [Delivery(seq=number, kind="answer", step=step, answer=dict(answer))])
 
     def _sign(self, task: TaskRecord, answer: dict[str, JsonValue], by: str) -> bool:
         """Whether the task has been given this answer by enough people."""
@@ -322,7 +331,7 @@ class WorldState:
                     self.transfers.append((state.player_id, decision))
                 case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
                     self.boards.take(state.player_id, decision)
-                case Moved() | ReviewDue() | RevokeOffers():
+                case Moved() | ReviewDue() | RevokeOffers() | TicketsGiven():
                     self._note(state.player_id, decision)
                 case Ended():
                     record = self.runs[decision.run_id]
@@ -334,9 +343,11 @@ class WorldState:
             self._deliver(run_id, items)
         self.tick_later(state)
 
-    def _note(self, player_id: str, decision: Moved | ReviewDue | RevokeOffers) -> None:
+    def _note(self, player_id: str, decision: Moved | ReviewDue | RevokeOffers | TicketsGiven) -> None:
         """Note what happened to a player outside of runs."""
         match decision:
+            case TicketsGiven():
+                self.tickets.append((player_id, decision))
             case Moved():
                 self.moves.append((player_id, decision))
             case ReviewDue():

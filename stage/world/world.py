@@ -7,7 +7,7 @@ It implements the effects contract of `workflows/effects.py` and asks the same p
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime
-from typing import Literal, Self
+from typing import Self
 
 from pydantic import BaseModel
 from temporalio.worker import WorkflowRunner
@@ -17,7 +17,7 @@ from stage.errors import StageError
 from stage.virtual_temporal.server import SUGGEST_CONTINUE_AS_NEW, Latency, StageRun, VirtualTemporal, at_once
 from stage.world.effects import Effects
 from stage.world.faults import Faults
-from stage.world.player_buttons import press
+from stage.world.player_buttons import Button, press
 from stage.world.records import RunRecord, ShadowRunRecord
 from stage.world.shop import buy_item
 from stage.world.state import BRAND, Answers, WorldState, nobody
@@ -97,6 +97,7 @@ class World(WorldState):
             faults=faults,
             brand=brand,
             on_effect=on_effect,
+            seed=seed,
         )
         self.purchases = []
 
@@ -114,9 +115,9 @@ class World(WorldState):
         """Let time pass."""
         self.temporal.advance_to(until)
 
-    def press(self, player_id: str, button: Literal["opt_in", "claim", "register"], mission: str) -> str | None:
-        """A player presses a button of a mission or a tournament now; why it was not done, None if it was."""
-        return press(self, player_id, button, mission)
+    def press(self, player_id: str, button: Button, name: str, *, key: str = "", client_seed: str = "") -> str | None:
+        """A player presses a button of a mission, a tournament or a wheel now; why it was not done, None if it was."""
+        return press(self, player_id, button, name, key=key, client_seed=client_seed)
 
     def rival(self, tournament: str, name: str, score: int) -> None:
         """Somebody made up has this score in the present instance of a tournament."""

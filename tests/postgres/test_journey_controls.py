@@ -27,6 +27,7 @@ from workflows.effects import (
     Mark,
     Match,
     MoveTask,
+    OfferSpin,
     OpenTask,
     ReadValue,
     Refresh,
@@ -204,6 +205,7 @@ class HeldScene:
             "send": (Send, made.messages.send, {"template": "welcome", "via": ["in_app"]}),
             "grant": (Give, made.grants.give, {"reward": points(5)}),
             "award": (Award, made.awards.award, {"reward": points(5), "currency": "points"}),
+            "offer_spin": (OfferSpin, made.spins.offer, {"wheel": "daily", "until": NOON}),
             "open_task": (OpenTask, made.tasks.open, task | {"facts": PlayerFacts(player_id=self.player)}),
             "move_task": (
                 MoveTask,

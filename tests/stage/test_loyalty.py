@@ -9,12 +9,22 @@ import pytest
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.world.world import World
-from workflows import DepositApproved, ExclusionSet, PlayerRegistered, RoundCompleted, days, hours
+from workflows import (
+    ContactVerified,
+    DepositApproved,
+    ExclusionSet,
+    KycChanged,
+    PlayerRegistered,
+    RoundCompleted,
+    days,
+    hours,
+)
 from workflows.loyalty.point_account import recomputed
 from workflows.source.journey_loading import load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)
 REGISTRY = load(("tests.support.loyal_journeys",))
+WHEELS = REGISTRY.loyalty.wheels
 ROUND: dict[str, Any] = {"round_id": "r", "game_id": "g", "category": "slot", "win_minor": 0}
 
 
@@ -101,3 +111,81 @@ def test_i29_after_an_exclusion_nothing_is_begun_or_claimed(casino: Casino) -> N
     casino.happens(ExclusionSet, kind="self_exclusion", until=None)
     assert casino.press("p", "claim", "three_games") == "self_excluded"
     assert casino.press("p", "opt_in", "three_games") == "self_excluded"
+
+
+def told(casino: Casino, step: str) -> list[tuple[str, Any]]:
+    """The lines of a step: what it came to, and of what the gate said."""
+    return [(one.outcome, one.detail.get("reason")) for one in casino.story if one.step == step]
+
+
+def verified(casino: Casino) -> None:
+    casino.happens(ContactVerified, channel="email")
+    casino.passes(hours(1))
+
+
+def test_a_journey_gives_a_spin_and_hears_what_came_of_it(casino: Casino) -> None:
+    verified(casino)
+    assert casino.player("p").spins_left(WHEELS["daily"], casino.now) == 3, "two of the day and the one given"
+    assert casino.press("p", "spin", "daily") is None
+    casino.passes(hours(1))
+    (spun,) = casino.spins
+    assert spun.given_by is not None
+    assert spun.prize is not None
+    assert told(casino, "spin:daily#1") == [("offered", None), ("spun", None)]
+    (mark,) = [one for one in casino.story if one.step == "mark:spun#1"]
+    assert mark.detail == {"points": spun.prize.awarded_points, "proof": spun.spin_id}
+    assert casino.available() == spun.prize.awarded_points
+    assert casino.player("p").spins_left(WHEELS["daily"], casino.now) == 2, "a given spin takes none of the day"
+
+
+def test_a_spin_that_nobody_makes_is_taken_back(casino: Casino) -> None:
+    verified(casino)
+    casino.passes(days(2))
+    assert told(casino, "spin:daily#1")[-1][0] == "unplayed"
+    assert casino.player("p").given_spins("daily", casino.now) == []
+    assert [one.outcome for one in casino.story if one.step == "mark:unplayed#1"] == ["marked"]
+
+
+def test_i29_a_spin_is_withheld_from_a_protected_player(casino: Casino) -> None:
+    casino.player("p").facts["is_test"] = True
+    verified(casino)
+    assert told(casino, "spin:daily#1") == [("withheld", "test_account")]
+    assert casino.press("p", "spin", "daily") == "test_account"
+    assert casino.spins == []
+
+
+def test_the_same_world_spins_the_same_and_another_seed_another() -> None:
+    def spun(seed: int) -> list[int]:
+        with Casino(seed=seed) as other:
+            for _ in range(60):
+                other.press("p", "spin", "lucky_bag", client_seed="x")
+            return [one.drawn for one in other.spins]
+
+    assert spun(1) == spun(1) != spun(2)
+
+
+def test_every_kind_of_prize_is_settled_and_blanks_end_with_the_guarantee(casino: Casino) -> None:
+    for _ in range(100):
+        assert casino.press("p", "spin", "lucky_bag") is None
+    assert casino.press("p", "spin", "lucky_bag") == "no_attempts"
+    kinds = {None if one.prize is None else one.prize.name for one in casino.spins}
+    assert kinds == {None, "multiplier", "mission", "raffle_ticket", "free_spins", "points"}
+    state = casino.player("p")
+    assert state.loyalty is not None
+    assert state.loyalty.points["points"].windows[0].factor == 200
+    assert state.loyalty.missions["three_games"].current is not None
+    assert {(given.raffle, given.count) for _, given in casino.tickets} == {("spring", 3)}
+    assert {(grant.kind, grant.journey) for grant in casino.grants} == {("free_spins", "")}
+    blanks = 0
+    for one in casino.spins:
+        blanks = blanks + 1 if one.prize is None else 0
+        assert blanks <= 3, "the fourth blank in a row gives what was promised"
+    assert any(one.instead == "guarantee" for one in casino.spins)
+
+
+def test_a_journey_awards_tickets_and_double_points(casino: Casino) -> None:
+    casino.happens(KycChanged, status="approved")
+    casino.passes(hours(1))
+    casino.happens(RoundCompleted, "p", **ROUND, stake_minor=10_000)
+    assert casino.available() == 20
+    assert [(player, given.count) for player, given in casino.tickets] == [("p", 2)]

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from time import perf_counter
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 from pydantic import BaseModel
@@ -22,6 +22,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from activities.bulk_jobs import Job
 from activities.engine import worker_engine
 from activities.loops.migration import MIGRATE, RunMoves, begin_migration
+from activities.player_commands import PlayerCommand, PlayerCommands
 from activities.settings import settings_from
 from activities.tables import grants, messages, runs, tasks
 from content.settings import SHIPPED_TEMPLATES
@@ -78,7 +79,17 @@ class Moving:
     do: Sequence[str] = ()
 
 
-Act = Happening | Answering | Looking | Moving
+@dataclass(frozen=True)
+class Pressing:
+    """The player presses a button of a mission or a wheel, `after` the beginning."""
+
+    after: timedelta
+    button: Literal["opt_in", "claim", "spin"]
+    name: str
+    key: str = "press"
+
+
+Act = Happening | Answering | Looking | Moving | Pressing
 History = Sequence[Act]
 
 
@@ -230,6 +241,8 @@ def on_the_stage(
                 case Moving():
                     for run in [one for one in world.runs.values() if one.journey == act.journey]:
                         world.migrate(run.run_id, act.version, act.do)
+                case Pressing():
+                    world.press(player_id, act.button, act.name, key=act.key)
                 case Looking():
                     pass
         world.advance_to(began + until)
@@ -314,6 +327,8 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
                     await theatre.answers(act.form, act.answer)
             case Moving():
                 await _move(theatre, act)
+            case Pressing():
+                await _press(theatre, player_id, act)
             case Looking():
                 pass
     await _sleep_until(theatre, trace.began + until)
@@ -322,6 +337,13 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
         await _read(theatre, trace)
     trace.patience = perf_counter() - clock
     return _sorted(trace)
+
+
+async def _press(theatre: Theatre, player_id: str, act: Pressing) -> None:
+    built = theatre.engine
+    commands = PlayerCommands(built.database, built.intake, built.policies, theatre.clock)
+    await commands.do(PlayerCommand(BRAND, player_id, act.key, act.button, act.name))
+    await theatre.deliver()
 
 
 async def _move(theatre: Theatre, act: Moving) -> None:

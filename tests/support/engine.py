@@ -17,12 +17,14 @@ from activities.intake.intake import Intake
 from activities.intake.receipts import Receipt
 from activities.messages import Messages
 from activities.outgoing.webhook_effect import WebhookEffects
+from activities.player_commands import PlayerCommands
 from activities.promotion_pauses import PromotionPauses
 from activities.providers.register import RegisterSubject
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
 from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
+from activities.spin_offers import SpinOffers
 from activities.tables import runs
 from activities.task_effects import TaskEffects
 from tests.support.servers import owners
@@ -210,6 +212,8 @@ class Effects:
     messages: Messages
     grants: Grants
     awards: Awards
+    spins: SpinOffers
+    commands: PlayerCommands
     pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
@@ -263,6 +267,8 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             messages=built.messages,
             grants=built.grants,
             awards=built.awards,
+            spins=built.spins,
+            commands=PlayerCommands(built.database, built.intake, built.policies, clock),
             pauses=built.pauses,
             tasks=built.tasks,
             runs=built.runs,

@@ -1,19 +1,31 @@
 """A small loyalty program with a journey that awards points, for the tests of both theatres."""
 
 from workflows import (
+    ContactVerified,
     DepositApproved,
+    KycChanged,
+    NotAwarded,
     Player,
     RoundCompleted,
+    Spun,
     Statistics,
+    Unplayed,
+    after,
     always,
     currency,
     days,
     distinct,
     earn,
+    free_spins,
+    hours,
     journey,
+    mission,
+    multiplier,
     on,
     player_mission,
     points,
+    raffle,
+    raffle_ticket,
     sector,
     step,
     week,
@@ -48,6 +60,35 @@ jackpot = wheel(
 )
 
 
+#: One sector nearly everybody lands on, and three in stock.
+hot = wheel(
+    "hot",
+    sector(1_000_000, points(500), stock=3),
+    sector(1, points(400), stock=1),
+    otherwise=points(10),
+    into=house_points,
+    product="casino",
+    budget=100_000,
+)
+spring = raffle("spring", (1, points(1_000)), (2, points(100)), into=house_points, product="casino")
+#: Everything a wheel may give, and a promise to who lands on blanks.
+lucky_bag = wheel(
+    "lucky_bag",
+    sector(1, multiplier(2, hours(2))),
+    sector(1, mission("three_games")),
+    sector(1, raffle_ticket("spring", 3)),
+    sector(1, free_spins(5, bet_value=10, max_win=500)),
+    sector(4, None),
+    otherwise=points(10),
+    into=house_points,
+    product="casino",
+    plays=100,
+    budget=100_000,
+    budget_minor=5_000,
+    guarantee=after(3, points(40)),
+)
+
+
 @player_mission(
     step("slots", distinct(RoundCompleted, "game_id", name="mission_games"), 3),
     gives=points(200),
@@ -68,3 +109,22 @@ async def thanks(player: Player, _deposit: DepositApproved) -> None:
     """Fifty points for a deposit."""
     if await player.award(points(50), into=house_points):
         await player.mark("thanked")
+
+
+@journey(on(ContactVerified), entry=always, ends_after=days(5))
+async def lucky(player: Player, _verified: ContactVerified) -> None:
+    """A spin for a verified address."""
+    match await player.spin(daily, within=days(2)):
+        case Spun(prize, proof):
+            await player.mark("spun", points=prize.awarded_points if prize else 0, proof=proof)
+        case Unplayed():
+            await player.mark("unplayed")
+        case NotAwarded(reason):
+            await player.mark("withheld", reason=reason)
+
+
+@journey(on(KycChanged), entry=always, ends_after=days(1))
+async def doubled(player: Player, _checked: KycChanged) -> None:
+    """Two hours in which points count double, and tickets."""
+    await player.multiply(house_points, by=2, during=hours(2))
+    await player.award(raffle_ticket("spring", 2))

@@ -11,7 +11,15 @@ from activities.settings import settings_from
 from stage.flow.diagram import picture
 from tests.support.outside_packages import Write, journey_of, mistakes
 from workflows import Player
-from workflows.effects import EFFECTS, AwardResult, GiveResult, SendOutcome, StartOutcome, TaskMove, match_performers
+from workflows.effects import (
+    EFFECTS,
+    AwardResult,
+    GiveResult,
+    SendOutcome,
+    StartOutcome,
+    TaskMove,
+    match_performers,
+)
 from workflows.errors import DesignError
 from workflows.source.flow_reader import read_flow
 from workflows.source.journey_loading import load

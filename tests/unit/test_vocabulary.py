@@ -104,8 +104,11 @@ WORDS = [
     "RunStarted",
     "Segment",
     "Sent",
+    "Spun",
     "Statistics",
     "Suppressed",
+    "Unplayed",
+    "after",
     "again",
     "always",
     "anniversary",
@@ -152,6 +155,7 @@ WORDS = [
     "player_mission",
     "points",
     "policy",
+    "raffle",
     "raffle_ticket",
     "rakeback",
     "reload",
@@ -227,6 +231,6 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 def test_the_verbs_are_exactly_these() -> None:
     waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
-    waits |= {"award", "multiply", "pause_promotions", "usual", "value", "webhook"}
+    waits |= {"award", "multiply", "pause_promotions", "spin", "usual", "value", "webhook"}
     assert set(VERBS) == waits | {"split"}
     assert {name for name in VERBS if inspect.iscoroutinefunction(getattr(Player, name))} == waits

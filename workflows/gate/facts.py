@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import timezone as tz
 from typing import Final
 
+from workflows.effects import OfferSpin
 from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
@@ -188,6 +189,11 @@ class GrantFacts:
             approved=approved,
             earned=reward.earned,
         )
+
+
+def spin_facts(request: OfferSpin, product: Product) -> GrantFacts:
+    """The part of a spin the gate looks at before a journey gives it; of its prizes it is asked when it is made."""
+    return GrantFacts(kind="mini_game", journey_product=product, vip=request.vip, value=0)
 
 
 def facts_of(

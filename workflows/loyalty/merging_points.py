@@ -57,9 +57,11 @@ def merge_loyalty(
         survivor.badges[badge] = min(since, survivor.badges.get(badge, since))
     for collection, names in absorbed.pieces.items():
         survivor.pieces[collection] = [*dict.fromkeys([*survivor.pieces.get(collection, []), *names])]
-    _add_up(survivor.spins, absorbed.spins)
+    for wheel, day in absorbed.spins.items():
+        survivor.spins[wheel] = day if (known := survivor.spins.get(wheel)) is None else known.with_(day)
     _add_up(survivor.bought, absorbed.bought)
-    absorbed.spins, absorbed.bought = {}, {}
+    # Runs of the absorbed account are over, and with them what they gave and nobody has spun.
+    absorbed.spins, absorbed.given_spins, absorbed.bought = {}, [], {}
     survivor.nameless = survivor.nameless or absorbed.nameless
     absorbed.badges, absorbed.pieces = {}, {}
     return MergedPoints(taking.transfers, giving.transfers)

@@ -1,6 +1,6 @@
 """`player_mission`, `step`, `badge`, `collection`: what a player may set out to do, and what it gives."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from types import FunctionType
@@ -116,11 +116,12 @@ class PlayerMission:
     after: tuple[str, ...] = field(default=())
     #: Percent of the players who never see it.
     control: int = 0
+    #: By language: what it says instead of the docstring.
+    words: Mapping[str, str] = field(default_factory=dict)
 
-    @property
-    def description(self) -> str:
-        """The first sentence of the function's docstring."""
-        return (self.function.__doc__ or "").strip().partition("\n")[0]
+    def description(self, language: str | None = None) -> str:
+        """What the player reads: the first sentence of the function's docstring, or its words in their language."""
+        return self.words.get(language or "") or (self.function.__doc__ or "").strip().partition("\n")[0]
 
     @property
     def kinds(self) -> frozenset[type[Event]]:
@@ -156,12 +157,14 @@ def player_mission(
     claim: timedelta = timedelta(days=7),
     after: "Sequence[PlayerMission]" = (),
     control: int = 0,
+    words: Mapping[str, str] | None = None,
 ) -> Callable[[Visible], PlayerMission]:
     """Declare a mission; the function below says who may see it.
 
     It begins with the player's word where `opt_in`, else with the release; with `again` there is one of each day, week
     or month of the player's. Done, it is claimed within `claim`, and the gate is asked then. `budget` are the points
-    that all players together may claim of it a week. Raises `LoyaltyDesignError`.
+    that all players together may claim of it a week. `words={"uk": "…"}` says the docstring's first sentence in other
+    languages. Raises `LoyaltyDesignError`.
     """
 
     def declare(function: Visible) -> PlayerMission:
@@ -186,6 +189,7 @@ def player_mission(
             claim,
             tuple(one.name for one in after),
             control,
+            dict(words or {}),
         )
         _check_prize(at, made)
         return made

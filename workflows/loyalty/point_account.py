@@ -14,6 +14,7 @@ from workflows.loyalty.point_lots import Lots, add, choose, end_of_lot, first_en
 from workflows.loyalty.point_transfers import Account, Cause, PointTransfer
 from workflows.loyalty.tier_standing import TierState
 from workflows.loyalty.tournament_scores import TournamentEntry
+from workflows.loyalty.wheel_attempts import GivenSpin, KnownWheelDay
 from workflows.player_state.sparse_storage import parts_of, sparse
 
 #: A multiplier is remembered so long past its end: as late an event may come and have the factor of its time.
@@ -121,8 +122,10 @@ class LoyaltyState:
     missions: dict[str, MissionState] = field(default_factory=dict)
     #: By badge: since when the player wears it.
     badges: dict[str, datetime] = field(default_factory=dict)
-    #: By wheel: the newest of its days, and how often the player spun on it.
-    spins: dict[str, tuple[str, int]] = field(default_factory=dict)
+    #: By wheel.
+    spins: dict[str, KnownWheelDay] = field(default_factory=dict)
+    #: Spins that journeys have given and that were not made yet.
+    given_spins: list[GivenSpin] = field(default_factory=list)
     #: By collection.
     pieces: dict[str, list[str]] = field(default_factory=dict)
     #: By instance of a tournament, until it is cut.
@@ -154,6 +157,8 @@ class LoyaltyState:
             values["missions"] = {name: one.stored() for name, one in self.missions.items()}
         if "entries" in values:
             values["entries"] = {name: sparse(one, _ENTRY) for name, one in self.entries.items()}
+        if "spins" in values:
+            values["spins"] = {name: one.stored() for name, one in self.spins.items()}
         return values
 
 

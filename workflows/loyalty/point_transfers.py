@@ -20,6 +20,7 @@ HouseAccount = Literal[
     "issued:mission",
     "issued:wheel",
     "issued:tournament",
+    "issued:raffle",
     "redeemed:shop",
     "expired",
     "reversed",
@@ -29,7 +30,18 @@ HouseAccount = Literal[
 Account = PlayerAccount | HouseAccount
 #: Why points moved, as the player reads it in a statement.
 Cause = Literal[
-    "wager", "journey", "mission", "wheel", "tournament", "shop", "expiry", "reversal", "debt", "merge", "manual"
+    "wager",
+    "journey",
+    "mission",
+    "wheel",
+    "raffle",
+    "tournament",
+    "shop",
+    "expiry",
+    "reversal",
+    "debt",
+    "merge",
+    "manual",
 ]
 
 

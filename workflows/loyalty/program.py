@@ -1,21 +1,23 @@
 """The loyalty program of a deployment: every declaration, by what can move it."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
 
 from workflows.loyalty.missions import Collection, PlayerMission
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
+from workflows.loyalty.raffles import Raffle
 from workflows.loyalty.shop_items import Shop, ShopItem
 from workflows.loyalty.tier_ladders import Ladder
 from workflows.loyalty.tournaments import Instance, Tournament
 from workflows.loyalty.wheels import Wheel
 from workflows.rewards import RewardBase
+from workflows.rewards.loyalty import Mission, RaffleTicket, TierUpgrade
 from workflows.rules.measures import Measure
 
 #: A declaration that a module holds under a name.
-Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel | Tournament | Shop
+Declaration = PointCurrency | EarnRule | Ladder | PlayerMission | Collection | Wheel | Tournament | Shop | Raffle
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,7 @@ class LoyaltyProgram:
     tournaments: Mapping[str, Tournament] = field(default_factory=dict)
     #: What all shops sell, by name.
     shop: Mapping[str, ShopItem] = field(default_factory=dict)
+    raffles: Mapping[str, Raffle] = field(default_factory=dict)
 
     @cached_property
     def tournaments_about(self) -> Mapping[str, Sequence[Tournament]]:
@@ -82,6 +85,7 @@ class LoyaltyProgram:
         wheels: dict[str, Wheel] = {}
         tournaments: dict[str, Tournament] = {}
         sold: dict[str, ShopItem] = {}
+        raffles: dict[str, Raffle] = {}
         for one in declarations:
             match one:
                 case PointCurrency():
@@ -102,6 +106,8 @@ class LoyaltyProgram:
                 case Shop():
                     sold |= {each.name: each for each in one.items}
                     currencies.setdefault(one.paid_in.name, one.paid_in)
+                case Raffle():
+                    raffles[one.name] = one
         return cls(
             dict(sorted(currencies.items())),
             {kind: tuple(sorted(rules, key=lambda rule: rule.name)) for kind, rules in sorted(by_type.items())},
@@ -111,6 +117,7 @@ class LoyaltyProgram:
             dict(sorted(wheels.items())),
             dict(sorted(tournaments.items())),
             dict(sorted(sold.items())),
+            dict(sorted(raffles.items())),
         )
 
 
@@ -119,7 +126,9 @@ NO_PROGRAM = LoyaltyProgram()
 
 
 def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
-    """A sentence for each pair of declarations that cannot stand together."""
+    """A sentence for each pair of declarations that cannot stand together, and each prize that nobody declared."""
+    declarations = [*declarations]
+    yield from _unknown_prizes(declarations)
     currencies: dict[str, PointCurrency] = {}
     rules: dict[str, EarnRule] = {}
     ladders: list[Ladder] = []
@@ -132,9 +141,9 @@ def mistakes_among(declarations: Iterable[Declaration]) -> Iterator[str]:
         if isinstance(one, Ladder):
             ladders.append(one)
             continue
-        if isinstance(one, PlayerMission | Collection | Wheel | Tournament):
+        if isinstance(one, PlayerMission | Collection | Wheel | Tournament | Raffle):
             if named.setdefault((type(one), one.name), one) is not one:
-                yield f"Two missions, collections, wheels or tournaments are called {one.name}; rename one."
+                yield f"Two missions, collections, wheels, tournaments or raffles are called {one.name}; rename one."
             continue
         if isinstance(one, EarnRule) and rules.setdefault(one.name, one) is not one:
             yield f"Two earn rules are called {one.name}; give one of them a name= of its own."
@@ -156,3 +165,19 @@ def _mistakes_of_shops(shops: Sequence[Shop], ladders: Sequence[Ladder]) -> Iter
             yield f"The item {one.name} sells {one.into.name}, which a shop is paid in: players would turn them round."
         if one.tier and all(one.tier not in {each.name for each in ladder.tiers} for ladder in ladders[:1]):
             yield f"The item {one.name} is sold from the tier {one.tier} on, and no ladder has it; declare a ladder."
+
+
+def _unknown_prizes(declarations: Sequence[Declaration]) -> Iterator[str]:
+    program = LoyaltyProgram.of(declarations)
+    tiers = [] if program.ladder is None else [one.name for one in program.ladder.tiers]
+    known: dict[type, Container[str]] = {RaffleTicket: program.raffles, TierUpgrade: tiers}
+    known[Mission] = [name for name, one in program.missions.items() if one.opt_in]
+    giving: list[Wheel | Raffle] = [*program.wheels.values(), *program.raffles.values()]
+    for one in giving:
+        for prize in one.prizes:
+            named = getattr(prize, "entity_id", getattr(prize, "tier", None))
+            if type(prize) in known and named not in known[type(prize)]:
+                yield (
+                    f"{one.name} gives a {prize.name} of {named}, which is nothing here that can be given; declare it, "
+                    "a mission with opt_in=True."
+                )

@@ -6,11 +6,12 @@ is a function of seed, player, the player's own word and the number of their spi
 
 import hashlib
 import hmac
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 from workflows.errors import LoyaltyDesignError
@@ -19,11 +20,13 @@ from workflows.local_time import zone
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.rewards import RewardBase
 
-__all__ = ["sector", "wheel"]
+__all__ = ["after", "sector", "wheel"]
 
 #: Bytes of a hash that one number is made of, and sectors of a wheel.
 NUMBER_BYTES = 8
 MOST_SECTORS = 50
+#: Why something else was given than what the drawn sector says.
+Instead = Literal["used_up", "guarantee"]
 
 
 @dataclass(frozen=True)
@@ -31,13 +34,36 @@ class Sector:
     """A part of a wheel: `weight` of all weights, and how often a day it may be won; 0: as often as it comes."""
 
     weight: int
-    gives: RewardBase
+    #: None: a blank.
+    gives: RewardBase | None
     stock: int = 0
 
 
-def sector(weight: int, gives: RewardBase, *, stock: int = 0) -> Sector:
-    """A part of a wheel; with `stock` it is won so often a day at most, and `otherwise` is given then."""
+def sector(weight: int, gives: RewardBase | None, *, stock: int = 0) -> Sector:
+    """A part of a wheel, None for a blank; with `stock` it is won so often a day at most, then `otherwise` is given."""
     return Sector(weight, gives, stock)
+
+
+@dataclass(frozen=True)
+class Guarantee:
+    """What the spin gives that would be one blank more after so many in a row."""
+
+    blanks: int
+    gives: RewardBase
+
+
+def after(blanks: int, gives: RewardBase) -> Guarantee:
+    """A wheel's promise: after so many blanks in a row the next blank gives this instead."""
+    return Guarantee(blanks, gives)
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a prize takes of what all players share on a day of the wheel: the limit's name, how much, of how much."""
+
+    limit: str
+    amount: int
+    most: int
 
 
 @dataclass(frozen=True)
@@ -52,7 +78,14 @@ class Wheel:
     #: Free spins of a player, and points of all players together, on a day of the wheel's own zone.
     plays: int
     budget: int
+    #: What its prizes of money may cost the house on such a day, in minor units.
+    budget_minor: int
+    guarantee: Guarantee | None
+    #: Percent of the players who never see it.
+    control: int
     timezone: str
+    #: By language: what the player reads above it.
+    words: Mapping[str, str] = field(default_factory=dict)
 
     @cached_property
     def weights(self) -> tuple[int, ...]:
@@ -60,19 +93,61 @@ class Wheel:
         return tuple(one.weight for one in self.sectors)
 
     @cached_property
+    def prizes(self) -> tuple[RewardBase, ...]:
+        """Everything it may give, each kind of thing once."""
+        said = [one.gives for one in self.sectors if one.gives is not None]
+        said += [self.otherwise, *([] if self.guarantee is None else [self.guarantee.gives])]
+        return tuple(one for number, one in enumerate(said) if one not in said[:number])
+
+    @cached_property
     def version(self) -> str:
         """What is drawn from, as a few letters: it is a part of every draw."""
-        said = repr([(one.weight, one.gives.awarded_points, one.stock) for one in self.sectors])
-        return hashlib.sha256(said.encode()).hexdigest()[:12]
+        said = [[one.weight, _as_json(one.gives), one.stock] for one in self.sectors]
+        more = [_as_json(self.otherwise), self.guarantee and [self.guarantee.blanks, _as_json(self.guarantee.gives)]]
+        return hashlib.sha256(json.dumps([said, more], sort_keys=True).encode()).hexdigest()[:12]
 
     def day_of(self, now: datetime) -> str:
         """The wheel's own day, as "YYYY-MM-DD"."""
         return now.astimezone(self.zone).date().isoformat()
 
+    def end_of_day(self, now: datetime) -> datetime:
+        """Until when the free spins of the present day may be made."""
+        tomorrow = now.astimezone(self.zone).date() + timedelta(days=1)
+        return datetime.combine(tomorrow, time(), self.zone).astimezone(UTC)
+
     @cached_property
     def zone(self) -> ZoneInfo:
         """Where its day begins and ends."""
         return zone(self.timezone)
+
+    def prize(self, drawn: int, blanks: int) -> tuple[RewardBase | None, Instead | None]:
+        """What a sector gives to a player who had so many blanks in a row, and why it is not what the sector says."""
+        gives = self.sectors[drawn].gives
+        if gives is None and self.guarantee is not None and blanks >= self.guarantee.blanks:
+            return self.guarantee.gives, "guarantee"
+        return gives, None
+
+    def shares(self, day: str, drawn: int, prize: RewardBase) -> list[Share]:
+        """What a prize takes of the day's budgets, and of the sector's stock where it is the sector's own.
+
+        Budgets come first: everybody takes in one order, and nobody holds a stock while waiting for a budget.
+        """
+        points, money = prize.awarded_points, 0 if prize.settled_here else cost_of(prize)
+        found = [Share(f"wheel:{self.name}:{day}", points, self.budget)] if points else []
+        found += [Share(f"wheel:{self.name}:{day}:minor", money, self.budget_minor)] if money else []
+        stock = self.sectors[drawn].stock
+        own = prize is self.sectors[drawn].gives and stock
+        return [*found, Share(f"wheel:{self.name}:{day}:{drawn}", 1, stock)] if own else found
+
+
+def cost_of(prize: RewardBase) -> int:
+    """What a prize of money may cost the house at most, in minor units; where only that is known, what is expected."""
+    cost = prize.cost(datetime(1970, 1, 1, tzinfo=UTC), ((), ()))
+    return cost.most or cost.expected or 0
+
+
+def _as_json(prize: RewardBase | None) -> Any:
+    return None if prize is None else prize.model_dump(mode="json")
 
 
 def wheel(
@@ -83,25 +158,62 @@ def wheel(
     product: Product,
     plays: int = 1,
     budget: int,
+    budget_minor: int = 0,
+    guarantee: Guarantee | None = None,
+    control: int = 0,
     timezone: str = "UTC",
+    words: Mapping[str, str] | None = None,
 ) -> Wheel:
-    """Declare a wheel that gives points: its sectors with their odds, and what is given where a sector is used up.
+    """Declare a wheel: its sectors with their odds, and the points that are given where a sector is used up.
 
-    `plays` are free spins a player has a day of the wheel's zone, `budget` the points that all players together may get
-    on it. Raises `LoyaltyDesignError`.
+    `plays` are free spins a player has a day of the wheel's zone, 0 for a wheel that only journeys give spins of.
+    `budget` are the points that all players together may get on such a day, `budget_minor` what prizes of money may
+    cost on it. `guarantee=after(10, points(100))` ends a row of blanks. `words={"en": "…", "uk": "…"}` is what players
+    read above it. Raises `LoyaltyDesignError`.
     """
-    at = f"wheel({name!r})"
+    made = Wheel(
+        name,
+        sectors,
+        otherwise,
+        into,
+        product,
+        plays,
+        budget,
+        budget_minor,
+        guarantee,
+        control,
+        timezone,
+        dict(words or {}),
+    )
+    mistake = next(_mistakes(made), None)
+    if mistake is not None:
+        raise LoyaltyDesignError(f"wheel({name!r}) {mistake}")
+    return made
+
+
+def _mistakes(made: Wheel) -> Iterator[str]:
+    """A sentence for each thing about it that could not be fair or safe."""
+    sectors, gives = made.sectors, [one.gives for one in made.sectors]
     if not 2 <= len(sectors) <= MOST_SECTORS or any(one.weight <= 0 or one.stock < 0 for one in sectors):
-        raise LoyaltyDesignError(f"{at} needs 2 to {MOST_SECTORS} sectors with weights above 0.")
-    if not all(one.awarded_points for one in [*(part.gives for part in sectors), otherwise]):
-        raise LoyaltyDesignError(f"{at} gives points in every sector and otherwise; give money by a journey.")
-    if otherwise.awarded_points > min(one.gives.awarded_points for one in sectors):
-        raise LoyaltyDesignError(
-            f"{at} gives more otherwise than by a sector; a wheel that is used up gives the least."
-        )
-    if plays < 1 or budget < max(one.gives.awarded_points for one in sectors):
-        raise LoyaltyDesignError(f"{at} needs plays= of 1 or more and a budget= that its largest prize fits into.")
-    return Wheel(name, sectors, otherwise, into, product, plays, budget, timezone)
+        yield f"needs 2 to {MOST_SECTORS} sectors with weights above 0."
+    if not made.otherwise.awarded_points:
+        yield "gives points otherwise: what is always there when a sector is used up; write otherwise=points(10)."
+    if made.otherwise.awarded_points > min((one.awarded_points or 2**63 for one in gives if one), default=0):
+        yield "gives more otherwise than by a sector; a wheel that is used up gives the least."
+    blank = any(one is None for one in gives)
+    if made.guarantee is not None and not (blank and 1 <= made.guarantee.blanks <= 1_000):
+        yield "guarantees something after blanks: it needs a blank sector, and after(1 to 1000, points(…))."
+    for prize in made.prizes:
+        if prize.product not in {None, made.product}:
+            yield f"is about {made.product} and gives a {prize.name}, which is for {prize.product}; give another prize."
+        if prize.for_deposit or (not prize.settled_here and not cost_of(prize)):
+            yield f"gives a {prize.name}, of which nobody can say here what it costs; give that by a journey."
+    points = max(one.awarded_points for one in made.prizes)
+    money = max((cost_of(one) for one in made.prizes if not one.settled_here), default=0)
+    if made.plays < 0 or made.budget < points or made.budget_minor < money:
+        yield "needs plays= of 0 or more, a budget= that its largest prize fits into, and budget_minor= for money."
+    if not 0 <= made.control < 100:
+        yield "has control= as a share of the players in percent, from 0 to 99."
 
 
 def seed_hash(seed: bytes) -> str:
@@ -112,16 +224,23 @@ def seed_hash(seed: bytes) -> str:
 def draw(seed: bytes, words: str, weights: Sequence[int]) -> int:
     """The number of the sector that a spin lands on: each with the chance of its weight, exactly.
 
-    `words` say which spin it is. Numbers at the end of the range would favour the first sectors and are drawn again.
+    `words` say which spin it is.
     """
-    total, count = sum(weights), 0
-    even = (2 ** (8 * NUMBER_BYTES) // total) * total
+    return landed_on(drawn_number(seed, words, sum(weights)), weights)
+
+
+def drawn_number(seed: bytes, words: str, total: int) -> int:
+    """A number below `total`, each with the same chance. Raises ZeroDivisionError where there is none.
+
+    Numbers at the end of the range would favour the first ones and are drawn again.
+    """
+    count, even = 0, (2 ** (8 * NUMBER_BYTES) // total) * total
     while True:
         digest = hmac.digest(seed, f"{words}:{count}".encode(), "sha256")
         for place in range(0, len(digest), NUMBER_BYTES):
             number = int.from_bytes(digest[place : place + NUMBER_BYTES], "big")
             if number < even:
-                return landed_on(number % total, weights)
+                return number % total
         count += 1
 
 
@@ -138,6 +257,11 @@ def spin_words(wheel_name: str, version: str, player_id: str, client_seed: str, 
     """Which spin it is: the player's own word is a hash of it, so that nothing in it can pass for another part."""
     said = hashlib.sha256(client_seed.encode()).hexdigest()
     return f"{wheel_name}:{version}:{player_id}:{said}:{nonce}"
+
+
+def spin_id_of(brand: str, player_id: str, key: str) -> str:
+    """The id of the spin that a press of the button makes."""
+    return hashlib.sha256(f"{brand}\x00{player_id}\x00{key}".encode()).hexdigest()[:24]
 
 
 def fault_of_proof(proof: Mapping[str, Any]) -> str | None:

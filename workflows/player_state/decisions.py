@@ -144,6 +144,17 @@ class RevokeOffers:
     at: datetime
 
 
+@dataclass(frozen=True)
+class TicketsGiven:
+    """Tickets of a raffle's period came to the player; `ref` says what for."""
+
+    raffle: str
+    period: str
+    count: int
+    ref: str
+    at: datetime
+
+
 Decision = (
     Start
     | ShadowStart
@@ -158,6 +169,7 @@ Decision = (
     | ReviewDue
     | RevokeOffers
     | StandingDecision
+    | TicketsGiven
 )
 
 

@@ -2,12 +2,18 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from workflows.declaration import Journey
 from workflows.events import Event, SegmentEntered, SegmentLeft
 from workflows.player_state.decisions import Moved
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
+
+#: Why a journey's entry rule does not let a player in.
+EntryRefusal = Literal[
+    "other_brand", "too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon", "outranked"
+]
 
 
 def entered_journeys(

@@ -5,11 +5,12 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
 from workflows.events import Event, TierAtRisk, TierChanged
+from workflows.field_types import Product
 from workflows.local_time import DAY
 from workflows.loyalty.accrual import accrue, left_the_row, remember
 from workflows.loyalty.point_account import (
@@ -22,10 +23,10 @@ from workflows.loyalty.point_account import (
 )
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.point_lots import lot_of
-from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.point_transfers import Cause, HouseAccount, PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.reversals import undone_by
-from workflows.loyalty.tier_standing import review, rise
+from workflows.loyalty.tier_standing import TierState, plan, review, rise
 from workflows.player_state.counting import derived_id
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
@@ -94,8 +95,18 @@ class LoyalPlayer(PlayerProjection):
             for move in moves
         ]
 
-    def award(self, into: PointCurrency, reward: RewardBase, ref: str, now: datetime) -> list[PointTransfer]:
-        """Give what loyalty settles itself. The caller has asked the gate, and gives once."""
+    def award(
+        self,
+        into: PointCurrency,
+        reward: RewardBase,
+        ref: str,
+        now: datetime,
+        *,
+        source: HouseAccount = "issued:award",
+        cause: Cause = "journey",
+        product: Product | None = None,
+    ) -> list[PointTransfer]:
+        """Give points, or a time in which they count more. The caller has asked the gate, and gives once."""
         postings, present = self._postings(now), self.present(now)
         if (boost := reward.boost) is not None:
             account = postings.state.account(into.name)
@@ -103,9 +114,26 @@ class LoyalPlayer(PlayerProjection):
             window = MultiplierWindow(now, now + boost.lasts, min(MOST_FACTOR, boost.factor), boost.games)
             account.windows = [*known, window][-MOST_WINDOWS:]
         if reward.awarded_points:
-            lot = lot_of(None, present.today, into.expires, present)
-            postings.credit(into.name, reward.awarded_points, lot, "issued:award", "journey", ref)
+            lot = lot_of(product, present.today, into.expires, present)
+            postings.credit(into.name, reward.awarded_points, lot, source, cause, ref)
         return postings.transfers
+
+    def lift(
+        self, to: str, lasts: timedelta | None, program: LoyaltyProgram, now: datetime
+    ) -> list[tuple[str | None, str]]:
+        """Lift the player to a tier that was given, at least for so long; the tiers before and behind each step."""
+        ladder = program.ladder
+        held = None if ladder is None or self.loyalty is None else self.loyalty.tiers.get(ladder.name)
+        place = -1 if ladder is None or held is None else ladder.place(held.tier)
+        if ladder is None or ladder.place(to) <= place:
+            return []
+        names = [None, *(one.name for one in ladder.tiers)]
+        self.loyalty = self.loyalty or LoyaltyState()
+        state = TierState(to, now, now + (ladder.safe_after_up if lasts is None else lasts))
+        plan(ladder, state, self.present(now))
+        self.loyalty.tiers[ladder.name] = state
+        self._set_fact("tier", to, Word(now, live=True))
+        return [(names[number + 1], str(names[number + 2])) for number in range(place, ladder.place(to))]
 
     def settle_points(self, now: datetime, currencies: Iterable[str] | None = None) -> list[PointTransfer]:
         """Bring the journal up to the row, as before a statement."""

@@ -70,12 +70,17 @@ class MissionPlayer(LoyalPlayer):
         before = [name for name in mission.after if name in program.missions]
         return "locked" if any(name not in missions or not missions[name].completed for name in before) else None
 
-    def is_control(self, mission: PlayerMission) -> bool:
+    def is_control(self, one: PlayerMission | Wheel) -> bool:
         """Whether the player is of the share that never sees it, which is the same for ever."""
-        if not mission.control:
+        if not one.control:
             return False
-        digest = hashlib.sha256(f"{self.brand}:mission {mission.name}:{self.player_id}".encode()).digest()
-        return int.from_bytes(digest[:8], "big") % 100 < mission.control
+        kind = "mission" if isinstance(one, PlayerMission) else "wheel"
+        digest = hashlib.sha256(f"{self.brand}:{kind} {one.name}:{self.player_id}".encode()).digest()
+        return int.from_bytes(digest[:8], "big") % 100 < one.control
+
+    def open_mission(self, mission: PlayerMission, now: datetime) -> None:
+        """Begin a mission that was given as a prize, whoever may see it; one that has begun stays as it is."""
+        opt_in(mission, self._mission(mission.name), self.present(now))
 
     def begin_mission(self, mission: PlayerMission, now: datetime) -> MissionRefusal | None:
         """Begin a mission by the player's word. The caller has asked the gate, and who may see it."""
@@ -99,20 +104,6 @@ class MissionPlayer(LoyalPlayer):
         postings, present = self._postings(now), self.present(now)
         lot = lot_of(mission.product, present.today, mission.into.expires, present)
         postings.credit(mission.into.name, mission.points, lot, "issued:mission", "mission", ref)
-        return postings.transfers
-
-    def spins_of(self, wheel: Wheel, now: datetime) -> int:
-        """How often the player has spun a wheel on its present day."""
-        day, spun = ("", 0) if self.loyalty is None else self.loyalty.spins.get(wheel.name, ("", 0))
-        return spun if day == wheel.day_of(now) else 0
-
-    def take_spin(self, wheel: Wheel, points: int, ref: str, now: datetime) -> list[PointTransfer]:
-        """Use an attempt and give what it came to. The caller has asked the gate, and drawn."""
-        spun = self.spins_of(wheel, now)
-        postings, present = self._postings(now), self.present(now)
-        postings.state.spins[wheel.name] = (wheel.day_of(now), spun + 1)
-        lot = lot_of(wheel.product, present.today, wheel.into.expires, present)
-        postings.credit(wheel.into.name, points, lot, "issued:wheel", "wheel", ref)
         return postings.transfers
 
     def present_with(self, gives: Badge | Piece, now: datetime) -> None:

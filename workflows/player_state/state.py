@@ -27,7 +27,7 @@ from workflows.events import (
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
-from workflows.player_state.entered_journeys import entered_journeys, entry_key, segment_change
+from workflows.player_state.entered_journeys import EntryRefusal, entered_journeys, entry_key, segment_change
 from workflows.player_state.harm_response import respond
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.merged_player import MergedPlayer
@@ -51,11 +51,6 @@ from workflows.rules.streak_state import StreakState
 from workflows.rules.triggers import DayStreakRule, InactiveRule
 
 Mode = Literal["live", "history"]
-#: Why a journey's entry rule does not let a player in.
-Refusal = Literal[
-    "other_brand", "too_late", "needs_event", "entered_for_it", "in_too_many", "in_it", "once", "too_soon", "outranked"
-]
-
 #: Runs a player's row holds. Under `per(field)` nobody enters beyond it; under other rules a run that is over goes.
 MOST_RUNS: Final = 200
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
@@ -130,10 +125,7 @@ class PlayerState(MergedPlayer):
         for run in self.runs.values():
             run.missed = [one for one in run.missed if hears(run.journey, one[0]) in elsewhere]
         for happened in self.tick_tiers(rules.loyalty, now):
-            moves = self._segment_moves(rules.segments_about(TierChanged.type), now, failures)
-            decisions += moves
-            for told in (happened, *(segment_change(move, now) for move in moves)):
-                decisions += self.tell(told, [""], rules, now, failures)
+            decisions += self.tell_tier(happened, rules, now, failures)
         for at, key in sorted((at, key) for key, at in self.moments.items() if at <= now):
             if self.moments.get(key) != at:
                 continue  # A schedule that was due before has asked this segment already, and put its moment off.
@@ -188,7 +180,7 @@ class PlayerState(MergedPlayer):
 
     def refusal(  # noqa: PLR0911 - one line a reason
         self, journey: Journey, trigger: Event | None, now: datetime
-    ) -> Refusal | None:
+    ) -> EntryRefusal | None:
         """Why the entry rule of `journey` does not let the player in now, None if it does.
 
         It looks only at `entries` and `runs`. Protection is no refusal: a protected player enters in the books.
@@ -321,6 +313,14 @@ class PlayerState(MergedPlayer):
         return decisions
 
     # ---- runs ------------------------------------------------------------------------------
+
+    def tell_tier(
+        self, happened: Event, rules: RuleIndex, now: datetime, failures: list[RuleFailure]
+    ) -> list[Decision]:
+        """What follows from a change of tier that no event has brought."""
+        moves = self._segment_moves(rules.segments_about(TierChanged.type), now, failures)
+        changes = [happened, *(segment_change(move, now) for move in moves)]
+        return [*moves, *(one for told in changes for one in self.tell(told, [""], rules, now, failures))]
 
     def tell(
         self, happened: Event, fired: Sequence[str], rules: RuleIndex, now: datetime, failures: list[RuleFailure]

@@ -22,7 +22,7 @@ from workflows.loyalty.tournament_scores import (
     TournamentEntry,
 )
 from workflows.loyalty.tournaments import Instance, Tournament, board_of, draw_of
-from workflows.player_state.mission_player import MissionPlayer
+from workflows.player_state.wheel_player import WheelPlayer
 from workflows.rules.failures import RuleFailure
 
 #: Why a player gets no seat.
@@ -30,7 +30,7 @@ SeatRefusal = Literal["unknown", "no_opt_in", "already_registered", "closed", "l
 
 
 @dataclass(slots=True)
-class TournamentPlayer(MissionPlayer):
+class TournamentPlayer(WheelPlayer):
     """A player with the tournaments they compete in."""
 
     def gain(

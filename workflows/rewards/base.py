@@ -77,6 +77,8 @@ class RewardBase(BaseModel):
     for_deposit: ClassVar[bool] = False
     #: Whether it is what a player has earned and no offer: control groups and holdouts get it too.
     earned: ClassVar[bool] = False
+    #: Whether it is given here and at once, and no bonus engine hears of it, where a wheel or `award` gives it.
+    settled_here: ClassVar[bool] = False
     #: Which terms the player reads; `terms-<kind>` unless said otherwise.
     terms: Annotated[str, StringConstraints(max_length=64, pattern=r"^[a-z0-9][a-z0-9._-]*$")] = ""
     #: How long the player may take and use it, from the moment it is offered. Whole seconds on the wire.

@@ -28,6 +28,7 @@ class Points(RewardWithoutCost):
     """Loyalty points."""
 
     earned: ClassVar[bool] = True
+    settled_here: ClassVar[bool] = True
     kind: Literal["points"] = "points"
     points: Amount
 
@@ -45,6 +46,7 @@ def points(count: int, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) ->
 class Multiplier(RewardWithoutCost):
     """Points earned in a window count more; 200 is double."""
 
+    settled_here: ClassVar[bool] = True
     kind: Literal["multiplier"] = "multiplier"
     factor_x100: Annotated[int, Field(gt=100, le=1000)]
     window: Window
@@ -90,6 +92,7 @@ def tournament_ticket(tournament: str, *, terms: str = "", valid: timedelta = US
 class RaffleTicket(RewardWithoutCost):
     """Chances in a raffle."""
 
+    settled_here: ClassVar[bool] = True
     kind: Literal["raffle_ticket"] = "raffle_ticket"
     entity_id: Id
     count: Annotated[int, Field(ge=1, le=1000)] = 1
@@ -103,6 +106,7 @@ def raffle_ticket(raffle: str, count: int = 1, *, terms: str = "", valid: timede
 class Mission(RewardWithoutCost):
     """A mission the player may now take."""
 
+    settled_here: ClassVar[bool] = True
     kind: Literal["mission"] = "mission"
     entity_id: Id
 
@@ -116,6 +120,7 @@ class TierUpgrade(RewardWithoutCost):
     """A loyalty tier. It never makes anyone a VIP: that is a person's decision."""
 
     earned: ClassVar[bool] = True
+    settled_here: ClassVar[bool] = True
     kind: Literal["tier_upgrade"] = "tier_upgrade"
     tier: Annotated[Label, Field(min_length=1)]
     #: How long the tier is held; None: until the next regular review.

@@ -7,6 +7,7 @@ from typing import Final, get_args
 
 from workflows.loyalty.point_currencies import currency, earn
 from workflows.loyalty.program import Declaration
+from workflows.loyalty.raffles import raffle
 from workflows.loyalty.shop_items import SHOP_ORDER, Shop, shop
 from workflows.loyalty.tier_ladders import ladder
 from workflows.loyalty.tournaments import tournament
@@ -14,7 +15,7 @@ from workflows.loyalty.wheels import wheel
 from workflows.source.functions import resolve
 
 #: What declares something that only its name in the module lets anybody find.
-_DECLARING: Final = (currency, earn, ladder, shop, wheel, tournament)
+_DECLARING: Final = (currency, earn, ladder, raffle, shop, tournament, wheel)
 
 
 def declared_loyalty(modules: Iterable[ModuleType]) -> list[Declaration]:

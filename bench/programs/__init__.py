@@ -1,0 +1,1 @@
+"""Loyalty programs that figures are taken with."""

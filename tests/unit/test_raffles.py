@@ -1,0 +1,103 @@
+"""A raffle's draw: recomputed by anybody, one prize a holder, each ticket with the same chance."""
+
+from collections import Counter
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.examples import examples
+from tests.unit.test_points import POINTS
+from workflows import cash, day, free_bet, month, points, raffle, reload
+from workflows.errors import DesignError
+from workflows.loyalty.raffles import Bundle, Raffle, drawn_bundles, fault_of_raffle, taking_part
+from workflows.loyalty.wheels import seed_hash
+
+SEED = bytes(range(32))
+BUNDLES = st.lists(
+    st.builds(Bundle, ticket=st.integers(1, 10**9), holder=st.sampled_from("abcdefgh"), count=st.integers(1, 50)),
+    max_size=20,
+    unique_by=lambda one: one.ticket,
+)
+
+
+def proof_of(bundles: list[Bundle], places: int) -> dict[str, Any]:
+    drawn = drawn_bundles(SEED, "spring", "2026-03-09", bundles, places)
+    return {
+        "raffle": "spring",
+        "period": "2026-03-09",
+        "seed": SEED.hex(),
+        "seed_hash": seed_hash(SEED),
+        "tickets": [[one.ticket, one.holder, one.count] for one in bundles],
+        "places": places,
+        "winners": [[one.place, one.bundle.ticket] for one in drawn],
+    }
+
+
+@settings(max_examples=examples(50))
+@given(BUNDLES, st.integers(1, 12))
+def test_i27_every_place_is_given_once_and_nobody_wins_twice(bundles: list[Bundle], places: int) -> None:
+    drawn = drawn_bundles(SEED, "spring", "2026-03-09", bundles, places)
+    winners = [one.bundle.holder for one in drawn]
+    assert len(set(winners)) == len(winners) == min(places, len({one.holder for one in bundles}))
+    assert [one.place for one in drawn] == [*range(1, len(drawn) + 1)]
+    assert {one.bundle.ticket for one in drawn} <= {one.ticket for one in bundles}
+
+
+@settings(max_examples=examples(50))
+@given(BUNDLES, st.sets(st.sampled_from("abcdefgh")))
+def test_i29_who_is_protected_is_not_drawn(bundles: list[Bundle], protected: set[str]) -> None:
+    drawn = drawn_bundles(SEED, "spring", "2026-03-09", taking_part(bundles, protected), 12)
+    assert not {one.bundle.holder for one in drawn} & protected
+
+
+@settings(max_examples=examples(50))
+@given(BUNDLES, st.integers(1, 12))
+def test_i24_a_draw_follows_from_its_record_and_no_other_does(bundles: list[Bundle], places: int) -> None:
+    proof = proof_of(bundles, places)
+    assert fault_of_raffle(proof) is None
+    assert fault_of_raffle({**proof, "seed": None}) == "it is not drawn yet and the seed not told"
+    assert fault_of_raffle({**proof, "seed": "00" * 32}) == "the seed is not the one whose hash was shown"
+    assert fault_of_raffle({**proof, "winners": [*proof["winners"], [99, 1]]}) is not None
+    assert str(fault_of_raffle({**proof, "tickets": [["x"]]})).startswith("it is no proof")
+
+
+def test_i25_each_ticket_has_the_same_chance() -> None:
+    bundles, draws = [Bundle(1, "a", 6), Bundle(2, "b", 3), Bundle(3, "c", 1)], examples(2_000)
+    came = Counter(drawn_bundles(SEED, "spring", str(number), bundles, 1)[0].bundle.holder for number in range(draws))
+    expected = {"a": draws * 0.6, "b": draws * 0.3, "c": draws * 0.1}
+    assert sum((came[one] - often) ** 2 / often for one, often in expected.items()) < 13.8
+
+
+def test_a_period_ends_where_the_raffle_is() -> None:
+    each_day = raffle("r", (1, points(10)), into=POINTS, product="casino", each=day, timezone="Europe/Kyiv")
+    evening = datetime(2026, 3, 9, 22, 30, tzinfo=UTC)
+    assert each_day.period_of(evening) == "2026-03-10"
+    assert each_day.draws_at("2026-03-10") == datetime(2026, 3, 10, 22, tzinfo=UTC)
+    monthly = raffle("r", (1, points(10)), into=POINTS, product="casino", each=month)
+    assert (monthly.period_of(evening), monthly.draws_at("2026-03-01")) == (
+        "2026-03-01",
+        datetime(2026, 4, 1, tzinfo=UTC),
+    )
+
+
+def _raffle(*prizes: Any) -> Callable[[], Raffle]:
+    return lambda: raffle("r", *prizes, into=POINTS, product="casino")
+
+
+@pytest.mark.parametrize(
+    ("declare", "sentence"),
+    [
+        (_raffle(), "needs 1 to 1,000 prizes"),
+        (_raffle((0, points(10))), "needs 1 to 1,000 prizes"),
+        (_raffle((1_001, points(10))), "needs 1 to 1,000 prizes"),
+        (_raffle((1, free_bet(100))), "is about casino and gives a free_bet"),
+        (_raffle((1, cash(100)), (1, reload(50, 1_000))), "nobody can say here what it costs"),
+    ],
+)
+def test_a_raffle_that_would_not_be_fair_is_refused(declare: Callable[[], Raffle], sentence: str) -> None:
+    with pytest.raises(DesignError, match=sentence):
+        declare()

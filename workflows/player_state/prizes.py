@@ -1,0 +1,115 @@
+"""What loyalty settles itself: points, a time in which they count more, a mission, tickets, a tier.
+
+Whoever gives it, a journey, a wheel or a raffle, has asked the gate, and gives once.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from workflows.effects import Award, Give
+from workflows.events import TierChanged
+from workflows.field_types import Product
+from workflows.json_object import JsonObject
+from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.point_transfers import Cause, HouseAccount
+from workflows.loyalty.program import LoyaltyProgram
+from workflows.player_state.decisions import Decision, TicketsGiven
+from workflows.player_state.state import PlayerState
+from workflows.rewards import RewardBase
+from workflows.rewards.kinds import Mission, Multiplier, Points, RaffleTicket, TierUpgrade
+from workflows.rules.failures import RuleFailure
+from workflows.rules.index import RuleIndex
+
+#: The journey of a prize that no journey gives.
+NO_JOURNEY: Final = ""
+#: Why what names something is not given that this release does not have.
+NOT_DECLARED: Final = "not_declared"
+
+
+@dataclass(frozen=True)
+class Giving:
+    """Who gives: the account of the house that points come from, why, and what it is about."""
+
+    source: HouseAccount
+    cause: Cause
+    ref: str
+    into: PointCurrency | None = None
+    product: Product | None = None
+
+    @classmethod
+    def by(cls, request: Award) -> "Giving":
+        """A step of a run gives."""
+        into = PointCurrency(request.currency, request.expires) if request.currency else None
+        return cls("issued:award", "journey", request.key, into)
+
+
+def prize_request(
+    brand: str, player_id: str, won_in: str, number: str, reward: RewardBase | JsonObject, product: Product | None
+) -> Give:
+    """The grant of a prize of money; `won_in` and `number` name it for ever, as a run and its step do a grant."""
+    whose = {"brand": brand, "player_id": player_id, "journey": NO_JOURNEY, "product": product}
+    return Give.model_validate({**whose, "run_id": won_in, "step": number, "reward": reward})
+
+
+def is_known(prize: RewardBase, program: LoyaltyProgram) -> bool:
+    """Whether the mission, the raffle or the tier that a prize names is declared here."""
+    match prize:
+        case Mission():
+            return prize.entity_id in program.missions
+        case RaffleTicket():
+            return prize.entity_id in program.raffles
+        case TierUpgrade():
+            return program.ladder is not None and program.ladder.place(prize.tier) >= 0
+        case _:
+            return True
+
+
+def give(
+    state: PlayerState,
+    prize: RewardBase,
+    giving: Giving,
+    rules: RuleIndex,
+    now: datetime,
+    failures: list[RuleFailure],
+) -> list[Decision]:
+    """Give it now. What `is_known` does not know gives nothing."""
+    program = rules.loyalty
+    match prize:
+        case Points() | Multiplier() if giving.into is not None:
+            more: dict[str, Any] = {"source": giving.source, "cause": giving.cause, "product": giving.product}
+            return [*state.award(giving.into, prize, giving.ref, now, **more)]
+        case Mission():
+            if (mission := program.missions.get(prize.entity_id)) is not None:
+                state.open_mission(mission, now)
+        case RaffleTicket():
+            if (raffle := program.raffles.get(prize.entity_id)) is not None:
+                return [TicketsGiven(raffle.name, raffle.period_of(now), prize.count, giving.ref, now)]
+        case TierUpgrade():
+            return _lift(state, prize, giving, rules, now, failures)
+        case _:
+            raise TypeError(f"{prize.name} is not settled here; the bonus engine gives it.")
+    return []
+
+
+def _lift(
+    state: PlayerState,
+    prize: TierUpgrade,
+    giving: Giving,
+    rules: RuleIndex,
+    now: datetime,
+    failures: list[RuleFailure],
+) -> list[Decision]:
+    """Lift the player to a tier, through each on the way; who stands there or above stays."""
+    decisions: list[Decision] = []
+    for before, to in state.lift(prize.tier, prize.lasts, rules.loyalty, now):
+        risen = TierChanged(
+            event_id=f"prize:{giving.ref}:{to}"[:255],
+            event_source="engine",
+            occurred_at=now,
+            from_tier=before,
+            to=to,
+            direction="up",
+        )
+        decisions += state.tell_tier(risen, rules, now, failures)
+    return decisions
