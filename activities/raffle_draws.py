@@ -50,7 +50,7 @@ async def open_draws(connection: AsyncConnection) -> list[OpenDraw]:
 async def holders(connection: AsyncConnection, draw: OpenDraw) -> list[tuple[int, str, int]]:
     """Tickets of a draw with their players, and how many each row stands for, the oldest first."""
     mine = {"brand": draw.brand, "raffle": draw.raffle, "period": draw.period}
-    return [(row.ticket, row.player_id, row.count) for row in await connection.execute(_TICKETS, mine)]
+    return [(ticket, player, count) for ticket, player, count in await connection.execute(_TICKETS, mine)]
 
 
 async def make(
