@@ -193,8 +193,8 @@ async def _work(
             group.create_task(engine.webhooks.run(stop))
             group.create_task(engine.settlement().run(stop))
             group.create_task(engine.economy().watch(stop))
-            group.create_task(engine.prizes.run(stop))
-            group.create_task(engine.raffles.run(stop))
+            group.create_task(engine.prizes().run(stop))
+            group.create_task(engine.raffles().run(stop))
         client = await _connect_or_stop(stop, settings, runtime)
         if client is None:
             return

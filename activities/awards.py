@@ -26,7 +26,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.player_state.prizes import NOT_DECLARED, Giving, give, is_known
+from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known
 
 
 class Awards:
@@ -102,5 +102,5 @@ class Awards:
     async def _give(self, connection: AsyncConnection, request: Award, now: datetime) -> None:
         async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
             state = players.states[request.player_id]
-            given = give(state, request.reward, Giving.by(request), players.rules, now, players.failures)
+            given = give(state, request.reward, PrizeGiving.by(request), players.rules, now, players.failures)
             players.record(request.player_id, given)

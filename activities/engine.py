@@ -184,7 +184,6 @@ class WorkerEngine(Engine):
     messages: Messages
     grants: Grants
     awards: Awards
-    spins: SpinOffers
     pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
@@ -195,8 +194,6 @@ class WorkerEngine(Engine):
     bulk_jobs: BulkJobs
     tournaments: TournamentWork
     problems: RunProblems
-    prizes: PrizePayments
-    raffles: RaffleDrawing
     gauges: RunGauges
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
@@ -239,6 +236,19 @@ class WorkerEngine(Engine):
         return Dispatcher(
             self.dispatching, client, self.registry, processes=self.processes, weights=self.settings.brand_weights
         )
+
+    @property
+    def spins(self) -> SpinOffers:
+        """What gives spins of wheels, and takes them back."""
+        return SpinOffers(self.database, self.intake, self.policies, self.settings.product, self.clock)
+
+    def prizes(self) -> PrizePayments:
+        """What has prizes of money given that no run gives."""
+        return PrizePayments(self.grants)
+
+    def raffles(self) -> RaffleDrawing:
+        """What draws raffles whose period is over."""
+        return RaffleDrawing(self.database, self.intake, self.policies, self.clock)
 
     def settlement(self) -> ShopSettlement:
         """What settles purchases whose delivery is over."""
@@ -294,7 +304,6 @@ async def worker_engine(
             messages=_messages(core, templates, adapters, http, breakers, registers),
             grants=grants,
             awards=Awards(database, core.intake, policies, settings.product, registers, clock),
-            spins=SpinOffers(database, core.intake, policies, settings.product, clock),
             pauses=PromotionPauses(database, core.intake, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
@@ -307,8 +316,6 @@ async def worker_engine(
             bulk_jobs=_bulk_jobs(core),
             tournaments=TournamentWork(database, core.intake, policies, clock),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
-            prizes=PrizePayments(grants),
-            raffles=RaffleDrawing(database, core.intake, policies, clock),
             gauges=RunGauges(database, clock),
             webhooks=_webhook_dispatcher(settings, stack),
             webhook_effects=WebhookEffects(database, clock),

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.loyalty.point_currencies import PointCurrency
-from workflows.loyalty.wheels import Share
+from workflows.loyalty.wheels import LimitShare
 
 #: Parts that a day's points of the house lie in, where each part is as large as this or larger.
 HOUSE_PARTS: Final = 16
@@ -58,7 +58,7 @@ _USED: Final = text("SELECT name, used FROM loyalty_limits WHERE brand = :brand 
 )
 
 
-async def take_shares(connection: AsyncConnection, brand: str, shares: Sequence[Share]) -> bool:
+async def take_shares(connection: AsyncConnection, brand: str, shares: Sequence[LimitShare]) -> bool:
     """Take all of them, in their order, or none; everybody takes in one order, so nobody waits in a circle."""
     for number, one in enumerate(shares):
         if not await take_of(connection, brand, one.limit, one.amount, most=one.most):

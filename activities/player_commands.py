@@ -35,7 +35,7 @@ from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.wheels import Wheel
-from workflows.player_state.prizes import Giving, give, prize_request
+from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.player_state.state import PlayerState
 
 CommandKind = Literal["opt_in", "claim", "spin", "register", "buy", "cancel"]
@@ -166,7 +166,7 @@ class PlayerCommands:
             return refused("budget_spent")
         given = state.use_spin(wheel, now, blank=wheel.sectors[landed.drawn].gives is None and not landed.instead)
         if landed.prize is not None and landed.prize.settled_here:
-            giving = Giving("issued:wheel", "wheel", landed.spin_id, wheel.into, wheel.product)
+            giving = PrizeGiving("issued:wheel", "wheel", landed.spin_id, wheel.into, wheel.product)
             won = give(state, landed.prize, giving, players.rules, now, players.failures)
             players.record(command.player_id, won)
         elif landed.prize is not None:

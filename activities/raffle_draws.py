@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.json_object import JsonObject
-from workflows.loyalty.raffles import Bundle, Drawn, Raffle, drawn_bundles, taking_part
+from workflows.loyalty.raffles import Bundle, DrawnBundle, Raffle, drawn_bundles, taking_part
 from workflows.loyalty.wheels import seed_hash
 
 
@@ -60,7 +60,7 @@ async def make(
     tickets: Sequence[tuple[int, str, int]],
     protected: Collection[str],
     now: datetime,
-) -> list[Drawn]:
+) -> list[DrawnBundle]:
     """Draw, and write down what was drawn from and who won what; `protected` players take no part."""
     aliases = {player: alias(draw.seed, player) for _, player, _ in tickets}
     bundles = [Bundle(ticket, aliases[player], count) for ticket, player, count in tickets]

@@ -102,6 +102,7 @@ ENGINE = (
     "known_player",
     "local_time",
     "loyalty",
+    "loyalty_verbs",
     "minor_units",
     "outgoing_events",
     "player",

@@ -21,7 +21,7 @@ from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal
 from workflows.loyalty.raffles import Raffle
-from workflows.player_state.prizes import Giving, give, prize_request
+from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.rewards import Reward
 
 logger = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ class RaffleDrawing:
             if not prize.settled_here:
                 await reserve_prize(connection, request, decision, state.facts.get("currency"), now)
                 return None
-            giving = Giving("issued:raffle", "raffle", request.key, raffle.into, product)
+            giving = PrizeGiving("issued:raffle", "raffle", request.key, raffle.into, product)
             won = give(state, prize, giving, players.rules, now, players.failures)
             players.record(winner.player_id, won)
         return None

@@ -10,7 +10,7 @@ from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, GrantFacts, spin_facts
 from workflows.gate.register_check import as_if_unlisted
-from workflows.player_state.prizes import NOT_DECLARED, Giving, give, is_known
+from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known
 from workflows.rules.failures import RuleFailure
 
 
@@ -30,7 +30,9 @@ class LoyaltyEffects:
             reason = NOT_DECLARED
         if reason is None:
             state, failures = world.player(request.player_id), list[RuleFailure]()
-            world.carry_out(state, give(state, request.reward, Giving.by(request), world.rules, world.now, failures))
+            world.carry_out(
+                state, give(state, request.reward, PrizeGiving.by(request), world.rules, world.now, failures)
+            )
             warn_of(failures)
         result = AwardResult.of(request.reward, reason, world.now)
         self._record(request, result.status, kind=request.reward.kind, reason=reason)

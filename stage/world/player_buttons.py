@@ -12,8 +12,8 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts, facts_of
 from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.loyalty.missions import PlayerMission
-from workflows.loyalty.wheels import Share, Wheel, draw, spin_id_of, spin_words
-from workflows.player_state.prizes import Giving, give
+from workflows.loyalty.wheels import LimitShare, Wheel, draw, spin_id_of, spin_words
+from workflows.player_state.prizes import PrizeGiving, give
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 from workflows.rules.failures import RuleFailure
@@ -50,7 +50,7 @@ def _press_mission(world: WorldState, player_id: str, button: Literal["opt_in", 
     if reason is not None:
         return reason
     year, week, _ = now.isocalendar()
-    share = Share(f"mission:{mission.name}:{year}-W{week:02}", mission.points, mission.budget)
+    share = LimitShare(f"mission:{mission.name}:{year}-W{week:02}", mission.points, mission.budget)
     if mission.points and not _take(world, [share]):
         return "budget_spent"
     world.carry_out(state, state.claim_mission(mission, f"mission {mission.name}", now))
@@ -67,7 +67,7 @@ def _spin(world: WorldState, player_id: str, name: str, key: str, client_seed: s
         return reason
     day = state.wheel_day(wheel, now)
     words = spin_words(wheel.name, wheel.version, player_id, client_seed, day.spun + 1)
-    drawn = draw(stage_seed(world.seed, wheel.name, day.day), words, wheel.weights)
+    drawn = draw(stage_seed(world.chance.seed, wheel.name, day.day), words, wheel.weights)
     prize, instead = wheel.prize(drawn, day.blanks)
     if prize is not None and not _take(world, wheel.shares(day.day, drawn, prize)):
         prize, instead = wheel.otherwise, "used_up"
@@ -102,7 +102,7 @@ def _settle(world: WorldState, state: PlayerState, wheel: Wheel, spun: SpinRecor
     """Give the prize: here, or by the bonus engine, which never fails a prize on the stage."""
     failures: list[RuleFailure] = []
     if prize.settled_here:
-        giving = Giving("issued:wheel", "wheel", spun.spin_id, wheel.into, wheel.product)
+        giving = PrizeGiving("issued:wheel", "wheel", spun.spin_id, wheel.into, wheel.product)
         world.carry_out(state, give(state, prize, giving, world.rules, world.now, failures))
         warn_of(failures)
         return
@@ -122,7 +122,7 @@ def _settle(world: WorldState, state: PlayerState, wheel: Wheel, spun: SpinRecor
     )
 
 
-def _take(world: WorldState, shares: Sequence[Share]) -> bool:
+def _take(world: WorldState, shares: Sequence[LimitShare]) -> bool:
     """Take all of what all players share, or nothing."""
     if any(world.limits.get(one.limit, 0) + one.amount > one.most for one in shares):
         return False

@@ -9,7 +9,7 @@ from pydantic import JsonValue
 
 from workflows.channels import Channel
 from workflows.events import Event, MessageClass
-from workflows.player_state.decisions import Arm
+from workflows.player_state.decisions import Arm, TicketsGiven
 from workflows.rewards import RewardBase
 
 
@@ -131,6 +131,15 @@ class SpinRecord:
         """What the run is told that gave the spin."""
         prize = None if self.prize is None else self.prize.model_dump(mode="json")
         return {"spin_id": self.spin_id, "prize": prize}
+
+
+@dataclass(slots=True)
+class Chance:
+    """What chance brought in a world of this seed."""
+
+    seed: int
+    spins: list[SpinRecord] = field(default_factory=list)
+    tickets: list[tuple[str, TicketsGiven]] = field(default_factory=list)
 
 
 @dataclass(slots=True)

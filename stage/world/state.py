@@ -15,6 +15,7 @@ from stage.errors import StageError, warn_of
 from stage.virtual_temporal.server import VirtualTemporal
 from stage.world.faults import Faults
 from stage.world.records import (
+    Chance,
     GrantRecord,
     MessageRecord,
     PurchaseRecord,
@@ -100,7 +101,6 @@ class WorldState:
         self.faults = faults
         self.on_effect = on_effect
         self.brand = brand
-        self.seed = seed
         self.players: dict[str, PlayerState] = {}
         self.addresses: dict[str, frozenset[Channel]] = {}
         self.birth_dates: dict[str, date] = {}
@@ -119,10 +119,7 @@ class WorldState:
         self.limits: dict[str, int] = {}
         #: Who stands where, by instance of a tournament.
         self.boards = TournamentBoards(self)
-        #: What was spun of wheels, in order.
-        self.spins: list[SpinRecord] = []
-        #: Tickets of raffles, in the order they were given.
-        self.tickets: list[tuple[str, TicketsGiven]] = []
+        self.chance = Chance(seed)
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
@@ -132,6 +129,16 @@ class WorldState:
         self._ticks: dict[str, datetime] = {}
         #: What happened to players in runs that may move to another release, and when.
         self._past: dict[str, list[tuple[datetime, Event]]] = {}
+
+    @property
+    def spins(self) -> list[SpinRecord]:
+        """What was spun of wheels, in order."""
+        return self.chance.spins
+
+    @property
+    def tickets(self) -> list[tuple[str, TicketsGiven]]:
+        """Tickets of raffles with their players, in the order they were given."""
+        return self.chance.tickets
 
     @property
     def now(self) -> datetime:

@@ -14,17 +14,13 @@ from uuid import uuid4
 
 from hypothesis import HealthCheck, Phase, assume, given, seed, settings
 from hypothesis import strategies as st
-from sqlalchemy import insert
 
-from activities.loyalty_tables import wheel_days
-from stage.world.player_buttons import stage_seed
 from tests.support.conformance import (
     Answering,
     Happening,
     History,
     Looking,
     Moving,
-    Pressing,
     Trace,
     beginning,
     differences,
@@ -269,67 +265,6 @@ async def test_every_shipped_journey_leaves_the_same_trace_in_both_theatres(
         server = await on_the_server(theatre, trace, histories, days(80))
     stage = on_the_stage(load(shipped_packages(BY_EVENTS)), histories, began, days(80))
     assert {run_id.partition(":")[0] for run_id in stage.runs} == {*BY_EVENTS}
-    assert differences(stage, server) == []
-
-
-LOYAL = "tests.support.loyal_journeys"
-ROUND: dict[str, Any] = {"category": "slot", "stake_minor": 4_000, "win_minor": 0}
-LOYAL_HISTORIES: Mapping[str, History] = {
-    "thanked": [registers(**PAST), happens(AT_ONCE, DepositApproved)],
-    "not-thanked": [registers(**PAST, is_test=True), happens(AT_ONCE, DepositApproved)],
-    "doubled": [
-        registers(**PAST),
-        happens(AT_ONCE, KycChanged, status="approved"),
-        happens(minutes(30), RoundCompleted, **ROUND),
-        happens(hours(3), RoundCompleted, **ROUND),
-    ],
-    "spun": [
-        registers(**PAST),
-        happens(AT_ONCE, ContactVerified, channel="email"),
-        Pressing(hours(3) + minutes(7), "spin", "daily", key="a"),
-    ],
-    "spun-by-the-last-minute": [
-        registers(**PAST),
-        happens(AT_ONCE, ContactVerified, channel="email"),
-        Pressing(days(2) - minutes(3), "spin", "daily", key="b"),
-    ],
-    "unplayed": [registers(**PAST), happens(AT_ONCE, ContactVerified, channel="email")],
-    "no-spin": [registers(**PAST, is_test=True), happens(AT_ONCE, ContactVerified, channel="email")],
-    "gone": [
-        registers(**PAST),
-        happens(AT_ONCE, ContactVerified, channel="email"),
-        happens(hours(1), ExclusionSet, **GONE),
-        Pressing(hours(2), "spin", "daily", key="c"),
-    ],
-}
-
-
-async def test_awards_multipliers_and_spins_leave_the_same_trace_in_both_theatres(
-    postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
-) -> None:
-    variables = {
-        "DATABASE_URL": postgres_url,
-        "BONUS_ENGINE_URL": bonus_engine.url,
-        "JOURNEYS": LOYAL,
-        "SHIPPED_JOURNEYS": "none",
-        **catch_all.environment,
-    }
-    registry, began = load((LOYAL,)), beginning(datetime.now(UTC))
-    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
-        # The wheel of both theatres has the same seed a day, or each would land elsewhere.
-        seeds = [
-            {"brand": BRAND, "wheel": "daily", "day": day, "seed": stage_seed(0, "daily", day)}
-            for day in ((began + days(n)).date().isoformat() for n in range(4))
-        ]
-        async with theatre.engine.database.transaction() as connection:
-            await connection.execute(insert(wheel_days), seeds)
-        server = await on_the_server(theatre, trace, LOYAL_HISTORIES, days(6))
-    stage = on_the_stage(registry, LOYAL_HISTORIES, began, days(6))
-    assert {effect["effect"] for run in stage.effects.values() for effect in run} >= {
-        "award",
-        "offer_spin",
-        "close_spin",
-    }
     assert differences(stage, server) == []
 
 

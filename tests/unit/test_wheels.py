@@ -29,7 +29,7 @@ from workflows.effects import OfferSpin
 from workflows.errors import DesignError
 from workflows.loyalty.program import mistakes_among
 from workflows.loyalty.wheel_attempts import MOST_GIVEN, WheelDay
-from workflows.loyalty.wheels import Share, Wheel, draw, landed_on, seed_hash, spin_words
+from workflows.loyalty.wheels import LimitShare, Wheel, draw, landed_on, seed_hash, spin_words
 from workflows.player_state.state import PlayerState
 
 SEED = bytes(range(32))
@@ -121,7 +121,7 @@ def test_what_a_prize_takes_of_the_day_is_taken_in_one_order() -> None:
         [("wheel:w:d:minor", 500), ("wheel:w:d:1", 1)],
         [],
     ]
-    assert made.shares("d", 1, made.otherwise) == [Share("wheel:w:d", 5, 100)], "no stock goes for another prize"
+    assert made.shares("d", 1, made.otherwise) == [LimitShare("wheel:w:d", 5, 100)], "no stock goes for another prize"
 
 
 @settings(max_examples=examples(50))

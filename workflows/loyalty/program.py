@@ -13,7 +13,6 @@ from workflows.loyalty.tier_ladders import Ladder
 from workflows.loyalty.tournaments import Instance, Tournament
 from workflows.loyalty.wheels import Wheel
 from workflows.rewards import RewardBase
-from workflows.rewards.loyalty import Mission, RaffleTicket, TierUpgrade
 from workflows.rules.measures import Measure
 
 #: A declaration that a module holds under a name.
@@ -170,14 +169,18 @@ def _mistakes_of_shops(shops: Sequence[Shop], ladders: Sequence[Ladder]) -> Iter
 def _unknown_prizes(declarations: Sequence[Declaration]) -> Iterator[str]:
     program = LoyaltyProgram.of(declarations)
     tiers = [] if program.ladder is None else [one.name for one in program.ladder.tiers]
-    known: dict[type, Container[str]] = {RaffleTicket: program.raffles, TierUpgrade: tiers}
-    known[Mission] = [name for name, one in program.missions.items() if one.opt_in]
+    missions = [name for name, one in program.missions.items() if one.opt_in]
     giving: list[Wheel | Raffle] = [*program.wheels.values(), *program.raffles.values()]
     for one in giving:
         for prize in one.prizes:
-            named = getattr(prize, "entity_id", getattr(prize, "tier", None))
-            if type(prize) in known and named not in known[type(prize)]:
-                yield (
-                    f"{one.name} gives a {prize.name} of {named}, which is nothing here that can be given; declare it, "
-                    "a mission with opt_in=True."
-                )
+            named: list[tuple[str | None, Container[str]]] = [
+                (prize.opened_mission, missions),
+                (None if prize.tickets is None else prize.tickets[0], program.raffles),
+                (None if prize.lifts_to is None else prize.lifts_to[0], tiers),
+            ]
+            for name, known in named:
+                if name is not None and name not in known:
+                    yield (
+                        f"{one.name} gives a {prize.name} of {name}, which is nothing here that can be given; declare "
+                        "it, a mission with opt_in=True."
+                    )

@@ -81,7 +81,7 @@ class Bundle:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class DrawnBundle:
     """A bundle that was drawn: it wins the place, 1 the first."""
 
     place: int
@@ -93,16 +93,16 @@ def raffle_words(name: str, period: str, place: int) -> str:
     return f"raffle:{name}:{period}:{place}"
 
 
-def drawn_bundles(seed: bytes, name: str, period: str, bundles: Sequence[Bundle], places: int) -> list[Drawn]:
+def drawn_bundles(seed: bytes, name: str, period: str, bundles: Sequence[Bundle], places: int) -> list[DrawnBundle]:
     """Who wins: each ticket with the same chance, and of one holder's tickets none after one has won."""
-    left, found = list(bundles), list[Drawn]()
+    left, found = list(bundles), list[DrawnBundle]()
     while left and len(found) < places:
         place = len(found) + 1
         point = drawn_number(seed, raffle_words(name, period, place), sum(one.count for one in left))
         for one in left:
             point -= one.count
             if point < 0:
-                found.append(Drawn(place, one))
+                found.append(DrawnBundle(place, one))
                 break
         left = [one for one in left if one.holder != found[-1].bundle.holder]
     return found

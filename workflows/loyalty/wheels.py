@@ -58,7 +58,7 @@ def after(blanks: int, gives: RewardBase) -> Guarantee:
 
 
 @dataclass(frozen=True)
-class Share:
+class LimitShare:
     """What a prize takes of what all players share on a day of the wheel: the limit's name, how much, of how much."""
 
     limit: str
@@ -127,17 +127,17 @@ class Wheel:
             return self.guarantee.gives, "guarantee"
         return gives, None
 
-    def shares(self, day: str, drawn: int, prize: RewardBase) -> list[Share]:
+    def shares(self, day: str, drawn: int, prize: RewardBase) -> list[LimitShare]:
         """What a prize takes of the day's budgets, and of the sector's stock where it is the sector's own.
 
         Budgets come first: everybody takes in one order, and nobody holds a stock while waiting for a budget.
         """
         points, money = prize.awarded_points, 0 if prize.settled_here else cost_of(prize)
-        found = [Share(f"wheel:{self.name}:{day}", points, self.budget)] if points else []
-        found += [Share(f"wheel:{self.name}:{day}:minor", money, self.budget_minor)] if money else []
+        found = [LimitShare(f"wheel:{self.name}:{day}", points, self.budget)] if points else []
+        found += [LimitShare(f"wheel:{self.name}:{day}:minor", money, self.budget_minor)] if money else []
         stock = self.sectors[drawn].stock
         own = prize is self.sectors[drawn].gives and stock
-        return [*found, Share(f"wheel:{self.name}:{day}:{drawn}", 1, stock)] if own else found
+        return [*found, LimitShare(f"wheel:{self.name}:{day}:{drawn}", 1, stock)] if own else found
 
 
 def cost_of(prize: RewardBase) -> int:

@@ -4,7 +4,7 @@ Whoever gives it, a journey, a wheel or a raffle, has asked the gate, and gives 
 """
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from workflows.effects import Award, Give
@@ -17,7 +17,6 @@ from workflows.loyalty.program import LoyaltyProgram
 from workflows.player_state.decisions import Decision, TicketsGiven
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
-from workflows.rewards.kinds import Mission, Multiplier, Points, RaffleTicket, TierUpgrade
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 
@@ -28,7 +27,7 @@ NOT_DECLARED: Final = "not_declared"
 
 
 @dataclass(frozen=True)
-class Giving:
+class PrizeGiving:
     """Who gives: the account of the house that points come from, why, and what it is about."""
 
     source: HouseAccount
@@ -38,7 +37,7 @@ class Giving:
     product: Product | None = None
 
     @classmethod
-    def by(cls, request: Award) -> "Giving":
+    def by(cls, request: Award) -> "PrizeGiving":
         """A step of a run gives."""
         into = PointCurrency(request.currency, request.expires) if request.currency else None
         return cls("issued:award", "journey", request.key, into)
@@ -54,55 +53,51 @@ def prize_request(
 
 def is_known(prize: RewardBase, program: LoyaltyProgram) -> bool:
     """Whether the mission, the raffle or the tier that a prize names is declared here."""
-    match prize:
-        case Mission():
-            return prize.entity_id in program.missions
-        case RaffleTicket():
-            return prize.entity_id in program.raffles
-        case TierUpgrade():
-            return program.ladder is not None and program.ladder.place(prize.tier) >= 0
-        case _:
-            return True
+    if prize.opened_mission is not None:
+        return prize.opened_mission in program.missions
+    if prize.tickets is not None:
+        return prize.tickets[0] in program.raffles
+    if prize.lifts_to is not None:
+        return program.ladder is not None and program.ladder.place(prize.lifts_to[0]) >= 0
+    return True
 
 
 def give(
     state: PlayerState,
     prize: RewardBase,
-    giving: Giving,
+    giving: PrizeGiving,
     rules: RuleIndex,
     now: datetime,
     failures: list[RuleFailure],
 ) -> list[Decision]:
     """Give it now. What `is_known` does not know gives nothing."""
     program = rules.loyalty
-    match prize:
-        case Points() | Multiplier() if giving.into is not None:
-            more: dict[str, Any] = {"source": giving.source, "cause": giving.cause, "product": giving.product}
-            return [*state.award(giving.into, prize, giving.ref, now, **more)]
-        case Mission():
-            if (mission := program.missions.get(prize.entity_id)) is not None:
-                state.open_mission(mission, now)
-        case RaffleTicket():
-            if (raffle := program.raffles.get(prize.entity_id)) is not None:
-                return [TicketsGiven(raffle.name, raffle.period_of(now), prize.count, giving.ref, now)]
-        case TierUpgrade():
-            return _lift(state, prize, giving, rules, now, failures)
-        case _:
-            raise TypeError(f"{prize.name} is not settled here; the bonus engine gives it.")
-    return []
+    if not prize.settled_here:
+        raise TypeError(f"{prize.name} is not settled here; the bonus engine gives it.")
+    if prize.opened_mission in program.missions:
+        state.open_mission(program.missions[str(prize.opened_mission)], now)
+    if prize.tickets is not None and (raffle := program.raffles.get(prize.tickets[0])) is not None:
+        return [TicketsGiven(raffle.name, raffle.period_of(now), prize.tickets[1], giving.ref, now)]
+    if prize.lifts_to is not None:
+        return _lift(state, *prize.lifts_to, giving, rules, now, failures)
+    if giving.into is None or not (prize.awarded_points or prize.boost):
+        return []
+    more: dict[str, Any] = {"source": giving.source, "cause": giving.cause, "product": giving.product}
+    return [*state.award(giving.into, prize, giving.ref, now, **more)]
 
 
 def _lift(
     state: PlayerState,
-    prize: TierUpgrade,
-    giving: Giving,
+    tier: str,
+    lasts: timedelta | None,
+    giving: PrizeGiving,
     rules: RuleIndex,
     now: datetime,
     failures: list[RuleFailure],
 ) -> list[Decision]:
     """Lift the player to a tier, through each on the way; who stands there or above stays."""
     decisions: list[Decision] = []
-    for before, to in state.lift(prize.tier, prize.lasts, rules.loyalty, now):
+    for before, to in state.lift(tier, lasts, rules.loyalty, now):
         risen = TierChanged(
             event_id=f"prize:{giving.ref}:{to}"[:255],
             event_source="engine",

@@ -106,6 +106,21 @@ class RewardBase(BaseModel):
         """The time in which points count more, where `multiply` gives it without the bonus engine."""
         return None
 
+    @property
+    def opened_mission(self) -> str | None:
+        """The mission that it begins, by name."""
+        return None
+
+    @property
+    def tickets(self) -> tuple[str, int] | None:
+        """The raffle that it gives tickets of, and how many."""
+        return None
+
+    @property
+    def lifts_to(self) -> tuple[str, timedelta | None] | None:
+        """The tier that it lifts to, and for how long at least; None: until the next review."""
+        return None
+
     @abstractmethod
     def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:
         """What it may cost, granted at that moment to a player with these deposits, later ones included.

@@ -97,6 +97,11 @@ class RaffleTicket(RewardWithoutCost):
     entity_id: Id
     count: Annotated[int, Field(ge=1, le=1000)] = 1
 
+    @property
+    def tickets(self) -> tuple[str, int]:
+        """As it says."""
+        return self.entity_id, self.count
+
 
 def raffle_ticket(raffle: str, count: int = 1, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> RaffleTicket:
     """`count` chances in `raffle`."""
@@ -109,6 +114,11 @@ class Mission(RewardWithoutCost):
     settled_here: ClassVar[bool] = True
     kind: Literal["mission"] = "mission"
     entity_id: Id
+
+    @property
+    def opened_mission(self) -> str:
+        """As it says."""
+        return self.entity_id
 
 
 def mission(mission_id: str, *, terms: str = "", valid: timedelta = USUAL_VALIDITY) -> Mission:
@@ -125,6 +135,11 @@ class TierUpgrade(RewardWithoutCost):
     tier: Annotated[Label, Field(min_length=1)]
     #: How long the tier is held; None: until the next regular review.
     lasts: Window | None = None
+
+    @property
+    def lifts_to(self) -> tuple[str, timedelta | None]:
+        """As it says."""
+        return self.tier, self.lasts
 
 
 def tier_upgrade(
