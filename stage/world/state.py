@@ -74,6 +74,9 @@ def nobody(_task: TaskRecord, _asked: OpenTask) -> Answer:
 class WorldState:
     """What stands in Postgres in production: players, runs, messages, grants, tasks, and the story of the runs."""
 
+    #: What chance brings, by the world's seed.
+    chance: Chance
+
     #: What players bought in the shop.
     purchases: list[PurchaseRecord]
 
@@ -89,7 +92,6 @@ class WorldState:
         faults: Faults | None,
         brand: str,
         on_effect: Callable[[datetime, str, EffectInput, BaseModel], None] | None,
-        seed: int,
     ) -> None:
         self.registry = registry
         self.rules = registry.rules.under(policies)
@@ -119,7 +121,6 @@ class WorldState:
         self.limits: dict[str, int] = {}
         #: Who stands where, by instance of a tournament.
         self.boards = TournamentBoards(self)
-        self.chance = Chance(seed)
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}

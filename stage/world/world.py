@@ -18,7 +18,7 @@ from stage.virtual_temporal.server import SUGGEST_CONTINUE_AS_NEW, Latency, Stag
 from stage.world.effects import Effects
 from stage.world.faults import Faults
 from stage.world.player_buttons import Button, press
-from stage.world.records import RunRecord, ShadowRunRecord
+from stage.world.records import Chance, RunRecord, ShadowRunRecord
 from stage.world.shop import buy_item
 from stage.world.state import BRAND, Answers, WorldState, nobody
 from workflows.effects import EffectInput
@@ -97,8 +97,8 @@ class World(WorldState):
             faults=faults,
             brand=brand,
             on_effect=on_effect,
-            seed=seed,
         )
+        self.chance = Chance(seed)
         self.purchases = []
 
     def __enter__(self) -> Self:
