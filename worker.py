@@ -37,6 +37,7 @@ from activities.temporal_client import client_options, connect, metrics_runtime,
 from activities.temporal_credentials import WrongSetting, keep_credentials
 from workflows.background.bulk_job import BulkJobWorkflow
 from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS, ErasePlayers, RetainRecords
+from workflows.background.take_figures import FIGURE_WORKFLOWS
 from workflows.background.telling_people import TellPeople
 from workflows.background.tournament_run import TournamentWorkflow
 from workflows.effect_queues import PROVIDERS, queue_of
@@ -123,7 +124,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     return Worker(
         client,
         task_queue=engine.settings.maintenance_queue,
-        workflows=[*MAINTENANCE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow],
+        workflows=[*MAINTENANCE_WORKFLOWS, *FIGURE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow],
         activities=[
             *engine.maintenance.activities,
             engine.reconciliation.reconcile,
@@ -133,6 +134,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             *engine.bulk_jobs.activities,
             engine.tournaments.close,
             engine.tournaments.pay,
+            *engine.figure_reports.activities,
         ],
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor()],
@@ -206,6 +208,7 @@ async def _work(
             group.create_task(engine.tournaments.watch(client, stop))
             group.create_task(engine.problems.watch(client, stop))
             group.create_task(engine.gauges.watch(stop))
+            group.create_task(engine.followers.run(stop))
         if role in {"all", "worker"}:
             group.create_task(_make_schedules(client, schedules_of(settings.deployment_name), stop))
             workers += [maintenance_worker(client, engine), journey_worker(client, engine)]

@@ -52,7 +52,10 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "runs": Rights(
         "entered once, and moved on until their end",
         update=True,
-        fixed=("id", "brand", "player_id", "journey", "arm", "played", "entered_at", "trigger"),
+        fixed=(
+            *("id", "brand", "player_id", "journey", "arm", "played", "entered_at", "trigger"),
+            *("arm_share", "segments"),
+        ),
     ),
     "memberships": Rights("stays that end", update=True, fixed=("seq", "brand", "segment", "player_id", "entered_at")),
     "jobs": Rights(
@@ -101,6 +104,15 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         "sums of the journal, counted again", update=True, fixed=("brand", "currency", "month", "debit", "credit")
     ),
     "loyalty_limits": Rights("counts of what is taken", update=True, fixed=("brand", "name")),
+    "followers": Rights("how far is counted", update=True, fixed=("name",)),
+    "player_days": Rights("sums that grow", update=True, fixed=("brand", "player_id", "day", "currency", "known_on")),
+    "run_changes": Rights("noted by a trigger", insert=False),
+    "run_places": Rights("where runs stand, gone when they are over", update=True, delete=True, fixed=("run_id",)),
+    "journey_days": Rights(
+        "counts that grow", update=True, fixed=("brand", "journey", "day", "arm", "split_by", "part", "step", "what")
+    ),
+    "journey_places": Rights("counts of where runs stand", update=True, fixed=("brand", "journey", "arm", "step")),
+    "figures": Rights("taken once for a moment, and kept"),
     "budget_slices": Rights(
         "counts that go up", update=True, fixed=("brand", "journey", "currency", "day", "slice", "quota")
     ),

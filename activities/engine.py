@@ -17,12 +17,14 @@ from activities.awards import Awards
 from activities.channel_adapters import channel_adapters
 from activities.clock import Clock, DatabaseClock
 from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
+from activities.figures.followers import Followers
 from activities.identity_digests import IdentityDigests
 from activities.intake.backpressure import Pressure
 from activities.intake.exclusion_minimum import SelfExclusionMinimum
 from activities.intake.intake import Intake
 from activities.loops.bulk_work import BulkJobs
 from activities.loops.enrolment import Enrolments
+from activities.loops.figure_reports import FigureReports
 from activities.loops.journey_jobs import HeldRuns, RunStops
 from activities.loops.migration import RunMoves
 from activities.loops.nightly_retention import Forgetting
@@ -71,6 +73,8 @@ from workflows.source.journey_loading import Registry, load
 EFFECT_PATIENCE = timedelta(seconds=20)
 # One for its passes, one to spare.
 DISPATCH_CONNECTIONS = 2
+# One for each follower; none is open where nobody follows.
+FOLLOWING_CONNECTIONS = 2
 # As many as subscriptions write what came of their attempts at a moment.
 WEBHOOK_CONNECTIONS = 4
 # One for what forgets, one for erasures, one to spare; none is open before there is work.
@@ -195,6 +199,8 @@ class WorkerEngine(Engine):
     tournaments: TournamentWork
     problems: RunProblems
     gauges: RunGauges
+    followers: Followers
+    figure_reports: FigureReports
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
     telling: TellingPeople
@@ -287,14 +293,11 @@ async def worker_engine(
         retaining = Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS)
         for pool in (database, dispatching, retaining):
             stack.push_async_callback(pool.close)
-        transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
-        http = await stack.enter_async_context(httpx.AsyncClient(timeout=_seconds(settings), transport=transport))
+        http = await stack.enter_async_context(_http_client(settings))
         core = build(settings, deployment.registry, database, clock, role=role)
         clock, policies, journeys = core.clock, core.policies, core.registry.journeys
         breakers = {provider: Breaker(provider) for provider in PROVIDERS}
-        bonus_engine = BonusEngine(
-            settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breakers["bonus_engine"]
-        )
+        bonus_engine = _bonus_engine(settings, http, breakers)
         templates, adapters = deployment.templates, channel_adapters(settings, http)
         registers = Registers.over(http, settings, core.intake, clock)
         grants = Grants(database, journeys, bonus_engine, policies, settings, registers, clock)
@@ -317,15 +320,19 @@ async def worker_engine(
             tournaments=TournamentWork(database, core.intake, policies, clock),
             problems=RunProblems(database, clock, deployment=settings.deployment_name),
             gauges=RunGauges(database, clock),
+            followers=_followers(settings, stack),
+            figure_reports=FigureReports(retaining, core.registry, templates, adapters["email"], settings),
             webhooks=_webhook_dispatcher(settings, stack),
             webhook_effects=WebhookEffects(database, clock),
             telling=TellingPeople(database, adapters["email"], settings, clock),
         )
 
 
-def _seconds(settings: Settings) -> float:
-    """After how long a provider that has not answered is given up."""
-    return settings.provider_timeout.total_seconds()
+def _http_client(settings: Settings) -> httpx.AsyncClient:
+    """What calls providers, traced where there is a collector."""
+    timeout = settings.provider_timeout.total_seconds()
+    transport = TracedTransport(httpx.AsyncHTTPTransport()) if settings.traces_endpoint else None
+    return httpx.AsyncClient(timeout=timeout, transport=transport)
 
 
 def _messages(
@@ -351,6 +358,19 @@ def _messages(
         core.clock,
         registers=registers,
     )
+
+
+def _bonus_engine(settings: Settings, http: httpx.AsyncClient, breakers: Mapping[Provider, Breaker]) -> BonusEngine:
+    """What pays grants out."""
+    breaker = breakers["bonus_engine"]
+    return BonusEngine(settings.bonus_engine_url, http, timeout=settings.provider_timeout, breaker=breaker)
+
+
+def _followers(settings: Settings, stack: AsyncExitStack) -> Followers:
+    """What counts behind everything else, with connections of its own."""
+    database = Database(settings, connections=FOLLOWING_CONNECTIONS, limits=WORKER_LIMITS)
+    stack.push_async_callback(database.close)
+    return Followers(database)
 
 
 def _webhook_dispatcher(settings: Settings, stack: AsyncExitStack) -> WebhookDispatcher:

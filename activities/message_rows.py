@@ -66,6 +66,20 @@ TOLD: Final = [
     )
 ]
 
+#: The columns that say when each was told first, and of what; what a machine did is nobody's.
+LIFE: Final = {
+    "arrived_at": "status = 'delivered'",
+    "opened_at": "status = 'opened' AND NOT coalesce(machine, false)",
+    "clicked_at": "status = 'clicked' AND NOT coalesce(machine, false)",
+    "machine_opened_at": "status IN ('opened', 'clicked') AND machine",
+    "bounced_at": "status = 'bounced'",
+    "unsubscribed_at": "status = 'unsubscribed'",
+    "complained_at": "status = 'complained'",
+}
+TOLD_TIMES: Final = ", ".join(f"min(at) FILTER (WHERE {told}) AS {column}" for column, told in LIFE.items())
+FIRST_TIMES: Final = ", ".join(f"{column} = least(m.{column}, t.{column})" for column in LIFE)
+IS_FIRST: Final = " OR ".join(f"least(m.{column}, t.{column}) IS DISTINCT FROM m.{column}" for column in LIFE)
+
 
 @dataclass(frozen=True)
 class MessageDraft:

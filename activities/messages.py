@@ -29,9 +29,12 @@ from activities.journey_controls import held_by
 from activities.message_offers import with_offer
 from activities.message_rows import (
     COLUMNS,
+    FIRST_TIMES,
     GONE_OUT,
     IN_DOUBT,
+    IS_FIRST,
     TOLD,
+    TOLD_TIMES,
     WAITING,
     WHEN_RUN_ENDS,
     MessageDraft,
@@ -452,22 +455,29 @@ async def _write_draft(connection: AsyncConnection, attempt: SendAttempt, draft:
             announce_message(connection, draft.status, told, attempt.now)
 
 
-#: Notes how far messages have come, as providers tell in `:rows`: the furthest counts. `unknown` is known then.
+#: Notes how far messages have come, as providers tell in `:rows`: the furthest counts, and of each the first time.
+#: `unknown` is known then.
 ADVANCE: Final = text(
-    """
-    UPDATE messages m SET delivery = t.status, delivery_at = t.at, status = CASE WHEN arrived THEN 'sent' ELSE m.status
-        END, reason = CASE WHEN arrived THEN NULL ELSE m.reason END
+    f"""
+    UPDATE messages m SET delivery = CASE WHEN t.further THEN t.status ELSE m.delivery END,
+        delivery_at = CASE WHEN t.further THEN t.at ELSE m.delivery_at END,
+        status = CASE WHEN t.arrived THEN 'sent' ELSE m.status END,
+        reason = CASE WHEN t.arrived THEN NULL ELSE m.reason END, {FIRST_TIMES}
     FROM (
-        SELECT DISTINCT ON (m.id) m.id, r.status, r.at, array_position(:progress, r.status) AS rank,
-               m.status = 'unknown' AND array_position(:progress, r.status) >= array_position(:progress, 'delivered')
-               AS arrived
-        FROM json_to_recordset(CAST(:rows AS json))
-          AS r (player_id text, message_id text, channel text, status text, at timestamptz)
-        JOIN messages m ON m.id IN (r.message_id, r.message_id || '/' || r.channel) AND m.brand = :brand
-         AND m.player_id = r.player_id ORDER BY m.id, rank DESC, r.at) t
-    WHERE m.id = t.id AND (m.delivery IS NULL OR t.rank > array_position(:progress, m.delivery)
-                               OR t.status = m.delivery AND t.at < m.delivery_at)
-    """
+        SELECT id, max(rank) > told OR max(rank) = told AND (array_agg(at ORDER BY rank DESC, at))[1] < told_at
+               AS further, (array_agg(status ORDER BY rank DESC, at))[1] AS status,
+               (array_agg(at ORDER BY rank DESC, at))[1] AS at,
+               was = 'unknown' AND max(rank) >= array_position(:progress, 'delivered') AS arrived, {TOLD_TIMES}
+        FROM (
+            SELECT m.id, m.status AS was, coalesce(array_position(:progress, m.delivery), 0) AS told,
+                   m.delivery_at AS told_at, r.*, array_position(:progress, r.status) AS rank
+            FROM json_to_recordset(CAST(:rows AS json)) AS r
+              (player_id text, message_id text, channel text, status text, at timestamptz, machine boolean)
+            JOIN messages m ON m.id IN (r.message_id, r.message_id || '/' || r.channel) AND m.brand = :brand
+             AND m.player_id = r.player_id) r
+        GROUP BY id, was, told, told_at) t
+    WHERE m.id = t.id AND (t.further OR {IS_FIRST})
+    """  # noqa: S608 - our own words
 ).bindparams(bindparam("progress", [*PROGRESS], type_=ARRAY(Text)))
 #: Forgets up to `:limit` messages from before `:before`; what had to be told, and protects, is a record and stays.
 FORGET: Final = text(

@@ -103,7 +103,8 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "runs": TableData(
         "stay; what was wrong with one goes with its end",
         pseudonymous="id player_id journey arm state entered_at ends_at trigger ended_at outcome goal_until goal_at "
-        "input check_at problem problem_since problem_detail problem_step version moving_from played",
+        "input check_at problem problem_since problem_detail problem_step version moving_from played "
+        "arm_share segments",
         none="brand",
     ),
     "memberships": TableData(
@@ -116,7 +117,8 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "stay without their texts",
         personal="subject body html",
         pseudonymous=f"{_RUN} journey channel template message_class language status reason decision handed_over_at "
-        "delivered_at read_at delivery delivery_at created_at",
+        "delivered_at read_at delivery delivery_at created_at arrived_at opened_at clicked_at machine_opened_at "
+        "bounced_at unsubscribed_at complained_at",
         none="brand",
         erase=(messages.ERASE,),
     ),
@@ -129,7 +131,8 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "grants": TableData(
         "stay: money",
         pseudonymous=f"{_RUN} journey kind reward status reason decision provider_ref reserved_at asked_at resolved_at "
-        "created_at revoke_reason revoke_due value_minor currency",
+        "created_at revoke_reason revoke_due value_minor currency claimed_at activated_at expires_at ended_at ended_as "
+        "cost_minor cost_currency",
         none="brand",
     ),
     "task_history": TableData(
@@ -270,6 +273,28 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "point_months": TableData(
         "about no player", none="brand currency month debit credit amount transfers players counted_at", player=""
     ),
+    "player_days": TableData(
+        "stay: sums of money and visits by day",
+        pseudonymous="player_id day currency known_on registered logins deposits rounds bets reward_ends harm_signals "
+        "deposited fees reversed withdrawn staked won bet_staked bet_paid bonus_cost nps",
+        none="brand",
+    ),
+    "run_changes": TableData(
+        "gone when they are counted", pseudonymous="run_id kind version at noted_at", none="brand seq", player=""
+    ),
+    "run_places": TableData("gone with the run's end", pseudonymous="run_id version step", player=""),
+    "journey_days": TableData(
+        "about no player: counts",
+        none="brand journey day version arm split_by part step what reason currency runs amount",
+        player="",
+    ),
+    "journey_places": TableData("about no player: counts", none="brand journey version arm step runs", player=""),
+    "figures": TableData(
+        "about no player: figures",
+        none="brand name period starts split_by part currency as_of value low high n of immature reason taken_at",
+        player="",
+    ),
+    "followers": TableData("about no player", none="name seq beside as_of closed", player=""),
     "loyalty_limits": TableData("about no player", none="brand name used", player=""),
     "spins": TableData(
         "stay: draws that anybody may recompute",

@@ -30,6 +30,7 @@ from activities import (
     tasks,
 )
 from activities.database import Database
+from activities.figures import figure_store, journey_days, player_days
 from activities.intake import decision_writes, event_store, failed_events, suppressions
 from activities.outgoing import webhook_queue, webhook_subscriptions
 from activities.run_delivery import dead_letters
@@ -49,6 +50,7 @@ Period = Literal[
     "retain_runs",
     "retain_messages",
     "retain_decisions",
+    "retain_figures",
     "retain_records",
     "retain_webhooks",
 ]
@@ -106,6 +108,13 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "raffle_winners": Retention("who won what"),
     "player_commands": Retention("the answers to buttons", timedelta(days=90), (player_commands.FORGET,)),
     "point_months": Retention("a handful of sums a month"),
+    "followers": Retention("a row for each follower"),
+    "player_days": Retention("what figures of the past are made of", "retain_figures", (player_days.FORGET,)),
+    "run_changes": Retention("once they are counted", timedelta(days=7), (journey_days.FORGET_CHANGES,)),
+    "run_places": Retention("until the run is over"),
+    "journey_days": Retention("counts of journeys, by day", "retain_figures", (journey_days.FORGET,)),
+    "journey_places": Retention("counts of where runs stand"),
+    "figures": Retention("figures as they were taken", "retain_figures", (figure_store.FORGET,)),
     "loyalty_limits": Retention("a row for each budget and its week"),
     "budget_slices": Retention("a few rows for each budget and its day", timedelta(days=90), (bonus_budgets.FORGET,)),
     "grants": Retention("records, once they are settled", "retain_records", (rewards.FORGET,)),

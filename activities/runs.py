@@ -101,6 +101,9 @@ class NewRun:
     check_at: datetime | None
     version: int
     played: bool
+    #: The probability with which the player came into the arm, and the segments they were in.
+    arm_share: float
+    segments: tuple[str, ...]
 
     @classmethod
     def of(cls, player_id: str, start: Start, run_input: JsonObject | None) -> "NewRun":
@@ -121,6 +124,8 @@ class NewRun:
             check_at=None if run_input is None else start.entered_at + FIRST_CHECK,
             version=start.version,
             played=start.refused is None,
+            arm_share=start.arm_share,
+            segments=start.segments,
         )
 
 
@@ -152,13 +157,14 @@ class EndedRun:
 INSERT: Final = text(
     """
     INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-                      ended_at, outcome, goal_until, input, check_at, version, played)
+                      ended_at, outcome, goal_until, input, check_at, version, played, arm_share, segments)
     SELECT id, :brand, player_id, journey, arm, state, entered_at, ends_at, trigger,
-           ended_at, outcome, goal_until, input, check_at, version, played
+           ended_at, outcome, goal_until, input, check_at, version, played, arm_share, segments
     FROM json_to_recordset(CAST(:rows AS json))
       AS t (id text, player_id text, journey text, arm text, state text, entered_at timestamptz,
             ends_at timestamptz, trigger jsonb, ended_at timestamptz, outcome text, goal_until timestamptz,
-            input jsonb, check_at timestamptz, version integer, played boolean)
+            input jsonb, check_at timestamptz, version integer, played boolean, arm_share double precision,
+            segments text[])
     """
 )
 MOVE: Final = text(

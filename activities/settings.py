@@ -31,6 +31,12 @@ MAINTENANCE_QUEUE = f"{DEFAULT}-upkeep"
 RETENTION_QUEUE = f"{DEFAULT}-retention"
 
 
+#: Forms of ours whose task is time with a player: a call, a note, a greeting.
+FORMS_WITH_PLAYERS: Final = (
+    *("BigWinCall", "DetractorCall", "GreetingCall", "HostCall", "InactivityCall", "LiveHelp", "LossCheckin"),
+    *("PersonalNote", "WinBackCall", "WithdrawalComfort"),
+)
+
 #: For how long the identity of an event is remembered at least.
 LEAST_IDENTITIES: Final = WINDOW + timedelta(days=1)
 
@@ -168,6 +174,10 @@ class Settings(ContentSettings):
     #: Address of the development catch-all; unset in production.
     catch_all_url: str | None = None
 
+    #: By brand, who gets the weekly report by mail, as JSON: {"acme": ["olena@example.com"]}.
+    report_recipients: dict[Annotated[str, Field(pattern=rf"^{BRAND}$")], tuple[str, ...]] = Field(default_factory=dict)
+    #: Forms whose task is time with a player, comma-separated; all others are tables and papers.
+    forms_with_players: Annotated[tuple[str, ...], NoDecode, BeforeValidator(split_at_commas)] = FORMS_WITH_PLAYERS
     #: Names of Segment events to types of the catalogue, as JSON: {"Order Completed": "payment.deposit_approved"}.
     segment_events: dict[str, str] = Field(default_factory=dict)
     #: Kinds of game in other systems' feeds to categories of ours, as JSON: {"arcade": "slot"}.
@@ -209,6 +219,8 @@ class Settings(ContentSettings):
     retain_messages: timedelta = timedelta(days=400)
     #: How long the gate's decisions about messages and rewards are kept; they go by the month.
     retain_decisions: timedelta = timedelta(days=400)
+    #: How long days of players, counts of journeys and figures are kept.
+    retain_figures: timedelta = timedelta(days=1_100)
     #: How long outgoing events are kept, told or not, to be told again.
     retain_webhooks: timedelta = timedelta(days=30)
     #: How long records are kept that a regulator may ask for: events about protection and money, grants, tasks.

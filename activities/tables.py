@@ -30,11 +30,13 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from activities import (
     audit_tables,
     console_tables,
+    figure_tables,
     loyalty_tables,
     outgoing_tables,
     people_tables,
     portfolio_tables,
     privacy_tables,
+    shadow_tables,
     table_columns,
     task_tables,
     tournament_tables,
@@ -57,6 +59,10 @@ webhook_subscriptions = outgoing_tables.webhook_subscriptions
 outgoing_events = outgoing_tables.outgoing_events
 webhook_deliveries = outgoing_tables.webhook_deliveries
 tournaments, standings = tournament_tables.tournaments, tournament_tables.standings
+shadows, shadow_runs, shadow_steps = shadow_tables.shadows, shadow_tables.shadow_runs, shadow_tables.shadow_steps
+followers, figures, player_days = figure_tables.followers, figure_tables.figures, figure_tables.player_days
+run_changes, run_places = figure_tables.run_changes, figure_tables.run_places
+journey_days, journey_places = figure_tables.journey_days, figure_tables.journey_places
 tasks, task_history, task_signatures = task_tables.tasks, task_tables.task_history, task_tables.task_signatures
 notices = task_tables.notices
 
@@ -90,7 +96,8 @@ events = Table(
     # Of the field its class declares unique.
     Column("unique_value", Text),
     Index("ix_events_player", "brand", "player_id", "occurred_at"),
-    Index("ix_events_seq", "received_at", "seq", unique=True),
+    # In the order of their numbers, for who counts them; with the moment it is what a known identity leads to.
+    Index("ix_events_order", "seq", "received_at", unique=True),
     Index("ix_events_shared", "brand", "player_id", postgresql_where=text(SHARED_EVENTS)),
     Index("ix_events_parts", "brand", "source", postgresql_where=text("type = 'fasttrack.round_part'")),
     postgresql_partition_by="RANGE (received_at)",
@@ -179,6 +186,10 @@ runs = Table(
     Column("moving_from", Integer),
     # Whether a workflow plays it. Rows from before this column say no: of those the treated were played.
     Column("played", Boolean, nullable=False, server_default=text("false")),
+    # At entry: the probability with which the player came into the arm, and the segments they were in; None for runs
+    # from before either was kept.
+    Column("arm_share", Float),
+    Column("segments", ARRAY(Text)),
     Index("ix_runs_player", "brand", "player_id", "entered_at"),
     Index("ix_runs_newest", "brand", "entered_at", "id"),
     Index("ix_runs_journey", "brand", "journey", "state", "entered_at"),
@@ -282,51 +293,6 @@ held_runs = Table(
     Index("ix_held_runs_journey", "brand", "journey", "since", "run_id"),
 )
 
-# Shadows: a release that is played beside the live one in a brand, for some players, with nothing done.
-shadows = Table(
-    "shadows",
-    metadata,
-    Column("id", BigInteger, Identity(), primary_key=True),
-    Column("brand", Text, nullable=False),
-    Column("journey", Text, nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("percent", Float, nullable=False),
-    Column("started_by", Text, nullable=False),
-    _instant("started_at", nullable=False),
-    Column("stopped_by", Text),
-    _instant("stopped_at"),
-    Index("ix_shadows_running", "brand", "journey", unique=True, postgresql_where=text("stopped_at IS NULL")),
-)
-
-# Shadow runs, each beside a live one, which may be forgotten sooner. They stand in no other table.
-shadow_runs = Table(
-    "shadow_runs",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("shadow_id", BigInteger, ForeignKey("shadows.id"), nullable=False),
-    Column("brand", Text, nullable=False),
-    Column("player_id", Text, nullable=False),
-    Column("beside", Text, nullable=False),
-    _instant("ends_at", nullable=False),
-    _instant("ended_at"),
-    Column("outcome", Text),
-    Index("ix_shadow_runs_shadow", "shadow_id", "id"),
-    Index("ix_shadow_runs_ends", "ends_at", "id"),
-)
-
-# What a shadow run would have done, as `steps` has it of a live one; `answer` is what the run was told of it.
-shadow_steps = Table(
-    "shadow_steps",
-    metadata,
-    Column("run_id", Text, ForeignKey("shadow_runs.id"), primary_key=True),
-    Column("step", Text, primary_key=True),
-    Column("line", Integer, primary_key=True),
-    Column("outcome", Text, primary_key=True),
-    _instant("at", nullable=False),
-    Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
-    Column("answer", JSONB),
-)
-
 # The story of a run: what each step did and why. Written by the step's own transaction. Line 0 is
 # an effect's own outcome, of which there may be several; the other lines come from the run itself.
 steps = Table(
@@ -342,6 +308,7 @@ steps = Table(
     Column("detail", JSONB, nullable=False, server_default=text("'{}'")),
     Column("seq", BigInteger, Identity(), nullable=False),
     Index("ix_steps_player", "brand", "player_id", "at"),
+    Index("ix_steps_order", "seq"),
 )
 
 # Dispatch: what Temporal must still hear. Rows leave when it has.
@@ -418,6 +385,9 @@ messages = Table(
     # How far it has come, as its provider told, and when that was.
     Column("delivery", Text),
     _instant("delivery_at"),
+    # When each was told first. What a machine opened or followed, nobody did.
+    *(_instant(f"{name}_at") for name in ("arrived", "opened", "clicked", "bounced", "unsubscribed", "complained")),
+    _instant("machine_opened_at"),
     _now("created_at"),
     Index("ix_messages_player", "brand", "player_id", "created_at"),
     Index("ix_messages_newest", "brand", "created_at", "id"),
@@ -463,6 +433,10 @@ grants = Table(
     # What budgets count of it, and in which currency; rows from before this say nothing and count nothing.
     Column("value_minor", BigInteger),
     Column("currency", Text),
+    # Its life as the bonus engine told it: when it was taken, until when it can be, its end, and what it cost.
+    *(_instant(name) for name in ("claimed_at", "activated_at", "expires_at", "ended_at")),
+    *(Column(name, Text) for name in ("ended_as", "cost_currency")),
+    Column("cost_minor", BigInteger),
     _now("created_at"),
     Index("ix_grants_player", "brand", "player_id", "created_at"),
     Index("ix_grants_newest", "brand", "created_at", "id"),

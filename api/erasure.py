@@ -141,7 +141,7 @@ async def erase_player(
 ) -> ErasureView:
     """Erase a player. When this is answered they are left alone; the rest is done in pieces, and certified.
 
-    Asked again it is answered with 200 and the erasure of before, unless the player has come back since. A player
+    CountQuery again it is answered with 200 and the erasure of before, unless the player has come back since. A player
     nobody heard of is erased too: nothing from before this moment is taken in for them any more.
     """
     if not is_player_id(player_id):

@@ -1,17 +1,18 @@
 """Journeys as their designers declared them, with counts of their runs."""
 
+from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
-from sqlalchemy import func, select
 
-from activities.tables import runs
+from activities.figures.journey_reading import CountQuery, day_counts, place_counts
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, undeclared
 from workflows.declaration import USUAL_PRIORITY, Goal, Journey
+from workflows.figures.journey_figures import ArmNumbers, arms_of
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 
@@ -50,7 +51,7 @@ class GoalRule(BaseModel):
 class ArmCounts(BaseModel):
     """What became of the players of one arm."""
 
-    entered: int = 0
+    entered: int = Field(default=0, description="Without those who were refused.")
     active: int = 0
     reached_goal: int = 0
     outcomes: dict[str, int] = Field(default_factory=dict, description="How runs ended; refused ones among them.")
@@ -105,17 +106,6 @@ class JourneyView(BaseModel):
     arms: dict[str, ArmCounts]
 
 
-class RunCount(NamedTuple):
-    """How many runs of a journey are alike, and how many of them reached the goal."""
-
-    journey: str
-    arm: str
-    state: str
-    outcome: str | None
-    runs: int
-    goals: int
-
-
 class JourneyList(BaseModel):
     """Every journey that is deployed; there are few enough for one page."""
 
@@ -128,7 +118,7 @@ async def list_journeys(engine: EngineOf, key: Reading) -> JourneyList:
     counted = await _counts(engine, key.brand, None)
     return JourneyList(
         items=[
-            _view(engine, journey, counted.get(name, []))
+            _view(engine, journey, counted.get(name, {}))
             for name, journey in engine.registry.journeys.items()
             if journey.is_for(key.brand) or name in counted
         ]
@@ -143,36 +133,30 @@ async def get_journey(name: str, engine: EngineOf, key: Reading) -> JourneyView:
     if journey is None or not (journey.is_for(key.brand) or counted):
         known = {n: one for n, one in engine.registry.journeys.items() if one.is_for(key.brand)}
         raise undeclared("journey", name, known)
-    return _view(engine, journey, counted.get(name, []))
+    return _view(engine, journey, counted.get(name, {}))
 
 
-async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, list[RunCount]]:
-    grouping = (runs.c.journey, runs.c.arm, runs.c.state, runs.c.outcome)
-    query = (
-        select(*grouping, func.count().label("runs"), func.count(runs.c.goal_at).label("goals"))
-        .where(runs.c.brand == brand)
-        .group_by(*grouping)
-    )
-    if name is not None:
-        query = query.where(runs.c.journey == name)
-    counted: dict[str, list[RunCount]] = {}
+async def _counts(engine: ApiEngine, brand: str, name: str | None) -> dict[str, dict[str, ArmNumbers]]:
+    """By journey, the numbers of its arms."""
     async with engine.database.reading() as connection:
-        for row in await connection.execute(query):
-            count = RunCount(*row)
-            counted.setdefault(count.journey, []).append(count)
-    return counted
+        days = await day_counts(connection, brand, CountQuery(name))
+        places = await place_counts(connection, brand, name)
+    named = {row.journey for row in days} | {row.journey for row in places}
+    return {
+        journey: arms_of(
+            (row for row in days if row.journey == journey), (row for row in places if row.journey == journey)
+        )
+        for journey in named
+    }
 
 
-def _view(engine: ApiEngine, journey: Journey, counted: list[RunCount]) -> JourneyView:
-    arms = {"treated": ArmCounts(), "control": ArmCounts()}
-    for row in counted:
-        arm = arms[row.arm]
-        arm.entered += row.runs
-        arm.reached_goal += row.goals
-        if row.state == "active":
-            arm.active += row.runs
-        else:
-            arm.outcomes[row.outcome or "ended"] = arm.outcomes.get(row.outcome or "ended", 0) + row.runs
+def _view(engine: ApiEngine, journey: Journey, counted: Mapping[str, ArmNumbers]) -> JourneyView:
+    arms = {"treated": ArmCounts(), "control": ArmCounts()} | {
+        arm: ArmCounts(
+            entered=numbers.entered, active=numbers.active, reached_goal=numbers.goals, outcomes=dict(numbers.exits)
+        )
+        for arm, numbers in counted.items()
+    }
     entry, goal = journey.entry, journey.goal
     return JourneyView(
         name=journey.name,

@@ -188,7 +188,7 @@ class ExclusionBody(BaseModel):
     model_config = ConfigDict(
         extra="forbid",
         json_schema_extra={
-            "examples": [{"kind": "self_exclusion", "scope": "brand", "reason": "Asked for it on the phone."}]
+            "examples": [{"kind": "self_exclusion", "scope": "brand", "reason": "CountQuery for it on the phone."}]
         },
     )
 

@@ -110,7 +110,7 @@ async def shadow_journey(
 ) -> ShadowView:
     """Play a release beside each live run that begins from now on, of players who are drawn; nothing it does is done.
 
-    Every process knows within a second. Asked again for what is under way it changes nothing and answers 200.
+    Every process knows within a second. CountQuery again for what is under way it changes nothing and answers 200.
     """
     journey = engine.registry.journeys.get(name)
     if journey is None or not journey.is_for(actor.brand):

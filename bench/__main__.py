@@ -46,6 +46,7 @@ FILES = {
     "ledger.py": ("--players", "1000", "--transfers", "40000", "--rounds", "1"),
     "purchase.py": ("--rate", "20", "--seconds", "3", "--warm", "10"),
     "reads_me.py": ("--rate", "30", "--seconds", "3", "--players", "20"),
+    "figures.py": ("--events", "200000", "--ingested", "2000", "--rounds", "1", "--reads", "20"),
     "scaling_curves.py": ("--seconds", "0.3"),
 }
 #: Seconds after which a file that says nothing hangs, on a machine of usual speed. How long it takes in all is its own.

@@ -55,6 +55,9 @@ FLOORS: Mapping[str, Bound] = {
     "ledger_verify": ("at least", 200_000),
     "purchase": ("at most", 120),
     "reads_me": ("at most", 50),
+    "folded_events_per_s": ("at least", 50_000),
+    "followed_intake": ("at least", 0.97),
+    "figures_read_p95": ("at most", 300),
 }
 #: Floors that are no ratio but a speed, by which way a slow machine moves them.
 OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
@@ -66,6 +69,8 @@ OF_THE_MACHINE: Mapping[str, Literal["less", "more"]] = {
     "ledger_verify": "less",
     "purchase": "more",
     "reads_me": "more",
+    "folded_events_per_s": "less",
+    "figures_read_p95": "more",
 }
 #: CPU seconds of `_chore` on the machine for which speeds and limits of time are written down.
 USUAL = 0.085

@@ -19,6 +19,7 @@ from cli import (
     enrol,
     erase,
     export,
+    figures,
     hold,
     impact,
     import_events,
@@ -100,6 +101,7 @@ app.command()(hold.close)
 app.command("open")(hold.open_again)
 app.command()(stop.stop)
 app.command()(stuck.stuck)
+app.command()(figures.figures)
 app.command()(policy.policy)
 app.command()(preview.preview)
 app.command()(doubles.doubles)

@@ -16,6 +16,7 @@ from workflows.events.loyalty import *
 from workflows.events.payment import *
 from workflows.events.player import *
 from workflows.events.reward import *
+from workflows.figures.targets import *
 from workflows.forms import *
 from workflows.gate.policy import *
 from workflows.journey import *

@@ -92,6 +92,7 @@ ENGINE = (
     "events",
     "public_names",
     "field_types",
+    "figures",
     "forms",
     "gate",
     "grant_approval",

@@ -36,6 +36,7 @@ from workflows.background.reconcile_and_rearm import (
     ReconcileRuns,
     RetainRecords,
 )
+from workflows.background.take_figures import REPORT_LIMIT, TAKE_LIMIT, SendReport, TakeFigures
 from workflows.background.telling_people import TELL_LIMIT, TellPeople
 
 logger = logging.getLogger(__name__)
@@ -92,6 +93,29 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         spec=ScheduleSpec(
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(4),), comment="At night, in UTC.")],
             jitter=timedelta(minutes=30),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+    ),
+    "journeys-take-figures": Schedule(
+        action=ScheduleActionStartWorkflow(
+            TakeFigures.run, id="upkeep-take-figures", task_queue=MAINTENANCE_QUEUE, execution_timeout=TAKE_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(0),), minute=(ScheduleRange(20),), comment="In UTC.")],
+            jitter=timedelta(minutes=5),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=20)),
+    ),
+    "journeys-send-report": Schedule(
+        action=ScheduleActionStartWorkflow(
+            SendReport.run, id="upkeep-send-report", task_queue=MAINTENANCE_QUEUE, execution_timeout=REPORT_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[
+                ScheduleCalendarSpec(
+                    day_of_week=(ScheduleRange(1),), hour=(ScheduleRange(7),), comment="Mondays, in UTC."
+                )
+            ],
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
     ),

@@ -5,12 +5,13 @@ import base64
 import hashlib
 import re
 import secrets
+from collections import Counter
 from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from api import dead_letters, journey_controls, journeys, runs, step_counts, stops
+from api import dead_letters, journey_controls, journey_figures, journeys, runs, step_counts, stops
 from api.console.pages import ConsoleRoute
 from api.console.rendering import path, render
 from api.console.visitor import VisitorOf
@@ -39,6 +40,9 @@ async def journey(name: str, request: Request, engine: EngineOf, visitor: Visito
     shown = await journeys.get_journey(name, engine, visitor.key)
     controls = await journey_controls.get_controls(name, engine, visitor.key)
     counted = await step_counts.get_step_counts(name, engine, visitor.key)
+    figures = await journey_figures.get_journey_figures(
+        name, engine, visitor.key, journey_figures.FiguresQuery.model_validate({})
+    )
     preview = await stops.preview_stop(name, engine, visitor.key) if visitor.may("journeys:manage") else None
     return render(
         request,
@@ -47,9 +51,31 @@ async def journey(name: str, request: Request, engine: EngineOf, visitor: Visito
         journey=shown,
         controls=controls,
         counted=counted,
+        figures=figures,
+        funnel=funnel_of(figures),
+        suppressed=suppressed_in(figures),
         preview=preview,
         once=secrets.token_urlsafe(12),
     )
+
+
+def funnel_of(figures: journey_figures.JourneyFigures) -> list[tuple[str, int, int]]:
+    """Treated runs that entered, came to each step and reached the goal, with of how many; the fullest step first."""
+    treated = next((one for one in figures.arms if one.arm == "treated"), None)
+    entered = 0 if treated is None else treated.entered
+    steps = sorted(
+        ((one.passed, one.step) for one in figures.steps if one.arm == "treated" and one.passed), reverse=True
+    )
+    goals = 0 if treated is None else treated.goals
+    return [("entered", entered, entered), *((step, runs, entered) for runs, step in steps), ("goal", goals, entered)]
+
+
+def suppressed_in(figures: journey_figures.JourneyFigures) -> list[tuple[str, int]]:
+    """Steps that were held back in all arms, by why, the most frequent first."""
+    reasons = Counter[str]()
+    for one in figures.arms:
+        reasons.update(one.suppressed)
+    return reasons.most_common()
 
 
 @router.get("/journeys/{name}/picture.svg")

@@ -53,6 +53,7 @@ SCOPES = {
     "/work": {"tasks:work"},
     "/work/absence": {"tasks:work"},
     "/audit": {"audit:read"},
+    "/figures": READS_JOURNEYS,
     "/stuck": {"journeys:manage"},
     "/stuck/retry": {"journeys:manage"},
 }

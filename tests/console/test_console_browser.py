@@ -343,6 +343,7 @@ PAGES = {
     "audit": "/audit",
     "tournaments": "/tournaments",
     "tournament": "/tournaments/{instance}",
+    "figures": "/figures",
     "stuck": "/stuck",
 }
 

@@ -135,6 +135,7 @@ async def test_the_same_requests_are_answered_within_the_brand(api: Api) -> None
 
 async def test_the_counts_of_a_journey_are_of_the_own_brand(api: Api) -> None:
     ids = await seeded(api)
+    await api.count()
     own = await BY_ID["get_journey"].call(await api.client("admin"), ids)
     strange = await BY_ID["get_journey"].call(await api.client("admin", brand=stranger_of(api)), ids)
     assert own.json()["arms"]["treated"]["entered"] == 1

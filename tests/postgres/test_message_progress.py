@@ -95,3 +95,37 @@ async def test_what_nobody_could_say_is_known_when_it_arrived(database: Database
     await casino.happens(bounced, MessageStatus, message_id=two, channel="email", status="bounced")
     assert await known(database, one) == ("sent", "delivered")
     assert await known(database, two) == ("unknown", "bounced")
+
+
+async def test_each_thing_that_is_told_keeps_its_first_time(database: Database) -> None:
+    casino = Casino.of(database, {})
+    player = casino.player()
+    key = await message(database, player)
+    told = [("delivered", 5), ("opened", 4), ("opened", 2), ("clicked", 3), ("delivered", 1), ("bounced", 6)]
+    for status, ago in told:
+        at = NOON - ago * SECOND
+        await casino.happens(
+            player, MessageStatus, message_id=key, channel="email", status=status, occurred_at=at, event_id=f"m-{ago}"
+        )
+    (row,) = await rows(database, tables.messages, id=key)
+    firsts = {name: row[f"{name}_at"] for name in ("arrived", "opened", "clicked", "bounced", "complained")}
+    assert firsts == {
+        "arrived": NOON - 5 * SECOND,
+        "opened": NOON - 4 * SECOND,
+        "clicked": NOON - 3 * SECOND,
+        "bounced": NOON - 6 * SECOND,
+        "complained": None,
+    }
+
+
+async def test_what_a_machine_opened_nobody_opened(database: Database) -> None:
+    casino = Casino.of(database, {})
+    player = casino.player()
+    key = await message(database, player)
+    for status in ("opened", "clicked"):
+        await casino.happens(player, MessageStatus, message_id=key, channel="email", status=status, machine=True)
+    (row,) = await rows(database, tables.messages, id=key)
+    assert (row["opened_at"], row["clicked_at"], row["machine_opened_at"]) == (None, None, NOON)
+    await casino.happens(player, MessageStatus, message_id=key, channel="email", status="opened")
+    (row,) = await rows(database, tables.messages, id=key)
+    assert row["opened_at"] == NOON

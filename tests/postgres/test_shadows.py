@@ -441,6 +441,7 @@ async def test_a_shadow_is_started_once_looked_at_and_stopped(api: Api, crm: htt
         api.engine.clock(),
     )
     told = (await crm.get(f"/v1/journeys/{JOURNEY}/shadow")).json()
+    await api.count()
     entered = (await crm.get(f"/v1/journeys/{JOURNEY}")).json()["arms"]["treated"]["entered"]
     assert 0 < told["runs"] == told["under_way"] == entered
     assert len((await crm.get("/v1/runs")).json()["items"]) == 20

@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
+from activities.figures.figure_store import store
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
 from activities.loops.migration import MIGRATE, begin_migration
@@ -26,6 +27,7 @@ from tests.support.engine import done
 from tests.support.tournament_program import race
 from workflows.effects import Mark, OpenTask
 from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
+from workflows.figures.definitions import Taken, week_of
 from workflows.outgoing_events import OutgoingEvent
 from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import StoryLine
@@ -184,6 +186,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "instance_id": instance.id,
         "instance": instance.id,
         "name": JOURNEY,
+        "as_of": await _take_figures(api, now),
         "segment": SEGMENT,
         "currency": "points",
         "purchase_id": purchase_id,
@@ -206,3 +209,11 @@ async def _bought(connection: AsyncConnection, brand: str, now: datetime) -> str
     month = insert(point_months).values(brand=brand, currency="points", month=now.date().replace(day=1), **flow)
     await connection.execute(month.values(counted_at=now))
     return str(made["id"])
+
+
+async def _take_figures(api: Api, now: datetime) -> str:
+    """A figure that was taken of the brand; of which day."""
+    taken = Taken("churn_30", "week", week_of(now.date()), 120, 0.4, 0.31, 0.49, of=120)
+    async with api.engine.database.transaction() as connection:
+        await store(connection, api.brand, now.date(), [taken])
+    return f"{now:%Y-%m-%d}"

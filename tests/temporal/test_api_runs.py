@@ -70,6 +70,7 @@ async def test_a_journey_counts_its_runs_by_arm_and_outcome(api: Api, crm: httpx
     await known(api, "p-1", "p-2")
     await started(crm, "api_control", "p-1")
     await started(crm, "api_control", "p-2")
+    await api.count()
     arms = (await crm.get("/v1/journeys/api_control")).json()["arms"]
     assert arms["control"] == {"entered": 2, "active": 2, "reached_goal": 0, "outcomes": {}}
     assert arms["treated"]["entered"] == 0

@@ -166,6 +166,7 @@ WORDS = [
     "step",
     "streak",
     "streak_of_days",
+    "target",
     "threshold",
     "tier",
     "tier_upgrade",

@@ -69,6 +69,7 @@ class MessageStatus(
     `complained` and `unsubscribed` withdraw the consent to the channel, as the link does. Three `bounced` in a row, or
     one whose `suppress_reason` is `hard`, `hard_bounce` or `permanent`, stop the channel until a message arrives, the
     address changes or the player proves it.
+    `machine` says that no person did it: a mail program that loads every picture, a scanner that follows every link.
     """
 
     message_id: Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
@@ -87,6 +88,8 @@ class MessageStatus(
         "failed",
     ]
     suppress_reason: Label | None = None
+    #: Whether a machine opened or clicked, as far as the provider can tell.
+    machine: bool = False
 
 
 class MessageReceived(Event, type="message.received", example={"channel": "email", "text": "STOP"}):

@@ -15,6 +15,11 @@ from workflows.run_protocol import ENGINE, RunInput
 Arm = Literal["treated", "control"]
 
 
+def share_of(arm: Arm, control: int) -> float:
+    """The probability with which a player comes into that arm; `control` is the control group in percent."""
+    return (control if arm == "control" else 100 - control) / 100
+
+
 @dataclass(frozen=True)
 class Start:
     """A player enters a journey, which is played in either arm. `refused` says why it is not although it counts."""
@@ -30,6 +35,10 @@ class Start:
     cause: dict[str, str] | None = None
     #: The release of the journey that the run plays.
     version: int = 0
+    #: The probability with which the player came into the arm.
+    arm_share: float = 1.0
+    #: The segments the player was in.
+    segments: tuple[str, ...] = ()
 
     def run_input(self, brand: str, facts: PlayerFacts) -> RunInput:
         """The input of the run; personal data in the trigger stays behind."""
@@ -124,6 +133,8 @@ class MessageReached:
     channel: str
     status: str
     at: datetime
+    #: Whether a machine did it: a filter that opens every mail, a scanner that follows every link.
+    machine: bool = False
 
 
 @dataclass(frozen=True)

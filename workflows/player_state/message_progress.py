@@ -24,4 +24,4 @@ def progress_of(event: Event) -> list[MessageReached]:
     """What an event says of a message, of history too; nothing, but for a provider's word."""
     if not isinstance(event, MessageStatus):
         return []
-    return [MessageReached(event.message_id, event.channel, event.status, event.occurred_at)]
+    return [MessageReached(event.message_id, event.channel, event.status, event.occurred_at, event.machine)]

@@ -26,7 +26,7 @@ from workflows.events import (
 )
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
-from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake
+from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake, share_of
 from workflows.player_state.entered_journeys import EntryRefusal, entered_journeys, entry_key, segment_change
 from workflows.player_state.harm_response import respond
 from workflows.player_state.identities import run_id_of
@@ -241,8 +241,8 @@ class PlayerState(MergedPlayer):
             if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
                 del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
             self.runs[run_id] = ActiveRun.entered(journey, arm, at, ends_at, goal_until, trigger)
-        version = journey.entered_on
-        start = Start(run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, version)
+        begun = (run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, journey.entered_on)
+        start = Start(*begun, share_of(arm, journey.control), tuple(sorted(self.segments)))
         return [*outranked, start]
 
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:

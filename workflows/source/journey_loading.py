@@ -20,6 +20,7 @@ from typing import Any
 from workflows import journey_versions
 from workflows.declaration import Journey
 from workflows.errors import DesignError
+from workflows.figures.targets import Target, declared_targets
 from workflows.forms import Form
 from workflows.gate import policy_book
 from workflows.gate.policies import HOUSE
@@ -65,6 +66,8 @@ class Registry:
     #: The deployment's own policies, beside those that are shipped.
     policies: tuple[Policy, ...] = ()
     loyalty: LoyaltyProgram = NO_PROGRAM
+    #: What figures are to come to.
+    targets: tuple[Target, ...] = ()
 
     @property
     def rules(self) -> RuleIndex:
@@ -131,7 +134,7 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
     registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)
-    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty))
+    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty), targets=declared_targets(modules.values()))
     return _with_versions(registry, named)
 
 

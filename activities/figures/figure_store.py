@@ -1,0 +1,77 @@
+"""The table `figures`: each figure as it was taken once, of a period, with what was known at the end of a day.
+
+Only this module writes it, and only by adding: what was shown once can be shown again.
+"""
+
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import date
+from typing import Final
+
+import orjson
+from sqlalchemy import bindparam, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Date
+
+from workflows.figures.definitions import Taken
+
+_FIELDS: Final = tuple(one.name for one in fields(Taken))
+
+
+async def store(connection: AsyncConnection, brand: str, as_of: date, taken: Sequence[Taken]) -> int:
+    """Keep figures; how many were new. One that was taken before for that day stays as it was."""
+    rows = [{name: getattr(one, name) for name in _FIELDS} for one in taken]
+    given = {"brand": brand, "as_of": as_of, "rows": orjson.dumps(rows).decode()}
+    return (await connection.execute(_STORE, given)).rowcount if rows else 0
+
+
+async def newest_day(connection: AsyncConnection, brand: str, until: date | None = None) -> date | None:
+    """The last day that figures were taken of, None where there is none; at most `until`."""
+    found: date | None = await connection.scalar(_NEWEST, {"brand": brand, "until": until})
+    return found
+
+
+async def figures_of(connection: AsyncConnection, brand: str, as_of: date) -> list[Taken]:
+    """Every figure that was taken of a day."""
+    return [Taken(*row) for row in await connection.execute(_OF_DAY, {"brand": brand, "as_of": as_of})]
+
+
+async def course_of(connection: AsyncConnection, brand: str, as_of: date, periods_since: date) -> list[Taken]:
+    """For everybody, each figure of each week since then, as it was known last until the end of a day; oldest first."""
+    given = {"brand": brand, "as_of": as_of, "since": periods_since}
+    return [Taken(*row) for row in await connection.execute(_COURSE, given)]
+
+
+_COLUMNS: Final = ", ".join(f'"{name}"' for name in _FIELDS)
+_STORE: Final = text(
+    f"""
+    INSERT INTO figures (brand, as_of, {_COLUMNS}) SELECT :brand, :as_of, {_COLUMNS}
+    FROM json_to_recordset(CAST(:rows AS json))
+      AS t (name text, period text, starts date, n bigint, value float8, low float8, high float8, "of" bigint,
+            immature bigint, reason text, split_by text, part text, currency text)
+    ON CONFLICT DO NOTHING
+    """  # noqa: S608 - our own words
+).bindparams(bindparam("as_of", type_=Date))
+_NEWEST: Final = text(
+    "SELECT max(as_of) FROM figures WHERE brand = :brand AND (:until IS NULL OR as_of <= :until)"
+).bindparams(bindparam("until", type_=Date))
+_OF_DAY: Final = text(
+    f"""
+    SELECT {_COLUMNS} FROM figures WHERE brand = :brand AND as_of = :as_of
+    ORDER BY name, period, starts, split_by, part, currency
+    """  # noqa: S608 - our own words
+)
+_COURSE: Final = text(
+    f"""
+    SELECT DISTINCT ON (name, currency, starts) {_COLUMNS} FROM figures
+    WHERE brand = :brand AND as_of <= :as_of AND period = 'week' AND split_by = '' AND starts >= :since
+    ORDER BY name, currency, starts, as_of DESC
+    """  # noqa: S608 - our own words
+)
+#: Forgets up to `:limit` figures of periods from before `:before`.
+FORGET: Final = text(
+    """
+    DELETE FROM figures WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM figures WHERE starts < CAST(:before AS date) LIMIT :limit))
+    """
+)

@@ -1,0 +1,246 @@
+"""Followers: what counts behind intake and runs, from a cursor, in the transaction that moves it.
+
+Only this module writes the table `followers`. Any number of processes may follow; one at a time counts, and whoever is
+cut off has counted nothing since the last commit.
+"""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Final, Protocol
+
+from prometheus_client import Counter, Gauge
+from sqlalchemy import text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.clock import sleep_or_stop
+from activities.database import Database
+from activities.figures.horizon import Horizon, HorizonWatch
+from activities.figures.journey_days import CountGrowth, JourneyRows, add, batch_end, count_rows, counted_runs
+from activities.figures.player_days import fold_events
+from activities.rewards import NOTE_LIVES
+from workflows.figures.journey_counts import CountKey, parts_of
+
+logger = logging.getLogger(__name__)
+
+EVENTS, JOURNEYS = "events", "journeys"
+#: Events, and changes and steps of runs, that are counted in one transaction.
+EVENTS_AT_ONCE: Final = 50_000
+ROWS_AT_ONCE: Final = 5_000
+#: Seconds between two looks when there is nothing to count, and when somebody's transaction is waited for.
+REST, WAIT = 1.0, 0.05
+
+COUNTED = Counter("journeys_counted_rows_total", "Rows that followers have counted.", ["follower"])
+COUNTED_UNTIL = Gauge("journeys_counted_until_seconds", "Everything before this instant is counted.", ["follower"])
+
+
+@dataclass(frozen=True)
+class Cursor:
+    """How far a follower has counted."""
+
+    seq: int
+    beside: int
+    as_of: datetime | None
+    closed: date | None
+
+
+class Follower(Protocol):
+    """Counts what has come since it last did."""
+
+    name: str
+
+    async def count_once(self) -> bool | None:
+        """Count a batch; whether there was one, None where somebody's transaction is waited for."""
+
+
+class EventFollower:
+    """Folds events into days of players, and into the lives and costs of grants."""
+
+    name = EVENTS
+
+    def __init__(self, database: Database, at_once: int = EVENTS_AT_ONCE) -> None:
+        self.database = database
+        self.at_once = at_once
+        self.watch = HorizonWatch("events")
+
+    async def count_once(self) -> bool | None:
+        """Count a batch of events. Raises what the database raises; then nothing was counted."""
+        horizon = await _look(self.database, self.watch)
+        if horizon is None:
+            return None
+        async with self.database.transaction() as connection:
+            cursor = await _lock(connection, self.name)
+            if cursor is None:
+                return False
+            # Rows of a month that was made late stand apart for a while, and would be passed by.
+            until = await connection.scalar(_EVENTS_END, _between(cursor.seq, horizon.seq, self.at_once))
+            if await connection.scalar(_STAND_APART):
+                return None
+            until = cursor.seq if until is None else until
+            if until > cursor.seq:
+                first_open = None if cursor.closed is None else date.fromordinal(cursor.closed.toordinal() + 1)
+                await fold_events(connection, cursor.seq, until, first_open)
+                await _note_grants(connection, cursor.seq, until)
+            caught_up = await connection.scalar(_EVENTS_END, _between(until, horizon.seq, 1)) is None
+            await _move(connection, self.name, max(until, cursor.seq), 0, horizon.at if caught_up else None)
+        COUNTED.labels(self.name).inc(until - cursor.seq)
+        if caught_up:
+            _note_instant(self.name, horizon)
+        return until > cursor.seq
+
+
+class JourneyFollower:
+    """Counts what happens to runs, and what they do."""
+
+    name = JOURNEYS
+
+    def __init__(self, database: Database, at_once: int = ROWS_AT_ONCE) -> None:
+        self.database = database
+        self.at_once = at_once
+        self.changes, self.steps = HorizonWatch("run_changes"), HorizonWatch("steps")
+
+    async def count_once(self) -> bool | None:
+        """Count a batch of changes and steps. Raises what the database raises; then nothing was counted."""
+        # A run enters before its first step, so what is known of entries must reach further.
+        steps = await _look(self.database, self.steps)
+        changes = await _look(self.database, self.changes)
+        if steps is None or changes is None:
+            return None
+        until = JourneyRows(changes.seq, steps.seq)
+        async with self.database.transaction() as connection:
+            cursor = await _lock(connection, self.name)
+            if cursor is None:
+                return False
+            before = JourneyRows(cursor.seq, cursor.beside)
+            end = await batch_end(connection, before, until, self.at_once)
+            rows = await count_rows(connection, before, end) if end != before else 0
+            caught_up = end >= until
+            await _move(connection, self.name, end.changes, end.steps, steps.at if caught_up else None)
+        COUNTED.labels(self.name).inc(rows)
+        if caught_up:
+            _note_instant(self.name, steps)
+        return end != before
+
+
+class Followers:
+    """Every follower of a process."""
+
+    def __init__(self, database: Database) -> None:
+        self.followers: tuple[Follower, ...] = (EventFollower(database), JourneyFollower(database))
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Follow until told to stop."""
+        async with asyncio.TaskGroup() as group:
+            for one in self.followers:
+                group.create_task(_follow(one, stop))
+
+
+async def catch_up(*followers: Follower) -> None:
+    """Count until there is nothing left, for whoever needs the numbers as they are now."""
+    for one in followers:
+        while (counted := await one.count_once()) is not False:
+            if counted is None:
+                await asyncio.sleep(WAIT)
+
+
+async def cursor_of(connection: AsyncConnection, name: str) -> Cursor:
+    """How far a follower has counted."""
+    row = (await connection.execute(_CURSOR, {"name": name})).one_or_none()
+    return Cursor(0, 0, None, None) if row is None else Cursor(*row)
+
+
+async def close_day(connection: AsyncConnection, day: date) -> bool:
+    """Have nothing count as known on a day any more; False where something may yet be counted that was received then.
+
+    Must run in the transaction that takes the figures of that day.
+    """
+    await connection.execute(_BEGIN, {"name": EVENTS})
+    return bool((await connection.execute(_CLOSE, {"name": EVENTS, "day": day})).rowcount)
+
+
+async def _follow(follower: Follower, stop: asyncio.Event) -> None:
+    while not stop.is_set():
+        rest = REST
+        try:
+            counted = await follower.count_once()
+            rest = WAIT if counted is None else 0.0 if counted else REST
+        except (SQLAlchemyError, OSError) as away:
+            logger.warning("%s cannot be counted now, trying again: %s", follower.name, away)
+        except Exception:
+            logger.exception("Counting %s failed and is tried again.", follower.name)
+        if rest:
+            await sleep_or_stop(stop, rest)
+
+
+async def _look(database: Database, watch: HorizonWatch) -> Horizon | None:
+    async with database.reading() as connection:
+        return await watch.look(connection)
+
+
+async def _lock(connection: AsyncConnection, name: str) -> Cursor | None:
+    """Where the follower stands, locked until the transaction ends; None while another process counts."""
+    await connection.execute(_BEGIN, {"name": name})
+    row = (await connection.execute(_LOCK, {"name": name})).one_or_none()
+    return None if row is None else Cursor(*row)
+
+
+async def _move(connection: AsyncConnection, name: str, seq: int, beside: int, as_of: datetime | None) -> None:
+    await connection.execute(_MOVE, {"name": name, "seq": seq, "beside": beside, "as_of": as_of})
+
+
+async def _note_grants(connection: AsyncConnection, after: int, until: int) -> None:
+    """Write what events told of grants, and count what was taken and what it cost where it was granted."""
+    told = (await connection.execute(NOTE_LIVES, {"after": after, "until": until})).all()
+    runs = await counted_runs(connection, {row.run_id for row in told}, until_step=_ALL)
+    added = []
+    for row in told:
+        if (run := runs.get(row.run_id)) is None:
+            continue
+        for split_by, part in parts_of(run.segments, dict(run.splits)):
+            key = CountKey(
+                run.brand, run.journey, row.at.date(), run.version, run.arm, split_by, part, row.step, "claimed", ""
+            )
+            if row.is_claimed:
+                added.append(CountGrowth(key, 1))
+            if row.cost:
+                added.append(CountGrowth(key._replace(what="cost", currency=row.currency or ""), 0, row.cost))
+    await add(connection, _summed(added))
+
+
+def _summed(added: list[CountGrowth]) -> list[CountGrowth]:
+    """One for each key: a statement may touch a row only once."""
+    sums: dict[CountKey, tuple[int, int]] = {}
+    for one in added:
+        runs, amount = sums.get(one.key, (0, 0))
+        sums[one.key] = runs + one.runs, amount + one.amount
+    return [CountGrowth(key, *both) for key, both in sorted(sums.items())]
+
+
+def _between(after: int, until: int, limit: int) -> dict[str, int]:
+    return {"after": after, "until": until, "limit": limit}
+
+
+def _note_instant(name: str, horizon: Horizon) -> None:
+    COUNTED_UNTIL.labels(name).set(horizon.at.timestamp())
+
+
+_ALL: Final = 2**62
+_BEGIN: Final = text("INSERT INTO followers (name) VALUES (:name) ON CONFLICT DO NOTHING")
+_CURSOR: Final = text("SELECT seq, beside, as_of, closed FROM followers WHERE name = :name")
+_LOCK: Final = text("SELECT seq, beside, as_of, closed FROM followers WHERE name = :name FOR UPDATE SKIP LOCKED")
+_MOVE: Final = text(
+    "UPDATE followers SET seq = :seq, beside = :beside, as_of = coalesce(:as_of, as_of) WHERE name = :name"
+)
+_CLOSE: Final = text(
+    """
+    UPDATE followers SET closed = greatest(closed, :day)
+    WHERE name = :name AND (closed >= :day OR as_of AT TIME ZONE 'UTC' >= CAST(:day AS date) + 1)
+    """
+)
+_EVENTS_END: Final = text(
+    "SELECT max(seq) FROM"
+    " (SELECT seq FROM events WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :limit) AS batch"
+)
+_STAND_APART: Final = text("SELECT to_regclass('events_displaced') IS NOT NULL")

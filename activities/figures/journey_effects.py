@@ -1,0 +1,67 @@
+"""What a journey brought because of itself: treated players against its control group, each in their first entry."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import Row
+
+from activities.figures import figure_queries as queries
+from activities.figures.figure_taking import FigureTaking
+from learning.differences import Conversion, Estimate, NoNumber, cost_per_incremental, difference_of_shares
+from learning.money import money_difference
+from workflows.figures.definitions import FIGURES, Taken, none_because
+
+#: Weeks of entries that are compared.
+WEEKS: Final = 13
+TREATED, CONTROL = "treated", "control"
+
+
+async def journey_effects(taking: FigureTaking, journeys: Sequence[str]) -> list[Taken]:
+    """For each journey with a control group: the difference at its goal, what it brought, and what one player cost."""
+    taken: list[Taken] = []
+    for name in journeys:
+        figure = FIGURES["goal_difference"]
+        week = taking.newest(figure)
+        since = week - timedelta(weeks=WEEKS - 1)
+        rows = await taking.ask(queries.FIRST_ENTRIES, since, week + timedelta(days=7), journey=name)
+        taken += [replace(one, split_by="journey", part=name) for one in _effects(week, rows, name)]
+    return taken
+
+
+def _effects(week: date, rows: Sequence[Row[Any]], name: str) -> list[Taken]:
+    arms = {arm: [row for row in rows if row.arm == arm] for arm in (TREATED, CONTROL)}
+    players = sum(map(len, arms.values()))
+    if not all(arms.values()):
+        why = "nobody is in the control group" if players else "nobody entered in these weeks"
+        figures = (FIGURES[one] for one in ("goal_difference", "incremental_ngr", "cost_per_incremental"))
+        return [none_because(figure, "week", week, why, players) for figure in figures]
+    treated, control = (Conversion(sum(row.reached for row in arm), len(arm)) for arm in arms.values())
+    gain = difference_of_shares(treated, control)
+    taken = [_taken("goal_difference", week, players, gain)]
+    cost = float(sum(row.bonus_cost for row in arms[TREATED]))
+    price = cost_per_incremental(cost, treated, control) if cost else NoNumber("no reward of it has cost anything yet")
+    taken.append(_taken("cost_per_incremental", week, players, price))
+    return [*taken, *_money(week, arms, name)]
+
+
+def _money(week: date, arms: dict[str, list[Row[Any]]], name: str) -> list[Taken]:
+    """What all who were treated brought more than they would have, by currency."""
+    currencies = sorted({currency for arm in arms.values() for row in arm for currency in row.ngr or {}})
+    players, taken = sum(map(len, arms.values())), []
+    for currency in currencies:
+        sums = [[float((row.ngr or {}).get(currency, 0)) for row in arms[arm]] for arm in (TREATED, CONTROL)]
+        found = money_difference(sums[0], sums[1], seed=f"{name}:{week}:{currency}")
+        each = found if isinstance(found, NoNumber) else found.difference
+        one = _taken("incremental_ngr", week, players, each, times=len(sums[0]))
+        taken.append(replace(one, currency=currency))
+    figure = FIGURES["incremental_ngr"]
+    return taken or [none_because(figure, "week", week, "nobody in it moved money", players)]
+
+
+def _taken(name: str, week: date, players: int, found: Estimate | NoNumber, *, times: int = 1) -> Taken:
+    if isinstance(found, NoNumber):
+        return none_because(FIGURES[name], "week", week, found.reason, players)
+    low, high = found.interval.low, found.interval.high
+    return Taken(name, "week", week, players, found.estimate * times, low * times, high * times)

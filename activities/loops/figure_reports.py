@@ -1,0 +1,150 @@
+"""Taking figures of the day that is over, and mailing them, as activities."""
+
+from collections.abc import Callable, Sequence
+from datetime import date, timedelta
+from typing import Any, Final
+
+from sqlalchemy import text
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.database import Database
+from activities.figures.figure_store import course_of, figures_of, newest_day, store
+from activities.figures.figure_taking import FigureTaking, House
+from activities.figures.followers import close_day
+from activities.figures.journey_effects import journey_effects
+from activities.loops.reconcile_and_rearm import heartbeating
+from activities.providers.adapter import Adapter, OutgoingMessage
+from activities.settings import Settings
+from content.templates import Catalogue
+from content.weekly_report import WeeklyReport, report_html, report_text
+from workflows.background.take_figures import REPORT, TAKE
+from workflows.figures.definitions import quarter_before, quarter_of
+from workflows.figures.targets import Judged, Target, judge
+from workflows.source.journey_loading import Registry
+
+#: Weeks whose course a report shows.
+COURSE: Final = timedelta(weeks=26)
+
+
+class FigureReports:
+    """Takes figures and tells them, by what the deployment declares."""
+
+    def __init__(
+        self, database: Database, registry: Registry, templates: Catalogue, mail: Adapter, settings: Settings
+    ) -> None:
+        self.database = database
+        self.registry = registry
+        self.mail = mail
+        self.settings = settings
+        self.house = House(selling_templates(templates), settings.forms_with_players)
+
+    @property
+    def activities(self) -> Sequence[Callable[..., Any]]:
+        """What a worker must be given."""
+        return [self.take, self.report]
+
+    @activity.defn(name=TAKE)
+    async def take(self) -> dict[str, int]:
+        """Take the figures of yesterday, of every brand that has some; by brand, how many were new.
+
+        Raises to be tried again while something is not counted yet that was received then.
+        """
+        day = (await self.database.now()).date() - timedelta(days=1)
+        async with heartbeating():
+            return {brand: await self.take_of(brand, day) for brand in await self.brands()}
+
+    @activity.defn(name=REPORT)
+    async def report(self) -> int:
+        """Mail the newest figures of each brand to those who asked for them; how many mails were taken over."""
+        now, sent = await self.database.now(), 0
+        async with heartbeating():
+            for brand, addresses in sorted(self.settings.report_recipients.items()):
+                told = await self.report_of(brand)
+                for number, address in enumerate(addresses if told is not None else ()):
+                    assert told is not None
+                    await self.mail.deliver(self._mail(told, address, number), now)
+                    sent += 1
+        return sent
+
+    async def take_of(self, brand: str, day: date) -> int:
+        """Take the figures of a brand at the end of a day; how many were new. What was taken of it before stays."""
+        async with self.database.transaction() as connection:
+            if not await close_day(connection, day):
+                raise ApplicationError(f"What was received on {day} is still being counted.", type="StillCounting")
+        async with self.database.transaction() as connection:
+            taking = FigureTaking(connection, brand, day, self.house)
+            taken = [*await taking.weekly(), *await taking.quarterly()]
+            controlled = [name for name, one in self.registry.journeys.items() if one.control and one.is_for(brand)]
+            taken += await journey_effects(taking, controlled)
+            return await store(connection, brand, day, taken)
+
+    async def report_of(self, brand: str, until: date | None = None) -> WeeklyReport | None:
+        """What there is to tell of a brand; None where no figure was taken."""
+        return await read_report(self.database, brand, self.registry.targets, until)
+
+    async def brands(self) -> list[str]:
+        """Every brand that something was counted of."""
+        async with self.database.reading() as connection:
+            return [*(await connection.execute(_BRANDS)).scalars()]
+
+    def _mail(self, told: WeeklyReport, address: str, number: int) -> OutgoingMessage:
+        return OutgoingMessage(
+            key=f"report:{told.brand}:{told.as_of}:{number}/email",
+            brand=told.brand,
+            brand_name=self.settings.brand_names.get(told.brand, told.brand),
+            channel="email",
+            message_class="service",
+            to=address,
+            title=told.subject,
+            body=report_text(told),
+            language="en",
+            html=report_html(told),
+        )
+
+
+async def read_report(
+    database: Database, brand: str, targets: Sequence[Target], until: date | None = None
+) -> WeeklyReport | None:
+    """What there is to tell of a brand, with what was known at the end of the newest day, or the last until `until`."""
+    async with database.reading() as connection:
+        as_of = await newest_day(connection, brand, until)
+        if as_of is None:
+            return None
+        taken = await figures_of(connection, brand, as_of)
+        course = await course_of(connection, brand, as_of, as_of - COURSE)
+    whole = [one for one in taken if not one.split_by]
+    judged = [_judged(wanted, whole, as_of) for wanted in targets]
+    return WeeklyReport(brand, as_of, taken, course, judged)
+
+
+def _judged(wanted: Target, whole: Sequence[Any], as_of: date) -> Judged:
+    mine = [one for one in whole if one.name == wanted.figure]
+    if wanted.change is None:
+        return judge(wanted, next((one for one in mine if one.period == "week"), None), None, as_of)
+    sums = {one.starts: one for one in mine if one.period == "quarter"}
+    quarter = quarter_of(as_of)
+    return judge(wanted, sums.get(quarter), sums.get(quarter_before(quarter)), as_of)
+
+
+def selling_templates(templates: Catalogue) -> tuple[str, ...]:
+    """Marketing with terms carries an offer: it sells."""
+    return tuple(
+        name
+        for name in sorted(templates.names)
+        if templates[name].message_class == "marketing" and templates[name].terms
+    )
+
+
+# Jumps from brand to brand by the index.
+_BRANDS: Final = text(
+    """
+    WITH RECURSIVE known AS (
+        (SELECT brand FROM player_days ORDER BY brand LIMIT 1)
+        UNION ALL
+        SELECT (SELECT d.brand FROM player_days d WHERE d.brand > k.brand ORDER BY d.brand LIMIT 1)
+        FROM known k WHERE k.brand IS NOT NULL
+    )
+    SELECT brand FROM known WHERE brand IS NOT NULL
+    """
+)

@@ -1,0 +1,55 @@
+"""Small pictures of figures as SVG, without style of their own: a page's rules for its classes colour them."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+WIDTH: Final = 120
+HEIGHT: Final = 28
+_MARGIN: Final = 3
+
+
+def sparkline(values: Sequence[float | None], title: str) -> str:
+    """A line through values in the order of their time, the newest marked; weeks without a number are left out.
+
+    Fewer than two numbers make no line and give an empty text.
+    """
+    known = [(place, value) for place, value in enumerate(values) if value is not None]
+    if len(known) < 2:
+        return ""
+    low, high = min(value for _, value in known), max(value for _, value in known)
+    wide, tall = WIDTH - 2 * _MARGIN, HEIGHT - 2 * _MARGIN
+    points = [
+        (
+            _MARGIN + wide * place / (len(values) - 1),
+            _MARGIN + tall * (1 - (value - low) / (high - low) if high > low else 0.5),
+        )
+        for place, value in known
+    ]
+    line = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    x, y = points[-1]
+    return (
+        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img"'
+        f' aria-label="{escape(title, quote=True)}"><polyline points="{line}" fill="none" stroke="currentColor"'
+        f' stroke-width="1.5"/><circle cx="{x:.1f}" cy="{y:.1f}" r="2.5" fill="currentColor"/></svg>'
+    )
+
+
+def interval_bar(value: float, low: float, high: float, title: str) -> str:
+    """A difference with its interval on a line around zero, which is marked."""
+    reach = max(abs(low), abs(high), 1e-12)
+    wide = WIDTH - 2 * _MARGIN
+
+    def place(number: float) -> float:
+        return _MARGIN + wide * (number + reach) / (2 * reach)
+
+    middle = HEIGHT / 2
+    return (
+        f'<svg class="spark" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}" role="img"'
+        f' aria-label="{escape(title, quote=True)}">'
+        f'<line x1="{place(0):.1f}" x2="{place(0):.1f}" y1="2" y2="{HEIGHT - 2}" stroke="currentColor"'
+        ' stroke-dasharray="2 2" stroke-width="1"/>'
+        f'<line x1="{place(low):.1f}" x2="{place(high):.1f}" y1="{middle}" y2="{middle}" stroke="currentColor"'
+        ' stroke-width="3"/>'
+        f'<circle cx="{place(value):.1f}" cy="{middle}" r="4" fill="currentColor"/></svg>'
+    )

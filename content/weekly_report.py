@@ -1,0 +1,158 @@
+"""The weekly report: a page that stands by itself, and the same in plain text for mails."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from html import escape
+from typing import Final
+
+from content.figure_pictures import interval_bar, sparkline
+from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text, interval_text
+from workflows.figures.definitions import FIGURES, Taken
+from workflows.figures.targets import Judged
+
+_PREFACE: Final = (
+    '<p class="quiet">With what was known at the end of {day} (UTC). '
+    "In brackets stands where the truth lies, 95 times of 100.</p>"
+)
+_STANDINGS: Final = {
+    "reached": "reached",
+    "on_course": "on course",
+    "at_risk": "at risk",
+    "missed": "missed",
+    "not_measurable": "not measurable",
+}
+_STYLE: Final = """
+body{font:15px/1.45 system-ui,sans-serif;color:#1c2430;background:#fff;max-width:56rem;margin:2rem auto;padding:0 1rem}
+h1{font-size:1.5rem}h2{font-size:1.1rem;margin:2rem 0 .4rem}table{border-collapse:collapse;width:100%}
+th,td{text-align:left;padding:.35rem .6rem .35rem 0;border-bottom:1px solid #d9dee6;vertical-align:top}
+td.n{font-variant-numeric:tabular-nums;white-space:nowrap}.quiet{color:#5a6676}.spark{color:#2f5d8a}
+.missed,.at_risk{color:#9b2c1f}.reached,.on_course{color:#1f6b3a}
+"""
+
+
+@dataclass(frozen=True)
+class WeeklyReport:
+    """What a report tells: of a brand, with what was known at the end of a day."""
+
+    brand: str
+    as_of: date
+    taken: Sequence[Taken]
+    #: The figures for everybody of past weeks, the oldest first.
+    course: Sequence[Taken]
+    targets: Sequence[Judged]
+
+    @property
+    def subject(self) -> str:
+        """The line above a mail."""
+        return f"{self.brand}: figures until {self.as_of}"
+
+
+def report_html(report: WeeklyReport) -> str:
+    """The report as a page without scripts or anything from elsewhere."""
+    parts = [
+        f"<h1>{escape(report.brand)}</h1>",
+        _PREFACE.format(day=report.as_of),
+        _targets(report.targets),
+        *(_group(name, figures, report) for name, figures in GROUPS.items()),
+        _effects(report.taken),
+        _parts(report.taken),
+    ]
+    title = escape(report.subject)
+    return (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body>{''.join(parts)}</body></html>"
+    )
+
+
+def report_text(report: WeeklyReport) -> str:
+    """The report in plain text."""
+    lines = [f"{report.brand}, with what was known at the end of {report.as_of} (UTC)", ""]
+    lines += [
+        f"Target {NAMES[one.target.figure]}, {one.target.words}: {_STANDINGS[one.standing]} ({one.why})"
+        for one in report.targets
+    ]
+    for name, figures in GROUPS.items():
+        lines += ["", name, *(f"  {_label(one)}: {_value(one)}" for one in _weekly(report.taken, figures))]
+    lines += ["", "Journeys against their control groups"]
+    lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECTS)]
+    return "\n".join(lines) + "\n"
+
+
+def _targets(targets: Sequence[Judged]) -> str:
+    rows = [
+        f"<tr><th>{escape(NAMES[one.target.figure])}</th><td>{escape(one.target.words)}</td>"
+        f'<td class="n">{escape(figure_text(one.target.figure, one.value))}</td>'
+        f'<td class="{one.standing}">{_STANDINGS[one.standing]}</td><td class="quiet">{escape(one.why)}</td></tr>'
+        for one in targets
+    ]
+    return f"<h2>Targets</h2><table>{''.join(rows)}</table>" if rows else ""
+
+
+def _group(name: str, figures: Iterable[str], report: WeeklyReport) -> str:
+    rows = []
+    for one in _weekly(report.taken, figures):
+        values = [each.value for each in report.course if (each.name, each.currency) == (one.name, one.currency)]
+        picture = sparkline(values, f"{NAMES[one.name]}, week by week")
+        rows.append(
+            f'<tr><th title="{escape(FIGURES[one.name].says, quote=True)}">{escape(_label(one))}</th>'
+            f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
+            f'<td class="quiet">{escape(_beside(one))}</td><td>{picture}</td></tr>'
+        )
+    return f"<h2>{escape(name)}</h2><table>{''.join(rows)}</table>" if rows else ""
+
+
+def _effects(taken: Sequence[Taken]) -> str:
+    rows = []
+    for one in _of(taken, EFFECTS):
+        picture = ""
+        if one.value is not None and one.low is not None and one.high is not None and one.name != EFFECTS[2]:
+            picture = interval_bar(one.value, one.low, one.high, interval_text(one))
+        rows.append(
+            f"<tr><th>{escape(one.part)}</th><td>{escape(_label(one))}</td>"
+            f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
+            f'<td class="quiet">{escape(_beside(one))}</td><td>{picture}</td></tr>'
+        )
+    return f"<h2>Journeys against their control groups</h2><table>{''.join(rows)}</table>" if rows else ""
+
+
+def _parts(taken: Sequence[Taken]) -> str:
+    """What is known of segments, kinds of reward and journeys apart."""
+    parts = [one for one in taken if one.split_by in {"segment", "kind", "journey"} and one.name not in EFFECTS]
+    rows = [
+        f"<tr><th>{escape(one.split_by)} {escape(one.part)}</th><td>{escape(_label(one))}</td>"
+        f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
+        f'<td class="quiet">{escape(_beside(one))}</td></tr>'
+        for one in parts
+        if one.period == "week"
+    ]
+    return f"<h2>Segments, rewards and journeys</h2><table>{''.join(rows)}</table>" if rows else ""
+
+
+def _weekly(taken: Iterable[Taken], figures: Iterable[str]) -> list[Taken]:
+    return [one for one in _of(taken, figures) if one.period == "week" and not one.split_by]
+
+
+def _of(taken: Iterable[Taken], figures: Iterable[str]) -> list[Taken]:
+    wanted = list(figures)
+    mine = [one for one in taken if one.name in wanted]
+    return sorted(mine, key=lambda one: (one.part, wanted.index(one.name), one.currency))
+
+
+def _label(one: Taken) -> str:
+    return f"{NAMES[one.name]} ({one.currency})" if one.currency else NAMES[one.name]
+
+
+def _value(one: Taken) -> str:
+    beside = _beside(one)
+    return f"{figure_text(one.name, one.value, one.currency)}{f', {beside}' if beside else ''}"
+
+
+def _beside(one: Taken) -> str:
+    """What belongs beside a value: its interval and of how many it is, or why there is none."""
+    if one.value is None:
+        return f"no number: {one.reason}"
+    interval = interval_text(one)
+    of = f"of {one.n:,}" if one.n else ""
+    waiting = f"{one.immature:,} are not over yet" if one.immature else ""
+    return ", ".join(part for part in (f"({interval})" if interval else "", of, waiting) if part)

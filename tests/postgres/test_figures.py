@@ -1,0 +1,275 @@
+"""Figures as they are taken: what a second reckoning finds, as of a day, or why there is no number."""
+
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
+from random import Random
+
+import pytest
+
+from activities.database import Database
+from activities.figures.figure_store import course_of, figures_of, newest_day, store
+from activities.figures.figure_taking import FigureTaking, House, missing_part
+from activities.figures.followers import EventFollower, catch_up, close_day
+from activities.figures.journey_effects import journey_effects
+from activities.tables import figures
+from local.postgres import Postgres
+from tests.support import figure_casino as second
+from tests.support.engine import BRAND, connected, execute, rows
+from tests.support.figure_casino import DAY, FigureCasino
+from tests.support.servers import fresh_database
+from workflows.figures.definitions import FIGURES, Taken, week_of
+
+HOUSE = House(("offer",), ("HostCall",))
+YESTERDAY = datetime.now(UTC).date() - DAY
+
+
+@pytest.fixture(scope="module")
+async def casino() -> FigureCasino:
+    return FigureCasino(YESTERDAY)
+
+
+@pytest.fixture(scope="module")
+async def database(postgres: Postgres, casino: FigureCasino) -> AsyncIterator[Database]:
+    async with fresh_database(postgres) as url, connected(url) as made:
+        await casino.store(made)
+        await catch_up(EventFollower(made, at_once=5_000))
+        yield made
+
+
+async def taken_on(database: Database, day: date) -> list[Taken]:
+    async with database.transaction() as connection:
+        return await FigureTaking(connection, BRAND, day, HOUSE).weekly()
+
+
+def only(taken: Iterable[Taken], name: str, currency: str | None = None) -> Taken:
+    (found,) = [one for one in taken if one.name == name and not one.split_by and currency in {None, one.currency}]
+    return found
+
+
+def bounds(one: Taken) -> tuple[float, float]:
+    assert one.low is not None
+    assert one.high is not None
+    return one.low, one.high
+
+
+class TestASecondReckoningFindsTheSame:
+    async def test_churn(self, database: Database, casino: FigureCasino) -> None:
+        one = only(await taken_on(database, YESTERDAY), "churn_30")
+        at_risk, gone = second.churn(casino.known(YESTERDAY), one.starts)
+        assert one.n == at_risk
+        assert one.value == pytest.approx(gone / at_risk)
+        low, high = bounds(one)
+        assert low < gone / at_risk < high
+
+    @pytest.mark.parametrize("later", [1, 7, 30])
+    async def test_retention(
+        self, database: Database, casino: FigureCasino, later: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _small_cohorts(monkeypatch)
+        one = only(await taken_on(database, YESTERDAY), f"retention_d{later}")
+        players, came = second.retention(casino.known(YESTERDAY), one.starts, later)
+        assert one.n == players
+        assert one.value == pytest.approx(came / players)
+
+    @pytest.mark.parametrize("later", [7, 30])
+    async def test_second_deposits(
+        self, database: Database, casino: FigureCasino, later: int, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _small_cohorts(monkeypatch)
+        one = only(await taken_on(database, YESTERDAY), f"repeat_deposit_{later}")
+        players, again = second.repeat_deposits(casino.known(YESTERDAY), one.starts, later)
+        assert one.n == players
+        assert one.value == pytest.approx(again / players)
+
+    async def test_value_of_players(
+        self, database: Database, casino: FigureCasino, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _small_cohorts(monkeypatch)
+        taken = await taken_on(database, YESTERDAY)
+        value, deposits = only(taken, "clv_90", "EUR"), only(taken, "deposits_90", "EUR")
+        players, deposited, ngr = second.value_of_cohort(casino.known(YESTERDAY), value.starts, 90)
+        assert value.n == players
+        assert value.value == pytest.approx(ngr)
+        assert deposits.value == pytest.approx(deposited)
+
+    async def test_recommendation(self, database: Database, casino: FigureCasino) -> None:
+        one = only(await taken_on(database, YESTERDAY), "nps")
+        answers, score = second.recommendation(casino.known(YESTERDAY), one.starts)
+        assert one.n == answers
+        assert one.value == pytest.approx(score)
+
+    async def test_sums_and_visits(self, database: Database, casino: FigureCasino) -> None:
+        taken = await taken_on(database, YESTERDAY)
+        week = only(taken, "registered").starts
+        of_week = [one for one in casino.known(YESTERDAY) if week <= one.day < week + 7 * DAY]
+        assert only(taken, "registered").value == sum(one.type == "player.registered" for one in of_week)
+        deposited = sum(one.data["amount_minor"] for one in of_week if one.type == "payment.deposit_approved")
+        assert only(taken, "deposited", "EUR").value == deposited
+        assert only(taken, "ngr", "EUR").value == sum(map(second.revenue, of_week))
+        came = {(one.player, one.day) for one in of_week if one.type in second.CAME}
+        players = {player for player, _ in came}
+        assert only(taken, "active_players").value == len(players)
+        assert only(taken, "active_days_7").value == pytest.approx(len(came) / len(players))
+
+
+class TestAsOf:
+    async def test_what_was_known_then_comes_out_the_same_after_more_is_known(
+        self, database: Database, casino: FigureCasino
+    ) -> None:
+        early = YESTERDAY - 3 * DAY
+        before = only(await taken_on(database, early), "churn_30")
+        at_risk, gone = second.churn(casino.known(early), before.starts)
+        assert before.n == at_risk
+        assert before.value == pytest.approx(gone / at_risk)
+
+    async def test_a_late_word_changes_what_is_known_later_and_never_what_was(self, database: Database) -> None:
+        day = YESTERDAY - 10 * DAY
+        async with database.transaction() as connection:
+            assert await close_day(connection, YESTERDAY)
+        before = [await taken_on(database, as_of) for as_of in (day, YESTERDAY)]
+        await execute(
+            database,
+            "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, data) VALUES (:brand, '/late', "
+            "'late', nextval('event_ids_seq_seq'), 'payment.deposit_approved', 'c-0001', :at, "
+            """'{"amount_minor": 77700, "currency": "EUR"}')""",
+            brand=BRAND,
+            at=datetime.combine(day - 2 * DAY, datetime.min.time(), UTC),
+        )
+        await catch_up(EventFollower(database))
+        assert [await taken_on(database, as_of) for as_of in (day, YESTERDAY)] == before
+
+    async def test_what_was_taken_once_stays(self, database: Database) -> None:
+        one = Taken("nps", "week", week_of(YESTERDAY), 60, 12.0, 3.0, 21.0)
+        async with database.transaction() as connection:
+            assert await store(connection, "kept", YESTERDAY, [one]) == 1
+            assert await store(connection, "kept", YESTERDAY, [replace(one, value=99.0)]) == 0
+            assert await figures_of(connection, "kept", YESTERDAY) == [one]
+            assert await newest_day(connection, "kept") == YESTERDAY
+            assert await newest_day(connection, "kept", YESTERDAY - DAY) is None
+            later = replace(one, value=13.0)
+            await store(connection, "kept", YESTERDAY + DAY, [later])
+            assert await course_of(connection, "kept", YESTERDAY, date.min) == [one]
+            assert await course_of(connection, "kept", YESTERDAY + DAY, date.min) == [later]
+        assert len(await rows(database, figures, brand="kept")) == 2
+
+
+class TestNoNumber:
+    async def test_every_figure_is_a_number_or_says_why_it_is_none(self, database: Database) -> None:
+        for one in await taken_on(database, YESTERDAY):
+            assert (one.value is None) != (one.reason is None), one
+
+    async def test_of_nobody_there_is_no_number(self, database: Database) -> None:
+        async with database.transaction() as connection:
+            taken = await FigureTaking(connection, "nobody", YESTERDAY, HOUSE).weekly()
+        shares = [one for one in taken if FIGURES[one.name].unit in {"share", "score", "days", "seconds"}]
+        assert {one.name for one in shares} >= {"churn_30", "retention_d30", "nps", "redemption", "stickiness"}
+        assert all(one.value is None and one.reason for one in shares)
+
+    async def test_a_window_that_is_not_over_is_in_neither_part(self, database: Database) -> None:
+        one = only(await taken_on(database, YESTERDAY), "churn_30")
+        assert one.starts + 30 * DAY + 2 * DAY <= YESTERDAY + DAY
+
+    @pytest.mark.parametrize(
+        ("games", "granted", "ended", "why"),
+        [(0, 0, 0, "no rounds"), (5, 3, 0, "bonuses would cost nothing"), (5, 3, 1, None), (5, 0, 0, None)],
+    )
+    def test_value_needs_every_part(self, games: int, granted: int, ended: int, why: str | None) -> None:
+        told = missing_part(games=games, granted=granted, ended=ended)
+        assert told is None if why is None else why in (told or "")
+
+    async def test_an_operator_who_tells_no_end_of_a_reward_gets_no_value(
+        self, database: Database, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _small_cohorts(monkeypatch)
+        async with database.transaction() as connection:
+            week = FigureTaking(connection, "mute", YESTERDAY + 2 * DAY, HOUSE).newest(FIGURES["clv_90"])
+        born = datetime.combine(week, datetime.min.time(), UTC)
+        played = '{"stake_minor": 100, "win_minor": 0, "currency": "EUR"}'
+        for number in range(10):
+            for kind, data in (("player.registered", "{}"), ("game.round_completed", played)):
+                what = {"id": f"{kind}{number}", "kind": kind, "player": f"m-{number}", "at": born, "data": data}
+                await execute(database, MUTE, **what)
+        await execute(database, UNTOLD, at=born + DAY)
+        await catch_up(EventFollower(database))
+        async with database.transaction() as connection:
+            taken = await FigureTaking(connection, "mute", YESTERDAY + 2 * DAY, HOUSE).values()
+        told = {one.name: one.reason for one in taken if one.currency == "EUR"}
+        assert told["deposits_90"] is None
+        assert "bonuses would cost nothing" in (told["clv_90"] or "")
+
+
+MUTE = """
+    INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, data)
+    VALUES ('mute', '/t', :id, nextval('event_ids_seq_seq'), :kind, :player, :at, :at, CAST(:data AS jsonb))
+"""
+UNTOLD = """
+    INSERT INTO grants (id, brand, player_id, run_id, step, journey, kind, reward, status, decision, created_at)
+    VALUES ('mute/1', 'mute', 'm-0', 'r', 's', 'j', 'cash', '{}', 'confirmed', '{}', :at)
+"""
+
+
+class TestJourneys:
+    async def test_the_true_effect_lies_in_the_interval_and_money_is_what_players_brought(
+        self, database: Database
+    ) -> None:
+        """Treated players reach the goal in 40 of 100 cases, the others in 20; nobody brings more money for it."""
+        random, week = Random(3), week_of(YESTERDAY) - 7 * 7 * DAY
+        await _enter(database, "truth", 1_200, lambda arm: random.random() < (0.4 if arm == "treated" else 0.2), week)
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["truth"])
+        gain = next(one for one in taken if one.name == "goal_difference")
+        low, high = bounds(gain)
+        assert 0 < low < 0.2 < high
+        assert gain.n == 1_200
+
+    async def test_where_there_is_no_effect_none_is_found(self, database: Database) -> None:
+        random, week = Random(8), week_of(YESTERDAY) - 7 * 7 * DAY
+        await _enter(database, "nothing", 1_200, lambda _: random.random() < 0.3, week)
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["nothing"])
+        gain = next(one for one in taken if one.name == "goal_difference")
+        price = next(one for one in taken if one.name == "cost_per_incremental")
+        low, high = bounds(gain)
+        assert low < 0 < high
+        assert price.value is None
+
+    async def test_only_the_first_entry_of_a_player_counts(self, database: Database) -> None:
+        week = week_of(YESTERDAY) - 7 * 7 * DAY
+        await _enter(database, "again", 100, lambda _: False, week)
+        await _enter(database, "again", 100, lambda _: True, week + DAY, entry=2)
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["again"])
+        gain = next(one for one in taken if one.name == "goal_difference")
+        assert (gain.n, gain.value) == (100, None)
+
+    async def test_a_journey_without_a_control_group_says_so(self, database: Database) -> None:
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["unheard_of"])
+        assert {one.value for one in taken} == {None}
+        assert {one.part for one in taken} == {"unheard_of"}
+
+
+async def _enter(database: Database, journey: str, players: int, reaches: object, week: date, entry: int = 1) -> None:
+    at = datetime.combine(week, datetime.min.time(), UTC) + timedelta(hours=9)
+    for number in range(players):
+        arm = "control" if number % 4 == 0 else "treated"
+        reached = reaches(arm)  # type: ignore[operator]  # a function of the arm
+        await execute(
+            database,
+            "INSERT INTO runs (id, brand, player_id, journey, arm, state, entered_at, ends_at, goal_at) VALUES "
+            "(:id, :brand, :player, :journey, :arm, 'active', :at, :at, :goal)",
+            id=f"{journey}:{BRAND}:c-{number:04}:{entry}",
+            brand=BRAND,
+            player=f"c-{number:04}",
+            journey=journey,
+            arm=arm,
+            at=at,
+            goal=at + DAY if reached else None,
+        )
+
+
+def _small_cohorts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cohorts of a casino that a test can afford."""
+    small = {name: replace(figure, least=min(figure.least, 5)) for name, figure in FIGURES.items()}
+    monkeypatch.setattr("activities.figures.figure_taking.FIGURES", small)

@@ -1,0 +1,75 @@
+"""The weekly report: every figure with its interval or its reason, and nothing that a page may not hold."""
+
+import re
+import xml.dom.minidom
+from datetime import date, timedelta
+
+from content.figure_pictures import interval_bar, sparkline
+from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text, interval_text
+from content.weekly_report import WeeklyReport, report_html, report_text
+from workflows.figures.definitions import FIGURES, Taken
+from workflows.figures.targets import judge, target
+
+WEEK = date(2026, 1, 5)
+CHURN = Taken("churn_30", "week", WEEK, 2_604, 0.412, 0.393, 0.431)
+NONE = Taken("nps", "week", WEEK, 12, reason="12 answers, and 50 are needed")
+GAIN = Taken("goal_difference", "week", WEEK, 900, 0.041, -0.01, 0.09, split_by="journey", part="<b>welcome</b>")
+REPORT = WeeklyReport(
+    "acme",
+    date(2026, 1, 11),
+    [CHURN, NONE, GAIN, Taken("ngr", "week", WEEK, 0, 123_456.0, currency="EUR")],
+    [Taken("churn_30", "week", WEEK - timedelta(weeks=n), 2_000, 0.4 + n / 100) for n in (3, 2, 1)] + [CHURN],
+    [judge(target("churn_30", at_most=0.4), CHURN, None, date(2026, 1, 11))],
+)
+
+
+def test_every_figure_has_a_name_and_a_place() -> None:
+    placed = {name for names in GROUPS.values() for name in names} | {*EFFECTS}
+    assert placed == FIGURES.keys() == NAMES.keys()
+
+
+def test_a_value_stands_with_its_interval_and_of_how_many_it_is() -> None:
+    page, plain = report_html(REPORT), report_text(REPORT)
+    for told in (page, plain):
+        assert "41.2 %" in told
+        assert "39.3 % to 43.1 %" in told
+        assert "of 2,604" in told
+
+
+def test_no_number_is_an_answer_with_its_reason() -> None:
+    for told in (report_html(REPORT), report_text(REPORT)):
+        assert "no number: 12 answers, and 50 are needed" in told
+
+
+def test_a_target_says_where_it_stands() -> None:
+    assert "at risk" in report_html(REPORT)
+    assert "Target Churn, 30 days, at most 0.4: at risk" in report_text(REPORT)
+
+
+def test_nothing_of_a_name_becomes_part_of_the_page_and_nothing_comes_from_elsewhere() -> None:
+    page = report_html(REPORT)
+    assert "<b>welcome" not in page
+    assert "&lt;b&gt;welcome" in page
+    assert not re.search(r"<script|https?://|\son\w+=", page)
+
+
+def test_pictures_are_whole_and_have_no_style_of_their_own() -> None:
+    for picture in (sparkline([1.0, None, 3.0, 2.0], "a < b"), interval_bar(0.1, -0.2, 0.4, "x")):
+        xml.dom.minidom.parseString(picture)
+        assert "style=" not in picture
+        assert 'aria-label="' in picture
+
+
+def test_a_line_needs_two_points_and_the_same_twice_is_one() -> None:
+    assert sparkline([None, 1.0, None], "x") == ""
+    assert 'points="3.0,14.0 117.0,14.0"' in sparkline([2.0, 2.0], "x")
+
+
+def test_values_are_said_in_their_units() -> None:
+    assert figure_text("ngr", 123_456.0, "EUR") == "1,234.56 EUR"
+    assert figure_text("ngr", 1_500.0, "JPY").startswith("1,500")
+    assert figure_text("nps", -12.4) == "-12"
+    assert figure_text("recognition_p50", 42.04) == "42.0 s"
+    assert figure_text("recognition_p99", 10_800) == "3.0 h"
+    assert figure_text("churn_30", None) == "\N{EN DASH}"
+    assert interval_text(NONE) == ""

@@ -1,0 +1,1 @@
+"""What is counted and what it says: pure, whoever reads the rows."""
