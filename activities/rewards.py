@@ -21,7 +21,7 @@ from activities.bonus_budgets import spend
 from activities.clock import Clock
 from activities.database import Database
 from activities.effect_attempt import attempt_number, retry_after, tried_for
-from activities.grant_lives import TOLD
+from activities.grant_lives import LIVES, UNTAKEN
 from activities.journey_controls import held_by
 from activities.outgoing.outbox import announce
 from activities.providers.bonus_engine import (
@@ -489,27 +489,11 @@ REVOKE_OFFERS: Final = text(
     WHERE g.brand = :brand AND g.player_id = t.player_id AND g.revoke_reason IS NULL
       AND g.status IN ('reserved', 'confirmed', 'unknown') AND g.kind IN ({_OFFERED})
       AND g.created_at > t.at - make_interval(secs => coalesce(CAST(g.reward ->> 'valid' AS double precision), 604800))
-      AND NOT EXISTS (
-          SELECT FROM events e
-          WHERE e.brand = g.brand AND e.player_id = g.player_id AND e.received_at >= g.created_at
-            AND e.type IN ('reward.claimed', 'reward.activated', 'reward.wagering_progress', 'reward.completed')
-            AND e.data ->> 'grant_id' IN (g.id, g.provider_ref))
+      AND {UNTAKEN}
     """  # noqa: S608 - our own words
 )
-#: Writes into grants what the bonus engine told of them in the events with numbers from `:after` to `:until`: what came
-#: first, and of costs the highest. Answers with those that changed, and by how much they cost more than before.
-NOTE_LIVES: Final = text(
-    f"""
-    UPDATE grants g SET claimed_at = least(g.claimed_at, t.claimed), activated_at = least(g.activated_at, t.activated),
-        expires_at = coalesce(t.expires, g.expires_at), ended_at = least(g.ended_at, t.ended),
-        ended_as = coalesce(g.ended_as, t.ended_as), cost_minor = greatest(g.cost_minor, t.cost),
-        cost_currency = coalesce(g.cost_currency, t.currency)
-    FROM ({TOLD}) t JOIN grants was ON was.id = t.id
-    WHERE g.id = t.id
-    RETURNING g.run_id, g.step, t.at, was.claimed_at IS NULL AND g.claimed_at IS NOT NULL AS is_claimed,
-        coalesce(g.cost_minor, 0) - coalesce(was.cost_minor, 0) AS cost, g.cost_currency AS currency
-    """  # noqa: S608 - our own words
-)
+#: Writes into grants what the bonus engine told of them in the events with numbers from `:after` to `:until`.
+NOTE_LIVES: Final = text(f"UPDATE grants g {LIVES}")
 FORGET: Final = text(
     "DELETE FROM grants WHERE id = ANY(ARRAY(SELECT id FROM grants WHERE resolved_at < :before LIMIT :limit))"
 )
