@@ -127,6 +127,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
         workflows=[*MAINTENANCE_WORKFLOWS, *FIGURE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow],
         activities=[
             *engine.maintenance.activities,
+            *engine.learned.upkeep,
             engine.reconciliation.reconcile,
             engine.forgetting.retain,
             engine.forgetting.erase,

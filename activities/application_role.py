@@ -82,6 +82,14 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "gate_decisions": Rights(_APPENDED),
     "point_transfers": Rights(_APPENDED),
     "wheel_days": Rights(_APPENDED),
+    "experiments": Rights(
+        "begun, looked at, stopped", update=True, fixed=("brand", "name", "version", "arms", "started_at")
+    ),
+    "assignments": Rights(_APPENDED),
+    "experiment_looks": Rights(_APPENDED),
+    "score_models": Rights(
+        "learned, used, retired", update=True, fixed=("brand", "name", "version", "artifact", "learned_at")
+    ),
     "spins": Rights(_APPENDED),
     "tournaments": Rights(
         "opened, closed, paid",

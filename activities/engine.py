@@ -22,6 +22,7 @@ from activities.identity_digests import IdentityDigests
 from activities.intake.backpressure import Pressure
 from activities.intake.exclusion_minimum import SelfExclusionMinimum
 from activities.intake.intake import Intake
+from activities.learned_parts import LearnedParts
 from activities.loops.bulk_work import BulkJobs
 from activities.loops.enrolment import Enrolments
 from activities.loops.figure_reports import FigureReports
@@ -191,6 +192,7 @@ class WorkerEngine(Engine):
     pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
+    learned: LearnedParts
     shadows: ShadowEffects
     maintenance: Maintenance
     reconciliation: RunReconciliation
@@ -224,6 +226,7 @@ class WorkerEngine(Engine):
             self.runs.end,
             self.runs.mark,
             self.runs.match,
+            *self.learned.effects,
             self.runs.refresh,
             self.runs.value,
             self.runs.start,
@@ -286,9 +289,7 @@ async def worker_engine(
     """
     deployment = load_deployment(settings)
     async with AsyncExitStack() as stack:
-        database = Database(
-            settings, connections=settings.worker_pool_size, limits=WORKER_LIMITS, patience=EFFECT_PATIENCE
-        )
+        database = _worker_database(settings)
         dispatching = Database(settings, connections=DISPATCH_CONNECTIONS, limits=WORKER_LIMITS)
         retaining = Database(settings, connections=RETENTION_CONNECTIONS, limits=RETENTION_LIMITS)
         for pool in (database, dispatching, retaining):
@@ -310,6 +311,7 @@ async def worker_engine(
             pauses=PromotionPauses(database, core.intake, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
+            learned=LearnedParts.of(database, core.intake, core.registry.experiments, clock),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
             forgetting=Forgetting(retaining, settings),
             maintenance=Maintenance(
@@ -326,6 +328,11 @@ async def worker_engine(
             webhook_effects=WebhookEffects(database, clock),
             telling=TellingPeople(database, adapters["email"], settings, clock),
         )
+
+
+def _worker_database(settings: Settings) -> Database:
+    """What effects work with."""
+    return Database(settings, connections=settings.worker_pool_size, limits=WORKER_LIMITS, patience=EFFECT_PATIENCE)
 
 
 def _http_client(settings: Settings) -> httpx.AsyncClient:

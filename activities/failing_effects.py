@@ -25,7 +25,8 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 
 from activities.journey_controls import JOURNEY_HELD
 from activities.run_problems import RunProblems
-from workflows.effects import SLOW_AFTER, SLOW_INTERVAL, EffectInput
+from workflows.effect_retries import SLOW_AFTER, SLOW_INTERVAL
+from workflows.effects import EffectInput
 from workflows.shadows import is_shadow_run
 
 logger = logging.getLogger(__name__)

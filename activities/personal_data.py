@@ -322,6 +322,22 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         pseudonymous="id player_id item version currency state price slices gives run_id due_at reason at settled_at",
         none="brand",
     ),
+    "experiments": TableData(
+        "about no player", none="brand name version arms stopped closed started_at looked_at", player=""
+    ),
+    "assignments": TableData(
+        "stay: who was drawn into which arm by chance, without which no result can be checked",
+        pseudonymous="player_id arm run_id chance shares why at",
+        none="brand experiment version",
+    ),
+    "experiment_looks": TableData(
+        "about no player", none="brand experiment version number at counted findings", player=""
+    ),
+    "score_models": TableData(
+        "about no player: sums over thousands",
+        none="brand name version state artifact why learned_at drift scored_at",
+        player="",
+    ),
     "wheel_days": TableData("about no player", none="brand wheel day seed", player=""),
     "api_keys": TableData(
         "about no player",

@@ -87,7 +87,7 @@ class RunEffects:
         segment = self.intake.rules.segments.get(request.segment)
         now = self.clock()
         async with self.database.transaction() as connection:
-            stored = await _locked_state(connection, request)
+            stored = await locked_state(connection, request)
             await hold_active(connection, request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 outcome = earlier.outcome
@@ -111,7 +111,7 @@ class RunEffects:
         """What a measure says about the player at this moment, the same however often this is tried."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            stored = await _locked_state(connection, request)
+            stored = await locked_state(connection, request)
             await hold_active(connection, request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:
                 return ValueRead.model_validate(earlier.detail)
@@ -192,7 +192,7 @@ async def end_run(connection: AsyncConnection, intake: Intake, request: End, now
         announce(connection, OutgoingEvent.about("run.ended", request, now))
 
 
-async def _locked_state(connection: AsyncConnection, request: EffectInput) -> JsonObject | None:
+async def locked_state(connection: AsyncConnection, request: EffectInput) -> JsonObject | None:
     """The player's stored state, locked until the transaction ends; None for one we never heard of."""
     whose = (players.c.brand == request.brand, players.c.id == request.player_id)
     state: JsonObject | None = await connection.scalar(select(players.c.state).where(*whose).with_for_update())

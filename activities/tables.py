@@ -30,12 +30,14 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from activities import (
     audit_tables,
     console_tables,
+    experiment_tables,
     figure_tables,
     loyalty_tables,
     outgoing_tables,
     people_tables,
     portfolio_tables,
     privacy_tables,
+    score_tables,
     shadow_tables,
     table_columns,
     task_tables,
@@ -49,6 +51,8 @@ from activities.table_columns import texts as _texts
 metadata = table_columns.metadata
 sign_ins, sessions = console_tables.sign_ins, console_tables.sessions
 task_drafts = console_tables.task_drafts
+experiments, assignments = experiment_tables.experiments, experiment_tables.assignments
+experiment_looks, score_models = experiment_tables.experiment_looks, score_tables.score_models
 point_transfers, player_commands = loyalty_tables.point_transfers, loyalty_tables.player_commands
 player_hosts, player_notes = portfolio_tables.player_hosts, portfolio_tables.player_notes
 audit_entries, audit_heads = audit_tables.audit_entries, audit_tables.audit_heads

@@ -29,6 +29,7 @@ REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} |
     "never_arrived": "it never reached the bonus engine",
     "voided": "it was taken back",
     "stopped_by_hand": "a person stopped it",
+    "experiment_harm": "its arm of an experiment did harm",
     "stopped": "it was stopped",
     "erased": "the player's data was erased",
     "merged": "the account was merged into another",
@@ -146,8 +147,8 @@ def _step(name: str, journey: str, detail: Detail) -> str:
     if name == "stop":
         return f"{detail.get('by', 'Somebody')} stopped {journey}: {str(detail.get('reason', '')).rstrip('.')}."
     outcome = str(detail["outcome"])
-    # Parts of a split have names of their own, and one of them may be "refused".
-    said = outcome if verb == "split" else STEPS.get(outcome) or reason(outcome)
+    # Parts of a split and arms have names of their own, and one of them may be "refused".
+    said = outcome if verb in {"split", "arm"} else STEPS.get(outcome) or reason(outcome)
     return f"{journey}, {what}: {said}."
 
 

@@ -18,6 +18,7 @@ from cli import (
     doubles,
     enrol,
     erase,
+    experiment,
     export,
     figures,
     hold,
@@ -90,6 +91,7 @@ app.command()(release.release)
 app.command()(release.versions)
 app.command()(impact.impact)
 app.command()(shadow.shadow)
+app.command()(experiment.experiment)
 app.command()(events.events)
 app.command()(derive.derive)
 app.command()(reconcile.reconcile)

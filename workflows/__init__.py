@@ -16,6 +16,8 @@ from workflows.events.loyalty import *
 from workflows.events.payment import *
 from workflows.events.player import *
 from workflows.events.reward import *
+from workflows.events.score import *
+from workflows.experiments import *
 from workflows.figures.targets import *
 from workflows.forms import *
 from workflows.gate.policy import *
@@ -39,6 +41,7 @@ from workflows.rules.measures import *
 from workflows.rules.segments import *
 from workflows.rules.triggers import *
 from workflows.run_journal import *
+from workflows.scores import *
 from workflows.verb_results import *
 
 if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one

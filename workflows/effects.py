@@ -14,11 +14,13 @@ from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider, Urgency
+from workflows.effect_retries import UNTIL_THE_WORLD_ANSWERS, Retries
 from workflows.errors import DesignError
 from workflows.events.compliance import MOST_PAUSED
+from workflows.experiment_draw import ArmAssigned
 from workflows.field_types import Product, Seconds
 from workflows.local_time import jitter
-from workflows.player_facts import PlayerFacts
+from workflows.player_facts import PlayerFacts, ScoreRead
 from workflows.rewards import Reward, RewardBase
 from workflows.run_protocol import StoryLine
 
@@ -26,26 +28,6 @@ TaskMove = Literal["remind", "escalate", "expire"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - and output
 
-
-@dataclass(frozen=True)
-class Retries:
-    """How an effect that failed is tried again: for ever, after pauses that grow."""
-
-    initial_interval: timedelta
-    backoff_coefficient: float
-    maximum_interval: timedelta
-
-
-UNTIL_THE_WORLD_ANSWERS = Retries(
-    initial_interval=timedelta(milliseconds=500),
-    backoff_coefficient=2.0,
-    maximum_interval=timedelta(seconds=30),
-)
-"""Infrastructure comes back, so an effect is tried for ever; a refusal is an answer, not an error."""
-
-#: After the first hour it is tried less often: whoever mends it then needs hours, and every attempt is work for all.
-SLOW_AFTER: Final = timedelta(hours=1)
-SLOW_INTERVAL: Final = timedelta(minutes=10)
 #: The type of the error with which an effect is refused to a run that is over in the books, and that run's outcome.
 RUN_OVER: Final = "run_over"
 
@@ -311,6 +293,20 @@ class TaskMoved(BaseModel):
     answer: dict[str, JsonValue] | None = None
 
 
+class AssignArm(EffectInput):
+    """Put the player into an arm of an experiment, once for ever; `arms` are the planned shares in percent."""
+
+    experiment: str
+    experiment_version: int
+    arms: dict[str, int]
+
+
+class ReadScore(EffectInput):
+    """Read a score of the player."""
+
+    score: str
+
+
 class Refresh(EffectInput):
     """Read the player's facts again."""
 
@@ -478,6 +474,8 @@ MOVE_TASK = Effect("move_task", MoveTask, TaskMoved, Urgency.SERVICE, holdable=F
 REFRESH = Effect("refresh", Refresh, PlayerFacts)
 START = Effect("start", StartJourney, Started)
 MATCH = Effect("match", Match, Matched)
+READ_SCORE = Effect("score", ReadScore, ScoreRead)
+ASSIGN = Effect("assign", AssignArm, ArmAssigned)
 READ_VALUE = Effect("value", ReadValue, ValueRead)
 MARK = Effect("mark", Mark, Done, holdable=False)
 WEBHOOK = Effect("webhook", Webhook, Done, Urgency.SERVICE)

@@ -1,12 +1,18 @@
 """What a journey may know of its player: facts as of the last `refresh`, and the journey's own clock."""
 
 from datetime import datetime
+from typing import Literal
 
-from workflows.effects import READ_VALUE, ReadValue, ValueRead
+from workflows.effects import ASSIGN, READ_SCORE, READ_VALUE, AssignArm, ReadScore, ReadValue, ValueRead
+from workflows.experiment_draw import CONTROL, ArmAssigned
+from workflows.experiments import Experiment
 from workflows.local_time import zone
+from workflows.player_facts import ScoreRead
 from workflows.rules.measures import Measure
 from workflows.rules.usual_values import Usual
 from workflows.run import JourneyRun
+from workflows.run_journal import MOVED_PAST
+from workflows.verb_results import PlayerScore
 
 
 class KnownPlayer:
@@ -131,6 +137,33 @@ class KnownPlayer:
             raise ValueError(f"{measure.words} says nothing about what is usual; use typical(...) or gap(...).")
         read = await self._read("usual", measure, previous=False)
         return Usual(median=read.value, p95=read.p95, deviation=read.deviation, values=read.values)
+
+    async def score(self, name: Literal["churn"]) -> PlayerScore:
+        """How likely it is that the player leaves, as the newest score says: no deposit within 30 days.
+
+        A score is of last night. One that was told more than a week ago is not believed, and where no model is good
+        enough there is none: then the answer is `estimated` from how long the player has been silent.
+        """
+        run = self._run
+        reading = ReadScore(**run.common(run.step(f"score:{name}")), score=name)
+        read = await run.once(READ_SCORE, reading, ScoreRead(percent=0))
+        return PlayerScore(read.percent, tuple(read.why), estimated=read.as_of is None)
+
+    async def arm(self, experiment: Experiment) -> str:
+        """The player's arm of an experiment, by name: drawn the first time any run asks, and the same ever after.
+
+        From this moment on the player counts in the experiment, so ask where the arms part and not before. In the arm
+        `control` do what would be done without the experiment. An arm that was stopped is answered as `control`.
+        """
+        run = self._run
+        asking = AssignArm(
+            **run.common(run.step(f"arm:{experiment.name}")),
+            experiment=experiment.name,
+            experiment_version=experiment.version,
+            arms=dict(experiment.arms),
+        )
+        passed_over = ArmAssigned(arm=CONTROL, chance=1.0, why=MOVED_PAST)
+        return (await run.once(ASSIGN, asking, passed_over)).arm
 
     async def _read(self, verb: str, measure: Measure, *, previous: bool) -> ValueRead:
         run = self._run

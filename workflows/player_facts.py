@@ -42,3 +42,11 @@ class PlayerFacts(BaseModel):
     last_viewed: str | None = None
     #: Whether this is an account of the operator's own.
     is_test: bool = False
+
+
+class ScoreRead(BaseModel):
+    """A score in percent with its reasons, the strongest first; without `as_of` it is an estimate by silence alone."""
+
+    percent: int
+    why: list[str] = Field(default_factory=list)
+    as_of: AwareDatetime | None = None

@@ -18,6 +18,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, FailureError,
 
 from workflows.declaration import Again, Journey
 from workflows.effect_queues import Urgency, queue_of
+from workflows.effect_retries import Retries
 from workflows.effects import (
     END,
     MARK,
@@ -30,7 +31,6 @@ from workflows.effects import (
     Held,
     Mark,
     MoveTask,
-    Retries,
     Withheld,
     Withhold,
 )

@@ -5,7 +5,18 @@ from datetime import datetime
 
 from workflows.rewards import Reward
 
-__all__ = ["Awarded", "Grant", "Multiplied", "NotAwarded", "RunStarted", "Sent", "Spun", "Suppressed", "Unplayed"]
+__all__ = [
+    "Awarded",
+    "Grant",
+    "Multiplied",
+    "NotAwarded",
+    "PlayerScore",
+    "RunStarted",
+    "Sent",
+    "Spun",
+    "Suppressed",
+    "Unplayed",
+]
 
 
 @dataclass(frozen=True)
@@ -92,6 +103,18 @@ class NotAwarded:
 
     def __bool__(self) -> bool:
         return False
+
+
+@dataclass(frozen=True)
+class PlayerScore:
+    """How likely something is, in percent, and why, the strongest reason first.
+
+    Where `estimated` is true no model spoke, or too long ago: it is what silence alone makes likely.
+    """
+
+    percent: int
+    why: tuple[str, ...]
+    estimated: bool
 
 
 @dataclass(frozen=True)

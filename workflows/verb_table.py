@@ -148,6 +148,10 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
         ),
         # A part of a split is an outcome under its own name.
         VerbSpec(name="split", shape="decision", waits=False, limit=None, subject="name", results=None, outcomes={}),
+        # So is an arm of an experiment.
+        VerbSpec(
+            name="arm", shape="decision", waits=False, limit=None, subject="experiment", results=None, outcomes={}
+        ),
         VerbSpec(
             name="matches",
             shape="other",
@@ -167,6 +171,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             waits=False,
             limit=None,
             subject="measure",
+            results=None,
+            outcomes={"read": "the player's numbers were looked at"},
+        ),
+        VerbSpec(
+            name="score",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject="name",
             results=None,
             outcomes={"read": "the player's numbers were looked at"},
         ),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, JsonValue
 
 from workflows.channels import CHANNELS, Channel
 from workflows.effects import (
+    AssignArm,
     Award,
     AwardResult,
     CloseSpin,
@@ -30,6 +31,7 @@ from workflows.effects import (
     OpenTask,
     PausedUntil,
     PausePromotions,
+    ReadScore,
     ReadValue,
     Refresh,
     Send,
@@ -41,6 +43,7 @@ from workflows.effects import (
     TaskOpened,
     Webhook,
 )
+from workflows.experiment_draw import ArmAssigned, ExperimentStanding, draw
 from workflows.field_types import MessageClass, Product
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import may_grant, may_send
@@ -56,6 +59,7 @@ from workflows.player_state.measured_values import read_value
 from workflows.player_state.prizes import NOT_DECLARED, is_known
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
+from workflows.scores import read_score
 
 #: What stands for a channel on which a message would have gone out.
 SENT = "sent"
@@ -129,9 +133,8 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - on
             return _start(request, seen)
         case Match():
             return _match(request, seen)
-        case ReadValue():
-            read = read_value(request, seen.state, seen.rules, seen.now)
-            return WouldBe("read", read, read.model_dump())
+        case AssignArm() | ReadValue() | ReadScore():
+            return _read(request, seen)
         case Refresh():
             return WouldBe("refreshed", journey_facts(seen.state))
         case Mark():
@@ -271,3 +274,18 @@ def _match(request: Match, seen: Seen) -> WouldBe:
         return WouldBe("unknown_segment", Matched(matches=False, unknown=True))
     matches, _ = segment.evaluate(seen.state, seen.now)
     return WouldBe("yes" if matches else "no", Matched(matches=matches))
+
+
+def _read(request: AssignArm | ReadValue | ReadScore, seen: Seen) -> WouldBe:
+    """What is asked about the player and changes nothing. A shadow draws as if nobody had drawn before."""
+    match request:
+        case AssignArm():
+            whose = (request.brand, request.player_id, (request.experiment, request.experiment_version))
+            drawn = draw(*whose, request.arms, ExperimentStanding(), seen.now)
+            return WouldBe(drawn.arm, ArmAssigned(arm=drawn.arm, chance=drawn.chance))
+        case ReadValue():
+            read = read_value(request, seen.state, seen.rules, seen.now)
+            return WouldBe("read", read, read.model_dump())
+        case ReadScore():
+            score = read_score(None, seen.state, seen.now)
+            return WouldBe("read", score, score.model_dump(mode="json"))

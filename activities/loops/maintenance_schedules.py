@@ -27,14 +27,18 @@ from activities.deployment_names import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
 from workflows.background.reconcile_and_rearm import (
     ERASE_LIMIT,
+    LEARN_LIMIT,
     REARM_LIMIT,
     RECONCILE_LIMIT,
     RETAIN_LIMIT,
+    WATCH_LIMIT,
     ErasePlayers,
     RearmPlayers,
     ReconcileGrants,
     ReconcileRuns,
     RetainRecords,
+    ScorePlayers,
+    WatchExperiments,
 )
 from workflows.background.take_figures import REPORT_LIMIT, TAKE_LIMIT, SendReport, TakeFigures
 from workflows.background.telling_people import TELL_LIMIT, TellPeople
@@ -64,6 +68,26 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(minutes=1))], jitter=timedelta(seconds=10)),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)),
+    ),
+    "journeys-watch-experiments": Schedule(
+        action=ScheduleActionStartWorkflow(
+            WatchExperiments.run,
+            id="upkeep-watch-experiments",
+            task_queue=MAINTENANCE_QUEUE,
+            execution_timeout=WATCH_LIMIT,
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(hours=1))], jitter=timedelta(minutes=2)),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=1)),
+    ),
+    "journeys-score-players": Schedule(
+        action=ScheduleActionStartWorkflow(
+            ScorePlayers.run, id="upkeep-score-players", task_queue=MAINTENANCE_QUEUE, execution_timeout=LEARN_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(2),), comment="At night, in UTC.")],
+            jitter=timedelta(minutes=30),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
     ),
     "journeys-rearm-players": Schedule(
         action=ScheduleActionStartWorkflow(

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ConfigDict
 
+from learning.power import detectable
 from stage.backtest.backtest import BacktestPlan
 from stage.backtest.counts import BacktestCounts, Key
 from stage.backtest.event_log import RETURN_DAYS, Log, natural_return
@@ -115,6 +116,13 @@ class Returned(Figure):
     percent: float
 
 
+class Detectable(Figure):
+    """Which effect so many players could show, in percent points; None where there is no control arm."""
+
+    points: float | None
+    equal_arms: float
+
+
 class BacktestMetrics(Figure):
     """Everything a rehearsal found. Counts are by journey; messages are counted by channel, goals by run."""
 
@@ -143,6 +151,9 @@ class BacktestMetrics(Figure):
     return_within_days: int
     #: By journey: the event type that counts as success.
     goals: dict[str, str]
+    #: By journey: the rise of the goal, in percent points, that its players would show with a chance of 80 %: in the
+    #: arms it has, and in two equal ones. Journeys whose goal nobody or everybody reaches are left out.
+    detectable: dict[str, Detectable]
     #: By journey: what it starts on or waits for that the log never shows.
     unseen: dict[str, list[str]]
     #: By journey that cannot start on this log: what it starts on.
@@ -194,6 +205,7 @@ def metrics_of(
         },
         return_within_days=RETURN_DAYS,
         goals={name: goal.kind.type for name in names if (goal := registry.journeys[name].goal) is not None},
+        detectable=_detectable(counts, registry, names),
         unseen={name: kinds for name, kinds in unseen.items() if kinds},
         never_starts=never,
         notices=[*log.notices, *_unreadable_rows(log)],
@@ -249,6 +261,20 @@ def _arm(counts: BacktestCounts, journey: Journey, arm: str) -> Arm:
     days = 0 if journey.goal is None or not entered else -(-journey.goal.within // DAY)
     by_day = list(accumulate(within.get(day, 0) for day in range(days)))
     return Arm(entered=entered, conversions=sum(within.values()), by_day=by_day)
+
+
+def _detectable(counts: BacktestCounts, registry: Registry, names: Iterable[str]) -> dict[str, Detectable]:
+    """What a treatment would have to bring to be seen; nobody in the log was treated, so both arms are as usual."""
+    found: dict[str, Detectable] = {}
+    for name in names:
+        treated, control = (_arm(counts, registry.journeys[name], arm) for arm in ARMS)
+        entered, reached = treated.entered + control.entered, treated.conversions + control.conversions
+        if registry.journeys[name].goal is None or not 0 < reached < entered:
+            continue
+        base, part = reached / entered, control.entered / entered
+        points = round(100 * detectable(base, entered, part), 1) if 0 < part < 1 else None
+        found[name] = Detectable(points=points, equal_arms=round(100 * detectable(base, entered, 0.5), 1))
+    return found
 
 
 def _templates(counts: BacktestCounts) -> dict[str, dict[str, dict[str, int]]]:

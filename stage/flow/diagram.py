@@ -13,6 +13,7 @@ from typing import Final, Literal
 from stage.flow.flow_changes import Change, flow_changes
 from workflows.declaration import Entry, Journey
 from workflows.events import SegmentEntered
+from workflows.experiments import Experiment
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
 from workflows.rules.where import Where
 from workflows.source.expressions import plain, span
@@ -205,6 +206,8 @@ def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR09
             return "read again", "the player's facts", ()
         case "split":
             return "split", subject, [", ".join(f"{name} {share.words}" for name, share in named.items())]
+        case "arm" if step.arguments and isinstance(tried := step.arguments[0].known, Experiment):
+            return "experiment", subject, [", ".join(f"{name} {share} %" for name, share in tried.arms.items())]
     more = [*(value.words for value in step.arguments[1:]), *(f"{name}={value.words}" for name, value in named.items())]
     return step.verb.replace("_", " "), subject.replace("_", " "), _wrapped(_listed(more))
 

@@ -17,6 +17,7 @@ from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
 from stage.world.bonus_budgets import bonus_value, within_budgets
 from stage.world.faults import Away, Declines, TimedOut
+from stage.world.learned_effects import LearnedEffects
 from stage.world.loyalty_effects import LoyaltyEffects
 from stage.world.records import GrantRecord, MessageRecord, StoryRecord, TaskRecord
 from stage.world.shop import settle
@@ -24,6 +25,7 @@ from stage.world.state import WorldState
 from stage.world.withholding import WithheldEffects
 from workflows.channels import CHANNELS, Channel
 from workflows.effect_queues import Provider
+from workflows.effect_retries import SLOW_AFTER, SLOW_INTERVAL
 from workflows.effects import (
     AWARD,
     EFFECTS,
@@ -36,8 +38,6 @@ from workflows.effects import (
     PAUSE_PROMOTIONS,
     REFRESH,
     SEND,
-    SLOW_AFTER,
-    SLOW_INTERVAL,
     START,
     Done,
     EffectInput,
@@ -102,6 +102,7 @@ class Effects:
         self._rewarded: set[str] = set()
         self._tasks_of: dict[str, list[TaskRecord]] = {}
         self._trouble: Away | Declines | None = None
+        self._learned = LearnedEffects(world, self._record)
         self._waited = timedelta(0)
         loyalty = LoyaltyEffects(world, self._facts)
         self._performers: Mapping[str, Callable[[Any], BaseModel]] = {
@@ -118,6 +119,8 @@ class Effects:
             "mark": self._mark,
             "webhook": self._webhook,
             "match": self._match,
+            "assign": self._learned.assign,
+            "score": self._learned.score,
             "value": self._value,
             "end": self._end,
             "withhold": WithheldEffects(world, self._recent).withhold,

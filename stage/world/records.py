@@ -8,7 +8,8 @@ from typing import Literal
 from pydantic import JsonValue
 
 from workflows.channels import Channel
-from workflows.events import Event, MessageClass
+from workflows.events import Event, MessageClass, ScoreChanged
+from workflows.experiment_draw import DrawnArm, ExperimentStanding
 from workflows.player_state.decisions import Arm, TicketsGiven
 from workflows.rewards import RewardBase
 
@@ -165,3 +166,14 @@ class WithheldRecord:
     step: str
     outcome: str
     detail: Mapping[str, JsonValue]
+
+
+@dataclass
+class LearnedRecords:
+    """Who was drawn into which arm, experiments that are not as usual, and the newest word on each score."""
+
+    #: By experiment, version and player.
+    assignments: dict[tuple[str, int, str], DrawnArm] = field(default_factory=dict)
+    experiments: dict[tuple[str, int], ExperimentStanding] = field(default_factory=dict)
+    #: By player and score.
+    scores: dict[tuple[str, str], ScoreChanged] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from stage.world.faults import Faults
 from stage.world.records import (
     Chance,
     GrantRecord,
+    LearnedRecords,
     MessageRecord,
     PurchaseRecord,
     RunRecord,
@@ -29,7 +30,7 @@ from stage.world.records import (
 from stage.world.tournament_boards import TournamentBoards
 from workflows.channels import Channel
 from workflows.effects import EffectInput, OpenTask
-from workflows.events import Event, ProfileUpdated
+from workflows.events import Event, ProfileUpdated, ScoreChanged
 from workflows.field_types import Product
 from workflows.forms import travelling
 from workflows.gate.policy_book import PolicyBook
@@ -119,8 +120,8 @@ class WorldState:
         self.reviews: list[tuple[str, ReviewDue]] = []
         #: How much of what all players share is used, by budget and its week.
         self.limits: dict[str, int] = {}
-        #: Who stands where, by instance of a tournament.
-        self.boards = TournamentBoards(self)
+        #: Who stands where, by instance of a tournament; arms and scores.
+        self.boards, self.learned = TournamentBoards(self), LearnedRecords()
         #: Journeys that somebody holds, and the runs that met such a hold, with their players.
         self.held: set[str] = set()
         self.waiting: dict[str, str] = {}
@@ -162,6 +163,7 @@ class WorldState:
         failures: list[RuleFailure] = []
         for event in events:
             self._note_birth_date(player_id, event)
+            self._note_score(player_id, event)
             self._remember_buckets(state, event)
             decisions += self.with_shadows(state, state.advance(event, self.rules, self.now, failures, mode=mode))
         warn_of(failures)
@@ -177,6 +179,13 @@ class WorldState:
             mine = [one for player, one in self.transfers if player == state.player_id and one.bucket == key]
             if mine and mine[-1].units is not None:
                 state.remember_bucket(rule, key, mine[-1].units, self.now)
+
+    def _note_score(self, player_id: str, event: Event) -> None:
+        """In production it is read from the events."""
+        if isinstance(event, ScoreChanged):
+            known = self.learned.scores.get((player_id, event.score))
+            if known is None or event.occurred_at >= known.occurred_at:
+                self.learned.scores[player_id, event.score] = event
 
     def _note_birth_date(self, player_id: str, event: Event) -> None:
         """In production it stands in the profile, which holds what is personal."""

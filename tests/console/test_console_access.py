@@ -36,6 +36,8 @@ SCOPES = {
     "/players/{player_id}/erase": {"players:erase"},
     "/messages/{message_id:path}": {"players:read"},
     "/decisions": {"players:read"},
+    "/experiments": READS_JOURNEYS,
+    "/experiments/{experiment}": READS_JOURNEYS,
     "/journeys": READS_JOURNEYS,
     "/journeys/{name}": READS_JOURNEYS,
     "/journeys/{name}/picture.svg": READS_JOURNEYS,

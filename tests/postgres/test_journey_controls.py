@@ -19,6 +19,7 @@ from tests.support.enrolment import depositors
 from workflows import points
 from workflows.effects import (
     EFFECTS,
+    AssignArm,
     Award,
     EffectInput,
     End,
@@ -29,6 +30,7 @@ from workflows.effects import (
     MoveTask,
     OfferSpin,
     OpenTask,
+    ReadScore,
     ReadValue,
     Refresh,
     Send,
@@ -214,6 +216,12 @@ class HeldScene:
             ),
             "refresh": (Refresh, made.runs.refresh, {}),
             "start": (StartJourney, made.runs.start, {"start": "win_back"}),
+            "assign": (
+                AssignArm,
+                made.experiments.assign,
+                {"experiment": "x", "experiment_version": 1, "arms": {"push": 50, "control": 50}},
+            ),
+            "score": (ReadScore, made.scores.score, {"score": "churn"}),
             "match": (Match, made.runs.match, {"segment": "well_off"}),
             "value": (ReadValue, made.runs.value, {"measure": deposited_30d.key}),
             "mark": (Mark, made.runs.mark, {"name": "x"}),

@@ -14,12 +14,14 @@ from tests.support.machine import eventually
 from workflows import points
 from workflows.effects import (
     RUN_OVER,
+    AssignArm,
     End,
     Give,
     Mark,
     Match,
     MoveTask,
     OpenTask,
+    ReadScore,
     ReadValue,
     Refresh,
     Send,
@@ -69,6 +71,10 @@ EFFECTS: dict[str, Asked] = {
         parts.given(MoveTask, run, "ask:LiveHelp#1", task_id="t", move="expire")
     ),
     "start": lambda parts, run: parts.runs.start(parts.given(StartJourney, run, "start:x#1", start="failed_deposit")),
+    "assign": lambda parts, run: parts.experiments.assign(
+        parts.given(AssignArm, run, "arm:x#1", experiment="x", experiment_version=1, arms={"push": 50, "control": 50})
+    ),
+    "score": lambda parts, run: parts.scores.score(parts.given(ReadScore, run, "score:churn#1", score="churn")),
     "match": lambda parts, run: parts.runs.match(parts.given(Match, run, "matches:x#1", segment="x")),
     "value": lambda parts, run: parts.runs.value(parts.given(ReadValue, run, "value:x#1", measure="x")),
     "refresh": lambda parts, run: parts.runs.refresh(parts.given(Refresh, run, "refresh#1")),

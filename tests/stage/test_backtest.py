@@ -11,6 +11,7 @@ from stage.backtest.backtest import back_test, plan_of, play
 from stage.backtest.counts import BacktestCounts
 from stage.backtest.event_log import read_log
 from stage.backtest.metrics import BacktestMetrics, TaskWorkload
+from stage.backtest.report import report
 from stage.errors import StageError
 from stage.testing.answer_files import APPROVE, approving, read_answers
 from tests.support.logs import NOON, PACKAGES, happened, rehearse, several, synthetic, table, templates, told
@@ -41,6 +42,14 @@ class TestPlaying:
         assert figures.conversions == {"second_deposit": 1}
         assert figures.arms["second_deposit"]["treated"].by_day == [0, *[1] * 13]
         assert figures.outcomes["second_deposit"] == {"completed": 1, "exit_on:payment.deposit_approved": 1}
+
+    def test_it_says_which_effect_so_many_players_could_show(self) -> None:
+        figures, alone = rehearse(synthetic(), control=10), invented(control=0)
+        found = figures.detectable["welcome"]
+        assert found.points is not None
+        assert found.points > found.equal_arms > 0
+        assert alone.detectable["welcome"].points is None
+        assert "points with two equal arms" in report(figures)
 
     def test_history_starts_nothing_and_is_known(self, tmp_path: Path) -> None:
         log = read_log(table(tmp_path / "d.csv", *several("ann", 50), *several("bob", 1, since=NOON + hours(48))))

@@ -9,15 +9,19 @@ from workflows import (
     DepositApproved,
     DepositFailed,
     Form,
+    HarmSignal,
     Player,
     SessionLogin,
     Statistics,
     WithdrawalRequested,
     days,
     every,
+    experiment,
     goal,
     hours,
     journey,
+    looks,
+    no_more,
     on,
     once,
     per,
@@ -26,6 +30,13 @@ from workflows import (
 )
 from workflows.events import Pii
 
+TRIED = experiment(
+    "api-tried",
+    arms={"push": 50, "control": 50},
+    goal=goal(DepositApproved, within=days(7)),
+    guardrails=[no_more(HarmSignal)],
+    plan=looks(days(7), base=20, detect=5),
+)
 DEPOSITED = total(DepositApproved, "amount_minor", last=days(30))
 
 

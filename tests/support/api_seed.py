@@ -7,6 +7,7 @@ from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
+from activities.experiment_rows import assigned, begun
 from activities.figures.figure_store import store
 from activities.loops.enrolment import KIND, enrol
 from activities.loops.journey_jobs import STOP, begin_stop
@@ -22,10 +23,10 @@ from activities.task_effects import TaskEffects
 from activities.tournaments import open_instance
 from activities.work_profiles import add_absence
 from tests.support.api_client import Api
-from tests.support.api_journeys import Affordability
+from tests.support.api_journeys import TRIED, Affordability
 from tests.support.engine import done
 from tests.support.tournament_program import race
-from workflows.effects import Mark, OpenTask
+from workflows.effects import AssignArm, Mark, OpenTask
 from workflows.events import DepositApproved, DepositFailed, PlayerRegistered
 from workflows.figures.definitions import Taken, week_of
 from workflows.outgoing_events import OutgoingEvent
@@ -35,6 +36,12 @@ from workflows.run_protocol import StoryLine
 PLAYER = "p-seed"
 JOURNEY = "api_review"
 SEGMENT = "api_depositor"
+
+
+async def draw_arm(connection: AsyncConnection, step: dict[str, Any], now: datetime) -> None:
+    """Draw the player into an arm of the experiment."""
+    asking = AssignArm(**step, experiment=TRIED.name, experiment_version=TRIED.version, arms=dict(TRIED.arms))
+    await assigned(connection, asking, await begun(connection, asking, now), now)
 
 
 async def seeded(api: Api) -> dict[str, str]:
@@ -127,12 +134,14 @@ async def seeded(api: Api) -> dict[str, str]:
         webhook_id = f"wh_{brand}"
         hook: dict[str, Any] = {"id": webhook_id, "brand": brand, "url": "https://x.example", "types": ["run.*"]}
         await webhook_subscriptions.create(connection, hook, api.engine.webhook_secrets.first())
-        heard = OutgoingEvent(brand, PLAYER, "run.ended", now, {"run_id": run_id})
-        await webhook_queue.write_for(connection, webhook_id, heard)
+        await webhook_queue.write_for(
+            connection, webhook_id, OutgoingEvent(brand, PLAYER, "run.ended", now, {"run_id": run_id})
+        )
         typed = {"answer.note": "Called, she moves"}
         await save_draft(connection, (brand, done(task).task_id, "tester"), PLAYER, typed, 1, now)
         instance = race.newest(now)
         await open_instance(connection, brand, race, instance)
+        await draw_arm(connection, {**step, "step": "arm:x#1"}, now)
         await start_shadow(connection, brand, {"journey": JOURNEY, "version": 1, "percent": 5.0}, "seed", now)
     job = Job(
         id=f"enrolment-{brand}",
@@ -188,6 +197,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "name": JOURNEY,
         "as_of": await _take_figures(api, now),
         "segment": SEGMENT,
+        "experiment": TRIED.name,
         "currency": "points",
         "purchase_id": purchase_id,
         "enrolment_id": enrolment.id,

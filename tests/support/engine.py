@@ -13,6 +13,7 @@ from pydantic import BaseModel
 from activities.awards import Awards
 from activities.database import Database
 from activities.engine import worker_engine
+from activities.experiments import ExperimentEffects
 from activities.intake.intake import Intake
 from activities.intake.receipts import Receipt
 from activities.messages import Messages
@@ -22,6 +23,7 @@ from activities.promotion_pauses import PromotionPauses
 from activities.providers.register import RegisterSubject
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
+from activities.scores import ScoreEffects
 from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
 from activities.spin_offers import SpinOffers
@@ -217,6 +219,8 @@ class Effects:
     pauses: PromotionPauses
     tasks: TaskEffects
     runs: RunEffects
+    experiments: ExperimentEffects
+    scores: ScoreEffects
     shadows: ShadowEffects
     webhooks: WebhookEffects
 
@@ -272,6 +276,8 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             pauses=built.pauses,
             tasks=built.tasks,
             runs=built.runs,
+            experiments=built.learned.experiments,
+            scores=built.learned.scores,
             shadows=built.shadows,
             webhooks=built.webhook_effects,
         )

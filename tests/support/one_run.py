@@ -14,6 +14,7 @@ from stage.virtual_temporal.server import NO_LOOP, SUGGEST_CONTINUE_AS_NEW, Virt
 from tests.support.designs.facts import Pong
 from workflows import Event
 from workflows.effects import EFFECTS, EffectInput, GiveResult, Matched, SendResult, TaskMoved, TaskOpened
+from workflows.experiment_draw import ArmAssigned
 from workflows.player_facts import PlayerFacts
 from workflows.run import JourneyRun
 from workflows.run_protocol import DELIVER, ENGINE, POSITION, Delivery, DeliveryBatch, Position, RunInput
@@ -216,6 +217,7 @@ USUAL: Mapping[str, Perform] = {
     "move_task": lambda _: TaskMoved(state="open"),
     "refresh": lambda _: PlayerFacts(player_id="p1", tier="gold"),
     "match": lambda _: Matched(matches=True),
+    "assign": lambda asking: ArmAssigned(arm=next(iter(asking.arms)), chance=0.5),
 }
 
 

@@ -26,7 +26,8 @@ from tests.support.machine import within
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import Theatre, theatre
 from workflows import minutes
-from workflows.effects import SLOW_INTERVAL, EffectInput
+from workflows.effect_retries import SLOW_INTERVAL
+from workflows.effects import EffectInput
 
 ROOT = Path(__file__).parent.parent.parent
 MINUTE = timedelta(minutes=1)

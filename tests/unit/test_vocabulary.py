@@ -70,6 +70,7 @@ EVENTS = [
     "RoundCompleted",
     "RoundVoided",
     "Scheduled",
+    "ScoreChanged",
     "SegmentEntered",
     "SegmentLeft",
     "ItemPurchased",
@@ -101,6 +102,7 @@ WORDS = [
     "Night",
     "NotAwarded",
     "Player",
+    "PlayerScore",
     "RunStarted",
     "Segment",
     "Sent",
@@ -129,6 +131,7 @@ WORDS = [
     "earn",
     "entered",
     "every",
+    "experiment",
     "free_bet",
     "free_spins",
     "gift",
@@ -140,12 +143,14 @@ WORDS = [
     "journey",
     "ladder",
     "left",
+    "looks",
     "milestone",
     "mini_game",
     "minutes",
     "mission",
     "month",
     "multiplier",
+    "no_more",
     "on",
     "once",
     "per",
@@ -160,6 +165,7 @@ WORDS = [
     "rakeback",
     "reload",
     "schedule",
+    "score_percent",
     "sector",
     "segment",
     "shop",
@@ -232,6 +238,6 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 def test_the_verbs_are_exactly_these() -> None:
     waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
-    waits |= {"award", "multiply", "pause_promotions", "spin", "usual", "value", "webhook"}
+    waits |= {"arm", "award", "multiply", "pause_promotions", "score", "spin", "usual", "value", "webhook"}
     assert set(VERBS) == waits | {"split"}
     assert {name for name in VERBS if inspect.iscoroutinefunction(getattr(Player, name))} == waits

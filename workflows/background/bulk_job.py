@@ -11,7 +11,7 @@ from typing import Final, Literal
 from pydantic import BaseModel
 from temporalio import workflow
 
-from workflows.effects import UNTIL_THE_WORLD_ANSWERS
+from workflows.effect_retries import UNTIL_THE_WORLD_ANSWERS
 from workflows.run import retry_policy
 
 #: The workflow's name, which no journey can have.

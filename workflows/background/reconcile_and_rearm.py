@@ -17,11 +17,16 @@ RECONCILE_RUNS: Final = "reconcile_runs"
 REARM: Final = "rearm_players"
 RETAIN: Final = "retain_records"
 ERASE: Final = "erase_players"
+WATCH: Final = "watch_experiments"
+LEARN: Final = "learn_scores"
+SCORE: Final = "score_players"
 #: After this time without a heartbeat an activity is tried again elsewhere.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 #: How long each may take in all; the next one begins anew.
 RECONCILE_LIMIT: Final = timedelta(minutes=10)
 RETAIN_LIMIT: Final = timedelta(hours=10)
+LEARN_LIMIT: Final = timedelta(hours=6)
+WATCH_LIMIT: Final = timedelta(minutes=50)
 ERASE_LIMIT: Final = timedelta(hours=10)
 REARM_LIMIT: Final = timedelta(hours=20)
 _RETRIES: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
@@ -62,6 +67,29 @@ class ComparedRuns(BaseModel):
     played: int = 0
     #: Missing in Temporal, too many to believe it.
     doubted: int = 0
+
+
+class WatchedExperiments(BaseModel):
+    """How many experiments were looked at, and what was done to them."""
+
+    seen: int = 0
+    #: Arms stopped because of harm, and experiments closed because their shares were wrong.
+    stopped: int = 0
+    broken: int = 0
+
+
+class LearnedScores(BaseModel):
+    """How many models were learned that score players from now on, and how many that do not."""
+
+    champions: int = 0
+    shadows: int = 0
+
+
+class ScoredPlayers(BaseModel):
+    """How many players were scored, and how many scores were told because they moved."""
+
+    seen: int = 0
+    told: int = 0
 
 
 # Without the sandbox: they decide nothing, hold no designer's code, and would import all of it anew each time.
@@ -161,4 +189,53 @@ class ErasePlayers:
         return done
 
 
-MAINTENANCE_WORKFLOWS: Final = (ReconcileGrants, ReconcileRuns, RearmPlayers, RetainRecords, ErasePlayers)
+@workflow.defn(name="WatchExperiments", sandboxed=False)
+class WatchExperiments:
+    """Stops arms that do harm and looks at goals as planned; what was done."""
+
+    @workflow.run
+    async def run(self) -> WatchedExperiments:
+        """Run once."""
+        watched: WatchedExperiments = await workflow.execute_activity(
+            WATCH,
+            result_type=WatchedExperiments,
+            schedule_to_close_timeout=WATCH_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return watched
+
+
+@workflow.defn(name="ScorePlayers", sandboxed=False)
+class ScorePlayers:
+    """Learns what is due to be learned anew, then scores the players; how many were told."""
+
+    @workflow.run
+    async def run(self) -> ScoredPlayers:
+        """Run once."""
+        await workflow.execute_activity(
+            LEARN,
+            result_type=LearnedScores,
+            start_to_close_timeout=LEARN_LIMIT / 2,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        scored: ScoredPlayers = await workflow.execute_activity(
+            SCORE,
+            result_type=ScoredPlayers,
+            start_to_close_timeout=LEARN_LIMIT / 2,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return scored
+
+
+MAINTENANCE_WORKFLOWS: Final = (
+    ReconcileGrants,
+    ReconcileRuns,
+    RearmPlayers,
+    RetainRecords,
+    ErasePlayers,
+    WatchExperiments,
+    ScorePlayers,
+)

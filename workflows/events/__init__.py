@@ -15,6 +15,7 @@ from workflows.events.loyalty import *
 from workflows.events.payment import *
 from workflows.events.player import *
 from workflows.events.reward import *
+from workflows.events.score import *
 from workflows.field_types import *
 from workflows.public_names import public_names as _public_names
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import get_args
 
 from workflows.events import Event
+from workflows.experiments import Experiment
 from workflows.forms import Form
 from workflows.player import Player
 from workflows.source.expressions import plain
@@ -35,6 +36,8 @@ def alternatives(step: StepNode | None) -> list[str]:
             return []
         case StepNode(verb="split"):
             return [name for name in step.keywords if name != "**"]
+        case StepNode(verb="arm", arguments=[Value(known=Experiment() as tried), *_]):
+            return [*tried.arms]
         case StepNode(verb="ask", arguments=[Value(known=type() as form), *_]) if issubclass(form, Form):
             return [form.__name__, "None"]
         case StepNode(kinds=kinds) if kinds:
@@ -98,7 +101,7 @@ def branches_on(step: StepNode, *, answer: bool | str) -> tuple[Ways, Ways] | No
     None where such an answer to this step is not known.
     """
     if isinstance(answer, str):
-        if step.verb != "split":
+        if step.verb not in {"split", "arm"}:
             return None
         others = [name for name in alternatives(step) if name != answer]
         return [way_of(step, step, [answer])], [way_of(step, step, others)]

@@ -8,6 +8,7 @@ from types import FunctionType
 from typing import Any, get_type_hints
 
 from workflows.declaration import Journey
+from workflows.experiments import Experiment
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.player import Player
 from workflows.rewards import RewardBase
@@ -150,7 +151,7 @@ def _name_of(value: Value) -> str:
     match known:
         case str():
             return known
-        case RewardBase() | Segment() | Measure() | PointCurrency():
+        case RewardBase() | Segment() | Measure() | PointCurrency() | Experiment():
             return known.key if isinstance(known, Measure) else known.name
         case type() if issubclass(known, RewardBase):
             return str(known.model_fields["kind"].default)

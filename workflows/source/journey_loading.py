@@ -20,6 +20,7 @@ from typing import Any
 from workflows import journey_versions
 from workflows.declaration import Journey
 from workflows.errors import DesignError
+from workflows.experiments import Experiment
 from workflows.figures.targets import Target, declared_targets
 from workflows.forms import Form
 from workflows.gate import policy_book
@@ -68,6 +69,8 @@ class Registry:
     loyalty: LoyaltyProgram = NO_PROGRAM
     #: What figures are to come to.
     targets: tuple[Target, ...] = ()
+    #: By name and version.
+    experiments: Mapping[tuple[str, int], Experiment] = field(default_factory=dict)
 
     @property
     def rules(self) -> RuleIndex:
@@ -131,10 +134,12 @@ def load(packages: Sequence[str] = (SHIPPED,)) -> Registry:
     loyalty = declared_loyalty(modules.values())
     mistakes += mistakes_among(loyalty)
     mistakes += undelivered(loyalty, journeys)
+    experiments = _experiments(modules.values(), mistakes)
     if mistakes:
         raise DesignError("\n".join(dict.fromkeys(mistakes)))
     registry = Registry(dict(sorted(journeys.items())), tuple(templates), forms, segments, policies=policies)
-    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty), targets=declared_targets(modules.values()))
+    registry = replace(registry, loyalty=LoyaltyProgram.of(loyalty), experiments=experiments)
+    registry = replace(registry, targets=declared_targets(modules.values()))
     return _with_versions(registry, named)
 
 
@@ -174,6 +179,19 @@ def _policies(modules: Iterable[ModuleType]) -> tuple[Policy, ...]:
                 each for each in several if isinstance(each, Policy) and not any(each is known for known in found)
             ]
     return tuple(each for each in found if not any(each is shipped for shipped in (HOUSE, *SHIPPED_POLICIES)))
+
+
+def _experiments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[tuple[str, int], Experiment]:
+    """Every experiment that a module holds under a name; two that share a name and a version are a mistake."""
+    held = [(module, one) for module in modules for one in vars(module).values() if isinstance(one, Experiment)]
+    found: dict[tuple[str, int], Experiment] = {}
+    mistakes += [
+        f"{module.__name__}: there is another experiment {one.name!r} of version {one.version}; players would be drawn "
+        "alike for both, so give one of them a name of its own."
+        for module, one in held
+        if found.setdefault((one.name, one.version), one) is not one
+    ]
+    return found
 
 
 def _segments(modules: Iterable[ModuleType], mistakes: list[str]) -> dict[str, Segment]:

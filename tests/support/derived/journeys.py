@@ -13,6 +13,8 @@ from workflows import (
     day,
     days,
     entered,
+    experiment,
+    goal,
     inactive,
     journey,
     left,
@@ -29,6 +31,7 @@ deposited = total(DepositApproved, "amount_minor", last=days(30))
 wagered = total(RoundCompleted, "stake_minor", per=month)
 net = total(RoundCompleted, lambda r: r.win_minor - r.stake_minor, per=day, name="net")
 
+greeted = experiment("derived-greeting", arms={"push": 50, "control": 50}, goal=goal(DepositApproved, within=days(7)))
 stakes = typical(RoundCompleted, "stake_minor")
 
 
@@ -47,7 +50,7 @@ def gone(player: Statistics) -> bool:
 @journey(entered(well_off), entry=always, ends_after=days(90), control=0, exit_on=[left(well_off)])
 async def well_off_welcome(player: Player, _: Any) -> None:
     """Greets who comes into a segment and stays until they leave it."""
-    await player.mark("came")
+    await player.mark("came", arm=await player.arm(greeted), leaves=(await player.score("churn")).percent)
     await player.sleep(days(80))
     await player.mark("stayed")
 

@@ -1,0 +1,55 @@
+"""Who took part in an experiment and what they did since, read from what was drawn and from the events."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities.experiment_rows import ExperimentRow, events_since_drawn, list_assignments, list_looks
+from learning.experiment_findings import ExperimentFindings, Participant, findings
+from workflows.experiments import Experiment
+from workflows.rules.failures import RuleFailure
+
+
+async def participants_of(
+    connection: AsyncConnection, experiment: ExperimentRow, tried: Experiment, known_at: datetime | None = None
+) -> list[Participant]:
+    """Everybody who was drawn, with what is known of them; with `known_at` what was known then, whenever it is asked.
+
+    History that was imported counts for nobody: it happened before anybody was drawn, or says so.
+    """
+    everybody = await list_assignments(connection, experiment)
+    drawn = {one.player_id: one for one in everybody if known_at is None or one.at <= known_at}
+    reached: set[str] = set()
+    harmed: dict[str, set[str]] = {}
+    kinds = {kind.type: kind for kind in (tried.goal.kind, *(one.kind for one in tried.guardrails))}
+    failures: list[RuleFailure] = []
+    async for row in events_since_drawn(connection, experiment, sorted(kinds), known_at):
+        known = drawn.get(row.player_id)
+        if known is None:
+            continue
+        kind = kinds[row.type]
+        wire = {"type": kind.wire_type, "data": row.data, "id": row.id, "source": row.source}
+        event = kind.from_wire({**wire, "time": row.occurred_at.isoformat()})
+        if row.occurred_at < known.at + tried.goal.within and tried.goal.matches(event, failures):
+            reached.add(row.player_id)
+        for guardrail in tried.guardrails:
+            if guardrail.broken_by(event, failures):
+                harmed.setdefault(row.player_id, set()).add(guardrail.kind.type)
+    return [
+        Participant(one.arm, one.shares, one.at, player in reached, frozenset(harmed.get(player, ())))
+        for player, one in drawn.items()
+    ]
+
+
+async def findings_of(
+    connection: AsyncConnection,
+    experiment: ExperimentRow,
+    tried: Experiment,
+    now: datetime,
+    known_at: datetime | None = None,
+) -> ExperimentFindings:
+    """What an experiment has found, now or by an earlier moment; with a plan, as sure as the looks made by then."""
+    as_of = known_at or now
+    people = await participants_of(connection, experiment, tried, known_at)
+    looks = [one.counted for one in await list_looks(connection, experiment) if one.at <= as_of]
+    return findings(tried, people, looks=looks, stopped=experiment.stopped, as_of=as_of)

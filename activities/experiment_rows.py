@@ -1,0 +1,229 @@
+"""The tables `experiments`, `assignments` and `experiment_looks`: who was drawn into which arm, and what was found.
+
+Only this module writes them. An assignment is written once and never again: the row wins over any later draw.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, NamedTuple
+
+import orjson
+from sqlalchemy import ColumnElement, bindparam, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY, insert
+from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
+
+from activities.experiment_tables import assignments, experiment_looks, experiments
+from workflows.effects import AssignArm
+from workflows.experiment_draw import DrawnArm, ExperimentStanding, draw
+from workflows.json_object import JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentRow:
+    """A row of `experiments`. `stopped` says why, by arm; `closed` why nobody is drawn any more."""
+
+    brand: str
+    name: str
+    version: int
+    arms: dict[str, int]
+    stopped: dict[str, str]
+    closed: str | None
+    started_at: datetime
+    looked_at: datetime
+
+    @property
+    def standing(self) -> ExperimentStanding:
+        """What a draw must know of it."""
+        return ExperimentStanding(frozenset(self.stopped), self.closed, self.looked_at)
+
+
+class AssignmentRow(NamedTuple):
+    """A row of `assignments`, of one experiment."""
+
+    player_id: str
+    arm: str
+    chance: float
+    shares: dict[str, int]
+    why: str | None
+    at: datetime
+    run_id: str
+
+
+class LookRow(NamedTuple):
+    """A row of `experiment_looks`, of one experiment."""
+
+    number: int
+    at: datetime
+    counted: float
+    findings: JsonObject
+
+
+async def begun(connection: AsyncConnection, request: AssignArm, now: datetime) -> ExperimentRow:
+    """The experiment of a draw; its first player begins it, with the shares that the code says at that moment."""
+    whose = {"brand": request.brand, "name": request.experiment, "version": request.experiment_version}
+    known = await find_experiment(connection, request.brand, request.experiment, request.experiment_version)
+    if known is None:
+        row = {**whose, "arms": request.arms, "started_at": now, "looked_at": now}
+        await connection.execute(insert(experiments).values(row).on_conflict_do_nothing())
+        known = await find_experiment(connection, request.brand, request.experiment, request.experiment_version)
+        assert known is not None
+    return known
+
+
+async def assigned(
+    connection: AsyncConnection, request: AssignArm, experiment: ExperimentRow, now: datetime
+) -> DrawnArm:
+    """The arm that a player was drawn into: now, unless it was before. Of two draws at once the first is kept."""
+    whose = (request.brand, request.player_id, (request.experiment, request.experiment_version))
+    drawn = draw(*whose, experiment.arms, experiment.standing, now)
+    row = {
+        "brand": request.brand,
+        "experiment": request.experiment,
+        "version": request.experiment_version,
+        "player_id": request.player_id,
+        "run_id": request.run_id,
+        "at": now,
+        **vars(drawn),
+    }
+    written = insert(assignments).values(row).on_conflict_do_nothing().returning(assignments.c.arm)
+    if (await connection.execute(written)).one_or_none() is not None:
+        return drawn
+    table = assignments.c
+    mine = (
+        table.brand == request.brand,
+        table.experiment == request.experiment,
+        table.version == request.experiment_version,
+        table.player_id == request.player_id,
+    )
+    columns = (table.arm, table.chance, table.shares, table.why)
+    return DrawnArm(*(await connection.execute(select(*columns).where(*mine))).one())
+
+
+async def find_experiment(connection: AsyncConnection, brand: str, name: str, version: int) -> ExperimentRow | None:
+    """A brand's experiment, None before its first player."""
+    table = experiments.c
+    mine = (table.brand == brand, table.name == name, table.version == version)
+    row = (await connection.execute(select(experiments).where(*mine))).one_or_none()
+    return None if row is None else ExperimentRow(*row)
+
+
+async def list_experiments(connection: AsyncConnection, brand: str | None = None) -> list[ExperimentRow]:
+    """Every experiment that has had a player, of a brand or of all, the newest first."""
+    chosen = select(experiments).order_by(experiments.c.started_at.desc(), experiments.c.name, experiments.c.version)
+    chosen = chosen if brand is None else chosen.where(experiments.c.brand == brand)
+    return [ExperimentRow(*row) for row in await connection.execute(chosen)]
+
+
+async def list_looks(connection: AsyncConnection, experiment: ExperimentRow) -> list[LookRow]:
+    """The looks at an experiment's goal so far, in their order."""
+    table = experiment_looks.c
+    mine = (table.brand == experiment.brand, table.experiment == experiment.name, table.version == experiment.version)
+    columns = (table.number, table.at, table.counted, table.findings)
+    chosen = select(*columns).where(*mine).order_by(table.number)
+    return [LookRow(*row) for row in await connection.execute(chosen)]
+
+
+async def list_assignments(
+    connection: AsyncConnection, experiment: ExperimentRow, after: str = "", limit: int | None = None
+) -> list[AssignmentRow]:
+    """Who was drawn, by player id, from behind a player on."""
+    table = assignments.c
+    columns = (table.player_id, table.arm, table.chance, table.shares, table.why, table.at, table.run_id)
+    chosen = select(*columns).where(*_of(experiment), table.player_id > after).order_by(table.player_id).limit(limit)
+    return [AssignmentRow(*row) for row in await connection.execute(chosen)]
+
+
+async def note_look(
+    connection: AsyncConnection, experiment: ExperimentRow, look: LookRow | None, now: datetime
+) -> None:
+    """Write down that somebody has looked, and what was found at a planned look; the first to look is kept."""
+    table = experiments.c
+    mine = (table.brand == experiment.brand, table.name == experiment.name, table.version == experiment.version)
+    await connection.execute(update(experiments).where(*mine).values(looked_at=now))
+    if look is not None:
+        row = {"brand": experiment.brand, "experiment": experiment.name, "version": experiment.version}
+        values = {**row, **look._asdict()}
+        await connection.execute(insert(experiment_looks).values(values).on_conflict_do_nothing())
+
+
+async def stop_arm(connection: AsyncConnection, experiment: ExperimentRow, arm: str, why: str) -> None:
+    """Give an arm to nobody any more; who was drawn into it gets the control arm from now on."""
+    whose = {"brand": experiment.brand, "name": experiment.name, "version": experiment.version}
+    stopped = orjson.dumps({arm: why}).decode()
+    await connection.execute(_STOP_ARM, {**whose, "stopped": stopped})
+
+
+async def close_experiment(connection: AsyncConnection, experiment: ExperimentRow, why: str) -> None:
+    """Draw nobody any more: whoever comes gets the control arm and counts in no comparison."""
+    table = experiments.c
+    mine = (table.brand == experiment.brand, table.name == experiment.name, table.version == experiment.version)
+    await connection.execute(update(experiments).where(*mine, table.closed.is_(None)).values(closed=why))
+
+
+class EventSince(NamedTuple):
+    """An event of a player of an experiment since they were drawn."""
+
+    player_id: str
+    type: str
+    id: str
+    source: str
+    occurred_at: datetime
+    data: JsonObject
+
+
+async def events_since_drawn(
+    connection: AsyncConnection, experiment: ExperimentRow, types: Sequence[str], known_at: datetime | None
+) -> AsyncIterator[EventSince]:
+    """Events of these types of everybody who was drawn, from that moment on; those received by `known_at`, if given."""
+    whose = {"brand": experiment.brand, "experiment": experiment.name, "version": experiment.version}
+    for row in await connection.execute(_EVENTS_SINCE, {**whose, "types": [*types], "known_at": known_at}):
+        yield EventSince(*row)
+
+
+class RunInArm(NamedTuple):
+    """A run under way of a player who was drawn into an arm."""
+
+    run_id: str
+    player_id: str
+    journey: str
+
+
+async def runs_in_arm(connection: AsyncConnection, experiment: ExperimentRow, arm: str) -> list[RunInArm]:
+    """Runs under way that have asked for their arm and were told this one."""
+    whose = {"brand": experiment.brand, "experiment": experiment.name, "version": experiment.version, "arm": arm}
+    rows = await connection.execute(_RUNS_IN_ARM, whose | {"step": f"arm:{experiment.name}#%"})
+    return [RunInArm(*row) for row in rows]
+
+
+def _of(experiment: ExperimentRow) -> tuple[ColumnElement[bool], ...]:
+    table = assignments.c
+    return (table.brand == experiment.brand, table.experiment == experiment.name, table.version == experiment.version)
+
+
+_STOP_ARM: Final = text(
+    """
+    UPDATE experiments SET stopped = CAST(:stopped AS jsonb) || stopped
+    WHERE brand = :brand AND name = :name AND version = :version
+    """
+)
+_EVENTS_SINCE: Final = text(
+    """
+    SELECT e.player_id, e.type, e.id, e.source, e.occurred_at, e.data
+    FROM assignments a JOIN events e ON e.brand = a.brand AND e.player_id = a.player_id
+    WHERE a.brand = :brand AND a.experiment = :experiment AND a.version = :version
+      AND e.type = ANY(:types) AND e.occurred_at >= a.at AND NOT e.history
+      AND (CAST(:known_at AS timestamptz) IS NULL OR e.received_at <= :known_at)
+    ORDER BY e.player_id, e.occurred_at, e.seq
+    """
+).bindparams(bindparam("types", type_=ARRAY(Text)))
+_RUNS_IN_ARM: Final = text(
+    """
+    SELECT DISTINCT r.id, r.player_id, r.journey
+    FROM assignments a JOIN runs r ON r.brand = a.brand AND r.player_id = a.player_id AND r.state = 'active'
+      JOIN steps s ON s.run_id = r.id AND s.line = 0 AND s.step LIKE :step AND s.outcome = a.arm
+    WHERE a.brand = :brand AND a.experiment = :experiment AND a.version = :version AND a.arm = :arm
+    ORDER BY r.id
+    """
+)

@@ -1,0 +1,163 @@
+"""The score `churn`: the chance that a player who deposited in the last 30 days will not in the next 30.
+
+Learned from the deposits of the house itself, judged on the newest month that is over, and used only past floors. What
+is kept of a model is JSON; what scores with it is this module.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from learning.churn_features import REASONS, WINDOW, PastDeposit, features
+from learning.differences import NoNumber
+from learning.judging_scores import Quality, drift, quality
+from learning.logistic import LogisticModel, fit_logistic
+
+#: Weeks that are learned from; what the last of them foretells ends where the month judged on begins.
+WEEKS: Final = 34
+#: Players, in all the weeks learned from and in the month judged on, below which nothing is learned.
+LEAST_ROWS: Final = 3_000
+LEAST_JUDGED: Final = 100
+#: At most so many rows are learned from, the newest; more would take minutes and teach nothing new.
+MOST_ROWS: Final = 20_000
+#: What a model must reach on players it has not seen before anybody is scored with it.
+LEAST_AUC, MOST_BRIER, MOST_CALIBRATION_ERROR = 0.85, 0.155, 0.035
+#: Reasons that are told with a score.
+REASONS_TOLD: Final = 3
+RIDGE: Final = 30.0
+#: What says more together than each alone: silence against pace, and what grows ever more slowly.
+PAIRS: Final = (
+    ("idle.days", "days.last_30"),
+    ("idle.days", "days.last_90"),
+    ("idle.days", "gaps.mean"),
+    ("idle.days", "days.ever"),
+    ("idle.days", "tenure.days"),
+    ("idle.days", "days.weeks_of_12"),
+    ("days.last_30", "days.last_90"),
+    ("tenure.days", "days.last_90"),
+    *(
+        (name, name)
+        for name in (
+            "days.last_30",
+            "days.last_90",
+            "days.ever",
+            "tenure.days",
+            "gaps.mean",
+            "pace.idle_to_mean",
+            "pace.idle_to_longest",
+            "count.last_90",
+            "amount.month",
+            "days.weeks_of_12",
+        )
+    ),
+)
+
+Deposits = Mapping[str, Sequence[PastDeposit]]
+
+
+class Scored(BaseModel):
+    """The chance that a player leaves, in whole percent, and its strongest reasons."""
+
+    model_config = ConfigDict(frozen=True)
+
+    percent: int
+    why: list[str]
+
+
+class ChurnModel(BaseModel):
+    """A model as it is kept: what it learned, from what, and what it was worth."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    logistic: LogisticModel
+    #: Deposits from then on were not looked at.
+    learned_until: datetime
+    rows: int
+    quality: Quality
+    #: The chances of the players it was judged on, in ascending order, a hundred of them: what drift is told from.
+    spread: list[float]
+
+    @property
+    def passes(self) -> bool:
+        """Whether it is good enough to be used."""
+        judged = self.quality
+        return (
+            judged.auc >= LEAST_AUC
+            and judged.brier <= MOST_BRIER
+            and judged.calibration_error <= MOST_CALIBRATION_ERROR
+            and self.falls_with_silence
+        )
+
+    @property
+    def falls_with_silence(self) -> bool:
+        """Whether a player who is silent for longer is said to leave more likely: a model that denies it is wrong."""
+        moment = self.learned_until
+        visits = [PastDeposit(moment - days * (WINDOW / 30), 5_000) for days in range(20, 100, 6)]
+        fresh = [*visits, PastDeposit(moment - WINDOW / 30, 5_000), PastDeposit(moment - 7 * WINDOW / 30, 5_000)]
+        chances = [self.logistic.chance(known) for part in (visits, fresh) if (known := features(part, moment))]
+        return len(chances) == 2 and chances[0] > chances[1]
+
+    def score(self, deposits: Sequence[PastDeposit], moment: datetime) -> Scored | None:
+        """A player's score at a moment; None for one without a deposit in the 30 days before."""
+        known = features(deposits, moment)
+        if known is None:
+            return None
+        return Scored(percent=round(100 * self.logistic.chance(known)), why=self._why(known))
+
+    def _why(self, known: Mapping[str, float]) -> list[str]:
+        about: defaultdict[str, float] = defaultdict(float)
+        for name, part in self.logistic.parts(known).items():
+            about[name.partition(".")[0]] += part
+        strongest = sorted(about, key=lambda subject: -abs(about[subject]))[:REASONS_TOLD]
+        return [REASONS[subject][0 if about[subject] > 0 else 1] for subject in strongest]
+
+    def drifted(self, chances: Sequence[float]) -> float:
+        """How far the players of today are from those it was judged on; above 0.25 it says nothing about them.
+
+        Of a handful nothing is said: they are never spread like many.
+        """
+        return drift(self.spread, chances) if len(chances) >= LEAST_JUDGED else 0.0
+
+
+def learn_churn(players: Deposits, now: datetime) -> ChurnModel | NoNumber:
+    """Learn from what is over; the newest month of it is only judged on. No model where too few players are.
+
+    Nothing of the month judged on is learned from: what the last week learned from foretells ends where it begins.
+    """
+    judged_at = now - WINDOW
+    rows: list[dict[str, float]] = []
+    left: list[bool] = []
+    for week in range(WEEKS):
+        found, gone = labelled(players, judged_at - WINDOW - week * timedelta(days=7))
+        rows, left = [*rows, *found][:MOST_ROWS], [*left, *gone][:MOST_ROWS]
+    judged, gone = labelled(players, judged_at)
+    if len(rows) < LEAST_ROWS or len(judged) < LEAST_JUDGED or len({*left}) < 2 or len({*gone}) < 2:
+        return NoNumber(
+            f"{len(rows)} rows to learn from and {len(judged)} players to judge on; {LEAST_ROWS} and {LEAST_JUDGED} "
+            "are needed, with some who left and some who stayed"
+        )
+    logistic = fit_logistic(rows, left, ridge=RIDGE, pairs=PAIRS)
+    chances = [logistic.chance(row) for row in judged]
+    ordered = sorted(chances)
+    return ChurnModel(
+        logistic=logistic,
+        learned_until=judged_at,
+        rows=len(rows),
+        quality=quality(chances, gone),
+        spread=[ordered[index * len(ordered) // 100] for index in range(100)],
+    )
+
+
+def labelled(players: Deposits, moment: datetime) -> tuple[list[dict[str, float]], list[bool]]:
+    """The features of everybody who has a score at a moment, and whether they then left."""
+    rows: list[dict[str, float]] = []
+    left: list[bool] = []
+    for deposits in players.values():
+        known = features(deposits, moment)
+        if known is not None:
+            rows.append(known)
+            left.append(not any(moment <= one.at < moment + WINDOW for one in deposits))
+    return rows, left

@@ -1,0 +1,87 @@
+"""How good a score is: does it rank, are its chances true, and do players still look as they did."""
+
+import math
+from bisect import bisect_right
+from collections.abc import Sequence
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+#: Bands in which chances are compared with what happened.
+BANDS: Final = 10
+#: Drift above which somebody should look, and above which a score is not used any more.
+DRIFT_TO_LOOK_AT: Final = 0.1
+DRIFT_TOO_LARGE: Final = 0.25
+
+
+class Quality(BaseModel):
+    """What a score was worth on players it had not seen."""
+
+    model_config = ConfigDict(frozen=True)
+
+    players: int
+    happened: float
+    #: The chance that of two players, one to whom it happened, that one has the higher score; 0.5 is a coin.
+    auc: float
+    #: The mean squared error of the chances; lower is better.
+    brier: float
+    #: By how much chances are off in bands of ten parts, on average.
+    calibration_error: float
+
+
+def quality(chances: Sequence[float], happened: Sequence[bool]) -> Quality:
+    """Judge chances by what happened afterwards. Raises ValueError where it happened to all or to none."""
+    return Quality(
+        players=len(chances),
+        happened=sum(happened) / len(happened),
+        auc=auc(chances, happened),
+        brier=math.fsum((chance - one) ** 2 for chance, one in zip(chances, happened, strict=True)) / len(chances),
+        calibration_error=calibration_error(chances, happened),
+    )
+
+
+def auc(chances: Sequence[float], happened: Sequence[bool]) -> float:
+    """The area under the curve; equal chances count half."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    ranks, start = [0.0] * len(chances), 0
+    while start < len(order):
+        end = start
+        while end < len(order) and chances[order[end]] == chances[order[start]]:
+            end += 1
+        for index in order[start:end]:
+            ranks[index] = (start + end + 1) / 2
+        start = end
+    positive = sum(happened)
+    negative = len(happened) - positive
+    if not positive or not negative:
+        raise ValueError("It happened to everybody or to nobody; nothing can be ranked.")
+    above = math.fsum(rank for rank, one in zip(ranks, happened, strict=True) if one)
+    return (above - positive * (positive + 1) / 2) / (positive * negative)
+
+
+def calibration_error(chances: Sequence[float], happened: Sequence[bool]) -> float:
+    """The mean distance of chance and share that happened, in bands of equally many players."""
+    order = sorted(range(len(chances)), key=chances.__getitem__)
+    off = 0.0
+    for band in range(BANDS):
+        part = order[band * len(order) // BANDS : (band + 1) * len(order) // BANDS]
+        if part:
+            off += abs(math.fsum(chances[index] - happened[index] for index in part))
+    return off / len(order)
+
+
+def drift(before: Sequence[float], now: Sequence[float]) -> float:
+    """The population stability index of a figure: 0 where players are spread as before; above 0.25 they are others."""
+    if not before or not now:
+        return 0.0
+    ordered = sorted(before)
+    edges = sorted({ordered[index * len(ordered) // BANDS] for index in range(1, BANDS)})
+    total = 0.0
+    for band in range(len(edges) + 1):
+        shares = []
+        for values in (before, now):
+            count = sum(bisect_right(edges, value) == band for value in values)
+            # Half a player in each band, or an empty one would weigh without end.
+            shares.append((count + 0.5) / (len(values) + 0.5 * (len(edges) + 1)))
+        total += (shares[1] - shares[0]) * math.log(shares[1] / shares[0])
+    return total

@@ -1,0 +1,39 @@
+"""What players teach, on the stage: which arm a player was drawn into, and what a score says of them."""
+
+from collections.abc import Callable
+
+from stage.world.state import WorldState
+from workflows.effects import AssignArm, ReadScore
+from workflows.experiment_draw import ArmAssigned, ExperimentStanding, draw
+from workflows.player_facts import ScoreRead
+from workflows.scores import read_score
+
+
+class LearnedEffects:
+    """Draws and reads as production does, with the same functions; `record` writes the story."""
+
+    def __init__(self, world: WorldState, record: Callable[..., None]) -> None:
+        self._world = world
+        self._record = record
+
+    def assign(self, request: AssignArm) -> ArmAssigned:
+        """The player's arm, drawn now unless it was before."""
+        world = self._world
+        tried = (request.experiment, request.experiment_version)
+        standing = world.learned.experiments.get(tried, ExperimentStanding())
+        key = (*tried, request.player_id)
+        if key not in world.learned.assignments:
+            world.learned.assignments[key] = draw(
+                request.brand, request.player_id, tried, request.arms, standing, world.now
+            )
+        result = ArmAssigned.of(world.learned.assignments[key], standing)
+        self._record(request, result.arm, **result.model_dump())
+        return result
+
+    def score(self, request: ReadScore) -> ScoreRead:
+        """The newest word on a score of the player."""
+        world = self._world
+        told = world.learned.scores.get((request.player_id, request.score))
+        read = read_score(told, world.players.get(request.player_id), world.now)
+        self._record(request, "read", **read.model_dump(mode="json"))
+        return read

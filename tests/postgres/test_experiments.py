@@ -1,0 +1,195 @@
+"""Experiments on Postgres: drawn once for ever, watched over, stopped by harm, failing closed to control."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from activities.experiment_participants import findings_of
+from activities.experiment_rows import find_experiment
+from activities.loops.experiment_watch import STOPPED_BY_HARM, ExperimentWatch
+from activities.tables import assignments, deliveries, experiment_looks, experiments, steps
+from tests.support.engine import BRAND, NOON, Effects, effects, execute, rows, run_of
+from tests.support.tried_journeys import greeting
+from workflows import DepositApproved, HarmSignal, PlayerRegistered
+from workflows.effects import AssignArm, Held
+from workflows.experiment_draw import CONTROL, ArmAssigned, ExperimentStanding, draw
+
+ARMS = dict(greeting.arms)
+
+
+@pytest.fixture(scope="module")
+async def shared(module_postgres_url: str) -> AsyncIterator[Effects]:
+    async with effects(module_postgres_url, journeys="tests.support.tried_journeys", shipped_journeys="none") as built:
+        yield built
+
+
+@pytest.fixture
+async def parts(shared: Effects) -> AsyncIterator[Effects]:
+    with shared.for_one_test():
+        for table in ("deliveries", "experiment_looks", "assignments", "experiments"):
+            await execute(shared.database, f"DELETE FROM {table}")
+        yield shared
+
+
+def watch(parts: Effects) -> ExperimentWatch:
+    return ExperimentWatch(parts.database, parts.casino.intake, {("greeting", 1): greeting}, parts.casino.clock)
+
+
+def asking(parts: Effects, run: str, step: str = "arm:greeting#1", **more: Any) -> AssignArm:
+    given = {"experiment": "greeting", "experiment_version": 1, "arms": ARMS, "knows_hold": True, **more}
+    return parts.given(AssignArm, run, step, **given)
+
+
+async def drawn(parts: Effects, player: str) -> tuple[str, ArmAssigned]:
+    """A player who entered by registering and asked for their arm."""
+    await parts.casino.happens(player, PlayerRegistered, opted_in=("email", "push"))
+    run = await run_of(parts.database, player, "greeted")
+    answer = await parts.experiments.assign(asking(parts, run))
+    assert isinstance(answer, ArmAssigned)
+    return run, answer
+
+
+def player_in(parts: Effects, arm: str, number: int = 0) -> str:
+    """A name that falls into an arm; the `number`-th of them."""
+    names = (f"{parts.casino.mark}-{n}" for n in range(100_000))
+    salt = ("greeting", 1)
+    inside = (one for one in names if draw(BRAND, one, salt, ARMS, ExperimentStanding(), NOON).arm == arm)
+    return next(one for index, one in enumerate(inside) if index == number)
+
+
+class TestDrawing:
+    async def test_what_was_drawn_is_kept_with_its_chance(self, parts: Effects) -> None:
+        player = player_in(parts, "push")
+        run, answer = await drawn(parts, player)
+        assert (answer.arm, answer.chance, answer.why) == ("push", 0.45, None)
+        [row] = await rows(parts.database, assignments, player_id=player)
+        assert (row["arm"], row["chance"], row["shares"], row["run_id"]) == ("push", 0.45, ARMS, run)
+
+    async def test_a_second_attempt_and_another_run_are_told_the_same_arm(self, parts: Effects) -> None:
+        player = player_in(parts, "email")
+        run, first = await drawn(parts, player)
+        other = await parts.enters(player, journey="greeted", entry=2)
+        again = [await parts.experiments.assign(asking(parts, one)) for one in (run, other)]
+        assert again == [first, first]
+
+    async def test_of_runs_that_ask_at_once_all_are_told_the_first_draw(self, parts: Effects) -> None:
+        player = player_in(parts, "push")
+        await parts.casino.registers(player)
+        several = [await parts.enters(player, journey="greeted", entry=n) for n in range(1, 6)]
+        told = await asyncio.gather(*(parts.experiments.assign(asking(parts, run)) for run in several))
+        assert {one.arm for one in told if isinstance(one, ArmAssigned)} == {"push"}
+        assert len(await rows(parts.database, assignments, player_id=player)) == 1
+
+    async def test_shares_that_are_edited_without_a_new_version_move_nobody(self, parts: Effects) -> None:
+        await drawn(parts, player_in(parts, "push"))
+        other = player_in(parts, "email")
+        await parts.casino.registers(other)
+        run = await parts.enters(other, journey="greeted")
+        answer = await parts.experiments.assign(asking(parts, run, arms={"push": 90, "control": 10}))
+        assert isinstance(answer, ArmAssigned)
+        assert (answer.arm, answer.chance) == ("email", 0.45)
+
+    async def test_a_held_journey_draws_nobody(self, parts: Effects) -> None:
+        player = player_in(parts, "push")
+        await parts.casino.registers(player)
+        run = await parts.enters(player, journey="held_one")
+        await execute(
+            parts.database,
+            "INSERT INTO journey_controls (brand, journey, held) VALUES (:brand, 'held_one', true)",
+            brand=BRAND,
+        )
+        assert isinstance(await parts.experiments.assign(asking(parts, run)), Held)
+        assert await rows(parts.database, assignments, player_id=player) == []
+
+    async def test_after_a_day_without_a_look_whoever_is_new_gets_control(self, parts: Effects) -> None:
+        await drawn(parts, player_in(parts, "push"))
+        parts.casino.clock.now = NOON + timedelta(hours=25)
+        _, answer = await drawn(parts, player_in(parts, "push", 1))
+        assert (answer.arm, answer.why) == (CONTROL, "not_watched")
+        await watch(parts).look()
+        _, answer = await drawn(parts, player_in(parts, "push", 2))
+        assert (answer.arm, answer.why) == ("push", None)
+
+
+class TestWatching:
+    async def harmed(self, parts: Effects, arm: str, count: int, since: int = 0) -> list[str]:
+        """Players of an arm who come to harm; their runs."""
+        runs_of = []
+        for number in range(since, since + count):
+            player = player_in(parts, arm, number)
+            run, _ = await drawn(parts, player)
+            runs_of.append(run)
+            await parts.casino.happens(player, HarmSignal, indicator="chasing_losses", strength="weak")
+        return runs_of
+
+    async def test_an_arm_that_does_harm_is_stopped_with_its_runs_and_nobody_gets_it_any_more(
+        self, parts: Effects
+    ) -> None:
+        calm, _ = await drawn(parts, player_in(parts, "email"))
+        harmed = await self.harmed(parts, "push", 30)
+        found = await watch(parts).look()
+        assert (found.seen, found.stopped, found.broken) == (1, 1, 0)
+        [row] = await rows(parts.database, experiments, name="greeting")
+        assert row["stopped"] == {"push": "harm"}
+        _, answer = await drawn(parts, player_in(parts, "push", 30))
+        assert answer.arm == CONTROL
+        [told] = await rows(parts.database, assignments, player_id=player_in(parts, "push", 30))
+        assert told["shares"] == {"email": 45, CONTROL: 55}
+        stops = [one["run_id"] for one in await rows(parts.database, deliveries) if one["kind"] == "stop"]
+        assert sorted(stops) == sorted(harmed)
+        assert calm not in stops
+        [said] = [one for one in await rows(parts.database, steps, run_id=harmed[0]) if one["step"] == "stop"]
+        assert said["outcome"] == STOPPED_BY_HARM
+        assert (await watch(parts).look()).stopped == 0, "An arm is stopped once."
+
+    async def test_harm_that_comes_to_control_as_often_stops_nothing(self, parts: Effects) -> None:
+        await self.harmed(parts, "push", 9)
+        await self.harmed(parts, CONTROL, 2)
+        assert (await watch(parts).look()).stopped == 0
+
+    async def test_wrong_shares_close_the_experiment(self, parts: Effects) -> None:
+        await drawn(parts, player_in(parts, "push"))
+        await execute(
+            parts.database,
+            "INSERT INTO assignments (brand, experiment, version, player_id, arm, run_id, chance, shares, at) "
+            "SELECT :brand, 'greeting', 1, 'made-' || n, CASE WHEN n % 5 = 0 THEN 'email' ELSE 'push' END, 'r', 0.45, "
+            "CAST(:shares AS jsonb), :at FROM generate_series(1, 600) n",
+            brand=BRAND,
+            shares='{"push": 45, "email": 45, "control": 10}',
+            at=NOON,
+        )
+        assert (await watch(parts).look()).broken == 1
+        _, answer = await drawn(parts, player_in(parts, "push", 1))
+        assert (answer.arm, answer.why) == (CONTROL, "sample_ratio")
+        assert (await watch(parts).look()).seen == 0
+
+    async def test_a_planned_look_is_kept_as_it_was_found(self, parts: Effects) -> None:
+        player = player_in(parts, "push")
+        await drawn(parts, player)
+        await parts.casino.happens(player, DepositApproved)
+        parts.casino.clock.now = NOON + timedelta(days=10)
+        await watch(parts).look()
+        await watch(parts).look()
+        [look] = await rows(parts.database, experiment_looks, experiment="greeting")
+        assert look["number"] == 1
+        assert look["findings"]["counted"] == 1
+        assert look["findings"]["arms"][0]["reached"] == 1
+
+    async def test_what_was_known_at_a_moment_is_found_again_later(self, parts: Effects) -> None:
+        player = player_in(parts, "push")
+        await drawn(parts, player)
+        then = parts.casino.clock.now + timedelta(days=10)
+        async with parts.database.reading() as connection:
+            row = await find_experiment(connection, BRAND, "greeting", 1)
+            assert row is not None
+            before = await findings_of(connection, row, greeting, then, then)
+        later = player_in(parts, "email")
+        parts.casino.clock.now = then + timedelta(days=1)
+        await drawn(parts, later)
+        async with parts.database.reading() as connection:
+            after = await findings_of(connection, row, greeting, parts.casino.clock.now, then)
+        assert before == after
+        assert before.players == 1

@@ -1,0 +1,183 @@
+"""Scores on Postgres: learned from the events, used past the floors, told when they move."""
+
+import random
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from activities.loops.score_learning import SOURCE, ScoreLearning, deposits_of
+from activities.score_models import champion, keep_model
+from activities.tables import events, score_models
+from learning.churn import ChurnModel, learn_churn
+from learning.churn_features import PastDeposit
+from tests.support.engine import BRAND, Effects, effects, execute, rows, run_of
+from workflows import ConsentChanged, DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin
+from workflows.effects import ReadScore
+from workflows.player_facts import ScoreRead
+
+PLAYERS = 480
+NIGHT = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
+
+
+@pytest.fixture(scope="module")
+async def shared(module_postgres_url: str) -> AsyncIterator[Effects]:
+    journeys = {"journeys": "tests.support.scored_journeys", "shipped_journeys": "none"}
+    async with effects(module_postgres_url, **journeys) as built:
+        yield built
+
+
+@pytest.fixture
+async def parts(shared: Effects) -> AsyncIterator[Effects]:
+    with shared.for_one_test():
+        shared.casino.clock.now = NIGHT
+        for table in ("score_models", "events"):
+            await execute(shared.database, f"DELETE FROM {table}")
+        yield shared
+
+
+def learning(parts: Effects) -> ScoreLearning:
+    return ScoreLearning(parts.database, parts.casino.intake, parts.casino.clock, in_process=True)
+
+
+def invented(players: int) -> dict[str, list[PastDeposit]]:
+    """Players who come at a pace of their own until they leave for good."""
+    drawn, found = random.Random(4), {}
+    for number in range(players):
+        pace, at = drawn.choice([1.0, 2.0, 6.0]), NIGHT - timedelta(days=drawn.uniform(60, 360))
+        deposits = []
+        while at < NIGHT:
+            deposits.append(PastDeposit(at, 2_000))
+            if drawn.random() < 0.03:
+                break
+            at += timedelta(days=drawn.expovariate(1 / pace))
+        found[f"m-{number}"] = deposits
+    return found
+
+
+async def deposited(parts: Effects, player: str, *ago: int) -> None:
+    """A player who deposited so many days ago, as imported history."""
+    now = parts.casino.clock.now
+    for days in ago:
+        parts.casino.clock.now = now - timedelta(days=days)
+        await parts.casino.happens(player, DepositApproved, mode="history", amount_minor=2_000)
+    parts.casino.clock.now = now
+
+
+async def with_model(parts: Effects) -> ChurnModel:
+    """A champion, whatever its figures."""
+    model = learn_churn(invented(PLAYERS), NIGHT)
+    assert isinstance(model, ChurnModel)
+    async with parts.database.transaction() as connection:
+        await keep_model(connection, BRAND, "churn", model.model_dump(mode="json"), "champion", "made", NIGHT)
+    return model
+
+
+async def told(parts: Effects, player: str) -> list[dict[str, object]]:
+    found = await rows(parts.database, events, player_id=player, type=ScoreChanged.type)
+    return [row["data"] for row in sorted(found, key=lambda row: row["occurred_at"])]
+
+
+class TestLearning:
+    async def test_a_brand_with_a_handful_of_players_gets_no_model(self, parts: Effects) -> None:
+        await deposited(parts, parts.casino.player(), 3, 9)
+        learned = await learning(parts).learn_due()
+        assert (learned.champions, learned.shadows) == (0, 0)
+        assert await rows(parts.database, score_models) == []
+
+    async def test_what_is_learned_is_kept_with_its_figures_and_once_a_week(self, parts: Effects) -> None:
+        await parts.casino.registers("m-0")
+        await execute(
+            parts.database,
+            "INSERT INTO players (brand, id) SELECT :brand, 'm-' || n FROM generate_series(0, 479) n "
+            "ON CONFLICT DO NOTHING",
+            brand=BRAND,
+        )
+        given = [(player, one.at) for player, known in invented(PLAYERS).items() for one in known]
+        for start in range(0, len(given), 5_000):
+            values = ",".join(
+                f"('{BRAND}', '/t', 'x-{start + n}', {10_000_000 + start + n}, '{DepositApproved.type}', '{player}', "
+                f"'{at.isoformat()}', now(), true, '{{\"amount_minor\": 2000}}')"
+                for n, (player, at) in enumerate(given[start : start + 5_000])
+            )
+            await execute(
+                parts.database,
+                "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data) "
+                f"VALUES {values}".replace(":", "\\:"),
+            )
+        learned = await learning(parts).learn_due()
+        assert learned.champions + learned.shadows == 1
+        [row] = await rows(parts.database, score_models)
+        assert row["why"].startswith(("AUC 0.", "below the floors: AUC 0."))
+        assert (await learning(parts).learn_due()) == type(learned)()
+        async with parts.database.reading() as connection:
+            read = await deposits_of(connection, BRAND, NIGHT - timedelta(days=400), NIGHT)
+        direct = learn_churn(invented(PLAYERS), NIGHT)
+        assert isinstance(direct, ChurnModel)
+        assert sum(map(len, read.values())) == len(given)
+        assert ChurnModel.model_validate(row["artifact"]).quality.auc == pytest.approx(direct.quality.auc, abs=1e-9)
+
+
+class TestScoring:
+    async def test_a_score_is_told_with_its_reasons_and_not_again_until_it_moves(self, parts: Effects) -> None:
+        model = await with_model(parts)
+        player = parts.casino.player()
+        await deposited(parts, player, *range(2, 60, 3))
+        scored = await learning(parts).score_due()
+        assert (scored.seen, scored.told) == (1, 1)
+        direct = model.score([PastDeposit(NIGHT - timedelta(days=days), 2_000) for days in range(2, 60, 3)], NIGHT)
+        assert direct is not None
+        [said] = await told(parts, player)
+        assert (said["from_percent"], said["to_percent"], said["why"]) == (0, direct.percent, direct.why)
+        parts.casino.clock.now = NIGHT + timedelta(hours=1)
+        assert (await learning(parts).score_due()).told == 0
+        parts.casino.clock.now = NIGHT + timedelta(days=25)
+        assert (await learning(parts).score_due()).told == 1
+        assert [one["from_percent"] for one in await told(parts, player)] == [0, direct.percent]
+
+    async def test_players_who_became_others_retire_the_model(self, parts: Effects) -> None:
+        await with_model(parts)
+        await execute(
+            parts.database,
+            "INSERT INTO players (brand, id) SELECT :brand, 'o-' || n FROM generate_series(1, 120) n",
+            brand=BRAND,
+        )
+        await execute(
+            parts.database,
+            "INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data) "
+            "SELECT :brand, '/t', 'o-' || n, 20000000 + n, :type, 'o-' || n, :at, now(), true, "
+            "jsonb_build_object('amount_minor', 2000) FROM generate_series(1, 120) n",
+            brand=BRAND,
+            type=DepositApproved.type,
+            at=NIGHT - timedelta(days=29),
+        )
+        scored = await learning(parts).score_due()
+        assert (scored.seen, scored.told) == (120, 0)
+        async with parts.database.reading() as connection:
+            assert await champion(connection, BRAND, "churn") is None
+        [row] = await rows(parts.database, score_models)
+        assert (row["state"], row["why"][:27]) == ("retired", "players have become others:")
+
+    async def test_who_objected_to_profiling_is_not_read(self, parts: Effects) -> None:
+        player = parts.casino.player()
+        await deposited(parts, player, 3)
+        await parts.casino.happens(player, ConsentChanged, channel="profiling", opted_in=False)
+        async with parts.database.reading() as connection:
+            assert await deposits_of(connection, BRAND, NIGHT - timedelta(days=30), NIGHT) == {}
+
+
+async def test_a_run_reads_the_newest_word_and_the_same_when_it_is_tried_again(parts: Effects) -> None:
+    player = parts.casino.player()
+    await parts.casino.happens(player, PlayerRegistered)
+    moved: dict[str, Any] = {"score": "churn", "from_percent": 0, "to_percent": 64, "why": ["silent"]}
+    await parts.casino.happens(player, ScoreChanged, **moved)
+    await parts.casino.happens(player, SessionLogin)
+    run = await run_of(parts.database, player, "asks_score")
+    asked = parts.given(ReadScore, run, "score:churn#1", score="churn")
+    first = await parts.scores.score(asked)
+    assert isinstance(first, ScoreRead)
+    assert (first.percent, first.why) == (64, ["silent"])
+    await parts.casino.happens(player, ScoreChanged, **moved | {"from_percent": 64, "to_percent": 20})
+    assert await parts.scores.score(asked) == first
+    assert SOURCE.startswith("engine:")

@@ -1,0 +1,74 @@
+"""Scores in journeys and segments: told by an event, estimated where none was told."""
+
+from datetime import timedelta
+
+import pytest
+
+from content.settings import SHIPPED_TEMPLATES
+from content.templates import read_template_facts
+from stage.testing.players import make
+from stage.world.world import World
+from tests.support.year_on_stage import BEGIN
+from workflows import DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin, days, minutes
+from workflows.player_state.state import PlayerState
+from workflows.scores import BELIEVED_FOR, BY_SILENCE, read_score
+from workflows.source.journey_loading import load
+
+REGISTRY = load(("tests.support.scored_journeys",))
+
+
+@pytest.fixture
+def world() -> World:
+    return World(REGISTRY, read_template_facts([SHIPPED_TEMPLATES]), BEGIN + timedelta(hours=10))
+
+
+def tell(world: World, before: int, now: int) -> None:
+    moved = {"score": "churn", "from_percent": before, "to_percent": now, "why": ["silent"]}
+    world.happen("p1", make(ScoreChanged, moved, event_id=f"s-{world.now.isoformat()}", occurred_at=world.now))
+    world.advance_to(world.now + minutes(1))
+
+
+def marks(world: World) -> list[tuple[str, dict[str, object]]]:
+    return [(one.step, dict(one.detail)) for one in world.story if one.step.startswith("mark:")]
+
+
+def test_a_journey_reads_what_was_told_last_with_its_reasons(world: World) -> None:
+    tell(world, 0, 30)
+    tell(world, 30, 72)
+    world.happen("p1", make(SessionLogin, {}, event_id="l-1", occurred_at=world.now))
+    world.advance_to(world.now + minutes(1))
+    assert marks(world)[-1] == ("mark:asked#1", {"percent": 72, "why": ["silent"], "estimated": False})
+
+
+def test_a_segment_holds_who_stands_above_its_bound(world: World) -> None:
+    world.happen("p1", make(PlayerRegistered, {}, event_id="r-1", occurred_at=world.now))
+    tell(world, 0, 45)
+    assert "likely_to_leave" not in world.player("p1").segments
+    tell(world, 45, 70)
+    assert "likely_to_leave" in world.player("p1").segments
+    assert [step for step, _ in marks(world)] == ["mark:leaving#1"]
+    tell(world, 70, 55)
+    assert "likely_to_leave" not in world.player("p1").segments
+
+
+def test_without_a_score_silence_alone_is_told_as_an_estimate(world: World) -> None:
+    world.happen("p1", make(DepositApproved, {}, event_id="d-1", occurred_at=world.now))
+    world.advance_to(world.now + days(15))
+    world.happen("p1", make(SessionLogin, {}, event_id="l-1", occurred_at=world.now))
+    world.advance_to(world.now + minutes(1))
+    said = {"percent": 65, "why": ["15 days since the last deposit"], "estimated": True}
+    assert marks(world)[-1] == ("mark:asked#1", said)
+
+
+def test_a_score_of_more_than_a_week_ago_is_not_believed() -> None:
+    told = ScoreChanged.example()
+    state = PlayerState("acme", "p1")
+    assert read_score(told, state, told.occurred_at + BELIEVED_FOR).percent == told.to_percent
+    later = read_score(told, state, told.occurred_at + BELIEVED_FOR + timedelta(seconds=1))
+    assert (later.percent, later.as_of) == (BY_SILENCE[-1][1], None)
+    assert read_score(None, None, told.occurred_at).why == ["no deposit so far"]
+
+
+def test_longer_silence_is_never_a_lower_estimate() -> None:
+    assert [*BY_SILENCE] == sorted(BY_SILENCE)
+    assert [percent for _, percent in BY_SILENCE] == sorted(percent for _, percent in BY_SILENCE)
