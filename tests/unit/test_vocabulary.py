@@ -95,6 +95,7 @@ EVENTS = [
 WORDS = [
     "Again",
     "Awarded",
+    "BonusFit",
     "Form",
     "Grant",
     "MovedRun",
