@@ -76,7 +76,9 @@ class Awards:
                 return held
             facts = player.facts if player else None
             policy = self.policies.of(request.brand, facts, now)
-            grant = GrantFacts.of(request.reward, request.product or self.product, vip=request.vip)
+            grant = GrantFacts.of(
+                request.reward, request.product or self.product, vip=request.vip, earned=request.earned
+            )
             decision = may_grant(facts, grant, policy, now)
             if player is not None and not asked and (names := self.registers.wanted([decision], facts, policy, now)):
                 return ToAsk(player.profile, names)

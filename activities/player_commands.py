@@ -217,7 +217,7 @@ class PlayerCommands:
         self, connection: AsyncConnection, command: PlayerCommand, kind: str, product: Product, now: datetime
     ) -> str | None:
         return await self._ask_gate(
-            connection, command, GrantFacts(kind=kind, journey_product=product, value=0), now=now
+            connection, command, GrantFacts(kind=kind, journey_product=product, value=0, earned=True), now=now
         )
 
     async def _ask_gate(

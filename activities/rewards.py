@@ -367,7 +367,9 @@ class Grants:
     def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:
         facts = player.facts if player else None
         product = request.product or self.settings.product
-        asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved)
+        asked = GrantFacts.of(
+            request.reward, product, vip=request.vip, approved=request.approved, earned=request.earned
+        )
         return may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
 
     async def _within_budgets(
@@ -379,7 +381,7 @@ class Grants:
         now: datetime,
     ) -> Allowed | Refusal:
         """Take what the gate lets pass from the budgets of the day; the refusal where one has too little left."""
-        if not isinstance(decision, Allowed) or player is None or request.approved:
+        if not isinstance(decision, Allowed) or player is None or request.approved or request.earned:
             return decision
         policy = self.policies.of(request.brand, player.facts, now)
         budgets = day_budgets(self.journeys.get(request.journey), policy, player.facts.currency)
@@ -463,7 +465,7 @@ def _new_grant(request: Give, decision: Allowed | Refusal, currency: str | None,
         "asked_at": now if allowed else None,
         "resolved_at": None if allowed else now,
         "created_at": now,
-        "value_minor": value_of(request.reward),
+        "value_minor": 0 if request.earned else value_of(request.reward),
         "currency": currency,
     }
 

@@ -122,6 +122,8 @@ class Journey:
     product: Product | None = None
     #: Whether it is for players with a manager of their own: what it gives is a VIP reward.
     vip: bool = False
+    #: Whether what it gives is the player's due and no offer: withheld for no comparison, counted by no budget.
+    earned: bool = False
     #: The group of journeys of which a player plays one at a time; None: it is in nobody's way.
     one_of: str | None = None
     #: Who goes first where a player cannot have everything, the highest; 0 to 100.

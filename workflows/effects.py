@@ -47,6 +47,8 @@ class EffectInput(BaseModel):
     product: Product | None = None
     #: Whether the journey is for players with a manager of their own, so that what it gives is a VIP reward.
     vip: bool = False
+    #: Whether what the journey gives is the player's due and no offer.
+    earned: bool = False
 
     @property
     def key(self) -> str:

@@ -33,6 +33,7 @@ def journey(
     brands: Sequence[str] = (),
     product: Product | None = None,
     vip: bool = False,
+    earned: bool = False,
     one_of: str | None = None,
     priority: int = USUAL_PRIORITY,
     budget: Mapping[str, int] | None = None,
@@ -55,6 +56,7 @@ def journey(
         brands: whose players may enter; those of every brand unless given.
         product: the kind of gambling it is about: casino, betting, bingo or lottery; the deployment's unless given.
         vip: whether what it gives is a VIP reward, for which laws ask more of what is known of the player.
+        earned: whether what it gives is the player's due and no offer, such as what was paid for with points.
         one_of: the name of a group of journeys of which a player plays one at a time.
         priority: who goes first, 0 to 100. One of a group ends the runs of lower ones in it as `outranked`, and is
             not entered while one as high is under way: that entry does not count, and is shown with its reason.
@@ -87,6 +89,7 @@ def journey(
             brands=_brands(name, brands),
             product=_product(name, product),
             vip=vip,
+            earned=earned,
             one_of=_group(name, one_of),
             priority=_priority(name, priority),
             budget=_budget(name, budget or {}),

@@ -160,6 +160,7 @@ class JourneyRun(RunState):
             "knows_hold": True,
             "product": self.played.product,
             "vip": self.played.vip,
+            "earned": self.played.earned,
         }
 
     async def once(self, effect: Effect[Any, O], effect_input: EffectInput, skipped: O) -> O:

@@ -206,7 +206,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
 
 def _give(request: Give, seen: Seen) -> WouldBe:
     product = request.product or seen.product
-    asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved)
+    asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved, earned=request.earned)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"
@@ -216,7 +216,7 @@ def _give(request: Give, seen: Seen) -> WouldBe:
 
 
 def _award(request: Award, seen: Seen) -> WouldBe:
-    asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip)
+    asked = GrantFacts.of(request.reward, request.product or seen.product, vip=request.vip, earned=request.earned)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     if reason is None and not is_known(request.reward, seen.rules.loyalty):

@@ -304,7 +304,9 @@ class _Page:
     def _gate(self, state: PlayerState, due: Due, facts: GateFacts | None) -> str | None:
         kind = "points" if due.points else BADGE
         policy = self.policies.of(self.row.brand, facts, self.now)
-        decision = may_grant(facts, GrantFacts(kind=kind, journey_product=self.row.terms.product), policy, self.now)
+        decision = may_grant(
+            facts, GrantFacts(kind=kind, journey_product=self.row.terms.product, earned=True), policy, self.now
+        )
         about = EffectInput(
             brand=self.row.brand,
             player_id=state.player_id,

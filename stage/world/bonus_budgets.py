@@ -13,7 +13,8 @@ from workflows.rewards.base import value_of
 
 def bonus_value(world: WorldState, player_id: str, *, but: str | None = None) -> int:
     """What the player's bonuses of the last 30 days are worth, those of one run left out."""
-    mine = (one for one in world.grants if one.player_id == player_id and one.run_id != but)
+    due = {name for name, journey in world.rules.journeys.items() if journey.earned}
+    mine = (one for one in world.grants if one.player_id == player_id and one.run_id != but and one.journey not in due)
     given = (one for one in mine if one.status not in {"refused", "revoked"})
     return sum(value_of(one.reward) or 0 for one in given if one.at > world.now - WITHIN)
 

@@ -323,10 +323,12 @@ class Effects:
         asked_before = reserved_at < world.now
         facts = self._facts(request)
         product = request.product or world.product
-        asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved)
+        asked = GrantFacts.of(
+            request.reward, product, vip=request.vip, approved=request.approved, earned=request.earned
+        )
         policy = self._policy(facts)
         decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
-        if isinstance(decision, Allowed) and facts is not None and not (asked_before or asked.approved):
+        if isinstance(decision, Allowed) and facts is not None and not (asked_before or asked.approved or asked.earned):
             decision = within_budgets(world, request, facts, asked, policy, decision)
         trouble = self._trouble_of("bonus_engine")
         status: Literal["confirmed", "refused", "unknown"] = "confirmed"

@@ -24,7 +24,7 @@ class LoyaltyEffects:
     def award(self, request: Award) -> AwardResult:
         """Give now what the gate lets pass and the program knows."""
         world = self._world
-        asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip)
+        asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip, earned=request.earned)
         reason = self._refusal(request, asked)
         if reason is None and not is_known(request.reward, world.rules.loyalty):
             reason = NOT_DECLARED

@@ -132,7 +132,7 @@ def _take(world: WorldState, shares: Sequence[LimitShare]) -> bool:
 
 
 def _refused_prize(world: WorldState, player_id: str, mission: PlayerMission) -> str | None:
-    asked = GrantFacts(kind=mission.prize_kind, journey_product=mission.product, value=0)
+    asked = GrantFacts(kind=mission.prize_kind, journey_product=mission.product, value=0, earned=True)
     return refused_by_gate(world, player_id, asked)
 
 

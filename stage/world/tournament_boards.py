@@ -167,6 +167,6 @@ class TournamentBoards:
             now=world.now,
             birth_date=world.birth_dates.get(state.player_id),
         )
-        asked = GrantFacts(kind=kind, journey_product=product or world.product)
+        asked = GrantFacts(kind=kind, journey_product=product or world.product, earned=True)
         decision = may_grant(facts, asked, world.policies.of(world.brand, facts, world.now), world.now)
         return str(decision.reason) if isinstance(decision, Refusal) else None

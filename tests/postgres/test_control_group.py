@@ -75,6 +75,8 @@ async def test_service_help_tasks_tiers_and_points_arrive(parts: Effects, arm: A
         assert done(await parts.messages.send(given)).sent == ["in_app"], template
     gold = parts.given(Give, run, "grant:tier_upgrade#1", reward=tier_upgrade("gold"))
     assert done(await parts.grants.give(gold)).status == "confirmed"
+    bought = parts.given(Give, run, "grant:free_spins#1", reward=free_spins(10), earned=True)
+    assert done(await parts.grants.give(bought)).status == "confirmed"
     earned = parts.given(Award, run, "award:points#1", reward=points(50), currency="points", expires=None)
     assert done(await parts.awards.award(earned)).status == "awarded"
     asked = parts.given(

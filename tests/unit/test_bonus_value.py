@@ -91,6 +91,7 @@ def test_a_reward_of_which_nobody_can_say_what_it_costs_is_refused() -> None:
 def test_points_cost_nothing_and_what_a_person_let_pass_is_not_reckoned(house: Policy) -> None:
     assert told(replace(RICH, bonus_value=None), points(1_000), house) is None
     assert told(RICH, cash(1_000), house, approved=True) is None
+    assert told(replace(RICH, bonus_value=None), cash(1_000), house, earned=True) is None
     assert told(replace(RICH, status="self_excluded"), cash(1_000), house, approved=True) == Reason.SELF_EXCLUDED
 
 

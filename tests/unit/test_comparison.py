@@ -41,6 +41,8 @@ def test_who_is_compared_gets_no_bonus_and_what_they_have_earned(facts: GateFact
     assert isinstance(may_grant(facts, GOLD, policy, NOON), Allowed)
     assert isinstance(may_grant(facts, GrantFacts.of(points(50), "casino"), policy, NOON), Allowed)
     assert not GrantFacts.of(free_spins(10), "casino").earned
+    bought = GrantFacts.of(free_spins(10), "casino", earned=True)
+    assert isinstance(may_grant(facts, bought, policy, NOON), Allowed)
 
 
 @pytest.mark.parametrize("facts", [replace(CONTROL, status="self_excluded"), replace(CONTROL, harm="strong")])

@@ -36,7 +36,7 @@ def unfitting(facts: GateFacts, grant: GrantFacts, policy: Policy, _now: datetim
 
 
 def _costs_nothing(grant: GrantFacts) -> bool:
-    return grant.approved or grant.value == 0
+    return grant.approved or grant.earned or grant.value == 0
 
 
 def _within(facts: GateFacts, grant: GrantFacts, most: int, what: str) -> Refusal | None:

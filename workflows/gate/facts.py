@@ -155,7 +155,7 @@ class GrantFacts:
     value: int | None = None
     #: Whether a person has let it pass, however much the player had or others get.
     approved: bool = False
-    #: Whether it is the player's due and no offer, so that nobody is left without it for a comparison.
+    #: Whether it is the player's due and no offer: nobody is left without it for a comparison, and no budget counts it.
     earned: bool = False
 
     @property
@@ -169,12 +169,18 @@ class GrantFacts:
     def of_item(cls, item: ShopItem) -> "GrantFacts":
         """The part of what a shop sells that the gate looks at."""
         if isinstance(item.gives, RewardBase):
-            return cls.of(item.gives, item.product)
-        return cls(kind=item.kind, journey_product=item.product)
+            return cls.of(item.gives, item.product, earned=True)
+        return cls(kind=item.kind, journey_product=item.product, earned=True)
 
     @classmethod
     def of(
-        cls, reward: RewardBase, journey_product: Product | None = None, *, vip: bool = False, approved: bool = False
+        cls,
+        reward: RewardBase,
+        journey_product: Product | None = None,
+        *,
+        vip: bool = False,
+        approved: bool = False,
+        earned: bool = False,
     ) -> "GrantFacts":
         """The part of a reward the gate looks at."""
         return cls(
@@ -187,7 +193,7 @@ class GrantFacts:
             vip=vip,
             value=value_of(reward),
             approved=approved,
-            earned=reward.earned,
+            earned=earned or reward.earned,
         )
 
 

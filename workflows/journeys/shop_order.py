@@ -23,6 +23,7 @@ def to_deliver(purchase: ItemPurchased) -> bool:
     on(ItemPurchased, where=to_deliver),
     entry=per("purchase_id"),
     ends_after=days(30),
+    earned=True,
     waives={"no-goal": "It brings what was paid for.", "no-control": "What was paid for is not withheld."},
 )
 async def shop_order(player: Player, purchase: ItemPurchased) -> None:
