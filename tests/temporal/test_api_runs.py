@@ -105,6 +105,7 @@ async def test_the_entry_rule_holds_for_people_too(api: Api, crm: httpx.AsyncCli
     assert "send the event instead" in (await started(crm, "api_withdrawal", "p-1")).json()["detail"]
     assert "reads the event it begins with" in (await started(crm, "failed_deposit", "p-1")).json()["detail"]
     control = (await started(crm, "api_control", "p-1")).json()
+    await only_tracked(api.engine.database, api.brand)
     await crm.post(f"/v1/runs/{control['id']}/stop", json={"reason": "A test."})
     assert "once in a player's life" in (await started(crm, "api_control", "p-1")).json()["detail"]
     unheard_of = await started(crm, "api_cal", "p-1")
