@@ -45,7 +45,7 @@ from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult, Held
 from workflows.gate.bonus_value import day_budgets, over_budget
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Allowed, Refusal
-from workflows.gate.facts import GrantFacts
+from workflows.gate.facts import give_facts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
@@ -366,10 +366,7 @@ class Grants:
 
     def _decide(self, request: Give, player: gate_facts.GatedPlayer | None, now: datetime) -> Allowed | Refusal:
         facts = player.facts if player else None
-        product = request.product or self.settings.product
-        asked = GrantFacts.of(
-            request.reward, product, vip=request.vip, approved=request.approved, earned=request.earned
-        )
+        asked = give_facts(request, self.settings.product)
         return may_grant(facts, asked, self.policies.of(request.brand, facts, now), now)
 
     async def _within_budgets(

@@ -48,7 +48,7 @@ from workflows.field_types import MessageClass, Product
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed, Refusal, Wait
-from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts, spin_facts
+from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts, give_facts, spin_facts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.gate.register_check import as_if_unlisted
 from workflows.local_time import hours, jitter
@@ -205,8 +205,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
 
 
 def _give(request: Give, seen: Seen) -> WouldBe:
-    product = request.product or seen.product
-    asked = GrantFacts.of(request.reward, product, vip=request.vip, approved=request.approved, earned=request.earned)
+    asked = give_facts(request, seen.product)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
     status: Literal["confirmed", "refused"] = "confirmed" if reason is None else "refused"

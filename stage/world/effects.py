@@ -69,7 +69,7 @@ from workflows.forms import travelling
 from workflows.gate.channel_plan import ChannelPlan
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed, Refusal, Wait
-from workflows.gate.facts import Contact, GateFacts, GrantFacts, MessageFacts, facts_of, had_bonus
+from workflows.gate.facts import Contact, GateFacts, MessageFacts, facts_of, give_facts, had_bonus
 from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy
 from workflows.gate.reasons import Reason
 from workflows.gate.register_check import as_if_unlisted
@@ -322,10 +322,7 @@ class Effects:
         reserved_at = self._reserved.setdefault(request.key, world.now)
         asked_before = reserved_at < world.now
         facts = self._facts(request)
-        product = request.product or world.product
-        asked = GrantFacts.of(
-            request.reward, product, vip=request.vip, approved=request.approved, earned=request.earned
-        )
+        asked = give_facts(request, world.product)
         policy = self._policy(facts)
         decision = may_grant(as_if_unlisted(facts, policy, world.now), asked, policy, world.now)
         if isinstance(decision, Allowed) and facts is not None and not (asked_before or asked.approved or asked.earned):

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, timedelta
 from datetime import timezone as tz
 from typing import Final
 
-from workflows.effects import OfferSpin
+from workflows.effects import Give, OfferSpin
 from workflows.events import DepositApproved
 from workflows.field_types import MessageClass, Product
 from workflows.local_time import DAY, zone
@@ -195,6 +195,12 @@ class GrantFacts:
             approved=approved,
             earned=earned or reward.earned,
         )
+
+
+def give_facts(request: Give, product: Product) -> GrantFacts:
+    """The part of a reward the gate looks at that a journey gives; `product` is what journeys are about by default."""
+    about, approved, earned = request.product or product, request.approved, request.earned
+    return GrantFacts.of(request.reward, about, vip=request.vip, approved=approved, earned=earned)
 
 
 def spin_facts(request: OfferSpin, product: Product) -> GrantFacts:
