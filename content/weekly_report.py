@@ -153,6 +153,6 @@ def _beside(one: Taken) -> str:
     if one.value is None:
         return f"no number: {one.reason}"
     interval = interval_text(one)
-    of = f"of {one.n:,}" if one.n else ""
+    of = f"of {one.n:,}" if one.n and FIGURES[one.name].unit != "count" else ""
     waiting = f"{one.immature:,} are not over yet" if one.immature else ""
     return ", ".join(part for part in (f"({interval})" if interval else "", of, waiting) if part)

@@ -50,6 +50,7 @@ INCIDENTAL = {
     "events": {"seq", "received_at"},
     "players": {"created_at", "updated_at"},
     "runs": {"check_at"},
+    "run_changes": {"seq", "noted_at"},
     "steps": {"seq"},
     "deliveries": {"id", "due_at", "created_at", "attempts", "last_error"},
     "dead_letters": {"id", "at"},
