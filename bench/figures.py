@@ -35,7 +35,7 @@ _FILL: Final = text(
     SELECT :brand, '/bench', 'f-' || n, nextval('event_ids_seq_seq'),
            CASE n % 20 WHEN 0 THEN 'payment.deposit_approved' WHEN 1 THEN 'session.login'
                 ELSE 'game.round_completed' END,
-           'p-' || (n * 7919) % :players, now() - (n % 3) * interval '1 day',
+           'p-' || (CAST(n AS bigint) * 7919) % :players, now() - (n % 3) * interval '1 day',
            CASE n % 20 WHEN 0 THEN '{"amount_minor": 2000, "fee_minor": 20, "currency": "EUR"}' WHEN 1 THEN '{}'
                 ELSE '{"stake_minor": 100, "win_minor": 90, "currency": "EUR"}' END::jsonb
     FROM generate_series(1, :events) n
