@@ -50,6 +50,8 @@ class Follower(Protocol):
     """Counts what has come since it last did."""
 
     name: str
+    #: Whether the last batch was all there was: many small ones in a row would cost more than they are worth.
+    caught_up: bool
 
     async def count_once(self) -> bool | None:
         """Count a batch; whether there was one, None where somebody's transaction is waited for."""
@@ -63,6 +65,7 @@ class EventFollower:
     def __init__(self, database: Database, at_once: int = EVENTS_AT_ONCE) -> None:
         self.database = database
         self.at_once = at_once
+        self.caught_up = False
         self.watch = HorizonWatch("events")
 
     async def count_once(self) -> bool | None:
@@ -83,10 +86,10 @@ class EventFollower:
                 first_open = None if cursor.closed is None else date.fromordinal(cursor.closed.toordinal() + 1)
                 await fold_events(connection, cursor.seq, until, first_open)
                 await _note_grants(connection, cursor.seq, until)
-            caught_up = await connection.scalar(_EVENTS_END, _between(until, horizon.seq, 1)) is None
-            await _move(connection, self.name, max(until, cursor.seq), 0, horizon.at if caught_up else None)
+            self.caught_up = await connection.scalar(_EVENTS_END, _between(until, horizon.seq, 1)) is None
+            await _move(connection, self.name, max(until, cursor.seq), 0, horizon.at if self.caught_up else None)
         COUNTED.labels(self.name).inc(until - cursor.seq)
-        if caught_up:
+        if self.caught_up:
             _note_instant(self.name, horizon)
         return until > cursor.seq
 
@@ -99,6 +102,7 @@ class JourneyFollower:
     def __init__(self, database: Database, at_once: int = ROWS_AT_ONCE) -> None:
         self.database = database
         self.at_once = at_once
+        self.caught_up = False
         self.changes, self.steps = HorizonWatch("run_changes"), HorizonWatch("steps")
 
     async def count_once(self) -> bool | None:
@@ -116,10 +120,10 @@ class JourneyFollower:
             before = JourneyRows(cursor.seq, cursor.beside)
             end = await batch_end(connection, before, until, self.at_once)
             rows = await count_rows(connection, before, end) if end != before else 0
-            caught_up = end >= until
-            await _move(connection, self.name, end.changes, end.steps, steps.at if caught_up else None)
+            self.caught_up = end >= until
+            await _move(connection, self.name, end.changes, end.steps, steps.at if self.caught_up else None)
         COUNTED.labels(self.name).inc(rows)
-        if caught_up:
+        if self.caught_up:
             _note_instant(self.name, steps)
         return end != before
 
@@ -165,7 +169,7 @@ async def _follow(follower: Follower, stop: asyncio.Event) -> None:
         rest = REST
         try:
             counted = await follower.count_once()
-            rest = WAIT if counted is None else 0.0 if counted else REST
+            rest = WAIT if counted is None else 0.0 if counted and not follower.caught_up else REST
         except (SQLAlchemyError, OSError) as away:
             logger.warning("%s cannot be counted now, trying again: %s", follower.name, away)
         except Exception:
