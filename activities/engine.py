@@ -117,6 +117,9 @@ def _wrong_variables(registry: Registry, templates: Catalogue) -> list[str]:
     """Variables that a text needs and a journey does not give, or gives and no text knows."""
     mistakes: list[str] = []
     for use in registry.templates:
+        if use.asks != (templates[use.template].question is not None):
+            verb, what = ("send", "asks nothing") if use.asks else ("survey", "asks something")
+            mistakes.append(f"Journey {use.journey}, line {use.line}: {use.template} {what}; use player.{verb}.")
         if use.variables is None:
             continue
         where = f"Journey {use.journey}, line {use.line}: the template {use.template}"
@@ -209,7 +212,7 @@ class WorkerEngine(Engine):
 
     def activities_of(self, provider: Provider) -> Sequence[Callable[..., Any]]:
         """The effects that wait in this provider's queue."""
-        return [self.grants.give] if provider == "bonus_engine" else [self.messages.send]
+        return [self.grants.give, self.grants.revoke] if provider == "bonus_engine" else [self.messages.send]
 
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:
@@ -217,6 +220,7 @@ class WorkerEngine(Engine):
         return [
             self.messages.send,
             self.grants.give,
+            self.grants.revoke,
             self.awards.award,
             self.spins.offer,
             self.spins.close,

@@ -1,6 +1,7 @@
 """What a message says to its player, and what of it goes to a channel."""
 
 from activities import gate_facts
+from activities.answer_links import OPEN_FOR, AnswerLinks, SurveyLink
 from activities.message_offers import in_words
 from activities.message_rows import MessageRow
 from activities.providers.adapter import OutgoingMessage
@@ -21,6 +22,7 @@ class MessageTexts:
         self.catalogue = catalogue
         self.settings = settings
         self.links = links
+        self.answers = AnswerLinks(settings.link_secrets)
 
     def render(self, request: Send, player: gate_facts.GatedPlayer, channel: Channel) -> Rendered:
         """The text for a player whom the gate let pass. Raises `RenderError`."""
@@ -35,6 +37,7 @@ class MessageTexts:
                 "first_name": profile.get("first_name"),
                 "brand_name": self._brand_name(request.brand),
                 "unsubscribe_url": self._unsubscribe_url(request.brand, request.player_id, channel),
+                "answer_url": self._answer_url(request),
             },
             zone=clock,
             currency=currency,
@@ -78,3 +81,12 @@ class MessageTexts:
     def _unsubscribe_url(self, brand: str, player_id: str, channel: str) -> str:
         token = self.links.token(brand, player_id, channel)
         return f"{self.settings.public_url.rstrip('/')}/v1/unsubscribe/{token}"
+
+    def _answer_url(self, request: Send) -> str | None:
+        """Where the player answers what the message asks; None where it asks nothing."""
+        if request.survey is None or request.asked_at is None:
+            return None
+        until = int((request.asked_at + OPEN_FOR).timestamp())
+        about = request.survey.about
+        asked = SurveyLink(request.brand, request.player_id, request.key, request.template, about, until)
+        return f"{self.settings.public_url.rstrip('/')}/v1/answers/{self.answers.token(asked)}"

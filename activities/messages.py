@@ -340,6 +340,7 @@ class Messages:
             asked_at=request.asked_at,
             by=request.by,
             delay=request.delay,
+            asks=request.survey is not None,
         )
 
     def _too_late_in(self, request: Send) -> timedelta | None:

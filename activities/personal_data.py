@@ -132,7 +132,8 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "stay: money",
         pseudonymous=f"{_RUN} journey kind reward status reason decision provider_ref reserved_at asked_at resolved_at "
         "created_at revoke_reason revoke_due value_minor currency claimed_at activated_at expires_at ended_at ended_as "
-        "cost_minor cost_currency",
+        "cost_minor cost_currency stage stage_reason stage_at told_currency worth_minor wager_required_minor "
+        "wagered_minor converted_minor",
         none="brand",
     ),
     "task_history": TableData(

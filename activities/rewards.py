@@ -8,22 +8,18 @@ a time: the run's attempt while it is `reserved`, the reconciler once it is `unk
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, NamedTuple
+from typing import Literal
 
-from prometheus_client import Counter
-from sqlalchemy import ColumnElement, exists, func, or_, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
-from activities import gate_decisions, gate_facts
+from activities import gate_decisions, gate_facts, grant_rows
 from activities.bonus_budgets import spend
 from activities.clock import Clock
 from activities.database import Database
 from activities.effect_attempt import attempt_number, retry_after, tried_for
-from activities.grant_lives import LIVES, UNTAKEN
+from activities.grant_rows import GRANTS, GrantRow, GrantStatus
 from activities.journey_controls import held_by
-from activities.outgoing.outbox import announce
 from activities.providers.bonus_engine import (
     BonusEngine,
     Credited,
@@ -36,12 +32,11 @@ from activities.providers.bonus_engine import (
 from activities.providers.breaker import wait_for
 from activities.providers.register import RegisterUnavailable
 from activities.registers import Registers
-from activities.runs import RunOver
+from activities.runs import RunOver, hold_active
 from activities.settings import Settings
 from activities.step_log import record_steps
-from activities.tables import grants, runs
 from workflows.declaration import Journey
-from workflows.effects import GRANT, NEVER_ANSWERED, Give, GiveResult, Held
+from workflows.effects import GRANT, NEVER_ANSWERED, REVOKE, Give, GiveResult, Held
 from workflows.gate.bonus_value import day_budgets, over_budget
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Allowed, Refusal
@@ -49,44 +44,15 @@ from workflows.gate.facts import give_facts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
-from workflows.outgoing_events import OutgoingEvent
-from workflows.player_state.prizes import NO_JOURNEY, prize_request
+from workflows.player_state.grant_progress import TAKEN
+from workflows.player_state.prizes import prize_request
+from workflows.revocation import JOURNEY_TOOK_IT, NO_SUCH_GRANT, Revoke, RevokeResult
 from workflows.rewards.base import value_of
-from workflows.rewards.kinds import OFFERED_KINDS
 
 logger = logging.getLogger(__name__)
 
-GRANTS = Counter("journeys_grants_total", "Grants by kind and what became of them.", ["kind", "status"])
-#: Only `reserved` is open; the others are settled, though the reconciler may still change `unknown`.
-GrantStatus = Literal["reserved", "confirmed", "refused", "unknown", "revoked"]
 #: Only a person can settle this one: what the engine holds under our key is not what we asked for.
 KEY_TAKEN = "the bonus engine holds another grant under this key"
-# Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
-LEASE = timedelta(minutes=1)
-
-_OFFERED: Final = ", ".join(f"'{kind}'" for kind in OFFERED_KINDS)
-
-
-class GrantRow(NamedTuple):
-    """What the effect and the reconciler read of a row of `grants`."""
-
-    id: str
-    brand: str
-    player_id: str
-    run_id: str
-    step: str
-    journey: str
-    kind: str
-    reward: JsonObject
-    decision: JsonObject
-    status: GrantStatus
-    reason: str | None
-    provider_ref: str | None
-    reserved_at: datetime | None
-    asked_at: datetime | None
-
-
-_COLUMNS = [grants.c[name] for name in GrantRow._fields]
 
 
 class Grants:
@@ -145,7 +111,37 @@ class Grants:
             await record_steps(connection, request, self.clock(), row.status, detail)
         # One that was taken back meanwhile is none that the player has.
         status: Literal["confirmed", "refused", "unknown"] = "refused" if row.status == "revoked" else row.status
-        return GiveResult(status=status, grant_id=row.id, reason=row.reason)
+        return GiveResult(status=status, grant_id=row.id, reason=row.reason, provider_ref=row.provider_ref)
+
+    @activity.defn(name=REVOKE.name)
+    async def revoke(self, request: Revoke) -> RevokeResult | Held:
+        """Take a reward back, unless the player has taken it. Raises as `give` does, to be tried again.
+
+        That it is wanted back is written first: should the run end before the engine answers, the reconciler asks on.
+        """
+        async with self.database.transaction() as connection:
+            await hold_active(connection, request.run_id)
+            now = self.clock()
+            if (held := await held_by(connection, request, now)) is not None:
+                return held
+            row = await grant_rows.lock(connection, request.grant_id)
+            result = _without_asking(row, request)
+            if result is None:
+                await grant_rows.want_back(connection, request.grant_id, JOURNEY_TOOK_IT, now + grant_rows.LEASE)
+        if result is None:
+            try:
+                taken_back = await self.engine.void(request.grant_id)
+            except (NotAccepted, OutcomeUnknown) as unanswered:
+                pause = unanswered.retry_after
+                again = None if pause is None else wait_for(pause, attempt_number())
+                raise retry_after(unanswered, again) from None
+            status: Literal["revoked", "kept"] = "revoked" if taken_back else "kept"
+            result = RevokeResult(status=status, reason=JOURNEY_TOOK_IT if taken_back else "used")
+            async with self.database.transaction() as connection:
+                await grant_rows.end_revocation(connection, request.grant_id, taken_back=taken_back, now=self.clock())
+        async with self.database.transaction() as connection:
+            await record_steps(connection, request, self.clock(), result.status, {"reason": result.reason})
+        return result
 
     async def reconcile_once(self, limit: int = 20) -> int:
         """Ask the engine about grants left unknown, the longest unasked first; how many were settled.
@@ -156,7 +152,8 @@ class Grants:
         """
         settled = 0
         for _ in range(limit):
-            row = await self._claim_doubtful()
+            async with self.database.transaction() as connection:
+                row = await grant_rows.claim_doubtful(connection, self.clock())
             if row is None:
                 break
             try:
@@ -165,10 +162,13 @@ class Grants:
                     answer = Declined(reason="never_arrived")
             except (NotAccepted, OutcomeUnknown) as unanswered:
                 logger.info("Grant %s stays unknown: %s", row.id, unanswered)
-                continue
+                answer = None
             if answer is not None:
                 await self._record(row, answer)
                 settled += 1
+            elif (row.reserved_at or self.clock()) <= self.clock() - self.settings.unknown_after:
+                async with self.database.transaction() as connection:
+                    await grant_rows.doubt(connection, row, self.clock())
         return settled
 
     async def revoke_once(self, limit: int = 20) -> int:
@@ -179,7 +179,8 @@ class Grants:
         """
         done = 0
         for _ in range(limit):
-            row = await self._claim_revoked()
+            async with self.database.transaction() as connection:
+                row = await grant_rows.claim_revoked(connection, self.clock())
             if row is None:
                 break
             try:
@@ -187,7 +188,8 @@ class Grants:
             except (NotAccepted, OutcomeUnknown) as unanswered:
                 logger.info("Grant %s is to be taken back and is not yet: %s", row.id, unanswered)
                 continue
-            await self._revoked(row.id, taken_back=taken_back)
+            async with self.database.transaction() as connection:
+                await grant_rows.end_revocation(connection, row.id, taken_back=taken_back, now=self.clock())
             done += 1
         return done
 
@@ -199,7 +201,8 @@ class Grants:
         """
         done = 0
         for _ in range(limit):
-            row = await self._claim_prize()
+            async with self.database.transaction() as connection:
+                row = await grant_rows.claim_prize(connection, self.clock())
             if row is None:
                 break
             product = row.decision["seen"].get("journey_product")
@@ -214,46 +217,6 @@ class Grants:
             done += 1
         return done
 
-    async def _claim_prize(self) -> GrantRow | None:
-        """Take one reserved prize; until the lease is over nobody else takes it."""
-        now = self.clock()
-        waiting = (grants.c.status == "reserved", grants.c.journey == NO_JOURNEY, grants.c.asked_at <= now)
-        async with self.database.transaction() as connection:
-            return await _claim(connection, grants.c.asked_at, *waiting, asked_at=now + LEASE)
-
-    async def _claim_revoked(self) -> GrantRow | None:
-        """Take one confirmed offer that is to be taken back; until the lease is over nobody else takes it."""
-        now = self.clock()
-        due = (grants.c.revoke_due <= now, grants.c.status == "confirmed")
-        async with self.database.transaction() as connection:
-            return await _claim(connection, grants.c.revoke_due, *due, revoke_due=now + LEASE)
-
-    async def _revoked(self, grant_id: str, *, taken_back: bool) -> None:
-        values: JsonObject = {"revoke_due": None}
-        if taken_back:
-            values |= {"status": "revoked", "reason": grants.c.revoke_reason, "resolved_at": self.clock()}
-        async with self.database.transaction() as connection:
-            mine = (grants.c.id == grant_id, grants.c.status == "confirmed")
-            written = await connection.execute(update(grants).where(*mine).values(values).returning(grants.c.kind))
-            kind = written.scalar_one_or_none()
-        if kind is not None and taken_back:
-            GRANTS.labels(kind, "revoked").inc()
-
-    async def _claim_doubtful(self) -> GrantRow | None:
-        """Take one grant nobody owns; until the lease is over nobody else takes it."""
-        now = self.clock()
-        ended = exists().where(runs.c.id == grants.c.run_id, runs.c.state == "ended")
-        async with self.database.transaction() as connection:
-            doubtful = or_(
-                (grants.c.status == "unknown") & (grants.c.reason == NEVER_ANSWERED),
-                (grants.c.status == "reserved") & ended,
-            )
-            mine = {"asked_at": now, "status": "unknown", "reason": NEVER_ANSWERED}
-            row = await _claim(connection, grants.c.asked_at, doubtful, grants.c.asked_at <= now - LEASE, **mine)
-            if row is not None:
-                announce(connection, OutgoingEvent.about("grant.unknown", row, now))
-        return row
-
     async def _reserve(self, request: Give) -> tuple[GrantRow, bool] | Held:
         """Pass the gate and reserve, or find what an earlier attempt did; and whether it asked.
 
@@ -266,10 +229,8 @@ class Grants:
                 player = await self._read(connection, request, now)
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
-                query = select(*_COLUMNS).where(grants.c.id == request.key).with_for_update()
-                earlier = (await connection.execute(query)).one_or_none()
-                if earlier is not None:
-                    return await _own_reservation(connection, GrantRow(*earlier), now), True
+                if (earlier := await grant_rows.lock(connection, request.key)) is not None:
+                    return await grant_rows.own(connection, earlier, now), True
                 if (held := await held_by(connection, request, now)) is not None:
                     return held
                 decision = self._decide(request, player, now)
@@ -277,11 +238,9 @@ class Grants:
                 if not wanted:
                     decision = await self._within_budgets(connection, request, player, decision, now)
                     await _note(connection, request, decision, player, now)
-                    values = _new_grant(request, decision, player.facts.currency if player else None, now)
-                    inserted = await connection.execute(insert(grants).values(values).returning(*_COLUMNS))
-                    row = GrantRow(*inserted.one())
-                    if row.status == "refused":
-                        announce(connection, OutgoingEvent.about("grant.refused", row, now))
+                    currency = player.facts.currency if player else None
+                    values = _new_grant(request, decision, currency, now)
+                    row = await grant_rows.insert_new(connection, values, now)
             if row is not None:
                 if row.status == "refused":
                     GRANTS.labels(row.kind, "refused").inc()
@@ -322,7 +281,7 @@ class Grants:
         async with self.database.transaction() as connection:
             held = await held_by(connection, request, self.clock())
             if held is not None:
-                await connection.execute(update(grants).where(grants.c.id == request.key).values(reserved_at=None))
+                await grant_rows.hold(connection, request.key)
         return held
 
     async def _read(self, connection: AsyncConnection, request: Give, now: datetime) -> gate_facts.GatedPlayer | None:
@@ -396,22 +355,10 @@ class Grants:
     async def _write(
         self, row: GrantRow, status: GrantStatus, *, reason: str | None = None, provider_ref: str | None = None
     ) -> GrantRow:
-        """Settle a grant, or leave it to whoever has taken it over since; the row as it stands."""
-        settled: JsonObject = {"revoke_due": None} if status == "refused" else {}
         async with self.database.transaction() as connection:
-            written = await connection.execute(
-                update(grants)
-                .where(grants.c.id == row.id, grants.c.status == row.status, grants.c.asked_at == row.asked_at)
-                .values(status=status, reason=reason, provider_ref=provider_ref, resolved_at=self.clock(), **settled)
-                .returning(*_COLUMNS)
+            return await grant_rows.settle(
+                connection, row, status, self.clock(), reason=reason, provider_ref=provider_ref
             )
-            mine = written.one_or_none()
-            if mine is None:
-                theirs = await connection.execute(select(*_COLUMNS).where(grants.c.id == row.id))
-                return GrantRow(*theirs.one())
-            announce(connection, OutgoingEvent.about(f"grant.{status}", mine, self.clock()))
-        GRANTS.labels(row.kind, status).inc()
-        return GrantRow(*mine)
 
 
 async def _note(
@@ -425,22 +372,11 @@ async def _note(
     await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
 
 
-async def _claim(
-    connection: AsyncConnection, order: ColumnElement[Any], *where: ColumnElement[bool], **values: object
-) -> GrantRow | None:
-    """Take the first grant that nobody holds, and mark it as taken."""
-    chosen = select(grants.c.id).where(*where).order_by(order).limit(1)
-    one = chosen.with_for_update(skip_locked=True, of=grants).scalar_subquery()
-    claimed = await connection.execute(update(grants).where(grants.c.id == one).values(values).returning(*_COLUMNS))
-    row = claimed.one_or_none()
-    return None if row is None else GrantRow(*row)
-
-
 async def reserve_prize(
     connection: AsyncConnection, request: Give, decision: Allowed, currency: str | None, now: datetime
 ) -> None:
     """Reserve a prize in the transaction that wins it; `Grants.pay_prizes_once` gives it when that is committed."""
-    await connection.execute(insert(grants).values(_new_grant(request, decision, currency, now)))
+    await grant_rows.insert_new(connection, _new_grant(request, decision, currency, now), now)
 
 
 def _new_grant(request: Give, decision: Allowed | Refusal, currency: str | None, now: datetime) -> JsonObject:
@@ -467,32 +403,10 @@ def _new_grant(request: Give, decision: Allowed | Refusal, currency: str | None,
     }
 
 
-async def _own_reservation(connection: AsyncConnection, row: GrantRow, now: datetime) -> GrantRow:
-    """Own a reservation for another attempt; a settled grant is nobody's any more."""
-    if row.status != "reserved":
-        return row
-    owned = await connection.execute(
-        update(grants)
-        .where(grants.c.id == row.id)
-        .values(asked_at=now, reserved_at=func.coalesce(grants.c.reserved_at, now))
-        .returning(*_COLUMNS)
-    )
-    return GrantRow(*owned.one())
-
-
-#: Marks what players were offered and have not taken, as far as anybody told: the engine is asked about each.
-REVOKE_OFFERS: Final = text(
-    f"""
-    UPDATE grants g SET revoke_due = t.at, revoke_reason = t.reason
-    FROM json_to_recordset(CAST(:rows AS json)) AS t (player_id text, reason text, at timestamptz)
-    WHERE g.brand = :brand AND g.player_id = t.player_id AND g.revoke_reason IS NULL
-      AND g.status IN ('reserved', 'confirmed', 'unknown') AND g.kind IN ({_OFFERED})
-      AND g.created_at > t.at - make_interval(secs => coalesce(CAST(g.reward ->> 'valid' AS double precision), 604800))
-      AND {UNTAKEN}
-    """  # noqa: S608 - our own words
-)
-#: Writes into grants what the bonus engine told of them in the events with numbers from `:after` to `:until`.
-NOTE_LIVES: Final = text(f"UPDATE grants g {LIVES}")
-FORGET: Final = text(
-    "DELETE FROM grants WHERE id = ANY(ARRAY(SELECT id FROM grants WHERE resolved_at < :before LIMIT :limit))"
-)
+def _without_asking(row: GrantRow | None, request: Revoke) -> RevokeResult | None:
+    """What becomes of taking a reward back where the bonus engine need not be asked; None where it must be."""
+    if row is None or (row.brand, row.player_id) != (request.brand, request.player_id):
+        return RevokeResult(status="kept", reason=NO_SUCH_GRANT)
+    if row.status in ("refused", "revoked"):
+        return RevokeResult(status="revoked", reason=row.reason)
+    return RevokeResult(status="kept", reason=row.stage) if row.stage in TAKEN else None

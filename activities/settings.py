@@ -113,6 +113,8 @@ class Settings(ContentSettings):
     #: A provider's HTTP API for mail instead of SMTP, as SendGrid's https://api.sendgrid.com/v3/mail/send, and its key.
     mail_api_url: str = ""
     mail_api_key: str = ""
+    #: With which it signs what it tells of each mail (SendGrid's verification key); unset: it tells us nothing.
+    mail_events_key: str = ""
     #: A provider's HTTP API for SMS instead of a gateway, as Twilio's
     #: https://api.twilio.com/2010-04-01/Accounts/AC…/Messages.json; who we are there, and the sender or its pool (MG…).
     sms_api_url: str = ""

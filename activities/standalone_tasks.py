@@ -1,15 +1,61 @@
 """Tasks that no run waits for, of the engine itself and of people: their rows, as `tasks.OPEN` takes them."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final, Protocol
 
 from activities.actors import ENGINE, Actor
+from workflows import grant_forms
+from workflows.forms import Form
+from workflows.grant_forms import GrantInDoubt
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import ReviewDue
 from workflows.protection_forms import DUE, FORBIDDEN, PRIORITY, PROTECTION_FORMS, SKILL, STEPS, TEAM, HarmReview
 from workflows.task_kinds import BY_HAND, TASK_KINDS
+
+
+class DoubtfulGrant(Protocol):
+    """What of a reward people are shown who find out whether it was given."""
+
+    @property
+    def id(self) -> str:
+        """Its id, which is its Idempotency-Key."""
+        ...
+
+    @property
+    def player_id(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def journey(self) -> str:
+        """Which journey gave it."""
+        ...
+
+    @property
+    def reward(self) -> JsonObject:
+        """What was to be given."""
+        ...
+
+    @property
+    def reason(self) -> str | None:
+        """Why nobody can say."""
+        ...
+
+
+#: Every form that the engine itself asks.
+ENGINE_FORMS: Final[Mapping[str, type[Form]]] = MappingProxyType(
+    {**PROTECTION_FORMS, GrantInDoubt.__name__: GrantInDoubt}
+)
+
+
+def doubt_id_of(grant_id: str) -> str:
+    """The id of the task about a reward in doubt; of one reward there is one."""
+    return hashlib.sha256(f"doubt {grant_id}".encode()).hexdigest()[:24]
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +140,24 @@ class StandaloneTask:
             actor=actor.name,
             actor_id=actor.id,
             key_id=actor.key_id,
+        )
+
+    @classmethod
+    def doubting(cls, grant: DoubtfulGrant, now: datetime) -> "StandaloneTask":
+        """The question whether the player has a reward that the bonus engine says nothing of."""
+        return cls(
+            id=doubt_id_of(grant.id),
+            player_id=grant.player_id,
+            step=grant_forms.STEP,
+            form=GrantInDoubt.__name__,
+            question=(GrantInDoubt.__doc__ or "").strip(),
+            form_schema=GrantInDoubt.model_json_schema(),
+            team=grant_forms.TEAM,
+            skill=None,
+            reason=f"A reward of {grant.journey} is in doubt: {grant.reason}.",
+            forbidden=grant_forms.FORBIDDEN,
+            snapshot={"player_id": grant.player_id, "grant_id": grant.id, "reward": grant.reward},
+            priority=grant_forms.PRIORITY,
+            due_at=now + grant_forms.DUE,
+            created_at=now,
         )

@@ -421,6 +421,7 @@ gate_decisions = Table(
 )
 
 # grant: two-phase; `reserved` until the bonus engine has answered.
+GRANT_FIGURES = ("worth_minor", "wager_required_minor", "wagered_minor", "converted_minor")
 grants = Table(
     "grants",
     metadata,
@@ -441,6 +442,10 @@ grants = Table(
     *(_instant(name) for name in ("claimed_at", "activated_at", "expires_at", "ended_at")),
     *(Column(name, Text) for name in ("ended_as", "cost_currency")),
     Column("cost_minor", BigInteger),
+    # How far the reward has come since, and its figures, as the bonus engine told; in minor units of `told_currency`.
+    *(Column(name, Text) for name in ("stage", "stage_reason", "told_currency")),
+    _instant("stage_at"),
+    *(Column(name, BigInteger) for name in GRANT_FIGURES),
     _now("created_at"),
     Index("ix_grants_player", "brand", "player_id", "created_at"),
     Index("ix_grants_newest", "brand", "created_at", "id"),

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any, Final, Protocol
 
 import orjson
-from sqlalchemy import Select, select, text, update
+from sqlalchemy import ColumnElement, Select, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -144,6 +144,12 @@ async def open_alone(connection: AsyncConnection, brand: str, task: StandaloneTa
     return True
 
 
+async def cancel_alone(connection: AsyncConnection, brand: str, task_id: str, text: str, now: datetime) -> None:
+    """Close a task that no run waits for, because nobody has to answer it any more; one that is closed stays so."""
+    mine = (tasks.c.id == task_id, tasks.c.brand == brand, tasks.c.run_id.is_(None))
+    await _cancel(connection, text, now, *mine)
+
+
 async def open_of_form(connection: AsyncConnection, brand: str, player_id: str, form: str) -> TaskRow | None:
     """The player's open task of a form that the engine itself asks, None if there is none."""
     mine = (tasks.c.brand == brand, tasks.c.player_id == player_id, tasks.c.form == form, tasks.c.run_id.is_(None))
@@ -227,9 +233,13 @@ async def change(
 
 async def cancel_of_run(connection: AsyncConnection, run_id: str, text: str, now: datetime) -> None:
     """Close what a run that has ended left open; `text` is what their histories say of it."""
+    await _cancel(connection, text, now, tasks.c.run_id == run_id)
+
+
+async def _cancel(connection: AsyncConnection, text: str, now: datetime, *which: ColumnElement[bool]) -> None:
     cancelled = await connection.execute(
         update(tasks)
-        .where(tasks.c.run_id == run_id, tasks.c.state.in_(OPEN_STATES))
+        .where(*which, tasks.c.state.in_(OPEN_STATES))
         .values(state="cancelled", closed_at=now, version=tasks.c.version + 1)
         .returning(tasks)
     )

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from activities.clock import Clock
 from activities.settings import Settings, settings_from
 from api import (
+    answers,
     audit,
     dead_letters,
     enrolments,
@@ -68,6 +69,7 @@ from api.bounds import ITEM, batch_bounds
 from api.console.console import Draw, add_console
 from api.dependencies import api_engine
 from api.integrations.fasttrack import routes as fasttrack
+from api.integrations.message_providers import routes as message_providers
 from api.integrations.segment import routes as segment
 from api.middleware import add_middleware
 from api.openapi import add_docs
@@ -137,7 +139,9 @@ _ROUTERS = (
     failed_events.router,
     webhooks.router,
     templates.router,
+    message_providers.router,
     unsubscribe.router,
+    answers.router,
     health.router,
 )
 

@@ -13,6 +13,7 @@ from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
 from workflows.json_object import JsonObject
+from workflows.player_state.decisions import GrantStage
 
 router = APIRouter(prefix="/v1/grants", tags=["grants"])
 
@@ -21,7 +22,9 @@ Status = Literal["reserved", "confirmed", "refused", "unknown", "revoked"]
 
 
 class GrantView(BaseModel):
-    """A reward a journey gave. `unknown`: the bonus engine never answered; it is being looked up.
+    """A reward a journey gave: `status` says whether it was given, `stage` what has become of it since.
+
+    `unknown`: the bonus engine never answered; it is being looked up, and after 15 minutes people are asked.
 
     `revoked`: an offer that was taken back before the player took it.
     """
@@ -66,6 +69,20 @@ class GrantView(BaseModel):
         None,
         description="Why it is to be taken back; `confirmed` without a `revoke_due`: it was used already.",
     )
+    stage: GrantStage | None = Field(
+        None, description="How far the reward has come since, by the bonus engine's events; null: nothing was told yet."
+    )
+    stage_at: datetime | None = None
+    stage_reason: str | None = None
+    value_minor: int | None = Field(None, description="What budgets count of it, in minor units of `currency`.")
+    currency: str | None = Field(None, description="The wallet's when it was given.")
+    told_currency: str | None = Field(None, description="Of what the engine told, where it named one; else `currency`.")
+    worth_minor: int | None = Field(None, description="What the engine says that it is worth.")
+    wager_required_minor: int | None = None
+    wagered_minor: int | None = None
+    converted_minor: int | None = Field(None, description="What became the player's real money.")
+    cost_minor: int | None = Field(None, description="What it cost the operator in the end.")
+    expires_at: datetime | None = None
     created_at: datetime
 
 
@@ -77,6 +94,7 @@ class GrantQuery(PageQuery):
     run: Filter | None = None
     journey: Filter | None = None
     kind: Filter | None = None
+    stage: GrantStage | None = None
 
 
 @router.get("", responses=COMMON)
@@ -89,6 +107,7 @@ async def list_grants(engine: EngineOf, key: Reading, query: Annotated[GrantQuer
         (grants.c.run_id, query.run),
         (grants.c.journey, query.journey),
         (grants.c.kind, query.kind),
+        (grants.c.stage, query.stage),
     )
     chosen = query.newest_first(chosen, key.brand, grants.c.created_at, grants.c.id)
     async with engine.database.reading() as connection:

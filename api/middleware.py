@@ -38,9 +38,9 @@ REQUESTS = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 2.5, 10, 60),
 )
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson"})
-#: Prefix of every path that needs a key, and of what lies under it without needing one.
+#: Prefix of every path that needs a key, and of what lies under it and needs none.
 PRIVATE: Final = "/v1/"
-PUBLIC: Final = "/v1/unsubscribe/"
+PUBLIC: Final = ("/v1/unsubscribe/", "/v1/answers/", "/v1/integrations/")
 #: Characters of a caller's own X-Request-ID that stand in the log.
 LONGEST_REQUEST_ID: Final = 64
 

@@ -11,10 +11,11 @@ from fastapi import APIRouter, Header, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import harm_reviews, tasks
+from activities import grant_doubts, harm_reviews, tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
 from activities.audit.trail import about
+from activities.standalone_tasks import ENGINE_FORMS
 from activities.task_drafts import forget_draft
 from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow, same
 from api.dependencies import ApiEngine, EngineOf
@@ -26,8 +27,8 @@ from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
 from workflows.events import Instant
 from workflows.forms import Form
+from workflows.grant_forms import GrantInDoubt
 from workflows.json_object import JsonObject
-from workflows.protection_forms import PROTECTION_FORMS
 from workflows.task_kinds import HOUSE_FORMS
 
 router = APIRouter(prefix="/v1/tasks/{task_id}", tags=["tasks"])
@@ -185,7 +186,7 @@ async def complete_task(
     if faults := faults_of(body.answer, task.form_schema, form):
         raise Problem("invalid", "The answer does not fit the form; correct what errors lists.", errors=faults)
     request = _request(engine, actor, task_id, if_match)
-    is_review = task.run_id is None and task.form in PROTECTION_FORMS
+    is_review = task.run_id is None and task.form in ENGINE_FORMS
     judged = await _judge(engine, request, task, body.answer) if is_review else None
     async with engine.pools.ordinary.patient_transaction() as connection:
         outcome = judged
@@ -263,7 +264,9 @@ async def move_due_time(
 
 
 async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer: JsonObject) -> TaskOutcome:
-    """Complete a review. Raises the `Problem` that says who may."""
+    """Complete what the engine itself asks. Raises the `Problem` that says who may."""
+    if task.form == GrantInDoubt.__name__:
+        return await grant_doubts.complete(engine.pools.ordinary, request, task, answer)
     if not request.actor.may(REVIEW):
         raise Problem(
             "scope", f"Only who is trained for it judges what protects a player: this needs the scope {REVIEW}."
@@ -274,7 +277,7 @@ async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer:
 def _form_of(engine: ApiEngine, task: TaskRow) -> type[Form] | None:
     """The form of a task; what no journey asks is a review, or one of the house's own."""
     if task.journey is None:
-        return PROTECTION_FORMS.get(task.form) or HOUSE_FORMS.get(task.form)
+        return ENGINE_FORMS.get(task.form) or HOUSE_FORMS.get(task.form)
     return engine.registry.forms.get(task.journey, {}).get(task.form)
 
 

@@ -74,7 +74,7 @@ class PreviewQuery(BaseModel):
 @router.get("", responses=COMMON)
 async def list_templates(request: Request, engine: EngineOf, key: Reading) -> TemplateList:  # noqa: ARG001 - the key may
     """The templates of the deployment."""
-    catalogue = await _catalogue(request, engine)
+    catalogue = await catalogue_of(request, engine)
     return TemplateList(items=[TemplateView.model_validate(catalogue[name]) for name in catalogue])
 
 
@@ -83,7 +83,7 @@ async def preview_template(
     template: str, request: Request, engine: EngineOf, key: Reading, query: Annotated[PreviewQuery, Query()]
 ) -> TemplatePreview:
     """What a template says on a channel and in a language, with the values of its own example."""
-    catalogue = await _catalogue(request, engine)
+    catalogue = await catalogue_of(request, engine)
     if template not in catalogue:
         raise undeclared("template", template, catalogue.names)
     channel = query.channel or catalogue[template].channels[0]
@@ -96,7 +96,7 @@ async def preview_template(
     return TemplatePreview(language=shown.language, title=shown.text.title, body=shown.text.body, html=shown.html)
 
 
-async def _catalogue(request: Request, engine: ApiEngine) -> Catalogue:
+async def catalogue_of(request: Request, engine: ApiEngine) -> Catalogue:
     """The deployment's templates, read when somebody first asks: taking events needs none."""
     state = request.app.state
     if not hasattr(state, "catalogue"):

@@ -35,7 +35,7 @@ async def show_unsubscribe(token: str, engine: EngineOf) -> Response:
     brand, player_id, _ = _read(engine, token)
     question, button, _ = await _texts(engine, brand, player_id)
     form = f'<form method="post"><button>{escape(button)}</button></form>'
-    return _page(f"<p>{escape(question)}</p>{form}")
+    return page(f"<p>{escape(question)}</p>{form}")
 
 
 @router.post("/{token}", response_class=Response, responses=_RESPONSES)
@@ -59,7 +59,7 @@ async def unsubscribe(token: str, engine: EngineOf) -> Response:
         if not await _is_withdrawn(engine, brand, player_id, channel):
             raise away("The consent was given again meanwhile; nothing is withdrawn yet. Send this again.")
     *_, done = await _texts(engine, brand, player_id)
-    return _page(f"<p>{escape(done)}</p>")
+    return page(f"<p>{escape(done)}</p>")
 
 
 async def _is_withdrawn(engine: ApiEngine, brand: str, player_id: str, channel: str) -> bool:
@@ -87,6 +87,7 @@ async def _texts(engine: ApiEngine, brand: str, player_id: str) -> tuple[str, st
     return _TEXTS.get(language[:2].lower(), _TEXTS["en"])
 
 
-def _page(body: str) -> Response:
+def page(body: str) -> Response:
+    """A page for a player who followed a link of a message."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>·</title>'
     return Response(f"<!doctype html>{head}{body}", media_type="text/html")

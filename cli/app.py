@@ -12,6 +12,7 @@ from typer.exceptions import TyperException
 from cli import (
     audit,
     check,
+    compare_grants,
     demo,
     derive,
     diagram,
@@ -95,6 +96,7 @@ app.command()(experiment.experiment)
 app.command()(events.events)
 app.command()(derive.derive)
 app.command()(reconcile.reconcile)
+app.command()(compare_grants.compare_grants)
 app.command()(enrol.segments)
 app.command()(enrol.enrol)
 app.command()(hold.hold)

@@ -16,6 +16,7 @@ from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from content.survey_questions import QuestionKind, SurveyQuestion, question_mistakes
 from content.template_syntax import SHARED, Declared, TemplateReading, read_source
 from content.toml_files import read_toml
 from content.variable_values import (
@@ -67,8 +68,16 @@ class _Declaration(BaseModel):
     channels: list[Channel] = Field(min_length=1)
     suppress_if_active_today: bool = False
     terms: bool = False
+    question: QuestionKind | None = None
+    asks: dict[str, str] = Field(default_factory=dict)
+    answers: dict[str, dict[str, str]] = Field(default_factory=dict)
     variables: dict[str, Variable] = Field(default_factory=dict)
     example: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def survey(self) -> SurveyQuestion | None:
+        """What it asks, if it does."""
+        return None if self.question is None else SurveyQuestion(self.question, self.asks, self.answers)
 
 
 class _SharedDeclaration(BaseModel):
@@ -100,6 +109,8 @@ class MessageTemplate(TemplateFacts):
     """It carries an offer, so its texts carry the terms."""
     example: Mapping[str, Any]
     uses: Mapping[Channel, frozenset[str]] = field(repr=False)
+    question: SurveyQuestion | None = None
+    """What it asks, if it is a survey that is answered by its link."""
 
     def required(self, channel: Channel) -> frozenset[str]:
         """The variables a send on this channel must give."""
@@ -216,6 +227,11 @@ class TemplateFiles:
         for variable in sorted(set(declaration.variables) - used):
             self._complain(file, f"no text uses {variable}; use it or take it out")
         self._check_duties(name, declaration, readings)
+        for base in readings:
+            if (declaration.question is None) == ("answer_url" in readings[base].uses):
+                self._complain(f"{name}/{base}", "says {{ answer_url }} exactly if template.toml has a question")
+        for mistake in question_mistakes(declaration.survey, declaration.message_class, languages):
+            self._complain(file, mistake)
         if len(self.problems) > before:
             return
         example = {k: v for k, v in {**shared.example, **declaration.example}.items() if k in used}
@@ -232,6 +248,7 @@ class TemplateFiles:
             suppress_if_active_today=declaration.suppress_if_active_today,
             terms=declaration.terms,
             example=example,
+            question=declaration.survey,
             uses={
                 channel: frozenset[str]().union(
                     *(reading.uses for key, reading in readings.items() if key.partition(".")[0] == channel)

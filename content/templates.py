@@ -31,7 +31,7 @@ _LONGEST_TITLE = 250
 _CLASS: TypeAdapter[MessageClass] = TypeAdapter(MessageClass)
 
 #: Shared variables that `send` itself gives.
-FILLED_IN = frozenset({"first_name", "brand_name", "unsubscribe_url"})
+FILLED_IN = frozenset({"first_name", "brand_name", "unsubscribe_url", "answer_url"})
 
 
 class CatalogueInvalid(DesignError):

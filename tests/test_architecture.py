@@ -414,7 +414,7 @@ def test_the_files_are_really_read() -> None:
         ("api/schemas.py", "", "schemas is the name of a drawer"),
         ("activities/x.py", "x = 1\n" * 501, "has 501 lines"),
         ("api/x.py", "from sqlalchemy import insert\ninsert(steps)", "steps, which belongs to activities/step_log.py"),
-        ("api/x.py", "import sqlalchemy as sa\nsa.delete(tables.grants)", "belongs to activities/rewards.py"),
+        ("api/x.py", "import sqlalchemy as sa\nsa.delete(tables.grants)", "belongs to activities/grant_rows.py"),
         ("cli/x.py", "from activities.tables import runs\nruns.update()", "belongs to activities/runs.py"),
         ("activities/x.py", "text('WITH a AS (UPDATE deliveries d SET x = 1)')", "belongs to activities/run_delivery"),
         ("activities/runs.py", "'INSERT INTO tasks (id) SELECT 1'", "tasks, which belongs to activities/tasks.py"),

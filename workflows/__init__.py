@@ -36,6 +36,7 @@ from workflows.rewards.cash_and_bonus import *
 from workflows.rewards.deposits import *
 from workflows.rewards.loyalty import *
 from workflows.rewards.play import *
+from workflows.rewards.sizing import *
 from workflows.rules.calendar_rules import *
 from workflows.rules.measures import *
 from workflows.rules.segments import *

@@ -13,52 +13,32 @@ from typing import Any, Final, Generic, Literal, TypeVar
 from pydantic import AwareDatetime, BaseModel, Field, JsonValue
 
 from workflows.channels import CHANNELS, Channel
+from workflows.effect_input import EffectInput as EffectInput  # noqa: PLC0414 - what is declared here is made of it
 from workflows.effect_queues import Provider, Urgency
 from workflows.effect_retries import UNTIL_THE_WORLD_ANSWERS, Retries
 from workflows.errors import DesignError
 from workflows.events.compliance import MOST_PAUSED
 from workflows.experiment_draw import ArmAssigned
-from workflows.field_types import Product, Seconds
+from workflows.field_types import Seconds
 from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts, ScoreRead
+from workflows.revocation import Revoke, RevokeResult
 from workflows.rewards import Reward, RewardBase
-from workflows.run_protocol import StoryLine
 
 TaskMove = Literal["remind", "escalate", "expire"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
 O = TypeVar("O", bound=BaseModel)  # noqa: E741 - and output
 
+
 #: The type of the error with which an effect is refused to a run that is over in the books, and that run's outcome.
 RUN_OVER: Final = "run_over"
 
 
-class EffectInput(BaseModel):
-    """What every effect receives: whose step it is, and the story since the last effect."""
+class Question(BaseModel):
+    """What a message asks its player: the template says what, and how it is answered."""
 
-    brand: str
-    player_id: str
-    journey: str
-    run_id: str
-    step: str
-    story: list[StoryLine] = Field(default_factory=list)
-    #: Whether the run knows the answer `Held`; one that an older release plays does not.
-    knows_hold: bool = False
-    #: The kind of gambling the journey is about; None: what the deployment is about.
-    product: Product | None = None
-    #: Whether the journey is for players with a manager of their own, so that what it gives is a VIP reward.
-    vip: bool = False
-    #: Whether what the journey gives is the player's due and no offer.
-    earned: bool = False
-
-    @property
-    def key(self) -> str:
-        """The idempotency key of this effect, the same on every attempt and after any crash."""
-        return f"{self.run_id}/{self.step}"
-
-    @property
-    def provider(self) -> Provider | None:
-        """Whose queue it waits in; None: it needs the database alone."""
-        return None
+    #: What it is about, as the answer says it: a kind of reward, a game.
+    about: str | None = Field(None, max_length=64)
 
 
 class Send(EffectInput):
@@ -80,6 +60,8 @@ class Send(EffectInput):
     jitter: timedelta = timedelta(0)
     #: The grant that the message tells of: its value, its terms and its end are written from that.
     offer: str | None = None
+    #: What it asks, where it is a survey.
+    survey: Question | None = None
 
     @property
     def delay(self) -> timedelta:
@@ -149,6 +131,8 @@ class GiveResult(BaseModel):
     status: Literal["confirmed", "refused", "unknown"]
     grant_id: str
     reason: str | None = None
+    #: The engine's own name for it, by which its events may speak of it.
+    provider_ref: str | None = None
 
 
 class Award(EffectInput):
@@ -467,6 +451,7 @@ class Effect(Generic[I, O]):
 
 SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
 GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
+REVOKE = Effect("revoke", Revoke, RevokeResult, Urgency.SERVICE)
 AWARD = Effect("award", Award, AwardResult, Urgency.REWARD)
 OFFER_SPIN = Effect("offer_spin", OfferSpin, SpinGiven, Urgency.REWARD)
 CLOSE_SPIN = Effect("close_spin", CloseSpin, SpinGiven, Urgency.REWARD, holdable=False)

@@ -1,5 +1,6 @@
 """What a journey may know of its player: facts as of the last `refresh`, and the journey's own clock."""
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -114,6 +115,11 @@ class KnownPlayer:
     def last_viewed(self) -> str | None:
         """The id of what the player looked at last on the site."""
         return self._run.facts.last_viewed
+
+    @property
+    def liked(self) -> Callable[[str], bool | None]:
+        """Whether the player liked it, by their newest thumb or yes: `player.liked("free_spins")`; None: no word."""
+        return self._run.facts.liked.get
 
     @property
     def clock(self) -> datetime:

@@ -81,6 +81,7 @@ OUTGOING_TYPES: Final[Mapping[str, OutgoingType]] = {
     "grant.confirmed": OutgoingType("the bonus engine gave a reward", _GRANT),
     "grant.refused": OutgoingType("the gate or the bonus engine said no", _GRANT),
     "grant.unknown": OutgoingType("the bonus engine never answered; a later event tells", _GRANT),
+    "grant.revoked": OutgoingType("a reward was taken back before the player took it", _GRANT),
     "run.started": OutgoingType(
         "a player entered a journey, in either arm",
         {

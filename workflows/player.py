@@ -8,12 +8,12 @@ weekday that does not exist, is a `ValueError`.
 import hashlib
 import json
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
-from typing import Any, TypedDict, TypeVar, Unpack, cast, overload
+from datetime import datetime, timedelta
+from typing import TypeVar, cast
 
 from pydantic import JsonValue
 
-from workflows.channels import Channel, first_turn
+from workflows.channels import IN_APP, Channel, first_turn
 from workflows.effects import (
     GRANT,
     MARK,
@@ -22,6 +22,7 @@ from workflows.effects import (
     OPEN_TASK,
     PAUSE_PROMOTIONS,
     REFRESH,
+    REVOKE,
     SEND,
     START,
     WEBHOOK,
@@ -35,6 +36,7 @@ from workflows.effects import (
     OpenTask,
     PausedUntil,
     PausePromotions,
+    Question,
     Refresh,
     Send,
     SendResult,
@@ -43,43 +45,33 @@ from workflows.effects import (
     TaskOpened,
     Webhook,
 )
-from workflows.events import Event
+from workflows.events import FeedbackAnswered
 from workflows.forms import Form
 from workflows.gate.reasons import BEYOND_BUDGETS
 from workflows.grant_approval import GrantApproval
-from workflows.local_time import JITTER, days, next_local
+from workflows.local_time import JITTER, days
 from workflows.loyalty_verbs import LoyaltyVerbs
 from workflows.outgoing_events import MOST_DATA, own_type
-from workflows.rewards import Reward
+from workflows.revocation import Revoke, RevokeResult
+from workflows.rewards import Reward, sizing
+from workflows.rewards.sizing import Fitted, Limit
 from workflows.rules.segments import Segment, require_segment
-from workflows.rules.tied_to_run import tied
-from workflows.rules.where import Where
 from workflows.run import JourneyRun
-from workflows.run_journal import MOVED_PAST, event_as_kept, read_as_kept
+from workflows.run_journal import MOVED_PAST, read_as_kept
 from workflows.run_protocol import KnownStep
-from workflows.verb_results import Grant, RunStarted, Sent, Suppressed
+from workflows.verb_results import Answer, Grant, NoAnswer, Revocation, RunStarted, Sent, Suppressed
 from workflows.verb_table import match_methods
+from workflows.waiting_player import WaitingPlayer, never
 
 __all__ = ["Player"]
 
-E = TypeVar("E", bound=Event)
-E2 = TypeVar("E2", bound=Event)
-E3 = TypeVar("E3", bound=Event)
 F = TypeVar("F", bound=Form)
 
 #: Between two questions to the gate about one message.
 GATE_PAUSE = timedelta(seconds=10)
 
 
-class Taking(TypedDict, total=False):
-    """Which of the events of its kinds `first` takes."""
-
-    where: Where | None
-    same: str | None
-    fresh: bool
-
-
-class Player(LoyaltyVerbs):
+class Player(LoyaltyVerbs, WaitingPlayer):
     """The player of one run: facts as of the last `refresh`, and everything a journey can do."""
 
     # ---- effects -----------------------------------------------------------------------------
@@ -138,7 +130,7 @@ class Player(LoyaltyVerbs):
         turn, tried = first_turn(message.via, message.fallback), list[Channel]()
         while True:
             if "until" in asking.fixed:
-                await run.wait(step, _never, datetime.fromisoformat(str(asking.fixed["until"])))
+                await run.wait(step, never, datetime.fromisoformat(str(asking.fixed["until"])))
                 del asking.fixed["until"]
             now = {"story": run.story, "turn": turn, "tried": tried, "asked_at": asked_at, "by": latest}
             asked = message.model_copy(update=now)
@@ -152,6 +144,62 @@ class Player(LoyaltyVerbs):
             run.record(step, "quiet_hours", until=result.wait_until.isoformat())
             # The gate's clock may be behind Temporal's: without a pause it would be asked hundreds of times.
             asking.fixed["until"] = max(result.wait_until, run.now + GATE_PAUSE).isoformat()
+
+    async def survey(
+        self,
+        template: str,
+        *,
+        within: timedelta,
+        about: str | None = None,
+        via: Sequence[Channel] | Channel = IN_APP,
+        fallback: Sequence[Channel] = (),
+        by: timedelta | None = None,
+        **variables: JsonValue,
+    ) -> Answer | NoAnswer:
+        """Ask one question and wait for its answer: a thumb, yes or no, 0 to 10, or one of several.
+
+        What is asked, and how it is answered, stands in the template. The message carries a link of its own to answer
+        by, and the answer comes `within` this time after it went out, or not at all; one that comes later still is a
+        `FeedbackAnswered` like any other. `about` is what it is about, such as "free_spins", and `player.liked` knows
+        it afterwards. Surveys are messages: consent, caps and quiet hours hold; and nobody is asked who has lost or
+        complained within 72 hours. Whatever follows for the player must be the same for every answer.
+        """
+        run = self._run
+        step = run.step(f"survey:{template}")
+        known = run.recall(step)
+        if known is None:
+            asked = Send(
+                **run.common(step),
+                template=template,
+                via=[via] if isinstance(via, str) else list(via),
+                fallback=list(fallback),
+                variables=dict(variables),
+                survey=Question(about=about),
+            )
+            known = run.keep(step, await self._ask_player(asked, within, by))
+        return Answer.read(known.outcome)
+
+    async def _ask_player(self, asked: Send, within: timedelta, by: timedelta | None) -> dict[str, JsonValue]:
+        """Put a question to the player and wait: what they answered, or why nobody did."""
+        run, step = self._run, asked.step
+        asking = run.begin(step, asked_at=run.now.isoformat())
+        if "sent" not in asking.fixed:
+            result = await self._pass_gate(asked, by)
+            if not result.sent:
+                return {"reasons": dict(result.suppressed)}
+            asking.fixed |= {"sent": [*result.sent], "until": (run.now + within).isoformat()}
+
+        def mine(answer: FeedbackAnswered) -> bool:
+            return answer.question_id == asked.key
+
+        until = datetime.fromisoformat(str(asking.fixed["until"]))
+        if not await run.wait(step, lambda: run.inbox.oldest((FeedbackAnswered,), mine, 0) is not None, until):
+            run.record(step, "timed_out")
+            return {}
+        answer = cast("FeedbackAnswered", run.inbox.oldest((FeedbackAnswered,), mine, 0))
+        run.inbox.use(answer)
+        run.record(step, "answered", event_id=answer.event_id)
+        return {"kind": answer.kind, "score": answer.score, "choice": answer.choice}
 
     async def grant(self, reward: Reward) -> Grant:
         """Give a reward, exactly once, through the bonus engine.
@@ -172,7 +220,19 @@ class Player(LoyaltyVerbs):
             if answer is not None and answer.give:
                 give = Give(**run.common(run.step(f"approved:{reward.kind}")), reward=reward, approved=True)
                 result = await run.once(GRANT, give, passed_over)
-        return Grant(result.status, result.grant_id, result.reason)
+        return Grant(result.status, result.grant_id, result.reason, result.provider_ref)
+
+    async def revoke(self, grant: Grant) -> Revocation:
+        """Take a reward back that the player has not taken yet; one that was refused is gone already.
+
+        False where the player has used it: what was told about it (`reward.claimed` and further) is believed, and of
+        the rest the bonus engine is asked. A reward whose outcome is `unknown` is forbidden to the engine for good.
+        """
+        run = self._run
+        step = run.step("revoke")
+        passed_over = RevokeResult(status="kept", reason=MOVED_PAST)
+        result = await run.once(REVOKE, Revoke(**run.common(step), grant_id=grant.grant_id), passed_over)
+        return Revocation(result.status, result.reason)
 
     async def pause_promotions(self, hours: int, why: str) -> datetime:
         """Sell and give the player nothing for so many hours from now on, in any journey; until when that is.
@@ -299,91 +359,6 @@ class Player(LoyaltyVerbs):
         run = self._run
         run.facts = await run.once(REFRESH, Refresh(**run.common(run.step("refresh"))), run.facts)
 
-    # ---- waits -------------------------------------------------------------------------------
-
-    async def event(
-        self,
-        kind: type[E],
-        *,
-        within: timedelta,
-        where: Where | None = None,
-        same: str | None = None,
-        fresh: bool = False,
-    ) -> E | None:
-        """Wait for an event of `kind`; None when none came `within` this time.
-
-        `same="payment_id"` takes only an event that says there what the event that started the run says.
-
-        An event that arrived since the run began and was not used yet counts, oldest first, and
-        is used up by this wait. `fresh=True` looks only at what arrives from now on.
-
-        A `where` that looks at the event alone is asked before the run is told of it, and what no wait takes wakes
-        nobody. One that looks at something of its run, such as the event that started it, hears every event.
-        """
-        takes = tied(where, same, self._run.input.trigger)
-        event: E | None = await self._await(f"event:{kind.__name__}", (kind,), within, takes, fresh=fresh)
-        return event
-
-    @overload
-    async def first(self, a: type[E], /, *, within: timedelta, **how: Unpack[Taking]) -> E | None: ...
-    @overload
-    async def first(self, a: type[E], b: type[E2], /, *, within: timedelta, **how: Unpack[Taking]) -> E | E2 | None: ...
-    @overload
-    async def first(
-        self, a: type[E], b: type[E2], c: type[E3], /, *, within: timedelta, **how: Unpack[Taking]
-    ) -> E | E2 | E3 | None: ...
-    @overload
-    async def first(self, *kinds: type[Event], within: timedelta, **how: Unpack[Taking]) -> Event | None: ...
-    async def first(
-        self,
-        *kinds: type[Event],
-        within: timedelta,
-        where: Where | None = None,
-        same: str | None = None,
-        fresh: bool = False,
-    ) -> Event | None:
-        """Wait for the first event of any of `kinds`; None when none came. Made for `match`.
-
-        `where`, `same` and `fresh` are those of `event`, and are asked of every kind.
-        """
-        names = "|".join(kind.__name__ for kind in kinds)
-        takes = tied(where, same, self._run.input.trigger)
-        event: Event | None = await self._await(f"first:{names}", kinds, within, takes, fresh=fresh)
-        return event
-
-    async def sleep(self, duration: timedelta) -> None:
-        """Wait for a time, whatever happens meanwhile; events are kept."""
-        run = self._run
-        step = run.step("sleep")
-        if run.recall(step) is None:
-            wait = run.begin(step, until=(run.now + duration).isoformat())
-            await run.wait(step, _never, run.end_of(wait, duration))
-            run.keep(step, None)
-
-    async def until(
-        self, at: str, *, weekday: str | None = None, on: date | None = None, jitter: timedelta = JITTER
-    ) -> datetime:
-        """Wait until the player's own clock shows `at` ("15:00"), next time or on that day; the moment it waited for.
-
-        It comes for many at once, so each run waits up to `jitter` longer, always as long; `minutes(0)` for the very
-        minute. Where the player's zone is unknown the clock is UTC. A date in the past waits for nothing.
-        """
-        run = self._run
-        step = run.step("until")
-        known = run.recall(step, self.now.isoformat())
-        if known is None:
-            wait = run.begin(step, until=self._moment(run.now, at, weekday, on, jitter).isoformat())
-            moment = run.end_of(wait, self._moment(wait.began, at, weekday, on, jitter) - wait.began)
-            await run.wait(step, _never, moment)
-            run.record(step, "reached", moment=moment.isoformat())
-            known = run.keep(step, moment.isoformat())
-        return datetime.fromisoformat(str(known.outcome))
-
-    def _moment(self, now: datetime, at: str, weekday: str | None, on: date | None, jitter: timedelta) -> datetime:
-        """When the player's clock shows `at` next, and this run has waited its share of `jitter`."""
-        moment = next_local(now, self.timezone, at, weekday=weekday, on=on)
-        return moment + self._run.delay(jitter) if moment > now else moment
-
     # ---- decisions ---------------------------------------------------------------------------
 
     def split(self, name: str, **shares: float) -> str:
@@ -411,39 +386,36 @@ class Player(LoyaltyVerbs):
             known = run.keep(step, chosen)
         return str(known.outcome)
 
-    async def _await(
-        self,
-        name: str,
-        kinds: tuple[type[Any], ...],
-        within: timedelta,
-        where: Where | None,
-        *,
-        fresh: bool,
-    ) -> Any:
+    def amount(self, declared: Limit) -> int | None:
+        """What was declared for the player's currency, and tier where it is by tier, in minor units; None for no offer.
+
+        `amounts(EUR=500, GBP=400)` is never converted: who has another currency, or none that we know, gets none, and
+        the story says why.
+        """
+        return self._size("amount", sizing.declared(declared, self._run.facts.wallet, self.tier))
+
+    def fit(
+        self, least: float, most: float, *, of: int, floor: Limit | None = None, ceiling: Limit | None = None
+    ) -> int | None:
+        """A round amount between `least` and `most` percent of a sum, in minor units; None for no offer.
+
+        `of` is a sum of the player's own money, such as `player.mean_deposit_minor`. It is never more than the band and
+        the ceiling and never less than the floor, which are declared by currency and may be by tier. Where nothing
+        round is within them, or the currency is not known, there is no offer, and the story says why.
+        """
+        if not 0 < least <= most:
+            raise ValueError(f"player.fit({least}, {most}) needs two percentages, the smaller one first.")
+        facts = self._run.facts
+        return self._size("fit", sizing.fitted((least, most), of, facts.wallet, self.tier, floor, ceiling))
+
+    def _size(self, name: str, fitted: Fitted) -> int | None:
         run = self._run
         step = run.step(name)
-        known = run.recall(step)
+        known = run.recall(step, fitted.minor, said=fitted.why)
         if known is None:
-            until = run.now + within
-            wait = run.begin(step, until=until.isoformat(), after=run.inbox.arrived if fresh else 0)
-            after = cast("int", wait.fixed["after"])
-            came: Event | None = None
-            if await run.wait(
-                step, lambda: run.inbox.oldest(kinds, where, after) is not None, run.end_of(wait, within)
-            ):
-                came = run.inbox.oldest(kinds, where, after)
-                assert came is not None
-                run.inbox.use(came)
-                run.record(step, type(came).__name__, event_id=came.event_id)
-            else:
-                run.record(step, "timed_out")
-            run.keep(step, None if came is None else came.to_wire())
-            return came
-        return None if known.outcome is None else event_as_kept(kinds, known.outcome)
+            run.record(step, fitted.why, minor=fitted.minor)
+            known = run.keep(step, fitted.minor)
+        return known.outcome if isinstance(known.outcome, int) else None
 
 
 match_methods(Player)
-
-
-def _never() -> bool:
-    return False

@@ -18,6 +18,8 @@ class PlayerFacts(BaseModel):
     country: str | None = None
     #: ISO 4217 code of the wallet.
     currency: str = "EUR"
+    #: The same, and None when the operator never sent one: an amount is chosen by it alone.
+    wallet: str | None = None
     #: Loyalty tier, as last sent by the operator.
     tier: str | None = None
     #: The game category with the highest stakes so far.
@@ -40,6 +42,8 @@ class PlayerFacts(BaseModel):
     kyc_deadline: AwareDatetime | None = None
     #: What the player looked at last: the `item_id` of `content.viewed`.
     last_viewed: str | None = None
+    #: What the player gave a thumb or a yes or no to: whether they liked it, by their newest word.
+    liked: dict[str, bool] = Field(default_factory=dict)
     #: Whether this is an account of the operator's own.
     is_test: bool = False
 

@@ -86,6 +86,7 @@ ENGINE = (
     "channels",
     "countries",
     "declaration",
+    "effect_input",
     "effect_queues",
     "effect_retries",
     "effects",
@@ -112,6 +113,7 @@ ENGINE = (
     "player",
     "player_facts",
     "player_state",
+    "revocation",
     "rewards",
     "rules",
     "run",
@@ -121,6 +123,7 @@ ENGINE = (
     "scores",
     "verb_results",
     "verb_table",
+    "waiting_player",
     "workflow_class",
 )
 PASSED_THROUGH = tuple(f"workflows.{name}" for name in ENGINE)

@@ -34,6 +34,15 @@ class VerbSpec:
     outcomes: Mapping[str, str]
 
 
+#: What the size of an offer comes to.
+_SIZES: Final = {
+    "declared": "the declared amount",
+    "fitted": "an amount was fitted",
+    "no_currency": "no offer, for the currency of the wallet is not known",
+    "no_amount": "no offer, for none is declared in this currency",
+    "nothing_known": "no offer, for there is nothing to fit it to",
+    "outside_band": "no offer, for none is round and within its bounds",
+}
 VERBS: Final[Mapping[str, VerbSpec]] = {
     verb.name: verb
     for verb in (
@@ -52,6 +61,22 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             },
         ),
         VerbSpec(
+            name="survey",
+            shape="message",
+            waits=True,
+            limit="within",
+            subject="template",
+            results=("answered", "no answer"),
+            outcomes={
+                "sent": "sent",
+                "suppressed": "not sent",
+                "waiting": "waits until it may be sent",
+                "quiet_hours": "waits for the morning",
+                "answered": "answered",
+                "timed_out": "did not happen in time",
+            },
+        ),
+        VerbSpec(
             name="grant",
             shape="reward",
             waits=False,
@@ -59,6 +84,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             subject="reward",
             results=("confirmed", "not confirmed"),
             outcomes={"confirmed": "given", "refused": "refused", "unknown": "nobody can say yet"},
+        ),
+        VerbSpec(
+            name="revoke",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject=None,
+            results=("taken back", "kept"),
+            outcomes={"revoked": "taken back", "kept": "the player keeps it"},
         ),
         VerbSpec(
             name="award",
@@ -144,13 +178,34 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             limit=None,
             subject=None,
             results=None,
-            outcomes={"reached": "the moment has come"},
+            outcomes={
+                "reached": "the moment has come",
+                "refreshed": "the player's facts were read again",
+            },
         ),
         # A part of a split is an outcome under its own name.
         VerbSpec(name="split", shape="decision", waits=False, limit=None, subject="name", results=None, outcomes={}),
         # So is an arm of an experiment.
         VerbSpec(
             name="arm", shape="decision", waits=False, limit=None, subject="experiment", results=None, outcomes={}
+        ),
+        VerbSpec(
+            name="amount",
+            shape="decision",
+            waits=False,
+            limit=None,
+            subject=None,
+            results=("declared", "no amount"),
+            outcomes=_SIZES,
+        ),
+        VerbSpec(
+            name="fit",
+            shape="decision",
+            waits=False,
+            limit=None,
+            subject=None,
+            results=("it fits", "nothing fits"),
+            outcomes=_SIZES,
         ),
         VerbSpec(
             name="matches",

@@ -58,6 +58,7 @@ from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.measured_values import read_value
 from workflows.player_state.prizes import NOT_DECLARED, is_known
 from workflows.player_state.state import PlayerState
+from workflows.revocation import Revoke, RevokeResult
 from workflows.rules.index import RuleIndex
 from workflows.scores import read_score
 
@@ -110,13 +111,15 @@ class WouldBe:
     detail: Mapping[str, JsonValue] = field(default_factory=dict)
 
 
-def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: PLR0911 - one line an effect
+def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: C901, PLR0911 - one line an effect
     """What a withheld effect would have come to. Raises TypeError for an effect that nobody can withhold."""
     match request:
         case Send():
             return _send(request, seen)
         case Give():
             return _give(request, seen)
+        case Revoke():
+            return WouldBe("revoked", RevokeResult(status="revoked"))
         case Award():
             return _award(request, seen)
         case OfferSpin() | CloseSpin():
@@ -186,6 +189,7 @@ def _send(request: Send, seen: Seen) -> WouldBe:
                 by=request.by,
                 # As long as the live run waits.
                 delay=jitter(seen.beside, request.jitter),
+                asks=request.survey is not None,
             )
             decision = may_send(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
             if isinstance(decision, Wait):

@@ -20,7 +20,7 @@ from activities.database import Database
 from activities.figures.horizon import Horizon, HorizonWatch
 from activities.figures.journey_days import CountGrowth, JourneyRows, add, batch_end, count_rows, counted_runs
 from activities.figures.player_days import fold_events
-from activities.rewards import NOTE_LIVES
+from activities.grant_rows import NOTE_LIVES
 from workflows.figures.journey_counts import CountKey, parts_of
 
 logger = logging.getLogger(__name__)

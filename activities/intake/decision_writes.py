@@ -6,7 +6,7 @@ from dataclasses import asdict
 import orjson
 from sqlalchemy import TextClause, text
 
-from activities import messages, point_transfers, raffle_draws, rewards, runs, shadows, standings, tasks
+from activities import grant_rows, messages, point_transfers, raffle_draws, runs, shadows, standings, tasks
 from activities.run_delivery import deliveries
 from activities.run_delivery.deliveries import DeliveryRow
 from activities.standalone_tasks import StandaloneTask
@@ -18,6 +18,7 @@ from workflows.player_state.decisions import (
     Decision,
     Ended,
     GoalReached,
+    GrantReached,
     MessageReached,
     Migrate,
     Moved,
@@ -50,6 +51,7 @@ class DecisionRows:
         self.transfers: list[JsonObject] = []
         self.tickets: list[JsonObject] = []
         self.reached: list[JsonObject] = []
+        self.grants_reached: list[JsonObject] = []
         self.reviews: list[StandaloneTask] = []
         self.revoked: dict[str, JsonObject] = {}
         self.standings = standings.StandingRows()
@@ -64,9 +66,7 @@ class DecisionRows:
             case Start():
                 self._start(brand, player_id, decision, facts)
             case ShadowStart():
-                shadow = decision.run_input(brand, facts[decision.beside.run_id])
-                self.deliveries.append(DeliveryRow.start(shadow, decision.beside.cause))
-                self.shadow_starts.append(shadows.NewShadowRun.of(player_id, decision))
+                self._start_shadow(brand, player_id, decision, facts)
             case Wake():
                 self.deliveries.append(DeliveryRow.event(decision.run_id, decision.seq, decision.event))
             case Stop():
@@ -83,8 +83,8 @@ class DecisionRows:
                 self.transfers.append(point_transfers.transfer_row(player_id, decision))
             case TicketsGiven():
                 self.tickets.append({"player_id": player_id, **asdict(decision)})
-            case MessageReached():
-                self.reached.append({"player_id": player_id, **asdict(decision)})
+            case MessageReached() | GrantReached():
+                self._reach(player_id, decision)
             case ReviewDue():
                 self.reviews.append(StandaloneTask.reviewing(decision, facts[decision.task_id]))
             case RevokeOffers():
@@ -103,13 +103,14 @@ class DecisionRows:
             (runs.REACH_GOALS, [*self.goals.values()]),
             (runs.END, [*self.ends.values()]),
             (messages.ADVANCE, self.reached),
+            (grant_rows.ADVANCE, self.grants_reached),
             (_LEAVE, self.left),
             (_STAY, self.stays),
             (point_transfers.INSERT, self.transfers),
             *self.standings.by_statement(),
             (raffle_draws.INSERT_TICKETS, self.tickets),
             (tasks.OPEN, self.reviews),
-            (rewards.REVOKE_OFFERS, [*self.revoked.values()]),
+            (grant_rows.REVOKE_OFFERS, [*self.revoked.values()]),
             (deliveries.INSERT, self.deliveries),
         )
         return ((statement, rows) for statement, rows in written if rows)
@@ -123,6 +124,18 @@ class DecisionRows:
             self.deliveries.append(begin)
             run_input = begin.payload
         self.starts.append(runs.NewRun.of(player_id, decision, run_input))
+
+    def _start_shadow(
+        self, brand: str, player_id: str, decision: ShadowStart, facts: Mapping[str, PlayerFacts]
+    ) -> None:
+        shadow = decision.run_input(brand, facts[decision.beside.run_id])
+        self.deliveries.append(DeliveryRow.start(shadow, decision.beside.cause))
+        self.shadow_starts.append(shadows.NewShadowRun.of(player_id, decision))
+
+    def _reach(self, player_id: str, told: MessageReached | GrantReached) -> None:
+        """Move what a provider told of, each in its own table."""
+        rows = self.reached if isinstance(told, MessageReached) else self.grants_reached
+        rows.append({"player_id": player_id, **asdict(told)})
 
     def _revoke(self, player_id: str, decision: RevokeOffers) -> None:
         """Have a player's offers taken back; of several reasons the first is told."""

@@ -32,6 +32,7 @@ from workflows.background.reconcile_and_rearm import (
     RECONCILE_LIMIT,
     RETAIN_LIMIT,
     WATCH_LIMIT,
+    CompareGrants,
     ErasePlayers,
     RearmPlayers,
     ReconcileGrants,
@@ -58,6 +59,19 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         ),
         spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=timedelta(seconds=30))], jitter=timedelta(seconds=5)),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(seconds=30)),
+    ),
+    "journeys-compare-grants": Schedule(
+        action=ScheduleActionStartWorkflow(
+            CompareGrants.run,
+            id="upkeep-compare-grants",
+            task_queue=MAINTENANCE_QUEUE,
+            execution_timeout=RETAIN_LIMIT,
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(5),), comment="After the night, in UTC.")],
+            jitter=timedelta(minutes=30),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
     ),
     "journeys-reconcile-runs": Schedule(
         action=ScheduleActionStartWorkflow(

@@ -1,10 +1,12 @@
 """Scheduled maintenance: reconciles grants in doubt, and rearms players under the present rules."""
 
 import asyncio
+import logging
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from functools import partial
 from typing import Any, Final
 
@@ -17,14 +19,26 @@ from temporalio.exceptions import ApplicationError
 from activities.bulk_jobs import Job, advance_job, end_job, insert_job, lock_running_job, newest_job
 from activities.clock import Clock
 from activities.database import Database
+from activities.grant_comparison import compare_grants, report
 from activities.intake.intake import Intake
 from activities.intake.locked_players import LockedPlayers
 from activities.loops.sweeper import for_each
 from activities.processes import Processes
 from activities.rewards import Grants
-from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT, REARM, RECONCILE, PlayerShare, Rearmed
+from workflows.background.reconcile_and_rearm import (
+    COMPARE_GRANTS,
+    HEARTBEAT_TIMEOUT,
+    REARM,
+    RECONCILE,
+    PlayerShare,
+    Rearmed,
+)
+
+logger = logging.getLogger(__name__)
 
 REARM_AT_ONCE: Final = 100
+#: How far back grants are compared each day: a day, and what the day before left open.
+COMPARED: Final = timedelta(hours=26)
 #: The kind of the jobs that remember how far a look at all players has come; its subject is a mark of the rules.
 LOOK: Final = "look"
 
@@ -57,7 +71,7 @@ class Maintenance:
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:
         """What a worker must be given."""
-        return [self.reconcile, self.rearm]
+        return [self.reconcile, self.compare_grants, self.rearm]
 
     @activity.defn(name=RECONCILE)
     async def reconcile(self) -> int:
@@ -69,6 +83,19 @@ class Maintenance:
             while await self.grants.revoke_once():
                 pass
         return settled
+
+    @activity.defn(name=COMPARE_GRANTS)
+    async def compare_grants(self) -> dict[str, int]:
+        """Compare the last day's rewards with the bonus engine's list; how many disagree, by how."""
+        until = self.clock()
+        async with heartbeating():
+            found = await compare_grants(self.database, self.grants.engine, until - COMPARED, until)
+        report(found)
+        for one in found.shown:
+            logger.error("Grant %s: %s (ours: %s).", one.grant_id, one.how, one.status)
+        if not found.listed:
+            logger.info("The bonus engine keeps no list, so grants were not compared.")
+        return {str(how): number for how, number in found.counts.items()}
 
     @activity.defn(name=REARM)
     async def rearm(self, shard: PlayerShare | None = None) -> Rearmed:

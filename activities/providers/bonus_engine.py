@@ -12,9 +12,9 @@ after `OutcomeUnknown` the player may have the reward, and only `look_up` can te
 
 import asyncio
 import re
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError
@@ -75,6 +75,24 @@ class Declined(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     reason: str
+
+
+class ListedGrant(BaseModel):
+    """One line of the engine's own list."""
+
+    model_config = ConfigDict(frozen=True)
+
+    grant_id: str
+    player_id: str
+    status: Literal["credited", "voided"]
+    provider_ref: str | None = None
+
+
+class GrantPage(BaseModel):
+    """A page of the engine's list; `next` asks for the one after it."""
+
+    items: list[ListedGrant]
+    next: str | None = None
 
 
 class _Answer(BaseModel):
@@ -146,6 +164,25 @@ class BonusEngine:
         if response.is_success:
             return _settled(response)
         raise OutcomeUnknown(f"The bonus engine could not look the grant up ({response.status_code}); try again.")
+
+    async def listed(self, since: datetime, until: datetime, after: str | None = None) -> GrantPage | None:
+        """A page of what the engine credited in [since, until), whoever asked for it; None where it keeps no list.
+
+        Raises OutcomeUnknown whenever the engine does not say.
+        """
+        asked = {"since": since.isoformat(), "until": until.isoformat(), **({} if after is None else {"after": after})}
+        try:
+            response = await self._request("GET", f"{self._url}?{urlencode(asked)}")
+        except NotAccepted as error:
+            raise OutcomeUnknown(f"The list of grants could not be read; try again. {error}") from None
+        if response.status_code in (404, 405, 501):
+            return None
+        try:
+            if response.is_success:
+                return GrantPage.model_validate_json(response.content)
+        except ValidationError:
+            pass
+        raise OutcomeUnknown(f"The bonus engine's list cannot be read ({response.status_code}); try again.")
 
     async def void(self, key: str) -> bool:
         """Take the grant back, and forbid one that has not arrived yet; calling it again changes nothing.

@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import json
 from collections import defaultdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,6 +21,9 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from local.stand_ins.base import Journal, Record, problem, server
+
+#: Lines on a page of its list.
+PAGE = 500
 
 
 class Reward(BaseModel):
@@ -50,6 +54,22 @@ class GrantAnswer(BaseModel):
     grant_id: str
     provider_ref: str
     status: Literal["credited", "voided"]
+
+
+class CreditLine(BaseModel):
+    """One line of the engine's list."""
+
+    grant_id: str
+    player_id: str
+    provider_ref: str
+    status: Literal["credited", "voided"]
+
+
+class CreditList(BaseModel):
+    """A page of the engine's list."""
+
+    items: list[CreditLine]
+    next: str | None = None
 
 
 class FaultMode(StrEnum):
@@ -97,6 +117,24 @@ class LocalBonusEngine:
             return None
         answer = GrantAnswer.model_validate(record["answer"])
         return answer.model_copy(update={"status": "voided"}) if key in self._voided else answer
+
+    async def listed(self, since: datetime, until: datetime, after: str | None = None) -> CreditList:
+        """What was credited in that time, a page at a time, by the number of the line."""
+        lines = [
+            (number, record)
+            for number, record in enumerate(self._grants.values())
+            if since <= datetime.fromisoformat(record["at"]) < until and number > int(after or -1)
+        ]
+        items = [
+            CreditLine(
+                grant_id=record["key"],
+                player_id=record["body"]["player_id"],
+                provider_ref=record["answer"]["provider_ref"],
+                status="voided" if record["key"] in self._voided else "credited",
+            )
+            for _, record in lines[:PAGE]
+        ]
+        return CreditList(items=items, next=str(lines[PAGE - 1][0]) if len(lines) > PAGE else None)
 
     async def grant(self, key: str, request: GrantRequest) -> Response:
         """Pay out once for a key, however often and however concurrently it is asked."""
@@ -201,6 +239,8 @@ def create_app(ledger: Path) -> FastAPI:
         if not key:
             return problem(400, "Idempotency-Key missing", "Send an Idempotency-Key header that names this grant.")
         return await engine.grant(key, request)
+
+    app.get("/grants")(engine.listed)
 
     @app.post("/grants/{key:path}/void")
     async def void(key: str) -> Response:

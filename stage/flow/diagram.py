@@ -200,6 +200,8 @@ def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR09
         case "sleep":
             return "wait", first, ()
         case "until":
+            if "lambda" in first:
+                return "wait until", _wrapped(first.partition(":")[2].strip())[0], ["moves with the player's facts"]
             day = _after("on ", named, "weekday") or _after("on ", named, "on")
             return "wait until", first, [f"{day} of the player's clock".strip() if day else "on the player's clock"]
         case "refresh":

@@ -30,7 +30,7 @@ from stage.world.records import MessageRecord, RunRecord, TaskRecord
 from stage.world.state import Answers, nobody
 from stage.world.world import World
 from workflows.declaration import Journey
-from workflows.events import DepositApproved, Event, PlayerRegistered
+from workflows.events import DepositApproved, Event, FeedbackAnswered, PlayerRegistered
 from workflows.forms import Form
 from workflows.gate.policy import Policy
 from workflows.local_time import zone
@@ -103,6 +103,15 @@ class Rehearsal:
         refused = self.world.press(self.cast.player_id, button, name, **how)
         self.world.advance_to(self.world.now)
         return refused
+
+    async def player_answers(self, kind: str, **said: int | str) -> None:
+        """The player answers the journey's newest survey: `"nps", score=3`, `"choice", choice="slots"`."""
+        asked = [message for message in self._messages if message.step.startswith("survey:")]
+        if not asked:
+            raise StageError("The player was asked nothing. Let time pass until the journey asks.")
+        about = {"survey_id": asked[-1].template, "question_id": f"{asked[-1].run_id}/{asked[-1].step}"}
+        given: dict[str, Any] = {"score": None, "subject_ref": asked[-1].about, **about, **said}
+        await self.happens(FeedbackAnswered, kind=kind, **given)
 
     async def hold(self) -> None:
         """Somebody holds the journey: the run waits at its next effect."""

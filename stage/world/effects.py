@@ -13,6 +13,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, JsonValue
 from temporalio.exceptions import ApplicationError
 
+from content.template_files import TemplateFacts
 from stage.errors import StageError
 from stage.virtual_temporal.runs import Call
 from stage.world.bonus_budgets import bonus_value, within_budgets
@@ -80,6 +81,7 @@ from workflows.player_state.decisions import started_by
 from workflows.player_state.harm_response import paused_by
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.measured_values import read_value
+from workflows.revocation import Revoke, RevokeResult
 
 EVERYWHERE: frozenset[Channel] = frozenset(CHANNELS)
 INPUTS = {effect.name: effect.input for effect in EFFECTS}
@@ -108,6 +110,7 @@ class Effects:
         self._performers: Mapping[str, Callable[[Any], BaseModel]] = {
             "send": self._send,
             "grant": self._grant,
+            "revoke": self._revoke,
             "award": loyalty.award,
             "offer_spin": loyalty.offer_spin,
             "close_spin": loyalty.close_spin,
@@ -264,15 +267,17 @@ class Effects:
         self._record(request, result.outcome, **result.story_detail(request.template, channels))
         return result
 
+    def _template(self, request: Send) -> TemplateFacts:
+        known = self._world.templates
+        if request.template in known:
+            return known[request.template]
+        what = f"{request.journey} sends {request.template}, which is no template here; it has"
+        raise StageError(f"{what} {', '.join(sorted(known))}.")
+
     def _try(self, request: Send, channel: Channel, tried: dict[Channel, MessageRecord], plan: ChannelPlan) -> None:
         """Send on one channel, or note why not. Raises `Away` while the channel is."""
         world = self._world
-        template = world.templates.get(request.template)
-        if template is None:
-            raise StageError(
-                f"{request.journey} sends {request.template}, which is no template here; it has "
-                f"{', '.join(sorted(world.templates))}."
-            )
+        template = self._template(request)
         asked = MessageFacts(
             channel=channel,
             message_class=template.message_class,
@@ -282,6 +287,7 @@ class Effects:
             asked_at=request.asked_at,
             by=request.by,
             delay=request.delay,
+            asks=request.survey is not None,
         )
         facts = self._facts(request)
         policy = self._policy(facts)
@@ -310,6 +316,7 @@ class Effects:
             message_class=template.message_class,
             suppressed=suppressed,
             variables=request.variables,
+            about=None if request.survey is None else request.survey.about,
         )
         world.messages.append(record)
         if suppressed is None and template.message_class not in NECESSARY:
@@ -357,6 +364,15 @@ class Effects:
             self._rewarded.add(request.player_id)
         self._record(request, status, kind=record.kind, reason=reason)
         return GiveResult(status=status, grant_id=request.key, reason=reason)
+
+    def _revoke(self, request: Revoke) -> RevokeResult:
+        trouble = self._trouble_of("bonus_engine")
+        if isinstance(trouble, Away):
+            raise trouble
+        kept = None if trouble is None else trouble.reason
+        result = self._world.grants.revoke(request.player_id, request.grant_id, kept)
+        self._record(request, result.status, reason=result.reason)
+        return result
 
     # ---- protection --------------------------------------------------------------------------
 

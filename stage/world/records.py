@@ -10,7 +10,7 @@ from pydantic import JsonValue
 from workflows.channels import Channel
 from workflows.events import Event, MessageClass, ScoreChanged
 from workflows.experiment_draw import DrawnArm, ExperimentStanding
-from workflows.player_state.decisions import Arm, TicketsGiven
+from workflows.player_state.decisions import Arm, GrantStage, TicketsGiven
 from workflows.rewards import RewardBase
 
 
@@ -45,6 +45,8 @@ class MessageRecord:
     message_class: MessageClass
     suppressed: str | None
     variables: Mapping[str, JsonValue]
+    #: Of a survey: what it is about.
+    about: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,13 @@ class GrantRecord:
     reward: RewardBase
     status: Literal["confirmed", "refused", "unknown", "revoked"]
     reason: str | None
+    #: How far it has come, by what the bonus engine told.
+    stage: GrantStage | None = None
+
+    @property
+    def grant_id(self) -> str:
+        """Its id, as events about it say it."""
+        return f"{self.run_id}/{self.step}"
 
 
 @dataclass(slots=True)

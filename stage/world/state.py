@@ -4,7 +4,6 @@ It asks the same pure functions as production: `PlayerState` decides who enters,
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date, datetime, timedelta
 from functools import partial
 
@@ -14,9 +13,9 @@ from content.template_files import TemplateFacts
 from stage.errors import StageError, warn_of
 from stage.virtual_temporal.server import VirtualTemporal
 from stage.world.faults import Faults
+from stage.world.given_rewards import GivenRewards
 from stage.world.records import (
     Chance,
-    GrantRecord,
     LearnedRecords,
     MessageRecord,
     PurchaseRecord,
@@ -40,6 +39,7 @@ from workflows.player_state.decisions import (
     Decision,
     Ended,
     GoalReached,
+    GrantReached,
     Migrate,
     Moved,
     ReviewDue,
@@ -53,7 +53,6 @@ from workflows.player_state.decisions import (
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.run_migration import migrate
 from workflows.player_state.state import Mode, PlayerState
-from workflows.rewards.kinds import OFFERED_KINDS
 from workflows.rules.failures import RuleFailure
 from workflows.run_protocol import DELIVER, Delivery, DeliveryBatch
 from workflows.shadows import SHADOW_STOPPED, STOP_NUMBER, Shadow
@@ -109,7 +108,7 @@ class WorldState:
         self.birth_dates: dict[str, date] = {}
         self.runs: dict[str, RunRecord] = {}
         self.messages: list[MessageRecord] = []
-        self.grants: list[GrantRecord] = []
+        self.grants = GivenRewards()
         self.tasks: dict[str, TaskRecord] = {}
         self.story: list[StoryRecord] = []
         #: Who came into which segment or left it, in the order it happened.
@@ -348,7 +347,7 @@ class WorldState:
                     self.transfers.append((state.player_id, decision))
                 case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
                     self.boards.take(state.player_id, decision)
-                case Moved() | ReviewDue() | RevokeOffers() | TicketsGiven():
+                case Moved() | ReviewDue() | RevokeOffers() | TicketsGiven() | GrantReached():
                     self._note(state.player_id, decision)
                 case Ended():
                     record = self.runs[decision.run_id]
@@ -360,7 +359,7 @@ class WorldState:
             self._deliver(run_id, items)
         self.tick_later(state)
 
-    def _note(self, player_id: str, decision: Moved | ReviewDue | RevokeOffers | TicketsGiven) -> None:
+    def _note(self, player_id: str, decision: Moved | ReviewDue | RevokeOffers | TicketsGiven | GrantReached) -> None:
         """Note what happened to a player outside of runs."""
         match decision:
             case TicketsGiven():
@@ -370,7 +369,9 @@ class WorldState:
             case ReviewDue():
                 self.reviews.append((player_id, decision))
             case RevokeOffers():
-                self.grants[:] = [_taken_back(grant, player_id, decision) for grant in self.grants]
+                self.grants.take_back_offers(player_id, decision)
+            case GrantReached():
+                self.grants.advance(player_id, decision)
 
     def _enter(self, state: PlayerState, start: Start) -> None:
         record = self.runs[start.run_id] = RunRecord(
@@ -411,11 +412,3 @@ class WorldState:
             decisions = self.with_shadows(state, state.tick(self.rules, self.now, failures))
             warn_of(failures)
             self.carry_out(state, decisions)
-
-
-def _taken_back(grant: GrantRecord, player_id: str, revoked: RevokeOffers) -> GrantRecord:
-    """A reward after offers were taken back; whether it was taken before, only the bonus engine would know."""
-    offered = grant.player_id == player_id and grant.kind in OFFERED_KINDS and grant.status == "confirmed"
-    if not offered or grant.at + grant.reward.valid <= revoked.at:
-        return grant
-    return replace(grant, status="revoked", reason=revoked.reason)

@@ -15,7 +15,7 @@ from tests.support.described_api import DescribedApi, described_api
 from tests.support.examples import examples
 
 #: They need no key and take nothing that could be wrong.
-PUBLIC = ["live", "ready", "metrics", "show_unsubscribe", "unsubscribe"]
+PUBLIC = ["live", "ready", "metrics", "show_unsubscribe", "unsubscribe", "show_question", "answer_question"]
 IDS = [*(operation.id for operation in OPERATIONS if operation.id != "list_caught"), *PUBLIC]
 #: What the document cannot say, and so schemathesis cannot know.
 EXCUSED = {

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from activities.grant_rows import LEASE
 from activities.providers.bonus_engine import BonusEngine, Declined, NotAccepted, OutcomeUnknown
-from activities.rewards import LEASE
 from activities.tables import gate_decisions, grants, steps
 from local.ports import free_port
 from tests.support.engine import Effects, Row, done, effects, execute, rows

@@ -41,6 +41,7 @@ from workflows.effects import (
 from workflows.events import DepositFailed
 from workflows.journeys.segments import deposited_30d
 from workflows.player_facts import PlayerFacts
+from workflows.revocation import Revoke
 
 REASON = {"reason": "The offer was wrong."}
 
@@ -206,6 +207,7 @@ class HeldScene:
         known: dict[str, tuple[type[EffectInput], Any, Row]] = {
             "send": (Send, made.messages.send, {"template": "welcome", "via": ["in_app"]}),
             "grant": (Give, made.grants.give, {"reward": points(5)}),
+            "revoke": (Revoke, made.grants.revoke, {"grant_id": "of-nobody"}),
             "award": (Award, made.awards.award, {"reward": points(5), "currency": "points"}),
             "offer_spin": (OfferSpin, made.spins.offer, {"wheel": "daily", "until": NOON}),
             "open_task": (OpenTask, made.tasks.open, task | {"facts": PlayerFacts(player_id=self.player)}),

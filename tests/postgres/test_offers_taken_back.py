@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from activities.rewards import LEASE
+from activities.grant_rows import LEASE
 from activities.tables import events, grants
 from tests.support.engine import Effects, done, effects, execute, rows
 from tests.support.servers import LocalBonusEngine

@@ -149,4 +149,4 @@ def test_the_command_fails_when_a_release_would_break_runs(tmp_path: Path, monke
     assert result.exit_code == 1
     assert "tier_up: its code is no release" in result.stdout
     assert "tier_up: 2 of 2 runs in flight would stand still at grant:free_spins#1" in result.stdout
-    assert "2 things to mend in 1 journey, 46 templates and 2 runs in flight." in result.stderr
+    assert "2 things to mend in 1 journey, 48 templates and 2 runs in flight." in result.stderr

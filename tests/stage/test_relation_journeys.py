@@ -9,7 +9,6 @@ from stage.testing.rehearsal import Rehearsal, Rehearse, player
 from workflows import (
     Birthday,
     DepositApproved,
-    FeedbackAnswered,
     HarmSignal,
     RewardCompleted,
     RoundCompleted,
@@ -70,25 +69,25 @@ class TestPersonalDays:
 class TestFeedback:
     async def test_who_would_not_recommend_us_is_called_and_thanked_like_everybody(self, rehearse: Rehearse) -> None:
         run = await rehearse(feedback)
-        assert run.sent == ["nps"]
-        await run.happens(FeedbackAnswered, kind="nps", score=3)
+        assert run.sent == ["recommend"]
+        await run.player_answers("nps", score=3)
         assert run.asked == ["DetractorCall"]
         await run.answers(DetractorCall(outcome="reached", to_mend="slow payouts"))
         assert (run.granted, run.goal_reached, run.ended) == (["points"], True, "completed")
 
-    @pytest.mark.parametrize(("score", "sent"), [(8, ["nps"]), (10, ["nps", "review-ask"])])
+    @pytest.mark.parametrize(("score", "sent"), [(8, ["recommend"]), (10, ["recommend", "review-ask"])])
     async def test_who_would_recommend_us_gets_the_same_points(
         self, rehearse: Rehearse, score: int, sent: list[str]
     ) -> None:
         run = await rehearse(feedback)
-        await run.happens(FeedbackAnswered, kind="nps", score=score)
+        await run.player_answers("nps", score=score)
         await run.advance(days(1) + hours(1))
         assert (run.sent, run.granted, run.asked) == (sent, ["points"], [])
 
     async def test_who_says_nothing_is_asked_once(self, rehearse: Rehearse) -> None:
         run = await rehearse(feedback)
         await run.advance(days(10))
-        assert (run.sent, run.ended, run.granted) == (["nps"], "completed", [])
+        assert (run.sent, run.ended, run.granted) == (["recommend"], "completed", [])
 
     async def test_nobody_is_asked_within_three_days_of_a_complaint(self, rehearse: Rehearse) -> None:
         run = await rehearse(feedback, begins=False)
@@ -97,7 +96,7 @@ class TestFeedback:
         await run.advance(days(2))
         assert (run.entries, run.sent) == (1, [])
         await run.advance(days(6))
-        assert run.sent == ["nps"]
+        assert run.sent == ["recommend"]
 
     async def test_nobody_is_asked_after_a_losing_day(self, rehearse: Rehearse) -> None:
         run = await rehearse(feedback, begins=False)
@@ -120,8 +119,8 @@ class TestRewardFeedback:
         run = await rehearse(reward_feedback, trigger=RewardCompleted)
         assert run.sent == []
         await run.advance(days(1) + hours(1))
-        assert run.sent == ["quick-question"]
-        await run.happens(FeedbackAnswered, kind="yes_no", score=0)
+        assert run.sent == ["reward-thumb"]
+        await run.player_answers("thumb", score=0)
         (kept,) = (line for line in run.world.story if line.step.startswith("mark:answered"))
         assert (kept.detail["liked"], run.goal_reached) == (False, True)
 

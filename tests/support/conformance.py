@@ -31,7 +31,7 @@ from stage.testing.players import make
 from stage.world.world import World
 from tests.support.temporal_engine import BRAND, REACHABLE, Theatre
 from tests.support.workers import all_workers
-from workflows import Event, PlayerRegistered
+from workflows import Event, FeedbackAnswered, PlayerRegistered
 from workflows.channels import Channel
 from workflows.effects import START, EffectInput
 from workflows.local_time import DAY, WEEK
@@ -40,6 +40,8 @@ from workflows.source.journey_loading import Registry
 MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 #: Two moments closer than this are one, as far as a server can tell.
 MOMENT_S = 60
+#: What only a provider can call something.
+NAMES = {"provider_ref"}
 COMMON = {"brand", "player_id", "journey", "run_id", "step", "story"}
 
 
@@ -60,6 +62,20 @@ class Answering:
     form: str
     answer: Mapping[str, Any]
     if_open: bool = False
+
+
+@dataclass(frozen=True)
+class Replying:
+    """The player answers the newest survey, `after` the beginning."""
+
+    after: timedelta
+    kind: str
+    said: Mapping[str, Any]
+
+    def to(self, question_id: str) -> Happening:
+        """The answer as an event."""
+        given = {"kind": self.kind, "score": None, "question_id": question_id, **self.said}
+        return Happening(self.after, [(FeedbackAnswered, given)])
 
 
 @dataclass(frozen=True)
@@ -89,7 +105,7 @@ class Pressing:
     key: str = "press"
 
 
-Act = Happening | Answering | Looking | Moving | Pressing
+Act = Happening | Answering | Replying | Looking | Moving | Pressing
 History = Sequence[Act]
 
 
@@ -124,7 +140,7 @@ class Trace:
                 "effect": name,
                 "step": given.step,
                 "given": self.timeless(given.model_dump(mode="json", exclude=COMMON)),
-                "result": self.timeless(result.model_dump(mode="json")),
+                "result": self.timeless(result.model_dump(mode="json", exclude=NAMES)),
                 "told": self.timeless(told),
             }
         )
@@ -226,6 +242,9 @@ def on_the_stage(
     ) as world:
         for number, (after, player_id, act) in enumerate(in_order(histories)):
             world.advance_to(began + after)
+            if isinstance(act, Replying):
+                surveys = [m for m in world.messages if m.player_id == player_id and m.step.startswith("survey:")]
+                act = act.to(f"{surveys[-1].run_id}/{surveys[-1].step}")  # noqa: PLW2901 - the same, with what it answers
             match act:
                 case Happening():
                     events = _batch(player_id, number, act, began + after)
@@ -315,6 +334,10 @@ async def on_the_server(theatre: Theatre, trace: Trace, histories: Mapping[str, 
         if trace.began + after > theatre.now:
             await _sleep_until(theatre, trace.began + after)
         theatre.player_id = player_id
+        if isinstance(act, Replying):
+            asked = [row for row in await theatre.rows(messages) if row["step"].startswith("survey:")]
+            newest = max(asked, key=lambda row: row["created_at"])
+            act = act.to(f"{newest['run_id']}/{newest['step']}")  # noqa: PLW2901 - the same, with what it answers
         match act:
             case Happening():
                 events = [(player_id, e) for e in _batch(player_id, number, act, trace.began + after)]

@@ -52,7 +52,7 @@ OWNERS = {
     "raffle_tickets": "activities/raffle_draws.py",
     "raffle_draws": "activities/raffle_draws.py",
     "raffle_winners": "activities/raffle_draws.py",
-    "grants": "activities/rewards.py",
+    "grants": "activities/grant_rows.py",
     "tasks": "activities/tasks.py",
     "task_history": "activities/tasks.py",
     "task_signatures": "activities/task_signatures.py",

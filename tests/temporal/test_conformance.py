@@ -21,6 +21,7 @@ from tests.support.conformance import (
     History,
     Looking,
     Moving,
+    Replying,
     Trace,
     beginning,
     differences,
@@ -226,6 +227,16 @@ HISTORIES: Mapping[str, History] = {
         happens(hours(9) + minutes(7), SupportCaseClosed, topic="complaint"),
     ],
     "rewarded": [registers(**PAST), happens(AT_ONCE, RewardCompleted)],
+    "pleased": [
+        registers(**PAST),
+        happens(AT_ONCE, RewardCompleted, grant_id="welcome:acme:p:1/grant:free_spins#1"),
+        Replying(days(1) + hours(1), "thumb", {"score": 1}),
+    ],
+    "rewarded-and-losing": [
+        registers(**PAST),
+        happens(AT_ONCE, RewardCompleted),
+        happens(hours(5), RoundCompleted, stake_minor=100, win_minor=0, category="slot"),
+    ],
     "hesitating": [registers()],
     "playing": [registers(**PAST), happens(AT_ONCE, RoundCompleted, times=20, **LOST)],
     "helped": [

@@ -17,6 +17,7 @@ from tests.support.conformance import (
     Answering,
     History,
     Looking,
+    Replying,
     beginning,
     happens,
     on_the_server,
@@ -269,24 +270,24 @@ class TestRelation:
         assert (await stage.sent(), await stage.granted()) == (["occasion-greeting/email"], [])
         assert await outcome(stage) == ("completed", False)
 
-    async def test_a_regular_who_would_not_recommend_us_gets_points_and_a_call(self, play: Plays) -> None:
+    async def test_a_regular_who_answers_three_of_ten_gets_points_and_a_call(self, play: Plays) -> None:
         history: History = [
             registers(-days(100), **PAST),
             *(happens(days(number), SessionLogin) for number in range(3, 7)),
             Looking(days(7) + hours(8)),
-            happens(days(8), FeedbackAnswered, kind="nps", score=3),
+            Replying(days(8), "nps", {"score": 3}),
             Answering(days(8) + hours(2), "DetractorCall", {"outcome": "reached", "to_mend": "slow payouts"}),
         ]
         stage = await play("feedback", history, days(9))
-        assert await stage.sent() == ["nps/in_app"]
+        assert await stage.sent() == ["recommend/in_app"]
         assert await stage.granted() == ["points"]
         assert await stage.asked() == [("DetractorCall", "support", "completed")]
         assert await outcome(stage) == ("completed", True)
 
-    async def test_a_day_after_a_reward_was_used_one_thumb_is_asked(self, play: Plays) -> None:
-        asked = happens(days(1) + hours(2), FeedbackAnswered, kind="yes_no", score=0)
+    async def test_a_day_after_a_reward_was_used_one_tap_answers(self, play: Plays) -> None:
+        asked = Replying(days(1) + hours(2), "thumb", {"score": 0})
         stage = await play("reward_feedback", [KNOWN, happens(AT_ONCE, RewardCompleted), asked], days(3))
-        assert await stage.sent() == ["quick-question/in_app"]
+        assert await stage.sent() == ["reward-thumb/in_app"]
         assert await outcome(stage) == ("completed", True)
 
 

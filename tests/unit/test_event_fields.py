@@ -96,7 +96,7 @@ KEPT: Final = {
     "compliance.harm_reviewed": "reason task_id",
     "compliance.promotions_paused": "why",
     "message.status": "message_id class",
-    "feedback.answered": "survey_id kind score text subject_ref",
+    "feedback.answered": "survey_id kind score text subject_ref question_id choice",
     "support.case_opened": "case_id topic severity",
     "support.case_closed": "case_id topic severity csat",
     **dict.fromkeys(

@@ -299,6 +299,8 @@ def test_a_snapshot_holds_what_a_journey_may_know_and_nothing_of_the_person() ->
         "timezone": "Europe/Kyiv",
         "country": "UA",
         "currency": "UAH",
+        "wallet": "UAH",
+        "liked": {},
         "tier": "gold",
         "favourite_category": None,
         "deposits": 2,

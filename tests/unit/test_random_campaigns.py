@@ -273,7 +273,7 @@ def test_every_reason_has_a_rule_that_gives_it() -> None:
             if not isinstance(answer, Allowed):
                 seen.add(answer.reason)
     never = {Reason.UNKNOWN_JURISDICTION, Reason.NEW_CUSTOMER, Reason.TOO_LATE, Reason.ACTIVE_TODAY}
-    never |= {Reason.LIMIT_REACHED, Reason.OUTRANKED, Reason.OVER_JOURNEY_BUDGET, Reason.OVER_BRAND_BUDGET}
+    never |= {Reason.LIMIT_REACHED, Reason.OUTRANKED, Reason.SORE, Reason.OVER_JOURNEY_BUDGET, Reason.OVER_BRAND_BUDGET}
     never |= {Reason.WEEKLY_CAP, Reason.CHANNEL_WEEKLY_CAP, Reason.PROTECTED_MEANWHILE}
     assert set(Reason) - never == seen
 

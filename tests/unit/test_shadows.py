@@ -183,6 +183,7 @@ def test_every_effect_can_be_withheld_and_answers_as_its_contract_says(effect: A
         "reward": {"kind": "points", "points": 5},
         "form": "Call",
         "question": "?",
+        "grant_id": "g",
         "form_schema": {},
         "team": "vip",
         "due_at": NOON,

@@ -102,6 +102,7 @@ def test_every_message_the_journeys_send_is_there_with_its_class_and_channels() 
         "loss-back-reminder": ("service", {"in_app"}),
         "new-in-your-kind": ("marketing", {"in_app", "email"}),
         "nps": ("survey", {"in_app", "email"}),
+        **dict.fromkeys(("recommend", "reward-thumb"), ("survey", {"in_app", "email", "push"})),
         "occasion-gift": ("marketing", {"in_app", "email"}),
         "occasion-greeting": ("marketing", {"in_app", "email"}),
         "quick-question": ("survey", {"in_app"}),
@@ -485,7 +486,7 @@ def test_what_journeys_name_is_checked() -> None:
 
 def test_the_manual_lists_what_is_shipped() -> None:
     manual = (SHIPPED.parent / "docs" / "templates.md").read_text(encoding="utf-8")
-    filled_in = {"first_name", "brand_name", "unsubscribe_url"}
+    filled_in = {"first_name", "brand_name", "unsubscribe_url", "answer_url"}
     lines = re.findall(r"^\|(.*)\|$", manual, re.MULTILINE)
     rows = {cells[0].strip(" `"): cells for cells in (line.split("|") for line in lines) if len(cells) == 6}
     for name in CATALOGUE:

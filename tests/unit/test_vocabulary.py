@@ -94,6 +94,8 @@ EVENTS = [
 ]
 WORDS = [
     "Again",
+    "Amounts",
+    "Answer",
     "Awarded",
     "BonusFit",
     "Form",
@@ -101,9 +103,11 @@ WORDS = [
     "MovedRun",
     "Multiplied",
     "Night",
+    "NoAnswer",
     "NotAwarded",
     "Player",
     "PlayerScore",
+    "Revocation",
     "RunStarted",
     "Segment",
     "Sent",
@@ -114,6 +118,7 @@ WORDS = [
     "after",
     "again",
     "always",
+    "amounts",
     "anniversary",
     "at_least",
     "badge",
@@ -239,6 +244,18 @@ def test_everything_a_player_has_is_explained(name: str) -> None:
 
 def test_the_verbs_are_exactly_these() -> None:
     waits = {"ask", "event", "first", "grant", "mark", "matches", "refresh", "send", "sleep", "start", "until"}
-    waits |= {"arm", "award", "multiply", "pause_promotions", "score", "spin", "usual", "value", "webhook"}
-    assert set(VERBS) == waits | {"split"}
+    waits |= {
+        "arm",
+        "award",
+        "multiply",
+        "pause_promotions",
+        "score",
+        "spin",
+        "usual",
+        "value",
+        "webhook",
+        "survey",
+        "revoke",
+    }
+    assert set(VERBS) == waits | {"split", "amount", "fit"}
     assert {name for name in VERBS if inspect.iscoroutinefunction(getattr(Player, name))} == waits

@@ -13,6 +13,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 RECONCILE: Final = "reconcile_grants"
+COMPARE_GRANTS: Final = "compare_grants"
 RECONCILE_RUNS: Final = "reconcile_runs"
 REARM: Final = "rearm_players"
 RETAIN: Final = "retain_records"
@@ -108,6 +109,23 @@ class ReconcileGrants:
             retry_policy=_RETRIES,
         )
         return settled
+
+
+@workflow.defn(name="CompareGrants", sandboxed=False)
+class CompareGrants:
+    """Compares a day's rewards with the bonus engine's own list; how many disagree, by how."""
+
+    @workflow.run
+    async def run(self) -> dict[str, int]:
+        """Run once."""
+        counts: dict[str, int] = await workflow.execute_activity(
+            COMPARE_GRANTS,
+            result_type=dict[str, int],
+            schedule_to_close_timeout=RETAIN_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return counts
 
 
 @workflow.defn(name="ReconcileRuns", sandboxed=False)
@@ -232,6 +250,7 @@ class ScorePlayers:
 
 MAINTENANCE_WORKFLOWS: Final = (
     ReconcileGrants,
+    CompareGrants,
     ReconcileRuns,
     RearmPlayers,
     RetainRecords,

@@ -104,14 +104,21 @@ class MessageReceived(Event, type="message.received", example={"channel": "email
 
 
 class FeedbackAnswered(Event, type="feedback.answered", example={"survey_id": "nps-2026-1", "kind": "nps", "score": 9}):
-    """The player answered. `score`: thumb and yes/no 0-1, CSAT and review 1-5, NPS 0-10. From a survey."""
+    """The player answered. `score`: thumb and yes/no 0-1, CSAT and review 1-5, NPS 0-10. From a survey.
+
+    `subject_ref` says what it is about; a thumb or a yes about it is known as `player.liked(...)`.
+    """
 
     survey_id: Id
-    kind: Literal["thumb", "yes_no", "nps", "csat", "review", "text"]
+    kind: Literal["thumb", "yes_no", "nps", "csat", "review", "text", "choice"]
     #: None for an answer in words alone.
     score: Annotated[int, Field(ge=0, le=10), Whole] | None = None
     text: Annotated[Text | None, Pii()] = None
     subject_ref: Annotated[str, Field(max_length=255)] | None = None
+    #: Of a journey's own survey: the question that it answers.
+    question_id: Annotated[str, Field(max_length=255)] | None = None
+    #: Of a choice: which of those offered.
+    choice: Label | None = None
 
 
 class SupportCase(Event):

@@ -56,6 +56,7 @@ def may_send(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
             refusal = (
                 _at_night(facts, message, channel, policy, now, asked)
                 or _was_here(facts, message, now, asked)
+                or _sore(facts, message, asked)
                 or _too_much(facts, channel, counted, policy, asked)
                 or _others_first(facts, message, counted, policy, now, asked)
                 or withheld(facts, policy, asked)
@@ -312,6 +313,17 @@ def _was_here(facts: GateFacts, message: MessageFacts, now: datetime, asked: lis
     if any(moment > now - DAY for moment in facts.activity):
         return Refusal(Reason.ACTIVE_TODAY, "active-today", "The player was here within 24 hours.")
     return None
+
+
+def _sore(facts: GateFacts, message: MessageFacts, asked: list[str]) -> Refusal | None:
+    if not message.asks:
+        return None
+    asked.append("sore")
+    if facts.sore is None:
+        return unread("losses", "sore")
+    if facts.sore == "none":
+        return None
+    return Refusal(Reason.SORE, "sore", f"The player has had a {facts.sore} within 72 hours.")
 
 
 def _too_much(

@@ -24,6 +24,7 @@ from workflows.player_state.ordering import instant
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 from workflows.rewards.base import value_of
+from workflows.rules.sore_players import soreness
 
 #: Who is known to be younger is sold to nowhere, whatever the policies say.
 ADULT: Final = 18
@@ -117,6 +118,8 @@ class GateFacts:
     arm: Arm | None = None
     #: The player's place among a hundred, drawn once for ever: a holdout of five percent is the places below 5.
     holdout_place: int | None = None
+    #: Why the player is not to be asked how they like it: none, loss, complaint.
+    sore: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,8 @@ class MessageFacts:
     asked_at: datetime | None = None
     by: datetime | None = None
     delay: timedelta = timedelta(0)
+    #: Whether it asks the player how they like it.
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +257,7 @@ def facts_of(
         currency=currency,
         net_deposits=None if currency is None else net_of(state.net_deposits, currency, now),
         holdout_place=holdout_place(state.brand, state.player_id),
+        sore=soreness(state.series, state.present(now)),
     )
 
 

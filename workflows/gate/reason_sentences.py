@@ -178,6 +178,11 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Ви були в нас протягом попередніх 24 годин, і це не знадобилося.",
         ),
         Reason.OUTRANKED: _OFTEN_ENOUGH,
+        Reason.SORE: _in(
+            "You had just lost or complained, and that is no time for questions.",
+            "Вы только что проиграли или пожаловались, это не время для вопросов.",
+            "Ви щойно програли або поскаржилися, це не час для запитань.",
+        ),
         Reason.DAILY_CAP: _OFTEN_ENOUGH,
         Reason.WEEKLY_CAP: _OFTEN_ENOUGH,
         Reason.CHANNEL_WEEKLY_CAP: _OFTEN_ENOUGH,

@@ -40,6 +40,7 @@ class Reason(StrEnum):
     TOO_LATE = "too_late", "it would come too late"
     ACTIVE_TODAY = "active_today", "the player was here today"
     OUTRANKED = "outranked", "another journey goes first"
+    SORE = "sore", "the player has just lost or complained"
     DAILY_CAP = "daily_cap", "enough was said today"
     WEEKLY_CAP = "weekly_cap", "enough was said this week"
     CHANNEL_WEEKLY_CAP = "channel_weekly_cap", "enough was said on this channel this week"

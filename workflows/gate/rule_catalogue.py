@@ -225,6 +225,11 @@ _HOW_OFTEN: Final = (
         about=_MARKETING,
     ),
     GateRule(
+        id="sore",
+        says="Nobody is asked how they like it who has lost or complained within 72 hours: it would be mockery.",
+        about=_MARKETING,
+    ),
+    GateRule(
         id="daily-cap",
         says="At most so many marketing contacts in any 24 hours, all channels together.",
         about=_MARKETING,

@@ -57,6 +57,7 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
         "ahead": facts.ahead,
         "arm": facts.arm,
         "holdout_place": facts.holdout_place,
+        "sore": facts.sore,
     }
 
 
@@ -69,6 +70,7 @@ def seen_of_message(message: MessageFacts, channel: str) -> Seen:
         "asked_at": _moment(message.asked_at),
         "by": _moment(message.by),
         "suppress_if_active_today": message.suppress_if_active_today,
+        "asks": message.asks,
     }
 
 

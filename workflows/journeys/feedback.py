@@ -3,12 +3,12 @@
 from typing import Annotated, Literal
 
 from workflows import (
+    Answer,
     FeedbackAnswered,
     Form,
+    NoAnswer,
     Player,
     Scheduled,
-    SupportCaseOpened,
-    count,
     days,
     every,
     goal,
@@ -18,7 +18,7 @@ from workflows import (
     schedule,
 )
 from workflows.events import Pii
-from workflows.journeys.segments import lost_today, regular
+from workflows.journeys.segments import regular
 
 VIP_TIERS = ("gold", "platinum", "diamond")
 POINTS = 50
@@ -29,14 +29,6 @@ class DetractorCall(Form):
 
     outcome: Literal["reached", "no_answer", "declined", "passed_on"]
     to_mend: Annotated[str, Pii()] = ""
-
-
-def a_complaint(case: SupportCaseOpened) -> bool:
-    """Whether a case is a complaint."""
-    return case.topic == "complaint"
-
-
-complaints = count(SupportCaseOpened, where=a_complaint, last=days(3), name="complaints")
 
 
 def recommends(answer: FeedbackAnswered) -> bool:
@@ -54,15 +46,13 @@ def recommends(answer: FeedbackAnswered) -> bool:
 async def feedback(player: Player, _: Scheduled) -> None:
     """Ask how likely the player would recommend us; call who would not, thank who would; points whatever they say.
 
-    Nobody is asked on a day after losses or within three days of a complaint: it would be read as mockery.
+    Nobody is asked who has just lost or complained: it would be read as mockery. They are asked once more, days later.
     """
-    if not await in_the_mood(player):
+    answer = await ask(player)
+    if isinstance(answer, NoAnswer) and answer.reason == "sore":
         await player.sleep(days(4))
-        if not await in_the_mood(player):
-            return
-    await player.send("nps", via=["in_app"], fallback=["email"])
-    answer = await player.event(FeedbackAnswered, within=days(7), where=recommends)
-    if answer is None or answer.score is None:
+        answer = await ask(player)
+    if not isinstance(answer, Answer) or answer.score is None:
         return
     await player.grant(points(POINTS))
     if answer.score <= 6:
@@ -80,8 +70,6 @@ async def feedback(player: Player, _: Scheduled) -> None:
         await player.send("review-ask", via=["in_app"])
 
 
-async def in_the_mood(player: Player) -> bool:
-    """Whether the player has neither lost today or yesterday nor complained lately."""
-    if await player.value(complaints):
-        return False
-    return await player.value(lost_today) <= 0 and await player.value(lost_today, previous=True) <= 0
+async def ask(player: Player) -> Answer | NoAnswer:
+    """The question, where the player is or by mail."""
+    return await player.survey("recommend", via=["in_app"], fallback=["email"], within=days(7))

@@ -1,6 +1,7 @@
 """J17, about rewards: did you like it?"""
 
 from workflows import (
+    Answer,
     FeedbackAnswered,
     Player,
     RewardCompleted,
@@ -19,6 +20,12 @@ def thumb(answer: FeedbackAnswered) -> bool:
     return answer.kind in {"thumb", "yes_no"}
 
 
+def kind_of(grant_id: str) -> str | None:
+    """The kind of a reward that a journey gave, by its id; None of one that came from elsewhere."""
+    _, given, step = grant_id.rpartition("/grant:")
+    return step.partition("#")[0] if given else None
+
+
 @journey(
     on(RewardCompleted),
     entry=every(days(14)),
@@ -28,8 +35,9 @@ def thumb(answer: FeedbackAnswered) -> bool:
     control=10,
 )
 async def reward_feedback(player: Player, completed: RewardCompleted) -> None:
-    """A day after a reward was used: one thumb, and the answer is kept with the player."""
+    """A day after a reward was used: one thumb, and `player.liked` knows what of it for the next offer."""
     await player.sleep(hours(24))
-    await player.send("quick-question", via=["in_app"], about="reward")
-    answer = await player.event(FeedbackAnswered, within=days(3), where=thumb)
-    await player.mark("answered", liked=None if answer is None else answer.score == 1, grant=completed.grant_id)
+    about = kind_of(completed.grant_id)
+    answer = await player.survey("reward-thumb", about=about, via=["in_app"], fallback=["email"], within=days(3))
+    liked = answer.liked if isinstance(answer, Answer) else None
+    await player.mark("answered", liked=liked, grant=completed.grant_id)

@@ -13,6 +13,10 @@ from workflows.player_facts import PlayerFacts
 from workflows.run_protocol import ENGINE, RunInput
 
 Arm = Literal["treated", "control"]
+#: How far a reward has come since it was given; each is further than those before it.
+GrantStage = Literal[
+    "offered", "claimed", "active", "wagering", "failed", "expired", "revoked", "forfeited", "lost", "completed"
+]
 
 
 def share_of(arm: Arm, control: int) -> float:
@@ -137,6 +141,24 @@ class MessageReached:
     machine: bool = False
 
 
+@dataclass
+class GrantReached:
+    """The bonus engine told how far a reward has come; None where it did not say. Money in minor units.
+
+    Told in any order, the furthest stage counts, with what it cost; of each other figure what was told last.
+    """
+
+    grant_id: str
+    stage: GrantStage
+    at: datetime
+    reason: str | None = None
+    told_currency: str | None = None
+    worth_minor: int | None = None
+    wager_required_minor: int | None = None
+    wagered_minor: int | None = None
+    converted_minor: int | None = None
+
+
 @dataclass(frozen=True)
 class ReviewDue:
     """Signs of harm restrict the player, and a person is to judge: a task of this id opens in the same transaction."""
@@ -176,6 +198,7 @@ Decision = (
     | Ended
     | Moved
     | MessageReached
+    | GrantReached
     | PointTransfer
     | ReviewDue
     | RevokeOffers

@@ -4,6 +4,7 @@ from workflows.events import DepositApproved, SessionLogin
 from workflows.gate.policies import HOUSE
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.harm_watch import strength_of, stronger
+from workflows.player_state.likings import liked_by
 from workflows.player_state.projection import EPOCH, PlayerProjection
 
 
@@ -20,6 +21,8 @@ def journey_facts(player: PlayerProjection) -> PlayerFacts:
         usual_hours=[*player.usual_hours],
         consents=sorted(key for key, (opted_in, _) in player.consents.items() if opted_in),
         kyc=None if identity is None else identity[0],
+        wallet=player.facts.get("currency"),
+        liked=liked_by(player.facts),
         **player.facts,
     )
 

@@ -24,6 +24,7 @@ from workflows.events import (
     Event,
     ExclusionEnded,
     ExclusionSet,
+    FeedbackAnswered,
     HarmReviewed,
     HarmSignal,
     Jurisdiction,
@@ -69,6 +70,7 @@ from workflows.player_state.exclusion_blocks import (
     of_status,
 )
 from workflows.player_state.harm_watch import HarmWatch
+from workflows.player_state.likings import forget_oldest, liking_of
 from workflows.player_state.limits_and_checks import Checks, restrain
 from workflows.player_state.net_deposits import NetDeposits, count_net
 from workflows.player_state.ordered_events import is_ordered
@@ -266,7 +268,7 @@ class PlayerProjection:
             case LimitReached() | KycChanged() | AffordabilityChanged():
                 restrain(self.limits, self.checks, self.told, event, word)
                 self._note(event, word)
-            case TierChanged() | ContentViewed():
+            case TierChanged() | ContentViewed() | FeedbackAnswered():
                 self._note(event, word)
             case DepositApproved():
                 self.deposited_minor += event.amount_minor
@@ -283,6 +285,9 @@ class PlayerProjection:
                 self._set_fact("tier", event.to, word)
             case ContentViewed(item_id=str(item)):
                 self._set_fact("last_viewed", item, word)
+            case FeedbackAnswered() if (name := liking_of(event)) is not None:
+                self._set_fact(name, event.score == 1, word)
+                forget_oldest(self.facts, self.told)
             case KycChanged():
                 self._set_fact("kyc_deadline", None if event.due_at is None else event.due_at.isoformat(), word)
 

@@ -31,7 +31,7 @@ from workflows.player_state.entered_journeys import EntryRefusal, entered_journe
 from workflows.player_state.harm_response import respond
 from workflows.player_state.identities import run_id_of
 from workflows.player_state.merged_player import MergedPlayer
-from workflows.player_state.message_progress import progress_of
+from workflows.player_state.provider_words import told_by_providers
 from workflows.player_state.rival_runs import OUTRANKED, must_give_way, rivals
 from workflows.player_state.shadow_runs import ShadowRun
 from workflows.player_state.sparse_storage import parts_of, sparse
@@ -89,7 +89,7 @@ class PlayerState(MergedPlayer):
         about = rules.segments_about(TierChanged.type if risen else event.type)
         moved = self._segment_moves(about, now, failures)
         self._schedule_occasions(rules, now, anew=about_calendar)
-        told = [*progress_of(event), *respond(self, event, word, rules.policies, now)]
+        told = [*told_by_providers(event), *respond(self, event, word, rules.policies, now)]
         if mode == "history":
             return [*told, *moved, *self.stop_protected(now, mode=mode)]
         for move in moved:

@@ -10,6 +10,7 @@ from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.events.reward import RewardStep
 from workflows.rules.where import Where
+from workflows.verb_results import Grant
 
 
 def require_same(kind: type[Event], same: str | None, word: str) -> str | None:
@@ -59,5 +60,17 @@ def tied(where: Where | None, same: str | None, trigger: Mapping[str, Any] | Non
     def takes(event: Event) -> bool:
         known = begun.get(same)
         return known is not None and event.to_wire()["data"].get(same) == known and (where is None or where(event))
+
+    return takes
+
+
+def about_grant(where: Where | None, grant: Grant | None) -> Where | None:
+    """`where`, and the event has to be about this reward, by our id of it or by the bonus engine's."""
+    if grant is None:
+        return where
+    names = {grant.grant_id, grant.provider_ref} - {None, ""}
+
+    def takes(event: Event) -> bool:
+        return getattr(event, "grant_id", None) in names and (where is None or where(event))
 
     return takes

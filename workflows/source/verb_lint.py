@@ -15,15 +15,17 @@ from functools import cached_property, partial
 from types import FunctionType
 from typing import Any, TypedDict
 
-from workflows.channels import CHANNELS
+from workflows.channels import CHANNELS, IN_APP
 from workflows.declaration import Journey, again
-from workflows.events import Event
+from workflows.events import Event, FeedbackAnswered
 from workflows.forms import Form, backtracking_patterns
 from workflows.local_time import WEEKDAYS
 from workflows.player import Player
 from workflows.rules.hearing import Places, everywhere_alike
 from workflows.rules.measures import Measure
+from workflows.rules.moving_facts import TOLD_BY
 from workflows.rules.segments import Segment
+from workflows.rules.sore_players import SORE_MEASURES
 from workflows.rules.tied_to_run import has_tie
 from workflows.rules.where import Where
 from workflows.source.flow_reader import read_flow
@@ -37,12 +39,16 @@ from workflows.source.functions import (
 )
 from workflows.source.interest import Interest, where_of
 from workflows.source.interest_by_place import InterestByPlace, Wait
+from workflows.source.moving_dates import facts_of
 from workflows.source.step_order import comes_back, ends_plainly, in_order
 from workflows.task_rights import GIVEN, MOST_APPROVALS
 from workflows.verb_table import VERBS, VerbSpec
 
-#: What `send` takes for itself; every other word is a variable of the template.
-_OF_SEND = frozenset(inspect.signature(Player.send).parameters) - {"self", "variables"}
+#: What `send` and `survey` take for themselves; every other word is a variable of the template.
+_OWN_WORDS = {
+    verb.__name__: frozenset(inspect.signature(verb).parameters) - {"self", "variables"}
+    for verb in (Player.send, Player.survey)
+}
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class TemplateUse:
     line: int
     #: The variables it gives by name; None where `**` hides them.
     variables: frozenset[str] | None = None
+    #: Whether it asks, so that the template must.
+    asks: bool = False
 
 
 class Listening(TypedDict):
@@ -238,12 +246,15 @@ class _VerbReader:
                 kinds = [*call.args, *(value for name, value in keywords.items() if name == "kind")]
                 waited_for = self._check_kinds(verb.name, call, kinds)
                 self._check_same(call, keywords.get("same"), kinds)
+                self._check_of(call, keywords.get("of"), kinds)
                 where = where_of(keywords.get("where"), self.function, self.names, self.own)
                 where = None if None in keywords else where
                 self.reading.interest.add(waited_for, where)
                 self.reading.waits[call] = (frozenset(waited_for), where)
             case VerbSpec(shape="message"):
                 self._check_message(verb.name, call, keywords)
+                if verb.name == "survey":
+                    self._hear_answers(call)
             case VerbSpec(shape="human"):
                 self._check_form(verb.name, call, keywords)
                 self._check_eyes(call, keywords)
@@ -308,6 +319,14 @@ class _VerbReader:
             if issubclass(kind, Event) and not has_tie(kind, same.value):
                 self._mistake(call, f"{kind.__name__} has no field {same.value} by which same= could tie it to its run")
 
+    def _check_of(self, call: ast.Call, of: ast.expr | None, kinds: list[ast.expr]) -> None:
+        """What is waited for about a reward says which reward it is about."""
+        if of is None or _is_none(of):
+            return
+        for kind in (resolve(one, self.names) for one in kinds):
+            if isinstance(kind, type) and issubclass(kind, Event) and "grant_id" not in kind.model_fields:
+                self._mistake(call, f"{kind.__name__} is about no reward; of= takes what has a grant_id")
+
     def _check_message(self, verb: str, call: ast.Call, keywords: Mapping[str | None, ast.expr]) -> None:
         template = call.args[0] if call.args else keywords.get("template")
         if not isinstance(template, ast.Constant) or not isinstance(template.value, str):
@@ -317,7 +336,7 @@ class _VerbReader:
                 "player needs it",
             )
             return
-        channels: set[str] = set() if "via" in keywords else {"email"}
+        channels: set[str] = set() if "via" in keywords else {IN_APP if verb == "survey" else "email"}
         for name in ("via", "fallback"):
             if name in keywords:
                 named = self._channels(keywords[name])
@@ -330,10 +349,20 @@ class _VerbReader:
                 call, f"there is no channel {', '.join(unknown)}; the channels are {', '.join(sorted(CHANNELS))}"
             )
             return
-        names = {name for name in keywords if name is not None} - _OF_SEND
+        names = {name for name in keywords if name is not None} - _OWN_WORDS[verb]
         variables = None if None in keywords else frozenset(names)
-        use = TemplateUse(self.journey.name, template.value, frozenset(channels), call.lineno, variables)
+        use = TemplateUse(
+            self.journey.name, template.value, frozenset(channels), call.lineno, variables, verb == "survey"
+        )
         self.reading.templates.append(use)
+
+    def _hear_answers(self, call: ast.Call) -> None:
+        """A survey waits for its answer, and is not asked of who has just lost or complained."""
+        kinds = frozenset({FeedbackAnswered.type})
+        self.reading.listens |= kinds
+        self.reading.interest.add(kinds, None)
+        self.reading.waits[call] = (kinds, None)
+        self.reading.measures |= {measure.key: measure for measure in SORE_MEASURES}
 
     def _channels(self, node: ast.expr) -> set[str] | None:
         """The channels an expression can stand for, None when that cannot be told."""
@@ -431,9 +460,23 @@ class _VerbReader:
                 time.fromisoformat(str(at.value))
             except ValueError:
                 self._mistake(call, f"{at.value!r} is no time of day; write it as HH:MM, such as 15:00")
+        elif isinstance(at, ast.expr):
+            self._check_moment(call, at)
         weekday = keywords.get("weekday")
         if isinstance(weekday, ast.Constant) and weekday.value not in {*WEEKDAYS, None}:
             self._mistake(call, f"{weekday.value!r} is no weekday; write one of {', '.join(WEEKDAYS)}")
+
+    def _check_moment(self, call: ast.Call, moment: ast.expr) -> None:
+        """A moment that hangs on facts moves with what tells of them, so the run has to hear that."""
+        facts = sorted(set(facts_of(moment, None if self._is_own(moment) else resolve(moment, self.names))))
+        for name in facts:
+            if name not in TOLD_BY:
+                known = ", ".join(sorted(TOLD_BY))
+                self._mistake(call, f"no event tells when player.{name} changes; a moment may hang on {known}")
+        kinds = frozenset(kind.type for name in facts for kind in TOLD_BY.get(name, ()))
+        self.reading.listens |= kinds
+        self.reading.interest.add(kinds, None)
+        self.reading.waits[call] = (kinds, None)
 
     def _mistake(self, node: ast.expr, what: str) -> None:
         self.reading.mistakes.append(self._sentence(node, what))

@@ -1,0 +1,1 @@
+"""What providers of messages tell of them in their own words, signed by them: SendGrid's events, Twilio's callbacks."""

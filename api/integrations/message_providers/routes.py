@@ -1,0 +1,106 @@
+"""Where providers of messages tell what became of them. No key: each provider signs what it says."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+import orjson
+from fastapi import APIRouter, Request, Response
+from sqlalchemy import select
+
+from activities.tables import messages
+from api.database import in_time
+from api.dependencies import ApiEngine, EngineOf
+from api.events import COMMIT_TIMEOUT
+from api.integrations.message_providers.signatures import SendGridSignature, is_twilios
+from api.integrations.message_providers.words import StatusTold, mail_events, sms_status
+from api.problems import Problem, documented
+from workflows.events import Event, MessageStatus
+from workflows.json_object import JsonObject
+
+router = APIRouter(prefix="/v1/integrations", tags=["messages"])
+
+#: As SendGrid sends in one piece, and more than it does.
+MOST_EVENTS: Final = 5_000
+MAIL_PATH, SMS_PATH = "/sendgrid/events", "/twilio/status"
+SOURCES: Final = {MAIL_PATH: "provider:mail", SMS_PATH: "provider:sms"}
+_RESPONSES: dict[int | str, JsonObject] = documented(400, 401, 404, 413, 422, 429, 503)
+
+
+@router.post(MAIL_PATH, status_code=204, response_class=Response, responses=_RESPONSES)
+async def take_mail_events(request: Request, engine: EngineOf) -> Response:
+    """SendGrid's signed event webhook: delivered, bounced, reported as spam, unsubscribed.
+
+    What is about no mail of ours is passed by, so that one account may serve others too.
+    """
+    key = engine.settings.mail_events_key
+    if not key:
+        raise Problem("not-found", "No mail provider tells events here; set MAIL_EVENTS_KEY.")
+    signature = request.headers.get("x-twilio-email-event-webhook-signature", "")
+    timestamp = request.headers.get("x-twilio-email-event-webhook-timestamp", "")
+    body = await request.body()
+    if not SendGridSignature(key).is_genuine(signature, timestamp, body):
+        raise _unsigned()
+    try:
+        items = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        items = None
+    if not isinstance(items, list) or len(items) > MOST_EVENTS:
+        raise Problem("malformed", f"Send a list of at most {MOST_EVENTS:,} events.")
+    await _keep(engine, SOURCES[MAIL_PATH], mail_events(items))
+    return Response(status_code=204)
+
+
+@router.post(SMS_PATH, status_code=204, response_class=Response, responses=_RESPONSES)
+async def take_sms_status(request: Request, engine: EngineOf) -> Response:
+    """Twilio's status callback for one SMS, whose id of ours is `key` in the address."""
+    token = engine.settings.sms_api_token
+    if not token:
+        raise Problem("not-found", "No SMS provider tells events here; set SMS_API_TOKEN.")
+    try:
+        form = parse_qsl((await request.body()).decode(), keep_blank_values=True, max_num_fields=100)
+    except (UnicodeDecodeError, ValueError):
+        raise Problem("malformed", "Send a form.") from None
+    query = f"?{request.url.query}" if request.url.query else ""
+    url = f"{engine.settings.public_url.rstrip('/')}{router.prefix}{SMS_PATH}{query}"
+    if not is_twilios(token, request.headers.get("x-twilio-signature", ""), url, form):
+        raise _unsigned()
+    told = sms_status(request.query_params.get("key", ""), dict(form))
+    await _keep(engine, SOURCES[SMS_PATH], [] if told is None else [told])
+    return Response(status_code=204)
+
+
+def _unsigned() -> Problem:
+    return Problem("unauthenticated", "The signature is not the provider's; nothing was kept.")
+
+
+async def _keep(engine: ApiEngine, source: str, told: Sequence[StatusTold]) -> None:
+    """Keep what is about messages of ours, each with its own brand."""
+    if not told:
+        return
+    now = engine.clock()
+    async with engine.database.reading() as connection:
+        named = {name for one in told for name in (one.message_id,)}
+        mine = select(messages.c.id, messages.c.brand, messages.c.player_id, messages.c.channel)
+        rows = {row.id: row for row in await connection.execute(mine.where(messages.c.id.in_(named)))}
+    by_brand: dict[str, list[tuple[str, Event]]] = {}
+    for one in told:
+        if (row := rows.get(one.message_id)) is not None:
+            by_brand.setdefault(row.brand, []).append((row.player_id, _event(one, source, row, now)))
+    for brand, events in sorted(by_brand.items()):
+        await in_time(engine.intake.ingest(brand, events, now), COMMIT_TIMEOUT)
+
+
+def _event(told: StatusTold, source: str, row: Any, now: datetime) -> MessageStatus:
+    return MessageStatus.model_validate(
+        {
+            "event_id": told.id,
+            "event_source": source,
+            "occurred_at": min(told.at or now, now),
+            "message_id": told.message_id,
+            "channel": row.channel,
+            "status": told.status,
+            "suppress_reason": told.why,
+        }
+    )

@@ -1,0 +1,74 @@
+"""Providers' words about a message as `message.status` says them. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from activities.providers.mail_api import KEY
+
+#: SendGrid's events. `deferred` says nothing yet, and neither do the rest.
+_MAIL: Final = {
+    "processed": "sent",
+    "delivered": "delivered",
+    "open": "opened",
+    "click": "clicked",
+    "bounce": "bounced",
+    "dropped": "failed",
+    "spamreport": "complained",
+    "unsubscribe": "unsubscribed",
+    "group_unsubscribe": "unsubscribed",
+}
+_SMS: Final = {
+    "accepted": "queued",
+    "queued": "queued",
+    "sending": "queued",
+    "sent": "sent",
+    "delivered": "delivered",
+    "read": "opened",
+    "undelivered": "bounced",
+    "failed": "failed",
+}
+#: Twilio's codes: the player said STOP; the number will never take an SMS.
+_STOPPED: Final = "21610"
+_NO_NUMBER: Final = frozenset({"21211", "21217", "21614", "30005", "30006"})
+
+
+@dataclass(frozen=True)
+class StatusTold:
+    """What became of one message. `message_id` is ours; `id` the provider's own name for having said so."""
+
+    id: str
+    message_id: str
+    status: str
+    at: datetime | None = None
+    why: str | None = None
+
+
+def mail_events(items: Iterable[Any]) -> list[StatusTold]:
+    """SendGrid's events about mails of ours; what is about others, or says nothing, is left out."""
+    return [told for item in items if isinstance(item, dict) and (told := _mail_event(item)) is not None]
+
+
+def _mail_event(item: Mapping[str, Any]) -> StatusTold | None:
+    status, key, name = _MAIL.get(str(item.get("event"))), item.get(KEY), item.get("sg_event_id")
+    if status is None or not isinstance(key, str) or not isinstance(name, str) or not name:
+        return None
+    hard = status == "bounced" and item.get("type") != "blocked"
+    return StatusTold(name[:255], key[:255], status, _instant(item.get("timestamp")), "hard" if hard else None)
+
+
+def _instant(seconds: object) -> datetime | None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int) or not 0 < seconds < 2**33:
+        return None
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def sms_status(key: str, form: Mapping[str, str]) -> StatusTold | None:
+    """Twilio's callback about an SMS of ours; None for one that says nothing."""
+    code = form.get("ErrorCode", "")
+    status = "unsubscribed" if code == _STOPPED else _SMS.get(form.get("MessageStatus", ""))
+    sid = form.get("MessageSid", "")
+    if status is None or not sid or not key:
+        return None
+    return StatusTold(f"{sid}/{status}"[:255], key[:255], status, why="hard" if code in _NO_NUMBER else None)

@@ -1,0 +1,120 @@
+"""Providers tell what became of messages, signed: it advances the message, and withdraws a consent."""
+
+import base64
+import hashlib
+import hmac
+from collections.abc import AsyncIterator
+from typing import Any
+from urllib.parse import quote, urlencode
+
+import httpx
+import orjson
+import pytest
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from activities.tables import events, messages
+from tests.support.api_client import Api, serving
+from tests.support.api_seed import PLAYER, seeded
+from tests.support.engine import rows
+
+PRIVATE = ec.generate_private_key(ec.SECP256R1())
+KEY = base64.b64encode(PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
+TOKEN = "a token of the account"
+HOME = "https://crm.example"
+MAIL, SMS = "/v1/integrations/sendgrid/events", "/v1/integrations/twilio/status"
+
+
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    given: dict[str, Any] = {"mail_events_key": KEY, "sms_api_token": TOKEN, "public_url": HOME}
+    async with serving(module_postgres_url, journeys="tests.support.api_journeys", **given) as application:
+        yield application
+
+
+async def tells_mail(api: Api, *said: dict[str, Any], signature: str | None = None) -> httpx.Response:
+    body, timestamp = orjson.dumps([*said]), "1773057600"
+    genuine = base64.b64encode(PRIVATE.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))).decode()
+    headers = {
+        "x-twilio-email-event-webhook-signature": genuine if signature is None else signature,
+        "x-twilio-email-event-webhook-timestamp": timestamp,
+        "content-type": "application/json",
+    }
+    return await api.anonymous.post(MAIL, content=body, headers=headers)
+
+
+async def tells_sms(api: Api, key: str, token: str = TOKEN, **form: str) -> httpx.Response:
+    query = f"?key={quote(key, safe='')}"
+    told = f"{HOME}{SMS}{query}" + "".join(f"{name}{value}" for name, value in sorted(form.items()))
+    signature = base64.b64encode(hmac.digest(token.encode(), told.encode(), hashlib.sha1)).decode()
+    headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
+    return await api.anonymous.post(f"{SMS}{query}", content=urlencode(form), headers=headers)
+
+
+def about(message_id: str, event: str, **more: Any) -> dict[str, Any]:
+    return {"event": event, "journeys_key": message_id, "sg_event_id": f"{event}-{message_id}", "timestamp": 1, **more}
+
+
+async def sent_mail(api: Api) -> str:
+    ids = await seeded(api)
+    mine = await rows(api.engine.database, messages, brand=api.brand, channel="email")
+    assert mine, ids
+    return str(mine[0]["id"])
+
+
+async def told(api: Api) -> list[tuple[str, str]]:
+    kept = await rows(api.engine.database, events, brand=api.brand, type="message.status")
+    return [(row["player_id"], row["data"]["status"]) for row in kept if row["source"].startswith("provider:")]
+
+
+async def test_a_mail_that_arrived_is_told_and_advances_the_message(api: Api) -> None:
+    mail = await sent_mail(api)
+    assert (await tells_mail(api, about(mail, "processed"), about(mail, "delivered"))).status_code == 204
+    assert await told(api) == [(PLAYER, "sent"), (PLAYER, "delivered")]
+    (row,) = await rows(api.engine.database, messages, id=mail)
+    assert row["delivery"] == "delivered"
+    assert (await tells_mail(api, about(mail, "delivered"))).status_code == 204
+    assert len(await told(api)) == 2
+
+
+async def test_a_complaint_withdraws_the_consent(api: Api) -> None:
+    mail = await sent_mail(api)
+    assert (await tells_mail(api, about(mail, "spamreport"))).status_code == 204
+    desk = await api.client("players:read", name="desk")
+    known = (await desk.get(f"/v1/players/{PLAYER}")).json()
+    assert {one["channel"]: one["opted_in"] for one in known["consents"]}["email"] is False
+
+
+async def test_what_is_about_others_is_passed_by(api: Api) -> None:
+    await sent_mail(api)
+    assert (await tells_mail(api, about("of/another/house", "delivered"), {"event": "open"})).status_code == 204
+    assert await told(api) == []
+
+
+@pytest.mark.parametrize("signature", ["", "AAAA"])
+async def test_what_the_provider_did_not_sign_is_not_kept(api: Api, signature: str) -> None:
+    mail = await sent_mail(api)
+    assert (await tells_mail(api, about(mail, "spamreport"), signature=signature)).status_code == 401
+    assert (await tells_sms(api, mail, "another token", MessageSid="SM1", MessageStatus="sent")).status_code == 401
+    assert await told(api) == []
+
+
+async def test_a_callback_about_an_sms_is_kept_and_stop_is_a_no(api: Api) -> None:
+    mail = await sent_mail(api)
+    assert (await tells_sms(api, mail, MessageSid="SM1", MessageStatus="delivered")).status_code == 204
+    said = {"MessageSid": "SM2", "MessageStatus": "failed", "ErrorCode": "21610"}
+    assert (await tells_sms(api, mail, **said)).status_code == 204
+    assert [status for _, status in await told(api)] == ["delivered", "unsubscribed"]
+
+
+@pytest.mark.parametrize("body", [b"{}", b"no json", b"[" + b"{}," * 5_000 + b"{}]"])
+async def test_what_is_no_list_of_events_is_refused(api: Api, body: bytes) -> None:
+    timestamp = "1"
+    signature = base64.b64encode(PRIVATE.sign(timestamp.encode() + body, ec.ECDSA(hashes.SHA256()))).decode()
+    headers = {
+        "x-twilio-email-event-webhook-signature": signature,
+        "x-twilio-email-event-webhook-timestamp": timestamp,
+        "content-type": "application/json",
+    }
+    assert (await api.anonymous.post(MAIL, content=body, headers=headers)).status_code == 400

@@ -1,0 +1,77 @@
+"""What the newest verbs do to a player, in both theatres: rewards that live on, offers that fit, dates that move."""
+
+from datetime import UTC, datetime
+
+from tests.support.conformance import (
+    History,
+    beginning,
+    differences,
+    happens,
+    on_the_server,
+    on_the_stage,
+    real,
+    registers,
+)
+from tests.support.outside_packages import Write
+from tests.support.releases import reloaded
+from tests.support.servers import LocalBonusEngine, LocalCatchAll
+from tests.support.stage_servers import skipping
+from workflows import KycChanged, RewardClaimed, days, hours
+
+CLAIMS = """
+from workflows import KycChanged, PlayerRegistered, Player, RewardClaimed
+from workflows import amounts, days, free_spins, hours, journey, on, once
+
+@journey(on(PlayerRegistered), entry=once, ends_after=days(9), control=0)
+async def gives(player: Player, registered: PlayerRegistered) -> None:
+    '''Gives twice and takes back what nobody claims.'''
+    first = await player.grant(free_spins(10, max_win=500))
+    second = await player.grant(free_spins(20, max_win=500))
+    claimed = await player.event(RewardClaimed, of=second, within=hours(48))
+    taken, kept = await player.revoke(first), await player.revoke(second)
+    sizes = [player.amount(amounts(EUR=500, UAH=20_000)), player.fit(5, 10, of=12_345), player.amount(amounts(JPY=1))]
+    await player.mark("over", claimed=claimed is not None, first=taken.status, second=kept.status, sizes=sizes)
+
+
+@journey(on(KycChanged), entry=once, ends_after=days(9), control=0)
+async def dated(player: Player, told: KycChanged) -> None:
+    '''Waits for a date that moves.'''
+    moment = await player.until(lambda p: p.kyc_deadline and p.kyc_deadline - days(2))
+    await player.mark("came", at=moment.isoformat())
+"""
+
+
+async def test_what_becomes_of_rewards_is_the_same_in_both_theatres(
+    package: Write, postgres_url: str, bonus_engine: LocalBonusEngine, catch_all: LocalCatchAll
+) -> None:
+    name = package(gives=CLAIMS)
+    variables = {
+        "DATABASE_URL": postgres_url,
+        "BONUS_ENGINE_URL": bonus_engine.url,
+        "JOURNEYS": name,
+        "SHIPPED_JOURNEYS": "none",
+        **catch_all.environment,
+    }
+    registry, began = reloaded(name), beginning(datetime.now(UTC))
+    names = ("first", "neither", "second")
+    runs = on_the_stage(registry, {one: [registers()] for one in (*names, "dated")}, began, hours(1)).runs
+    run_of = {run_id.split(":")[2]: run_id for run_id in runs}
+    claims = {one: f"{run_of[one]}/grant:free_spins#{number}" for one, number in (("first", 1), ("second", 2))}
+    histories: dict[str, History] = {
+        one: [registers(), *([happens(hours(5), RewardClaimed, grant_id=claims[one])] if one in claims else [])]
+        for one in names
+    }
+    histories["dated"] = [
+        registers(),
+        happens(hours(1), KycChanged, status="submitted", due_at=began + days(5)),
+        happens(days(2), KycChanged, status="submitted", due_at=began + days(7)),
+    ]
+    async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
+        server = await on_the_server(theatre, trace, histories, days(9))
+    stage = on_the_stage(registry, histories, began, days(9))
+    assert {one: [grant[2] for grant in stage.grants[run_of[one]]] for one in names} == {
+        "first": ["confirmed", "revoked"],
+        "neither": ["revoked", "revoked"],
+        "second": ["revoked", "confirmed"],
+    }
+    assert differences(stage, server) == []
