@@ -8,9 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
+from activities.grant_rows import LEASE
 from activities.loyalty_tables import loyalty_limits, point_transfers, raffle_tickets, spins
 from activities.player_commands import PlayerCommand
-from activities.rewards import LEASE
 from activities.tables import deliveries, grants
 from activities.wheel_spins import proof_of
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
