@@ -87,6 +87,7 @@ KEPT: Final = {
     "loyalty.mission_completed": "entity_id prize_grant_id",
     "loyalty.badge_awarded": "entity_id prize_grant_id",
     "loyalty.tournament_result": "entity_id rank prize_grant_id",
+    "score.changed": "score from_percent to_percent why model",
     "compliance.kyc_changed": "level_from level_to document reject_reason can_resubmit",
     "compliance.limit_changed": "kind period amount_minor currency duration direction effective_at",
     "compliance.limit_reached": "amount_minor currency duration",

@@ -101,7 +101,7 @@ ROWS = {
     37: ["message.status", "message.received"],
     38: ["feedback.answered"],
     39: ["support.case_opened", "support.case_closed"],
-    40: ["task.created", "task.claimed", "task.completed", "task.breached"],
+    40: ["task.created", "task.claimed", "task.completed", "task.breached", "score.changed"],
 }
 
 

@@ -23,7 +23,7 @@ class ScoreChanged(
         "model": 3,
     },
 ):
-    """A score of the player moved. From the nightly scoring, or from a model of the operator's own.
+    """A score of the player moved, in percent, not basis points. From the nightly scoring, or the operator's model.
 
     `from_percent` is what the event before it said, 0 for the first: the sum of all moves is the score of now, which a
     segment reads by `score_percent`. `why` are its reasons, the strongest first, at most ten.
