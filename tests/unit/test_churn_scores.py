@@ -139,7 +139,7 @@ class TestLogistic:
 @pytest.fixture(scope="module")
 def model() -> ChurnModel:
     """Learned from an invented casino."""
-    learned = learn_churn(invented(9, 300), NOW)
+    learned = learn_churn(invented(9, 420), NOW)
     assert isinstance(learned, ChurnModel)
     return learned
 
