@@ -111,6 +111,14 @@ class BoardView(BaseModel):
     prizes: list[PrizeTerms]
 
 
+class PeriodQuery(BaseModel):
+    """Which period's board."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    period: Literal["current", "previous"] = "current"
+
+
 class NameBody(BaseModel):
     """Whether boards show an alias for the player, or nothing."""
 
@@ -149,7 +157,7 @@ async def my_leaderboard(
     name: str,
     engine: EngineOf,
     key: Player,
-    period: Annotated[Literal["current", "previous"], Query()] = "current",
+    query: Annotated[PeriodQuery, Query()],
     if_none_match: IfNoneMatch = None,
 ) -> Response:
     """The board of the present period of a tournament or leaderboard, or of the one before."""
@@ -157,7 +165,7 @@ async def my_leaderboard(
     if declared is None:
         raise missing("leaderboard")
     newest = declared.newest(engine.clock())
-    instance = newest if period == "current" else declared.before(newest)
+    instance = newest if query.period == "current" else declared.before(newest)
     return answer(await _board(engine, key, declared, instance), if_none_match)
 
 

@@ -26,6 +26,8 @@ ROOT = Path(__file__).parent.parent.parent
 PROGRAM = "tests.support.tournament_program"
 INSTANCE = "race:killed"
 BOARD = board_of(BRAND, INSTANCE)
+#: Postgres ends what is idle in a transaction for a minute.
+_STAY = text("SET LOCAL idle_in_transaction_session_timeout = 0")
 
 
 @asynccontextmanager
@@ -109,6 +111,7 @@ async def test_a_worker_is_killed_in_each_phase_and_each_prize_is_paid_once(
 
         async with database.transaction() as connection:
             # A score under way keeps the close from its places.
+            await connection.execute(_STAY)
             await connection.execute(text("SELECT pg_current_xact_id()"))
             async with a_worker(postgres_url, temporal_address):
 
@@ -118,6 +121,7 @@ async def test_a_worker_is_killed_in_each_phase_and_each_prize_is_paid_once(
                 await eventually(closing)
 
         async with database.transaction() as connection:
+            await connection.execute(_STAY)
             locked = {"brand": BRAND, "player": players[2]}
             await connection.execute(
                 text("SELECT FROM players WHERE brand = :brand AND id = :player FOR UPDATE"), locked
