@@ -28,6 +28,7 @@ from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
 from activities.intake.locked_players import LockedPlayers
 from activities.loops.reconcile_and_rearm import heartbeating
+from activities.rewards import reserve_prize
 from activities.settings import MAINTENANCE_QUEUE
 from activities.tables import api_keys
 from activities.tournaments import (
@@ -49,13 +50,14 @@ from workflows.background.tournament_run import (
     TournamentInput,
     TournamentWorkflow,
 )
-from workflows.effects import EffectInput
+from workflows.effects import EffectInput, Give
 from workflows.events import Event, TournamentResult
 from workflows.gate.decide import may_grant
-from workflows.gate.decision import Refusal
+from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.tournament_prizes import Due, prizes_due
+from workflows.player_state.prizes import prize_request
 from workflows.player_state.state import PlayerState
 
 logger = logging.getLogger(__name__)
@@ -190,6 +192,8 @@ class TournamentWork:
                 page.decide(players, player_id, one, facts.get(player_id), has_place=has_place)
             await standings.settle(connection, row.brand, row.board, page.outcomes)
             await gate_decisions.record_all(connection, page.decided, now)
+            for request, decision, currency in page.granted:
+                await reserve_prize(connection, request, decision, currency, now)
             await self.intake.tell_all(connection, players, page.told, now)
 
     async def _writers_gone(self) -> None:
@@ -276,6 +280,8 @@ class _Page:
         self.outcomes: dict[str, str] = {}
         self.decided: list[tuple[EffectInput, gate_decisions.Decided]] = []
         self.told: list[tuple[str, Event]] = []
+        #: What the bonus engine is to give, each with what the gate said and the player's currency.
+        self.granted: list[tuple[Give, Allowed, str | None]] = []
 
     def decide(
         self, players: LockedPlayers, player_id: str, due: Due, facts: GateFacts | None, *, has_place: bool
@@ -285,9 +291,13 @@ class _Page:
         if state is None or not has_place or state.merged_into is not None:
             self.outcomes[player_id] = "withheld:place_lost"
             return
-        if (reason := self._gate(state, due, facts)) is not None:
-            self.outcomes[player_id] = f"withheld:{reason}"
+        request = self._money(player_id, due)
+        decision = self._gate(state, due, facts, request)
+        if isinstance(decision, Refusal):
+            self.outcomes[player_id] = f"withheld:{decision.reason}"
             return
+        if request is not None:
+            self.granted.append((request, decision, state.facts.get("currency")))
         ref = f"{self.row.instance} place {due.place}"
         players.record(player_id, state.take_prize(self.row.terms, due, ref, self.now))
         self.outcomes[player_id] = "paid"
@@ -301,21 +311,28 @@ class _Page:
         )
         self.told.append((player_id, result))
 
-    def _gate(self, state: PlayerState, due: Due, facts: GateFacts | None) -> str | None:
-        kind = "points" if due.points else BADGE
-        policy = self.policies.of(self.row.brand, facts, self.now)
-        decision = may_grant(
-            facts, GrantFacts(kind=kind, journey_product=self.row.terms.product, earned=True), policy, self.now
-        )
+    def _money(self, player_id: str, due: Due) -> Give | None:
+        reward = self.row.terms.reward_of(due.place)
+        if reward is None:
+            return None
+        won_in = f"tournament:{self.row.brand}:{self.row.instance}"
+        return prize_request(self.row.brand, player_id, won_in, f"place:{due.place}", reward, self.row.terms.product)
+
+    def _gate(self, state: PlayerState, due: Due, facts: GateFacts | None, request: Give | None) -> Allowed | Refusal:
+        product = self.row.terms.product
+        asked = GrantFacts(kind="points" if due.points else BADGE, journey_product=product, earned=True)
+        if request is not None:
+            asked = GrantFacts.of(request.reward, product)
+        decision = may_grant(facts, asked, self.policies.of(self.row.brand, facts, self.now), self.now)
         about = EffectInput(
             brand=self.row.brand,
             player_id=state.player_id,
             journey="",
-            run_id=f"tournament:{self.row.instance}",
+            run_id=f"tournament:{self.row.brand}:{self.row.instance}",
             step=f"place:{due.place}",
         )
-        self.decided.append((about, gate_decisions.Decided(about.key, kind, decision)))
-        return str(decision.reason) if isinstance(decision, Refusal) else None
+        self.decided.append((about, gate_decisions.Decided(about.key, asked.kind, decision)))
+        return decision
 
 
 #: The number of the next transaction that may write: all that could have missed the close have a lower one.

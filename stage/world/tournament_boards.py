@@ -7,6 +7,8 @@ from functools import partial
 from typing import Protocol
 
 from stage.virtual_temporal.server import VirtualTemporal
+from stage.world.given_rewards import GivenRewards
+from stage.world.records import GrantRecord
 from workflows.channels import CHANNELS, Channel
 from workflows.events import Event, TournamentResult
 from workflows.field_types import Product
@@ -18,7 +20,9 @@ from workflows.loyalty.tournament_prizes import Due, TournamentTerms, prizes_due
 from workflows.loyalty.tournament_scores import Score, StandingChanged, StandingDecision, StandingsLost
 from workflows.loyalty.tournaments import Instance, Tournament, board_of, draw_of
 from workflows.player_state.decisions import Decision
+from workflows.player_state.prizes import NO_JOURNEY
 from workflows.player_state.state import PlayerState
+from workflows.rewards import RewardBase
 from workflows.rules.index import RuleIndex
 
 
@@ -32,6 +36,7 @@ class BoardWorld(Protocol):
     brand: str
     addresses: dict[str, frozenset[Channel]]
     birth_dates: dict[str, date]
+    grants: GivenRewards
 
     @property
     def now(self) -> datetime:
@@ -141,9 +146,15 @@ class TournamentBoards:
     def _pay(self, board: Board, terms: TournamentTerms, player_id: str, due: Due) -> str:
         world = self.world
         state = world.player(player_id)
-        refused = self._refused(state, "points" if due.points else "badge", terms.product)
+        prize = board.declared.prize_of(due.place)
+        money = None if prize is None else prize.money
+        asked = None if money is None else GrantFacts.of(money, terms.product)
+        refused = self._refused(state, "points" if due.points else "badge", terms.product, asked)
         if refused is not None:
             return f"withheld:{refused}"
+        if money is not None:
+            won_in = f"tournament:{world.brand}:{board.instance.id}"
+            world.grants.append(_grant(world.now, player_id, won_in, due.place, money))
         world.carry_out(state, state.take_prize(terms, due, f"{board.instance.id} place {due.place}", world.now))
         world.happen(
             player_id,
@@ -158,7 +169,9 @@ class TournamentBoards:
         )
         return "paid"
 
-    def _refused(self, state: PlayerState, kind: str, product: Product | None) -> str | None:
+    def _refused(
+        self, state: PlayerState, kind: str, product: Product | None, asked: GrantFacts | None = None
+    ) -> str | None:
         world = self.world
         facts = facts_of(
             state,
@@ -167,6 +180,21 @@ class TournamentBoards:
             now=world.now,
             birth_date=world.birth_dates.get(state.player_id),
         )
-        asked = GrantFacts(kind=kind, journey_product=product or world.product, earned=True)
+        asked = asked or GrantFacts(kind=kind, journey_product=product or world.product, earned=True)
         decision = may_grant(facts, asked, world.policies.of(world.brand, facts, world.now), world.now)
         return str(decision.reason) if isinstance(decision, Refusal) else None
+
+
+def _grant(now: datetime, player_id: str, won_in: str, place: int, reward: RewardBase) -> GrantRecord:
+    """A prize of money, which the bonus engine never fails on the stage."""
+    return GrantRecord(
+        at=now,
+        run_id=won_in,
+        player_id=player_id,
+        journey=NO_JOURNEY,
+        step=f"place:{place}",
+        kind=reward.name,
+        reward=reward,
+        status="confirmed",
+        reason=None,
+    )

@@ -16,7 +16,7 @@ from activities.engine import WorkerEngine, worker_engine
 from activities.erasures import ErasureRequest, erase_due, request_erasure
 from activities.leaderboards import BoardRulers, place_of, top_of
 from activities.settings import Settings
-from activities.tables import events, gate_decisions, point_transfers, standings, tournaments
+from activities.tables import events, gate_decisions, grants, point_transfers, standings, tournaments
 from activities.tournaments import open_instance, read_tournament
 from stage.world.world import World
 from tests.support.engine import BRAND, SECRET, Casino, HeldClock, HeldTimer, connected, execute, rows
@@ -136,6 +136,8 @@ async def test_a_close_ranks_everybody_and_pays_each_place_once(house: House) ->
     await house.closes(board)
     assert await house.state(board) == "done"
     assert [await house.points_of(one) for one in players] == [0, 100, 100, 500]
+    (spins,) = await rows(house.engine.database, grants, player_id=players[0])
+    assert (spins["kind"], spins["status"], spins["step"]) == ("free_spins", "reserved", "place:4")
     before = await rows(house.engine.database, standings, board=board)
     await house.engine.tournaments.write_places(board)
     assert not await house.engine.tournaments.pay_page(board)
@@ -458,11 +460,6 @@ async def test_instances_open_by_themselves_for_brands_with_a_key(house: House) 
         assert {house.instance(one).id for one in (race, cup, today)} <= {*found}
 
 
-def house_week(monday: datetime) -> str:
-    """The instance of the race that opened then."""
-    return race.newest(monday).id
-
-
 @pytest.mark.parametrize("seed", range(4))
 async def test_i33_a_week_at_random_ends_in_the_same_places_and_prizes_on_the_stage(house: House, seed: int) -> None:
     chance = random.Random(seed)
@@ -491,7 +488,7 @@ async def test_i33_a_week_at_random_ends_in_the_same_places_and_prizes_on_the_st
         house.casino.clock.now = monday
         await house.closes(board)
         world.advance_to(house.now)
-        rehearsed = world.boards.boards[house_week(monday)]
+        rehearsed = world.boards.boards[race.newest(monday).id]
     written = await rows(house.engine.database, standings, board=board)
     assert {one["place"]: one["player_id"] for one in written if one["place"]} == {
         place: player for place, (player, _) in (rehearsed.places or {}).items()

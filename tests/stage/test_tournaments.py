@@ -51,10 +51,12 @@ def test_i33_a_race_is_closed_paid_and_told_as_in_production(casino: Casino) -> 
     casino.plays("p", 3_000)
     casino.plays("q", 1_000)
     casino.rival("race", "rival", 2_000)
+    casino.rival("race", "other", 1_500)
     casino.advance_to(MORNING + days(7))
     board = casino.boards.boards[RACE]
-    assert board.places == {1: ("p", 3_000), 2: ("rival", 2_000), 3: ("q", 1_000)}
-    assert (casino.points("p"), casino.points("q")) == (500, 100)
+    assert board.places == {1: ("p", 3_000), 2: ("rival", 2_000), 3: ("other", 1_500), 4: ("q", 1_000)}
+    assert (casino.points("p"), casino.points("q")) == (500, 0)
+    assert [(one.player_id, one.kind, one.status) for one in casino.grants] == [("q", "free_spins", "confirmed")]
     assert board.outcomes == {"p": "paid", "q": "paid"}
     assert [one.player_id for one in casino.runs.values() if one.journey == "champion"] == ["p"]
 

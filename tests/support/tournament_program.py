@@ -10,6 +10,7 @@ from workflows import (
     currency,
     day,
     days,
+    free_spins,
     journey,
     on,
     place,
@@ -35,10 +36,11 @@ race = tournament(
     timezone="Europe/London",
     in_currency="EUR",
     most=5_000,
-    prizes=[place(1, points(500)), places(2, 3, points(100))],
+    prizes=[place(1, points(500)), places(2, 3, points(100)), place(4, free_spins(10, bet_value=10))],
     into=house_points,
     product="casino",
     budget=700,
+    budget_minor=100,
     words="The most played for, up to 50.00 a day.",
 )
 cup = tournament(

@@ -142,7 +142,7 @@ async def test_a_worker_is_killed_in_each_phase_and_each_prize_is_paid_once(
         found = {
             one["player_id"]: (one["place"], one["outcome"]) for one in await rows(database, standings, board=BOARD)
         }
-        assert [found[one] for one in players] == [(1, "paid"), (2, "paid"), (3, "paid"), (4, None), (5, None)]
+        assert [found[one] for one in players] == [(1, "paid"), (2, "paid"), (3, "paid"), (4, "paid"), (5, None)]
         paid = [one for one in await rows(database, point_transfers) if one["cause"] == "tournament"]
         assert sorted((one["player_id"], one["amount"]) for one in paid) == sorted(
             zip(players, (500, 100, 100), strict=False)

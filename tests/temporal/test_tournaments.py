@@ -156,7 +156,7 @@ async def test_its_worker_dies_in_every_phase_and_each_prize_is_paid_once(
     assert sorted(death.died) == ["close", "pay"], f"{CLOSE_TOURNAMENT} and {PAY_PRIZES} were done and not heard of"
     found = await rows(engine.database, standings, board=board)
     by_place = {one["place"]: (one["player_id"], one["outcome"]) for one in found}
-    assert [by_place[place][1] for place in range(1, PLAYERS + 1)] == ["paid"] * 3 + [None] * 4
+    assert [by_place[place][1] for place in range(1, PLAYERS + 1)] == ["paid"] * 4 + [None] * 3
     paid = [one for one in await rows(engine.database, point_transfers) if one["cause"] == "tournament"]
     assert sorted((one["amount"], one["player_id"]) for one in paid) == sorted(
         (points, by_place[place][0]) for place, points in ((1, 500), (2, 100), (3, 100))

@@ -27,10 +27,13 @@ from workflows import (
     count,
     day,
     days,
+    deposit_match,
     distinct,
+    free_bet,
     hours,
     minutes,
     month,
+    multiplier,
     place,
     places,
     points,
@@ -423,7 +426,11 @@ REFUSED: Sequence[tuple[dict[str, Any], str]] = [
     ({"prizes": [place(0, points(1))]}, "places that are none"),
     ({"prizes": [places(1, 3, points(1)), place(2, points(1))], "budget": 9}, "two prizes for one place"),
     ({"prizes": [place(1, points(1)), place(2, points(2))], "budget": 9}, "more for a lower place"),
-    ({"prizes": [place(1, cash(500))]}, "money by a journey on TournamentResult"),
+    ({"prizes": [place(1, cash(500))], "budget": 0}, "needs budget_minor= of its prizes of money, 500 in all"),
+    ({"prizes": [place(1, deposit_match(50, 100))]}, "what has no price here"),
+    ({"prizes": [place(1, multiplier(2, hours(2)))]}, "what has no price here"),
+    ({"prizes": [place(1, free_bet(100))], "budget_minor": 100}, "of another product"),
+    ({"prizes": [place(1, cash(5))], "budget_minor": 5, "ties": "split"}, "cannot be parted"),
     ({"players": (1, None)}, "would pay the only player"),
     ({"product": None}, "needs product="),
     ({"into": None}, "say into which currency"),
@@ -464,5 +471,5 @@ class TestDeclarations:
 
     def test_two_of_one_name_are_refused(self) -> None:
         assert [*mistakes_among([declared(), declared()])] == [
-            "Two missions, collections, wheels or tournaments are called t; rename one."
+            "Two missions, collections, wheels, tournaments or raffles are called t; rename one."
         ]

@@ -7,17 +7,20 @@ from itertools import groupby
 from pydantic import BaseModel
 
 from workflows.field_types import Product, Seconds
+from workflows.json_object import JsonObject
 from workflows.loyalty.missions import Badge
 from workflows.loyalty.tournaments import Ties, Tournament
 
 
 class PrizeTerms(BaseModel):
-    """The prize of a range of places: points, or a badge."""
+    """The prize of a range of places: points, a badge, or what the bonus engine gives."""
 
     first: int
     last: int
     points: int = 0
     badge: str | None = None
+    #: As it travels to the bonus engine.
+    reward: JsonObject | None = None
 
 
 class TournamentTerms(BaseModel):
@@ -41,6 +44,7 @@ class TournamentTerms(BaseModel):
                     last=one.last,
                     points=one.points,
                     badge=one.gives.name if isinstance(one.gives, Badge) else None,
+                    reward=None if one.money is None else one.money.model_dump(mode="json"),
                 )
                 for one in declared.prizes
             ],
@@ -56,6 +60,11 @@ class TournamentTerms(BaseModel):
     def last_paid(self) -> int:
         """The last place that has a prize; 0 where there is none."""
         return max((one.last for one in self.prizes), default=0)
+
+    def reward_of(self, place: int) -> JsonObject | None:
+        """What the bonus engine gives for a place; None for points and a badge."""
+        prize = self.prize_of(place)
+        return None if prize is None else prize.reward
 
     def prize_of(self, place: int) -> PrizeTerms | None:
         """What a place gets."""

@@ -19,6 +19,7 @@ from workflows.field_types import Product
 from workflows.local_time import DAY, WEEK, instant, zone
 from workflows.loyalty.missions import Badge
 from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.wheels import cost_of
 from workflows.rewards import RewardBase
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Amount, Measure, Period, total
@@ -76,8 +77,13 @@ class PlacePrize:
 
     @property
     def points(self) -> int:
-        """The points of one place; 0 for a badge."""
+        """The points of one place; 0 for a badge, and for what the bonus engine gives."""
         return self.gives.awarded_points if isinstance(self.gives, RewardBase) else 0
+
+    @property
+    def money(self) -> RewardBase | None:
+        """What the bonus engine gives for one place; None for points and a badge."""
+        return self.gives if isinstance(self.gives, RewardBase) and not self.points else None
 
 
 def place(number: int, gives: RewardBase | Badge) -> PlacePrize:
@@ -160,6 +166,15 @@ class Tournament:
     def prize_points(self) -> int:
         """The points of all prizes of one instance together."""
         return sum((one.last - one.first + 1) * one.points for one in self.prizes)
+
+    def prize_of(self, place: int) -> PlacePrize | None:
+        """What a place gets; None for one without a prize."""
+        return next((one for one in self.prizes if one.first <= place <= one.last), None)
+
+    @property
+    def prize_minor(self) -> int:
+        """What the prizes of money of one instance may cost together, in minor units."""
+        return sum((one.last - one.first + 1) * cost_of(one.money) for one in self.prizes if one.money is not None)
 
     def instance_at(self, at: datetime) -> Instance | None:
         """The instance that holds a moment; None between two of them."""
@@ -254,13 +269,15 @@ def tournament(
     into: PointCurrency | None = None,
     product: Product | None = None,
     budget: int = 0,
+    budget_minor: int = 0,
     words: str | Mapping[str, str] = "",
 ) -> Tournament:
     """Rank players by a measure, anew in every day, week or month of a zone; without `prizes` it is a leaderboard.
 
     It opens `after` the beginning of the period and stays open for `lasts`, else until the next one opens. What
     happened in it counts if it is told within `grace` of the end. `players` are the fewest for whom prizes are paid
-    and, with `opt_in`, the most who may register. `most` is what one player can score a day.
+    and, with `opt_in`, the most who may register. `most` is what one player can score a day. `budget`
+    are the points of all prizes together, `budget_minor` what those of money may cost.
     `words` say it to players, in English or by language.
 
     Raises `LoyaltyDesignError` for what cannot be fair or safe.
@@ -271,7 +288,7 @@ def tournament(
     )  # fmt: skip
     at = f"tournament({name!r})"
     # What is no measure cannot be asked the rest.
-    for wrong in _wrong_score(made) or [*_wrong_times(made), *_wrong_prizes(made, budget)]:
+    for wrong in _wrong_score(made) or [*_wrong_times(made), *_wrong_prizes(made, budget, budget_minor)]:
         raise LoyaltyDesignError(f"{at} {wrong}")
     return made
 
@@ -339,12 +356,14 @@ def _wrong_times(made: Tournament) -> list[str]:
     return [sentence for is_wrong, sentence in refusals if is_wrong]
 
 
-def _wrong_prizes(made: Tournament, budget: int) -> list[str]:
+def _wrong_prizes(made: Tournament, budget: int, budget_minor: int) -> list[str]:
     least, most = made.least_players, made.most_players
     ordered = sorted(made.prizes, key=lambda one: one.first)
     gaps = [one for one in made.prizes if not 1 <= one.first <= one.last <= MOST_PLACES]
     pairs = [*pairwise(ordered)]
-    money = [one for one in made.prizes if not isinstance(one.gives, Badge) and not one.points]
+    money = [one.money for one in made.prizes if one.money is not None]
+    foreign = [one for one in money if one.product not in {None, made.product}]
+    vague = [one for one in money if one.for_deposit or one.settled_here or not cost_of(one)]
     has_points = any(one.points for one in made.prizes)
     fast = made.lasts is not None and made.lasts < DAY
     refusals = (
@@ -356,7 +375,10 @@ def _wrong_prizes(made: Tournament, budget: int) -> list[str]:
         (bool(gaps), f"has a prize for places that are none; a place is a number from 1 to {MOST_PLACES:,}."),
         (any(a.last >= b.first for a, b in pairs), "has two prizes for one place."),
         (any(a.points < b.points for a, b in pairs), "gives more for a lower place than for a higher one."),
-        (bool(money), "gives money or spins; give points or a badge, and money by a journey on TournamentResult."),
+        (bool(vague), "gives what has no price here; give points, a badge, spins or money, and the rest by a journey."),
+        (bool(foreign), "gives a prize of another product than it is about."),
+        (bool(money) and made.ties == "split", "shares prizes that cannot be parted; only points can be split."),
+        (budget_minor < made.prize_minor, f"needs budget_minor= of its prizes of money, {made.prize_minor:,} in all."),
         (bool(made.prizes) and least < 2, "would pay the only player there is; write players=(2, None) or more."),
         (bool(made.prizes) and made.product is None, "needs product=, for a prize is about one kind of gambling."),
         (has_points and made.into is None, "gives points; say into which currency, such as into=house_points."),
