@@ -33,6 +33,7 @@ SCOPES: Final = (
     "tasks:lead",
     "players:read",
     "players:tokens",
+    "points:correct",
     "players:erase",
     "players:export",
     "journeys:manage",

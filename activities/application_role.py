@@ -108,6 +108,11 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         update=True,
         fixed=("id", "brand", "player_id", "item", "version", "currency", "price", "slices", "gives", "run_id", "at"),
     ),
+    "point_corrections": Rights(
+        "asked for, and decided by somebody else",
+        update=True,
+        fixed=("id", "brand", "player_id", "currency", "amount", "reason", "asked_by", "asked_by_id", "asked_at"),
+    ),
     "point_months": Rights(
         "sums of the journal, counted again", update=True, fixed=("brand", "currency", "month", "debit", "credit")
     ),

@@ -18,6 +18,7 @@ from activities import tasks
 from activities.grant_lives import LIVES, UNTAKEN
 from activities.outgoing.outbox import announce
 from activities.player_rows import LOCK_PLAYERS
+from activities.shop_purchases import look_again
 from activities.standalone_tasks import StandaloneTask, doubt_id_of
 from activities.tables import events, grants, runs
 from workflows.effects import NEVER_ANSWERED
@@ -222,6 +223,7 @@ async def end_revocation(connection: AsyncConnection, grant_id: str, *, taken_ba
     written = await connection.execute(update(grants).where(*mine).values(values).returning(*_COLUMNS))
     row = written.one_or_none()
     if row is not None and taken_back:
+        await look_again(connection, row.brand, row.player_id, row.run_id, now)
         await _settled(connection, GrantRow(*row), now)
 
 

@@ -161,3 +161,20 @@ raffle_winners = Table(
     Column("withheld", Text),
     Index("ix_raffle_winners_due", "brand", "raffle", "period", "place", postgresql_where=text("settled_at IS NULL")),
 )
+
+# By hand: points that a person gives or takes, and who else said yes.
+point_corrections = Table(
+    "point_corrections",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *(Column(name, Text, nullable=False) for name in ("brand", "player_id", "currency")),
+    Column("amount", BigInteger, nullable=False),
+    *(Column(name, Text, nullable=False) for name in ("reason", "state", "asked_by", "asked_by_id")),
+    Column("asked_at", DateTime(timezone=True), nullable=False),
+    Column("decided_by", Text),
+    Column("decided_by_id", Text),
+    Column("decided_at", DateTime(timezone=True)),
+    CheckConstraint("decided_by_id <> asked_by_id", name="two_people"),
+    CheckConstraint("amount <> 0", name="moves"),
+    Index("ix_point_corrections_player", "brand", "player_id", "asked_at"),
+)

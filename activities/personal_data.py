@@ -271,6 +271,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         player="",
     ),
     "budget_slices": TableData("about no player", none="brand journey currency day slice quota used", player=""),
+    "point_corrections": TableData(
+        "stay: the journal's own reasons, written by people of the house",
+        pseudonymous="id player_id currency amount reason state asked_by asked_by_id asked_at decided_by decided_by_id "
+        "decided_at",
+        none="brand",
+    ),
     "point_months": TableData(
         "about no player", none="brand currency month debit credit amount transfers players counted_at", player=""
     ),

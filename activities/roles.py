@@ -26,6 +26,7 @@ ROLES: Final[Mapping[str, Role]] = {
     "head": Role(
         "leads managers, and takes what is passed up", frozenset({"tasks:work", "tasks:lead", "players:read"})
     ),
+    "loyalty": Role("corrects points, a few alone", frozenset({"tasks:work", "players:read", "points:correct"})),
     "support": Role("answers players' questions", frozenset({"tasks:work", "players:read"})),
     "compliance": Role(
         "checks, excludes, erases, judges signs of harm, looks into what was done",

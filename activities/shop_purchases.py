@@ -157,11 +157,11 @@ async def settle(
         later = update(shop_purchases).where(shop_purchases.c.id == purchase.id)
         await connection.execute(later.values(due_at=now + AGAIN_AFTER))
         return None
-    delivered, reason = came
-    if delivered:
+    (delivered, reason), paid = came, purchase.settled_at is not None
+    if delivered and not paid:
         players.record(buyer.player_id, redeem(buyer, purchase.currency, purchase.price, purchase.ref, now))
-    else:
-        await _give_all_back(connection, players, purchase, buyer, into, now)
+    elif not delivered:
+        await _give_all_back(connection, players, purchase, buyer, into, now, paid=paid)
     state: PurchaseState = "fulfilled" if delivered else "refunded"
     await _close(connection, purchase, state, reason, now)
     return state
@@ -218,6 +218,13 @@ async def _what_came(connection: AsyncConnection, purchase: Purchase) -> tuple[b
     )
     outcome = await connection.scalar(asked.order_by(tasks.c.closed_at.desc()).limit(1))
     return (True, None) if outcome == "sent" else (False, outcome or NOT_DELIVERED)
+
+
+async def look_again(connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime) -> None:
+    """Have a purchase looked at again whose reward was taken back: it keeps its `settled_at`, for it is paid."""
+    mine = (shop_purchases.c.brand == brand, shop_purchases.c.player_id == player_id)
+    paid = update(shop_purchases).where(*mine, shop_purchases.c.run_id == run_id, shop_purchases.c.state == "fulfilled")
+    await connection.execute(paid.values(state="reserved", due_at=now))
 
 
 def accounts_of(purchase: Purchase, merged_into: str | None) -> Iterable[str]:

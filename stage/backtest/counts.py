@@ -14,6 +14,7 @@ from stage.world.records import GrantRecord, MessageRecord, RunRecord, StoryReco
 from stage.world.world import World
 from workflows.gate.policy import NECESSARY
 from workflows.local_time import DAY, WEEK
+from workflows.loyalty.point_economy import PLAYED
 from workflows.rewards import Deposits
 
 Key = tuple[str | int, ...]
@@ -70,6 +71,12 @@ class BacktestCounts:
     reached: Counts = field(default_factory=_counts)
     #: journey, step, outcome of the run it was the last step of
     left: Counts = field(default_factory=_counts)
+    #: currency, month, what points left, what they came to
+    points: Counts = field(default_factory=_counts)
+    #: currency, month: players who earned by playing
+    earners: Counts = field(default_factory=_counts)
+    #: "mission" or "tier", its name: how often it was completed, or how many players have it at the end
+    standing: Counts = field(default_factory=_counts)
 
     def add(self, other: "BacktestCounts") -> None:
         """Take another shard's counts in."""
@@ -101,7 +108,23 @@ def counts_of(world: World, deposits: Mapping[str, Deposits], currencies: Mappin
     for task in world.tasks.values():
         counts.tasks[task.journey, task.form, task.team, task.state] += 1
     _count_story(counts, world.story, world.runs, world.tasks)
+    _count_loyalty(counts, world)
     return counts
+
+
+def _count_loyalty(counts: BacktestCounts, world: World) -> None:
+    earners: set[tuple[str, str, str]] = set()
+    for player_id, moved in world.transfers:
+        month = f"{moved.at:%Y-%m}-01"
+        counts.points[moved.currency, month, moved.debit, moved.credit] += moved.amount
+        if moved.debit == PLAYED:
+            earners.add((moved.currency, month, player_id))
+    counts.earners.update((currency, month) for currency, month, _ in earners)
+    for state in world.players.values():
+        if state.loyalty is not None:
+            for name, mission in state.loyalty.missions.items():
+                counts.standing["mission", name] += mission.completed
+            counts.standing.update(("tier", one.tier) for one in state.loyalty.tiers.values())
 
 
 def _count_run(counts: BacktestCounts, run: RunRecord) -> None:

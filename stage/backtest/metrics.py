@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from itertools import accumulate
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from workflows.declaration import Journey
 from workflows.events import PlayerRegistered
 from workflows.gate.policy import Policy
 from workflows.local_time import DAY
+from workflows.loyalty.point_economy import PLAYED, MonthOfPoints, PointFlow, months_of
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule, Trigger
 from workflows.source.journey_loading import Registry
 
@@ -123,6 +124,27 @@ class Detectable(Figure):
     equal_arms: float
 
 
+class PointMonth(Figure):
+    """A month of a currency, in whole points; `liability` is what players have at its end."""
+
+    currency: str
+    month: date
+    issued: int
+    redeemed: int
+    expired: int
+    taken_back: int
+    liability: int
+    active_players: int
+    breakage_pct: float | None
+    inflation_pct: float | None
+    cost_per_active_player: float | None
+
+    @classmethod
+    def of(cls, one: MonthOfPoints) -> "PointMonth":
+        """As the journal comes to it."""
+        return cls(**{name: getattr(one, name) for name in cls.model_fields})
+
+
 class BacktestMetrics(Figure):
     """Everything a rehearsal found. Counts are by journey; messages are counted by channel, goals by run."""
 
@@ -149,6 +171,11 @@ class BacktestMetrics(Figure):
     desk: TaskWorkload
     natural_return: dict[int, Returned]
     return_within_days: int
+    #: What points came to, by currency and month; nothing where none are declared.
+    points: list[PointMonth]
+    #: By mission: how often it was completed. By tier: how many players have it at the end.
+    missions_completed: dict[str, int]
+    tiers: dict[str, int]
     #: By journey: the event type that counts as success.
     goals: dict[str, str]
     #: By journey: the rise of the goal, in percent points, that its players would show with a chance of 80 %: in the
@@ -204,6 +231,9 @@ def metrics_of(
             for idle, (n, back) in natural_return(log).items()
         },
         return_within_days=RETURN_DAYS,
+        points=points_by_month(counts),
+        missions_completed={str(name): n for (kind, name), n in sorted(counts.standing.items()) if kind == "mission"},
+        tiers={str(name): n for (kind, name), n in sorted(counts.standing.items()) if kind == "tier"},
         goals={name: goal.kind.type for name in names if (goal := registry.journeys[name].goal) is not None},
         detectable=_detectable(counts, registry, names),
         unseen={name: kinds for name, kinds in unseen.items() if kinds},
@@ -407,3 +437,19 @@ def _unreadable_rows(log: Log) -> list[str]:
     if not log.unreadable:
         return []
     return [f"{log.unreadable:,} rows could not be read and were left out, such as: {' '.join(log.faults)}"]
+
+
+def points_by_month(counts: BacktestCounts) -> list[PointMonth]:
+    """What the journal of a rehearsal comes to, as that of production is read."""
+    flows = [
+        PointFlow(
+            str(currency),
+            date.fromisoformat(str(month)),
+            str(debit),
+            str(credit),
+            amount,
+            counts.earners[currency, month] if debit == PLAYED else 0,
+        )
+        for (currency, month, debit, credit), amount in counts.points.items()
+    ]
+    return [PointMonth.of(one) for one in months_of(flows)]

@@ -1,7 +1,7 @@
 """Who may do what: every cell of endpoint and scope, every endpoint and brand, generated from the OpenAPI document."""
 
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
 
@@ -49,18 +49,18 @@ class Operation:
         return await client.request(self.method, path, json=self.body, headers=self.headers)
 
 
-def operations() -> Iterator[Operation]:
+def operations(scheme: str = "apiKey") -> Iterator[Operation]:
+    """The operations that this scheme opens."""
     for path, methods in document()["paths"].items():
         for method, described in methods.items():
-            # What a player's own token opens is tried in test_player_site.py.
-            if "security" not in described or "apiKey" not in described["security"][0]:
+            if "security" not in described or scheme not in described["security"][0]:
                 continue
             body, headers = None, {}
             if content := described.get("requestBody", {}).get("content"):
                 media_type, media = next(iter(content.items()))
                 body = media.get("example") or _example(media["schema"])
                 headers = {"Content-Type": media_type, "If-Match": "*"}
-            scopes = tuple(scope for allowed in described["security"] for scope in allowed["apiKey"])
+            scopes = tuple(scope for allowed in described["security"] for scope in allowed[scheme])
             yield Operation(described["operationId"], method.upper(), path, scopes, body, headers)
 
 
@@ -70,6 +70,8 @@ def _example(schema: dict[str, Any]) -> Any:
 
 
 OPERATIONS = list(operations())
+#: What a player's own token opens, and no key.
+OF_PLAYERS = list(operations("playerToken"))
 #: They take facts in, of players of the caller's own brand, known or not.
 TAKING = {operation.id for operation in OPERATIONS if operation.scopes == ("events:write",)}
 #: Who erases a player that nobody heard of keeps their past from coming, in the own brand alone.
@@ -105,6 +107,30 @@ async def test_without_a_key_every_endpoint_answers_401(api: Api, operation: Ope
     answer = await operation.call(api.anonymous, {})
     assert answer.status_code == 401
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("operation", OF_PLAYERS, ids=lambda operation: operation.id)
+async def test_no_key_opens_what_is_a_players_own(api: Api, operation: Operation) -> None:
+    ids = await seeded(api)
+    for scope in SCOPES:
+        answer = await operation.call(await api.client(scope), ids)
+        assert answer.status_code == 403, answer.text
+    assert (await operation.call(api.anonymous, {})).status_code == 401
+
+
+@pytest.mark.parametrize("operation", [one for one in OF_PLAYERS if one.id != "my_stream"], ids=lambda one: one.id)
+async def test_a_players_token_sees_that_player_and_of_others_nothing(api: Api, operation: Operation) -> None:
+    ids, now = await seeded(api), api.engine.clock()
+    before = await everything(api)
+    strangers = ((api.brand, "p-nobody"), (stranger_of(api), ids["player_id"]))
+    for brand, player in strangers:
+        token = api.engine.player_tokens.token(brand, player, now)
+        mine = {"Authorization": f"Bearer {token}", "Idempotency-Key": "k-1"}
+        operation_of_mine = replace(operation, headers=operation.headers | mine)
+        answer = await operation_of_mine.call(api.anonymous, ids)
+        assert answer.status_code in {200, 404, 409}, answer.text
+        assert answer.status_code != 200 or ids["purchase_id"] not in answer.text
+    assert await everything(api) == before
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.id)

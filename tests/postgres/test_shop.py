@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
+from activities.grant_rows import end_revocation
 from activities.ledger_proof import prove_ledger
 from activities.loops.shop_settlement import ShopSettlement
 from activities.player_commands import CommandKeyReused, PlayerCommand, PlayerCommands
@@ -174,6 +175,22 @@ async def test_a_grant_in_doubt_keeps_the_points_until_somebody_knows(shopper: S
         await shopper.settles()
         assert (await shopper.purchase(bought.id)).state == state
         shopper.parts.casino.clock.later(timedelta(minutes=1))
+
+
+async def test_a_reward_that_is_taken_back_unused_gives_its_points_back(shopper: Shopper) -> None:
+    bought = await ordered(shopper)
+    assert bought.run_id is not None
+    await shopper.is_delivered(bought.run_id)
+    await shopper.is_over(bought.run_id)
+    await shopper.settles()
+    assert await shopper.points() == (200, 0)
+    async with shopper.parts.database.transaction() as connection:
+        grant_id, now = f"{bought.run_id}/{STEP}", shopper.parts.casino.clock.now
+        await end_revocation(connection, grant_id, taken_back=True, now=now)
+    for _ in range(2):
+        await shopper.settles()
+        assert (await shopper.purchase(bought.id)).state == "refunded"
+        assert await shopper.points() == (700, 0)
 
 
 async def test_what_is_settled_here_is_paid_and_given_in_the_purchase_itself(shopper: Shopper) -> None:

@@ -200,6 +200,7 @@ async def seeded(api: Api) -> dict[str, str]:
         "experiment": TRIED.name,
         "currency": "points",
         "purchase_id": purchase_id,
+        **dict.fromkeys(("wheel_id", "spin_id", "mission_id", "item_id", "correction_id"), "nothing-here"),
         "enrolment_id": enrolment.id,
         "stop_id": stop.id,
         "migration_id": migration.id,

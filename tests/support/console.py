@@ -145,7 +145,9 @@ class Console:
 
 
 @asynccontextmanager
-async def serving_console(postgres_url: str, port: int, issuer: str) -> AsyncIterator[Console]:
+async def serving_console(
+    postgres_url: str, port: int, issuer: str, *, journeys: str = "tests.support.api_journeys"
+) -> AsyncIterator[Console]:
     """The application with its console on a port, in this process."""
     url = f"http://127.0.0.1:{port}"
     app = create_app(
@@ -157,7 +159,7 @@ async def serving_console(postgres_url: str, port: int, issuer: str) -> AsyncIte
             oidc_client_secret=SECRET,
             oidc_groups={"newcomers": (GroupGrant(brand=JOINED, roles=("manager",), teams=("vip",)),)},
             console_url=url,
-            journeys=("tests.support.api_journeys",),
+            journeys=(journeys,),
         ),
         draw=drawn,
     )

@@ -44,6 +44,8 @@ async def described_api(postgres_url: str) -> AsyncIterator[DescribedApi]:
     async with serving(postgres_url, journeys="tests.support.api_journeys") as api:
         ids = await seeded(api)
         headers = {role: {"Authorization": f"Bearer {await api.key(*scopes)}"} for role, scopes in ROLES.items()}
+        token = api.engine.player_tokens.token(api.brand, ids["player_id"], api.engine.clock())
+        headers["player"] = {"Authorization": f"Bearer {token}"}
     settings = Settings(
         database_url=postgres_url, journeys=("tests.support.api_journeys",), link_secrets=(LINK_SECRET,)
     )

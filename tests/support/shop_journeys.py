@@ -10,6 +10,7 @@ from workflows import (
     count,
     currency,
     days,
+    distinct,
     earn,
     free_spins,
     gift,
@@ -19,10 +20,14 @@ from workflows import (
     ladder,
     multiplier,
     on,
+    player_mission,
     points,
+    sector,
     shop,
+    step,
     tier,
     week,
+    wheel,
 )
 
 house_points = currency("points", expires=days(90))
@@ -50,6 +55,30 @@ market = shop(
     item("for-betting", points(1), price=1, into=gems, product="betting"),
     paid_in=house_points,
 )
+
+
+daily = wheel(
+    "daily",
+    sector(3, points(20)),
+    sector(1, points(50)),
+    otherwise=points(10),
+    into=house_points,
+    product="casino",
+    budget=10_000,
+)
+
+
+@player_mission(
+    step("games", distinct(RoundCompleted, "game_id", name="page_games"), 3),
+    gives=points(200),
+    into=house_points,
+    product="casino",
+    budget=10_000,
+    opt_in=True,
+)
+def three_games(_player: Statistics) -> bool:
+    """Play three different games."""
+    return True
 
 
 @journey(on(DepositApproved), entry=always, ends_after=days(1))

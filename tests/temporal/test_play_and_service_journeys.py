@@ -7,7 +7,7 @@ effects behind it, and records the histories that every later version must repla
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from temporalio.testing import WorkflowEnvironment
@@ -33,6 +33,7 @@ from workflows import (
     DepositApproved,
     FeedbackAnswered,
     GameFault,
+    ItemPurchased,
     KycChanged,
     LimitChanged,
     PaymentReversed,
@@ -46,6 +47,8 @@ from workflows import (
     WithdrawalCompleted,
     WithdrawalRequested,
     days,
+    free_spins,
+    gift,
     hours,
     minutes,
 )
@@ -246,6 +249,26 @@ class TestService:
             ("SaferPlayReview", "safer-play", "completed"),
         ]
         assert await outcome(stage) == ("completed", True)
+
+
+class TestShop:
+    ORDER: Final[dict[str, Any]] = {"purchase_id": "o-1", "price": 500, "currency": "points", "to_deliver": True}
+
+    async def test_spins_from_the_shop_go_through_the_bonus_engine(self, play: Plays) -> None:
+        bought = happens(AT_ONCE, ItemPurchased, item="spins", gives=free_spins(20, max_win=10_000), **self.ORDER)
+        stage = await play("shop_order", [KNOWN, bought], days(1))
+        assert (await stage.granted(), await stage.asked()) == (["free_spins"], [])
+        assert await outcome(stage) == ("completed", False)
+
+    async def test_a_parcel_from_the_shop_is_sent_by_a_person(self, play: Plays) -> None:
+        history: History = [
+            KNOWN,
+            happens(AT_ONCE, ItemPurchased, item="mug", gives=gift("mug", value=800), **self.ORDER),
+            Answering(days(1), "ParcelToSend", {"outcome": "sent"}),
+        ]
+        stage = await play("shop_order", history, days(2))
+        assert (await stage.granted(), await stage.asked()) == ([], [("ParcelToSend", "support", "completed")])
+        assert await outcome(stage) == ("completed", False)
 
 
 class TestRelation:

@@ -22,7 +22,7 @@ from workflows.loyalty.point_account import (
     Postings,
 )
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
-from workflows.loyalty.point_lots import lot_of
+from workflows.loyalty.point_lots import choose, lot_of
 from workflows.loyalty.point_transfers import Cause, HouseAccount, PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.reversals import undone_by
@@ -134,6 +134,20 @@ class LoyalPlayer(PlayerProjection):
         self.loyalty.tiers[ladder.name] = state
         self._set_fact("tier", to, Word(now, live=True))
         return [(names[number + 1], str(names[number + 2])) for number in range(place, ladder.place(to))]
+
+    def correct_points(self, into: PointCurrency, amount: int, ref: str, now: datetime) -> list[PointTransfer] | None:
+        """Give points by a person's word, or take some; None where there are fewer than are to be taken."""
+        postings, present = self._postings(now), self.present(now)
+        if amount > 0:
+            lot = lot_of(None, present.today, into.expires, present)
+            postings.credit(into.name, amount, lot, "issued:manual", "manual", ref)
+            return postings.transfers
+        postings.settle(into.name)
+        slices = choose(postings.state.account(into.name).lots, -amount)
+        if sum(slices.values()) < -amount:
+            return None
+        postings.spend(into.name, slices, "issued:manual", "manual", ref)
+        return postings.transfers
 
     def settle_points(self, now: datetime, currencies: Iterable[str] | None = None) -> list[PointTransfer]:
         """Bring the journal up to the row, as before a statement."""

@@ -1,0 +1,119 @@
+"""The stream of a player's page: whole objects when they change, nothing twice, and an end with its token."""
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from activities.player_watch import PlayerWatch
+from api.permissions import Key, player_key
+from api.player_stream import MOST_OF_PLAYER, _frames
+from tests.support.api_client import Api, serving
+from tests.support.machine import within
+from workflows import RoundCompleted
+from workflows.events import Event
+
+
+@pytest.fixture(scope="module")
+async def served(module_postgres_url: str) -> AsyncIterator[Api]:
+    async with serving(module_postgres_url, journeys="tests.support.shop_journeys") as application:
+        yield application
+
+
+class Reader:
+    """Somebody who reads the stream of one player, as a browser would."""
+
+    def __init__(self, api: Api, player: str) -> None:
+        self.api, self.player, self.told = api, player, 0
+        self.token = api.engine.player_tokens.token(api.brand, player, api.engine.clock())
+
+    @property
+    def key(self) -> Key:
+        found = player_key(self.api.engine.player_tokens, f"Bearer {self.token}", self.api.engine.clock())
+        assert found is not None
+        return found
+
+    def frames(self, last: str | None = None) -> AsyncIterator[bytes]:
+        return _frames(self.api.engine, self.key, last)
+
+    async def plays(self, stake: int) -> None:
+        self.told += 1
+        now = self.api.engine.clock()
+        data: dict[str, Any] = {**RoundCompleted.example_data, "round_id": f"{self.player}-{self.told}"}
+        event: Event = RoundCompleted(
+            event_id=f"{self.player}-{self.told}", event_source="/t", occurred_at=now, **data | {"stake_minor": stake}
+        )
+        await self.api.engine.intake.ingest(self.api.brand, [(self.player, event)], now)
+
+
+def parts(frame: bytes) -> dict[str, str]:
+    """An event's fields."""
+    return dict(line.split(": ", 1) for line in frame.decode().strip().splitlines())
+
+
+async def first_five(frames: AsyncIterator[bytes]) -> dict[str, dict[str, str]]:
+    """The first look: the hint when to ask again, and each topic once."""
+    assert (await anext(frames)).startswith(b"retry: ")
+    told = [parts(await anext(frames)) for _ in range(5)]
+    return {one["event"]: one for one in told}
+
+
+async def test_a_stream_begins_with_everything_and_goes_on_with_what_changed(api: Api) -> None:
+    reader = Reader(api, "s-1")
+    await reader.plays(10_000)
+    frames = reader.frames()
+    told = await first_five(frames)
+    assert {*told} == {"balance", "tier", "mission", "badge", "shop"}
+    assert orjson.loads(told["balance"]["data"])["points"][0]["available"] == 100
+    await reader.plays(20_000)
+    async with within(5):
+        changed = parts(await anext(frames))
+    assert changed["event"] == "balance"
+    assert orjson.loads(changed["data"])["points"][0]["available"] == 300
+    await frames.aclose()  # type: ignore[attr-defined]  # it is a generator
+
+
+async def test_who_comes_back_with_the_last_id_is_sent_only_what_is_other_now(api: Api) -> None:
+    reader = Reader(api, "s-2")
+    await reader.plays(10_000)
+    frames = reader.frames()
+    last = (await first_five(frames))["shop"]["id"]
+    await frames.aclose()  # type: ignore[attr-defined]
+    assert api.engine.watch.of_player(api.brand, "s-2") == 0
+    await reader.plays(10_000)
+    frames = reader.frames(last)
+    assert (await anext(frames)).startswith(b"retry: ")
+    assert parts(await anext(frames))["event"] == "balance"
+    await frames.aclose()  # type: ignore[attr-defined]
+
+
+async def test_what_is_no_id_of_ours_has_everything_sent(api: Api) -> None:
+    reader = Reader(api, "s-3")
+    frames = reader.frames("nonsense,balance=,=,tier=zz\x00")
+    assert len(await first_five(frames)) == 5
+    await frames.aclose()  # type: ignore[attr-defined]
+
+
+async def test_a_stream_ends_with_its_token(api: Api) -> None:
+    reader = Reader(api, "s-4")
+    owner = reader.key
+    over = Key(**{**vars(owner), "expires_at": api.engine.clock() + timedelta(seconds=0.5)})
+    async with within(10):
+        frames = [one async for one in _frames(api.engine, over, None)]
+    assert len(frames) >= 6
+
+
+async def test_a_player_has_so_many_streams_and_no_more(api: Api) -> None:
+    reader = Reader(api, "s-5")
+    watch: PlayerWatch = api.engine.watch
+    held = [watch.watching(api.brand, "s-5") for _ in range(MOST_OF_PLAYER)]
+    for one in held:
+        one.__enter__()
+    headers = {"Authorization": f"Bearer {reader.token}"}
+    refused: httpx.Response = await api.anonymous.get("/v1/me/stream", headers=headers)
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
+    for one in held:
+        one.__exit__(None, None, None)
