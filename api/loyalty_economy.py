@@ -58,6 +58,14 @@ class MonthView(BaseModel):
         return cls(**{name: getattr(one, name) for name in cls.model_fields})
 
 
+class MonthsQuery(BaseModel):
+    """How far back."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    months: int = Field(12, ge=1, le=120, description="So many months, the newest last.")
+
+
 class EconomyView(BaseModel):
     """The months of every currency, the newest last."""
 
@@ -65,9 +73,9 @@ class EconomyView(BaseModel):
 
 
 @router.get("/economy", responses=COMMON)
-async def get_economy(engine: EngineOf, key: Reading, months: Annotated[int, Query(ge=1, le=120)] = 12) -> EconomyView:
+async def get_economy(engine: EngineOf, key: Reading, query: Annotated[MonthsQuery, Query()]) -> EconomyView:
     """What the points of the brand come to, by currency and month, the newest last."""
     async with engine.database.reading() as connection:
         told = months_of(await flows(connection, key.brand))
-    shown = sorted({one.month for one in told})[-months:]
+    shown = sorted({one.month for one in told})[-query.months :]
     return EconomyView(items=[MonthView.of(one) for one in told if one.month in shown])
