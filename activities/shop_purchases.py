@@ -21,7 +21,7 @@ from workflows.gate.facts import GrantFacts
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.shop_items import ShopItem, stock_of
-from workflows.player_state.purchases import buy, purchase_refusal, redeem, refund
+from workflows.player_state.purchases import buy, product_paid_with, purchase_refusal, redeem, refund
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 
@@ -81,7 +81,7 @@ async def buy_item(
     reason: str | None = purchase_refusal(state, item, players.rules, now, players.failures)
     if reason is None and price != item.price:
         reason = "price_changed"
-    reason = reason or await gate(GrantFacts.of_item(item))
+    reason = reason or await gate(GrantFacts.of_item(item, product_paid_with(state, item, now)))
     if reason is not None:
         return _refused(reason)
     if item.stock is not None and not await take_of(connection, state.brand, stock_of(item.name), 1, most=item.stock):

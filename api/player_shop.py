@@ -30,7 +30,7 @@ from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import MOST_A_DAY
 from workflows.loyalty.shop_items import ShopItem, stock_of
-from workflows.player_state.purchases import purchase_refusal, times_bought
+from workflows.player_state.purchases import product_paid_with, purchase_refusal, times_bought
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 
@@ -159,7 +159,12 @@ def _item_view(
     reason: str | None = purchase_refusal(state, item, engine.intake.rules, now, [])
     left = None if item.stock is None else max(0, item.stock - used)
     if reason is None:
-        decision = may_grant(facts, GrantFacts.of_item(item), engine.policies.of(state.brand, facts, now), now)
+        decision = may_grant(
+            facts,
+            GrantFacts.of_item(item, product_paid_with(state, item, now)),
+            engine.policies.of(state.brand, facts, now),
+            now,
+        )
         reason = str(decision.reason) if isinstance(decision, Refusal) else None
     if reason is None and left == 0:
         reason = "out_of_stock"

@@ -5,7 +5,7 @@ from stage.world.records import PurchaseRecord
 from stage.world.state import WorldState
 from workflows.gate.facts import GrantFacts
 from workflows.loyalty.shop_items import stock_of
-from workflows.player_state.purchases import buy, purchase_refusal, redeem, refund
+from workflows.player_state.purchases import buy, product_paid_with, purchase_refusal, redeem, refund
 from workflows.rules.failures import RuleFailure
 
 
@@ -17,7 +17,7 @@ def buy_item(world: WorldState, player_id: str, name: str) -> str | None:
     state, now = world.player(player_id), world.now
     failures: list[RuleFailure] = []
     reason: str | None = purchase_refusal(state, item, world.rules, now, failures)
-    reason = reason or refused_by_gate(world, player_id, GrantFacts.of_item(item))
+    reason = reason or refused_by_gate(world, player_id, GrantFacts.of_item(item, product_paid_with(state, item, now)))
     if reason is not None:
         return reason
     used = world.limits.get(stock_of(name), 0) + 1

@@ -171,11 +171,11 @@ class GrantFacts:
         return -(-self.wager_x * (self.match_pct + 100) // self.match_pct)
 
     @classmethod
-    def of_item(cls, item: ShopItem) -> "GrantFacts":
-        """The part of what a shop sells that the gate looks at."""
+    def of_item(cls, item: ShopItem, paid_with: Product | None) -> "GrantFacts":
+        """The part of what a shop sells that the gate looks at, and the kind of gambling its points come from."""
         if isinstance(item.gives, RewardBase):
-            return cls.of(item.gives, item.product, earned=True)
-        return cls(kind=item.kind, journey_product=item.product, earned=True)
+            return cls.of(item.gives, paid_with, earned=True)
+        return cls(kind=item.kind, journey_product=paid_with, earned=True)
 
     @classmethod
     def of(

@@ -7,11 +7,12 @@ it; whoever sees the journey's end settles the purchase, and points that were no
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from workflows.events import ItemPurchased
+from workflows.field_types import Product
 from workflows.loyalty.point_account import LoyaltyState, Postings
-from workflows.loyalty.point_lots import choose, lot_of
+from workflows.loyalty.point_lots import choose, lot_of, product_of_lot
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.shop_items import SHOP_ORDER, PurchaseRefusal, ShopItem
 from workflows.player_state.decisions import Decision, Start
@@ -127,6 +128,15 @@ def refund(
 def payable(state: PlayerState, item: ShopItem, now: datetime) -> int:
     """The points a player has that may pay for an item; at most its price is counted."""
     return sum(_payment(state, item, now).values())
+
+
+def product_paid_with(state: PlayerState, item: ShopItem, now: datetime) -> Product | None:
+    """The kind of gambling that a purchase is about: the item's, else the one that the points which pay come from.
+
+    None where these are open, or of several kinds: a law that asks for one kind refuses it.
+    """
+    earned = {product_of_lot(lot) for lot in _payment(state, item, now)} - {None}
+    return item.product or (cast("Product", earned.pop()) if len(earned) == 1 else None)
 
 
 def times_bought(state: PlayerState, item: ShopItem, now: datetime) -> int:
