@@ -232,22 +232,31 @@ def metrics_of(
         },
         return_within_days=RETURN_DAYS,
         points=points_by_month(counts),
-        missions_completed={str(name): n for (kind, name), n in sorted(counts.standing.items()) if kind == "mission"},
-        tiers={str(name): n for (kind, name), n in sorted(counts.standing.items()) if kind == "tier"},
+        missions_completed=_standing(counts, "mission"),
+        tiers=_standing(counts, "tier"),
         goals={name: goal.kind.type for name in names if (goal := registry.journeys[name].goal) is not None},
         detectable=_detectable(counts, registry, names),
         unseen={name: kinds for name, kinds in unseen.items() if kinds},
         never_starts=never,
         notices=[*log.notices, *_unreadable_rows(log)],
-        daily={
-            "entered": _nested(counts.entries, 0, 2),
-            "contacts": _nested(counts.contacts, 1, 0),
-            "tasks": _nested(counts.load, 0, 1),
-            "spending": _nested({(f"{k[1]} {k[2]}", k[0]): n for k, n in counts.spending.items() if n}, 0, 1),
-        },
+        daily=_daily(counts),
         steps={name: _steps(counts, name) for name in names},
         descriptions={name: registry.journeys[name].description for name in names},
     )
+
+
+def _daily(counts: BacktestCounts) -> dict[str, dict[str, dict[str, int]]]:
+    return {
+        "entered": _nested(counts.entries, 0, 2),
+        "contacts": _nested(counts.contacts, 1, 0),
+        "tasks": _nested(counts.load, 0, 1),
+        "spending": _nested({(f"{k[1]} {k[2]}", k[0]): n for k, n in counts.spending.items() if n}, 0, 1),
+    }
+
+
+def _standing(counts: BacktestCounts, kind: str) -> dict[str, int]:
+    """By name: for how many players a mission was completed, or a tier stands, at the end."""
+    return {str(name): n for (of, name), n in sorted(counts.standing.items()) if of == kind}
 
 
 def _period(plan: BacktestPlan, log: Log) -> PlayedPeriod:
