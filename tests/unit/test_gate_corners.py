@@ -83,8 +83,8 @@ def test_a_vip_old_enough_may_have_what_the_law_asks_an_age_for() -> None:
 
 
 def test_what_a_shop_sells_is_the_players_due() -> None:
-    assert GrantFacts.of_item(item("money", gives=cash(500), price=5)).earned
-    assert GrantFacts.of_item(item("medal", gives=badge("medal"), price=5)).earned
+    assert GrantFacts.of_item(item("money", gives=cash(500), price=5), None).earned
+    assert GrantFacts.of_item(item("medal", gives=badge("medal"), price=5), None).earned
 
 
 def test_an_unknown_reason_has_no_sentence_and_a_refused_product_has_its_own() -> None:
