@@ -1,6 +1,6 @@
 """The gate's facts, read from the primary under the player's row lock."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any, NamedTuple
@@ -250,18 +250,16 @@ async def read_to_show(connection: AsyncConnection, brand: str, player_id: str, 
 
     Contacts and earlier bonuses are not read: neither stands against showing.
     """
-    mine = (players.c.brand == brand, players.c.id == player_id)
-    row = (await connection.execute(sa.select(players.c.state, players.c.profile).where(*mine))).one_or_none()
-    if row is None:
-        return None
-    state = PlayerState.from_json(brand, player_id, row.state)
-    return facts_of(
-        state,
-        addresses=addresses(player_id, row.profile),
-        contacts=(),
-        now=now,
-        birth_date=_birth_date(row.profile),
-    )
+    return (await read_page_to_show(connection, brand, [player_id], now)).get(player_id)
+
+
+async def read_page_to_show(
+    connection: AsyncConnection, brand: str, player_ids: Collection[str], now: datetime
+) -> dict[str, GateFacts]:
+    """What `read_to_show` reads, of several players at once; of whom we never heard nothing is said."""
+    some = (players.c.brand == brand, players.c.id.in_(player_ids))
+    rows = await connection.execute(sa.select(players.c.id, players.c.state, players.c.profile).where(*some))
+    return {row.id: _shown(PlayerState.from_json(brand, row.id, row.state), row.profile, now) for row in rows}
 
 
 async def of_locked(
@@ -270,16 +268,12 @@ async def of_locked(
     """What `read_to_show` reads, of players whose rows are locked here; contacts and earlier bonuses are left out."""
     some = (players.c.brand == brand, players.c.id.in_(states))
     rows = await connection.execute(sa.select(players.c.id, players.c.profile).where(*some))
-    return {
-        row.id: facts_of(
-            states[row.id],
-            addresses=addresses(row.id, row.profile),
-            contacts=(),
-            now=now,
-            birth_date=_birth_date(row.profile),
-        )
-        for row in rows
-    }
+    return {row.id: _shown(states[row.id], row.profile, now) for row in rows}
+
+
+def _shown(state: PlayerState, profile: JsonObject, now: datetime) -> GateFacts:
+    reachable = addresses(state.player_id, profile)
+    return facts_of(state, addresses=reachable, contacts=(), now=now, birth_date=_birth_date(profile))
 
 
 def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:

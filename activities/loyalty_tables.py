@@ -146,6 +146,9 @@ raffle_draws = Table(
     # What was drawn from: each bundle with its holder under another name, and how many places there were.
     Column("tickets", JSONB),
     Column("places", Integer),
+    # What was promised, and the secret that the names of holders are made with, which is never told.
+    Column("terms", JSONB),
+    Column("alias_key", LargeBinary),
     Index("ix_raffle_draws_open", "brand", "raffle", "period", postgresql_where=text("drawn_at IS NULL")),
 )
 raffle_winners = Table(
@@ -159,6 +162,9 @@ raffle_winners = Table(
     # Given, or why not; neither: still to be given.
     Column("settled_at", DateTime(timezone=True)),
     Column("withheld", Text),
+    # When it is tried again, and how often it failed.
+    Column("due_at", DateTime(timezone=True)),
+    Column("failures", Integer, nullable=False, server_default=text("0")),
     Index("ix_raffle_winners_due", "brand", "raffle", "period", "place", postgresql_where=text("settled_at IS NULL")),
 )
 

@@ -315,13 +315,14 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand",
     ),
     "raffle_draws": TableData(
-        "about no player: holders stand there as hashes",
-        none="brand raffle period seed drawn_at tickets places",
+        "stay: holders stand there under names that only a secret of the draw leads to",
+        pseudonymous="tickets alias_key",
+        none="brand raffle period seed drawn_at places terms",
         player="",
     ),
     "raffle_winners": TableData(
         "stay: draws that anybody may recompute",
-        pseudonymous="raffle period place player_id ticket prize settled_at withheld",
+        pseudonymous="raffle period place player_id ticket prize settled_at withheld due_at failures",
         none="brand",
     ),
     "shop_purchases": TableData(

@@ -1,10 +1,12 @@
 """The tables `raffle_tickets`, `raffle_draws`, `raffle_winners`: who has tickets, what was drawn, who won what.
 
 Only this module writes them. The seed of a draw is drawn with the first ticket and its hash shown; it is told when the
-winners are written.
+winners are written. The key that holders' names are made with is told to nobody: with it anybody could try ids.
 """
 
-import hashlib
+import asyncio
+import hmac
+import secrets
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,18 +18,27 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.json_object import JsonObject
-from workflows.loyalty.raffles import Bundle, DrawnBundle, Raffle, drawn_bundles, taking_part
+from workflows.loyalty.raffles import Bundle, DrawnBundle, RaffleTerms, drawn_bundles, taking_part
 from workflows.loyalty.wheels import seed_hash
+
+ALIAS_KEY_BYTES: Final = 32
 
 
 @dataclass(frozen=True)
 class OpenDraw:
-    """A draw that has not been made, locked until the transaction ends."""
+    """A draw that has not been made."""
 
     brand: str
     raffle: str
     period: str
     seed: bytes
+    #: None: nobody who knows the raffle has seen it yet.
+    terms: RaffleTerms | None
+
+    @property
+    def key(self) -> dict[str, str]:
+        """What it is found by."""
+        return {"brand": self.brand, "raffle": self.raffle, "period": self.period}
 
 
 @dataclass(frozen=True)
@@ -40,43 +51,66 @@ class Winner:
     place: int
     player_id: str
     prize: JsonObject
+    terms: RaffleTerms | None
+    failures: int
+    #: The account that stayed, where the winner's was merged into another since.
+    merged_into: str | None
+
+    @property
+    def key(self) -> dict[str, str | int]:
+        """What it is found by."""
+        return {"brand": self.brand, "raffle": self.raffle, "period": self.period, "place": self.place}
 
 
 async def open_draws(connection: AsyncConnection) -> list[OpenDraw]:
-    """Every draw that has not been made and that nobody else is making."""
-    return [OpenDraw(row.brand, row.raffle, row.period, bytes(row.seed)) for row in await connection.execute(_OPEN)]
+    """Every draw that has not been made."""
+    return [
+        OpenDraw(row.brand, row.raffle, row.period, bytes(row.seed), _terms(row.terms))
+        for row in await connection.execute(_OPEN)
+    ]
+
+
+async def keep_terms(connection: AsyncConnection, draw: OpenDraw, terms: RaffleTerms) -> RaffleTerms:
+    """Keep what is promised of a draw, unless somebody has; what is kept."""
+    kept = await connection.execute(_KEEP_TERMS, draw.key | {"terms": terms.model_dump_json()})
+    return RaffleTerms.model_validate(kept.scalar_one())
+
+
+async def lock(connection: AsyncConnection, draw: OpenDraw) -> bool:
+    """Lock a draw until the transaction ends; False where it is made, or somebody else is at it."""
+    return (await connection.execute(_LOCK, draw.key)).first() is not None
 
 
 async def holders(connection: AsyncConnection, draw: OpenDraw) -> list[tuple[int, str, int]]:
-    """Tickets of a draw with their players, and how many each row stands for, the oldest first."""
-    mine = {"brand": draw.brand, "raffle": draw.raffle, "period": draw.period}
-    return [(ticket, player, count) for ticket, player, count in await connection.execute(_TICKETS, mine)]
+    """Tickets of a draw with their players, and how many each row stands for, the oldest first.
+
+    Those of an account that was merged away are the survivor's: one person is one holder.
+    """
+    return [(ticket, player, count) for ticket, player, count in await connection.execute(_TICKETS, draw.key)]
 
 
 async def make(
     connection: AsyncConnection,
     draw: OpenDraw,
-    raffle: Raffle,
+    terms: RaffleTerms,
     tickets: Sequence[tuple[int, str, int]],
     protected: Collection[str],
     now: datetime,
 ) -> list[DrawnBundle]:
     """Draw, and write down what was drawn from and who won what; `protected` players take no part."""
-    aliases = {player: alias(draw.seed, player) for _, player, _ in tickets}
-    bundles = [Bundle(ticket, aliases[player], count) for ticket, player, count in tickets]
-    bundles = taking_part(bundles, {aliases[player] for player in protected if player in aliases})
-    drawn = drawn_bundles(draw.seed, draw.raffle, draw.period, bundles, len(raffle.prizes))
-    mine = {"brand": draw.brand, "raffle": draw.raffle, "period": draw.period}
-    told = orjson.dumps([[one.ticket, one.holder, one.count] for one in bundles]).decode()
-    await connection.execute(_DRAWN, mine | {"tickets": told, "places": len(raffle.prizes), "at": now})
+    key, prizes = secrets.token_bytes(ALIAS_KEY_BYTES), terms.by_place
+    # Not on the loop: a million bundles are seconds.
+    drawn, told = await asyncio.to_thread(_drawn, draw, key, tickets, protected, len(prizes))
+    written = {"tickets": told, "places": len(prizes), "alias_key": key, "at": now}
+    await connection.execute(_DRAWN, draw.key | written)
     players = {ticket: player for ticket, player, _ in tickets}
     won = [
-        mine
+        draw.key
         | {
             "place": one.place,
             "player": players[one.bundle.ticket],
             "ticket": one.bundle.ticket,
-            "prize": raffle.prizes[one.place - 1].model_dump_json(),
+            "prize": orjson.dumps(prizes[one.place - 1]).decode(),
         }
         for one in drawn
     ]
@@ -85,16 +119,34 @@ async def make(
     return drawn
 
 
-async def next_winner(connection: AsyncConnection, raffles: Collection[str]) -> Winner | None:
-    """The next place of these raffles whose prize is still to be given, and that nobody else is giving."""
-    row = (await connection.execute(_NEXT_WINNER, {"raffles": [*raffles]})).one_or_none()
-    return None if row is None else Winner(*row)
+def _drawn(
+    draw: OpenDraw, key: bytes, tickets: Sequence[tuple[int, str, int]], protected: Collection[str], places: int
+) -> tuple[list[DrawnBundle], str]:
+    """Who won, and what was drawn from as it is told."""
+    aliases = {player: alias(key, player) for _, player, _ in tickets}
+    bundles = [Bundle(ticket, aliases[player], count) for ticket, player, count in tickets]
+    bundles = taking_part(bundles, {aliases[player] for player in protected if player in aliases})
+    drawn = drawn_bundles(draw.seed, draw.raffle, draw.period, bundles, places)
+    return drawn, orjson.dumps([[one.ticket, one.holder, one.count] for one in bundles]).decode()
+
+
+async def next_winner(connection: AsyncConnection, raffles: Collection[str], now: datetime) -> Winner | None:
+    """The next place whose prize is to be given and that nobody else is giving, locked until the transaction ends.
+
+    Only places of draws that keep their terms, or of these raffles.
+    """
+    row = (await connection.execute(_NEXT_WINNER, {"raffles": [*raffles], "now": now})).one_or_none()
+    return None if row is None else Winner(**{**row._mapping, "terms": _terms(row.terms)})  # noqa: SLF001 - its name
 
 
 async def settle(connection: AsyncConnection, winner: Winner, withheld: str | None, now: datetime) -> None:
     """Write down that a place has its prize, or why it has none."""
-    place = {"brand": winner.brand, "raffle": winner.raffle, "period": winner.period, "place": winner.place}
-    await connection.execute(_SETTLE, place | {"withheld": withheld, "at": now})
+    await connection.execute(_SETTLE, winner.key | {"withheld": withheld, "at": now})
+
+
+async def push_back(connection: AsyncConnection, winner: Winner, due_at: datetime) -> None:
+    """Count a failure of a place and try it again later, after all others."""
+    await connection.execute(_PUSH_BACK, winner.key | {"due_at": due_at})
 
 
 async def tickets_of(connection: AsyncConnection, brand: str, player_id: str, raffle: str, period: str) -> JsonObject:
@@ -105,8 +157,13 @@ async def tickets_of(connection: AsyncConnection, brand: str, player_id: str, ra
     return {"mine": row.mine, "all": row.all_of_them, "seed_hash": hashed}
 
 
-async def proof_of_draw(connection: AsyncConnection, brand: str, raffle: str, period: str) -> JsonObject | None:
-    """The record of a draw, from which anybody draws it again; None where nobody has a ticket."""
+async def proof_of_draw(
+    connection: AsyncConnection, brand: str, raffle: str, period: str, player_id: str
+) -> JsonObject | None:
+    """The record of a draw, from which anybody draws it again, and the player's own name in it.
+
+    None where nobody has a ticket.
+    """
     asked = {"brand": brand, "raffle": raffle, "period": period}
     row = (await connection.execute(_PROOF, asked)).one_or_none()
     if row is None:
@@ -118,47 +175,77 @@ async def proof_of_draw(connection: AsyncConnection, brand: str, raffle: str, pe
         "seed_hash": seed_hash(seed),
         "seed": None if row.drawn_at is None else seed.hex(),
         "tickets": row.tickets or [],
+        "own_name": None if row.alias_key is None else alias(bytes(row.alias_key), player_id),
         "places": row.places or 0,
         "winners": row.winners or [],
     }
 
 
-def alias(seed: bytes, player_id: str) -> str:
-    """What stands for a player in a draw: theirs to recognise once the seed is told, and nobody else's."""
-    return hashlib.sha256(seed + player_id.encode()).hexdigest()[:16]
+def alias(key: bytes, player_id: str) -> str:
+    """What stands for a player in a draw; who has not the key of the draw finds nobody by it, whatever ids they try."""
+    return hmac.digest(key, player_id.encode(), "sha256").hex()[:16]
 
 
-#: Tickets, written with the row of the player they were given to; the first one brings the seed of its draw.
+def _terms(kept: JsonObject | None) -> RaffleTerms | None:
+    return None if kept is None else RaffleTerms.model_validate(kept)
+
+
+#: Tickets, written with the row of the player they were given to; the first one brings the seed of its draw. The draw
+#: waits for those that are being written, and those that come after it belong to the next period.
 INSERT_TICKETS: Final = text(
     """
     WITH given AS (
         SELECT * FROM json_to_recordset(CAST(:rows AS json))
           AS t (player_id text, raffle text, period text, count integer, ref text, at timestamptz)
+    ), known AS (
+        SELECT d.raffle, d.period, d.terms ->> 'next_period' AS next_period, d.drawn_at IS NOT NULL AS drawn
+        FROM raffle_draws d
+        WHERE d.brand = :brand AND (d.raffle, d.period) IN (SELECT g.raffle, g.period FROM given g)
+            -- While the period lasts nobody draws it, and nobody need wait.
+            AND (d.drawn_at IS NOT NULL OR CAST(d.terms ->> 'draws_at' AS timestamptz) <= now())
+        ORDER BY d.raffle, d.period FOR SHARE
+    ), placed AS (
+        SELECT g.raffle, CASE WHEN k.drawn THEN coalesce(k.next_period, g.period) ELSE g.period END AS period,
+               g.player_id, g.count, g.ref, g.at
+        FROM given g LEFT JOIN known k USING (raffle, period)
     ), seeded AS (
         INSERT INTO raffle_draws (brand, raffle, period, seed)
         SELECT :brand, raffle, period, uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
-        FROM given GROUP BY raffle, period
+        FROM placed GROUP BY raffle, period
         ON CONFLICT DO NOTHING
     )
     INSERT INTO raffle_tickets (brand, raffle, period, player_id, count, ref, at)
-    SELECT :brand, raffle, period, player_id, count, ref, at FROM given
+    SELECT :brand, raffle, period, player_id, count, ref, at FROM placed
     """
 )
 _OPEN: Final = text(
     """
-    SELECT brand, raffle, period, seed FROM raffle_draws WHERE drawn_at IS NULL
-    ORDER BY brand, raffle, period FOR UPDATE SKIP LOCKED
+    SELECT brand, raffle, period, seed, terms FROM raffle_draws WHERE drawn_at IS NULL ORDER BY brand, raffle, period
+    """
+)
+_KEEP_TERMS: Final = text(
+    """
+    UPDATE raffle_draws SET terms = coalesce(terms, CAST(:terms AS jsonb))
+    WHERE brand = :brand AND raffle = :raffle AND period = :period RETURNING terms
+    """
+)
+_LOCK: Final = text(
+    """
+    SELECT FROM raffle_draws WHERE brand = :brand AND raffle = :raffle AND period = :period AND drawn_at IS NULL
+    FOR UPDATE SKIP LOCKED
     """
 )
 _TICKETS: Final = text(
     """
-    SELECT ticket, player_id, count FROM raffle_tickets
-    WHERE brand = :brand AND raffle = :raffle AND period = :period ORDER BY ticket
+    SELECT t.ticket, coalesce(p.state ->> 'merged_into', t.player_id), t.count
+    FROM raffle_tickets t LEFT JOIN players p ON p.brand = t.brand AND p.id = t.player_id
+    WHERE t.brand = :brand AND t.raffle = :raffle AND t.period = :period ORDER BY t.ticket
     """
 )
 _DRAWN: Final = text(
     """
-    UPDATE raffle_draws SET drawn_at = :at, tickets = CAST(:tickets AS jsonb), places = :places
+    UPDATE raffle_draws
+    SET drawn_at = :at, tickets = CAST(:tickets AS jsonb), places = :places, alias_key = :alias_key
     WHERE brand = :brand AND raffle = :raffle AND period = :period
     """
 )
@@ -170,15 +257,25 @@ _WON: Final = text(
 )
 _NEXT_WINNER: Final = text(
     """
-    SELECT brand, raffle, period, place, player_id, prize FROM raffle_winners
-    WHERE settled_at IS NULL AND raffle = ANY(:raffles)
-    ORDER BY brand, raffle, period, place LIMIT 1 FOR UPDATE SKIP LOCKED
+    SELECT w.brand, w.raffle, w.period, w.place, w.player_id, w.prize, d.terms, w.failures,
+           (SELECT p.state ->> 'merged_into' FROM players p WHERE p.brand = w.brand AND p.id = w.player_id)
+               AS merged_into
+    FROM raffle_winners w JOIN raffle_draws d USING (brand, raffle, period)
+    WHERE w.settled_at IS NULL AND (w.due_at IS NULL OR w.due_at <= :now)
+        AND (d.terms IS NOT NULL OR w.raffle = ANY(:raffles))
+    ORDER BY w.brand, w.raffle, w.period, w.place LIMIT 1 FOR UPDATE OF w SKIP LOCKED
     """
 ).bindparams(bindparam("raffles", type_=ARRAY(Text)))
 _SETTLE: Final = text(
     """
     UPDATE raffle_winners SET settled_at = :at, withheld = :withheld
     WHERE brand = :brand AND raffle = :raffle AND period = :period AND place = :place
+    """
+)
+_PUSH_BACK: Final = text(
+    """
+    UPDATE raffle_winners SET due_at = :due_at, failures = failures + 1
+    WHERE brand = :brand AND raffle = :raffle AND period = :period AND place = :place AND settled_at IS NULL
     """
 )
 _MINE: Final = text(
@@ -193,7 +290,7 @@ _MINE: Final = text(
 )
 _PROOF: Final = text(
     """
-    SELECT d.seed, d.drawn_at, d.tickets, d.places,
+    SELECT d.seed, d.drawn_at, d.tickets, d.places, d.alias_key,
            (SELECT json_agg(json_build_array(w.place, w.ticket) ORDER BY w.place) FROM raffle_winners w
             WHERE w.brand = d.brand AND w.raffle = d.raffle AND w.period = d.period) AS winners
     FROM raffle_draws d WHERE d.brand = :brand AND d.raffle = :raffle AND d.period = :period

@@ -73,19 +73,19 @@ async def seed_of(connection: AsyncConnection, brand: str, wheel: str, day: str)
 
 
 async def spin(connection: AsyncConnection, asked: Spin, now: datetime) -> Landed | None:
-    """Spin for a player whose row is locked and who has the spin; None where the day's budget bears no prize.
+    """Spin for a player whose row is locked and who has the spin; None, and nothing drawn, where the budget is spent.
 
     Stock and budget are taken in this transaction: what is not committed was never won.
     """
     wheel, brand, day = asked.wheel, asked.brand, asked.wheel.day_of(now)
     seed = await seed_of(connection, brand, wheel.name, day)
+    if not await take_shares(connection, brand, [wheel.least(day)]):
+        return None
     words = spin_words(wheel.name, wheel.version, asked.player_id, asked.client_seed, asked.nonce)
     drawn = draw(seed, words, wheel.weights)
     prize, instead = wheel.prize(drawn, asked.blanks)
-    if prize is not None and not await take_shares(connection, brand, wheel.shares(day, drawn, prize)):
+    if not await take_shares(connection, brand, wheel.shares(day, drawn, prize)):
         prize, instead = wheel.otherwise, "used_up"
-        if not await take_shares(connection, brand, wheel.shares(day, drawn, prize)):
-            return None
     landed = Landed(asked.spin_id, drawn, prize, instead, seed_hash(seed), asked.nonce)
     row: JsonObject = {
         "id": landed.spin_id,

@@ -57,10 +57,10 @@ async def my_raffles(engine: EngineOf, key: Player, if_none_match: IfNoneMatch =
 async def get_draw(raffle_id: str, period: Period, engine: EngineOf, key: Player) -> JsonObject:
     """The record of a draw, from which anybody draws it again; holders stand there under other names.
 
-    A player's own is the beginning of the SHA-256 of seed and id. `journeys spin verify` draws again with this answer.
+    `own_name` is the player's own; nobody else's is told. `journeys spin verify` draws again with this answer.
     """
     async with engine.database.reading() as connection:
-        proof = await proof_of_draw(connection, key.brand, raffle_id, period)
+        proof = await proof_of_draw(connection, key.brand, raffle_id, period, player_of(key))
     if proof is None:
         raise Problem("not-found", f"There is no such draw: {raffle_id[:64]} {period}.")
     return proof

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -14,13 +14,13 @@ from activities import gate_decisions, gate_facts, raffle_draws
 from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.intake.intake import Intake
-from activities.raffle_draws import Winner
+from activities.raffle_draws import OpenDraw, Winner
 from activities.rewards import reserve_prize
 from workflows.gate.decision import Allowed, Refusal
-from workflows.gate.facts import GrantFacts
+from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal
-from workflows.loyalty.raffles import Raffle
+from workflows.loyalty.raffles import RaffleTerms
 from workflows.player_state.prizes import PrizeGiving, give, prize_request
 from workflows.rewards import Reward
 
@@ -30,6 +30,11 @@ logger = logging.getLogger(__name__)
 PAUSE_S: Final = 30.0
 #: How long after its end a period is drawn: what was given within it is committed by then.
 SETTLING: Final = timedelta(minutes=5)
+#: Players whom the gate is asked about at once.
+PAGE: Final = 200
+#: How long a prize that failed waits, at first and at most.
+WAIT_FIRST: Final = timedelta(minutes=1)
+WAIT_MOST: Final = timedelta(hours=1)
 _REWARD: Final[TypeAdapter[Reward]] = TypeAdapter(Reward)
 
 
@@ -45,71 +50,118 @@ class RaffleDrawing:
     async def run(self, stop: asyncio.Event) -> None:
         """Look again and again until told to stop."""
         while not stop.is_set():
-            try:
-                done = await self.draw_once() + await self.give_once()
-            except (SQLAlchemyError, OSError) as away:
-                logger.warning("Raffles wait for the database: %s", away)
-                done = 0
-            except Exception:
-                logger.exception("Drawing raffles failed and is tried again.")
-                done = 0
+            done = 0
+            # Neither hinders the other: a draw that fails keeps nobody's prize back.
+            for step in (self.draw_once, self.give_once):
+                try:
+                    done += await step()
+                except (SQLAlchemyError, OSError) as away:
+                    logger.warning("Raffles wait for the database: %s", away)
+                except Exception:
+                    logger.exception("Drawing raffles failed and is tried again.")
             if not done:
                 await sleep_or_stop(stop, PAUSE_S)
 
     async def draw_once(self) -> int:
-        """Make every draw that is due; how many. One whose raffle is not declared here waits for who knows it."""
-        now, made = self.clock(), 0
-        raffles = self.intake.rules.loyalty.raffles
-        async with self.database.transaction() as connection:
-            for draw in await raffle_draws.open_draws(connection):
-                raffle = raffles.get(draw.raffle)
-                if raffle is None or now < raffle.draws_at(draw.period) + SETTLING:
-                    continue
-                tickets = await raffle_draws.holders(connection, draw)
-                players = {player for _, player, _ in tickets}
-                protected = await self._protected(connection, draw.brand, players, raffle, now)
-                await raffle_draws.make(connection, draw, raffle, tickets, protected, now)
-                made += 1
+        """Make every draw that is due, each by itself; how many."""
+        made = 0
+        async with self.database.reading() as connection:
+            draws = await raffle_draws.open_draws(connection)
+        for draw in draws:
+            try:
+                made += await self._draw(draw)
+            except Exception:
+                sentence = "The draw of %s of %s in %s failed and is tried again; the others go on."
+                logger.exception(sentence, draw.raffle, draw.period, draw.brand)
         return made
 
     async def give_once(self, limit: int = 100) -> int:
         """Give prizes that were won and not given yet; how many places are done with."""
-        raffles = self.intake.rules.loyalty.raffles
-        for done in range(limit):
-            async with self.database.transaction() as connection:
-                winner = await raffle_draws.next_winner(connection, [*raffles])
+        done = 0
+        for _ in range(limit):
+            winner: Winner | None = None
+            try:
+                async with self.database.transaction() as connection:
+                    raffles, now = self.intake.rules.loyalty.raffles, self.clock()
+                    winner = await raffle_draws.next_winner(connection, [*raffles], now)
+                    if winner is None:
+                        break
+                    terms = winner.terms or RaffleTerms.of(raffles[winner.raffle], winner.period)
+                    withheld = await self._give(connection, winner, terms, now)
+                    await raffle_draws.settle(connection, winner, withheld, now)
+                done += 1
+            except Exception:
                 if winner is None:
-                    return done
-                withheld = await self._give(connection, winner, raffles[winner.raffle], self.clock())
-                await raffle_draws.settle(connection, winner, withheld, self.clock())
-        return limit
+                    raise
+                sentence = "Place %d of %s of %s in %s failed, after %d times before, and is given again later."
+                place = (winner.place, winner.raffle, winner.period, winner.brand, winner.failures)
+                logger.exception(sentence, *place)
+                await self._push_back(winner)
+        return done
+
+    async def _push_back(self, winner: Winner) -> None:
+        """Let the places of others go first; where the database is away this fails too, and nothing is counted."""
+        wait = min(WAIT_FIRST * 2 ** min(winner.failures, 10), WAIT_MOST)
+        async with self.database.transaction() as connection:
+            await raffle_draws.push_back(connection, winner, self.clock() + wait)
+
+    async def _draw(self, draw: OpenDraw) -> bool:
+        """Make a draw if it is due; one of which nobody here knows the terms waits for who does."""
+        now, terms = self.clock(), draw.terms
+        declared = self.intake.rules.loyalty.raffles.get(draw.raffle)
+        if terms is None and declared is not None:
+            async with self.database.transaction() as connection:
+                terms = await raffle_draws.keep_terms(connection, draw, RaffleTerms.of(declared, draw.period))
+        if terms is None or now < terms.draws_at + SETTLING:
+            return False
+        async with self.database.transaction() as connection:
+            if not await raffle_draws.lock(connection, draw):
+                return False
+            tickets = await raffle_draws.holders(connection, draw)
+            players = {player for _, player, _ in tickets}
+            protected = await self._protected(connection, draw.brand, players, _asked(terms), now)
+            await raffle_draws.make(connection, draw, terms, tickets, protected, now)
+        return True
 
     async def _protected(
-        self, connection: AsyncConnection, brand: str, players: Iterable[str], raffle: Raffle, now: datetime
+        self,
+        connection: AsyncConnection,
+        brand: str,
+        players: Collection[str],
+        asked: Sequence[GrantFacts],
+        now: datetime,
     ) -> set[str]:
         """Who may not be given what there is to win."""
         found = set[str]()
-        for player_id in players:
-            if isinstance((await self._ask(connection, brand, player_id, _asked(raffle), now))[1], Refusal):
-                found.add(player_id)
+        ids = sorted(players)
+        for first in range(0, len(ids), PAGE):
+            page = ids[first : first + PAGE]
+            known = await gate_facts.read_page_to_show(connection, brand, page, now)
+            for player_id in page:
+                if isinstance(self._decide(brand, known.get(player_id), asked, now)[1], Refusal):
+                    found.add(player_id)
         return found
 
-    async def _ask(
-        self, connection: AsyncConnection, brand: str, player_id: str, asked: list[GrantFacts], now: datetime
+    def _decide(
+        self, brand: str, facts: GateFacts | None, asked: Sequence[GrantFacts], now: datetime
     ) -> tuple[str, Allowed | Refusal]:
-        facts = await gate_facts.read_to_show(connection, brand, player_id, now)
         return first_refusal(facts, asked, self.policies.of(brand, facts, now), now)
 
-    async def _give(self, connection: AsyncConnection, winner: Winner, raffle: Raffle, now: datetime) -> str | None:
-        """Give a place its prize; why not, where the gate has something against it by now."""
-        prize, product = _REWARD.validate_python(winner.prize), raffle.product
+    async def _give(self, connection: AsyncConnection, winner: Winner, terms: RaffleTerms, now: datetime) -> str | None:
+        """Give a place its prize; why not, where the gate has something against it by now.
+
+        What an account won that was merged away since goes to the one that stays.
+        """
+        prize, product = _REWARD.validate_python(winner.prize), terms.product
         won_in, number = f"raffle:{winner.raffle}:{winner.period}:{winner.player_id}", str(winner.place)
-        async with self.intake.locked(connection, winner.brand, [winner.player_id], now) as players:
-            state = players.states.get(winner.player_id)
-            kind, decision = await self._ask(
-                connection, winner.brand, winner.player_id, [GrantFacts.of(prize, product)], now
-            )
-            request = prize_request(winner.brand, winner.player_id, won_in, number, prize, product)
+        player_id = winner.merged_into or winner.player_id
+        async with self.intake.locked(connection, winner.brand, {winner.player_id, player_id}, now) as players:
+            state = players.states.get(player_id)
+            facts = await gate_facts.read_to_show(connection, winner.brand, player_id, now)
+            kind, decision = self._decide(winner.brand, facts, [GrantFacts.of(prize, product)], now)
+            if state is not None and state.merged_into is not None:
+                raise LookupError(f"{player_id} was merged into {state.merged_into} a moment ago")
+            request = prize_request(winner.brand, player_id, won_in, number, prize, product)
             await gate_decisions.record(
                 connection, request, [gate_decisions.Decided(request.key, kind, decision)], 0, now
             )
@@ -118,11 +170,12 @@ class RaffleDrawing:
             if not prize.settled_here:
                 await reserve_prize(connection, request, decision, state.facts.get("currency"), now)
                 return None
-            giving = PrizeGiving("issued:raffle", "raffle", request.key, raffle.into, product)
+            giving = PrizeGiving("issued:raffle", "raffle", request.key, terms.into, product)
             won = give(state, prize, giving, players.rules, now, players.failures)
-            players.record(winner.player_id, won)
+            players.record(player_id, won)
         return None
 
 
-def _asked(raffle: Raffle) -> list[GrantFacts]:
-    return list(dict.fromkeys(GrantFacts.of(prize, raffle.product) for prize in raffle.prizes))
+def _asked(terms: RaffleTerms) -> list[GrantFacts]:
+    prizes = (_REWARD.validate_python(prize) for _, prize in terms.prizes)
+    return list(dict.fromkeys(GrantFacts.of(prize, terms.product) for prize in prizes))

@@ -1,4 +1,7 @@
-"""spins: prizes of every kind, given by journeys; raffles: tickets, draws, winners"""
+"""spins: prizes of every kind, given by journeys; raffles: tickets, draws, winners
+
+An index is built beside the work, after all else is committed: it can be begun again wherever it was cut off.
+"""
 
 import sqlalchemy as sa
 from alembic import op
@@ -11,10 +14,12 @@ OF_A_DRAW = ("brand", "raffle", "period")
 
 
 def upgrade() -> None:
-    op.add_column("spins", sa.Column("reason", sa.Text()))
-    op.add_column("spins", sa.Column("blanks", sa.Integer(), nullable=False, server_default=sa.text("0")))
-    op.add_column("spins", sa.Column("prize", postgresql.JSONB(astext_type=sa.Text())))
-    op.add_column("spins", sa.Column("given_by", sa.Text()))
+    op.add_column("spins", sa.Column("reason", sa.Text()), if_not_exists=True)
+    op.add_column(
+        "spins", sa.Column("blanks", sa.Integer(), nullable=False, server_default=sa.text("0")), if_not_exists=True
+    )
+    op.add_column("spins", sa.Column("prize", postgresql.JSONB(astext_type=sa.Text())), if_not_exists=True)
+    op.add_column("spins", sa.Column("given_by", sa.Text()), if_not_exists=True)
     _create_tickets()
     op.create_table(
         "raffle_draws",
@@ -24,9 +29,12 @@ def upgrade() -> None:
         sa.Column("tickets", postgresql.JSONB(astext_type=sa.Text())),
         sa.Column("places", sa.Integer()),
         sa.PrimaryKeyConstraint(*OF_A_DRAW, name=op.f("pk_raffle_draws")),
+        if_not_exists=True,
     )
     open_ones = sa.text("drawn_at IS NULL")
-    op.create_index("ix_raffle_draws_open", "raffle_draws", [*OF_A_DRAW], postgresql_where=open_ones)
+    op.create_index(
+        "ix_raffle_draws_open", "raffle_draws", [*OF_A_DRAW], postgresql_where=open_ones, if_not_exists=True
+    )
     op.create_table(
         "raffle_winners",
         *(sa.Column(name, sa.Text(), nullable=False) for name in OF_A_DRAW),
@@ -37,9 +45,12 @@ def upgrade() -> None:
         sa.Column("settled_at", sa.DateTime(timezone=True)),
         sa.Column("withheld", sa.Text()),
         sa.PrimaryKeyConstraint(*OF_A_DRAW, "place", name=op.f("pk_raffle_winners")),
+        if_not_exists=True,
     )
     due = sa.text("settled_at IS NULL")
-    op.create_index("ix_raffle_winners_due", "raffle_winners", [*OF_A_DRAW, "place"], postgresql_where=due)
+    op.create_index(
+        "ix_raffle_winners_due", "raffle_winners", [*OF_A_DRAW, "place"], postgresql_where=due, if_not_exists=True
+    )
     with op.get_context().autocommit_block():
         op.execute("DROP INDEX IF EXISTS ix_spins_given")
         op.execute("CREATE INDEX CONCURRENTLY ix_spins_given ON spins (given_by) WHERE given_by IS NOT NULL")
@@ -53,9 +64,12 @@ def _create_tickets() -> None:
         sa.Column("count", sa.Integer(), nullable=False),
         sa.Column("at", sa.DateTime(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("ticket", name=op.f("pk_raffle_tickets")),
+        if_not_exists=True,
     )
-    op.create_index("ix_raffle_tickets_period", "raffle_tickets", [*OF_A_DRAW, "ticket"])
-    op.create_index("ix_raffle_tickets_player", "raffle_tickets", ["brand", "player_id", "raffle", "period"])
+    op.create_index("ix_raffle_tickets_period", "raffle_tickets", [*OF_A_DRAW, "ticket"], if_not_exists=True)
+    op.create_index(
+        "ix_raffle_tickets_player", "raffle_tickets", ["brand", "player_id", "raffle", "period"], if_not_exists=True
+    )
 
 
 def downgrade() -> None:

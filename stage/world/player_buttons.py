@@ -66,13 +66,13 @@ def _spin(world: WorldState, player_id: str, name: str, key: str, client_seed: s
     if (reason := refused_by_gate(world, player_id, *prize_facts(wheel))) is not None:
         return reason
     day = state.wheel_day(wheel, now)
+    if not _take(world, [wheel.least(day.day)]):
+        return "budget_spent"
     words = spin_words(wheel.name, wheel.version, player_id, client_seed, day.spun + 1)
     drawn = draw(stage_seed(world.chance.seed, wheel.name, day.day), words, wheel.weights)
     prize, instead = wheel.prize(drawn, day.blanks)
-    if prize is not None and not _take(world, wheel.shares(day.day, drawn, prize)):
+    if not _take(world, wheel.shares(day.day, drawn, prize)):
         prize, instead = wheel.otherwise, "used_up"
-        if not _take(world, wheel.shares(day.day, drawn, prize)):
-            return "budget_spent"
     given = state.use_spin(wheel, now, blank=wheel.sectors[drawn].gives is None and instead is None)
     record = SpinRecord(
         at=now,

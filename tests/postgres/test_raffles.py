@@ -1,16 +1,18 @@
 """Raffles on Postgres: drawn once when their period is over, each place given once, and to nobody protected."""
 
 import asyncio
+import hashlib
+import json
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import pytest
 
-from activities.loops.raffle_drawing import SETTLING, RaffleDrawing
+from activities.loops.raffle_drawing import SETTLING, WAIT_FIRST, RaffleDrawing
 from activities.loyalty_tables import point_transfers, raffle_draws, raffle_tickets, raffle_winners
 from activities.raffle_draws import alias, proof_of_draw
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
-from workflows import ExclusionSet, raffle_ticket
+from workflows import ExclusionSet, PlayerMerged, raffle_ticket
 from workflows.effects import Award, AwardResult
 from workflows.loyalty.raffles import fault_of_raffle
 
@@ -53,9 +55,9 @@ def period_is_over(parts: Effects) -> str:
     return period
 
 
-async def proof_now(parts: Effects, period: str) -> Row:
+async def proof_now(parts: Effects, period: str, player: str = "") -> Row:
     async with parts.database.reading() as connection:
-        proof = await proof_of_draw(connection, BRAND, "spring", period)
+        proof = await proof_of_draw(connection, BRAND, "spring", period, player)
     assert proof is not None
     return proof
 
@@ -101,8 +103,95 @@ async def test_i27_a_draw_is_made_once_and_each_place_given_once_by_however_many
     proof = await proof_now(parts, period)
     assert fault_of_raffle(proof) is None
     holder = {ticket: who for ticket, who, _ in proof["tickets"]}
-    seed = bytes.fromhex(proof["seed"])
-    assert [holder[one["ticket"]] for one in found] == [alias(seed, one["player_id"]) for one in found]
+    for one in found:
+        assert holder[one["ticket"]] == (await proof_now(parts, period, one["player_id"]))["own_name"]
+
+
+async def test_nobody_is_found_in_a_draw_by_trying_ids(parts: Effects) -> None:
+    player = await with_tickets(parts, "a")
+    period = period_is_over(parts)
+    await drawing(parts).draw_once()
+    proof = await proof_now(parts, period, "somebody else")
+    ((_, holder, _),) = proof["tickets"]
+    assert holder != hashlib.sha256(bytes.fromhex(proof["seed"]) + player.encode()).hexdigest()[:16]
+    assert holder != alias(bytes.fromhex(proof["seed"]), player), "made with what is never told"
+    assert holder not in {proof["own_name"], player}
+
+
+async def test_tickets_of_an_account_that_was_merged_away_are_the_survivors(parts: Effects) -> None:
+    gone, stays = await with_tickets(parts, "gone", 3), await with_tickets(parts, "stays", 2)
+    await parts.casino.happens(stays, PlayerMerged, survivor_id=stays, absorbed_id=gone)
+    period = period_is_over(parts)
+    await drawing(parts).draw_once()
+    assert [one["player_id"] for one in await winners(parts)] == [stays], "one person wins once"
+    proof = await proof_now(parts, period, stays)
+    assert [(name, count) for _, name, count in proof["tickets"]] == [(proof["own_name"], 3), (proof["own_name"], 2)]
+
+
+async def test_a_prize_of_who_was_merged_between_draw_and_prize_goes_to_the_survivor(parts: Effects) -> None:
+    gone, stays = await with_tickets(parts, "gone", 3), parts.casino.player("stays")
+    await parts.casino.registers(stays)
+    period_is_over(parts)
+    await drawing(parts).draw_once()
+    await parts.casino.happens(stays, PlayerMerged, survivor_id=stays, absorbed_id=gone)
+    assert await drawing(parts).give_once() == 1
+    assert [one["withheld"] for one in await winners(parts)] == [None]
+    credited = [one for one in await rows(parts.database, point_transfers, player_id=stays) if one["cause"] == "raffle"]
+    assert [one["amount"] for one in credited] == [1_000]
+
+
+async def test_a_draw_that_fails_holds_back_no_other_and_no_prize(parts: Effects) -> None:
+    player = await with_tickets(parts, "a")
+    broken = "INSERT INTO raffle_draws (brand, raffle, period, seed) VALUES (:brand, 'spring', 'no date', 'x')"
+    await execute(parts.database, broken, brand="a brand before")
+    period_is_over(parts)
+    assert await drawing(parts).draw_once() == 1
+    assert [one["player_id"] for one in await winners(parts)] == [player]
+
+
+async def test_a_prize_that_fails_lets_the_others_go_first_and_is_given_later(parts: Effects) -> None:
+    for name in ("a", "b", "c"):
+        await with_tickets(parts, name)
+    period_is_over(parts)
+    await drawing(parts).draw_once()
+    first = "UPDATE raffle_winners SET prize = CAST(:prize AS jsonb) WHERE place = 1"
+    await execute(parts.database, first, prize='{"kind": "of another release"}')
+    assert await drawing(parts).give_once() == 2
+    now = parts.casino.clock.now
+    assert [(one["failures"], one["settled_at"]) for one in await winners(parts)] == [(1, None), (0, now), (0, now)]
+    await execute(parts.database, first, prize=json.dumps((await winners(parts))[1]["prize"]))
+    assert await drawing(parts).give_once() == 0, "it waits"
+    parts.casino.clock.later(WAIT_FIRST)
+    assert await drawing(parts).give_once() == 1
+
+
+async def test_what_is_promised_when_tickets_come_is_what_is_given(parts: Effects) -> None:
+    await with_tickets(parts, "a")
+    await drawing(parts).draw_once()
+    raffles = parts.casino.intake.rules.loyalty.raffles
+    period_is_over(parts)
+    promised = raffles.pop("spring")
+    try:
+        assert await drawing(parts).draw_once() == 1, "of a release that knows the raffle no more"
+        assert await drawing(parts).give_once() == 1
+    finally:
+        raffles["spring"] = promised
+    (one,) = await winners(parts)
+    assert (one["prize"]["points"], one["withheld"]) == (1_000, None)
+
+
+async def test_a_ticket_that_comes_after_the_draw_belongs_to_the_next(parts: Effects) -> None:
+    await with_tickets(parts, "a")
+    given = parts.casino.clock.now
+    period = period_is_over(parts)
+    await drawing(parts).draw_once()
+    late, parts.casino.clock.now = parts.casino.clock.now, given
+    player = await with_tickets(parts, "late")
+    (ticket,) = await rows(parts.database, raffle_tickets, player_id=player)
+    assert ticket["period"] > period
+    parts.casino.clock.now = late + timedelta(days=7)
+    await drawing(parts).draw_once()
+    assert player in {one["player_id"] for one in await winners(parts) if one["period"] == ticket["period"]}
 
 
 async def test_i29_who_is_excluded_before_the_draw_is_not_drawn(parts: Effects) -> None:

@@ -15,7 +15,7 @@ from activities.tables import deliveries, grants
 from activities.wheel_spins import proof_of
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
 from tests.support.servers import LocalBonusEngine
-from workflows import ContactVerified, ExclusionSet
+from workflows import ContactVerified, ExclusionSet, PlayerMerged
 from workflows.effects import CloseSpin, OfferSpin, SpinGiven
 from workflows.loyalty.wheels import fault_of_proof
 
@@ -159,6 +159,26 @@ class TestStockAndBudgets:
         assert await spins_of(parts, player) == []
         await execute(parts.database, "DELETE FROM loyalty_limits")
         assert (await spin(parts, player, "k-2"))["attempts_left"] == 1
+
+    async def test_i23_a_refusal_never_hangs_on_what_would_be_drawn(self, parts: Effects, player: str) -> None:
+        # Half of this wheel's sectors are blanks: whoever may ask again with another word until one comes, chooses.
+        day = parts.casino.clock.now.date().isoformat()
+        await execute(
+            parts.database,
+            "INSERT INTO loyalty_limits (brand, name, used) VALUES (:brand, :name, 99_995)",
+            brand=BRAND,
+            name=f"wheel:lucky_bag:{day}",
+        )
+        answers = [await spin(parts, player, f"k-{n}", "lucky_bag", f"word {n}") for n in range(20)]
+        assert {one.get("reason") for one in answers} == {"budget_spent"}
+        assert await spins_of(parts, player) == []
+
+    async def test_who_was_merged_away_spins_no_more(self, parts: Effects, player: str) -> None:
+        survivor = parts.casino.player("survivor")
+        await parts.casino.registers(survivor)
+        await parts.casino.happens(survivor, PlayerMerged, survivor_id=survivor, absorbed_id=player)
+        assert (await spin(parts, player, "k-1"))["reason"] == "account_not_active"
+        assert (await spin(parts, survivor, "k-1"))["status"] == "done"
 
 
 class TestPrizes:

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from time import process_time
 from typing import Any
 
 import pytest
@@ -11,10 +12,19 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.unit.test_points import POINTS
-from workflows import cash, day, free_bet, month, points, raffle, reload
+from workflows import cash, currency, day, days, free_bet, month, points, raffle, reload
 from workflows.errors import DesignError
-from workflows.loyalty.raffles import Bundle, Raffle, drawn_bundles, fault_of_raffle, taking_part
-from workflows.loyalty.wheels import seed_hash
+from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.raffles import (
+    Bundle,
+    Raffle,
+    RaffleTerms,
+    drawn_bundles,
+    fault_of_raffle,
+    raffle_words,
+    taking_part,
+)
+from workflows.loyalty.wheels import drawn_number, seed_hash
 
 SEED = bytes(range(32))
 BUNDLES = st.lists(
@@ -48,6 +58,23 @@ def test_i27_every_place_is_given_once_and_nobody_wins_twice(bundles: list[Bundl
 
 
 @settings(max_examples=examples(50))
+@given(BUNDLES, st.integers(1, 12))
+def test_who_wins_is_who_holds_the_ticket_counted_through_what_is_left(bundles: list[Bundle], places: int) -> None:
+    left = [one for one in bundles for _ in range(one.count)]
+    for drawn in drawn_bundles(SEED, "spring", "2026-03-09", bundles, places):
+        ticket = drawn_number(SEED, raffle_words("spring", "2026-03-09", drawn.place), len(left))
+        assert drawn.bundle == left[ticket]
+        left = [one for one in left if one.holder != drawn.bundle.holder]
+
+
+def test_a_large_draw_is_made_within_seconds() -> None:
+    bundles = [Bundle(ticket, f"p-{ticket}", 1 + ticket % 7) for ticket in range(100_000)]
+    begun = process_time()
+    assert len(drawn_bundles(SEED, "spring", "2026-03-09", bundles, 1_000)) == 1_000
+    assert process_time() - begun < 5, "each place through every bundle took a hundred million steps"
+
+
+@settings(max_examples=examples(50))
 @given(BUNDLES, st.sets(st.sampled_from("abcdefgh")))
 def test_i29_who_is_protected_is_not_drawn(bundles: list[Bundle], protected: set[str]) -> None:
     drawn = drawn_bundles(SEED, "spring", "2026-03-09", taking_part(bundles, protected), 12)
@@ -63,6 +90,16 @@ def test_i24_a_draw_follows_from_its_record_and_no_other_does(bundles: list[Bund
     assert fault_of_raffle({**proof, "seed": "00" * 32}) == "the seed is not the one whose hash was shown"
     assert fault_of_raffle({**proof, "winners": [*proof["winners"], [99, 1]]}) is not None
     assert str(fault_of_raffle({**proof, "tickets": [["x"]]})).startswith("it is no proof")
+    assert str(fault_of_raffle({**proof, "tickets": [[1, "a", 5], [2, "b", -1]]})).startswith("it is no proof")
+
+
+def test_terms_outlive_their_declaration() -> None:
+    gold = currency("gold", expires=days(30))
+    made = raffle("r", (1, points(100)), (2, points(10)), into=gold, product="casino", each=month)
+    kept = RaffleTerms.model_validate_json(RaffleTerms.of(made, "2026-03-01").model_dump_json())
+    assert [one["points"] for one in kept.by_place] == [100, 10, 10]
+    assert (kept.draws_at, kept.next_period) == (made.draws_at("2026-03-01"), "2026-04-01")
+    assert kept.into == PointCurrency("gold", timedelta(days=30))
 
 
 def test_i25_each_ticket_has_the_same_chance() -> None:

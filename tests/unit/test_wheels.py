@@ -1,11 +1,13 @@
 """A wheel's draw: recomputed by anybody, exactly as likely as its odds say."""
 
+import json
 import re
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import orjson
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -117,11 +119,13 @@ def test_what_a_prize_takes_of_the_day_is_taken_in_one_order() -> None:
     prizes = [made.sectors[number].gives for number in range(3)]
     taken = [[(one.limit, one.amount) for one in made.shares("d", n, prize)] for n, prize in enumerate(prizes) if prize]
     assert taken == [
-        [("wheel:w:d", 20), ("wheel:w:d:0", 1)],
-        [("wheel:w:d:minor", 500), ("wheel:w:d:1", 1)],
-        [],
+        [("wheel:w:d", 15), ("wheel:w:d:0", 1)],
+        [("wheel:w:d", -5), ("wheel:w:d:minor", 500), ("wheel:w:d:1", 1)],
+        [("wheel:w:d", -5)],
     ]
-    assert made.shares("d", 1, made.otherwise) == [LimitShare("wheel:w:d", 5, 100)], "no stock goes for another prize"
+    assert made.least("d") == LimitShare("wheel:w:d", 5, 100), "what is always there is taken before the draw"
+    assert made.shares("d", 1, made.otherwise) == [], "no stock goes for another prize"
+    assert made.shares("d", 1, None) == [LimitShare("wheel:w:d", -5, 100)], "a blank gives it back"
 
 
 @settings(max_examples=examples(50))
@@ -168,7 +172,13 @@ class TestRowsOfPlayers:
     def test_spins_of_two_accounts_add_up(self) -> None:
         mine, theirs = WheelDay("2026-03-09", 2, 1, 3), WheelDay("2026-03-09", 1, 0, 0)
         assert mine.with_(theirs) == WheelDay("2026-03-09", 3, 1, 3)
-        assert mine.with_(WheelDay("2026-03-10", 1)) == WheelDay("2026-03-10", 1)
+        assert mine.with_(WheelDay("2026-03-10", 1)) == WheelDay("2026-03-10", 1, blanks=3), "blanks are of no day"
+
+    def test_a_row_is_written_as_before_while_nothing_new_is_in_it(self) -> None:
+        state = PlayerState.from_json("b", "p", {"loyalty": {"spins": {"daily": ["2026-03-09", 2]}}})
+        assert json.loads(orjson.dumps(state.stored()))["loyalty"]["spins"] == {"daily": ["2026-03-09", 2]}
+        state.use_spin(_wheel(1, 1)(), datetime(2026, 3, 9, tzinfo=UTC), blank=True)
+        assert PlayerState.from_json("b", "p", state.stored()) == state
 
     def test_a_row_holds_so_many_given_spins_and_uses_first_what_ends_first(self) -> None:
         state, made = PlayerState("b", "p"), _wheel(1, 1, plays=0)()

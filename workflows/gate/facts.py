@@ -31,6 +31,9 @@ ADULT: Final = 18
 SESSION_LOGIN: Final = "session.login"
 SESSION_ENDED: Final = "session.ended"
 ROUND: Final = "game.round_completed"
+ACTIVE: Final = "active"
+#: What the gate hears of an account that lives on as another one.
+MERGED: Final = "merged"
 #: Where a day begins last.
 LAST_ZONE: Final = tz(timedelta(hours=-12))
 LONG_AGO: Final = datetime.min.replace(tzinfo=UTC)
@@ -230,7 +233,7 @@ def facts_of(
     """
     blocks, currency = _exclusions(state), state.facts.get("currency")
     return GateFacts(
-        status=state.status_at(now),
+        status=_status(state, now),
         exclusions=tuple(blocks),
         excluded_in=tuple(state.excluded_in),
         harm=state.harm or "none",
@@ -259,6 +262,12 @@ def facts_of(
         holdout_place=holdout_place(state.brand, state.player_id),
         sore=soreness(state.series, state.present(now)),
     )
+
+
+def _status(state: PlayerState, now: datetime) -> str | None:
+    """The account's own; one that was merged away is nobody's any more, though nothing was told of its end."""
+    status = state.status_at(now)
+    return MERGED if status == ACTIVE and state.merged_into is not None else status
 
 
 def holdout_place(brand: str, player_id: str) -> int:

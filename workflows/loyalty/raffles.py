@@ -1,14 +1,19 @@
 """`raffle`: tickets that are given and never sold, and a draw at the end of each period that anybody can recompute."""
 
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 from functools import cached_property
+from itertools import groupby
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from pydantic import BaseModel
+
 from workflows.errors import LoyaltyDesignError
-from workflows.field_types import Product
+from workflows.field_types import Product, Seconds
+from workflows.json_object import JsonObject
 from workflows.local_time import zone
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.loyalty.wheels import cost_of, drawn_number, seed_hash
@@ -71,6 +76,42 @@ def raffle(
     return Raffle(name, by_place, into, product, each, timezone)
 
 
+class RaffleTerms(BaseModel):
+    """What was promised of a period when its first tickets came; kept with its draw, so that it hangs on no release."""
+
+    #: By place, the first ones first: how many of each prize.
+    prizes: list[tuple[int, JsonObject]]
+    currency: str
+    expires: Seconds | None = None
+    product: Product
+    draws_at: datetime
+    #: Where tickets go that come after the draw.
+    next_period: str
+
+    @classmethod
+    def of(cls, declared: Raffle, period: str) -> "RaffleTerms":
+        """The terms of a declaration."""
+        told = [one.model_dump(mode="json") for one in declared.prizes]
+        return cls(
+            prizes=[(len([*same]), prize) for prize, same in groupby(told)],
+            currency=declared.into.name,
+            expires=declared.into.expires,
+            product=declared.product,
+            draws_at=declared.draws_at(period),
+            next_period=declared.each.after(date.fromisoformat(period)).isoformat(),
+        )
+
+    @property
+    def by_place(self) -> list[JsonObject]:
+        """The prize of each place."""
+        return [prize for count, prize in self.prizes for _ in range(count)]
+
+    @property
+    def into(self) -> PointCurrency:
+        """What its points are."""
+        return PointCurrency(self.currency, self.expires)
+
+
 @dataclass(frozen=True)
 class Bundle:
     """Tickets that were given together, and whose they are."""
@@ -95,17 +136,47 @@ def raffle_words(name: str, period: str, place: int) -> str:
 
 def drawn_bundles(seed: bytes, name: str, period: str, bundles: Sequence[Bundle], places: int) -> list[DrawnBundle]:
     """Who wins: each ticket with the same chance, and of one holder's tickets none after one has won."""
-    left, found = list(bundles), list[DrawnBundle]()
-    while left and len(found) < places:
+    left, found = TicketCounts([one.count for one in bundles]), list[DrawnBundle]()
+    of_holder = defaultdict[str, list[int]](list)
+    for number, one in enumerate(bundles):
+        of_holder[one.holder].append(number)
+    while of_holder and len(found) < places:
         place = len(found) + 1
-        point = drawn_number(seed, raffle_words(name, period, place), sum(one.count for one in left))
-        for one in left:
-            point -= one.count
-            if point < 0:
-                found.append(DrawnBundle(place, one))
-                break
-        left = [one for one in left if one.holder != found[-1].bundle.holder]
+        won = bundles[left.bundle_of(drawn_number(seed, raffle_words(name, period, place), left.total))]
+        found.append(DrawnBundle(place, won))
+        for number in of_holder.pop(won.holder):
+            left.take_out(number, bundles[number].count)
     return found
+
+
+class TicketCounts:
+    """Tickets of the bundles that are still drawn from, as sums (a Fenwick tree): a step costs their logarithm."""
+
+    def __init__(self, counts: Sequence[int]) -> None:
+        if any(count < 0 for count in counts):
+            raise ValueError("a bundle of fewer tickets than none")
+        self.total = sum(counts)
+        self._sums = [0, *counts]
+        for place in range(1, len(self._sums)):
+            if (above := place + (place & -place)) < len(self._sums):
+                self._sums[above] += self._sums[place]
+
+    def bundle_of(self, ticket: int) -> int:
+        """The bundle that holds a ticket, counted from 0 through those that are left."""
+        place, step = 0, 1 << len(self._sums).bit_length()
+        while step := step >> 1:
+            if place + step < len(self._sums) and self._sums[place + step] <= ticket:
+                place += step
+                ticket -= self._sums[place]
+        return place
+
+    def take_out(self, number: int, count: int) -> None:
+        """Take a bundle of so many tickets out."""
+        self.total -= count
+        place = number + 1
+        while place < len(self._sums):
+            self._sums[place] -= count
+            place += place & -place
 
 
 def taking_part(bundles: Sequence[Bundle], protected: Collection[str]) -> list[Bundle]:

@@ -1,7 +1,7 @@
 """Spins that journeys have given to a player, and what a player's row knows of a wheel."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Annotated, Any, Final
 
@@ -47,11 +47,12 @@ class WheelDay:
         """Those of two accounts that become one: spins of one day add up, so that two have no more than one."""
         if self.day == other.day:
             return WheelDay(self.day, self.spun + other.spun, self.given + other.given, max(self.blanks, other.blanks))
-        return max(self, other, key=lambda one: one.day)
+        newest = max(self, other, key=lambda one: one.day)
+        return replace(newest, blanks=max(self.blanks, other.blanks))
 
-    def stored(self) -> dict[str, Any]:
-        """What differs from nothing."""
-        return sparse(self, _PARTS)
+    def stored(self) -> dict[str, Any] | tuple[str, int]:
+        """What differs from nothing; day and number as long as they say it all, for processes of before read that."""
+        return sparse(self, _PARTS) if self.given or self.blanks else (self.day, self.spun)
 
 
 _PARTS: Final = parts_of(WheelDay)

@@ -127,16 +127,24 @@ class Wheel:
             return self.guarantee.gives, "guarantee"
         return gives, None
 
-    def shares(self, day: str, drawn: int, prize: RewardBase) -> list[LimitShare]:
-        """What a prize takes of the day's budgets, and of the sector's stock where it is the sector's own.
+    def least(self, day: str) -> LimitShare:
+        """What a spin takes of the day's points before it is drawn: with it `otherwise` can be given whatever comes.
+
+        Who is refused is refused here. A refusal that hung on the draw would let who asks again choose the draw.
+        """
+        return LimitShare(f"wheel:{self.name}:{day}", self.otherwise.awarded_points, self.budget)
+
+    def shares(self, day: str, drawn: int, prize: RewardBase | None) -> list[LimitShare]:
+        """What a prize takes beside `least`, less than nothing where that is more, and of its own sector's stock.
 
         Budgets come first: everybody takes in one order, and nobody holds a stock while waiting for a budget.
         """
-        points, money = prize.awarded_points, 0 if prize.settled_here else cost_of(prize)
+        points = (0 if prize is None else prize.awarded_points) - self.otherwise.awarded_points
+        money = 0 if prize is None or prize.settled_here else cost_of(prize)
         found = [LimitShare(f"wheel:{self.name}:{day}", points, self.budget)] if points else []
         found += [LimitShare(f"wheel:{self.name}:{day}:minor", money, self.budget_minor)] if money else []
         stock = self.sectors[drawn].stock
-        own = prize is self.sectors[drawn].gives and stock
+        own = prize is not None and prize is self.sectors[drawn].gives and stock
         return [*found, LimitShare(f"wheel:{self.name}:{day}:{drawn}", 1, stock)] if own else found
 
 
