@@ -22,6 +22,8 @@ from workflows.loyalty.raffles import Bundle, DrawnBundle, RaffleTerms, drawn_bu
 from workflows.loyalty.wheels import seed_hash
 
 ALIAS_KEY_BYTES: Final = 32
+#: Bundles in one page of a draw's record.
+PROOF_PAGE: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -150,21 +152,22 @@ async def push_back(connection: AsyncConnection, winner: Winner, due_at: datetim
 
 
 async def tickets_of(connection: AsyncConnection, brand: str, player_id: str, raffle: str, period: str) -> JsonObject:
-    """A player's tickets in a period, how many there are in all, and the hash of the seed; None before the first."""
+    """A player's tickets in a period, the hash of the seed, and the terms kept; None before the first ticket."""
     asked = {"brand": brand, "player": player_id, "raffle": raffle, "period": period}
     row = (await connection.execute(_MINE, asked)).one()
     hashed = None if row.seed is None else seed_hash(bytes(row.seed))
-    return {"mine": row.mine, "all": row.all_of_them, "seed_hash": hashed}
+    return {"mine": row.mine, "seed_hash": hashed, "terms": _terms(row.terms)}
 
 
 async def proof_of_draw(
-    connection: AsyncConnection, brand: str, raffle: str, period: str, player_id: str
+    connection: AsyncConnection, brand: str, raffle: str, period: str, player_id: str, *, after: int = 0
 ) -> JsonObject | None:
     """The record of a draw, from which anybody draws it again, and the player's own name in it.
 
-    None where nobody has a ticket.
+    At most `PROOF_PAGE` bundles, those after the first `after`; `next` is where the next page begins. None where nobody
+    has a ticket.
     """
-    asked = {"brand": brand, "raffle": raffle, "period": period}
+    asked = {"brand": brand, "raffle": raffle, "period": period, "after": after, "to": after + PROOF_PAGE}
     row = (await connection.execute(_PROOF, asked)).one_or_none()
     if row is None:
         return None
@@ -174,7 +177,9 @@ async def proof_of_draw(
         "period": period,
         "seed_hash": seed_hash(seed),
         "seed": None if row.drawn_at is None else seed.hex(),
-        "tickets": row.tickets or [],
+        "tickets": row.page or [],
+        "bundles": row.bundles,
+        "next": after + PROOF_PAGE if after + PROOF_PAGE < row.bundles else None,
         "own_name": None if row.alias_key is None else alias(bytes(row.alias_key), player_id),
         "places": row.places or 0,
         "winners": row.winners or [],
@@ -283,14 +288,17 @@ _MINE: Final = text(
     SELECT
         (SELECT coalesce(sum(count), 0) FROM raffle_tickets
          WHERE brand = :brand AND player_id = :player AND raffle = :raffle AND period = :period) AS mine,
-        (SELECT coalesce(sum(count), 0) FROM raffle_tickets
-         WHERE brand = :brand AND raffle = :raffle AND period = :period) AS all_of_them,
-        (SELECT seed FROM raffle_draws WHERE brand = :brand AND raffle = :raffle AND period = :period) AS seed
+        d.seed, d.terms
+    FROM (SELECT) AS once
+    LEFT JOIN raffle_draws d ON d.brand = :brand AND d.raffle = :raffle AND d.period = :period
     """
 )
 _PROOF: Final = text(
     """
-    SELECT d.seed, d.drawn_at, d.tickets, d.places, d.alias_key,
+    SELECT d.seed, d.drawn_at, d.places, d.alias_key, coalesce(jsonb_array_length(d.tickets), 0) AS bundles,
+           (SELECT jsonb_agg(t.bundle ORDER BY t.place)
+            FROM jsonb_array_elements(d.tickets) WITH ORDINALITY AS t (bundle, place)
+            WHERE t.place > :after AND t.place <= :to) AS page,
            (SELECT json_agg(json_build_array(w.place, w.ticket) ORDER BY w.place) FROM raffle_winners w
             WHERE w.brand = d.brand AND w.raffle = d.raffle AND w.period = d.period) AS winners
     FROM raffle_draws d WHERE d.brand = :brand AND d.raffle = :raffle AND d.period = :period

@@ -17,6 +17,7 @@ from activities.outgoing.signing_secrets import SigningSecrets
 from activities.player_commands import PlayerCommands
 from activities.player_tokens import PlayerTokens
 from activities.player_watch import PlayerWatch
+from activities.raffle_totals import TicketTotals
 from activities.settings import Settings
 from activities.temporal_client import client_options
 from activities.temporal_credentials import keep_credentials, renewable
@@ -38,6 +39,7 @@ class ApiEngine(Engine):
     player_tokens: PlayerTokens
     commands: PlayerCommands
     rulers: BoardRulers
+    ticket_totals: TicketTotals
     watch: PlayerWatch
     webhook_secrets: SigningSecrets
     temporal: Client
@@ -76,6 +78,7 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             watch=watch,
             commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
             rulers=BoardRulers(core.database),
+            ticket_totals=TicketTotals(),
             webhook_secrets=signing_secrets(settings),
             temporal=temporal,
             http=http,

@@ -18,6 +18,7 @@ def spin() -> None:
 @app.command()
 def verify(
     proof: Annotated[Path, typer.Argument(help="What GET /v1/me/spins/{id}/proof or a raffle's draw answered.")],
+    pages: Annotated[list[Path] | None, typer.Argument(help="The pages of the draw's record after the first.")] = None,
 ) -> None:
     """Draw a spin or a raffle again from its record and its seed; exits with 1 where it did not come out so."""
     import orjson
@@ -27,7 +28,9 @@ def verify(
 
     try:
         told = orjson.loads(proof.read_bytes())
-    except (OSError, ValueError) as wrong:
+        for page in pages or ():
+            told["tickets"] += orjson.loads(page.read_bytes())["tickets"]
+    except (OSError, ValueError, LookupError, TypeError) as wrong:
         fail(f"{proof} cannot be read as a proof: {wrong}.")
     drawn = isinstance(told, dict) and "raffle" in told
     fault = (fault_of_raffle(told) if drawn else fault_of_proof(told)) if isinstance(told, dict) else "it is no proof"

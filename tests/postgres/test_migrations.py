@@ -8,6 +8,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import create_engine, text
 
+from activities.database import migrate
 from activities.month_partitions import is_partition
 from activities.settings import Settings
 from activities.tables import metadata
@@ -43,3 +44,18 @@ async def test_two_processes_that_migrate_at_once_take_turns(postgres: Postgres)
         assert connection.execute(text("SELECT count(*) FROM alembic_version")).scalar_one() == 1
     engine.dispose()
     await postgres.drop_database("at_once")
+
+
+async def test_0040_is_begun_again_where_it_was_cut_off_before_its_index(postgres: Postgres) -> None:
+    database = url_of(await postgres.create_database("cut_off"))
+    await asyncio.to_thread(migrate, database, "0040")
+    engine = create_engine(database)
+    with engine.begin() as connection:
+        connection.execute(text("DROP INDEX ix_spins_given"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '0039'"))
+    await asyncio.to_thread(migrate, database, "0040")
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT version_num FROM alembic_version")) == "0040"
+        assert connection.scalar(text("SELECT to_regclass('ix_spins_given')")) is not None
+    engine.dispose()
+    await postgres.drop_database("cut_off")

@@ -10,7 +10,8 @@ import pytest
 
 from activities.loops.raffle_drawing import SETTLING, WAIT_FIRST, RaffleDrawing
 from activities.loyalty_tables import point_transfers, raffle_draws, raffle_tickets, raffle_winners
-from activities.raffle_draws import alias, proof_of_draw
+from activities.raffle_draws import PROOF_PAGE, alias, proof_of_draw
+from activities.raffle_totals import LASTS_S, TicketTotals
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
 from workflows import ExclusionSet, PlayerMerged, raffle_ticket
 from workflows.effects import Award, AwardResult
@@ -170,6 +171,7 @@ async def test_what_is_promised_when_tickets_come_is_what_is_given(parts: Effect
     await drawing(parts).draw_once()
     raffles = parts.casino.intake.rules.loyalty.raffles
     period_is_over(parts)
+    assert isinstance(raffles, dict)
     promised = raffles.pop("spring")
     try:
         assert await drawing(parts).draw_once() == 1, "of a release that knows the raffle no more"
@@ -178,6 +180,35 @@ async def test_what_is_promised_when_tickets_come_is_what_is_given(parts: Effect
         raffles["spring"] = promised
     (one,) = await winners(parts)
     assert (one["prize"]["points"], one["withheld"]) == (1_000, None)
+
+
+async def test_the_record_of_a_large_draw_comes_in_pages(parts: Effects) -> None:
+    await with_tickets(parts, "a")
+    period = period_is_over(parts)
+    await drawing(parts).draw_once()
+    many = "(SELECT jsonb_agg(jsonb_build_array(n, 'h', 1)) FROM generate_series(1, :bundles) n)"
+    await execute(parts.database, f"UPDATE raffle_draws SET tickets = {many}", bundles=PROOF_PAGE + 1)
+    async with parts.database.reading() as connection:
+        first = await proof_of_draw(connection, BRAND, "spring", period, "")
+        last = await proof_of_draw(connection, BRAND, "spring", period, "", after=PROOF_PAGE)
+    assert first is not None
+    assert last is not None
+    assert [(len(one["tickets"]), one["next"]) for one in (first, last)] == [(PROOF_PAGE, PROOF_PAGE), (1, None)]
+    assert fault_of_raffle(first) == "it is 10,000 of 10,001 bundles; every page is needed"
+
+
+async def test_all_tickets_are_counted_once_in_some_seconds(parts: Effects) -> None:
+    await with_tickets(parts, "a", 2)
+    period = (await rows(parts.database, raffle_draws, brand=BRAND))[0]["period"]
+    clock = [0.0]
+    totals = TicketTotals(lambda: clock[0])
+    async with parts.database.reading() as connection:
+        assert await totals.of(connection, BRAND, "spring", period) == 2
+    await with_tickets(parts, "b", 3)
+    async with parts.database.reading() as connection:
+        assert await totals.of(connection, BRAND, "spring", period) == 2
+        clock[0] += LASTS_S
+        assert await totals.of(connection, BRAND, "spring", period) == 5
 
 
 async def test_a_ticket_that_comes_after_the_draw_belongs_to_the_next(parts: Effects) -> None:

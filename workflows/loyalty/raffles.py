@@ -193,6 +193,8 @@ def fault_of_raffle(proof: dict[str, Any]) -> str | None:
         if seed_hash(seed) != proof["seed_hash"]:
             return "the seed is not the one whose hash was shown"
         bundles = [Bundle(int(ticket), str(holder), int(count)) for ticket, holder, count in proof["tickets"]]
+        if len(bundles) != proof.get("bundles", len(bundles)):
+            return f"it is {len(bundles):,} of {proof['bundles']:,} bundles; every page is needed"
         won = [[int(place), int(ticket)] for place, ticket in proof["winners"]]
         drawn = drawn_bundles(seed, str(proof["raffle"]), str(proof["period"]), bundles, int(proof["places"]))
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as wrong:
