@@ -236,7 +236,7 @@ _KEEP_TERMS: Final = text(
 )
 _LOCK: Final = text(
     """
-    SELECT FROM raffle_draws WHERE brand = :brand AND raffle = :raffle AND period = :period AND drawn_at IS NULL
+    SELECT 1 FROM raffle_draws WHERE brand = :brand AND raffle = :raffle AND period = :period AND drawn_at IS NULL
     FOR UPDATE SKIP LOCKED
     """
 )
