@@ -19,11 +19,13 @@ from workflows.player_facts import PlayerFacts
 
 #: People, tasks, and how many of these each of them goes for: of each task some twenty want to be the one.
 CLAIMANTS, TASKS, EACH = 200, 1_000, 100
+#: Claims under way at a time: as many as there are connections, so that they meet in Postgres and not in our line.
+AT_ONCE = 10
 
 
 @pytest.fixture(scope="module")
 async def served(module_postgres_url: str) -> AsyncIterator[Api]:
-    async with serving(module_postgres_url, pool_size=20) as api:
+    async with serving(module_postgres_url, pool_size=AT_ONCE) as api:
         yield api
 
 
@@ -42,13 +44,14 @@ async def race(api: Api, claimants: int, count: int, each: int) -> None:
     """Each claimant goes for `each` of the tasks, in an order of their own."""
     ids = await opened(api, count)
     won: Counter[str] = Counter()
+    turn = asyncio.Semaphore(AT_ONCE)
     refused: list[TaskConflict] = []
 
     async def goes(number: int) -> None:
         name = f"claimant-{number}"
         actor = Actor(api.brand, name, "person", name, teams=frozenset({"vip"}))
         for task_id in random.Random(number).sample(ids, each):
-            async with api.engine.pools.ordinary.patient_transaction() as connection:
+            async with turn, api.engine.pools.ordinary.patient_transaction() as connection:
                 outcome = await claim(connection, TaskRequest(api.brand, task_id, actor, datetime.now(UTC)))
             if isinstance(outcome, TaskRow):
                 assert outcome.assignee == name

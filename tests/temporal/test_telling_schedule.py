@@ -64,8 +64,7 @@ async def test_a_task_and_a_morning_are_told_by_the_schedule_itself(
         await write_profile(connection, brand, olena.id, profile, now)
         await open_alone(connection, brand, task)
         await reassign(connection, TaskRequest(brand, task.id, giver, now), None, assignee=email)
-    workers = [maintenance_worker(client, built) for _ in range(2)]
-    async with workers[0], workers[1]:
+    async with maintenance_worker(client, built):
         await keep_schedules(client, {TELL: SCHEDULES[TELL]})
         handle = client.get_schedule_handle(TELL)
         for _ in range(3):
