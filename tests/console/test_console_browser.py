@@ -230,7 +230,8 @@ async def test_a_task_is_opened_by_hand_for_a_player_and_answered(console: Conso
     await page.get_by_role("button", name="Open the task").click()
     await expect(page.get_by_role("heading", name="Withdrawal update")).to_be_visible()
     await expect(page.get_by_text("opened by hand")).to_be_visible()
-    await expect(page.get_by_text("Name a time that you can keep")).to_be_visible()
+    # In the language of the player, who will hear it.
+    await expect(page.get_by_text("Назвіть строк, якого зможете дотримати")).to_be_visible()
     await page.get_by_label("Reached").check()
     await page.get_by_role("button", name="Answer and next").click()
     await expect(page.get_by_text("She wrote twice about Monday.")).not_to_be_visible()
