@@ -25,8 +25,10 @@ from activities.personal_data import PERSONAL_DATA
 from activities.player_rows import empty_profile, read_profile
 from activities.privacy_classes import KEPT_EVENTS, kept_types
 from activities.tables import erasures
+from activities.tasks import cancel_by_hand
 from workflows.json_object import JsonObject
 from workflows.player_state.erasing import forget
+from workflows.task_kinds import TASK_KINDS
 
 #: Rows of a piece; of events, which are found by a place and not looked for anew, more.
 AT_ONCE, EVENTS_AT_ONCE = 1_000, 5_000
@@ -104,6 +106,8 @@ async def request_erasure(
         newest = await newest_of(connection, brand, player_id)
         if newest is not None and state.is_erased and not state.counts:
             return newest, True, state.accounts
+        # What the engine itself asks stays: it protects, or says what became of money.
+        await cancel_by_hand(connection, brand, [player_id], TASK_KINDS, "The player is erased.", now)
         # Whatever was committed before has been received before this moment, by the same clock.
         now = (await connection.execute(_CLOCK)).scalar_one()
         state.adopt_status()

@@ -16,6 +16,7 @@ from sqlalchemy.types import Text
 
 from activities.tables import players
 from workflows.json_object import JsonObject
+from workflows.player_state.state import PlayerState
 
 # A player whose row somebody removed comes back knowing how many runs they had, or two runs could share an id.
 CREATE_PLAYERS: Final = text(
@@ -60,6 +61,12 @@ async def read_profile(connection: AsyncConnection, brand: str, player_id: str) 
 async def empty_profile(connection: AsyncConnection, brand: str, player_id: str) -> None:
     """Overwrite the personal data of a player whose row this transaction has locked."""
     await connection.execute(_EMPTY_PROFILE, {"brand": brand, "player": player_id})
+
+
+async def lock_state(connection: AsyncConnection, brand: str, player_id: str) -> PlayerState | None:
+    """A player's state that nobody changes until this transaction is over; None for one we never heard of."""
+    row = (await connection.execute(LOCK_PLAYERS, {"brand": brand, "ids": [player_id]})).one_or_none()
+    return None if row is None else PlayerState.from_text(brand, player_id, row.state)
 
 
 async def accounts_of(connection: AsyncConnection, brand: str, player_id: str) -> list[str]:

@@ -25,6 +25,7 @@ from workflows.effects import OpenTask
 from workflows.forms import Form, travelling
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OUTGOING_TYPES, OutgoingEvent
+from workflows.task_kinds import BY_HAND
 from workflows.task_notices import Occasion, given_to
 
 OPEN_STATES: Final = ("open", "claimed")
@@ -148,6 +149,15 @@ async def cancel_alone(connection: AsyncConnection, brand: str, task_id: str, te
     """Close a task that no run waits for, because nobody has to answer it any more; one that is closed stays so."""
     mine = (tasks.c.id == task_id, tasks.c.brand == brand, tasks.c.run_id.is_(None))
     await _cancel(connection, text, now, *mine)
+
+
+async def cancel_by_hand(
+    connection: AsyncConnection, brand: str, player_ids: Iterable[str], kinds: Iterable[str], text: str, now: datetime
+) -> None:
+    """Close the open tasks of these kinds of the house about players whose rows this transaction has locked."""
+    steps = [f"{BY_HAND}:{kind}" for kind in kinds]
+    about = (tasks.c.brand == brand, tasks.c.player_id.in_([*player_ids]), tasks.c.run_id.is_(None))
+    await _cancel(connection, text, now, *about, tasks.c.step.in_(steps))
 
 
 async def open_of_form(connection: AsyncConnection, brand: str, player_id: str, form: str) -> TaskRow | None:

@@ -36,6 +36,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "task-claimed": (409, "The task is claimed by somebody else"),
     "task-closed": (409, "The task is closed"),
     "task-answered": (409, "The task was answered differently"),
+    "player-protected": (409, "The player is left alone"),
     "due-fixed": (409, "The due time is not ours to move"),
     "run-ended": (409, "The run has ended"),
     "entry-refused": (409, "The player may not enter"),

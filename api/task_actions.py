@@ -255,7 +255,7 @@ async def move_due_time(
         raise Problem("invalid", CORRECT, errors=[fault])
     async with engine.database.transaction() as connection:
         task = await tasks.find(connection, actor.brand, task_id)
-        if task is not None and task.form not in HOUSE_FORMS:
+        if task is not None and (task.run_id is not None or task.form not in HOUSE_FORMS):
             raise Problem("due-fixed", "Only the due time of a task that somebody opened by hand can be moved.")
         values = {"due_at": body.due_at, "reminded_at": None}
         detail = {"due_at": body.due_at.isoformat()}

@@ -3,6 +3,7 @@
 import hashlib
 import secrets
 from dataclasses import replace
+from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Final
 
@@ -14,25 +15,32 @@ from activities import tasks
 from activities.actors import Actor
 from activities.audit.trail import about
 from activities.people import actor_of
+from activities.player_rows import lock_state
 from activities.standalone_tasks import StandaloneTask
 from activities.task_assignment import assignee_for
 from activities.task_rows import TaskConflict, TaskRequest
 from api.dependencies import EngineOf
 from api.json_types import Line, Prose
 from api.permissions import Key, acts, needs
-from api.players import read_state
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.runs import IdempotencyKey
 from api.task_actions import problem_of
 from api.tasks import TaskView, shown
 from workflows.events import Instant
 from workflows.json_object import JsonObject
+from workflows.player_state.account_status import DECEASED
 from workflows.player_state.journey_facts import journey_facts
-from workflows.task_kinds import TASK_KINDS
+from workflows.player_state.state import PlayerState
+from workflows.task_kinds import TASK_KINDS, Purpose
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
 
 KindName = StrEnum("KindName", {name.upper(): name for name in TASK_KINDS})  # type: ignore[misc]  # one fact, one place
+_PROTECTED: Final = {
+    "self_excluded": "The player is self-excluded",
+    "time_out": "The player takes a time-out",
+    "account_not_active": "The player's account is not active",
+}
 _EXAMPLE: Final[JsonObject] = {
     "kind": "withdrawal_comfort",
     "player_id": "p-1001",
@@ -66,6 +74,7 @@ class TaskKindView(BaseModel):
     due_minutes: int = Field(description="How long it has, if nothing else is said.")
     work_minutes: int = Field(description="How much of somebody's day it takes.")
     approvals: int
+    purpose: Purpose = Field(description="`contact` is refused and closed while the player is protected.")
     forbidden: list[str]
     form_schema: JsonObject
 
@@ -91,6 +100,7 @@ async def list_task_kinds(_: Annotated[Key, needs("tasks:work")]) -> TaskKindLis
                 due_minutes=int(kind.due.total_seconds() // 60),
                 work_minutes=kind.minutes,
                 approvals=kind.approvals,
+                purpose=kind.purpose,
                 forbidden=[*kind.forbidden],
                 form_schema=kind.form.model_json_schema(),
             )
@@ -110,22 +120,26 @@ async def open_task(
     """Put a task about a player before somebody.
 
     It goes to `assignee`, else to the player's host or who stands in for them, else to who has the team, the skill, the
-    language and the time; else it waits for its team. With an `Idempotency-Key` a repetition answers 200 with the task
-    of the first time.
+    language and the time; else it waits for its team. 409 where it would have a protected player approached, and for a
+    player who was erased. With an `Idempotency-Key` a repetition answers 200 with the task of the first time.
     """
     now, kind = engine.clock(), TASK_KINDS[body.kind]
     due_at = body.due_at or now + kind.due
     if due_at <= now:
         fault = {"pointer": "/due_at", "detail": "This moment has passed; give one that is to come, or none."}
         raise Problem("invalid", CORRECT, errors=[fault])
-    state = await read_state(engine, actor.brand, body.player_id)
-    if state is None:
-        raise missing("player")
-    about(player_id=body.player_id)
     task_id = _id_of(actor, body.player_id, idempotency_key)
-    facts = journey_facts(state)
-    task = StandaloneTask.by_hand(body.kind, task_id, body.reason, facts, actor, now, due_at)
-    async with engine.database.transaction() as connection:
+    async with engine.pools.ordinary.patient_transaction() as connection:
+        # Locked, so that a protection that begins now either stands against it or closes it.
+        state = await lock_state(connection, actor.brand, body.player_id)
+        if state is None:
+            raise missing("player")
+        about(player_id=body.player_id)
+        again = await tasks.find(connection, actor.brand, task_id)
+        if again is None and (refused := _against(state, body.kind, now)) is not None:
+            raise refused
+        facts = journey_facts(state)
+        task = StandaloneTask.by_hand(body.kind, task_id, body.reason, facts, actor, now, due_at)
         opened = await tasks.open_alone(connection, actor.brand, await _given(connection, task, body, actor))
         if opened and body.assignee is not None:
             await _hand_over(connection, task, body.assignee, actor)
@@ -134,6 +148,17 @@ async def open_task(
             raise missing("task")
         response.status_code = 201 if opened else 200
         return await shown(connection, row, response)
+
+
+def _against(state: PlayerState, kind: str, now: datetime) -> Problem | None:
+    """What stands against a task of a kind: the player was erased, or is to be approached by nobody."""
+    if state.is_erased:
+        return Problem("player-protected", "The player was erased: no task about them is opened any more.")
+    reason = state.protected(now)
+    if reason is None or TASK_KINDS[kind].purpose == "protective":
+        return None
+    why = "The player has died" if state.status_at(now) == DECEASED else _PROTECTED[reason]
+    return Problem("player-protected", f"{why}: no task that has somebody approach them is opened.")
 
 
 async def _given(connection: AsyncConnection, task: StandaloneTask, body: NewTask, actor: Actor) -> StandaloneTask:

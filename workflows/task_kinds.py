@@ -5,7 +5,7 @@ What they may say in the conversation stands in `scripts/`, under the name of th
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated, Final, Literal
@@ -20,6 +20,9 @@ USUAL_MINUTES: Final = 15
 #: How the step of such a task begins, which no run has.
 BY_HAND: Final = "by-hand"
 
+#: `contact` has somebody approach the player, whom a protected player must not have; `protective` is owed to everybody:
+#: their money, their documents, their complaint, their safety.
+Purpose = Literal["contact", "protective"]
 Note = Annotated[str, Pii(), Field(max_length=4000)]
 
 
@@ -163,6 +166,8 @@ class TaskKind:
     forbidden: tuple[str, ...] = ()
     #: How many people must give the same answer.
     approvals: int = 1
+    #: Whether it is for a player who may be approached, or done for one who is protected too.
+    purpose: Purpose = field(kw_only=True)
 
     @property
     def question(self) -> str:
@@ -181,25 +186,35 @@ def _hours(number: float) -> timedelta:
 #: By the name under which a task is opened.
 TASK_KINDS: Final[Mapping[str, TaskKind]] = MappingProxyType(
     {
-        "vip_welcome_call": TaskKind(VipWelcomeCall, _hours(24), minutes=20),
-        "birthday_call": TaskKind(BirthdayCall, _hours(12), minutes=10),
-        "loss_checkin": TaskKind(LossCall, _hours(4), priority=70, forbidden=_NO_OFFER),
-        "big_win_call": TaskKind(BigWinCongratulation, _hours(2), priority=60, minutes=10),
-        "large_loss_talk": TaskKind(LargeLossTalk, _hours(4), skill="rg", priority=80, minutes=30, forbidden=_NO_OFFER),
-        "withdrawal_comfort": TaskKind(WithdrawalUpdate, _hours(1), priority=70, minutes=10),
-        "disputed_transaction": TaskKind(DisputedTransaction, _hours(0.5), "payments", priority=90, minutes=30),
-        "technical_fault_big_win": TaskKind(BigWinFault, _hours(0.25), priority=95, minutes=30),
-        "vip_inactivity_call": TaskKind(VipInactivityCall, _hours(24)),
-        "tier_up_personal_note": TaskKind(TierUpNote, _hours(24), minutes=10),
-        "handwritten_note": TaskKind(HandwrittenGift, _hours(5 * 24), minutes=30, approvals=2),
-        "event_invite": TaskKind(EventInvite, _hours(3 * 24)),
+        "vip_welcome_call": TaskKind(VipWelcomeCall, _hours(24), minutes=20, purpose="contact"),
+        "birthday_call": TaskKind(BirthdayCall, _hours(12), minutes=10, purpose="contact"),
+        "loss_checkin": TaskKind(LossCall, _hours(4), priority=70, forbidden=_NO_OFFER, purpose="contact"),
+        "big_win_call": TaskKind(BigWinCongratulation, _hours(2), priority=60, minutes=10, purpose="contact"),
+        "large_loss_talk": TaskKind(
+            LargeLossTalk, _hours(4), skill="rg", priority=80, minutes=30, forbidden=_NO_OFFER, purpose="protective"
+        ),
+        "withdrawal_comfort": TaskKind(WithdrawalUpdate, _hours(1), priority=70, minutes=10, purpose="protective"),
+        "disputed_transaction": TaskKind(
+            DisputedTransaction, _hours(0.5), "payments", priority=90, minutes=30, purpose="protective"
+        ),
+        "technical_fault_big_win": TaskKind(BigWinFault, _hours(0.25), priority=95, minutes=30, purpose="protective"),
+        "vip_inactivity_call": TaskKind(VipInactivityCall, _hours(24), purpose="contact"),
+        "tier_up_personal_note": TaskKind(TierUpNote, _hours(24), minutes=10, purpose="contact"),
+        "handwritten_note": TaskKind(HandwrittenGift, _hours(5 * 24), minutes=30, approvals=2, purpose="contact"),
+        "event_invite": TaskKind(EventInvite, _hours(3 * 24), purpose="contact"),
         "affordability_review": TaskKind(
-            SpendReview, _hours(48), skill="aml", priority=80, minutes=60, forbidden=_NO_REWARD
+            SpendReview, _hours(48), skill="aml", priority=80, minutes=60, forbidden=_NO_REWARD, purpose="protective"
         ),
         "source_of_funds_request": TaskKind(
-            SourceOfFundsRequest, _hours(72), skill="aml", priority=70, minutes=60, forbidden=_NO_REWARD
+            SourceOfFundsRequest,
+            _hours(72),
+            skill="aml",
+            priority=70,
+            minutes=60,
+            forbidden=_NO_REWARD,
+            purpose="protective",
         ),
-        "kyc_help": TaskKind(IdentityHelp, _hours(24), "support", escalate_to="vip-head"),
+        "kyc_help": TaskKind(IdentityHelp, _hours(24), "support", escalate_to="vip-head", purpose="protective"),
         "rg_interaction": TaskKind(
             SaferPlayTalk,
             _hours(1),
@@ -209,13 +224,16 @@ TASK_KINDS: Final[Mapping[str, TaskKind]] = MappingProxyType(
             priority=95,
             minutes=30,
             forbidden=_NO_OFFER,
+            purpose="protective",
         ),
-        "nps_detractor_call": TaskKind(UnhappyPlayerCall, _hours(24)),
-        "offer_code_failed": TaskKind(OfferCodeHelp, _hours(1), "support", priority=70, minutes=10),
-        "complaint": TaskKind(ComplaintHandling, _hours(24), "support", priority=80, minutes=30),
-        "portfolio_review": TaskKind(PortfolioReview, _hours(30 * 24), priority=30, minutes=20),
+        "nps_detractor_call": TaskKind(UnhappyPlayerCall, _hours(24), purpose="contact"),
+        "offer_code_failed": TaskKind(OfferCodeHelp, _hours(1), "support", priority=70, minutes=10, purpose="contact"),
+        "complaint": TaskKind(ComplaintHandling, _hours(24), "support", priority=80, minutes=30, purpose="protective"),
+        "portfolio_review": TaskKind(PortfolioReview, _hours(30 * 24), priority=30, minutes=20, purpose="protective"),
     }
 )
+#: Those that a protected player must not have.
+CONTACT_KINDS: Final = frozenset(name for name, kind in TASK_KINDS.items() if kind.purpose == "contact")
 #: The same forms by their names, for whoever has a task in hand.
 HOUSE_FORMS: Final[Mapping[str, type[Form]]] = MappingProxyType(
     {kind.form.__name__: kind.form for kind in TASK_KINDS.values()}

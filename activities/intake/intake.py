@@ -50,6 +50,7 @@ from activities.outgoing.outbox import announce
 from activities.player_rows import ADVANCE, ADVANCE_PLAYERS, CREATE_PLAYERS, LOCK_PLAYERS
 from activities.run_delivery import deliveries
 from activities.shadows import RunningShadows
+from activities.tasks import cancel_by_hand
 from activities.tracing import note_events
 from workflows.events import Event, PlayerMerged
 from workflows.player_state.brand_groups import Account, BrandGroups
@@ -58,6 +59,7 @@ from workflows.player_state.merging import accounts_needed, is_shared, merge, sh
 from workflows.player_state.projection import ABOUT_PERSON
 from workflows.player_state.state import Mode, PlayerState
 from workflows.rules.index import RuleIndex
+from workflows.task_kinds import CONTACT_KINDS
 
 # An import brings a player's past in pieces: until the rest has come, nobody is called absent.
 HISTORY_SETTLING = timedelta(hours=1)
@@ -408,7 +410,8 @@ class Intake:
         rules = self.rules.closing(await self.closed.of(connection, brand))
         if self.pressure is None or not self.pressure.is_crowded:
             rules = rules.shadowing(await self.shadows.of(connection, brand))
-        players = LockedPlayers(states, rules)
+        protected = frozenset(one for one, state in states.items() if state.protected(now))
+        players = LockedPlayers(states, rules, protected=protected)
         try:
             await self._catch_up(connection, brand, players, now)
             yield players
@@ -438,6 +441,8 @@ class Intake:
         if not states:
             return
         announce(connection, *of_decisions(brand, players.decisions))
+        if begins := players.newly_protected(now):
+            await cancel_by_hand(connection, brand, begins, CONTACT_KINDS, "The player is protected.", now)
         changed = [
             {
                 "id": player_id,

@@ -29,6 +29,8 @@ class LockedPlayers:
     failures: list[RuleFailure] = field(default_factory=list)
     #: By run that begins, and by review that is due: what it is told of its player.
     facts: dict[str, PlayerFacts] = field(default_factory=dict)
+    #: Those who were protected before anything was decided here.
+    protected: frozenset[str] = frozenset()
     #: No player of these is ticked before this moment.
     not_before: datetime | None = None
 
@@ -46,6 +48,10 @@ class LockedPlayers:
                 self.decisions += [(player_id, beside) for beside in state.begin_shadow(decision, self.rules)]
             elif isinstance(decision, ReviewDue):
                 self.facts[decision.task_id] = journey_facts(self.states[player_id])
+
+    def newly_protected(self, now: datetime) -> list[str]:
+        """Whose protection begins in this transaction, whatever brought it."""
+        return [one for one, state in self.states.items() if one not in self.protected and state.protected(now)]
 
     def answer(self, player_id: str, run_id: str, step: str, answer: JsonObject) -> bool:
         """Deliver a person's answer to a run, and to its shadow, which asks nobody; False when the run is over."""

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from activities.actors import Actor
+from activities.erasures import ErasureRequest, request_erasure
 from activities.people import Person, add_person, give
 from activities.player_hosts import set_host
 from activities.tables import runs
@@ -18,9 +19,9 @@ from tests.support.api_client import Api, serving
 from tests.support.api_journeys import Affordability
 from tests.support.engine import done
 from workflows.effects import OpenTask
-from workflows.events import DepositFailed, PlayerRegistered
+from workflows.events import DepositFailed, Event, ExclusionSet, PlayerRegistered, StatusChanged
 from workflows.player_facts import PlayerFacts
-from workflows.task_kinds import HOUSE_FORMS, TASK_KINDS
+from workflows.task_kinds import CONTACT_KINDS, HOUSE_FORMS, TASK_KINDS, WithdrawalUpdate
 
 CALL = {"kind": "withdrawal_comfort", "player_id": "p-1", "reason": "She wrote twice."}
 ANSWERS: dict[str, dict[str, Any]] = {
@@ -152,9 +153,9 @@ async def test_nobody_is_given_what_they_did_not_ask_for(api: Api, desk: httpx.A
     assert (task["state"], task.get("assignee")) == ("open", None)
 
 
-async def test_what_a_journey_asks_goes_to_the_host_too(api: Api, desk: httpx.AsyncClient) -> None:
-    olena, now = await colleague(api, "olena"), datetime.now(UTC)
-    await hosted(api, olena)
+async def asked_by_a_journey(api: Api, form: str = "Affordability") -> str:
+    """The id of a task that a journey asks about the player."""
+    now = datetime.now(UTC)
     failed = DepositFailed.example().model_copy(update={"event_id": "failed-1", "occurred_at": now})
     await api.engine.intake.ingest(api.brand, [("p-1", failed)], now)
     async with api.engine.database.reading() as connection:
@@ -167,8 +168,8 @@ async def test_what_a_journey_asks_goes_to_the_host_too(api: Api, desk: httpx.As
         player_id="p-1",
         journey="api_review",
         run_id=run_id,
-        step="ask:Affordability#1",
-        form="Affordability",
+        step=f"ask:{form}#1",
+        form=form,
         question="?",
         form_schema=Affordability.model_json_schema(),
         team="vip",
@@ -176,6 +177,14 @@ async def test_what_a_journey_asks_goes_to_the_host_too(api: Api, desk: httpx.As
         facts=PlayerFacts(player_id="p-1"),
     )
     task_id = done(await TaskEffects(api.engine.database, lambda: now).open(asking)).task_id
+    assert task_id is not None
+    return task_id
+
+
+async def test_what_a_journey_asks_goes_to_the_host_too(api: Api, desk: httpx.AsyncClient) -> None:
+    olena = await colleague(api, "olena")
+    await hosted(api, olena)
+    task_id = await asked_by_a_journey(api)
     task = (await desk.get(f"/v1/tasks/{task_id}")).json()
     assert (task["state"], task["assignee"]) == ("claimed", olena.email)
 
@@ -209,6 +218,16 @@ async def test_its_time_is_moved_by_who_leads_with_a_reason(api: Api, desk: http
     ).status_code == 422
 
 
+@pytest.mark.usefixtures("desk")
+async def test_the_time_of_what_a_journey_asks_is_not_moved_although_its_form_is_called_like_one_of_the_house(
+    api: Api,
+) -> None:
+    task_id, head = await asked_by_a_journey(api, WithdrawalUpdate.__name__), await api.client("tasks:lead")
+    later = {"due_at": "2099-01-01T10:00:00Z", "reason": "She asked for Friday."}
+    refused = await head.post(f"/v1/tasks/{task_id}/due", json=later)
+    assert (refused.status_code, refused.json()["type"]) == (409, "urn:journeys:problem:due-fixed")
+
+
 async def test_how_somebody_works_and_when_they_are_away_is_said_and_taken_back(api: Api) -> None:
     olena, ivan = await colleague(api, "olena"), await colleague(api, "ivan")
     head = await api.client("tasks:lead")
@@ -232,3 +251,77 @@ async def test_how_somebody_works_and_when_they_are_away_is_said_and_taken_back(
 def test_every_form_of_the_house_is_answered_in_these_tests() -> None:
     conversations = {name for name, form in HOUSE_FORMS.items() if form.__mro__[1].__name__ == "Conversation"}
     assert HOUSE_FORMS.keys() <= ANSWERS.keys() | conversations
+
+
+EXCLUDED = ExclusionSet.example().model_copy(update={"kind": "self_exclusion", "until": None})
+BEGINNINGS: dict[str, tuple[Event, str]] = {
+    "self-excluded": (EXCLUDED, "The player is self-excluded"),
+    "time-out": (
+        EXCLUDED.model_copy(update={"kind": "time_out", "until": datetime(2099, 1, 1, tzinfo=UTC)}),
+        "The player takes a time-out",
+    ),
+    "deceased": (StatusChanged.example().model_copy(update={"to": "deceased"}), "The player has died"),
+    "suspended": (
+        StatusChanged.example().model_copy(update={"to": "suspended", "until": None}),
+        "The player's account is not active",
+    ),
+}
+
+
+async def happens(api: Api, event: Event) -> None:
+    now = datetime.now(UTC)
+    given = event.model_copy(update={"event_id": f"{event.type}-{now.timestamp()}", "occurred_at": now})
+    await api.engine.intake.ingest(api.brand, [("p-1", given)], now)
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+async def test_nobody_is_sent_to_a_protected_player_and_what_is_owed_to_them_goes_on(
+    api: Api, desk: httpx.AsyncClient, beginning: str
+) -> None:
+    event, sentence = BEGINNINGS[beginning]
+    await happens(api, event)
+    for kind in TASK_KINDS:
+        answer = await desk.post("/v1/tasks", json=CALL | {"kind": kind})
+        if kind in CONTACT_KINDS:
+            assert (answer.status_code, answer.json()["type"]) == (409, "urn:journeys:problem:player-protected")
+            assert answer.json()["detail"].startswith(sentence)
+        else:
+            assert answer.status_code == 201, answer.text
+
+
+@pytest.mark.parametrize("beginning", BEGINNINGS)
+async def test_what_would_approach_a_player_is_closed_where_their_protection_begins(
+    api: Api, desk: httpx.AsyncClient, beginning: str
+) -> None:
+    once = {"Idempotency-Key": "wish-1"}
+    tasks = {kind: await opened(desk, kind=kind) for kind in TASK_KINDS if kind != "birthday_call"}
+    birthday = (await desk.post("/v1/tasks", json=CALL | {"kind": "birthday_call"}, headers=once)).json()
+    await happens(api, BEGINNINGS[beginning][0])
+    for kind, task in (tasks | {"birthday_call": birthday}).items():
+        known = (await desk.get(f"/v1/tasks/{task['id']}")).json()
+        assert known["state"] == ("cancelled" if kind in CONTACT_KINDS else "open")
+    last = (await desk.get(f"/v1/tasks/{birthday['id']}")).json()["history"][-1]
+    assert (last["action"], last["text"]) == ("cancelled", "The player is protected.")
+    again = await desk.post("/v1/tasks", json=CALL | {"kind": "birthday_call"}, headers=once)
+    assert (again.status_code, again.json()["id"]) == (200, birthday["id"])
+
+
+def test_what_a_birthday_an_event_and_a_silence_call_for_approaches_the_player() -> None:
+    assert {"birthday_call", "event_invite", "vip_inactivity_call"} <= CONTACT_KINDS
+    assert CONTACT_KINDS.isdisjoint({"withdrawal_comfort", "complaint", "rg_interaction", "kyc_help"})
+
+
+async def test_what_is_open_by_hand_about_a_player_is_closed_with_the_request_to_erase_them(
+    api: Api, desk: httpx.AsyncClient
+) -> None:
+    tasks = [await opened(desk, kind=kind) for kind in ("withdrawal_comfort", "birthday_call")]
+    erasure = ErasureRequest(api.brand, "p-1", "consent_withdrawn", "T-1", "olena")
+    async with api.engine.database.transaction() as connection:
+        await request_erasure(connection, api.engine.intake, erasure, datetime.now(UTC))
+    for task in tasks:
+        assert (await desk.get(f"/v1/tasks/{task['id']}")).json()["state"] == "cancelled"
+        answer = {"answer": {"outcome": "reached", "note": "She is well."}}
+        assert (await desk.post(f"/v1/tasks/{task['id']}/complete", json=answer)).status_code == 409
+    for kind in ("withdrawal_comfort", "birthday_call"):
+        refused = await desk.post("/v1/tasks", json=CALL | {"kind": kind})
+        assert (refused.status_code, refused.json()["detail"][:23]) == (409, "The player was erased: ")
