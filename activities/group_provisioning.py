@@ -1,11 +1,11 @@
 """What the groups of an identity provider give people here when they sign in; what stands in Postgres decides.
 
 Groups seed. What a person was given by hand is never touched, what somebody took back stays taken back whatever the
-groups say, and what a group gave goes with the group.
+groups say, a brand that somebody had to leave stays left, and what a group gave goes with the group.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
 from activities.audit.trail import Act, audit
-from activities.people import GrantKind, Person, add_person, give, newest_grants, take_back
+from activities.people import GrantKind, Person, add_person, brands_for_groups, give, newest_grants, sign_in, take_back
 from activities.settings import GroupGrant
 
 #: Whom histories name where a group gave something or took it back.
@@ -23,7 +23,7 @@ Wanted = set[tuple[str, GrantKind, str]]
 
 @dataclass(frozen=True, slots=True)
 class SignedInGroups:
-    """Who signs in, and the groups that the provider says they are in."""
+    """Who signs in, and the groups that the provider says they are in; no address where it verified none."""
 
     email: str
     name: str
@@ -43,12 +43,37 @@ def wanted_by(groups: Iterable[str], given: Mapping[str, Sequence[GroupGrant]]) 
     return found
 
 
+async def sign_in_with_groups(
+    connection: AsyncConnection,
+    who: SignedInGroups,
+    issuer: str,
+    subject: str,
+    given: Mapping[str, Sequence[GroupGrant]],
+    now: datetime,
+) -> Person | None:
+    """Who works here as this issuer and subject, with what their groups give them now; None for a stranger.
+
+    Also where no group gives anything any more: what they gave is taken back.
+    """
+    email = who.email or None
+    person = await sign_in(connection, issuer, subject, now, email=email)
+    known = who if person is None else replace(who, email=person.email)
+    if known.email and await begin_by_groups(connection, known, given, now):
+        person = await sign_in(connection, issuer, subject, now, email=email)
+    if person is not None:
+        await give_by_groups(connection, person, who.groups, given, now)
+    return person
+
+
 async def begin_by_groups(
     connection: AsyncConnection, who: SignedInGroups, given: Mapping[str, Sequence[GroupGrant]], now: datetime
-) -> None:
-    """Have somebody work in the brands of their groups; who knows them already changes nothing of them."""
-    for brand in sorted({brand for brand, _, _ in wanted_by(who.groups, given)}):
+) -> bool:
+    """Have somebody work in the brands of their groups, but for those a person had them leave; whether one is new."""
+    wanted = {brand for brand, _, _ in wanted_by(who.groups, given)}
+    missing = await brands_for_groups(connection, who.email, wanted) if wanted else []
+    for brand in missing:
         await add_person(connection, brand, who.email, who.name, now)
+    return bool(missing)
 
 
 async def give_by_groups(

@@ -91,8 +91,9 @@ async def add_person(
         updated_at=now,
     )
     brands = func.array_append(func.array_remove(people.c.brands, brand), brand)
+    left = func.array_remove(people.c.left_brands, brand)
     known = made.on_conflict_do_update(
-        index_elements=[func.lower(people.c.email)], set_={"brands": brands, "updated_at": now}
+        index_elements=[func.lower(people.c.email)], set_={"brands": brands, "left_brands": left, "updated_at": now}
     )
     return _person((await connection.execute(known.returning(people))).mappings().one())
 
@@ -134,6 +135,17 @@ async def sign_in(
     return None if row is None else _person(row)
 
 
+async def brands_for_groups(connection: AsyncConnection, email: str, brands: Collection[str]) -> list[str]:
+    """Those of the brands that whoever has this address works in not yet, and did not have to leave."""
+    columns = (people.c.brands, people.c.left_brands, people.c.active)
+    found = (
+        await connection.execute(select(*columns).where(func.lower(people.c.email) == email.lower()))
+    ).one_or_none()
+    if found is None:
+        return sorted(brands)
+    return sorted({*brands} - {*found.brands, *found.left_brands}) if found.active else []
+
+
 async def brands_of(connection: AsyncConnection, person_id: str) -> tuple[str, ...]:
     """The brands that somebody works in, as long as they work here."""
     found = select(people.c.brands).where(people.c.id == person_id, people.c.active)
@@ -147,14 +159,16 @@ async def change_person(connection: AsyncConnection, person_id: str, now: dateti
 
 
 async def leave_brand(connection: AsyncConnection, person: Person, brand: str, by: Actor, now: datetime) -> None:
-    """Have a person work in a brand no more: what they had there is taken back."""
+    """Have a person work in a brand no more, and not by a group either: what they had there is taken back."""
     await connection.execute(
         update(person_grants)
         .where(person_grants.c.person_id == person.id, person_grants.c.brand == brand, _OPEN)
         .values(revoked_at=now, revoked_by=by.name)
     )
     left = update(people).where(people.c.id == person.id)
-    await connection.execute(left.values(brands=func.array_remove(people.c.brands, brand), updated_at=now))
+    brands = func.array_remove(people.c.brands, brand)
+    left_brands = func.array_append(func.array_remove(people.c.left_brands, brand), brand)
+    await connection.execute(left.values(brands=brands, left_brands=left_brands, updated_at=now))
 
 
 async def give(

@@ -47,6 +47,8 @@ people = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("brands", ARRAY(Text), nullable=False),
+    # Brands that somebody had them leave: no group of a provider brings them back.
+    Column("left_brands", ARRAY(Text), nullable=False, server_default=text("'{}'")),
     Column("issuer", Text),
     Column("subject", Text),
     *texts("email", "name", "locale", "zone"),

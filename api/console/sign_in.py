@@ -19,8 +19,8 @@ from activities.console_sessions import (
     new_secret,
     take_sign_in,
 )
-from activities.group_provisioning import SignedInGroups, begin_by_groups, give_by_groups, wanted_by
-from activities.people import Person, sign_in
+from activities.group_provisioning import SignedInGroups, sign_in_with_groups
+from activities.people import Person
 from api.console.identity_provider import IdentityProvider, SignInFailed, VouchedFor
 from api.console.pages import ConsoleRoute
 from api.console.rendering import plain_page
@@ -147,15 +147,9 @@ async def _new_session(engine: ApiEngine, identity: VouchedFor, before: str) -> 
 
 async def _worker(engine: ApiEngine, connection: AsyncConnection, identity: VouchedFor, now: datetime) -> Person | None:
     """Who works here as this identity, with what their groups give them; None for a stranger."""
-    given, email = engine.settings.oidc_groups, identity.verified_email
-    person = await sign_in(connection, identity.issuer, identity.subject, now, email=email)
-    if person is None and email is not None and wanted_by(identity.groups, given):
-        who = SignedInGroups(email, identity.name, identity.groups)
-        await begin_by_groups(connection, who, given, now)
-        person = await sign_in(connection, identity.issuer, identity.subject, now, email=email)
-    if person is not None and given:
-        await give_by_groups(connection, person, identity.groups, given, now)
-    return person
+    who = SignedInGroups(identity.verified_email or "", identity.name, identity.groups)
+    given = engine.settings.oidc_groups
+    return await sign_in_with_groups(connection, who, identity.issuer, identity.subject, given, now)
 
 
 def _provider(engine: ApiEngine) -> IdentityProvider:
