@@ -67,6 +67,18 @@ async def lock(connection: AsyncConnection, grant_id: str) -> GrantRow | None:
     return None if row is None else GrantRow(*row)
 
 
+async def lock_doubted(connection: AsyncConnection, brand: str, player_id: str, task_id: str) -> str | None:
+    """The grant that a task asks about, held until the transaction ends; None where it is in doubt no more.
+
+    By the task's id, because what the task shows goes when its player is erased.
+    """
+    mine = (grants.c.brand == brand, grants.c.player_id == player_id, grants.c.status == "unknown")
+    ids = (await connection.execute(select(grants.c.id).where(*mine))).scalars()
+    grant_id = next((one for one in ids if doubt_id_of(one) == task_id), None)
+    locked = None if grant_id is None else await lock(connection, grant_id)
+    return None if locked is None else locked.id
+
+
 async def insert_new(connection: AsyncConnection, values: JsonObject, now: datetime) -> GrantRow:
     """Write down a grant that was never asked for before."""
     row = GrantRow(*(await connection.execute(insert(grants).values(values).returning(*_COLUMNS))).one())

@@ -1,19 +1,26 @@
 """What becomes of a reward after it was given: moved on by the engine's events, taken back, put before people."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+from activities import grant_rows
+from activities.database import Database
 from activities.grant_rows import LEASE
 from activities.providers.bonus_engine import BonusEngine, NotAccepted, OutcomeUnknown
 from activities.runs import RunOver
 from activities.standalone_tasks import doubt_id_of
 from activities.tables import events, grants, steps, tasks
+from activities.tasks import cancel_alone
 from local.ports import free_port
 from tests.support.api_client import Api, serving
 from tests.support.engine import Effects, Row, done, effects, execute, rows
+from tests.support.machine import eventually
 from tests.support.servers import LocalBonusEngine
 from workflows import (
     RewardCancelled,
@@ -229,11 +236,8 @@ async def served(module_postgres_url: str) -> AsyncIterator[Api]:
 
 @pytest.mark.parametrize(("outcome", "status"), [("given", "confirmed"), ("voided", "refused")])
 async def test_who_looked_it_up_settles_it(api: Api, given: Given, outcome: str, status: str) -> None:
-    await given.is_doubted()
-    await execute(given.parts.database, "UPDATE tasks SET brand = :b WHERE form = 'GrantInDoubt'", b=api.brand)
-    await execute(given.parts.database, "UPDATE grants SET brand = :b", b=api.brand)
+    task_id = await doubted_in(api, given)
     desk = await api.client("tasks:work", "players:read", name="desk")
-    task_id = doubt_id_of(given.key)
     wrong = await desk.post(f"/v1/tasks/{task_id}/complete", json={"answer": {"outcome": "perhaps"}})
     assert wrong.status_code == 422
     answered = await desk.post(f"/v1/tasks/{task_id}/complete", json={"answer": {"outcome": outcome}})
@@ -242,3 +246,38 @@ async def test_who_looked_it_up_settles_it(api: Api, given: Given, outcome: str,
     assert (row["status"], row["reason"]) == (status, "a person looked it up")
     (shown,) = (await desk.get(f"/v1/grants?status={status}&player={given.player}")).json()["items"]
     assert (shown["currency"], shown.get("stage")) == ("EUR", None)
+
+
+async def test_who_settles_a_reward_and_who_looked_it_up_wait_for_each_other_in_no_circle(
+    api: Api, given: Given
+) -> None:
+    task_id, now = await doubted_in(api, given), given.parts.casino.clock.now
+    desk = await api.client("tasks:work", name="desk")
+    async with given.parts.database.transaction() as connection:
+        assert await grant_rows.lock(connection, given.key)
+        answer = asyncio.create_task(desk.post(f"/v1/tasks/{task_id}/complete", json={"answer": {"outcome": "given"}}))
+        await eventually(partial(somebody_waits, given.parts.database))
+        await cancel_alone(connection, api.brand, task_id, "The reward is confirmed.", now)
+    assert (await answer).json()["type"] == "urn:journeys:problem:task-closed"
+
+
+async def test_what_became_of_a_reward_is_answered_although_its_player_was_erased(api: Api, given: Given) -> None:
+    task_id = await doubted_in(api, given)
+    await execute(given.parts.database, "UPDATE tasks SET snapshot = '{}' WHERE id = :id", id=task_id)
+    desk = await api.client("tasks:work", name="desk")
+    answered = await desk.post(f"/v1/tasks/{task_id}/complete", json={"answer": {"outcome": "given"}})
+    assert (answered.status_code, (await given.row())["status"]) == (200, "confirmed")
+
+
+async def doubted_in(api: Api, given: Given) -> str:
+    """The task about a reward in doubt, in the brand of the API."""
+    await given.is_doubted()
+    await execute(given.parts.database, "UPDATE tasks SET brand = :b WHERE form = 'GrantInDoubt'", b=api.brand)
+    await execute(given.parts.database, "UPDATE grants SET brand = :b", b=api.brand)
+    return doubt_id_of(given.key)
+
+
+async def somebody_waits(database: Database) -> bool:
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    async with database.reading() as connection:
+        return bool((await connection.execute(text(waiting))).scalar_one())
