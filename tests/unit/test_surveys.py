@@ -12,6 +12,7 @@ from activities.answer_links import AnswerLinks, SurveyLink
 from content.survey_questions import ANSWERS, SurveyQuestion, question_mistakes
 from tests.support.gate import FREE, HOUSE, NOON, message, reason
 from workflows import FeedbackAnswered, RoundCompleted, SupportCaseOpened, days
+from workflows.events import BetPlaced, BetSettled, Event, RoundVoided
 from workflows.gate.decide import may_send
 from workflows.gate.reasons import Reason
 from workflows.player_state.likings import LIKED, MOST, liked_by
@@ -19,7 +20,7 @@ from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Present, Series
-from workflows.rules.sore_players import COMPLAINTS, LOST, soreness
+from workflows.rules.sore_players import SORE_MEASURES, soreness
 from workflows.verb_results import Answer, NoAnswer
 
 WORDS = {"en": "Which?", "ru": "Что?", "uk": "Що?"}
@@ -65,7 +66,7 @@ class TestWhoIsNotAsked:
     def kept(self, *events: Any) -> dict[str, dict[str, int]]:
         series: dict[str, dict[str, int]] = {}
         failures: list[RuleFailure] = []
-        for measure in (LOST, COMPLAINTS):
+        for measure in SORE_MEASURES:
             for event in events:
                 if isinstance(event, measure.kind):
                     kept = Series(measure, measure.last)
@@ -77,6 +78,35 @@ class TestWhoIsNotAsked:
         series = self.kept(lost)
         assert soreness(series, Present.at(NOON, None, "p")) == "loss"
         assert soreness(series, Present.at(NOON + days(4), None, "p")) == "none"
+
+    @pytest.mark.parametrize(
+        ("happened", "sore"),
+        [
+            ([(BetPlaced, {"stake_minor": 500})], "loss"),
+            ([(BetPlaced, {"stake_minor": 500}), (BetSettled, {"outcome": "lost", "payout_minor": 0})], "loss"),
+            ([(BetPlaced, {"stake_minor": 500}), (BetSettled, {"outcome": "won", "payout_minor": 900})], "none"),
+            ([(BetPlaced, {"stake_minor": 500, "freebet_grant_id": "g-1"})], "none"),
+            ([(RoundCompleted, {"stake_minor": 500}), (BetSettled, {"outcome": "won", "payout_minor": 900})], "none"),
+            ([(RoundCompleted, {"stake_minor": 500}), (RoundVoided, {"stake_minor": 500})], "none"),
+            ([(RoundCompleted, {"stake_minor": 500}), (RoundVoided, {"stake_minor": 400})], "loss"),
+            (
+                [
+                    (RoundCompleted, {"stake_minor": 500}),
+                    (RoundVoided, {"stake_minor": 500, "played_at": NOON - days(9)}),
+                ],
+                "loss",
+            ),
+        ],
+    )
+    def test_what_bets_lost_counts_and_what_was_voided_does_not(
+        self, happened: list[tuple[type[Event], dict[str, Any]]], sore: str
+    ) -> None:
+        usual = {"win_minor": 0, "played_at": NOON, "occurred_at": NOON}
+        events = [
+            kind.example().model_copy(update={k: v for k, v in (usual | data).items() if k in kind.model_fields})
+            for kind, data in happened
+        ]
+        assert soreness(self.kept(*events), Present.at(NOON, None, "p")) == sore
 
     def test_who_complained_is_sore(self) -> None:
         about = {"topic": "complaint", "occurred_at": NOON}
