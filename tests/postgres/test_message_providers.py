@@ -118,3 +118,10 @@ async def test_what_is_no_list_of_events_is_refused(api: Api, body: bytes) -> No
         "content-type": "application/json",
     }
     assert (await api.anonymous.post(MAIL, content=body, headers=headers)).status_code == 400
+
+
+async def test_what_a_mail_program_opened_by_itself_nobody_opened(api: Api) -> None:
+    mail = await sent_mail(api)
+    assert (await tells_mail(api, about(mail, "open", sg_machine_open=True))).status_code == 204
+    (row,) = await rows(api.engine.database, messages, id=mail)
+    assert (row["opened_at"], row["machine_opened_at"] is None) == (None, False)

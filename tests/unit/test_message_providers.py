@@ -73,6 +73,11 @@ class TestMail:
     def test_its_words_are_ours(self, said: dict[str, Any], status: str, why: str | None) -> None:
         assert mail_events([{**MAIL, **said}]) == [StatusTold("e-1", "run/send:welcome#1/email", status, NOON, why)]
 
+    def test_what_a_program_opened_no_person_did(self) -> None:
+        opened = {**MAIL, "event": "open"}
+        told = mail_events([{**opened, "sg_machine_open": True}, {**opened, "sg_machine_open": False}, opened])
+        assert [(one.status, one.machine) for one in told] == [("opened", True), ("opened", False), ("opened", False)]
+
     @pytest.mark.parametrize(
         "other",
         [

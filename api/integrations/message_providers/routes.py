@@ -102,5 +102,6 @@ def _event(told: StatusTold, source: str, row: Any, now: datetime) -> MessageSta
             "channel": row.channel,
             "status": told.status,
             "suppress_reason": told.why,
+            "machine": told.machine,
         }
     )

@@ -43,6 +43,8 @@ class StatusTold:
     status: str
     at: datetime | None = None
     why: str | None = None
+    #: Whether no person did it: a mail program that loads every picture.
+    machine: bool = False
 
 
 def mail_events(items: Iterable[Any]) -> list[StatusTold]:
@@ -55,7 +57,8 @@ def _mail_event(item: Mapping[str, Any]) -> StatusTold | None:
     if status is None or not isinstance(key, str) or not isinstance(name, str) or not name:
         return None
     hard = status == "bounced" and item.get("type") != "blocked"
-    return StatusTold(name[:255], key[:255], status, _instant(item.get("timestamp")), "hard" if hard else None)
+    at, why, machine = _instant(item.get("timestamp")), "hard" if hard else None, item.get("sg_machine_open") is True
+    return StatusTold(name[:255], key[:255], status, at, why, machine)
 
 
 def _instant(seconds: object) -> datetime | None:
