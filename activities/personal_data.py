@@ -297,8 +297,9 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     ),
     "journey_places": TableData("about no player: counts", none="brand journey version arm step runs", player=""),
     "figures": TableData(
-        "about no player: figures",
-        none="brand name period starts split_by part currency as_of value low high n of immature reason taken_at",
+        "about no player: figures; those of a manager by their address, which go with the figures",
+        personal="part",
+        none="brand name period starts split_by currency as_of value low high n of immature reason taken_at",
         player="",
     ),
     "followers": TableData("about no player", none="name seq beside as_of closed", player=""),
@@ -356,7 +357,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
     "people": TableData(
         "about no player: who works here",
         personal="subject email name",
-        none="id brands issuer locale zone active created_at updated_at",
+        none="id brands left_brands issuer locale zone active created_at updated_at",
         player="",
     ),
     "sign_ins": TableData(

@@ -257,10 +257,10 @@ PORTFOLIOS: Final = text(
           AND t.due_at < (CAST(:until AS date))::timestamp AT TIME ZONE 'UTC'
         GROUP BY h.person_id
     )
-    SELECT p.name, count(*) AS players, count(*) FILTER (WHERE h.known) AS known,
+    SELECT p.email AS address, count(*) AS players, count(*) FILTER (WHERE h.known) AS known,
            coalesce(max(g.due), 0) AS greetings, coalesce(max(g.missed), 0) AS missed
     FROM hosted h JOIN people p ON p.id = h.person_id LEFT JOIN greetings g ON g.person_id = h.person_id
-    GROUP BY p.id, p.name ORDER BY p.name, p.id
+    GROUP BY p.id, p.email ORDER BY p.email
     """
 ).bindparams(bindparam("greetings", type_=ARRAY(Text)))
 #: First entries of players into a journey in a period, by arm, with what each brought in 30 days by currency.

@@ -31,6 +31,17 @@ async def newest_day(connection: AsyncConnection, brand: str, until: date | None
     return found
 
 
+async def first_day(connection: AsyncConnection, brand: str) -> date | None:
+    """The first day that figures were taken of, None where there is none."""
+    found: date | None = await connection.scalar(_FIRST, {"brand": brand})
+    return found
+
+
+async def days_taken(connection: AsyncConnection, brand: str, since: date) -> set[date]:
+    """The days from then on that figures were taken of."""
+    return {*(await connection.execute(_DAYS, {"brand": brand, "since": since})).scalars()}
+
+
 async def figures_of(connection: AsyncConnection, brand: str, as_of: date) -> list[Taken]:
     """Every figure that was taken of a day."""
     return [Taken(*row) for row in await connection.execute(_OF_DAY, {"brand": brand, "as_of": as_of})]
@@ -55,6 +66,8 @@ _STORE: Final = text(
 _NEWEST: Final = text(
     "SELECT max(as_of) FROM figures WHERE brand = :brand AND (:until IS NULL OR as_of <= :until)"
 ).bindparams(bindparam("until", type_=Date))
+_FIRST: Final = text("SELECT min(as_of) FROM figures WHERE brand = :brand")
+_DAYS: Final = text("SELECT DISTINCT as_of FROM figures WHERE brand = :brand AND as_of >= :since")
 _OF_DAY: Final = text(
     f"""
     SELECT {_COLUMNS} FROM figures WHERE brand = :brand AND as_of = :as_of

@@ -207,7 +207,7 @@ class FigureTaking:
         return [*taken, *await self.portfolios(week)]
 
     async def portfolios(self, week: date) -> list[Taken]:
-        """How many players each manager looks after, how many of them are known, and milestones that were missed."""
+        """By the address of each manager: their players, how many are known, and milestones that were missed."""
         taken = []
         for row in await self.ask(queries.PORTFOLIOS, week, week + _WEEK, greetings=[*GREETINGS]):
             mine = [
@@ -215,7 +215,7 @@ class FigureTaking:
                 _share(FIGURES["known_players"], week, row.known, row.players),
                 _share(FIGURES["milestones_missed"], week, row.missed, row.greetings),
             ]
-            taken += [replace(one, split_by="manager", part=row.name) for one in mine]
+            taken += [replace(one, split_by="manager", part=row.address) for one in mine]
         return taken
 
 

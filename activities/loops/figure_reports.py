@@ -1,5 +1,6 @@
 """Taking figures of the day that is over, and mailing them, as activities."""
 
+import logging
 from collections.abc import Callable, Sequence
 from datetime import date, timedelta
 from typing import Any, Final
@@ -9,7 +10,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.database import Database
-from activities.figures.figure_store import course_of, figures_of, newest_day, store
+from activities.figures.figure_store import course_of, days_taken, figures_of, first_day, newest_day, store
 from activities.figures.figure_taking import FigureTaking, House
 from activities.figures.followers import close_day
 from activities.figures.journey_effects import journey_effects
@@ -23,8 +24,13 @@ from workflows.figures.definitions import quarter_before, quarter_of
 from workflows.figures.targets import Judged, Target, judge
 from workflows.source.journey_loading import Registry
 
+logger = logging.getLogger(__name__)
+
 #: Weeks whose course a report shows.
 COURSE: Final = timedelta(weeks=26)
+#: How far before yesterday a missed day is still taken.
+LOOK_BACK: Final = timedelta(days=6)
+_DAY: Final = timedelta(days=1)
 
 
 class FigureReports:
@@ -46,13 +52,23 @@ class FigureReports:
 
     @activity.defn(name=TAKE)
     async def take(self) -> dict[str, int]:
-        """Take the figures of yesterday, of every brand that has some; by brand, how many were new.
+        """Take the figures of yesterday, and of what was missed of the week before; by brand, how many were new.
 
-        Raises to be tried again while something is not counted yet that was received then.
+        What cannot be taken keeps nothing else from it. Then it raises, to be tried again: something may not be counted
+        yet that was received on that day.
         """
-        day = (await self.database.now()).date() - timedelta(days=1)
+        yesterday, taken, failed = (await self.database.now()).date() - _DAY, dict[str, int](), list[str]()
         async with heartbeating():
-            return {brand: await self.take_of(brand, day) for brand in await self.brands()}
+            for brand in await self.brands():
+                for day in await self._missing(brand, yesterday):
+                    try:
+                        taken[brand] = taken.get(brand, 0) + await self.take_of(brand, day)
+                    except Exception as error:
+                        logger.exception("Figures of %s on %s were not taken.", brand, day)
+                        failed.append(f"{brand} on {day}: {error}")
+        if failed:
+            raise ApplicationError(f"Figures are missing. {' '.join(failed)}", type="FiguresMissing")
+        return taken
 
     @activity.defn(name=REPORT)
     async def report(self) -> int:
@@ -78,6 +94,14 @@ class FigureReports:
             controlled = [name for name, one in self.registry.journeys.items() if one.control and one.is_for(brand)]
             taken += await journey_effects(taking, controlled)
             return await store(connection, brand, day, taken)
+
+    async def _missing(self, brand: str, yesterday: date) -> list[date]:
+        """The days to take figures of, the oldest first; of a brand that never had any that is yesterday."""
+        async with self.database.reading() as connection:
+            first = await first_day(connection, brand) or yesterday
+            taken = await days_taken(connection, brand, yesterday - LOOK_BACK)
+        days = [yesterday - back * _DAY for back in range(LOOK_BACK.days, -1, -1)]
+        return [day for day in days if day >= first and day not in taken]
 
     async def report_of(self, brand: str, until: date | None = None) -> WeeklyReport | None:
         """What there is to tell of a brand; None where no figure was taken."""

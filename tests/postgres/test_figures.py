@@ -6,19 +6,28 @@ from datetime import UTC, date, datetime, timedelta
 from random import Random
 
 import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
 
 from activities.database import Database
 from activities.figures.figure_store import course_of, figures_of, newest_day, store
 from activities.figures.figure_taking import FigureTaking, House, missing_part
 from activities.figures.followers import EventFollower, catch_up, close_day
 from activities.figures.journey_effects import journey_effects
+from activities.loops.figure_reports import FigureReports
+from activities.people import add_person
+from activities.player_hosts import set_host
+from activities.providers.email import EmailAdapter
+from activities.settings import Settings
 from activities.tables import figures
+from content.templates import Catalogue
 from local.postgres import Postgres
 from tests.support import figure_casino as second
 from tests.support.engine import BRAND, connected, execute, rows
 from tests.support.figure_casino import DAY, FigureCasino
 from tests.support.servers import fresh_database
 from workflows.figures.definitions import FIGURES, Taken, week_of
+from workflows.source.journey_loading import Registry
 
 HOUSE = House(("offer",), ("HostCall",))
 YESTERDAY = datetime.now(UTC).date() - DAY
@@ -248,6 +257,71 @@ class TestJourneys:
             taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["unheard_of"])
         assert {one.value for one in taken} == {None}
         assert {one.part for one in taken} == {"unheard_of"}
+
+
+class TestPortfolios:
+    async def test_two_managers_of_one_name_are_two(self, database: Database) -> None:
+        week = week_of(YESTERDAY) - 7 * DAY
+        since = datetime.combine(week, datetime.min.time(), UTC)
+        async with database.transaction() as connection:
+            for number in (1, 2):
+                anna = await add_person(connection, "hosts", f"anna.{number}@example.com", "Anna", since)
+                for player in range(number):
+                    await set_host(connection, "hosts", f"p-{number}-{player}", anna.id, "test", since)
+            taken = await FigureTaking(connection, "hosts", YESTERDAY, HOUSE).portfolios(week)
+            await store(connection, "hosts", YESTERDAY, taken)
+        async with database.reading() as connection:
+            kept = await figures_of(connection, "hosts", YESTERDAY)
+        counted = {one.part: one.value for one in kept if one.name == "hosted_players"}
+        assert counted == {"anna.1@example.com": 1, "anna.2@example.com": 2}
+
+
+class TestNights:
+    @pytest.fixture
+    async def reports(self, database: Database) -> AsyncIterator[FigureReports]:
+        """Two brands, of which the first cannot keep its figures."""
+        for statement in _BREAK:
+            await execute(database, statement)
+        for brand in ("a-broken", "z-well"):
+            await execute(
+                database,
+                "INSERT INTO player_days (brand, player_id, day, currency, known_on) VALUES (:b, 'p', :d, '', :d)",
+                b=brand,
+                d=YESTERDAY - 9 * DAY,
+            )
+        registry, settings = Registry({}, (), {}), Settings(database_url=database.url)
+        mail = EmailAdapter("smtp://127.0.0.1:9", sender="casino@example.com")
+        yield FigureReports(database, registry, Catalogue({}, {}, {}), mail, settings)
+        await execute(database, "DROP TRIGGER broken ON figures")
+
+    async def test_one_brand_that_fails_keeps_nothing_from_those_behind_it(
+        self, database: Database, reports: FigureReports
+    ) -> None:
+        with pytest.raises(ApplicationError, match=f"a-broken on {YESTERDAY}"):
+            await ActivityEnvironment().run(reports.take)
+        assert await self.days_of(database, "z-well") == [YESTERDAY]
+        assert await self.days_of(database, "a-broken") == []
+
+    async def test_what_was_missed_of_the_week_is_taken_the_next_night(
+        self, database: Database, reports: FigureReports
+    ) -> None:
+        await execute(database, "DELETE FROM figures WHERE brand = 'z-well'")
+        await reports.take_of("z-well", YESTERDAY - 3 * DAY)
+        with pytest.raises(ApplicationError, match="a-broken"):
+            await ActivityEnvironment().run(reports.take)
+        assert await self.days_of(database, "z-well") == [YESTERDAY - back * DAY for back in (3, 2, 1, 0)]
+
+    async def days_of(self, database: Database, brand: str) -> list[date]:
+        return sorted({row["as_of"] for row in await rows(database, figures, brand=brand)})
+
+
+_BREAK = (
+    "CREATE OR REPLACE FUNCTION broken() RETURNS trigger AS $$ BEGIN RAISE 'broken'; END $$ LANGUAGE plpgsql",
+    (
+        "CREATE TRIGGER broken BEFORE INSERT ON figures FOR EACH ROW WHEN (NEW.brand = 'a-broken') "
+        "EXECUTE FUNCTION broken()"
+    ),
+)
 
 
 async def _enter(database: Database, journey: str, players: int, reaches: object, week: date, entry: int = 1) -> None:
