@@ -260,7 +260,7 @@ BEGINNINGS: dict[str, tuple[Event, str]] = {
         EXCLUDED.model_copy(update={"kind": "time_out", "until": datetime(2099, 1, 1, tzinfo=UTC)}),
         "The player takes a time-out",
     ),
-    "deceased": (StatusChanged.example().model_copy(update={"to": "deceased"}), "The player has died"),
+    "deceased": (StatusChanged.example().model_copy(update={"to": "deceased", "until": None}), "The player has died"),
     "suspended": (
         StatusChanged.example().model_copy(update={"to": "suspended", "until": None}),
         "The player's account is not active",
