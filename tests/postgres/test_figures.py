@@ -285,7 +285,8 @@ class TestNights:
         for brand in ("a-broken", "z-well"):
             await execute(
                 database,
-                "INSERT INTO player_days (brand, player_id, day, currency, known_on) VALUES (:b, 'p', :d, '', :d)",
+                "INSERT INTO player_days (brand, player_id, day, currency, known_on) VALUES (:b, 'p', :d, '', :d) "
+                "ON CONFLICT DO NOTHING",
                 b=brand,
                 d=YESTERDAY - 9 * DAY,
             )

@@ -17,8 +17,7 @@ def _lost(played: RoundCompleted | RoundVoided) -> int:
 
 def _taken_back(voided: RoundVoided) -> int:
     """What a round had cost that counts here still; one of long ago takes nothing off what was lost since."""
-    at = voided.played_at
-    return _lost(voided) if at is None or voided.occurred_at - at <= SORE_FOR else 0
+    return _lost(voided) if voided.occurred_at - voided.played_at <= SORE_FOR else 0
 
 
 def _staked(placed: BetPlaced) -> int:
