@@ -236,8 +236,8 @@ def _spin(request: OfferSpin | CloseSpin, seen: Seen) -> WouldBe:
     asked = spin_facts(request, request.product or seen.product)
     decision = may_grant(as_if_unlisted(seen.facts, seen.policy, seen.now), asked, seen.policy, seen.now)
     reason = None if isinstance(decision, Allowed) else str(decision.reason)
-    outcome = "offered" if reason is None else "withheld"
-    return WouldBe(outcome, SpinGiven(reason=reason), {"wheel": request.wheel, "reason": reason})
+    detail = {"wheel": request.wheel, "reason": reason}
+    return WouldBe("offered" if reason is None else "withheld", SpinGiven(reason=reason), detail)
 
 
 def _start(request: StartJourney, seen: Seen) -> WouldBe:

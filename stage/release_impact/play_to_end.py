@@ -12,6 +12,7 @@ from workflows.events import DepositApproved, Event, SessionLogin
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import ActiveRun
+from workflows.player_state.likings import LIKED
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 from workflows.run_protocol import RunInput
@@ -76,8 +77,12 @@ def play_on(
 def player_of(facts: PlayerFacts, brand: str, now: datetime) -> PlayerState:
     """A player of whom these facts are known."""
     derived = {"player_id", "favourite_category", "deposits", "deposited_minor", "last_login"}
-    derived |= {"harm", "usual_hours", "consents", "kyc"}
+    derived |= {"harm", "usual_hours", "consents", "kyc", "wallet", "liked"}
     known = {name: value for name, value in facts.model_dump(mode="json").items() if name not in derived}
+    known |= {f"{LIKED}{about}": liked for about, liked in facts.liked.items()}
+    if facts.wallet is None and facts.currency == PlayerFacts.model_fields["currency"].default:
+        # Nobody sent one: an amount is not chosen by a currency that is only assumed.
+        del known["currency"]
     state = PlayerState(brand, facts.player_id, facts=known, status="active", status_since=now)
     state.consents = dict.fromkeys(CHANNELS, (True, facts.registered_at or now))
     state.harm = facts.harm

@@ -2,19 +2,23 @@
 
 import json
 from collections.abc import AsyncIterator
-from datetime import UTC
+from datetime import UTC, datetime
 from pathlib import Path
 
+import pytest
 from temporalio.client import WorkflowHistory
 
 from content.settings import ContentSettings
 from content.templates import read_template_facts
 from stage.release_impact.examination import Examination, Examiner
 from stage.release_impact.impact import SILENCE, course_differences
+from stage.release_impact.play_to_end import player_of
 from tests.support.history_recording import SHIPPED
 from tests.support.outside_packages import Write
 from tests.support.releases import freeze, reloaded
 from workflows import days
+from workflows.player_facts import PlayerFacts
+from workflows.player_state.journey_facts import journey_facts
 
 SOURCE = (Path(__file__).parents[2] / "workflows" / "journeys" / "win_back.py").read_text()
 
@@ -29,6 +33,29 @@ def in_the_first_wait() -> list[WorkflowHistory]:
         began = next(n for n, one in enumerate(events) if one.HasField("timer_started_event_attributes"))
         found.append(WorkflowHistory(path.stem, list(events)[: began + 1]))
     return found
+
+
+@pytest.mark.parametrize("wallet", ["GBP", "EUR", None])
+def test_a_run_reads_again_of_its_player_what_it_knew(wallet: str | None) -> None:
+    facts = PlayerFacts(
+        player_id="p",
+        language="uk",
+        currency=wallet or "EUR",
+        wallet=wallet,
+        tier="gold",
+        deposits=3,
+        deposited_minor=5000,
+        registered_at=datetime(2026, 1, 1, tzinfo=UTC),
+        last_login=datetime(2026, 2, 1, tzinfo=UTC),
+        favourite_category="slot",
+        harm="weak",
+        last_viewed="lucky",
+        liked={"lucky": True, "plain": False},
+    )
+    # Whoever plays on is reachable everywhere, and neither its hours nor its checks are carried along.
+    other = {"consents", "kyc", "usual_hours"}
+    again = journey_facts(player_of(facts, "acme", datetime(2026, 3, 1, tzinfo=UTC)))
+    assert again.model_dump(exclude=other) == facts.model_dump(exclude=other)
 
 
 async def each(histories: list[WorkflowHistory]) -> AsyncIterator[WorkflowHistory]:

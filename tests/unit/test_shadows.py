@@ -198,6 +198,12 @@ def test_every_effect_can_be_withheld_and_answers_as_its_contract_says(effect: A
         "currency": "points",
         "hours": 72,
         "why": "a large loss",
+        "wheel": "daily",
+        "until": NOON,
+        "score": "churn",
+        "experiment": "greeting",
+        "experiment_version": 1,
+        "arms": {"plain": 50, "warm": 50},
     }
     common = {"brand": BRAND, "player_id": "p", "journey": "hello", "run_id": "shadow-3:x", "step": "x#1"}
     request = effect.input(**common, **{name: value for name, value in given.items() if name in fields})

@@ -5,11 +5,11 @@ from typing import Annotated
 from pydantic import Field
 
 from workflows.events.base import Event
-from workflows.field_types import Count, Label, Text
+from workflows.field_types import Count, Label, Text, Whole
 
 __all__ = ["ScoreChanged"]
 
-Percent = Annotated[int, Field(ge=0, le=100)]
+Percent = Annotated[int, Field(ge=0, le=100), Whole]
 
 
 class ScoreChanged(

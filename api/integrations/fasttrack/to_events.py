@@ -333,14 +333,16 @@ def read_update(message: object, _: Words) -> Outcome:
     changed = {name: value for name, value in _profile(form, details, where).items() if name in CHANGEABLE}
     facts = _exclusions(form, details)
     if changed:
-        # Their instants are whole seconds, and two details may change within one.
-        said = hashlib.sha256(orjson.dumps(changed, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
-        own = f"user/{form.player_id}/{form.stamp}/{said}"
+        own = f"user/{form.player_id}/{form.stamp}"
         # The update is a map of anything: the event that declares the fields judges them first.
         judged = form.fact(PlayerRegistered, own, "user_id", changed, _places(where)).read_event("", _LATEST)
         if isinstance(judged, list):
             form.faults += [found for found in judged if found not in form.faults]
-        facts.append(form.fact(ProfileUpdated, own, "user_id", {"changed": changed}, {"/data/changed": where}))
+            return form.outcome(*facts)
+        # Their instants are whole seconds, and two details may change within one.
+        said = hashlib.sha256(orjson.dumps(changed, option=orjson.OPT_SORT_KEYS)).hexdigest()[:16]
+        updated = form.fact(ProfileUpdated, f"{own}/{said}", "user_id", {"changed": changed}, {"/data/changed": where})
+        facts.append(updated)
     if not form.faults and not facts:
         return Ignored("no_details", "The message tells no details of the player, and nothing is looked up.")
     return form.outcome(*facts)
