@@ -49,6 +49,8 @@ logger = logging.getLogger("journeys.worker")
 
 # A hand-over cut off half-way is in doubt for good where nobody can be asked, so effects under way are finished.
 GRACE = SEND.time_limit
+#: Workflows of upkeep and of long work; none is of one player.
+UPKEEP_WORKFLOWS = [*MAINTENANCE_WORKFLOWS, *FIGURE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow]
 # Effects on the database alone. Each holds a connection now and then; far more would only wait for the pool.
 EFFECTS_AT_ONCE = 40
 # Runs that think at a time. They share one core, so more of them would only stand in each other's way here, where no
@@ -124,7 +126,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
     return Worker(
         client,
         task_queue=engine.settings.maintenance_queue,
-        workflows=[*MAINTENANCE_WORKFLOWS, *FIGURE_WORKFLOWS, TellPeople, BulkJobWorkflow, TournamentWorkflow],
+        workflows=UPKEEP_WORKFLOWS,
         activities=[
             *engine.maintenance.activities,
             *engine.learned.upkeep,

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -66,6 +67,7 @@ from api import (
     webhooks,
 )
 from api import dev_catch_all as dev
+from api.allowed_methods import allowed_methods
 from api.bounds import ITEM, batch_bounds
 from api.console.console import Draw, add_console
 from api.dependencies import api_engine
@@ -213,12 +215,15 @@ def create_app(settings: Settings | None = None, *, clock: Clock | None = None, 
     return app
 
 
-async def _problem_response(_: Request, error: Exception) -> Response:
+async def _problem_response(request: Request, error: Exception) -> Response:
     """What the framework or an endpoint refused, as a problem."""
     if isinstance(error, RequestValidationError):
         return from_validation(error).response()
     if isinstance(error, HTTPException):
-        return from_http(error).response()
+        refused = from_http(error)
+        if refused.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            refused.headers = {"Allow": allowed_methods(request.app.openapi(), request.url.path)}
+        return refused.response()
     raise error
 
 

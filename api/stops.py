@@ -3,7 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import ConfigDict, Field, Strict
+from pydantic import ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.bulk_jobs import Job
@@ -14,6 +14,7 @@ from api.dependencies import EngineOf
 from api.journey_controls import ControlReason, known_journey
 from api.problems import COMMON, Problem, documented
 from api.runs import IdempotencyKey
+from workflows.field_types import Whole
 from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/journeys", tags=["journeys"])
@@ -34,7 +35,7 @@ class Stopping(ControlReason):
     """Why the runs end, and how fast."""
 
     per_second: PerSecond = RATE
-    except_version: Annotated[ExceptVersion, Strict()] = None
+    except_version: Annotated[ExceptVersion, Whole] = None
 
 
 class StopPreview(StopForecast):

@@ -170,7 +170,7 @@ class TestKeys:
         made = journeys("keys", "--json", DATABASE_URL=postgres_url)
         assert made.returncode == 0, made.stderr
         keys = json.loads(made.stdout)
-        assert set(keys) == {"backend", "vip-manager", "vip-head", "safer-play", "crm", "admin"}
+        assert set(keys) == {"backend", "vip-manager", "vip-head", "safer-play", "crm", "admin", "site"}
         found = rows(postgres_url, "SELECT name, brand, scopes, skills FROM api_keys ORDER BY name")
         assert found == [
             ("admin", "demo", ["admin"], []),

@@ -35,8 +35,7 @@ from tests.crash.checker import LONG, check
 from tests.crash.disasters import Disasters
 from tests.crash.evidence import Evidence, gather, open_workflows
 from tests.crash.load import CANARY, Caller, Journal, Manager, Players
-from workflows.background.bulk_job import BulkJobWorkflow
-from workflows.background.reconcile_and_rearm import MAINTENANCE_WORKFLOWS
+from worker import UPKEEP_WORKFLOWS
 from workflows.source.journey_loading import SHIPPED, load
 from workflows.temporal_internals import runner
 
@@ -259,7 +258,7 @@ async def _replay(temporal: str) -> tuple[int, list[str]]:
     """Replay every history there is; how many there were, and which did not replay."""
     client = await Client.connect(temporal, data_converter=pydantic_data_converter)
     replayer = Replayer(
-        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *MAINTENANCE_WORKFLOWS, BulkJobWorkflow],
+        workflows=[*load((SHIPPED, JOURNEYS)).workflows, *UPKEEP_WORKFLOWS],
         workflow_runner=runner(),
         data_converter=pydantic_data_converter,
     )

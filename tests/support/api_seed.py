@@ -36,6 +36,8 @@ from workflows.run_protocol import StoryLine
 PLAYER = "p-seed"
 JOURNEY = "api_review"
 SEGMENT = "api_depositor"
+#: Path parameters of which the brand has nothing.
+NOTHING_OF = ("wheel_id", "spin_id", "mission_id", "item_id", "correction_id", "raffle_id", "answer")
 
 
 async def draw_arm(connection: AsyncConnection, step: dict[str, Any], now: datetime) -> None:
@@ -200,7 +202,8 @@ async def seeded(api: Api) -> dict[str, str]:
         "experiment": TRIED.name,
         "currency": "points",
         "purchase_id": purchase_id,
-        **dict.fromkeys(("wheel_id", "spin_id", "mission_id", "item_id", "correction_id"), "nothing-here"),
+        **dict.fromkeys(NOTHING_OF, "nothing-here"),
+        "period": now.date().isoformat(),
         "enrolment_id": enrolment.id,
         "stop_id": stop.id,
         "migration_id": migration.id,
