@@ -37,6 +37,10 @@ CREATE_PLAYERS: Final = text(
 LOCK_PLAYERS: Final = text(
     "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
+#: The same locks, in the same order, for who does not read the rows.
+HOLD_PLAYERS: Final = text(
+    "SELECT FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
 #: As text, because intake writes deliveries in the same round trip.
 ADVANCE: Final = """
     UPDATE players p

@@ -205,8 +205,9 @@ class Grants:
                 row = await grant_rows.claim_prize(connection, self.clock())
             if row is None:
                 break
-            product = row.decision["seen"].get("journey_product")
-            request = prize_request(row.brand, row.player_id, row.run_id, row.step, row.reward, product)
+            seen = row.decision["seen"]
+            product, earned = seen.get("journey_product"), bool(seen.get("earned"))
+            request = prize_request(row.brand, row.player_id, row.run_id, row.step, row.reward, product, earned=earned)
             try:
                 answer = await self._ask_engine(request, row, look_first=True)
             except (NotAccepted, OutcomeUnknown) as unanswered:

@@ -13,6 +13,7 @@ from sqlalchemy import Text, TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.player_rows import HOLD_PLAYERS
 from workflows.json_object import JsonObject
 from workflows.loyalty.tournament_prizes import Due
 from workflows.loyalty.tournament_scores import (
@@ -22,6 +23,10 @@ from workflows.loyalty.tournament_scores import (
     StandingsLost,
     StandingTooLate,
 )
+from workflows.player_state.prizes import place_effect
+
+#: What a standing says of a prize that the bonus engine gives: the grant says what became of it.
+GRANTED: Final = "granted"
 
 
 class StandingRows:
@@ -67,9 +72,30 @@ def standing_row(player_id: str, changed: StandingChanged) -> JsonObject:
     }
 
 
-async def give_places(connection: AsyncConnection, board: int, least_score: int) -> int:
-    """Number everybody who is ranked, once and for all; how many that are."""
-    return (await connection.execute(_PLACE, {"board": board, "least": least_score})).rowcount
+async def number_page(connection: AsyncConnection, brand: str, board: int, least_score: int, limit: int) -> bool:
+    """Number the next of those who are ranked, once and for all; False when everybody has a place.
+
+    Of a board that is closed only. It goes on behind the last place that is written, whoever wrote it. The players are
+    locked before their standings, as intake does, so nobody waits in a circle and nobody longer than for one page.
+    """
+    asked = {"board": board, "least": least_score, "limit": limit}
+    after = (await connection.execute(_LAST_PLACED, {"board": board})).one_or_none()
+    if after is None:
+        place, chosen = 0, await connection.execute(_FIRST_PAGE, asked)
+    else:
+        here = {name: getattr(after, name) for name in ("neg_score", "reached_at", "rounds", "draw", "player_id")}
+        place, chosen = after.place, await connection.execute(_NEXT_PAGE, {**asked, **here})
+    ids = [*chosen.scalars()]
+    if ids:
+        await connection.execute(HOLD_PLAYERS, {"brand": brand, "ids": ids})
+        await connection.execute(_PLACE, {"brand": brand, "board": board, "ids": ids, "after": place})
+    return bool(ids)
+
+
+async def count_places(connection: AsyncConnection, board: int) -> int:
+    """How many places are written."""
+    last = (await connection.execute(_LAST_PLACED, {"board": board})).one_or_none()
+    return 0 if last is None else int(last.place)
 
 
 async def paid_scores(connection: AsyncConnection, board: int, last: int, *, ties: bool) -> list[int]:
@@ -78,9 +104,12 @@ async def paid_scores(connection: AsyncConnection, board: int, last: int, *, tie
     return [*rows.scalars()]
 
 
-async def owe(connection: AsyncConnection, board: int, dues: Sequence[Due]) -> None:
-    """Write down what each place is owed."""
+async def owe(connection: AsyncConnection, brand: str, board: int, dues: Sequence[Due]) -> None:
+    """Write down what each of a page of places is owed, with their players locked as `number_page` has them."""
     rows = [{"place": one.place, "points": one.points, "badge": one.badge} for one in dues]
+    whose = {"board": board, "first": dues[0].place, "last": dues[-1].place}
+    ids = [*(await connection.execute(_HOLDERS, whose)).scalars()]
+    await connection.execute(HOLD_PLAYERS, {"brand": brand, "ids": ids})
     await connection.execute(_OWE, {"board": board, "rows": orjson.dumps(rows).decode()})
 
 
@@ -103,9 +132,13 @@ async def settle(connection: AsyncConnection, brand: str, board: int, outcomes: 
     await connection.execute(_SETTLE, {"brand": brand, "board": board, "rows": orjson.dumps(rows).decode()})
 
 
-async def first_places(connection: AsyncConnection, board: int, *, final: bool) -> list[JsonObject]:
+async def first_places(
+    connection: AsyncConnection, brand: str, instance: str, board: int, *, final: bool
+) -> list[JsonObject]:
     """The first hundred with whose they are, and what became of their prizes."""
-    rows = await connection.execute(_FIRST_FINAL if final else _FIRST, {"board": board})
+    rows = (await connection.execute(_FIRST_FINAL if final else _FIRST, {"board": board})).all()
+    granted = {row.place: row.outcome for row in rows if row.outcome is not None}
+    prizes = await prize_states(connection, brand, instance, granted)
     return [
         {
             "position": number if row.place is None else row.place,
@@ -113,11 +146,24 @@ async def first_places(connection: AsyncConnection, board: int, *, final: bool) 
             "score": -row.neg_score,
             "points": row.points or 0,
             "badge": row.badge,
-            "prize": row.outcome,
+            "prize": prizes.get(row.place),
             "late": row.late,
         }
         for number, row in enumerate(rows, 1)
     ]
+
+
+async def prize_states(
+    connection: AsyncConnection, brand: str, instance: str, outcomes: Mapping[int, str]
+) -> dict[int, str]:
+    """What became of prizes, by place: what the standing says, and of a grant how far the bonus engine is with it."""
+    keys = {place: place_effect(brand, "", instance, place).key for place, said in outcomes.items() if said == GRANTED}
+    if not keys:
+        return {**outcomes}
+    states: dict[str, str] = {}
+    for row in await connection.execute(_GRANTS, {"ids": [*keys.values()]}):
+        states[row.id] = row.status
+    return {place: states.get(keys.get(place, ""), said) for place, said in outcomes.items()}
 
 
 async def lose(connection: AsyncConnection, brand: str, board: int, player_id: str) -> bool:
@@ -166,14 +212,37 @@ NAME: Final = text(
     WHERE s.brand = :brand AND s.player_id = r.player_id AND s.named <> r.shown
     """
 )
+_LAST_PLACED: Final = text(
+    """
+    SELECT place, neg_score, reached_at, rounds, draw, player_id FROM standings
+    WHERE board = :board AND place IS NOT NULL ORDER BY place DESC LIMIT 1
+    """
+)
+_PAGE: Final = """
+    SELECT player_id FROM standings
+    WHERE board = :board AND state = 0 AND neg_score <= -CAST(:least AS bigint) {further}
+    ORDER BY neg_score, reached_at, rounds, draw, player_id LIMIT :limit
+    """
+_FIRST_PAGE: Final = text(_PAGE.format(further=""))
+_NEXT_PAGE: Final = text(
+    _PAGE.format(
+        further="""AND (neg_score, reached_at, rounds, draw, player_id) >
+        (CAST(:neg_score AS bigint), CAST(:reached_at AS timestamptz), CAST(:rounds AS int), CAST(:draw AS bigint),
+         CAST(:player_id AS text))"""
+    )
+)
+# Who lost the place while the page was chosen is skipped; nobody's order changes any more.
 _PLACE: Final = text(
     """
     UPDATE standings s SET place = o.place
-    FROM (SELECT brand, player_id, row_number() OVER (ORDER BY neg_score, reached_at, rounds, draw) AS place
-          FROM standings WHERE board = :board AND state = 0 AND neg_score <= -CAST(:least AS bigint)) o
-    WHERE s.brand = o.brand AND s.player_id = o.player_id AND s.board = :board
+    FROM (SELECT player_id,
+                 CAST(:after AS int) + row_number() OVER (ORDER BY neg_score, reached_at, rounds, draw, player_id)
+                   AS place
+          FROM standings WHERE brand = :brand AND player_id = ANY(:ids) AND board = :board AND state = 0) o
+    WHERE s.brand = :brand AND s.player_id = o.player_id AND s.board = :board
     """
-)
+).bindparams(bindparam("ids", type_=ARRAY(Text)))
+_HOLDERS: Final = text("SELECT player_id FROM standings WHERE board = :board AND place BETWEEN :first AND :last")
 _SCORES: Final = text("SELECT -neg_score FROM standings WHERE board = :board AND place <= :last ORDER BY place")
 _TIED_SCORES: Final = text(
     """
@@ -216,6 +285,9 @@ _FIRST_FINAL: Final = text(
     SELECT player_id, neg_score, place, points, badge, outcome, late FROM standings
     WHERE board = :board AND place IS NOT NULL AND state = 0 ORDER BY place LIMIT 100
     """
+)
+_GRANTS: Final = text("SELECT id, status FROM grants WHERE id = ANY(:ids)").bindparams(
+    bindparam("ids", type_=ARRAY(Text))
 )
 _LOSE_ONE: Final = text(
     "UPDATE standings SET state = 1 WHERE brand = :brand AND player_id = :player AND board = :board AND state = 0"

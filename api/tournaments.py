@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
 from activities import standings
@@ -35,6 +36,10 @@ Reading = Annotated[Key, needs("players:read", "journeys:manage")]
 #: Entries of a board are counted up to here.
 MOST_COUNTED = 10_000
 
+_PRIZE = (
+    "Once the board is closed: due, paid, or withheld with its reason; of what the bonus engine gives, the status of "
+    "the grant, such as reserved or confirmed."
+)
 Registration = Literal["open", "registered", "automatic", "closed", "lost"]
 
 
@@ -54,7 +59,7 @@ class MyPlaceView(BaseModel):
     position_exact: bool = Field(description="Deep places of large boards are read off marks that are seconds old.")
     score: int
     points_won: int = 0
-    prize: str | None = Field(None, description="due, paid, or withheld with its reason, once the board is closed.")
+    prize: str | None = Field(None, description=_PRIZE)
 
 
 class TournamentCard(BaseModel):
@@ -248,7 +253,7 @@ class OperatorPlace(BaseModel):
     score: int
     points: int = 0
     badge: str | None = None
-    prize: str | None = None
+    prize: str | None = Field(None, description=_PRIZE)
     late: int = Field(0, description="Events that came, or were taken back, when the board was closed.")
 
 
@@ -294,7 +299,8 @@ async def get_places(instance_id: str, engine: EngineOf, key: Reading) -> list[O
     """The first hundred of an instance, with their prizes; who lost the place is left out."""
     row = await _row(engine, key.brand, instance_id)
     async with engine.database.reading() as connection:
-        rows = await standings.first_places(connection, row.board, final=row.entries is not None)
+        final = row.entries is not None
+        rows = await standings.first_places(connection, key.brand, instance_id, row.board, final=final)
     return [OperatorPlace.model_validate(one) for one in rows]
 
 
@@ -349,6 +355,7 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
     state, now = await me(engine, key)
     board = board_of(key.brand, instance.id)
     place: MyPlace | None = None
+    prize: str | None = None
     top: Sequence[Placed] = ()
     async with engine.database.reading() as connection:
         row = await read_tournament(connection, board)
@@ -356,6 +363,7 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
         if state.protected(now) is None:
             top = await top_of(connection, board, final=final)
             place = await place_of(connection, engine.rulers, key.brand, state.player_id, board, final=final)
+            prize = await _prize(connection, key.brand, instance.id, place)
     return BoardView(
         id=instance.id,
         tournament=declared.name,
@@ -363,7 +371,7 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
         opens_at=instance.opens,
         closes_at=instance.closes,
         provisional=not final and (row is None or row.state != "cancelled"),
-        me=None if place is None else _my_place(place),
+        me=None if place is None else _my_place(place, prize),
         top=[_place(one, state) for one in top],
         around=[] if place is None else [_place(one, state) for one in place.around],
         prizes=_terms(declared, row).prizes,
@@ -410,13 +418,21 @@ def _phase(instance: Instance, row: TournamentRow | None, now: datetime) -> str:
     return "scheduled" if now < instance.opens else "running" if now < instance.closes else "closing"
 
 
-def _my_place(place: MyPlace) -> MyPlaceView:
+async def _prize(connection: AsyncConnection, brand: str, instance_id: str, place: MyPlace | None) -> str | None:
+    """What became of a player's prize."""
+    if place is None or place.me.place is None or place.outcome is None:
+        return None
+    said = {place.me.place: place.outcome}
+    return (await standings.prize_states(connection, brand, instance_id, said))[place.me.place]
+
+
+def _my_place(place: MyPlace, prize: str | None) -> MyPlaceView:
     return MyPlaceView(
         position=place.me.place if place.me.score else None,
         position_exact=place.exact,
         score=place.me.score,
         points_won=place.points,
-        prize=place.outcome,
+        prize=prize,
     )
 
 

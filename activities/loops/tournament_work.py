@@ -10,11 +10,13 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import batched
 from typing import Final
 
 from sqlalchemy import select, text
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
@@ -30,6 +32,7 @@ from activities.intake.locked_players import LockedPlayers
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.rewards import reserve_prize
 from activities.settings import MAINTENANCE_QUEUE
+from activities.standings import GRANTED
 from activities.tables import api_keys
 from activities.tournaments import (
     TOO_FEW,
@@ -57,13 +60,15 @@ from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.tournament_prizes import Due, prizes_due
-from workflows.player_state.prizes import prize_request
-from workflows.player_state.state import PlayerState
+from workflows.loyalty.tournaments import run_of
+from workflows.player_state.prizes import place_effect, prize_request
 
 logger = logging.getLogger(__name__)
 
 #: Prizes paid in one transaction; the rows of their players are locked meanwhile.
 PAGE: Final = 100
+#: Players who are given their places in one transaction, within some ten milliseconds.
+NUMBERED_AT_ONCE: Final = 200
 #: How long before it opens an instance is known, and how often it is looked for what should be under way.
 AHEAD: Final = timedelta(hours=1)
 LOOK_EVERY_S: Final = 10.0
@@ -129,20 +134,50 @@ class TournamentWork:
         return Payment(more=True)
 
     async def write_places(self, board: int) -> Payment:
-        """Number the players of an instance that is closed, and write down what each place is owed; once."""
+        """Number the players of an instance that is closed, and write down what each place is owed; once.
+
+        Each page is a transaction of its own: whoever dies here is followed by one that goes on, and the exclusion of a
+        player who is being numbered waits for one page.
+        """
+        while await self._number_page(board):
+            pass
+        if await self._enough_players(board):
+            for page in batched(await self._dues(board), NUMBERED_AT_ONCE):
+                async with self.database.transaction() as connection:
+                    if (row := await _closing(connection, board)) is not None:
+                        await standings.owe(connection, row.brand, board, page)
         async with self.database.transaction() as connection:
-            row = await read_tournament(connection, board, lock=True)
-            if row is None or row.state != "closing":
-                return Payment(more=row is not None and row.state == "paying")
-            entries = await standings.give_places(connection, board, row.terms.least_score)
-            if row.terms.prizes and entries < row.terms.least_players:
+            if await _closing(connection, board) is not None:
+                await begin_paying(connection, board, await standings.count_places(connection, board))
+            row = await read_tournament(connection, board)
+        return Payment(more=row is not None and row.state == "paying")
+
+    async def _number_page(self, board: int) -> bool:
+        """Number the next page; False when everybody has a place, or the instance is not being closed."""
+        async with self.database.transaction() as connection:
+            if (row := await _closing(connection, board)) is None:
+                return False
+            least = row.terms.least_score
+            return await standings.number_page(connection, row.brand, board, least, NUMBERED_AT_ONCE)
+
+    async def _enough_players(self, board: int) -> bool:
+        """Whether prizes are owed; an instance with too few for them is over."""
+        async with self.database.transaction() as connection:
+            if (row := await _closing(connection, board)) is None or not row.terms.prizes:
+                return False
+            enough = await standings.count_places(connection, board) >= row.terms.least_players
+            if not enough:
                 await end_tournament(connection, board, "cancelled", self.clock(), TOO_FEW)
-                return Payment(more=False)
+        return enough
+
+    async def _dues(self, board: int) -> list[Due]:
+        """What each place is owed: the same whenever it is asked, for no score and no place changes any more."""
+        async with self.database.reading() as connection:
+            if (row := await read_tournament(connection, board)) is None:
+                return []
             ties = row.terms.ties == "split"
             scores = await standings.paid_scores(connection, board, row.terms.last_paid, ties=ties)
-            await standings.owe(connection, board, [*prizes_due(row.terms, scores)])
-            await begin_paying(connection, board, entries)
-        return Payment(more=True)
+        return [*prizes_due(row.terms, scores)]
 
     async def pay_page(self, board: int) -> bool:
         """Pay the next page; False when everything is paid, and the instance over with it.
@@ -239,7 +274,7 @@ class TournamentWork:
                 await client.start_workflow(
                     TournamentWorkflow.run,
                     row.run_input,
-                    id=workflow_of(row.brand, row.instance),
+                    id=run_of(row.brand, row.instance),
                     task_queue=MAINTENANCE_QUEUE,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
                     rpc_timeout=RPC_LIMIT,
@@ -260,14 +295,15 @@ class TournamentWork:
             await sleep_or_stop(stop, LOOK_EVERY_S)
 
 
-def workflow_of(brand: str, instance: str) -> str:
-    """The id of the workflow of an instance."""
-    return f"tournament:{brand}:{instance}"
+async def _closing(connection: AsyncConnection, board: int) -> TournamentRow | None:
+    """The instance, held until the transaction ends; None for one that is not being closed."""
+    row = await read_tournament(connection, board, lock=True)
+    return row if row is not None and row.state == "closing" else None
 
 
 async def wake_cancelled(client: Client, brand: str, instance: str) -> None:
     """Have the workflow of a cancelled instance look at once. Raises what the client raises when Temporal is away."""
-    await client.get_workflow_handle(workflow_of(brand, instance)).signal(CANCEL, rpc_timeout=RPC_LIMIT)
+    await client.get_workflow_handle(run_of(brand, instance)).signal(CANCEL, rpc_timeout=RPC_LIMIT)
 
 
 class _Page:
@@ -291,8 +327,9 @@ class _Page:
         if state is None or not has_place or state.merged_into is not None:
             self.outcomes[player_id] = "withheld:place_lost"
             return
-        request = self._money(player_id, due)
-        decision = self._gate(state, due, facts, request)
+        about = place_effect(self.row.brand, player_id, self.row.instance, due.place)
+        request = self._money(about, due)
+        decision = self._gate(about, due, facts, request)
         if isinstance(decision, Refusal):
             self.outcomes[player_id] = f"withheld:{decision.reason}"
             return
@@ -300,7 +337,7 @@ class _Page:
             self.granted.append((request, decision, state.facts.get("currency")))
         ref = f"{self.row.instance} place {due.place}"
         players.record(player_id, state.take_prize(self.row.terms, due, ref, self.now))
-        self.outcomes[player_id] = "paid"
+        self.outcomes[player_id] = "paid" if request is None else GRANTED
         result = TournamentResult(
             event_id=f"{self.row.instance}:{player_id}",
             event_source="engine",
@@ -311,26 +348,18 @@ class _Page:
         )
         self.told.append((player_id, result))
 
-    def _money(self, player_id: str, due: Due) -> Give | None:
-        reward = self.row.terms.reward_of(due.place)
+    def _money(self, about: EffectInput, due: Due) -> Give | None:
+        reward, product = self.row.terms.reward_of(due.place), self.row.terms.product
         if reward is None:
             return None
-        won_in = f"tournament:{self.row.brand}:{self.row.instance}"
-        return prize_request(self.row.brand, player_id, won_in, f"place:{due.place}", reward, self.row.terms.product)
+        return prize_request(about.brand, about.player_id, about.run_id, about.step, reward, product, earned=True)
 
-    def _gate(self, state: PlayerState, due: Due, facts: GateFacts | None, request: Give | None) -> Allowed | Refusal:
+    def _gate(self, about: EffectInput, due: Due, facts: GateFacts | None, request: Give | None) -> Allowed | Refusal:
         product = self.row.terms.product
         asked = GrantFacts(kind="points" if due.points else BADGE, journey_product=product, earned=True)
         if request is not None:
-            asked = GrantFacts.of(request.reward, product)
+            asked = GrantFacts.of(request.reward, product, earned=True)
         decision = may_grant(facts, asked, self.policies.of(self.row.brand, facts, self.now), self.now)
-        about = EffectInput(
-            brand=self.row.brand,
-            player_id=state.player_id,
-            journey="",
-            run_id=f"tournament:{self.row.brand}:{self.row.instance}",
-            step=f"place:{due.place}",
-        )
         self.decided.append((about, gate_decisions.Decided(about.key, asked.kind, decision)))
         return decision
 

@@ -10,6 +10,7 @@ from stage.virtual_temporal.server import VirtualTemporal
 from stage.world.given_rewards import GivenRewards
 from stage.world.records import GrantRecord
 from workflows.channels import CHANNELS, Channel
+from workflows.effects import Give
 from workflows.events import Event, TournamentResult
 from workflows.field_types import Product
 from workflows.gate.decide import may_grant
@@ -20,9 +21,8 @@ from workflows.loyalty.tournament_prizes import Due, TournamentTerms, prizes_due
 from workflows.loyalty.tournament_scores import Score, StandingChanged, StandingDecision, StandingsLost
 from workflows.loyalty.tournaments import Instance, Tournament, board_of, draw_of
 from workflows.player_state.decisions import Decision
-from workflows.player_state.prizes import NO_JOURNEY
+from workflows.player_state.prizes import place_effect, prize_request
 from workflows.player_state.state import PlayerState
-from workflows.rewards import RewardBase
 from workflows.rules.index import RuleIndex
 
 
@@ -146,15 +146,17 @@ class TournamentBoards:
     def _pay(self, board: Board, terms: TournamentTerms, player_id: str, due: Due) -> str:
         world = self.world
         state = world.player(player_id)
-        prize = board.declared.prize_of(due.place)
-        money = None if prize is None else prize.money
-        asked = None if money is None else GrantFacts.of(money, terms.product)
+        request, reward = None, terms.reward_of(due.place)
+        if reward is not None:
+            about = place_effect(world.brand, player_id, board.instance.id, due.place)
+            whose = (about.brand, about.player_id, about.run_id, about.step)
+            request = prize_request(*whose, reward, terms.product, earned=True)
+        asked = None if request is None else GrantFacts.of(request.reward, terms.product, earned=True)
         refused = self._refused(state, "points" if due.points else "badge", terms.product, asked)
         if refused is not None:
             return f"withheld:{refused}"
-        if money is not None:
-            won_in = f"tournament:{world.brand}:{board.instance.id}"
-            world.grants.append(_grant(world.now, player_id, won_in, due.place, money))
+        if request is not None:
+            world.grants.append(_grant(world.now, request))
         world.carry_out(state, state.take_prize(terms, due, f"{board.instance.id} place {due.place}", world.now))
         world.happen(
             player_id,
@@ -167,7 +169,7 @@ class TournamentBoards:
                 instance=board.instance.id,
             ),
         )
-        return "paid"
+        return "paid" if request is None else "granted"
 
     def _refused(
         self, state: PlayerState, kind: str, product: Product | None, asked: GrantFacts | None = None
@@ -185,16 +187,16 @@ class TournamentBoards:
         return str(decision.reason) if isinstance(decision, Refusal) else None
 
 
-def _grant(now: datetime, player_id: str, won_in: str, place: int, reward: RewardBase) -> GrantRecord:
+def _grant(now: datetime, request: Give) -> GrantRecord:
     """A prize of money, which the bonus engine never fails on the stage."""
     return GrantRecord(
         at=now,
-        run_id=won_in,
-        player_id=player_id,
-        journey=NO_JOURNEY,
-        step=f"place:{place}",
-        kind=reward.name,
-        reward=reward,
+        run_id=request.run_id,
+        player_id=request.player_id,
+        journey=request.journey,
+        step=request.step,
+        kind=request.reward.name,
+        reward=request.reward,
         status="confirmed",
         reason=None,
     )

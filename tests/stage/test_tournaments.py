@@ -57,7 +57,7 @@ def test_i33_a_race_is_closed_paid_and_told_as_in_production(casino: Casino) -> 
     assert board.places == {1: ("p", 3_000), 2: ("rival", 2_000), 3: ("other", 1_500), 4: ("q", 1_000)}
     assert (casino.points("p"), casino.points("q")) == (500, 0)
     assert [(one.player_id, one.kind, one.status) for one in casino.grants] == [("q", "free_spins", "confirmed")]
-    assert board.outcomes == {"p": "paid", "q": "paid"}
+    assert board.outcomes == {"p": "paid", "q": "granted"}
     assert [one.player_id for one in casino.runs.values() if one.journey == "champion"] == ["p"]
 
 

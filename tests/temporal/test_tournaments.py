@@ -16,7 +16,7 @@ from temporalio.worker import (
 )
 
 from activities.engine import WorkerEngine, worker_engine
-from activities.loops.tournament_work import wake_cancelled, workflow_of
+from activities.loops.tournament_work import wake_cancelled
 from activities.settings import MAINTENANCE_QUEUE, Settings
 from activities.tables import point_transfers, standings, tournaments
 from activities.tournaments import end_tournament
@@ -31,7 +31,7 @@ from workflows.background.tournament_run import (
     TournamentWorkflow,
 )
 from workflows.loyalty.tournament_prizes import TournamentTerms
-from workflows.loyalty.tournaments import board_of
+from workflows.loyalty.tournaments import board_of, run_of
 from workflows.temporal_internals import runner
 
 PLAYERS = 7
@@ -131,7 +131,7 @@ async def test_its_worker_dies_in_every_phase_and_each_prize_is_paid_once(
     instance, board = await an_instance(engine, lasts=2.5)
     await engine.tournaments.start_due(temporal)
     await engine.tournaments.start_due(temporal)
-    handle, death = temporal.get_workflow_handle(workflow_of(BRAND, instance)), Death()
+    handle, death = temporal.get_workflow_handle(run_of(BRAND, instance)), Death()
 
     async def phase() -> str:
         return str(await handle.query(PHASE))
@@ -156,7 +156,7 @@ async def test_its_worker_dies_in_every_phase_and_each_prize_is_paid_once(
     assert sorted(death.died) == ["close", "pay"], f"{CLOSE_TOURNAMENT} and {PAY_PRIZES} were done and not heard of"
     found = await rows(engine.database, standings, board=board)
     by_place = {one["place"]: (one["player_id"], one["outcome"]) for one in found}
-    assert [by_place[place][1] for place in range(1, PLAYERS + 1)] == ["paid"] * 4 + [None] * 3
+    assert [by_place[place][1] for place in range(1, PLAYERS + 1)] == ["paid"] * 3 + ["granted"] + [None] * 3
     paid = [one for one in await rows(engine.database, point_transfers) if one["cause"] == "tournament"]
     assert sorted((one["amount"], one["player_id"]) for one in paid) == sorted(
         (points, by_place[place][0]) for place, points in ((1, 500), (2, 100), (3, 100))
@@ -168,7 +168,7 @@ async def test_a_cancelled_instance_ends_at_once_and_one_that_somebody_ended_in_
 ) -> None:
     instance, board = await an_instance(engine, lasts=3600)
     await engine.tournaments.start_due(temporal)
-    handle = temporal.get_workflow_handle(workflow_of(BRAND, instance))
+    handle = temporal.get_workflow_handle(run_of(BRAND, instance))
     await handle.terminate()
     await engine.tournaments.start_due(temporal)
     assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING

@@ -167,10 +167,6 @@ class Tournament:
         """The points of all prizes of one instance together."""
         return sum((one.last - one.first + 1) * one.points for one in self.prizes)
 
-    def prize_of(self, place: int) -> PlacePrize | None:
-        """What a place gets; None for one without a prize."""
-        return next((one for one in self.prizes if one.first <= place <= one.last), None)
-
     @property
     def prize_minor(self) -> int:
         """What the prizes of money of one instance may cost together, in minor units."""
@@ -240,6 +236,11 @@ def _opening(declared: Tournament, start: date) -> datetime:
 def board_of(brand: str, instance: str) -> int:
     """The number under which the standings of an instance are kept: a hash, so nobody need hand it out."""
     return int.from_bytes(hashlib.sha256(f"{brand}\x00{instance}".encode()).digest()[:8], "big") >> 1
+
+
+def run_of(brand: str, instance: str) -> str:
+    """The id of the workflow of an instance, which is also the run that its prizes are won in."""
+    return f"tournament:{brand}:{instance}"
 
 
 def draw_of(board: int, player_id: str) -> int:

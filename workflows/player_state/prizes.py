@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from workflows.effect_input import EffectInput
 from workflows.effects import Award, Give
 from workflows.events import TierChanged
 from workflows.field_types import Product
@@ -14,6 +15,7 @@ from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.loyalty.point_transfers import Cause, HouseAccount
 from workflows.loyalty.program import LoyaltyProgram
+from workflows.loyalty.tournaments import run_of
 from workflows.player_state.decisions import Decision, TicketsGiven
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
@@ -44,11 +46,27 @@ class PrizeGiving:
 
 
 def prize_request(
-    brand: str, player_id: str, won_in: str, number: str, reward: RewardBase | JsonObject, product: Product | None
+    brand: str,
+    player_id: str,
+    won_in: str,
+    number: str,
+    reward: RewardBase | JsonObject,
+    product: Product | None,
+    *,
+    earned: bool = False,
 ) -> Give:
-    """The grant of a prize of money; `won_in` and `number` name it for ever, as a run and its step do a grant."""
-    whose = {"brand": brand, "player_id": player_id, "journey": NO_JOURNEY, "product": product}
+    """The grant of a prize of money; `won_in` and `number` name it for ever, as a run and its step do a grant.
+
+    What is `earned` is the player's due, for which nobody is left without it for a comparison.
+    """
+    whose = {"brand": brand, "player_id": player_id, "journey": NO_JOURNEY, "product": product, "earned": earned}
     return Give.model_validate({**whose, "run_id": won_in, "step": number, "reward": reward})
+
+
+def place_effect(brand: str, player_id: str, instance: str, place: int) -> EffectInput:
+    """What stands for the step of a run where a place of a tournament's instance gives its prize."""
+    won_in = run_of(brand, instance)
+    return EffectInput(brand=brand, player_id=player_id, journey=NO_JOURNEY, run_id=won_in, step=f"place:{place}")
 
 
 def is_known(prize: RewardBase, program: LoyaltyProgram) -> bool:
