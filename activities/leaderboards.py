@@ -5,6 +5,7 @@ taken from the index every few seconds and thrown away, so they cannot drift fro
 """
 
 import asyncio
+import hmac
 import logging
 import time
 from bisect import bisect_right
@@ -31,6 +32,11 @@ MARKS: Final = 1_000
 RULER_LASTS_S: Final = 5.0
 MOST_RULERS: Final = 100
 
+#: Entries of a board are counted up to here; how old a count may get, and how many boards have one at a time.
+MOST_COUNTED: Final = 10_000
+COUNT_LASTS_S: Final = 10.0
+MOST_COUNTS: Final = 1_000
+
 Order = tuple[int, datetime, int, int]
 
 
@@ -45,16 +51,29 @@ class Placed:
     draw: int
     order: Order
 
-    @property
-    def alias(self) -> str | None:
-        """What others see: another word on each board, so that nobody is followed from one to the next."""
-        return f"Player {self.draw & 0xFFFFFF:06x}" if self.named else None
-
     @classmethod
     def of(cls, row: Row[Any], place: int | None) -> "Placed":
         """The entry of a row."""
         order = (row.neg_score, row.reached_at, row.rounds, row.draw)
         return cls(place, row.player_id, -row.neg_score, row.named, row.draw, order)
+
+
+class BoardAliases:
+    """What players are called on boards: another word on each, so that nobody is followed from one to the next.
+
+    Each board has a key of its own that is made of the first of `secrets` and never told: who knows the ids of players
+    finds nobody by them. When that secret is replaced everybody is called anew.
+    """
+
+    def __init__(self, secrets: Sequence[str]) -> None:
+        self._key = hmac.digest(secrets[0].encode(), b"journeys board alias", "sha256") if secrets else None
+
+    def of(self, board: int, player_id: str) -> str | None:
+        """A player's name on a board; None without a secret."""
+        if self._key is None:
+            return None
+        key = hmac.digest(self._key, str(board).encode(), "sha256")
+        return f"Player {hmac.digest(key, player_id.encode(), 'sha256').hex()[:8]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +139,29 @@ class BoardRulers:
         return ruler
 
 
+class EntryCounts:
+    """How many are on boards, counted by one process once in a few seconds, however many ask."""
+
+    def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
+        self.timer = timer
+        self._counts: dict[int, tuple[int, float]] = {}
+
+    async def of(self, connection: AsyncConnection, board: int) -> int:
+        """How many are on a board, up to `MOST_COUNTED`; a few seconds old."""
+        known = self._counts.get(board)
+        if known is not None and self.timer() - known[1] <= COUNT_LASTS_S:
+            return known[0]
+        if known is not None:
+            # Whoever asks meanwhile reads the old one, and does not count beside us.
+            self._counts[board] = (known[0], self.timer())
+        elif len(self._counts) >= MOST_COUNTS:
+            del self._counts[min(self._counts, key=lambda one: self._counts[one][1])]
+        asked = {"board": board, "most": MOST_COUNTED}
+        count = int((await connection.execute(_COUNT_UP_TO, asked)).scalar_one())
+        self._counts[board] = (count, self.timer())
+        return count
+
+
 async def top_of(connection: AsyncConnection, board: int, *, final: bool, limit: int = TOP) -> list[Placed]:
     """The first of a board. Of one that is closed places are what was written then; who lost theirs is left out."""
     rows = (await connection.execute(_FINAL_TOP if final else _TOP, {"board": board, "limit": limit})).all()
@@ -158,11 +200,6 @@ async def place_of(
 
     around = (*numbered(over[::-1], place - len(over)), me, *numbered(under, place + 1))
     return MyPlace(me, exact=exact, outcome=row.outcome, points=row.points or 0, around=around)
-
-
-async def count_entries(connection: AsyncConnection, board: int, most: int) -> int:
-    """How many are on a board, counted up to `most`."""
-    return int((await connection.execute(_COUNT_UP_TO, {"board": board, "most": most})).scalar_one())
 
 
 _ROW: Final = "player_id, neg_score, reached_at, rounds, draw, named"

@@ -1,5 +1,6 @@
 """The table `tournaments`: one row an instance, with the terms it opened under and how far it is."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Literal
@@ -83,6 +84,11 @@ async def open_instance(
     await connection.execute(_OPEN, asked)
 
 
+def seats_of(instance: str) -> str:
+    """The limit that the seats of an instance are."""
+    return f"tournament:{instance}"
+
+
 async def seat_taken(
     connection: AsyncConnection, brand: str, declared: Tournament, instance: Instance
 ) -> Literal["full", "closed"] | None:
@@ -92,7 +98,7 @@ async def seat_taken(
     if row is None or row.state != "open":
         return "closed"
     most = declared.most_players
-    taken = most is None or await take_of(connection, brand, f"tournament:{instance.id}", 1, most=most)
+    taken = most is None or await take_of(connection, brand, seats_of(instance.id), 1, most=most)
     return None if taken else "full"
 
 
@@ -101,6 +107,12 @@ async def read_tournament(connection: AsyncConnection, board: int, *, lock: bool
     chosen = select(tournaments).where(tournaments.c.board == board)
     row = (await connection.execute(chosen.with_for_update() if lock else chosen)).one_or_none()
     return None if row is None else TournamentRow.of(row)
+
+
+async def read_tournaments(connection: AsyncConnection, boards: Collection[int]) -> dict[int, TournamentRow]:
+    """Those of these instances that the books have, by board."""
+    rows = await connection.execute(select(tournaments).where(tournaments.c.board.in_(boards)))
+    return {row.board: TournamentRow.of(row) for row in rows}
 
 
 async def under_way(connection: AsyncConnection) -> list[TournamentRow]:

@@ -12,7 +12,7 @@ from temporalio.client import Client
 
 from activities.clock import Clock
 from activities.engine import Engine, build, signing_secrets, unsubscribe_links
-from activities.leaderboards import BoardRulers
+from activities.leaderboards import BoardAliases, BoardRulers, EntryCounts
 from activities.outgoing.signing_secrets import SigningSecrets
 from activities.player_commands import PlayerCommands
 from activities.player_tokens import PlayerTokens
@@ -40,6 +40,8 @@ class ApiEngine(Engine):
     commands: PlayerCommands
     rulers: BoardRulers
     ticket_totals: TicketTotals
+    board_aliases: BoardAliases
+    entry_counts: EntryCounts
     watch: PlayerWatch
     webhook_secrets: SigningSecrets
     temporal: Client
@@ -79,6 +81,8 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
             rulers=BoardRulers(core.database),
             ticket_totals=TicketTotals(),
+            board_aliases=BoardAliases(settings.link_secrets),
+            entry_counts=EntryCounts(),
             webhook_secrets=signing_secrets(settings),
             temporal=temporal,
             http=http,

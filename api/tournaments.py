@@ -14,10 +14,18 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.service import RPCError
 
 from activities import standings
-from activities.leaderboards import MyPlace, Placed, count_entries, place_of, top_of
+from activities.leaderboards import MOST_COUNTED, BoardAliases, MyPlace, Placed, place_of, top_of
 from activities.loops.tournament_work import wake_cancelled
+from activities.loyalty_limits import used_of
 from activities.player_commands import PlayerCommand
-from activities.tournaments import TournamentRow, end_tournament, newest_tournaments, read_tournament
+from activities.tournaments import (
+    TournamentRow,
+    end_tournament,
+    newest_tournaments,
+    read_tournament,
+    read_tournaments,
+    seats_of,
+)
 from api.bulk_jobs import Deciding
 from api.dependencies import ApiEngine, EngineOf
 from api.json_types import Prose
@@ -33,8 +41,6 @@ mine = APIRouter(prefix="/v1/me", tags=["loyalty"])
 router = APIRouter(prefix="/v1/tournaments", tags=["loyalty"])
 
 Reading = Annotated[Key, needs("players:read", "journeys:manage")]
-#: Entries of a board are counted up to here.
-MOST_COUNTED = 10_000
 
 _PRIZE = (
     "Once the board is closed: due, paid, or withheld with its reason; of what the bonus engine gives, the status of "
@@ -59,6 +65,7 @@ class MyPlaceView(BaseModel):
     position_exact: bool = Field(description="Deep places of large boards are read off marks that are seconds old.")
     score: int
     points_won: int = 0
+    name: str | None = Field(None, description="What others see; None where the player does not want to be shown.")
     prize: str | None = Field(None, description=_PRIZE)
 
 
@@ -136,17 +143,20 @@ class NameBody(BaseModel):
 async def my_tournaments(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
     """The tournaments and boards that are on, and those that open next; none while the player is protected."""
     state, now = await me(engine, key)
-    cards: list[TournamentCard] = []
     declared = engine.intake.rules.loyalty.tournaments.values() if state.protected(now) is None else ()
+    shown = [
+        (one, instance)
+        for one in declared
+        for instance in (one.newest(now), one.next(one.newest(now)))
+        if now < instance.cut
+    ]
     async with engine.database.reading() as connection:
-        for one in declared:
-            newest = one.newest(now)
-            for instance in (newest, one.next(newest)):
-                if instance is newest and now >= instance.cut:
-                    continue
-                row = await read_tournament(connection, board_of(key.brand, instance.id))
-                seated = await count_entries(connection, board_of(key.brand, instance.id), MOST_COUNTED)
-                cards.append(_card(one, instance, row, state, now, seated))
+        rows = await read_tournaments(connection, [board_of(key.brand, instance.id) for _, instance in shown])
+        seated = await _seated(engine, connection, key.brand, shown, now)
+    cards = [
+        _card(one, instance, rows.get(board_of(key.brand, instance.id)), state, now, seated[instance.id])
+        for one, instance in shown
+    ]
     return answer(cards, if_none_match)
 
 
@@ -353,7 +363,7 @@ async def _row(engine: ApiEngine, brand: str, instance_id: str) -> TournamentRow
 async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: Instance) -> BoardView:
     """A board for one player; of a protected one nothing but the frame."""
     state, now = await me(engine, key)
-    board = board_of(key.brand, instance.id)
+    board, aliases = board_of(key.brand, instance.id), engine.board_aliases
     place: MyPlace | None = None
     prize: str | None = None
     top: Sequence[Placed] = ()
@@ -371,11 +381,30 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
         opens_at=instance.opens,
         closes_at=instance.closes,
         provisional=not final and (row is None or row.state != "cancelled"),
-        me=None if place is None else _my_place(place, prize),
-        top=[_place(one, state) for one in top],
-        around=[] if place is None else [_place(one, state) for one in place.around],
+        me=None if place is None else _my_place(place, prize, aliases.of(board, state.player_id)),
+        top=[_place(aliases, board, one, state) for one in top],
+        around=[] if place is None else [_place(aliases, board, one, state) for one in place.around],
         prizes=_terms(declared, row).prizes,
     )
+
+
+async def _seated(
+    engine: ApiEngine,
+    connection: AsyncConnection,
+    brand: str,
+    shown: Sequence[tuple[Tournament, Instance]],
+    now: datetime,
+) -> dict[str, int]:
+    """How many are in each instance: its seats where they are numbered, else who stands on its board."""
+    numbered = {seats_of(one.id): one.id for declared, one in shown if declared.most_players is not None}
+    taken = await used_of(connection, brand, [*numbered]) if numbered else {}
+    seated = {instance: taken.get(seats, 0) for seats, instance in numbered.items()}
+    for declared, one in shown:
+        if one.id in seated:
+            continue
+        to_come = now < one.opens and not declared.opt_in
+        seated[one.id] = 0 if to_come else await engine.entry_counts.of(connection, board_of(brand, one.id))
+    return seated
 
 
 def _card(
@@ -426,15 +455,17 @@ async def _prize(connection: AsyncConnection, brand: str, instance_id: str, plac
     return (await standings.prize_states(connection, brand, instance_id, said))[place.me.place]
 
 
-def _my_place(place: MyPlace, prize: str | None) -> MyPlaceView:
+def _my_place(place: MyPlace, prize: str | None, alias: str | None) -> MyPlaceView:
     return MyPlaceView(
         position=place.me.place if place.me.score else None,
         position_exact=place.exact,
         score=place.me.score,
         points_won=place.points,
         prize=prize,
+        name=alias if place.me.named else None,
     )
 
 
-def _place(one: Placed, state: PlayerState) -> PlaceView:
-    return PlaceView(position=one.place, name=one.alias, score=one.score, is_me=one.player_id == state.player_id)
+def _place(aliases: BoardAliases, board: int, one: Placed, state: PlayerState) -> PlaceView:
+    name = aliases.of(board, one.player_id) if one.named else None
+    return PlaceView(position=one.place, name=name, score=one.score, is_me=one.player_id == state.player_id)

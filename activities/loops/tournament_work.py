@@ -7,7 +7,7 @@ followed by one that goes on.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import batched
@@ -60,7 +60,7 @@ from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GateFacts, GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.loyalty.tournament_prizes import Due, prizes_due
-from workflows.loyalty.tournaments import run_of
+from workflows.loyalty.tournaments import Instance, Tournament, board_of, run_of
 from workflows.player_state.prizes import place_effect, prize_request
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,8 @@ NUMBERED_AT_ONCE: Final = 200
 #: How long before it opens an instance is known, and how often it is looked for what should be under way.
 AHEAD: Final = timedelta(hours=1)
 LOOK_EVERY_S: Final = 10.0
+#: After how long an instance that has a row, or a workflow, is asked for once more: somebody may have ended it by hand.
+ASK_AGAIN_S: Final = 300.0
 #: Instances that a worker looks back for when it starts: all of them may have been away for longer than one lasted.
 LOOK_BACK: Final = 31
 #: How often it is asked whether a writer from before the close is left, in seconds.
@@ -93,6 +95,23 @@ class Pauses:
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
 
 
+class AskedLately:
+    """What was asked for, and when: nothing is asked for again within some minutes."""
+
+    def __init__(self, timer: Callable[[], float]) -> None:
+        self.timer = timer
+        self._at: dict[int, float] = {}
+
+    def is_due(self, board: int) -> bool:
+        """Whether it was not asked for lately."""
+        return board not in self._at or self.timer() - self._at[board] > ASK_AGAIN_S
+
+    def note(self, boards: Iterable[int]) -> None:
+        """It is asked for; what was asked for long ago is forgotten."""
+        self._at = {board: at for board, at in self._at.items() if not self.is_due(board)}
+        self._at.update(dict.fromkeys(boards, self.timer()))
+
+
 class TournamentWork:
     """What the workflows of tournaments ask for, and who sees to it that there are such workflows."""
 
@@ -106,6 +125,9 @@ class TournamentWork:
         self.pauses = pauses or Pauses()
         #: Whether this process has looked for what ran out while nobody was here.
         self._looked_back = False
+        #: When each instance was last opened, by its board, and started.
+        self._opened = AskedLately(self.pauses.timer)
+        self._started = AskedLately(self.pauses.timer)
 
     @activity.defn(name=CLOSE_TOURNAMENT)
     async def close(self, one: TournamentInput) -> Payment:
@@ -254,21 +276,32 @@ class TournamentWork:
         if not declared:
             return
         now = self.clock()
+        wanted = [(one, known, played) for one in declared for known, played in self._known(one, now)]
         async with self.database.transaction() as connection:
             brands = (await connection.execute(select(api_keys.c.brand).distinct())).scalars().all()
-            for brand in sorted(brands):
-                for one in declared:
-                    known = one.newest(now + AHEAD)
-                    await open_instance(connection, brand, one, known)
-                    for _ in range(1 if self._looked_back else LOOK_BACK):
-                        known = one.before(known)
-                        await open_instance(connection, brand, one, known, played=True)
+            asked = {
+                board: (brand, *of_one)
+                for brand in sorted(brands)
+                for of_one in wanted
+                if self._opened.is_due(board := board_of(brand, of_one[1].id))
+            }
+            for brand, one, known, played in asked.values():
+                await open_instance(connection, brand, one, known, played=played)
+        self._opened.note(asked)
         self._looked_back = True
+
+    def _known(self, one: Tournament, now: datetime) -> Iterator[tuple[Instance, bool]]:
+        """The instances to be opened, and whether only where somebody has a standing in it."""
+        known = one.newest(now + AHEAD)
+        yield known, False
+        for _ in range(1 if self._looked_back else LOOK_BACK):
+            known = one.before(known)
+            yield known, True
 
     async def start_due(self, client: Client) -> None:
         """Have a workflow for each instance that is not over; one that somebody ended by hand begins again."""
         async with self.database.reading() as connection:
-            rows = await under_way(connection)
+            rows = [row for row in await under_way(connection) if self._started.is_due(row.board)]
         for row in rows:
             try:
                 await client.start_workflow(
@@ -280,7 +313,8 @@ class TournamentWork:
                     rpc_timeout=RPC_LIMIT,
                 )
             except WorkflowAlreadyStartedError:
-                continue
+                logger.debug("%s of %s has its workflow.", row.instance, row.brand)
+            self._started.note([row.board])
 
     async def watch(self, client: Client, stop: asyncio.Event) -> None:
         """Look again and again until told to stop."""

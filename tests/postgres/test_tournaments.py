@@ -10,11 +10,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from activities.engine import WorkerEngine, worker_engine
 from activities.erasures import ErasureRequest, erase_due, request_erasure
-from activities.leaderboards import BoardRulers, place_of, top_of
+from activities.leaderboards import COUNT_LASTS_S, BoardRulers, EntryCounts, place_of, top_of
+from activities.loops.tournament_work import ASK_AGAIN_S, Pauses, TournamentWork
 from activities.settings import Settings
 from activities.standings import first_places
 from activities.tables import events, gate_decisions, grants, point_transfers, standings, tournaments
@@ -117,9 +118,9 @@ async def house(engine: WorkerEngine) -> House:
 
 async def test_scores_are_written_with_the_events_once_however_often_they_are_told(house: House) -> None:
     (player,) = await house.joins("p")
-    event = house.casino.event(RoundCompleted, stake_minor=900, **ROUND)
+    told = house.casino.event(RoundCompleted, stake_minor=900, **ROUND)
     for _ in range(3):
-        await house.engine.intake.ingest(BRAND, [(player, event)], house.now)
+        await house.engine.intake.ingest(BRAND, [(player, told)], house.now)
     found = await house.standing(player)
     assert (-found["neg_score"], found["rounds"], found["reached_at"]) == (900, 1, house.now)
     assert -(await house.standing(player, today))["neg_score"] == 1
@@ -494,7 +495,6 @@ async def test_what_is_not_declared_costs_no_statement(house: House) -> None:
     async with AsyncExitStack() as stack:
         connection = await stack.enter_async_context(house.engine.database.transaction())
         seen: list[str] = []
-        from sqlalchemy import event
 
         def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
             seen.append(statement)
@@ -524,6 +524,56 @@ async def test_instances_open_by_themselves_for_brands_with_a_key(house: House) 
             )
         ).scalars()
         assert {house.instance(one).id for one in (race, cup, today)} <= {*found}
+
+
+async def test_what_was_opened_lately_is_not_opened_again_at_every_look(house: House) -> None:
+    timer = HeldTimer()
+    engine = house.engine
+    work = TournamentWork(engine.database, engine.intake, engine.policies, house.casino.clock, Pauses(timer))
+    seen: list[str] = []
+
+    def note(_c: object, _cursor: object, statement: str, *_: object) -> None:
+        seen.append(statement)
+
+    async def opened() -> int:
+        seen.clear()
+        await work.open_due()
+        return sum("INSERT INTO tournaments" in one for one in seen)
+
+    await execute(
+        engine.database,
+        "INSERT INTO api_keys (id, brand, name, hash, scopes, created_at) "
+        "VALUES (:id, 'acme', 'k', :id, ARRAY['admin'], now()) ON CONFLICT DO NOTHING",
+        id=secrets.token_hex(4),
+    )
+    event.listen(engine.database.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        assert await opened() > 0
+        assert await opened() == 0
+        house.casino.clock.now += timedelta(days=1)
+        assert await opened() > 0, "what is new is opened at once"
+        timer.now += ASK_AGAIN_S + 1
+        assert await opened() > 0
+    finally:
+        event.remove(engine.database.engine.sync_engine, "before_cursor_execute", note)
+
+
+async def test_entries_are_counted_once_in_some_seconds_however_many_ask(house: House) -> None:
+    board, timer = await house.opens(), HeldTimer()
+    counts = EntryCounts(timer)
+
+    async def count() -> int:
+        async with house.engine.database.reading() as connection:
+            return await counts.of(connection, board)
+
+    (first,) = await house.joins("a")
+    await house.plays(first)
+    assert await count() == 1
+    (second,) = await house.joins("b")
+    await house.plays(second)
+    assert await count() == 1, "it is a few seconds old"
+    timer.now += COUNT_LASTS_S + 1
+    assert await count() == 2
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -63,6 +63,7 @@ async def test_a_board_shows_the_first_the_player_and_nobodys_id(api: Api, backe
     ]
     assert "p-a" not in answer.text
     assert board["top"][0]["name"].startswith("Player ")
+    assert board["me"]["name"] == board["top"][1]["name"], "everybody knows what others call them"
     assert board["around"] == board["top"]
     same = await b.get("leaderboards/race")
     assert same.json() == board

@@ -16,6 +16,7 @@ from activities.database import Database
 from activities.tables import point_transfers, standings, tournaments
 from tests.support.engine import BRAND, SECRET, Casino, HeldClock, connected, execute, rows
 from tests.support.machine import eventually
+from tests.support.servers import owners
 from tests.support.tournament_program import race
 from workflows.background.tournament_run import PHASE
 from workflows.loyalty.tournament_prizes import TournamentTerms
@@ -119,7 +120,7 @@ async def test_a_worker_is_killed_in_each_phase_and_each_prize_is_paid_once(
 
                 await eventually(closing)
 
-        async with database.transaction() as connection:
+        async with connected(owners(postgres_url)) as owner, owner.transaction() as connection:
             await connection.execute(_STAY)
             # No row lock: whoever holds one writes, and the close would wait for it.
             await connection.execute(text("LOCK TABLE point_transfers IN SHARE MODE"))

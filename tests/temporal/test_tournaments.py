@@ -16,11 +16,11 @@ from temporalio.worker import (
 )
 
 from activities.engine import WorkerEngine, worker_engine
-from activities.loops.tournament_work import wake_cancelled
+from activities.loops.tournament_work import ASK_AGAIN_S, Pauses, TournamentWork, wake_cancelled
 from activities.settings import MAINTENANCE_QUEUE, Settings
 from activities.tables import point_transfers, standings, tournaments
 from activities.tournaments import end_tournament
-from tests.support.engine import BRAND, SECRET, Casino, HeldClock, execute, rows
+from tests.support.engine import BRAND, SECRET, Casino, HeldClock, HeldTimer, execute, rows
 from tests.support.machine import eventually
 from tests.support.tournament_program import race
 from workflows.background.tournament_run import (
@@ -167,10 +167,15 @@ async def test_a_cancelled_instance_ends_at_once_and_one_that_somebody_ended_in_
     temporal: Client, engine: WorkerEngine
 ) -> None:
     instance, board = await an_instance(engine, lasts=3600)
-    await engine.tournaments.start_due(temporal)
+    timer = HeldTimer()
+    work = TournamentWork(engine.database, engine.intake, engine.policies, engine.clock, Pauses(timer))
+    await work.start_due(temporal)
     handle = temporal.get_workflow_handle(run_of(BRAND, instance))
     await handle.terminate()
-    await engine.tournaments.start_due(temporal)
+    await work.start_due(temporal)
+    assert (await handle.describe()).status is WorkflowExecutionStatus.TERMINATED, "it was asked for a moment ago"
+    timer.now += ASK_AGAIN_S + 1
+    await work.start_due(temporal)
     assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     async with engine.database.transaction() as connection:
         assert await end_tournament(connection, board, "cancelled", datetime.now(UTC), "Faulty.")
@@ -178,5 +183,6 @@ async def test_a_cancelled_instance_ends_at_once_and_one_that_somebody_ended_in_
     async with working(temporal, engine, Death()):
         await handle.result()
     assert {one["outcome"] for one in await rows(engine.database, standings, board=board)} == {None}
-    await engine.tournaments.start_due(temporal)
+    timer.now += ASK_AGAIN_S + 1
+    await work.start_due(temporal)
     assert (await handle.describe()).status is WorkflowExecutionStatus.COMPLETED
