@@ -1,7 +1,7 @@
 """Gauges of the runs under way: how many of each journey and version stand where, and how many are stuck or held.
 
 Counted in the books every few minutes by the dispatcher's process, of all brands together, and with them the months
-that events may still go to. Where runs stand is worked out from a sample of each version, because a journey may have a
+that events may still go to and the prizes that are due. Where runs stand is worked out from a sample of each version, because a journey may have a
 million of them.
 """
 
@@ -18,6 +18,7 @@ from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.failing_effects import MAX_STEP_LABELS, OTHER_STEPS
 from activities.month_partitions import count_ahead
+from activities.prize_gauges import count_prizes
 from activities.run_problems import GRACE
 from activities.tables import HAS_WORKFLOW
 
@@ -53,6 +54,7 @@ class RunGauges:
             problems = (await connection.execute(_PROBLEMS, {"now": now, "grace": GRACE})).all()
             held = (await connection.execute(_HELD)).all()
             await count_ahead(connection, now)
+            await count_prizes(connection, now)
         for gauge in (ACTIVE, PROBLEMS, HELD):
             gauge.clear()
         known: dict[str, set[str]] = defaultdict(set)

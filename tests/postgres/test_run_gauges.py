@@ -102,3 +102,23 @@ async def test_stuck_and_held_runs_are_counted(database: Database) -> None:
     assert counted("journeys_run_problems", journey="gauged_stuck", problem="failing_effect") == 1
     assert counted("journeys_run_problems", journey="gauged_late", problem="past_end") == 2
     assert counted("journeys_held_runs", journey="gauged_stuck") == 3
+
+
+async def test_what_was_won_and_not_given_is_counted_with_its_age(database: Database) -> None:
+    await execute(
+        database,
+        """
+        INSERT INTO tournaments (board, brand, name, instance, opens_at, closes_at, cut_at, terms)
+        SELECT n, 'acme', 'race', 'race:' || n, :cut - interval '1 day', :cut - interval '1 hour',
+               :cut + n * interval '1 hour', '{}'
+        FROM generate_series(1, 3) n
+        """,
+        cut=NOON - timedelta(hours=3),
+    )
+    await RunGauges(database, lambda: NOON).count_once()
+    assert counted("journeys_prizes_due", of="tournament") == 3
+    assert counted("journeys_prizes_oldest_seconds", of="tournament") == 2 * 3600
+    assert counted("journeys_prizes_due", of="money") == 0
+    await execute(database, "UPDATE tournaments SET ended_at = cut_at")
+    await RunGauges(database, lambda: NOON).count_once()
+    assert counted("journeys_prizes_due", of="tournament") == 0
