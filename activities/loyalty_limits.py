@@ -77,3 +77,14 @@ _TAKE: Final = text(
     RETURNING used
     """
 )
+#: What is of a day, or of a week, long ago. The stock of a shop's item is for good.
+FORGET: Final = text(
+    """
+    DELETE FROM loyalty_limits WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM loyalty_limits
+        WHERE (name ~ '^(house|wheel|tournament):'
+               AND split_part(name, ':', 3) < to_char(CAST(:before AS timestamptz), 'YYYY-MM-DD'))
+           OR (name ~ '^mission:' AND split_part(name, ':', 3) < to_char(CAST(:before AS timestamptz), 'IYYY-"W"IW'))
+        LIMIT :limit))
+    """
+)

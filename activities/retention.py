@@ -16,6 +16,7 @@ from activities import (
     bulk_jobs,
     console_sessions,
     grant_rows,
+    loyalty_limits,
     messages,
     month_partitions,
     notices,
@@ -120,7 +121,9 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "journey_days": Retention("counts of journeys, by day", "retain_figures", (journey_days.FORGET,)),
     "journey_places": Retention("counts of where runs stand"),
     "figures": Retention("figures as they were taken", "retain_figures", (figure_store.FORGET,)),
-    "loyalty_limits": Retention("a row for each budget and its week"),
+    "loyalty_limits": Retention(
+        "budgets of days and weeks, and seats; stocks stay", timedelta(days=90), (loyalty_limits.FORGET,)
+    ),
     "budget_slices": Retention("a few rows for each budget and its day", timedelta(days=90), (bonus_budgets.FORGET,)),
     "grants": Retention("records, once they are settled", "retain_records", (grant_rows.FORGET,)),
     "task_history": Retention("with its task"),

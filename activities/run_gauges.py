@@ -1,8 +1,8 @@
 """Gauges of the runs under way: how many of each journey and version stand where, and how many are stuck or held.
 
 Counted in the books every few minutes by the dispatcher's process, of all brands together, and with them the months
-that events may still go to and the prizes that are due. Where runs stand is worked out from a sample of each version, because a journey may have a
-million of them.
+that events may still go to and the prizes that are due. Where runs stand is worked out from a sample of each version,
+because a journey may have a million of them.
 """
 
 import asyncio

@@ -12,6 +12,7 @@ import sqlalchemy as sa
 from activities import tables
 from activities.database import Database
 from activities.intake.intake import Intake
+from activities.loyalty_tables import loyalty_limits
 from activities.month_partitions import partitions
 from activities.retention import AT_ONCE, RECORDS, RETENTION, Forgotten, period_of, retain
 from activities.settings import Settings
@@ -102,6 +103,25 @@ async def test_marketing_goes_and_what_had_to_be_told_stays(database: Database) 
     await insert(database, tables.messages, a_message("new", "marketing", NOW))
     await forget(database)
     assert {row["id"] for row in await rows(database, tables.messages)} == {"new", "service", "security", "rg"}
+
+
+async def test_budgets_of_days_and_weeks_and_seats_go_and_stocks_stay(database: Database) -> None:
+    def limits(day: datetime) -> list[str]:
+        year, week, _ = day.isocalendar()
+        date = f"{day:%Y-%m-%d}"
+        dated = [
+            f"house:points:{date}:3",
+            f"wheel:daily:{date}:minor",
+            f"wheel:daily:{date}",
+            f"tournament:race:{date}",
+        ]
+        return [*dated, f"mission:five:{year}-W{week:02}"]
+
+    fresh = [*limits(NOW), *limits(NOW - timedelta(days=80)), "shop:mug"]
+    names = [*limits(NOW - timedelta(days=100)), *fresh]
+    await insert(database, loyalty_limits, *({"brand": BRAND, "name": one, "used": 1} for one in names))
+    await forget(database)
+    assert {row["name"] for row in await rows(database, loyalty_limits)} == {*fresh}
 
 
 async def test_more_than_fits_into_one_transaction_goes_all_the_same(database: Database) -> None:
