@@ -10,7 +10,6 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import batched
 from typing import Final
 
 from sqlalchemy import select, text
@@ -164,10 +163,11 @@ class TournamentWork:
         while await self._number_page(board):
             pass
         if await self._enough_players(board):
-            for page in batched(await self._dues(board), NUMBERED_AT_ONCE):
+            dues = await self._dues(board)
+            for start in range(0, len(dues), NUMBERED_AT_ONCE):
                 async with self.database.transaction() as connection:
                     if (row := await _closing(connection, board)) is not None:
-                        await standings.owe(connection, row.brand, board, page)
+                        await standings.owe(connection, row.brand, board, dues[start : start + NUMBERED_AT_ONCE])
         async with self.database.transaction() as connection:
             if await _closing(connection, board) is not None:
                 await begin_paying(connection, board, await standings.count_places(connection, board))
