@@ -2,23 +2,35 @@
 
 import asyncio
 import secrets
+from collections.abc import AsyncIterator
 from datetime import date, timedelta
 
 import pytest
 from sqlalchemy import event, text
 
+from activities.engine import WorkerEngine
 from activities.leaderboards import COUNT_LASTS_S, EntryCounts
 from activities.loops.tournament_work import ASK_AGAIN_S, Pauses, TournamentWork
 from activities.standings import first_places
 from activities.tables import grants, standings, tournaments
 from activities.tournaments import close_to_scores
-from tests.postgres.test_tournaments import House, engine, house
 from tests.support.engine import BRAND, HeldTimer, execute, rows
 from tests.support.machine import eventually
+from tests.support.servers import LocalBonusEngine
+from tests.support.tournament_house import House, next_week, tournament_engine
 from workflows import ExclusionSet, policy
 from workflows.gate.policy_book import PolicyBook
 
-__all__ = ["engine", "house"]
+
+@pytest.fixture(scope="module")
+async def engine(module_postgres_url: str, bonus_engine_server: LocalBonusEngine) -> AsyncIterator[WorkerEngine]:
+    async with tournament_engine(module_postgres_url, bonus_engine_server) as built:
+        yield built
+
+
+@pytest.fixture
+async def house(engine: WorkerEngine) -> House:
+    return next_week(engine)
 
 
 async def test_an_exclusion_waits_for_no_other_page_of_places_and_whoever_follows_a_finalizer_goes_on(
