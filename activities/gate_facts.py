@@ -133,13 +133,17 @@ async def _run_and_contacts(
     return [_RunAndContact(*row) for row in told]
 
 
+def _ids(state: PlayerState) -> list[str]:
+    """Every account of the person at the brand."""
+    return [state.player_id, *state.accounts]
+
+
 async def _had_bonus(
     connection: AsyncConnection, state: PlayerState, other: sa.ColumnElement[bool], heard_since: datetime
 ) -> bool | None:
     """Whether the person had a bonus other than the one in question, at any of their accounts."""
-    ids = [state.player_id, *state.accounts]
     granted = sa.exists().where(
-        grants.c.brand == state.brand, grants.c.player_id.in_(ids), grants.c.status != "refused", other
+        grants.c.brand == state.brand, grants.c.player_id.in_(_ids(state)), grants.c.status != "refused", other
     )
     granted_here = bool((await connection.execute(sa.select(granted))).scalar_one())
     others: list[PlayerState] = []
@@ -178,14 +182,19 @@ async def _ahead(
 
 async def _bonus_value(
     connection: AsyncConnection, state: PlayerState, other: sa.ColumnElement[bool], now: datetime
-) -> int:
-    """What bonuses of the last 30 days are worth in the player's currency, other than the one in question."""
-    mine = (grants.c.brand == state.brand, grants.c.player_id == state.player_id, other)
+) -> int | None:
+    """What bonuses of the last 30 days are worth at all of the person's accounts, other than the one in question.
+
+    None where one was of another currency than the player has now: nobody can add the two up.
+    """
+    mine = (grants.c.brand == state.brand, grants.c.player_id.in_(_ids(state)), other)
     given = (grants.c.status.not_in(("refused", "revoked")), grants.c.created_at > now - WITHIN)
-    worth = sa.select(sa.func.coalesce(sa.func.sum(grants.c.value_minor), 0)).where(
-        *mine, *given, grants.c.currency == state.facts.get("currency")
+    foreign = grants.c.currency.is_distinct_from(state.facts.get("currency"))
+    worth = sa.select(
+        sa.func.coalesce(sa.func.sum(grants.c.value_minor), 0), sa.func.bool_or(foreign & (grants.c.value_minor > 0))
     )
-    return int((await connection.execute(worth)).scalar_one())
+    found, is_mixed = (await connection.execute(worth.where(*mine, *given))).one()
+    return None if is_mixed else int(found)
 
 
 def _birth_date(profile: JsonObject) -> date | None:

@@ -12,9 +12,11 @@ from workflows.rewards.base import value_of
 
 
 def bonus_value(world: WorldState, player_id: str, *, but: str | None = None) -> int:
-    """What the player's bonuses of the last 30 days are worth, those of one run left out."""
+    """What the person's bonuses of the last 30 days are worth, those of one run left out."""
+    state = world.players.get(player_id)
+    ids = {player_id} if state is None else {player_id, *state.accounts}
     due = {name for name, journey in world.rules.journeys.items() if journey.earned}
-    mine = (one for one in world.grants if one.player_id == player_id and one.run_id != but and one.journey not in due)
+    mine = (one for one in world.grants if one.player_id in ids and one.run_id != but and one.journey not in due)
     given = (one for one in mine if one.status not in {"refused", "revoked"})
     return sum(value_of(one.reward) or 0 for one in given if one.at > world.now - WITHIN)
 

@@ -18,7 +18,7 @@ from tests.support.engine import BRAND, NOON, Effects, done, effects, execute, r
 from tests.support.examples import examples
 from tests.support.player_events import declared
 from tests.support.servers import LocalBonusEngine
-from workflows import cash, policy
+from workflows import PlayerMerged, ProfileUpdated, cash, policy
 from workflows.effects import Give, GiveResult
 from workflows.gate.bonus_value import DayBudget
 from workflows.gate.policy_book import PolicyBook
@@ -176,6 +176,26 @@ async def test_a_player_stays_within_their_own_value_however_many_journeys_give_
     assert {(row["value_minor"], row["currency"]) for row in kept} == {(300, "EUR")}
     parts.casino.clock.later(timedelta(days=31))
     assert (await gives(parts, first, 1_000, number=2)).status == "confirmed"
+
+
+async def test_what_an_account_got_before_it_was_merged_counts_for_the_person(parts: Effects) -> None:
+    under(parts, bonus_ceiling={"EUR": 1_000})
+    absorbed, survivor = await runs_of(parts, 2)
+    assert (await gives(parts, absorbed, 700)).status == "confirmed"
+    one, other = (run.split(":")[2] for run in (survivor, absorbed))
+    await parts.casino.happens(one, PlayerMerged, survivor_id=one, absorbed_id=other)
+    assert (await gives(parts, survivor, 301)).reason == "over_value"
+    assert (await gives(parts, survivor, 300, number=2)).status == "confirmed"
+
+
+async def test_a_bonus_of_another_currency_can_be_added_to_none_and_lets_no_other_pass(parts: Effects) -> None:
+    under(parts, bonus_ceiling={"EUR": 1_000, "USD": 1_000})
+    (run,) = await runs_of(parts, 1)
+    assert (await gives(parts, run, 300)).status == "confirmed"
+    await parts.casino.happens(run.split(":")[2], ProfileUpdated, changed={"currency": "USD"})
+    assert (await gives(parts, run, 300, number=2)).reason == "facts_unreadable"
+    parts.casino.clock.later(timedelta(days=31))
+    assert (await gives(parts, run, 300, number=3)).status == "confirmed"
 
 
 async def test_what_a_person_lets_pass_is_given_beyond_every_budget_and_never_past_the_gate(parts: Effects) -> None:
