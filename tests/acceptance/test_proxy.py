@@ -1,5 +1,6 @@
 """nginx.conf in a real nginx: it is taken, and bounds what comes in as the API does."""
 
+import asyncio
 import re
 import shutil
 import ssl
@@ -11,6 +12,7 @@ import httpx
 import pytest
 
 from api.bounds import ITEM
+from api.middleware import PUBLIC
 from local.ports import free_port
 from local.supervisor import Service
 from tests.support.loopback_server import Scripted, answer, scripted
@@ -108,3 +110,18 @@ async def test_links_that_need_no_key_are_answered_a_few_times_a_second(proxy: h
     answers = [(await proxy.get("/v1/unsubscribe/anything")).status_code for _ in range(60)]
     assert {*answers} == {200, 429}
     assert answers[:20] == [200] * 20
+
+
+async def test_whoever_tells_what_became_of_messages_is_bounded_too(proxy: httpx.AsyncClient) -> None:
+    for _ in range(20):
+        told = [proxy.post("/v1/integrations/twilio/status", content=b"") for _ in range(50)]
+        if 429 in {answer.status_code for answer in await asyncio.gather(*told)}:
+            return
+    pytest.fail("a thousand at once were let through")
+
+
+@pytest.mark.parametrize("prefix", PUBLIC)
+def test_every_path_that_needs_no_key_has_a_limit(prefix: str) -> None:
+    place = re.search(rf"location {re.escape(prefix)} {{([^}}]*)}}", (ROOT / "nginx.conf").read_text())
+    assert place is not None
+    assert "limit_req zone=" in place[1]
