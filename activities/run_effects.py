@@ -153,7 +153,7 @@ class RunEffects:
             return refused
         async with self.database.transaction() as connection:
             async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
-                await hold_active(connection, request.run_id)
+                mine = await hold_active(connection, request.run_id)
                 if request.player_id not in players.states:
                     raise RunOver(request.run_id)
                 if (earlier := await recorded_outcome(connection, request)) is not None:
@@ -164,7 +164,7 @@ class RunEffects:
                 if journey.name in players.rules.closed:
                     result = request.closed_journey
                 else:
-                    decisions = players.states[request.player_id].enter(journey, None, now, request.cause)
+                    decisions = players.states[request.player_id].enter(journey, None, now, request.cause, mine)
                     players.record(request.player_id, decisions)
                     result = started_by(decisions)
             await record_steps(connection, request, now, result.outcome, result.model_dump())

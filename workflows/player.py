@@ -320,7 +320,7 @@ class Player(LoyaltyVerbs, WaitingPlayer):
         return run.answers.pop(step, None)
 
     async def start(self, journey: type[JourneyRun] | str) -> RunStarted:
-        """Enter the player into another journey; its own entry rule and control arm apply."""
+        """Enter the player into another journey; its own entry rule applies, and the control arm of either."""
         run = self._run
         name = journey if isinstance(journey, str) else journey.definition.name
         step = run.step(f"start:{name}")

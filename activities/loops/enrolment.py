@@ -19,7 +19,8 @@ from activities.run_delivery.deliveries import ENROLMENT
 from activities.tables import enrolment_players, memberships
 from workflows.background.bulk_job import BulkJobKind
 from workflows.declaration import Journey
-from workflows.player_state.state import PlayerState, arm_of
+from workflows.player_state.control_arms import arm_of
+from workflows.player_state.state import PlayerState
 
 KIND: Final[BulkJobKind] = "enrol"
 #: Up to so many members every one is looked at before an enrolment; of more, a sample of so many.

@@ -26,11 +26,11 @@ class WebhookEffects:
         """Have subscriptions told, once however often this is tried: the event's id is made of the step."""
         now = self.clock()
         async with self.database.transaction() as connection:
-            await hold_active(connection, request.run_id)
+            mine = await hold_active(connection, request.run_id)
             if (held := await held_by(connection, request, now)) is not None:
                 return held
             event_id = hashlib.sha256(request.key.encode()).hexdigest()[:32]
-            kind, data = own_type(request.name), request.told
+            kind, data = own_type(request.name), request.told | {"arm": mine.arm}
             announce(connection, OutgoingEvent(request.brand, request.player_id, kind, now, data, event_id))
             await record_steps(connection, request, now, "said", request.given)
         return Done()

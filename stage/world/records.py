@@ -29,6 +29,8 @@ class RunRecord:
     step: str | None = None
     version: int = 0
     trigger: Event | None = None
+    #: The probability with which the player came into the arm.
+    arm_share: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)

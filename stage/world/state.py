@@ -382,6 +382,7 @@ class WorldState:
             start.entered_at,
             version=start.version,
             trigger=start.trigger,
+            arm_share=start.arm_share,
         )
         if start.refused is not None:
             record.ended_at, record.outcome = start.entered_at, f"refused:{start.refused}"

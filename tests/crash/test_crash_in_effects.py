@@ -24,8 +24,8 @@ from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from workflows import DepositFailed, points
 from workflows.effects import End, Give, Mark, MoveTask, OpenTask, Refresh, Send, StartJourney, task_id_of
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.control_arms import arm_of
 from workflows.player_state.identities import run_id_of
-from workflows.player_state.state import arm_of
 from workflows.run_protocol import StoryLine
 
 OTHER = "failed_deposit"  # a shipped journey without a control arm

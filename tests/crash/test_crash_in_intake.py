@@ -28,7 +28,7 @@ from workflows import (
     days,
     hours,
 )
-from workflows.player_state.state import arm_of
+from workflows.player_state.control_arms import arm_of
 
 REACHED: Counter[str | None] = Counter()
 

@@ -25,8 +25,9 @@ from tests.crash.small_house import BRAND, SECOND, SmallHouse
 from tests.crash.stories import Fault, Judge, Patch, Story, a_newcomer, arrives, somebody_who_is_asked
 from workflows.effects import EffectInput
 from workflows.events import Event
-from workflows.player_state import state
-from workflows.player_state.state import PlayerState, arm_of
+from workflows.player_state import control_arms
+from workflows.player_state.control_arms import arm_of
+from workflows.player_state.state import PlayerState
 from workflows.run import JourneyRun
 
 pytestmark = pytest.mark.slow
@@ -140,7 +141,7 @@ def everybody_may_enter_again(patch: Patch) -> None:
 
 
 def nobody_is_in_a_control_group(patch: Patch) -> None:
-    patch.setattr(state, "arm_of", lambda *_: "treated")
+    patch.setattr(control_arms, "arm_of", lambda *_: "treated")
 
 
 def a_run_has_one_key_for_all_its_steps(patch: Patch) -> None:

@@ -17,6 +17,7 @@ from tests.support.engine import NOON, Effects, Row, done, effects, rows, run_of
 from workflows import DepositApproved, DepositFailed, ExclusionSet, ProfileUpdated
 from workflows.effects import End, Mark, OpenTask, Refresh, Started, StartJourney
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.decisions import Arm
 from workflows.run_protocol import StoryLine
 
 OTHER = "failed_deposit"  # a shipped journey without a control arm, once a day
@@ -70,6 +71,18 @@ async def asking(shared: Effects) -> AsyncIterator[Running]:
         player = shared.casino.player()
         await shared.casino.registers(player)
         yield Running(shared, player, await shared.enters(player))
+
+
+@pytest.mark.parametrize("arm", ["control", "treated"])
+async def test_a_run_that_a_run_begins_is_compared_where_that_one_is(shared: Effects, arm: Arm) -> None:
+    with shared.for_one_test():
+        player = shared.casino.player()
+        await shared.casino.registers(player)
+        begun = await Running(shared, player, await shared.enters(player, arm=arm)).starts()
+        (row,) = await rows(shared.database, runs, id=begun.new_run_id)
+        assert (row["arm"], row["arm_share"], row["state"]) == (arm, 1.0, "active")
+        (told,) = await rows(shared.database, players, id=player)
+        assert told["state"]["runs"][begun.new_run_id]["arm"] == arm
 
 
 class TestEnd:

@@ -40,8 +40,8 @@ from workflows.effects import (
 )
 from workflows.json_object import JsonObject
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.control_arms import arm_of
 from workflows.player_state.shadow_runs import LOST_AFTER
-from workflows.player_state.state import arm_of
 from workflows.run_protocol import StoryLine
 
 JOURNEY, VERSION = "welcome", 1

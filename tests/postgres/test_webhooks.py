@@ -205,6 +205,7 @@ async def test_what_a_journey_says_is_told_once_however_often_it_is_tried(
             "run_id": run,
             "step": "webhook:hello#1",
             "given": {"tier": "gold"},
+            "arm": "treated",
         }
 
 

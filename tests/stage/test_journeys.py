@@ -38,7 +38,7 @@ from workflows.journeys.vip_onboarding import (
 )
 from workflows.journeys.welcome import welcome
 from workflows.journeys.win_back import win_back
-from workflows.player_state.state import arm_of
+from workflows.player_state.control_arms import arm_of
 from workflows.source.journey_loading import load
 
 OLENA = player("olena", language="uk", timezone="Europe/Kyiv", country="UA", currency="EUR", first_name="Olena")
@@ -100,6 +100,17 @@ class TestWelcome:
             classes = {(one.message_class, one.suppressed) for one in world.messages if one.run_id == run.run_id}
         assert (run.arm, run.outcome) == ("control", "completed")
         assert classes == {("service", None), ("marketing", "withheld:control")}
+
+    async def test_what_a_run_of_a_control_group_begins_is_of_one_too(self) -> None:
+        compared = load(("tests.support.compared_journeys",))
+        with World(compared, {}, datetime.fromisoformat("2026-01-12T10:00:00Z")) as world:
+            for kind, number in ((PlayerRegistered, "r"), (DepositApproved, "d")):
+                world.happen("p", make(kind, {}, event_id=number, occurred_at=world.now))
+            world.advance_to(world.now + days(1))
+            arms = {one.journey: one.arm for one in world.runs.values() if one.journey in {"leads_on", "is_led"}}
+            given = [(one.journey, one.status, one.reason) for one in world.grants if one.journey == "is_led"]
+        assert arms == {"leads_on": "control", "is_led": "control"}
+        assert given == [("is_led", "refused", "withheld:control")]
 
 
 class TestProtection:

@@ -68,7 +68,7 @@ from workflows import (
     hours,
     minutes,
 )
-from workflows.player_state.state import arm_of
+from workflows.player_state.control_arms import arm_of
 from workflows.source.journey_loading import load, shipped_packages
 
 #: `make test` plays the same lives every time, `make prove` others; a failure names the SEED that repeats them.

@@ -26,7 +26,7 @@ from workflows import (
     hours,
     minutes,
 )
-from workflows.player_state.state import arm_of
+from workflows.player_state.control_arms import arm_of
 
 DEPOSIT: dict[str, Any] = {"amount_minor": 5000, "currency": "EUR"}
 LOST_ROUND: dict[str, Any] = {

@@ -52,7 +52,7 @@ from workflows import (
     hours,
     minutes,
 )
-from workflows.player_state.state import arm_of
+from workflows.player_state.control_arms import arm_of
 from workflows.source.journey_loading import load
 
 pytestmark = pytest.mark.recorded

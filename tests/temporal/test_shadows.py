@@ -14,7 +14,7 @@ from tests.support.history_recording import record_run
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.temporal_engine import BRAND, Theatre, theatre
 from workflows import ExclusionSet, RoundCompleted, days, hours, minutes
-from workflows.player_state.state import arm_of
+from workflows.player_state.control_arms import arm_of
 
 LOST_ROUND: dict[str, Any] = {
     "round_id": "r",

@@ -34,8 +34,9 @@ from workflows import (
     streak,
 )
 from workflows.errors import DesignError
+from workflows.player_state.control_arms import arm_of, drawn_arm
 from workflows.player_state.decisions import Ended, GoalReached, Start, Stop, Wake
-from workflows.player_state.state import MOST_RUNS, PlayerState, arm_of
+from workflows.player_state.state import MOST_RUNS, PlayerState
 
 SECOND = timedelta(seconds=1)
 LOSS: dict[str, Any] = {"stake_minor": 100, "win_minor": 0, "bonus_stake_minor": 0, "bonus_win_minor": 0}
@@ -482,3 +483,16 @@ def test_two_durations_over_one_event_are_two_moments() -> None:
     life.happens(SessionLogin)
     assert journeys_entered(life.passes(minutes(90))) == ["soon"]
     assert journeys_entered(life.passes(days(14) - minutes(90))) == ["gone"]
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.text("abcdefgh", min_size=1, max_size=8))
+def test_a_run_begun_by_one_of_a_control_group_is_of_one_too(outer: int, inner: int, player: str) -> None:
+    first, second = (
+        declared(name, on(SessionLogin), control=one) for name, one in (("outer", outer), ("inner", inner))
+    )
+    parent, own = drawn_arm("acme", player, first), drawn_arm("acme", player, second)
+    drawn = own.within(parent)
+    assert (drawn.arm == "treated") == (parent.arm == own.arm == "treated")
+    treated = (100 - outer) * (100 - inner) / 10_000
+    assert drawn.share == pytest.approx(treated if drawn.arm == "treated" else 1 - treated)
+    assert own.within(None) == own

@@ -19,11 +19,6 @@ GrantStage = Literal[
 ]
 
 
-def share_of(arm: Arm, control: int) -> float:
-    """The probability with which a player comes into that arm; `control` is the control group in percent."""
-    return (control if arm == "control" else 100 - control) / 100
-
-
 @dataclass(frozen=True)
 class Start:
     """A player enters a journey, which is played in either arm. `refused` says why it is not although it counts."""

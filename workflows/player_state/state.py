@@ -4,7 +4,6 @@
 starts, wakes or stops. Intake calls it under the player's row lock, the stage calls it in memory.
 """
 
-import hashlib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -25,8 +24,9 @@ from workflows.events import (
     TierChanged,
 )
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
+from workflows.player_state.control_arms import DrawnArm, drawn_arm
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
-from workflows.player_state.decisions import Arm, Decision, Ended, GoalReached, Moved, Start, Stop, Wake, share_of
+from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.entered_journeys import EntryRefusal, entered_journeys, entry_key, segment_change
 from workflows.player_state.harm_response import respond
 from workflows.player_state.identities import run_id_of
@@ -208,11 +208,16 @@ class PlayerState(MergedPlayer):
         return OUTRANKED if must_give_way(self.runs, journey) else None
 
     def enter(
-        self, journey: Journey, trigger: Event | None, now: datetime, cause: dict[str, str] | None = None
+        self,
+        journey: Journey,
+        trigger: Event | None,
+        now: datetime,
+        cause: dict[str, str] | None = None,
+        parent: DrawnArm | None = None,
     ) -> list[Decision]:
         """Let the player into `journey` if its entry rule allows; an empty list means no.
 
-        `cause` names who asked where no event did: a person, or another run. A protected player
+        `cause` names who asked where no event did: a person, or another run, of the arm `parent`. A protected player
         enters only in the books: the entry counts, its `Start` says why nothing is played. Nor is one played that must
         give way to another journey, and that one does not count. What began a run that the row knows begins no other.
         """
@@ -228,7 +233,7 @@ class PlayerState(MergedPlayer):
         run_id = run_id_of(journey.name, self.brand, self.player_id, by, max(now - at, timedelta(0)), taken)
         if run_id in self.runs:
             return []
-        arm = arm_of(self.brand, self.player_id, journey.name, journey.control)
+        drawn = drawn_arm(self.brand, self.player_id, journey).within(parent)
         refused = self.protected(now) or why
         if refused != OUTRANKED:
             self.entries[journey.name] = entries
@@ -240,9 +245,9 @@ class PlayerState(MergedPlayer):
             outranked = [one for rival in rivals(self.runs, journey) for one in self.stop(rival, OUTRANKED, now)]
             if len(self.runs) >= MOST_RUNS and (over := [one for one, run in self.runs.items() if run.over]):
                 del self.runs[min(over, key=lambda one: (self.runs[one].goal_until or now, one))]
-            self.runs[run_id] = ActiveRun.entered(journey, arm, at, ends_at, goal_until, trigger)
-        begun = (run_id, journey.name, arm, now, ends_at, goal_until, trigger, refused, cause, journey.entered_on)
-        start = Start(*begun, share_of(arm, journey.control), tuple(sorted(self.segments)))
+            self.runs[run_id] = ActiveRun.entered(journey, drawn.arm, at, ends_at, goal_until, trigger)
+        begun = (run_id, journey.name, drawn.arm, now, ends_at, goal_until, trigger, refused, cause, journey.entered_on)
+        start = Start(*begun, drawn.share, tuple(sorted(self.segments)))
         return [*outranked, start]
 
     def stop(self, run_id: str, reason: str, now: datetime) -> list[Decision]:
@@ -487,9 +492,3 @@ _NESTED: Final = {
     "runs": parts_of(ActiveRun),
     "shadows": parts_of(ShadowRun),
 }
-
-
-def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:
-    """The experiment arm: the same player is always in the same arm of the same journey."""
-    digest = hashlib.sha256(f"{brand}:{journey}:{player_id}".encode()).digest()
-    return "control" if int.from_bytes(digest[:8], "big") % 100 < control else "treated"
