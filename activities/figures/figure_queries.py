@@ -264,10 +264,11 @@ PORTFOLIOS: Final = text(
     """
 ).bindparams(bindparam("greetings", type_=ARRAY(Text)))
 #: First entries of players into a journey in a period, by arm, with what each brought in 30 days by currency.
+# Who was sent on by another journey has that one's arm too: its control group would weigh more in this one's.
 FIRST_ENTRIES: Final = text(
     f"""
     WITH entries AS (
-        SELECT DISTINCT ON (r.player_id) r.player_id, r.arm, r.id, r.entered_at, r.goal_at
+        SELECT DISTINCT ON (r.player_id) r.player_id, r.arm, r.id, r.entered_at, r.goal_at, r.trigger
         FROM runs r WHERE r.brand = :brand AND r.journey = :journey AND coalesce(r.outcome, '') NOT LIKE 'refused:%'
           AND r.entered_at >= (CAST(:since AS date))::timestamp AT TIME ZONE 'UTC'
           AND r.entered_at < (CAST(:until AS date))::timestamp AT TIME ZONE 'UTC'
@@ -284,6 +285,6 @@ FIRST_ENTRIES: Final = text(
                GROUP BY d.currency) AS money) AS ngr,
            (SELECT coalesce(sum(g.cost_minor), 0) FROM grants g
             WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id) AS bonus_cost
-    FROM entries e ORDER BY e.player_id
+    FROM entries e WHERE e.trigger ->> 'type' IS DISTINCT FROM 'run' ORDER BY e.player_id
     """  # noqa: S608 - our own words
 )

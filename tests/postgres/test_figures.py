@@ -252,6 +252,14 @@ class TestJourneys:
         gain = next(one for one in taken if one.name == "goal_difference")
         assert (gain.n, gain.value) == (100, None)
 
+    async def test_who_was_sent_on_by_another_journey_is_not_compared(self, database: Database) -> None:
+        await _enter(database, "led", 100, lambda _: False, week_of(YESTERDAY) - 7 * 7 * DAY)
+        sent_on = "UPDATE runs SET trigger = '{\"type\": \"run\"}' WHERE journey = 'led' AND arm = 'control'"
+        await execute(database, sent_on)
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["led"])
+        assert {one.reason for one in taken} == {"nobody is in the control group"}
+
     async def test_a_journey_without_a_control_group_says_so(self, database: Database) -> None:
         async with database.transaction() as connection:
             taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["unheard_of"])
