@@ -42,6 +42,7 @@ outgoing_events = Table(
     Column("data", JSONB, nullable=False),
     now_by_default("created_at"),
     Index("ix_outgoing_events_created", "created_at", postgresql_using="brin"),
+    Index("ix_outgoing_events_said", "brand", "player_id", postgresql_where=text("data ? 'given'")),
 )
 
 # Who has yet to be told of what, and who was. An event that is told `again` keeps no later one waiting.

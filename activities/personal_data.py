@@ -13,6 +13,7 @@ from sqlalchemy import TextClause
 from activities import messages, player_notes, shadows, standings, step_log, task_drafts, tasks
 from activities.intake import decision_writes, failed_events
 from activities.loops import enrolment
+from activities.outgoing import webhook_queue
 from activities.run_delivery import dead_letters
 
 #: `personal`: names a person, or is a text that may. `pseudonymous`: says something of a player under their id.
@@ -232,9 +233,11 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand",
     ),
     "outgoing_events": TableData(
-        "gone when RETAIN_WEBHOOKS has passed; they say ids and codes",
-        pseudonymous="seq id player_id type at data created_at",
+        "stay without what journeys said in their own words, until RETAIN_WEBHOOKS has passed; they say ids and codes",
+        personal="data",
+        pseudonymous="seq id player_id type at created_at",
         none="brand",
+        erase=(webhook_queue.ERASE,),
     ),
     "webhook_deliveries": TableData(
         "gone with their event",

@@ -223,6 +223,17 @@ _AGAIN: Final = text(
         ORDER BY o.event_seq LIMIT :most))
     """
 ).bindparams(bindparam("ids", type_=ARRAY(Text)), bindparam("most", type_=Integer))
+#: What runs of a player said themselves in their journeys' words; that they said it, and when, is told all the same.
+ERASE: Final = text(
+    """
+    UPDATE outgoing_events SET data = data - 'given' WHERE seq = ANY(ARRAY(
+        SELECT e.seq FROM outgoing_events e
+        WHERE e.brand = :brand AND e.player_id = :player AND e.data ? 'given'
+          AND (e.created_at <= :before
+               OR EXISTS (SELECT FROM runs r WHERE r.id = e.data ->> 'run_id' AND r.entered_at <= :before))
+        LIMIT :limit))
+    """
+)
 
 #: Forget what was told, or was to be told, before `:before`; the deliveries first.
 FORGET_DELIVERIES: Final = text(

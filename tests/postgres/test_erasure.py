@@ -4,6 +4,7 @@ import hashlib
 import json
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,12 +15,14 @@ from activities.erasures import Erasure, ErasureRequest, all_of, erase_due, requ
 from activities.identity_digests import IdentityDigests
 from activities.intake.erased_players import BeforeErasure
 from activities.intake.intake import Intake
+from activities.outgoing import webhook_queue
 from activities.personal_data import PERSONAL_DATA
 from tests.support.engine import BRAND, Casino, HeldClock, connected, execute, rows
 from tests.support.exactness import JOURNEYS
 from tests.support.servers import owners
 from workflows import ContentViewed, DepositApproved, ExclusionSet, MessageReceived, PlayerRegistered, ProfileUpdated
 from workflows.events import ConsentChanged, ExclusionEnded, FeedbackAnswered, HarmSignal, StatusChanged
+from workflows.outgoing_events import OutgoingEvent
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 
@@ -143,6 +146,33 @@ async def test_nothing_personal_is_left_in_any_table_and_money_is(database: Data
     assert done.done_at is not None
     assert done.counts["events"] == {"deleted": 3, "overwritten": 2}
     assert done.counts["messages"] == {"overwritten": 1}
+
+
+async def test_what_others_have_yet_to_hear_says_nothing_personal_and_is_told_all_the_same(database: Database) -> None:
+    casino = casino_of(database)
+    player = casino.player("said")
+    await lives(casino, player)
+    run = (await rows(database, tables.runs, player_id=player))[0]["id"]
+
+    async def says(kind: str, **data: Any) -> None:
+        event = OutgoingEvent(BRAND, player, kind, casino.clock.now, {"run_id": run, **data})
+        async with database.transaction() as connection:
+            await webhook_queue.write_for(connection, "wh", event)
+
+    await says("journey.hello", given={"name": CANARIES["first_name"]})
+    await ask(database, casino, player)
+    # Its runs are under way: one may say something before it hears that it is over.
+    await says("journey.bye", given={"text": FREE_TEXT})
+    await says("run.ended", outcome="erased")
+    await go_on(database)
+    await end_runs(database, casino, player)
+    await go_on(database)
+    after = await everything(database)
+    assert [canary for canary in [*CANARIES.values(), FREE_TEXT] if canary in after] == []
+    told = [(row["type"], row["data"]) for row in await rows(database, tables.outgoing_events, player_id=player)]
+    mine = {"run_id": run}
+    assert told == [("journey.hello", mine), ("journey.bye", mine), ("run.ended", mine | {"outcome": "erased"})]
+    assert {row["state"] for row in await rows(database, tables.webhook_deliveries, player_id=player)} == {"pending"}
 
 
 async def test_what_is_left_of_an_event_is_what_the_class_calls_redacted(database: Database) -> None:
