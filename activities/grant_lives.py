@@ -5,8 +5,29 @@ from typing import Final
 from workflows.rewards.lives import REWARD_ENDS
 
 _ENDS: Final = ", ".join(f"'{end}'" for end in REWARD_ENDS)
-#: Of the events with numbers from `:after` to `:until`: of each moment the first, of costs the highest.
-_TOLD: Final = f"""
+
+
+def lives(which: str) -> str:
+    """How grants `g` change by events `e` about grants `w`, of which `which` says which: what an `UPDATE` sets.
+
+    What came first stays, of costs the highest, and hearing an event again changes nothing. Answers with those that
+    were told of, and by how much they cost more than before.
+    """
+    return f"""
+    SET claimed_at = least(g.claimed_at, t.claimed), activated_at = least(g.activated_at, t.activated),
+        expires_at = coalesce(t.expires, g.expires_at), ended_at = least(g.ended_at, t.ended),
+        ended_as = coalesce(g.ended_as, t.ended_as), cost_minor = greatest(g.cost_minor, t.cost),
+        cost_currency = coalesce(g.cost_currency, t.currency)
+    FROM ({_told(which)}) t JOIN grants was ON was.id = t.id
+    WHERE g.id = t.id
+    RETURNING g.run_id, g.step, t.at, was.claimed_at IS NULL AND g.claimed_at IS NOT NULL AS is_claimed,
+        coalesce(g.cost_minor, 0) - coalesce(was.cost_minor, 0) AS cost, g.cost_currency AS currency
+    """
+
+
+def _told(which: str) -> str:
+    """Of these events: of each moment the first, of costs the highest."""
+    return f"""
     SELECT w.id, min(e.occurred_at) FILTER (WHERE e.type = 'reward.claimed') AS claimed,
            min(e.occurred_at) FILTER (WHERE e.type = 'reward.activated') AS activated,
            max(CAST(e.data ->> 'expires_at' AS timestamptz)) AS expires,
@@ -16,26 +37,6 @@ _TOLD: Final = f"""
            max(coalesce(e.data ->> 'currency', '')) AS currency, max(e.occurred_at) AS at
     FROM events e JOIN grants w ON w.brand = e.brand AND w.player_id = e.player_id
      AND e.data ->> 'grant_id' IN (w.id, w.provider_ref)
-    WHERE e.seq > :after AND e.seq <= :until AND e.type LIKE 'reward.%'
+    WHERE {which} AND e.type LIKE 'reward.%'
     GROUP BY w.id
-"""  # noqa: S608 - our own words
-#: How a grant changes by that: what came first stays, and of costs the highest. Answers with those that changed, and by
-#: how much they cost more than before.
-LIVES: Final = f"""
-    SET claimed_at = least(g.claimed_at, t.claimed), activated_at = least(g.activated_at, t.activated),
-        expires_at = coalesce(t.expires, g.expires_at), ended_at = least(g.ended_at, t.ended),
-        ended_as = coalesce(g.ended_as, t.ended_as), cost_minor = greatest(g.cost_minor, t.cost),
-        cost_currency = coalesce(g.cost_currency, t.currency)
-    FROM ({_TOLD}) t JOIN grants was ON was.id = t.id
-    WHERE g.id = t.id
-    RETURNING g.run_id, g.step, t.at, was.claimed_at IS NULL AND g.claimed_at IS NOT NULL AS is_claimed,
-        coalesce(g.cost_minor, 0) - coalesce(was.cost_minor, 0) AS cost, g.cost_currency AS currency
-"""
-#: Whether, as far as anybody told, a player has not taken a grant `g`.
-UNTAKEN: Final = """
-    NOT EXISTS (
-        SELECT FROM events e
-        WHERE e.brand = g.brand AND e.player_id = g.player_id AND e.received_at >= g.created_at
-          AND e.type IN ('reward.claimed', 'reward.activated', 'reward.wagering_progress', 'reward.completed')
-          AND e.data ->> 'grant_id' IN (g.id, g.provider_ref))
-"""
+    """  # noqa: S608 - our own words

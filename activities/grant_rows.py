@@ -15,7 +15,8 @@ from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities import tasks
-from activities.grant_lives import LIVES, UNTAKEN
+from activities.figures.grant_counts import count_lives
+from activities.grant_lives import lives
 from activities.outgoing.outbox import announce
 from activities.player_rows import LOCK_PLAYERS
 from activities.shop_purchases import look_again
@@ -24,7 +25,7 @@ from activities.tables import events, grants, runs
 from workflows.effects import NEVER_ANSWERED
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import OutgoingEvent
-from workflows.player_state.grant_progress import PROGRESS, STAGES, grant_progress_of
+from workflows.player_state.grant_progress import PROGRESS, STAGES, UNTAKEN, grant_progress_of
 from workflows.player_state.prizes import NO_JOURNEY
 from workflows.rewards.kinds import OFFERED_KINDS
 
@@ -34,6 +35,7 @@ GrantStatus = Literal["reserved", "confirmed", "refused", "unknown", "revoked"]
 #: Longer than any attempt lasts, so that a grant nobody has touched for so long has no owner.
 LEASE: Final = timedelta(minutes=1)
 _TOLD: Final = {kind.type: kind for kind in STAGES}
+_UNTAKEN: Final = ", ".join(f"'{stage}'" for stage in sorted(UNTAKEN))
 _OFFERED: Final = ", ".join(f"'{kind}'" for kind in OFFERED_KINDS)
 
 
@@ -240,13 +242,14 @@ async def end_revocation(connection: AsyncConnection, grant_id: str, *, taken_ba
 
 
 async def _catch_up(connection: AsyncConnection, row: GrantRow, provider_ref: str, now: datetime) -> None:
-    """Read what was told of a reward under the engine's name for it before we knew that name."""
+    """Read what was told of a reward under the engine's name for it before we knew that name, and count it."""
+    since = (row.reserved_at or now) - LEASE
     told = await connection.execute(
         select(events.c.type, events.c.source, events.c.id, events.c.occurred_at, events.c.data).where(
             events.c.brand == row.brand,
             events.c.player_id == row.player_id,
             events.c.type.in_(_TOLD),
-            events.c.received_at >= (row.reserved_at or now) - LEASE,
+            events.c.received_at >= since,
             events.c.data["grant_id"].astext == provider_ref,
         )
     )
@@ -267,6 +270,8 @@ async def _catch_up(connection: AsyncConnection, row: GrantRow, provider_ref: st
     ]
     if rows:
         await connection.execute(ADVANCE, {"brand": row.brand, "rows": orjson.dumps(rows).decode()})
+        life = await connection.execute(_NOTE_LIFE, {"grant": row.id, "since": since})
+        await count_lives(connection, life.all())
 
 
 #: Notes how far rewards have come, in whatever order that is told; what is about no grant of the player is passed by.
@@ -308,11 +313,13 @@ REVOKE_OFFERS: Final = text(
     WHERE g.brand = :brand AND g.player_id = t.player_id AND g.revoke_reason IS NULL
       AND g.status IN ('reserved', 'confirmed', 'unknown') AND g.kind IN ({_OFFERED})
       AND g.created_at > t.at - make_interval(secs => coalesce(CAST(g.reward ->> 'valid' AS double precision), 604800))
-      AND {UNTAKEN}
+      AND (g.stage IS NULL OR g.stage IN ({_UNTAKEN}))
     """  # noqa: S608 - our own words
 )
 #: Writes into grants what the bonus engine told of them in the events with numbers from `:after` to `:until`.
-NOTE_LIVES: Final = text(f"UPDATE grants g {LIVES}")
+NOTE_LIVES: Final = text(f"UPDATE grants g {lives('e.seq > :after AND e.seq <= :until')}")
+#: Writes into one grant what was told of it since `:since`, which figures have passed by: nobody knew its name then.
+_NOTE_LIFE: Final = text(f"UPDATE grants g {lives('w.id = :grant AND e.received_at >= :since')}")
 FORGET: Final = text(
     "DELETE FROM grants WHERE id = ANY(ARRAY(SELECT id FROM grants WHERE resolved_at < :before LIMIT :limit))"
 )

@@ -37,9 +37,9 @@ CREATE_PLAYERS: Final = text(
 LOCK_PLAYERS: Final = text(
     "SELECT id, state::text AS state FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
-#: The same locks, in the same order, for who does not read the rows.
+#: The same for whoever needs no more than that nobody else has them.
 HOLD_PLAYERS: Final = text(
-    "SELECT FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE"
+    "SELECT count(*) FROM (SELECT FROM players WHERE brand = :brand AND id = ANY(:ids) ORDER BY id FOR UPDATE) AS held"
 ).bindparams(bindparam("ids", type_=ARRAY(Text)))
 #: As text, because intake writes deliveries in the same round trip.
 ADVANCE: Final = """

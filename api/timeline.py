@@ -277,7 +277,8 @@ _SOURCES = {
         name="g.kind",
         run="g.run_id",
         journey="g.journey",
-        detail="jsonb_build_object('status', g.status, 'reason', g.reason, 'reward', g.reward, 'decision', g.decision)",
+        detail="jsonb_build_object('status', g.status, 'reason', g.reason, 'reward', g.reward, 'decision', g.decision, "
+        "'stage', g.stage, 'stage_at', g.stage_at, 'stage_reason', g.stage_reason)",
     ),
     "task": Source(
         table="(SELECT h.id AS line, h.at, h.action, h.actor, h.text, h.detail, t.id, t.form, t.run_id, t.journey, "

@@ -76,6 +76,20 @@ _GRANTS = {
     "confirmed": "was given",
     "refused": "was not given",
     "unknown": "may or may not have been given; the bonus engine is being asked",
+    "revoked": "was taken back",
+}
+#: How far one that was given has come, as the bonus engine told.
+_STAGES = {
+    "offered": "was given and waits to be taken",
+    "claimed": "was taken by the player",
+    "active": "was taken and is active",
+    "wagering": "is being wagered",
+    "failed": "was given and could not be delivered",
+    "expired": "was given and has expired",
+    "revoked": "was given and cancelled",
+    "forfeited": "was given up",
+    "lost": "was wagered and lost",
+    "completed": "was wagered to its end",
 }
 _TASKS = {
     "opened": "was put before people",
@@ -161,7 +175,10 @@ def _message(name: str, _: str, detail: Detail) -> str:
 
 
 def _grant(name: str, _: str, detail: Detail) -> str:
-    return f"{_words(name)} {_GRANTS.get(detail['status'], detail['status'])}{_why(detail)}."
+    status = _GRANTS.get(detail["status"], detail["status"])
+    if detail["status"] == "confirmed":
+        status = _STAGES.get(detail.get("stage") or "", status)
+    return f"{_words(name)} {status}{_why(detail)}."
 
 
 def _task(name: str, _: str, detail: Detail) -> str:

@@ -17,11 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.clock import sleep_or_stop
 from activities.database import Database
+from activities.figures.grant_counts import count_lives
 from activities.figures.horizon import Horizon, HorizonWatch
-from activities.figures.journey_days import CountGrowth, JourneyRows, add, batch_end, count_rows, counted_runs
+from activities.figures.journey_days import JourneyRows, batch_end, count_rows
 from activities.figures.player_days import fold_events
 from activities.grant_rows import NOTE_LIVES
-from workflows.figures.journey_counts import CountKey, parts_of
+from activities.player_rows import HOLD_PLAYERS
 
 logger = logging.getLogger(__name__)
 
@@ -195,31 +196,18 @@ async def _move(connection: AsyncConnection, name: str, seq: int, beside: int, a
 
 
 async def _note_grants(connection: AsyncConnection, after: int, until: int) -> None:
-    """Write what events told of grants, and count what was taken and what it cost where it was granted."""
-    told = (await connection.execute(NOTE_LIVES, {"after": after, "until": until})).all()
-    runs = await counted_runs(connection, {row.run_id for row in told}, until_step=_ALL)
-    added = []
-    for row in told:
-        if (run := runs.get(row.run_id)) is None:
-            continue
-        for split_by, part in parts_of(run.segments, dict(run.splits)):
-            key = CountKey(
-                run.brand, run.journey, row.at.date(), run.version, run.arm, split_by, part, row.step, "claimed", ""
-            )
-            if row.is_claimed:
-                added.append(CountGrowth(key, 1))
-            if row.cost:
-                added.append(CountGrowth(key._replace(what="cost", currency=row.currency or ""), 0, row.cost))
-    await add(connection, _summed(added))
+    """Write what events told of grants, and count it.
 
-
-def _summed(added: list[CountGrowth]) -> list[CountGrowth]:
-    """One for each key: a statement may touch a row only once."""
-    sums: dict[CountKey, tuple[int, int]] = {}
-    for one in added:
-        runs, amount = sums.get(one.key, (0, 0))
-        sums[one.key] = runs + one.runs, amount + one.amount
-    return [CountGrowth(key, *both) for key, both in sorted(sums.items())]
+    Their players are locked first, in the order of all: intake writes many grants of its players too, in no order.
+    """
+    players: dict[str, list[str]] = {}
+    for brand, player_id in await connection.execute(_TOLD_OF, {"after": after, "until": until}):
+        players.setdefault(brand, []).append(player_id)
+    for brand in sorted(players):
+        await connection.execute(HOLD_PLAYERS, {"brand": brand, "ids": players[brand]})
+    if players:
+        told = await connection.execute(NOTE_LIVES, {"after": after, "until": until})
+        await count_lives(connection, told.all())
 
 
 def _between(after: int, until: int, limit: int) -> dict[str, int]:
@@ -230,7 +218,6 @@ def _note_instant(name: str, horizon: Horizon) -> None:
     COUNTED_UNTIL.labels(name).set(horizon.at.timestamp())
 
 
-_ALL: Final = 2**62
 _BEGIN: Final = text("INSERT INTO followers (name) VALUES (:name) ON CONFLICT DO NOTHING")
 _CURSOR: Final = text("SELECT seq, beside, as_of, closed FROM followers WHERE name = :name")
 _LOCK: Final = text("SELECT seq, beside, as_of, closed FROM followers WHERE name = :name FOR UPDATE SKIP LOCKED")
@@ -246,5 +233,11 @@ _CLOSE: Final = text(
 _EVENTS_END: Final = text(
     "SELECT max(seq) FROM"
     " (SELECT seq FROM events WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :limit) AS batch"
+)
+_TOLD_OF: Final = text(
+    """
+    SELECT DISTINCT brand, player_id FROM events e WHERE seq > :after AND seq <= :until AND type LIKE 'reward.%'
+       AND EXISTS (SELECT FROM grants g WHERE g.brand = e.brand AND g.player_id = e.player_id)
+    """
 )
 _STAND_APART: Final = text("SELECT to_regclass('events_displaced') IS NOT NULL")

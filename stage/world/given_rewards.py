@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from stage.world.records import GrantRecord
 from workflows.player_state.decisions import GrantReached, RevokeOffers
-from workflows.player_state.grant_progress import TAKEN, is_further
+from workflows.player_state.grant_progress import TAKEN, UNTAKEN, is_further
 from workflows.revocation import JOURNEY_TOOK_IT, NO_SUCH_GRANT, RevokeResult
 from workflows.rewards.kinds import OFFERED_KINDS
 
@@ -23,7 +23,7 @@ class GivenRewards(list[GrantRecord]):
         """Take back what the player was offered and has not taken, as far as anybody told."""
         for place, grant in enumerate(self):
             offered = grant.player_id == player_id and grant.kind in OFFERED_KINDS and grant.status == "confirmed"
-            if offered and grant.stage not in TAKEN and grant.at + grant.reward.valid > revoked.at:
+            if offered and grant.stage in {None, *UNTAKEN} and grant.at + grant.reward.valid > revoked.at:
                 self[place] = _taken_back(grant, revoked.reason)
 
     def revoke(self, player_id: str, grant_id: str, refused: str | None) -> RevokeResult:

@@ -14,9 +14,11 @@ from activities.database import Database
 from activities.figures.followers import EventFollower, JourneyFollower, catch_up, close_day, cursor_of
 from activities.figures.journey_reading import CountQuery, day_counts, place_counts
 from activities.figures.player_days import COLUMNS, TYPES
+from activities.player_rows import LOCK_PLAYERS
 from activities.step_log import record_steps
 from activities.tables import events, grants, journey_places, player_days, run_places, runs
 from tests.support.engine import BRAND, NOON, Casino, Row, begin_run, connected, declared, execute, rows
+from tests.support.machine import within
 from workflows import DepositApproved, DepositFailed, Player, SessionLogin, always, days, goal, journey, on
 from workflows.effects import Mark
 from workflows.events import (
@@ -368,6 +370,43 @@ class TestGrants:
         async with database.reading() as connection:
             arm = arms_of(await day_counts(connection, BRAND, CountQuery("giving")))["treated"]
         assert (arm.claimed, arm.cost) == (1, {"EUR": 700})
+
+    @pytest.mark.parametrize("order", [[1, 2], [2, 1]])
+    async def test_whoever_writes_grants_of_the_same_players_is_waited_for_before_any_is_touched(
+        self, database: Database, casino: Casino, order: list[int]
+    ) -> None:
+        named = {number: casino.player(f"p{number}") for number in (1, 2)}
+        for player in named.values():
+            run_id = f"giving:{BRAND}:{player}:1"
+            await begin_run(database, run_id)
+            await execute(database, GRANT, id=f"{run_id}/grant:spins#1", player=player, run=run_id)
+            await casino.happens(player, RewardClaimed, grant_id="ref-1")
+        async with database.transaction() as connection:
+            await connection.execute(LOCK_PLAYERS, {"brand": BRAND, "ids": [*named.values()]})
+            first, second = (
+                text("UPDATE grants SET stage = 'active' WHERE player_id = :player").bindparams(player=named[one])
+                for one in order
+            )
+            await connection.execute(first)
+            counting = asyncio.create_task(EventFollower(database).count_once())
+            await somebody_waits(database)
+            await connection.execute(second)
+        assert await counting is True
+        assert {row["claimed_at"] for row in await rows(database, grants)} == {NOON}
+
+
+_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+
+
+async def somebody_waits(database: Database) -> None:
+    """Until somebody waits for a lock."""
+    async with within(20):
+        while True:
+            async with database.transaction() as connection:
+                waits = text(_WAITS)
+                if await connection.scalar(waits):
+                    return
+            await asyncio.sleep(0.02)
 
 
 async def rows_of_events(database: Database) -> list[Row]:

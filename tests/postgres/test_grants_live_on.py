@@ -11,11 +11,12 @@ from sqlalchemy import text
 
 from activities import grant_rows
 from activities.database import Database
+from activities.figures.followers import EventFollower, catch_up
 from activities.grant_rows import LEASE
 from activities.providers.bonus_engine import BonusEngine, NotAccepted, OutcomeUnknown
 from activities.runs import RunOver
 from activities.standalone_tasks import doubt_id_of
-from activities.tables import events, grants, steps, tasks
+from activities.tables import events, grants, journey_days, steps, tasks
 from activities.tasks import cancel_alone
 from local.ports import free_port
 from tests.support.api_client import Api, serving
@@ -93,6 +94,7 @@ class Given:
 async def given(shared: Effects, bonus_engine: LocalBonusEngine) -> AsyncIterator[Given]:
     with shared.for_one_test():
         await execute(shared.database, "DELETE FROM grants")
+        await execute(shared.database, "DELETE FROM journey_days")
         player = shared.casino.player()
         await shared.casino.registers(player, currency="EUR")
         yield Given(shared, bonus_engine, player, await shared.enters(player))
@@ -136,6 +138,23 @@ class TestHowFarItComes:
         assert await given.parts.grants.reconcile_once() == 1
         row = await given.row()
         assert (row["status"], row["stage"], row["worth_minor"]) == ("confirmed", "claimed", 30)
+
+    async def test_what_it_cost_counts_though_it_was_told_before_we_knew_that_name(self, given: Given) -> None:
+        await given.is_doubted()
+        engines = (await given.parts.grants.engine.look_up(given.key)).ref  # type: ignore[union-attr]
+        await given.happens(RewardClaimed, grant_id=engines, currency="EUR")
+        await given.happens(RewardCompleted, grant_id=engines, currency="EUR", cost_minor=65)
+        await catch_up(EventFollower(given.parts.database))
+        assert (await given.row())["cost_minor"] is None
+        given.parts.casino.clock.later(LEASE)
+        assert await given.parts.grants.reconcile_once() == 1
+        row = await given.row()
+        assert (row["cost_minor"], row["cost_currency"], row["ended_as"]) == (65, "EUR", "completed")
+        assert row["claimed_at"] is not None
+        await given.happens(RewardCompleted, cost_minor=65, currency="EUR")
+        await catch_up(EventFollower(given.parts.database))
+        counted = await rows(given.parts.database, journey_days, step=STEP, split_by="")
+        assert {(one["what"], one["runs"], one["amount"]) for one in counted} == {("claimed", 1, 0), ("cost", 0, 65)}
 
     async def test_another_players_reward_stays_as_it_is(self, given: Given) -> None:
         await given.gives()

@@ -10,7 +10,17 @@ from activities.grant_rows import LEASE
 from activities.tables import events, grants
 from tests.support.engine import Effects, done, effects, execute, rows
 from tests.support.servers import LocalBonusEngine
-from workflows import ExclusionSet, HarmSignal, RewardClaimed, cash, days, free_spins, points
+from workflows import (
+    ExclusionSet,
+    HarmSignal,
+    RewardClaimed,
+    RewardExpired,
+    RewardForfeited,
+    cash,
+    days,
+    free_spins,
+    points,
+)
 from workflows.effects import Give, PausePromotions
 
 SPINS = free_spins(10, valid=days(7))
@@ -78,6 +88,17 @@ async def test_what_the_engine_says_was_claimed_stays_the_players(offered: Offer
 async def test_what_we_were_told_was_claimed_is_not_asked_about(offered: Offered) -> None:
     key = await offered.gives(SPINS)
     await offered.happens(RewardClaimed, grant_id=key)
+    await offered.happens(HarmSignal, strength="strong")
+    assert await offered.state_of(key) == ("confirmed", None, False)
+
+
+@pytest.mark.parametrize("kind", [RewardClaimed, RewardForfeited, RewardExpired])
+async def test_how_far_it_came_is_read_from_the_reward_and_not_from_events_that_are_kept_elsewhere(
+    offered: Offered, kind: Any
+) -> None:
+    key = await offered.gives(SPINS)
+    await offered.happens(kind, grant_id=key)
+    await execute(offered.parts.database, "DELETE FROM events WHERE type LIKE 'reward.%'")
     await offered.happens(HarmSignal, strength="strong")
     assert await offered.state_of(key) == ("confirmed", None, False)
 

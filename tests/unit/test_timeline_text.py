@@ -12,6 +12,7 @@ from activities.runs import STOPPED
 from api.timeline_text import REASONS, STEPS, reason, sentence_of
 from workflows.effects import SendOutcome
 from workflows.gate.reasons import Reason
+from workflows.player_state.decisions import GrantStage
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -120,6 +121,14 @@ def test_words_complete_a_sentence(code: str) -> None:
 )
 def test_what_happened_reads_as_a_sentence(kind: str, name: str, detail: dict[str, Any], sentence: str) -> None:
     assert sentence_of(kind, name, "welcome", detail).endswith(sentence)
+
+
+@pytest.mark.parametrize("stage", get_args(GrantStage))
+def test_how_far_a_reward_came_reads_as_a_sentence(stage: str) -> None:
+    told = sentence_of("grant", "free_spins", "welcome", {"status": "confirmed", "stage": stage})
+    assert told.startswith("Free spins ")
+    assert told != sentence_of("grant", "free_spins", "welcome", {"status": "confirmed"}) == "Free spins was given."
+    assert sentence_of("grant", "cash", "welcome", {"status": "revoked", "stage": stage}) == "Cash was taken back."
 
 
 def test_what_it_does_not_know_it_names_as_it_is_stored() -> None:

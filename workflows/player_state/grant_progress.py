@@ -41,6 +41,8 @@ STAGES: Final[Mapping[type[Event], GrantStage]] = MappingProxyType(
 PROGRESS: Final[tuple[GrantStage, ...]] = tuple(STAGES.values())
 #: The player has taken the reward, so that it cannot be taken back.
 TAKEN: Final[frozenset[GrantStage]] = frozenset({"claimed", "active", "wagering", "lost", "completed"})
+#: Nothing has come of the reward for the player, and something still may: it can be taken back, as one of no stage can.
+UNTAKEN: Final[frozenset[GrantStage]] = frozenset({"offered", "failed"})
 
 
 def is_further(stage: GrantStage, known: GrantStage | None) -> bool:
