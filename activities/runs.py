@@ -18,7 +18,7 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.tables import runs
 from workflows.effects import RUN_OVER
 from workflows.json_object import JsonObject
-from workflows.player_state.control_arms import DrawnArm
+from workflows.player_state.control_arms import RunArm
 from workflows.player_state.decisions import Start
 
 #: What a run that a person stopped ends as. The reason stays in Postgres: people write names into it.
@@ -222,7 +222,7 @@ async def note_arrival(connection: AsyncConnection, run_id: str, version: int) -
     await connection.execute(update(runs).where(runs.c.id == run_id).values(moving_from=there))
 
 
-async def hold_active(connection: AsyncConnection, run_id: str) -> DrawnArm:
+async def hold_active(connection: AsyncConnection, run_id: str) -> RunArm:
     """Keep a run from ending until the transaction does; its arm. Raises `RunOver` if it is over or none of ours.
 
     A run may be over here and go on in Temporal: somebody ended it by force, it was lost and came back, or one of the
@@ -233,7 +233,7 @@ async def hold_active(connection: AsyncConnection, run_id: str) -> DrawnArm:
     if found is None or found.state != "active":
         raise RunOver(run_id)
     # One from before shares were noted came into its arm as if there had been no other.
-    return DrawnArm(found.arm, 1.0 if found.arm_share is None else found.arm_share)
+    return RunArm(found.arm, 1.0 if found.arm_share is None else found.arm_share)
 
 
 class RunOver(ApplicationError):

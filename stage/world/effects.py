@@ -77,7 +77,7 @@ from workflows.gate.register_check import as_if_unlisted
 from workflows.local_time import WEEK
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
-from workflows.player_state.control_arms import DrawnArm
+from workflows.player_state.control_arms import RunArm
 from workflows.player_state.decisions import started_by
 from workflows.player_state.harm_response import paused_by
 from workflows.player_state.journey_facts import journey_facts
@@ -444,7 +444,7 @@ class Effects:
             self._record(request, result.outcome, **result.model_dump())
             return result
         state = world.player(request.player_id)
-        mine = DrawnArm(world.runs[request.run_id].arm, world.runs[request.run_id].arm_share)
+        mine = RunArm(world.runs[request.run_id].arm, world.runs[request.run_id].arm_share)
         decisions = world.with_shadows(state, state.enter(journey, None, world.now, request.cause, mine))
         world.carry_out(state, decisions)
         result = started_by(decisions)

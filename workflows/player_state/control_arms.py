@@ -8,13 +8,13 @@ from workflows.player_state.decisions import Arm
 
 
 @dataclass(frozen=True, slots=True)
-class DrawnArm:
+class RunArm:
     """The arm of a run, and the probability with which its player came into it."""
 
     arm: Arm
     share: float
 
-    def within(self, parent: "DrawnArm | None") -> "DrawnArm":
+    def within(self, parent: "RunArm | None") -> "RunArm":
         """What it is in a run that another run begins: treated only where that one is treated too.
 
         Else a control group would get by the second journey what the first withholds.
@@ -23,8 +23,8 @@ class DrawnArm:
             return self
         treated = self.treated_share * parent.treated_share
         if self.arm == parent.arm == "treated":
-            return DrawnArm("treated", treated)
-        return DrawnArm("control", 1 - treated)
+            return RunArm("treated", treated)
+        return RunArm("control", 1 - treated)
 
     @property
     def treated_share(self) -> float:
@@ -32,10 +32,10 @@ class DrawnArm:
         return self.share if self.arm == "treated" else 1 - self.share
 
 
-def drawn_arm(brand: str, player_id: str, journey: Journey) -> DrawnArm:
+def drawn_arm(brand: str, player_id: str, journey: Journey) -> RunArm:
     """The player's own arm of a journey."""
     arm = arm_of(brand, player_id, journey.name, journey.control)
-    return DrawnArm(arm, (journey.control if arm == "control" else 100 - journey.control) / 100)
+    return RunArm(arm, (journey.control if arm == "control" else 100 - journey.control) / 100)
 
 
 def arm_of(brand: str, player_id: str, journey: str, control: int) -> Arm:

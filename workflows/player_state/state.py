@@ -24,7 +24,7 @@ from workflows.events import (
     TierChanged,
 )
 from workflows.player_state.active_run import ActiveRun, Behind, Entries, hears, leaves_by
-from workflows.player_state.control_arms import DrawnArm, drawn_arm
+from workflows.player_state.control_arms import RunArm, drawn_arm
 from workflows.player_state.counting import count, derived_id, judge_days, sort_into
 from workflows.player_state.decisions import Decision, Ended, GoalReached, Moved, Start, Stop, Wake
 from workflows.player_state.entered_journeys import EntryRefusal, entered_journeys, entry_key, segment_change
@@ -213,7 +213,7 @@ class PlayerState(MergedPlayer):
         trigger: Event | None,
         now: datetime,
         cause: dict[str, str] | None = None,
-        parent: DrawnArm | None = None,
+        parent: RunArm | None = None,
     ) -> list[Decision]:
         """Let the player into `journey` if its entry rule allows; an empty list means no.
 
