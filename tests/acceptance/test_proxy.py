@@ -12,7 +12,6 @@ import httpx
 import pytest
 
 from api.bounds import ITEM
-from api.middleware import PUBLIC
 from local.ports import free_port
 from local.supervisor import Service
 from tests.support.loopback_server import Scripted, answer, scripted
@@ -118,10 +117,3 @@ async def test_whoever_tells_what_became_of_messages_is_bounded_too(proxy: httpx
         if 429 in {answer.status_code for answer in await asyncio.gather(*told)}:
             return
     pytest.fail("a thousand at once were let through")
-
-
-@pytest.mark.parametrize("prefix", PUBLIC)
-def test_every_path_that_needs_no_key_has_a_limit(prefix: str) -> None:
-    place = re.search(rf"location {re.escape(prefix)} {{([^}}]*)}}", (ROOT / "nginx.conf").read_text())
-    assert place is not None
-    assert "limit_req zone=" in place[1]
