@@ -58,7 +58,8 @@ def adjusted_by_past(outcomes: Sequence[float], before: Sequence[float]) -> tupl
         past.players - 1
     )
     theta = together / past.variance
-    explained = together * together / (past.variance * present.variance)
+    # In this order: the product of two tiny variances would be 0.
+    explained = theta * (together / present.variance)
     return [b - theta * (a - past.mean) for a, b in zip(before, outcomes, strict=True)], explained
 
 
