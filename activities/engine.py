@@ -315,7 +315,7 @@ async def worker_engine(
             pauses=PromotionPauses(database, core.intake, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
-            learned=LearnedParts.of(database, core.intake, core.registry.experiments, clock),
+            learned=LearnedParts.of(database, core.intake, core.registry, policies, clock),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
             forgetting=Forgetting(retaining, settings),
             maintenance=Maintenance(

@@ -4,8 +4,16 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.experiment_rows import ExperimentRow, events_since_drawn, list_assignments, list_looks
+from activities.experiment_rows import (
+    ExperimentRow,
+    events_since_drawn,
+    list_assignments,
+    list_looks,
+    met_since_drawn,
+    reviewed_since_drawn,
+)
 from learning.experiment_findings import ExperimentFindings, Participant, findings
+from workflows.events import HarmSignal
 from workflows.experiments import Experiment
 from workflows.rules.failures import RuleFailure
 
@@ -21,7 +29,21 @@ async def participants_of(
     drawn = {one.player_id: one for one in everybody if known_at is None or one.at <= known_at}
     reached: set[str] = set()
     harmed: dict[str, set[str]] = {}
-    kinds = {kind.type: kind for kind in (tried.goal.kind, *(one.kind for one in tried.guardrails))}
+    # Without a condition the first event says it all, so Postgres answers and no event is read.
+    plain = {one.kind.type for one in (tried.goal, *tried.guardrails) if one.where is None}
+    for met in await met_since_drawn(connection, experiment, sorted(plain), known_at):
+        known = drawn.get(met.player_id)
+        if known is None:
+            continue
+        goal = tried.goal
+        if goal.where is None and goal.kind.type == met.type and met.first_at < known.at + goal.within:
+            reached.add(met.player_id)
+        if any(one.where is None and one.kind.type == met.type for one in tried.guardrails):
+            harmed.setdefault(met.player_id, set()).add(met.type)
+    if any(one.kind is HarmSignal for one in tried.guardrails):
+        for player in drawn.keys() & await reviewed_since_drawn(connection, experiment, known_at):
+            harmed.setdefault(player, set()).add(HarmSignal.type)
+    kinds = {one.kind.type: one.kind for one in (tried.goal, *tried.guardrails) if one.where is not None}
     failures: list[RuleFailure] = []
     async for row in events_since_drawn(connection, experiment, sorted(kinds), known_at):
         known = drawn.get(row.player_id)
@@ -52,4 +74,4 @@ async def findings_of(
     as_of = known_at or now
     people = await participants_of(connection, experiment, tried, known_at)
     looks = [one.counted for one in await list_looks(connection, experiment) if one.at <= as_of]
-    return findings(tried, people, looks=looks, stopped=experiment.stopped, as_of=as_of)
+    return findings(tried, people, looks=looks, stopped=experiment.stopped_by(as_of), as_of=as_of)

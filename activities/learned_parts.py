@@ -1,6 +1,6 @@
 """What a worker learns with: the draw and the score as effects, the watch over experiments, the nightly scoring."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,8 @@ from activities.intake.intake import Intake
 from activities.loops.experiment_watch import ExperimentWatch
 from activities.loops.score_learning import ScoreLearning
 from activities.scores import ScoreEffects
-from workflows.experiments import Experiment
+from workflows.gate.policy_book import PolicyBook
+from workflows.source.journey_loading import Registry
 
 
 @dataclass(frozen=True)
@@ -25,14 +26,14 @@ class LearnedParts:
 
     @classmethod
     def of(
-        cls, database: Database, intake: Intake, declared: Mapping[tuple[str, int], Experiment], clock: Clock
+        cls, database: Database, intake: Intake, registry: Registry, policies: PolicyBook, clock: Clock
     ) -> "LearnedParts":
-        """The parts over one database; `declared` are the experiments of the deployment."""
+        """The parts over one database, for what a deployment declares."""
         return cls(
-            experiments=ExperimentEffects(database, clock),
+            experiments=ExperimentEffects(database, policies, clock),
             scores=ScoreEffects(database, clock),
-            watch=ExperimentWatch(database, intake, declared, clock),
-            learning=ScoreLearning(database, intake, clock),
+            watch=ExperimentWatch(database, intake, registry.experiments, clock),
+            learning=ScoreLearning(database, intake, clock, reads_scores=registry.reads_scores),
         )
 
     @property

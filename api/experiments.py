@@ -172,5 +172,6 @@ async def _chosen(engine: ApiEngine, key: Key, name: str, version: int | None) -
 
 
 def _view(engine: ApiEngine, row: ExperimentRow) -> ExperimentView:
-    shown = {name: getattr(row, name) for name in ExperimentView.model_fields if name != "declared"}
-    return ExperimentView(**shown, declared=(row.name, row.version) in engine.registry.experiments)
+    told = {"stopped": {arm: one.why for arm, one in row.stopped.items()}}
+    shown = {name: getattr(row, name) for name in ExperimentView.model_fields if name not in {"declared", "stopped"}}
+    return ExperimentView(**shown, **told, declared=(row.name, row.version) in engine.registry.experiments)

@@ -12,10 +12,11 @@ from cli._console import fail, plural, print_lines, say
 from cli._environment import deployment, first_line, open_database, settings_here, settings_without_database
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from stage.flow.check_release import ReleaseCheck
     from workflows.declaration import Journey
+    from workflows.experiments import Experiment
     from workflows.gate.policy import Policy
 
 #: Seconds that Temporal may take to answer the first call.
@@ -53,7 +54,8 @@ def check(
     journeys = [registry.journeys[name] for name in dict.fromkeys(names or registry.journeys)]
     templates = {name: catalogue[name] for name in catalogue}
     checked = check_rules(journeys, templates)
-    for notice in (*checked.waivers, *_unlabelled(journeys, registry.policies)):
+    notices = (*_unlabelled(journeys, registry.policies), *_unguarded(registry.experiments.values()))
+    for notice in (*checked.waivers, *notices):
         say(notice)
     unreleased = [*check_versions(journeys, registry, settings_without_database().packages)]
     print_lines([*checked.findings, *unreleased])
@@ -86,6 +88,16 @@ def _unlabelled(journeys: Sequence[Journey], own: Sequence[Policy]) -> Iterator[
             f"{product}, which is the setting PRODUCT, where {' and '.join(asking)} ask for a consent that names the "
             f"product: {', '.join(names)}."
         )
+
+
+def _unguarded(experiments: Iterable[Experiment]) -> Iterator[str]:
+    """Which experiments nothing stops by itself, whatever harm an arm of theirs does."""
+    for one in experiments:
+        if not one.guardrails:
+            yield (
+                f"The experiment {one.name} v{one.version} has no guardrail, so no harm stops an arm of it; "
+                "give it guardrails=[no_more(HarmSignal)]."
+            )
 
 
 async def _replay_runs(

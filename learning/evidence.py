@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-#: The evidence of harm at which an arm is stopped: wrongly in at most 1 of 20 experiments.
+#: The evidence of harm at which an arm is stopped: wrongly in at most 1 of 20 for each guardrail of each arm. They do
+#: not share that error, for to see harm late is worse than to stop an arm for nothing.
 STOPS_AT: Final = 20.0
 #: The evidence that shares are wrong at which nothing is believed any more: wrongly in at most 1 of 1,000.
 BROKEN_AT: Final = 1_000.0

@@ -24,7 +24,7 @@ from learning.evidence import (
     sample_ratio_p_value,
 )
 from learning.power import detectable, players_needed
-from learning.sequential import TAIL, boundaries, reach_at_any_time
+from learning.sequential import LEAST_PLAYERS, TAIL, boundaries, reach_at_any_time
 from workflows.experiment_draw import CONTROL
 from workflows.experiments import Experiment, LookPlan
 
@@ -61,7 +61,7 @@ class HarmFinding(FoundFigure):
     guardrail: str
     harmed: int
     harmed_in_control: int
-    #: The arm is stopped at 20.
+    #: The arm is stopped at 20, by each of its guardrails on its own.
     evidence: float
 
 
@@ -202,13 +202,24 @@ def _arm_finding(
         share_to=100 * own.high if mine.players else None,
         verdict="broken" if broken else "running",
     )
-    if arm == CONTROL or broken:
+    if arm == CONTROL:
         return known
     harm = [_harm(one.kind.type, arm, drawn) for one in tried.guardrails]
     is_stopped = stopped or any(one.evidence >= STOPS_AT for one in harm)
-    update: dict[str, object] = {"harm": harm, "detectable": _detectable(counted, arm)}
+    # Wrong shares hide what an arm brings, and never the harm that it does.
+    update: dict[str, object] = {} if broken else _compared(tried, arm, counted, looks, tail)
+    return known.model_copy(update={"harm": harm, **update, **({"verdict": "stopped"} if is_stopped else {})})
+
+
+def _compared(
+    tried: Experiment, arm: str, counted: Sequence[Participant], looks: Sequence[float], tail: float
+) -> dict[str, object]:
+    """What an arm brings beside the control arm, or why there is no number yet."""
+    update: dict[str, object] = {"detectable": _detectable(counted, arm)}
     compared = _pooled(counted, arm)
-    if compared is None:
+    if compared is not None and tried.plan is None and compared[2] < LEAST_PLAYERS:
+        update |= {"no_number": f"{compared[2]} players, and {LEAST_PLAYERS} are needed", "verdict": "too_early"}
+    elif compared is None:
         fewest = f"{LEAST_CONVERSIONS} players who reached the goal and as many who did not"
         update |= {"no_number": f"each arm needs {fewest} before it is compared", "verdict": "too_early"}
     else:
@@ -223,7 +234,7 @@ def _arm_finding(
             half = reach * error
             update |= {"difference_from": 100 * (estimate - half), "difference_to": 100 * (estimate + half)}
             update["verdict"] = _of_interval(estimate, half, over=bool(tried.plan and looks and looks[-1] >= 1))
-    return known.model_copy(update=update | ({"verdict": "stopped"} if is_stopped else {}))
+    return update
 
 
 def _of_interval(estimate: float, half: float, *, over: bool) -> Verdict:
@@ -298,10 +309,12 @@ def _sentence(
     tried: Experiment, arms: Sequence[ArmFinding], verdict: Verdict, counted: int, planned: int | None
 ) -> str:
     if verdict == "broken":
-        return (
+        harmful = [_of_arm(tried, one, arms) for one in arms if one.verdict == "stopped"]
+        warning = (
             "The arms did not get the players they were to have, so nothing here can be trusted; "
             "find out why before anything else."
         )
+        return " ".join([warning, *harmful])
     said = [_of_arm(tried, one, arms) for one in arms if one.arm != CONTROL]
     if verdict in {"running", "too_early"} and planned is not None:
         said.append(f"{counted:,} of {planned:,} planned players have been counted.")

@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 #: The arm that nothing is tried on, which everybody gets when something is wrong.
 CONTROL: Final = "control"
-#: While nobody has looked at an experiment for so long, whoever is new gets the control arm.
+#: While nobody has looked at an experiment for so long, everybody gets the control arm.
 LOOKED_AT_WITHIN: Final = timedelta(hours=24)
 # Places that players fall on, so that a whole percent is a whole number of them.
 _PLACES: Final = 10_000
@@ -29,6 +29,13 @@ class ExperimentStanding:
     #: Why nobody is drawn at all; None while players are.
     closed: str | None = None
     looked_at: datetime | None = None
+
+    def tries_nothing(self, now: datetime) -> str | None:
+        """Why nothing is tried on anybody, drawn already or not; None where it is."""
+        if self.closed is not None:
+            return self.closed
+        unwatched = self.looked_at is not None and now - self.looked_at > LOOKED_AT_WITHIN
+        return "not_watched" if unwatched else None
 
 
 @dataclass(frozen=True)
@@ -45,17 +52,23 @@ class DrawnArm:
 
 
 class ArmAssigned(BaseModel):
-    """The player's arm. `why` says why nobody was drawn and the control arm was given; None where chance decided."""
+    """The player's arm. `why` says why the control arm was given whatever was drawn; None where chance decided."""
 
     arm: str
     chance: float
     why: str | None = None
 
     @classmethod
-    def of(cls, drawn: DrawnArm, standing: ExperimentStanding) -> "ArmAssigned":
-        """What a run is told: the arm that was drawn, unless that was stopped since or nobody watches it."""
-        if drawn.arm in standing.stopped:
-            return cls(arm=CONTROL, chance=1.0, why="stopped")
+    def withheld(cls) -> "ArmAssigned":
+        """What a run is told whose offers the gate withholds anyway: nothing is drawn and nobody is compared."""
+        return cls(arm=CONTROL, chance=1.0, why="withheld")
+
+    @classmethod
+    def of(cls, drawn: DrawnArm, standing: ExperimentStanding, now: datetime) -> "ArmAssigned":
+        """What a run is told: the arm that was drawn, unless it was stopped or closed since or nobody watches it."""
+        why = "stopped" if drawn.arm in standing.stopped else standing.tries_nothing(now)
+        if why is not None and drawn.arm != CONTROL:
+            return cls(arm=CONTROL, chance=1.0, why=why)
         return cls(arm=drawn.arm, chance=drawn.chance, why=drawn.why)
 
 
@@ -72,10 +85,8 @@ def draw(
     The same player, experiment and version always fall on the same place; of a stopped arm that place is the control
     arm's. Where nobody watches over harm nothing is tried.
     """
-    if standing.closed is not None:
-        return DrawnArm(CONTROL, 1.0, {CONTROL: 100}, standing.closed)
-    if standing.looked_at is not None and now - standing.looked_at > LOOKED_AT_WITHIN:
-        return DrawnArm(CONTROL, 1.0, {CONTROL: 100}, "not_watched")
+    if (why := standing.tries_nothing(now)) is not None:
+        return DrawnArm(CONTROL, 1.0, {CONTROL: 100}, why)
     name, version = experiment
     digest = hashlib.sha256(f"{brand}:{name}:{version}:{player_id}".encode()).digest()
     place = int.from_bytes(digest[:8], "big") % _PLACES

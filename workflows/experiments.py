@@ -32,7 +32,10 @@ class Guardrail:
 
 
 def no_more(kind: type[Event], *, where: Where | None = None) -> Guardrail:
-    """Stop an arm when such events are shown to come to more of its players than to those of the control arm."""
+    """Stop an arm when such events are shown to come to more of its players than to those of the control arm.
+
+    Of `HarmSignal` a review of signs that the engine derives itself counts too, whatever `where` says.
+    """
     return Guardrail(require_event_type(kind, "no_more"), where)
 
 

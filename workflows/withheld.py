@@ -43,9 +43,10 @@ from workflows.effects import (
     TaskOpened,
     Webhook,
 )
-from workflows.experiment_draw import ArmAssigned, ExperimentStanding, draw
+from workflows.experiment_draw import CONTROL, ArmAssigned, ExperimentStanding, draw
 from workflows.field_types import MessageClass, Product
 from workflows.gate.channel_plan import ChannelPlan
+from workflows.gate.comparison import gets_no_offers
 from workflows.gate.decide import may_grant, may_send
 from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts, give_facts, spin_facts
@@ -283,6 +284,9 @@ def _read(request: AssignArm | ReadValue | ReadScore, seen: Seen) -> WouldBe:
     """What is asked about the player and changes nothing. A shadow draws as if nobody had drawn before."""
     match request:
         case AssignArm():
+            arm = "treated" if seen.facts is None else seen.facts.arm or "treated"
+            if gets_no_offers(arm, request.brand, request.player_id, seen.policy):
+                return WouldBe(CONTROL, ArmAssigned.withheld())
             whose = (request.brand, request.player_id, (request.experiment, request.experiment_version))
             drawn = draw(*whose, request.arms, ExperimentStanding(), seen.now)
             return WouldBe(drawn.arm, ArmAssigned(arm=drawn.arm, chance=drawn.chance))

@@ -4,12 +4,11 @@ It acts on harm and on what is broken alone. That an arm is better or worse is t
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Final
 
 from prometheus_client import Counter
-from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
@@ -66,29 +65,29 @@ class ExperimentWatch:
             return await self.look()
 
     async def look(self) -> WatchedExperiments:
-        """Look at each; what was done to them."""
+        """Look at each, closed ones too: what they gave may still do harm. What was done to them."""
         seen = stopped = broken = 0
         async with self.database.reading() as connection:
             known = await list_experiments(connection)
         for experiment in known:
+            arms = set(experiment.stopped)
             tried = self.experiments.get((experiment.name, experiment.version))
-            if tried is None or experiment.closed is not None:
-                continue
             try:
-                found = await self._look_at(experiment, tried)
-            except (ValidationError, ZeroDivisionError, OverflowError):
+                if tried is not None:
+                    found = await self._look_at(experiment, tried)
+                    seen += 1
+                    for one in found.arms:
+                        if one.verdict == "stopped" and one.arm not in arms:
+                            arms.add(one.arm)
+                            await self._stop(experiment, one.arm)
+                            stopped += 1
+                    if found.verdict == "broken" and experiment.closed is None:
+                        await self._close(experiment)
+                        broken += 1
+            except Exception:
                 # It goes to control in a day; the others are looked at all the same.
                 logger.exception("Experiment %s v%s cannot be looked at.", experiment.name, experiment.version)
-                continue
-            seen += 1
-            if found.verdict == "broken":
-                broken += 1
-                await self._close(experiment)
-                continue
-            for one in found.arms:
-                if one.verdict == "stopped" and one.arm not in experiment.stopped:
-                    stopped += 1
-                    await self._stop(experiment, one.arm)
+            await self._end_runs(experiment, sorted(arms))
         return WatchedExperiments(seen=seen, stopped=stopped, broken=broken)
 
     async def _look_at(self, experiment: ExperimentRow, tried: Experiment) -> ExperimentFindings:
@@ -101,7 +100,7 @@ class ExperimentWatch:
             due = _is_due(experiment, tried, len(before), now) and counted > max(looks, default=0.0)
             if due:
                 looks.append(counted)
-            found = findings(tried, people, looks=looks, stopped=experiment.stopped, as_of=now)
+            found = findings(tried, people, looks=looks, stopped=experiment.stopped_by(now), as_of=now)
             look = LookRow(len(looks), now, counted, found.model_dump(mode="json")) if due else None
             await note_look(connection, experiment, look, now)
         return found
@@ -116,21 +115,31 @@ class ExperimentWatch:
         )
 
     async def _stop(self, experiment: ExperimentRow, arm: str) -> None:
-        """Give the arm to nobody, then end its runs, each with its player's row locked."""
         async with self.database.transaction() as connection:
-            await stop_arm(connection, experiment, arm, "harm")
-            runs = await runs_in_arm(connection, experiment, arm)
+            await stop_arm(connection, experiment, arm, "harm", self.clock())
+        ARMS_STOPPED.labels(experiment.name, arm).inc()
+        logger.error(
+            "The arm %s of %s v%s in %s does harm and was stopped; its runs end.",
+            *(arm, experiment.name, experiment.version, experiment.brand),
+        )
+
+    async def _end_runs(self, experiment: ExperimentRow, arms: Sequence[str]) -> None:
+        """End the runs of stopped arms, each with its player's row locked; what was left at a look ends at the next."""
+        try:
+            async with self.database.reading() as connection:
+                runs = [run for arm in arms for run in await runs_in_arm(connection, experiment, arm)]
+        except Exception:
+            logger.exception("Runs of %s v%s cannot be found.", experiment.name, experiment.version)
+            return
         for run in runs:
             step = EffectInput(
                 brand=experiment.brand, player_id=run.player_id, journey=run.journey, run_id=run.run_id, step="stop"
             )
-            async with self.database.transaction() as connection:
-                await self._end_run(connection, step)
-        ARMS_STOPPED.labels(experiment.name, arm).inc()
-        logger.error(
-            "The arm %s of %s v%s in %s does harm and was stopped; %s runs end.",
-            *(arm, experiment.name, experiment.version, experiment.brand, len(runs)),
-        )
+            try:
+                async with self.database.transaction() as connection:
+                    await self._end_run(connection, step)
+            except Exception:
+                logger.exception("The run %s of a stopped arm cannot be ended.", run.run_id)
 
     async def _end_run(self, connection: AsyncConnection, step: EffectInput) -> None:
         now = self.clock()
@@ -146,6 +155,6 @@ class ExperimentWatch:
 def _is_due(experiment: ExperimentRow, tried: Experiment, made: int, now: datetime) -> bool:
     """Whether a planned look at the goal has come; what nobody was there for is made up for by one."""
     plan = tried.plan
-    if plan is None or now > experiment.started_at + plan.at_most + plan.every:
+    if plan is None or experiment.closed is not None or now > experiment.started_at + plan.at_most + plan.every:
         return False
     return (now - experiment.started_at) // plan.every > made

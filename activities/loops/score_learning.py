@@ -9,6 +9,7 @@ import logging
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from multiprocessing import get_context
 from typing import Final
@@ -28,8 +29,8 @@ from learning.churn_features import WINDOW, PastDeposit
 from learning.differences import NoNumber
 from learning.judging_scores import DRIFT_TOO_LARGE
 from workflows.background.reconcile_and_rearm import LEARN, SCORE, LearnedScores, ScoredPlayers
-from workflows.events import DepositApproved, ScoreChanged
-from workflows.scores import CHURN
+from workflows.events import DepositApproved, Event, ScoreChanged
+from workflows.scores import CHURN, SOURCE
 
 logger = logging.getLogger(__name__)
 
@@ -40,20 +41,48 @@ LEARN_EVERY: Final = timedelta(days=7)
 #: A score is told when it moved by so many points, or so long after it was told last: within the week it is believed.
 TELL_AT, TELL_AFTER = 10, timedelta(days=6)
 AT_ONCE: Final = 200
-SOURCE: Final = "engine:scores"
 
 LEARNED: Final = Counter("journeys_score_models_total", "Models that were learned.", ["score", "became"])
 TOLD: Final = Counter("journeys_scores_told_total", "Scores of players that moved and were told.", ["score"])
 DRIFT: Final = Gauge("journeys_score_drift", "How far players are from those of the model.", ["score"])
 
 
-class ScoreLearning:
-    """The activities that learn and score. `in_process` learns where it runs, for tests; else beside it."""
+@dataclass(frozen=True, slots=True)
+class _Scored:
+    """How many players of a brand a night's scoring saw and told, and who they are whose score holds."""
 
-    def __init__(self, database: Database, intake: Intake, clock: Clock, *, in_process: bool = False) -> None:
+    seen: int = 0
+    told: int = 0
+    players: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """What was told last of a player's score; `over` where we said that there is none any more."""
+
+    percent: int
+    at: datetime
+    by_us: bool
+    over: bool
+
+    def still_says(self, percent: int, now: datetime) -> bool:
+        """Whether there is no need to tell a score: it was told lately and has hardly moved."""
+        return not self.over and abs(percent - self.percent) < TELL_AT and now - self.at < TELL_AFTER
+
+
+class ScoreLearning:
+    """The activities that learn and score. `in_process` learns where it runs, for tests; else beside it.
+
+    Where nothing that is deployed reads scores, nobody is profiled: nothing is learned and nothing told.
+    """
+
+    def __init__(
+        self, database: Database, intake: Intake, clock: Clock, *, reads_scores: bool, in_process: bool = False
+    ) -> None:
         self.database = database
         self.intake = intake
         self.clock = clock
+        self.reads_scores = reads_scores
         self.in_process = in_process
 
     @activity.defn(name=LEARN)
@@ -88,12 +117,14 @@ class ScoreLearning:
         for brand in await self._brands():
             async with self.database.reading() as connection:
                 model = await champion(connection, brand, CHURN)
-            if model is not None:
-                scored, moved = await self._score(model)
-                seen, told = seen + scored, told + moved
+            scored = _Scored() if model is None else await self._score(model)
+            seen, told = seen + scored.seen, told + scored.told
+            await self._end_scores(brand, scored.players)
         return ScoredPlayers(seen=seen, told=told)
 
     async def _brands(self) -> list[str]:
+        if not self.reads_scores:
+            return []
         async with self.database.reading() as connection:
             return [*(await connection.execute(_BRANDS)).scalars()]
 
@@ -118,7 +149,7 @@ class ScoreLearning:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             return await asyncio.get_running_loop().run_in_executor(pool, learn_churn, players, now)
 
-    async def _score(self, row: ModelRow) -> tuple[int, int]:
+    async def _score(self, row: ModelRow) -> "_Scored":
         now, model = self.clock(), ChurnModel.model_validate(row.artifact)
         async with self.database.reading() as connection:
             players = await deposits_of(connection, row.brand, now - LOOKS_BACK, now, active_since=now - WINDOW)
@@ -132,27 +163,56 @@ class ScoreLearning:
                 await retire(connection, row, f"players have become others: drift {drift:.2f}")
         if drift > DRIFT_TOO_LARGE:
             logger.warning("The churn model of %s is not used any more: its players have become others.", row.brand)
-            return len(scored), 0
+            return _Scored(len(scored))
         events = []
         for player, one in scored.items():
-            percent, told_at = last.get(player, (0, None))
-            if told_at is not None and abs(one.percent - percent) < TELL_AT and now - told_at < TELL_AFTER:
+            before = last.get(player)
+            if before is not None and before.still_says(one.percent, now):
                 continue
             event = ScoreChanged(
                 event_id=f"{CHURN}:{row.version}:{player}:{now:%Y-%m-%d}",
                 event_source=SOURCE,
                 occurred_at=now,
                 score=CHURN,
-                from_percent=percent,
+                from_percent=0 if before is None else before.percent,
                 to_percent=one.percent,
                 why=one.why,
                 model=row.version,
             )
             events.append((player, event))
+        await self._tell(row.brand, events, now)
+        return _Scored(len(scored), len(events), frozenset(scored))
+
+    async def _end_scores(self, brand: str, scored: frozenset[str]) -> None:
+        """Take back what was told of players who are scored no more: they objected, or left, or no model is used.
+
+        Else what segments read would keep the last score for ever. What a model of the operator told stays.
+        """
+        now = self.clock()
+        async with self.database.reading() as connection:
+            last = await _told(connection, brand, now)
+        over = [
+            (
+                player,
+                ScoreChanged(
+                    event_id=f"{CHURN}:over:{player}:{now:%Y-%m-%d}",
+                    event_source=SOURCE,
+                    occurred_at=now,
+                    score=CHURN,
+                    from_percent=before.percent,
+                    to_percent=0,
+                    why=["not scored any more"],
+                ),
+            )
+            for player, before in last.items()
+            if before.by_us and not before.over and player not in scored
+        ]
+        await self._tell(brand, over, now)
+
+    async def _tell(self, brand: str, events: Sequence[tuple[str, Event]], now: datetime) -> None:
         for start in range(0, len(events), AT_ONCE):
-            await self.intake.ingest(row.brand, events[start : start + AT_ONCE], now)
+            await self.intake.ingest(brand, events[start : start + AT_ONCE], now)
         TOLD.labels(CHURN).inc(len(events))
-        return len(scored), len(events)
 
 
 def _judged(learned: ChurnModel, before: ModelRow | None) -> tuple[ModelState, str]:
@@ -194,11 +254,14 @@ async def deposits_of(
     return dict(found)
 
 
-async def _told(connection: AsyncConnection, brand: str, now: datetime) -> dict[str, tuple[int, datetime]]:
-    """What each player's score was told to be last, and when."""
-    whose = {"brand": brand, "type": ScoreChanged.type, "score": CHURN, "since": now - LOOKS_BACK}
+async def _told(connection: AsyncConnection, brand: str, now: datetime) -> dict[str, _Told]:
+    """What each player's score was told to be last, when and by whom."""
+    whose = {"brand": brand, "type": ScoreChanged.type, "score": CHURN, "since": now - LOOKS_BACK, "ours": SOURCE}
     rows = await connection.execute(_TOLD, whose)
-    return {row.player_id: (int(row.percent), row.occurred_at) for row in rows}
+    return {
+        row.player_id: _Told(int(row.percent), row.occurred_at, by_us=row.source == SOURCE, over=row.over)
+        for row in rows
+    }
 
 
 _BRANDS: Final = text("SELECT DISTINCT brand FROM players ORDER BY brand")
@@ -226,7 +289,9 @@ _DEPOSITS: Final = text(
 )
 _TOLD: Final = text(
     """
-    SELECT DISTINCT ON (player_id) player_id, occurred_at, data->>'to_percent' AS percent FROM events
+    SELECT DISTINCT ON (player_id) player_id, occurred_at, data->>'to_percent' AS percent, source,
+           source = :ours AND coalesce(CAST(data->>'model' AS integer), 0) = 0 AS over
+    FROM events
     WHERE brand = :brand AND type = :type AND data->>'score' = :score AND occurred_at >= :since
     ORDER BY player_id, occurred_at DESC, seq DESC
     """

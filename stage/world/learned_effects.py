@@ -5,6 +5,7 @@ from collections.abc import Callable
 from stage.world.state import WorldState
 from workflows.effects import AssignArm, ReadScore
 from workflows.experiment_draw import ArmAssigned, ExperimentStanding, draw
+from workflows.gate.comparison import gets_no_offers
 from workflows.player_facts import ScoreRead
 from workflows.scores import read_score
 
@@ -19,6 +20,8 @@ class LearnedEffects:
     def assign(self, request: AssignArm) -> ArmAssigned:
         """The player's arm, drawn now unless it was before."""
         world = self._world
+        if self._is_withheld(request):
+            return self._told(request, ArmAssigned.withheld())
         tried = (request.experiment, request.experiment_version)
         standing = world.learned.experiments.get(tried, ExperimentStanding())
         key = (*tried, request.player_id)
@@ -26,8 +29,15 @@ class LearnedEffects:
             world.learned.assignments[key] = draw(
                 request.brand, request.player_id, tried, request.arms, standing, world.now
             )
-        result = ArmAssigned.of(world.learned.assignments[key], standing)
-        self._record(request, result.arm, **result.model_dump())
+        return self._told(request, ArmAssigned.of(world.learned.assignments[key], standing, world.now))
+
+    def _is_withheld(self, request: AssignArm) -> bool:
+        world, player = self._world, self._world.players.get(request.player_id)
+        policy = world.policies.at(world.brand, None if player is None else player.jurisdiction, world.now)
+        return gets_no_offers(world.runs[request.run_id].arm, world.brand, request.player_id, policy)
+
+    def _told(self, request: AssignArm, result: ArmAssigned) -> ArmAssigned:
+        self._record(request, result.arm, **result.model_dump(), version=request.experiment_version)
         return result
 
     def score(self, request: ReadScore) -> ScoreRead:

@@ -2,20 +2,28 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.experiment_participants import findings_of
-from activities.experiment_rows import find_experiment
+from activities.experiment_participants import findings_of, participants_of
+from activities.experiment_rows import ExperimentRow, begun, find_experiment, runs_in_arm, stop_arm
 from activities.loops.experiment_watch import STOPPED_BY_HARM, ExperimentWatch
 from activities.tables import assignments, deliveries, experiment_looks, experiments, steps
 from tests.support.engine import BRAND, NOON, Effects, effects, execute, rows, run_of
 from tests.support.tried_journeys import greeting
-from workflows import DepositApproved, HarmSignal, PlayerRegistered
+from workflows import DepositApproved, HarmSignal, PlayerRegistered, no_more
 from workflows.effects import AssignArm, Held
 from workflows.experiment_draw import CONTROL, ArmAssigned, ExperimentStanding, draw
+from workflows.gate.facts import holdout_place
+from workflows.gate.policy import policy
+from workflows.gate.policy_book import PolicyBook
+from workflows.player_state.decisions import Arm
 
 ARMS = dict(greeting.arms)
 
@@ -58,6 +66,13 @@ def player_in(parts: Effects, arm: str, number: int = 0) -> str:
     salt = ("greeting", 1)
     inside = (one for one in names if draw(BRAND, one, salt, ARMS, ExperimentStanding(), NOON).arm == arm)
     return next(one for index, one in enumerate(inside) if index == number)
+
+
+async def known(connection: AsyncConnection) -> ExperimentRow:
+    """The experiment as it is in the books."""
+    row = await find_experiment(connection, BRAND, "greeting", 1)
+    assert row is not None
+    return row
 
 
 class TestDrawing:
@@ -104,11 +119,32 @@ class TestDrawing:
         assert isinstance(await parts.experiments.assign(asking(parts, run)), Held)
         assert await rows(parts.database, assignments, player_id=player) == []
 
+    @pytest.mark.parametrize(("arm", "held_out"), [("control", False), ("treated", True), ("treated", False)])
+    async def test_whose_offers_are_withheld_is_drawn_into_no_arm(
+        self, parts: Effects, monkeypatch: pytest.MonkeyPatch, arm: Arm, *, held_out: bool
+    ) -> None:
+        policies = PolicyBook(own=(policy("ours", since=date(2026, 1, 1), brand=BRAND, holdout=50),))
+        monkeypatch.setattr(parts.experiments, "policies", policies)
+        names = (player_in(parts, "push", number) for number in range(100))
+        player = next(name for name in names if (holdout_place(BRAND, name) < 50) == held_out)
+        await parts.casino.registers(player)
+        run = await parts.enters(player, journey="greeted", arm=arm)
+        told = await parts.experiments.assign(asking(parts, run))
+        drawn = await rows(parts.database, assignments, player_id=player)
+        assert isinstance(told, ArmAssigned)
+        if arm == "treated" and not held_out:
+            assert (told.arm, told.why, len(drawn)) == ("push", None, 1)
+        else:
+            assert (told, drawn) == (ArmAssigned(arm=CONTROL, chance=1.0, why="withheld"), [])
+        assert await parts.experiments.assign(asking(parts, run)) == told
+
     async def test_after_a_day_without_a_look_whoever_is_new_gets_control(self, parts: Effects) -> None:
-        await drawn(parts, player_in(parts, "push"))
+        before, _ = await drawn(parts, player_in(parts, "push"))
         parts.casino.clock.now = NOON + timedelta(hours=25)
         _, answer = await drawn(parts, player_in(parts, "push", 1))
         assert (answer.arm, answer.why) == (CONTROL, "not_watched")
+        again = await parts.experiments.assign(asking(parts, before, "arm:greeting#2"))
+        assert again == ArmAssigned(arm=CONTROL, chance=1.0, why="not_watched")
         await watch(parts).look()
         _, answer = await drawn(parts, player_in(parts, "push", 2))
         assert (answer.arm, answer.why) == ("push", None)
@@ -133,7 +169,7 @@ class TestWatching:
         found = await watch(parts).look()
         assert (found.seen, found.stopped, found.broken) == (1, 1, 0)
         [row] = await rows(parts.database, experiments, name="greeting")
-        assert row["stopped"] == {"push": "harm"}
+        assert row["stopped"] == {"push": {"why": "harm", "at": NOON.isoformat()}}
         _, answer = await drawn(parts, player_in(parts, "push", 30))
         assert answer.arm == CONTROL
         [told] = await rows(parts.database, assignments, player_id=player_in(parts, "push", 30))
@@ -164,7 +200,97 @@ class TestWatching:
         assert (await watch(parts).look()).broken == 1
         _, answer = await drawn(parts, player_in(parts, "push", 1))
         assert (answer.arm, answer.why) == (CONTROL, "sample_ratio")
-        assert (await watch(parts).look()).seen == 0
+        assert (await watch(parts).look()).broken == 0, "An experiment is closed once."
+
+    async def test_harm_stops_an_arm_of_an_experiment_that_is_closed(self, parts: Effects) -> None:
+        [first, *_] = harmed = await self.harmed(parts, "push", 30)
+        await execute(parts.database, "UPDATE experiments SET closed = 'sample_ratio'")
+        assert (await watch(parts).look()).stopped == 1
+        stops = [one["run_id"] for one in await rows(parts.database, deliveries) if one["kind"] == "stop"]
+        assert sorted(stops) == sorted(harmed)
+        again = await parts.experiments.assign(asking(parts, first, "arm:greeting#2"))
+        assert isinstance(again, ArmAssigned)
+        assert (again.arm, again.why) == (CONTROL, "stopped")
+
+    async def test_runs_that_were_left_when_an_arm_was_stopped_end_at_the_next_look(self, parts: Effects) -> None:
+        left = [(await drawn(parts, player_in(parts, "push", number)))[0] for number in range(3)]
+        async with parts.database.transaction() as connection:
+            # As after a worker that died between the stop and the first of the runs.
+            await stop_arm(connection, await known(connection), "push", "harm", NOON)
+        whose = {"brand": BRAND, "id": player_in(parts, "push", 1)}
+        await execute(parts.database, "UPDATE players SET state = '[]' WHERE brand = :brand AND id = :id", **whose)
+        assert (await watch(parts).look()).stopped == 0
+        stops = [one["run_id"] for one in await rows(parts.database, deliveries) if one["kind"] == "stop"]
+        assert sorted(stops) == sorted([left[0], left[2]]), "One run that cannot be ended keeps no other."
+
+    async def test_whoever_stops_an_arm_waits_for_the_draws_under_way(self, parts: Effects) -> None:
+        run, _ = await drawn(parts, player_in(parts, "push"))
+        async with parts.database.transaction() as drawing, parts.database.reading() as stopping:
+            experiment = await begun(drawing, asking(parts, run), NOON)
+            await stopping.execute(text("SET LOCAL lock_timeout = '20ms'"))
+            with pytest.raises(DBAPIError, match="lock timeout"):
+                await stop_arm(stopping, experiment, "push", "harm", NOON)
+
+    async def test_a_stop_ends_no_run_of_another_version(self, parts: Effects) -> None:
+        run, _ = await drawn(parts, player_in(parts, "push"))
+        other = await parts.enters(player_in(parts, "push"), journey="greeted", entry=2)
+        second = asking(parts, other, experiment_version=2, arms={"push": 99, CONTROL: 1})
+        told = await parts.experiments.assign(second)
+        assert isinstance(told, ArmAssigned)
+        assert told.arm == "push"
+        async with parts.database.reading() as connection:
+            experiment = await known(connection)
+            assert [one.run_id for one in await runs_in_arm(connection, experiment, "push")] == [run]
+
+    async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other(self, parts: Effects) -> None:
+        await self.harmed(parts, "push", 30)
+        await execute(
+            parts.database,
+            "INSERT INTO experiments (brand, name, version, arms, started_at, looked_at) "
+            "SELECT brand, 'another', 1, arms, started_at + interval '1 hour', looked_at FROM experiments",
+        )
+        await execute(
+            parts.database,
+            "INSERT INTO assignments (brand, experiment, version, player_id, arm, run_id, chance, shares, at) "
+            "SELECT brand, 'another', 1, player_id, arm, run_id, chance, CAST(:shares AS jsonb), at FROM assignments",
+            shares='{"push": 60, "email": 40}',
+        )
+        watching = watch(parts)
+        watching.experiments = {**watching.experiments, ("another", 1): replace(greeting, name="another")}
+        found = await watching.look()
+        assert (found.seen, found.stopped) == (1, 1)
+
+    async def test_where_a_guardrail_has_no_condition_no_event_is_read(self, parts: Effects) -> None:
+        await self.harmed(parts, "push", 30)
+        await execute(parts.database, "UPDATE events SET data = '[]' WHERE type = :type", type=HarmSignal.type)
+        assert (await watch(parts).look()).stopped == 1
+
+    async def test_signs_that_the_engine_derives_count_when_they_are_to_be_reviewed(self, parts: Effects) -> None:
+        player = player_in(parts, "push")
+        await drawn(parts, player)
+        await drawn(parts, player_in(parts, "push", 1))
+        await execute(
+            parts.database,
+            "INSERT INTO tasks (id, brand, player_id, form, question, form_schema, team, snapshot, state, priority, "
+            "due_at, created_at) "
+            "VALUES ('derived', :brand, :player, 'HarmReview', '?', '{}', 'compliance', '{}', 'open', 90, :at, :at)",
+            brand=BRAND,
+            player=player,
+            at=NOON + timedelta(hours=1),
+        )
+        async with parts.database.reading() as connection:
+            people = await participants_of(connection, await known(connection), greeting)
+        assert sorted([*one.harmed] for one in people) == [[], [HarmSignal.type]]
+
+    async def test_a_condition_is_asked_of_each_event(self, parts: Effects) -> None:
+        strong = replace(greeting, guardrails=(no_more(HarmSignal, where=lambda sign: sign.strength == "strong"),))
+        player = player_in(parts, "push")
+        await self.harmed(parts, "push", 2)
+        await parts.casino.happens(player, HarmSignal, indicator="chasing_losses", strength="strong")
+        async with parts.database.reading() as connection:
+            experiment = await known(connection)
+            people = await participants_of(connection, experiment, strong)
+        assert sorted(len(one.harmed) for one in people) == [0, 1]
 
     async def test_a_planned_look_is_kept_as_it_was_found(self, parts: Effects) -> None:
         player = player_in(parts, "push")
@@ -183,8 +309,7 @@ class TestWatching:
         await drawn(parts, player)
         then = parts.casino.clock.now + timedelta(days=10)
         async with parts.database.reading() as connection:
-            row = await find_experiment(connection, BRAND, "greeting", 1)
-            assert row is not None
+            row = await known(connection)
             before = await findings_of(connection, row, greeting, then, then)
         later = player_in(parts, "email")
         parts.casino.clock.now = then + timedelta(days=1)
@@ -193,3 +318,18 @@ class TestWatching:
             after = await findings_of(connection, row, greeting, parts.casino.clock.now, then)
         assert before == after
         assert before.players == 1
+
+    async def test_an_arm_that_was_stopped_later_was_not_stopped_then(self, parts: Effects) -> None:
+        await drawn(parts, player_in(parts, "push"))
+        async with parts.database.transaction() as connection:
+            row = await known(connection)
+            await stop_arm(connection, row, "push", "harm", NOON + timedelta(days=2))
+            row = await known(connection)
+            now = NOON + timedelta(days=3)
+            verdicts = [
+                {one.arm: one.verdict for one in (await findings_of(connection, row, greeting, now, moment)).arms}[
+                    "push"
+                ]
+                for moment in (NOON + timedelta(days=1), None)
+            ]
+        assert verdicts == ["too_early", "stopped"]

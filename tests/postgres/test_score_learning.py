@@ -37,8 +37,9 @@ async def parts(shared: Effects) -> AsyncIterator[Effects]:
         yield shared
 
 
-def learning(parts: Effects) -> ScoreLearning:
-    return ScoreLearning(parts.database, parts.casino.intake, parts.casino.clock, in_process=True)
+def learning(parts: Effects, *, reads_scores: bool = True) -> ScoreLearning:
+    casino = parts.casino
+    return ScoreLearning(parts.database, casino.intake, casino.clock, reads_scores=reads_scores, in_process=True)
 
 
 def invented(players: int) -> dict[str, list[PastDeposit]]:
@@ -158,6 +159,46 @@ class TestScoring:
             assert await champion(connection, BRAND, "churn") is None
         [row] = await rows(parts.database, score_models)
         assert (row["state"], row["why"][:27]) == ("retired", "players have become others:")
+
+    async def test_who_is_not_scored_any_more_is_told_once_and_again_when_they_are(self, parts: Effects) -> None:
+        await with_model(parts)
+        objects, stays = parts.casino.player("objects"), parts.casino.player("stays")
+        for player in (objects, stays):
+            await deposited(parts, player, *range(2, 60, 3))
+        assert (await learning(parts).score_due()).told == 2
+        [first] = await told(parts, objects)
+        await parts.casino.happens(objects, ConsentChanged, channel="profiling", opted_in=False)
+        for night in (1, 2):
+            parts.casino.clock.now = NIGHT + timedelta(days=night)
+            await learning(parts).score_due()
+        assert [(one["from_percent"], one["to_percent"]) for one in await told(parts, objects)] == [
+            (0, first["to_percent"]),
+            (first["to_percent"], 0),
+        ]
+        assert len(await told(parts, stays)) == 1
+        await parts.casino.happens(objects, ConsentChanged, channel="profiling", opted_in=True)
+        parts.casino.clock.now = NIGHT + timedelta(days=3)
+        assert (await learning(parts).score_due()).told == 1
+
+    async def test_a_model_that_is_retired_leaves_no_score_behind(self, parts: Effects) -> None:
+        await with_model(parts)
+        player, theirs = parts.casino.player(), parts.casino.player("theirs")
+        await deposited(parts, player, *range(2, 60, 3))
+        await learning(parts).score_due()
+        moved: dict[str, Any] = {"score": "churn", "from_percent": 0, "to_percent": 64, "why": ["silent"]}
+        await parts.casino.happens(theirs, ScoreChanged, **moved)
+        await execute(parts.database, "UPDATE score_models SET state = 'retired'")
+        parts.casino.clock.now = NIGHT + timedelta(days=1)
+        await learning(parts).score_due()
+        assert [one["to_percent"] for one in await told(parts, player)][1:] == [0]
+        assert [one["to_percent"] for one in await told(parts, theirs)] == [64], "A model of the operator's own."
+
+    async def test_where_nothing_reads_scores_nothing_is_learned_and_nobody_scored(self, parts: Effects) -> None:
+        await with_model(parts)
+        await deposited(parts, parts.casino.player(), *range(2, 60, 3))
+        unread = learning(parts, reads_scores=False)
+        assert (await unread.score_due()).seen == 0
+        assert await rows(parts.database, events, type=ScoreChanged.type) == []
 
     async def test_who_objected_to_profiling_is_not_read(self, parts: Effects) -> None:
         player = parts.casino.player()

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
@@ -16,6 +16,7 @@ from tests.support.tried_journeys import greeting
 from tests.support.year_on_stage import BEGIN
 from workflows import DepositApproved, PlayerRegistered, days, minutes
 from workflows.experiment_draw import CONTROL, ExperimentStanding, draw
+from workflows.gate.policy import policy
 from workflows.source.flow_reader import read_flow
 from workflows.source.journey_loading import load
 
@@ -70,6 +71,14 @@ class TestPlaying:
         world.advance_to(world.now + minutes(1))
         asked = [outcome for step, outcome in steps(world, player) if step.startswith("arm:greeting#")]
         assert asked == ["push", CONTROL]
+
+    def test_whose_offers_are_withheld_is_drawn_into_no_arm(self) -> None:
+        held_out = policy("ours", since=date(2020, 1, 1), brand="acme", holdout=100)
+        registry = replace(REGISTRY, policies=(held_out,))
+        world = World(registry, read_template_facts([SHIPPED_TEMPLATES]), BEGIN + timedelta(hours=10), brand="acme")
+        registers(world, "p1")
+        assert world.learned.assignments == {}
+        assert [outcome for step, outcome in steps(world, "p1") if step.startswith("arm:")] == [CONTROL]
 
     def test_while_nobody_watches_everybody_gets_control(self, world: World) -> None:
         world.learned.experiments["greeting", 1] = ExperimentStanding(looked_at=world.now - timedelta(days=2))

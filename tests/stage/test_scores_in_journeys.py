@@ -8,13 +8,31 @@ from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.testing.players import make
 from stage.world.world import World
+from tests.support.outside_packages import Write
 from tests.support.year_on_stage import BEGIN
 from workflows import DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin, days, minutes
+from workflows.player_state.ordering import Word
 from workflows.player_state.state import PlayerState
-from workflows.scores import BELIEVED_FOR, BY_SILENCE, read_score
+from workflows.scores import BELIEVED_FOR, BY_SILENCE, SOURCE, read_score
 from workflows.source.journey_loading import load
 
 REGISTRY = load(("tests.support.scored_journeys",))
+
+DECLARING = """from typing import Any
+
+from workflows import *
+
+churn = score_percent("churn")
+
+
+@journey(on(SessionLogin), entry=always, ends_after=days(1))
+async def one(player: Player, _: Any) -> None:
+"""
+READING = """@segment
+def leaving(player: Statistics) -> bool:
+    '''Leaving.'''
+    return player[churn] >= 60
+"""
 
 
 @pytest.fixture
@@ -67,6 +85,38 @@ def test_a_score_of_more_than_a_week_ago_is_not_believed() -> None:
     later = read_score(told, state, told.occurred_at + BELIEVED_FOR + timedelta(seconds=1))
     assert (later.percent, later.as_of) == (BY_SILENCE[-1][1], None)
     assert read_score(None, None, told.occurred_at).why == ["no deposit so far"]
+
+
+def test_who_objects_to_profiling_is_not_believed_to_have_a_score_from_then_on() -> None:
+    told, state = ScoreChanged.example(), PlayerState("acme", "p1")
+    word = Word(told.occurred_at, live=True)
+    state.set_consent("profiling", word, opted_in=False)
+    assert read_score(told, state, told.occurred_at).as_of is None
+    state.set_consent("profiling", Word(told.occurred_at + minutes(1), live=True), opted_in=True)
+    assert read_score(told, state, told.occurred_at).percent == told.to_percent
+
+
+def test_a_score_that_is_over_is_an_estimate_and_no_zero() -> None:
+    told = ScoreChanged.example().model_copy(update={"event_source": SOURCE, "to_percent": 0})
+    over = told.model_copy(update={"model": 0})
+    state = PlayerState("acme", "p1")
+    assert read_score(told, state, told.occurred_at).percent == 0
+    assert read_score(over, state, told.occurred_at).percent == BY_SILENCE[-1][1]
+
+
+@pytest.mark.parametrize(
+    ("written", "reads_scores"),
+    [
+        ('    """Asks."""\n    await player.score("churn")\n', True),
+        ('    """Is there."""\n    await player.mark("came")\n\n\n' + READING, True),
+        ('    """Is there."""\n    await player.mark("came")\n', False),
+    ],
+    ids=["a journey asks", "a segment reads", "neither"],
+)
+def test_it_is_known_whether_anything_that_is_deployed_reads_a_score(
+    package: Write, written: str, *, reads_scores: bool
+) -> None:
+    assert load((package(one=DECLARING + written),)).reads_scores == reads_scores
 
 
 def test_longer_silence_is_never_a_lower_estimate() -> None:

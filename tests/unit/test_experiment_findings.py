@@ -31,7 +31,7 @@ from workflows import (
     on,
 )
 from workflows.errors import DesignError
-from workflows.experiment_draw import CONTROL, DrawnArm, ExperimentStanding, draw
+from workflows.experiment_draw import CONTROL, ArmAssigned, DrawnArm, ExperimentStanding, draw
 from workflows.experiments import Experiment
 
 BEGAN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -115,6 +115,8 @@ class TestDrawing:
         drawn = {draw("acme", f"p{n}", ("x", 1), HALVES, standing, BEGAN).arm for n in range(50)}
         assert drawn == {CONTROL}
         assert draw("acme", "p", ("x", 1), HALVES, standing, BEGAN) == DrawnArm(CONTROL, 1.0, {CONTROL: 100}, why)
+        before = DrawnArm("push", 0.5, HALVES)
+        assert ArmAssigned.of(before, standing, BEGAN) == ArmAssigned(arm=CONTROL, chance=1.0, why=why)
 
 
 class TestDeclaring:
@@ -174,6 +176,21 @@ class TestFindings:
         assert found.verdict == "broken"
         assert arm_of(found, "push").difference is None
         assert "nothing here can be trusted" in found.sentence
+
+    def test_wrong_shares_hide_no_harm(self) -> None:
+        people = crowd(4_000, {"push": 0.30, CONTROL: 0.20}, {"push": 0.06, CONTROL: 0.02})
+        found = looked([one for n, one in enumerate(people) if one.arm == CONTROL or n % 5])
+        assert found.verdict == "broken"
+        assert arm_of(found, "push").verdict == "stopped"
+        assert arm_of(found, "push").difference is None
+        assert "push was stopped because of harm" in found.sentence
+
+    def test_without_a_plan_fewer_than_a_hundred_players_show_no_difference(self) -> None:
+        people = crowd(300, {"push": 0.5, CONTROL: 0.5})
+        few, enough = looked(people[:98]), looked(people[:102])
+        assert arm_of(few, "push").difference is None
+        assert arm_of(few, "push").no_number == "98 players, and 100 are needed"
+        assert arm_of(enough, "push").difference_from is not None
 
     def test_with_a_plan_nothing_is_decided_before_its_look(self) -> None:
         planned = tried(plan=looks(days(7), base=20, detect=10))
