@@ -13,8 +13,9 @@ from activities.experiment_rows import (
     reviewed_since_drawn,
 )
 from learning.experiment_findings import ExperimentFindings, Participant, findings
+from workflows.declaration import Goal
 from workflows.events import HarmSignal
-from workflows.experiments import Experiment
+from workflows.experiments import Experiment, Guardrail
 from workflows.rules.failures import RuleFailure
 
 
@@ -29,8 +30,9 @@ async def participants_of(
     drawn = {one.player_id: one for one in everybody if known_at is None or one.at <= known_at}
     reached: set[str] = set()
     harmed: dict[str, set[str]] = {}
+    counted: list[Goal | Guardrail] = [tried.goal, *tried.guardrails]
     # Without a condition the first event says it all, so Postgres answers and no event is read.
-    plain = {one.kind.type for one in (tried.goal, *tried.guardrails) if one.where is None}
+    plain = {one.kind.type for one in counted if one.where is None}
     for met in await met_since_drawn(connection, experiment, sorted(plain), known_at):
         known = drawn.get(met.player_id)
         if known is None:
@@ -43,7 +45,7 @@ async def participants_of(
     if any(one.kind is HarmSignal for one in tried.guardrails):
         for player in drawn.keys() & await reviewed_since_drawn(connection, experiment, known_at):
             harmed.setdefault(player, set()).add(HarmSignal.type)
-    kinds = {one.kind.type: one.kind for one in (tried.goal, *tried.guardrails) if one.where is not None}
+    kinds = {one.kind.type: one.kind for one in counted if one.where is not None}
     failures: list[RuleFailure] = []
     async for row in events_since_drawn(connection, experiment, sorted(kinds), known_at):
         known = drawn.get(row.player_id)

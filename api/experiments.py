@@ -172,6 +172,6 @@ async def _chosen(engine: ApiEngine, key: Key, name: str, version: int | None) -
 
 
 def _view(engine: ApiEngine, row: ExperimentRow) -> ExperimentView:
-    told = {"stopped": {arm: one.why for arm, one in row.stopped.items()}}
+    stopped = {arm: one.why for arm, one in row.stopped.items()}
     shown = {name: getattr(row, name) for name in ExperimentView.model_fields if name not in {"declared", "stopped"}}
-    return ExperimentView(**shown, **told, declared=(row.name, row.version) in engine.registry.experiments)
+    return ExperimentView(**shown, stopped=stopped, declared=(row.name, row.version) in engine.registry.experiments)

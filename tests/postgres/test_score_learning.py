@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from activities.loops.score_learning import SOURCE, ScoreLearning, deposits_of
+from activities.loops.score_learning import ScoreLearning, deposits_of
 from activities.score_models import champion, keep_model
 from activities.tables import events, score_models
 from learning.churn import ChurnModel, learn_churn
@@ -16,6 +16,7 @@ from tests.support.engine import BRAND, Effects, effects, execute, rows, run_of
 from workflows import ConsentChanged, DepositApproved, PlayerRegistered, ScoreChanged, SessionLogin
 from workflows.effects import ReadScore
 from workflows.player_facts import ScoreRead
+from workflows.scores import SOURCE
 
 PLAYERS = 480
 NIGHT = datetime.now(UTC).replace(hour=2, minute=0, second=0, microsecond=0)
