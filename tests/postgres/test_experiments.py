@@ -234,7 +234,7 @@ class TestWatching:
     async def test_a_stop_ends_no_run_of_another_version(self, parts: Effects) -> None:
         run, _ = await drawn(parts, player_in(parts, "push"))
         other = await parts.enters(player_in(parts, "push"), journey="greeted", entry=2)
-        second = asking(parts, other, experiment_version=2, arms={"push": 99, CONTROL: 1})
+        second = asking(parts, other, experiment_version=2, arms={"push": 100})
         told = await parts.experiments.assign(second)
         assert isinstance(told, ArmAssigned)
         assert told.arm == "push"
