@@ -272,8 +272,8 @@ class TestWatching:
         await execute(
             parts.database,
             "INSERT INTO tasks (id, brand, player_id, form, question, form_schema, team, snapshot, state, priority, "
-            "due_at, created_at) "
-            "VALUES ('derived', :brand, :player, 'HarmReview', '?', '{}', 'compliance', '{}', 'open', 90, :at, :at)",
+            "step, due_at, created_at) VALUES ('derived', :brand, :player, 'HarmReview', '?', '{}', 'compliance', "
+            "'{}', 'open', 90, 'review:harm', :at, :at)",
             brand=BRAND,
             player=player,
             at=NOON + timedelta(hours=1),
