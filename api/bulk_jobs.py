@@ -23,11 +23,11 @@ from activities.bulk_jobs import Job, JobAction, JobState, apply_action, read_jo
 from activities.loops.bulk_work import FAILED, ROOM
 from activities.tables import jobs
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import Whole
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, missing
 from workflows.background.bulk_job import ACTIVITIES, BulkJobKind
+from workflows.field_types import Whole
 from workflows.json_object import JsonObject
 
 logger = logging.getLogger(__name__)
@@ -36,7 +36,7 @@ V = TypeVar("V", bound="JobProgress")
 
 Managing = Annotated[Key, needs("journeys:manage")]
 Deciding = Annotated[Actor, acts("journeys:manage")]
-PerSecond = Annotated[Whole, Field(ge=1, le=5_000, description="Players or runs a second at most.")]
+PerSecond = Annotated[int, Field(ge=1, le=5_000, description="Players or runs a second at most."), Whole]
 
 ACTIONS: Final[tuple[JobAction, ...]] = ("pause", "resume", "cancel")
 #: A second, when nobody says how many.

@@ -15,7 +15,7 @@ from activities.task_rows import TaskConflict, TaskRequest
 from api.cloudevents import is_player_id
 from api.dependencies import ApiEngine, EngineOf
 from api.event_scopes import REVIEW
-from api.json_types import Prose, Whole
+from api.json_types import Prose
 from api.permissions import acts
 from api.players import read_state
 from api.problems import COMMON, Problem, documented, missing
@@ -23,6 +23,7 @@ from api.runs import IdempotencyKey
 from api.task_actions import problem_of
 from workflows.events import Event, HarmReviewed, PromotionsPaused
 from workflows.events.compliance import MOST_PAUSED
+from workflows.field_types import Whole
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.harm_watch import strength_of, stronger
 from workflows.player_state.state import PlayerState
@@ -78,7 +79,7 @@ class PauseBody(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"hours": 72, "why": "A large loss last night."}]}
     )
 
-    hours: Annotated[Whole, Field(ge=1, le=MOST_PAUSED)]
+    hours: Annotated[int, Field(ge=1, le=MOST_PAUSED), Whole]
     why: Prose
 
 

@@ -11,7 +11,6 @@ from api.bounds import ITEM
 from api.json_text import read_json
 from api.problems import pointer
 from content.duplicate_json_names import RepeatedName
-from workflows import field_types
 from workflows.json_object import JsonObject
 
 NO_NUL: Final = r"^[^\x00]*$"
@@ -20,9 +19,8 @@ NO_NUL: Final = r"^[^\x00]*$"
 REPEATED: Final = "Write this name once in its object; of two values nobody can tell which one is meant."
 _UNKEPT: Final = re.compile("[\x00\ud800-\udfff]")
 
-#: Numbers and switches of a body as they are written: neither `"25"` nor `true` is a number, `1` is no `true`; `25.0`
-#: is 25, as JSON has it.
-Whole = Annotated[int, field_types.Whole]
+#: Numbers and switches of a body as they are written: `"2.5"` is no number, `1` is no `true`. For whole numbers there
+#: is `workflows.field_types.Whole`, to which `25.0` is 25, as JSON has it.
 Real = Annotated[float, Strict()]
 Switch = Annotated[bool, Strict()]
 

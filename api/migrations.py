@@ -13,11 +13,12 @@ from activities.loops.migration import MIGRATE, begin_migration, forecast_migrat
 from api.bulk_jobs import RATE, Deciding, JobProgress, JobRoutes, Managing, PerSecond
 from api.dependencies import ApiEngine, EngineOf
 from api.journey_controls import ControlReason, known_journey
-from api.json_types import Line, Whole
+from api.json_types import Line
 from api.problems import COMMON, Problem, documented
 from api.runs import IdempotencyKey
 from content.nearest_name import nearest
 from workflows.declaration import version_name
+from workflows.field_types import Whole
 from workflows.json_object import JsonObject
 from workflows.source.flow_reader import read_flow
 
@@ -26,7 +27,7 @@ migrations = APIRouter(prefix="/v1/migrations", tags=["migrations"])
 
 #: The name of a step whose subject stands in the code.
 PLAIN: Final = re.compile(r"[\w-]+(:[\w-]+)?")
-Version = Annotated[Whole, Field(ge=1, le=1_000_000, description="The release that the runs move to.")]
+Version = Annotated[int, Field(ge=1, le=1_000_000, description="The release that the runs move to."), Whole]
 
 
 class MigrationTarget(BaseModel):

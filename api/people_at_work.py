@@ -13,10 +13,11 @@ from activities.actors import Actor
 from activities.people import Person, find_person
 from activities.work_profiles import WorkProfile
 from api.dependencies import EngineOf
-from api.json_types import Line, Whole
+from api.json_types import Line
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from workflows.events import Instant
+from workflows.field_types import Whole
 
 router = APIRouter(prefix="/v1/people/{person_id}", tags=["people"])
 
@@ -49,7 +50,7 @@ class WorkBody(BaseModel):
     )
 
     languages: list[Language] = Field(default_factory=list, max_length=20)
-    minutes_a_day: Annotated[Whole, Field(ge=0, le=1440)] | None = Field(
+    minutes_a_day: Annotated[int, Field(ge=0, le=1440), Whole] | None = Field(
         None, description="Minutes of a day that tasks may take; absent: they are given none, and take their own."
     )
     told_of: list[Literal["opened", "given", "unclaimed", "reminded", "escalated", "breached"]] | None = Field(

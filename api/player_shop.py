@@ -19,11 +19,11 @@ from activities.player_commands import PlayerCommand
 from activities.shop_purchases import PURCHASE_COLUMNS, Purchase
 from activities.tables import players
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import Whole
 from api.pagination import Page, PageQuery
 from api.permissions import Key, needs
 from api.player_requests import IfNoneMatch, Player, Pressed, PressKey, answer, me, player_of, press
 from api.problems import COMMON, documented, missing
+from workflows.field_types import Whole
 from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, GrantFacts
@@ -65,7 +65,7 @@ class PurchaseBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"price": 2000}]})
 
-    price: Annotated[Whole, Field(ge=1, le=MOST_A_DAY)]
+    price: Annotated[int, Field(ge=1, le=MOST_A_DAY), Whole]
 
 
 class BoughtView(Pressed):

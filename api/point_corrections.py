@@ -9,9 +9,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from activities.actors import Actor
 from activities.point_corrections import Correction, CorrectionRefusal, CorrectionWish, ask_for, decide, find
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import Prose, Whole
+from api.json_types import Prose
 from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
+from workflows.field_types import Whole
 from workflows.loyalty.point_currencies import MOST_A_DAY, PointCurrency
 
 router = APIRouter(prefix="/v1/players/{player_id}/point-corrections", tags=["loyalty"])
@@ -38,7 +39,7 @@ class CorrectionBody(BaseModel):
     )
 
     currency: str = Field(min_length=1, max_length=64, pattern=r"^[^\x00]+$")
-    amount: Annotated[Whole, Field(ge=-MOST_A_DAY, le=MOST_A_DAY)]
+    amount: Annotated[int, Field(ge=-MOST_A_DAY, le=MOST_A_DAY), Whole]
     reason: Prose
 
 

@@ -12,9 +12,10 @@ from activities.shadow_report import ShadowComparison, compare
 from activities.shadows import ShadowRow, newest_shadow, start_shadow, stop_shadow
 from api.bulk_jobs import wake
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import Real, Whole
+from api.json_types import Real
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, Problem, documented, undeclared
+from workflows.field_types import Whole
 from workflows.json_object import JsonObject
 
 router = APIRouter(prefix="/v1/journeys", tags=["shadows"])
@@ -39,7 +40,7 @@ class Shadowing(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"version": 8, "percent": 5}]})
 
-    version: Whole = Field(ge=1, le=2**31 - 1, description="A release whose code is deployed.")
+    version: Annotated[int, Field(ge=1, le=2**31 - 1, description="A release whose code is deployed."), Whole]
     percent: Real = Field(gt=0, le=100, description="Of the brand's players: who is drawn once is drawn always.")
 
 

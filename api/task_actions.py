@@ -21,11 +21,12 @@ from activities.task_rows import TaskConflict, TaskOutcome, TaskRequest, TaskRow
 from api.dependencies import ApiEngine, EngineOf
 from api.event_scopes import REVIEW
 from api.form_validation import faults_of
-from api.json_types import Document, Line, Prose, Whole
+from api.json_types import Document, Line, Prose
 from api.permissions import acts
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
 from workflows.events import Instant
+from workflows.field_types import Whole
 from workflows.forms import Form
 from workflows.grant_forms import GrantInDoubt
 from workflows.json_object import JsonObject
@@ -112,7 +113,7 @@ class Changes(BaseModel):
         extra="forbid", json_schema_extra={"examples": [{"priority": 80, "follow_up_at": "2026-01-16T08:00:00Z"}]}
     )
 
-    priority: Annotated[Whole, Field(ge=0, le=100)] = 50
+    priority: Annotated[int, Field(ge=0, le=100), Whole] = 50
     follow_up_at: Instant | None = None
 
 

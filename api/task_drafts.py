@@ -11,9 +11,10 @@ from activities.actors import Actor
 from activities.audit.trail import unrecorded
 from activities.task_drafts import Draft
 from api.dependencies import EngineOf
-from api.json_types import NO_NUL, Whole
+from api.json_types import NO_NUL
 from api.permissions import acts
 from api.problems import COMMON, Problem, documented, missing
+from workflows.field_types import Whole
 
 router = APIRouter(prefix="/v1/tasks/{task_id}/draft", tags=["tasks"])
 
@@ -30,7 +31,9 @@ class DraftBody(BaseModel):
     )
 
     fields: dict[str, Typed] = Field(max_length=100)
-    task_version: Annotated[Whole, Field(ge=0, le=2**31 - 1)] = Field(description="The version that was on the screen.")
+    task_version: Annotated[int, Field(ge=0, le=2**31 - 1), Whole] = Field(
+        description="The version that was on the screen."
+    )
 
 
 class DraftView(DraftBody):

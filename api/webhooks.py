@@ -18,10 +18,11 @@ from activities.outgoing.webhook_subscriptions import DisabledBecause, Subscript
 from activities.tables import outgoing_events, webhook_deliveries
 from activities.tables import webhook_subscriptions as subscriptions
 from api.dependencies import ApiEngine, EngineOf
-from api.json_types import NO_NUL, Line, Switch, Whole
+from api.json_types import NO_NUL, Line, Switch
 from api.pagination import Moment, Page, PageQuery, where_given
 from api.permissions import Key, acts, needs
 from api.problems import COMMON, CORRECT, Problem, documented, missing
+from workflows.field_types import Whole
 from workflows.json_object import JsonObject
 from workflows.outgoing_events import TEST, OutgoingEvent, wrong_filters
 from workflows.task_rights import GIVEN
@@ -126,7 +127,7 @@ class SecretRotation(BaseModel):
 
     model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"overlap_hours": 24}]})
 
-    overlap_hours: Annotated[Whole, Field(ge=0, le=168)] = int(OVERLAP / timedelta(hours=1))
+    overlap_hours: Annotated[int, Field(ge=0, le=168), Whole] = int(OVERLAP / timedelta(hours=1))
 
 
 class TrialEvent(BaseModel):

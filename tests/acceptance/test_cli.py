@@ -177,6 +177,7 @@ class TestKeys:
             ("backend", "demo", ["events:write", "inbox:read", "profiles:write", "protection:lift"], []),
             ("crm", "demo", ["journeys:manage", "players:read"], []),
             ("safer-play", "demo", ["harm:review", "players:read", "tasks:work"], ["harm_review", "rg"]),
+            ("site", "demo", ["events:write", "players:tokens"], []),
             ("vip-head", "demo", ["players:read", "tasks:work"], ["aml", "executive"]),
             ("vip-manager", "demo", ["players:read", "tasks:work"], ["aml"]),
         ]
