@@ -1,20 +1,16 @@
 """The table `loyalty_limits`: what all players share, a budget of points or a stock, and how much of it is used."""
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
-from hashlib import sha256
+from datetime import datetime
 from typing import Final
 
 from sqlalchemy import Text, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from workflows.loyalty.house_points import house_share
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.loyalty.wheels import LimitShare
-
-#: Parts that a day's points of the house lie in, where each part is as large as this or larger.
-HOUSE_PARTS: Final = 16
-LARGE: Final = 100_000
 
 
 async def take_of(connection: AsyncConnection, brand: str, limit: str, amount: int, *, most: int) -> bool:
@@ -26,17 +22,9 @@ async def take_of(connection: AsyncConnection, brand: str, limit: str, amount: i
 async def house_gives(
     connection: AsyncConnection, brand: str, currency: PointCurrency | None, player_id: str, points: int, now: datetime
 ) -> bool:
-    """Take what is given to a player from what the house gives all of them on a day; False where it gives no more.
-
-    The day's points lie in parts, of which a player's id chooses one, so that not everybody waits for one row: together
-    they are never more than 120 % of what was meant.
-    """
-    if currency is None or not currency.given_a_day or not points:
-        return True
-    parts = HOUSE_PARTS if currency.most_given_a_day >= LARGE * HOUSE_PARTS else 1
-    part = int.from_bytes(sha256(player_id.encode()).digest()[:4], "big") % parts
-    limit = f"house:{currency.name}:{now.astimezone(UTC):%Y-%m-%d}:{part}"
-    return await take_of(connection, brand, limit, points, most=currency.most_given_a_day // parts)
+    """Take what is given to a player from what the house gives all of them on a day; False where it gives no more."""
+    share = house_share(currency, player_id, points, now)
+    return share is None or await take_of(connection, brand, share.limit, share.amount, most=share.most)
 
 
 async def give_back(connection: AsyncConnection, brand: str, limit: str, amount: int) -> None:

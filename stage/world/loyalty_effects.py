@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from stage.errors import warn_of
+from stage.world.house_points import house_gives
 from stage.world.records import StoryRecord
 from stage.world.state import WorldState
 from workflows.effects import Award, AwardResult, CloseSpin, EffectInput, OfferSpin, SpinGiven
@@ -10,6 +11,7 @@ from workflows.gate.decide import may_grant
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, GrantFacts, spin_facts
 from workflows.gate.register_check import as_if_unlisted
+from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known
 from workflows.rules.failures import RuleFailure
 
@@ -28,6 +30,9 @@ class LoyaltyEffects:
         reason = self._refusal(request, asked)
         if reason is None and not is_known(request.reward, world.rules.loyalty):
             reason = NOT_DECLARED
+        into = world.rules.loyalty.currencies.get(request.currency)
+        if reason is None and not house_gives(world, into, request.player_id, request.reward.awarded_points):
+            reason = HOUSE_GIVES_NO_MORE
         if reason is None:
             state, failures = world.player(request.player_id), list[RuleFailure]()
             world.carry_out(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from stage.errors import warn_of
+from stage.world.house_points import house_gives
 from stage.world.records import GrantRecord, SpinRecord
 from stage.world.state import WorldState
 from workflows.channels import CHANNELS
@@ -12,6 +13,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts, facts_of
 from workflows.gate.prize_check import first_refusal, prize_facts
 from workflows.loyalty.missions import PlayerMission
+from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.wheels import LimitShare, Wheel, draw, spin_id_of, spin_words
 from workflows.player_state.prizes import PrizeGiving, give
 from workflows.player_state.state import PlayerState
@@ -53,6 +55,9 @@ def _press_mission(world: WorldState, player_id: str, button: Literal["opt_in", 
     share = LimitShare(f"mission:{mission.name}:{year}-W{week:02}", mission.points, mission.budget)
     if mission.points and not _take(world, [share]):
         return "budget_spent"
+    if not house_gives(world, mission.into, player_id, mission.points):
+        world.limits[share.limit] -= share.amount
+        return HOUSE_GIVES_NO_MORE
     world.carry_out(state, state.claim_mission(mission, f"mission {mission.name}", now))
     return None
 

@@ -40,15 +40,16 @@ class PointCurrency:
 
     @property
     def most_given_a_day(self) -> int:
-        """Where giving stops: at 120 % of what was meant."""
+        """Nothing is given that would make it more than 120 % of what was meant."""
         return self.given_a_day * 6 // 5
 
 
 def currency(name: str, *, expires: timedelta | None = None, given_a_day: int = 0) -> PointCurrency:
     """Declare a kind of points that players earn and spend.
 
-    `given_a_day` is what the house means to give away to all players together on a day: awards, missions, wheels, what
-    a shop sells. At 120 % of it nothing more is given that day. What players earn by playing is theirs by the terms.
+    `given_a_day` is what the house means to give away to all players together on a day of UTC: awards of journeys,
+    prizes of missions, points that a shop sells. What would make it more than 120 % of that is not given; what players
+    earn by playing is theirs by the terms, and wheels, raffles and tournaments have limits of their own.
 
     Points that were earned on one day of the player's expire together: at the end of the day `expires` later, of its
     week where that is longer than 92 days, of its month beyond 366. Raises `LoyaltyDesignError`.
