@@ -16,6 +16,7 @@ from activities.player_rows import write_place
 from activities.processes import Processes
 from activities.rolling_release import retry_if_known_elsewhere
 from activities.runs import RunOver, check_soon, end_active, hold_active, is_active, note_arrival
+from activities.shop_purchases import run_is_over
 from activities.step_log import record_steps, recorded_outcome
 from activities.tables import players
 from activities.tasks import cancel_of_run
@@ -41,6 +42,7 @@ from workflows.effects import (
     ValueRead,
 )
 from workflows.json_object import JsonObject
+from workflows.loyalty.shop_items import SHOP_ORDER
 from workflows.outgoing_events import OutgoingEvent
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import come_to
@@ -188,6 +190,8 @@ async def end_run(connection: AsyncConnection, intake: Intake, request: End, now
     if await end_active(connection, request.run_id, request.outcome, now):
         await cancel_of_run(connection, request.run_id, f"The journey ended: {request.outcome}.", now)
         await give_up_turns(connection, request.run_id)
+        if request.journey == SHOP_ORDER:
+            await run_is_over(connection, request.brand, request.player_id, request.run_id, now)
         await record_steps(connection, request, now, request.outcome, request.detail)
         announce(connection, OutgoingEvent.about("run.ended", request, now))
 

@@ -28,8 +28,11 @@ from workflows.rewards import RewardBase
 PurchaseState = Literal["reserved", "fulfilled", "refunded"]
 #: Why points of a purchase came back, beside what the gate or the bonus engine says of its reward.
 NOT_DELIVERED: Final = "not_delivered"
+CANCELLED: Final = "cancelled"
 #: How long after nobody could say what became of a purchase it is looked at again.
 AGAIN_AFTER: Final = timedelta(seconds=30)
+#: How long after it was bought, and then each time, it is asked whether a run ended without a word.
+SLOWLY: Final = timedelta(minutes=5)
 #: Asks the gate about a reward and writes down what it says; the reason where it refuses.
 Gate = Callable[[GrantFacts], Awaitable[str | None]]
 
@@ -74,7 +77,8 @@ async def buy_item(
 ) -> JsonObject:
     """Sell an item to a player whose row is locked: the answer to the command, with the purchase written.
 
-    The row of the stock is asked last, so that a hot item is held for no longer than a commit takes.
+    What all players share, the stock and then the day's points of the house, is asked last, so that a hot row is held
+    for no longer than a commit takes.
     """
     if item is None:
         return _refused("unknown")
@@ -105,7 +109,7 @@ async def buy_item(
         "slices": orjson.dumps(bought.slices).decode(),
         "gives": item.gives.model_dump_json() if isinstance(item.gives, RewardBase) else None,
         "run_id": bought.run_id,
-        "due_at": None if item.settles_here else now,
+        "due_at": None if item.settles_here else now + SLOWLY,
         "at": now,
         "settled_at": now if item.settles_here else None,
     }
@@ -116,13 +120,19 @@ async def buy_item(
 async def cancel_purchase(
     connection: AsyncConnection, players: LockedPlayers, state: PlayerState, purchase_id: str, now: datetime
 ) -> JsonObject:
-    """Stop the delivery of a player's purchase; its points come back as soon as it has stopped, unless it was done."""
+    """Stop the delivery of a player's purchase; its points come back as soon as it has stopped, unless it was done.
+
+    The row remembers who wanted it, for what has ended meanwhile is not lengthened for whoever cancels.
+    """
     found = await find_purchase(connection, state.brand, state.player_id, purchase_id)
     if found is None:
         return _refused("unknown")
     if found.state != "reserved" or found.run_id is None:
         return _refused("already_settled")
-    players.record(state.player_id, state.stop(found.run_id, "cancelled", now))
+    if stopped := state.stop(found.run_id, CANCELLED, now):
+        players.record(state.player_id, stopped)
+        asked = update(shop_purchases).where(shop_purchases.c.id == found.id)
+        await connection.execute(asked.values(reason=CANCELLED))
     return {"status": "done", "purchase_id": found.id, "state": found.state}
 
 
@@ -135,7 +145,12 @@ async def find_purchase(connection: AsyncConnection, brand: str, player_id: str,
 
 
 async def due_purchases(connection: AsyncConnection, now: datetime, limit: int) -> list[Purchase]:
-    """Purchases that are open although the run that delivers them is over, the longest waiting first."""
+    """Purchases that are open although the run that delivers them is over, the longest waiting first.
+
+    `run_is_over` makes one due. The slow look here is for a run that ended without it; one that is under way is not
+    looked at again before `SLOWLY`.
+    """
+    await connection.execute(_UNDER_WAY, {"now": now, "later": now + SLOWLY})
     rows = await connection.execute(_DUE, {"now": now, "limit": limit})
     return [_purchase(row) for row in rows]
 
@@ -154,10 +169,10 @@ async def settle(
     into = None if buyer is None else players.states.get(buyer.merged_into or buyer.player_id)
     came = await _what_came(connection, purchase)
     if buyer is None or into is None or came is None:
-        later = update(shop_purchases).where(shop_purchases.c.id == purchase.id)
-        await connection.execute(later.values(due_at=now + AGAIN_AFTER))
+        await put_off(connection, purchase.id, now)
         return None
     (delivered, reason), paid = came, purchase.settled_at is not None
+    reason = reason if delivered else purchase.reason or reason
     if delivered and not paid:
         players.record(buyer.player_id, redeem(buyer, purchase.currency, purchase.price, purchase.ref, now))
     elif not delivered:
@@ -167,18 +182,17 @@ async def settle(
     return state
 
 
-async def take_back(
-    connection: AsyncConnection, players: LockedPlayers, purchase: Purchase, reason: str, now: datetime
-) -> PurchaseState | None:
-    """Give the points of a purchase back that was delivered, as a person says; None where there is nothing to give."""
-    locked = select(shop_purchases.c.state).where(shop_purchases.c.id == purchase.id).with_for_update()
-    buyer = players.states.get(purchase.player_id)
-    into = None if buyer is None else players.states.get(buyer.merged_into or buyer.player_id)
-    if await connection.scalar(locked) != "fulfilled" or buyer is None or into is None:
-        return None
-    await _give_all_back(connection, players, purchase, buyer, into, now, paid=True)
-    await _close(connection, purchase, "refunded", reason, now)
-    return "refunded"
+async def put_off(connection: AsyncConnection, purchase_id: str, now: datetime) -> None:
+    """Look at a purchase again in a while; of one that is settled nothing."""
+    mine = (shop_purchases.c.id == purchase_id, shop_purchases.c.state == "reserved")
+    await connection.execute(update(shop_purchases).where(*mine).values(due_at=now + AGAIN_AFTER))
+
+
+async def run_is_over(connection: AsyncConnection, brand: str, player_id: str, run_id: str, now: datetime) -> None:
+    """Have the purchase settled that a run was to deliver, in the transaction that writes its end."""
+    mine = (shop_purchases.c.brand == brand, shop_purchases.c.player_id == player_id)
+    over = update(shop_purchases).where(*mine, shop_purchases.c.run_id == run_id, shop_purchases.c.state == "reserved")
+    await connection.execute(over.values(due_at=now))
 
 
 async def _give_all_back(
@@ -192,7 +206,18 @@ async def _give_all_back(
     paid: bool = False,
 ) -> None:
     """Points to their slices, and the item into the stock."""
-    moved = refund(buyer, into, purchase.item, purchase.currency, purchase.slices, purchase.ref, now, paid=paid)
+    moved = refund(
+        buyer,
+        into,
+        purchase.item,
+        purchase.currency,
+        purchase.slices,
+        purchase.ref,
+        now,
+        at=purchase.at,
+        paid=paid,
+        cancelled=purchase.reason == CANCELLED,
+    )
     for account, transfer in moved:
         players.record(account, [transfer])
     await give_back(connection, purchase.brand, stock_of(purchase.item), 1)
@@ -246,6 +271,12 @@ _INSERT: Final = text(
         (id, brand, player_id, item, version, currency, state, price, slices, gives, run_id, due_at, at, settled_at)
     VALUES (:id, :brand, :player_id, :item, :version, :currency, :state, :price, CAST(:slices AS jsonb),
             CAST(:gives AS jsonb), :run_id, :due_at, :at, :settled_at)
+    """
+)
+_UNDER_WAY: Final = text(
+    """
+    UPDATE shop_purchases p SET due_at = :later FROM runs r
+    WHERE r.id = p.run_id AND r.state <> 'ended' AND p.state = 'reserved' AND p.due_at <= :now
     """
 )
 _DUE: Final = text(

@@ -16,11 +16,14 @@ from activities.clock import Clock, sleep_or_stop
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
-from activities.shop_purchases import Purchase, accounts_of, due_purchases, settle
+from activities.shop_purchases import Purchase, accounts_of, due_purchases, put_off, settle
 
 logger = logging.getLogger(__name__)
 
 PURCHASES: Final = Counter("journeys_purchases_settled_total", "Purchases by what they came to.", ["state"])
+FAILED: Final = Counter(
+    "journeys_purchases_not_settled_total", "Purchases that could not be settled and are tried again.", ["brand"]
+)
 #: Seconds between two looks, and purchases that one look settles.
 LOOK_EVERY: Final = 1.0
 AT_ONCE: Final = 100
@@ -50,14 +53,22 @@ class ShopSettlement:
                 await sleep_or_stop(stop, LOOK_EVERY)
 
     async def settle_once(self) -> int:
-        """Settle what is due, each in a transaction of its own; how many there were."""
-        async with self.database.reading() as connection:
+        """Settle what is due, each in a transaction of its own; how many there were.
+
+        One that cannot be settled is put off, so that it holds up nobody else's.
+        """
+        async with self.database.transaction() as connection:
             due = await due_purchases(connection, self.clock(), AT_ONCE)
         for one in due:
             try:
                 await self._settle(one)
             except PlayersLocked:
                 logger.info("The buyer of %s is locked; it is settled later.", one.id)
+            except Exception:
+                logger.exception("The purchase %s could not be settled; it is tried again.", one.id)
+                FAILED.labels(one.brand).inc()
+                async with self.database.transaction() as connection:
+                    await put_off(connection, one.id, self.clock())
         return len(due)
 
     async def _settle(self, purchase: Purchase) -> None:

@@ -56,6 +56,6 @@ def first_bud(_player: Statistics) -> bool:
 market = shop(
     "market",
     item("hot-badge", badge("hot"), price=10, stock=1_000_000, each=1),
-    item("double-hour", multiplier(2, hours(1)), price=300, into=house_points),
+    item("double-hour", multiplier(2, hours(1)), price=300, into=house_points, product="casino"),
     paid_in=house_points,
 )

@@ -11,11 +11,11 @@ from sqlalchemy import text
 
 from activities.grant_rows import end_revocation
 from activities.ledger_proof import prove_ledger
-from activities.loops.shop_settlement import ShopSettlement
+from activities.loops.shop_settlement import FAILED, ShopSettlement
 from activities.player_commands import CommandKeyReused, PlayerCommand, PlayerCommands
 from activities.point_transfers import journal
 from activities.run_effects import end_run
-from activities.shop_purchases import Purchase, find_purchase
+from activities.shop_purchases import AGAIN_AFTER, SLOWLY, Purchase, find_purchase
 from tests.support.engine import BRAND, Effects, done, effects, execute
 from tests.support.servers import LocalBonusEngine
 from workflows import DepositApproved, ExclusionSet, PlayerMerged, RoundCompleted, free_spins
@@ -239,6 +239,70 @@ async def test_a_purchase_is_cancelled_until_it_is_delivered(shopper: Shopper) -
     await shopper.buys("badge", 10)
     (badge,) = [one for one in await shopper.lines() if one.credit == "redeemed:shop"]
     assert (await shopper.cancels(badge.ref.split()[1]))["reason"] == "already_settled"
+
+
+async def test_who_cancels_has_back_what_has_not_ended_and_the_rest_expires(shopper: Shopper) -> None:
+    bought = await ordered(shopper)
+    assert bought.run_id is not None
+    shopper.parts.casino.clock.later(timedelta(days=100))
+    await shopper.cancels(bought.id)
+    await shopper.is_over(bought.run_id, "cancelled")
+    await shopper.settles()
+    again = await shopper.purchase(bought.id)
+    assert (again.state, again.reason) == ("refunded", "cancelled")
+    (back,) = [one for one in await shopper.lines() if one.debit == "held"]
+    assert back.slices == bought.slices, "no slice of a later end"
+    assert (await shopper.buys("badge", 10))["reason"] == "not_enough_points"
+
+
+async def test_a_purchase_that_cannot_be_settled_holds_up_no_other(shopper: Shopper) -> None:
+    other = Shopper(shopper.parts, f"{shopper.player}-2")
+    await shopper.parts.casino.registers(other.player)
+    broken, whole = await ordered(shopper), await ordered(other)
+    for buyer, bought in ((shopper, broken), (other, whole)):
+        await buyer.is_over(str(bought.run_id), "stopped")
+    held = "UPDATE players SET state = jsonb_set(state, '{loyalty,points,points,held}', :held) WHERE id = :id"
+    await execute(shopper.parts.database, held, held="1", id=shopper.player)
+    before = FAILED.labels(BRAND)._value.get()
+    await shopper.settles()
+    assert ((await shopper.purchase(broken.id)).state, (await other.purchase(whole.id)).state) == (
+        "reserved",
+        "refunded",
+    )
+    await shopper.settles()
+    assert FAILED.labels(BRAND)._value.get() == before + 1, "it is put off"
+    await execute(shopper.parts.database, held, held="500", id=shopper.player)
+    shopper.parts.casino.clock.later(AGAIN_AFTER)
+    await shopper.settles()
+    assert (await shopper.purchase(broken.id)).state == "refunded"
+
+
+async def test_an_order_under_way_is_asked_about_slowly_and_one_that_ended_without_a_word_is_found(
+    shopper: Shopper,
+) -> None:
+    bought = await ordered(shopper)
+    clock, due = shopper.parts.casino.clock, "SELECT due_at FROM shop_purchases WHERE id = :id"
+    for _ in range(2):
+        async with shopper.parts.database.reading() as connection:
+            assert await connection.scalar(text(due), {"id": bought.id}) == clock.now + SLOWLY
+        clock.later(SLOWLY)
+        await shopper.settles()
+    await execute(shopper.parts.database, "UPDATE runs SET state = 'ended' WHERE id = :id", id=bought.run_id)
+    await shopper.settles()
+    assert (await shopper.purchase(bought.id)).state == "reserved", "nobody has looked"
+    clock.later(SLOWLY)
+    await shopper.settles()
+    assert (await shopper.purchase(bought.id)).state == "refunded"
+
+
+async def test_of_what_there_is_not_no_answer_is_kept(shopper: Shopper) -> None:
+    await shopper.earns(100)
+    for name in ("nothing", "neither"):
+        assert (await shopper.buys(name, 10))["reason"] == "unknown"
+    await shopper.buys("badge", 9)
+    kept = text("SELECT count(*) FROM player_commands WHERE brand = :brand AND player_id = :id")
+    async with shopper.parts.database.reading() as connection:
+        assert await connection.scalar(kept, {"brand": BRAND, "id": shopper.player}) == 1
 
 
 async def test_i31_a_merge_in_the_middle_gives_the_points_to_the_account_that_stays(shopper: Shopper) -> None:

@@ -9,6 +9,7 @@ import pytest
 from content.settings import SHIPPED_TEMPLATES
 from content.templates import read_template_facts
 from stage.testing.rehearsal import Rehearse, player
+from stage.world.faults import Faults, away
 from stage.world.world import World
 from workflows import ExclusionSet, ItemPurchased, PlayerRegistered, RoundCompleted, days, free_spins, gift
 from workflows.journeys.shop_order import ParcelToSend, shop_order
@@ -24,8 +25,8 @@ PURCHASE: dict[str, Any] = {"purchase_id": "o-1", "item": "it", "price": 200, "c
 class Casino(World):
     """A world with one player in London who has 1,000 points."""
 
-    def __init__(self) -> None:
-        super().__init__(REGISTRY, read_template_facts([SHIPPED_TEMPLATES]), MORNING)
+    def __init__(self, faults: Faults | None = None) -> None:
+        super().__init__(REGISTRY, read_template_facts([SHIPPED_TEMPLATES]), MORNING, faults=faults)
         self.told = 0
         self.happens(PlayerRegistered, timezone="Europe/London")
         self.happens(RoundCompleted, **ROUND, stake_minor=100_000)
@@ -90,6 +91,21 @@ def test_i15_what_is_given_in_the_purchase_is_paid_in_it(casino: Casino) -> None
     assert loyalty is not None
     assert [*loyalty.badges] == ["patron"]
     assert casino.points == (990, 0)
+
+
+def test_the_house_gives_so_many_points_a_day_on_the_stage_too(casino: Casino) -> None:
+    assert [casino.buy("p", "gems-5") for _ in range(3)] == [None, None, "house_gives_no_more"]
+    casino.passes(days(1))
+    assert casino.buy("p", "gems-5") is None
+
+
+def test_a_grant_in_doubt_keeps_the_points_held() -> None:
+    with Casino(away("bonus_engine", until=MORNING + days(60))) as casino:
+        assert casino.buy("p", "spins-20") is None
+        casino.passes(days(40))
+        assert [one.status for one in casino.grants] == ["unknown"]
+        assert [one.state for one in casino.purchases] == ["reserved"]
+        assert casino.points == (500, 500)
 
 
 class TestTheOrder:

@@ -31,7 +31,7 @@ from workflows import (
 )
 
 house_points = currency("points", expires=days(90))
-gems = currency("gems")
+gems = currency("gems", given_a_day=10)
 wagered = earn(
     house_points, RoundCompleted, "stake_minor", rate=(1, 100), product="casino", most=1_000_000, name="wagered"
 )
@@ -47,7 +47,7 @@ market = shop(
     "market",
     item("spins-20", free_spins(20, max_win=10_000), price=500, stock=1_000, each=1, per=week),
     item("last-mug", gift("mug", value=800), price=200, stock=1),
-    item("double", multiplier(2, hours(2)), price=100, into=house_points),
+    item("double", multiplier(2, hours(2)), price=100, into=house_points, product="casino"),
     item("gems-5", points(5), price=50, into=gems),
     item("badge", badge("patron"), price=10, each=1),
     item("for-silver", free_spins(5, max_win=1_000), price=10, tier="silver"),

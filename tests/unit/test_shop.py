@@ -11,14 +11,21 @@ from hypothesis import strategies as st
 
 from tests.support.examples import examples
 from tests.support.outside_packages import Write, mistakes
-from workflows import PlayerRegistered, currency, days, free_spins, gift, item, points, shop, week
+from workflows import PlayerRegistered, currency, days, free_spins, gift, item, multiplier, points, shop, week
 from workflows.errors import DesignError
 from workflows.loyalty.point_account import LoyaltyState, Postings, recomputed
 from workflows.loyalty.point_lots import end_of_lot
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.shop_items import ShopItem
-from workflows.player_state.purchases import buy, purchase_refusal, redeem, refund, times_bought
+from workflows.player_state.purchases import (
+    MOST_OPEN_ORDERS,
+    buy,
+    purchase_refusal,
+    redeem,
+    refund,
+    times_bought,
+)
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
 from workflows.source.journey_loading import load
@@ -32,6 +39,7 @@ MARKET = shop(
     item("weekly", gift("mug", value=800), price=20, each=2, per=week),
     item("gems", points(1), price=7, into=GEMS),
     item("betting", points(1), price=5, into=GEMS, product="betting"),
+    item("double", multiplier(2, timedelta(hours=2)), price=11, into=POINTS, product="casino"),
     paid_in=POINTS,
 )
 ITEMS = {one.name: one for one in MARKET.items}
@@ -47,6 +55,7 @@ class Shopper:
     orders: dict[str, tuple[ShopItem, dict[str, int]]] = field(default_factory=dict)
     transfers: list[PointTransfer] = field(default_factory=list)
     bought: int = 0
+    bought_at: dict[str, datetime] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         told = PlayerRegistered(event_id="r", event_source="/t", occurred_at=NOON, timezone="Europe/Kyiv")
@@ -68,15 +77,17 @@ class Shopper:
         if not sold.settles_here:
             assert made.run_id is not None
             self.orders[f"o-{self.bought}"] = (sold, dict(made.slices))
+            self.bought_at[f"o-{self.bought}"] = self.now
             self.state.end(made.run_id, self.now)
         return None
 
-    def settles(self, order: str, *, delivered: bool) -> None:
+    def settles(self, order: str, *, delivered: bool, cancelled: bool = False) -> None:
         sold, slices = self.orders.pop(order)
         if delivered:
             self.transfers += redeem(self.state, "points", sold.price, order, self.now)
         else:
-            moved = refund(self.state, self.state, sold.name, "points", slices, order, self.now)
+            mine, at = self.state, self.bought_at[order]
+            moved = refund(mine, mine, sold.name, "points", slices, order, self.now, at=at, cancelled=cancelled)
             self.transfers += [one for _, one in moved]
 
     @property
@@ -196,6 +207,62 @@ def test_case_24_what_ended_in_checkout_comes_back_for_a_week_and_keeps_its_prod
     shopper.proves()
 
 
+def test_what_ended_in_checkout_expires_where_the_player_cancelled_so_no_order_keeps_points_alive() -> None:
+    shopper = Shopper()
+    end = int((NOON + timedelta(days=1)).timestamp())
+    shopper.is_given(50, f"casino@{end}")
+    assert shopper.buys("spins") is None
+    shopper.now += timedelta(days=3)
+    shopper.settles("o-1", delivered=False, cancelled=True)
+    assert shopper.buys("spins") == "not_enough_points"
+    shopper.transfers += shopper.state.tick_points(shopper.now)
+    assert (shopper.account.lots, shopper.account.held) == ({}, 0)
+    assert shopper.transfers[-1].credit == "expired"
+    shopper.proves()
+
+
+def test_what_has_not_ended_comes_back_whole_to_who_cancels() -> None:
+    shopper = Shopper()
+    shopper.is_given(50, CASINO)
+    assert shopper.buys("spins") is None
+    shopper.settles("o-1", delivered=False, cancelled=True)
+    assert shopper.account.lots == {CASINO: 50}
+
+
+def test_what_comes_back_of_an_earlier_period_leaves_the_limit_of_this_one() -> None:
+    shopper = Shopper()
+    shopper.is_given(1_000, FOREVER)
+    assert shopper.buys("weekly") is None
+    shopper.now += timedelta(days=7)
+    assert [shopper.buys("weekly") for _ in range(3)] == [None, None, "limit_reached"]
+    shopper.settles("o-1", delivered=False)
+    assert shopper.buys("weekly") == "limit_reached", "it was bought a week ago"
+    shopper.settles("o-2", delivered=False)
+    assert [shopper.buys("weekly") for _ in range(2)] == [None, "limit_reached"]
+
+
+def test_a_player_has_so_many_orders_under_way_and_no_more() -> None:
+    shopper, spins = Shopper(), ITEMS["spins"]
+    shopper.is_given(1_000, FOREVER)
+    runs = [buy(shopper.state, spins, f"u-{number}", RULES, NOON, []).run_id for number in range(MOST_OPEN_ORDERS)]
+    assert purchase_refusal(shopper.state, spins, RULES, NOON, []) == "too_many_orders"
+    assert purchase_refusal(shopper.state, ITEMS["gems"], RULES, NOON, []) is None, "nothing of it is under way"
+    shopper.state.end(str(runs[0]), NOON)
+    assert purchase_refusal(shopper.state, spins, RULES, NOON, []) is None
+
+
+def test_what_is_bought_for_one_product_counts_for_no_other() -> None:
+    shopper = Shopper()
+    shopper.is_given(100, CASINO)
+    assert shopper.buys("double") is None
+    (window,) = shopper.account.windows
+    assert [window.holds(NOON, None, one) for one in ("casino", "betting", None)] == [True, False, True]
+    shopper.is_given(100, BETTING)
+    assert shopper.buys("betting") is None
+    assert shopper.state.loyalty is not None
+    assert [*shopper.state.loyalty.account("gems").lots] == [BETTING]
+
+
 def test_debt_is_paid_first_when_points_come_back() -> None:
     shopper = Shopper()
     shopper.is_given(30, FOREVER)
@@ -220,6 +287,7 @@ def test_debt_is_paid_first_when_points_come_back() -> None:
         (lambda: item("mug", gift("mug", value=1), price=1, since=datetime(2026, 1, 1)), "say the zone"),  # noqa: DTZ001
         (lambda: item("mug", gift("mug", value=1), price=1, since=NOON, until=NOON), "is over before it is sold"),
         (lambda: item("gems", points(1), price=1), "say into which currency"),
+        (lambda: item("double", multiplier(2, timedelta(hours=1)), price=1, into=POINTS), "say of which kind of gambl"),
         (lambda: item("spins", free_spins(5, max_win=100), price=1, product="betting"), "is for casino by its reward"),
         (lambda: shop("s", paid_in=POINTS), "needs 1 to 200 items"),
         (

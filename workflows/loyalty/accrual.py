@@ -45,7 +45,7 @@ def accrue(
         on = on or present.day_of(at)
         account = postings.state.account(rule.currency.name)
         late = not account.windows or at <= now - LATENESS
-        factor = "100" if late else str(account.factor(at, getattr(event, "game_id", None)))
+        factor = "100" if late else str(account.factor(at, getattr(event, "game_id", None), rule.product))
         key = bucket_key(rule, on)
         bucket = account.buckets.get(key)
         if bucket is None:

@@ -39,16 +39,24 @@ class AccrualBucket:
 
 @dataclass(frozen=True, slots=True)
 class MultiplierWindow:
-    """Points of what happens in [since, until) count `factor` percent; of these games only, where any are named."""
+    """Points of what happens in [since, until) count `factor` percent; of these games only, where any are named.
+
+    With a `product` it counts for no rule of another one.
+    """
 
     since: datetime
     until: datetime
     factor: int
     games: tuple[str, ...] = ()
+    product: str | None = None
 
-    def holds(self, at: datetime, game: str | None) -> bool:
-        """Whether it counts for what happened then."""
-        return self.since <= at < self.until and (not self.games or game in self.games)
+    def holds(self, at: datetime, game: str | None, product: str | None) -> bool:
+        """Whether it counts for what happened then, by a rule for a product."""
+        return (
+            self.since <= at < self.until
+            and (not self.games or game in self.games)
+            and (None in {self.product, product} or self.product == product)
+        )
 
 
 @dataclass(slots=True)
@@ -80,9 +88,10 @@ class PointAccount:
         """What is in the lots and not in the journal yet."""
         return sum(bucket.points - bucket.posted for bucket in self.buckets.values())
 
-    def factor(self, at: datetime, game: str | None) -> int:
+    def factor(self, at: datetime, game: str | None, product: str | None) -> int:
         """How much what happened then counts, in percent: the highest window, and never the product of several."""
-        return min(MOST_FACTOR, max((one.factor for one in self.windows if one.holds(at, game)), default=100))
+        held = (one.factor for one in self.windows if one.holds(at, game, product))
+        return min(MOST_FACTOR, max(held, default=100))
 
     def spendable_after(self, now: datetime) -> datetime | None:
         """Lots that end later than this may be spent; None: all of them."""
@@ -230,16 +239,21 @@ class Postings:
         self.post(currency, amount, "held", into, "shop", ref)
 
     def refund(
-        self, currency: str, slices: Mapping[str, int], lot_of_late: str, ref: str, source: Account = "held"
+        self, currency: str, slices: Mapping[str, int], lot_of_late: str | None, ref: str, source: Account = "held"
     ) -> None:
-        """Give points of a purchase back to the slices they came from; those of one that has ended get another."""
+        """Give points of a purchase back to the slices they came from; those of one that has ended get another.
+
+        Without another they expire with the next tick, as all that has ended does.
+        """
         if source == "held":
             self._unhold(currency, sum(slices.values()))
         given: Counter[str] = Counter()
         for key, points in slices.items():
             end = end_of_lot(key)
-            over = end is not None and end <= self.now
-            given[f"{product_of_lot(key) or ''}@{lot_of_late.rpartition('@')[2]}" if over else key] += points
+            if lot_of_late is not None and end is not None and end <= self.now:
+                given[f"{product_of_lot(key) or ''}@{lot_of_late.rpartition('@')[2]}"] += points
+            else:
+                given[key] += points
         add(self.state.account(currency).lots, given)
         self.post(currency, given.total(), source, "available", "shop", ref, slices=dict(given))
         self._pay_debt(currency)

@@ -36,6 +36,7 @@ PurchaseRefusal = Literal[
     "limit_reached",
     "not_enough_points",
     "closed",
+    "too_many_orders",
     "out_of_stock",
 ]
 
@@ -144,6 +145,8 @@ def _mistakes_of(made: ShopItem) -> Iterator[str]:
         yield "is over before it is sold; until= comes after since=."
     if made.settles_here and isinstance(made.gives, RewardBase) and made.into is None:
         yield f"gives {made.gives.name}; say into which currency, such as into=house_points."
+    if isinstance(made.gives, RewardBase) and made.gives.boost is not None and made.product is None:
+        yield "makes points count more; say of which kind of gambling, such as product='casino'."
 
 
 @dataclass(frozen=True, eq=False)

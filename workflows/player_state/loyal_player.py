@@ -111,7 +111,7 @@ class LoyalPlayer(PlayerProjection):
         if (boost := reward.boost) is not None:
             account = postings.state.account(into.name)
             known = [one for one in account.windows if one.until > now - LATENESS]
-            window = MultiplierWindow(now, now + boost.lasts, min(MOST_FACTOR, boost.factor), boost.games)
+            window = MultiplierWindow(now, now + boost.lasts, min(MOST_FACTOR, boost.factor), boost.games, product)
             account.windows = [*known, window][-MOST_WINDOWS:]
         if reward.awarded_points:
             lot = lot_of(product, present.today, into.expires, present)

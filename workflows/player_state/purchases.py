@@ -24,6 +24,8 @@ from workflows.rules.segments import Statistics
 
 #: How long points may be spent that come back after their time was over.
 LATE_REFUND: Final = timedelta(days=7)
+#: Orders of one player that are under way at once, so that nobody holds a whole stock.
+MOST_OPEN_ORDERS: Final = 5
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ def purchase_refusal(  # noqa: PLR0911 - one line a reason
         return "not_enough_points"
     if not item.settles_here and not _is_delivered(state, item, rules, now):
         return "closed"
+    if not item.settles_here and _open_orders(state) >= MOST_OPEN_ORDERS:
+        return "too_many_orders"
     return None
 
 
@@ -105,15 +109,19 @@ def refund(
     ref: str,
     now: datetime,
     *,
+    at: datetime,
     paid: bool = False,
+    cancelled: bool = False,
 ) -> list[tuple[str, PointTransfer]]:
-    """Give the points of a purchase back: to the buyer, or `into` the account that theirs was merged into.
+    """Give the points of a purchase of `at` back: to the buyer, or `into` the account that theirs was merged into.
 
-    `paid` says that the house has them already. By account what goes into its journal.
+    `paid` says that the house has them already. What has ended meanwhile may be spent for a week, but where the player
+    has `cancelled` it expires, or buying and cancelling would keep points for ever. By account what goes into its
+    journal.
     """
     state.loyalty, into.loyalty = state.loyalty or LoyaltyState(), into.loyalty or LoyaltyState()
     present = into.present(now)
-    late = lot_of(None, present.today, LATE_REFUND, present)
+    late = None if cancelled else lot_of(None, present.today, LATE_REFUND, present)
     giving, taking = Postings(state.loyalty, now), Postings(into.loyalty, now)
     if into is state:
         giving.refund(currency, slices, late, ref, "redeemed:shop" if paid else "held")
@@ -121,7 +129,7 @@ def refund(
         if not paid:
             giving.release_to(currency, sum(slices.values()), "merged", ref)
         taking.refund(currency, slices, late, ref, "redeemed:shop" if paid else "merged")
-    _count_down(into, item)
+    _count_down(into, item, at)
     return [(state.player_id, one) for one in giving.transfers] + [(into.player_id, one) for one in taking.transfers]
 
 
@@ -158,13 +166,20 @@ def _period_and_times(state: PlayerState, item: ShopItem, now: datetime) -> tupl
     return (period, 0) if period > known else (known, times)
 
 
-def _count_down(state: PlayerState, item: str) -> None:
+def _count_down(state: PlayerState, item: str, at: datetime) -> None:
+    """Forget a purchase of `at`, unless it was made in a period before the one that is counted."""
     assert state.loyalty is not None
     period, times = state.loyalty.bought.get(item, ("", 0))
+    if state.present(at).today.isoformat() < period:
+        return
     if times > 1:
         state.loyalty.bought[item] = (period, times - 1)
     else:
         state.loyalty.bought.pop(item, None)
+
+
+def _open_orders(state: PlayerState) -> int:
+    return sum(run.journey == SHOP_ORDER and not run.over for run in state.runs.values())
 
 
 def _is_seen(state: PlayerState, item: ShopItem, now: datetime, failures: list[RuleFailure]) -> bool:
@@ -208,6 +223,6 @@ def _event(item: ShopItem, purchase_id: str, now: datetime) -> ItemPurchased:
 def _given_here(state: PlayerState, item: ShopItem, ref: str, now: datetime) -> list[PointTransfer]:
     if isinstance(item.gives, RewardBase):
         assert item.into is not None
-        return state.award(item.into, item.gives, ref, now)
+        return state.award(item.into, item.gives, ref, now, product=item.product)
     state.present_with(item.gives, now)
     return []
