@@ -21,7 +21,7 @@ from workflows.gate.facts import GrantFacts
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.shop_items import ShopItem, stock_of
-from workflows.player_state.purchases import buy, product_paid_with, purchase_refusal, redeem, refund
+from workflows.player_state.purchases import Bought, buy, product_paid_with, purchase_refusal, redeem, refund
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 
@@ -97,7 +97,13 @@ async def buy_item(
     purchase_id = hashlib.sha256(f"{state.brand}\x00{state.player_id}\x00{key}".encode()).hexdigest()[:24]
     bought = buy(state, item, purchase_id, players.rules, now, players.failures)
     players.record(state.player_id, bought.decisions)
-    made = {
+    made = _row_of(state, item, purchase_id, bought, now)
+    await connection.execute(_INSERT, made)
+    return {"status": "done", "purchase_id": purchase_id, "state": made["state"], "points": item.price}
+
+
+def _row_of(state: PlayerState, item: ShopItem, purchase_id: str, bought: Bought, now: datetime) -> dict[str, Any]:
+    return {
         "id": purchase_id,
         "brand": state.brand,
         "player_id": state.player_id,
@@ -113,8 +119,6 @@ async def buy_item(
         "at": now,
         "settled_at": now if item.settles_here else None,
     }
-    await connection.execute(_INSERT, made)
-    return {"status": "done", "purchase_id": purchase_id, "state": made["state"], "points": item.price}
 
 
 async def cancel_purchase(
