@@ -93,6 +93,9 @@ class PlayerCommands:
             if (earlier := await _earlier(connection, command)) is not None:
                 return earlier
             answer = await self._decide(connection, command, players, state, now)
+            if answer.get("reason") == "unknown":
+                # Names can be made up for ever, and what is not there is not there however often it is asked.
+                return answer
             kept = {"brand": brand, "player": player_id, "key": command.key, "digest": command.digest, "at": now}
             # As it is read again: to the letter the same, however often it is asked for.
             written = await connection.execute(_KEEP, kept | {"answer": orjson.dumps(answer).decode()})
