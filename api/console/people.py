@@ -88,7 +88,7 @@ async def say_own_work(engine: EngineOf, visitor: VisitorOf) -> Response:
     return RedirectResponse(path(visitor.brand, "work"), 303)
 
 
-@router.post("/work/absence")
+@router.post("/absence")
 async def go_away(engine: EngineOf, visitor: VisitorOf) -> Response:
     """Say when one is away, from the morning of a day to the end of another; or that one is back."""
     visitor.needs("tasks:work")

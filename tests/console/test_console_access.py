@@ -53,7 +53,7 @@ SCOPES = {
     "/people": {"people:manage"},
     "/people/{person_id}/{change}": {"people:manage"},
     "/work": {"tasks:work"},
-    "/work/absence": {"tasks:work"},
+    "/absence": {"tasks:work"},
     "/audit": {"audit:read"},
     "/figures": READS_JOURNEYS,
     "/stuck": {"journeys:manage"},
@@ -73,7 +73,7 @@ FORMS = {
     "/people": {"email": "ivan@example.com", "name": "Ivan"},
     "/people/{person_id}/{change}": {"kind": "teams", "name": "payments"},
     "/work": {"languages": "uk, en", "minutes_a_day": "240", "told-given": "yes"},
-    "/work/absence": {"since": "2099-07-01", "until": "2099-07-14"},
+    "/absence": {"since": "2099-07-01", "until": "2099-07-14"},
 }
 
 
