@@ -66,7 +66,7 @@ logger = logging.getLogger(__name__)
 
 #: Prizes paid in one transaction; the rows of their players are locked meanwhile.
 PAGE: Final = 100
-#: Players who are given their places in one transaction, within some ten milliseconds.
+#: Players who are given their places in one transaction: who protects one of them waits for no more than these.
 NUMBERED_AT_ONCE: Final = 200
 #: How long before it opens an instance is known, and how often it is looked for what should be under way.
 AHEAD: Final = timedelta(hours=1)
