@@ -34,6 +34,7 @@ from workflows.rewards import (
     tier_upgrade,
     tournament_ticket,
 )
+from workflows.rewards.base import value_of
 
 NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ANY: TypeAdapter[Any] = TypeAdapter(Reward)
@@ -117,6 +118,12 @@ def test_every_reward_says_what_it_may_cost(kind: str) -> None:
     cost = SAID[kind].cost(NOON, ([NOON + timedelta(hours=1)], [5000]))
     assert cost.how
     assert cost.most is None or cost.expected is None or cost.expected <= cost.most
+
+
+def test_no_reward_is_expected_to_cost_more_than_may_be_won_with_it() -> None:
+    for reward in (bonus_money(10_000, wager=0, max_win=500), free_spins(500, bet_value=100, max_win=500)):
+        cost = reward.cost(NOON, ([], []))
+        assert (cost.most, cost.expected, value_of(reward)) == (500, 500, 500)
 
 
 def test_a_kind_that_says_no_cost_cannot_be_made() -> None:

@@ -28,9 +28,10 @@ class BonusMoney(RewardBase):
     max_win_minor: Amount | None = None
 
     def cost(self, granted_at: datetime, deposits: Deposits) -> Cost:  # noqa: ARG002 - whenever, to whomever
-        """The amount, less what its wagering costs the player."""
-        expected = after_wagering(self.amount_minor, self.wager_x)
-        return Cost(self.max_win_minor, expected, "amount x (1 - house edge x wagering)")
+        """The amount, less what its wagering costs the player; never more than may be won with it."""
+        most, expected = self.max_win_minor, after_wagering(self.amount_minor, self.wager_x)
+        how = "amount x (1 - house edge x wagering)"
+        return Cost(most, expected if most is None else min(most, expected), how)
 
 
 def bonus_money(
