@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.loyalty.house_points import house_share
 from workflows.loyalty.point_currencies import PointCurrency
-from workflows.loyalty.wheels import LimitShare
+from workflows.loyalty.shared_limits import LimitShare
 
 
 async def take_of(connection: AsyncConnection, brand: str, limit: str, amount: int, *, most: int) -> bool:

@@ -18,8 +18,9 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from workflows.json_object import JsonObject
-from workflows.loyalty.raffles import Bundle, DrawnBundle, RaffleTerms, drawn_bundles, taking_part
-from workflows.loyalty.wheels import seed_hash
+from workflows.loyalty.fair_draws import seed_hash
+from workflows.loyalty.raffle_winners import Bundle, DrawnBundle, drawn_bundles, taking_part
+from workflows.loyalty.raffles import RaffleTerms
 
 ALIAS_KEY_BYTES: Final = 32
 #: Bundles in one page of a draw's record.

@@ -16,7 +16,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.loyalty_limits import take_shares
 from activities.loyalty_tables import spins, wheel_days
 from workflows.json_object import JsonObject
-from workflows.loyalty.wheels import Instead, Wheel, draw, seed_hash, spin_id_of, spin_words
+from workflows.loyalty.fair_draws import draw, seed_hash
+from workflows.loyalty.spin_proofs import spin_id_of, spin_words
+from workflows.loyalty.wheels import Instead, Wheel
 from workflows.rewards import RewardBase
 
 SEED_BYTES: Final = 32
@@ -79,12 +81,12 @@ async def spin(connection: AsyncConnection, asked: Spin, now: datetime) -> Lande
     """
     wheel, brand, day = asked.wheel, asked.brand, asked.wheel.day_of(now)
     seed = await seed_of(connection, brand, wheel.name, day)
-    if not await take_shares(connection, brand, [wheel.least(day)]):
+    if not await take_shares(connection, brand, [wheel.share_of_spin(day)]):
         return None
     words = spin_words(wheel.name, wheel.version, asked.player_id, asked.client_seed, asked.nonce)
     drawn = draw(seed, words, wheel.weights)
     prize, instead = wheel.prize(drawn, asked.blanks)
-    if not await take_shares(connection, brand, wheel.shares(day, drawn, prize)):
+    if not await take_shares(connection, brand, wheel.shares_of_prize(day, drawn, prize)):
         prize, instead = wheel.otherwise, "used_up"
     landed = Landed(asked.spin_id, drawn, prize, instead, seed_hash(seed), asked.nonce)
     row: JsonObject = {

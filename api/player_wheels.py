@@ -11,7 +11,8 @@ from api.dependencies import EngineOf
 from api.player_requests import IfNoneMatch, Player, Pressed, PressKey, answer, me, player_of, press
 from api.problems import COMMON, Problem, documented
 from workflows.json_object import JsonObject
-from workflows.loyalty.wheels import Wheel, seed_hash
+from workflows.loyalty.fair_draws import seed_hash
+from workflows.loyalty.wheels import Wheel
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
 

@@ -23,8 +23,8 @@ def verify(
     """Draw a spin or a raffle again from its record and its seed; exits with 1 where it did not come out so."""
     import orjson
 
-    from workflows.loyalty.raffles import fault_of_raffle
-    from workflows.loyalty.wheels import fault_of_proof
+    from workflows.loyalty.raffle_winners import fault_of_raffle
+    from workflows.loyalty.spin_proofs import fault_of_spin
 
     try:
         told = orjson.loads(proof.read_bytes())
@@ -33,7 +33,7 @@ def verify(
     except (OSError, ValueError, LookupError, TypeError) as wrong:
         fail(f"{proof} cannot be read as a proof: {wrong}.")
     drawn = isinstance(told, dict) and "raffle" in told
-    fault = (fault_of_raffle(told) if drawn else fault_of_proof(told)) if isinstance(told, dict) else "it is no proof"
+    fault = (fault_of_raffle(told) if drawn else fault_of_spin(told)) if isinstance(told, dict) else "it is no proof"
     if fault is not None:
         fail(f"The {'draw' if drawn else 'spin'} does not follow from its record: {fault}.")
     if drawn:

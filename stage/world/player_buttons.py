@@ -12,9 +12,12 @@ from workflows.channels import CHANNELS
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts, facts_of
 from workflows.gate.prize_check import first_refusal, prize_facts
+from workflows.loyalty.fair_draws import draw
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.loyalty.wheels import LimitShare, Wheel, draw, spin_id_of, spin_words
+from workflows.loyalty.shared_limits import LimitShare
+from workflows.loyalty.spin_proofs import spin_id_of, spin_words
+from workflows.loyalty.wheels import Wheel
 from workflows.player_state.prizes import PrizeGiving, give
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
@@ -71,12 +74,12 @@ def _spin(world: WorldState, player_id: str, name: str, key: str, client_seed: s
     if (reason := refused_by_gate(world, player_id, *prize_facts(wheel))) is not None:
         return reason
     day = state.wheel_day(wheel, now)
-    if not _take(world, [wheel.least(day.day)]):
+    if not _take(world, [wheel.share_of_spin(day.day)]):
         return "budget_spent"
     words = spin_words(wheel.name, wheel.version, player_id, client_seed, day.spun + 1)
     drawn = draw(stage_seed(world.chance.seed, wheel.name, day.day), words, wheel.weights)
     prize, instead = wheel.prize(drawn, day.blanks)
-    if not _take(world, wheel.shares(day.day, drawn, prize)):
+    if not _take(world, wheel.shares_of_prize(day.day, drawn, prize)):
         prize, instead = wheel.otherwise, "used_up"
     given = state.use_spin(wheel, now, blank=wheel.sectors[drawn].gives is None and instead is None)
     record = SpinRecord(

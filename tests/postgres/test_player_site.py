@@ -13,7 +13,7 @@ from activities.wheel_spins import proof_of
 from tests.support.api_client import Api, serving
 from workflows import ExclusionSet, PlayerRegistered, RoundCompleted
 from workflows.events import Event
-from workflows.loyalty.wheels import fault_of_proof
+from workflows.loyalty.spin_proofs import fault_of_spin
 
 MISSION = "/v1/me/missions/three_games"
 
@@ -141,13 +141,13 @@ class TestWheels:
         assert points["available"] == spun["points"]
         proof = (await browser.get(f"spins/{spun['spin_id']}/proof")).json()
         assert proof["seed"] is None, "today's seed is nobody's to know"
-        assert fault_of_proof(proof) == "its day is not over and the seed not told"
+        assert fault_of_spin(proof) == "its day is not over and the seed not told"
         async with browser.api.engine.database.reading() as connection:
             later = await proof_of(connection, browser.api.brand, browser.player, spun["spin_id"], "9999-01-01")
         assert later is not None
-        assert fault_of_proof(later) is None
-        assert fault_of_proof({**later, "drawn": later["drawn"] + 1}) is not None
-        assert fault_of_proof({**later, "seed": "00" * 32}) == "the seed is not the one whose hash was shown"
+        assert fault_of_spin(later) is None
+        assert fault_of_spin({**later, "drawn": later["drawn"] + 1}) is not None
+        assert fault_of_spin({**later, "seed": "00" * 32}) == "the seed is not the one whose hash was shown"
 
     async def test_attempts_end_and_another_word_under_one_key_is_refused(self, browser: Browser) -> None:
         assert (await self.spin(browser, "k-1")).status_code == 200

@@ -15,7 +15,7 @@ from activities.raffle_totals import LASTS_S, TicketTotals
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
 from workflows import ExclusionSet, PlayerMerged, raffle_ticket
 from workflows.effects import Award, AwardResult
-from workflows.loyalty.raffles import fault_of_raffle
+from workflows.loyalty.raffle_winners import fault_of_raffle
 
 JOURNEYS = "tests.support.loyal_journeys"
 

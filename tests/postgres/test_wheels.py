@@ -17,7 +17,7 @@ from tests.support.engine import BRAND, Effects, Row, done, effects, execute, ro
 from tests.support.servers import LocalBonusEngine
 from workflows import ContactVerified, ExclusionSet, PlayerMerged
 from workflows.effects import CloseSpin, OfferSpin, SpinGiven
-from workflows.loyalty.wheels import fault_of_proof
+from workflows.loyalty.spin_proofs import fault_of_spin
 
 JOURNEYS = "tests.support.loyal_journeys"
 STEP = "spin:daily#1"
@@ -129,7 +129,7 @@ class TestStockAndBudgets:
                 for row in await spins_of(parts, name):
                     proof = await proof_of(connection, BRAND, name, row["id"], "9999-01-01")
                     assert proof is not None
-                    assert fault_of_proof(proof) is None
+                    assert fault_of_spin(proof) is None
 
     async def test_case_25_one_press_on_two_processes_is_one_spin(self, parts: Effects, player: str) -> None:
         answers = await asyncio.gather(*(spin(parts, player, "k") for _ in range(5)))

@@ -14,17 +14,10 @@ from tests.support.examples import examples
 from tests.unit.test_points import POINTS
 from workflows import cash, currency, day, days, free_bet, month, points, raffle, reload
 from workflows.errors import DesignError
+from workflows.loyalty.fair_draws import drawn_number, seed_hash
 from workflows.loyalty.point_currencies import PointCurrency
-from workflows.loyalty.raffles import (
-    Bundle,
-    Raffle,
-    RaffleTerms,
-    drawn_bundles,
-    fault_of_raffle,
-    raffle_words,
-    taking_part,
-)
-from workflows.loyalty.wheels import drawn_number, seed_hash
+from workflows.loyalty.raffle_winners import Bundle, drawn_bundles, fault_of_raffle, raffle_words, taking_part
+from workflows.loyalty.raffles import Raffle, RaffleTerms
 
 SEED = bytes(range(32))
 BUNDLES = st.lists(

@@ -29,9 +29,12 @@ from workflows import (
 )
 from workflows.effects import OfferSpin
 from workflows.errors import DesignError
+from workflows.loyalty.fair_draws import draw, landed_on, seed_hash
 from workflows.loyalty.program import mistakes_among
+from workflows.loyalty.shared_limits import LimitShare
+from workflows.loyalty.spin_proofs import spin_words
 from workflows.loyalty.wheel_attempts import MOST_GIVEN, WheelDay
-from workflows.loyalty.wheels import LimitShare, Wheel, draw, landed_on, seed_hash, spin_words
+from workflows.loyalty.wheels import Wheel
 from workflows.player_state.state import PlayerState
 
 SEED = bytes(range(32))
@@ -117,15 +120,19 @@ def test_what_a_prize_takes_of_the_day_is_taken_in_one_order() -> None:
         budget_minor=600,
     )
     prizes = [made.sectors[number].gives for number in range(3)]
-    taken = [[(one.limit, one.amount) for one in made.shares("d", n, prize)] for n, prize in enumerate(prizes) if prize]
+    taken = [
+        [(one.limit, one.amount) for one in made.shares_of_prize("d", n, prize)]
+        for n, prize in enumerate(prizes)
+        if prize
+    ]
     assert taken == [
         [("wheel:w:d", 15), ("wheel:w:d:0", 1)],
         [("wheel:w:d", -5), ("wheel:w:d:minor", 500), ("wheel:w:d:1", 1)],
         [("wheel:w:d", -5)],
     ]
-    assert made.least("d") == LimitShare("wheel:w:d", 5, 100), "what is always there is taken before the draw"
-    assert made.shares("d", 1, made.otherwise) == [], "no stock goes for another prize"
-    assert made.shares("d", 1, None) == [LimitShare("wheel:w:d", -5, 100)], "a blank gives it back"
+    assert made.share_of_spin("d") == LimitShare("wheel:w:d", 5, 100), "what is always there is taken before the draw"
+    assert made.shares_of_prize("d", 1, made.otherwise) == [], "no stock goes for another prize"
+    assert made.shares_of_prize("d", 1, None) == [LimitShare("wheel:w:d", -5, 100)], "a blank gives it back"
 
 
 @settings(max_examples=examples(50))

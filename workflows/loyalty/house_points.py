@@ -5,7 +5,7 @@ from hashlib import sha256
 from typing import Final
 
 from workflows.loyalty.point_currencies import PointCurrency
-from workflows.loyalty.wheels import LimitShare
+from workflows.loyalty.shared_limits import LimitShare
 
 #: Parts that a day's points of the house lie in, where each part is as large as this or larger.
 HOUSE_PARTS: Final = 16

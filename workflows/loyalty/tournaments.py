@@ -19,8 +19,8 @@ from workflows.field_types import Product
 from workflows.local_time import DAY, WEEK, instant, zone
 from workflows.loyalty.missions import Badge
 from workflows.loyalty.point_currencies import PointCurrency
-from workflows.loyalty.wheels import cost_of
 from workflows.rewards import RewardBase
+from workflows.rewards.base import has_known_cost, value_of
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Amount, Measure, Period, total
 from workflows.rules.where import Where, passes
@@ -170,7 +170,9 @@ class Tournament:
     @property
     def prize_minor(self) -> int:
         """What the prizes of money of one instance may cost together, in minor units."""
-        return sum((one.last - one.first + 1) * cost_of(one.money) for one in self.prizes if one.money is not None)
+        return sum(
+            (one.last - one.first + 1) * (value_of(one.money) or 0) for one in self.prizes if one.money is not None
+        )
 
     def instance_at(self, at: datetime) -> Instance | None:
         """The instance that holds a moment; None between two of them."""
@@ -364,7 +366,7 @@ def _wrong_prizes(made: Tournament, budget: int, budget_minor: int) -> list[str]
     pairs = [*pairwise(ordered)]
     money = [one.money for one in made.prizes if one.money is not None]
     foreign = [one for one in money if one.product not in {None, made.product}]
-    vague = [one for one in money if one.for_deposit or one.settled_here or not cost_of(one)]
+    vague = [one for one in money if one.settled_here or not has_known_cost(one)]
     has_points = any(one.points for one in made.prizes)
     fast = made.lasts is not None and made.lasts < DAY
     refusals = (

@@ -5,26 +5,26 @@ is a function of seed, player, the player's own word and the number of their spi
 """
 
 import hashlib
-import hmac
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, time, timedelta
 from functools import cached_property
-from typing import Any, Literal
+from typing import Any, Final, Literal
 from zoneinfo import ZoneInfo
 
 from workflows.errors import LoyaltyDesignError
 from workflows.field_types import Product
 from workflows.local_time import zone
 from workflows.loyalty.point_currencies import PointCurrency
+from workflows.loyalty.shared_limits import LimitShare
 from workflows.rewards import RewardBase
+from workflows.rewards.base import has_known_cost, value_of
 
 __all__ = ["after", "sector", "wheel"]
 
-#: Bytes of a hash that one number is made of, and sectors of a wheel.
-NUMBER_BYTES = 8
-MOST_SECTORS = 50
+#: Sectors of a wheel, each of which stands in the record of every spin.
+MOST_SECTORS: Final = 50
 #: Why something else was given than what the drawn sector says.
 Instead = Literal["used_up", "guarantee"]
 
@@ -55,15 +55,6 @@ class Guarantee:
 def after(blanks: int, gives: RewardBase) -> Guarantee:
     """A wheel's promise: after so many blanks in a row the next blank gives this instead."""
     return Guarantee(blanks, gives)
-
-
-@dataclass(frozen=True)
-class LimitShare:
-    """What a prize takes of what all players share on a day of the wheel: the limit's name, how much, of how much."""
-
-    limit: str
-    amount: int
-    most: int
 
 
 @dataclass(frozen=True)
@@ -127,31 +118,25 @@ class Wheel:
             return self.guarantee.gives, "guarantee"
         return gives, None
 
-    def least(self, day: str) -> LimitShare:
+    def share_of_spin(self, day: str) -> LimitShare:
         """What a spin takes of the day's points before it is drawn: with it `otherwise` can be given whatever comes.
 
         Who is refused is refused here. A refusal that hung on the draw would let who asks again choose the draw.
         """
         return LimitShare(f"wheel:{self.name}:{day}", self.otherwise.awarded_points, self.budget)
 
-    def shares(self, day: str, drawn: int, prize: RewardBase | None) -> list[LimitShare]:
-        """What a prize takes beside `least`, less than nothing where that is more, and of its own sector's stock.
+    def shares_of_prize(self, day: str, drawn: int, prize: RewardBase | None) -> list[LimitShare]:
+        """What a prize takes beside `share_of_spin`, below 0 where that is more; and what of its own sector's stock.
 
         Budgets come first: everybody takes in one order, and nobody holds a stock while waiting for a budget.
         """
         points = (0 if prize is None else prize.awarded_points) - self.otherwise.awarded_points
-        money = 0 if prize is None or prize.settled_here else cost_of(prize)
+        money = 0 if prize is None or prize.settled_here else (value_of(prize) or 0)
         found = [LimitShare(f"wheel:{self.name}:{day}", points, self.budget)] if points else []
         found += [LimitShare(f"wheel:{self.name}:{day}:minor", money, self.budget_minor)] if money else []
         stock = self.sectors[drawn].stock
         own = prize is not None and prize is self.sectors[drawn].gives and stock
         return [*found, LimitShare(f"wheel:{self.name}:{day}:{drawn}", 1, stock)] if own else found
-
-
-def cost_of(prize: RewardBase) -> int:
-    """What a prize of money may cost the house at most, in minor units; where only that is known, what is expected."""
-    cost = prize.cost(datetime(1970, 1, 1, tzinfo=UTC), ((), ()))
-    return cost.most or cost.expected or 0
 
 
 def _as_json(prize: RewardBase | None) -> Any:
@@ -214,80 +199,11 @@ def _mistakes(made: Wheel) -> Iterator[str]:
     for prize in made.prizes:
         if prize.product not in {None, made.product}:
             yield f"is about {made.product} and gives a {prize.name}, which is for {prize.product}; give another prize."
-        if prize.for_deposit or (not prize.settled_here and not cost_of(prize)):
+        if not has_known_cost(prize):
             yield f"gives a {prize.name}, of which nobody can say here what it costs; give that by a journey."
     points = max(one.awarded_points for one in made.prizes)
-    money = max((cost_of(one) for one in made.prizes if not one.settled_here), default=0)
+    money = max((value_of(one) or 0 for one in made.prizes if not one.settled_here), default=0)
     if made.plays < 0 or made.budget < points or made.budget_minor < money:
         yield "needs plays= of 0 or more, a budget= that its largest prize fits into, and budget_minor= for money."
     if not 0 <= made.control < 100:
         yield "has control= as a share of the players in percent, from 0 to 99."
-
-
-def seed_hash(seed: bytes) -> str:
-    """What is shown of a day's seed before the day is over."""
-    return hashlib.sha256(seed).hexdigest()
-
-
-def draw(seed: bytes, words: str, weights: Sequence[int]) -> int:
-    """The number of the sector that a spin lands on: each with the chance of its weight, exactly.
-
-    `words` say which spin it is.
-    """
-    return landed_on(drawn_number(seed, words, sum(weights)), weights)
-
-
-def drawn_number(seed: bytes, words: str, total: int) -> int:
-    """A number below `total`, each with the same chance. Raises ZeroDivisionError where there is none.
-
-    Numbers at the end of the range would favour the first ones and are drawn again.
-    """
-    count, even = 0, (2 ** (8 * NUMBER_BYTES) // total) * total
-    while True:
-        digest = hmac.digest(seed, f"{words}:{count}".encode(), "sha256")
-        for place in range(0, len(digest), NUMBER_BYTES):
-            number = int.from_bytes(digest[place : place + NUMBER_BYTES], "big")
-            if number < even:
-                return number % total
-        count += 1
-
-
-def landed_on(point: int, weights: Sequence[int]) -> int:
-    """The sector that holds a point of the wheel."""
-    for number, weight in enumerate(weights):
-        point -= weight
-        if point < 0:
-            return number
-    raise ValueError("the point lies beyond the wheel")
-
-
-def spin_words(wheel_name: str, version: str, player_id: str, client_seed: str, nonce: int) -> str:
-    """Which spin it is: the player's own word is a hash of it, so that nothing in it can pass for another part."""
-    said = hashlib.sha256(client_seed.encode()).hexdigest()
-    return f"{wheel_name}:{version}:{player_id}:{said}:{nonce}"
-
-
-def spin_id_of(brand: str, player_id: str, key: str) -> str:
-    """The id of the spin that a press of the button makes."""
-    return hashlib.sha256(f"{brand}\x00{player_id}\x00{key}".encode()).hexdigest()[:24]
-
-
-def fault_of_proof(proof: Mapping[str, Any]) -> str | None:
-    """What is wrong with the record of a spin; None where it follows from its seed."""
-    try:
-        if proof["seed"] is None:
-            return "its day is not over and the seed not told"
-        seed = bytes.fromhex(proof["seed"])
-        words = spin_words(
-            str(proof["wheel"]),
-            str(proof["version"]),
-            str(proof["player_id"]),
-            str(proof["client_seed"]),
-            int(proof["nonce"]),
-        )
-        if seed_hash(seed) != proof["seed_hash"]:
-            return "the seed is not the one whose hash was shown"
-        drawn = draw(seed, words, [int(weight) for weight in proof["weights"]])
-    except (KeyError, TypeError, ValueError, ZeroDivisionError) as wrong:
-        return f"it is no proof ({type(wrong).__name__}: {wrong})"
-    return None if drawn == proof["drawn"] else f"it lands on sector {drawn}"

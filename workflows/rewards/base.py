@@ -144,6 +144,11 @@ def value_of(reward: RewardBase) -> int | None:
     return max((value for value in (cost.most, cost.expected) if value is not None), default=None)
 
 
+def has_known_cost(reward: RewardBase) -> bool:
+    """Whether it can be said before it is given, whoever gets it, what it costs the house: no money, or so much."""
+    return not reward.for_deposit and (reward.settled_here or bool(value_of(reward)))
+
+
 def after_wagering(bonus: float, wager_x: int) -> int:
     """What is left of a bonus when its wagering has been played through."""
     return round(bonus * max(0.0, 1 - HOUSE_EDGE * wager_x))
