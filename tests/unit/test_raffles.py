@@ -114,8 +114,8 @@ def test_a_period_ends_where_the_raffle_is() -> None:
     )
 
 
-def _raffle(*prizes: Any) -> Callable[[], Raffle]:
-    return lambda: raffle("r", *prizes, into=POINTS, product="casino")
+def _raffle(*prizes: Any, name: str = "r", timezone: str = "UTC") -> Callable[[], Raffle]:
+    return lambda: raffle(name, *prizes, into=POINTS, product="casino", timezone=timezone)
 
 
 @pytest.mark.parametrize(
@@ -126,6 +126,8 @@ def _raffle(*prizes: Any) -> Callable[[], Raffle]:
         (_raffle((1_001, points(10))), "needs 1 to 1,000 prizes"),
         (_raffle((1, free_bet(100))), "is about casino and gives a free_bet"),
         (_raffle((1, cash(100)), (1, reload(50, 1_000))), "nobody can say here what it costs"),
+        (_raffle((1, points(10)), name="spring:2026"), "needs a name of letters, digits and underscores"),
+        (_raffle((1, points(10)), timezone="Mars/Base"), "is in the zone 'Mars/Base', which is none"),
     ],
 )
 def test_a_raffle_that_would_not_be_fair_is_refused(declare: Callable[[], Raffle], sentence: str) -> None:

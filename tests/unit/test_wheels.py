@@ -81,8 +81,8 @@ def test_a_draw_that_anybody_may_hold_against_their_own() -> None:
 
 def _wheel(*weights: int, **options: Any) -> Callable[[], Wheel]:
     given: dict[str, Any] = {"otherwise": points(5), "into": POINTS, "product": "casino", "budget": 1_000, **options}
-    prize = given.pop("prize", points(20))
-    return lambda: wheel("w", *(sector(one, prize) for one in weights), **given)
+    prize, name = given.pop("prize", points(20)), given.pop("name", "w")
+    return lambda: wheel(name, *(sector(one, prize) for one in weights), **given)
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,8 @@ def _wheel(*weights: int, **options: Any) -> Callable[[], Wheel]:
         (_wheel(1, 1, budget=10), "largest prize fits"),
         (_wheel(1, 1, guarantee=after(3, points(40))), "needs a blank sector"),
         (_wheel(1, 1, control=100), "from 0 to 99"),
+        (_wheel(1, 1, name="lucky:0"), "needs a name of letters, digits and underscores"),
+        (_wheel(1, 1, timezone="Europe/Lodnon"), "is in the zone 'Europe/Lodnon', which is none"),
     ],
 )
 def test_a_wheel_that_would_not_be_fair_is_refused(declare: Callable[[], Wheel], sentence: str) -> None:

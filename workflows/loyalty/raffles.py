@@ -13,6 +13,7 @@ from workflows.errors import LoyaltyDesignError
 from workflows.field_types import Product, Seconds
 from workflows.json_object import JsonObject
 from workflows.local_time import zone
+from workflows.loyalty.names_and_zones import NAME_NEEDED, is_zone, zone_needed
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.rewards import RewardBase
 from workflows.rewards.base import has_known_cost
@@ -66,6 +67,10 @@ def raffle(
     by_place = tuple(reward for count, reward in prizes for _ in range(min(count, MOST_PRIZES + 1)))
     if not 1 <= len(by_place) <= MOST_PRIZES or any(count < 1 for count, _ in prizes):
         raise LoyaltyDesignError(f"{at} needs 1 to {MOST_PRIZES:,} prizes, such as (1, points(5_000)).")
+    if not name.isidentifier():
+        raise LoyaltyDesignError(f"{at} {NAME_NEEDED}")
+    if not is_zone(timezone):
+        raise LoyaltyDesignError(f"{at} {zone_needed(timezone)}")
     for _, prize in prizes:
         if prize.product not in {None, product}:
             raise LoyaltyDesignError(f"{at} is about {product} and gives a {prize.name} for {prize.product}.")

@@ -11,13 +11,14 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from itertools import pairwise
 from typing import Any, Final, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from workflows.errors import LoyaltyDesignError
 from workflows.events import Event
 from workflows.field_types import Product
 from workflows.local_time import DAY, WEEK, instant, zone
 from workflows.loyalty.missions import Badge
+from workflows.loyalty.names_and_zones import NAME_NEEDED, is_zone, zone_needed
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.rewards import RewardBase
 from workflows.rewards.base import has_known_cost, value_of
@@ -308,7 +309,7 @@ def _wrong_score(made: Tournament) -> list[str]:
     is_money = isinstance(measure.of, str) and measure.of.endswith("_minor")
     bonus = isinstance(measure.of, str) and measure.of.startswith("bonus_")
     refusals = (
-        (not made.name.isidentifier(), "needs a name of letters, digits and underscores."),
+        (not made.name.isidentifier(), NAME_NEEDED),
         (measure.is_usual, "ranks by a number that is counted, not by one that is usual for the player."),
         (
             measure.last is not None or measure.per is not None,
@@ -335,13 +336,8 @@ def _wrong_score(made: Tournament) -> list[str]:
 
 def _wrong_times(made: Tournament) -> list[str]:
     length = _LENGTHS[made.every.name]
-    try:
-        ZoneInfo(made.timezone)
-        known = True
-    except (OSError, ValueError, ZoneInfoNotFoundError):
-        known = False
     refusals = (
-        (not known, f"is in the zone {made.timezone!r}, which is none; write an IANA name such as 'Europe/London'."),
+        (not is_zone(made.timezone), zone_needed(made.timezone)),
         (bool(made.after % timedelta(minutes=1)), "opens after= whole minutes."),
         (
             not timedelta(0) <= made.after < length,

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from workflows.errors import LoyaltyDesignError
 from workflows.field_types import Product
 from workflows.local_time import zone
+from workflows.loyalty.names_and_zones import NAME_NEEDED, is_zone, zone_needed
 from workflows.loyalty.point_currencies import PointCurrency
 from workflows.loyalty.shared_limits import LimitShare
 from workflows.rewards import RewardBase
@@ -187,6 +188,10 @@ def wheel(
 def _mistakes(made: Wheel) -> Iterator[str]:
     """A sentence for each thing about it that could not be fair or safe."""
     sectors, gives = made.sectors, [one.gives for one in made.sectors]
+    if not made.name.isidentifier():
+        yield NAME_NEEDED
+    if not is_zone(made.timezone):
+        yield zone_needed(made.timezone)
     if not 2 <= len(sectors) <= MOST_SECTORS or any(one.weight <= 0 or one.stock < 0 for one in sectors):
         yield f"needs 2 to {MOST_SECTORS} sectors with weights above 0."
     if not made.otherwise.awarded_points:
