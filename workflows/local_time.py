@@ -4,11 +4,14 @@ Nothing here reads a clock. Every function that needs the present takes it as an
 """
 
 import hashlib
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-__all__ = ["days", "hours", "minutes", "weeks"]
+from workflows.errors import DesignError
+
+__all__ = ["LocalTime", "days", "hours", "local", "minutes", "weekend", "weeks"]
 
 #: As durations: 24 hours, and seven times that, whatever the clock does in between.
 DAY: Final = timedelta(days=1)
@@ -121,3 +124,81 @@ def instant(day: date, clock: time, local: ZoneInfo) -> datetime:
         else:
             early = middle
     return late
+
+
+@dataclass(frozen=True)
+class LocalTime:
+    """Some hours of some weekdays on a player's own clock; made by `local(...)`.
+
+    As a `where=` it asks when the event happened there. What an hour is that happens twice follows from the clock
+    alone: both passes count.
+    """
+
+    #: Empty for every day.
+    weekdays: tuple[str, ...] = ()
+    #: From the first hour on and before the second one; None for the whole day.
+    hours: tuple[int, int] | None = None
+
+    def __call__(self, event: Any) -> bool:
+        """Whether an event happened then."""
+        return self.holds(event.local)
+
+    def holds(self, moment: datetime) -> bool:
+        """Whether it is then at a moment on the player's clock, such as `player.clock` or `event.local`."""
+        if self.weekdays and WEEKDAYS[moment.weekday()] not in self.weekdays:
+            return False
+        if self.hours is None:
+            return True
+        begin, end = self.hours
+        return begin <= moment.hour < end if begin < end else not end <= moment.hour < begin
+
+    def changes_at(self, now: datetime, timezone: str | None) -> datetime:
+        """The next moment at which the answer may be another one for who lives in this zone, as aware UTC."""
+        on_clock = zone(timezone)
+        shown = {0, *(hour % 24 for hour in self.hours or ())}
+        first = now.astimezone(on_clock).date() - DAY
+        for ahead in range(4):
+            day = first + ahead * DAY
+            found = [
+                moment
+                for hour in shown
+                for moment in (*readings(day, time(hour), on_clock), instant(day, time(hour), on_clock))
+                if moment > now
+            ]
+            # The clock may be turned back over midnight: only the day before is then sure to be over.
+            if found and ahead:
+                return min(found)
+        raise AssertionError("every day has a midnight, or a moment at which the clock jumps over it")
+
+    @property
+    def words(self) -> str:
+        """When that is, in words."""
+        days_named = [day.capitalize() for day in self.weekdays]
+        on = f"on {' or '.join(days_named)}" if days_named else ""
+        span = "" if self.hours is None else "from {:02}:00 to {:02}:00".format(*self.hours)
+        return f"{on} {span}".strip() + " on the player's clock"
+
+
+def local(*weekdays: str, hours: tuple[int, int] | None = None) -> LocalTime:
+    """A time of the player's week: `local("tuesday", hours=(0, 6))`, `local("monday", "friday")`.
+
+    It is a `where=`: `on(DepositApproved, where=local("tuesday", hours=(0, 6)))`, or a part of one: `lambda deposit:
+    weekend(deposit) and deposit.amount_minor > 100`. In a segment `player.locally(...)` asks it of now. `hours` are
+    from the first on and before the second; over midnight each moment counts to the weekday that it shows.
+    """
+    for weekday in weekdays:
+        if weekday not in WEEKDAYS:
+            raise DesignError(f"local({weekday!r}): write one of {', '.join(WEEKDAYS)}.")
+    if hours is not None:
+        begin, end = hours
+        if not (0 <= begin <= 23 and 0 <= end <= 24) or begin == end:
+            raise DesignError(
+                f"local(hours={hours!r}): give two hours such as (0, 6) or (22, 6), the second not counted."
+            )
+    if not weekdays and hours is None:
+        raise DesignError("local() is always; name weekdays or hours, such as local('tuesday', hours=(0, 6)).")
+    return LocalTime(tuple(sorted(set(weekdays), key=WEEKDAYS.index)), hours)
+
+
+weekend = local("saturday", "sunday")
+"""Saturday and Sunday on the player's calendar."""

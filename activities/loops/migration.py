@@ -178,12 +178,14 @@ async def told_by_moving(connection: AsyncConnection, run_id: str, journey: Jour
         players, and_(players.c.brand == runs.c.brand, players.c.id == runs.c.player_id)
     )
     row = (await connection.execute(whose.where(runs.c.id == run_id))).one_or_none()
-    run = None if row is None else PlayerState.from_json(row.brand, row.player_id, row.state).runs.get(run_id)
-    if row is None or run is None or run.version == version:
+    state = None if row is None else PlayerState.from_json(row.brand, row.player_id, row.state)
+    run = None if state is None else state.runs.get(run_id)
+    if row is None or state is None or run is None or run.version == version:
         return []
     wanted = Past(run_id, row.player_id, row.entered_at, run.unheard(journey, version))
     past = await past_events(connection, row.brand, [wanted])
-    return [event for event in past.get(run_id, ()) if run.takes_along(journey, version, event, [])]
+    told = (event.on_clock_of(state.timezone) for event in past.get(run_id, ()))
+    return [event for event in told if run.takes_along(journey, version, event, [])]
 
 
 def _meant(brand: str, journey: str, version: int) -> tuple[ColumnElement[bool], ...]:

@@ -14,6 +14,7 @@ from stage.flow.flow_changes import Change, flow_changes
 from workflows.declaration import Entry, Journey
 from workflows.events import SegmentEntered
 from workflows.experiments import Experiment
+from workflows.local_time import LocalTime
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
 from workflows.rules.where import Where
 from workflows.source.expressions import plain, span
@@ -196,7 +197,8 @@ def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR09
             return "ask", subject, [team, *_wrapped(eyes.strip()), due]
         case "event" | "first":
             within = f"within {_word(named, 'within')}" + (" from now on" if "fresh" in named else "")
-            return "wait for", subject.replace("|", " or "), [within, *_wrapped(_after("where ", named, "where"))]
+            asked = "" if "where" in named and isinstance(named["where"].known, LocalTime) else "where "
+            return "wait for", subject.replace("|", " or "), [within, *_wrapped(_after(asked, named, "where"))]
         case "sleep":
             return "wait", first, ()
         case "until":
@@ -345,5 +347,7 @@ def _same(field: str | None) -> str:
 def _where(where: Where | None) -> str:
     if where is None:
         return ""
+    if isinstance(where, LocalTime):
+        return f" {where.words}"
     name = getattr(where, "__name__", "")
     return " where …" if name in {"", "<lambda>"} else f" where {name}"

@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any, Final, Union, get_args, get_origin, get_type_hints
 
 from content.template_files import MessageTemplate
@@ -29,6 +30,7 @@ from workflows.events import (
 from workflows.player import Player
 from workflows.rules.triggers import InactiveRule, Trigger
 from workflows.source.flow_graph import Decision, Edge, Flow, Node, StartNode, StepNode, Value
+from workflows.source.functions import names_in
 
 #: Events after which nothing is sold any more.
 HARM: Final = (HarmSignal, ExclusionSet, LimitReached)
@@ -45,6 +47,7 @@ _BIRTHDAY = re.compile(r"birth_?day", re.IGNORECASE)
 _LOSS = re.compile(r"los(s|ing|t|es)", re.IGNORECASE)
 _VIP = re.compile(r"tier|vip", re.IGNORECASE)
 _NOT = re.compile(r"\bnot\b|!=")
+_UTC_CLOCK = re.compile(r"occurred_at\.(hour|weekday|isoweekday)\b")
 
 
 Templates = Mapping[str, MessageTemplate]
@@ -62,6 +65,30 @@ class Rule:
 
 
 # ---- the rules ------------------------------------------------------------------------------------------
+
+
+def clock_of_utc(flow: Flow, _: Templates) -> Iterator[str]:
+    """An hour or a weekday of `occurred_at`, which is UTC: eight in the evening there is three at night elsewhere."""
+    journey = flow.journey
+    rules = (*journey.triggers, *journey.exit_on, journey.goal, *journey.measures)
+    asked = [where for rule in rules if isinstance(where := getattr(rule, "where", None), FunctionType)]
+    named = [{*names_in(where.__code__)} for where in asked]
+    places = ["a where= of its declaration"] if any(map(_reads_utc, named)) else []
+    for step in flow.steps:
+        where = step.keywords.get("where")
+        known = where.known if where is not None else None
+        by_name = isinstance(known, FunctionType) and _reads_utc({*names_in(known.__code__)})
+        if by_name or (where is not None and _UTC_CLOCK.search(where.words)):
+            places.append(_at(step))
+    for place in places:
+        yield (
+            f"{place} looks at the hour or the weekday of occurred_at, which are those of UTC; write event.local.hour, "
+            'or where=local("tuesday", hours=(0, 6)), for the player\'s own clock'
+        )
+
+
+def _reads_utc(names: set[str]) -> bool:
+    return "occurred_at" in names and bool(names & {"hour", "weekday", "isoweekday"})
 
 
 def no_goal(flow: Flow, _: Templates) -> Iterator[str]:
@@ -205,6 +232,7 @@ RULES: Final = {
         Rule("marketing-after-harm", "nothing is sold or given after a signal of harm", marketing_after_harm),
         Rule("loss-without-human", "a VIP who lost hears from a person first", loss_without_human),
         Rule("birthday-without-call", "a VIP is called on their birthday", birthday_without_call),
+        Rule("utc-clock", "hours and weekdays are those of the player's clock", clock_of_utc),
         Rule("placeholder", "what may be absent has words to fall back on", placeholder),
         Rule("missing-variable", "a send gives what its template must say", missing_variable, waivable=False),
         Rule("unknown-template", "a message that is sent was written", unknown_template, waivable=False),

@@ -1,4 +1,4 @@
-"""What the newest verbs do to a player, in both theatres: rewards that live on, offers that fit, dates that move."""
+"""What the newest verbs do to a player, in both theatres: rewards that live on, offers that fit, dates, clocks."""
 
 from datetime import UTC, datetime
 
@@ -16,11 +16,11 @@ from tests.support.outside_packages import Write
 from tests.support.releases import reloaded
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
-from workflows import KycChanged, RewardClaimed, days, hours
+from workflows import BadgeAwarded, KycChanged, ProfileUpdated, RewardClaimed, SessionLogin, days, hours
 
 CLAIMS = """
-from workflows import KycChanged, PlayerRegistered, Player, RewardClaimed
-from workflows import amounts, days, free_spins, hours, journey, on, once
+from workflows import BadgeAwarded, KycChanged, PlayerRegistered, Player, RewardClaimed, SessionLogin
+from workflows import amounts, days, free_spins, hours, journey, local, on, once
 
 @journey(on(PlayerRegistered), entry=once, ends_after=days(9), control=0)
 async def gives(player: Player, registered: PlayerRegistered) -> None:
@@ -38,6 +38,14 @@ async def dated(player: Player, told: KycChanged) -> None:
     '''Waits for a date that moves.'''
     moment = await player.until(lambda p: p.kyc_deadline and p.kyc_deadline - days(2))
     await player.mark("came", at=moment.isoformat())
+
+
+@journey(on(BadgeAwarded), entry=once, ends_after=days(9), control=0)
+async def clocked(player: Player, badge: BadgeAwarded) -> None:
+    '''Waits for ten in the evening.'''
+    await player.sleep(hours(4))
+    login = await player.event(SessionLogin, where=local(hours=(22, 23)), within=days(5))
+    await player.mark("logged", hour=login and login.local.hour, zone=login and login.player_zone)
 """
 
 
@@ -66,6 +74,14 @@ async def test_what_becomes_of_rewards_is_the_same_in_both_theatres(
         happens(hours(1), KycChanged, status="submitted", due_at=began + days(5)),
         happens(days(2), KycChanged, status="submitted", due_at=began + days(7)),
     ]
+    # Ten in the evening in Tokyo is five hours on. The run looks when the player has moved, and sees the zone of then.
+    histories["tokyo"] = [
+        registers(timezone="Asia/Tokyo"),
+        happens(hours(3), BadgeAwarded),
+        happens(hours(4), SessionLogin),
+        happens(hours(5), SessionLogin),
+        happens(hours(6), ProfileUpdated, changed={"timezone": "America/New_York"}),
+    ]
     async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
         server = await on_the_server(theatre, trace, histories, days(9))
     stage = on_the_stage(registry, histories, began, days(9))
@@ -74,4 +90,8 @@ async def test_what_becomes_of_rewards_is_the_same_in_both_theatres(
         "neither": ["revoked", "revoked"],
         "second": ["revoked", "confirmed"],
     }
+    (logged,) = (
+        one["given"] for effects in stage.effects.values() for one in effects if one["step"].startswith("mark:logged")
+    )
+    assert logged["detail"] == {"hour": 22, "zone": "Asia/Tokyo"}
     assert differences(stage, server) == []

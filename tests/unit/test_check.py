@@ -16,6 +16,7 @@ from content.template_files import MessageTemplate, Variable
 from content.templates import Catalogue
 from stage.flow.check import Checked, check
 from stage.flow.lint_rules import RULES
+from tests.support.clock_journeys import begins_by_our_clock, begins_by_their_clock, waits_by_our_clock
 from workflows import (
     DepositApproved,
     Form,
@@ -280,6 +281,7 @@ CASES = [
     ("marketing-after-harm", [sells_to_the_harmed, ignores_what_came, sells_because_of_harm], [ends_at_harm]),
     ("loss-without-human", [writes_of_losses, writes_after_losing_days], [calls_after_losses]),
     ("birthday-without-call", [birthday_by_itself, wishes_by_itself], [birthday_with_a_call]),
+    ("utc-clock", [begins_by_our_clock, waits_by_our_clock], [begins_by_their_clock]),
     ("placeholder", [greets_nowhere], [greets_somewhere]),
     ("missing-variable", [says_too_little], [need_not_say_it_there]),
     ("unknown-template", [sends_what_nobody_wrote], [plain]),

@@ -100,6 +100,7 @@ WORDS = [
     "BonusFit",
     "Form",
     "Grant",
+    "LocalTime",
     "MovedRun",
     "Multiplied",
     "Night",
@@ -149,6 +150,7 @@ WORDS = [
     "journey",
     "ladder",
     "left",
+    "local",
     "looks",
     "milestone",
     "mini_game",
@@ -187,6 +189,7 @@ WORDS = [
     "tournament",
     "tournament_ticket",
     "week",
+    "weekend",
     "wheel",
     "weeks",
 ]

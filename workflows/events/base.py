@@ -9,6 +9,7 @@ Python, an instant is RFC 3339 on the wire and aware UTC in Python.
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from functools import cached_property
 from types import MappingProxyType
 from typing import Annotated, Any, ClassVar, Final, Self, TypeVar, get_args, get_origin
 
@@ -18,6 +19,7 @@ from pydantic_core import CoreSchema
 
 from workflows.errors import EventDesignError, UnknownEventType
 from workflows.field_types import PRINTABLE, STORED, Instant
+from workflows.local_time import zone
 
 __all__ = ["CATALOGUE", "Event", "Pii", "parse_event"]
 
@@ -159,15 +161,37 @@ class Event(BaseModel):
         """The documented example as an event. Raises `ValidationError` if the class has a wrong one."""
         return _validate(cls, cls.example_data, "example-1", "/example", datetime(2026, 1, 15, 12, tzinfo=UTC))
 
+    @cached_property
+    def player_zone(self) -> str | None:
+        """The IANA zone of the player when the event was taken in; None where it is unknown, or not taken in yet."""
+        return None
+
+    def on_clock_of(self, timezone: str | None) -> Self:
+        """This event, which knows from now on whose clock it is seen by. It stays equal to what it was."""
+        vars(self)["player_zone"] = timezone
+        return self
+
+    @property
+    def local(self) -> datetime:
+        """`occurred_at` on the player's own clock, for `where=`: its weekday and hour are theirs.
+
+        The zone is the one the player had when the event came to us, and UTC where that is unknown.
+        """
+        return self.occurred_at.astimezone(zone(self.player_zone))
+
     def to_wire(self) -> dict[str, Any]:
-        """The JSON-able form `{"type", "id", "source", "time", "data"}`; absent optional fields are left out."""
-        return {
+        """The JSON-able form `{"type", "id", "source", "time", "data"}`; absent optional fields are left out.
+
+        What was taken in says the player's `zone` besides, so that a run has the same clock for it as the row had.
+        """
+        wire = {
             "type": self.wire_type,
             "id": self.event_id,
             "source": self.event_source,
             "time": self.occurred_at.isoformat().replace("+00:00", "Z"),
             "data": self.model_dump(mode="json", exclude=ENVELOPE, exclude_none=True),
         }
+        return wire if self.player_zone is None else {**wire, "zone": self.player_zone}
 
     def to_data(self) -> bytes:
         """The `data` of `to_wire` as JSON, in one step."""
@@ -184,7 +208,8 @@ class Event(BaseModel):
         event_class = cls if cls.wire_type == wire_type else CATALOGUE.get(wire_type)
         if event_class is None or not issubclass(event_class, cls):
             raise UnknownEventType(str(wire_type))
-        return _validate(event_class, wire["data"], wire["id"], wire["source"], wire["time"], stored=True)
+        event = _validate(event_class, wire["data"], wire["id"], wire["source"], wire["time"], stored=True)
+        return event if wire.get("zone") is None else event.on_clock_of(wire["zone"])
 
     @property
     def unique_value(self) -> str | None:

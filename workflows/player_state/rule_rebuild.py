@@ -116,6 +116,7 @@ class Rebuild:
 
     def replay(self, event: Event) -> None:
         """Apply one event to what is rebuilt."""
+        event.on_clock_of(self.state.timezone)
         at = min(event.occurred_at, self.now)
         for rule in self.what.rules.day_streaks.get(event.type, ()):
             self._judge(rule, at)

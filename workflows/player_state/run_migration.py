@@ -32,7 +32,7 @@ def migrate(
     run.seq += 1
     decisions: list[Decision] = [Migrate(run_id, run.seq, version, tuple(do))]
     for event in past:
-        if run.takes_along(journey, version, event, failures):
+        if run.takes_along(journey, version, event.on_clock_of(state.timezone), failures):
             run.seq += 1
             decisions.append(Wake(run_id, run.seq, event))
     run.earlier = sorted({*run.earlier, run.version} - {version})

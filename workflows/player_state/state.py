@@ -82,6 +82,7 @@ class PlayerState(MergedPlayer):
         about_calendar = isinstance(event, ABOUT_CALENDAR)
         came = self._unnoted_occasions(rules, now) if about_calendar else {}
         self.learn(event, word := self.word_of(event, now, live=mode == "live"))
+        event.on_clock_of(self.timezone)
         self.occasions |= came
         fired, derived = count(self, event, rules, now, failures)
         risen = self.climb(event, rules.loyalty, now)
@@ -103,7 +104,7 @@ class PlayerState(MergedPlayer):
         decisions += self.gain(event, rules.loyalty, now, failures)
         decisions += self.stop_protected(now, mode=mode)
         for happened in (event, *derived):
-            decisions += self._notify_runs(happened, rules, now, failures)
+            decisions += self._notify_runs(happened.on_clock_of(self.timezone), rules, now, failures)
         for journey, trigger in entered_journeys(event, fired, derived, rules, failures):
             decisions += self.enter(journey, trigger, now)
         return decisions
@@ -314,7 +315,7 @@ class PlayerState(MergedPlayer):
         run.caught_up(rules.matters[run.journey])
         decisions: list[Decision] = []
         for event in events:
-            decisions += self._notify_run(run_id, event, rules, now, failures)
+            decisions += self._notify_run(run_id, event.on_clock_of(self.timezone), rules, now, failures)
         return decisions
 
     # ---- runs ------------------------------------------------------------------------------
@@ -331,7 +332,7 @@ class PlayerState(MergedPlayer):
         self, happened: Event, fired: Sequence[str], rules: RuleIndex, now: datetime, failures: list[RuleFailure]
     ) -> list[Decision]:
         """What follows from something that a moment has brought: runs hear of it, journeys begin."""
-        decisions = self._notify_runs(happened, rules, now, failures)
+        decisions = self._notify_runs(happened.on_clock_of(self.timezone), rules, now, failures)
         for journey, trigger in entered_journeys(happened, fired, [], rules, failures):
             decisions += self.enter(journey, trigger, now)
         return decisions

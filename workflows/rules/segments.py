@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, GameSessionStarted, SessionLogin
+from workflows.local_time import LocalTime
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure, changes_at, value
 
@@ -106,6 +107,12 @@ class Statistics:
     def registered_for(self, duration: timedelta) -> bool:
         """Whether the player registered at least `duration` ago; False while the registration is unknown."""
         return self._ago(self._known.registered_at, duration)
+
+    def locally(self, when: LocalTime) -> bool:
+        """Whether it is now such a time of the week on the player's clock: `player.locally(weekend)`."""
+        present = self._known.present(self._now)
+        self._changes(when.changes_at(self._now, present.timezone))
+        return when.holds(self._now.astimezone(present.zone))
 
     @property
     def favourite_category(self) -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
+from workflows.local_time import LocalTime
 from workflows.source.flow_graph import UNKNOWN, Value
 
 # Functions whose result depends on their arguments alone, so that calling them here tells what a run would get.
@@ -79,6 +80,8 @@ def _words_of(node: ast.expr, known: Any) -> str:
             return text
         case ast.Call(func=ast.Name(id=units), args=[ast.Constant(value=int() | float() as count)]) if units in _UNITS:
             return _counted(f"{count}", _UNITS[units])
+    if isinstance(known, LocalTime):
+        return known.words
     return span(known) if isinstance(known, timedelta) else plain(node)
 
 

@@ -5,12 +5,14 @@ such as the event that started it, is known to the run alone, which then hears e
 """
 
 import ast
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import CodeType, FunctionType
 from typing import Any
 
 from workflows.rules.where import Where
+from workflows.source.expressions import Names
 from workflows.source.functions import resolve
 
 
@@ -46,7 +48,7 @@ def where_of(
         return _lambda(argument, function)
     if argument is None or _root(argument) in own:
         return None
-    value = resolve(argument, names)
+    value = Names(names, Counter(own)).known(argument) if isinstance(argument, ast.Call) else resolve(argument, names)
     return value if callable(value) else None
 
 

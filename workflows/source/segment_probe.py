@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from workflows.errors import DesignError
 from workflows.events import Event
+from workflows.local_time import LocalTime
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.measures import Measure
 from workflows.rules.segments import Segment, Statistics
@@ -58,6 +59,11 @@ class Observed(Statistics):
         """Remember a kind of event."""
         self.asked.add(require_event_type(kind, "player.last"))
         return super().last(kind)
+
+    def locally(self, when: LocalTime) -> bool:
+        """Remember that the clock was asked."""
+        self.facts.add("locally")
+        return super().locally(when)
 
     def registered_for(self, duration: timedelta) -> bool:
         """Remember that the registration was asked for."""
