@@ -26,7 +26,8 @@ from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.tier_standing import standing
 from workflows.player_state.state import PlayerState
-from workflows.rules.measures import Measure, value
+from workflows.rules.measures import Measure
+from workflows.rules.series import value
 
 tokens = APIRouter(prefix="/v1/player-tokens", tags=["loyalty"])
 router = APIRouter(prefix="/v1/me", tags=["loyalty"])

@@ -355,12 +355,16 @@ class ReadValue(EffectInput):
 
 
 class ValueRead(BaseModel):
-    """The value; of a measure of what is usual also the rest of what is known of it."""
+    """The value; of a measure of what is usual, or of a pattern, also the rest of what is known of it."""
 
     value: int
     p95: int = 0
     deviation: int = 0
     values: int = 0
+    #: Of a pattern: whether there is enough to tell, what it changed to, and what is seen, in a sentence.
+    known: bool = False
+    to: str | None = None
+    why: str | None = None
 
 
 class Mark(EffectInput):

@@ -10,6 +10,7 @@ from workflows.experiments import Experiment
 from workflows.local_time import zone
 from workflows.player_facts import ScoreRead
 from workflows.rules.measures import Measure
+from workflows.rules.patterns import Change
 from workflows.rules.usual_values import Usual
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST
@@ -143,6 +144,18 @@ class KnownPlayer:
             raise ValueError(f"{measure.words} says nothing about what is usual; use typical(...) or gap(...).")
         read = await self._read("usual", measure, previous=False)
         return Usual(median=read.value, p95=read.p95, deviation=read.deviation, values=read.values)
+
+    async def changed(self, measure: Measure) -> Change:
+        """Whether the player plays in another way than before, by `week_days(...)`, `choices(...)` or `level(...)`.
+
+        The last four weeks that are over are held against the eight before. `if change:` something changed; `change.to`
+        says to what (`weekend`, `weekdays`, `higher`, `lower`, what is chosen now), `change.why` is a sentence for
+        people.
+        """
+        if not measure.is_pattern:
+            raise ValueError(f"{measure.words} is no pattern; use week_days(...), choices(...) or level(...).")
+        read = await self._read("changed", measure, previous=False)
+        return Change(known=read.known, to=read.to, why=read.why)
 
     async def score(self, name: Literal["churn"]) -> PlayerScore:
         """How likely it is that the player leaves, as the newest score says: no deposit within 30 days.

@@ -248,6 +248,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"read": "the player's numbers were looked at"},
         ),
         VerbSpec(
+            name="changed",
+            shape="other",
+            waits=False,
+            limit=None,
+            subject="measure",
+            results=("changed", "as before"),
+            outcomes={"read": "the player's numbers were looked at"},
+        ),
+        VerbSpec(
             name="mark",
             shape="other",
             waits=False,

@@ -74,6 +74,23 @@ def test_an_amount_is_judged_by_the_players_own_and_explained() -> None:
         assert why == "20000 against 2500 in the middle of the last 7; unusual from 4723 on."
 
 
+def test_a_journey_is_told_of_a_change_in_a_sentence_and_of_nothing_while_too_little_is_known() -> None:
+    with Casino() as casino:
+        for number in range(24):
+            stake = 100 if number < 16 else 300
+            casino.happens(RoundCompleted, round_id=f"r{number}", stake_minor=stake, win_minor=0)
+            casino.passes(days(3.5))
+            if number == 15:
+                casino.happens(KycChanged, status="submitted")
+        casino.happens(KycChanged, status="approved")
+        (silent,), (told,) = casino.marked("unchanged"), casino.marked("changed")
+        assert (silent["known"], told["to"]) == (False, "higher")
+        why = (
+            "The stake_minor of RoundCompleted was 300 in the middle of the last four weeks, against 100 in the eight "
+        )
+        assert told["why"] == f"{why}before."
+
+
 def test_too_few_values_make_nothing_unusual() -> None:
     with Casino() as casino:
         for number, amount in enumerate([100, 100, 90_000]):

@@ -14,6 +14,7 @@ from workflows import (
     gap,
     inactive,
     journey,
+    level,
     on,
     total,
     typical,
@@ -22,6 +23,7 @@ from workflows import (
 lost_today = total(RoundCompleted, lambda played: played.stake_minor - played.win_minor, per=day, name="lost")
 usual_deposit = typical(DepositApproved, "amount_minor")
 own_gap = gap(SessionLogin)
+stakes = level(RoundCompleted, "stake_minor")
 
 
 @journey(on(DepositApproved), entry=always, ends_after=days(1))
@@ -46,3 +48,12 @@ async def misses(player: Player, gone: Inactive) -> None:
     """Somebody is silent for longer than is usual for them."""
     gap_now = await player.value(own_gap)
     await player.mark("missed", silent_days=gone.seconds // 86_400, usual_days=gap_now // 86_400)
+
+
+@journey(on(KycChanged), entry=always, ends_after=days(1))
+async def sees_change(player: Player, checked: KycChanged) -> None:
+    """Whether the player stakes as before."""
+    if change := await player.changed(stakes):
+        await player.mark("changed", to=change.to, why=change.why)
+    else:
+        await player.mark("unchanged", known=change.known)

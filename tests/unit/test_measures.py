@@ -24,7 +24,8 @@ from workflows import (
 )
 from workflows.errors import DesignError
 from workflows.events import Event, Seconds
-from workflows.rules.measures import Measure, Present, Series, changes_at, value
+from workflows.rules.measures import Measure, Present
+from workflows.rules.series import Series, changes_at, value
 
 NOW = datetime(2026, 3, 10, 12, tzinfo=UTC)
 KYIV = "Europe/Kyiv"

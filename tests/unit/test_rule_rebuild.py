@@ -47,7 +47,7 @@ from workflows.player_state.decisions import Decision, Moved, Start
 from workflows.player_state.rule_rebuild import BEGINNING, derivables, rebuild
 from workflows.player_state.state import PlayerState
 from workflows.rules.index import RuleIndex
-from workflows.rules.measures import changes_at, value
+from workflows.rules.series import changes_at, value
 from workflows.source.rule_fingerprint import fingerprint
 
 STAKES_30 = total(RoundCompleted, "stake_minor", last=days(30))

@@ -19,7 +19,8 @@ from workflows.player_state.likings import LIKED, MOST, liked_by
 from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
-from workflows.rules.measures import Present, Series
+from workflows.rules.measures import Present
+from workflows.rules.series import Series
 from workflows.rules.sore_players import SORE_MEASURES, soreness
 from workflows.verb_results import Answer, NoAnswer
 

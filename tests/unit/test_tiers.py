@@ -36,7 +36,7 @@ from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.tier_standing import standing
 from workflows.player_state.decisions import Start
 from workflows.rules.index import RuleIndex
-from workflows.rules.measures import value
+from workflows.rules.series import value
 
 STAKES = total(RoundCompleted, "stake_minor", last=days(90))
 HOUSE = ladder(

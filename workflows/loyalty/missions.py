@@ -82,7 +82,7 @@ def step(name: str, measure: Measure, target: int) -> Step:
     Raises `LoyaltyDesignError`: a mission has its own window, so the measure has none.
     """
     at = f"step({name!r})"
-    if measure.is_usual:
+    if not measure.is_counted:
         raise LoyaltyDesignError(f"{at} counts a measure such as count(DepositApproved), not {measure!r}.")
     if measure.last is not None or measure.per is not None:
         raise LoyaltyDesignError(f"{at} is counted within its mission's own window; drop last= and per=.")

@@ -106,5 +106,5 @@ def _require_measure(value: Any, call: str) -> None:
         raise LoyaltyDesignError(f"{call} takes a measure such as count(DepositApproved), not {value!r}.")
     if issubclass(value.kind, PointsChanged):
         raise LoyaltyDesignError(f"{call} reads spendable points: spending would cost players their tier.")
-    if value.is_usual:
+    if not value.is_counted:
         raise LoyaltyDesignError(f"{call} takes a number that is counted, not one that is usual for the player.")

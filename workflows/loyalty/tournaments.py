@@ -310,7 +310,7 @@ def _wrong_score(made: Tournament) -> list[str]:
     bonus = isinstance(measure.of, str) and measure.of.startswith("bonus_")
     refusals = (
         (not made.name.isidentifier(), NAME_NEEDED),
-        (measure.is_usual, "ranks by a number that is counted, not by one that is usual for the player."),
+        (not measure.is_counted, "ranks by a number that is counted, not by one that is usual for the player."),
         (
             measure.last is not None or measure.per is not None,
             "counts within its own window; drop last= and per= of its measure.",

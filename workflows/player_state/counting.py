@@ -13,8 +13,8 @@ from workflows.player_state.identities import DIGITS
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, RuleIndex
-from workflows.rules.measures import value
 from workflows.rules.segments import Segment
+from workflows.rules.series import value
 from workflows.rules.streak_state import StreakState
 from workflows.rules.triggers import DayStreakRule, Streak
 from workflows.rules.where import passes

@@ -15,7 +15,7 @@ from workflows.player_state.active_run import REMEMBERED_KEYS, Entries
 from workflows.player_state.decisions import Decision, Moved
 from workflows.player_state.net_deposits import join_net
 from workflows.player_state.state import PlayerState
-from workflows.rules import usual_values
+from workflows.rules import patterns, usual_values
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import RuleIndex
 from workflows.rules.measures import SLICES
@@ -86,6 +86,8 @@ def _join_series(
     if grain == "newest":
         for at, amount in theirs.items():
             usual_values.keep(mine, datetime.fromtimestamp(int(at), tz=UTC), amount)
+    elif grain == "weeks":
+        patterns.join(mine, theirs, how)
     elif how == "distinct":
         for mark, theirs_last in theirs.items():
             last = theirs_last if seconds is None else _slice_of(theirs_last, seconds, gone, into)

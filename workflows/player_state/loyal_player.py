@@ -32,7 +32,8 @@ from workflows.player_state.ordering import Word
 from workflows.player_state.projection import PlayerProjection
 from workflows.rewards import RewardBase
 from workflows.rules.failures import RuleFailure
-from workflows.rules.measures import Measure, value
+from workflows.rules.measures import Measure
+from workflows.rules.series import value
 
 
 @dataclass(slots=True)

@@ -6,7 +6,7 @@ from workflows.effects import ReadValue, ValueRead
 from workflows.errors import JourneysError
 from workflows.player_state.projection import PlayerProjection
 from workflows.rules.index import RuleIndex
-from workflows.rules.measures import usual_of, value, value_before
+from workflows.rules.series import change_of, usual_of, value, value_before
 
 
 def read_value(request: ReadValue, player: PlayerProjection, rules: RuleIndex, now: datetime) -> ValueRead:
@@ -24,6 +24,9 @@ def read_value(request: ReadValue, player: PlayerProjection, rules: RuleIndex, n
     if measure.is_usual:
         usual = usual_of(held, measure, present)
         return ValueRead(value=usual.median, p95=usual.p95, deviation=usual.deviation, values=usual.values)
+    if measure.is_pattern:
+        change = change_of(held, measure, present)
+        return ValueRead(value=int(bool(change)), known=change.known, to=change.to, why=change.why)
     if request.previous:
         return ValueRead(value=value_before(held, measure, present))
     return ValueRead(value=value(held, measure, present))

@@ -10,6 +10,7 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeVar
 
 from workflows.events import DepositApproved, Event, PlayerRegistered, ProfileUpdated, RoundCompleted
+from workflows.local_time import WEEK
 from workflows.player_state.counting import LATENESS, count, judge_days, sort_into
 from workflows.player_state.decisions import Moved
 from workflows.player_state.ordering import Word, counts
@@ -17,8 +18,10 @@ from workflows.player_state.state import PlayerState
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, Occasion, ScheduleRule, upcoming
 from workflows.rules.failures import RuleFailure
 from workflows.rules.index import STREAK_EVENTS, VISIT_TYPES, Rule, RuleIndex
-from workflows.rules.measures import Measure, Series
+from workflows.rules.measures import Measure
+from workflows.rules.patterns import KEPT
 from workflows.rules.segments import Segment
+from workflows.rules.series import Series
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, Streak, ThresholdRule
 from workflows.source.rule_fingerprint import fingerprint
 from workflows.source.segment_dependencies import reads
@@ -308,6 +311,8 @@ def _span(series: Series) -> timedelta | None:
     """How old an event can be and still be in a series; None for any age."""
     if series.reach is not None:
         return series.reach + series.measure.slice
+    if series.measure.is_pattern:
+        return WEEK * KEPT + ZONES
     if series.measure.per is None:
         return None
     return series.periods * PERIODS[series.measure.per.name] + ZONES

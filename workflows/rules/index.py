@@ -20,8 +20,9 @@ from workflows.gate.policy import Policies, Policy
 from workflows.loyalty.program import NO_PROGRAM, LoyaltyProgram
 from workflows.rules.calendar_rules import Occasion
 from workflows.rules.failures import RuleFailure
-from workflows.rules.measures import PERIODS_KEPT, Measure, Series
+from workflows.rules.measures import PERIODS_KEPT, Measure
 from workflows.rules.segments import VISITS, Segment
+from workflows.rules.series import Series
 from workflows.rules.triggers import DayStreakRule, InactiveRule, MilestoneRule, On, Streak, ThresholdRule
 from workflows.shadows import NO_SHADOWS, Shadows
 from workflows.source.segment_dependencies import reads

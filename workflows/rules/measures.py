@@ -1,14 +1,13 @@
 """What is counted about a player beyond how often: sums and distinct values, ever, lately, or by the calendar.
 
-A measure is a declaration. What it needs to be kept is a *series*: a handful of small integers in the player's row,
-bounded however many events come. Adding to a series commutes, so the order in which events arrive changes no value.
+A measure is a declaration. What is kept for it is a series, `series.py`.
 """
 
 import hashlib
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta
 from functools import cached_property, lru_cache
 from types import UnionType
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
@@ -17,11 +16,9 @@ from zoneinfo import ZoneInfo
 from workflows.errors import DesignError
 from workflows.events import Event
 from workflows.local_time import DAY, WEEK, instant, zone
-from workflows.rules import usual_values
-from workflows.rules.failures import RuleFailure
-from workflows.rules.where import Where, passes, require_event_type
+from workflows.rules.where import Where, require_event_type
 
-__all__ = ["count", "day", "distinct", "gap", "month", "total", "typical", "week"]
+__all__ = ["choices", "count", "day", "distinct", "gap", "level", "month", "total", "typical", "week", "week_days"]
 
 Amount = Callable[[Any], int]
 Held = dict[str, int]
@@ -40,7 +37,13 @@ _COUNTED: Final = {
     "distinct": "number of different",
     "typical": "usual",
     "gap": "usual gap between days",
+    "week_days": "pattern of days",
+    "choices": "pattern of",
+    "level": "pattern of",
 }
+#: What is counted of an event without looking into it.
+_OF_NOTHING: Final = frozenset({"count", "gap", "week_days"})
+_OF_A_NUMBER: Final = frozenset({"total", "typical", "level"})
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,13 @@ class Period:
 
 
 @lru_cache(maxsize=4_096)
-def _key(period: Period, on: date) -> str:
+def key_of_period(period: Period, on: date) -> str:
     """The bucket of the period that holds a date: its first day."""
     return period.start(on).isoformat()
 
 
 @lru_cache(maxsize=4_096)
-def _earliest(period: Period, on: date, kept: int) -> str:
+def key_of_earliest(period: Period, on: date, kept: int) -> str:
     """The oldest bucket of `kept` periods, of which the last holds `on`."""
     start = period.start(on)
     for _ in range(kept - 1):
@@ -80,7 +83,7 @@ def _earliest(period: Period, on: date, kept: int) -> str:
 
 
 @lru_cache(maxsize=4_096)
-def _end(period: Period, on: date, local: ZoneInfo) -> datetime:
+def end_of_period(period: Period, on: date, local: ZoneInfo) -> datetime:
     """The instant at which the period that holds a date is over for who lives in `local`."""
     return instant(period.after(period.start(on)), time(), local)
 
@@ -140,7 +143,7 @@ class Measure:
     run `journeys derive`.
     """
 
-    how: Literal["count", "total", "distinct", "typical", "gap"]
+    how: Literal["count", "total", "distinct", "typical", "gap", "week_days", "choices", "level"]
     kind: type[Event]
     of: str | Amount | None = None
     where: Where | None = None
@@ -179,12 +182,24 @@ class Measure:
             return self.per.name
         if self.is_usual:
             return "newest"
+        if self.is_pattern:
+            return "weeks"
         return "ever" if self.last is None else self._slice[1]
 
     @property
     def is_usual(self) -> bool:
         """Whether it says what is usual for the player, of their newest events."""
         return self.how in {"typical", "gap"}
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether it says how the player plays, week by week, and `changed` when that is another way than before."""
+        return self.how in {"week_days", "choices", "level"}
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is a number that events add to."""
+        return not (self.is_usual or self.is_pattern)
 
     @cached_property
     def slice(self) -> timedelta:
@@ -198,17 +213,22 @@ class Measure:
 
     def amount(self, event: Event) -> int:
         """What one event adds."""
-        if self.how in {"count", "gap"}:
+        if self.how in _OF_NOTHING:
             return 1
         value = self.of(event) if callable(self.of) else getattr(event, str(self.of))
         if isinstance(value, timedelta):
             return int(value.total_seconds())
         return 0 if value is None else int(value)
 
+    def chosen(self, event: Event) -> str | None:
+        """What was chosen in one event, as text."""
+        value = self.of(event) if callable(self.of) else getattr(event, str(self.of))
+        return None if value is None else str(value)
+
     def mark(self, event: Event) -> str | None:
         """What stands for the value of one event among the distinct ones: short, and nobody can read it back."""
-        value = self.of(event) if callable(self.of) else getattr(event, str(self.of))
-        return None if value is None else hashlib.blake2b(str(value).encode(), digest_size=5).hexdigest()
+        value = self.chosen(event)
+        return None if value is None else hashlib.blake2b(value.encode(), digest_size=5).hexdigest()
 
 
 def count(
@@ -276,6 +296,30 @@ def gap(kind: type[Event], *, where: Where | None = None, name: str = "") -> Mea
     return _declared(Measure("gap", _concrete(kind), None, where, name=name))
 
 
+def week_days(kind: type[Event], *, where: Where | None = None, name: str = "") -> Measure:
+    """On which days of the week the player has events of `kind`: whether weekend became weekday, or the other way.
+
+    Ask `changed` of it: in a segment `player.changed(pattern)`, in a journey `await player.changed(pattern)`.
+    """
+    return _declared(Measure("week_days", _concrete(kind), None, where, name=name))
+
+
+def choices(kind: type[Event], of: str | Amount, *, where: Where | None = None, name: str = "") -> Measure:
+    """What the player chooses, such as the `category` of rounds, by the days on which they do: ask `changed` of it.
+
+    For fields of few values: of each week eight are kept, the first by their names.
+    """
+    return _declared(Measure("choices", _concrete(kind), of, where, name=name))
+
+
+def level(kind: type[Event], of: str | Amount, *, where: Where | None = None, name: str = "") -> Measure:
+    """How high a field is from week to week, such as the `stake_minor` of rounds: ask `changed` of it.
+
+    Of each week the mean is taken, of several weeks the middle one: one wild night changes one week.
+    """
+    return _declared(Measure("level", _concrete(kind), of, where, name=name))
+
+
 def _concrete(kind: type[Event]) -> type[Event]:
     return require_event_type(kind, "a measure")
 
@@ -316,7 +360,7 @@ def _wrong_field(measure: Measure) -> Iterator[str]:
         yield f"{kind.__name__} has no field {of}; it has {', '.join(sorted(kind.model_fields))}"
     elif of in kind.pii:
         yield f"{kind.__name__}.{of} is personal data and cannot be measured"
-    elif measure.how in {"total", "typical"} and not _is_number(kind.model_fields[of].annotation):
+    elif measure.how in _OF_A_NUMBER and not _is_number(kind.model_fields[of].annotation):
         numbers = ", ".join(name for name, field in kind.model_fields.items() if _is_number(field.annotation))
         mend = f"total one of {numbers}" if numbers else f"use count({kind.__name__})"
         yield f"{kind.__name__}.{of} is no number and has no total; {mend}"
@@ -337,7 +381,7 @@ def _wrong_types(measure: Measure) -> list[str]:
     elif not isinstance(per, Period | None):
         mend = f"write per={per} without quotes" if per in PERIODS else "import one of them from workflows"
         mistakes.append(f"takes day, week or month as per=, not {per!r}; {mend}")
-    if measure.how not in {"count", "gap"} and not isinstance(of, str) and not callable(of):
+    if measure.how not in _OF_NOTHING and not isinstance(of, str) and not callable(of):
         mistakes.append(f"takes the name of a field, or a function of the event, not {of!r}")
     return mistakes
 
@@ -357,140 +401,3 @@ def _is_number(annotation: Any) -> bool:
             return all(isinstance(part, int | None) for part in parts)
         case _:
             return False
-
-
-@dataclass(frozen=True)
-class Series:
-    """What is kept for the measures that share a key: the first of them, how far back, and how many periods."""
-
-    measure: Measure
-    reach: timedelta | None
-    periods: int = PERIODS_KEPT
-
-    @cached_property
-    def key(self) -> str:
-        """Its name in a player's state."""
-        return self.measure.series
-
-    def add(self, held: Held, event: Event, present: Present, failures: list[RuleFailure]) -> str | None:
-        """Add an event that passes `where`; the bucket it went into, None when it is too old to count.
-
-        Raises whatever the designer's function of the event raises.
-        """
-        measure = self.measure
-        if not passes(measure.where, event, failures):
-            return None
-        bucket = self._bucket(event, present)
-        if bucket is None:
-            return None
-        before = len(held)
-        if measure.is_usual:
-            return usual_values.keep(held, event.occurred_at, measure.amount(event))
-        if measure.how != "distinct":
-            held[bucket] = held.get(bucket, 0) + measure.amount(event)
-        elif (mark := measure.mark(event)) is not None:
-            if measure.last is not None:
-                held[mark] = max(held.get(mark, int(bucket)), int(bucket))
-            else:
-                held[f"{bucket}/{mark}"] = 1
-        if len(held) > before:
-            self._forget(held, bucket, present)
-        return bucket
-
-    def _bucket(self, event: Event, present: Present) -> str | None:
-        measure = self.measure
-        if measure.per is not None:
-            bucket = _key(measure.per, present.day_of(event.occurred_at))
-            return bucket if bucket >= _earliest(measure.per, present.today, self.periods) else None
-        if self.reach is None:
-            return EVER
-        index = _slice(event.occurred_at, measure, present)
-        return str(index) if index >= _oldest(measure, self.reach, present) else None
-
-    def _forget(self, held: Held, bucket: str, present: Present) -> None:
-        """Drop what no measure can see any more, and what is too much."""
-        measure = self.measure
-        if measure.per is not None:
-            earliest = _earliest(measure.per, present.today, self.periods)
-            for key in [key for key in held if key < earliest]:
-                del held[key]
-        elif self.reach is not None:
-            oldest, by_value = _oldest(measure, self.reach, present), measure.how == "distinct"
-            for key in [*held]:
-                if (held[key] if by_value else int(key)) < oldest:
-                    del held[key]
-        if measure.how != "distinct":
-            return
-        # Which values go when there are too many follows from the values alone, not from their order of arrival.
-        if measure.last is not None:
-            if len(held) <= measure.most:
-                return
-            for key in sorted(held, key=lambda mark: (-held[mark], mark))[measure.most :]:
-                del held[key]
-        elif len(held) > measure.most:
-            for key in sorted(key for key in held if key.startswith(f"{bucket}/"))[measure.most :]:
-                del held[key]
-
-
-def value(held: Held, measure: Measure, present: Present, bucket: str | None = None) -> int:
-    """The measure's value now, or in the given bucket of `Series.add`."""
-    if measure.is_usual:
-        found = usual_of(held, measure, present)
-        return found.median if found.known else 0
-    if measure.last is not None:
-        oldest = _oldest(measure, measure.last, present)
-        if measure.how == "distinct":
-            return sum([index >= oldest for index in held.values()])
-        return sum(number for key, number in held.items() if int(key) >= oldest)
-    if bucket is None:
-        bucket = EVER if measure.per is None else _key(measure.per, present.today)
-    if measure.how == "distinct":
-        begins = f"{bucket}/"
-        return sum([key.startswith(begins) for key in held])
-    return held.get(bucket, 0)
-
-
-def value_before(held: Held, measure: Measure, present: Present) -> int:
-    """The value of a measure per day, week or month in the period that ended last."""
-    assert measure.per is not None
-    return value(held, measure, present, _earliest(measure.per, present.today, 2))
-
-
-def usual_of(held: Held, measure: Measure, present: Present) -> usual_values.Usual:
-    """What is usual for the player, of a measure that says so."""
-    values = usual_values.gaps(held, present.zone) if measure.how == "gap" else [*held.values()]
-    return usual_values.usual(values)
-
-
-def changes_at(held: Held, measure: Measure, present: Present) -> datetime | None:
-    """When the value may change although nothing happens; None when it will not."""
-    if measure.last is not None:
-        oldest = _oldest(measure, measure.last, present)
-        indexes = held.values() if measure.how == "distinct" else map(int, held)
-        first = min((index for index in indexes if index >= oldest), default=None)
-        return None if first is None else _leaves(first, measure, present)
-    if measure.per is None:
-        return None
-    bucket = _key(measure.per, present.today)
-    if bucket in held or (measure.how == "distinct" and any(key.startswith(bucket) for key in held)):
-        return _end(measure.per, present.today, present.zone)
-    return None
-
-
-def _slice(at: datetime, measure: Measure, present: Present) -> int:
-    """The number of the slice an instant lies in."""
-    seconds = int(measure.slice.total_seconds())
-    return (int(at.timestamp()) - present.phase(seconds)) // seconds
-
-
-def _oldest(measure: Measure, reach: timedelta, present: Present) -> int:
-    """The number of the oldest slice that still counts: it ended less than `reach` ago."""
-    seconds = int(measure.slice.total_seconds())
-    return (int(present.now.timestamp()) - int(reach.total_seconds()) - present.phase(seconds)) // seconds
-
-
-def _leaves(index: int, measure: Measure, present: Present) -> datetime:
-    """When a slice has left the measure's window."""
-    assert measure.last is not None
-    seconds = int(measure.slice.total_seconds())
-    return datetime.fromtimestamp((index + 1) * seconds + present.phase(seconds), UTC) + measure.last

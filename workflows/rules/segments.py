@@ -14,7 +14,8 @@ from workflows.errors import DesignError
 from workflows.events import DepositApproved, Event, GameSessionStarted, SessionLogin
 from workflows.local_time import LocalTime
 from workflows.player_state.projection import PlayerProjection
-from workflows.rules.measures import Measure, changes_at, value
+from workflows.rules.measures import Measure
+from workflows.rules.series import changes_at, value
 
 __all__ = ["Segment", "Statistics", "segment"]
 
@@ -83,6 +84,17 @@ class Statistics:
         present = self._known.present(self._now)
         self._changes(changes_at(held, measure, present))
         return value(held, measure, present)
+
+    def changed(self, pattern: Measure) -> bool:
+        """Whether the player plays in another way than before: of `week_days(...)`, `choices(...)`, `level(...)`.
+
+        It can change when a week of the player's is over; False while there is too little to tell.
+        """
+        if not pattern.is_pattern:
+            raise DesignError(
+                f"player.changed(...) takes week_days(...), choices(...) or level(...), not {pattern.words}."
+            )
+        return bool(self[pattern])
 
     def matches(self, other: Segment) -> bool:
         """Whether the player is in another segment."""

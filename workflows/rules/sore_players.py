@@ -4,7 +4,8 @@ from typing import Final, Literal
 
 from workflows.events import BetPlaced, BetSettled, Event, RoundCompleted, RoundVoided, SupportCaseOpened
 from workflows.local_time import DAY
-from workflows.rules.measures import Held, Measure, Present, count, total, value
+from workflows.rules.measures import Held, Measure, Present, count, total
+from workflows.rules.series import value
 
 Soreness = Literal["none", "loss", "complaint"]
 #: For how long, and up to a day longer: what is counted leaves in slices of a day.

@@ -13,8 +13,9 @@ from workflows.errors import DesignError
 from workflows.events import DayStreak, Event, Inactive, SegmentEntered, SegmentLeft
 from workflows.rules.calendar_rules import AnniversaryRule, BirthdayRule, ScheduleRule
 from workflows.rules.failures import RuleFailure
-from workflows.rules.measures import Measure, Present, day, gap, value
+from workflows.rules.measures import Measure, Present, day, gap
 from workflows.rules.segments import Segment, require_segment
+from workflows.rules.series import value
 from workflows.rules.tied_to_run import require_same
 from workflows.rules.where import Where, passes, require_event_type
 

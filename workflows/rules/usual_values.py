@@ -62,10 +62,10 @@ def usual(values: list[int]) -> Usual:
     """What is usual among some values."""
     if not values:
         return Usual()
-    median = _middle(values)
+    median = middle(values)
     ordered = sorted(values)
     p95 = ordered[min(len(ordered) - 1, -(-95 * len(ordered) // 100) - 1)]
-    return Usual(median, p95, _middle([abs(value - median) for value in values]), len(values))
+    return Usual(median, p95, middle([abs(value - median) for value in values]), len(values))
 
 
 def gaps(held: Mapping[str, int], zone: ZoneInfo) -> list[int]:
@@ -81,7 +81,8 @@ def _date(key: str, zone: ZoneInfo) -> date:
     return datetime.fromtimestamp(int(key), UTC).astimezone(zone).date()
 
 
-def _middle(values: list[int]) -> int:
+def middle(values: list[int]) -> int:
+    """The median, rounded down."""
     ordered = sorted(values)
     half = len(ordered) // 2
     return ordered[half] if len(ordered) % 2 else (ordered[half - 1] + ordered[half]) // 2
