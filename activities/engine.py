@@ -75,7 +75,7 @@ EFFECT_PATIENCE = timedelta(seconds=20)
 # One for its passes, one to spare.
 DISPATCH_CONNECTIONS = 2
 # One for each follower; none is open where nobody follows.
-FOLLOWING_CONNECTIONS = 2
+FOLLOWING_CONNECTIONS = 3
 # As many as subscriptions write what came of their attempts at a moment.
 WEBHOOK_CONNECTIONS = 4
 # One for what forgets, one for erasures, one to spare; none is open before there is work.

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, NamedTuple
 
 import orjson
 from prometheus_client import Counter
-from sqlalchemy import ColumnElement, Text, bindparam, exists, func, or_, select, text, update
+from sqlalchemy import BigInteger, ColumnElement, Text, bindparam, exists, func, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -316,8 +316,10 @@ REVOKE_OFFERS: Final = text(
       AND (g.stage IS NULL OR g.stage IN ({_UNTAKEN}))
     """  # noqa: S608 - our own words
 )
-#: Writes into grants what the bonus engine told of them in the events with numbers from `:after` to `:until`.
-NOTE_LIVES: Final = text(f"UPDATE grants g {lives('e.seq > :after AND e.seq <= :until')}")
+#: Writes into grants what the bonus engine told of them in the events `:seqs`, received from `:first` to `:last`.
+NOTE_LIVES: Final = text(
+    f"UPDATE grants g {lives('e.seq = ANY(:seqs) AND e.received_at BETWEEN :first AND :last')}"
+).bindparams(bindparam("seqs", type_=ARRAY(BigInteger)))
 #: Writes into one grant what was told of it since `:since`, which figures have passed by: nobody knew its name then.
 _NOTE_LIFE: Final = text(f"UPDATE grants g {lives('w.id = :grant AND e.received_at >= :since')}")
 FORGET: Final = text(

@@ -6,30 +6,35 @@ cut off has counted nothing since the last commit.
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from prometheus_client import Counter, Gauge
-from sqlalchemy import text
+from sqlalchemy import Row, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.types import Text
 
 from activities.clock import sleep_or_stop
 from activities.database import Database
 from activities.figures.grant_counts import count_lives
 from activities.figures.horizon import Horizon, HorizonWatch
-from activities.figures.journey_days import JourneyRows, batch_end, count_rows
+from activities.figures.journey_days import JourneyRows, batch_end, count_rows, take_turn
 from activities.figures.player_days import fold_events
 from activities.grant_rows import NOTE_LIVES
 from activities.player_rows import HOLD_PLAYERS
 
 logger = logging.getLogger(__name__)
 
-EVENTS, JOURNEYS = "events", "journeys"
+EVENTS, REWARDS, JOURNEYS = "events", "rewards", "journeys"
 #: Events, and changes and steps of runs, that are counted in one transaction.
 EVENTS_AT_ONCE: Final = 50_000
 ROWS_AT_ONCE: Final = 5_000
+#: Words about rewards in one transaction: few, for intake of their players waits as long as it lasts.
+REWARDS_AT_ONCE: Final = 100
 #: Seconds between two looks when there is nothing to count, and when somebody's transaction is waited for.
 REST, WAIT = 1.0, 0.05
 
@@ -59,7 +64,7 @@ class Follower(Protocol):
 
 
 class EventFollower:
-    """Folds events into days of players, and into the lives and costs of grants."""
+    """Folds events into days of players. It locks nobody."""
 
     name = EVENTS
 
@@ -86,10 +91,45 @@ class EventFollower:
             if until > cursor.seq:
                 first_open = None if cursor.closed is None else date.fromordinal(cursor.closed.toordinal() + 1)
                 await fold_events(connection, cursor.seq, until, first_open)
-                await _note_grants(connection, cursor.seq, until)
             self.caught_up = await connection.scalar(_EVENTS_END, _between(until, horizon.seq, 1)) is None
             await _move(connection, self.name, max(until, cursor.seq), 0, horizon.at if self.caught_up else None)
         COUNTED.labels(self.name).inc(until - cursor.seq)
+        if self.caught_up:
+            _note_instant(self.name, horizon)
+        return until > cursor.seq
+
+
+class RewardFollower:
+    """Writes what events told of rewards into their grants, and counts it, with a few players locked at a time."""
+
+    name = REWARDS
+
+    def __init__(self, database: Database, at_once: int = REWARDS_AT_ONCE) -> None:
+        self.database = database
+        self.at_once = at_once
+        self.caught_up = False
+        self.watch = HorizonWatch("events")
+
+    async def count_once(self) -> bool | None:
+        """Note a few words about rewards. Raises what the database raises; then nothing was noted."""
+        horizon = await _look(self.database, self.watch)
+        if horizon is None:
+            return None
+        async with self.database.transaction() as connection:
+            cursor = await _lock(connection, self.name)
+            if cursor is None:
+                return False
+            until = max(cursor.seq, min(horizon.seq, cursor.seq + EVENTS_AT_ONCE))
+            told = (await connection.execute(_TOLD, _between(cursor.seq, until, self.at_once))).all()
+            if await connection.scalar(_STAND_APART):
+                return None
+            if len(told) == self.at_once:
+                until = told[-1].seq
+            if told:
+                await _note_grants(connection, told)
+            self.caught_up = until >= horizon.seq
+            await _move(connection, self.name, until, 0, horizon.at if self.caught_up else None)
+        COUNTED.labels(self.name).inc(len(told))
         if self.caught_up:
             _note_instant(self.name, horizon)
         return until > cursor.seq
@@ -120,7 +160,10 @@ class JourneyFollower:
                 return False
             before = JourneyRows(cursor.seq, cursor.beside)
             end = await batch_end(connection, before, until, self.at_once)
-            rows = await count_rows(connection, before, end) if end != before else 0
+            rows = 0
+            if end != before:
+                await take_turn(connection)
+                rows = await count_rows(connection, before, end)
             self.caught_up = end >= until
             await _move(connection, self.name, end.changes, end.steps, steps.at if self.caught_up else None)
         COUNTED.labels(self.name).inc(rows)
@@ -133,7 +176,11 @@ class Followers:
     """Every follower of a process."""
 
     def __init__(self, database: Database) -> None:
-        self.followers: tuple[Follower, ...] = (EventFollower(database), JourneyFollower(database))
+        self.followers: tuple[Follower, ...] = (
+            EventFollower(database),
+            RewardFollower(database),
+            JourneyFollower(database),
+        )
 
     async def run(self, stop: asyncio.Event) -> None:
         """Follow until told to stop."""
@@ -159,7 +206,7 @@ async def cursor_of(connection: AsyncConnection, name: str) -> Cursor:
 async def close_day(connection: AsyncConnection, day: date) -> bool:
     """Have nothing count as known on a day any more; False where something may yet be counted that was received then.
 
-    Must run in the transaction that takes the figures of that day.
+    It may be of days of players or of rewards. Must run in the transaction that takes the figures of that day.
     """
     await connection.execute(_BEGIN, {"name": EVENTS})
     return bool((await connection.execute(_CLOSE, {"name": EVENTS, "day": day})).rowcount)
@@ -195,19 +242,21 @@ async def _move(connection: AsyncConnection, name: str, seq: int, beside: int, a
     await connection.execute(_MOVE, {"name": name, "seq": seq, "beside": beside, "as_of": as_of})
 
 
-async def _note_grants(connection: AsyncConnection, after: int, until: int) -> None:
+async def _note_grants(connection: AsyncConnection, told: Sequence[Row[Any]]) -> None:
     """Write what events told of grants, and count it.
 
-    Their players are locked first, in the order of all: intake writes many grants of its players too, in no order.
+    Their players are locked first, in the order of all: intake writes many grants of its players too, in no order. And
+    before them the turn is taken, or they would stay locked for as long as another follower counts.
     """
-    players: dict[str, list[str]] = {}
-    for brand, player_id in await connection.execute(_TOLD_OF, {"after": after, "until": until}):
-        players.setdefault(brand, []).append(player_id)
+    await take_turn(connection)
+    players: dict[str, set[str]] = {}
+    for one in told:
+        players.setdefault(one.brand, set()).add(one.player_id)
     for brand in sorted(players):
-        await connection.execute(HOLD_PLAYERS, {"brand": brand, "ids": players[brand]})
-    if players:
-        told = await connection.execute(NOTE_LIVES, {"after": after, "until": until})
-        await count_lives(connection, told.all())
+        await connection.execute(HOLD_PLAYERS, {"brand": brand, "ids": sorted(players[brand])})
+    received = [one.received_at for one in told]
+    which = {"seqs": [one.seq for one in told], "first": min(received), "last": max(received)}
+    await count_lives(connection, (await connection.execute(NOTE_LIVES, which)).all())
 
 
 def _between(after: int, until: int, limit: int) -> dict[str, int]:
@@ -224,20 +273,26 @@ _LOCK: Final = text("SELECT seq, beside, as_of, closed FROM followers WHERE name
 _MOVE: Final = text(
     "UPDATE followers SET seq = :seq, beside = :beside, as_of = coalesce(:as_of, as_of) WHERE name = :name"
 )
+#: What figures of days are read from.
+_OF_DAYS: Final = (EVENTS, REWARDS)
 _CLOSE: Final = text(
     """
     UPDATE followers SET closed = greatest(closed, :day)
-    WHERE name = :name AND (closed >= :day OR as_of AT TIME ZONE 'UTC' >= CAST(:day AS date) + 1)
+    WHERE name = :name AND (closed >= :day OR (
+        SELECT count(*) FROM followers
+        WHERE name = ANY(:names) AND as_of AT TIME ZONE 'UTC' >= CAST(:day AS date) + 1) = cardinality(:names))
     """
-)
+).bindparams(bindparam("names", [*_OF_DAYS], type_=ARRAY(Text)))
 _EVENTS_END: Final = text(
     "SELECT max(seq) FROM"
     " (SELECT seq FROM events WHERE seq > :after AND seq <= :until ORDER BY seq LIMIT :limit) AS batch"
 )
-_TOLD_OF: Final = text(
+_TOLD: Final = text(
     """
-    SELECT DISTINCT brand, player_id FROM events e WHERE seq > :after AND seq <= :until AND type LIKE 'reward.%'
-       AND EXISTS (SELECT FROM grants g WHERE g.brand = e.brand AND g.player_id = e.player_id)
+    SELECT seq, received_at, brand, player_id FROM events e
+    WHERE seq > :after AND seq <= :until AND type LIKE 'reward.%'
+      AND EXISTS (SELECT FROM grants g WHERE g.brand = e.brand AND g.player_id = e.player_id)
+    ORDER BY seq LIMIT :limit
     """
 )
 _STAND_APART: Final = text("SELECT to_regclass('events_displaced') IS NOT NULL")

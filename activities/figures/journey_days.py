@@ -66,6 +66,11 @@ async def count_rows(connection: AsyncConnection, after: JourneyRows, until: Jou
     return len(changes) + len(steps)
 
 
+async def take_turn(connection: AsyncConnection) -> None:
+    """Let no other follower write these tables until the transaction is over; who waits has locked nothing yet."""
+    await connection.execute(_TURN)
+
+
 async def counted_runs(
     connection: AsyncConnection, run_ids: Collection[str], *, until_step: int
 ) -> dict[str, CountedRun]:
@@ -119,6 +124,7 @@ def _reason(channels: Mapping[str, str] | None) -> str:
     return " + ".join(sorted({*(channels or {}).values()}))
 
 
+_TURN: Final = text("SELECT pg_advisory_xact_lock(hashtextextended('journey_days', 0))")
 _CHANGES_END: Final = text(
     "SELECT max(seq) FROM (SELECT seq FROM run_changes WHERE seq > :changes AND seq <= :until_changes"
     " ORDER BY seq LIMIT :limit) AS batch"

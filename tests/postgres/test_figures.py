@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from activities.database import Database
 from activities.figures.figure_store import course_of, figures_of, newest_day, store
 from activities.figures.figure_taking import FigureTaking, House, missing_part
-from activities.figures.followers import EventFollower, catch_up, close_day
+from activities.figures.followers import EventFollower, RewardFollower, catch_up, close_day
 from activities.figures.journey_effects import journey_effects
 from activities.loops.figure_reports import FigureReports
 from activities.people import add_person
@@ -42,7 +42,7 @@ async def casino() -> FigureCasino:
 async def database(postgres: Postgres, casino: FigureCasino) -> AsyncIterator[Database]:
     async with fresh_database(postgres) as url, connected(url) as made:
         await casino.store(made)
-        await catch_up(EventFollower(made, at_once=5_000))
+        await catch_up(EventFollower(made, at_once=5_000), RewardFollower(made))
         yield made
 
 
@@ -145,7 +145,7 @@ class TestAsOf:
             brand=BRAND,
             at=datetime.combine(day - 2 * DAY, datetime.min.time(), UTC),
         )
-        await catch_up(EventFollower(database))
+        await catch_up(EventFollower(database), RewardFollower(database))
         assert [await taken_on(database, as_of) for as_of in (day, YESTERDAY)] == before
 
     async def test_what_was_taken_once_stays(self, database: Database) -> None:
@@ -200,7 +200,7 @@ class TestNoNumber:
                 what = {"id": f"{kind}{number}", "kind": kind, "player": f"m-{number}", "at": born, "data": data}
                 await execute(database, MUTE, **what)
         await execute(database, UNTOLD, at=born + DAY)
-        await catch_up(EventFollower(database))
+        await catch_up(EventFollower(database), RewardFollower(database))
         async with database.transaction() as connection:
             taken = await FigureTaking(connection, "mute", YESTERDAY + 2 * DAY, HOUSE).values()
         told = {one.name: one.reason for one in taken if one.currency == "EUR"}

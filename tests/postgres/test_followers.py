@@ -5,20 +5,17 @@ from collections import Counter, defaultdict
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from random import Random
-from typing import Any
 
 import pytest
 from sqlalchemy import text
 
 from activities.database import Database
-from activities.figures.followers import EventFollower, JourneyFollower, catch_up, close_day, cursor_of
+from activities.figures.followers import EventFollower, JourneyFollower, RewardFollower, catch_up, close_day, cursor_of
 from activities.figures.journey_reading import CountQuery, day_counts, place_counts
 from activities.figures.player_days import COLUMNS, TYPES
-from activities.player_rows import LOCK_PLAYERS
 from activities.step_log import record_steps
-from activities.tables import events, grants, journey_places, player_days, run_places, runs
+from activities.tables import events, journey_places, player_days, run_places, runs
 from tests.support.engine import BRAND, NOON, Casino, Row, begin_run, connected, declared, execute, rows
-from tests.support.machine import within
 from workflows import DepositApproved, DepositFailed, Player, SessionLogin, always, days, goal, journey, on
 from workflows.effects import Mark
 from workflows.events import (
@@ -29,7 +26,6 @@ from workflows.events import (
     HarmSignal,
     PaymentReversed,
     PlayerRegistered,
-    RewardClaimed,
     RewardCompleted,
     RewardExpired,
     RoundCompleted,
@@ -160,7 +156,7 @@ class TestDaysOfPlayers:
         self, database: Database, casino: Casino, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         await casino.happens(casino.player(), DepositApproved)
-        monkeypatch.setattr("activities.figures.followers._note_grants", _cut_off)
+        monkeypatch.setattr("activities.figures.followers._move", _cut_off)
         with pytest.raises(ConnectionError):
             await catch_up(EventFollower(database))
         assert await rows(database, player_days) == []
@@ -173,12 +169,16 @@ class TestDaysOfPlayers:
     ) -> None:
         player = casino.player()
         await casino.happens(player, SessionLogin)
-        await catch_up(EventFollower(database))
+        await catch_up(EventFollower(database), RewardFollower(database))
         (known,) = await rows(database, player_days)
         today = known["known_on"]
         async with database.transaction() as connection:
             assert not await close_day(connection, today), "More may come today."
-        await execute(database, "UPDATE followers SET as_of = as_of + interval '1 day' WHERE name = 'events'")
+        later = "UPDATE followers SET as_of = as_of + interval '1 day' WHERE name = :name"
+        await execute(database, later, name="events")
+        async with database.transaction() as connection:
+            assert not await close_day(connection, today), "What was told of rewards may not be noted yet."
+        await execute(database, later, name="rewards")
         async with database.transaction() as connection:
             assert await close_day(connection, today)
         await casino.happens(player, SessionLogin)
@@ -349,66 +349,6 @@ class TestJourneys:
         assert (arms_of(gold)["treated"].entered, arms_of(gold)["treated"].goals) == (2, 1)
 
 
-class TestGrants:
-    async def test_a_grant_has_its_life_and_its_cost_stands_where_it_was_granted(
-        self, database: Database, casino: Casino
-    ) -> None:
-        player = casino.player()
-        run_id = f"giving:{BRAND}:{player}:1"
-        await begin_run(database, run_id)
-        await execute(database, GRANT, id=f"{run_id}/grant:spins#1", player=player, run=run_id)
-        told: dict[str, Any] = {"grant_id": "ref-1", "currency": "EUR"}
-        await casino.happens(player, RewardClaimed, **told)
-        await catch_up(EventFollower(database))
-        casino.clock.later(DAY)
-        for _ in range(2):
-            await casino.happens(player, RewardCompleted, **told, cost_minor=700, converted_minor=700)
-            await catch_up(EventFollower(database))
-        (row,) = await rows(database, grants, run_id=run_id)
-        assert (row["claimed_at"], row["ended_at"], row["ended_as"]) == (NOON, NOON + DAY, "completed")
-        assert (row["cost_minor"], row["cost_currency"]) == (700, "EUR")
-        async with database.reading() as connection:
-            arm = arms_of(await day_counts(connection, BRAND, CountQuery("giving")))["treated"]
-        assert (arm.claimed, arm.cost) == (1, {"EUR": 700})
-
-    @pytest.mark.parametrize("order", [[1, 2], [2, 1]])
-    async def test_whoever_writes_grants_of_the_same_players_is_waited_for_before_any_is_touched(
-        self, database: Database, casino: Casino, order: list[int]
-    ) -> None:
-        named = {number: casino.player(f"p{number}") for number in (1, 2)}
-        for player in named.values():
-            run_id = f"giving:{BRAND}:{player}:1"
-            await begin_run(database, run_id)
-            await execute(database, GRANT, id=f"{run_id}/grant:spins#1", player=player, run=run_id)
-            await casino.happens(player, RewardClaimed, grant_id="ref-1")
-        async with database.transaction() as connection:
-            await connection.execute(LOCK_PLAYERS, {"brand": BRAND, "ids": [*named.values()]})
-            first, second = (
-                text("UPDATE grants SET stage = 'active' WHERE player_id = :player").bindparams(player=named[one])
-                for one in order
-            )
-            await connection.execute(first)
-            counting = asyncio.create_task(EventFollower(database).count_once())
-            await somebody_waits(database)
-            await connection.execute(second)
-        assert await counting is True
-        assert {row["claimed_at"] for row in await rows(database, grants)} == {NOON}
-
-
-_WAITS = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
-
-
-async def somebody_waits(database: Database) -> None:
-    """Until somebody waits for a lock."""
-    async with within(20):
-        while True:
-            async with database.transaction() as connection:
-                waits = text(_WAITS)
-                if await connection.scalar(waits):
-                    return
-            await asyncio.sleep(0.02)
-
-
 async def rows_of_events(database: Database) -> list[Row]:
     async with database.reading() as connection:
         return [dict(row._mapping) for row in await connection.execute(events.select())]
@@ -434,7 +374,3 @@ INSERT = """
     VALUES ('acme', '/late', 'late', nextval('event_ids_seq_seq'), 'session.login', :player, now(), '{}')
 """
 SEQS = "SELECT player_id, seq FROM events"
-GRANT = """
-    INSERT INTO grants (id, brand, player_id, run_id, step, journey, kind, reward, status, decision, provider_ref)
-    VALUES (:id, 'acme', :player, :run, 'grant:spins#1', 'giving', 'free_spins', '{}', 'confirmed', '{}', 'ref-1')
-"""

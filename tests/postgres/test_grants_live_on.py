@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 from activities import grant_rows
 from activities.database import Database
-from activities.figures.followers import EventFollower, catch_up
+from activities.figures.followers import RewardFollower, catch_up
 from activities.grant_rows import LEASE
 from activities.providers.bonus_engine import BonusEngine, NotAccepted, OutcomeUnknown
 from activities.runs import RunOver
@@ -144,7 +144,7 @@ class TestHowFarItComes:
         engines = (await given.parts.grants.engine.look_up(given.key)).ref  # type: ignore[union-attr]
         await given.happens(RewardClaimed, grant_id=engines, currency="EUR")
         await given.happens(RewardCompleted, grant_id=engines, currency="EUR", cost_minor=65)
-        await catch_up(EventFollower(given.parts.database))
+        await catch_up(RewardFollower(given.parts.database))
         assert (await given.row())["cost_minor"] is None
         given.parts.casino.clock.later(LEASE)
         assert await given.parts.grants.reconcile_once() == 1
@@ -152,7 +152,7 @@ class TestHowFarItComes:
         assert (row["cost_minor"], row["cost_currency"], row["ended_as"]) == (65, "EUR", "completed")
         assert row["claimed_at"] is not None
         await given.happens(RewardCompleted, cost_minor=65, currency="EUR")
-        await catch_up(EventFollower(given.parts.database))
+        await catch_up(RewardFollower(given.parts.database))
         counted = await rows(given.parts.database, journey_days, step=STEP, split_by="")
         assert {(one["what"], one["runs"], one["amount"]) for one in counted} == {("claimed", 1, 0), ("cost", 0, 65)}
 

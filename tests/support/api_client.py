@@ -13,7 +13,7 @@ import httpx
 from fastapi import FastAPI
 
 from activities.api_keys import create_key
-from activities.figures.followers import EventFollower, JourneyFollower, catch_up
+from activities.figures.followers import EventFollower, JourneyFollower, RewardFollower, catch_up
 from activities.settings import Settings
 from api.app import create_app
 from api.dependencies import ApiEngine
@@ -50,7 +50,7 @@ class Api:
     async def count(self) -> None:
         """Have everything counted that has happened by now, as a dispatcher does behind it."""
         database = self.engine.database
-        await catch_up(EventFollower(database), JourneyFollower(database))
+        await catch_up(EventFollower(database), RewardFollower(database), JourneyFollower(database))
 
     async def key(
         self,
