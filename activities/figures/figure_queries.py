@@ -277,14 +277,24 @@ FIRST_ENTRIES: Final = text(
                           AND b.entered_at < (CAST(:since AS date))::timestamp AT TIME ZONE 'UTC')
         ORDER BY r.player_id, r.entered_at, r.id
     )
-    SELECT e.arm, e.goal_at IS NOT NULL AND e.goal_at < e.entered_at + interval '30 days' AS reached,
-           (SELECT jsonb_object_agg(currency, ngr) FROM (
-               SELECT d.currency, sum({NGR}) AS ngr FROM player_days d
-               WHERE {_KNOWN} AND d.player_id = e.player_id AND d.day >= CAST(e.entered_at AT TIME ZONE 'UTC' AS date)
-                 AND d.day < CAST(e.entered_at AT TIME ZONE 'UTC' AS date) + 30
-               GROUP BY d.currency) AS money) AS ngr,
+    SELECT e.player_id, e.arm, e.entered_at,
+           coalesce(nullif(p.state -> 'facts' ->> 'jurisdiction', ''), p.state -> 'facts' ->> 'country')
+           AS jurisdiction,
+           e.goal_at IS NOT NULL AND e.goal_at < e.entered_at + interval '30 days' AS reached,
+           money.ngr, coalesce(money.games, 0) AS games, coalesce(money.reward_ends, 0) AS reward_ends,
+           (SELECT count(*) FROM grants g WHERE g.brand = :brand AND g.player_id = e.player_id
+             AND g.status = 'confirmed' AND g.created_at >= e.entered_at
+             AND g.created_at < e.entered_at + interval '30 days') AS granted,
            (SELECT coalesce(sum(g.cost_minor), 0) FROM grants g
             WHERE g.brand = :brand AND g.player_id = e.player_id AND g.run_id = e.id) AS bonus_cost
-    FROM entries e WHERE e.trigger ->> 'type' IS DISTINCT FROM 'run' ORDER BY e.player_id
+    FROM entries e LEFT JOIN players p ON p.brand = :brand AND p.id = e.player_id
+    LEFT JOIN LATERAL (
+        SELECT jsonb_object_agg(currency, ngr) AS ngr, sum(games) AS games, sum(reward_ends) AS reward_ends FROM (
+            SELECT d.currency, sum({NGR}) AS ngr, sum(d.rounds + d.bets) AS games, sum(d.reward_ends) AS reward_ends
+            FROM player_days d
+            WHERE {_KNOWN} AND d.player_id = e.player_id AND d.day >= CAST(e.entered_at AT TIME ZONE 'UTC' AS date)
+              AND d.day < CAST(e.entered_at AT TIME ZONE 'UTC' AS date) + 30
+            GROUP BY d.currency) AS sums) AS money ON true
+    WHERE e.trigger ->> 'type' IS DISTINCT FROM 'run' ORDER BY e.player_id
     """  # noqa: S608 - our own words
 )

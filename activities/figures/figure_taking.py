@@ -1,7 +1,7 @@
 """Taking figures: of a brand, at the end of a day, from what is counted; stored once and never changed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from workflows.figures.definitions import (
     too_few,
     week_of,
 )
+from workflows.gate.policy_book import PolicyBook
 
 #: Runs that recognition is measured on.
 SAMPLE: Final = 20_000
@@ -46,6 +47,8 @@ class House:
     selling: tuple[str, ...]
     #: Forms whose task is time with a player.
     with_players: tuple[str, ...]
+    #: What says who is in a brand's holdout.
+    policies: PolicyBook = field(default_factory=PolicyBook)
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,18 @@ from typing import Any, Final
 from sqlalchemy import Row
 
 from activities.figures import figure_queries as queries
-from activities.figures.figure_taking import FigureTaking
+from activities.figures.figure_taking import FigureTaking, missing_part
 from learning.differences import Conversion, Estimate, NoNumber, cost_per_incremental, difference_of_shares
 from learning.money import money_difference
 from workflows.figures.definitions import FIGURES, Taken, none_because
+from workflows.gate.facts import holdout_place
 
 #: Weeks of entries that are compared.
 WEEKS: Final = 13
+#: What is counted of an entry.
+WINDOW: Final = timedelta(days=30)
+#: Counts that say whether every part of net gaming revenue is told.
+PARTS: Final = ("games", "granted", "reward_ends")
 TREATED, CONTROL = "treated", "control"
 
 
@@ -26,8 +31,20 @@ async def journey_effects(taking: FigureTaking, journeys: Sequence[str]) -> list
         week = taking.newest(figure)
         since = week - timedelta(weeks=WEEKS - 1)
         rows = await taking.ask(queries.FIRST_ENTRIES, since, week + timedelta(days=7), journey=name)
-        taken += [replace(one, split_by="journey", part=name) for one in _effects(week, rows, name)]
+        compared = [row for row in rows if not _is_held_out(taking, row)]
+        taken += [replace(one, split_by="journey", part=name) for one in _effects(week, compared, name)]
     return taken
+
+
+def _is_held_out(taking: FigureTaking, row: Row[Any]) -> bool:
+    """Whether a player is in the brand's holdout, from entry or from some day of what is counted.
+
+    They get no offers whatever their arm, so they are neither treated nor, with nothing from anybody, like the control
+    group. Who is in it was drawn apart from the arms: without them both are as they were drawn.
+    """
+    place, policies = holdout_place(taking.brand, row.player_id), taking.house.policies
+    moments = (row.entered_at, row.entered_at + WINDOW)
+    return any(place < policies.at(taking.brand, row.jurisdiction, moment).holdout for moment in moments)
 
 
 def _effects(week: date, rows: Sequence[Row[Any]], name: str) -> list[Taken]:
@@ -47,17 +64,21 @@ def _effects(week: date, rows: Sequence[Row[Any]], name: str) -> list[Taken]:
 
 
 def _money(week: date, arms: dict[str, list[Row[Any]]], name: str) -> list[Taken]:
-    """What all who were treated brought more than they would have, by currency."""
-    currencies = sorted({currency for arm in arms.values() for row in arm for currency in row.ngr or {}})
-    players, taken = sum(map(len, arms.values())), []
+    """What all who were treated brought more than they would have, by currency, where every part of it is told."""
+    figure, everybody = FIGURES["incremental_ngr"], [row for arm in arms.values() for row in arm]
+    currencies = sorted({currency for row in everybody for currency in row.ngr or {}})
+    games, granted, ended = (sum(getattr(row, name) for row in everybody) for name in PARTS)
+    why = missing_part(games=games, granted=granted, ended=ended) if currencies else "nobody in it moved money"
+    if why is not None:
+        return [none_because(figure, "week", week, why, len(everybody))]
+    taken = []
     for currency in currencies:
         sums = [[float((row.ngr or {}).get(currency, 0)) for row in arms[arm]] for arm in (TREATED, CONTROL)]
         found = money_difference(sums[0], sums[1], seed=f"{name}:{week}:{currency}")
         each = found if isinstance(found, NoNumber) else found.difference
-        one = _taken("incremental_ngr", week, players, each, times=len(sums[0]))
+        one = _taken("incremental_ngr", week, len(everybody), each, times=len(sums[0]))
         taken.append(replace(one, currency=currency))
-    figure = FIGURES["incremental_ngr"]
-    return taken or [none_because(figure, "week", week, "nobody in it moved money", players)]
+    return taken
 
 
 def _taken(name: str, week: date, players: int, found: Estimate | NoNumber, *, times: int = 1) -> Taken:

@@ -22,6 +22,7 @@ from content.weekly_report import WeeklyReport, report_html, report_text
 from workflows.background.take_figures import REPORT, TAKE
 from workflows.figures.definitions import quarter_before, quarter_of
 from workflows.figures.targets import Judged, Target, judge
+from workflows.gate.policy_book import of_deployment
 from workflows.source.journey_loading import Registry
 
 logger = logging.getLogger(__name__)
@@ -43,7 +44,10 @@ class FigureReports:
         self.registry = registry
         self.mail = mail
         self.settings = settings
-        self.house = House(selling_templates(templates), settings.forms_with_players)
+        policies = of_deployment(
+            registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences
+        )
+        self.house = House(selling_templates(templates), settings.forms_with_players, policies)
 
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:

@@ -27,6 +27,9 @@ from tests.support.engine import BRAND, connected, execute, rows
 from tests.support.figure_casino import DAY, FigureCasino
 from tests.support.servers import fresh_database
 from workflows.figures.definitions import FIGURES, Taken, week_of
+from workflows.gate.facts import holdout_place
+from workflows.gate.policy import policy
+from workflows.gate.policy_book import PolicyBook
 from workflows.source.journey_loading import Registry
 
 HOUSE = House(("offer",), ("HostCall",))
@@ -259,6 +262,37 @@ class TestJourneys:
         async with database.transaction() as connection:
             taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["led"])
         assert {one.reason for one in taken} == {"nobody is in the control group"}
+
+    async def test_the_holdout_is_neither_treated_nor_control(self, database: Database) -> None:
+        """It reached nothing, for nobody sent it anything; among the treated it would hide half of what was reached."""
+        week = week_of(YESTERDAY) - 7 * 7 * DAY
+        left = [number for number in range(400) if holdout_place(BRAND, f"c-{number:04}") >= 50]
+        reached = iter(number in left and number % 2 == 0 for number in range(400))
+        await _enter(database, "held_out", 400, lambda _: next(reached), week)
+        own = policy("ours", since=week - 30 * DAY, brand=BRAND, holdout=50)
+        for policies, players in ((PolicyBook(), 400), (PolicyBook(own=(own,)), len(left))):
+            async with database.transaction() as connection:
+                house = replace(HOUSE, policies=policies)
+                taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, house), ["held_out"])
+            gain = next(one for one in taken if one.name == "goal_difference")
+            assert gain.n == players
+
+    async def test_money_without_every_part_of_it_is_no_number(self, database: Database) -> None:
+        week = week_of(YESTERDAY) - 7 * 7 * DAY
+        await _enter(database, "untold", 600, lambda _: False, week)
+        given = (
+            "INSERT INTO grants (id, brand, player_id, run_id, step, journey, kind, reward, status, decision, created_at) "
+            "SELECT 'untold/' || player_id, brand, player_id, id, 's', journey, 'cash', '{}', 'confirmed', '{}', "
+            "entered_at FROM runs WHERE journey = 'untold'"
+        )
+        await execute(database, given)
+        await execute(database, "UPDATE player_days SET reward_ends = 0 WHERE brand = :brand", brand=BRAND)
+        async with database.transaction() as connection:
+            taken = await journey_effects(FigureTaking(connection, BRAND, YESTERDAY, HOUSE), ["untold"])
+        await execute(database, "DELETE FROM grants WHERE journey = 'untold'")
+        (money,) = [one for one in taken if one.name == "incremental_ngr"]
+        assert money.value is None
+        assert "bonuses would cost nothing" in (money.reason or "")
 
     async def test_a_journey_without_a_control_group_says_so(self, database: Database) -> None:
         async with database.transaction() as connection:
