@@ -4,6 +4,7 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.experiment_money import judged_at, with_money
 from activities.experiment_rows import (
     ExperimentRow,
     events_since_drawn,
@@ -60,7 +61,7 @@ async def participants_of(
             if guardrail.broken_by(event, failures):
                 harmed.setdefault(row.player_id, set()).add(guardrail.kind.type)
     return [
-        Participant(one.arm, one.shares, one.at, player in reached, frozenset(harmed.get(player, ())))
+        Participant(one.arm, one.shares, one.at, player in reached, frozenset(harmed.get(player, ())), player)
         for player, one in drawn.items()
     ]
 
@@ -75,5 +76,11 @@ async def findings_of(
     """What an experiment has found, now or by an earlier moment; with a plan, as sure as the looks made by then."""
     as_of = known_at or now
     people = await participants_of(connection, experiment, tried, known_at)
-    looks = [one.counted for one in await list_looks(connection, experiment) if one.at <= as_of]
-    return findings(tried, people, looks=looks, stopped=experiment.stopped_by(as_of), as_of=as_of)
+    looks = [one for one in await list_looks(connection, experiment) if one.at <= as_of]
+    counted = [one.counted for one in looks]
+    found = findings(tried, people, looks=counted, stopped=experiment.stopped_by(as_of), as_of=as_of)
+    at = judged_at(tried, experiment.started_at, looks, found)
+    if isinstance(at, str):
+        return found.model_copy(update={"no_money": at})
+    then = await participants_of(connection, experiment, tried, at)
+    return await with_money(connection, experiment, tried, then, found, at)

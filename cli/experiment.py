@@ -62,9 +62,27 @@ def report_lines(found: Answer) -> Iterator[str]:
                 f"    {harm['guardrail']}: {harm['harmed']} players, {harm['harmed_in_control']} in control; "
                 f"evidence {harm['evidence']:.2f}, stopped at 20"
             )
+        yield from map(_money_line, one.get("money", []))
+    if shown.get("no_money"):
+        yield f"no money: {shown['no_money']}"
     of_plan = f" of {shown['planned']:,} planned" if shown.get("planned") else ""
     yield f"counted {shown['counted']:,}{of_plan}, drawn {shown['players']:,}"
     yield f"shares: evidence against them {shown['sample_ratio_evidence']:.2f}, believed no more at 1,000"
+
+
+def _money_line(one: Answer) -> str:
+    from content.figure_words import money_text
+
+    currency = one["currency"]
+    if one.get("brought") is None:
+        line = f"no number: {one['no_number']}"
+    else:
+        amounts = (money_text(one[name], currency) for name in ("brought", "brought_from", "brought_to"))
+        line = "{}, {} to {}".format(*amounts)
+    if one.get("price") is None:
+        return f"    brought ({currency}): {line}; one more player: no number: {one['no_price']}"
+    price = (money_text(one[name], currency) for name in ("price", "price_from", "price_to"))
+    return f"    brought ({currency}): {line}; " + "one more player cost {}, {} to {}".format(*price)
 
 
 def _arm_line(one: Answer) -> str:

@@ -74,8 +74,13 @@ def figure_text(name: str, value: float | None, currency: str = "") -> str:
         return "\N{EN DASH}"
     unit = FIGURES[name].unit
     if unit == "money":
-        return f"{whole_units(round(value), currency or 'EUR'):,.2f} {currency}".rstrip()
+        return money_text(value, currency)
     return _duration(value) if unit == "seconds" else _FORMATS[unit].format(100 * value if unit == "share" else value)
+
+
+def money_text(minor: float, currency: str = "") -> str:
+    """An amount of minor units; the currency behind it where one is given."""
+    return f"{whole_units(round(minor), currency or 'EUR'):,.2f} {currency}".rstrip()
 
 
 def interval_text(one: Taken) -> str:

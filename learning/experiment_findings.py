@@ -23,6 +23,7 @@ from learning.evidence import (
     sample_ratio_evidence,
     sample_ratio_p_value,
 )
+from learning.experiment_money import MoneyFinding
 from learning.power import detectable, players_needed
 from learning.sequential import LEAST_PLAYERS, TAIL, boundaries, reach_at_any_time
 from workflows.experiment_draw import CONTROL
@@ -47,6 +48,7 @@ class Participant:
     reached: bool
     #: Guardrails, by the type of their event, that were met since.
     harmed: frozenset[str] = frozenset()
+    player_id: str = ""
 
 
 class FoundFigure(BaseModel):
@@ -85,6 +87,8 @@ class ArmFinding(FoundFigure):
     #: The difference that as many players as there are now would show with a chance of 80 %.
     detectable: float | None = None
     harm: list[HarmFinding] = []
+    #: What it brought in money by the end of the plan, by currency.
+    money: list[MoneyFinding] = []
     verdict: Verdict
 
 
@@ -102,6 +106,9 @@ class ExperimentFindings(FoundFigure):
     sample_ratio_evidence: float
     sample_ratio_p: float
     arms: list[ArmFinding]
+    #: When money was judged, for good; and why it is not told.
+    money_at: datetime | None = None
+    no_money: str | None = None
     verdict: Verdict
     sentence: str
 
