@@ -1,7 +1,7 @@
 """Figures of a brand as they were taken: with intervals, with what was known when, and with the reason for none."""
 
 from datetime import date
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
@@ -10,8 +10,8 @@ from activities.loops.figure_reports import read_report
 from api.dependencies import EngineOf
 from api.permissions import Key, needs
 from api.problems import COMMON, Problem, documented
+from content.figure_report import report_html
 from content.figure_words import NAMES
-from content.weekly_report import report_html
 from workflows.figures.definitions import FIGURES, Taken, Unit
 from workflows.figures.targets import Judged, Standing
 from workflows.json_object import JsonObject
@@ -111,6 +111,16 @@ class FigureQuery(BaseModel):
     split_by: str | None = Field(default=None, max_length=64, pattern=r"^[a-z_]*$", examples=["segment"])
 
 
+class ReportQuery(BaseModel):
+    """Which report."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    period: Annotated[Literal["week", "month"], Field(description="Of the newest week, or of the newest month.")] = (
+        "week"
+    )
+
+
 @router.get("", responses=COMMON)
 async def list_figures(engine: EngineOf, key: Reading, query: Annotated[FigureQuery, Query()]) -> FigureList:
     """Churn, retention, value, recommendation, rewards taken, contacts, waiting, time of managers, what journeys bring.
@@ -137,12 +147,15 @@ async def list_figures(engine: EngineOf, key: Reading, query: Annotated[FigureQu
     responses={
         **COMMON,
         **documented(404),
-        200: {"description": "The weekly report as a page.", "content": {"text/html": {"schema": {"type": "string"}}}},
+        200: {"description": "The report as a page.", "content": {"text/html": {"schema": {"type": "string"}}}},
     },
 )
-async def get_report(as_of: date, engine: EngineOf, key: Reading) -> Response:
-    """The weekly report of a day that figures were taken of, as it is mailed: a page that stands by itself."""
-    told = await read_report(engine.database, key.brand, engine.registry.targets, as_of)
+async def get_report(as_of: date, engine: EngineOf, key: Reading, query: Annotated[ReportQuery, Query()]) -> Response:
+    """The report of a day that figures were taken of, as it is mailed: a page that stands by itself.
+
+    Figures of a month are taken on the second day of the next.
+    """
+    told = await read_report(engine.database, key.brand, engine.registry.targets, as_of, period=query.period)
     if told is None or told.as_of != as_of:
         raise Problem("not-found", "No figures were taken of that day; GET /v1/figures says which was the last.")
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlencode
@@ -24,7 +24,8 @@ def figures(
     as_of: Annotated[
         datetime | None, typer.Option(formats=["%Y-%m-%d"], help="Of the brand: with what was known then.")
     ] = None,
-    page: Annotated[Path | None, typer.Option("--page", help="Of the brand: the weekly report, as a page.")] = None,
+    page: Annotated[Path | None, typer.Option("--page", help="Of the brand: the report, as a page.")] = None,
+    month: Annotated[bool, typer.Option("--month", help="With --page: of the newest month.")] = False,
     since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The first day, of UTC.")] = None,
     until: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="The day after the last.")] = None,
     version: Annotated[int | None, typer.Option(min=0, help="Of one release.")] = None,
@@ -35,7 +36,7 @@ def figures(
 ) -> None:
     """Show the figures of the brand; of a journey who entered, what was sent and cost, and who reached the goal."""
     if journey is None:
-        _of_brand(url, key, None if as_of is None else f"{as_of:%Y-%m-%d}", page, as_json=as_json)
+        _of_brand(url, key, None if as_of is None else f"{as_of:%Y-%m-%d}", page, month=month, as_json=as_json)
         return
     asked = {
         "since": None if since is None else f"{since:%Y-%m-%d}",
@@ -52,12 +53,18 @@ def figures(
         _print(told)
 
 
-def _of_brand(url: str | None, key: str | None, as_of: str | None, page: Path | None, *, as_json: bool) -> None:
+def _of_brand(
+    url: str | None, key: str | None, as_of: str | None, page: Path | None, *, month: bool, as_json: bool
+) -> None:
     query = "" if as_of is None else f"?as_of={as_of}"
     with journeys_api(url, key) as api:
         told = api.get(f"/v1/figures{query}")
         if page is not None and told["as_of"] is not None:
-            page.write_bytes(api.download(f"/v1/figures/{told['as_of']}/report"))
+            day = told["as_of"]
+            if month:
+                # The second of a month, on which its figures were taken.
+                day = f"{day[:8]}02" if day[8:] >= "02" else f"{date.fromisoformat(day) - timedelta(days=1):%Y-%m}-02"
+            page.write_bytes(api.download(f"/v1/figures/{day}/report?period={'month' if month else 'week'}"))
             say(f"The report is in {page}.")
             return
     if as_json:

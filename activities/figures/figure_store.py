@@ -13,7 +13,7 @@ from sqlalchemy import bindparam, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.types import Date
 
-from workflows.figures.definitions import Taken
+from workflows.figures.definitions import Period, Taken
 
 _FIELDS: Final = tuple(one.name for one in fields(Taken))
 
@@ -25,9 +25,11 @@ async def store(connection: AsyncConnection, brand: str, as_of: date, taken: Seq
     return (await connection.execute(_STORE, given)).rowcount if rows else 0
 
 
-async def newest_day(connection: AsyncConnection, brand: str, until: date | None = None) -> date | None:
-    """The last day that figures were taken of, None where there is none; at most `until`."""
-    found: date | None = await connection.scalar(_NEWEST, {"brand": brand, "until": until})
+async def newest_day(
+    connection: AsyncConnection, brand: str, until: date | None = None, period: Period = "week"
+) -> date | None:
+    """The last day that figures of such periods were taken of, None where there is none; at most `until`."""
+    found: date | None = await connection.scalar(_NEWEST, {"brand": brand, "until": until, "period": period})
     return found
 
 
@@ -47,9 +49,11 @@ async def figures_of(connection: AsyncConnection, brand: str, as_of: date) -> li
     return [Taken(*row) for row in await connection.execute(_OF_DAY, {"brand": brand, "as_of": as_of})]
 
 
-async def course_of(connection: AsyncConnection, brand: str, as_of: date, periods_since: date) -> list[Taken]:
-    """For everybody, each figure of each week since then, as it was known last until the end of a day; oldest first."""
-    given = {"brand": brand, "as_of": as_of, "since": periods_since}
+async def course_of(
+    connection: AsyncConnection, brand: str, as_of: date, periods_since: date, period: Period = "week"
+) -> list[Taken]:
+    """For everybody, each figure of each period since then, as known last until the end of a day; oldest first."""
+    given = {"brand": brand, "as_of": as_of, "since": periods_since, "period": period}
     return [Taken(*row) for row in await connection.execute(_COURSE, given)]
 
 
@@ -64,7 +68,7 @@ _STORE: Final = text(
     """  # noqa: S608 - our own words
 ).bindparams(bindparam("as_of", type_=Date))
 _NEWEST: Final = text(
-    "SELECT max(as_of) FROM figures WHERE brand = :brand AND (:until IS NULL OR as_of <= :until)"
+    "SELECT max(as_of) FROM figures WHERE brand = :brand AND period = :period AND (:until IS NULL OR as_of <= :until)"
 ).bindparams(bindparam("until", type_=Date))
 _FIRST: Final = text("SELECT min(as_of) FROM figures WHERE brand = :brand")
 _DAYS: Final = text("SELECT DISTINCT as_of FROM figures WHERE brand = :brand AND as_of >= :since")
@@ -77,7 +81,7 @@ _OF_DAY: Final = text(
 _COURSE: Final = text(
     f"""
     SELECT DISTINCT ON (name, currency, starts) {_COLUMNS} FROM figures
-    WHERE brand = :brand AND as_of <= :as_of AND period = 'week' AND split_by = '' AND starts >= :since
+    WHERE brand = :brand AND as_of <= :as_of AND period = :period AND split_by = '' AND starts >= :since
     ORDER BY name, currency, starts, as_of DESC
     """  # noqa: S608 - our own words
 )

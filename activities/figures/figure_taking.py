@@ -23,11 +23,12 @@ from workflows.figures.definitions import (
     Period,
     Taken,
     none_because,
+    period_before,
     period_end,
+    period_of,
     quarter_before,
     quarter_of,
     too_few,
-    week_of,
 )
 from workflows.gate.policy_book import PolicyBook
 
@@ -59,12 +60,14 @@ class FigureTaking:
     brand: str
     as_of: date
     house: House
+    #: Of which periods: the figures of a month stand by themselves, and are no mean of those of its weeks.
+    period: Period = "week"
 
-    async def weekly(self) -> list[Taken]:
-        """The figures of the newest week that is over, and of the newest of which each is mature."""
-        week = week_of(self.as_of + _DAY) - _WEEK
-        taken = [*await self.sums("week", week), *await self.visits(week), *await self.answers(week)]
-        taken += [*await self.contacts(week), *await self.recognition(week), *await self.tasks(week)]
+    async def newest_period(self) -> list[Taken]:
+        """The figures of the newest period that is over, and of the newest of which each is mature."""
+        newest = period_before(self.period, period_of(self.period, self.as_of + _DAY))
+        taken = [*await self.sums(self.period, newest), *await self.visits(newest), *await self.answers(newest)]
+        taken += [*await self.contacts(newest), *await self.recognition(newest), *await self.tasks(newest)]
         taken += await self.share("churn_30", queries.CHURN)
         for day in (1, 7, 30):
             taken += await self.share(f"retention_d{day}", queries.RETENTION, later=day)
@@ -83,11 +86,15 @@ class FigureTaking:
         return (await self.connection.execute(query, given)).all()
 
     def newest(self, figure: FigureDefinition) -> date:
-        """The Monday of the newest week of which a figure is mature."""
-        week = week_of(self.as_of)
-        while figure.mature_on(week, week + _WEEK) > self.as_of + _DAY:
-            week -= _WEEK
-        return week
+        """The first day of the newest period of which a figure is mature."""
+        starts = period_of(self.period, self.as_of)
+        while figure.mature_on(starts, self.ends(starts)) > self.as_of + _DAY:
+            starts = period_before(self.period, starts)
+        return starts
+
+    def ends(self, starts: date) -> date:
+        """The day after the last one of a period that starts then."""
+        return period_end(self.period, starts)
 
     async def sums(self, period: Period, starts: date) -> list[Taken]:
         """What adds up over a period, by segment and, of money, by currency."""
@@ -106,37 +113,36 @@ class FigureTaking:
             taken += [replace(one, split_by=split_by, part=part) for one in (*counts, *money)]
         return taken
 
-    async def visits(self, week: date) -> list[Taken]:
-        """How many came, on how many days, and how many a day of those of the month."""
-        (row,) = await self.ask(queries.VISITS, week, week + _WEEK)
-        taken = [_count("active_players", "week", week, row.players)]
-        for name, over, under in (
-            ("active_days_7", row.days, row.players),
-            ("stickiness", row.days / 7, row.monthly),
-        ):
+    async def visits(self, starts: date) -> list[Taken]:
+        """How many came, of a week on how many days, and how many a day of those of the 30 days until its end."""
+        (row,) = await self.ask(queries.VISITS, starts, self.ends(starts))
+        taken = [_count("active_players", self.period, starts, row.players)]
+        of_week = [("active_days_7", row.days, row.players)] if self.period == "week" else []
+        days = (self.ends(starts) - starts).days
+        for name, over, under in (*of_week, ("stickiness", row.days / days, row.monthly)):
             reason = too_few(FIGURES[name], under)
             value = None if reason else over / under
-            taken.append(Taken(name, "week", week, under, value, reason=reason))
+            taken.append(Taken(name, self.period, starts, under, value, reason=reason))
         return taken
 
     async def share(self, name: str, query: TextClause, **more: object) -> list[Taken]:
         """A share of players, each part with its interval."""
         figure = FIGURES[name]
-        week = self.newest(figure)
-        rows = await self.ask(query, week, week + _WEEK, **more)
+        starts = self.newest(figure)
+        rows = await self.ask(query, starts, self.ends(starts), **more)
         taken = []
         for row in rows:
             split_by, part = getattr(row, "split_by", ""), getattr(row, "part", "")
-            taken.append(replace(_share(figure, week, row.hits, row.players), split_by=split_by, part=part))
-        return taken or [none_because(figure, "week", week, "nobody is of whom it could be")]
+            taken.append(replace(self._share(figure, starts, row.hits, row.players), split_by=split_by, part=part))
+        return taken or [none_because(figure, self.period, starts, "nobody is of whom it could be")]
 
     async def values(self) -> list[Taken]:
         """What a new player brings in 90 days: deposits, and net gaming revenue where every part of it is known."""
         figure = FIGURES["clv_90"]
-        week = self.newest(figure)
-        found = await self.ask(queries.COHORT_MONEY, week, week + _WEEK, later=figure.window)
+        starts = self.newest(figure)
+        found = await self.ask(queries.COHORT_MONEY, starts, self.ends(starts), later=figure.window)
         rows = [row for row in found if row.deposited or row.ngr]
-        (given,) = await self.ask(queries.GRANTED, week, week + _WEEK + timedelta(days=figure.window))
+        (given,) = await self.ask(queries.GRANTED, starts, self.ends(starts) + timedelta(days=figure.window))
         taken = []
         for row in rows:
             for name, total, squares in (
@@ -146,80 +152,88 @@ class FigureTaking:
                 why = too_few(FIGURES[name], row.players)
                 if name == "clv_90" and why is None:
                     why = missing_part(games=row.games, granted=given.grants, ended=row.reward_ends)
-                one = Taken(name, "week", week, row.players, reason=why, currency=row.currency)
+                one = Taken(name, self.period, starts, row.players, reason=why, currency=row.currency)
                 taken.append(one if why else _with_mean(one, float(total), float(squares)))
         if not rows:
             why = "nobody who registered moved money"
-            taken = [none_because(FIGURES[name], "week", week, why) for name in ("deposits_90", "clv_90")]
+            taken = [none_because(FIGURES[name], self.period, starts, why) for name in ("deposits_90", "clv_90")]
         return taken
 
-    async def answers(self, week: date) -> list[Taken]:
+    async def answers(self, starts: date) -> list[Taken]:
         """The Net Promoter Score of the newest answers."""
-        (row,) = await self.ask(queries.NPS, week, week + _WEEK)
+        (row,) = await self.ask(queries.NPS, starts, self.ends(starts))
         score = nps_interval(row.promoters, row.detractors, row.answers)
         if isinstance(score, NoNumber):
-            return [none_because(FIGURES["nps"], "week", week, score.reason, row.answers)]
+            return [none_because(FIGURES["nps"], self.period, starts, score.reason, row.answers)]
         low, high = score.interval.low, score.interval.high
-        return [Taken("nps", "week", week, row.answers, score.estimate, low, high)]
+        return [Taken("nps", self.period, starts, row.answers, score.estimate, low, high)]
 
     async def redemption(self) -> list[Taken]:
-        """Of rewards that are over: how many were taken; by kind and by journey. Four weeks old, so most are over."""
-        week = week_of(self.as_of + _DAY) - 5 * _WEEK
+        """Of rewards that are over: how many were taken; by kind and by journey. Some weeks old, so most are over."""
+        starts = period_of(self.period, self.as_of + _DAY - 5 * _WEEK)
         figure, taken = FIGURES["redemption"], []
-        for row in await self.ask(queries.REDEMPTION, week, week + _WEEK):
+        for row in await self.ask(queries.REDEMPTION, starts, self.ends(starts)):
             immature = row.given - row.over - row.unknown
-            one = _share(figure, week, row.taken, row.over)
+            one = self._share(figure, starts, row.taken, row.over)
             if one.reason and row.unknown:
                 one = replace(one, reason=f"of {row.unknown} rewards nobody told until when they can be taken")
             taken.append(replace(one, of=row.given, immature=immature, split_by=row.split_by, part=row.part))
-        return taken or [none_because(figure, "week", week, "nothing was granted")]
+        return taken or [none_because(figure, self.period, starts, "nothing was granted")]
 
-    async def contacts(self, week: date) -> list[Taken]:
+    async def contacts(self, starts: date) -> list[Taken]:
         """The share of contacts that sell nothing; by journey."""
         figure = FIGURES["non_selling"]
-        rows = await self.ask(queries.CONTACTS, week, week + _WEEK, selling=[*self.house.selling])
+        rows = await self.ask(queries.CONTACTS, starts, self.ends(starts), selling=[*self.house.selling])
         return [
-            replace(_share(figure, week, row.plain, row.contacts), split_by=row.split_by, part=row.part) for row in rows
+            replace(self._share(figure, starts, row.plain, row.contacts), split_by=row.split_by, part=row.part)
+            for row in rows
         ]
 
-    async def recognition(self, week: date) -> list[Taken]:
+    async def recognition(self, starts: date) -> list[Taken]:
         """How long players waited for a first word or reward."""
-        (row,) = await self.ask(queries.RECOGNITION, week, week + _WEEK, sample=SAMPLE)
+        (row,) = await self.ask(queries.RECOGNITION, starts, self.ends(starts), sample=SAMPLE)
         taken = []
         for number, part in enumerate((50, 95, 99)):
             figure = FIGURES[f"recognition_p{part}"]
             reason = too_few(figure, row.runs)
             value = None if reason else float(row.parts[number])
-            taken.append(Taken(figure.name, "week", week, row.runs, value, reason=reason))
+            taken.append(Taken(figure.name, self.period, starts, row.runs, value, reason=reason))
         return taken
 
-    async def tasks(self, week: date) -> list[Taken]:
+    async def tasks(self, starts: date) -> list[Taken]:
         """How long people were at tasks, how much of it with players, and what was answered in time."""
         taken = []
-        rows = await self.ask(queries.TASK_TIME, week, week + _WEEK, with_players=[*self.house.with_players])
+        rows = await self.ask(queries.TASK_TIME, starts, self.ends(starts), with_players=[*self.house.with_players])
         for row in rows:
             where = {"split_by": row.split_by, "part": row.part}
             minutes = float(row.minutes)
-            taken.append(Taken("manager_minutes", "week", week, row.timed, minutes, of=row.tasks, **where))
+            taken.append(Taken("manager_minutes", self.period, starts, row.timed, minutes, of=row.tasks, **where))
             why = None if minutes else "nobody claimed a task before answering it, so no time is known"
             value = None if why else float(row.with_players) / minutes
-            taken.append(Taken("manager_with_players", "week", week, row.timed, value, reason=why, **where))
-        for due in await self.ask(queries.DUE_TASKS, week, week + _WEEK):
-            one = _share(FIGURES["answered_in_time"], week, due.in_time, due.due)
+            taken.append(Taken("manager_with_players", self.period, starts, row.timed, value, reason=why, **where))
+        for due in await self.ask(queries.DUE_TASKS, starts, self.ends(starts)):
+            one = self._share(FIGURES["answered_in_time"], starts, due.in_time, due.due)
             taken.append(replace(one, split_by=due.split_by, part=due.part))
-        return [*taken, *await self.portfolios(week)]
+        return [*taken, *await self.portfolios(starts)]
 
-    async def portfolios(self, week: date) -> list[Taken]:
+    async def portfolios(self, starts: date) -> list[Taken]:
         """By the address of each manager: their players, how many are known, and milestones that were missed."""
         taken = []
-        for row in await self.ask(queries.PORTFOLIOS, week, week + _WEEK, greetings=[*GREETINGS]):
+        for row in await self.ask(queries.PORTFOLIOS, starts, self.ends(starts), greetings=[*GREETINGS]):
             mine = [
-                _count("hosted_players", "week", week, row.players),
-                _share(FIGURES["known_players"], week, row.known, row.players),
-                _share(FIGURES["milestones_missed"], week, row.missed, row.greetings),
+                _count("hosted_players", self.period, starts, row.players),
+                self._share(FIGURES["known_players"], starts, row.known, row.players),
+                self._share(FIGURES["milestones_missed"], starts, row.missed, row.greetings),
             ]
             taken += [replace(one, split_by="manager", part=row.address) for one in mine]
         return taken
+
+    def _share(self, figure: FigureDefinition, starts: date, hits: int, players: int) -> Taken:
+        if (reason := too_few(figure, players)) is not None:
+            return none_because(figure, self.period, starts, reason, players)
+        share = Conversion(hits, players)
+        interval = share_interval(share)
+        return Taken(figure.name, self.period, starts, players, share.value, interval.low, interval.high, of=players)
 
 
 def missing_part(*, games: int, granted: int, ended: int) -> str | None:
@@ -240,14 +254,6 @@ def _money(row: Row[Any], period: Period, starts: date) -> list[Taken]:
     why = missing_part(games=row.rounds + row.bets, granted=0, ended=0)
     ngr = Taken("ngr", period, starts, 0, None if why else float(row.ngr), reason=why, currency=row.currency)
     return [one for one, told in ((deposited, row.deposited), (ngr, row.ngr)) if told]
-
-
-def _share(figure: FigureDefinition, week: date, hits: int, players: int) -> Taken:
-    if (reason := too_few(figure, players)) is not None:
-        return none_because(figure, "week", week, reason, players)
-    share = Conversion(hits, players)
-    interval = share_interval(share)
-    return Taken(figure.name, "week", week, players, share.value, interval.low, interval.high, of=players)
 
 
 def _with_mean(one: Taken, total: float, squares: float) -> Taken:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import date, timedelta
 from typing import Any, Final
 
@@ -17,18 +18,20 @@ from activities.figures.journey_effects import journey_effects
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.providers.adapter import Adapter, OutgoingMessage
 from activities.settings import Settings
+from content.figure_report import FigureReport, report_html, report_text
 from content.templates import Catalogue
-from content.weekly_report import WeeklyReport, report_html, report_text
-from workflows.background.take_figures import REPORT, TAKE
-from workflows.figures.definitions import quarter_before, quarter_of
+from workflows.background.take_figures import REPORT, REPORT_MONTH, TAKE
+from workflows.figures.definitions import SETTLING, Period, quarter_before, quarter_of
 from workflows.figures.targets import Judged, Target, judge
 from workflows.gate.policy_book import of_deployment
 from workflows.source.journey_loading import Registry
 
 logger = logging.getLogger(__name__)
 
-#: Weeks whose course a report shows.
-COURSE: Final = timedelta(weeks=26)
+#: How far back the course goes that a report shows.
+COURSE: Final = {"week": timedelta(weeks=26), "month": timedelta(days=400)}
+#: On which day's evening the figures of the month before are taken: late words have come by then.
+MONTH_TAKEN_ON: Final = SETTLING.days
 #: How far before yesterday a missed day is still taken.
 LOOK_BACK: Final = timedelta(days=6)
 _DAY: Final = timedelta(days=1)
@@ -44,15 +47,13 @@ class FigureReports:
         self.registry = registry
         self.mail = mail
         self.settings = settings
-        policies = of_deployment(
-            registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences
-        )
+        policies = of_deployment(registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences)
         self.house = House(selling_templates(templates), settings.forms_with_players, policies)
 
     @property
     def activities(self) -> Sequence[Callable[..., Any]]:
         """What a worker must be given."""
-        return [self.take, self.report]
+        return [self.take, self.report, self.report_month]
 
     @activity.defn(name=TAKE)
     async def take(self) -> dict[str, int]:
@@ -77,14 +78,23 @@ class FigureReports:
     @activity.defn(name=REPORT)
     async def report(self) -> int:
         """Mail the newest figures of each brand to those who asked for them; how many mails were taken over."""
-        now, sent = await self.database.now(), 0
         async with heartbeating():
-            for brand, addresses in sorted(self.settings.report_recipients.items()):
-                told = await self.report_of(brand)
-                for number, address in enumerate(addresses if told is not None else ()):
-                    assert told is not None
-                    await self.mail.deliver(self._mail(told, address, number), now)
-                    sent += 1
+            return await self._send("week")
+
+    @activity.defn(name=REPORT_MONTH)
+    async def report_month(self) -> int:
+        """Mail the figures of the newest month to the same people; how many mails were taken over."""
+        async with heartbeating():
+            return await self._send("month")
+
+    async def _send(self, period: Period) -> int:
+        now, sent = await self.database.now(), 0
+        for brand, addresses in sorted(self.settings.report_recipients.items()):
+            told = await self.report_of(brand, period=period)
+            for number, address in enumerate(addresses if told is not None else ()):
+                assert told is not None
+                await self.mail.deliver(self._mail(told, address, number), now)
+                sent += 1
         return sent
 
     async def take_of(self, brand: str, day: date) -> int:
@@ -94,7 +104,9 @@ class FigureReports:
                 raise ApplicationError(f"What was received on {day} is still being counted.", type="StillCounting")
         async with self.database.transaction() as connection:
             taking = FigureTaking(connection, brand, day, self.house)
-            taken = [*await taking.weekly(), *await taking.quarterly()]
+            taken = [*await taking.newest_period(), *await taking.quarterly()]
+            if day.day == MONTH_TAKEN_ON:
+                taken += await replace(taking, period="month").newest_period()
             controlled = [name for name, one in self.registry.journeys.items() if one.control and one.is_for(brand)]
             taken += await journey_effects(taking, controlled)
             return await store(connection, brand, day, taken)
@@ -107,18 +119,18 @@ class FigureReports:
         days = [yesterday - back * _DAY for back in range(LOOK_BACK.days, -1, -1)]
         return [day for day in days if day >= first and day not in taken]
 
-    async def report_of(self, brand: str, until: date | None = None) -> WeeklyReport | None:
+    async def report_of(self, brand: str, until: date | None = None, *, period: Period = "week") -> FigureReport | None:
         """What there is to tell of a brand; None where no figure was taken."""
-        return await read_report(self.database, brand, self.registry.targets, until)
+        return await read_report(self.database, brand, self.registry.targets, until, period=period)
 
     async def brands(self) -> list[str]:
         """Every brand that something was counted of."""
         async with self.database.reading() as connection:
             return [*(await connection.execute(_BRANDS)).scalars()]
 
-    def _mail(self, told: WeeklyReport, address: str, number: int) -> OutgoingMessage:
+    def _mail(self, told: FigureReport, address: str, number: int) -> OutgoingMessage:
         return OutgoingMessage(
-            key=f"report:{told.brand}:{told.as_of}:{number}/email",
+            key=f"report:{told.brand}:{told.as_of}:{told.key}{number}/email",
             brand=told.brand,
             brand_name=self.settings.brand_names.get(told.brand, told.brand),
             channel="email",
@@ -132,18 +144,23 @@ class FigureReports:
 
 
 async def read_report(
-    database: Database, brand: str, targets: Sequence[Target], until: date | None = None
-) -> WeeklyReport | None:
+    database: Database,
+    brand: str,
+    targets: Sequence[Target],
+    until: date | None = None,
+    *,
+    period: Period = "week",
+) -> FigureReport | None:
     """What there is to tell of a brand, with what was known at the end of the newest day, or the last until `until`."""
     async with database.reading() as connection:
-        as_of = await newest_day(connection, brand, until)
+        as_of = await newest_day(connection, brand, until, period)
         if as_of is None:
             return None
         taken = await figures_of(connection, brand, as_of)
-        course = await course_of(connection, brand, as_of, as_of - COURSE)
+        course = await course_of(connection, brand, as_of, as_of - COURSE[period], period)
     whole = [one for one in taken if not one.split_by]
     judged = [_judged(wanted, whole, as_of) for wanted in targets]
-    return WeeklyReport(brand, as_of, taken, course, judged)
+    return FigureReport(brand, as_of, taken, course, judged, period)
 
 
 def _judged(wanted: Target, whole: Sequence[Any], as_of: date) -> Judged:

@@ -41,7 +41,7 @@ from workflows.background.reconcile_and_rearm import (
     ScorePlayers,
     WatchExperiments,
 )
-from workflows.background.take_figures import REPORT_LIMIT, TAKE_LIMIT, SendReport, TakeFigures
+from workflows.background.take_figures import REPORT_LIMIT, TAKE_LIMIT, SendMonthlyReport, SendReport, TakeFigures
 from workflows.background.telling_people import TELL_LIMIT, TellPeople
 
 logger = logging.getLogger(__name__)
@@ -152,6 +152,22 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             calendars=[
                 ScheduleCalendarSpec(
                     day_of_week=(ScheduleRange(1),), hour=(ScheduleRange(7),), comment="Mondays, in UTC."
+                )
+            ],
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+    ),
+    "journeys-send-monthly-report": Schedule(
+        action=ScheduleActionStartWorkflow(
+            SendMonthlyReport.run,
+            id="upkeep-send-monthly-report",
+            task_queue=MAINTENANCE_QUEUE,
+            execution_timeout=REPORT_LIMIT,
+        ),
+        spec=ScheduleSpec(
+            calendars=[
+                ScheduleCalendarSpec(
+                    day_of_month=(ScheduleRange(3),), hour=(ScheduleRange(7),), comment="On the third, in UTC."
                 )
             ],
         ),

@@ -26,7 +26,7 @@ from tests.support import figure_casino as second
 from tests.support.engine import BRAND, connected, execute, rows
 from tests.support.figure_casino import DAY, FigureCasino
 from tests.support.servers import fresh_database
-from workflows.figures.definitions import FIGURES, Taken, week_of
+from workflows.figures.definitions import FIGURES, Taken, month_of, period_before, week_of
 from workflows.gate.facts import holdout_place
 from workflows.gate.policy import policy
 from workflows.gate.policy_book import PolicyBook
@@ -51,7 +51,7 @@ async def database(postgres: Postgres, casino: FigureCasino) -> AsyncIterator[Da
 
 async def taken_on(database: Database, day: date) -> list[Taken]:
     async with database.transaction() as connection:
-        return await FigureTaking(connection, BRAND, day, HOUSE).weekly()
+        return await FigureTaking(connection, BRAND, day, HOUSE).newest_period()
 
 
 def only(taken: Iterable[Taken], name: str, currency: str | None = None) -> Taken:
@@ -124,6 +124,21 @@ class TestASecondReckoningFindsTheSame:
         assert only(taken, "active_players").value == len(players)
         assert only(taken, "active_days_7").value == pytest.approx(len(came) / len(players))
 
+    async def test_a_month_is_reckoned_by_itself(self, database: Database, casino: FigureCasino) -> None:
+        day = month_of(YESTERDAY) + DAY
+        async with database.transaction() as connection:
+            taken = await FigureTaking(connection, BRAND, day, HOUSE, "month").newest_period()
+        assert {one.period for one in taken} == {"month"}
+        starts = period_before("month", month_of(day))
+        of_month = [one for one in casino.known(day) if starts <= one.day < month_of(day)]
+        registered, churned = only(taken, "registered"), only(taken, "churn_30")
+        assert registered.starts == starts
+        assert registered.value == sum(one.type == "player.registered" for one in of_month)
+        assert churned.starts + 32 * DAY <= day + DAY
+        at_risk, gone = second.churn(casino.known(day), churned.starts)
+        assert churned.n == at_risk
+        assert churned.value == pytest.approx(gone / at_risk)
+
 
 class TestAsOf:
     async def test_what_was_known_then_comes_out_the_same_after_more_is_known(
@@ -173,7 +188,7 @@ class TestNoNumber:
 
     async def test_of_nobody_there_is_no_number(self, database: Database) -> None:
         async with database.transaction() as connection:
-            taken = await FigureTaking(connection, "nobody", YESTERDAY, HOUSE).weekly()
+            taken = await FigureTaking(connection, "nobody", YESTERDAY, HOUSE).newest_period()
         shares = [one for one in taken if FIGURES[one.name].unit in {"share", "score", "days", "seconds"}]
         assert {one.name for one in shares} >= {"churn_30", "retention_d30", "nps", "redemption", "stickiness"}
         assert all(one.value is None and one.reason for one in shares)
@@ -281,7 +296,8 @@ class TestJourneys:
         week = week_of(YESTERDAY) - 7 * 7 * DAY
         await _enter(database, "untold", 600, lambda _: False, week)
         given = (
-            "INSERT INTO grants (id, brand, player_id, run_id, step, journey, kind, reward, status, decision, created_at) "
+            "INSERT INTO grants "
+            "(id, brand, player_id, run_id, step, journey, kind, reward, status, decision, created_at) "
             "SELECT 'untold/' || player_id, brand, player_id, id, 's', journey, 'cash', '{}', 'confirmed', '{}', "
             "entered_at FROM runs WHERE journey = 'untold'"
         )
@@ -353,6 +369,19 @@ class TestNights:
         with pytest.raises(ApplicationError, match="a-broken"):
             await ActivityEnvironment().run(reports.take)
         assert await self.days_of(database, "z-well") == [YESTERDAY - back * DAY for back in (3, 2, 1, 0)]
+
+    async def test_a_month_is_taken_once_on_the_second_and_told(self, reports: FigureReports) -> None:
+        second_day = month_of(YESTERDAY) + DAY
+        for day in (second_day - DAY, second_day, second_day + DAY):
+            if day <= YESTERDAY:
+                await reports.take_of("z-well", day)
+        told = await reports.report_of("z-well", period="month")
+        if second_day > YESTERDAY:
+            assert told is None
+            return
+        assert told is not None
+        assert (told.as_of, told.period) == (second_day, "month")
+        assert {one.starts for one in told.course} >= {period_before("month", month_of(second_day))}
 
     async def days_of(self, database: Database, brand: str) -> list[date]:
         return sorted({row["as_of"] for row in await rows(database, figures, brand=brand)})

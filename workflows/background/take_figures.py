@@ -10,6 +10,7 @@ from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT
 
 TAKE: Final = "take_figures"
 REPORT: Final = "send_report"
+REPORT_MONTH: Final = "send_monthly_report"
 #: How long each may take in all.
 TAKE_LIMIT: Final = timedelta(hours=6)
 REPORT_LIMIT: Final = timedelta(hours=12)
@@ -50,4 +51,21 @@ class SendReport:
         return sent
 
 
-FIGURE_WORKFLOWS: Final = (TakeFigures, SendReport)
+@workflow.defn(name="SendMonthlyReport", sandboxed=False)
+class SendMonthlyReport:
+    """Mails the figures of the month that is over; how many mails went out."""
+
+    @workflow.run
+    async def run(self) -> int:
+        """Run once."""
+        sent: int = await workflow.execute_activity(
+            REPORT_MONTH,
+            result_type=int,
+            schedule_to_close_timeout=REPORT_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return sent
+
+
+FIGURE_WORKFLOWS: Final = (TakeFigures, SendReport, SendMonthlyReport)

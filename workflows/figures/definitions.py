@@ -185,6 +185,21 @@ def week_of(day: date) -> date:
     return day - timedelta(days=day.weekday())
 
 
+def month_of(day: date) -> date:
+    """The first day of the month."""
+    return day.replace(day=1)
+
+
+def period_of(period: Period, day: date) -> date:
+    """The first day of the week, month or quarter that a day is in."""
+    return {"week": week_of, "month": month_of, "quarter": quarter_of}[period](day)
+
+
+def period_before(period: Period, starts: date) -> date:
+    """The first day of the period before one."""
+    return period_of(period, starts - timedelta(days=1))
+
+
 def quarter_of(day: date) -> date:
     """The first day of the quarter."""
     return date(day.year, 3 * ((day.month - 1) // 3) + 1, 1)

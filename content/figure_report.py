@@ -1,4 +1,4 @@
-"""The weekly report: a page that stands by itself, and the same in plain text for mails."""
+"""The report of a week or a month: a page that stands by itself, and the same in plain text for mails."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Final
 
 from content.figure_pictures import interval_bar, sparkline
 from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text, interval_text
-from workflows.figures.definitions import FIGURES, Taken
+from workflows.figures.definitions import FIGURES, Period, Taken, period_before, period_of
 from workflows.figures.targets import Judged
 
 _PREFACE: Final = (
@@ -32,31 +32,45 @@ td.n{font-variant-numeric:tabular-nums;white-space:nowrap}.quiet{color:#5a6676}.
 
 
 @dataclass(frozen=True)
-class WeeklyReport:
+class FigureReport:
     """What a report tells: of a brand, with what was known at the end of a day."""
 
     brand: str
     as_of: date
     taken: Sequence[Taken]
-    #: The figures for everybody of past weeks, the oldest first.
+    #: The figures for everybody of past weeks or months, the oldest first.
     course: Sequence[Taken]
     targets: Sequence[Judged]
+    period: Period = "week"
 
     @property
     def subject(self) -> str:
         """The line above a mail."""
-        return f"{self.brand}: figures until {self.as_of}"
+        if self.period == "week":
+            return f"{self.brand}: figures until {self.as_of}"
+        return f"{self.brand}: figures of {period_before(self.period, period_of(self.period, self.as_of)):%B %Y}"
+
+    @property
+    def key(self) -> str:
+        """What parts its mails from those of the week that were taken on the same day."""
+        return "" if self.period == "week" else f"{self.period}:"
+
+    def before(self, one: Taken) -> Taken | None:
+        """The same figure of the period before."""
+        earlier = period_before(self.period, one.starts)
+        mine = (one.name, one.currency, earlier)
+        return next((each for each in self.course if (each.name, each.currency, each.starts) == mine), None)
 
 
-def report_html(report: WeeklyReport) -> str:
+def report_html(report: FigureReport) -> str:
     """The report as a page without scripts or anything from elsewhere."""
     parts = [
-        f"<h1>{escape(report.brand)}</h1>",
+        f"<h1>{escape(report.subject)}</h1>",
         _PREFACE.format(day=report.as_of),
         _targets(report.targets),
         *(_group(name, figures, report) for name, figures in GROUPS.items()),
         _effects(report.taken),
-        _parts(report.taken),
+        _parts(report),
     ]
     title = escape(report.subject)
     return (
@@ -65,7 +79,7 @@ def report_html(report: WeeklyReport) -> str:
     )
 
 
-def report_text(report: WeeklyReport) -> str:
+def report_text(report: FigureReport) -> str:
     """The report in plain text."""
     lines = [f"{report.brand}, with what was known at the end of {report.as_of} (UTC)", ""]
     lines += [
@@ -73,7 +87,11 @@ def report_text(report: WeeklyReport) -> str:
         for one in report.targets
     ]
     for name, figures in GROUPS.items():
-        lines += ["", name, *(f"  {_label(one)}: {_value(one)}" for one in _weekly(report.taken, figures))]
+        lines += [
+            "",
+            name,
+            *(f"  {_label(one)}: {_value(one)}{_earlier(one, report)}" for one in _whole(report, figures)),
+        ]
     lines += ["", "Journeys against their control groups"]
     lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECTS)]
     return "\n".join(lines) + "\n"
@@ -89,15 +107,15 @@ def _targets(targets: Sequence[Judged]) -> str:
     return f"<h2>Targets</h2><table>{''.join(rows)}</table>" if rows else ""
 
 
-def _group(name: str, figures: Iterable[str], report: WeeklyReport) -> str:
+def _group(name: str, figures: Iterable[str], report: FigureReport) -> str:
     rows = []
-    for one in _weekly(report.taken, figures):
+    for one in _whole(report, figures):
         values = [each.value for each in report.course if (each.name, each.currency) == (one.name, one.currency)]
-        picture = sparkline(values, f"{NAMES[one.name]}, week by week")
+        picture = sparkline(values, f"{NAMES[one.name]}, {report.period} by {report.period}")
         rows.append(
             f'<tr><th title="{escape(FIGURES[one.name].says, quote=True)}">{escape(_label(one))}</th>'
             f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
-            f'<td class="quiet">{escape(_beside(one))}</td><td>{picture}</td></tr>'
+            f'<td class="quiet">{escape(_beside(one) + _earlier(one, report))}</td><td>{picture}</td></tr>'
         )
     return f"<h2>{escape(name)}</h2><table>{''.join(rows)}</table>" if rows else ""
 
@@ -116,21 +134,29 @@ def _effects(taken: Sequence[Taken]) -> str:
     return f"<h2>Journeys against their control groups</h2><table>{''.join(rows)}</table>" if rows else ""
 
 
-def _parts(taken: Sequence[Taken]) -> str:
+def _parts(report: FigureReport) -> str:
     """What is known of segments, kinds of reward and journeys apart."""
-    parts = [one for one in taken if one.split_by in {"segment", "kind", "journey"} and one.name not in EFFECTS]
+    parts = [one for one in report.taken if one.split_by in {"segment", "kind", "journey"} and one.name not in EFFECTS]
     rows = [
         f"<tr><th>{escape(one.split_by)} {escape(one.part)}</th><td>{escape(_label(one))}</td>"
         f'<td class="n">{escape(figure_text(one.name, one.value, one.currency))}</td>'
         f'<td class="quiet">{escape(_beside(one))}</td></tr>'
         for one in parts
-        if one.period == "week"
+        if one.period == report.period
     ]
     return f"<h2>Segments, rewards and journeys</h2><table>{''.join(rows)}</table>" if rows else ""
 
 
-def _weekly(taken: Iterable[Taken], figures: Iterable[str]) -> list[Taken]:
-    return [one for one in _of(taken, figures) if one.period == "week" and not one.split_by]
+def _whole(report: FigureReport, figures: Iterable[str]) -> list[Taken]:
+    return [one for one in _of(report.taken, figures) if one.period == report.period and not one.split_by]
+
+
+def _earlier(one: Taken, report: FigureReport) -> str:
+    """What a month was before, for people who look once a month; a week has its line."""
+    earlier = report.before(one)
+    if report.period == "week" or earlier is None or earlier.value is None:
+        return ""
+    return f"; before: {figure_text(one.name, earlier.value, one.currency)}"
 
 
 def _of(taken: Iterable[Taken], figures: Iterable[str]) -> list[Taken]:

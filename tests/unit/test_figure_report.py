@@ -1,12 +1,12 @@
-"""The weekly report: every figure with its interval or its reason, and nothing that a page may not hold."""
+"""The report: every figure with its interval or its reason, and nothing that a page may not hold."""
 
 import re
 import xml.dom.minidom
 from datetime import date, timedelta
 
 from content.figure_pictures import interval_bar, sparkline
+from content.figure_report import FigureReport, report_html, report_text
 from content.figure_words import EFFECTS, GROUPS, NAMES, figure_text, interval_text
-from content.weekly_report import WeeklyReport, report_html, report_text
 from workflows.figures.definitions import FIGURES, Taken
 from workflows.figures.targets import judge, target
 
@@ -14,7 +14,7 @@ WEEK = date(2026, 1, 5)
 CHURN = Taken("churn_30", "week", WEEK, 2_604, 0.412, 0.393, 0.431)
 NONE = Taken("nps", "week", WEEK, 12, reason="12 answers, and 50 are needed")
 GAIN = Taken("goal_difference", "week", WEEK, 900, 0.041, -0.01, 0.09, split_by="journey", part="<b>welcome</b>")
-REPORT = WeeklyReport(
+REPORT = FigureReport(
     "acme",
     date(2026, 1, 11),
     [CHURN, NONE, GAIN, Taken("ngr", "week", WEEK, 0, 123_456.0, currency="EUR")],
@@ -51,6 +51,18 @@ def test_nothing_of_a_name_becomes_part_of_the_page_and_nothing_comes_from_elsew
     assert "<b>welcome" not in page
     assert "&lt;b&gt;welcome" in page
     assert not re.search(r"<script|https?://|\son\w+=", page)
+
+
+def test_a_month_says_what_it_was_before_and_nothing_of_weeks() -> None:
+    months = [Taken("churn_30", "month", date(2025, month, 1), 9_000, 0.4 + month / 1_000) for month in (11, 12)]
+    month = FigureReport("acme", date(2026, 1, 2), [CHURN, months[1]], months, [], "month")
+    assert month.subject == "acme: figures of December 2025"
+    for told in (report_html(month), report_text(month)):
+        assert "41.2 %" in told
+        assert "before: 41.1 %" in told
+        assert "of 2,604" not in told
+    assert "before:" not in report_html(REPORT)
+    assert {month.key, REPORT.key} == {"month:", ""}, "Both may be mailed on one day."
 
 
 def test_pictures_are_whole_and_have_no_style_of_their_own() -> None:
