@@ -315,7 +315,7 @@ async def worker_engine(
             pauses=PromotionPauses(database, core.intake, clock),
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
-            learned=LearnedParts.of(database, core.intake, core.registry, policies, clock),
+            learned=_learned(core, templates),
             shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
             forgetting=Forgetting(retaining, settings),
             maintenance=Maintenance(
@@ -368,6 +368,19 @@ def _messages(
         unsubscribe_links(settings),
         core.clock,
         registers=registers,
+    )
+
+
+def _learned(core: Engine, templates: Catalogue) -> LearnedParts:
+    """What learns, and chooses by what was learned."""
+    return LearnedParts.of(
+        core.database,
+        core.intake,
+        core.registry,
+        core.policies,
+        core.clock,
+        templates=templates,
+        product=core.settings.product,
     )
 
 

@@ -1,4 +1,4 @@
-"""What a worker learns with: the draw and the score as effects, the watch over experiments, the nightly scoring."""
+"""What a worker learns with: draws, scores and choices as effects, the watch over experiments, the nightly scoring."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,9 @@ from activities.intake.intake import Intake
 from activities.loops.experiment_watch import ExperimentWatch
 from activities.loops.score_learning import ScoreLearning
 from activities.scores import ScoreEffects
+from activities.send_choices import SendChoices
+from content.templates import Catalogue
+from workflows.field_types import Product
 from workflows.gate.policy_book import PolicyBook
 from workflows.source.journey_loading import Registry
 
@@ -21,17 +24,27 @@ class LearnedParts:
 
     experiments: ExperimentEffects
     scores: ScoreEffects
+    choices: SendChoices
     watch: ExperimentWatch
     learning: ScoreLearning
 
     @classmethod
     def of(
-        cls, database: Database, intake: Intake, registry: Registry, policies: PolicyBook, clock: Clock
+        cls,
+        database: Database,
+        intake: Intake,
+        registry: Registry,
+        policies: PolicyBook,
+        clock: Clock,
+        *,
+        templates: Catalogue,
+        product: Product,
     ) -> "LearnedParts":
         """The parts over one database, for what a deployment declares."""
         return cls(
             experiments=ExperimentEffects(database, policies, clock),
             scores=ScoreEffects(database, clock),
+            choices=SendChoices(database, registry.journeys, templates, policies, product, clock),
             watch=ExperimentWatch(database, intake, registry.experiments, clock),
             learning=ScoreLearning(database, intake, clock, reads_scores=registry.reads_scores),
         )
@@ -39,7 +52,7 @@ class LearnedParts:
     @property
     def effects(self) -> Sequence[Callable[..., Any]]:
         """What journeys ask for."""
-        return [self.experiments.assign, self.scores.score]
+        return [self.experiments.assign, self.scores.score, self.choices.choose]
 
     @property
     def upkeep(self) -> Sequence[Callable[..., Any]]:

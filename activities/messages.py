@@ -352,7 +352,7 @@ class Messages:
         return None if end is None else end - now
 
     def _draft(self, attempt: SendAttempt, channel: Channel, decision: Allowed | Refusal) -> MessageDraft:
-        now, seen = attempt.now, gate_facts.decision_record(decision)
+        now, seen = attempt.now, gate_facts.decision_record(decision) | attempt.request.chosen
         if isinstance(decision, Refusal):
             return MessageDraft(channel, seen, "suppressed", reason=str(decision.reason))
         text = None

@@ -78,7 +78,10 @@ class MessageDetail(Message):
 
     subject: str | None = None
     body: str | None = None
-    decision: JsonObject
+    decision: JsonObject = Field(
+        description="What the gate said and saw. Where the journey asked for the best channel or hour, `choice` says "
+        "what was chosen, the chance of everything that could have been, and why, in a sentence."
+    )
 
 
 class InboxItem(BaseModel):

@@ -43,6 +43,7 @@ from workflows.rules.segments import *
 from workflows.rules.triggers import *
 from workflows.run_journal import *
 from workflows.scores import *
+from workflows.send_choices import *
 from workflows.verb_results import *
 
 if not _typing.TYPE_CHECKING:  # a type checker reads the modules' lists, and takes a computed one for an empty one

@@ -24,6 +24,7 @@ from workflows.local_time import jitter
 from workflows.player_facts import PlayerFacts, ScoreRead
 from workflows.revocation import Revoke, RevokeResult
 from workflows.rewards import Reward, RewardBase
+from workflows.send_choices import Choose, Chosen
 
 TaskMove = Literal["remind", "escalate", "expire"]
 I = TypeVar("I", bound=BaseModel)  # noqa: E741 - the contract's input
@@ -62,11 +63,18 @@ class Send(EffectInput):
     offer: str | None = None
     #: What it asks, where it is a survey.
     survey: Question | None = None
+    #: How its channel or its hour was chosen, where that was.
+    choice: Chosen | None = None
 
     @property
     def delay(self) -> timedelta:
         """How long after the end of the night it goes, which is the run's own."""
         return jitter(self.run_id, self.jitter)
+
+    @property
+    def chosen(self) -> dict[str, JsonValue]:
+        """What is kept of a choice with what the gate said; nothing where there was none."""
+        return {} if self.choice is None else {"choice": self.choice.model_dump(mode="json")}
 
     @property
     def had_turns(self) -> list[Channel]:
@@ -453,6 +461,7 @@ class Effect(Generic[I, O]):
         return Held() if answer.get("held") is True else self.output.model_validate(answer)
 
 
+CHOOSE = Effect("choose", Choose, Chosen, holdable=False)
 SEND = Effect("send", Send, SendResult, Urgency.MARKETING)
 GRANT = Effect("grant", Give, GiveResult, Urgency.REWARD)
 REVOKE = Effect("revoke", Revoke, RevokeResult, Urgency.SERVICE)

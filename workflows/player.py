@@ -15,6 +15,7 @@ from pydantic import JsonValue
 
 from workflows.channels import IN_APP, Channel, first_turn
 from workflows.effects import (
+    CHOOSE,
     GRANT,
     MARK,
     MATCH,
@@ -59,6 +60,7 @@ from workflows.rules.segments import Segment, require_segment
 from workflows.run import JourneyRun
 from workflows.run_journal import MOVED_PAST, read_as_kept
 from workflows.run_protocol import KnownStep
+from workflows.send_choices import BestChannel, BestHour, Choose, Chosen
 from workflows.verb_results import Answer, Grant, NoAnswer, Revocation, RunStarted, Sent, Suppressed
 from workflows.verb_table import match_methods
 from workflows.waiting_player import WaitingPlayer, never
@@ -80,14 +82,19 @@ class Player(LoyaltyVerbs, WaitingPlayer):
         self,
         template: str,
         *,
-        via: Sequence[Channel] | Channel = ("email",),
+        via: Sequence[Channel] | Channel | BestChannel = ("email",),
         fallback: Sequence[Channel] = (),
+        at: BestHour | None = None,
         by: timedelta | None = None,
         jitter: timedelta = JITTER,
         offer: Grant | None = None,
         **variables: JsonValue,
     ) -> Sent | Suppressed:
         """Send a message on every channel of `via`; if none may go, on the first of `fallback`.
+
+        `via=best_channel("email", "push")` takes the one that reaches the player best, `at=best_hour("18:00")` waits
+        for the hour at which they usually are here; `by` counts from then on. How it was chosen is kept with the
+        message.
 
         Each channel passes the gate on its own: consent, caps, protection, an address. In quiet
         hours the run waits until they end, and up to `jitter` longer, and asks the gate again. What
@@ -102,15 +109,16 @@ class Player(LoyaltyVerbs, WaitingPlayer):
             raise ValueError(f"player.send({template!r}) needs a positive by=, such as by=hours(6).")
         run = self._run
         step = run.step(f"send:{template}")
-        channels = [via] if isinstance(via, str) else list(via)
+        channels, instead, chosen = await self._choose(template, via, fallback, at)
         message = Send(
             **run.common(step),
             template=template,
             via=channels,
-            fallback=list(fallback),
+            fallback=instead,
             variables=dict(variables),
             jitter=jitter,
             offer=None if offer is None else offer.grant_id,
+            choice=chosen,
         )
         passed_over = SendResult(suppressed=dict.fromkeys(channels, MOVED_PAST))
         known = run.recall(step, passed_over)
@@ -121,10 +129,45 @@ class Player(LoyaltyVerbs, WaitingPlayer):
             result = SendResult.model_validate(known.outcome)
         return Sent(tuple(result.sent)) if result.sent else Suppressed(result.suppressed)
 
+    async def _choose(
+        self,
+        template: str,
+        via: Sequence[Channel] | Channel | BestChannel,
+        fallback: Sequence[Channel],
+        at: BestHour | None,
+    ) -> tuple[list[Channel], list[Channel], Chosen | None]:
+        """The channels of a message, those to fall back on, and how they or its hour were chosen, where they were.
+
+        It is an effect of its own. The channels that were not chosen come before others to fall back on.
+        """
+        named: list[Channel] = [via] if isinstance(via, str) else list(via)
+        best = isinstance(via, BestChannel)
+        if at is None and not best:
+            return named, list(fallback), None
+        run = self._run
+        asking = Choose(
+            **run.common(run.step(f"choose:{template}")),
+            template=template,
+            channels=named if best else [],
+            otherwise=None if at is None else at.otherwise,
+        )
+        chosen = await run.once(CHOOSE, asking, Chosen())
+        if not best:
+            return named, list(fallback), chosen
+        first = named[0] if chosen.channel is None else chosen.channel.chosen
+        instead = [*(one for one in named if one != first), *fallback]
+        return [one for one in named if one == first], instead, chosen
+
     async def _pass_gate(self, message: Send, by: timedelta | None) -> SendResult:
         """Hand a message over, channel by channel; ask the gate again when quiet hours are over."""
         run, step = self._run, message.step
-        asking = run.begin(step, asked_at=run.now.isoformat())
+        hour = None if message.choice is None else message.choice.at
+        if hour is not None and hour > run.now:
+            # It is asked for when its hour comes: before that nothing makes it late.
+            until = (hour + run.delay(message.jitter)).isoformat()
+            asking = run.begin(step, asked_at=until, until=until)
+        else:
+            asking = run.begin(step, asked_at=run.now.isoformat())
         asked_at = datetime.fromisoformat(str(asking.fixed["asked_at"]))
         latest = None if by is None else asked_at + by
         turn, tried = first_turn(message.via, message.fallback), list[Channel]()

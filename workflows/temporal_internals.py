@@ -121,6 +121,7 @@ ENGINE = (
     "run_protocol",
     "run_state",
     "scores",
+    "send_choices",
     "verb_results",
     "verb_table",
     "waiting_player",

@@ -58,6 +58,7 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
                 "suppressed": "not sent",
                 "waiting": "waits until it may be sent",
                 "quiet_hours": "waits for the morning",
+                "chosen": "its channel or its hour was chosen",
             },
         ),
         VerbSpec(

@@ -52,6 +52,7 @@ from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, GrantFacts, MessageFacts, give_facts, spin_facts
 from workflows.gate.policy import NECESSARY, Policy
 from workflows.gate.register_check import as_if_unlisted
+from workflows.gate.send_choice import SeenByChoice, choose
 from workflows.local_time import hours, jitter
 from workflows.player_state.active_run import Entries
 from workflows.player_state.decisions import started_by
@@ -62,6 +63,7 @@ from workflows.player_state.state import PlayerState
 from workflows.revocation import Revoke, RevokeResult
 from workflows.rules.index import RuleIndex
 from workflows.scores import read_score
+from workflows.send_choices import Choose
 
 #: What stands for a channel on which a message would have gone out.
 SENT = "sent"
@@ -137,7 +139,7 @@ def would_be(request: EffectInput, seen: Seen) -> WouldBe:  # noqa: C901, PLR091
             return _start(request, seen)
         case Match():
             return _match(request, seen)
-        case AssignArm() | ReadValue() | ReadScore():
+        case AssignArm() | ReadValue() | ReadScore() | Choose():
             return _read(request, seen)
         case Refresh():
             return WouldBe("refreshed", journey_facts(seen.state))
@@ -207,6 +209,22 @@ def _send(request: Send, seen: Seen) -> WouldBe:
     channels: dict[str, JsonValue] = {str(channel): what for channel, what in decided.items()}
     detail = result.story_detail(request.template, channels) | {"message_class": template.message_class}
     return WouldBe(result.outcome, result, detail)
+
+
+def _choose(request: Choose, seen: Seen) -> WouldBe:
+    """By the player's hours; what became of earlier messages is not read for a shadow, so channels are as declared."""
+    template = seen.templates(request.template)
+    known = SeenByChoice(
+        facts=seen.facts,
+        policy=seen.policy,
+        message_class=template.message_class,
+        suppress_if_active_today=template.suppress_if_active_today,
+        product=seen.product,
+        hours=seen.state.hours,
+    )
+    # Drawn as the live run's own is.
+    chosen = choose(request.model_copy(update={"run_id": seen.beside}), known, seen.now)
+    return WouldBe("chosen", chosen, chosen.model_dump(mode="json"))
 
 
 def _give(request: Give, seen: Seen) -> WouldBe:
@@ -280,7 +298,7 @@ def _match(request: Match, seen: Seen) -> WouldBe:
     return WouldBe("yes" if matches else "no", Matched(matches=matches))
 
 
-def _read(request: AssignArm | ReadValue | ReadScore, seen: Seen) -> WouldBe:
+def _read(request: AssignArm | ReadValue | ReadScore | Choose, seen: Seen) -> WouldBe:
     """What is asked about the player and changes nothing. A shadow draws as if nobody had drawn before."""
     match request:
         case AssignArm():
@@ -293,6 +311,8 @@ def _read(request: AssignArm | ReadValue | ReadScore, seen: Seen) -> WouldBe:
         case ReadValue():
             read = read_value(request, seen.state, seen.rules, seen.now)
             return WouldBe("read", read, read.model_dump())
+        case Choose():
+            return _choose(request, seen)
         case ReadScore():
             score = read_score(None, seen.state, seen.now)
             return WouldBe("read", score, score.model_dump(mode="json"))

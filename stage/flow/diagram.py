@@ -17,6 +17,7 @@ from workflows.experiments import Experiment
 from workflows.local_time import LocalTime
 from workflows.rules.triggers import InactiveRule, MilestoneRule, OfSegment, On, Streak, Trigger
 from workflows.rules.where import Where
+from workflows.send_choices import BestChannel, BestHour
 from workflows.source.expressions import plain, span
 from workflows.source.flow_graph import Decision, EndNode, Flow, HelperCall, Node, Repeat, StartNode, StepNode, Value
 from workflows.verb_table import Shape
@@ -185,7 +186,9 @@ def _described(step: StepNode) -> tuple[str, str, Sequence[str]]:  # noqa: PLR09
     match step.verb:
         case "send":
             instead = _channels(", else by", named.get("fallback"))
-            return "send", subject, _wrapped(_channels("by", named.get("via")) + instead)
+            hour = named["at"].known if "at" in named else None
+            when = f", {hour.words}" if isinstance(hour, BestHour) else ""
+            return "send", subject, _wrapped(_channels("by", named.get("via")) + instead + when)
         case "grant":
             return "grant", subject.replace("_", " "), _wrapped(_arguments(step.arguments[0])) if step.arguments else ()
         case "ask":
@@ -231,6 +234,8 @@ def _after(words: str, named: Mapping[str, Value], name: str) -> str:
 def _channels(words: str, value: Value | None) -> str:
     if value is None:
         return "by email" if words == "by" else ""
+    if isinstance(value.known, BestChannel):
+        return f"{words} {value.known.words}"
     known = [value.known] if isinstance(value.known, str) else value.known
     if not isinstance(known, list | tuple):
         return f"{words} {value.words}"

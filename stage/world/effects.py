@@ -105,10 +105,11 @@ class Effects:
         self._rewarded: set[str] = set()
         self._tasks_of: dict[str, list[TaskRecord]] = {}
         self._trouble: Away | Declines | None = None
-        self._learned = LearnedEffects(world, self._record)
+        self._learned = LearnedEffects(world, self._record, self._facts)
         self._waited = timedelta(0)
         loyalty = LoyaltyEffects(world, self._facts)
         self._performers: Mapping[str, Callable[[Any], BaseModel]] = {
+            "choose": self._learned.choose,
             "send": self._send,
             "grant": self._grant,
             "revoke": self._revoke,
@@ -318,8 +319,10 @@ class Effects:
             suppressed=suppressed,
             variables=request.variables,
             about=None if request.survey is None else request.survey.about,
+            choice=request.choice,
         )
         world.messages.append(record)
+        world.learned.channels.note(record)
         if suppressed is None and template.message_class not in NECESSARY:
             self._contacts.setdefault(request.player_id, []).append(Contact(world.now, channel, request.key))
 

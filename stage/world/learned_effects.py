@@ -1,21 +1,32 @@
-"""What players teach, on the stage: which arm a player was drawn into, and what a score says of them."""
+"""What players teach, on the stage: an arm that was drawn, a score, a channel or an hour that was chosen."""
 
 from collections.abc import Callable
 
+from stage.errors import StageError
 from stage.world.state import WorldState
+from workflows.effect_input import EffectInput
 from workflows.effects import AssignArm, ReadScore
 from workflows.experiment_draw import ArmAssigned, ExperimentStanding, draw
 from workflows.gate.comparison import gets_no_offers
+from workflows.gate.facts import GateFacts
+from workflows.gate.send_choice import SeenByChoice, choose
 from workflows.player_facts import ScoreRead
 from workflows.scores import read_score
+from workflows.send_choices import Choose, Chosen
 
 
 class LearnedEffects:
     """Draws and reads as production does, with the same functions; `record` writes the story."""
 
-    def __init__(self, world: WorldState, record: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        world: WorldState,
+        record: Callable[..., None],
+        facts: Callable[[EffectInput], GateFacts | None],
+    ) -> None:
         self._world = world
         self._record = record
+        self._facts = facts
 
     def assign(self, request: AssignArm) -> ArmAssigned:
         """The player's arm, drawn now unless it was before."""
@@ -39,6 +50,26 @@ class LearnedEffects:
     def _told(self, request: AssignArm, result: ArmAssigned) -> ArmAssigned:
         self._record(request, result.arm, **result.model_dump(), version=request.experiment_version)
         return result
+
+    def choose(self, request: Choose) -> Chosen:
+        """The channel and the hour of a message."""
+        world, facts = self._world, self._facts(request)
+        template = world.templates.get(request.template)
+        if template is None:
+            raise StageError(f"{request.journey} sends {request.template}, which is no template here.")
+        player = world.players.get(request.player_id)
+        seen = SeenByChoice(
+            facts=facts,
+            policy=world.policies.of(world.brand, facts, world.now),
+            message_class=template.message_class,
+            suppress_if_active_today=template.suppress_if_active_today,
+            product=world.product,
+            hours={} if player is None else player.hours,
+            heard=world.learned.channels.heard(request.player_id, world.now),
+        )
+        chosen = choose(request, seen, world.now)
+        self._record(request, "chosen", **chosen.model_dump(mode="json"))
+        return chosen
 
     def score(self, request: ReadScore) -> ScoreRead:
         """The newest word on a score of the player."""

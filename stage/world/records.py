@@ -10,8 +10,11 @@ from pydantic import JsonValue
 from workflows.channels import Channel
 from workflows.events import Event, MessageClass, ScoreChanged
 from workflows.experiment_draw import DrawnArm, ExperimentStanding
-from workflows.player_state.decisions import Arm, GrantStage, TicketsGiven
+from workflows.gate.policy import NECESSARY
+from workflows.gate.send_choice import HEARD_AFTER, HEARD_WITHIN, Heard
+from workflows.player_state.decisions import Arm, GrantStage, MessageReached, TicketsGiven
 from workflows.rewards import RewardBase
+from workflows.send_choices import Chosen
 
 
 @dataclass(slots=True)
@@ -49,6 +52,42 @@ class MessageRecord:
     variables: Mapping[str, JsonValue]
     #: Of a survey: what it is about.
     about: str | None = None
+    #: How its channel or its hour was chosen, where that was.
+    choice: Chosen | None = None
+
+
+@dataclass(slots=True)
+class ChannelRecords:
+    """What went out to each player on each channel, and what of it was opened and followed by a person."""
+
+    sent: dict[str, list[tuple[str, Channel, datetime]]] = field(default_factory=dict)
+    opened: set[str] = field(default_factory=set)
+    followed: set[str] = field(default_factory=set)
+
+    def note(self, message: MessageRecord) -> None:
+        """Keep a message that went out, if it is one that sells or asks."""
+        if message.suppressed is None and message.message_class not in NECESSARY:
+            name = f"{message.run_id}/{message.step}/{message.channel}"
+            self.sent.setdefault(message.player_id, []).append((name, message.channel, message.at))
+
+    def reach(self, told: MessageReached) -> None:
+        """Keep what a provider told; what a machine did is nobody's."""
+        if told.machine or told.status not in {"opened", "clicked"}:
+            return
+        for name in (told.message_id, f"{told.message_id}/{told.channel}"):
+            self.opened.add(name)
+            if told.status == "clicked":
+                self.followed.add(name)
+
+    def heard(self, player_id: str, now: datetime) -> dict[Channel, Heard]:
+        """What choices are made from."""
+        found: dict[Channel, Heard] = {}
+        for name, channel, at in self.sent.get(player_id, ()):
+            if HEARD_AFTER <= now - at < HEARD_WITHIN:
+                before = found.get(channel, Heard(0))
+                opened, followed = before.opened + (name in self.opened), before.followed + (name in self.followed)
+                found[channel] = Heard(before.sent + 1, opened, followed)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +224,7 @@ class LearnedRecords:
 
     #: By experiment, version and player.
     assignments: dict[tuple[str, int, str], DrawnArm] = field(default_factory=dict)
+    channels: ChannelRecords = field(default_factory=ChannelRecords)
     experiments: dict[tuple[str, int], ExperimentStanding] = field(default_factory=dict)
     #: By player and score.
     scores: dict[tuple[str, str], ScoreChanged] = field(default_factory=dict)

@@ -40,6 +40,7 @@ from workflows.player_state.decisions import (
     Ended,
     GoalReached,
     GrantReached,
+    MessageReached,
     Migrate,
     Moved,
     ReviewDue,
@@ -347,7 +348,7 @@ class WorldState:
                     self.transfers.append((state.player_id, decision))
                 case StandingChanged() | StandingTooLate() | StandingsLost() | NameShown():
                     self.boards.take(state.player_id, decision)
-                case Moved() | ReviewDue() | RevokeOffers() | TicketsGiven() | GrantReached():
+                case Moved() | ReviewDue() | RevokeOffers() | TicketsGiven() | GrantReached() | MessageReached():
                     self._note(state.player_id, decision)
                 case Ended():
                     record = self.runs[decision.run_id]
@@ -359,9 +360,15 @@ class WorldState:
             self._deliver(run_id, items)
         self.tick_later(state)
 
-    def _note(self, player_id: str, decision: Moved | ReviewDue | RevokeOffers | TicketsGiven | GrantReached) -> None:
+    def _note(
+        self,
+        player_id: str,
+        decision: Moved | ReviewDue | RevokeOffers | TicketsGiven | GrantReached | MessageReached,
+    ) -> None:
         """Note what happened to a player outside of runs."""
         match decision:
+            case MessageReached():
+                self.learned.channels.reach(decision)
             case TicketsGiven():
                 self.tickets.append((player_id, decision))
             case Moved():

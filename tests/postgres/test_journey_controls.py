@@ -42,6 +42,7 @@ from workflows.events import DepositFailed
 from workflows.journeys.segments import deposited_30d
 from workflows.player_facts import PlayerFacts
 from workflows.revocation import Revoke
+from workflows.send_choices import Choose
 
 REASON = {"reason": "The offer was wrong."}
 
@@ -223,6 +224,7 @@ class HeldScene:
                 made.experiments.assign,
                 {"experiment": "x", "experiment_version": 1, "arms": {"push": 50, "control": 50}},
             ),
+            "choose": (Choose, made.choices.choose, {"template": "content-news", "otherwise": "18:00"}),
             "score": (ReadScore, made.scores.score, {"score": "churn"}),
             "match": (Match, made.runs.match, {"segment": "well_off"}),
             "value": (ReadValue, made.runs.value, {"measure": deposited_30d.key}),

@@ -29,6 +29,7 @@ from workflows.effects import (
     Webhook,
 )
 from workflows.player_facts import PlayerFacts
+from workflows.send_choices import Choose
 
 Asked = Callable[[Effects, str], Coroutine[Any, Any, object]]
 
@@ -73,6 +74,9 @@ EFFECTS: dict[str, Asked] = {
     "start": lambda parts, run: parts.runs.start(parts.given(StartJourney, run, "start:x#1", start="failed_deposit")),
     "assign": lambda parts, run: parts.experiments.assign(
         parts.given(AssignArm, run, "arm:x#1", experiment="x", experiment_version=1, arms={"push": 50, "control": 50})
+    ),
+    "choose": lambda parts, run: parts.choices.choose(
+        parts.given(Choose, run, "choose:content-news#1", template="content-news", otherwise="18:00")
     ),
     "score": lambda parts, run: parts.scores.score(parts.given(ReadScore, run, "score:churn#1", score="churn")),
     "match": lambda parts, run: parts.runs.match(parts.given(Match, run, "matches:x#1", segment="x")),

@@ -24,6 +24,7 @@ from activities.providers.register import RegisterSubject
 from activities.rewards import Grants
 from activities.run_effects import RunEffects
 from activities.scores import ScoreEffects
+from activities.send_choices import SendChoices
 from activities.settings import Settings
 from activities.shadow_effects import ShadowEffects
 from activities.spin_offers import SpinOffers
@@ -221,6 +222,7 @@ class Effects:
     runs: RunEffects
     experiments: ExperimentEffects
     scores: ScoreEffects
+    choices: SendChoices
     shadows: ShadowEffects
     webhooks: WebhookEffects
 
@@ -277,6 +279,7 @@ async def effects(url: str, **settings: Any) -> AsyncIterator[Effects]:
             tasks=built.tasks,
             runs=built.runs,
             experiments=built.learned.experiments,
+            choices=built.learned.choices,
             scores=built.learned.scores,
             shadows=built.shadows,
             webhooks=built.webhook_effects,

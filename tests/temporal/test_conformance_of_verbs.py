@@ -16,11 +16,23 @@ from tests.support.outside_packages import Write
 from tests.support.releases import reloaded
 from tests.support.servers import LocalBonusEngine, LocalCatchAll
 from tests.support.stage_servers import skipping
-from workflows import BadgeAwarded, KycChanged, ProfileUpdated, RewardClaimed, SessionLogin, days, hours
+from workflows import (
+    BadgeAwarded,
+    ConsentChanged,
+    KycChanged,
+    ProfileUpdated,
+    RewardClaimed,
+    RewardCodeFailed,
+    SessionLogin,
+    days,
+    hours,
+    minutes,
+)
 
 CLAIMS = """
-from workflows import BadgeAwarded, KycChanged, PlayerRegistered, Player, RewardClaimed, SessionLogin
-from workflows import amounts, days, free_spins, hours, journey, local, on, once
+from workflows import BadgeAwarded, KycChanged, PlayerRegistered, Player, RewardClaimed, RewardCodeFailed
+from workflows import Sent, SessionLogin
+from workflows import amounts, best_channel, best_hour, days, free_spins, hours, journey, local, on, once
 
 @journey(on(PlayerRegistered), entry=once, ends_after=days(9), control=0)
 async def gives(player: Player, registered: PlayerRegistered) -> None:
@@ -46,6 +58,15 @@ async def clocked(player: Player, badge: BadgeAwarded) -> None:
     await player.sleep(hours(4))
     login = await player.event(SessionLogin, where=local(hours=(22, 23)), within=days(5))
     await player.mark("logged", hour=login and login.local.hour, zone=login and login.player_zone)
+
+
+@journey(on(RewardCodeFailed), entry=once, ends_after=days(9), control=0)
+async def at_best(player: Player, failed: RewardCodeFailed) -> None:
+    '''Sends twice, each time at the best hour on the best channel.'''
+    for _ in range(2):
+        sent = await player.send("content-news", via=best_channel("email", "push"), at=best_hour("18:00"))
+        await player.mark("sent", on=[*sent.channels] if isinstance(sent, Sent) else None)
+        await player.sleep(days(2))
 """
 
 
@@ -82,6 +103,11 @@ async def test_what_becomes_of_rewards_is_the_same_in_both_theatres(
         happens(hours(5), SessionLogin),
         happens(hours(6), ProfileUpdated, changed={"timezone": "America/New_York"}),
     ]
+    # Who agreed to profiling is drawn for, and who did not gets what was declared.
+    visits = [happens(minutes(10 * number), SessionLogin) for number in range(12)]
+    for one, agreed in (("unprofiled", False), ("who_agreed", True)):
+        said = [happens(minutes(1), ConsentChanged, channel="profiling", opted_in=True)] if agreed else []
+        histories[one] = [registers(), *said, *visits, happens(days(2) + hours(3), RewardCodeFailed)]
     async with await skipping() as environment, real(environment, variables, began) as (theatre, trace):
         server = await on_the_server(theatre, trace, histories, days(9))
     stage = on_the_stage(registry, histories, began, days(9))
@@ -94,4 +120,6 @@ async def test_what_becomes_of_rewards_is_the_same_in_both_theatres(
         one["given"] for effects in stage.effects.values() for one in effects if one["step"].startswith("mark:logged")
     )
     assert logged["detail"] == {"hour": 22, "zone": "Asia/Tokyo"}
+    chosen = [one for effects in stage.effects.values() for one in effects if one["effect"] == "choose"]
+    assert {one["result"]["channel"]["chance"] < 1 for one in chosen} == {True, False}
     assert differences(stage, server) == []

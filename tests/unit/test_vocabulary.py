@@ -124,6 +124,8 @@ WORDS = [
     "at_least",
     "badge",
     "best",
+    "best_channel",
+    "best_hour",
     "birthday",
     "bonus_money",
     "cash",

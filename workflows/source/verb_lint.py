@@ -7,6 +7,7 @@ handed the player, so a verb is found wherever it is written.
 import ast
 import inspect
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import time
@@ -28,6 +29,8 @@ from workflows.rules.segments import Segment
 from workflows.rules.sore_players import SORE_MEASURES
 from workflows.rules.tied_to_run import has_tie
 from workflows.rules.where import Where
+from workflows.send_choices import BestChannel
+from workflows.source.expressions import Names
 from workflows.source.flow_reader import read_flow
 from workflows.source.functions import (
     arguments_of,
@@ -339,7 +342,9 @@ class _VerbReader:
         channels: set[str] = set() if "via" in keywords else {IN_APP if verb == "survey" else "email"}
         for name in ("via", "fallback"):
             if name in keywords:
-                named = self._channels(keywords[name])
+                best = Names(self.names, Counter(self.own)).known(keywords[name])
+                is_best = isinstance(best, BestChannel) and (verb, name) == ("send", "via")
+                named = set(best) if is_best else self._channels(keywords[name])
                 if named is None:
                     self._mistake(call, f"name the channels of {name}= as plain strings, so that they can be checked")
                     return
@@ -379,7 +384,7 @@ class _VerbReader:
             case _:
                 value = resolve(node, self.names)
                 named = [value] if isinstance(value, str) else value
-                if not isinstance(named, list | tuple) or not all(isinstance(name, str) for name in named):
+                if type(named) not in {list, tuple} or not all(isinstance(name, str) for name in named):
                     return None
                 return set(named)
         named_by = [self._channels(part) for part in parts]

@@ -1,0 +1,89 @@
+"""The effect behind `best_channel` and `best_hour`: chooses from the player's own history, once a step."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from sqlalchemy import func, or_, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+from temporalio import activity
+
+from activities import gate_facts
+from activities.clock import Clock
+from activities.database import Database
+from activities.message_rows import GONE_OUT
+from activities.runs import RunOver, hold_active
+from activities.step_log import record_steps, recorded_outcome
+from activities.tables import messages
+from content.templates import Catalogue
+from workflows.channels import Channel
+from workflows.declaration import Journey
+from workflows.effects import CHOOSE
+from workflows.field_types import Product
+from workflows.gate.policy import NECESSARY
+from workflows.gate.policy_book import PolicyBook
+from workflows.gate.send_choice import HEARD_AFTER, HEARD_WITHIN, Heard, SeenByChoice, choose
+from workflows.send_choices import Choose, Chosen
+
+
+class SendChoices:
+    """Chooses channels and hours, on Postgres."""
+
+    def __init__(
+        self,
+        database: Database,
+        journeys: Mapping[str, Journey],
+        catalogue: Catalogue,
+        policies: PolicyBook,
+        product: Product,
+        clock: Clock,
+    ) -> None:
+        self.database = database
+        self.journeys = journeys
+        self.catalogue = catalogue
+        self.policies = policies
+        self.product = product
+        self.clock = clock
+
+    @activity.defn(name=CHOOSE.name)
+    async def choose(self, request: Choose) -> Chosen:
+        """The channel and the hour of a message, the same however often this is tried; it sends nothing, so no hold."""
+        now, template = self.clock(), self.catalogue[request.template]
+        async with self.database.transaction() as connection:
+            player = await gate_facts.read(connection, request, self.journeys, now)
+            await hold_active(connection, request.run_id)
+            if player is not None and not player.run_is_active:
+                raise RunOver(request.run_id)
+            if (earlier := await recorded_outcome(connection, request)) is not None:
+                return Chosen.model_validate(earlier.detail)
+            facts = None if player is None else player.facts
+            seen = SeenByChoice(
+                facts=facts,
+                policy=self.policies.of(request.brand, facts, now),
+                message_class=template.message_class,
+                suppress_if_active_today=template.suppress_if_active_today,
+                product=self.product,
+                hours={} if player is None else player.state.hours,
+                heard=await _heard(connection, request, now) if request.channels else {},
+            )
+            chosen = choose(request, seen, now)
+            await record_steps(connection, request, now, "chosen", chosen.model_dump(mode="json"))
+        return chosen
+
+
+async def _heard(connection: AsyncConnection, request: Choose, now: datetime) -> dict[Channel, Heard]:
+    """What became of what was sent to the player on each channel; what a machine opened is not counted."""
+    followed, opened = messages.c.clicked_at.is_not(None), messages.c.opened_at.is_not(None)
+    read = or_(followed, opened, messages.c.read_at.is_not(None))
+    told = await connection.execute(
+        select(messages.c.channel, func.count(), func.count().filter(read), func.count().filter(followed))
+        .where(
+            messages.c.brand == request.brand,
+            messages.c.player_id == request.player_id,
+            messages.c.handed_over_at > now - HEARD_WITHIN,
+            messages.c.handed_over_at <= now - HEARD_AFTER,
+            messages.c.status.in_(GONE_OUT),
+            messages.c.message_class.not_in(NECESSARY),
+        )
+        .group_by(messages.c.channel)
+    )
+    return {channel: Heard(sent, opened, followed) for channel, sent, opened, followed in told}
