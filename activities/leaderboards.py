@@ -177,7 +177,8 @@ async def place_of(
     if row is None:
         return None
     me = Placed.of(row, row.place)
-    if not me.score:
+    # Of a closed board: who scored less than its prizes ask for stands nowhere.
+    if not me.score or (final and me.place is None):
         return MyPlace(me, exact=True, outcome=row.outcome, points=row.points or 0, around=(me,))
     place, exact = row.place, True
     asked: Mapping[str, object] = {

@@ -61,7 +61,7 @@ class PlaceView(BaseModel):
 class MyPlaceView(BaseModel):
     """Where the player stands."""
 
-    position: int | None = Field(None, description="None while the score is 0.")
+    position: int | None = Field(None, description="None while the score is 0, and where a closed board gave none.")
     position_exact: bool = Field(description="Deep places of large boards are read off marks that are seconds old.")
     score: int
     points_won: int = 0
