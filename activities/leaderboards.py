@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database
+from activities.recent_counts import RecentCounts
 
 logger = logging.getLogger(__name__)
 
@@ -31,11 +32,8 @@ EXACT: Final = 5_000
 MARKS: Final = 1_000
 RULER_LASTS_S: Final = 5.0
 MOST_RULERS: Final = 100
-
-#: Entries of a board are counted up to here; how old a count may get, and how many boards have one at a time.
+#: Entries of a board are counted up to here.
 MOST_COUNTED: Final = 10_000
-COUNT_LASTS_S: Final = 10.0
-MOST_COUNTS: Final = 1_000
 
 Order = tuple[int, datetime, int, int]
 
@@ -143,23 +141,16 @@ class EntryCounts:
     """How many are on boards, counted by one process once in a few seconds, however many ask."""
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
-        self.timer = timer
-        self._counts: dict[int, tuple[int, float]] = {}
+        self._recent = RecentCounts[int](timer)
 
     async def of(self, connection: AsyncConnection, board: int) -> int:
         """How many are on a board, up to `MOST_COUNTED`; a few seconds old."""
-        known = self._counts.get(board)
-        if known is not None and self.timer() - known[1] <= COUNT_LASTS_S:
-            return known[0]
-        if known is not None:
-            # Whoever asks meanwhile reads the old one, and does not count beside us.
-            self._counts[board] = (known[0], self.timer())
-        elif len(self._counts) >= MOST_COUNTS:
-            del self._counts[min(self._counts, key=lambda one: self._counts[one][1])]
-        asked = {"board": board, "most": MOST_COUNTED}
-        count = int((await connection.execute(_COUNT_UP_TO, asked)).scalar_one())
-        self._counts[board] = (count, self.timer())
-        return count
+
+        async def count() -> int:
+            asked = {"board": board, "most": MOST_COUNTED}
+            return int((await connection.execute(_COUNT_UP_TO, asked)).scalar_one())
+
+        return await self._recent.of(board, count)
 
 
 async def top_of(connection: AsyncConnection, board: int, *, final: bool, limit: int = TOP) -> list[Placed]:

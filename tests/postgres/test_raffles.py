@@ -11,7 +11,8 @@ import pytest
 from activities.loops.raffle_drawing import SETTLING, WAIT_FIRST, RaffleDrawing
 from activities.loyalty_tables import point_transfers, raffle_draws, raffle_tickets, raffle_winners
 from activities.raffle_draws import PROOF_PAGE, alias, proof_of_draw
-from activities.raffle_totals import LASTS_S, TicketTotals
+from activities.raffle_totals import TicketTotals
+from activities.recent_counts import LASTS_S
 from tests.support.engine import BRAND, Effects, Row, done, effects, execute, rows
 from workflows import ExclusionSet, PlayerMerged, raffle_ticket
 from workflows.effects import Award, AwardResult

@@ -9,8 +9,9 @@ import pytest
 from sqlalchemy import event, text
 
 from activities.engine import WorkerEngine
-from activities.leaderboards import COUNT_LASTS_S, EntryCounts
+from activities.leaderboards import EntryCounts
 from activities.loops.tournament_work import ASK_AGAIN_S, Pauses, TournamentWork
+from activities.recent_counts import LASTS_S
 from activities.standings import first_places
 from activities.tables import grants, standings, tournaments
 from activities.tournaments import close_to_scores
@@ -139,5 +140,5 @@ async def test_entries_are_counted_once_in_some_seconds_however_many_ask(house: 
     (second,) = await house.joins("b")
     await house.plays(second)
     assert await count() == 1, "it is a few seconds old"
-    timer.now += COUNT_LASTS_S + 1
+    timer.now += LASTS_S + 1
     assert await count() == 2
