@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.database import Database
 from activities.point_transfers import transfer_of
-from workflows.loyalty.point_account import recomputed
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.postings import recomputed
 
 #: Players whose journals are added up in one go, and replayed in one go.
 AT_ONCE: Final = 2_000

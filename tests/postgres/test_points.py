@@ -18,8 +18,8 @@ from tests.support.api_client import Api, serving
 from tests.support.engine import BRAND, Effects, effects, execute, rows
 from workflows import ExclusionSet, PlayerMerged, RoundCompleted, RoundVoided, points
 from workflows.effects import Award, AwardResult
-from workflows.loyalty.point_account import recomputed
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.postings import recomputed
 from workflows.player_state.state import PlayerState
 
 JOURNEYS = "tests.support.loyal_journeys"

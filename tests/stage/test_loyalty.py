@@ -19,7 +19,7 @@ from workflows import (
     days,
     hours,
 )
-from workflows.loyalty.point_account import recomputed
+from workflows.loyalty.postings import recomputed
 from workflows.source.journey_loading import load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)

@@ -13,7 +13,7 @@ from stage.world.faults import Faults, away
 from stage.world.world import World
 from workflows import ExclusionSet, ItemPurchased, PlayerRegistered, RoundCompleted, days, free_spins, gift
 from workflows.journeys.shop_order import ParcelToSend, shop_order
-from workflows.loyalty.point_account import recomputed
+from workflows.loyalty.postings import recomputed
 from workflows.source.journey_loading import SHIPPED, load
 
 MORNING = datetime(2026, 3, 9, 9, tzinfo=UTC)

@@ -26,10 +26,12 @@ from workflows import (
 )
 from workflows.errors import DesignError
 from workflows.events import Event
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.merging_points import merge_loyalty
-from workflows.loyalty.point_account import LoyaltyState, MultiplierWindow, Postings, recomputed
+from workflows.loyalty.point_account import MultiplierWindow
 from workflows.loyalty.point_lots import choose, end_of_lot, lot_of
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.postings import Postings, recomputed
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.player_state.state import PlayerState
 from workflows.rules.failures import RuleFailure
@@ -79,7 +81,11 @@ class Played:
         return self
 
     def settles(self, now: datetime = NOON) -> Self:
-        self.keep(self.state.settle_points(now))
+        if self.state.loyalty is not None:
+            postings = Postings(self.state.loyalty, now)
+            for name in self.state.loyalty.points:
+                postings.settle(name)
+            self.keep(postings.transfers)
         return self
 
     @property

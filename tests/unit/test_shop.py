@@ -13,9 +13,10 @@ from tests.support.examples import examples
 from tests.support.outside_packages import Write, mistakes
 from workflows import PlayerRegistered, currency, days, free_spins, gift, item, multiplier, points, shop, week
 from workflows.errors import DesignError
-from workflows.loyalty.point_account import LoyaltyState, Postings, recomputed
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.point_lots import end_of_lot
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.postings import Postings, recomputed
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.shop_items import ShopItem
 from workflows.player_state.purchases import (

@@ -9,9 +9,10 @@ from typing import Final
 
 from workflows.events import Event
 from workflows.local_time import DAY
-from workflows.loyalty.point_account import HOUR, LATENESS, AccrualBucket, PointAccount, Postings
+from workflows.loyalty.point_account import LATENESS, AccrualBucket, PointAccount
 from workflows.loyalty.point_currencies import EarnRule
 from workflows.loyalty.point_lots import add, lot_of, remove
+from workflows.loyalty.postings import Postings
 from workflows.rules.failures import RuleFailure
 from workflows.rules.measures import Present
 
@@ -106,7 +107,7 @@ def _follow(rule: EarnRule, account: PointAccount, key: str, postings: Postings,
             postings.settle(rule.currency.name)
         elif account.post_at is None:
             account.post_at = _next_hour(postings.now)
-    elif change < 0:
+    else:
         # What the journal does not know yet was never given; the rest must be taken back before everybody's eyes.
         silent = min(-change, bucket.points - bucket.posted)
         if silent:
@@ -120,4 +121,4 @@ def _follow(rule: EarnRule, account: PointAccount, key: str, postings: Postings,
 
 
 def _next_hour(now: datetime) -> datetime:
-    return now.replace(minute=0, second=0, microsecond=0) + HOUR
+    return now.replace(minute=0, second=0, microsecond=0) + timedelta(hours=1)

@@ -3,10 +3,12 @@
 from datetime import datetime
 from typing import NamedTuple
 
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.mission_progress import united
-from workflows.loyalty.point_account import MOST_WINDOWS, LoyaltyState, Postings
+from workflows.loyalty.point_account import MOST_WINDOWS
 from workflows.loyalty.point_lots import add, remove
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.postings import Postings
 from workflows.loyalty.program import LoyaltyProgram
 
 

@@ -52,7 +52,7 @@ class Occurrence:
         """Whether what happened then counts although it comes only now."""
         if at < self.opens:
             return False
-        return self.closes is None or (at < self.closes and (now < self.closes or now < self.closes + GRACE))
+        return self.closes is None or (at < self.closes and now < self.closes + GRACE)
 
     def is_over(self, now: datetime) -> bool:
         """Whether nothing can happen to it any more."""

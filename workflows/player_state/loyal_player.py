@@ -3,7 +3,7 @@
 `state.PlayerState` builds on it. Where no program is declared nothing here does anything.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -13,17 +13,12 @@ from workflows.events import Event, TierAtRisk, TierChanged
 from workflows.field_types import Product
 from workflows.local_time import DAY
 from workflows.loyalty.accrual import accrue, left_the_row, remember
-from workflows.loyalty.point_account import (
-    LATENESS,
-    MOST_FACTOR,
-    MOST_WINDOWS,
-    LoyaltyState,
-    MultiplierWindow,
-    Postings,
-)
+from workflows.loyalty.loyalty_state import LoyaltyState
+from workflows.loyalty.point_account import LATENESS, MOST_FACTOR, MOST_WINDOWS, MultiplierWindow
 from workflows.loyalty.point_currencies import EarnRule, PointCurrency
 from workflows.loyalty.point_lots import choose, lot_of
 from workflows.loyalty.point_transfers import Cause, HouseAccount, PointTransfer
+from workflows.loyalty.postings import Postings
 from workflows.loyalty.program import LoyaltyProgram
 from workflows.loyalty.reversals import undone_by
 from workflows.loyalty.tier_standing import TierState, plan, review, rise
@@ -148,15 +143,6 @@ class LoyalPlayer(PlayerProjection):
         if sum(slices.values()) < -amount:
             return None
         postings.spend(into.name, slices, "issued:manual", "manual", ref)
-        return postings.transfers
-
-    def settle_points(self, now: datetime, currencies: Iterable[str] | None = None) -> list[PointTransfer]:
-        """Bring the journal up to the row, as before a statement."""
-        if self.loyalty is None:
-            return []
-        postings = self._postings(now)
-        for name in self.loyalty.points if currencies is None else currencies:
-            postings.settle(name)
         return postings.transfers
 
     def tick_tiers(self, program: LoyaltyProgram, now: datetime) -> list[Event]:

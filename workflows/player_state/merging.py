@@ -24,8 +24,8 @@ from workflows.events import (
     PromotionsPaused,
     StatusChanged,
 )
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.merging_points import merge_loyalty
-from workflows.loyalty.point_account import LoyaltyState
 from workflows.player_state.account_status import FINAL_STATUSES, MERGED_REASONS
 from workflows.player_state.consents import withdrawn, withdraws
 from workflows.player_state.decisions import Decision, RevokeOffers

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from workflows.events import Event, MissionCompleted
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.mission_progress import MissionRefusal, MissionState, claimable, move, opt_in
 from workflows.loyalty.missions import Badge, Piece, PlayerMission
-from workflows.loyalty.point_account import LoyaltyState
 from workflows.loyalty.point_lots import lot_of
 from workflows.loyalty.point_transfers import PointTransfer
 from workflows.loyalty.program import LoyaltyProgram

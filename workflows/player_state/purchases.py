@@ -11,9 +11,10 @@ from typing import Any, Final, cast
 
 from workflows.events import ItemPurchased
 from workflows.field_types import Product
-from workflows.loyalty.point_account import LoyaltyState, Postings
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.point_lots import choose, lot_of, product_of_lot
 from workflows.loyalty.point_transfers import PointTransfer
+from workflows.loyalty.postings import Postings
 from workflows.loyalty.shop_items import SHOP_ORDER, PurchaseRefusal, ShopItem
 from workflows.player_state.decisions import Decision, Start
 from workflows.player_state.state import PlayerState

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from workflows.effects import OfferSpin
-from workflows.loyalty.point_account import LoyaltyState
+from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.wheel_attempts import MOST_GIVEN, GivenSpin, WheelDay, still_good
 from workflows.loyalty.wheels import Wheel
 from workflows.player_state.mission_player import MissionPlayer
