@@ -153,28 +153,44 @@ class EntryCounts:
         return await self._recent.of(board, count)
 
 
-async def top_of(connection: AsyncConnection, board: int, *, final: bool, limit: int = TOP) -> list[Placed]:
-    """The first of a board. Of one that is closed places are what was written then; who lost theirs is left out."""
-    rows = (await connection.execute(_FINAL_TOP if final else _TOP, {"board": board, "limit": limit})).all()
+async def top_of(
+    connection: AsyncConnection, board: int, *, final: bool, least: int = 1, limit: int = TOP
+) -> list[Placed]:
+    """The first of a board, from the score `least` on, as the board's terms say.
+
+    Of one that is closed places are what was written then; who lost theirs is left out.
+    """
+    asked = {"board": board, "limit": limit, "least": least}
+    rows = (await connection.execute(_FINAL_TOP if final else _TOP, asked)).all()
     return [Placed.of(row, row.place if final else number) for number, row in enumerate(rows, 1)]
 
 
 async def place_of(
-    connection: AsyncConnection, rulers: BoardRulers, brand: str, player_id: str, board: int, *, final: bool
+    connection: AsyncConnection,
+    rulers: BoardRulers,
+    brand: str,
+    player_id: str,
+    board: int,
+    *,
+    final: bool,
+    least: int = 1,
 ) -> MyPlace | None:
-    """A player's place and who stands around; None for one who is not on the board."""
+    """A player's place and who stands around; None for one who is not on the board.
+
+    Who has scored less than `least` stands nowhere, while the board is open as when it is closed.
+    """
     mine = {"brand": brand, "player": player_id, "board": board}
     row = (await connection.execute(_MINE, mine)).one_or_none()
     if row is None:
         return None
     me = Placed.of(row, row.place)
-    # Of a closed board: who scored less than its prizes ask for stands nowhere.
-    if not me.score or (final and me.place is None):
+    if me.score < least or (final and me.place is None):
         return MyPlace(me, exact=True, outcome=row.outcome, points=row.points or 0, around=(me,))
     place, exact = row.place, True
     asked: Mapping[str, object] = {
         "board": board,
         "limit": AROUND,
+        "least": least,
         **dict(zip(("neg_score", "reached_at", "rounds", "draw"), me.order, strict=True)),
     }
     if not final:
@@ -196,11 +212,13 @@ async def place_of(
 
 _ROW: Final = "player_id, neg_score, reached_at, rounds, draw, named"
 _ORDER: Final = "neg_score, reached_at, rounds, draw"
+_RANKED: Final = "neg_score <= -CAST(:least AS bigint)"
 _HERE: Final = (
     "(CAST(:neg_score AS bigint), CAST(:reached_at AS timestamptz), CAST(:rounds AS int), CAST(:draw AS bigint))"
 )
 _TOP: Final = text(
-    f"SELECT {_ROW} FROM standings WHERE board = :board AND state = 0 AND neg_score < 0 ORDER BY {_ORDER} LIMIT :limit"  # noqa: S608
+    f"SELECT {_ROW} FROM standings WHERE board = :board AND state = 0 AND {_RANKED} "  # noqa: S608
+    f"ORDER BY {_ORDER} LIMIT :limit"
 )
 _FINAL_TOP: Final = text(
     f"SELECT {_ROW}, place FROM standings WHERE board = :board AND place IS NOT NULL AND state = 0 "  # noqa: S608
@@ -219,7 +237,7 @@ _ABOVE: Final = text(
     "ORDER BY neg_score DESC, reached_at DESC, rounds DESC, draw DESC LIMIT :limit"
 )
 _BELOW: Final = text(
-    f"SELECT {_ROW}, place FROM standings WHERE board = :board AND state = 0 AND neg_score < 0 "  # noqa: S608
+    f"SELECT {_ROW}, place FROM standings WHERE board = :board AND state = 0 AND {_RANKED} "  # noqa: S608
     f"AND ({_ORDER}) > {_HERE} ORDER BY {_ORDER} LIMIT :limit"
 )
 _COUNT: Final = text("SELECT count(*) FROM standings WHERE board = :board AND state = 0")

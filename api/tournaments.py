@@ -61,7 +61,7 @@ class PlaceView(BaseModel):
 class MyPlaceView(BaseModel):
     """Where the player stands."""
 
-    position: int | None = Field(None, description="None while the score is 0, and where a closed board gave none.")
+    position: int | None = Field(None, description="None while the score is below what the board asks for.")
     position_exact: bool = Field(description="Deep places of large boards are read off marks that are seconds old.")
     score: int
     points_won: int = 0
@@ -371,8 +371,11 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
         row = await read_tournament(connection, board)
         final = row is not None and row.entries is not None
         if state.protected(now) is None:
-            top = await top_of(connection, board, final=final)
-            place = await place_of(connection, engine.rulers, key.brand, state.player_id, board, final=final)
+            least = _terms(declared, row).least_score
+            top = await top_of(connection, board, final=final, least=least)
+            place = await place_of(
+                connection, engine.rulers, key.brand, state.player_id, board, final=final, least=least
+            )
             prize = await _prize(connection, key.brand, instance.id, place)
     return BoardView(
         id=instance.id,
@@ -457,7 +460,7 @@ async def _prize(connection: AsyncConnection, brand: str, instance_id: str, plac
 
 def _my_place(place: MyPlace, prize: str | None, alias: str | None) -> MyPlaceView:
     return MyPlaceView(
-        position=place.me.place if place.me.score else None,
+        position=place.me.place,
         position_exact=place.exact,
         score=place.me.score,
         points_won=place.points,

@@ -324,17 +324,19 @@ async def test_deep_places_are_an_honest_estimate_and_near_ones_exact(house: Hou
     assert {one.place for one in deep.around} - {deep.me.place} == {None}
 
 
-async def test_who_scored_less_than_a_place_asks_for_sees_the_score_when_the_board_is_closed(house: House) -> None:
+async def test_who_scored_less_than_a_place_asks_for_sees_the_score_alone(house: House) -> None:
     (player,) = await house.joins("a")
     board = await house.opens()
     await house.plays(player, 90)
     rulers = BoardRulers(house.engine.database)
     async with house.engine.database.reading() as connection:
-        # Places are numbered from `least_score` on, so this player has none.
-        mine = await place_of(connection, rulers, BRAND, player, board, final=True)
-    assert mine is not None
-    assert (mine.me.score, mine.me.place, mine.exact) == (90, None, True)
-    assert [one.player_id for one in mine.around] == [player]
+        for final in (False, True):
+            mine = await place_of(connection, rulers, BRAND, player, board, final=final, least=101)
+            assert mine is not None
+            assert (mine.me.score, mine.me.place, mine.exact) == (90, None, True)
+            assert [one.player_id for one in mine.around] == [player]
+            assert await top_of(connection, board, final=final, least=101) == []
+        assert [one.place for one in await top_of(connection, board, final=False, least=90)] == [1]
 
 
 async def test_a_ruler_that_is_old_is_taken_anew_while_it_is_read(house: House) -> None:
