@@ -5,24 +5,21 @@ again. Whoever asks for the economy of points reads these few rows, and never th
 """
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 from typing import Final
 
 from prometheus_client import Gauge
 from sqlalchemy import select, text
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.clock import Clock, sleep_or_stop
+from activities.clock import Clock
 from activities.database import Database
 from activities.loyalty_tables import point_months
 from activities.month_partitions import month_after, month_of
+from activities.repeating import repeat
 from workflows.loyalty.point_economy import MonthOfPoints, PointFlow, months_of
 from workflows.loyalty.program import LoyaltyProgram
-
-logger = logging.getLogger(__name__)
 
 LIABILITY = Gauge("journeys_points_liability", "Points that players have, less what they owe.", ["brand", "currency"])
 ISSUED = Gauge("journeys_points_issued_month", "Points that were issued in the present month.", ["brand", "currency"])
@@ -64,15 +61,8 @@ class PointEconomy:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Count again and again until told to stop; of a deployment that declares no points nothing."""
-        while not stop.is_set() and self.program.currencies:
-            try:
-                await self.count_once()
-            except (SQLAlchemyError, OSError) as away:
-                logger.warning("The journal of points cannot be added up now: %s", away)
-            except Exception:
-                # It must not end the process that dispatches.
-                logger.exception("The journal of points could not be added up; it is tried again.")
-            await sleep_or_stop(stop, COUNT_EVERY)
+        if self.program.currencies:
+            await repeat(self.count_once, stop, every_s=COUNT_EVERY, what="adding up the journal of points")
 
 
 async def flows(connection: AsyncConnection, brand: str) -> list[PointFlow]:

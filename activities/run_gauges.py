@@ -6,23 +6,20 @@ because a journey may have a million of them.
 """
 
 import asyncio
-import logging
 from collections import defaultdict
 from typing import Final
 
 from prometheus_client import Gauge
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
-from activities.clock import Clock, sleep_or_stop
+from activities.clock import Clock
 from activities.database import Database
 from activities.failing_effects import MAX_STEP_LABELS, OTHER_STEPS
 from activities.month_partitions import count_ahead
 from activities.prize_gauges import count_prizes
+from activities.repeating import repeat
 from activities.run_problems import GRACE
 from activities.tables import HAS_WORKFLOW
-
-logger = logging.getLogger(__name__)
 
 #: Seconds between two counts, and runs of a version that are looked at to see where they stand.
 COUNT_EVERY: Final = 120.0
@@ -75,14 +72,7 @@ class RunGauges:
 
     async def watch(self, stop: asyncio.Event) -> None:
         """Count again and again until told to stop."""
-        while not stop.is_set():
-            try:
-                await self.count_once()
-            except (SQLAlchemyError, OSError) as away:
-                logger.warning("The runs under way cannot be counted now: %s", away)
-            except Exception:
-                logger.exception("Counting the runs under way failed and is tried again.")
-            await sleep_or_stop(stop, COUNT_EVERY)
+        await repeat(self.count_once, stop, every_s=COUNT_EVERY, what="counting the runs under way")
 
 
 # The sample is by a hash, so that old and new runs are in it alike; of few runs it is all.

@@ -16,11 +16,11 @@ from sqlalchemy import text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio.client import Client
-from temporalio.service import RPCError
 
-from activities.clock import Clock, sleep_or_stop
+from activities.clock import Clock
 from activities.database import Database
 from activities.deployment_names import DEFAULT, workflow_in
+from activities.repeating import repeat
 from activities.runs import clear_problem, clear_problems_but, note_problem
 from activities.tables import HAS_WORKFLOW
 from workflows.shadows import is_shadow_run
@@ -119,14 +119,11 @@ class RunProblems:
 
     async def watch(self, client: Client, stop: asyncio.Event) -> None:
         """Ask again and again until told to stop."""
-        while not stop.is_set():
-            try:
-                await self.ask_once(client)
-            except (SQLAlchemyError, OSError, RPCError) as away:
-                logger.warning("Whose code fails cannot be asked now: %s", away)
-            except Exception:
-                logger.exception("Asking whose code fails failed and is tried again.")
-            await sleep_or_stop(stop, ASK_EVERY)
+
+        async def ask() -> None:
+            await self.ask_once(client)
+
+        await repeat(ask, stop, every_s=ASK_EVERY, what="asking whose code fails")
 
 
 async def troubles(

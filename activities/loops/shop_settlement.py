@@ -10,12 +10,12 @@ from typing import Final
 
 from prometheus_client import Counter
 from sqlalchemy import text
-from sqlalchemy.exc import SQLAlchemyError
 
-from activities.clock import Clock, sleep_or_stop
+from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
+from activities.repeating import repeat
 from activities.shop_purchases import Purchase, accounts_of, due_purchases, put_off, settle
 
 logger = logging.getLogger(__name__)
@@ -39,18 +39,10 @@ class ShopSettlement:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Settle until told to stop."""
-        while not stop.is_set():
-            try:
-                settled = await self.settle_once()
-            except (SQLAlchemyError, OSError) as away:
-                logger.warning("Postgres is away, purchases are settled later: %s", away)
-                settled = 0
-            except Exception:
-                # It must not end the process that dispatches.
-                logger.exception("Purchases could not be settled; it is tried again.")
-                settled = 0
-            if settled < AT_ONCE:
-                await sleep_or_stop(stop, LOOK_EVERY)
+        await repeat(self._settle_some, stop, every_s=LOOK_EVERY, what="settling purchases")
+
+    async def _settle_some(self) -> bool:
+        return await self.settle_once() >= AT_ONCE
 
     async def settle_once(self) -> int:
         """Settle what is due, each in a transaction of its own; how many there were.

@@ -13,22 +13,22 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from sqlalchemy import select, text
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.common import WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
 
 from activities import gate_decisions, gate_facts, standings
-from activities.clock import Clock, sleep_or_stop
+from activities.clock import Clock
 from activities.database import Database
 from activities.intake.intake import Intake
 from activities.intake.locked_elsewhere import PlayersLocked
 from activities.intake.locked_players import LockedPlayers
 from activities.loops.reconcile_and_rearm import heartbeating
+from activities.repeating import repeat
 from activities.rewards import reserve_prize
 from activities.settings import MAINTENANCE_QUEUE
 from activities.standings import GRANTED
@@ -318,15 +318,12 @@ class TournamentWork:
 
     async def watch(self, client: Client, stop: asyncio.Event) -> None:
         """Look again and again until told to stop."""
-        while not stop.is_set():
-            try:
-                await self.open_due()
-                await self.start_due(client)
-            except (SQLAlchemyError, OSError, RPCError) as away:
-                logger.warning("Postgres or Temporal is away, tournaments are looked after later: %s", away)
-            except Exception:
-                logger.exception("Looking after tournaments failed and is tried again.")
-            await sleep_or_stop(stop, LOOK_EVERY_S)
+
+        async def look() -> None:
+            await self.open_due()
+            await self.start_due(client)
+
+        await repeat(look, stop, every_s=LOOK_EVERY_S, what="looking after tournaments")
 
 
 async def _closing(connection: AsyncConnection, board: int) -> TournamentRow | None:
