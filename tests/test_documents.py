@@ -29,3 +29,15 @@ def test_every_path_a_document_names_exists(document: str) -> None:
 def test_a_path_that_is_gone_is_told() -> None:
     text = "`activities/intake/intake.py`, `backpressure.py`, `gone.py` · `stage/` `world/` `temporal/`, `docs/gone.md`"
     assert list(missing(text)) == ["gone.py", "temporal/", "docs/gone.md"]
+
+
+@pytest.mark.parametrize("room", ["workflows", "activities", "api", "stage"])
+def test_the_map_of_the_house_shows_every_folder(room: str) -> None:
+    shown = (ROOT / "docs" / "architecture.md").read_text()
+    folders = [one.name for one in (ROOT / room).iterdir() if any(one.glob("*.py"))]
+    assert [one for one in folders if f"`{one}/`" not in shown] == []
+
+
+def test_a_word_stands_in_the_glossary_once() -> None:
+    words = re.findall(r"^\| \*\*(.+?)\*\*", (ROOT / "docs" / "glossary.md").read_text(), re.MULTILINE)
+    assert [one for one in {*words} if words.count(one) > 1] == []
