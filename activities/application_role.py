@@ -79,6 +79,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "messages": Rights(
         "decided, handed over, read", update=True, fixed=(*_OF_A_RUN, "channel", "template", "message_class")
     ),
+    "stray_texts": Rights(_APPENDED),
     "gate_decisions": Rights(_APPENDED),
     "point_transfers": Rights(_APPENDED),
     "wheel_days": Rights(_APPENDED),

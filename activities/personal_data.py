@@ -123,6 +123,12 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand",
         erase=(messages.ERASE,),
     ),
+    "stray_texts": TableData(
+        "gone after 30 days; they are from numbers that no player had",
+        personal="number text",
+        pseudonymous="id channel stops received_at",
+        player="",
+    ),
     "gate_decisions": TableData(
         "stay: why something was sent or not",
         pseudonymous="id player_id effect_id run_id journey subject outcome policy at release reason rule detail "

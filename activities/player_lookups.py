@@ -11,8 +11,9 @@ from datetime import date, datetime, timedelta
 from typing import Any, Final
 
 from sqlalchemy import ColumnElement, DateTime, Select, cast, or_, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities.tables import EMAIL_KEY, FIRST_NAME_KEY, PHONE_KEY, USERNAME_KEY, players
+from activities.tables import EMAIL_KEY, FIRST_NAME_KEY, PHONE_KEY, USERNAME_KEY, api_keys, players
 from workflows.events import SessionLogin
 
 #: Players that one way of looking finds at most; who has more is asked for more letters.
@@ -33,6 +34,25 @@ def found_by(brand: str, wanted: str) -> ColumnElement[bool]:
     else:
         ways += [_begins(key, typed.lower()) for key in (FIRST_NAME_KEY, USERNAME_KEY, EMAIL_KEY)]
     return players.c.id.in_(union_all(*(_ids(brand, way) for way in ways)))
+
+
+async def players_with_number(connection: AsyncConnection, number: str) -> list[tuple[str, str]]:
+    """Every player, as brand and id, whose whole number this is, whatever stands between its digits.
+
+    Without the country it is another number: an SMS goes only to one that can be dialled from abroad.
+    """
+    digits = re.sub(r"\D", "", number).removeprefix("00")
+    if not digits:
+        return []
+    brands = select(api_keys.c.brand).distinct().subquery()
+    theirs = (
+        select(players.c.brand, players.c.id)
+        .join(brands, brands.c.brand == players.c.brand)
+        # Said again for the index, which holds only who has a number.
+        .where(PHONE_KEY.in_([digits[::-1], f"{digits[::-1]}00"]), players.c.profile["phone"].astext.is_not(None))
+        .order_by(players.c.brand, players.c.id)
+    )
+    return [(brand, player_id) for brand, player_id in await connection.execute(theirs)]
 
 
 def _ids(brand: str, way: ColumnElement[bool]) -> Select[Any]:

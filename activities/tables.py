@@ -37,6 +37,7 @@ from activities import (
     people_tables,
     portfolio_tables,
     privacy_tables,
+    reach_tables,
     score_tables,
     shadow_tables,
     table_columns,
@@ -59,6 +60,7 @@ audit_entries, audit_heads = audit_tables.audit_entries, audit_tables.audit_head
 api_keys, people, person_grants = people_tables.api_keys, people_tables.people, people_tables.person_grants
 work_profiles, absences = people_tables.work_profiles, people_tables.absences
 erasures, suppressions = privacy_tables.erasures, privacy_tables.suppressions
+stray_texts = reach_tables.stray_texts
 webhook_subscriptions = outgoing_tables.webhook_subscriptions
 outgoing_events = outgoing_tables.outgoing_events
 webhook_deliveries = outgoing_tables.webhook_deliveries

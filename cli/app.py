@@ -41,6 +41,7 @@ from cli import (
     spin,
     stop,
     stuck,
+    texts,
     tournament,
     up,
     webhooks,
@@ -109,6 +110,7 @@ app.command()(figures.figures)
 app.command()(policy.policy)
 app.command()(preview.preview)
 app.command()(doubles.doubles)
+app.command()(texts.texts)
 app.command()(erase.erase)
 app.command()(export.export)
 app.add_typer(stop.stops, name="stops")

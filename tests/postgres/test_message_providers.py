@@ -3,7 +3,9 @@
 import base64
 import hashlib
 import hmac
+import secrets
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -14,16 +16,19 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from activities.stray_texts import newest_strays
 from activities.tables import events, messages
 from tests.support.api_client import Api, serving
 from tests.support.api_seed import PLAYER, seeded
 from tests.support.engine import rows
+from workflows.events import ConsentChanged, Event, PlayerRegistered
 
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
 KEY = base64.b64encode(PRIVATE.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).decode()
 TOKEN = "a token of the account"
 HOME = "https://crm.example"
 MAIL, SMS = "/v1/integrations/sendgrid/events", "/v1/integrations/twilio/status"
+TEXTS = "/v1/integrations/twilio/texts"
 
 
 @pytest.fixture(scope="module")
@@ -50,6 +55,37 @@ async def tells_sms(api: Api, key: str, token: str = TOKEN, **form: str) -> http
     signature = base64.b64encode(hmac.digest(token.encode(), told.encode(), hashlib.sha1)).decode()
     headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
     return await api.anonymous.post(f"{SMS}{query}", content=urlencode(form), headers=headers)
+
+
+async def texts_us(api: Api, number: str, body: str, token: str = TOKEN, **more: str) -> httpx.Response:
+    form = {"MessageSid": f"SM{secrets.token_hex(4)}", "From": number, "Body": body} | more
+    told = f"{HOME}{TEXTS}" + "".join(f"{name}{value}" for name, value in sorted(form.items()))
+    signature = base64.b64encode(hmac.digest(token.encode(), told.encode(), hashlib.sha1)).decode()
+    headers = {"x-twilio-signature": signature, "content-type": "application/x-www-form-urlencoded"}
+    return await api.anonymous.post(TEXTS, content=urlencode(form), headers=headers)
+
+
+async def with_numbers(api: Api, **numbers: str) -> None:
+    """Players of these ids with these numbers, who allowed SMS and mail; and a key, as every brand has one."""
+    await api.key("players:read")
+    now = datetime.now(UTC)
+    known: list[tuple[str, Event]] = []
+    for player, number in numbers.items():
+        opted = {"event_id": f"{api.brand}-{player}", "opted_in": ["sms", "email"], "phone": number}
+        known.append((player, PlayerRegistered.example().model_copy(update=opted | {"occurred_at": now})))
+    assert set(await api.engine.intake.ingest(api.brand, known, now)) == {"accepted"}
+
+
+async def allows(api: Api, player: str, channel: str = "sms") -> bool | None:
+    desk = await api.client("players:read", name="desk")
+    known = (await desk.get(f"/v1/players/{player}")).json()
+    said: bool | None = {one["channel"]: one["opted_in"] for one in known["consents"]}.get(channel)
+    return said
+
+
+def number_of(api: Api) -> str:
+    """A number of this test's own."""
+    return f"+38050{int(api.brand.removeprefix('brand-'), 16):010}"
 
 
 def about(message_id: str, event: str, **more: Any) -> dict[str, Any]:
@@ -125,3 +161,68 @@ async def test_what_a_mail_program_opened_by_itself_nobody_opened(api: Api) -> N
     assert (await tells_mail(api, about(mail, "open", sg_machine_open=True))).status_code == 204
     (row,) = await rows(api.engine.database, messages, id=mail)
     assert (row["opened_at"], row["machine_opened_at"] is None) == (None, False)
+
+
+@pytest.mark.parametrize(
+    ("body", "more"), [("STOP", {}), ("Відписатися, будь ласка", {}), ("Fin", {"OptOutType": "STOP"})]
+)
+async def test_a_stop_from_a_number_is_a_no_of_every_player_who_has_it_when_it_is_answered(
+    api: Api, body: str, more: dict[str, str]
+) -> None:
+    number = number_of(api)
+    spaced = f"00{number[1:4]} ({number[4:6]}) {number[6:]}"
+    await with_numbers(api, anna=number, oleh=spaced, other=f"{number}9")
+    answered = await texts_us(api, number, body, **more)
+    assert (answered.status_code, answered.headers["content-type"]) == (200, "text/xml; charset=utf-8")
+    assert answered.text.endswith("<Response/>")
+    assert [await allows(api, player) for player in ("anna", "oleh", "other")] == [False, False, True]
+    assert await allows(api, "anna", "email") is True
+
+
+async def test_a_stop_reaches_the_players_of_every_brand(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    async with api.for_one_test() as another:
+        await with_numbers(another, anna=number)
+        assert (await texts_us(api, number, "stop")).status_code == 200
+        assert (await allows(api, "anna"), await allows(another, "anna")) == (False, False)
+
+
+async def test_start_is_kept_and_allows_nothing(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    await texts_us(api, number, "STOP")
+    assert (await texts_us(api, number, "START", OptOutType="START")).status_code == 200
+    assert await allows(api, "anna") is False
+    kept = await rows(api.engine.database, events, brand=api.brand, type="message.received")
+    assert sorted(row["data"]["text"] for row in kept) == ["START", "STOP"]
+    # Who asks for it in a form of ours is believed, as ever.
+    yes = ConsentChanged.example().model_copy(
+        update={"event_id": f"{api.brand}-yes", "channel": "sms", "occurred_at": datetime.now(UTC)}
+    )
+    await api.engine.intake.ingest(api.brand, [("anna", yes)], datetime.now(UTC))
+    assert await allows(api, "anna") is True
+
+
+async def test_a_text_told_twice_is_one(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    for _ in range(2):
+        assert (await texts_us(api, number, "Hello?", MessageSid=f"SM-{api.brand}")).status_code == 200
+    assert len(await rows(api.engine.database, events, brand=api.brand, type="message.received")) == 1
+
+
+async def test_a_text_from_a_number_nobody_has_is_kept_and_answered(api: Api) -> None:
+    number = number_of(api)
+    for _ in range(2):
+        assert (await texts_us(api, number, "Stop", MessageSid=f"SM-{api.brand}")).status_code == 200
+    async with api.engine.database.reading() as connection:
+        found = [one for one in await newest_strays(connection, 100) if one.number == number]
+    assert [(one.channel, one.text, one.stops) for one in found] == [("sms", "Stop", True)]
+
+
+async def test_a_text_that_somebody_else_signed_is_not_kept(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    assert (await texts_us(api, number, "STOP", "another token")).status_code == 401
+    assert await allows(api, "anna") is True

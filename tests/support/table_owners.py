@@ -74,6 +74,7 @@ OWNERS = {
     "sign_ins": "activities/console_sessions.py",
     "sessions": "activities/console_sessions.py",
     "task_drafts": "activities/task_drafts.py",
+    "stray_texts": "activities/stray_texts.py",
     "player_hosts": "activities/player_hosts.py",
     "player_notes": "activities/player_notes.py",
 }

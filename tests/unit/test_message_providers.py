@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.integrations.message_providers.signatures import SendGridSignature, is_twilios
-from api.integrations.message_providers.words import StatusTold, mail_events, sms_status
+from api.integrations.message_providers.words import StatusTold, TextReceived, mail_events, sms_status, text_received
 from workflows.errors import DesignError
 
 PRIVATE = ec.generate_private_key(ec.SECP256R1())
@@ -116,3 +116,34 @@ class TestSms:
     )
     def test_what_says_nothing_is_left_out(self, form: dict[str, str]) -> None:
         assert sms_status("run/send:a#1/sms", form) is None
+
+
+class TestTexts:
+    @pytest.mark.parametrize(
+        ("body", "opted", "stops"),
+        [
+            ("Stop", None, True),
+            ("СТОП, будь ласка", None, True),
+            ("Fin", "STOP", True),
+            ("START", "START", False),
+            ("START", None, False),
+            ("When does the bonus end?", None, False),
+            ("", None, False),
+        ],
+    )
+    def test_stop_is_heard_by_our_words_and_by_theirs_and_start_asks_for_nothing(
+        self, body: str, opted: str | None, *, stops: bool
+    ) -> None:
+        form = {"MessageSid": "SM1", "From": "+380501234567", "Body": body} | ({"OptOutType": opted} if opted else {})
+        assert text_received(form) == TextReceived("SM1", "+380501234567", body, stops)
+
+    @given(st.text())
+    def test_whatever_is_written_can_be_kept(self, body: str) -> None:
+        received = text_received({"MessageSid": "SM1", "From": "+380501234567", "Body": body})
+        assert received is not None
+        assert received.text.isprintable()
+        assert len(received.text) <= 1_000
+
+    @pytest.mark.parametrize("form", [{}, {"MessageSid": "SM1"}, {"From": "+1", "MessageSid": "S\x00M"}])
+    def test_what_names_no_sender_is_left_out(self, form: dict[str, str]) -> None:
+        assert text_received(form) is None

@@ -1,4 +1,4 @@
-"""Where providers of messages tell what became of them. No key: each provider signs what it says."""
+"""Where providers of messages tell what became of them, and what players answer. No key: each signs what it says."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -7,24 +7,31 @@ from urllib.parse import parse_qsl
 
 import orjson
 from fastapi import APIRouter, Request, Response
+from prometheus_client import Counter
 from sqlalchemy import select
 
+from activities.player_lookups import players_with_number
+from activities.stray_texts import StrayText, keep_stray
 from activities.tables import messages
 from api.database import in_time
 from api.dependencies import ApiEngine, EngineOf
 from api.events import COMMIT_TIMEOUT
 from api.integrations.message_providers.signatures import SendGridSignature, is_twilios
-from api.integrations.message_providers.words import StatusTold, mail_events, sms_status
-from api.problems import Problem, documented
-from workflows.events import Event, MessageStatus
+from api.integrations.message_providers.words import StatusTold, TextReceived, mail_events, sms_status, text_received
+from api.problems import Problem, busy, documented
+from workflows.events import ConsentChanged, Event, MessageReceived, MessageStatus
 from workflows.json_object import JsonObject
+from workflows.player_state.stop_words import is_stop_word
 
 router = APIRouter(prefix="/v1/integrations", tags=["messages"])
 
 #: As SendGrid sends in one piece, and more than it does.
 MOST_EVENTS: Final = 5_000
-MAIL_PATH, SMS_PATH = "/sendgrid/events", "/twilio/status"
-SOURCES: Final = {MAIL_PATH: "provider:mail", SMS_PATH: "provider:sms"}
+MAIL_PATH, SMS_PATH, TEXTS_PATH = "/sendgrid/events", "/twilio/status", "/twilio/texts"
+SOURCES: Final = {MAIL_PATH: "provider:mail", SMS_PATH: "provider:sms", TEXTS_PATH: "provider:sms"}
+TEXTS: Final = Counter("journeys_texts_received_total", "Texts that came to our numbers, by who sent them.", ["sender"])
+#: What is answered to a text: nothing. To STOP and START the provider answers by itself.
+_NO_ANSWER: Final = '<?xml version="1.0" encoding="UTF-8"?><Response/>'
 _RESPONSES: dict[int | str, JsonObject] = documented(400, 401, 404, 413, 422, 429, 503)
 
 
@@ -55,6 +62,34 @@ async def take_mail_events(request: Request, engine: EngineOf) -> Response:
 @router.post(SMS_PATH, status_code=204, response_class=Response, responses=_RESPONSES)
 async def take_sms_status(request: Request, engine: EngineOf) -> Response:
     """Twilio's status callback for one SMS, whose id of ours is `key` in the address."""
+    form = await _signed_form(request, engine, SMS_PATH)
+    told = sms_status(request.query_params.get("key", ""), form)
+    await _keep(engine, SOURCES[SMS_PATH], [] if told is None else [told])
+    return Response(status_code=204)
+
+
+@router.post(
+    TEXTS_PATH,
+    response_class=Response,
+    responses={
+        200: {"description": "Kept.", "content": {"text/xml": {"schema": {"type": "string"}}}},
+        **_RESPONSES,
+    },
+)
+async def take_text(request: Request, engine: EngineOf) -> Response:
+    """A text that a player sent to a number of ours, as Twilio tells it. One that says STOP is in force when answered.
+
+    It is every player's who has the number, in each brand: all of them are written to from it. From a number that
+    nobody has it is kept for people to look at.
+    """
+    form = await _signed_form(request, engine, TEXTS_PATH)
+    if (received := text_received(form)) is not None:
+        await _keep_text(engine, received)
+    return Response(_NO_ANSWER, media_type="text/xml")
+
+
+async def _signed_form(request: Request, engine: ApiEngine, path: str) -> dict[str, str]:
+    """What Twilio posted here. Raises `Problem` where it was somebody else, and where Twilio tells us nothing."""
     token = engine.settings.sms_api_token
     if not token:
         raise Problem("not-found", "No SMS provider tells events here; set SMS_API_TOKEN.")
@@ -63,12 +98,38 @@ async def take_sms_status(request: Request, engine: EngineOf) -> Response:
     except (UnicodeDecodeError, ValueError):
         raise Problem("malformed", "Send a form.") from None
     query = f"?{request.url.query}" if request.url.query else ""
-    url = f"{engine.settings.public_url.rstrip('/')}{router.prefix}{SMS_PATH}{query}"
+    url = f"{engine.settings.public_url.rstrip('/')}{router.prefix}{path}{query}"
     if not is_twilios(token, request.headers.get("x-twilio-signature", ""), url, form):
         raise _unsigned()
-    told = sms_status(request.query_params.get("key", ""), dict(form))
-    await _keep(engine, SOURCES[SMS_PATH], [] if told is None else [told])
-    return Response(status_code=204)
+    return dict(form)
+
+
+async def _keep_text(engine: ApiEngine, received: TextReceived) -> None:
+    """Have a text be an event of each player it is from. What takes a consent back is never put off."""
+    now = engine.clock()
+    async with engine.pools.protection.transaction() as connection:
+        senders = await players_with_number(connection, received.number)
+        if not senders:
+            stray = StrayText(received.id, "sms", received.number, received.text, received.stops, now)
+            await keep_stray(connection, stray)
+    TEXTS.labels("player" if senders else "stranger").inc()
+    by_brand: dict[str, list[tuple[str, Event]]] = {}
+    for brand, player_id in senders:
+        by_brand.setdefault(brand, []).extend((player_id, event) for event in _said(received, player_id, now))
+    for brand, events in by_brand.items():
+        if "later" in await in_time(engine.intake.ingest(brand, events, now), COMMIT_TIMEOUT):
+            raise busy(engine.pressure.retry_after, {})
+
+
+def _said(received: TextReceived, player_id: str, now: datetime) -> list[Event]:
+    common = {"event_source": SOURCES[TEXTS_PATH], "occurred_at": now, "channel": "sms"}
+    told = common | {"event_id": f"{received.id}/{player_id}", "text": received.text}
+    events: list[Event] = [MessageReceived.model_validate(told)]
+    if received.stops and not is_stop_word(received.text):
+        # A stop word of the provider's own, which we do not know.
+        no = common | {"event_id": f"{received.id}/{player_id}/stop", "opted_in": False, "source": "stop_word"}
+        events.append(ConsentChanged.model_validate(no))
+    return events
 
 
 def _unsigned() -> Problem:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from activities.providers.mail_api import KEY
+from workflows.player_state.stop_words import is_stop_word
 
 #: SendGrid's events. `deferred` says nothing yet, and neither do the rest.
 _MAIL: Final = {
@@ -31,6 +32,8 @@ _SMS: Final = {
 }
 #: Twilio's codes: the player said STOP; the number will never take an SMS.
 _STOPPED: Final = "21610"
+#: Characters that are kept of a text: as many as an event holds, and more than half of the longest SMS.
+LONGEST_TEXT: Final = 1_000
 _NO_NUMBER: Final = frozenset({"21211", "21217", "21614", "30005", "30006"})
 
 
@@ -75,3 +78,31 @@ def sms_status(key: str, form: Mapping[str, str]) -> StatusTold | None:
     if status is None or not sid or not key:
         return None
     return StatusTold(f"{sid}/{status}"[:255], key[:255], status, why="hard" if code in _NO_NUMBER else None)
+
+
+@dataclass(frozen=True)
+class TextReceived:
+    """A text that somebody sent to a number of ours. `id` is the provider's; `number` and `text` are personal data."""
+
+    id: str
+    number: str
+    text: str
+    #: Whether they want no more: by our stop words, or by the provider's own.
+    stops: bool
+
+
+def text_received(form: Mapping[str, str]) -> TextReceived | None:
+    """Twilio's word that a text came; None for what names no text or no sender.
+
+    `OptOutType` is there where the account has stop words of its own, in whatever language. START is a text like any
+    other: that a player may be written to again does not say that they want to be sold something.
+    """
+    sid, number, text = form.get("MessageSid", ""), form.get("From", "").strip(), _in_one_line(form.get("Body", ""))
+    if not sid.isprintable() or not sid or not number.isprintable() or not number:
+        return None
+    stops = form.get("OptOutType") == "STOP" or is_stop_word(text)
+    return TextReceived(sid[:100], number[:64], text[:LONGEST_TEXT], stops)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join("".join(letter if letter.isprintable() else " " for letter in text).split())

@@ -1,0 +1,17 @@
+"""The tables of how people are reached: texts from numbers that no player has."""
+
+from sqlalchemy import Boolean, Column, Index, Table, Text
+
+from activities.table_columns import instant, metadata, texts
+
+# A text to our number from one that no player of any brand has. Its id is the provider's.
+stray_texts = Table(
+    "stray_texts",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *texts("channel", "number", "text"),
+    # Whether it asks for no more messages.
+    Column("stops", Boolean, nullable=False),
+    instant("received_at", nullable=False),
+    Index("ix_stray_texts_received_at", "received_at"),
+)
