@@ -5,6 +5,7 @@ import httpx
 from activities.providers.adapter import Adapter
 from activities.providers.email import EmailAdapter
 from activities.providers.mail_api import MailApiAdapter
+from activities.providers.push_api import PushApiAdapter
 from activities.providers.sms_api import SmsApiAdapter
 from activities.providers.webhook import WebhookAdapter
 from activities.settings import Settings
@@ -17,9 +18,11 @@ def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channe
     adapters: dict[Channel, Adapter] = {
         channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret_of(channel), http)
         for channel in WEBHOOK_CHANNELS
-        if not (channel == "sms" and settings.sms_api_url)
+        if not {"sms": settings.sms_api_url, "push": settings.push_api_url}.get(channel)
     }
     try:
+        if settings.push_api_url:
+            adapters["push"] = PushApiAdapter(settings.push_api_url, settings.push_api_account, http)
         if settings.sms_api_url:
             adapters["sms"] = SmsApiAdapter(
                 settings.sms_api_url,

@@ -358,6 +358,7 @@ def _messages(
     settings = core.settings
     return Messages(
         core.database,
+        core.intake,
         core.registry.journeys,
         templates,
         adapters,

@@ -22,6 +22,7 @@ from workflows.json_object import JsonObject
 from workflows.local_time import DAY, WEEK
 from workflows.player_state.active_run import come_to
 from workflows.player_state.decisions import Arm
+from workflows.player_state.devices import devices_of
 from workflows.player_state.state import PlayerState
 
 
@@ -48,12 +49,14 @@ async def read(
     registers: Mapping[str, RegisterAnswer] | None = None,
     policies: PolicyBook | None = None,
     yields: bool = False,
+    by_device: bool = False,
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
     With `grant_id` it is about that grant: whether the player had another before is read, and what others are worth
     where one of `policies` asks. That the run has come to this step is noted, where it waits for less from then on.
-    `registers` are what national registers said. What `yields` lets journeys of a higher priority go first.
+    `registers` are what national registers said. What `yields` lets journeys of a higher priority go first. Whether push
+    goes to devices and not to a gateway is `by_device`.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
@@ -70,7 +73,7 @@ async def read(
     had = None if grant_id is None else await _had_bonus(connection, state, grants.c.id != grant_id, row.created_at)
     facts = facts_of(
         state,
-        addresses=addresses(player_id, row.profile),
+        addresses=addresses(player_id, row.profile, by_device=by_device),
         contacts=[
             Contact(one.handed_over_at, one.channel, f"{one.run_id}/{one.step}")
             for one in found
@@ -222,6 +225,7 @@ async def read_beside(
     now: datetime,
     *,
     policies: PolicyBook,
+    by_device: bool = False,
 ) -> WatchedPlayer | None:
     """Read what the gate asks for without a lock, as for a run that plays instead of `beside`; None without a player.
 
@@ -240,7 +244,7 @@ async def read_beside(
         messages.c.run_id != beside,
     )
     contacts = [Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in await connection.execute(others)]
-    reachable = addresses(player_id, row.profile)
+    reachable = addresses(player_id, row.profile, by_device=by_device)
     facts = facts_of(
         state,
         addresses=reachable,
@@ -285,12 +289,17 @@ def _shown(state: PlayerState, profile: JsonObject, now: datetime) -> GateFacts:
     return facts_of(state, addresses=reachable, contacts=(), now=now, birth_date=_birth_date(profile))
 
 
-def addresses(player_id: str, profile: JsonObject) -> dict[Channel, str]:
-    """Where a player can be reached. A push gateway finds the player's devices by the player's id."""
-    at = {
+def addresses(player_id: str, profile: JsonObject, *, by_device: bool = False) -> dict[Channel, str]:
+    """Where a player can be reached. A push gateway finds the player's devices by the player's id.
+
+    A push service that does not is given their tokens, `by_device`, one a line.
+    """
+    at: dict[Channel, str | None] = {
         channel: player_id if spec.address_field is None else profile.get(spec.address_field)
         for channel, spec in CHANNELS.items()
     }
+    if by_device:
+        at["push"] = "\n".join(devices_of(profile))
     return {channel: address for channel, address in at.items() if address}
 
 

@@ -1,6 +1,6 @@
 """The rows of `messages` as an attempt to send reads and writes them; `messages.py` alone writes the table."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, NamedTuple
@@ -9,7 +9,7 @@ from sqlalchemy import case, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.outgoing.outbox import announce
-from activities.providers.adapter import ChannelUnavailable
+from activities.providers.adapter import ChannelUnavailable, DeadDevice
 from activities.tables import messages
 from content.templates import Rendered
 from workflows.channels import Channel
@@ -48,6 +48,8 @@ class MessageRow(NamedTuple):
     handed_over_at: datetime | None
 
 
+#: Takes devices that a message found dead from its player, at a moment.
+BuryDevices = Callable[[MessageRow, Iterable[DeadDevice], datetime], Awaitable[None]]
 COLUMNS = [messages.c[name] for name in MessageRow._fields]
 #: What others are told of a message, besides its status.
 TOLD: Final = [

@@ -23,6 +23,8 @@ class MessageTexts:
         self.settings = settings
         self.links = links
         self.answers = AnswerLinks(settings.link_secrets)
+        #: Whether push goes to devices, and not to a gateway that knows them.
+        self.by_device = bool(settings.push_api_url)
 
     def render(self, request: Send, player: gate_facts.GatedPlayer, channel: Channel) -> Rendered:
         """The text for a player whom the gate let pass. Raises `RenderError`."""
@@ -53,7 +55,7 @@ class MessageTexts:
             brand_name=self._brand_name(row.brand),
             channel=row.channel,
             message_class=row.message_class,
-            to=gate_facts.addresses(row.player_id, profile).get(row.channel, ""),
+            to=gate_facts.addresses(row.player_id, profile, by_device=self.by_device).get(row.channel, ""),
             title=row.subject or "",
             body=row.body or "",
             language=row.language or "en",

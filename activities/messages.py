@@ -11,6 +11,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final
 
 from prometheus_client import Counter
@@ -23,8 +24,10 @@ from temporalio import activity
 from activities import gate_decisions, gate_facts
 from activities.clock import Clock
 from activities.database import Database, insert_rows
+from activities.dead_devices import take_away
 from activities.effect_attempt import attempt_number, retry_after, tried_for
 from activities.form_answers import with_texts
+from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.message_offers import with_offer
 from activities.message_rows import (
@@ -89,6 +92,7 @@ class Messages:
     def __init__(
         self,
         database: Database,
+        intake: Intake,
         journeys: Mapping[str, Journey],
         catalogue: Catalogue,
         adapters: Mapping[Channel, Adapter],
@@ -102,11 +106,8 @@ class Messages:
         registers: Registers,
     ) -> None:
         if unserved := [name for name, spec in CHANNELS.items() if spec.external and name not in adapters]:
-            raise DesignError(
-                f"Nobody hands over {', '.join(unserved)}; give each an adapter where the engine is built."
-            )
+            raise DesignError(f"Nobody hands over {', '.join(unserved)}; give each an adapter in the engine.")
         self.database = database
-        self.journeys = journeys
         self.catalogue = catalogue
         self.adapters = adapters
         self.breakers = breakers
@@ -114,6 +115,8 @@ class Messages:
         self.policies = policies
         self.settings = settings
         self.texts = MessageTexts(catalogue, settings, links)
+        self._read = partial(gate_facts.read, journeys=journeys, by_device=self.texts.by_device)
+        self.intake = intake
         self.registers = registers
         self.clock = clock
 
@@ -169,7 +172,7 @@ class Messages:
                 said = self.registers.known(request)
                 message_class = self.catalogue[request.template].message_class
                 yields = message_class not in NECESSARY
-                player = await gate_facts.read(connection, request, self.journeys, now, registers=said, yields=yields)
+                player = await self._read(connection, request, now=now, registers=said, yields=yields)
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)
@@ -199,15 +202,9 @@ class Messages:
             return result
         if attempt.held is not None and attempt.plan.waits:
             return attempt.held
-        await record_steps(
-            connection,
-            attempt.request,
-            self.clock(),
-            result.outcome,
-            result.story_detail(
-                attempt.request.template, {row.channel: row.reason or row.status for row in attempt.rows.values()}
-            ),
-        )
+        came_to = {row.channel: row.reason or row.status for row in attempt.rows.values()}
+        detail = result.story_detail(attempt.request.template, came_to)
+        await record_steps(connection, attempt.request, self.clock(), result.outcome, detail)
         return result
 
     async def _look_up(self, row: MessageRow, now: datetime) -> DoubtOutcome | ChannelUnavailable:
@@ -386,6 +383,7 @@ class Messages:
             raise
         if isinstance(answer, Delivered) or answer.detail:
             breaker.answered()
+        await take_away(self.intake, row, answer.dead, self.clock())
         return ("sent", None) if isinstance(answer, Delivered) else ("failed", answer.reason)
 
     async def _put_back(self, connection: AsyncConnection, request: Send, row: MessageRow) -> None:

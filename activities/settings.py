@@ -123,6 +123,10 @@ class Settings(ContentSettings):
     sms_from: str = ""
     #: Where it is to tell what became of each SMS (an address of yours that sends us message.status); unset: nobody.
     sms_status_callback: str = ""
+    #: A push service's HTTP API instead of a gateway, as Firebase's
+    #: https://fcm.googleapis.com/v1/projects/…/messages:send, and the service account it knows us by, as JSON.
+    push_api_url: str = ""
+    push_api_account: str = ""
     #: Where to ask whether a mail with the key `{key}` was taken over; unset where nobody can say.
     mail_lookup_url: str | None = None
     #: What players call each brand, as JSON: {"acme": "Acme Casino"}.

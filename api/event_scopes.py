@@ -12,7 +12,15 @@ from activities.intake.receipts import ItemRefusal
 from api.cloudevents import PlayerEvent
 from api.dependencies import ApiEngine
 from api.permissions import Key
-from workflows.events import Event, ExclusionEnded, HarmReviewed, PlayerRegistered, ProfileUpdated, StatusChanged
+from workflows.events import (
+    DeviceRegistered,
+    Event,
+    ExclusionEnded,
+    HarmReviewed,
+    PlayerRegistered,
+    ProfileUpdated,
+    StatusChanged,
+)
 from workflows.player_state.account_status import UNPROTECTED_STATUSES
 
 LIFT: Final = "protection:lift"
@@ -63,6 +71,8 @@ def _scope_of(event: Event) -> str | None:
             return REVIEW
         case StatusChanged() if event.to in UNPROTECTED_STATUSES:
             return LIFT
+        case DeviceRegistered():
+            return PROFILE
         case ProfileUpdated() if not event.changed.keys().isdisjoint(ADDRESSES):
             return PROFILE
         case _:

@@ -75,7 +75,10 @@ async def get_reach(player_id: str, engine: EngineOf, key: Annotated[Key, needs(
     """
     now = engine.clock()
     async with engine.database.reading() as connection:
-        watched = await read_beside(connection, key.brand, player_id, "", (), now, policies=engine.policies)
+        by_device = bool(engine.settings.push_api_url)
+        watched = await read_beside(
+            connection, key.brand, player_id, "", (), now, policies=engine.policies, by_device=by_device
+        )
     if watched is None:
         raise missing("player")
     policy = engine.policies.of(key.brand, watched.facts, now)

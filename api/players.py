@@ -23,6 +23,7 @@ from api.runs import IdempotencyKey, RunView
 from workflows.events import ExclusionKind, ExclusionScope, ExclusionSet, Instant
 from workflows.gate.exclusion_lengths import outside_lengths
 from workflows.json_object import JsonObject
+from workflows.player_state.devices import DEVICE
 from workflows.player_state.harm_watch import strength_of, stronger
 from workflows.player_state.journey_facts import journey_facts
 from workflows.player_state.state import PlayerState
@@ -266,7 +267,8 @@ async def get_player(player_id: str, engine: EngineOf, key: Reading) -> PlayerVi
     state, now = row.player_state(), engine.clock()
     return PlayerView(
         **dict(summary_of(row, state, now)),
-        profile=row.profile,
+        # A token says nothing to people, and whoever has it can write to the device.
+        profile={name: value for name, value in row.profile.items() if not name.startswith(DEVICE)},
         facts=state.facts,
         statistics=_statistics(state, engine.intake.rules.measures, now),
         segments=[Belonging(segment=name, since=since) for name, since in sorted(state.segments.items())],

@@ -24,6 +24,7 @@ REASONS: Mapping[str, str] = {reason.value: reason.label for reason in Reason} |
     "address_refused": "the receiver knows no such address",
     "content_refused": "the receiver did not take what it says",
     "header_unsafe": "something in it would have broken its headers",
+    "devices_gone": "none of the player's devices has the app any more",
     "endpoint_gone": "the gateway has gone for good",
     "refused": "the receiver would not take it",
     "never_arrived": "it never reached the bonus engine",

@@ -34,6 +34,16 @@ def catch_all(port: int, smtp_port: int, folder: Path, secrets: Mapping[WebhookC
     )
 
 
+def push_service(port: int, journal: Path, account: str) -> Service:
+    """`local.stand_ins.push_service` on this port, for this service account as JSON, with its journal at this path."""
+    return Service(
+        name="push-service",
+        command=(sys.executable, "-m", "local.stand_ins.push_service", "--port", str(port), "--journal", str(journal)),
+        environment={"PUSH_ACCOUNT": account},
+        ready=lambda _: http_ok(f"http://127.0.0.1:{port}/livez"),
+    )
+
+
 def registers(port: int, ledger: Path, token: str) -> Service:
     """`local.stand_ins.registers` on this port, with its ledger at this path."""
     return Service(

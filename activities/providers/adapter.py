@@ -23,7 +23,7 @@ from workflows.field_types import MessageClass
 _KEY = re.compile(r"[!-~]{1,500}\Z")
 
 RejectionReason = Literal[
-    "address_invalid", "address_refused", "content_refused", "header_unsafe", "endpoint_gone", "refused"
+    "address_invalid", "address_refused", "content_refused", "devices_gone", "header_unsafe", "endpoint_gone", "refused"
 ]
 
 
@@ -62,7 +62,7 @@ class OutgoingMessage:
     channel: Channel
     message_class: MessageClass
     to: str = field(repr=False)
-    """A mail address, a telephone number or a device's token."""
+    """A mail address, a telephone number, a player's id, or tokens of devices, one a line."""
     title: str = field(repr=False)
     body: str = field(repr=False)
     language: str
@@ -77,10 +77,22 @@ class OutgoingMessage:
 
 
 @dataclass(frozen=True)
+class DeadDevice:
+    """A token that leads nowhere any more, and since when, where the channel says so."""
+
+    token: str = field(repr=False)
+    since: datetime | None = None
+
+
+@dataclass(frozen=True)
 class Delivered:
-    """The channel has taken the message over; `reference` is what it calls it, or our own identity of it."""
+    """The channel has taken the message over; `reference` is what it calls it, or our own identity of it.
+
+    `dead` are devices beside those that it reached.
+    """
 
     reference: str
+    dead: tuple[DeadDevice, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,6 +104,7 @@ class Rejected:
 
     reason: RejectionReason
     detail: str = ""
+    dead: tuple[DeadDevice, ...] = ()
 
 
 class Adapter(Protocol):

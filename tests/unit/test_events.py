@@ -52,7 +52,7 @@ NOON = datetime(2026, 1, 15, 12, tzinfo=UTC)
 ROWS = {
     1: ["player.registered"],
     2: ["player.profile_updated"],
-    3: ["player.contact_verified"],
+    3: ["player.contact_verified", "player.device_registered", "player.device_removed"],
     4: ["player.merged"],
     5: ["player.status_changed"],
     6: ["player.password_reset"],

@@ -7,11 +7,21 @@ from urllib.parse import parse_qs, quote
 
 import httpx
 import pytest
+from joserfc import jwt
+from joserfc.jwk import RSAKey
 
 from activities.channel_adapters import channel_adapters
-from activities.providers.adapter import Adapter, ChannelUnavailable, Delivered, OutgoingMessage, Rejected
+from activities.providers.adapter import (
+    Adapter,
+    ChannelUnavailable,
+    DeadDevice,
+    Delivered,
+    OutgoingMessage,
+    Rejected,
+)
 from activities.providers.email import EmailAdapter
 from activities.providers.mail_api import MailApiAdapter
+from activities.providers.push_api import PushApiAdapter
 from activities.providers.sms_api import SmsApiAdapter
 from activities.settings import Settings
 from tests.support.loopback_server import HANG_UP, Scripted, answer, scripted
@@ -21,6 +31,18 @@ from workflows.errors import DesignError
 NOW = datetime(2026, 1, 15, 12, tzinfo=UTC)
 KEY = "welcome:demo:p-1:1/send:welcome#1/email"
 QUICK = timedelta(milliseconds=300)
+RSA = RSAKey.generate_key(2048)
+LET_IN = answer(200, {"access_token": "ya29", "expires_in": 3599})
+UNREGISTERED = {
+    "error": {
+        "code": 404,
+        "message": "Requested entity was not found.",
+        "status": "NOT_FOUND",
+        "details": [
+            {"@type": "type.googleapis.com/google.firebase.fcm.v1.FcmError", "errorCode": "UNREGISTERED"},
+        ],
+    }
+}
 
 
 def a_mail(**other: object) -> OutgoingMessage:
@@ -95,6 +117,97 @@ async def test_an_sms_is_asked_for_as_the_manual_says() -> None:
     assert (pooled["MessagingServiceSid"], "From" in pooled) == (["MG1"], False)
 
 
+def account(url: str) -> str:
+    key = RSA.as_pem(private=True).decode()
+    return json.dumps({"client_email": "crm@project.example", "token_uri": f"{url}/token", "private_key": key})
+
+
+def a_push(*tokens: str) -> OutgoingMessage:
+    return a_mail(channel="push", to="\n".join(tokens), html=None)
+
+
+async def pushes(server: Scripted, *messages: OutgoingMessage) -> list[Delivered | Rejected]:
+    async with httpx.AsyncClient() as http:
+        url = f"{server.url}/v1/projects/casino/messages:send"
+        adapter = PushApiAdapter(url, account(server.url), http, timeout=QUICK)
+        return [await adapter.deliver(message, NOW) for message in messages]
+
+
+async def test_a_push_is_asked_for_as_the_manual_says_and_one_letting_in_serves_many() -> None:
+    async with scripted(LET_IN, answer(200, {"name": "projects/casino/messages/1"})) as server:
+        taken = await pushes(server, a_push("token-1"), a_push("token-2"))
+    assert taken == [Delivered("projects/casino/messages/1")] * 2
+    asked_in, first, second = server.asked
+    claims = jwt.decode(parse_qs(asked_in.body.decode())["assertion"][0], RSA, algorithms=["RS256"]).claims
+    assert (claims["iss"], claims["aud"]) == ("crm@project.example", f"{server.url}/token")
+    assert claims["scope"] == "https://www.googleapis.com/auth/firebase.messaging"
+    assert (first.target, first.headers["authorization"]) == ("/v1/projects/casino/messages:send", "Bearer ya29")
+    told = json.loads(first.body)["message"]
+    assert told["notification"] == {"title": "Вітаємо", "body": "Вітаємо, Олено."}
+    assert (told["token"], told["data"]["key"]) == ("token-1", KEY)
+    assert json.loads(second.body)["message"]["token"] == "token-2"
+
+
+@pytest.mark.parametrize(
+    ("said", "dead"),
+    [
+        (answer(404, UNREGISTERED), DeadDevice("token-1")),
+        (
+            answer(410, {"reason": "Unregistered", "timestamp": 1768478400000}),
+            DeadDevice("token-1", datetime(2026, 1, 15, 12, tzinfo=UTC)),
+        ),
+        (
+            answer(400, {"error": {"details": [{"fieldViolations": [{"field": "message.token"}]}]}}),
+            DeadDevice("token-1"),
+        ),
+    ],
+    ids=["fcm", "apns", "no-token"],
+)
+async def test_a_push_to_a_dead_device_alone_has_failed_for_good(said: bytes, dead: DeadDevice) -> None:
+    async with scripted(LET_IN, said) as server:
+        (came,) = await pushes(server, a_push("token-1"))
+    assert isinstance(came, Rejected)
+    assert (came.reason, came.dead) == ("devices_gone", (dead,))
+    assert "token-1" not in repr(came)
+
+
+async def test_one_device_that_takes_a_push_is_enough_and_a_dead_one_beside_it_is_told() -> None:
+    async with scripted(LET_IN, answer(404, UNREGISTERED), answer(200, {"name": "m-1"})) as server:
+        (came,) = await pushes(server, a_push("one", "two"))
+    assert isinstance(came, Delivered)
+    assert len(came.dead) == 1
+
+
+@pytest.mark.parametrize(
+    ("script", "may_have_arrived", "answered"),
+    [
+        ((answer(400, {"error": "invalid_grant"}),), False, True),
+        ((HANG_UP,), False, False),
+        ((LET_IN, answer(401)), False, True),
+        ((LET_IN, answer(404)), False, True),
+        ((LET_IN, answer(429, Retry_After="7")), False, True),
+        ((LET_IN, answer(503)), True, False),
+        ((LET_IN, HANG_UP), True, False),
+        ((LET_IN, None), True, False),
+    ],
+    ids=["account", "not-let-in", "access", "project", "throttled", "failing", "hung-up", "silent"],
+)
+async def test_what_is_not_a_pushs_fault_comes_again_and_kills_no_device(
+    script: tuple[bytes | None, ...], *, may_have_arrived: bool, answered: bool
+) -> None:
+    async with scripted(*script) as server:
+        with pytest.raises(ChannelUnavailable) as away:
+            await pushes(server, a_push("token-1"))
+    assert (away.value.may_have_arrived, away.value.answered) == (may_have_arrived, answered)
+    assert "token-1" not in str(away.value)
+
+
+async def test_a_push_to_nobody_is_asked_for_nowhere() -> None:
+    async with scripted(LET_IN) as server:
+        assert await pushes(server, a_push()) == [Rejected("address_invalid")]
+    assert server.asked == []
+
+
 @pytest.mark.parametrize(
     ("code", "reason"),
     [(21211, "address_invalid"), (21610, "address_refused"), (21614, "address_refused"), (21617, "refused")],
@@ -155,6 +268,11 @@ async def test_settings_choose_who_takes_mail_and_sms_and_a_half_set_one_is_told
         assert isinstance(adapters(**api)["email"], MailApiAdapter)
         sms = {"sms_api_url": "https://api.twilio.com/x/Messages.json", "sms_api_account": "AC1", "sms_api_token": "t"}
         assert isinstance(adapters(**sms, sms_from="MG1")["sms"], SmsApiAdapter)
+        push = {"push_api_url": "https://fcm.googleapis.com/v1/projects/casino/messages:send"}
+        assert isinstance(adapters(**push, push_api_account=account("https://oauth2.example"))["push"], PushApiAdapter)
+        for nothing in ("", "{}", "no json", '{"client_email": "a", "token_uri": "b", "private_key": "c"}'):
+            with pytest.raises(DesignError, match="PUSH_API_ACCOUNT"):
+                adapters(**push, push_api_account=nothing)
         with pytest.raises(DesignError, match="SMS_FROM"):
             adapters(**sms)
         with pytest.raises(DesignError, match="MAIL_API_KEY"):

@@ -31,6 +31,8 @@ EVENTS = [
     "DepositApproved",
     "DepositFailed",
     "DepositInitiated",
+    "DeviceRegistered",
+    "DeviceRemoved",
     "Event",
     "ExclusionEnded",
     "ExclusionSet",

@@ -3,7 +3,7 @@
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo
 
 from workflows.channels import ConsentChannel
 from workflows.events.base import Event, Pii
@@ -30,6 +30,8 @@ from workflows.field_types import (
 __all__ = [
     "ContactVerified",
     "ContentViewed",
+    "DeviceRegistered",
+    "DeviceRemoved",
     "PasswordReset",
     "PlayerMerged",
     "PlayerRegistered",
@@ -143,6 +145,40 @@ class ContactVerified(
     channel: Literal["email", "phone"]
     #: None: the moment of the event itself.
     verified_at: Instant | None = None
+
+
+#: By which a push service finds an app on a device.
+DeviceToken = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,1000}$")]
+
+
+class DeviceRegistered(
+    Event,
+    type="player.device_registered",
+    example={"token": "fMEp8rT3R0a:APA91bH-example", "platform": "android"},
+):
+    """The player's app, or browser, may be sent push messages under this token. From the app's backend.
+
+    Where push goes to an API of devices (`PUSH_API_URL`) it goes to each of the player's, the newest 20. A gateway
+    knows the devices itself, and needs no such event. Tell `player.device_removed` when the player logs out: what they
+    get would be read by whoever uses the device next.
+    """
+
+    token: Annotated[DeviceToken | None, Pii()] = None
+    platform: Literal["web", "ios", "android"] | None = None
+
+
+class DeviceRemoved(
+    Event,
+    type="player.device_removed",
+    example={"token": "fMEp8rT3R0a:APA91bH-example", "reason": "logout"},
+):
+    """A token leads to the player no more. From the app's backend, and from us when the push service says so.
+
+    Of this and a registration of the same token the later one counts, in whatever order they come.
+    """
+
+    token: Annotated[DeviceToken | None, Pii()] = None
+    reason: Literal["logout", "uninstalled", "unregistered"] = "logout"
 
 
 class PlayerMerged(

@@ -53,6 +53,7 @@ from workflows.player_state.account_status import (
     outranks,
 )
 from workflows.player_state.consents import ConsentNote, Consents, ConsentWord, keep_word, withdraws
+from workflows.player_state.devices import DEVICE_EVENTS, device_words
 from workflows.player_state.exclusion_blocks import (
     ACCOUNT,
     END_OF,
@@ -102,7 +103,7 @@ MOST_BOUNCES: Final = 3
 #: Personal data, which lives in the profile; here are only the times of the words on it.
 PERSONAL: Final = ("username", "email", "phone", "first_name", "birth_date")
 #: The events that say them.
-ABOUT_PERSON: Final = (PlayerRegistered, ProfileUpdated)
+ABOUT_PERSON: Final = (PlayerRegistered, ProfileUpdated, *DEVICE_EVENTS)
 #: Under this name `told` has the time of all personal data that have none of their own.
 PERSON: Final = "person"
 
@@ -306,7 +307,7 @@ class PlayerProjection:
                 said = {name: None if value is None else str(value) for name, value in changed.items()}
                 default = 0
             case _:
-                return said
+                return device_words(self.told, event, word)
         # A row of before kept no times: what it knows is as new as anything it was told of the person.
         before = [micros(at) for at in (self.registered_at, self.last.get(ProfileUpdated.type)) if at is not None]
         since = self.told.setdefault(PERSON, max(before, default=default))

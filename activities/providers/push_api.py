@@ -1,0 +1,181 @@
+"""Push over an HTTP API of the shape of Firebase Cloud Messaging v1 (`POST /v1/projects/…/messages:send`).
+
+A message goes to each of the player's devices; one that takes it is enough. `UNREGISTERED`, and what Apple's service
+says in its place (410), means that a token is dead: it is told to whoever keeps tokens and never tried again. The
+service keeps no keys, so what is in doubt is not repeated.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, Literal
+
+import httpx
+import orjson
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import RSAKey
+
+from activities.providers.adapter import ChannelUnavailable, DeadDevice, Delivered, OutgoingMessage, Rejected
+from activities.providers.bounded_answer import ask
+from activities.providers.webhook import retry_after
+
+_SCOPE: Final = "https://www.googleapis.com/auth/firebase.messaging"
+_GRANT: Final = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+#: For how long we ask to be let in, and how much earlier than told we ask anew.
+_FOR, _EARLY = timedelta(hours=1), timedelta(minutes=1)
+#: Codes that are about the token: no app has it any more; it is another sender's.
+_DEAD: Final = frozenset({"UNREGISTERED", "SENDER_ID_MISMATCH", "Unregistered", "BadDeviceToken", "ExpiredToken"})
+_NOT_THE_MESSAGE: Final = frozenset({401, 403, 404, 405, 408, 429})
+
+
+@dataclass(frozen=True)
+class _Told:
+    """What the service said about one device."""
+
+    what: Literal["taken", "dead", "refused", "away"]
+    status: int = 0
+    reference: str = ""
+    since: datetime | None = None
+    pause: timedelta | None = None
+    may_have_arrived: bool = False
+
+
+class PushApiAdapter:
+    """Push to devices. `url` is the whole address that takes messages, `account` a service account as JSON."""
+
+    keeps_keys = False
+
+    def __init__(
+        self, url: str, account: str, client: httpx.AsyncClient, *, timeout: timedelta = timedelta(seconds=20)
+    ) -> None:
+        if not url.startswith(("https://", "http://127.0.0.1", "http://localhost")):
+            raise ValueError("The push API is at an address like https://host/…/messages:send; correct PUSH_API_URL.")
+        try:
+            read = orjson.loads(account)
+            self._email, self._token_uri = str(read["client_email"]), str(read["token_uri"])
+            self._key = RSAKey.import_key(str(read["private_key"]))
+        except (ValueError, KeyError, TypeError, JoseError):
+            raise ValueError(
+                "PUSH_API_ACCOUNT is no service account; give it the JSON file that the push service's console makes."
+            ) from None
+        self._url = url
+        self._client = client
+        self._timeout = timeout
+        self._access: tuple[str, datetime] | None = None
+        self._asking = asyncio.Lock()
+
+    async def deliver(self, message: OutgoingMessage, now: datetime) -> Delivered | Rejected:
+        """Hand a message to every device of the player; see `Adapter.deliver`."""
+        tokens = message.to.split()
+        if not tokens:
+            return Rejected("address_invalid")
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                access = await self._let_in(now)
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
+            what = f"The push service lets nobody in ({type(error).__name__}); try again."
+            raise ChannelUnavailable(what, may_have_arrived=False) from None
+        told = await asyncio.gather(*(self._send(message, token, access, now) for token in tokens))
+        if any(one.status == 401 for one in told):
+            self._access = None
+        return _judge(message, tokens, told)
+
+    async def _let_in(self, now: datetime) -> str:
+        """What stands for the service account for an hour (RFC 7523)."""
+        async with self._asking:
+            if self._access is not None and now < self._access[1]:
+                return self._access[0]
+            moment = int(now.timestamp())
+            claims = {"iss": self._email, "scope": _SCOPE, "aud": self._token_uri, "iat": moment}
+            claims["exp"] = moment + int(_FOR.total_seconds())
+            signed = jwt.encode({"alg": "RS256"}, claims, self._key)
+            form = {"grant_type": _GRANT, "assertion": signed}
+            response = await ask(
+                self._client, "POST", self._token_uri, data=form, timeout=self._timeout.total_seconds()
+            )
+            answer = _read(response)
+            access, lasts = answer.get("access_token"), answer.get("expires_in")
+            if not response.is_success or not isinstance(access, str):
+                what = f"The push service did not know the service account ({response.status_code}); try again."
+                raise ChannelUnavailable(what, may_have_arrived=False, answered=response.status_code < 500)
+            good_for = timedelta(seconds=lasts) if isinstance(lasts, int) else _FOR
+            self._access = (access, now + good_for - _EARLY)
+            return access
+
+    async def _send(self, message: OutgoingMessage, token: str, access: str, now: datetime) -> _Told:
+        try:
+            async with asyncio.timeout(self._timeout.total_seconds()):
+                response = await ask(
+                    self._client,
+                    "POST",
+                    self._url,
+                    json=_asked(message, token),
+                    headers={"Authorization": f"Bearer {access}"},
+                    timeout=self._timeout.total_seconds(),
+                )
+        except (httpx.HTTPError, OSError, TimeoutError) as error:
+            began = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+            return _Told("away", may_have_arrived=began)
+        return _told(response, now)
+
+
+def _asked(message: OutgoingMessage, token: str) -> dict[str, Any]:
+    return {
+        "message": {
+            "token": token,
+            "notification": {"title": message.title, "body": message.body},
+            # By which the app tells what became of it.
+            "data": {"key": message.key, "language": message.language, "class": message.message_class},
+        }
+    }
+
+
+def _told(response: httpx.Response, now: datetime) -> _Told:
+    status, answer = response.status_code, _read(response)
+    if response.is_success:
+        return _Told("taken", status, str(answer.get("name") or ""))
+    if status == 410 or _is_about_the_token(answer):
+        at = answer.get("timestamp")
+        since = datetime.fromtimestamp(at / 1000, UTC) if isinstance(at, int) and 0 < at < 2**43 else None
+        return _Told("dead", status, since=since)
+    if 400 <= status < 500 and status not in _NOT_THE_MESSAGE:
+        return _Told("refused", status)
+    pause = retry_after(response.headers.get("retry-after"), now)
+    return _Told("away", status, pause=pause, may_have_arrived=status >= 500)
+
+
+def _is_about_the_token(answer: Mapping[str, Any]) -> bool:
+    """Whether the service says that the token leads nowhere: by its own code, or by the field that is wrong."""
+    error = answer.get("error")
+    details = error.get("details") if isinstance(error, dict) else None
+    parts = [one for one in details if isinstance(one, dict)] if isinstance(details, list) else []
+    codes = {str(one.get("errorCode")) for one in parts} | {str(answer.get("reason"))}
+    fields = [one.get("fieldViolations") for one in parts]
+    wrong = [one.get("field") for some in fields if isinstance(some, list) for one in some if isinstance(one, dict)]
+    return not codes.isdisjoint(_DEAD) or "message.token" in wrong
+
+
+def _judge(message: OutgoingMessage, tokens: Sequence[str], told: Sequence[_Told]) -> Delivered | Rejected:
+    """What the message came to: one device that took it is enough, and one that may have leaves it in doubt."""
+    dead = tuple(DeadDevice(token, one.since) for token, one in zip(tokens, told, strict=True) if one.what == "dead")
+    if (taken := next((one for one in told if one.what == "taken"), None)) is not None:
+        return Delivered(taken.reference or message.key, dead)
+    if away := [one for one in told if one.what == "away"]:
+        raise ChannelUnavailable(
+            f"The push service answered {away[0].status or 'nothing'}; try again.",
+            max((one.pause for one in away if one.pause is not None), default=None),
+            may_have_arrived=any(one.may_have_arrived for one in away),
+            answered=all(0 < one.status < 500 for one in away),
+        )
+    status = str(next((one.status for one in told if one.what == "refused"), told[0].status))
+    return Rejected("devices_gone" if len(dead) == len(tokens) else "refused", status, dead)
+
+
+def _read(response: httpx.Response) -> dict[str, Any]:
+    try:
+        answer = orjson.loads(response.content)
+    except ValueError:
+        return {}
+    return answer if isinstance(answer, dict) else {}
