@@ -14,7 +14,7 @@ from api.dependencies import ApiEngine, EngineOf
 from api.pagination import Filter, Page, PageQuery, where_given
 from api.permissions import Key, needs
 from api.problems import COMMON, Problem, documented, missing
-from workflows.channels import IN_APP
+from workflows.channels import IN_APP, Channel
 from workflows.field_types import MessageClass
 from workflows.gate.decide import may_show
 from workflows.gate.facts import GateFacts, MessageFacts
@@ -163,7 +163,7 @@ async def read_message(message_id: str, engine: EngineOf, key: Annotated[Key, ne
         if row.channel != IN_APP or row.status != "sent":
             raise Problem("wrong-channel", "Only an in-app message that was sent can be read here.")
         facts = await gate_facts.read_to_show(connection, key.brand, row.player_id, now)
-        if not _is_shown(engine, key.brand, facts, InboxRow.model_validate(row), now):
+        if not is_shown(engine, key.brand, facts, ShownRow.model_validate(row), now):
             raise missing("message")
     return InboxItem.model_validate(row)
 
@@ -214,28 +214,29 @@ async def list_inbox(
     shown = [
         InboxItem.model_validate(row)
         for row in page
-        if _is_shown(engine, key.brand, facts, InboxRow.model_validate(row), now)
+        if is_shown(engine, key.brand, facts, ShownRow.model_validate(row), now)
     ]
     return Page(items=shown, next_page_token=token)
 
 
-class InboxRow(BaseModel):
-    """What decides whether a message of the inbox is shown."""
+class ShownRow(BaseModel):
+    """What decides whether a message that waits on the site is shown."""
 
     model_config = ConfigDict(from_attributes=True)
 
+    channel: Channel
     step: str
     message_class: MessageClass
     decision: JsonObject
 
 
-def _is_shown(engine: ApiEngine, brand: str, facts: GateFacts | None, kept: InboxRow, now: datetime) -> bool:
-    """Whether a message of the inbox may be shown now: what was allowed when it was sent may not be any more."""
+def is_shown(engine: ApiEngine, brand: str, facts: GateFacts | None, kept: ShownRow, now: datetime) -> bool:
+    """Whether a message on the site may be shown now: what was allowed when it was sent may not be any more."""
     if kept.message_class in NECESSARY:
         return True
     seen: JsonObject = kept.decision.get("seen") or {}
     asked = MessageFacts(
-        channel=IN_APP,
+        channel=kept.channel,
         message_class=kept.message_class,
         step=kept.step,
         product=seen.get("product", engine.settings.product),

@@ -6,6 +6,7 @@ settings. A name without a row is refused when this module is imported, a row wi
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from types import MappingProxyType
 from typing import Annotated, Final, Literal, get_args
 
@@ -18,7 +19,7 @@ WebhookChannel = Literal["sms", "push"]
 #: Leaves the house through a provider of its own.
 ExternalChannel = Literal["email", WebhookChannel]
 #: A way to send a player a message.
-Channel = Literal[ExternalChannel, "in_app"]
+Channel = Literal[ExternalChannel, "in_app", "popup"]
 
 
 _SPELLINGS: Final[Mapping[str, str]] = MappingProxyType({"inapp": "in_app"})
@@ -59,6 +60,10 @@ class ChannelSpec:
     shows_unsubscribe: bool
     #: The most marketing contacts in seven days unless a policy says otherwise; None: as many as on all together.
     per_week: int | None = None
+    #: How long it waits on the site for the player to see it; None: for as long as its designer says.
+    shown_for: timedelta | None = None
+    #: Whose consent is asked for until the player says something of this channel itself.
+    consent_of: str | None = None
 
     @property
     def external(self) -> bool:
@@ -115,11 +120,26 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             has_keys=False,
             shows_unsubscribe=False,
         ),
+        "popup": ChannelSpec(
+            labels={"en": "Pop-up", "ru": "Всплывающее окно", "uk": "Спливаюче вікно"},
+            blocks=("title", "body"),
+            longest=600,
+            provider=None,
+            address_field=None,
+            interrupts=False,
+            has_keys=False,
+            shows_unsubscribe=False,
+            # About what the player does now: later it would be about something else.
+            shown_for=timedelta(minutes=10),
+            consent_of="in_app",
+        ),
     }
 )
 WEBHOOK_CHANNELS: Final[tuple[WebhookChannel, ...]] = get_args(WebhookChannel)
 #: The inbox on the site, which API clients read.
 IN_APP: Final[Channel] = "in_app"
+#: What opens before the player at once, or never.
+POPUP: Final[Channel] = "popup"
 
 
 def first_turn(via: Sequence[Channel], fallback: Sequence[Channel]) -> Channel | None:

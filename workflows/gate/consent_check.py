@@ -1,5 +1,9 @@
 """Whether a player agreed to be written to: on this channel, about this product, where they are, and not profiled."""
 
+from collections.abc import Mapping
+
+from workflows.channels import CHANNELS
+from workflows.field_types import Product
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, MessageFacts
 from workflows.gate.policy import Policy, within
@@ -13,6 +17,7 @@ def not_agreed(
     """The rule by which the player has not, None if they have. Those looked at write their ids into `asked`."""
     asked.append("consent")
     consents, product = facts.consents or {}, message.product
+    channel = _spoken_of(consents, channel, product)
     whole, own = said(consents, channel), None
     if product is not None:
         own = said(consents, channel, product)
@@ -38,6 +43,14 @@ def not_agreed(
             why = "The player objected to profiling, and journeys go by behaviour."
             return Refusal(Reason.PROFILING, "profiling", why)
     return None
+
+
+def _spoken_of(consents: Mapping[str, bool], channel: str, product: Product | None) -> str:
+    """The channel whose consent counts: its own where the player said anything of it, else that of its like."""
+    like = next((spec.consent_of for name, spec in CHANNELS.items() if name == channel), None)
+    if like is None or said(consents, channel) is not None or said(consents, channel, product) is not None:
+        return channel
+    return like
 
 
 def _given_here(place: str | None, jurisdiction: str | None, policy: Policy) -> bool:
