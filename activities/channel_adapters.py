@@ -9,16 +9,20 @@ from activities.providers.push_api import PushApiAdapter
 from activities.providers.sms_api import SmsApiAdapter
 from activities.providers.webhook import WebhookAdapter
 from activities.settings import Settings
-from workflows.channels import WEBHOOK_CHANNELS, Channel
+from workflows.channels import CHANNELS, WEBHOOK_CHANNELS, Channel
 from workflows.errors import DesignError
 
 
 def channel_adapters(settings: Settings, http: httpx.AsyncClient) -> dict[Channel, Adapter]:
-    """An adapter for each. Raises DesignError for settings that are half given."""
+    """An adapter for each, but for messengers that the settings say nothing of.
+
+    Raises DesignError for settings that are half given.
+    """
     adapters: dict[Channel, Adapter] = {
         channel: WebhookAdapter(settings.webhook_url(channel), settings.webhook_secret_of(channel), http)
         for channel in WEBHOOK_CHANNELS
         if not {"sms": settings.sms_api_url, "push": settings.push_api_url}.get(channel)
+        and (settings.webhook_url(channel) or not CHANNELS[channel].optional)
     }
     try:
         if settings.push_api_url:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -17,6 +18,7 @@ from activities.awards import Awards
 from activities.channel_adapters import channel_adapters
 from activities.clock import Clock, DatabaseClock
 from activities.database import RETENTION_LIMITS, WORKER_LIMITS, Database
+from activities.dead_devices import take_away
 from activities.figures.followers import Followers
 from activities.identity_digests import IdentityDigests
 from activities.intake.backpressure import Pressure
@@ -61,6 +63,7 @@ from activities.spin_offers import SpinOffers
 from activities.task_effects import TaskEffects
 from activities.tracing import TracedTransport
 from activities.unsubscribe_links import UnsubscribeLinks
+from activities.ways_out import WaysOut
 from content.templates import Catalogue
 from workflows.channels import Channel
 from workflows.effect_queues import PROVIDERS, Provider
@@ -316,7 +319,7 @@ async def worker_engine(
             tasks=TaskEffects(database, clock, core.registry.forms),
             runs=RunEffects(database, core.intake, clock, processes=core.processes),
             learned=_learned(core, templates),
-            shadows=ShadowEffects(database, core.intake, templates.__getitem__, policies, settings.product, clock),
+            shadows=_shadow_effects(core, templates),
             forgetting=Forgetting(retaining, settings),
             maintenance=Maintenance(
                 database, core.intake, grants, clock, rate=settings.rearm_rate, processes=core.processes
@@ -358,7 +361,6 @@ def _messages(
     settings = core.settings
     return Messages(
         core.database,
-        core.intake,
         core.registry.journeys,
         templates,
         adapters,
@@ -369,6 +371,7 @@ def _messages(
         unsubscribe_links(settings),
         core.clock,
         registers=registers,
+        bury=partial(take_away, core.intake),
     )
 
 
@@ -383,6 +386,12 @@ def _learned(core: Engine, templates: Catalogue) -> LearnedParts:
         templates=templates,
         product=core.settings.product,
     )
+
+
+def _shadow_effects(core: Engine, templates: Catalogue) -> ShadowEffects:
+    """What answers the effects of shadows."""
+    given = (core.database, core.intake, templates.__getitem__, core.policies, core.settings.product, core.clock)
+    return ShadowEffects(*given, ways=WaysOut.of(core.settings))
 
 
 def _bonus_engine(settings: Settings, http: httpx.AsyncClient, breakers: Mapping[Provider, Breaker]) -> BonusEngine:

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.player_rows import write_place
 from activities.tables import gate_decisions, grants, messages, players, runs
+from activities.ways_out import EVERY_WAY, WaysOut
 from workflows.channels import CHANNELS, Channel
 from workflows.declaration import Journey
 from workflows.effects import EffectInput
@@ -49,14 +50,14 @@ async def read(
     registers: Mapping[str, RegisterAnswer] | None = None,
     policies: PolicyBook | None = None,
     yields: bool = False,
-    by_device: bool = False,
+    ways: WaysOut = EVERY_WAY,
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
     With `grant_id` it is about that grant: whether the player had another before is read, and what others are worth
     where one of `policies` asks. That the run has come to this step is noted, where it waits for less from then on.
-    `registers` are what national registers said. What `yields` lets journeys of a higher priority go first. Whether push
-    goes to devices and not to a gateway is `by_device`.
+    `registers` are what national registers said. What `yields` lets journeys of a higher priority go first. `ways` are
+    those of the deployment.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
@@ -73,12 +74,8 @@ async def read(
     had = None if grant_id is None else await _had_bonus(connection, state, grants.c.id != grant_id, row.created_at)
     facts = facts_of(
         state,
-        addresses=addresses(player_id, row.profile, by_device=by_device),
-        contacts=[
-            Contact(one.handed_over_at, one.channel, f"{one.run_id}/{one.step}")
-            for one in found
-            if one.handed_over_at is not None and one.channel is not None
-        ],
+        addresses=addresses(player_id, row.profile, ways=ways),
+        contacts=[contact for one in found if (contact := one.contact) is not None],
         now=now,
         birth_date=_birth_date(row.profile),
         had_bonus=had,
@@ -109,6 +106,13 @@ class _RunAndContact(NamedTuple):
     channel: str | None
     run_id: str | None
     step: str | None
+
+    @property
+    def contact(self) -> Contact | None:
+        """The contact, where there was one."""
+        if self.handed_over_at is None or self.channel is None:
+            return None
+        return Contact(self.handed_over_at, self.channel, f"{self.run_id}/{self.step}")
 
 
 async def _run_and_contacts(
@@ -225,7 +229,7 @@ async def read_beside(
     now: datetime,
     *,
     policies: PolicyBook,
-    by_device: bool = False,
+    ways: WaysOut = EVERY_WAY,
 ) -> WatchedPlayer | None:
     """Read what the gate asks for without a lock, as for a run that plays instead of `beside`; None without a player.
 
@@ -244,7 +248,7 @@ async def read_beside(
         messages.c.run_id != beside,
     )
     contacts = [Contact(c.handed_over_at, c.channel, f"{c.run_id}/{c.step}") for c in await connection.execute(others)]
-    reachable = addresses(player_id, row.profile, by_device=by_device)
+    reachable = addresses(player_id, row.profile, ways=ways)
     facts = facts_of(
         state,
         addresses=reachable,
@@ -289,17 +293,18 @@ def _shown(state: PlayerState, profile: JsonObject, now: datetime) -> GateFacts:
     return facts_of(state, addresses=reachable, contacts=(), now=now, birth_date=_birth_date(profile))
 
 
-def addresses(player_id: str, profile: JsonObject, *, by_device: bool = False) -> dict[Channel, str]:
+def addresses(player_id: str, profile: JsonObject, *, ways: WaysOut = EVERY_WAY) -> dict[Channel, str]:
     """Where a player can be reached. A push gateway finds the player's devices by the player's id.
 
-    A push service that does not is given their tokens, `by_device`, one a line.
+    A push service that does not is given their tokens, one a line.
     """
     at: dict[Channel, str | None] = {
         channel: player_id if spec.address_field is None else profile.get(spec.address_field)
         for channel, spec in CHANNELS.items()
+        if channel not in ways.closed
     }
-    if by_device:
-        at["push"] = "\n".join(devices_of(profile))
+    if ways.by_device:
+        at |= {channel: "\n".join(devices_of(profile)) for channel, spec in CHANNELS.items() if spec.to_devices}
     return {channel: address for channel, address in at.items() if address}
 
 

@@ -7,6 +7,7 @@ from activities.message_rows import MessageRow
 from activities.providers.adapter import OutgoingMessage
 from activities.settings import Settings
 from activities.unsubscribe_links import UnsubscribeLinks
+from activities.ways_out import WaysOut
 from content.mail_layout import COLOUR, MailText, mail_html
 from content.templates import Catalogue, Rendered
 from workflows.channels import Channel
@@ -23,8 +24,7 @@ class MessageTexts:
         self.settings = settings
         self.links = links
         self.answers = AnswerLinks(settings.link_secrets)
-        #: Whether push goes to devices, and not to a gateway that knows them.
-        self.by_device = bool(settings.push_api_url)
+        self.ways = WaysOut.of(settings)
 
     def render(self, request: Send, player: gate_facts.GatedPlayer, channel: Channel) -> Rendered:
         """The text for a player whom the gate let pass. Raises `RenderError`."""
@@ -55,7 +55,7 @@ class MessageTexts:
             brand_name=self._brand_name(row.brand),
             channel=row.channel,
             message_class=row.message_class,
-            to=gate_facts.addresses(row.player_id, profile, by_device=self.by_device).get(row.channel, ""),
+            to=gate_facts.addresses(row.player_id, profile, ways=self.ways).get(row.channel, ""),
             title=row.subject or "",
             body=row.body or "",
             language=row.language or "en",

@@ -24,10 +24,8 @@ from temporalio import activity
 from activities import gate_decisions, gate_facts
 from activities.clock import Clock
 from activities.database import Database, insert_rows
-from activities.dead_devices import take_away
 from activities.effect_attempt import attempt_number, retry_after, tried_for
 from activities.form_answers import with_texts
-from activities.intake.intake import Intake
 from activities.journey_controls import held_by
 from activities.message_offers import with_offer
 from activities.message_rows import (
@@ -40,6 +38,7 @@ from activities.message_rows import (
     TOLD_TIMES,
     WAITING,
     WHEN_RUN_ENDS,
+    BuryDevices,
     MessageDraft,
     MessageRow,
     announce_message,
@@ -92,7 +91,6 @@ class Messages:
     def __init__(
         self,
         database: Database,
-        intake: Intake,
         journeys: Mapping[str, Journey],
         catalogue: Catalogue,
         adapters: Mapping[Channel, Adapter],
@@ -104,8 +102,10 @@ class Messages:
         clock: Clock,
         *,
         registers: Registers,
+        bury: BuryDevices,
     ) -> None:
-        if unserved := [name for name, spec in CHANNELS.items() if spec.external and name not in adapters]:
+        needed = [name for name, spec in CHANNELS.items() if spec.external and not spec.optional]
+        if unserved := [name for name in needed if name not in adapters]:
             raise DesignError(f"Nobody hands over {', '.join(unserved)}; give each an adapter in the engine.")
         self.database = database
         self.catalogue = catalogue
@@ -115,8 +115,8 @@ class Messages:
         self.policies = policies
         self.settings = settings
         self.texts = MessageTexts(catalogue, settings, links)
-        self._read = partial(gate_facts.read, journeys=journeys, by_device=self.texts.by_device)
-        self.intake = intake
+        self._read = partial(gate_facts.read, journeys=journeys, ways=self.texts.ways)
+        self.bury = bury
         self.registers = registers
         self.clock = clock
 
@@ -202,7 +202,7 @@ class Messages:
             return result
         if attempt.held is not None and attempt.plan.waits:
             return attempt.held
-        came_to = {row.channel: row.reason or row.status for row in attempt.rows.values()}
+        came_to: JsonObject = {row.channel: row.reason or row.status for row in attempt.rows.values()}
         detail = result.story_detail(attempt.request.template, came_to)
         await record_steps(connection, attempt.request, self.clock(), result.outcome, detail)
         return result
@@ -383,7 +383,7 @@ class Messages:
             raise
         if isinstance(answer, Delivered) or answer.detail:
             breaker.answered()
-        await take_away(self.intake, row, answer.dead, self.clock())
+        await self.bury(row, answer.dead, self.clock())
         return ("sent", None) if isinstance(answer, Delivered) else ("failed", answer.reason)
 
     async def _put_back(self, connection: AsyncConnection, request: Send, row: MessageRow) -> None:

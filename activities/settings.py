@@ -148,9 +148,16 @@ class Settings(ContentSettings):
     #: Endpoints of the SMS and push gateways; messages are signed after Standard Webhooks.
     sms_webhook_url: str = "http://127.0.0.1:7503/sms"
     push_webhook_url: str = "http://127.0.0.1:7503/push"
+    #: Those of messengers; unset: nobody is reached there. Telegram's finds the player by the player's id.
+    whatsapp_webhook_url: str = ""
+    telegram_webhook_url: str = ""
+    viber_webhook_url: str = ""
     #: whsec_… secret each gateway knows us by; two separated by a space sign side by side while they change.
     sms_webhook_secret: str = ""
     push_webhook_secret: str = ""
+    whatsapp_webhook_secret: str = ""
+    telegram_webhook_secret: str = ""
+    viber_webhook_secret: str = ""
     #: The same for a gateway without a secret of its own.
     webhook_secret: str = ""
     #: What signs the links in messages, comma-separated, 24 bytes or more each: the first signs, all are read.

@@ -26,6 +26,7 @@ from activities.shadows import (
     steps_of_verb,
 )
 from activities.step_log import recorded_outcome
+from activities.ways_out import EVERY_WAY, WaysOut
 from workflows.effects import (
     EFFECTS,
     WITHHOLD,
@@ -58,8 +59,11 @@ class ShadowEffects:
         policies: PolicyBook,
         product: Product,
         clock: Clock,
+        *,
+        ways: WaysOut = EVERY_WAY,
     ) -> None:
         self.database = database
+        self.ways = ways
         self.intake = intake
         self.templates = templates
         self.policies = policies
@@ -98,7 +102,14 @@ class ShadowEffects:
             for channel in contact_channels(one.detail)
         ]
         player = await gate_facts.read_beside(
-            connection, request.brand, request.player_id, request.beside, own, now, policies=self.policies
+            connection,
+            request.brand,
+            request.player_id,
+            request.beside,
+            own,
+            now,
+            policies=self.policies,
+            ways=self.ways,
         )
         if player is None:
             raise RunOver(request.run_id)

@@ -7,6 +7,7 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.gate_facts import read_beside
+from activities.ways_out import WaysOut
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing
@@ -75,10 +76,8 @@ async def get_reach(player_id: str, engine: EngineOf, key: Annotated[Key, needs(
     """
     now = engine.clock()
     async with engine.database.reading() as connection:
-        by_device = bool(engine.settings.push_api_url)
-        watched = await read_beside(
-            connection, key.brand, player_id, "", (), now, policies=engine.policies, by_device=by_device
-        )
+        ways = WaysOut.of(engine.settings)
+        watched = await read_beside(connection, key.brand, player_id, "", (), now, policies=engine.policies, ways=ways)
     if watched is None:
         raise missing("player")
     policy = engine.policies.of(key.brand, watched.facts, now)

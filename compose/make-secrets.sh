@@ -25,7 +25,7 @@ keep postgres/application_password "$(random)"
 keep owner/database_url "postgresql://journeys:$(cat "$folder/postgres/owner_password")@postgres:5432/journeys"
 keep app/database_url "postgresql://journeys_app:$(cat "$folder/postgres/application_password")@postgres:5432/journeys"
 keep app/link_secrets "$(random)"
-for gateway in sms push; do
+for gateway in sms push whatsapp telegram viber; do
     keep "app/${gateway}_webhook_secret" "whsec_$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
 done
 keep temporal/postgres_password "$(random)"

@@ -14,8 +14,10 @@ from pydantic import BeforeValidator
 
 from workflows.errors import DesignError
 
+#: Messengers, each behind a gateway of its own, which a deployment may do without.
+MessengerChannel = Literal["whatsapp", "telegram", "viber"]
 #: Handed to a gateway as a signed webhook; the setting `<channel>_webhook_url` is its address.
-WebhookChannel = Literal["sms", "push"]
+WebhookChannel = Literal["sms", "push", MessengerChannel]
 #: Leaves the house through a provider of its own.
 ExternalChannel = Literal["email", WebhookChannel]
 #: A way to send a player a message.
@@ -60,6 +62,12 @@ class ChannelSpec:
     shows_unsubscribe: bool
     #: The most marketing contacts in seven days unless a policy says otherwise; None: as many as on all together.
     per_week: int | None = None
+    #: Whether its provider may want the tokens of the player's devices in the place of an address.
+    to_devices: bool = False
+    #: What stands before the number of who writes to us on it, at a provider that takes several; None: nobody does.
+    sender_prefix: str | None = None
+    #: Whether a deployment may have no gateway for it: then nobody is reached there.
+    optional: bool = False
     #: How long it waits on the site for the player to see it; None: for as long as its designer says.
     shown_for: timedelta | None = None
     #: Whose consent is asked for until the player says something of this channel itself.
@@ -73,6 +81,22 @@ class ChannelSpec:
     def label(self, language: str) -> str:
         """Its name in a language, in English where it has none in that."""
         return self.labels.get(language, self.labels["en"])
+
+
+def _messenger(label: str, longest: int, *, address_field: str | None, sender_prefix: str | None = None) -> ChannelSpec:
+    return ChannelSpec(
+        labels={"en": label, "ru": label, "uk": label},
+        blocks=("body",),
+        longest=longest,
+        provider=label.lower(),  # type: ignore[arg-type]  # named like its channel, which a test holds
+        address_field=address_field,
+        interrupts=True,
+        has_keys=True,
+        shows_unsubscribe=True,
+        per_week=2,
+        sender_prefix=sender_prefix,
+        optional=True,
+    )
 
 
 CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
@@ -98,6 +122,7 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             has_keys=True,
             shows_unsubscribe=True,
             per_week=2,
+            sender_prefix="",
         ),
         "push": ChannelSpec(
             labels={"en": "Push message", "ru": "Push-уведомление", "uk": "Push-сповіщення"},
@@ -109,6 +134,7 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             has_keys=True,
             shows_unsubscribe=False,
             per_week=3,
+            to_devices=True,
         ),
         "in_app": ChannelSpec(
             labels={"en": "In-app message", "ru": "Сообщение на сайте", "uk": "Повідомлення на сайті"},
@@ -133,8 +159,14 @@ CHANNELS: Final[Mapping[Channel, ChannelSpec]] = MappingProxyType(
             shown_for=timedelta(minutes=10),
             consent_of="in_app",
         ),
+        # As long as their own manuals let a business's text be.
+        "whatsapp": _messenger("WhatsApp", 1_024, address_field="phone", sender_prefix="whatsapp:"),
+        "telegram": _messenger("Telegram", 4_096, address_field=None),
+        "viber": _messenger("Viber", 1_000, address_field="phone"),
     }
 )
+#: Channels of text from a house to a person's own telephone or account, beside SMS.
+MESSENGERS: Final[tuple[MessengerChannel, ...]] = get_args(MessengerChannel)
 WEBHOOK_CHANNELS: Final[tuple[WebhookChannel, ...]] = get_args(WebhookChannel)
 #: The inbox on the site, which API clients read.
 IN_APP: Final[Channel] = "in_app"

@@ -71,7 +71,7 @@ async def with_numbers(api: Api, **numbers: str) -> None:
     now = datetime.now(UTC)
     known: list[tuple[str, Event]] = []
     for player, number in numbers.items():
-        opted = {"event_id": f"{api.brand}-{player}", "opted_in": ["sms", "email"], "phone": number}
+        opted = {"event_id": f"{api.brand}-{player}", "opted_in": ("sms", "email"), "phone": number}
         known.append((player, PlayerRegistered.example().model_copy(update=opted | {"occurred_at": now})))
     assert set(await api.engine.intake.ingest(api.brand, known, now)) == {"accepted"}
 
@@ -202,6 +202,13 @@ async def test_start_is_kept_and_allows_nothing(api: Api) -> None:
     )
     await api.engine.intake.ingest(api.brand, [("anna", yes)], datetime.now(UTC))
     assert await allows(api, "anna") is True
+
+
+async def test_a_stop_through_whatsapp_ends_whatsapp_and_nothing_else(api: Api) -> None:
+    number = number_of(api)
+    await with_numbers(api, anna=number)
+    assert (await texts_us(api, f"whatsapp:{number}", "стоп")).status_code == 200
+    assert [await allows(api, "anna", channel) for channel in ("whatsapp", "sms")] == [False, True]
 
 
 async def test_a_text_told_twice_is_one(api: Api) -> None:

@@ -119,4 +119,5 @@ def test_an_effect_that_finds_it_open_comes_again_after_the_pause_and_soon_enoug
 def test_every_way_out_of_the_house_has_a_queue_of_its_own() -> None:
     assert {spec.provider for spec in CHANNELS.values()} - {None} == set(get_args(ExternalChannel))
     queues = [queue_of("journeys", provider) for provider in (None, *PROVIDERS)]
-    assert queues == ["journeys", "journeys-email", "journeys-sms", "journeys-push", "journeys-bonus-engine"]
+    beside = ("email", "sms", "push", "whatsapp", "telegram", "viber", "bonus-engine")
+    assert queues == ["journeys", *(f"journeys-{one}" for one in beside)]

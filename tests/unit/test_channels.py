@@ -1,8 +1,9 @@
 """The table of channels is whole, and everything that treats a channel in its own way covers every row of it."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import httpx
 import pytest
@@ -11,11 +12,13 @@ from pydantic import TypeAdapter
 from activities.channel_adapters import channel_adapters
 from activities.gate_facts import addresses
 from activities.settings import Settings
+from activities.ways_out import WaysOut
 from api.timeline_text import sentence_of
 from content.templates import LANGUAGES
 from stage.world.effects import EVERYWHERE
 from workflows.channels import (
     CHANNELS,
+    MESSENGERS,
     WEBHOOK_CHANNELS,
     Channel,
     ChannelSpec,
@@ -24,10 +27,16 @@ from workflows.channels import (
     check_every_channel_has_a_row,
 )
 from workflows.errors import DesignError
+from workflows.events import MessageReceived, parse_event
 from workflows.gate.policy import Policy
 from workflows.gate.quiet_hours import nights_on
+from workflows.player_state.consents import is_closed, withdraws
 from workflows.player_state.projection import PERSONAL
+from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 
+NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
+ENVELOPE: dict[str, Any] = {"event_id": "e-1", "event_source": "/test", "occurred_at": NOON}
 ROOT = Path(__file__).parents[2]
 COMPOSE = (ROOT / "docker-compose.yml").read_text()
 #: What makes the files that the processes of the compose file read their secrets from.
@@ -35,10 +44,10 @@ SECRETS = (ROOT / "compose" / "make-secrets.sh").read_text()
 
 
 def test_a_channel_without_a_row_is_named_at_start_up() -> None:
-    with pytest.raises(DesignError, match="No row of CHANNELS describes whatsapp"):
-        check_every_channel_has_a_row((*get_args(Channel), "whatsapp"), CHANNELS)
+    with pytest.raises(DesignError, match="No row of CHANNELS describes carrier_pigeon"):
+        check_every_channel_has_a_row((*get_args(Channel), "carrier_pigeon"), CHANNELS)
     with pytest.raises(DesignError, match="CHANNELS describes in_app, which Channel does not name"):
-        check_every_channel_has_a_row(("email", "sms", "push"), CHANNELS)
+        check_every_channel_has_a_row(tuple(one for one in CHANNELS if one != "in_app"), CHANNELS)
 
 
 @pytest.mark.parametrize("channel", CHANNELS)
@@ -78,7 +87,8 @@ def test_every_channel_behind_a_webhook_has_an_address_here_and_in_production(ch
 
 def test_each_gateway_has_a_secret_of_its_own_or_the_one_for_all() -> None:
     settings = Settings(database_url="postgres://x", webhook_secret="whsec_YWxs", sms_webhook_secret="whsec_c21z")
-    assert [settings.webhook_secret_of(channel) for channel in WEBHOOK_CHANNELS] == ["whsec_c21z", "whsec_YWxs"]
+    of = {channel: settings.webhook_secret_of(channel) for channel in WEBHOOK_CHANNELS}
+    assert of == dict.fromkeys(WEBHOOK_CHANNELS, "whsec_YWxs") | {"sms": "whsec_c21z"}
     with pytest.raises(DesignError, match="set PUSH_WEBHOOK_SECRET, or WEBHOOK_SECRET for every gateway"):
         Settings(database_url="postgres://x", sms_webhook_secret="whsec_c21z").webhook_secret_of("push")
 
@@ -90,8 +100,40 @@ def test_a_webhook_channel_without_a_setting_is_named_at_start_up() -> None:
 
 async def test_every_channel_that_leaves_the_house_has_an_adapter() -> None:
     settings = Settings(database_url="postgres://x", webhook_secret="whsec_c2VjcmV0")
+    outside = {name for name, spec in CHANNELS.items() if spec.external}
     async with httpx.AsyncClient() as client:
-        assert set(channel_adapters(settings, client)) == {name for name, spec in CHANNELS.items() if spec.external}
+        assert set(channel_adapters(settings, client)) == outside - {*MESSENGERS}
+        every = settings.model_copy(
+            update={f"{one}_webhook_url": f"https://gateway.example/{one}" for one in MESSENGERS}
+        )
+        assert set(channel_adapters(every, client)) == outside
+
+
+def test_on_a_messenger_without_a_gateway_nobody_is_reached() -> None:
+    profile = {"phone": "+380501234567"}
+    settings = Settings(database_url="postgres://x", viber_webhook_url="https://gateway.example/viber")
+    reached = addresses("p-1", profile, ways=WaysOut.of(settings))
+    assert {one: reached.get(one) for one in MESSENGERS} == {
+        "whatsapp": None,
+        "telegram": None,
+        "viber": "+380501234567",
+    }
+    everywhere = settings.model_copy(update={f"{one}_webhook_url": "https://gateway.example" for one in MESSENGERS})
+    assert addresses("p-1", profile, ways=WaysOut.of(everywhere))["telegram"] == "p-1"
+
+
+@pytest.mark.parametrize("channel", CHANNELS)
+def test_a_provider_is_named_like_its_channel(channel: Channel) -> None:
+    assert CHANNELS[channel].provider in {channel, None}
+
+
+@pytest.mark.parametrize("channel", MESSENGERS)
+def test_stop_ends_a_messenger_at_once(channel: Channel) -> None:
+    said = parse_event(MessageReceived.wire_type, {"channel": channel, "text": "Стоп"}, **ENVELOPE)
+    assert withdraws(said)
+    state = PlayerState("acme", "p-1")
+    state.advance(said, RuleIndex({}), NOON, [])
+    assert is_closed(state.consents, channel)
 
 
 def test_a_label_falls_back_to_english() -> None:

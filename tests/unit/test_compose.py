@@ -20,6 +20,7 @@ from api.bounded_protocol import BODY_SILENCE, HEAD_TIMEOUT
 from api.bounds import ITEM
 from api.integrations.authorization import SEGMENT
 from local.temporal import SETTINGS as LOCAL_TEMPORAL
+from workflows.channels import MESSENGERS
 from workflows.errors import DesignError
 
 ROOT = Path(__file__).parent.parent.parent
@@ -44,6 +45,7 @@ SECRET = {
     "LINK_SECRETS",
     "SMS_WEBHOOK_SECRET",
     "PUSH_WEBHOOK_SECRET",
+    *(f"{messenger.upper()}_WEBHOOK_SECRET" for messenger in MESSENGERS),
     "WEBHOOK_SECRET",
     "SMTP_PASSWORD",
     "REGISTER_TOKEN",

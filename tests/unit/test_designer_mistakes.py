@@ -92,7 +92,7 @@ def without_await(verb: str) -> str:
         ),
         (
             "await player.send('hello', via=['emial'])",
-            "there is no channel emial; the channels are email, in_app, push, sms.",
+            "there is no channel emial; the channels are email, in_app, popup, push, sms, telegram, viber, whatsapp.",
         ),
         ("await player.ask(dict, team='vip', due=days(1))", f"{NO_FORM} dict."),
         ("await player.ask(team='vip', due=days(1))", f"{NO_FORM} nothing."),

@@ -6,11 +6,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from activities.gate_facts import addresses
+from activities.ways_out import WaysOut
 from tests.support.examples import examples
 from workflows.events import DeviceRegistered, DeviceRemoved, Event, SessionLogin
 from workflows.player_state.devices import MOST_DEVICES, device_words, devices_of
 from workflows.player_state.ordering import Word
 
+DEVICES = WaysOut(by_device=True)
 NOON = datetime(2026, 3, 9, 12, tzinfo=UTC)
 
 
@@ -44,7 +46,9 @@ def test_a_token_that_was_registered_again_outlives_its_death_of_before() -> Non
     ),
     st.randoms(use_true_random=False),
 )
-def test_the_order_in_which_words_come_does_not_matter(words: list[tuple[type[Event], str, int]], chance: object) -> None:
+def test_the_order_in_which_words_come_does_not_matter(
+    words: list[tuple[type[Event], str, int]], chance: object
+) -> None:
     shuffled = [*words]
     chance.shuffle(shuffled)  # type: ignore[attr-defined]  # a random.Random
     assert told(*words) == told(*shuffled)
@@ -64,5 +68,5 @@ def test_what_is_about_no_device_says_nothing_of_one() -> None:
 def test_a_gateway_finds_the_devices_itself_and_a_push_service_is_given_their_tokens() -> None:
     profile = {"email": "anna@example.com", "push/1": "phone", "push/2": "tablet", "push/3": None}
     assert addresses("p-1", profile)["push"] == "p-1"
-    assert addresses("p-1", profile, by_device=True)["push"] == "phone\ntablet"
-    assert "push" not in addresses("p-1", {"push/3": None}, by_device=True)
+    assert addresses("p-1", profile, ways=DEVICES)["push"] == "phone\ntablet"
+    assert "push" not in addresses("p-1", {"push/3": None}, ways=DEVICES)

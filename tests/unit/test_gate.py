@@ -208,7 +208,7 @@ def test_a_version_names_every_number_and_nothing_else() -> None:
     later = frozenset({Night(time(22), time(9))})
     changed = [Policy(per_day=2), Policy(nights=later), Policy(channel_per_week={"sms": 1, "push": 3})]
     assert len({HOUSE.version, *(policy.version for policy in changed)}) == 4
-    assert Policy(channel_per_week={"push": 3, "sms": 2}).version == HOUSE.version
+    assert Policy(channel_per_week=dict(reversed([*HOUSE.channel_per_week.items()]))).version == HOUSE.version
     unordered = Policy(banned_rewards=frozenset("fedcba"))
     assert unordered.model_dump(mode="json")["banned_rewards"] == list("abcdef")
 

@@ -135,7 +135,7 @@ class TestTexts:
         self, body: str, opted: str | None, *, stops: bool
     ) -> None:
         form = {"MessageSid": "SM1", "From": "+380501234567", "Body": body} | ({"OptOutType": opted} if opted else {})
-        assert text_received(form) == TextReceived("SM1", "+380501234567", body, stops)
+        assert text_received(form) == TextReceived("SM1", "sms", "+380501234567", body, stops)
 
     @given(st.text())
     def test_whatever_is_written_can_be_kept(self, body: str) -> None:

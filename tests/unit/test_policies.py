@@ -105,9 +105,9 @@ def test_the_house_says_what_the_gate_did_before_there_were_policies() -> None:
     assert HOUSE.numbers == {
         "per_day": 1,
         "per_week": 4,
-        "channel_per_week": {"sms": 2, "push": 3},
+        "channel_per_week": {"sms": 2, "push": 3, "whatsapp": 2, "telegram": 2, "viber": 2},
         "too_late_after": {"marketing": "PT12H", "survey": "PT12H", "service": "P3D"},
-        "nights": ["22:00-08:00 on email, push, sms"],
+        "nights": ["22:00-08:00 on email, push, sms, telegram, viber, whatsapp"],
         "harm_refuses_from": "strong",
         "harm_fades_after": {"medium": "P90D", "weak": "P30D"},
         "harm_markers": [],
@@ -190,7 +190,7 @@ def test_while_its_day_has_begun_somewhere_and_not_everywhere_both_wordings_hold
     now = datetime.fromisoformat(moment)
     british = [one.since for one in BOOK.applying("acme", "GB", now) if one.name == "GB"]
     assert british == [date(2025, 2, 28), date(2025, 5, 1)]
-    assert BOOK.at("acme", "GB", now).product_consent == {"email", "sms", "phone"}
+    assert BOOK.at("acme", "GB", now).product_consent == {"email", "sms", "phone", "whatsapp", "telegram", "viber"}
     relaxed = PolicyBook(
         own=(policy("mine", since=date(2025, 1, 1), per_day=0), policy("mine", since=date(2025, 5, 1)))
     )

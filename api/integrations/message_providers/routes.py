@@ -110,7 +110,7 @@ async def _keep_text(engine: ApiEngine, received: TextReceived) -> None:
     async with engine.pools.protection.transaction() as connection:
         senders = await players_with_number(connection, received.number)
         if not senders:
-            stray = StrayText(received.id, "sms", received.number, received.text, received.stops, now)
+            stray = StrayText(received.id, received.channel, received.number, received.text, received.stops, now)
             await keep_stray(connection, stray)
     TEXTS.labels("player" if senders else "stranger").inc()
     by_brand: dict[str, list[tuple[str, Event]]] = {}
@@ -122,7 +122,7 @@ async def _keep_text(engine: ApiEngine, received: TextReceived) -> None:
 
 
 def _said(received: TextReceived, player_id: str, now: datetime) -> list[Event]:
-    common = {"event_source": SOURCES[TEXTS_PATH], "occurred_at": now, "channel": "sms"}
+    common = {"event_source": SOURCES[TEXTS_PATH], "occurred_at": now, "channel": received.channel}
     told = common | {"event_id": f"{received.id}/{player_id}", "text": received.text}
     events: list[Event] = [MessageReceived.model_validate(told)]
     if received.stops and not is_stop_word(received.text):

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from activities.providers.mail_api import KEY
+from workflows.channels import CHANNELS, Channel
 from workflows.player_state.stop_words import is_stop_word
 
 #: SendGrid's events. `deferred` says nothing yet, and neither do the rest.
@@ -85,6 +86,7 @@ class TextReceived:
     """A text that somebody sent to a number of ours. `id` is the provider's; `number` and `text` are personal data."""
 
     id: str
+    channel: Channel
     number: str
     text: str
     #: Whether they want no more: by our stop words, or by the provider's own.
@@ -101,7 +103,16 @@ def text_received(form: Mapping[str, str]) -> TextReceived | None:
     if not sid.isprintable() or not sid or not number.isprintable() or not number:
         return None
     stops = form.get("OptOutType") == "STOP" or is_stop_word(text)
-    return TextReceived(sid[:100], number[:64], text[:LONGEST_TEXT], stops)
+    channel, number = _channel_of(number)
+    return TextReceived(sid[:100], channel, number[:64], text[:LONGEST_TEXT], stops)
+
+
+def _channel_of(sender: str) -> tuple[Channel, str]:
+    """On which channel somebody wrote, and their number."""
+    prefixes = {name: spec.sender_prefix for name, spec in CHANNELS.items() if spec.sender_prefix is not None}
+    known = [(name, prefix) for name, prefix in prefixes.items() if sender.startswith(prefix)]
+    channel, prefix = max(known, key=lambda one: len(one[1]))
+    return channel, sender.removeprefix(prefix)
 
 
 def _in_one_line(text: str) -> str:

@@ -8,8 +8,8 @@
   are derived by every marker there is.
 - A self-exclusion lasts six months at least, stays until the customer acts, and they wait a day after that (SR 3.5.3,
   3.5.4). A time-out lasts six weeks at most (SR 3.3.4).
-- By mail, text message and phone only with a consent that names the product, since 1 May 2025 (SR 5.1.12). Push and
-  what stays on the site are not on its list.
+- By mail, text message (through a messenger too) and phone only with a consent that names the product, since 1 May 2025
+  (SR 5.1.12). Push and what stays on the site are not on its list.
 - Wagering at most ten times the bonus, and one product an incentive, since 19 January 2026 (SR 5.1.1).
 - More than 500 pounds net in 30 days, and since 28 February 2025 more than 150, open a check of what the player can
   afford, once in twelve months (SR 3.4.4). Amounts in other currencies are not counted.
@@ -21,6 +21,7 @@ about one message or reward.
 from datetime import date, timedelta
 from typing import Any, Final
 
+from workflows.channels import MESSENGERS
 from workflows.gate.policy import policy
 from workflows.player_state.harm_markers import MARKERS
 
@@ -37,7 +38,7 @@ _SINCE_2023: Final[dict[str, Any]] = {
 }
 _SINCE_AUGUST_2024: Final[dict[str, Any]] = {**_SINCE_2023, "check_net_deposits": {"GBP": 50_000}}
 _SINCE_FEBRUARY_2025: Final[dict[str, Any]] = {**_SINCE_2023, "check_net_deposits": {"GBP": 15_000}}
-_SINCE_2025: Final[dict[str, Any]] = {**_SINCE_FEBRUARY_2025, "product_consent": {"email", "sms", "phone"}}
+_SINCE_2025: Final[dict[str, Any]] = {**_SINCE_FEBRUARY_2025, "product_consent": {"email", "sms", "phone", *MESSENGERS}}
 _SINCE_2026: Final[dict[str, Any]] = {**_SINCE_2025, "wager_cap": 10, "one_product": True}
 
 POLICIES: Final = (
