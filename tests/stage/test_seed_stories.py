@@ -4,14 +4,20 @@ from datetime import UTC, datetime
 
 from stage.testing.rehearsal import Rehearse, player
 from workflows import (
+    ConsentChanged,
     DepositApproved,
     DepositFailed,
+    Player,
     RoundCompleted,
     SessionLogin,
     WithdrawalRequested,
     days,
     hours,
+    journey,
+    local,
     minutes,
+    on,
+    once,
 )
 from workflows.journeys.churn_risk import churn_risk
 from workflows.journeys.failed_deposit import failed_deposit
@@ -60,15 +66,40 @@ async def test_sarah_plays_slots_and_hears_of_slots(rehearse: Rehearse) -> None:
     assert run.world.messages[-1].variables["about"] == "slot"
 
 
-async def test_mike_plays_after_his_shift_and_hears_from_us_then(rehearse: Rehearse) -> None:
-    evening = datetime(2026, 3, 9, 21, tzinfo=UTC)
-    run = await rehearse(churn_risk, player("mike", deposits=3), begins=False, at=evening)
-    for _ in range(8):
-        await run.happens(SessionLogin)
-        await run.advance(days(1))
-    await run.advance(days(3))
-    (news,) = (one for one in run.world.messages if one.template == "content-news" and one.suppressed is None)
-    assert news.at.hour == 21
+async def test_mike_plays_after_his_shift_and_hears_from_us_then_if_he_agreed_that_we_look_at_it(
+    rehearse: Rehearse,
+) -> None:
+    evening = datetime(2026, 3, 9, 20, tzinfo=UTC)
+    for name, agreed in (("mike", True), ("mia", False)):
+        run = await rehearse(churn_risk, player(name, deposits=3, timezone="Europe/London"), begins=False, at=evening)
+        if agreed:
+            await run.happens(ConsentChanged, channel="profiling", opted_in=True)
+        for _ in range(12):
+            await run.happens(SessionLogin)
+            await run.advance(days(1))
+        await run.advance(days(3))
+        (news,) = (one for one in run.world.messages if one.template == "content-news" and one.suppressed is None)
+        assert (news.at.hour, news.channel) == ((20, "push") if agreed else (18, "push"))
+        assert news.choice is not None
+        assert news.choice.hour is not None
+        assert news.choice.hour.chance == (0.907692 if agreed else 1)
+
+
+@journey(on(DepositApproved, where=local("tuesday", hours=(2, 3))), entry=once, ends_after=days(9))
+async def tuesday_at_two(player_of_it: Player, deposit: DepositApproved) -> None:
+    """A deposit on Tuesday at two in the morning is answered at three in the afternoon, on the player's clock."""
+    await player_of_it.until("15:00", weekday="tuesday", jitter=minutes(0))
+    await player_of_it.mark("greeted", came_on=f"{deposit.local:%A %H:%M}")
+
+
+async def test_tuesday_is_the_players_tuesday_at_night_and_in_the_afternoon(rehearse: Rehearse) -> None:
+    # 17:30 on Monday in UTC is half past two on Tuesday in Tokyo.
+    monday = datetime(2026, 3, 9, 17, 30, tzinfo=UTC)
+    run = await rehearse(tuesday_at_two, player(timezone="Asia/Tokyo"), begins=False, at=monday)
+    await run.happens(DepositApproved)
+    await run.advance(hours(13))
+    (line,) = (one for one in run.world.story if one.step.startswith("mark:"))
+    assert (line.at, line.detail["came_on"]) == (datetime(2026, 3, 10, 6, tzinfo=UTC), "Tuesday 02:30")
 
 
 async def test_jennifer_worries_about_her_money_and_is_told_half_way(rehearse: Rehearse) -> None:

@@ -255,6 +255,8 @@ def test_every_step_a_run_ever_took_is_on_the_diagram_under_its_id(path: Path) -
     assert taken
     for step in taken:
         called, _, number = step.rpartition("#")
+        # How a message is sent at best is chosen on its own card.
+        called = called.replace("choose:", "send:")
         assert any(stands_for(node, called) and int(number) in read.numbers[node] for node in read.steps), step
 
 

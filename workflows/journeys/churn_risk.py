@@ -9,6 +9,9 @@ from workflows import (
     Inactive,
     Player,
     SessionLogin,
+    amounts,
+    best_channel,
+    best_hour,
     days,
     every,
     free_spins,
@@ -20,7 +23,8 @@ from workflows import (
 from workflows.events import Pii
 
 VIP_TIERS = ("gold", "platinum", "diamond")
-SPIN_VALUE, MOST_WON = 10, 5000  # minor units
+SPIN_VALUE = amounts(EUR=10, USD=10, GBP=10, CAD=15, SEK=100, BRL=50, UAH=400)
+MOST_WON = amounts(EUR=5_000, USD=5_000, GBP=4_000, CAD=7_500, SEK=50_000, BRL=25_000, UAH=200_000)
 
 
 class InactivityCall(Form):
@@ -60,11 +64,12 @@ async def churn_risk(player: Player, gone: Inactive) -> None:
             forbidden=["no offer unasked"],
         )
         return
-    hour = player.usual_hours[0] if player.usual_hours else 18
-    await player.until(f"{hour:02d}:00")
-    await player.send("content-news", via=["push"], fallback=["email"])
+    await player.send("content-news", via=best_channel("push", "email"), at=best_hour("18:00"))
     if await player.event(SessionLogin, within=days(3)):
         return
-    spins = max(5, min(30, player.mean_deposit_minor // 20 // SPIN_VALUE))
-    if await player.grant(free_spins(spins, bet_value=SPIN_VALUE, max_win=MOST_WON)):
-        await player.send("spins-offer", via=["email"], fallback=["in_app"], spins=spins, max_win=MOST_WON)
+    value, most_won = player.amount(SPIN_VALUE), player.amount(MOST_WON)
+    if value is None or most_won is None:
+        return
+    spins = max(5, min(30, player.mean_deposit_minor // 20 // value))
+    if await player.grant(free_spins(spins, bet_value=value, max_win=most_won)):
+        await player.send("spins-offer", via=["email"], fallback=["in_app"], spins=spins, max_win=most_won)

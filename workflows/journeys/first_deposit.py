@@ -7,6 +7,7 @@ from workflows import (
     Inactive,
     Player,
     PlayerRegistered,
+    amounts,
     days,
     deposit_match,
     goal,
@@ -17,7 +18,8 @@ from workflows import (
     once,
 )
 
-PERCENT, CAP = 100, 10_000  # minor units
+PERCENT = 100
+CAP = amounts(EUR=10_000, USD=10_000, GBP=8_000, CAD=15_000, SEK=100_000, BRL=50_000, UAH=400_000)
 VALID = days(7)
 
 
@@ -43,14 +45,16 @@ async def first_deposit(player: Player, _: Inactive) -> None:
         return
     await player.send("how-to-deposit", via=["in_app"], fallback=["push"])
     await player.sleep(days(1))
-    offered = await player.grant(deposit_match(PERCENT, CAP, wager=10, deposit_number=1, valid=VALID))
-    if offered:
+    cap = player.amount(CAP)
+    if cap is not None and not await player.grant(deposit_match(PERCENT, cap, wager=10, deposit_number=1, valid=VALID)):
+        cap = None
+    if cap is not None:
         await player.send(
-            "first-deposit-offer", via=["email"], fallback=["in_app"], percent=PERCENT, cap=CAP, valid_days=VALID.days
+            "first-deposit-offer", via=["email"], fallback=["in_app"], percent=PERCENT, cap=cap, valid_days=VALID.days
         )
     await player.sleep(days(2))
     await player.send("what-stopped-you", via=["in_app"], fallback=["email"])
     answer = await player.event(FeedbackAnswered, within=days(3))
     await player.mark("asked", answered=answer is not None)
-    if offered:
-        await player.send("first-deposit-last-day", via=["sms"], fallback=["in_app"], percent=PERCENT, cap=CAP)
+    if cap is not None:
+        await player.send("first-deposit-last-day", via=["sms"], fallback=["in_app"], percent=PERCENT, cap=cap)

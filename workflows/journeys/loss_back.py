@@ -9,6 +9,7 @@ from workflows import (
     RewardClaimed,
     Scheduled,
     SessionLogin,
+    amounts,
     cashback,
     days,
     every,
@@ -22,7 +23,9 @@ from workflows.journeys.segments import here_lately, lost_this_week, lost_today
 
 #: Percent of the net loss, by tier.
 SHARES: Final[Mapping[str | None, int]] = {"silver": 8, "gold": 10, "platinum": 12, "diamond": 15}
-USUAL_SHARE, CAP, LEAST_LOSS = 5, 50_000, 2_000  # percent, minor units, minor units
+USUAL_SHARE = 5
+CAP = amounts(EUR=50_000, USD=50_000, GBP=40_000, CAD=75_000, SEK=500_000, BRL=250_000, UAH=2_000_000)
+LEAST_LOSS = amounts(EUR=2_000, USD=2_000, GBP=2_000, CAD=3_000, SEK=20_000, BRL=10_000, UAH=80_000)
 VALID = hours(72)
 
 
@@ -45,15 +48,18 @@ async def loss_back(player: Player, _: Scheduled) -> None:
     It is silent for who lost yesterday and today as well: three losing days are a person's to speak about
     (`loss_checkin`), and money for losing would speak against them.
     """
+    cap, least = player.amount(CAP), player.amount(LEAST_LOSS)
+    if cap is None or least is None:
+        return
     lost = await player.value(lost_this_week, previous=True)
-    if lost < LEAST_LOSS or player.harm in {"medium", "strong"}:
+    if lost < least or player.harm in {"medium", "strong"}:
         return
     if await player.value(lost_today, previous=True) > 0 and await player.value(lost_today) > 0:
         return
     share = SHARES.get(player.tier, USUAL_SHARE)
-    if not await player.grant(cashback(share, CAP, min_loss=LEAST_LOSS, period="week", valid=VALID)):
+    if not await player.grant(cashback(share, cap, min_loss=least, period="week", valid=VALID)):
         return
-    await player.send("loss-back-ready", via=["in_app", "email"], percent=share, cap=CAP, valid_hours=72)
+    await player.send("loss-back-ready", via=["in_app", "email"], percent=share, cap=cap, valid_hours=72)
     if await player.event(RewardClaimed, within=hours(48)):
         return
     if await player.event(SessionLogin, within=hours(12)):
