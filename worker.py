@@ -138,6 +138,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
             engine.tournaments.close,
             engine.tournaments.pay,
             *engine.figure_reports.activities,
+            engine.changes.find,
         ],
         graceful_shutdown_timeout=GRACE,
         interceptors=[FailureInterceptor()],

@@ -91,6 +91,7 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     "score_models": Rights(
         "learned, used, retired", update=True, fixed=("brand", "name", "version", "artifact", "learned_at")
     ),
+    "changes": Rights("found, told", update=True, fixed=("brand", "kind", "subject", "found_on", "says")),
     "spins": Rights(_APPENDED),
     "tournaments": Rights(
         "opened, closed, paid",

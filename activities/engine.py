@@ -26,6 +26,7 @@ from activities.intake.exclusion_minimum import SelfExclusionMinimum
 from activities.intake.intake import Intake
 from activities.learned_parts import LearnedParts
 from activities.loops.bulk_work import BulkJobs
+from activities.loops.change_watch import ChangeWatch
 from activities.loops.enrolment import Enrolments
 from activities.loops.figure_reports import FigureReports
 from activities.loops.journey_jobs import HeldRuns, RunStops
@@ -209,6 +210,7 @@ class WorkerEngine(Engine):
     gauges: RunGauges
     followers: Followers
     figure_reports: FigureReports
+    changes: ChangeWatch
     webhooks: WebhookDispatcher
     webhook_effects: WebhookEffects
     telling: TellingPeople
@@ -331,6 +333,7 @@ async def worker_engine(
             gauges=RunGauges(database, clock),
             followers=_followers(settings, stack),
             figure_reports=FigureReports(retaining, core.registry, templates, adapters["email"], settings),
+            changes=ChangeWatch(retaining, core.registry, adapters["email"], settings, clock),
             webhooks=_webhook_dispatcher(settings, stack),
             webhook_effects=WebhookEffects(database, clock),
             telling=TellingPeople(database, adapters["email"], settings, clock),

@@ -356,6 +356,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         none="brand name version state artifact why learned_at drift scored_at",
         player="",
     ),
+    "changes": TableData("about no player", none="brand kind subject found_on says told_at", player=""),
     "wheel_days": TableData("about no player", none="brand wheel day seed", player=""),
     "api_keys": TableData(
         "about no player",

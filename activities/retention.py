@@ -15,6 +15,7 @@ from activities import (
     bonus_budgets,
     bulk_jobs,
     console_sessions,
+    found_changes,
     grant_rows,
     loyalty_limits,
     messages,
@@ -123,6 +124,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "journey_days": Retention("counts of journeys, by day", "retain_figures", (journey_days.FORGET,)),
     "journey_places": Retention("counts of where runs stand"),
     "figures": Retention("figures as they were taken", "retain_figures", (figure_store.FORGET,)),
+    "changes": Retention("what has changed, as it was found", "retain_figures", (found_changes.FORGET,)),
     "loyalty_limits": Retention(
         "budgets of days and weeks, and seats; stocks stay", timedelta(days=90), (loyalty_limits.FORGET,)
     ),

@@ -29,6 +29,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from activities import (
     audit_tables,
+    change_tables,
     console_tables,
     experiment_tables,
     figure_tables,
@@ -53,6 +54,7 @@ metadata = table_columns.metadata
 sign_ins, sessions = console_tables.sign_ins, console_tables.sessions
 task_drafts = console_tables.task_drafts
 experiments, assignments = experiment_tables.experiments, experiment_tables.assignments
+changes = change_tables.changes
 experiment_looks, score_models = experiment_tables.experiment_looks, score_tables.score_models
 point_transfers, player_commands = loyalty_tables.point_transfers, loyalty_tables.player_commands
 player_hosts, player_notes = portfolio_tables.player_hosts, portfolio_tables.player_notes

@@ -42,6 +42,8 @@ class FigureReport:
     course: Sequence[Taken]
     targets: Sequence[Judged]
     period: Period = "week"
+    #: What was found to have changed lately, and when.
+    changes: Sequence[tuple[date, str]] = ()
 
     @property
     def subject(self) -> str:
@@ -67,6 +69,7 @@ def report_html(report: FigureReport) -> str:
     parts = [
         f"<h1>{escape(report.subject)}</h1>",
         _PREFACE.format(day=report.as_of),
+        _changes(report.changes),
         _targets(report.targets),
         *(_group(name, figures, report) for name, figures in GROUPS.items()),
         _effects(report.taken),
@@ -86,6 +89,8 @@ def report_text(report: FigureReport) -> str:
         f"Target {NAMES[one.target.figure]}, {one.target.words}: {_STANDINGS[one.standing]} ({one.why})"
         for one in report.targets
     ]
+    if report.changes:
+        lines += ["", "What has changed", *(f"  {day}: {says}" for day, says in report.changes)]
     for name, figures in GROUPS.items():
         lines += [
             "",
@@ -95,6 +100,11 @@ def report_text(report: FigureReport) -> str:
     lines += ["", "Journeys against their control groups"]
     lines += [f"  {one.part}, {_label(one)}: {_value(one)}" for one in _of(report.taken, EFFECTS)]
     return "\n".join(lines) + "\n"
+
+
+def _changes(changes: Sequence[tuple[date, str]]) -> str:
+    rows = [f'<tr><td class="n">{day}</td><td>{escape(says)}</td></tr>' for day, says in changes]
+    return f"<h2>What has changed</h2><table>{''.join(rows)}</table>" if rows else ""
 
 
 def _targets(targets: Sequence[Judged]) -> str:

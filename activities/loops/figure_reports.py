@@ -15,13 +15,14 @@ from activities.figures.figure_store import course_of, days_taken, figures_of, f
 from activities.figures.figure_taking import FigureTaking, House
 from activities.figures.followers import close_day
 from activities.figures.journey_effects import journey_effects
+from activities.found_changes import list_changes
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.providers.adapter import Adapter, OutgoingMessage
 from activities.settings import Settings
 from content.figure_report import FigureReport, report_html, report_text
 from content.templates import Catalogue
 from workflows.background.take_figures import REPORT, REPORT_MONTH, TAKE
-from workflows.figures.definitions import SETTLING, Period, quarter_before, quarter_of
+from workflows.figures.definitions import SETTLING, Period, period_before, quarter_before, quarter_of
 from workflows.figures.targets import Judged, Target, judge
 from workflows.gate.policy_book import of_deployment
 from workflows.source.journey_loading import Registry
@@ -157,10 +158,13 @@ async def read_report(
         if as_of is None:
             return None
         taken = await figures_of(connection, brand, as_of)
+        found = await list_changes(connection, brand, period_before(period, as_of))
         course = await course_of(connection, brand, as_of, as_of - COURSE[period], period)
     whole = [one for one in taken if not one.split_by]
     judged = [_judged(wanted, whole, as_of) for wanted in targets]
-    return FigureReport(brand, as_of, taken, course, judged, period)
+    return FigureReport(
+        brand, as_of, taken, course, judged, period, [(day, one.says) for day, one in found if day <= as_of + _DAY]
+    )
 
 
 def _judged(wanted: Target, whole: Sequence[Any], as_of: date) -> Judged:

@@ -41,7 +41,14 @@ from workflows.background.reconcile_and_rearm import (
     ScorePlayers,
     WatchExperiments,
 )
-from workflows.background.take_figures import REPORT_LIMIT, TAKE_LIMIT, SendMonthlyReport, SendReport, TakeFigures
+from workflows.background.take_figures import (
+    REPORT_LIMIT,
+    TAKE_LIMIT,
+    FindChanges,
+    SendMonthlyReport,
+    SendReport,
+    TakeFigures,
+)
 from workflows.background.telling_people import TELL_LIMIT, TellPeople
 
 logger = logging.getLogger(__name__)
@@ -143,6 +150,16 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
             jitter=timedelta(minutes=5),
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=20)),
+    ),
+    "journeys-find-changes": Schedule(
+        action=ScheduleActionStartWorkflow(
+            FindChanges.run, id="upkeep-find-changes", task_queue=MAINTENANCE_QUEUE, execution_timeout=TAKE_LIMIT
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(5),), minute=(ScheduleRange(40),), comment="In UTC.")],
+            jitter=timedelta(minutes=5),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
     ),
     "journeys-send-report": Schedule(
         action=ScheduleActionStartWorkflow(

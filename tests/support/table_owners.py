@@ -40,6 +40,7 @@ OWNERS = {
     "journey_days": "activities/figures/journey_days.py",
     "journey_places": "activities/figures/journey_days.py",
     "figures": "activities/figures/figure_store.py",
+    "changes": "activities/found_changes.py",
     "experiments": "activities/experiment_rows.py",
     "assignments": "activities/experiment_rows.py",
     "experiment_looks": "activities/experiment_rows.py",

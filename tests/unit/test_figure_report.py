@@ -2,6 +2,7 @@
 
 import re
 import xml.dom.minidom
+from dataclasses import replace
 from datetime import date, timedelta
 
 from content.figure_pictures import interval_bar, sparkline
@@ -63,6 +64,15 @@ def test_a_month_says_what_it_was_before_and_nothing_of_weeks() -> None:
         assert "of 2,604" not in told
     assert "before:" not in report_html(REPORT)
     assert {month.key, REPORT.key} == {"month:", ""}, "Both may be mailed on one day."
+
+
+def test_what_has_changed_comes_first() -> None:
+    found = replace(REPORT, changes=[(date(2026, 1, 9), "Nobody has entered <welcome> for 3 days.")])
+    page, plain = report_html(found), report_text(found)
+    assert "Nobody has entered &lt;welcome&gt; for 3 days." in page
+    assert page.index("What has changed") < page.index("Targets")
+    assert "2026-01-09: Nobody has entered <welcome> for 3 days." in plain
+    assert "What has changed" not in report_html(REPORT)
 
 
 def test_pictures_are_whole_and_have_no_style_of_their_own() -> None:

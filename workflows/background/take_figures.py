@@ -11,6 +11,7 @@ from workflows.background.reconcile_and_rearm import HEARTBEAT_TIMEOUT
 TAKE: Final = "take_figures"
 REPORT: Final = "send_report"
 REPORT_MONTH: Final = "send_monthly_report"
+FIND: Final = "find_changes"
 #: How long each may take in all.
 TAKE_LIMIT: Final = timedelta(hours=6)
 REPORT_LIMIT: Final = timedelta(hours=12)
@@ -68,4 +69,21 @@ class SendMonthlyReport:
         return sent
 
 
-FIGURE_WORKFLOWS: Final = (TakeFigures, SendReport, SendMonthlyReport)
+@workflow.defn(name="FindChanges", sandboxed=False)
+class FindChanges:
+    """Finds what has changed and tells people; by kind, how much was new."""
+
+    @workflow.run
+    async def run(self) -> dict[str, int]:
+        """Run once."""
+        found: dict[str, int] = await workflow.execute_activity(
+            FIND,
+            result_type=dict[str, int],
+            schedule_to_close_timeout=TAKE_LIMIT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=_RETRIES,
+        )
+        return found
+
+
+FIGURE_WORKFLOWS: Final = (TakeFigures, SendReport, SendMonthlyReport, FindChanges)

@@ -1,0 +1,194 @@
+"""What has changed, found on Postgres and told to people: a task about a player, a mail about the rest, once."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
+
+import pytest
+
+from activities.database import Database
+from activities.found_changes import list_changes
+from activities.loops.change_watch import ChangeWatch, deliveries_that_fell, groups_that_moved
+from activities.providers.adapter import ChannelUnavailable, Delivered, OutgoingMessage
+from activities.settings import Settings
+from activities.tables import changes, tasks
+from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
+from workflows import DepositFailed, Player, always, days, journey, on
+from workflows.source.journey_loading import Registry
+
+TODAY = NOON.date()
+DAY = timedelta(days=1)
+STOPPED = {"daily": "Nobody has entered daily for 2 days; about 20 a day are usual."}
+
+
+@journey(on(DepositFailed), entry=always, ends_after=days(30))
+async def daily(player: Player, failed: DepositFailed) -> None:
+    """Begins with each deposit that fails."""
+
+
+class Post:
+    """Takes mails over, as a provider would, unless it is away."""
+
+    keeps_keys = True
+
+    def __init__(self) -> None:
+        self.taken: list[OutgoingMessage] = []
+        self.away = False
+
+    async def deliver(self, message: OutgoingMessage, now: datetime) -> Delivered:  # noqa: ARG002 - an adapter's
+        if self.away:
+            raise ChannelUnavailable("away")
+        self.taken.append(message)
+        return Delivered(message.key)
+
+
+@pytest.fixture
+async def database(postgres_url: str) -> AsyncIterator[Database]:
+    async with connected(postgres_url) as database:
+        for name in ("events", "journeys"):
+            counted = "INSERT INTO followers (name, as_of) VALUES (:name, :at)"
+            await execute(database, counted, name=name, at=NOON)
+        yield database
+
+
+@pytest.fixture
+def casino(database: Database) -> Casino:
+    return Casino.of(database, declared(daily))
+
+
+@pytest.fixture
+def post() -> Post:
+    return Post()
+
+
+@pytest.fixture
+def watch(database: Database, casino: Casino, post: Post) -> ChangeWatch:
+    settings = Settings(database_url=database.url, report_recipients={BRAND: ("olena@example.com",)})
+    return ChangeWatch(database, Registry(declared(daily), (), {}), post, settings, casino.clock)
+
+
+async def entered(database: Database, *, silent: int) -> None:
+    """Twenty players entered a journey on each of sixty days, and nobody in the newest."""
+    await execute(
+        database,
+        "INSERT INTO journey_days "
+        "(brand, journey, day, version, arm, split_by, part, step, what, reason, currency, runs) "
+        "SELECT :brand, 'daily', CAST(:today AS date) - n, 0, 'treated', '', '', '', 'entered', '', '', 20 "
+        "FROM generate_series(CAST(:silent AS int) + 1, 60) n",
+        brand=BRAND,
+        today=TODAY,
+        silent=silent,
+    )
+
+
+async def test_a_journey_that_nobody_enters_any_more_is_mailed_once(
+    database: Database, casino: Casino, watch: ChangeWatch, post: Post
+) -> None:
+    await casino.registers(casino.player())
+    await entered(database, silent=2)
+    assert (await watch.look())["entries"] == 1
+    (mail,) = post.taken
+    assert mail.to == "olena@example.com"
+    assert STOPPED["daily"] in mail.body
+    casino.clock.later(DAY)
+    await execute(database, "UPDATE followers SET as_of = as_of + interval '1 day'")
+    assert (await watch.look()).get("entries", 0) == 0
+    assert len(post.taken) == 1
+    assert len(await rows(database, changes)) == 1
+
+
+async def test_what_could_not_be_mailed_is_mailed_the_next_time(
+    database: Database, casino: Casino, watch: ChangeWatch, post: Post
+) -> None:
+    await casino.registers(casino.player())
+    await entered(database, silent=2)
+    post.away = True
+    with pytest.raises(ChannelUnavailable):
+        await watch.look()
+    post.away = False
+    await watch.look()
+    assert [STOPPED["daily"] in one.body for one in post.taken] == [True]
+    async with database.reading() as connection:
+        assert await list_changes(connection, BRAND, TODAY - DAY, untold=True) == []
+        assert [one.subject for _, one in await list_changes(connection, BRAND, TODAY - DAY)] == ["daily"]
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO journey_controls (brand, journey, closed) VALUES (:brand, 'daily', true)",
+        "UPDATE followers SET as_of = as_of - interval '1 day' WHERE name = 'journeys' AND :brand <> ''",
+    ],
+    ids=["it is closed", "not all is counted"],
+)
+async def test_a_journey_is_not_missed_where(
+    database: Database, casino: Casino, watch: ChangeWatch, statement: str
+) -> None:
+    await casino.registers(casino.player())
+    await entered(database, silent=2)
+    await execute(database, statement, brand=BRAND)
+    assert (await watch.look()).get("entries", 0) == 0
+
+
+async def test_a_top_player_who_stays_away_is_a_task_and_one_who_deposits_more_is_one_of_protection(
+    database: Database, casino: Casino, watch: ChangeWatch
+) -> None:
+    paces = {"away": (13, 0), "eager": (13, 70), "steady": (13, 13), "objects": (13, 0)}
+    players = {name: casino.player(name) for name in paces}
+    for name, (usual, lately) in paces.items():
+        await casino.registers(players[name])
+        await execute(database, _PACE, brand=BRAND, player=players[name], today=TODAY, usual=usual, lately=lately)
+    objected = "UPDATE players SET state = jsonb_set(state, '{consents}', CAST(:said AS jsonb)) WHERE id = :player"
+    await execute(database, objected, said='{"profiling": [false, 0]}', player=players["objects"])
+    assert (await watch.look())["player"] == 2
+    opened = {row["player_id"]: row for row in await rows(database, tasks)}
+    assert {player: row["form"] for player, row in opened.items()} == {
+        players["away"]: "PortfolioReview",
+        players["eager"]: "SpendReview",
+    }
+    assert opened[players["away"]]["reason"] == "0 deposits in 15 days; 13 are usual for this player."
+    assert (await watch.look())["player"] == 0, "The same is asked once."
+
+
+async def test_a_channel_whose_messages_arrive_less_often_is_found(database: Database) -> None:
+    for ago in range(1, 16):
+        for channel, arrived in (("email", 60 if ago == 1 else 95), ("push", 95)):
+            given = {"brand": BRAND, "channel": channel, "at": NOON - ago * DAY, "arrived": arrived, "ago": ago}
+            await execute(database, _SENT, **given)
+    async with database.reading() as connection:
+        (found,) = await deliveries_that_fell(connection, BRAND, TODAY)
+    assert (found.kind, found.subject) == ("delivery", "email")
+    assert found.says == "Of 100 messages by email yesterday 60 % arrived; 95 % are usual. Ask its provider."
+
+
+async def test_a_group_that_grows_is_found(database: Database) -> None:
+    monday = TODAY - timedelta(days=TODAY.weekday())
+    for week in range(1, 13):
+        middle = 70 if week == 1 else 40
+        await execute(database, _WEEK, brand=BRAND, monday=monday - week * 7 * DAY, middle=middle)
+    async with database.reading() as connection:
+        found = await groups_that_moved(connection, BRAND, TODAY)
+    assert "middle" in {one.subject for one in found}
+    assert "weekend" not in {one.subject for one in found}
+
+
+# Deposits in each of six blocks of 15 days, and in the newest.
+_PACE = """
+    INSERT INTO player_days (brand, player_id, day, currency, known_on, deposits, deposited)
+    SELECT :brand, :player, CAST(:today AS date) - 1 - 15 * n, 'EUR', CAST(:today AS date) - 1 - 15 * n,
+           CASE WHEN n = 0 THEN CAST(:lately AS int) ELSE CAST(:usual AS int) + n % 3 - 1 END, 100000
+    FROM generate_series(0, 6) n
+"""
+_SENT = """
+    INSERT INTO messages (id, brand, player_id, run_id, step, journey, channel, template, message_class, status,
+                          created_at, handed_over_at, arrived_at, decision)
+    SELECT :channel || ':' || CAST(:ago AS int) || ':' || n, :brand, 'p-' || n, 'r', 's' || n, 'j', :channel, 't',
+           'service', 'sent', :at, :at, CASE WHEN n <= :arrived THEN CAST(:at AS timestamptz) END, '{}'
+    FROM generate_series(1, 100) n
+"""
+# A hundred depositors: `middle` of them between small and large ones.
+_WEEK = """
+    INSERT INTO player_days (brand, player_id, day, currency, known_on, deposits, deposited)
+    SELECT :brand, 'w-' || n, CAST(:monday AS date), 'EUR', CAST(:monday AS date), 1,
+           CASE WHEN n <= 5 THEN 90000 WHEN n <= 5 + CAST(:middle AS int) THEN 20000 ELSE 1000 END
+    FROM generate_series(1, 100) n
+"""
