@@ -130,6 +130,7 @@ def maintenance_worker(client: Client, engine: WorkerEngine) -> Worker:
         activities=[
             *engine.maintenance.activities,
             *engine.learned.upkeep,
+            engine.doubles.search,
             engine.reconciliation.reconcile,
             engine.forgetting.retain,
             engine.forgetting.erase,

@@ -27,6 +27,7 @@ from activities.intake.intake import Intake
 from activities.learned_parts import LearnedParts
 from activities.loops.bulk_work import BulkJobs
 from activities.loops.change_watch import ChangeWatch
+from activities.loops.double_search import DoubleSearch
 from activities.loops.enrolment import Enrolments
 from activities.loops.figure_reports import FigureReports
 from activities.loops.journey_jobs import HeldRuns, RunStops
@@ -275,6 +276,11 @@ class WorkerEngine(Engine):
     def economy(self) -> PointEconomy:
         """What adds the journal of points up."""
         return PointEconomy(self.database, self.registry.loyalty, self.clock)
+
+    @property
+    def doubles(self) -> DoubleSearch:
+        """What searches for accounts that are likely one person's."""
+        return DoubleSearch(self.database, self.intake, self.clock, least=self.settings.doubles_from)
 
     def sweeper(self) -> Sweeper:
         """What ticks players whose moment has come, at the rate of the settings."""

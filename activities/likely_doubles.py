@@ -4,6 +4,7 @@ What is compared are digests under a key that is made for one look and forgotten
 Profiles are read twice: first to see which digests occur more than once, then to see whose they are.
 """
 
+import asyncio
 import secrets
 from array import array
 from collections import defaultdict
@@ -24,6 +25,8 @@ SCORES: Final[Mapping[IdentityKind, int]] = {"email": 9_500, "phone": 9_000, "pe
 #: More accounts than this with one address are a shop's or a test's, and no person's.
 MOST_OF_A_PERSON: Final = 10
 FETCH: Final = 2_000
+#: Parts in which digests are sorted, so that nothing else in the process waits long for it.
+PARTS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -46,11 +49,15 @@ async def find_doubles(database: Database, brand: str) -> list[LikelyDouble]:
     Takes 8 bytes a digest, of which a player has up to three: 24 MB for a million players.
     """
     digests = IdentityDigests((secrets.token_hex(32),))
-    seen = array("Q")
+    seen = [array("Q") for _ in range(PARTS)]
     async with database.reading() as connection:
         async for _, _, mine in _digests(connection, digests, brand):
-            seen.extend(mine.values())
-    several = _repeated(seen)
+            for digest in mine.values():
+                seen[digest % PARTS].append(digest)
+    several = set[int]()
+    for part in seen:
+        several.update(_repeated(part))
+        await asyncio.sleep(0)
     whose: dict[tuple[IdentityKind, int], list[str]] = defaultdict(list)
     joined: dict[str, frozenset[str]] = {}
     async with database.reading() as connection:
@@ -88,6 +95,6 @@ async def _digests(
 _PROFILES: Final = text(
     """
     SELECT id, profile, state -> 'accounts' AS accounts FROM players
-    WHERE brand = :brand AND profile <> '{}' ORDER BY id
+    WHERE brand = :brand AND profile <> '{}' AND state ->> 'merged_into' IS NULL ORDER BY id
     """
 )

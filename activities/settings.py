@@ -238,6 +238,8 @@ class Settings(ContentSettings):
     retain_webhooks: timedelta = timedelta(days=30)
     #: How long records are kept that a regulator may ask for: events about protection and money, grants, tasks.
     retain_records: timedelta = timedelta(0)
+    #: How sure a pair of accounts must be one person's for a task to be opened, in basis points; 0 opens none.
+    doubles_from: int = Field(9_000, ge=0, le=10_000)
     #: Postgres connections a process may hold.
     pool_size: int = 10
     #: Those a worker's effects share: half as many as it has slots for what needs the database alone.

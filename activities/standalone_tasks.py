@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from activities.actors import ENGINE, Actor
 from workflows import grant_forms
+from workflows.double_forms import DoubleAccount
 from workflows.forms import Form
 from workflows.grant_forms import GrantInDoubt
 from workflows.json_object import JsonObject
@@ -49,7 +50,7 @@ class DoubtfulGrant(Protocol):
 
 #: Every form that the engine itself asks.
 ENGINE_FORMS: Final[Mapping[str, type[Form]]] = MappingProxyType(
-    {**PROTECTION_FORMS, GrantInDoubt.__name__: GrantInDoubt}
+    {**PROTECTION_FORMS, GrantInDoubt.__name__: GrantInDoubt, DoubleAccount.__name__: DoubleAccount}
 )
 
 

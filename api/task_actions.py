@@ -11,7 +11,7 @@ from fastapi import APIRouter, Header, Response
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from activities import grant_doubts, harm_reviews, tasks
+from activities import double_reviews, grant_doubts, harm_reviews, tasks
 from activities.actors import Actor
 from activities.api_keys import NAME
 from activities.audit.trail import about
@@ -25,6 +25,7 @@ from api.json_types import Document, Line, Prose
 from api.permissions import acts
 from api.problems import COMMON, CORRECT, Problem, documented, missing
 from api.tasks import TaskView, etag, shown
+from workflows.double_forms import DoubleAccount
 from workflows.events import Instant
 from workflows.field_types import Whole
 from workflows.forms import Form
@@ -268,6 +269,8 @@ async def _judge(engine: ApiEngine, request: TaskRequest, task: TaskRow, answer:
     """Complete what the engine itself asks. Raises the `Problem` that says who may."""
     if task.form == GrantInDoubt.__name__:
         return await grant_doubts.complete(engine.pools.ordinary, request, task, answer)
+    if task.form == DoubleAccount.__name__:
+        return await double_reviews.complete(engine.pools.ordinary, engine.intake, request, answer)
     if not request.actor.may(REVIEW):
         raise Problem(
             "scope", f"Only who is trained for it judges what protects a player: this needs the scope {REVIEW}."

@@ -26,6 +26,7 @@ from temporalio.client import (
 from activities.deployment_names import queue_in, workflow_in
 from activities.settings import MAINTENANCE_QUEUE, RETENTION_QUEUE
 from workflows.background.reconcile_and_rearm import (
+    DOUBLES_LIMIT,
     ERASE_LIMIT,
     LEARN_LIMIT,
     REARM_LIMIT,
@@ -34,6 +35,7 @@ from workflows.background.reconcile_and_rearm import (
     WATCH_LIMIT,
     CompareGrants,
     ErasePlayers,
+    FindDoubles,
     RearmPlayers,
     ReconcileGrants,
     ReconcileRuns,
@@ -55,6 +57,8 @@ logger = logging.getLogger(__name__)
 
 #: Shares in which all players are looked at, each at `REARM_RATE` wherever a worker is free.
 SHARDS: Final = 4
+#: Shares in which the brands are searched for doubles: each takes memory for what it compares.
+BRAND_SHARDS: Final = 2
 #: Every schedule by its id. One run at a time; what was missed while Temporal was away is soon forgotten.
 SCHEDULES: Final[Mapping[str, Schedule]] = {
     "journeys-reconcile-grants": Schedule(
@@ -106,6 +110,20 @@ SCHEDULES: Final[Mapping[str, Schedule]] = {
         ),
         spec=ScheduleSpec(
             calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(2),), comment="At night, in UTC.")],
+            jitter=timedelta(minutes=30),
+        ),
+        policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),
+    ),
+    "journeys-find-doubles": Schedule(
+        action=ScheduleActionStartWorkflow(
+            FindDoubles.run,
+            BRAND_SHARDS,
+            id="upkeep-find-doubles",
+            task_queue=MAINTENANCE_QUEUE,
+            execution_timeout=DOUBLES_LIMIT,
+        ),
+        spec=ScheduleSpec(
+            calendars=[ScheduleCalendarSpec(hour=(ScheduleRange(1),), comment="At night, in UTC.")],
             jitter=timedelta(minutes=30),
         ),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(hours=12)),

@@ -186,12 +186,12 @@ def _so_far(job: Job) -> Rearmed:
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Tell Temporal that we live, for as long as the block lasts."""
+async def heartbeating(come_to: Callable[[], Sequence[Any]] = tuple) -> AsyncIterator[None]:
+    """Tell Temporal that we live, and how far we have come, for as long as the block lasts."""
 
     async def beat() -> None:
         while True:
-            activity.heartbeat()
+            activity.heartbeat(*come_to())
             await asyncio.sleep(HEARTBEAT_TIMEOUT.total_seconds() / 3)
 
     task = asyncio.create_task(beat())

@@ -21,6 +21,7 @@ ERASE: Final = "erase_players"
 WATCH: Final = "watch_experiments"
 LEARN: Final = "learn_scores"
 SCORE: Final = "score_players"
+FIND_DOUBLES: Final = "find_doubles"
 #: After this time without a heartbeat an activity is tried again elsewhere.
 HEARTBEAT_TIMEOUT: Final = timedelta(seconds=10)
 #: How long each may take in all; the next one begins anew.
@@ -30,6 +31,7 @@ LEARN_LIMIT: Final = timedelta(hours=6)
 WATCH_LIMIT: Final = timedelta(minutes=50)
 ERASE_LIMIT: Final = timedelta(hours=10)
 REARM_LIMIT: Final = timedelta(hours=20)
+DOUBLES_LIMIT: Final = timedelta(hours=10)
 _RETRIES: Final = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 
 
@@ -45,7 +47,7 @@ class Rearmed(BaseModel):
 
 
 class PlayerShare(BaseModel):
-    """A share of all players, by a hash of their ids."""
+    """A share of all players, by a hash of their ids or of their brands."""
 
     number: int = 0
     of: int = 1
@@ -248,6 +250,28 @@ class ScorePlayers:
         return scored
 
 
+@workflow.defn(name="FindDoubles", sandboxed=False)
+class FindDoubles:
+    """Searches for accounts that are likely one person's; how many tasks were opened."""
+
+    @workflow.run
+    async def run(self, shards: int) -> int:
+        """Run once, in so many shares of the brands at a time."""
+        searches = [
+            workflow.execute_activity(
+                FIND_DOUBLES,
+                PlayerShare(number=number, of=shards),
+                result_type=int,
+                schedule_to_close_timeout=DOUBLES_LIMIT,
+                heartbeat_timeout=HEARTBEAT_TIMEOUT,
+                retry_policy=_RETRIES,
+            )
+            for number in range(shards)
+        ]
+        opened: list[int] = await asyncio.gather(*searches)
+        return sum(opened)
+
+
 MAINTENANCE_WORKFLOWS: Final = (
     ReconcileGrants,
     CompareGrants,
@@ -257,4 +281,5 @@ MAINTENANCE_WORKFLOWS: Final = (
     ErasePlayers,
     WatchExperiments,
     ScorePlayers,
+    FindDoubles,
 )
