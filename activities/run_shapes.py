@@ -11,13 +11,14 @@ from sqlalchemy.types import Text
 
 from activities.tables import HAS_WORKFLOW
 from content.run_shapes import RunShape
+from workflows.player_state.decisions import Arm
 
 # A run's own lines say what a wait came to, which decides where it went; of an effect its name says that. That a run
 # was moved does not tell where it stands.
 _SHAPES: Final = text(
     f"""
     WITH flying AS (
-        SELECT id, brand, coalesce(moving_from, version) AS version, entered_at FROM runs
+        SELECT id, brand, arm, coalesce(moving_from, version) AS version, entered_at FROM runs
         WHERE journey = :journey AND state = 'active' AND {HAS_WORKFLOW}
     ), named AS (
         SELECT s.run_id, min(s.seq) AS first, max(s.seq) AS last, count(*) AS lines,
@@ -32,12 +33,12 @@ _SHAPES: Final = text(
                sum(lines) AS lines
         FROM named GROUP BY run_id
     )
-    SELECT version, coalesce(steps, '{{}}') AS steps, coalesce(last, '') AS last, brand, count(*) AS runs,
+    SELECT version, coalesce(steps, '{{}}') AS steps, coalesce(last, '') AS last, arm, brand, count(*) AS runs,
            (array_agg(id ORDER BY entered_at, id))[1] AS oldest, min(entered_at) AS since,
            (array_agg(id ORDER BY entered_at DESC, id DESC))[1] AS newest, max(entered_at) AS until,
            (array_agg(id ORDER BY coalesce(lines, 0) DESC, id))[1] AS longest, max(coalesce(lines, 0)) AS most
     FROM flying LEFT JOIN told ON told.run_id = flying.id
-    GROUP BY 1, 2, 3, 4
+    GROUP BY 1, 2, 3, 4, 5
     """  # noqa: S608 - our own words
 ).bindparams(bindparam("loops", type_=ARRAY(Text)))
 _GONE: Final = text(
@@ -62,6 +63,7 @@ class _OfBrand(NamedTuple):
     version: int
     steps: list[str]
     last: str
+    arm: Arm
     brand: str
     runs: int
     oldest: str
@@ -75,12 +77,12 @@ class _OfBrand(NamedTuple):
 async def run_shapes(connection: AsyncConnection, journey: str, loops: Collection[str]) -> list[RunShape]:
     """The shapes of a journey's runs in flight; `loops` are names of steps whose numbers do not matter."""
     rows = await connection.execute(_SHAPES, {"journey": journey, "loops": [*loops]})
-    shapes: dict[tuple[int, tuple[str, ...], str], list[_OfBrand]] = {}
+    shapes: dict[tuple[int, tuple[str, ...], str, Arm], list[_OfBrand]] = {}
     for one in (_OfBrand(*row) for row in rows):
-        shapes.setdefault((one.version, tuple(one.steps), one.last), []).append(one)
+        shapes.setdefault((one.version, tuple(one.steps), one.last, one.arm), []).append(one)
     return [
-        RunShape(*key, brands={one.brand: one.runs for one in brands}, examples=_examples(brands))
-        for key, brands in shapes.items()
+        RunShape(version, steps, last, {one.brand: one.runs for one in brands}, _examples(brands), arm)
+        for (version, steps, last, arm), brands in shapes.items()
     ]
 
 

@@ -96,7 +96,9 @@ async def _impact(deployed: Deployment, before: Journey, after: Journey, most: i
             client = await connect(configured)
         async with open_database() as database:
             heard = partial(_told_by_moving, database, after)
-            examiner = Examiner(after.name, after.version, deployed.registry, templates, now, converter, do, heard)
+            examiner = Examiner(
+                after.name, after.version, deployed.registry, templates, now, converter, do, heard, sample.arms
+            )
             examined = await examiner.examine(histories_of(client, sample.run_ids, []))
     except TimeoutError:
         fail(f"Temporal did not answer in {CONNECT_TIMEOUT:.0f} seconds; name it with TEMPORAL_ADDRESS.")

@@ -4,12 +4,13 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from workflows.player_state.decisions import Arm
 from workflows.source.flow_graph import Flow
 
 
 @dataclass(frozen=True)
 class RunShape:
-    """What some runs of one version did, step by step, as it is kept; the steps of a loop are named once.
+    """What some runs of one version and arm did, step by step, as it is kept; the steps of a loop are named once.
 
     `examples` are the oldest, the newest and the longest of them, each once.
     """
@@ -19,6 +20,7 @@ class RunShape:
     last: str
     brands: Mapping[str, int]
     examples: tuple[str, ...]
+    arm: Arm = "treated"
 
     @property
     def runs(self) -> int:
@@ -42,7 +44,7 @@ class Sample:
         chosen: list[RunShape] = []
         left_out: list[RunShape] = []
         room = most
-        for shape in sorted(shapes, key=lambda one: (-one.runs, one.version, one.steps)):
+        for shape in sorted(shapes, key=lambda one: (-one.runs, one.version, one.steps, one.arm)):
             taken = len(shape.examples) <= room
             (chosen if taken else left_out).append(shape)
             room -= len(shape.examples) if taken else 0
@@ -52,6 +54,11 @@ class Sample:
     def run_ids(self) -> Sequence[str]:
         """The runs to look at."""
         return [run_id for shape in self.chosen for run_id in shape.examples]
+
+    @property
+    def arms(self) -> Mapping[str, Arm]:
+        """The arm of each run to look at."""
+        return {run_id: shape.arm for shape in self.chosen for run_id in shape.examples}
 
     @property
     def covered(self) -> int:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from types import MappingProxyType
 
 from temporalio.api.common.v1 import Payload
 from temporalio.api.history.v1 import HistoryEvent
@@ -16,6 +17,7 @@ from stage.flow.check_release import HistoryReplayer, Replayed
 from stage.release_impact.impact import SILENCE, Example
 from stage.release_impact.play_to_end import Course, play_on
 from workflows.events import Event
+from workflows.player_state.decisions import Arm
 from workflows.run import JourneyRun
 from workflows.run_protocol import RunInput
 from workflows.source.flow_graph import StepNode
@@ -36,7 +38,7 @@ class Examiner:
 
     `now` is when they would move; `do` are steps before the place where they stand that they would do all the same.
     `converter` is that of the workers whose histories these are, `heard_with` says of a run which past events it would
-    be told because it moves.
+    be told because it moves, and `arms` in which arm it is: a history does not know that.
     """
 
     def __init__(
@@ -49,7 +51,9 @@ class Examiner:
         converter: DataConverter = pydantic_data_converter,
         do: Collection[str] = (),
         heard_with: Callable[[str], Awaitable[Sequence[Event]]] | None = None,
+        arms: Mapping[str, Arm] = MappingProxyType({}),
     ) -> None:
+        self._arms = arms
         self._heard_with = heard_with
         self.version = version
         self._do = [*do]
@@ -76,12 +80,12 @@ class Examiner:
                 continue
             follows = await self._replayer.replay(await self._on(history, self.version))
             past = [] if self._heard_with is None else await self._heard_with(run_id)
-            examination.examples[run_id] = Example(
-                run_id, own.run.stands_at or "the start", _parting(follows), self._courses(own.run, past)
-            )
+            courses = self._courses(own.run, past, self._arms.get(run_id, "treated"))
+            at = own.run.stands_at or "the start"
+            examination.examples[run_id] = Example(run_id, at, _parting(follows), courses)
         return examination
 
-    def _courses(self, standing: RunInput, past: Sequence[Event]) -> dict[str, tuple[Course, Course]]:
+    def _courses(self, standing: RunInput, past: Sequence[Event], arm: Arm) -> dict[str, tuple[Course, Course]]:
         """What it would do on its own version and on the new one, which it would have heard `past` for, by turn."""
         numbers = [*standing.numbers] or [*range(1, len(standing.inbox) + 1)]
         after = range(max(numbers, default=0) + 1, max(numbers, default=0) + 1 + len(past))
@@ -92,15 +96,15 @@ class Examiner:
         turns: list[type[Event] | None] = [None, *self._kinds.get(name, ())]
         return {
             SILENCE if turn is None else f"{turn.__name__} comes": (
-                self._course(standing, turn),
-                self._course(moved, turn),
+                self._course(standing, turn, arm),
+                self._course(moved, turn, arm),
             )
             for turn in turns
         }
 
-    def _course(self, given: RunInput, turn: type[Event] | None) -> Course:
+    def _course(self, given: RunInput, turn: type[Event] | None, arm: Arm) -> Course:
         try:
-            return play_on(given, self._registry, self._templates, self._now, turn)
+            return play_on(given, self._registry, self._templates, self._now, turn, arm)
         except StageError as broken:
             return Course(broken=str(broken.__cause__ or broken))
 

@@ -12,6 +12,7 @@ from workflows.events import DepositApproved, Event, SessionLogin
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_facts import PlayerFacts
 from workflows.player_state.active_run import ActiveRun
+from workflows.player_state.decisions import Arm
 from workflows.player_state.likings import LIKED
 from workflows.player_state.state import PlayerState
 from workflows.rewards import RewardBase
@@ -43,11 +44,12 @@ def play_on(
     templates: Mapping[str, TemplateFacts],
     now: datetime,
     happens: type[Event] | None = None,
+    arm: Arm = "treated",
 ) -> Course:
     """The course of a run that goes on with this input; `happens` is what comes at once, and then nothing more.
 
     Its player is whom the run knows, reachable everywhere and protected by nothing: what the gate would refuse in
-    production is refused under either version.
+    production is refused under either version. One of the control arm is offered nothing, as in production.
     """
     journey = registry.journeys[given.journey]
     # Nobody enters anything: what happens here is asked about this run alone.
@@ -58,14 +60,15 @@ def play_on(
         state = world.players[given.player_id] = player_of(given.facts, given.brand, now)
         state.runs[given.run_id] = ActiveRun(
             given.journey,
-            "treated",
+            arm,
             given.ends_at,
             seq=given.last_seen,
             version=given.version,
             earlier=[] if given.moved_from is None else [given.moved_from],
             about=sorted(journey.about),
+            played=arm == "control",
         )
-        world.runs[given.run_id] = RunRecord(given.run_id, given.player_id, given.journey, "treated", given.entered_at)
+        world.runs[given.run_id] = RunRecord(given.run_id, given.player_id, given.journey, arm, given.entered_at)
         world.temporal.start(given.journey, given.run_id, given)
         world.advance_to(now)
         if happens is not None:

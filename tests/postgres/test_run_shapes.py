@@ -54,6 +54,7 @@ async def test_runs_that_did_the_same_have_one_shape_and_the_oldest_newest_and_l
                 run(9, journey="withdrawn"),
             ],
         )
+        await connection.execute(sa.insert(runs), run(10, version=2, arm="control", played=True))
         written = [kept(1, *silent), kept(2, *silent), kept(3, *silent)]
         # Two of a loop, one of them further on; the numbers of its steps do not tell where it stands.
         written += [
@@ -68,7 +69,7 @@ async def test_runs_that_did_the_same_have_one_shape_and_the_oldest_newest_and_l
         await connection.execute(sa.insert(steps), again)
         found = await run_shapes(connection, "hello", ["send:call"])
         gone = await gone_journeys(connection, ["hello"])
-    assert sorted(found, key=lambda one: (one.version, one.steps)) == [
+    assert sorted(found, key=lambda one: (one.version, one.steps, one.arm)) == [
         RunShape(1, ("send:call#n", "send:mail#1"), "send:mail#1", {"acme": 2}, ("r4", "r5")),
         RunShape(
             1,
@@ -77,6 +78,7 @@ async def test_runs_that_did_the_same_have_one_shape_and_the_oldest_newest_and_l
             {"acme": 2, "luna": 1},
             ("r1", "r3", "r2"),
         ),
+        RunShape(2, (), "", {"acme": 1}, ("r10",), "control"),
         RunShape(2, (), "", {"acme": 1}, ("r6",)),
     ]
     assert gone == [("withdrawn", 1, "r9")]

@@ -18,6 +18,7 @@ from tests.support.outside_packages import Write
 from tests.support.releases import freeze, reloaded
 from workflows import days
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.decisions import Arm
 from workflows.player_state.journey_facts import journey_facts
 
 SOURCE = (Path(__file__).parents[2] / "workflows" / "journeys" / "win_back.py").read_text()
@@ -63,7 +64,7 @@ async def each(histories: list[WorkflowHistory]) -> AsyncIterator[WorkflowHistor
         yield history
 
 
-async def examined(package: Write, tmp_path: Path, *edits: tuple[str, str]) -> Examination:
+async def examined(package: Write, tmp_path: Path, *edits: tuple[str, str], arm: Arm = "treated") -> Examination:
     """Runs of version 1, which is the shipped code, looked at with code that was edited since."""
     name = package(win_back=SOURCE)
     freeze(name)
@@ -77,7 +78,8 @@ async def examined(package: Write, tmp_path: Path, *edits: tuple[str, str]) -> E
     histories = in_the_first_wait()
     # A day into the wait.
     now = max(history.events[-1].event_time.ToDatetime(UTC) for history in histories) + days(1)
-    examination = await Examiner("win_back", 0, registry, templates, now).examine(each(histories))
+    arms = dict.fromkeys((history.workflow_id for history in histories), arm)
+    examination = await Examiner("win_back", 0, registry, templates, now, arms=arms).examine(each(histories))
     assert len(examination.examples) + len(examination.failures) == len(histories) == 2
     return examination
 
@@ -100,6 +102,17 @@ async def test_a_move_to_the_same_code_changes_nothing(package: Write, tmp_path:
         assert [reward.partition(" ")[0] for _, reward in silent.rewards] == ["free_spins", "free_spins"]
         came, _ = one.courses["SessionLogin comes"]
         assert (came.messages, came.end) == ((), "completed")
+
+
+async def test_a_run_of_the_control_group_is_offered_nothing_on_either_version(package: Write, tmp_path: Path) -> None:
+    sends = 'await player.send("final-offer"'
+    edit = (sends, f'await player.send("content-news")\n        {sends}')
+    examination = await examined(package, tmp_path, edit, arm="control")
+    assert differences(examination, SILENCE) == {()}
+    for one in examination.examples.values():
+        for course in one.courses[SILENCE]:
+            assert (course.messages, course.rewards, course.broken) == ((), (), "")
+            assert course.waits
 
 
 async def test_a_moved_run_waits_as_the_new_code_says_counted_from_when_the_wait_began(
