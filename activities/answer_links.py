@@ -21,6 +21,11 @@ class SurveyLink(NamedTuple):
     #: Whole seconds since 1970, until when it can be answered.
     until: int
 
+    @property
+    def asked_at(self) -> datetime:
+        """When it was asked."""
+        return datetime.fromtimestamp(self.until, UTC) - OPEN_FOR
+
     def is_open(self, now: datetime) -> bool:
         """Whether it can still be answered."""
         return now <= datetime.fromtimestamp(self.until, UTC)

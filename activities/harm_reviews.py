@@ -48,7 +48,7 @@ async def complete(
                 async with intake.locked(connection, request.brand, accounts, request.now, create=True) as locked:
                     outcome = await tasks.complete_alone(connection, request, answer)
                     if isinstance(outcome, TaskRow) and outcome.state == "completed":
-                        judged = _judgement(outcome, answer, request)
+                        judged = _judgement(outcome, outcome.answer or {}, request)
                         await intake.tell(connection, locked, player_id, judged, request.now)
                 return outcome
         except AccountsNotLocked as needed:
@@ -61,14 +61,14 @@ async def complete(
 async def contest(
     connection: AsyncConnection, intake: Intake, request: TaskRequest, player_id: str, words: str
 ) -> TaskRow | None:
-    """Put before people that a player contests being restricted; None for a player nobody knows.
+    """Put before people that a player contests being restricted; None for one nobody knows, or who was erased.
 
     One contest is open at a time: the words of another are a comment on it. The player's row is locked, so two at once
     are one task.
     """
     async with intake.locked(connection, request.brand, [player_id], request.now) as locked:
         state = locked.states.get(player_id)
-        if state is None:
+        if state is None or state.is_erased:
             return None
         form = ContestedRestriction.__name__
         task = await tasks.open_of_form(connection, request.brand, player_id, form)
@@ -88,7 +88,7 @@ def _judgement(task: TaskRow, answer: JsonObject, request: TaskRequest) -> HarmR
     envelope: JsonObject = {"event_id": task.id, "event_source": SOURCE, "occurred_at": request.now}
     if task.form == AffordabilityReview.__name__:
         return AffordabilityChanged(**envelope, stage="light", result=answer["result"])
-    return HarmReviewed(**envelope, to=answer["to"], reason=answer["reason"], task_id=task.id)
+    return HarmReviewed(**envelope, to=answer["to"], reason=answer.get("reason"), task_id=task.id)
 
 
 def _snapshot(state: PlayerState) -> JsonObject:

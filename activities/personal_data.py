@@ -143,14 +143,6 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "wagered_minor converted_minor",
         none="brand",
     ),
-    "task_history": TableData(
-        "stays without texts: who did what when",
-        personal="text detail",
-        pseudonymous="id task_id at actor actor_id key_id action",
-        none="brand",
-        erase=(tasks.ERASE_HISTORY,),
-        player="",
-    ),
     "tasks": TableData(
         "stay without question, reason, what was shown and the answer",
         personal="question reason snapshot answer proposal",
@@ -159,6 +151,15 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "approvals round not_by told tell_at",
         none="brand",
         erase=(tasks.ERASE,),
+    ),
+    # After the tasks: whoever was answering one has committed then, with the line of its history.
+    "task_history": TableData(
+        "stays without texts: who did what when",
+        personal="text detail",
+        pseudonymous="id task_id at actor actor_id key_id action",
+        none="brand",
+        erase=(tasks.ERASE_HISTORY,),
+        player="",
     ),
     "task_drafts": TableData(
         "deleted",

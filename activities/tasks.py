@@ -15,6 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor, engine_in
+from activities.erased_texts import was_erased_since, without_words
 from activities.outgoing.outbox import announce
 from activities.people import actor_of
 from activities.standalone_tasks import StandaloneTask
@@ -351,7 +352,13 @@ async def write_change(
     detail: JsonObject | None = None,
     **values: Any,
 ) -> TaskRow:
-    """Write a locked task's new values, if any, its next version and the line of its history."""
+    """Write a locked task's new values, if any, its next version and the line of its history.
+
+    Of a task that was opened before its player was erased no words are written.
+    """
+    if await was_erased_since(connection, task.brand, task.player_id, task.created_at):
+        said = {name: without_words(task.form, values[name]) for name in ("answer", "proposal") if name in values}
+        text, detail, values = None, None, values | said
     # Whoever is to be told of it is found out beside (`activities/loops/telling_people.py`).
     written = {"version": tasks.c.version + 1, "tell_at": request.now} | values
     changed = await connection.execute(update(tasks).where(tasks.c.id == task.id).values(**written).returning(tasks))
@@ -450,7 +457,7 @@ ERASE_HISTORY: Final = text(
     """
     UPDATE task_history SET text = NULL, detail = '{}' WHERE id = ANY(ARRAY(
         SELECT h.id FROM task_history h JOIN tasks t ON t.id = h.task_id
-        WHERE t.brand = :brand AND t.player_id = :player AND h.at <= :before
+        WHERE t.brand = :brand AND t.player_id = :player AND t.created_at <= :before
           AND (h.text IS NOT NULL OR h.detail <> '{}') LIMIT :limit))
     """
 )

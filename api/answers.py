@@ -9,6 +9,7 @@ from fastapi import APIRouter, Path, Request, Response
 from sqlalchemy import select
 
 from activities.answer_links import AnswerLinks, SurveyLink
+from activities.erased_texts import was_erased_since
 from activities.tables import players
 from api.dependencies import ApiEngine, EngineOf
 from api.problems import documented, missing
@@ -56,7 +57,9 @@ async def answer_question(token: str, answer: Answer, request: Request, engine: 
     said = question.read(answer)
     if said is None:
         raise missing("answer")
-    if not asked.is_open(now):
+    async with engine.database.reading() as connection:
+        forgotten = await was_erased_since(connection, asked.brand, asked.player_id, asked.asked_at)
+    if forgotten or not asked.is_open(now):
         return page(f"<p>{escape(in_language(_CLOSED, language))}</p>")
     told = FeedbackAnswered.model_validate(
         {

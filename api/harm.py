@@ -208,6 +208,9 @@ async def _told(engine: ApiEngine, actor: Actor, player_id: str, event: Event, n
     """Ingest what was decided about a player."""
     if not is_player_id(player_id):
         raise missing("player")
+    known = await read_state(engine, actor.brand, player_id)
+    if known is not None and known.is_erased:
+        event = event.redacted()
     with engine.intake.precedence.protecting():
         (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
     if isinstance(receipt, Conflict):

@@ -12,12 +12,13 @@ from activities.actors import Actor
 from activities.people import find_person
 from activities.player_hosts import hosts_of, set_host
 from activities.player_notes import add_note, notes_of
+from activities.player_rows import lock_state
 from activities.tables import players
 from api.dependencies import EngineOf
 from api.json_types import Line, Prose
 from api.pagination import Page, PageQuery
 from api.permissions import Key, acts, needs
-from api.problems import COMMON, documented, missing
+from api.problems import COMMON, Problem, documented, missing
 
 router = APIRouter(prefix="/v1/players/{player_id}", tags=["players"])
 
@@ -113,11 +114,16 @@ async def list_notes(
     return Page(items=[NoteView.model_validate(note) for note in page], next_page_token=token)
 
 
-@router.post("/notes", status_code=201, responses={**COMMON, **documented(404)})
+@router.post("/notes", status_code=201, responses={**COMMON, **documented(404, 409)})
 async def write_note(player_id: str, body: NoteBody, engine: EngineOf, actor: Working) -> NoteView:
-    """Note something about a player."""
+    """Note something about a player; 409 about one who was erased and has not come back."""
     async with engine.database.transaction() as connection:
-        await _known(connection, actor.brand, player_id)
+        # Locked, so that an erasure comes before the note or finds it.
+        state = await lock_state(connection, actor.brand, player_id)
+        if state is None:
+            raise missing("player")
+        if state.is_erased:
+            raise Problem("player-protected", "The player was erased: nothing about them is noted any more.")
         note = await add_note(
             connection, (actor.brand, player_id), actor.name, body.kind, body.text, engine.clock(), body.source
         )
