@@ -75,7 +75,7 @@ async def complete(database: Transactions, intake: Intake, request: TaskRequest,
     if isinstance(outcome, TaskConflict) and outcome.why == "answered" and same(outcome.task.answer, answer):
         task = outcome.task
     if isinstance(task, TaskRow) and task.state == "completed":
-        await _join(intake, task, request.now)
+        await _join(intake, task, request.now, request.actor.key_id)
     return outcome
 
 
@@ -90,7 +90,7 @@ async def join_answered(database: Database, intake: Intake, brand: str, now: dat
     return len(left)
 
 
-async def _join(intake: Intake, task: TaskRow, now: datetime) -> None:
+async def _join(intake: Intake, task: TaskRow, now: datetime, key_id: str | None = None) -> None:
     """Tell what a completed task says. Told again it is a duplicate: everything of the event follows from the task."""
     answer, other = task.answer or {}, task.snapshot.get("other_id")
     if answer.get("outcome") != "one_person" or not isinstance(other, str):
@@ -105,7 +105,7 @@ async def _join(intake: Intake, task: TaskRow, now: datetime) -> None:
         score=task.snapshot["score"],
     )
     # By the way of all events, for a merge may carry exclusions to the other brands of a group.
-    await intake.ingest(task.brand, [(task.player_id, merged)], now)
+    await intake.ingest(task.brand, [(task.player_id, merged)], now, key_id=key_id)
 
 
 def _asking(brand: str, double: LikelyDouble, since: dict[str, datetime], now: datetime) -> StandaloneTask:

@@ -49,7 +49,7 @@ async def complete(
                     outcome = await tasks.complete_alone(connection, request, answer)
                     if isinstance(outcome, TaskRow) and outcome.state == "completed":
                         judged = _judgement(outcome, outcome.answer or {}, request)
-                        await intake.tell(connection, locked, player_id, judged, request.now)
+                        await intake.tell(connection, locked, player_id, judged, request.now, request.actor.key_id)
                 return outcome
         except AccountsNotLocked as needed:
             if attempt == _ATTEMPTS - 1:

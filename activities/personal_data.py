@@ -55,13 +55,13 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "money and protection stay without what is personal; everything else is deleted",
         personal="data",
         pseudonymous="source id player_id type occurred_at received_at unique_value",
-        none="brand seq history",
+        none="brand seq history key_id",
     ),
     "kept_events": TableData(
         "stay without what is personal",
         personal="data",
         pseudonymous="source id player_id type occurred_at received_at",
-        none="brand seq history",
+        none="brand seq history key_id",
     ),
     "event_ids": TableData(
         "stay: a digest that makes an event count once", pseudonymous="identity fact seq received_at", player=""
@@ -70,7 +70,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "deleted",
         personal="event error",
         pseudonymous="id player_id source event_id at retried_at",
-        none="brand history",
+        none="brand history key_id",
         erase=(failed_events.ERASE,),
     ),
     "players": TableData(

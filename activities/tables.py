@@ -103,6 +103,8 @@ events = Table(
     Column("data", JSONB, nullable=False),
     # Of the field its class declares unique.
     Column("unique_value", Text),
+    # The API key that posted it; none where the engine itself tells it, or somebody who is signed in.
+    Column("key_id", Text),
     Index("ix_events_player", "brand", "player_id", "occurred_at"),
     # In the order of their numbers, for who counts them; with the moment it is what a known identity leads to.
     Index("ix_events_order", "seq", "received_at", unique=True),
@@ -125,6 +127,7 @@ kept_events = Table(
     _instant("received_at", nullable=False),
     Column("history", Boolean, nullable=False),
     Column("data", JSONB, nullable=False),
+    Column("key_id", Text),
     Index("ix_kept_events_player", "brand", "player_id", "occurred_at"),
 )
 
@@ -369,6 +372,7 @@ failed_events = Table(
     Column("error", Text, nullable=False),
     _now("at"),
     _instant("retried_at"),
+    Column("key_id", Text),
     UniqueConstraint("brand", "source", "event_id"),
     Index("ix_failed_events_untried", "brand", "id", postgresql_where=text("retried_at IS NULL")),
 )

@@ -298,7 +298,7 @@ async def _ingest_items(
     receipts: Iterator[Receipt] = iter(())
     if allowed := [position for position in range(len(good)) if position not in refused]:
         taken = [good[position] for position in allowed]
-        ingesting = engine.intake.ingest(key.brand, taken, now, mode=mode, urgent_only=urgent_only)
+        ingesting = engine.intake.ingest(key.brand, taken, now, mode=mode, urgent_only=urgent_only, key_id=key.id)
         told = await in_time(ingesting, COMMIT_TIMEOUT)
         receipts = iter(told)
         for number, warning in (await exclusion_warnings(engine, key.brand, taken, told)).items():

@@ -112,5 +112,6 @@ async def _is_applied(engine: ApiEngine, row: failed.FailedEventRow) -> bool:
     except (UnknownEventType, ValidationError):
         return False  # a release that can read it has to be deployed first
     mode: Mode = "history" if row.history else "live"
-    (receipt,) = await engine.intake.ingest(row.brand, [(row.player_id, event)], engine.clock(), mode=mode)
+    told = [(row.player_id, event)]
+    (receipt,) = await engine.intake.ingest(row.brand, told, engine.clock(), mode=mode, key_id=row.key_id)
     return receipt != "later" and not isinstance(receipt, Kept)

@@ -212,7 +212,7 @@ async def _told(engine: ApiEngine, actor: Actor, player_id: str, event: Event, n
     if known is not None and known.is_erased:
         event = event.redacted()
     with engine.intake.precedence.protecting():
-        (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
+        (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now, key_id=actor.key_id)
     if isinstance(receipt, Conflict):
         raise Problem("key-reused", "This key was used with other words; use a new one for another wish.")
     return await _shown(engine, actor, player_id, now)

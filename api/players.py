@@ -329,7 +329,7 @@ async def _exclude(
             occurred_at=now,
             **body.model_dump(),
         )
-        (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now)
+        (receipt,) = await engine.intake.ingest(actor.brand, [(player_id, event)], now, key_id=actor.key_id)
         repeated = receipt == "duplicate"
         state = await read_state(engine, actor.brand, player_id)
         now = engine.clock()

@@ -96,8 +96,8 @@ async def list_timeline(
     """Everything that happened to a player as one story, newest first.
 
     That is events, segments entered and left, entries and ends of runs, their steps, messages, grants and tasks.
-    Events carry what they brought, personal data among it. What was told of another account of the person and protects
-    this one too names that `account` in its detail.
+    Events carry what they brought, personal data among it, and the `key` that posted them. What was told of another
+    account of the person and protects this one too names that `account` in its detail.
     """
     whose = f"{key.brand} {player_id}"
     at, entry_id = query.after(whose, datetime, str) or ("infinity", "")
@@ -173,6 +173,8 @@ _SHARED = f"""(
     OR o.type = '{PlayerMerged.type}' AND p.id IN (o.data ->> 'survivor_id', o.data ->> 'absorbed_id')
 )"""  # noqa: S608 - made of our own words
 
+#: The key that posted an event, where one did.
+_BY_KEY: Final = "jsonb_strip_nulls(jsonb_build_object('key', e.key_id))"
 _SOURCES = {
     "event": Source(
         table="events",
@@ -182,7 +184,7 @@ _SOURCES = {
         name="e.type",
         run="NULL",
         journey="NULL",
-        detail="jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data)",
+        detail=f"jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data) || {_BY_KEY}",
     ),
     "shared": Source(
         table=_SHARED,
@@ -194,7 +196,7 @@ _SOURCES = {
         run="NULL",
         journey="NULL",
         detail="jsonb_build_object('source', e.source, 'id', e.id, 'history', e.history, 'data', e.data, "
-        "'account', e.player_id)",
+        f"'account', e.player_id) || {_BY_KEY}",
     ),
     "came": Source(
         table="memberships",

@@ -75,7 +75,7 @@ _LINES: Final = text(
         WHERE t.brand = :brand AND (CAST(:player AS text) IS NULL OR t.player_id = :player)
         UNION ALL
         SELECT received_at, 'event', source, type, id, player_id, NULL, NULL,
-               jsonb_build_object('happened', occurred_at)
+               jsonb_strip_nulls(jsonb_build_object('happened', occurred_at, 'key', key_id))
         FROM events WHERE brand = :brand AND (CAST(:player AS text) IS NULL OR player_id = :player)
           AND (type LIKE 'compliance.%' OR type LIKE 'consent.%' OR type IN ('player.status_changed', 'player.merged'))
     ) AS line (at, record, actor, action, object, player_id, rule, reason, detail)

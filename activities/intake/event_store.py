@@ -47,13 +47,14 @@ async def store_events(
     *,
     history: bool,
     first_counts: Collection[Identity] = (),
+    key_id: str | None = None,
 ) -> StoredEvents:
-    """Keep `(player id, event)` pairs, each once by its identity.
+    """Keep `(player id, event)` pairs, each once by its identity; `key_id` is the key that posted them, if any.
 
     Events that are all new cost one statement; who repeats himself pays for the comparison. Of an identity in
     `first_counts` the data is not compared: it says itself what happened, and what was told first stands.
     """
-    inserted = await _insert(connection, brand, events, history=history)
+    inserted = await _insert(connection, brand, events, key_id, history=history)
     receipts: list[Receipt] = []
     new: dict[int, tuple[str, Event]] = {}
     for position, (player_id, event) in enumerate(events):
@@ -72,12 +73,17 @@ async def store_events(
             if isinstance(receipt, Conflict) and receipt.applied:
                 player_id, event = repeated[position]
                 protective[position] = (player_id, _under_own_identity(player_id, event))
-        new |= await _insert_protective(connection, brand, protective, history=history)
+        new |= await _insert_protective(connection, brand, protective, key_id, history=history)
     return StoredEvents(receipts, [new[position] for position in sorted(new)])
 
 
 async def _insert(
-    connection: AsyncConnection, brand: str, events: Sequence[tuple[str, Event]], *, history: bool
+    connection: AsyncConnection,
+    brand: str,
+    events: Sequence[tuple[str, Event]],
+    key_id: str | None,
+    *,
+    history: bool,
 ) -> set[Identity]:
     """Insert events; the identities that were new.
 
@@ -94,17 +100,23 @@ async def _insert(
     ]
     turns = {identity: turn for turn, (_, identity) in enumerate(sorted(order))}
     fresh = [_row(*pair) | {"turn": turns[identity]} async for identity, pair in in_turns(rows.items())]
-    inserted = await connection.execute(_INSERT, {"brand": brand, "rows": _json(fresh), "history": history})
+    given = {"brand": brand, "rows": _json(fresh), "history": history, "key": key_id}
+    inserted = await connection.execute(_INSERT, given)
     return {(row.source, row.id) for row in inserted}
 
 
 async def _insert_protective(
-    connection: AsyncConnection, brand: str, events: Mapping[int, tuple[str, Event]], *, history: bool
+    connection: AsyncConnection,
+    brand: str,
+    events: Mapping[int, tuple[str, Event]],
+    key_id: str | None,
+    *,
+    history: bool,
 ) -> dict[int, tuple[str, Event]]:
     """Keep what protects although its identity was taken; what of it is new. Sent again it is known again."""
     if not events:
         return {}
-    inserted = await _insert(connection, brand, [*events.values()], history=history)
+    inserted = await _insert(connection, brand, [*events.values()], key_id, history=history)
     new: dict[int, tuple[str, Event]] = {}
     for position, (player_id, event) in events.items():
         if (event.event_source, event.event_id) in inserted:
@@ -196,13 +208,13 @@ _INSERT: Final[TextClause] = text(
         INSERT INTO event_ids (identity, fact, seq) SELECT identity, fact, number FROM given ORDER BY turn
         ON CONFLICT DO NOTHING RETURNING identity, seq
     )
-    INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, data, unique_value, history)
-    SELECT :brand, source, id, seq, type, player_id, occurred_at, data, unique_value, :history
+    INSERT INTO events (brand, source, id, seq, type, player_id, occurred_at, data, unique_value, history, key_id)
+    SELECT :brand, source, id, seq, type, player_id, occurred_at, data, unique_value, :history, :key
     FROM given JOIN fresh USING (identity)
     ON CONFLICT DO NOTHING
     RETURNING source, id
     """
-).bindparams(bindparam("history", type_=Boolean), bindparam("brand", type_=Text))
+).bindparams(bindparam("history", type_=Boolean), bindparam("brand", type_=Text), bindparam("key", type_=Text))
 # Only what is not the same comes back: a batch that is sent again as it was brings no row. Nor does what is known and
 # not kept any more.
 _COMPARE: Final[TextClause] = text(
@@ -232,8 +244,8 @@ FORGET_IDENTITIES: Final = text(
 #: Keeps what must outlive the events of a month, of the types `:kinds`, patterns as LIKE reads them.
 KEEP_RECORDS: Final = text(
     """
-    INSERT INTO kept_events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data)
-    SELECT brand, source, id, seq, type, player_id, occurred_at, received_at, history, data FROM events
+    INSERT INTO kept_events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data, key_id)
+    SELECT brand, source, id, seq, type, player_id, occurred_at, received_at, history, data, key_id FROM events
     WHERE received_at < :before AND type LIKE ANY(:kinds)
     ON CONFLICT DO NOTHING
     """

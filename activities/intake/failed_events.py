@@ -58,6 +58,7 @@ class FailedEventRow(NamedTuple):
     error: str
     at: datetime
     retried_at: datetime | None
+    key_id: str | None
 
 
 def concerns_one_player(error: BaseException) -> bool:
@@ -94,7 +95,14 @@ async def apart(
 
 
 async def keep(
-    database: Database, brand: str, now: datetime, given: PlayerEvent, error: Exception, *, history: bool
+    database: Database,
+    brand: str,
+    now: datetime,
+    key_id: str | None,
+    given: PlayerEvent,
+    error: Exception,
+    *,
+    history: bool,
 ) -> Receipt:
     """Keep an event that its player cannot be advanced by. One that protects is to be sent again all the same.
 
@@ -113,9 +121,11 @@ async def keep(
         "error": f"{type(error).__name__}: {' '.join(str(error).split())}"[:MAX_ERROR],
         "at": now,
         "retried_at": None,
+        "key_id": key_id,
     }
     written = insert(failed_events).values(values)
-    again = {name: written.excluded[name] for name in ("player_id", "event", "history", "error", "at", "retried_at")}
+    anew = ("player_id", "event", "history", "error", "at", "retried_at", "key_id")
+    again = {name: written.excluded[name] for name in anew}
     identity = [failed_events.c.brand, failed_events.c.source, failed_events.c.event_id]
     async with database.transaction() as connection:
         await connection.execute(written.on_conflict_do_update(index_elements=identity, set_=again))

@@ -92,6 +92,7 @@ class _Batch:
     mode: Mode
     urgent_only: bool
     first_counts: Collection[Identity]
+    key_id: str | None
 
 
 class Intake:
@@ -140,8 +141,9 @@ class Intake:
         mode: Mode = "live",
         urgent_only: bool = False,
         first_counts: Collection[Identity] = (),
+        key_id: str | None = None,
     ) -> list[Receipt]:
-        """Ingest `(player id, event)` pairs of one brand; one receipt each, in their order.
+        """Ingest `(player id, event)` pairs of one brand; one receipt each, in their order. `key_id` posted them.
 
         When it returns, every accepted event is committed together with all it caused. When it
         raises, nothing of the batch is kept and the caller may send it again. A player who cannot be advanced costs
@@ -159,7 +161,7 @@ class Intake:
         `PlayersLocked` is raised when somebody holds the row of one of the players. What the batch says of the others
         is kept, and sent again is a duplicate.
         """
-        batch = _Batch(brand, now, mode, urgent_only, first_counts)
+        batch = _Batch(brand, now, mode, urgent_only, first_counts, key_id)
         if self.held is None:
             return await self._ingest(batch, events)
         if not self.held.among(brand, (player_id for player_id, _ in events)):
@@ -229,7 +231,7 @@ class Intake:
                 raise
         # One player's row or rules must not cost the others their events.
         history = batch.mode == "history"
-        return await apart(events, take, partial(keep, database, batch.brand, batch.now, history=history))
+        return await apart(events, take, partial(keep, database, batch.brand, batch.now, batch.key_id, history=history))
 
     async def _store_and_apply_together(
         self, database: Database, batch: _Batch, events: Sequence[tuple[str, Event]]
@@ -282,7 +284,12 @@ class Intake:
             refused = past.refusals(events) | early
             taken = [pair for position, pair in enumerate(events) if position not in refused] if refused else events
             stored = await store_events(
-                connection, brand, taken, history=mode == "history", first_counts=batch.first_counts
+                connection,
+                brand,
+                taken,
+                history=mode == "history",
+                first_counts=batch.first_counts,
+                key_id=batch.key_id,
             )
             new = stored.new
             if new:
@@ -339,22 +346,33 @@ class Intake:
                 players.record(other, share_review(state, states[other], now))
 
     async def tell(
-        self, connection: AsyncConnection, players: LockedPlayers, player_id: str, event: Event, now: datetime
+        self,
+        connection: AsyncConnection,
+        players: LockedPlayers,
+        player_id: str,
+        event: Event,
+        now: datetime,
+        key_id: str | None = None,
     ) -> bool:
         """Ingest one event of a player who is locked here, in the caller's transaction; False for a duplicate.
 
         Raises `AccountsNotLocked` where the event reaches accounts that the caller has not locked.
         """
-        return await self.tell_all(connection, players, [(player_id, event)], now) > 0
+        return await self.tell_all(connection, players, [(player_id, event)], now, key_id) > 0
 
     async def tell_all(
-        self, connection: AsyncConnection, players: LockedPlayers, told: Sequence[tuple[str, Event]], now: datetime
+        self,
+        connection: AsyncConnection,
+        players: LockedPlayers,
+        told: Sequence[tuple[str, Event]],
+        now: datetime,
+        key_id: str | None = None,
     ) -> int:
         """The same of events of several players of one brand; how many of them are new."""
         if not told:
             return 0
         brand = players.states[told[0][0]].brand
-        stored = await store_events(connection, brand, told, history=False, first_counts=())
+        stored = await store_events(connection, brand, told, history=False, key_id=key_id)
         if missing := accounts_needed(stored.new, players.states):
             raise AccountsNotLocked({(brand, one): by for one, by in missing.items()})
         for player_id, event in stored.new:

@@ -112,7 +112,9 @@ async def ingest_outcomes(
         ingested: Iterator[Receipt] = iter(())
         if allowed:
             first_counts = frozenset[Identity]().union(*(message.first_counts for message in messages))
-            ingesting = engine.intake.ingest(key.brand, allowed, now, mode=mode, first_counts=first_counts)
+            ingesting = engine.intake.ingest(
+                key.brand, allowed, now, mode=mode, first_counts=first_counts, key_id=key.id
+            )
             ingested = iter(await in_time(ingesting, COMMIT_TIMEOUT))
         receipts = iter([refused[one] if one in refused else next(ingested) for one in range(len(events))])
         for message in messages:
