@@ -66,7 +66,13 @@ class Awards:
         said = self.registers.known(request)
         async with self.database.transaction() as connection:
             player = await gate_facts.read(
-                connection, request, self.intake.rules.journeys, now, request.key, registers=said
+                connection,
+                request,
+                self.intake.rules.journeys,
+                now,
+                request.key,
+                registers=said,
+                drawn_as=self.policies.drawn_as(request.brand),
             )
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)

@@ -174,7 +174,10 @@ def build(
         build=settings.build_id,
         clock=given if isinstance(given, DatabaseClock) else None,
     )
-    policies = of_deployment(registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences)
+    groups = BrandGroups(settings.brand_groups)
+    policies = of_deployment(
+        registry.policies, adults_only=settings.adults_only, licences=settings.brand_licences, groups=groups
+    )
     intake = Intake(
         database,
         registry.rules.under(policies),
@@ -182,7 +185,7 @@ def build(
         pressure,
         self_exclusion_minimum=SelfExclusionMinimum(settings.self_exclusion_minimum, policies),
         protection=protection,
-        groups=BrandGroups(settings.brand_groups),
+        groups=groups,
         digests=IdentityDigests(settings.identity_secrets or settings.link_secrets),
     )
     return Engine(settings, registry, database, intake, pressure, given, processes, policies)

@@ -16,6 +16,7 @@ from activities.tables import players, runs
 from workflows.effects import ASSIGN, AssignArm, Held
 from workflows.experiment_draw import ArmAssigned
 from workflows.gate.comparison import gets_no_offers
+from workflows.gate.facts import holdout_place
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.state import PlayerState
 
@@ -58,4 +59,5 @@ class ExperimentEffects:
         row = (await connection.execute(chosen.where(runs.c.id == request.run_id))).one()
         player = PlayerState.from_json(request.brand, request.player_id, row.state or {})
         policy = self.policies.at(request.brand, player.jurisdiction, now)
-        return gets_no_offers(row.arm, request.brand, request.player_id, policy)
+        place = holdout_place(self.policies.drawn_as(request.brand), request.player_id, *player.accounts)
+        return gets_no_offers(row.arm, place, policy)

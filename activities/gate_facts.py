@@ -51,13 +51,14 @@ async def read(
     policies: PolicyBook | None = None,
     yields: bool = False,
     ways: WaysOut = EVERY_WAY,
+    drawn_as: str | None = None,
 ) -> GatedPlayer | None:
     """Lock the player's row and read what the gate asks for; None for a player we never heard of.
 
     With `grant_id` it is about that grant: whether the player had another before is read, and what others are worth
     where one of `policies` asks. That the run has come to this step is noted, where it waits for less from then on.
     `registers` are what national registers said. What `yields` lets journeys of a higher priority go first. `ways` are
-    those of the deployment.
+    those of the deployment, `drawn_as` the brand under whose name holdouts are drawn, where it is another one.
 
     The lock is what makes the gate a barrier: an exclusion is either committed before and seen, or
     waits until this transaction has marked its message handed over. Keep the transaction short.
@@ -80,6 +81,7 @@ async def read(
         birth_date=_birth_date(row.profile),
         had_bonus=had,
         registers=registers,
+        drawn_as=drawn_as,
     )
     ahead = await _ahead(connection, request, journeys, now) if yields else 0
     facts = replace(facts, arm=found[0].arm if found else None, ahead=ahead)
@@ -256,6 +258,7 @@ async def read_beside(
         now=now,
         birth_date=_birth_date(row.profile),
         had_bonus=await _had_bonus(connection, state, grants.c.run_id != beside, row.created_at),
+        drawn_as=policies.drawn_as(brand),
     )
     if policies.of(brand, facts, now).counts_bonuses:
         facts = replace(facts, bonus_value=await _bonus_value(connection, state, grants.c.run_id != beside, now))

@@ -172,7 +172,10 @@ class Messages:
                 said = self.registers.known(request)
                 message_class = self.catalogue[request.template].message_class
                 yields = message_class not in NECESSARY
-                player = await self._read(connection, request, now=now, registers=said, yields=yields)
+                drawn_as = self.policies.drawn_as(request.brand)
+                player = await self._read(
+                    connection, request, now=now, registers=said, yields=yields, drawn_as=drawn_as
+                )
                 if player is not None and not player.run_is_active:
                     raise RunOver(request.run_id)
                 plan = ChannelPlan(request.via, request.fallback, request.turn)

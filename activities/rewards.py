@@ -288,7 +288,16 @@ class Grants:
     async def _read(self, connection: AsyncConnection, request: Give, now: datetime) -> gate_facts.GatedPlayer | None:
         said = self.registers.known(request)
         journeys, policies = self.journeys, self.policies
-        return await gate_facts.read(connection, request, journeys, now, request.key, registers=said, policies=policies)
+        return await gate_facts.read(
+            connection,
+            request,
+            journeys,
+            now,
+            request.key,
+            registers=said,
+            policies=policies,
+            drawn_as=policies.drawn_as(request.brand),
+        )
 
     def _registers_wanted(
         self, request: Give, player: gate_facts.GatedPlayer | None, decision: Allowed | Refusal, now: datetime

@@ -49,7 +49,8 @@ class SendChoices:
         """The channel and the hour of a message, the same however often this is tried; it sends nothing, so no hold."""
         now, template = self.clock(), self.catalogue[request.template]
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request, self.journeys, now)
+            drawn_as = self.policies.drawn_as(request.brand)
+            player = await gate_facts.read(connection, request, self.journeys, now, drawn_as=drawn_as)
             await hold_active(connection, request.run_id)
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)

@@ -43,7 +43,8 @@ class SpinOffers:
         """
         now = self.clock()
         async with self.database.transaction() as connection:
-            player = await gate_facts.read(connection, request, self.intake.rules.journeys, now)
+            drawn_as = self.policies.drawn_as(request.brand)
+            player = await gate_facts.read(connection, request, self.intake.rules.journeys, now, drawn_as=drawn_as)
             if player is not None and not player.run_is_active:
                 raise RunOver(request.run_id)
             if (earlier := await recorded_outcome(connection, request)) is not None:

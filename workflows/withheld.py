@@ -303,7 +303,8 @@ def _read(request: AssignArm | ReadValue | ReadScore | Choose, seen: Seen) -> Wo
     match request:
         case AssignArm():
             arm = "treated" if seen.facts is None else seen.facts.arm or "treated"
-            if gets_no_offers(arm, request.brand, request.player_id, seen.policy):
+            place = None if seen.facts is None else seen.facts.holdout_place
+            if place is not None and gets_no_offers(arm, place, seen.policy):
                 return WouldBe(CONTROL, ArmAssigned.withheld())
             whose = (request.brand, request.player_id, (request.experiment, request.experiment_version))
             drawn = draw(*whose, request.arms, ExperimentStanding(), seen.now)

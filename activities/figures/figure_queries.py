@@ -279,7 +279,7 @@ FIRST_ENTRIES: Final = text(
     )
     SELECT e.player_id, e.arm, e.entered_at,
            coalesce(nullif(p.state -> 'facts' ->> 'jurisdiction', ''), p.state -> 'facts' ->> 'country')
-           AS jurisdiction,
+           AS jurisdiction, p.state -> 'accounts' AS accounts,
            e.goal_at IS NOT NULL AND e.goal_at < e.entered_at + interval '30 days' AS reached,
            money.ngr, coalesce(money.games, 0) AS games, coalesce(money.reward_ends, 0) AS reward_ends,
            (SELECT count(*) FROM grants g WHERE g.brand = :brand AND g.player_id = e.player_id

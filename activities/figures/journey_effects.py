@@ -42,7 +42,8 @@ def _is_held_out(taking: FigureTaking, row: Row[Any]) -> bool:
     They get no offers whatever their arm, so they are neither treated nor, with nothing from anybody, like the control
     group. Who is in it was drawn apart from the arms: without them both are as they were drawn.
     """
-    place, policies = holdout_place(taking.brand, row.player_id), taking.house.policies
+    policies = taking.house.policies
+    place = holdout_place(policies.drawn_as(taking.brand), row.player_id, *(row.accounts or ()))
     moments = (row.entered_at, row.entered_at + WINDOW)
     return any(place < policies.at(taking.brand, row.jurisdiction, moment).holdout for moment in moments)
 

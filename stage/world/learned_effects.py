@@ -8,7 +8,7 @@ from workflows.effect_input import EffectInput
 from workflows.effects import AssignArm, ReadScore
 from workflows.experiment_draw import ArmAssigned, ExperimentStanding, draw
 from workflows.gate.comparison import gets_no_offers
-from workflows.gate.facts import GateFacts
+from workflows.gate.facts import GateFacts, holdout_place
 from workflows.gate.send_choice import SeenByChoice, choose
 from workflows.player_facts import ScoreRead
 from workflows.scores import read_score
@@ -45,7 +45,8 @@ class LearnedEffects:
     def _is_withheld(self, request: AssignArm) -> bool:
         world, player = self._world, self._world.players.get(request.player_id)
         policy = world.policies.at(world.brand, None if player is None else player.jurisdiction, world.now)
-        return gets_no_offers(world.runs[request.run_id].arm, world.brand, request.player_id, policy)
+        place = holdout_place(world.brand, request.player_id, *([] if player is None else player.accounts))
+        return gets_no_offers(world.runs[request.run_id].arm, place, policy)
 
     def _told(self, request: AssignArm, result: ArmAssigned) -> ArmAssigned:
         self._record(request, result.arm, **result.model_dump(), version=request.experiment_version)

@@ -1,6 +1,7 @@
 """What arrives in a journey's control group and in a brand's holdout, on Postgres: all that is no offer."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -13,6 +14,7 @@ from workflows.effects import Award, Give, OpenTask, Send
 from workflows.gate.facts import holdout_place
 from workflows.gate.policy_book import PolicyBook
 from workflows.player_facts import PlayerFacts
+from workflows.player_state.brand_groups import BrandGroups
 from workflows.player_state.decisions import Arm
 
 HELD_OUT = PolicyBook(own=(policy("ours", since=date(2026, 1, 1), brand=BRAND, holdout=5),))
@@ -101,3 +103,21 @@ async def test_nobody_who_is_neither_misses_anything(parts: Effects) -> None:
     assert done(await parts.messages.send(news)).sent == ["in_app"]
     spins = parts.given(Give, run, "grant:free_spins#1", reward=free_spins(10))
     assert done(await parts.grants.give(spins)).status == "confirmed"
+
+
+@pytest.mark.parametrize("why", ["withheld:holdout", None])
+async def test_who_is_held_out_at_the_brand_that_a_group_names_first_is_held_out_here(
+    parts: Effects, why: str | None
+) -> None:
+    held_out = why is not None
+    together = replace(HELD_OUT, groups=BrandGroups({"all": ["first", BRAND]}))
+    parts.messages.policies = parts.grants.policies = together
+    names = (parts.casino.player(f"g{number}") for number in range(10_000))
+    drawn = ((name, holdout_place("first", name) < 5, holdout_place(BRAND, name) < 5) for name in names)
+    player = next(name for name, there, here in drawn if there == held_out and here != held_out)
+    await parts.casino.registers(player)
+    run = await parts.enters(player, arm="treated")
+    given = done(await parts.grants.give(parts.given(Give, run, "grant:free_spins#1", reward=free_spins(10))))
+    assert (given.reason == "withheld:holdout") == held_out
+    news = parts.given(Send, run, "send:how-to-deposit#1", template="how-to-deposit", via=["in_app"])
+    assert (done(await parts.messages.send(news)).sent == []) == held_out

@@ -12,10 +12,13 @@ from tests.support.gate import CHANNELS, FREE, HOUSE, NOON, SPINS, message, reas
 from workflows.events import MessageClass
 from workflows.gate.decide import may_grant, may_send, may_show
 from workflows.gate.decision import Allowed, Wait
-from workflows.gate.facts import GateFacts, GrantFacts, holdout_place
+from workflows.gate.facts import GateFacts, GrantFacts, facts_of, holdout_place
 from workflows.gate.policies import HOUSE as HOUSE_POLICY
 from workflows.gate.policy import NECESSARY, Policy, strictest
+from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
+from workflows.player_state.brand_groups import BrandGroups
+from workflows.player_state.state import PlayerState
 from workflows.rewards import free_spins, points, tier_upgrade
 
 CONTROL = replace(FREE, arm="control")
@@ -77,6 +80,28 @@ def test_a_holdout_is_near_its_percent_and_keeps_its_players_for_ever() -> None:
     assert 60 <= sum(place < 5 for place in places) <= 140
     assert places[:8] == PINNED
     assert places != [holdout_place("other", f"p-{number}") for number in range(2_000)]
+
+
+@given(st.lists(st.sampled_from([f"p-{number}" for number in range(40)]), min_size=2, max_size=4, unique=True))
+def test_accounts_of_a_person_share_the_lowest_place_whichever_way_they_were_joined(accounts: list[str]) -> None:
+    together = holdout_place("acme", *accounts)
+    assert together == min(holdout_place("acme", one) for one in accounts)
+    assert together == holdout_place("acme", *reversed(accounts))
+    state = PlayerState("acme", accounts[0])
+    state.accounts = accounts[1:]
+    assert facts_of(state, addresses=(), contacts=(), now=NOON).holdout_place == together
+
+
+def test_the_brands_of_a_group_draw_as_the_one_named_first_which_keeps_its_places() -> None:
+    book = PolicyBook(groups=BrandGroups({"all": ["luna", "acme"]}))
+    assert [book.drawn_as(brand) for brand in ("luna", "acme", "other")] == ["luna", "luna", "other"]
+    drawn = {
+        facts_of(
+            PlayerState(brand, "p-1"), addresses=(), contacts=(), now=NOON, drawn_as=book.drawn_as(brand)
+        ).holdout_place
+        for brand in ("luna", "acme")
+    }
+    assert drawn == {holdout_place("luna", "p-1")} != {holdout_place("acme", "p-1")}
 
 
 @given(st.integers(0, 99), st.lists(st.integers(0, 100), min_size=1, max_size=4))

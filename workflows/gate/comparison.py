@@ -4,14 +4,14 @@ Nothing here protects a player, and nothing that does is withheld: it is asked l
 """
 
 from workflows.gate.decision import Refusal, unread
-from workflows.gate.facts import GateFacts, holdout_place
+from workflows.gate.facts import GateFacts
 from workflows.gate.policy import Policy
 from workflows.gate.reasons import Reason
 
 
-def gets_no_offers(arm: str, brand: str, player_id: str, policy: Policy) -> bool:
-    """Whether `withheld` refuses whatever is offered to a player in a run of this arm."""
-    return arm == "control" or holdout_place(brand, player_id) < policy.holdout
+def gets_no_offers(arm: str, place: int, policy: Policy) -> bool:
+    """Whether `withheld` refuses whatever is offered to a player of this place in a run of this arm."""
+    return arm == "control" or place < policy.holdout
 
 
 def withheld(facts: GateFacts, policy: Policy, asked: list[str]) -> Refusal | None:

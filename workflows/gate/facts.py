@@ -119,7 +119,7 @@ class GateFacts:
     bonus_value: int | None = None
     #: The arm of the run that asks. It protects nobody: not known is not compared.
     arm: Arm | None = None
-    #: The player's place among a hundred, drawn once for ever: a holdout of five percent is the places below 5.
+    #: The person's place among a hundred, drawn once for ever: a holdout of five percent is the places below 5.
     holdout_place: int | None = None
     #: Why the player is not to be asked how they like it: none, loss, complaint.
     sore: str | None = None
@@ -225,8 +225,11 @@ def facts_of(
     birth_date: date | None = None,
     had_bonus: bool | None = None,
     registers: Mapping[str, RegisterAnswer] | None = None,
+    drawn_as: str | None = None,
 ) -> GateFacts:
     """The gate's facts at `now`. `contacts` are the marketing contacts of at least the last 7 days.
+
+    `drawn_as` is the brand under whose name holdouts are drawn, where it is another of the group.
 
     What the state does not say stays unknown here, and the gate takes unknown for no. Only harm and the
     test mark are known to be absent once the player is known: nobody ever reports that there is none.
@@ -259,7 +262,7 @@ def facts_of(
         registers=registers or {},
         currency=currency,
         net_deposits=None if currency is None else net_of(state.net_deposits, currency, now),
-        holdout_place=holdout_place(state.brand, state.player_id),
+        holdout_place=holdout_place(drawn_as or state.brand, state.player_id, *state.accounts),
         sore=soreness(state.series, state.present(now)),
     )
 
@@ -270,11 +273,15 @@ def _status(state: PlayerState, now: datetime) -> str | None:
     return MERGED if status == ACTIVE and state.merged_into is not None else status
 
 
-def holdout_place(brand: str, player_id: str) -> int:
-    """The player's place among a hundred by which holdouts are drawn: 0 to 99, the same for ever."""
+def holdout_place(brand: str, *accounts: str) -> int:
+    """The place of a person with these accounts among a hundred, by which holdouts are drawn: 0 to 99.
+
+    It is the lowest of their accounts' places, each the same for ever: who is in a holdout is in it also when their
+    accounts are joined, in whichever order, and so is the other account from then on.
+    """
     # Another text than that of the arms of journeys, so that neither share says anything of the other.
-    digest = hashlib.sha256(f"holdout:{brand}:{player_id}".encode()).digest()
-    return int.from_bytes(digest[:8], "big") % 100
+    digests = (hashlib.sha256(f"holdout:{brand}:{account}".encode()).digest() for account in accounts)
+    return min(int.from_bytes(digest[:8], "big") % 100 for digest in digests)
 
 
 def _ended_exclusions(state: PlayerState, blocks: Sequence[Exclusion], now: datetime) -> list[datetime]:

@@ -9,7 +9,10 @@ from workflows.errors import DesignError
 from workflows.gate.facts import ADULT, GateFacts
 from workflows.gate.policies import HOUSE, SHIPPED
 from workflows.gate.policy import NUMBERS, Policy, complete, strictest, within
+from workflows.player_state.brand_groups import BrandGroups
 
+#: Every brand is a group of its own.
+ALONE: Final = BrandGroups()
 #: No clock is further from UTC.
 WIDEST: Final = timedelta(hours=14)
 #: Days, brands and jurisdictions whose joined policies are kept at hand.
@@ -46,6 +49,8 @@ class PolicyBook:
     #: By brand: the jurisdiction of its licence, whose law holds for players of whom none is known. None: nobody says,
     #: and they are under the house's policy alone.
     licences: Mapping[str, str] | None = None
+    #: Brands in which a player of one id is one person.
+    groups: BrandGroups = ALONE
     _joined: dict[tuple[str, str | None, date, int], Policy] = field(default_factory=dict, compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -101,6 +106,10 @@ class PolicyBook:
                 return strictest([joined, _SET_ELSEWHERE])
         return joined
 
+    def drawn_as(self, brand: str) -> str:
+        """The brand under whose name places in holdouts are drawn for a brand: one for all of a group."""
+        return self.groups.drawn_as(brand)
+
     def origins(self, brand: str, jurisdiction: str | None, now: datetime) -> dict[str, tuple[Policy, ...]]:
         """By number: the policies whose word holds, those that say the very same among them."""
         applying, joined = self.applying(brand, jurisdiction, now), self.at(brand, jurisdiction, now)
@@ -114,9 +123,11 @@ class PolicyBook:
         return found
 
 
-def of_deployment(own: tuple[Policy, ...], *, adults_only: bool, licences: Mapping[str, str]) -> PolicyBook:
+def of_deployment(
+    own: tuple[Policy, ...], *, adults_only: bool, licences: Mapping[str, str], groups: BrandGroups = ALONE
+) -> PolicyBook:
     """The book of a deployment: unknown means no, except for what its settings vouch for."""
-    return PolicyBook(own=own, adults_only=adults_only, licences=licences)
+    return PolicyBook(own=own, adults_only=adults_only, licences=licences, groups=groups)
 
 
 def concerns(one: Policy, jurisdiction: str | None) -> bool:

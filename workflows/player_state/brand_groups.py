@@ -55,6 +55,13 @@ class BrandGroups:
         group = next((brands for brands in self.groups.values() if brand in brands), ())
         return tuple(sorted(one for one in group if one != brand))
 
+    def drawn_as(self, brand: str) -> str:
+        """The brand under whose name a player's place in a holdout is drawn: the first that was named of the group.
+
+        So a brand that others join keeps its places, as long as it stays the first.
+        """
+        return next((brands[0] for brands in self.groups.values() if brand in brands), brand)
+
     def accounts_of(self, brand: str, events: Iterable[tuple[str, Event]]) -> dict[Account, str]:
         """The accounts in other brands that these events surely reach, each with the player it is reached from."""
         others = self.others(brand)
