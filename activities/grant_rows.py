@@ -18,6 +18,7 @@ from activities import tasks
 from activities.figures.grant_counts import count_lives
 from activities.grant_lives import lives
 from activities.outgoing.outbox import announce
+from activities.overdue_records import overdue
 from activities.player_rows import LOCK_PLAYERS
 from activities.shop_purchases import look_again
 from activities.standalone_tasks import StandaloneTask, doubt_id_of
@@ -322,6 +323,7 @@ NOTE_LIVES: Final = text(
 ).bindparams(bindparam("seqs", type_=ARRAY(BigInteger)))
 #: Writes into one grant what was told of it since `:since`, which figures have passed by: nobody knew its name then.
 _NOTE_LIFE: Final = text(f"UPDATE grants g {lives('w.id = :grant AND e.received_at >= :since')}")
+#: Forgets up to `:limit` settled rewards that are over at `:due`.
 FORGET: Final = text(
-    "DELETE FROM grants WHERE id = ANY(ARRAY(SELECT id FROM grants WHERE resolved_at < :before LIMIT :limit))"
+    f"DELETE FROM grants WHERE id = ANY(ARRAY(SELECT r.id {overdue('grants', 'resolved_at')} LIMIT :limit))"  # noqa: S608 - our own words
 )

@@ -6,7 +6,7 @@ in; what a regulator may ask for is copied out of it before.
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from sqlalchemy import TextClause, text
@@ -36,8 +36,10 @@ from activities.database import Database
 from activities.figures import figure_store, journey_days, player_days
 from activities.intake import decision_writes, event_store, failed_events, suppressions
 from activities.outgoing import webhook_queue, webhook_subscriptions
+from activities.overdue_records import as_due, due_places
 from activities.run_delivery import dead_letters
 from activities.settings import Settings
+from workflows.record_keeping import EVENTS_OF, RECORD_CLASSES, RecordClass
 
 #: Rows forgotten in one transaction.
 AT_ONCE: Final = 2_000
@@ -64,7 +66,7 @@ class Retention:
     """What becomes of the rows of a table.
 
     `forget` are statements that take `:before` and `:limit`, in the order in which they must go within a transaction;
-    none where nothing is forgotten, or something else forgets it.
+    none where nothing is forgotten, or something else forgets it: records go by `RECORDS_OF`.
     """
 
     why: str
@@ -76,7 +78,7 @@ class Retention:
 RETENTION: Final[Mapping[str, Retention]] = {
     "event_ids": Retention("the dedupe window", "retain_identities", (event_store.FORGET_IDENTITIES,)),
     "events": Retention("dropped by the month; records move to kept_events", "retain_events"),
-    "kept_events": Retention("records", "retain_records", (event_store.FORGET_RECORDS,)),
+    "kept_events": Retention("records", "retain_records"),
     "failed_events": Retention("once they were tried again", timedelta(days=90), (failed_events.FORGET,)),
     "players": Retention("one row a player, for as long as there is the player"),
     "steps": Retention("with their run"),
@@ -129,12 +131,10 @@ RETENTION: Final[Mapping[str, Retention]] = {
         "budgets of days and weeks, and seats; stocks stay", timedelta(days=90), (loyalty_limits.FORGET,)
     ),
     "budget_slices": Retention("a few rows for each budget and its day", timedelta(days=90), (bonus_budgets.FORGET,)),
-    "grants": Retention("records, once they are settled", "retain_records", (grant_rows.FORGET,)),
+    "grants": Retention("records, once they are settled", "retain_records"),
     "task_history": Retention("with its task"),
     "task_signatures": Retention("with its task"),
-    "tasks": Retention(
-        "records, once they are closed", "retain_records", (tasks.FORGET_HISTORY, task_signatures.FORGET, tasks.FORGET)
-    ),
+    "tasks": Retention("records, once they are closed", "retain_records"),
     "erasures": Retention("certificates"),
     "suppressions": Retention("until the exclusion ends", timedelta(0), (suppressions.FORGET,)),
     "webhook_deliveries": Retention("with their event"),
@@ -163,13 +163,25 @@ RETENTION: Final[Mapping[str, Retention]] = {
 }
 
 
+#: Records by class, each table with its statements in the order in which they must go within a transaction.
+RECORDS_OF: Final[Mapping[RecordClass, Mapping[str, Sequence[TextClause]]]] = {
+    "money": {"kept_events": (event_store.FORGET_RECORDS,), "grants": (grant_rows.FORGET,)},
+    "protection": {
+        "kept_events": (event_store.FORGET_RECORDS,),
+        "tasks": (tasks.FORGET_HISTORY, task_signatures.FORGET, tasks.FORGET),
+    },
+}
+
+
 @dataclass(frozen=True)
 class Forgotten:
-    """How many rows of a table are gone, or which month."""
+    """How many rows of a table are gone, or which month; of records their class, and where their players are."""
 
     table: str
     rows: int = 0
     partition: str | None = None
+    record_class: RecordClass | None = None
+    jurisdiction: str | None = None
 
 
 def period_of(retention: Retention, settings: Settings) -> timedelta | None:
@@ -201,6 +213,29 @@ async def retain(database: Database, settings: Settings, now: datetime) -> Async
                 for statement in retention.forget:
                     rows = (await connection.execute(statement, {"before": now - period, "limit": AT_ONCE})).rowcount
             yield Forgotten(table, rows)
+    for record_class in RECORD_CLASSES:
+        async for forgotten in _forget_records(database, settings, record_class, now):
+            yield forgotten
+
+
+async def _forget_records(
+    database: Database, settings: Settings, record_class: RecordClass, now: datetime
+) -> AsyncIterator[Forgotten]:
+    """Forget the records of a class that no law and no wish has kept any longer, one jurisdiction after the other."""
+    async with database.reading() as connection:
+        records, most = settings.retain_records or None, settings.retain_most
+        places = await due_places(connection, record_class, records, most, now.astimezone(UTC).date())
+    for place in places:
+        for table, statements in RECORDS_OF[record_class].items():
+            asked = {"due": as_due([place], now), "limit": AT_ONCE}
+            if table == "kept_events":
+                asked["kinds"] = [*EVENTS_OF[record_class]]
+            rows = AT_ONCE
+            while rows:
+                async with database.transaction() as connection:
+                    for statement in statements:
+                        rows = (await connection.execute(statement, asked)).rowcount
+                yield Forgotten(table, rows, None, record_class, place.jurisdiction)
 
 
 async def _make_months(database: Database, table: str, now: datetime) -> None:

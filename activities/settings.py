@@ -5,7 +5,7 @@ import os
 from datetime import timedelta
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SecretsSettingsSource
@@ -19,6 +19,7 @@ from workflows.effects import GRANT_UNKNOWN_AFTER
 from workflows.errors import DesignError
 from workflows.field_types import BRAND, Jurisdiction
 from workflows.player_state.identities import WINDOW
+from workflows.record_keeping import RecordClass
 from workflows.task_rights import GIVEN
 
 #: The variable that names the folder with a file for each setting that is secret.
@@ -238,6 +239,11 @@ class Settings(ContentSettings):
     retain_webhooks: timedelta = timedelta(days=30)
     #: How long records are kept that a regulator may ask for: events about protection and money, grants, tasks.
     retain_records: timedelta = timedelta(0)
+    #: By jurisdiction, or "*" for everybody: how long records of a class (`money`, `protection`) are kept at most where
+    #: no law has them kept longer, as JSON: {"GB": {"money": "P2200D"}}. The shortest of these and the above counts.
+    retain_most: dict[Jurisdiction | Literal["*"], dict[RecordClass, Annotated[timedelta, Field(gt=timedelta(0))]]] = (
+        Field(default_factory=dict)
+    )
     #: How sure a pair of accounts must be one person's for a task to be opened, in basis points; 0 opens none.
     doubles_from: int = Field(9_000, ge=0, le=10_000)
     #: Postgres connections a process may hold.

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor
+from activities.overdue_records import overdue
 from activities.people import who_may_work
 from activities.tables import task_signatures
 from activities.task_rows import TaskConflict, TaskRow
@@ -98,8 +99,8 @@ _ANOTHER_ROUND: Final = text(
 )
 #: Forgets the signatures of the tasks that `tasks.FORGET` forgets next.
 FORGET: Final = text(
-    """
+    f"""
     DELETE FROM task_signatures WHERE task_id = ANY(ARRAY(
-        SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
-    """
+        SELECT r.id {overdue("tasks", "closed_at")} ORDER BY r.closed_at, r.id LIMIT :limit))
+    """  # noqa: S608 - our own words
 )

@@ -17,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from activities.actors import Actor, engine_in
 from activities.erased_texts import was_erased_since, without_words
 from activities.outgoing.outbox import announce
+from activities.overdue_records import overdue
 from activities.people import actor_of
 from activities.standalone_tasks import StandaloneTask
 from activities.tables import task_history, tasks
@@ -438,19 +439,10 @@ OPEN: Final = text(
     RETURNING task_id
     """
 )
-#: Forgets the history of up to `:limit` tasks that were closed before `:before`, those that `FORGET` forgets next.
-FORGET_HISTORY: Final = text(
-    """
-    DELETE FROM task_history WHERE task_id = ANY(ARRAY(
-        SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
-    """
-)
-FORGET: Final = text(
-    """
-    DELETE FROM tasks WHERE id = ANY(ARRAY(
-        SELECT id FROM tasks WHERE closed_at < :before ORDER BY closed_at, id LIMIT :limit))
-    """
-)
+#: Forgets the history of up to `:limit` closed tasks that are over at `:due`, those that `FORGET` forgets next.
+_DUE: Final = f"SELECT r.id {overdue('tasks', 'closed_at')} ORDER BY r.closed_at, r.id LIMIT :limit"
+FORGET_HISTORY: Final = text(f"DELETE FROM task_history WHERE task_id = ANY(ARRAY({_DUE}))")  # noqa: S608 - our own words
+FORGET: Final = text(f"DELETE FROM tasks WHERE id = ANY(ARRAY({_DUE}))")  # noqa: S608 - our own words
 #: Overwrites what up to `:limit` tasks about a player from before `:before` asked, showed and were answered, and what
 #: their histories say; who answered when stays.
 ERASE_HISTORY: Final = text(

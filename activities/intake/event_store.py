@@ -20,6 +20,7 @@ from sqlalchemy.types import Boolean, Text
 from activities.event_loop_turns import in_turns
 from activities.intake.backpressure import protects
 from activities.intake.receipts import Conflict, DuplicateOf, Receipt
+from activities.overdue_records import overdue
 from workflows.events import CATALOGUE, Event
 from workflows.json_object import JsonObject
 
@@ -250,12 +251,13 @@ KEEP_RECORDS: Final = text(
     ON CONFLICT DO NOTHING
     """
 ).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+#: Forgets up to `:limit` records of the types `:kinds` that are over at `:due`.
 FORGET_RECORDS: Final = text(
-    """
-    DELETE FROM kept_events
-    WHERE seq = ANY(ARRAY(SELECT seq FROM kept_events WHERE received_at < :before LIMIT :limit))
-    """
-)
+    f"""
+    DELETE FROM kept_events WHERE seq = ANY(ARRAY(
+        SELECT r.seq {overdue("kept_events", "received_at")} AND r.type LIKE ANY(:kinds) LIMIT :limit))
+    """  # noqa: S608 - our own words
+).bindparams(bindparam("kinds", type_=ARRAY(Text)))
 # What of an event is personal becomes null, of a map every value: just what `Event.redacted` makes of it. Of a type
 # that this process does not know everything is personal.
 _BARE: Final = """

@@ -12,6 +12,9 @@ from activities.settings import Settings
 from workflows.background.reconcile_and_rearm import ERASE, RETAIN
 
 FORGOTTEN = Counter("journeys_forgotten_rows_total", "Rows that retention has deleted.", ["table"])
+RECORDS_GONE = Counter(
+    "journeys_forgotten_records_total", "Records that retention has deleted, by class.", ["record_class"]
+)
 ERASED = Counter("journeys_erasures_total", "Players whose erasure is certified.")
 
 
@@ -30,6 +33,8 @@ class Forgetting:
             async for forgotten in retain(self.database, self.settings, await self.database.now()):
                 counts[forgotten.table] = counts.get(forgotten.table, 0) + forgotten.rows
                 FORGOTTEN.labels(forgotten.table).inc(forgotten.rows)
+                if forgotten.record_class is not None:
+                    RECORDS_GONE.labels(forgotten.record_class).inc(forgotten.rows)
                 if activity.is_worker_shutdown():
                     raise ApplicationError("This worker ends; another one goes on from here.", type="WorkerEnds")
         return counts

@@ -23,6 +23,7 @@ from workflows.rules.index import RuleIndex
 
 NOW = datetime.now(UTC)
 LONG_AGO = NOW - timedelta(days=500)
+AGES_AGO = NOW - timedelta(days=2_000)
 RUN = f"a:{BRAND}:p:"
 PRODUCTION = Path(__file__).parent.parent.parent / "docs" / "production.md"
 
@@ -39,6 +40,27 @@ async def database(postgres_url: str) -> AsyncIterator[Database]:
 async def forget(database: Database, now: datetime = NOW, **settings: Any) -> list[Forgotten]:
     given = Settings(database_url="postgresql://unused", **settings)
     return [one async for one in retain(database, given, now)]
+
+
+async def lives_in(
+    database: Database, player: str, place: str | None, heard: datetime = NOW - timedelta(days=450)
+) -> None:
+    """A player of a jurisdiction of whom nothing was heard since."""
+    facts = {"facts": {"jurisdiction": place}} if place else {}
+    about = {"brand": BRAND, "id": player, "state": facts, "created_at": AGES_AGO, "updated_at": heard}
+    await insert(database, tables.players, about)
+
+
+def a_grant(name: str, resolved_at: datetime, player: str | None = None) -> Row:
+    about = {"brand": BRAND, "player_id": player or name, "run_id": f"{RUN}1", "step": f"g{name}", "journey": "a"}
+    return about | {
+        "id": name,
+        "kind": "cash",
+        "reward": {},
+        "status": "granted",
+        "decision": {},
+        "resolved_at": resolved_at,
+    }
 
 
 async def insert(database: Database, table: sa.Table, *values: dict[str, Any]) -> None:
@@ -180,8 +202,42 @@ class TestRecords:
         await insert(database, tables.grants, grant | {"id": "old"}, grant | {"id": "new", "resolved_at": NOW})
         await forget(database, NOW + timedelta(days=5_000))
         assert len(await rows(database, tables.grants)) == 2
+        await lives_in(database, "p", "UA")
         await forget(database, retain_records=timedelta(days=365))
         assert [row["id"] for row in await rows(database, tables.grants)] == ["new"]
+
+    async def test_a_legal_duty_is_longer_than_a_wish_and_ends_years_after_the_last_that_was_heard(
+        self, database: Database
+    ) -> None:
+        for player, place in (("gone", "MT"), ("here", "MT"), ("free", "UA"), ("nowhere", None)):
+            await lives_in(database, player, place, heard=NOW if player == "here" else AGES_AGO)
+            await insert(database, tables.grants, a_grant(player, AGES_AGO), a_grant(f"{player}-new", LONG_AGO, player))
+        told = await forget(database, retain_most={"*": {"money": timedelta(days=365)}})
+        left = {row["id"] for row in await rows(database, tables.grants)}
+        # Five years in Malta and wherever it might be Malta; no law that is known here in Ukraine.
+        assert left == {"here", "here-new", "gone-new", "nowhere-new"}
+        gone = {(one.record_class, one.jurisdiction, one.rows) for one in told if one.table == "grants" and one.rows}
+        assert gone == {("money", "MT", 1), ("money", "UA", 2), ("money", None, 1)}
+
+    async def test_each_class_goes_by_its_own_period_and_a_task_with_its_history(self, database: Database) -> None:
+        await lives_in(database, "p", "UA", heard=AGES_AGO)
+        events = {"payment.deposit_approved": 1, "consent.changed": 2}
+        for kind, seq in events.items():
+            kept = {"seq": seq, "brand": BRAND, "source": "/x", "id": kind, "type": kind, "player_id": "p"}
+            at = {"occurred_at": LONG_AGO, "received_at": LONG_AGO, "history": False, "data": {}}
+            await insert(database, tables.kept_events, kept | at)
+        task: Row = {"id": "t", "brand": BRAND, "player_id": "p", "step": "ask", "form": "F", "question": ""}
+        task |= {"form_schema": {}, "team": "x", "reason": "", "forbidden": [], "snapshot": {}, "state": "completed"}
+        task |= {"priority": 1, "due_at": LONG_AGO, "created_at": LONG_AGO, "closed_at": LONG_AGO}
+        await insert(database, tables.tasks, task)
+        line = {"task_id": "t", "brand": BRAND, "at": LONG_AGO, "actor": "x", "action": "opened"}
+        await insert(database, tables.task_history, line)
+        await forget(database, retain_most={"UA": {"money": timedelta(days=365)}})
+        assert [row["type"] for row in await rows(database, tables.kept_events)] == ["consent.changed"]
+        assert len(await rows(database, tables.tasks)) == 1
+        await forget(database, retain_most={"UA": {"protection": timedelta(days=365)}})
+        for table in (tables.kept_events, tables.tasks, tables.task_history):
+            assert await rows(database, table) == []
 
 
 async def test_the_gate_reads_a_week_of_messages_and_not_a_life(database: Database) -> None:
