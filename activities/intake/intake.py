@@ -283,14 +283,8 @@ class Intake:
             early = await early_ends(connection, brand, ids, events, ends, self.self_exclusion_minimum, now)
             refused = past.refusals(events) | early
             taken = [pair for position, pair in enumerate(events) if position not in refused] if refused else events
-            stored = await store_events(
-                connection,
-                brand,
-                taken,
-                history=mode == "history",
-                first_counts=batch.first_counts,
-                key_id=batch.key_id,
-            )
+            past_too, first, key = mode == "history", batch.first_counts, batch.key_id
+            stored = await store_events(connection, brand, taken, history=past_too, first_counts=first, key_id=key)
             new = stored.new
             if new:
                 if not ends:
