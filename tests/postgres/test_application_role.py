@@ -97,7 +97,7 @@ def statements() -> Iterator[tuple[str, str, str]]:
         verbs = {found[0].split()[0].upper() for found in SQL.finditer(source) if found[1] == table}
         verbs |= {verb.upper() for verb in re.findall(rf"\b(insert|update|delete)\({table}\)", source)}
         # What forgets is the owner's.
-        forgets = re.findall(rf"FORGET\w*(?:: Final)? = text\(\s*\"+\s*DELETE FROM {table}\b", source)
+        forgets = re.findall(rf"FORGET\w*(?:: Final)? = text\(\s*f?\"+\s*DELETE FROM {table}\b", source)
         others = re.findall(rf"DELETE FROM {table}\b|\bdelete\({table}\)", source)
         yield from ((table, owner, verb) for verb in sorted(verbs) if verb != "DELETE" or len(others) > len(forgets))
 
