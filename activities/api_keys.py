@@ -36,6 +36,7 @@ SCOPES: Final = (
     "points:correct",
     "players:erase",
     "players:export",
+    "audiences:read",
     "journeys:manage",
     "people:manage",
     "audit:read",

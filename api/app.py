@@ -15,6 +15,7 @@ from activities.clock import Clock
 from activities.settings import Settings, settings_from
 from api import (
     answers,
+    audiences,
     audit,
     dead_letters,
     enrolments,
@@ -124,6 +125,8 @@ _ROUTERS = (
     harm.router,
     timeline.router,
     segments.router,
+    audiences.router,
+    audiences.files,
     journeys.router,
     step_counts.router,
     journey_figures.router,

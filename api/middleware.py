@@ -40,7 +40,7 @@ REQUESTS = Histogram(
 NDJSON: Final = frozenset({"application/x-ndjson", "application/ndjson"})
 #: Prefix of every path that needs a key, and of what lies under it and needs none.
 PRIVATE: Final = "/v1/"
-PUBLIC: Final = ("/v1/unsubscribe/", "/v1/answers/", "/v1/integrations/")
+PUBLIC: Final = ("/v1/unsubscribe/", "/v1/answers/", "/v1/integrations/", "/v1/audience-files/")
 #: Characters of a caller's own X-Request-ID that stand in the log.
 LONGEST_REQUEST_ID: Final = 64
 

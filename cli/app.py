@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from cli import (
+    audience,
     audit,
     check,
     compare_grants,
@@ -111,6 +112,7 @@ app.command()(policy.policy)
 app.command()(preview.preview)
 app.command()(doubles.doubles)
 app.command()(texts.texts)
+app.command()(audience.audience)
 app.command()(erase.erase)
 app.command()(export.export)
 app.add_typer(stop.stops, name="stops")

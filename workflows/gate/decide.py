@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from workflows.channels import CHANNELS, channel_name
+from workflows.field_types import Product
 from workflows.gate.comparison import withheld
 from workflows.gate.consent_check import not_agreed
 from workflows.gate.decision import Allowed, Refusal, Wait, unread
@@ -80,6 +81,20 @@ def may_show(facts: GateFacts | None, message: MessageFacts, policy: Policy, now
     if message.by is not None and now > message.by:
         return False
     return _unreachable(facts, message, channel_name(message.channel), policy, asked) is None
+
+
+def may_target(facts: GateFacts | None, product: Product | None, policy: Policy, now: datetime) -> bool:
+    """Whether ads may be made by the likeness of a player: nothing protects them, and they agreed to `ads`."""
+    if facts is None or is_left_alone(facts, policy, now):
+        return False
+    asked = MessageFacts(channel="ads", message_class="marketing", step="", product=product)
+    return not_agreed(facts, asked, "ads", policy, []) is None
+
+
+def is_left_alone(facts: GateFacts | None, policy: Policy, now: datetime) -> bool:
+    """Whether nothing may be sold to a player, for whatever reason. Of whom nothing is known it is so."""
+    _aware(now)
+    return _protected(facts, "marketing", policy, now, []) is not None
 
 
 def held(now: datetime) -> Wait:

@@ -1,0 +1,86 @@
+"""Who belongs into an audience of an ad network at this moment: read from the players' rows, kept nowhere.
+
+A seed holds members of a segment who agreed to ads and whom nothing protects. A suppression list holds members of a
+segment who have not refused, and besides everybody to whom nothing may be sold. It does not say who is there for which
+reason: no line of it does, and there is none for the protected alone.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, Literal
+
+from sqlalchemy import Select, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from activities import gate_facts
+from activities.tables import memberships, players
+from content.ad_identifiers import Network, identifiers
+from workflows.field_types import Product
+from workflows.gate.decide import is_left_alone, may_target
+from workflows.gate.facts import GateFacts
+from workflows.gate.policy_book import PolicyBook
+from workflows.player_state.consents import said
+
+AudienceKind = Literal["seed", "suppression"]
+#: Players that are looked at in one piece; each row is read whole.
+AT_ONCE: Final = 200
+
+
+@dataclass(frozen=True)
+class Audience:
+    """A segment of a brand as a network wants it."""
+
+    brand: str
+    kind: AudienceKind
+    segment: str
+    network: Network
+    product: Product | None = None
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of an audience: lines of two hashes each, and the player to go on after; None: it was the last."""
+
+    lines: Sequence[tuple[str, str]]
+    after: str | None
+
+
+async def piece_of(
+    connection: AsyncConnection, policies: PolicyBook, asked: Audience, after: str | None, now: datetime
+) -> Piece:
+    """The next part, by players' ids. Each player is judged as they are now: a moment ago says nothing."""
+    ids = [*(await connection.execute(_candidates(asked, after).limit(AT_ONCE))).scalars()]
+    facts = await gate_facts.read_page_to_show(connection, asked.brand, ids, now)
+    some = (players.c.brand == asked.brand, players.c.id.in_(ids))
+    read = await connection.execute(select(players.c.id, players.c.profile).where(*some))
+    profiles = {row.id: row.profile for row in read}
+    members = await _members(connection, asked, ids)
+    inside = [one for one in ids if _belongs(asked, facts.get(one), policies, now, member=one in members)]
+    lines = [identifiers(profiles.get(one, {}), asked.network) for one in inside]
+    return Piece([line for line in lines if any(line)], ids[-1] if len(ids) == AT_ONCE else None)
+
+
+def _belongs(asked: Audience, facts: GateFacts | None, policies: PolicyBook, now: datetime, *, member: bool) -> bool:
+    policy = policies.of(asked.brand, facts, now)
+    if asked.kind == "seed":
+        return member and may_target(facts, asked.product, policy, now)
+    if facts is None or facts.is_test:
+        return False
+    return is_left_alone(facts, policy, now) or (member and said(facts.consents or {}, "ads") is not False)
+
+
+def _candidates(asked: Audience, after: str | None) -> Select[Any]:
+    """Of a seed the members; of a suppression list everybody, for anybody may be protected."""
+    if asked.kind == "seed":
+        at = memberships.c
+        chosen = select(at.player_id).where(at.brand == asked.brand, at.segment == asked.segment, at.left_at.is_(None))
+        return (chosen if after is None else chosen.where(at.player_id > after)).order_by(at.player_id)
+    everybody = select(players.c.id).where(players.c.brand == asked.brand)
+    return (everybody if after is None else everybody.where(players.c.id > after)).order_by(players.c.id)
+
+
+async def _members(connection: AsyncConnection, asked: Audience, ids: Sequence[str]) -> frozenset[str]:
+    at = memberships.c
+    mine = (at.brand == asked.brand, at.segment == asked.segment, at.left_at.is_(None), at.player_id.in_(ids))
+    return frozenset((await connection.execute(select(at.player_id).where(*mine))).scalars())
