@@ -44,7 +44,9 @@ AT_ONCE: Final = 200
 
 LEARNED: Final = Counter("journeys_score_models_total", "Models that were learned.", ["score", "became"])
 TOLD: Final = Counter("journeys_scores_told_total", "Scores of players that moved and were told.", ["score"])
-DRIFT: Final = Gauge("journeys_score_drift", "How far players are from those of the model.", ["score"])
+DRIFT: Final = Gauge(
+    "journeys_score_drift", "How far a brand's players are from those of its model.", ["score", "brand"]
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +158,7 @@ class ScoreLearning:
             last = await _told(connection, row.brand, now)
         scored = {player: one for player, known in players.items() if (one := model.score(known, now)) is not None}
         drift = model.drifted([one.percent / 100 for one in scored.values()])
-        DRIFT.labels(CHURN).set(drift)
+        DRIFT.labels(CHURN, row.brand).set(drift)
         async with self.database.transaction() as connection:
             await note_scored(connection, row, {"score": round(drift, 4)}, now)
             if drift > DRIFT_TOO_LARGE:

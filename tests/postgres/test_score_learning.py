@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 
 from activities.loops.score_learning import ScoreLearning, deposits_of
 from activities.score_models import champion, keep_model
@@ -156,6 +157,9 @@ class TestScoring:
         )
         scored = await learning(parts).score_due()
         assert (scored.seen, scored.told) == (120, 0)
+        drift = REGISTRY.get_sample_value("journeys_score_drift", {"score": "churn", "brand": BRAND})
+        assert drift is not None, "of each brand by itself: the next one scored does not hide it"
+        assert drift > 0.25
         async with parts.database.reading() as connection:
             assert await champion(connection, BRAND, "churn") is None
         [row] = await rows(parts.database, score_models)
