@@ -24,7 +24,7 @@ ALONE_WITHIN: Final = timedelta(days=1)
 
 CorrectionState = Literal["waiting", "applied", "refused"]
 #: Why a correction is not done.
-CorrectionRefusal = Literal["unknown", "decided", "own", "not_enough_points"]
+CorrectionRefusal = Literal["unknown", "key_reused", "decided", "own", "not_enough_points"]
 
 
 class Correction(NamedTuple):
@@ -44,6 +44,10 @@ class Correction(NamedTuple):
     decided_by_id: str | None
     decided_at: datetime | None
 
+    def is_of(self, wish: "CorrectionWish") -> bool:
+        """Whether it was made for this wish, and not for another one under the same key."""
+        return (self.currency, self.amount, self.reason) == (wish.currency.name, wish.amount, wish.reason)
+
 
 @dataclass(frozen=True)
 class CorrectionWish:
@@ -62,7 +66,10 @@ COLUMNS: Final = [point_corrections.c[name] for name in Correction._fields]
 async def ask_for(
     connection: AsyncConnection, intake: Intake, actor: Actor, wish: CorrectionWish, now: datetime
 ) -> Correction | CorrectionRefusal:
-    """Correct a player's points, or have the wish wait for a second person; the same wish again is the first one."""
+    """Correct a player's points, or have the wish wait for a second person; the same wish again is the first one.
+
+    Another wish under the key of one before is refused: whoever sends it would take the first for it.
+    """
     cause = f"{actor.brand}\x00{actor.id}\x00{wish.player_id}\x00{wish.key}"
     correction_id = hashlib.sha256(cause.encode()).hexdigest()[:24]
     async with intake.locked(connection, actor.brand, [wish.player_id], now) as players:
@@ -70,7 +77,7 @@ async def ask_for(
         if state is None:
             return "unknown"
         if (earlier := await find(connection, actor.brand, correction_id)) is not None:
-            return earlier
+            return earlier if earlier.is_of(wish) else "key_reused"
         alone = await _alone(connection, actor.brand, wish, now) + abs(wish.amount) <= ALONE
         if alone:
             made = state.correct_points(wish.currency, wish.amount, f"correction {correction_id}", now)

@@ -116,6 +116,8 @@ def _done(came: Correction | CorrectionRefusal) -> CorrectionView:
         return CorrectionView.of(came)
     if came == "unknown":
         raise missing("player")
+    if came == "key_reused":
+        raise Problem("key-reused", "This key was used for another correction; use a new one for another wish.")
     detail = {
         "own": "Who asked for it may not decide it; somebody else must.",
         "decided": "It is decided already.",

@@ -46,6 +46,13 @@ async def test_a_few_points_are_one_persons_and_each_wish_is_done_once(olena: ht
     assert (await corrects(olena, 5, "k-4", player="nobody")).status_code == 404
 
 
+async def test_a_key_that_comes_back_with_another_wish_gives_nothing_and_says_so(olena: httpx.AsyncClient) -> None:
+    await corrects(olena, 500, "k-1")
+    other = await corrects(olena, 700, "k-1")
+    assert (other.status_code, other.json()["type"]) == (422, "urn:journeys:problem:key-reused")
+    assert await has(olena) == 500
+
+
 async def test_many_points_wait_for_a_second_person_however_they_are_split(api: Api, olena: httpx.AsyncClient) -> None:
     assert (await corrects(olena, ALONE - 100, "k-1")).status_code == 201
     waiting = await corrects(olena, 101, "k-2")
