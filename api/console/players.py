@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final, Literal, get_args
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
-from pydantic import BaseModel, TypeAdapter
+from pydantic import TypeAdapter
 
 from activities.erasures import Ground
 from api import (
@@ -38,8 +38,17 @@ from workflows.task_kinds import TASK_KINDS
 router = APIRouter(route_class=ConsoleRoute, prefix="/console/{brand}", include_in_schema=False)
 
 Tab = Literal["timeline", "runs", "messages", "rewards", "notes", "tasks", "protection"]
-TABS: Final[tuple[Tab, ...]] = ("timeline", "runs", "messages", "rewards", "notes", "tasks", "protection")
-KINDS: Final[tuple[Kind, ...]] = ("event", "segment", "run", "step", "message", "grant", "task")
+TABS: Final[tuple[Tab, ...]] = get_args(Tab)
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+#: What a tab may list.
+Rows = (
+    Page[timeline.TimelineEntry]
+    | Page[runs.ListedRun]
+    | Page[messages.Message]
+    | Page[grants.GrantView]
+    | Page[player_notes.NoteView]
+    | Page[tasks.TaskSummary]
+)
 #: Characters of a ticket's number.
 LONGEST_REFERENCE: Final = 100
 #: Why somebody is erased, as the form offers it.
@@ -55,7 +64,7 @@ class PlayerPage:
 
     player: PlayerView
     tab: Tab
-    rows: Page[BaseModel]
+    rows: Rows
     hosts: list[HostView]
     reach: ReachList | None = None
     kinds: list[Kind] = field(default_factory=list)
@@ -212,30 +221,31 @@ async def _read(
     engine: ApiEngine, visitor: Visitor, player_id: str, tab: Tab, kinds: list[Kind], token: str | None
 ) -> PlayerPage:
     found = await players.get_player(player_id, engine, visitor.key)
-    key, page = visitor.key, {"page_token": token, "page_size": 50}
-    rows: Page[BaseModel]
+    rows = await _rows(engine, visitor, player_id, tab, kinds, {"page_token": token, "page_size": 50})
+    hosts = await player_notes.list_hosts(player_id, engine, visitor.key)
+    reach = await player_reach.get_reach(player_id, engine, visitor.key) if tab == "protection" else None
+    return PlayerPage(found, tab, rows, hosts.items, reach, kinds)
+
+
+async def _rows(  # noqa: PLR0911 - one list a tab
+    engine: ApiEngine, visitor: Visitor, player_id: str, tab: Tab, kinds: list[Kind], page: dict[str, Any]
+) -> Rows:
+    """What a tab lists of a player; nothing where it lists nothing, or the visitor may not see it."""
+    key, of_player = visitor.key, {"player": player_id, **page}
     match tab:
         case "timeline":
             query = timeline.TimelineQuery.model_validate(page | ({"kind": kinds} if kinds else {}))
-            rows = await timeline.list_timeline(player_id, engine, key, query)  # type: ignore[assignment]  # read only
+            return await timeline.list_timeline(player_id, engine, key, query)
         case "runs":
-            rows = await runs.list_runs(engine, key, runs.RunQuery(player=player_id, **page))  # type: ignore[assignment, arg-type]
+            return await runs.list_runs(engine, key, runs.RunQuery.model_validate(of_player))
         case "messages":
-            rows = await messages.list_messages(engine, key, messages.MessageQuery(player=player_id, **page))  # type: ignore[assignment, arg-type]
+            return await messages.list_messages(engine, key, messages.MessageQuery.model_validate(of_player))
         case "rewards":
-            rows = await grants.list_grants(engine, key, grants.GrantQuery(player=player_id, **page))  # type: ignore[assignment, arg-type]
+            return await grants.list_grants(engine, key, grants.GrantQuery.model_validate(of_player))
         case "notes":
-            rows = await player_notes.list_notes(player_id, engine, key, player_notes.NoteQuery.model_validate(page))  # type: ignore[assignment]  # read only
-        case "tasks":
+            return await player_notes.list_notes(player_id, engine, key, player_notes.NoteQuery.model_validate(page))
+        case "tasks" if visitor.may("tasks:work"):
             states = ["open", "claimed", "completed", "expired", "cancelled"]
-            task_query = tasks.TaskQuery.model_validate(page | {"player": player_id, "state": states, "sort": "due"})
-            rows = (
-                await tasks.list_tasks(engine, key, task_query)  # type: ignore[assignment]
-                if visitor.may("tasks:work")
-                else Page(items=[])
-            )
-        case "protection":
-            rows = Page(items=[])
-    hosts = await player_notes.list_hosts(player_id, engine, key)
-    reach = await player_reach.get_reach(player_id, engine, key) if tab == "protection" else None
-    return PlayerPage(found, tab, rows, hosts.items, reach, kinds)
+            wanted = tasks.TaskQuery.model_validate(of_player | {"state": states, "sort": "due"})
+            return await tasks.list_tasks(engine, key, wanted)
+    return Page[tasks.TaskSummary](items=[])

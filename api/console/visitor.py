@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qsl, urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo
 
 from fastapi import Depends, Request
 
@@ -21,6 +21,7 @@ from activities.people import Person, actor_from, find_person, grants_of
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key
 from api.problems import Problem
+from workflows.local_time import zone
 
 SESSION_COOKIE: Final = "__Host-console"
 #: Set by whoever refreshes a part of a page by itself: nobody looks, so it keeps no session alive.
@@ -73,10 +74,7 @@ class Visitor:
     @property
     def zone(self) -> ZoneInfo:
         """In which clocks are shown."""
-        try:
-            return ZoneInfo(self.person.zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            return ZoneInfo("UTC")
+        return zone(self.person.zone)
 
     def may(self, *scopes: str) -> bool:
         """Whether they have any of `scopes`."""
