@@ -39,7 +39,7 @@ class Audience:
 
 
 @dataclass(frozen=True)
-class Piece:
+class AudiencePiece:
     """A part of an audience: lines of two hashes each, and the player to go on after; None: it was the last."""
 
     lines: Sequence[tuple[str, str]]
@@ -48,7 +48,7 @@ class Piece:
 
 async def piece_of(
     connection: AsyncConnection, policies: PolicyBook, asked: Audience, after: str | None, now: datetime
-) -> Piece:
+) -> AudiencePiece:
     """The next part, by players' ids. Each player is judged as they are now: a moment ago says nothing."""
     ids = [*(await connection.execute(_candidates(asked, after).limit(AT_ONCE))).scalars()]
     facts = await gate_facts.read_page_to_show(connection, asked.brand, ids, now)
@@ -58,7 +58,7 @@ async def piece_of(
     members = await _members(connection, asked, ids)
     inside = [one for one in ids if _belongs(asked, facts.get(one), policies, now, member=one in members)]
     lines = [identifiers(profiles.get(one, {}), asked.network) for one in inside]
-    return Piece([line for line in lines if any(line)], ids[-1] if len(ids) == AT_ONCE else None)
+    return AudiencePiece([line for line in lines if any(line)], ids[-1] if len(ids) == AT_ONCE else None)
 
 
 def _belongs(asked: Audience, facts: GateFacts | None, policies: PolicyBook, now: datetime, *, member: bool) -> bool:

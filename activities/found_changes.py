@@ -16,7 +16,7 @@ ChangeKind = Literal["delivery", "entries", "group"]
 ONCE_IN: Final = timedelta(days=7)
 
 
-class Change(NamedTuple):
+class FoundChange(NamedTuple):
     """Something that has changed, in a sentence for people."""
 
     kind: ChangeKind
@@ -24,7 +24,7 @@ class Change(NamedTuple):
     says: str
 
 
-async def note_changes(connection: AsyncConnection, brand: str, found: Sequence[Change], day: date) -> int:
+async def note_changes(connection: AsyncConnection, brand: str, found: Sequence[FoundChange], day: date) -> int:
     """Write down what was found on a day; how much of it is new. Of what was found lately nothing is written."""
     table, new = changes.c, 0
     lately = select(table.kind, table.subject).where(table.brand == brand, table.found_on > day - ONCE_IN)
@@ -38,14 +38,14 @@ async def note_changes(connection: AsyncConnection, brand: str, found: Sequence[
 
 async def list_changes(
     connection: AsyncConnection, brand: str, since: date, *, untold: bool = False
-) -> list[tuple[date, Change]]:
+) -> list[tuple[date, FoundChange]]:
     """What was found from a day on, the newest first; with `untold` what nobody was told of."""
     table = changes.c
     chosen = select(table.found_on, table.kind, table.subject, table.says).where(
         table.brand == brand, table.found_on >= since, *([table.told_at.is_(None)] if untold else [])
     )
     rows = await connection.execute(chosen.order_by(table.found_on.desc(), table.kind, table.subject))
-    return [(row.found_on, Change(row.kind, row.subject, row.says)) for row in rows]
+    return [(row.found_on, FoundChange(row.kind, row.subject, row.says)) for row in rows]
 
 
 async def note_told(connection: AsyncConnection, brand: str, until: date, now: datetime) -> None:

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from activities.audience_links import LASTS, AudienceLinks
-from activities.audiences import Audience, AudienceKind, Piece, piece_of
+from activities.audiences import Audience, AudienceKind, AudiencePiece, piece_of
 from api.dependencies import ApiEngine, EngineOf
 from api.permissions import Key, needs
 from api.problems import COMMON, documented, missing, undeclared
@@ -115,12 +115,12 @@ async def _file(engine: ApiEngine, asked: Audience) -> StreamingResponse:
     )
 
 
-async def _piece(engine: ApiEngine, asked: Audience, after: str | None) -> Piece:
+async def _piece(engine: ApiEngine, asked: Audience, after: str | None) -> AudiencePiece:
     async with engine.database.reading() as connection:
         return await piece_of(connection, engine.policies, asked, after, engine.clock())
 
 
-async def _lines(engine: ApiEngine, asked: Audience, piece: Piece) -> AsyncIterator[bytes]:
+async def _lines(engine: ApiEngine, asked: Audience, piece: AudiencePiece) -> AsyncIterator[bytes]:
     yield _csv([HEADERS[asked.network]])
     while True:
         yield _csv(piece.lines)

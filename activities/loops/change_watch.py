@@ -21,7 +21,7 @@ from activities.actors import engine_in
 from activities.clock import Clock
 from activities.database import Database
 from activities.figures.followers import EVENTS, JOURNEYS, cursor_of
-from activities.found_changes import Change, list_changes, note_changes, note_told
+from activities.found_changes import FoundChange, list_changes, note_changes, note_told
 from activities.loops.reconcile_and_rearm import heartbeating
 from activities.player_rows import lock_state
 from activities.providers.adapter import Adapter, OutgoingMessage
@@ -92,7 +92,7 @@ class ChangeWatch:
         found["player"] = await self._ask_about_players(brand, today) if counted[1] else 0
         return found
 
-    async def _entries_that_stop(self, connection: AsyncConnection, brand: str, today: date) -> list[Change]:
+    async def _entries_that_stop(self, connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
         entries: defaultdict[str, dict[date, int]] = defaultdict(dict)
         for row in await _ask(connection, _ENTRIES, brand, today, days=ENTRY_DAYS):
             entries[row.journey][row.day] = row.runs
@@ -104,7 +104,7 @@ class ChangeWatch:
             if silent := has_stopped(days):
                 usual = sum(days[-silent - 28 : -silent]) / 28
                 says = f"Nobody has entered {name} for {silent} days; about {usual:.0f} a day are usual."
-                found.append(Change("entries", name, says))
+                found.append(FoundChange("entries", name, says))
         return found
 
     async def _tell(self, brand: str, today: date) -> None:
@@ -163,7 +163,7 @@ async def _is_counted(connection: AsyncConnection, follower: str, today: date) -
     return until is not None and until.date() >= today
 
 
-async def deliveries_that_fell(connection: AsyncConnection, brand: str, today: date) -> list[Change]:
+async def deliveries_that_fell(connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
     """Channels on which fewer of yesterday's messages arrived than of those of the two weeks before."""
     days: defaultdict[str, dict[int, Conversion]] = defaultdict(dict)
     for row in await _ask(connection, _DELIVERIES, brand, today, days=MESSAGE_DAYS):
@@ -177,11 +177,11 @@ async def deliveries_that_fell(connection: AsyncConnection, brand: str, today: d
                 f"Of {now.players:,} messages by {channel} yesterday {100 * moved.now:.0f} % arrived; "
                 f"{100 * moved.usual:.0f} % are usual. Ask its provider."
             )
-            found.append(Change("delivery", channel, says))
+            found.append(FoundChange("delivery", channel, says))
     return found
 
 
-async def groups_that_moved(connection: AsyncConnection, brand: str, today: date) -> list[Change]:
+async def groups_that_moved(connection: AsyncConnection, brand: str, today: date) -> list[FoundChange]:
     """Groups of players that are larger or smaller than in the twelve weeks before, those of `GROUPS`."""
     newest = week_of(today) - 7 * _DAY
     groups: Mapping[str, dict[date, Conversion]] = {name: {} for name in GROUPS}
@@ -198,7 +198,7 @@ async def groups_that_moved(connection: AsyncConnection, brand: str, today: date
                 f"{GROUPS[name]}: {100 * moved.now:.0f} % in the week from {newest}; "
                 f"{100 * moved.usual:.0f} % are usual."
             )
-            found.append(Change("group", name, says))
+            found.append(FoundChange("group", name, says))
     return found
 
 
