@@ -80,27 +80,39 @@ class Awards:
                 return AwardResult.model_validate(earlier.detail["result"])
             if (held := await held_by(connection, request, now)) is not None:
                 return held
-            facts = player.facts if player else None
-            policy = self.policies.of(request.brand, facts, now)
-            grant = GrantFacts.of(
-                request.reward, request.product or self.product, vip=request.vip, earned=request.earned
-            )
-            decision = may_grant(facts, grant, policy, now)
-            if player is not None and not asked and (names := self.registers.wanted([decision], facts, policy, now)):
-                return ToAsk(player.profile, names)
-            decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
-            await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
-            reason = str(decision.reason) if isinstance(decision, Refusal) else None
-            if reason is None and not is_known(request.reward, self.intake.rules.loyalty):
-                reason = NOT_DECLARED
-            if reason is None and not await self._house_gives(connection, request, now):
-                reason = HOUSE_GIVES_NO_MORE
+            reason = await self._against(connection, request, player, now, asked=asked)
+            if isinstance(reason, ToAsk):
+                return reason
             result = AwardResult.of(request.reward, reason, now)
             if reason is None:
                 await self._give(connection, request, now)
             detail = {"kind": request.reward.kind, "reason": reason, "result": result.model_dump(mode="json")}
             await record_steps(connection, request, now, result.status, detail)
         return result
+
+    async def _against(
+        self,
+        connection: AsyncConnection,
+        request: Award,
+        player: gate_facts.GatedPlayer | None,
+        now: datetime,
+        *,
+        asked: bool,
+    ) -> str | ToAsk | None:
+        """What speaks against it, or whom to ask first. The gate is not asked about what is not there to be given."""
+        if not is_known(request, self.intake.rules.loyalty):
+            return NOT_DECLARED
+        facts = player.facts if player else None
+        policy = self.policies.of(request.brand, facts, now)
+        grant = GrantFacts.of(request.reward, request.product or self.product, vip=request.vip, earned=request.earned)
+        decision = may_grant(facts, grant, policy, now)
+        if player is not None and not asked and (names := self.registers.wanted([decision], facts, policy, now)):
+            return ToAsk(player.profile, names)
+        decided = gate_decisions.Decided(request.key, request.reward.kind, decision)
+        await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
+        if isinstance(decision, Refusal):
+            return str(decision.reason)
+        return None if await self._house_gives(connection, request, now) else HOUSE_GIVES_NO_MORE
 
     async def _house_gives(self, connection: AsyncConnection, request: Award, now: datetime) -> bool:
         known = self.intake.rules.loyalty.currencies.get(request.currency)
@@ -110,5 +122,12 @@ class Awards:
     async def _give(self, connection: AsyncConnection, request: Award, now: datetime) -> None:
         async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
             state = players.states[request.player_id]
-            given = give(state, request.reward, PrizeGiving.by(request), players.rules, now, players.failures)
+            given = give(
+                state,
+                request.reward,
+                PrizeGiving.by(request, players.rules.loyalty),
+                players.rules,
+                now,
+                players.failures,
+            )
             players.record(request.player_id, given)

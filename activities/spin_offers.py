@@ -4,6 +4,9 @@ What the player spins of it is told to the run as the answer to its step, by `ac
 transaction of the spin.
 """
 
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 from temporalio import activity
 
 from activities import gate_decisions, gate_facts
@@ -21,6 +24,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import spin_facts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.register_check import as_if_unlisted
+from workflows.player_state.prizes import NOT_DECLARED, is_offered
 
 
 class SpinOffers:
@@ -51,19 +55,27 @@ class SpinOffers:
                 return SpinGiven(reason=earlier.detail["reason"])
             if (held := await held_by(connection, request, now)) is not None:
                 return held
-            facts = player.facts if player else None
-            policy = self.policies.of(request.brand, facts, now)
-            asked = spin_facts(request, request.product or self.product)
-            decision = may_grant(as_if_unlisted(facts, policy, now), asked, policy, now)
-            decided = gate_decisions.Decided(request.key, asked.kind, decision)
-            await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
-            reason = str(decision.reason) if isinstance(decision, Refusal) else None
+            reason = await self._against(connection, request, player, now)
             if reason is None:
                 async with self.intake.locked(connection, request.brand, [request.player_id], now) as players:
                     players.states[request.player_id].offer_spin(request, now)
             outcome = "offered" if reason is None else "withheld"
             await record_steps(connection, request, now, outcome, {"wheel": request.wheel, "reason": reason})
         return SpinGiven(reason=reason)
+
+    async def _against(
+        self, connection: AsyncConnection, request: OfferSpin, player: gate_facts.GatedPlayer | None, now: datetime
+    ) -> str | None:
+        """What speaks against it. The gate is not asked about a wheel that is not there."""
+        if not is_offered(request, self.intake.rules.loyalty):
+            return NOT_DECLARED
+        facts = player.facts if player else None
+        policy = self.policies.of(request.brand, facts, now)
+        asked = spin_facts(request, request.product or self.product)
+        decision = may_grant(as_if_unlisted(facts, policy, now), asked, policy, now)
+        decided = gate_decisions.Decided(request.key, asked.kind, decision)
+        await gate_decisions.record(connection, request, [decided], player.release if player else 0, now)
+        return str(decision.reason) if isinstance(decision, Refusal) else None
 
     @activity.defn(name=CLOSE_SPIN.name)
     async def close(self, request: CloseSpin) -> SpinGiven:

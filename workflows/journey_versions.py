@@ -6,7 +6,9 @@ A version is named by its content, so it never means another module later.
 
 from collections.abc import Mapping
 
+from workflows.declaration import Journey
 from workflows.errors import JourneysError
+from workflows.run_protocol import RunInput
 
 
 class UnknownVersion(JourneysError):
@@ -35,3 +37,13 @@ def module_of(module: str, journey: str, version: int) -> str | None:
             "folder, or wait until it has rolled."
         )
     return versions.get(version)
+
+
+def version_of(journey: Journey, run: RunInput) -> int:
+    """The version that a run plays; one from before there were releases does not say, and plays the first of them.
+
+    That is the code as it was when it was first released, so an edit after it concerns no such run.
+    """
+    if "version" in run.model_fields_set:
+        return run.version
+    return 1 if 1 in _MODULES.get((journey.function.__module__, journey.name), {}) else 0

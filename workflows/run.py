@@ -35,7 +35,7 @@ from workflows.effects import (
     Withhold,
 )
 from workflows.events import Event
-from workflows.journey_versions import module_of
+from workflows.journey_versions import module_of, version_of
 from workflows.local_time import jitter
 from workflows.run_journal import MOVED_PAST, LookedFarEnough, Migration, MovedRun, counted_behind, over
 from workflows.run_protocol import BRAND, ENGINE, JOURNEY, JOURNEY_VERSION, KnownStep, RunInput
@@ -281,7 +281,7 @@ class JourneyRun(RunState):
     async def _perform(self, player: object) -> str:
         self.player = player
         self.refuse_later_engine()
-        self.played = of_version(self.definition, self.input.version)
+        self.played = of_version(self.definition, version_of(self.definition, self.input))
         self.began = self.clock = self.input.began or self.now
         if self.input.moved_from is not None:
             await self._arrive(self.input.moved_from)
@@ -374,7 +374,7 @@ class JourneyRun(RunState):
                 "journal": {},
                 "began": None,
                 "stands_at": None,
-                "version": self.input.version if move is None else move.version,
+                "version": version_of(self.definition, self.input) if move is None else move.version,
                 "moved_from": None if move is None else self.input.version,
                 "do": [] if move is None else move.do,
                 **handed_on,

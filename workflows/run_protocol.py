@@ -97,7 +97,8 @@ class RunInput(BaseModel):
     ends_at: AwareDatetime
     trigger: dict[str, JsonValue] | None
     facts: PlayerFacts
-    #: The release of the journey that the run plays; 0 for one from before there were any, which plays what is there.
+    #: The release of the journey that the run plays; 0 for code that is none, which plays what is there. A run from
+    #: before there were releases does not say, and plays the first.
     version: int = 0
     #: `ENGINE` as it was when this chapter began. Whatever changes the order of a run's commands asks it first.
     engine: int = 0

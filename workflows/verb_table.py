@@ -114,6 +114,15 @@ VERBS: Final[Mapping[str, VerbSpec]] = {
             outcomes={"awarded": "given", "withheld": "withheld"},
         ),
         VerbSpec(
+            name="give_spin",
+            shape="reward",
+            waits=False,
+            limit=None,
+            subject="wheel",
+            results=("may spin", "withheld"),
+            outcomes={"offered": "may spin", "withheld": "withheld"},
+        ),
+        VerbSpec(
             name="spin",
             shape="reward",
             waits=True,

@@ -270,13 +270,16 @@ def _by_losing(trigger: Trigger) -> bool:
 
 
 def _just_asked(flow: Flow, step: StepNode, life: tuple[type[Event], ...]) -> bool:
-    """Whether every way to a step comes from a wait for a sign of life that brought none, with no wait after it."""
+    """Whether every way to a step comes from a wait for a sign of life, with no wait after it.
+
+    Where it brought none the player is still away; where it brought one they are back, and are not won back any more.
+    """
     seen: set[Node] = set()
     waiting: list[Node] = [step]
     while waiting:
         for edge in flow.before(waiting.pop()):
             asked = any(issubclass(kind, life) for kind in _kinds(edge.source))
-            if asked and edge.happened is False:
+            if asked and edge.happened is not None:
                 continue
             if isinstance(edge.source, StartNode) or _waits(edge.source):
                 return False

@@ -388,18 +388,19 @@ class Rehearse:
         faults: Faults | None = None,
         latency: Latency = at_once,
         policy: Policy | None = None,
+        programs: Sequence[str] = (),
         **data: Any,
     ) -> Rehearsal:
         """Let a player enter a journey, in the treated arm, at ten on a Monday unless `at` says otherwise.
 
         What starts it is the documented example of the event that its first fitting trigger waits for; `trigger` and
-        `data` say it differently. With `begins=False` nothing has happened yet and the test lets it happen. The run
-        plays the code as it is, or the release `version`. `along`
-        are other journeys the same events may start; what they send counts for caps but not for `run.sent`.
-        `answers` is how people answer by themselves, `faults` what providers do, `latency` how long effects take.
+        `data` say it differently. With `begins=False` the test lets it happen. The run plays the code as it is, or the
+        release `version`. `along` are other journeys the same events may start; what they send counts for caps but not
+        for `run.sent`. `answers` is how people answer by themselves, `faults` what providers do, `latency` how long
+        effects take. `programs` are modules of a loyalty program that is deployed too.
         """
         cast = cast or player()
-        registry = _registry(journey.definition.function.__module__)
+        registry = _registry(journey.definition.function.__module__, tuple(programs))
         played = registry.journeys[journey.definition.name]
         if version is not None:
             _check_version(played, version)
@@ -417,8 +418,7 @@ class Rehearse:
         name, others = journey.definition.name, frozenset(other.definition.name for other in along)
         world.rules = _rules_of(world.registry, {name, *others})
         world.addresses[cast.player_id] = cast.reachable
-        rehearsal = Rehearsal(world, cast, world.registry.journeys[name], others)
-        self.rehearsals.append(rehearsal)
+        self.rehearsals.append(rehearsal := Rehearsal(world, cast, world.registry.journeys[name], others))
         if begins:
             rehearsal.begin(trigger, data)
         else:
@@ -458,13 +458,13 @@ def _rules_of(registry: Registry, entered: Collection[str]) -> RuleIndex:
 
 
 @lru_cache(maxsize=64)
-def _registry(module: str) -> Registry:
+def _registry(module: str, programs: tuple[str, ...]) -> Registry:
     """The shipped journeys and those beside this one; a test module's journeys stand alone."""
     if module.startswith(SHIPPED):
-        return load((SHIPPED,))
+        return load((SHIPPED, *programs))
     package, _, name = module.rpartition(".")
     alone = not package or name.startswith("test_")
-    return load((SHIPPED, module if alone else package))
+    return load((SHIPPED, module if alone else package, *programs))
 
 
 def _shown(detail: Mapping[str, JsonValue]) -> str:

@@ -12,7 +12,7 @@ from workflows.gate.decision import Refusal
 from workflows.gate.facts import GateFacts, GrantFacts, spin_facts
 from workflows.gate.register_check import as_if_unlisted
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
-from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known
+from workflows.player_state.prizes import NOT_DECLARED, PrizeGiving, give, is_known, is_offered
 from workflows.rules.failures import RuleFailure
 
 
@@ -27,17 +27,14 @@ class LoyaltyEffects:
         """Give now what the gate lets pass and the program knows."""
         world = self._world
         asked = GrantFacts.of(request.reward, request.product or world.product, vip=request.vip, earned=request.earned)
-        reason = self._refusal(request, asked)
-        if reason is None and not is_known(request.reward, world.rules.loyalty):
-            reason = NOT_DECLARED
+        reason = self._refusal(request, asked) if is_known(request, world.rules.loyalty) else NOT_DECLARED
         into = world.rules.loyalty.currencies.get(request.currency)
         if reason is None and not house_gives(world, into, request.player_id, request.reward.awarded_points):
             reason = HOUSE_GIVES_NO_MORE
         if reason is None:
             state, failures = world.player(request.player_id), list[RuleFailure]()
-            world.carry_out(
-                state, give(state, request.reward, PrizeGiving.by(request), world.rules, world.now, failures)
-            )
+            giving = PrizeGiving.by(request, world.rules.loyalty)
+            world.carry_out(state, give(state, request.reward, giving, world.rules, world.now, failures))
             warn_of(failures)
         result = AwardResult.of(request.reward, reason, world.now)
         self._record(request, result.status, kind=request.reward.kind, reason=reason)
@@ -46,6 +43,8 @@ class LoyaltyEffects:
     def offer_spin(self, request: OfferSpin) -> SpinGiven:
         """Give a spin, which `player_buttons` makes."""
         reason = self._refusal(request, spin_facts(request, request.product or self._world.product))
+        if not is_offered(request, self._world.rules.loyalty):
+            reason = NOT_DECLARED
         if reason is None:
             self._world.player(request.player_id).offer_spin(request, self._world.now)
         self._record(request, "offered" if reason is None else "withheld", wheel=request.wheel, reason=reason)

@@ -79,12 +79,19 @@ class TestWelcome:
         await run.happens(RoundCompleted, times=3, stake_minor=100, win_minor=0)
         assert run.granted == ["free_spins"]
 
-    async def test_a_first_deposit_ends_it_and_reaches_the_goal(self, rehearse: Rehearse) -> None:
+    async def test_a_first_deposit_reaches_the_goal_and_the_guide_comes_all_the_same(self, rehearse: Rehearse) -> None:
         run = await rehearse(welcome, OLENA)
         deposited = run.now
         await run.happens(DepositApproved)
-        assert run.ended == "completed"
         assert [record.goal_at for record in run.world.runs.values()] == [deposited]
+        await run.advance(days(1) + hours(1))
+        assert (run.ended, run.sent) == (None, ["welcome", "guide"])
+
+    async def test_a_currency_that_nobody_declared_brings_no_spins(self, rehearse: Rehearse) -> None:
+        run = await rehearse(welcome, player(currency="JPY"))
+        await run.advance(days(2))
+        await run.happens(RoundCompleted, times=3, stake_minor=100, win_minor=0)
+        assert run.granted == []
 
     async def test_who_is_in_the_control_arm_plays_it_and_is_offered_nothing(self) -> None:
         """A rehearsal plays the treated arm; the world itself knows the other."""
@@ -220,7 +227,7 @@ class TestWinBack:
         await run.advance(days(8))
         assert run.sent_via[1:] == [("spins-offer", "email"), ("spins-offer", "in_app")]
         [spins] = run.rewards
-        assert spins.model_dump()["count"] == 25  # 5 % of a mean deposit of 50.00 in spins of 0.10
+        assert spins.model_dump()["count"] == 50  # 10 % of a mean deposit of 50.00 in spins of 0.10
 
     async def test_nobody_who_is_back_is_missed(self, rehearse: Rehearse) -> None:
         run = await rehearse(win_back, player(deposits=3))

@@ -46,7 +46,10 @@ CONTROL = {
     "failed_deposit": 0,
 }
 
-Opens = Callable[[str], Awaitable[Theatre]]
+#: Deploys the house's own points, wheel, missions and tiers too.
+CASINO = {"JOURNEYS": "workflows.programs.casino"}
+
+Opens = Callable[..., Awaitable[Theatre]]
 
 
 def treated(name: str) -> str:
@@ -76,10 +79,10 @@ async def play(
         **catch_all.environment,
     }
 
-    async def open_theatre(name: str) -> Theatre:
+    async def open_theatre(name: str, **more: str) -> Theatre:
         here = await time_skipping.get_current_time()
         morning = datetime.combine(here.date() + timedelta(days=1), time(8), UTC)
-        managed = theatre(time_skipping, treated(f"{name}-{postgres_url[-6:]}"), variables, morning)
+        managed = theatre(time_skipping, treated(f"{name}-{postgres_url[-6:]}"), variables | more, morning)
         opened.append(managed)
         stages.append(await managed.__aenter__())
         return stages[-1]
@@ -93,7 +96,7 @@ async def play(
 
 class TestWelcome:
     @pytest.mark.recorded
-    async def test_a_silent_player_is_greeted_reminded_and_guided_but_sold_nothing(self, play: Opens) -> None:
+    async def test_a_silent_newcomer_is_greeted_reminded_and_guided_but_sold_nothing(self, play: Opens) -> None:
         stage = await play("silent")
         await stage.registers()
         assert await stage.ends("welcome") == "completed"
@@ -102,7 +105,7 @@ class TestWelcome:
         assert await stage.entered() == {"welcome": ("treated", "ended", "completed")}
 
     @pytest.mark.recorded
-    async def test_three_lost_rounds_on_the_second_day_bring_spins_at_once(self, play: Opens) -> None:
+    async def test_three_lost_rounds_bring_small_spins_where_there_is_no_wheel(self, play: Opens) -> None:
         stage = await play("unlucky")
         await stage.registers()
         await stage.advance(days(1) + hours(2))
@@ -110,10 +113,25 @@ class TestWelcome:
         await stage.advance(minutes(1))
         assert await stage.granted() == ["free_spins"]
 
+    @pytest.mark.recorded
+    async def test_three_lost_rounds_bring_a_turn_of_the_wheel_and_a_silent_week_doubles_points(
+        self, play: Opens
+    ) -> None:
+        stage = await play("turned", **CASINO)
+        await stage.registers()
+        await stage.happens(DepositApproved, **DEPOSIT)
+        await stage.advance(days(2) + hours(2))
+        await stage.happens(RoundCompleted, times=3, **LOST_ROUND)
+        await stage.advance(minutes(1))
+        assert "give_spin:daily_wheel#1: offered" in await stage.story("welcome")
+        assert await stage.ends("welcome") == "completed"
+        assert "multiply:house_points#1: awarded" in await stage.story("welcome")
+        assert "free_spins" not in await stage.granted()
+
 
 class TestProtection:
     @pytest.mark.recorded
-    async def test_self_exclusion_stops_every_run_and_nothing_is_sent_afterwards(self, play: Opens) -> None:
+    async def test_an_exclusion_stops_every_run_and_nothing_is_sent_afterwards(self, play: Opens) -> None:
         stage = await play("excluded")
         await stage.registers()
         await stage.advance(minutes(5))
@@ -124,7 +142,7 @@ class TestProtection:
         assert await stage.sent() == before
 
     @pytest.mark.recorded
-    async def test_marketing_waits_for_the_morning(self, play: Opens) -> None:
+    async def test_a_guide_waits_for_the_morning(self, play: Opens) -> None:
         stage = await play("asleep")
         await stage.advance(hours(12))  # ten in the evening in Kyiv
         await stage.registers()
@@ -160,7 +178,9 @@ class TestSecondDeposit:
 
 class TestTierUp:
     @pytest.mark.recorded
-    async def test_the_fiftieth_deposit_opens_gold_tells_the_player_and_asks_for_a_note(self, play: Opens) -> None:
+    async def test_the_fiftieth_deposit_opens_gold_tells_the_player_and_asks_for_a_note(
+        self, play: Opens
+    ) -> None:
         stage = await play("gold")
         await stage.registers(mode="history")
         await stage.happens(DepositApproved, mode="history", times=49, **DEPOSIT)
@@ -195,14 +215,24 @@ class TestWinBack:
         await stage.advance(days(14) + minutes(1))
 
     @pytest.mark.recorded
-    async def test_two_weeks_of_silence_bring_news_then_spins_that_fit_the_wallet(self, play: Opens) -> None:
+    async def test_two_weeks_of_silence_bring_news_then_spins_of_the_wallets_own_money(self, play: Opens) -> None:
         stage = await play("away")
         await self.leaves(stage)
         assert "win_back" in await stage.entered()
         await stage.advance(days(8))
         assert await stage.sent() == ["content-news/email", "spins-offer/email", "spins-offer/in_app"]
         grant = next(g for g in await stage.rows(grants))
-        assert grant["reward"]["count"] == 25  # 5 % of a mean deposit of 50.00 in spins of 0.10
+        assert grant["reward"]["count"] == 50  # 10 % of a mean deposit of 50.00 in spins of 0.10
+
+    @pytest.mark.recorded
+    async def test_who_comes_back_after_a_month_finds_a_turn_of_the_wheel(self, play: Opens) -> None:
+        stage = await play("returned", **CASINO)
+        await self.leaves(stage)
+        await stage.advance(days(20))
+        await stage.happens(SessionLogin)
+        assert await stage.ends("win_back") == "completed"
+        assert "give_spin:daily_wheel#1: offered" in await stage.story("win_back")
+        assert "wheel-turn/in_app" in await stage.sent()
 
     async def test_a_past_that_is_still_being_imported_calls_nobody_absent(self, play: Opens) -> None:
         stage = await play("halfway")
@@ -222,7 +252,7 @@ class TestWinBack:
         assert "win_back" in await stage.entered()
 
     @pytest.mark.recorded
-    async def test_a_gold_player_is_called_after_45_days(self, play: Opens) -> None:
+    async def test_a_gold_player_who_stays_away_is_called_after_45_days(self, play: Opens) -> None:
         stage = await play("golden")
         await stage.happens(TierChanged, mode="history", to="gold", direction="up", basis="deposits")
         await self.leaves(stage)

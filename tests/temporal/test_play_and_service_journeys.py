@@ -64,7 +64,10 @@ KNOWN = registers(**PAST)
 GOLD = happens(AT_ONCE, TierChanged, to="gold", direction="up", basis="deposits", **PAST)
 LOST: dict[str, Any] = {"stake_minor": 9_000, "win_minor": 0, "category": "slot"}
 
-Plays = Callable[[str, History, timedelta], Awaitable[Theatre]]
+#: Deploys the house's own points, wheel, missions and tiers too.
+CASINO = "workflows.programs.casino"
+
+Plays = Callable[..., Awaitable[Theatre]]
 
 
 def treated(journey: str) -> str:
@@ -82,13 +85,15 @@ async def play(
     bonus_engine: LocalBonusEngine,
     catch_all: LocalCatchAll,
 ) -> AsyncIterator[Plays]:
-    """Play a history of one player, from ten on a Wednesday morning, where this journey alone is deployed."""
+    """Play a history of one player, from ten on a Wednesday morning, where this journey alone is deployed, or a program
+    beside it.
+    """
     variables = {"DATABASE_URL": postgres_url, "BONUS_ENGINE_URL": bonus_engine.url, **catch_all.environment}
 
     async with AsyncExitStack() as opened:
 
-        async def plays(journey: str, history: History, until: timedelta) -> Theatre:
-            chosen = {**variables, "SHIPPED_JOURNEYS": journey}
+        async def plays(journey: str, history: History, until: timedelta, program: str = "") -> Theatre:
+            chosen = {**variables, "SHIPPED_JOURNEYS": journey, "JOURNEYS": program}
             theatre, trace = await opened.enter_async_context(real(time_skipping, chosen, beginning(datetime.now(UTC))))
             await on_the_server(theatre, trace, {treated(journey): history}, until)
             await record(request, theatre)
@@ -115,14 +120,20 @@ class TestPlay:
         assert await stage.granted() == ["deposit_match"]
         assert await outcome(stage) == ("completed", False)
 
-    async def test_twenty_rounds_of_one_kind_bring_a_tip_news_and_one_thumb(self, play: Plays) -> None:
+    async def test_twenty_rounds_of_one_kind_bring_a_tip_a_mission_news_and_one_thumb(self, play: Plays) -> None:
         history: History = [
             KNOWN,
             happens(AT_ONCE, RoundCompleted, times=20, **LOST),
             happens(days(15), FeedbackAnswered, kind="thumb", score=1),
         ]
-        stage = await play("game_preference", history, days(16))
-        assert await stage.sent() == ["favourite-tip/in_app", "new-in-your-kind/in_app", "quick-question/in_app"]
+        stage = await play("game_preference", history, days(16), CASINO)
+        assert await stage.sent() == [
+            "favourite-tip/in_app",
+            "mission-for-you/in_app",
+            "new-in-your-kind/in_app",
+            "quick-question/in_app",
+        ]
+        assert "award:mission#1: awarded" in await stage.story("game_preference")
         assert await stage.granted() == []
         assert await outcome(stage) == ("completed", False)
 
@@ -272,14 +283,26 @@ class TestShop:
 
 
 class TestRelation:
-    async def test_a_birthday_brings_spins_and_a_greeting_that_tells_of_them(self, play: Plays) -> None:
+    async def test_a_birthday_brings_spins_in_the_wallets_own_money(self, play: Plays) -> None:
         born = f"1992-{beginning(datetime.now(UTC)) + days(2):%m-%d}"
         stage = await play("personal_days", [registers(birth_date=born, **PAST), Looking(days(2) + hours(1))], days(5))
         assert await stage.granted() == ["free_spins"]
         assert await stage.sent() == ["occasion-gift/email", "occasion-gift/in_app"]
         assert await outcome(stage) == ("completed", False)
 
-    async def test_a_vip_whom_two_calls_do_not_reach_gets_a_line_and_no_gift(self, play: Plays) -> None:
+    async def test_the_tenth_deposit_brings_points_of_the_house(self, play: Plays) -> None:
+        history: History = [
+            KNOWN,
+            happens(AT_ONCE, DepositApproved, times=9, **PAST),
+            happens(AT_ONCE, DepositApproved),
+        ]
+        # Ten deposits are a tier of the ladder too, of which this journey says nothing.
+        stage = await play("personal_days", history, days(5), CASINO)
+        assert "award:points#1: awarded" in await stage.story("personal_days")
+        assert (await stage.sent(), await stage.granted()) == (["occasion-points/email", "occasion-points/in_app"], [])
+        assert await outcome(stage) == ("completed", False)
+
+    async def test_a_vip_whom_two_calls_do_not_reach_gets_a_line_and_neither_gift_nor_points(self, play: Plays) -> None:
         history: History = [
             GOLD,
             KNOWN,
@@ -293,7 +316,10 @@ class TestRelation:
         assert (await stage.sent(), await stage.granted()) == (["occasion-greeting/email"], [])
         assert await outcome(stage) == ("completed", False)
 
-    async def test_a_regular_who_answers_three_of_ten_gets_points_and_a_call(self, play: Plays) -> None:
+    @pytest.mark.parametrize(("program", "granted"), [("", ["points"]), (CASINO, [])], ids=["engine", "house"])
+    async def test_a_regular_who_answers_three_of_ten_gets_points_of_whom_there_is_and_a_call(
+        self, play: Plays, program: str, granted: list[str]
+    ) -> None:
         history: History = [
             registers(-days(100), **PAST),
             *(happens(days(number), SessionLogin) for number in range(3, 7)),
@@ -301,9 +327,10 @@ class TestRelation:
             Replying(days(8), "nps", {"score": 3}),
             Answering(days(8) + hours(2), "DetractorCall", {"outcome": "reached", "to_mend": "slow payouts"}),
         ]
-        stage = await play("feedback", history, days(9))
+        stage = await play("feedback", history, days(9), program)
         assert await stage.sent() == ["recommend/in_app"]
-        assert await stage.granted() == ["points"]
+        assert await stage.granted() == granted
+        assert f"award:points#1: {'awarded' if program else 'withheld'}" in await stage.story("feedback")
         assert await stage.asked() == [("DetractorCall", "support", "completed")]
         assert await outcome(stage) == ("completed", True)
 

@@ -407,13 +407,13 @@ def test_the_command_passes_what_is_shipped(run: Command) -> None:
     result = run(["check"])
     assert result.exit_code == 0, result.output
     assert "failed_deposit waives no-control: Help is not withheld." in result.output
-    assert "Nothing is wrong with 23 journeys and 48 templates." in result.output
+    assert "Nothing is wrong with 23 journeys and 52 templates." in result.output
     unlabelled = " ".join(result.output.split())
     assert "23 journeys without product= count as casino, which is the setting PRODUCT, where GB" in unlabelled
 
 
 def test_a_journey_named_twice_is_one_journey(run: Command) -> None:
-    assert "Nothing is wrong with 1 journey and 48 templates." in run(["check", "welcome", "welcome"]).output
+    assert "Nothing is wrong with 1 journey and 52 templates." in run(["check", "welcome", "welcome"]).output
 
 
 def test_the_command_tells_what_is_wrong_and_fails(run: Command, package: Callable[[str, str], str]) -> None:
@@ -431,7 +431,7 @@ def test_the_command_tells_what_is_wrong_and_fails(run: Command, package: Callab
     assert unreleased.endswith("run `journeys release seller` and commit what it writes. [released]")
     assert aim.startswith("seller: it has no goal, so nobody can say whether it works; add goal=")
     assert share.startswith("seller: 1 of its 1 messages sell, which is more than 70%; add messages")
-    assert "3 things to mend in 1 journey and 48 templates." in result.stderr
+    assert "3 things to mend in 1 journey and 52 templates." in result.stderr
 
 
 def test_the_command_tells_first_what_would_stop_a_deployment(run: Command, package: Callable[[str, str], str]) -> None:

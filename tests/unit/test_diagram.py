@@ -245,7 +245,7 @@ def test_every_step_a_run_ever_took_is_on_the_diagram_under_its_id(path: Path) -
     name = path.name.partition(".")[0]
     events = json.loads(path.read_text())["events"]
     begun = events[0]["workflowExecutionStartedEventAttributes"]["input"]["payloads"][0]["data"]
-    played = json.loads(b64decode(begun)).get("version")
+    played = json.loads(b64decode(begun)).get("version", 1)
     read = read_flow(SHIPPED[name].versions.get(played, SHIPPED[name]))
     taken = {
         json.loads(b64decode(event["userMetadata"]["summary"]["data"]))

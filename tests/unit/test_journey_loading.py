@@ -44,7 +44,8 @@ def test_the_shipped_journeys_are_those_of_the_catalogue() -> None:
     assert all(journey.description for journey in registry.journeys.values())
     assert {cls.__name__ for cls in registry.workflows} == set(registry.journeys)
     listens = {name: sorted(journey.listens_to) for name, journey in registry.journeys.items()}
-    assert listens["welcome"] == ["derived.loss_streak", "payment.deposit_approved", "player.contact_verified"]
+    heard = ["derived.loss_streak", "payment.deposit_approved", "player.contact_verified", "session.login"]
+    assert listens["welcome"] == heard
     assert listens["win_back"] == ["session.login"]
     # Its offers are made, and announced, in a helper.
     assert "reload-offer" in {use.template for use in registry.templates if use.journey == "second_deposit"}

@@ -257,6 +257,7 @@ def test_the_verbs_are_exactly_these() -> None:
     waits |= {
         "arm",
         "award",
+        "give_spin",
         "multiply",
         "changed",
         "pause_promotions",

@@ -7,6 +7,7 @@ from workflows import (
     FeedbackAnswered,
     Form,
     NoAnswer,
+    NotAwarded,
     Player,
     Scheduled,
     days,
@@ -20,7 +21,7 @@ from workflows import (
 from workflows.events import Pii
 from workflows.journeys.segments import regular
 
-VIP_TIERS = ("gold", "platinum", "diamond")
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
 POINTS = 50
 
 
@@ -54,7 +55,7 @@ async def feedback(player: Player, _: Scheduled) -> None:
         answer = await ask(player)
     if not isinstance(answer, Answer) or answer.score is None:
         return
-    await player.grant(points(POINTS))
+    await thank(player)
     if answer.score <= 6:
         await player.ask(
             DetractorCall,
@@ -73,3 +74,10 @@ async def feedback(player: Player, _: Scheduled) -> None:
 async def ask(player: Player) -> Answer | NoAnswer:
     """The question, where the player is or by mail."""
     return await player.survey("recommend", via=["in_app"], fallback=["email"], within=days(7))
+
+
+async def thank(player: Player) -> None:
+    """As many points for every answer: of the house's own program, or the casino's where that is not deployed."""
+    thanked = await player.award(points(POINTS), into="house_points")
+    if isinstance(thanked, NotAwarded) and thanked.reason == "not_declared":
+        await player.grant(points(POINTS))

@@ -13,6 +13,7 @@ from workflows import (
     goal,
     journey,
     milestone,
+    mission,
     month,
     on,
     threshold,
@@ -20,6 +21,9 @@ from workflows import (
 
 sessions = count(GameSessionStarted, per=month)
 kinds_of_game = distinct(GameSessionStarted, "category", last=days(90))
+#: Of the house's own program (`workflows.programs.casino`), by what is liked; where it is not deployed there is none.
+MISSIONS = {"slot": "five_slots", "live": "three_live_tables"}
+FOR_ALL = "three_games"
 
 
 def worrying(signal: HarmSignal) -> bool:
@@ -37,14 +41,19 @@ def worrying(signal: HarmSignal) -> bool:
     control=10,
 )
 async def game_preference(player: Player, _: RoundCompleted | GameSessionStarted) -> None:
-    """After twenty rounds, or three sessions in a month: a tip for what is liked, news of it, and one thumb.
+    """After twenty rounds, or three sessions in a month: a tip for what is liked, a mission, news, and one thumb.
 
-    Who plays three kinds or more is an explorer, and is told of everything that is new. Nothing is offered.
+    Who plays three kinds or more is an explorer, and is told of everything that is new. The mission is one of the
+    house's program, open to everybody: here the player need not ask for it. No money is offered.
     """
     explorer = await player.value(kinds_of_game) >= 3
     about = None if explorer else player.favourite_category
     await player.send("favourite-tip", via=["in_app"], fallback=["email"], about=about)
-    await player.sleep(days(7))
+    await player.sleep(days(1))
+    opened = MISSIONS.get(about or "", FOR_ALL)
+    if await player.award(mission(opened)):
+        await player.send("mission-for-you", via=["in_app"], fallback=["email"], mission=opened)
+    await player.sleep(days(6))
     await player.refresh()
     changed = player.favourite_category != about and not explorer
     await player.send(

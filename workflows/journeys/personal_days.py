@@ -9,9 +9,11 @@ from workflows import (
     Event,
     Form,
     HarmSignal,
+    NotAwarded,
     Player,
     SessionLogin,
     always,
+    amounts,
     anniversary,
     birthday,
     days,
@@ -21,11 +23,16 @@ from workflows import (
     journey,
     milestone,
     on,
+    points,
 )
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
-SPIN_VALUE, MOST_WON = 10, 5000  # minor units
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
+#: A birthday is for spins, everything that was reached for points of the house's own program
+#: (`workflows.programs.casino`); where it is not deployed those are spins too.
+POINTS = {"half_year": 250, "year": 500, "deposits": 100, "visits": 250}
+SPIN_VALUE = amounts(EUR=10, GBP=10, USD=10, CAD=10, SEK=100, BRL=50, UAH=400)
+MOST_WON = amounts(EUR=5_000, GBP=4_000, USD=5_000, CAD=7_000, SEK=50_000, BRL=25_000, UAH=200_000)
 SPINS = {"birthday": 20, "half_year": 10, "year": 20, "deposits": 10, "visits": 10}
 
 
@@ -69,13 +76,23 @@ async def personal_days(player: Player, day: Birthday | Anniversary | DepositApp
             return
         await player.send("occasion-greeting", via=["email"], fallback=["in_app"], occasion=occasion)
         return
-    calm = player.harm in {None, "weak"}
-    if calm and await player.grant(free_spins(SPINS[occasion], bet_value=SPIN_VALUE, max_win=MOST_WON)):
-        await player.send(
-            "occasion-gift", via=["in_app", "email"], occasion=occasion, spins=SPINS[occasion], max_win=MOST_WON
-        )
-    else:
+    if player.harm not in {None, "weak"} or not await given(player, occasion):
         await player.send("occasion-greeting", via=["in_app"], fallback=["email"], occasion=occasion)
+
+
+async def given(player: Player, occasion: str) -> bool:
+    """Give something small for the day and tell of it; whether anything was given."""
+    if occasion in POINTS:
+        awarded = await player.award(points(POINTS[occasion]), into="house_points")
+        if awarded:
+            await player.send("occasion-points", via=["in_app", "email"], occasion=occasion, points=POINTS[occasion])
+        if not isinstance(awarded, NotAwarded) or awarded.reason != "not_declared":
+            return bool(awarded)
+    value, most = player.amount(SPIN_VALUE), player.amount(MOST_WON)
+    if not (value and most) or not await player.grant(free_spins(SPINS[occasion], bet_value=value, max_win=most)):
+        return False
+    await player.send("occasion-gift", via=["in_app", "email"], occasion=occasion, spins=SPINS[occasion], max_win=most)
+    return True
 
 
 async def called(player: Player, occasion: str) -> bool:

@@ -1,6 +1,6 @@
 """J09: two weeks without a login."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 from workflows import (
     DepositApproved,
@@ -8,6 +8,7 @@ from workflows import (
     Inactive,
     Player,
     SessionLogin,
+    amounts,
     days,
     every,
     free_spins,
@@ -17,8 +18,14 @@ from workflows import (
 )
 from workflows.events import Pii
 
-VIP_TIERS = ("gold", "platinum", "diamond")
-SPIN_VALUE = 10  # minor units
+VIP_TIERS = ("gold", "platinum", "diamond", "black")
+#: Of the house's own program (`workflows.programs.casino`); where it is not deployed nobody turns a wheel.
+WHEEL, TURN_FOR = "daily_wheel", days(2)
+#: From five spins to fifty, worth 3 to 10 % of a usual deposit.
+SPIN_VALUE = amounts(EUR=10, GBP=10, USD=10, CAD=10, SEK=100, BRL=50, UAH=400)
+LEAST = amounts(EUR=50, GBP=50, USD=50, CAD=50, SEK=500, BRL=250, UAH=2_000)
+MOST = amounts(EUR=500, GBP=500, USD=500, CAD=500, SEK=5_000, BRL=2_500, UAH=20_000)
+MOST_WON = amounts(EUR=10_000, GBP=10_000, USD=10_000, CAD=15_000, SEK=100_000, BRL=50_000, UAH=400_000)
 
 
 class WinBackCall(Form):
@@ -39,8 +46,8 @@ class WinBackCall(Form):
 async def win_back(player: Player, gone: Inactive) -> None:
     """News, then something small, then a person; over as soon as the player is back.
 
-    A login ends it, although the catalogue only ends it with a deposit: nobody who is back is
-    missed. What becomes of the player in the weeks after is not watched.
+    A login ends it, although the catalogue only ends it with a deposit: nobody who is back is missed. Who comes back
+    after a month finds a turn of the wheel. What becomes of the player in the weeks after is not watched.
     """
     await player.send("content-news", via=["email"], fallback=["push"])
     if await player.event(SessionLogin, within=days(7)):
@@ -51,6 +58,7 @@ async def win_back(player: Player, gone: Inactive) -> None:
         return
     await player.send("other-channel", via=["sms"], fallback=["push"])
     if await player.event(SessionLogin, within=days(15)):
+        await give_turn(player)
         return
     if player.tier in VIP_TIERS:
         await player.ask(
@@ -62,19 +70,40 @@ async def win_back(player: Player, gone: Inactive) -> None:
             forbidden=["no offer in the script"],
         )
     if await player.event(SessionLogin, within=days(15)):
+        await give_turn(player)
         return
-    spins = spins_for(player)
-    if await player.grant(free_spins(spins, bet_value=SPIN_VALUE, max_win=10000)):
-        await player.send("final-offer", via=["email"], fallback=["sms"], spins=spins, max_win=10000)
+    if (fits := spins_for(player)) is None:
+        return
+    if await player.grant(free_spins(fits.number, bet_value=fits.value, max_win=fits.most)):
+        await player.send("final-offer", via=["email"], fallback=["sms"], spins=fits.number, max_win=fits.most)
+
+
+async def give_turn(player: Player) -> None:
+    """A turn of the wheel for who is back, while they are here."""
+    if await player.give_spin(WHEEL, within=TURN_FOR):
+        await player.send("wheel-turn", via=["in_app"], valid_days=TURN_FOR.days)
 
 
 async def offer_spins(player: Player) -> None:
-    """Spins worth a twentieth of a usual deposit, granted before they are announced."""
-    spins = spins_for(player)
-    if await player.grant(free_spins(spins, bet_value=SPIN_VALUE, max_win=10000)):
-        await player.send("spins-offer", via=["email", "in_app"], fallback=["push"], spins=spins, max_win=10000)
+    """Spins that fit a usual deposit, granted before they are announced."""
+    if (fits := spins_for(player)) is None:
+        return
+    if await player.grant(free_spins(fits.number, bet_value=fits.value, max_win=fits.most)):
+        await player.send(
+            "spins-offer", via=["email", "in_app"], fallback=["push"], spins=fits.number, max_win=fits.most
+        )
 
 
-def spins_for(player: Player) -> int:
-    """How many spins fit this player's wallet: 5 % of the mean deposit, from 5 to 50 spins."""
-    return max(5, min(50, player.mean_deposit_minor // 20 // SPIN_VALUE))
+class Spins(NamedTuple):
+    """So many spins of a value each, and what may be won with all of them; minor units of the player's wallet."""
+
+    number: int
+    value: int
+    most: int
+
+
+def spins_for(player: Player) -> Spins | None:
+    """The spins that fit this player's wallet; None where its currency is not known or nothing fits."""
+    value, most = player.amount(SPIN_VALUE), player.amount(MOST_WON)
+    worth = player.fit(3, 10, of=player.mean_deposit_minor, floor=LEAST, ceiling=MOST)
+    return Spins(worth // value, value, most) if worth and value and most else None

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from workflows.effect_input import EffectInput
-from workflows.effects import Award, Give
+from workflows.effects import Award, Give, OfferSpin
 from workflows.events import TierChanged
 from workflows.field_types import Product
 from workflows.json_object import JsonObject
@@ -39,9 +39,12 @@ class PrizeGiving:
     product: Product | None = None
 
     @classmethod
-    def by(cls, request: Award) -> "PrizeGiving":
+    def by(cls, request: Award, program: LoyaltyProgram) -> "PrizeGiving":
         """A step of a run gives."""
-        into = PointCurrency(request.currency, request.expires) if request.currency else None
+        into: PointCurrency | None = None
+        if request.currency:
+            said = PointCurrency(request.currency, request.expires)
+            into = program.currencies[request.currency] if request.by_name else said
         return cls("issued:award", "journey", request.key, into)
 
 
@@ -69,8 +72,11 @@ def place_effect(brand: str, player_id: str, instance: str, place: int) -> Effec
     return EffectInput(brand=brand, player_id=player_id, journey=NO_JOURNEY, run_id=won_in, step=f"place:{place}")
 
 
-def is_known(prize: RewardBase, program: LoyaltyProgram) -> bool:
-    """Whether the mission, the raffle or the tier that a prize names is declared here."""
+def is_known(request: Award, program: LoyaltyProgram) -> bool:
+    """Whether what an award names is declared here: a currency, a mission, a raffle, a tier."""
+    prize = request.reward
+    if request.by_name and request.currency not in program.currencies:
+        return False
     if prize.opened_mission is not None:
         return prize.opened_mission in program.missions
     if prize.tickets is not None:
@@ -78,6 +84,11 @@ def is_known(prize: RewardBase, program: LoyaltyProgram) -> bool:
     if prize.lifts_to is not None:
         return program.ladder is not None and program.ladder.place(prize.lifts_to[0]) >= 0
     return True
+
+
+def is_offered(request: OfferSpin, program: LoyaltyProgram) -> bool:
+    """Whether the wheel that a spin is of is declared here, where the journey knows it by name alone."""
+    return not request.by_name or request.wheel in program.wheels
 
 
 def give(
@@ -88,7 +99,7 @@ def give(
     now: datetime,
     failures: list[RuleFailure],
 ) -> list[Decision]:
-    """Give it now. What `is_known` does not know gives nothing."""
+    """Give it now. What is not declared gives nothing."""
     program = rules.loyalty
     if not prize.settled_here:
         raise TypeError(f"{prize.name} is not settled here; the bonus engine gives it.")

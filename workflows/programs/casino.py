@@ -202,18 +202,15 @@ def own_limit(_player: Statistics) -> bool:
 
 @player_mission(
     step("answer", count(FeedbackAnswered), 1),
-    gives=points(50),
-    into=house_points,
+    gives=badge("heard"),
     product="casino",
-    budget=A_WEEK,
-    again=month,
     words={
         "ru": "Ответьте на вопрос, что бы вы ни думали.",
         "uk": "Дайте відповідь на запитання, хоч би що ви думали.",
     },
 )
 def your_voice(_player: Statistics) -> bool:
-    """Answer a question, whatever you think."""
+    """Answer a question, whatever you think: the journey that asks gives the points, and nobody gets them twice."""
     return True
 
 
