@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from typing import Annotated, cast
+from typing import Annotated, Final, cast
 
 import httpx
 from fastapi import Depends, Request
@@ -25,8 +25,16 @@ from activities.unsubscribe_links import UnsubscribeLinks
 from api.console.identity_provider import IdentityProvider
 from api.database import Pools
 from api.key_lookup import Keys
+from api.player_pace import PlayerPace
 from content.scripts import TaskScripts, load_scripts
 from workflows.source.journey_loading import load
+
+#: Buttons that a player presses in a process: thirty at once, two a second from then on.
+PRESSES_AT_ONCE: Final = 30
+PRESSES_A_SECOND: Final = 2.0
+#: Streams that a player opens: as many at once as there may be, for pages in several tabs, then one a second.
+STREAMS_AT_ONCE: Final = 5
+STREAMS_A_SECOND: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -43,6 +51,9 @@ class ApiEngine(Engine):
     board_aliases: BoardAliases
     entry_counts: EntryCounts
     watch: PlayerWatch
+    #: How fast a player may press buttons, and open streams.
+    presses: PlayerPace
+    streams: PlayerPace
     webhook_secrets: SigningSecrets
     temporal: Client
     http: httpx.AsyncClient
@@ -78,6 +89,8 @@ async def api_engine(settings: Settings, clock: Clock | None) -> AsyncIterator[A
             links=links,
             player_tokens=PlayerTokens(settings.link_secrets),
             watch=watch,
+            presses=PlayerPace(PRESSES_AT_ONCE, PRESSES_A_SECOND),
+            streams=PlayerPace(STREAMS_AT_ONCE, STREAMS_A_SECOND),
             commands=PlayerCommands(core.database, core.intake, core.policies, core.clock),
             rulers=BoardRulers(core.database),
             ticket_totals=TicketTotals(),

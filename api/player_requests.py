@@ -48,8 +48,9 @@ def player_of(key: Key) -> str:
     return key.player_id
 
 
-async def press(engine: ApiEngine, command: PlayerCommand) -> JsonObject:
-    """Do what a button says, once for its key. Raises `Problem` where it is not done."""
+async def press(engine: ApiEngine, key: Key, command: PlayerCommand) -> JsonObject:
+    """Do what a button says, once for its key. Raises `Problem` where it is not done, or pressed too fast."""
+    engine.presses.take(key)
     try:
         done = await engine.commands.do(command)
     except CommandKeyReused as reused:

@@ -109,13 +109,13 @@ async def my_shop(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = No
     return answer([view for view in views if view.reason != "not_visible"], if_none_match)
 
 
-@router.post("/shop/{item_id}/purchases", responses={**COMMON, **documented(404, 409)})
+@router.post("/shop/{item_id}/purchases", responses={**COMMON, **documented(404, 409, 429)})
 async def buy_item(
     item_id: str, body: PurchaseBody, engine: EngineOf, key: Player, idempotency_key: PressKey
 ) -> BoughtView:
     """Buy an item for the price that was shown. Points and stock are taken, or neither."""
     command = PlayerCommand(key.brand, player_of(key), idempotency_key, "buy", item_id, price=body.price)
-    return BoughtView.model_validate(await press(engine, command))
+    return BoughtView.model_validate(await press(engine, key, command))
 
 
 @router.get("/purchases", responses=COMMON)
@@ -125,11 +125,11 @@ async def my_purchases(engine: EngineOf, key: Player, query: Annotated[PageQuery
         return await _purchases(connection, key.brand, player_of(key), query)
 
 
-@router.post("/purchases/{purchase_id}/cancel", responses={**COMMON, **documented(404, 409)})
+@router.post("/purchases/{purchase_id}/cancel", responses={**COMMON, **documented(404, 409, 429)})
 async def cancel_purchase(purchase_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> BoughtView:
     """Stop what is not delivered yet: the points come back in a moment, unless it was on its way already."""
     command = PlayerCommand(key.brand, player_of(key), idempotency_key, "cancel", purchase_id)
-    return BoughtView.model_validate(await press(engine, command))
+    return BoughtView.model_validate(await press(engine, key, command))
 
 
 @operator.get("/{player_id}/purchases", responses={**COMMON, **documented(404)})

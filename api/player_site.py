@@ -203,19 +203,19 @@ def badges_view(program: LoyaltyProgram, state: PlayerState) -> BadgesView:
     return BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections)
 
 
-@router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409)})
+@router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409, 429)})
 async def begin_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Begin a mission; what counts for it counts from this moment on. Pressed twice is as good as once."""
     return Pressed.model_validate(
-        await press(engine, PlayerCommand(key.brand, player_of(key), idempotency_key, "opt_in", mission_id))
+        await press(engine, key, PlayerCommand(key.brand, player_of(key), idempotency_key, "opt_in", mission_id))
     )
 
 
-@router.post("/missions/{mission_id}/claim", responses={**COMMON, **documented(404, 409)})
+@router.post("/missions/{mission_id}/claim", responses={**COMMON, **documented(404, 409, 429)})
 async def claim_mission(mission_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Claim the prize of a completed mission."""
     return Pressed.model_validate(
-        await press(engine, PlayerCommand(key.brand, player_of(key), idempotency_key, "claim", mission_id))
+        await press(engine, key, PlayerCommand(key.brand, player_of(key), idempotency_key, "claim", mission_id))
     )
 
 

@@ -6,6 +6,8 @@ event says what of everything its reader has: sent back as `Last-Event-ID`, only
 
 import asyncio
 import hashlib
+import math
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import timedelta
@@ -30,6 +32,8 @@ router = APIRouter(prefix="/v1/me", tags=["loyalty"])
 
 #: Seconds after which a stream on which nothing happens says that it lives, and shows what time alone has changed.
 HEARTBEAT: Final = 15.0
+#: Seconds between two looks at a player who does not stop changing.
+LOOKS_APART: Final = 1.0
 #: Streams of one player in a process, and of all of them.
 MOST_OF_PLAYER: Final = 5
 MOST: Final = 2_000
@@ -60,8 +64,9 @@ LastEventId = Annotated[
 async def my_stream(engine: EngineOf, key: Player, last_event_id: LastEventId = None) -> StreamingResponse:
     """The player's balances, tier, missions, badges and purchases, each whenever it changes, until the token is over.
 
-    Five at a time for one player; more are answered with 429.
+    Five at a time for one player, and one more a second; more are answered with 429.
     """
+    engine.streams.take(key)
     watch = engine.watch
     if watch.of_player(key.brand, player_of(key)) >= MOST_OF_PLAYER or watch.all >= MOST:
         raise Problem("busy", "There are as many streams as there may be.", headers={"Retry-After": "5"})
@@ -73,7 +78,10 @@ async def _frames(engine: ApiEngine, key: Key, last_event_id: str | None) -> Asy
     known = _known(last_event_id)
     with engine.watch.watching(key.brand, player_of(key)) as changed:
         yield f"retry: {RETRY_MS}\n\n".encode()
+        looked = -math.inf
         while (left := _seconds_left(engine, key)) > 0:
+            await asyncio.sleep(looked + LOOKS_APART - time.monotonic())
+            looked = time.monotonic()
             changed.clear()
             for topic, body in (await _topics(engine, key)).items():
                 mark = hashlib.sha256(body).hexdigest()[:10]

@@ -85,13 +85,13 @@ async def my_wheels(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = 
     return answer(views, if_none_match)
 
 
-@router.post("/wheels/{wheel_id}/spins", responses={**COMMON, **documented(404, 409)})
+@router.post("/wheels/{wheel_id}/spins", responses={**COMMON, **documented(404, 409, 429)})
 async def spin_wheel(
     wheel_id: str, body: SpinBody, engine: EngineOf, key: Player, idempotency_key: PressKey
 ) -> SpinView:
     """Spin a wheel; the prize is the player's in the moment this is answered."""
     command = PlayerCommand(key.brand, player_of(key), idempotency_key, "spin", wheel_id, body.client_seed)
-    return SpinView.model_validate(await press(engine, command))
+    return SpinView.model_validate(await press(engine, key, command))
 
 
 @router.get("/spins/{spin_id}/proof", responses={**COMMON, **documented(404)})

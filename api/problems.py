@@ -61,6 +61,7 @@ KINDS: Final[Mapping[str, tuple[int, str]]] = {
     "if-match-required": (428, "If-Match is required"),
     "head-too-large": (431, "The head of the request is too large"),
     "busy": (429, "Too much is waiting already"),
+    "too-fast": (429, "That was too fast"),
     "fault": (500, "The engine made a mistake"),
     "away": (503, "Temporarily unavailable"),
 }
@@ -76,7 +77,8 @@ _DESCRIPTIONS: Final = {
     415: "The content type is not one of those listed.",
     422: "The request is readable but not valid; `errors` points at each fault.",
     428: "Send the ETag you read in If-Match.",
-    429: "Deliveries have piled up; repeat after Retry-After seconds. What protects a player was taken all the same.",
+    429: "Deliveries have piled up, or one player was too fast; repeat after Retry-After seconds. "
+    "What protects a player was taken all the same.",
     503: "Postgres is away or overloaded; nothing was changed. Repeat after Retry-After seconds.",
 }
 

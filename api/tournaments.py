@@ -184,17 +184,20 @@ async def my_leaderboard(
     return answer(await _board(engine, key, declared, instance), if_none_match)
 
 
-@mine.post("/tournaments/{instance_id}/register", responses={**COMMON, **documented(404, 409)})
+@mine.post("/tournaments/{instance_id}/register", responses={**COMMON, **documented(404, 409, 429)})
 async def take_seat(instance_id: str, engine: EngineOf, key: Player, idempotency_key: PressKey) -> Pressed:
     """Take a seat; what counts counts from this moment on. Pressed twice is as good as once."""
     command = PlayerCommand(key.brand, player_of(key), idempotency_key, "register", instance_id)
-    return Pressed.model_validate(await press(engine, command))
+    return Pressed.model_validate(await press(engine, key, command))
 
 
-@mine.put("/board-name", responses=COMMON)
+@mine.put("/board-name", responses={**COMMON, **documented(429)})
 async def put_board_name(body: NameBody, engine: EngineOf, key: Player) -> NameBody:
     """Show an alias for the player on boards, or nothing. Places stay: only the name goes."""
-    now = engine.clock()
+    engine.presses.take(key)
+    known, now = await me(engine, key)
+    if known.name_shown == body.shown:
+        return body
     player_id = player_of(key)
     async with (
         engine.database.transaction() as connection,

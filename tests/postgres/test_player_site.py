@@ -190,6 +190,13 @@ class TestTokens:
             browser.token = token
             assert (await browser.get("loyalty")).status_code == 401
 
+    async def test_who_presses_as_a_machine_does_is_told_when_to_come_back(self, browser: Browser) -> None:
+        answers = [await browser.press("/v1/me/missions/nobody/opt-in", f"fast-{number}") for number in range(40)]
+        assert {one.status_code for one in answers[:30]} == {404}
+        early = answers[-1]
+        assert (early.status_code, early.headers["Retry-After"]) == (429, "1")
+        assert early.json()["type"] == "urn:journeys:problem:too-fast"
+
     async def test_what_has_not_changed_is_not_sent_again(self, browser: Browser) -> None:
         first = await browser.get("badges")
         again = await browser.get("badges", **{"If-None-Match": first.headers["etag"]})

@@ -1,5 +1,6 @@
 """The stream of a player's page: whole objects when they change, nothing twice, and an end with its token."""
 
+import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 
 from activities.player_watch import PlayerWatch
 from api.permissions import Key, player_key
-from api.player_stream import MOST_OF_PLAYER, _frames
+from api.player_stream import LOOKS_APART, MOST_OF_PLAYER, _frames
 from tests.support.api_client import Api, serving
 from tests.support.machine import within
 from workflows import RoundCompleted
@@ -117,3 +118,26 @@ async def test_a_player_has_so_many_streams_and_no_more(api: Api) -> None:
     assert (refused.status_code, refused.headers["retry-after"]) == (429, "5")
     for one in held:
         one.__exit__(None, None, None)
+
+
+async def test_a_player_opens_five_streams_at_once_and_then_one_a_second(api: Api) -> None:
+    reader = Reader(api, "s-6")
+    for _ in range(MOST_OF_PLAYER):
+        api.engine.streams.take(reader.key)
+    refused = await api.anonymous.get("/v1/me/stream", headers={"Authorization": f"Bearer {reader.token}"})
+    assert (refused.status_code, refused.headers["retry-after"]) == (429, "1")
+
+
+async def test_a_player_who_does_not_stop_changing_is_told_of_once_a_second(api: Api) -> None:
+    reader = Reader(api, "s-7")
+    await reader.plays(10_000)
+    frames = reader.frames()
+    await first_five(frames)
+    told: list[float] = []
+    for number in range(2):
+        await reader.plays(10_000 * (number + 1))
+        async with within(10):
+            await anext(frames)
+        told.append(time.monotonic())
+    assert told[1] - told[0] >= LOOKS_APART / 2, "what changed meanwhile is told with the next"
+    await frames.aclose()  # type: ignore[attr-defined]  # it is a generator

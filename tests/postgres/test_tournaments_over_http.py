@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx
 import pytest
+from sqlalchemy import text
 
 from activities.tournaments import open_instance
 from tests.postgres.test_player_site import Browser
@@ -73,6 +74,15 @@ async def test_a_board_shows_the_first_the_player_and_nobodys_id(api: Api, backe
     assert (await b.get("tournaments/race:1999-01-01")).status_code == 404, "no Monday"
 
 
+async def version_of(api: Api, player: str) -> str:
+    """Another one whenever the player's row was written."""
+    async with api.engine.database.reading() as connection:
+        found = await connection.execute(
+            text("SELECT xmin::text FROM players WHERE brand = :brand AND id = :id"), {"brand": api.brand, "id": player}
+        )
+    return str(found.scalar_one())
+
+
 async def test_a_name_is_kept_from_boards_and_an_excluded_one_is_in_no_list(
     api: Api, backend: httpx.AsyncClient
 ) -> None:
@@ -81,6 +91,9 @@ async def test_a_name_is_kept_from_boards_and_an_excluded_one_is_in_no_list(
     await plays(b, 1_000)
     put = await a.client.put("/v1/me/board-name", headers=a.headers, json={"shown": False})
     assert (put.status_code, put.json()) == (200, {"shown": False})
+    written = await version_of(api, "p-a")
+    again = await a.client.put("/v1/me/board-name", headers=a.headers, json={"shown": False})
+    assert (again.json(), await version_of(api, "p-a")) == ({"shown": False}, written), "nothing is written"
     top = (await b.get("leaderboards/race")).json()["top"]
     assert [(one["name"] is None, one["score"]) for one in top] == [(True, 2_000), (False, 1_000)]
     await a.happens(ExclusionSet, kind="self_exclusion", until=None)

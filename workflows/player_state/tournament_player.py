@@ -101,6 +101,11 @@ class TournamentPlayer(WheelPlayer):
         if self.loyalty is not None and (entry := self.loyalty.entries.get(instance)) is not None:
             entry.out = True
 
+    @property
+    def name_shown(self) -> bool:
+        """Whether boards show a name for the player."""
+        return self.loyalty is None or not self.loyalty.nameless
+
     def show_name(self, now: datetime, *, shown: bool) -> list[StandingDecision]:
         """Show the player's name on boards, or keep it from them."""
         state = self._postings(now).state
