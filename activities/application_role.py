@@ -115,6 +115,9 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         update=True,
         fixed=("id", "brand", "player_id", "currency", "amount", "reason", "asked_by", "asked_by_id", "asked_at"),
     ),
+    "point_days": Rights(
+        "sums of the journal, counted again", update=True, fixed=("brand", "currency", "day", "debit", "credit")
+    ),
     "point_months": Rights(
         "sums of the journal, counted again", update=True, fixed=("brand", "currency", "month", "debit", "credit")
     ),

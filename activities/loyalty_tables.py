@@ -45,6 +45,7 @@ point_transfers = Table(
         "number",
         postgresql_where=text("bucket IS NOT NULL"),
     ),
+    Index("ix_point_transfers_at", "at", postgresql_using="brin"),
     postgresql_partition_by="RANGE (at)",
 )
 
@@ -115,7 +116,16 @@ shop_purchases = Table(
     Index("ix_shop_purchases_due", "due_at", postgresql_where=text("state = 'reserved'")),
 )
 
-# The journal added up by month: what moved between which accounts, of how many players.
+# The journal added up by day, and by month from its days: what moved between which accounts, of how many players.
+point_days = Table(
+    "point_days",
+    metadata,
+    *(Column(name, Text, primary_key=True) for name in ("brand", "currency")),
+    Column("day", Date, primary_key=True),
+    *(Column(name, Text, primary_key=True) for name in ("debit", "credit")),
+    *(Column(name, BigInteger, nullable=False) for name in ("amount", "transfers", "players")),
+    Column("counted_at", DateTime(timezone=True), nullable=False),
+)
 point_months = Table(
     "point_months",
     metadata,

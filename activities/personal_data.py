@@ -287,6 +287,9 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "decided_at",
         none="brand",
     ),
+    "point_days": TableData(
+        "about no player", none="brand currency day debit credit amount transfers players counted_at", player=""
+    ),
     "point_months": TableData(
         "about no player", none="brand currency month debit credit amount transfers players counted_at", player=""
     ),

@@ -1,12 +1,12 @@
-"""The table `point_months`: the journal of points added up by month and by what moved between which accounts.
+"""The tables `point_days` and `point_months`: the journal of points added up, by what moved between which accounts.
 
-The journal only grows and a month that is over does not change, so it is added up once; the present month again and
-again. Whoever asks for the economy of points reads these few rows, and never the journal.
+The journal only grows and a day that is over does not change, so it is added up once; the present day again and again,
+and each month from its days. Whoever asks for the economy of points reads these few rows, and never the journal.
 """
 
 import asyncio
 from collections.abc import Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Final
 
 from prometheus_client import Gauge
@@ -28,9 +28,9 @@ INFLATION = Gauge(
     "How much more points players have than at the month's beginning.",
     ["brand", "currency"],
 )
-#: Seconds between two counts of the present month.
+#: Seconds between two counts of the present day.
 COUNT_EVERY: Final = 600.0
-#: How long after its end a month is added up for good: what was written in it is committed by then.
+#: How long after its end a day is added up for good: what was written in it is committed by then.
 SETTLED_AFTER: Final = timedelta(hours=1)
 
 
@@ -43,17 +43,21 @@ class PointEconomy:
         self.clock = clock
 
     async def count_once(self) -> None:
-        """Add up every month that is not yet settled, and set the gauges. Raises what the database raises."""
+        """Add up every day that is not yet settled, and set the gauges. Raises what the database raises.
+
+        A day is a transaction, so that the first count of a long journal goes on where it was ended.
+        """
         now = self.clock()
-        async with self.database.transaction() as connection:
-            first = await connection.scalar(_FIRST_OPEN, {"settled": SETTLED_AFTER})
-            if first is None:
-                return
-            month = month_of(first)
-            while month <= now:
-                after = month_after(month)
-                await connection.execute(_COUNT, {"month": month.date(), "since": month, "until": after, "now": now})
-                month = after
+        async with self.database.reading() as connection:
+            first: datetime | None = await connection.scalar(_FIRST_OPEN, {"settled": SETTLED_AFTER})
+        if first is None:
+            return
+        day = first.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+        while day <= now:
+            async with self.database.transaction() as connection:
+                await _count(connection, day, now)
+            day += timedelta(days=1)
+        async with self.database.reading() as connection:
             brands = (await connection.execute(_BRANDS)).scalars().all()
             for brand in brands:
                 for one in newest(months_of(await flows(connection, brand))):
@@ -63,6 +67,15 @@ class PointEconomy:
         """Count again and again until told to stop; of a deployment that declares no points nothing."""
         if self.program.currencies:
             await repeat(self.count_once, stop, every_s=COUNT_EVERY, what="adding up the journal of points")
+
+
+async def _count(connection: AsyncConnection, day: datetime, now: datetime) -> None:
+    """Add up a day, and its month with it."""
+    month = month_of(day)
+    counted = {"day": day.date(), "since": day, "until": day + timedelta(days=1), "month": month, "now": now}
+    await connection.execute(_COUNT_DAY, counted)
+    about = {"month": month.date(), "after": month_after(month).date(), "now": now}
+    await connection.execute(_COUNT_MONTH, about)
 
 
 async def flows(connection: AsyncConnection, brand: str) -> list[PointFlow]:
@@ -83,19 +96,51 @@ def _show(brand: str, one: MonthOfPoints, now: datetime) -> None:
     INFLATION.labels(brand, one.currency).set((one.inflation_pct or 0) if present else 0)
 
 
-#: The first moment of the journal that is in no settled month.
+#: The first moment of the journal that is on no settled day.
 _FIRST_OPEN: Final = text(
     """
     SELECT min(at) FROM point_transfers WHERE at >= coalesce(
-        (SELECT max((month + interval '1 month') AT TIME ZONE 'UTC') FROM point_months
-         WHERE counted_at >= (month + interval '1 month') AT TIME ZONE 'UTC' + :settled), '-infinity')
+        (SELECT max((day + interval '1 day') AT TIME ZONE 'UTC') FROM point_days
+         WHERE counted_at >= (day + interval '1 day') AT TIME ZONE 'UTC' + :settled), '-infinity')
     """
 )
-_COUNT: Final = text(
+#: Of who played, a day counts those who had not yet played in its month, so that days add up to players of a month.
+_COUNT_DAY: Final = text(
+    """
+    INSERT INTO point_days (brand, currency, day, debit, credit, amount, transfers, players, counted_at)
+    SELECT moved.brand, moved.currency, :day, moved.debit, moved.credit, moved.amount, moved.transfers,
+           coalesce(played.players, 0), :now
+    FROM (
+        SELECT brand, currency, debit, credit, sum(amount) AS amount, count(*) AS transfers
+        FROM point_transfers WHERE at >= :since AND at < :until GROUP BY brand, currency, debit, credit
+    ) AS moved
+    LEFT JOIN (
+        SELECT today.brand, today.currency, today.credit, count(*) AS players
+        FROM (
+            SELECT DISTINCT brand, currency, credit, player_id FROM point_transfers
+            WHERE at >= :since AND at < :until AND debit = 'issued:wager'
+        ) AS today
+        LEFT JOIN LATERAL (
+            SELECT true AS played FROM point_transfers AS before
+            WHERE before.brand = today.brand AND before.player_id = today.player_id
+              AND before.currency = today.currency AND before.credit = today.credit AND before.debit = 'issued:wager'
+              AND before.at >= :month AND before.at < :since
+            LIMIT 1  -- so that a player's own rows are looked up, and not the month read
+        ) AS already ON true
+        WHERE already.played IS NULL
+        GROUP BY today.brand, today.currency, today.credit
+    ) AS played ON played.brand = moved.brand AND played.currency = moved.currency AND played.credit = moved.credit
+        AND moved.debit = 'issued:wager'
+    ON CONFLICT (brand, currency, day, debit, credit)
+    DO UPDATE SET amount = EXCLUDED.amount, transfers = EXCLUDED.transfers, players = EXCLUDED.players,
+                  counted_at = EXCLUDED.counted_at
+    """
+)
+_COUNT_MONTH: Final = text(
     """
     INSERT INTO point_months (brand, currency, month, debit, credit, amount, transfers, players, counted_at)
-    SELECT brand, currency, :month, debit, credit, sum(amount), count(*), count(DISTINCT player_id), :now
-    FROM point_transfers WHERE at >= :since AND at < :until GROUP BY brand, currency, debit, credit
+    SELECT brand, currency, :month, debit, credit, sum(amount), sum(transfers), sum(players), :now
+    FROM point_days WHERE day >= :month AND day < :after GROUP BY brand, currency, debit, credit
     ON CONFLICT (brand, currency, month, debit, credit)
     DO UPDATE SET amount = EXCLUDED.amount, transfers = EXCLUDED.transfers, players = EXCLUDED.players,
                   counted_at = EXCLUDED.counted_at

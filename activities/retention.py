@@ -118,6 +118,7 @@ RETENTION: Final[Mapping[str, Retention]] = {
     "raffle_winners": Retention("who won what"),
     "player_commands": Retention("the answers to buttons", timedelta(days=90), (player_commands.FORGET,)),
     "point_corrections": Retention("who gave points by hand, as long as the journal says so"),
+    "point_days": Retention("a handful of sums a day"),
     "point_months": Retention("a handful of sums a month"),
     "followers": Retention("a row for each follower"),
     "player_days": Retention("what figures of the past are made of", "retain_figures", (player_days.FORGET,)),

@@ -47,6 +47,7 @@ OWNERS = {
     "score_models": "activities/score_models.py",
     "wheel_days": "activities/wheel_spins.py",
     "point_corrections": "activities/point_corrections.py",
+    "point_days": "activities/point_economy.py",
     "point_months": "activities/point_economy.py",
     "shop_purchases": "activities/shop_purchases.py",
     "spins": "activities/wheel_spins.py",
