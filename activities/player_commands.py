@@ -32,6 +32,7 @@ from workflows.gate.decision import Allowed, Refusal
 from workflows.gate.facts import GrantFacts
 from workflows.gate.policy_book import PolicyBook
 from workflows.gate.prize_check import first_refusal, prize_facts
+from workflows.gate.reasons import Reason
 from workflows.json_object import JsonObject
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.wheels import Wheel
@@ -110,6 +111,8 @@ class PlayerCommands:
         now: datetime,
     ) -> JsonObject:
         program = players.rules.loyalty
+        if state.opted_out and command.kind != "cancel":
+            return refused(str(Reason.OPTED_OUT))
         if command.kind == "spin":
             return await self._spin(connection, command, players, state, now)
         if command.kind == "register":

@@ -33,10 +33,10 @@ class RaffleView(BaseModel):
 
 @router.get("/raffles", response_model=list[RaffleView], responses=COMMON)
 async def my_raffles(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
-    """The raffles with the player's tickets; none while the player is protected."""
+    """The raffles with the player's tickets; none while the player is protected or out."""
     state, now = await me(engine, key)
     views: list[RaffleView] = []
-    for one in engine.intake.rules.loyalty.raffles.values() if state.protected(now) is None else ():
+    for one in () if state.left_alone(now) else engine.intake.rules.loyalty.raffles.values():
         period = one.period_of(now)
         async with engine.database.reading() as connection:
             mine = await tickets_of(connection, key.brand, player_of(key), one.name, period)

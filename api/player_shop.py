@@ -97,9 +97,9 @@ class PurchaseView(BaseModel):
 
 @router.get("/shop", response_model=list[ShopItemView], responses=COMMON)
 async def my_shop(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
-    """What the shop shows the player; nothing while the player is protected."""
+    """What the shop shows the player; nothing while the player is protected or out."""
     state, now = await me(engine, key)
-    items = [] if state.protected(now) is not None else list(engine.intake.rules.loyalty.shop.values())
+    items = [] if state.left_alone(now) else list(engine.intake.rules.loyalty.shop.values())
     if not items:
         return answer([], if_none_match)
     async with engine.database.reading() as connection:

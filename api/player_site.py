@@ -84,6 +84,16 @@ class LoyaltyView(BaseModel):
     tier: str | None = None
     #: Whether the player is protected: then nothing can be begun, claimed or spun.
     paused: bool = False
+    #: Whether the player wants no part of loyalty: then nothing is counted or shown.
+    opted_out: bool = False
+
+
+class OptOutBody(BaseModel):
+    """Whether the player wants no part of loyalty."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [{"opted_out": True}]})
+
+    opted_out: bool = Field(strict=True)
 
 
 class MissionStepView(BaseModel):
@@ -132,6 +142,8 @@ async def my_loyalty(engine: EngineOf, key: Player, if_none_match: IfNoneMatch =
 
 def loyalty_view(state: PlayerState, now: datetime) -> LoyaltyView:
     """What `GET /v1/me/loyalty` answers."""
+    if state.opted_out:
+        return LoyaltyView(points=[], paused=state.protected(now) is not None, opted_out=True)
     accounts = {} if state.loyalty is None else state.loyalty.points
     return LoyaltyView(
         points=[PointBalance.of(name, accounts[name], now) for name in sorted(accounts)],
@@ -149,6 +161,8 @@ async def my_tier(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = No
 def tier_view(program: LoyaltyProgram, state: PlayerState, now: datetime) -> TierView:
     """What `GET /v1/me/tier` answers."""
     ladder = program.ladder
+    if state.opted_out:
+        return TierView(tier=None)
     if ladder is None:
         return TierView(tier=state.facts.get("tier"))
     held = None if state.loyalty is None else state.loyalty.tiers.get(ladder.name)
@@ -167,14 +181,14 @@ def tier_view(program: LoyaltyProgram, state: PlayerState, now: datetime) -> Tie
 
 @router.get("/missions", response_model=list[MissionView], responses=COMMON)
 async def my_missions(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
-    """The missions that the player may see, with progress; none while the player is protected."""
+    """The missions that the player may see, with progress; none while the player is protected or out."""
     return answer(mission_views(engine.intake.rules.loyalty, *await me(engine, key)), if_none_match)
 
 
 def mission_views(program: LoyaltyProgram, state: PlayerState, now: datetime) -> list[MissionView]:
     """What `GET /v1/me/missions` answers."""
     views: list[MissionView] = []
-    for mission in program.missions.values() if state.protected(now) is None else ():
+    for mission in () if state.left_alone(now) else program.missions.values():
         refusal = state.mission_refusal(mission, program, now, [])
         if refusal != "not_visible":
             views.append(_mission_view(mission, state, now, locked=refusal == "locked"))
@@ -190,6 +204,8 @@ async def my_badges(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = 
 
 def badges_view(program: LoyaltyProgram, state: PlayerState) -> BadgesView:
     """What `GET /v1/me/badges` answers."""
+    if state.opted_out:
+        return BadgesView(badges={}, collections=[])
     held = {} if state.loyalty is None else state.loyalty.pieces
     collections: list[JsonObject] = [
         {
@@ -201,6 +217,28 @@ def badges_view(program: LoyaltyProgram, state: PlayerState) -> BadgesView:
         for one in program.collections.values()
     ]
     return BadgesView(badges={} if state.loyalty is None else state.loyalty.badges, collections=collections)
+
+
+@router.put("/opt-out", responses={**COMMON, **documented(404, 429)})
+async def put_opt_out(body: OptOutBody, engine: EngineOf, key: Player) -> OptOutBody:
+    """Have no part in loyalty any more, or have part in it again.
+
+    What the player has stays and expires as it would have; nothing more is counted, given or shown, and places on
+    boards are lost. Who comes back goes on from there: what happened meanwhile counts for nothing.
+    """
+    engine.presses.take(key)
+    known, now = await me(engine, key)
+    if known.opted_out == body.opted_out:
+        return body
+    player_id = player_of(key)
+    async with (
+        engine.database.transaction() as connection,
+        engine.intake.locked(connection, key.brand, [player_id], now) as players,
+    ):
+        if (state := players.states.get(player_id)) is None:
+            raise Problem("not-found", "There is no such player: nothing was ever told of them.")
+        players.record(player_id, state.take_part(now, out=body.opted_out))
+    return body
 
 
 @router.post("/missions/{mission_id}/opt-in", responses={**COMMON, **documented(404, 409, 429)})

@@ -73,10 +73,10 @@ class SpinView(Pressed):
 
 @router.get("/wheels", response_model=list[WheelView], responses=COMMON)
 async def my_wheels(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
-    """The wheels with their odds; none while the player is protected."""
+    """The wheels with their odds; none while the player is protected or out."""
     state, now = await me(engine, key)
     views: list[WheelView] = []
-    for one in engine.intake.rules.loyalty.wheels.values() if state.protected(now) is None else ():
+    for one in () if state.left_alone(now) else engine.intake.rules.loyalty.wheels.values():
         if state.is_control(one):
             continue
         async with engine.database.transaction() as connection:

@@ -141,9 +141,9 @@ class NameBody(BaseModel):
 
 @mine.get("/tournaments", response_model=list[TournamentCard], responses=COMMON)
 async def my_tournaments(engine: EngineOf, key: Player, if_none_match: IfNoneMatch = None) -> Response:
-    """The tournaments and boards that are on, and those that open next; none while the player is protected."""
+    """The tournaments and boards that are on, and those that open next; none while the player is protected or out."""
     state, now = await me(engine, key)
-    declared = engine.intake.rules.loyalty.tournaments.values() if state.protected(now) is None else ()
+    declared = () if state.left_alone(now) else engine.intake.rules.loyalty.tournaments.values()
     shown = [
         (one, instance)
         for one in declared
@@ -364,7 +364,7 @@ async def _row(engine: ApiEngine, brand: str, instance_id: str) -> TournamentRow
 
 
 async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: Instance) -> BoardView:
-    """A board for one player; of a protected one nothing but the frame."""
+    """A board for one player; of one who is protected or out nothing but the frame."""
     state, now = await me(engine, key)
     board, aliases = board_of(key.brand, instance.id), engine.board_aliases
     place: MyPlace | None = None
@@ -373,7 +373,7 @@ async def _board(engine: ApiEngine, key: Key, declared: Tournament, instance: In
     async with engine.database.reading() as connection:
         row = await read_tournament(connection, board)
         final = row is not None and row.entries is not None
-        if state.protected(now) is None:
+        if not state.left_alone(now):
             least = _terms(declared, row).least_score
             top = await top_of(connection, board, final=final, least=least)
             place = await place_of(

@@ -12,6 +12,7 @@ from workflows.channels import CHANNELS
 from workflows.gate.decision import Refusal
 from workflows.gate.facts import GrantFacts, facts_of
 from workflows.gate.prize_check import first_refusal, prize_facts
+from workflows.gate.reasons import Reason
 from workflows.loyalty.fair_draws import draw
 from workflows.loyalty.missions import PlayerMission
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
@@ -33,6 +34,8 @@ def press(
 
     `key` names the press of a spin, and `client_seed` is the player's own word.
     """
+    if world.player(player_id).opted_out:
+        return str(Reason.OPTED_OUT)
     match button:
         case "register":
             return world.boards.register(world.player(player_id), name)

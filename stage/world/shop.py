@@ -5,6 +5,7 @@ from stage.world.player_buttons import refused_by_gate
 from stage.world.records import PurchaseRecord
 from stage.world.state import WorldState
 from workflows.gate.facts import GrantFacts
+from workflows.gate.reasons import Reason
 from workflows.loyalty.point_currencies import HOUSE_GIVES_NO_MORE
 from workflows.loyalty.shop_items import stock_of
 from workflows.player_state.purchases import buy, product_paid_with, purchase_refusal, redeem, refund
@@ -18,6 +19,8 @@ def buy_item(world: WorldState, player_id: str, name: str) -> str | None:
     if item is None:
         return "unknown"
     state, now = world.player(player_id), world.now
+    if state.opted_out:
+        return str(Reason.OPTED_OUT)
     failures: list[RuleFailure] = []
     reason: str | None = purchase_refusal(state, item, world.rules, now, failures)
     reason = reason or refused_by_gate(world, player_id, GrantFacts.of_item(item, product_paid_with(state, item, now)))

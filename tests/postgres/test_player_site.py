@@ -190,6 +190,24 @@ class TestTokens:
             browser.token = token
             assert (await browser.get("loyalty")).status_code == 401
 
+    async def test_case_45_who_opts_out_is_shown_and_given_nothing_and_may_come_back(self, browser: Browser) -> None:
+        await browser.happens(RoundCompleted, round_id="r-before", stake_minor=10_000)
+        for _ in range(2):
+            out = await browser.client.put("/v1/me/opt-out", headers=browser.headers, json={"opted_out": True})
+            assert (out.status_code, out.json()) == (200, {"opted_out": True})
+        await browser.happens(RoundCompleted, round_id="r-meanwhile", stake_minor=90_000)
+        shown = (await browser.get("loyalty")).json()
+        assert (shown["points"], shown["opted_out"]) == ([], True)
+        for page in ("missions", "wheels", "shop", "tournaments", "raffles"):
+            assert (await browser.get(page)).json() == []
+        refused = await browser.press("/v1/me/missions/three_games/opt-in", "k-out")
+        assert (refused.status_code, refused.json()["reason"]) == (409, "opted_out")
+        back = await browser.client.put("/v1/me/opt-out", headers=browser.headers, json={"opted_out": False})
+        assert back.json() == {"opted_out": False}
+        (points,) = (await browser.get("loyalty")).json()["points"]
+        assert points["available"] == 10
+        assert (await browser.get("missions")).json() != []
+
     async def test_who_presses_as_a_machine_does_is_told_when_to_come_back(self, browser: Browser) -> None:
         answers = [await browser.press("/v1/me/missions/nobody/opt-in", f"fast-{number}") for number in range(40)]
         assert {one.status_code for one in answers[:30]} == {404}

@@ -178,9 +178,7 @@ class TestSecondDeposit:
 
 class TestTierUp:
     @pytest.mark.recorded
-    async def test_the_fiftieth_deposit_opens_gold_tells_the_player_and_asks_for_a_note(
-        self, play: Opens
-    ) -> None:
+    async def test_the_fiftieth_deposit_opens_gold_tells_the_player_and_asks_for_a_note(self, play: Opens) -> None:
         stage = await play("gold")
         await stage.registers(mode="history")
         await stage.happens(DepositApproved, mode="history", times=49, **DEPOSIT)

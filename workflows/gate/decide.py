@@ -22,7 +22,7 @@ from workflows.gate.policy import NECESSARY, PROTECTIVE, Policy, within
 from workflows.gate.quiet_hours import nights_on, quiet_until
 from workflows.gate.reasons import Reason
 from workflows.gate.register_check import on_a_register
-from workflows.gate.reward_rules import forbidden_reward
+from workflows.gate.reward_rules import LOYALTY_KINDS, forbidden_reward
 from workflows.gate.seen import count_contacts, seen_of_message, seen_of_player, seen_of_reward, zone_of
 from workflows.local_time import DAY
 from workflows.player_state.account_status import CLOSED, DECEASED
@@ -115,13 +115,22 @@ def may_grant(facts: GateFacts | None, grant: GrantFacts, policy: Policy, now: d
     refusal = _protected(facts, "marketing", policy, now, asked)
     if refusal is None and facts is not None:
         refusal = (
-            forbidden_reward(facts, grant, policy, now, asked)
+            _by_own_word(facts, grant, asked)
+            or forbidden_reward(facts, grant, policy, now, asked)
             or (None if grant.earned else withheld(facts, policy, asked))
             or on_a_register(facts, policy, now, asked)
         )
     if refusal is not None:
         return replace(refusal, seen=seen, policy=policy.version)
     return Allowed(seen, policy.version, tuple(asked))
+
+
+def _by_own_word(facts: GateFacts, grant: GrantFacts, asked: list[str]) -> Refusal | None:
+    """What is points, missions, wheels and the like goes to nobody who wants no part of it; money is something else."""
+    asked.append("loyalty-opt-out")
+    if not facts.opted_out or grant.kind not in LOYALTY_KINDS:
+        return None
+    return Refusal(Reason.OPTED_OUT, "loyalty-opt-out", f"The player opted out of loyalty and of a {grant.kind}.")
 
 
 def _protected(

@@ -123,6 +123,8 @@ class GateFacts:
     holdout_place: int | None = None
     #: Why the player is not to be asked how they like it: none, loss, complaint.
     sore: str | None = None
+    #: Whether the player wants no part of loyalty. It protects nobody: not known is no.
+    opted_out: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +262,7 @@ def facts_of(
         open_checks=open_checks(state.checks, now),
         passed_checks=passed_checks(state.checks, now),
         registers=registers or {},
+        opted_out=state.opted_out,
         currency=currency,
         net_deposits=None if currency is None else net_of(state.net_deposits, currency, now),
         holdout_place=holdout_place(drawn_as or state.brand, state.player_id, *state.accounts),

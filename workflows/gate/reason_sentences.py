@@ -221,6 +221,11 @@ REFUSED: Final[Mapping[Reason, Mapping[str, str]]] = MappingProxyType(
             "Насколько нам известно, вы были в системе или только что играли, а во время игры ничего не даётся.",
             "Наскільки нам відомо, ви були в системі або щойно грали, а під час гри нічого не надається.",
         ),
+        Reason.OPTED_OUT: _in(
+            "You have said that you want no part of points, missions and prizes; you can change that at any time.",
+            "Вы отказались от баллов, миссий и призов; это можно изменить в любой момент.",
+            "Ви відмовилися від балів, місій і призів; це можна змінити будь-коли.",
+        ),
         Reason.BANNED_REWARD: _NOT_BY_YOUR_RULES,
         Reason.NEW_CUSTOMER: _in(
             "Your account is too new for it under the rules that hold for it.",

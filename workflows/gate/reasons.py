@@ -52,6 +52,7 @@ class Reason(StrEnum):
     NOT_THE_FIRST_BONUS = "not_the_first_bonus", "only a first bonus is allowed where the player is"
     WELCOME_BONUS = "welcome_bonus", "nobody may be drawn in by a bonus where the player is"
     IN_PLAY = "in_play", "the player is playing"
+    OPTED_OUT = "opted_out", "the player wants no part of points, missions and prizes"
     BANNED_REWARD = "banned_reward", "such a reward is not allowed where the player is"
     NEW_CUSTOMER = "new_customer", "the account is too new"
     PROTECTED_MEANWHILE = "protected_meanwhile", "the player became protected meanwhile"

@@ -11,6 +11,10 @@ from workflows.gate.harm_strength import harm_strength
 from workflows.gate.policy import Policy
 from workflows.gate.reasons import Reason
 
+#: Kinds that are loyalty's, whoever gives them. Money is not, though a tournament may have brought it.
+LOYALTY_KINDS: Final = frozenset(
+    {"points", "multiplier", "mission", "badge", "piece", "raffle_ticket", "tier_upgrade", "mini_game"}
+)
 #: The deposit with which a player has come to stay.
 DEPOSITS_OF_A_REGULAR: Final = 2
 

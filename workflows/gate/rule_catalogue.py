@@ -298,6 +298,11 @@ _WHAT: Final = (
         numbers=("bonus_in_play",),
     ),
     GateRule(
+        id="loyalty-opt-out",
+        says="No points, missions, tickets, tiers and turns of wheels go to who opted out of loyalty.",
+        about=_REWARDS,
+    ),
+    GateRule(
         id="banned-reward",
         says="Kinds of reward that the law forbids: in the Netherlands whatever is given for a loss.",
         about=_REWARDS,

@@ -58,6 +58,7 @@ def seen_of_player(facts: GateFacts | None, now: datetime) -> Seen:
         "arm": facts.arm,
         "holdout_place": facts.holdout_place,
         "sore": facts.sore,
+        "opted_out": facts.opted_out,
     }
 
 

@@ -34,6 +34,8 @@ class LoyaltyState:
     #: Whether there may be standings of the player, and whether their name is kept from boards.
     ranked: bool = False
     nameless: bool = False
+    #: Whether the player wants no part of it: what they have stays, and nothing more is counted, given or shown.
+    opted_out: bool = False
     #: By item that is sold a few times to each player: the newest of its periods, and how often it was bought in it.
     bought: dict[str, tuple[str, int]] = field(default_factory=dict)
 

@@ -65,6 +65,7 @@ def merge_loyalty(
     # Runs of the absorbed account are over, and with them what they gave and nobody has spun.
     absorbed.spins, absorbed.given_spins, absorbed.bought = {}, [], {}
     survivor.nameless = survivor.nameless or absorbed.nameless
+    survivor.opted_out = survivor.opted_out or absorbed.opted_out
     absorbed.badges, absorbed.pieces = {}, {}
     return MergedPoints(taking.transfers, giving.transfers)
 

@@ -37,6 +37,15 @@ class LoyalPlayer(PlayerProjection):
 
     loyalty: LoyaltyState | None = None
 
+    @property
+    def opted_out(self) -> bool:
+        """Whether the player wants no part of loyalty."""
+        return self.loyalty is not None and self.loyalty.opted_out
+
+    def left_alone(self, now: datetime) -> bool:
+        """Whether nothing of loyalty is counted or shown: the player is protected, or out by their own word."""
+        return self.opted_out or self.protected(now) is not None
+
     def earn_by(
         self, event: Event, program: LoyaltyProgram, now: datetime, failures: list[RuleFailure]
     ) -> list[PointTransfer]:
@@ -44,7 +53,7 @@ class LoyalPlayer(PlayerProjection):
         undone = undone_by(event)
         counted = undone or event
         rules = program.earn_rules.get(counted.type)
-        if rules is None:
+        if rules is None or (undone is None and self.opted_out):
             return []
         postings = self._postings(now)
         accrue(rules, counted, self.present(now), postings, failures, undone=undone is not None)
@@ -70,7 +79,7 @@ class LoyalPlayer(PlayerProjection):
     def climb(self, event: Event, program: LoyaltyProgram, now: datetime) -> list[TierChanged]:
         """Lift the player through the tiers that an event, counted already, has reached; each step is an event."""
         ladder = program.ladder
-        if ladder is None or ladder.by.kind.type != event.type:
+        if ladder is None or ladder.by.kind.type != event.type or self.opted_out:
             return []
         before = None if self.loyalty is None else self.loyalty.tiers.get(ladder.name)
         state, moves = rise(ladder, before, self.present(now), partial(self._read, now))
@@ -158,8 +167,8 @@ class LoyalPlayer(PlayerProjection):
             return []
         told: list[Event] = []
         while (due := state.next_moment) is not None and due <= now:
-            protected = self.protected(now) is not None
-            for move in review(ladder, state, self.present(now), partial(self._read, now), protected=protected):
+            alone = self.left_alone(now)
+            for move in review(ladder, state, self.present(now), partial(self._read, now), protected=alone):
                 envelope: dict[str, Any] = {
                     "event_id": f"{ladder.name}:{move.direction}:{int(due.timestamp())}",
                     "event_source": "engine",

@@ -25,9 +25,9 @@ class MissionPlayer(LoyalPlayer):
     def move_missions(
         self, event: Event, program: LoyaltyProgram, now: datetime, failures: list[RuleFailure], *, live: bool
     ) -> list[MissionCompleted]:
-        """Count an event in the missions it is about; those it completes. A protected player gets no further."""
+        """Count an event in the missions it is about; those it completes. Who is protected or out gets no further."""
         about = program.missions_about.get(event.type, ())
-        if not live or not about or self.protected(now) is not None:
+        if not live or not about or self.left_alone(now):
             return []
         completed: list[MissionCompleted] = []
         present = self.present(now)

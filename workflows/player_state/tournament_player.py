@@ -46,7 +46,7 @@ class TournamentPlayer(WheelPlayer):
         undone = undone_by(event)
         counted = undone or event
         about = program.tournaments_about.get(counted.type, ())
-        if not about or self.protected(now) is not None or self.facts.get("is_test"):
+        if not about or self.left_alone(now) or self.facts.get("is_test"):
             return []
         at = min(counted.occurred_at, now)
         decisions: list[StandingDecision] = []
@@ -95,6 +95,14 @@ class TournamentPlayer(WheelPlayer):
             entry.out = True
         lost, self.loyalty.ranked = self.loyalty.ranked, False
         return [StandingsLost()] if lost else []
+
+    def take_part(self, now: datetime, *, out: bool) -> list[StandingDecision]:
+        """Have no more part in loyalty, by the player's own word, or have part in it again.
+
+        What they have stays and expires as it would have. Places on boards are lost for good, as by a protection.
+        """
+        self._postings(now).state.opted_out = out
+        return self.leave_boards(now) if out else []
 
     def lose_place(self, instance: str) -> None:
         """Let the player score no more in an instance, by a person's decision."""
