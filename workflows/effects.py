@@ -146,8 +146,7 @@ class GiveResult(BaseModel):
 class Award(EffectInput):
     """Give once what loyalty settles itself, such as points; no bonus engine hears of it.
 
-    What the currency says of their end travels along, so that the answer hangs on no release; tickets have none. One
-    that a journey knows `by_name` alone is as the program declares it, or not there.
+    What the currency says of their end travels along; one known `by_name` alone is as the program declares it.
     """
 
     reward: Reward
@@ -181,7 +180,6 @@ class OfferSpin(EffectInput):
 
     wheel: str
     until: AwareDatetime
-    #: Whether the journey knows the wheel by its name alone: then it may be one that nobody has declared.
     by_name: bool = False
 
 

@@ -3,8 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0049"
-down_revision = "0048"
+revision = "0052"
+down_revision = "0051"
 
 INDEX = "ix_point_transfers_at"
 #: The months of the journal that have not got the index yet.
