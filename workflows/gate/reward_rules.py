@@ -119,11 +119,9 @@ def _is_young_for_a_vip(facts: GateFacts, grant: GrantFacts, policy: Policy, _no
 
 
 def _comes_too_soon(facts: GateFacts, _grant: GrantFacts, policy: Policy, now: datetime) -> Refusal | None:
-    if policy.bonus_after is None:
-        return None
     if facts.registered_at is None:
         return unread("registration", "new-customer")
-    if now - facts.registered_at < policy.bonus_after:
+    if policy.bonus_after is not None and now - facts.registered_at < policy.bonus_after:
         days = policy.bonus_after.days
         return Refusal(Reason.NEW_CUSTOMER, "new-customer", f"The account is younger than {days} days.")
     return None

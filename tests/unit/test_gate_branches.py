@@ -1,0 +1,121 @@
+"""Branches of the gate that no case of a law walks; with the other tests of the gate all of `workflows/gate` is run."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from tests.support.gate import FREE, HOUSE, NOON, SPINS, message, reason
+from tests.unit.test_points import POINTS
+from workflows import cash, points, sector, wheel
+from workflows.errors import DesignError
+from workflows.gate import policy_book
+from workflows.gate.channel_plan import ChannelPlan
+from workflows.gate.comparison import gets_no_offers
+from workflows.gate.decide import may_grant, may_send
+from workflows.gate.decision import Allowed, Refusal
+from workflows.gate.policy import Policy, policy, strictest
+from workflows.gate.policy_book import PolicyBook
+from workflows.gate.prize_check import first_refusal, prize_facts
+from workflows.gate.reasons import Reason
+
+
+@pytest.mark.parametrize(("used", "asked"), [([], ["email", "sms"]), (["email"], ["email"])])
+def test_a_fallback_is_asked_only_where_nothing_went(used: list[str], asked: list[str]) -> None:
+    plan = ChannelPlan(["email"], ["sms"], "email")
+    found = []
+    for channel in plan.channels():
+        found.append(channel)
+        if channel in used:
+            plan.used.add(channel)
+    assert found == asked
+
+
+def test_a_message_that_waits_on_its_channel_does_not_go_by_another_meanwhile() -> None:
+    plan = ChannelPlan(["email"], ["sms"], "email")
+    plan.waits["email"] = NOON
+    assert ([*plan.channels()], plan.wait_until) == (["email"], NOON)
+    assert ChannelPlan(["email"], [], "email").wait_until is None
+
+
+@pytest.mark.parametrize(("arm", "place", "held"), [("control", 99, True), ("treated", 4, True), ("treated", 5, False)])
+def test_no_offers_go_to_the_control_arm_and_to_the_lowest_places(arm: str, place: int, held: bool) -> None:  # noqa: FBT001 - a table
+    assert gets_no_offers(arm, place, strictest([HOUSE, Policy(name="x", holdout=5)])) is held
+
+
+def test_without_the_rule_an_objection_to_profiling_ends_nothing() -> None:
+    objects = replace(FREE, consents={**(FREE.consents or {}), "profiling": False})
+    lax = HOUSE.model_copy(update={"profiling_objection": False})
+    assert reason(may_send(objects, message(), HOUSE, NOON)) == Reason.PROFILING
+    assert isinstance(may_send(objects, message(), lax, NOON), Allowed)
+
+
+@pytest.mark.parametrize(
+    ("sore", "why"),
+    [(None, Reason.FACTS_UNREADABLE), ("none", None), ("loss", Reason.SORE), ("complaint", Reason.SORE)],
+)
+def test_a_survey_is_not_sent_to_who_is_sore_or_may_be(sore: str | None, why: Reason | None) -> None:
+    asked = message(kind="survey", asks=True)
+    assert reason(may_send(replace(FREE, sore=sore), asked, HOUSE, NOON)) == why
+
+
+def test_a_budget_of_all_players_names_no_jurisdiction() -> None:
+    with pytest.raises(DesignError, match="names no jurisdiction"):
+        policy("x", since=NOON.date(), jurisdiction="GB", bonus_per_day={"EUR": 1})
+
+
+def test_the_strictness_of_where_an_exclusion_was_set_goes_along() -> None:
+    book = PolicyBook()
+    for told, lapses in ((("GB",), False), (("UA",), True), ((), True)):
+        facts = replace(FREE, jurisdiction="UA", excluded_in=told)
+        assert book.of("acme", facts, NOON).exclusions_lapse is lapses
+    assert book.of("acme", None, NOON) == book.at("acme", None, NOON)
+
+
+def test_a_book_forgets_what_it_joined_when_there_is_too_much_and_says_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(policy_book, "REMEMBERED", 2)
+    book = PolicyBook()
+    first = book.at("acme", "GB", NOON)
+    for brand in ("a", "b", "c"):
+        book.at(brand, "GB", NOON)
+    assert len(book._joined) <= 2
+    assert book.at("acme", "GB", NOON) == first
+
+
+def test_a_wheel_asks_about_the_spin_and_about_each_prize_once() -> None:
+    made = wheel(
+        "w", sector(1, points(20)), sector(1, points(20)), sector(2, cash(500)), otherwise=points(5), into=POINTS,
+        product="casino", budget=100, budget_minor=1_000,
+    )  # fmt: skip
+    asked = prize_facts(made)
+    assert [one.kind for one in asked] == list(dict.fromkeys(one.kind for one in asked))
+    assert asked[0].kind == "mini_game"
+    assert {one.journey_product for one in asked} == {"casino"}
+    assert {"points", "cash"} <= {one.kind for one in asked}
+
+
+def test_of_several_prizes_the_first_that_may_not_be_given_is_told_and_else_the_last() -> None:
+    spins, cashback = SPINS, replace(SPINS, kind="cashback")
+    banning = strictest([HOUSE, Policy(name="x", banned_rewards=frozenset({"cashback"}))])
+    kind, refused = first_refusal(FREE, [spins, cashback, spins], banning, NOON)
+    assert (kind, isinstance(refused, Refusal) and refused.reason) == ("cashback", Reason.BANNED_REWARD)
+    assert first_refusal(FREE, [spins, spins], banning, NOON)[0] == "free_spins"
+
+
+@pytest.mark.parametrize(("age", "why"), [(None, Reason.UNKNOWN_AGE), (24, Reason.TOO_YOUNG), (25, None)])
+def test_a_vip_reward_is_for_who_is_old_enough(age: int | None, why: Reason | None) -> None:
+    old = strictest([HOUSE, Policy(name="x", vip_min_age=25)])
+    assert reason(may_grant(replace(FREE, age=age), replace(SPINS, vip=True), old, NOON)) == why
+    assert isinstance(may_grant(replace(FREE, age=20), SPINS, old, NOON), Allowed)
+
+
+def test_an_account_of_unknown_age_is_too_young_for_a_bonus() -> None:
+    late = strictest([HOUSE, Policy(name="x", bonus_after=timedelta(days=30))])
+    assert reason(may_grant(replace(FREE, registered_at=None), SPINS, late, NOON)) == Reason.FACTS_UNREADABLE
+
+
+def test_bonuses_are_counted_where_a_policy_bounds_them() -> None:
+    assert not HOUSE.counts_bonuses
+    assert strictest([HOUSE, Policy(name="x", bonus_ceiling={"EUR": 1})]).counts_bonuses
