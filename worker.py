@@ -10,6 +10,7 @@ import logging
 import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
@@ -32,6 +33,7 @@ from activities.loops.maintenance_schedules import keep_schedules, schedules_of
 from activities.loops.nightly_retention import Forgetting
 from activities.message_urgency import MessageUrgency
 from activities.processes import Role
+from activities.registers import without_address
 from activities.settings import Settings, settings_from
 from activities.temporal_client import client_options, connect, metrics_runtime, worker_deployment
 from activities.temporal_credentials import WrongSetting, keep_credentials
@@ -225,6 +227,8 @@ async def _work(
             logger.warning(
                 "Runs follow every edit of what is no release, see journeys release: %s", ", ".join(unreleased)
             )
+        for sentence in without_address(engine.policies, settings, datetime.now(UTC)):
+            logger.warning("%s", sentence)
         logger.info("Ready as %s with journeys %s.", role, ", ".join(engine.registry.journeys))
 
 

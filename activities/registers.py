@@ -23,6 +23,7 @@ from workflows.events import Event, ExclusionSet
 from workflows.gate.decision import Allowed, Refusal, Wait
 from workflows.gate.facts import GateFacts, RegisterAnswer
 from workflows.gate.policy import Policy
+from workflows.gate.policy_book import PolicyBook
 from workflows.gate.reasons import Reason
 from workflows.gate.register_check import registers_to_ask
 from workflows.json_object import JsonObject
@@ -122,6 +123,16 @@ class Registers:
             until=now + LISTED_FOR,
         )
         await self.intake.ingest(subject.brand, [(subject.player_id, event)], now)
+
+
+def without_address(policies: PolicyBook, settings: Settings, now: datetime) -> list[str]:
+    """A sentence for each register that a policy in force asks and that has no address: nobody is sold to under it."""
+    return [
+        f"REGISTER_URLS has no address for the register {register}, which the policy {' and '.join(names)} asks: "
+        "nothing is sold or given to its players."
+        for register, names in policies.registers(now).items()
+        if register not in settings.register_urls
+    ]
 
 
 def register_gateways(settings: Settings, http: httpx.AsyncClient) -> dict[str, Register]:

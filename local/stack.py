@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Final, Self
 
 from sqlalchemy.exc import SQLAlchemyError
 from temporalio.api.enums.v1 import TaskQueueType
@@ -55,6 +55,8 @@ PORTS = (
     "identity-provider",
     "casino-site",
 )
+#: National registers that have a stand-in; which of them are asked, policies say.
+STAND_IN_REGISTERS: Final = ("spelpaus", "gamstop", "oasis", "cruks")
 #: How the identity provider knows the console.
 CONSOLE_CLIENT = "journeys-console"
 #: On a usual machine.
@@ -181,7 +183,9 @@ class Stack:
             # Who plays at the casino of a laptop is an adult, and under no law that is stricter than the house.
             "ADULTS_ONLY": "true",
             "BRAND_LICENCES": json.dumps({"*": "UA"}),
-            "REGISTER_URLS": json.dumps({"spelpaus": f"http://127.0.0.1:{ports['registers']}/spelpaus"}),
+            "REGISTER_URLS": json.dumps(
+                {name: f"http://127.0.0.1:{ports['registers']}/{name}" for name in STAND_IN_REGISTERS}
+            ),
             "REGISTER_TOKEN": self.memory.secrets.get("registers", ""),
             "REGISTER_HASH_KEY": self.memory.secrets.get("register-hashes", ""),
             # It signed the links of a stack that is older than LINK_SECRETS, and reads them still.

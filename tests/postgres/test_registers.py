@@ -5,7 +5,7 @@ import hmac
 import secrets
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,20 +14,24 @@ import pytest
 
 from activities.providers.breaker import FAILURES, Breaker
 from activities.providers.register import RegisterGateway, RegisterUnavailable, identity_of
-from activities.registers import SOURCE
+from activities.registers import SOURCE, without_address
+from activities.settings import Settings
 from activities.tables import events, gate_decisions, grants, messages, players
 from local import stand_in_processes as services
 from local.ports import free_port
 from local.stand_ins.base import Record, read_journal
 from tests.support.engine import BRAND, NOON, Effects, HeldTimer, Row, effects, execute, rows
 from tests.support.servers import LocalBonusEngine, running
-from workflows import points
+from workflows import points, policy
 from workflows.effects import Award, AwardResult, Give, GiveResult, Send, SendResult
 from workflows.errors import DesignError
+from workflows.gate.policy_book import PolicyBook
 from workflows.player_state.state import PlayerState
 
 HASH_KEY = "a key of these tests"
 TIP = "favourite-tip"
+#: Registers that no shipped policy asks before a message, each with its country.
+OTHERS = {"gamstop": "GB", "oasis": "DE", "cruks": "NL"}
 
 
 @dataclass(frozen=True)
@@ -38,9 +42,9 @@ class Gateways:
     ledger: Path
     token: str
 
-    async def lists(self, player: str) -> None:
+    async def lists(self, player: str, register: str = "spelpaus") -> None:
         async with httpx.AsyncClient(base_url=self.url) as client:
-            (await client.put(f"/spelpaus/players/{player}")).raise_for_status()
+            (await client.put(f"/{register}/players/{player}")).raise_for_status()
 
     async def fails(self, mode: str, seconds: float = 60) -> None:
         async with httpx.AsyncClient(base_url=self.url) as client:
@@ -68,7 +72,7 @@ async def shared(
     async with effects(
         module_postgres_url,
         bonus_engine_url=bonus_engine_server.url,
-        register_urls={"spelpaus": f"{gateways.url}/spelpaus"},
+        register_urls={name: f"{gateways.url}/{name}" for name in ("spelpaus", *OTHERS)},
         register_token=gateways.token,
         register_hash_key=HASH_KEY,
         provider_timeout=timedelta(seconds=0.5),
@@ -290,3 +294,37 @@ async def test_an_open_breaker_answers_at_once_and_says_when() -> None:
 
 def test_what_nobody_knows_of_a_person_has_no_hash() -> None:
     assert identity_of({"email": None, "first_name": "Nova"}, HASH_KEY) == {}
+
+
+@pytest.mark.parametrize(("register", "country"), OTHERS.items())
+async def test_the_others_are_asked_where_a_policy_of_the_house_says_so_and_without_an_address_refuse(
+    parts: Effects, gateways: Gateways, register: str, country: str
+) -> None:
+    asks = policy("asks", since=date(2026, 1, 1), jurisdiction=country, registers={register: timedelta(hours=24)})
+    parts.messages.policies = PolicyBook(own=(asks,))
+    free, listed, alone = [
+        await registered(parts, name, country=country, timezone="Europe/London", birth_date=date(1980, 1, 1))
+        for name in ("free", "listed", "alone")
+    ]
+    await gateways.lists(listed.player, register)
+    assert (await free.send()).sent == ["in_app"]
+    assert [one["register"] for one in gateways.asked(free.player)] == [register]
+    assert (await listed.send()).sent == []
+    assert [event["data"]["kind"] for event in await listed.exclusions()] == ["register"]
+    asked, known = parts.messages.registers, parts.messages.registers.registers
+    asked.registers = {name: one for name, one in known.items() if name != register}
+    try:
+        assert (await alone.send()).suppressed == {"in_app": "register_unknown"}
+    finally:
+        asked.registers = known
+
+
+def test_a_worker_says_which_registers_have_no_address() -> None:
+    asks = policy("ours", since=date(2026, 1, 1), jurisdiction="GB", registers={"gamstop": timedelta(hours=24)})
+    later = policy("later", since=date(2999, 1, 1), registers={"oasis": timedelta(hours=1)})
+    book, bare = PolicyBook(own=(asks, later)), Settings(database_url="postgresql://unused")
+    first, second = sorted(without_address(book, bare, NOON))
+    assert "register gamstop, which the policy ours asks: nothing is sold or given" in first
+    assert "register spelpaus, which the policy SE asks" in second
+    both = {name: f"https://registers.internal/{name}" for name in ("gamstop", "spelpaus")}
+    assert without_address(book, bare.model_copy(update={"register_urls": both}), NOON) == []

@@ -106,6 +106,19 @@ class PolicyBook:
                 return strictest([joined, _SET_ELSEWHERE])
         return joined
 
+    def registers(self, now: datetime) -> dict[str, list[str]]:
+        """By national register that is asked: the names of the policies in force somewhere that ask it."""
+        _, first = _days(now)
+        newest: dict[str, Policy] = {}
+        for one in sorted((self.house, *self.shipped, *self.own), key=lambda one: one.since):
+            if one.since <= first:
+                newest[one.name] = one
+        found: dict[str, list[str]] = {}
+        for name, one in sorted(newest.items()):
+            for register in one.registers if "registers" in one.model_fields_set else ():
+                found.setdefault(register, []).append(name)
+        return found
+
     def drawn_as(self, brand: str) -> str:
         """The brand under whose name places in holdouts are drawn for a brand: one for all of a group."""
         return self.groups.drawn_as(brand)
