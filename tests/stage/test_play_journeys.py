@@ -14,6 +14,7 @@ from workflows import (
     PlayerRegistered,
     RewardClaimed,
     RoundCompleted,
+    ScoreChanged,
     SessionLogin,
     TierChanged,
     days,
@@ -163,6 +164,24 @@ class TestChurnRisk:
         assert run.ended == "exit_on:session.login"
         await run.advance(days(2))
         assert run.granted == []
+
+    async def test_whom_the_score_says_to_stay_is_left_in_peace_and_of_others_it_says_why(
+        self, rehearse: Rehearse
+    ) -> None:
+        reasons: list[str] = []
+        for tier, percent, asked in ((None, 12, 0), ("gold", 72, 1)):
+            run = await rehearse(churn_risk, player(deposits=60, tier=tier), begins=False)
+            for _ in range(8):
+                await run.happens(SessionLogin)
+                await run.advance(days(1))
+            why = ["a long time since the last deposit", "fewer days than before"]
+            await run.happens(ScoreChanged, score="churn", from_percent=0, to_percent=percent, why=why)
+            await run.advance(days(1) + hours(1))
+            assert (run.entries, len(run.tasks), run.sent) == (1, asked, [])
+            reasons += [one.reason for one in run.tasks]
+        said = "a long time since the last deposit, fewer days than before."
+        silent = "Silent for 2 days, twice what is usual for this player."
+        assert reasons == [f"{silent} 72 % likely not to come back: {said}"]
 
     async def test_a_vip_is_called_and_written_to_by_nobody(self, rehearse: Rehearse) -> None:
         run = await rehearse(churn_risk, player(deposits=60, tier="gold"))

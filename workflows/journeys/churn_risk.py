@@ -8,6 +8,7 @@ from workflows import (
     HarmSignal,
     Inactive,
     Player,
+    PlayerScore,
     SessionLogin,
     amounts,
     best_channel,
@@ -25,6 +26,7 @@ from workflows.events import Pii
 VIP_TIERS = ("gold", "platinum", "diamond")
 SPIN_VALUE = amounts(EUR=10, USD=10, GBP=10, CAD=15, SEK=100, BRL=50, UAH=400)
 MOST_WON = amounts(EUR=5_000, USD=5_000, GBP=4_000, CAD=7_500, SEK=50_000, BRL=25_000, UAH=200_000)
+LIKELY = 30  # of a hundred such players so many do not come back
 
 
 class InactivityCall(Form):
@@ -32,6 +34,11 @@ class InactivityCall(Form):
 
     outcome: Literal["reached", "no_answer", "voicemail", "declined"]
     note: Annotated[str, Pii()] = ""
+
+
+def said(risk: PlayerScore) -> str:
+    """What the churn score says and why; nothing where it is an estimate."""
+    return "" if risk.estimated else f" {risk.percent} % likely not to come back: {', '.join(risk.why)}."
 
 
 def worrying(signal: HarmSignal) -> bool:
@@ -50,9 +57,13 @@ def worrying(signal: HarmSignal) -> bool:
 async def churn_risk(player: Player, gone: Inactive) -> None:
     """Twice the player's own usual gap has passed: a VIP is called, others hear news at an hour they are usually here.
 
-    Only then something small that fits a usual deposit. Who comes back by themselves is left in peace.
+    Only then something small that fits a usual deposit. Who comes back by themselves is left in peace, and so is whom
+    the churn score says to stay, where the house has a model; without one the silence alone counts.
     """
     if not player.deposits:
+        return
+    risk = await player.score("churn")
+    if not risk.estimated and risk.percent < LIKELY:
         return
     if player.tier in VIP_TIERS:
         await player.ask(
@@ -60,7 +71,7 @@ async def churn_risk(player: Player, gone: Inactive) -> None:
             team="vip",
             due=days(1),
             escalate_to="vip-head",
-            reason=f"Silent for {gone.seconds // 86_400} days, twice what is usual for this player.",
+            reason=f"Silent for {gone.seconds // 86_400} days, twice what is usual for this player.{said(risk)}",
             forbidden=["no offer unasked"],
         )
         return
