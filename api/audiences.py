@@ -62,9 +62,9 @@ class AudienceLink(BaseModel):
     expires_at: datetime
 
 
-@router.get("/{kind}/{segment}", response_class=StreamingResponse, responses={**COMMON, **documented(404), 200: _FILE})
+@router.get("/{use}/{segment}", response_class=StreamingResponse, responses={**COMMON, **documented(404), 200: _FILE})
 async def get_audience(
-    kind: AudienceKind,
+    use: AudienceKind,
     segment: str,
     engine: EngineOf,
     key: Reading,
@@ -76,24 +76,24 @@ async def get_audience(
     not refused `ads` and everybody to whom nothing may be sold, and does not say why anybody is in it. Upload it in the
     place of the one before, so that who left is gone. A file that ends without its last chunk is not whole.
     """
-    return await _file(engine, _asked(engine, key, kind, segment, query.network))
+    return await _file(engine, _asked(engine, key, use, segment, query.network))
 
 
-@router.post("/{kind}/{segment}/links", status_code=201, responses={**COMMON, **documented(404)})
+@router.post("/{use}/{segment}/links", status_code=201, responses={**COMMON, **documented(404)})
 async def link_audience(
-    kind: AudienceKind, segment: str, body: LinkBody, engine: EngineOf, key: Reading
+    use: AudienceKind, segment: str, body: LinkBody, engine: EngineOf, key: Reading
 ) -> AudienceLink:
     """A link to such a file that is good for an hour, for a network that fetches it by itself."""
     now = engine.clock()
-    token = AudienceLinks(engine.settings.link_secrets).token(_asked(engine, key, kind, segment, body.network), now)
+    token = AudienceLinks(engine.settings.link_secrets).token(_asked(engine, key, use, segment, body.network), now)
     url = f"{engine.settings.public_url.rstrip('/')}{files.prefix}/{token}"
     return AudienceLink(url=url, expires_at=now + LASTS)
 
 
-@files.get("/{token}", response_class=StreamingResponse, responses={**documented(400, 404, 413, 422, 503), 200: _FILE})
-async def fetch_audience(token: str, engine: EngineOf) -> StreamingResponse:
+@files.get("/{link}", response_class=StreamingResponse, responses={**documented(400, 404, 413, 422, 503), 200: _FILE})
+async def fetch_audience(link: str, engine: EngineOf) -> StreamingResponse:
     """The file of a link, as it is when it is fetched. It needs no key: the token is signed."""
-    asked = AudienceLinks(engine.settings.link_secrets).read(token, engine.clock())
+    asked = AudienceLinks(engine.settings.link_secrets).read(link, engine.clock())
     if asked is None or asked.segment not in engine.intake.rules.segments:
         raise missing("link")
     return await _file(engine, asked)

@@ -70,9 +70,12 @@ async def my_popups(engine: EngineOf, key: Player) -> PopupList:
     return PopupList(items=await _waiting(engine, key.brand, player_of(key)))
 
 
-@router.get("", responses=COMMON)
+@router.get("", responses={**COMMON, **documented(404)})
 async def list_popups(player_id: str, engine: EngineOf, key: Annotated[Key, needs("inbox:read")]) -> PopupList:
     """The same for a site that asks for its players. It tells that one was seen by the event `message.status`."""
+    async with engine.database.reading() as connection:
+        if await gate_facts.read_to_show(connection, key.brand, player_id, engine.clock()) is None:
+            raise missing("player")
     return PopupList(items=await _waiting(engine, key.brand, player_id))
 
 

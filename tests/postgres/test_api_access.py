@@ -16,6 +16,7 @@ from tests.support.api_seed import seeded
 
 #: Not a brand's: what is deployed (journeys, segments, types of events), the limits, a development stack's catch-all.
 SHARED = {
+    *("get_audience", "link_audience", "fetch_audience"),
     *("list_journeys", "get_journey", "get_limits", "list_caught", "get_controls", "get_me"),
     *("get_step_counts", "get_journey_figures", "list_task_kinds"),
     *("list_event_types", "list_templates", "preview_template"),

@@ -6,6 +6,8 @@ from typing import Any
 from sqlalchemy import insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from activities.audience_links import AudienceLinks
+from activities.audiences import Audience
 from activities.bulk_jobs import Job
 from activities.experiment_rows import assigned, begun
 from activities.figures.figure_store import store
@@ -199,6 +201,9 @@ async def seeded(api: Api) -> dict[str, str]:
         "name": JOURNEY,
         "as_of": await _take_figures(api, now),
         "segment": SEGMENT,
+        "use": "seed",
+        "link": AudienceLinks(api.engine.settings.link_secrets).token(Audience(brand, "seed", SEGMENT, "google"), now),
+        "what": "seen",
         "experiment": TRIED.name,
         "currency": "points",
         "purchase_id": purchase_id,
