@@ -71,7 +71,7 @@ class TestShow:
     def test_it_lists_the_journeys_that_load(self, journeys: Journeys) -> None:
         told = journeys("show")
         assert told.returncode == 0, told.stderr
-        assert "welcome  From registration to a first deposit" in told.stdout
+        assert "welcome  From registration into the second week" in told.stdout
         assert "player.registered" in told.stdout
         assert "once, 10 % control, over after 14 days" in told.stdout
 
