@@ -11,11 +11,10 @@ import pytest
 from temporalio.client import WorkflowHistory
 
 from stage.flow.check_release import Broken, ReleaseCheck, replay
+from tests.support.first_releases import first_source, is_of_first
 from tests.support.history_recording import SHIPPED
 from tests.support.outside_packages import released
 from workflows.declaration import Journey
-
-SOURCES = Path(__file__).parents[2] / "workflows" / "journeys"
 
 Edit = Callable[..., dict[str, Journey]]
 
@@ -26,7 +25,7 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def edited(name: str, old: str, new: str) -> dict[str, Journey]:
-        source = (SOURCES / f"{name}.py").read_text()
+        source = first_source(name)
         assert old in source
         return released(tmp_path, source.replace(old, new))
 
@@ -36,6 +35,8 @@ def edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Edit:
 async def each_in_flight(name: str) -> AsyncIterator[WorkflowHistory]:
     """Every stored history of a journey as it was after each of its workflow tasks, and whole."""
     for path in sorted(SHIPPED.glob(f"{name}.*.json")):
+        if not is_of_first(path.read_text()):
+            continue
         events = list(WorkflowHistory.from_json(path.stem, path.read_text()).events)
         done = [n for n, one in enumerate(events, start=1) if one.HasField("workflow_task_completed_event_attributes")]
         # With what the task commanded: up to the next thing that was told.

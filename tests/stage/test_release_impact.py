@@ -13,6 +13,7 @@ from content.templates import read_template_facts
 from stage.release_impact.examination import Examination, Examiner
 from stage.release_impact.impact import SILENCE, course_differences
 from stage.release_impact.play_to_end import player_of
+from tests.support.first_releases import first_source, is_of_first
 from tests.support.history_recording import SHIPPED
 from tests.support.outside_packages import Write
 from tests.support.releases import freeze, reloaded
@@ -21,13 +22,15 @@ from workflows.player_facts import PlayerFacts
 from workflows.player_state.decisions import Arm
 from workflows.player_state.journey_facts import journey_facts
 
-SOURCE = (Path(__file__).parents[2] / "workflows" / "journeys" / "win_back.py").read_text()
+SOURCE = first_source("win_back")
 
 
 def in_the_first_wait() -> list[WorkflowHistory]:
     """The stored histories of the journey as they were while the run stood in its first wait."""
     found = []
     for path in sorted(SHIPPED.glob("win_back.*.json")):
+        if not is_of_first(path.read_text()):
+            continue
         events = WorkflowHistory.from_json(path.stem, path.read_text()).events
         [given] = events[0].workflow_execution_started_event_attributes.input.payloads
         given.data = json.dumps({**json.loads(given.data), "version": 1}).encode()

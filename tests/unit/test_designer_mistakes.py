@@ -48,8 +48,8 @@ NO_TEMPLATE = (
 )
 NO_FORM = "player.ask needs a class that is a Form and that the module can see, not"
 VERBS = (
-    "amount, arm, ask, award, changed, event, first, fit, grant, mark, matches, multiply, pause_promotions, refresh, "
-    "revoke, score, send, sleep, spin, split, start, survey, until, usual, value, webhook"
+    "amount, arm, ask, award, changed, event, first, fit, give_spin, grant, mark, matches, multiply, "
+    "pause_promotions, refresh, revoke, score, send, sleep, spin, split, start, survey, until, usual, value, webhook"
 )
 WEEKDAYS = "monday, tuesday, wednesday, thursday, friday, saturday, sunday"
 
