@@ -191,7 +191,7 @@ class TestEvents:
         self, api: Api, backend: httpx.AsyncClient, dispatcher: Dispatcher
     ) -> None:
         urgent = wire("compliance.exclusion_set", "late", kind="self_exclusion")
-        lines = [*(registered(n) for n in range(10)), *(login(n) for n in range(15)), urgent, login(99)]
+        lines = [*(registered(n) for n in range(10)), *(login(20 + n) for n in range(15)), urgent, login(99)]
         body = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
         answer = await backend.post("/v1/events", content=body, headers=STREAM)
         assert answer.status_code == 429
