@@ -42,7 +42,8 @@ async def stage(
     player = next(name for name in names if arm_of(BRAND, name, "welcome", 10) == "treated")
     async with theatre(time_skipping, player, variables, morning) as opened:
         async with opened.engine.database.transaction() as connection:
-            asked = {"journey": "welcome", "version": 1, "percent": 100}
+            live = opened.engine.registry.journeys["welcome"].version
+            asked = {"journey": "welcome", "version": live, "percent": 100}
             await start_shadow(connection, BRAND, asked, "olena", opened.now)
         opened.engine.intake.shadows = RunningShadows()
         yield opened
