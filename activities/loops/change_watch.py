@@ -148,6 +148,9 @@ class ChangeWatch:
             return False
         # More than usual is looked at as a sign of harm first, and never as an occasion to sell.
         kind = "affordability_review" if pace.happened > pace.usual else "portfolio_review"
+        if kind == "portfolio_review" and state.protected(now) is not None:
+            # Who excluded themselves deposits less, as they wished: nobody is sent after them.
+            return False
         reason = f"{pace.happened} deposits in {LATELY} days; {pace.usual:.0f} are usual for this player."
         about = f"changed {brand} {player} {now.date().toordinal() // ASK_EVERY}"
         task_id = hashlib.sha256(about.encode()).hexdigest()[:24]

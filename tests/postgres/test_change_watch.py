@@ -12,7 +12,7 @@ from activities.providers.adapter import ChannelUnavailable, Delivered, Outgoing
 from activities.settings import Settings
 from activities.tables import changes, tasks
 from tests.support.engine import BRAND, NOON, Casino, connected, declared, execute, rows
-from workflows import DepositFailed, Player, always, days, journey, on
+from workflows import DepositFailed, ExclusionSet, Player, always, days, journey, on
 from workflows.source.journey_loading import Registry
 
 TODAY = NOON.date()
@@ -147,6 +147,21 @@ async def test_a_top_player_who_stays_away_is_a_task_and_one_who_deposits_more_i
     }
     assert opened[players["away"]]["reason"] == "0 deposits in 15 days; 13 are usual for this player."
     assert (await watch.look())["player"] == 0, "The same is asked once."
+
+
+async def test_nobody_is_sent_after_a_player_who_is_protected(
+    database: Database, casino: Casino, watch: ChangeWatch
+) -> None:
+    paces = {"excluded": (13, 0), "eager": (13, 70), "steady": (13, 13)}
+    players = {name: casino.player(name) for name in paces}
+    for name, (usual, lately) in paces.items():
+        await casino.registers(players[name])
+        await execute(database, _PACE, brand=BRAND, player=players[name], today=TODAY, usual=usual, lately=lately)
+    for name in ("excluded", "eager"):
+        await casino.happens(players[name], ExclusionSet, kind="self_exclusion", until=None)
+    assert (await watch.look())["player"] == 1
+    (opened,) = await rows(database, tasks)
+    assert (opened["player_id"], opened["form"]) == (players["eager"], "SpendReview")
 
 
 async def test_a_channel_whose_messages_arrive_less_often_is_found(database: Database) -> None:
