@@ -228,16 +228,22 @@ async def put_opt_out(body: OptOutBody, engine: EngineOf, key: Player) -> OptOut
     """
     engine.presses.take(key)
     known, now = await me(engine, key)
-    if known.opted_out == body.opted_out:
+    if known.opted_out == body.opted_out and known.merged_into is None:
         return body
     player_id = player_of(key)
+    # What happens at an account that was merged away counts for the one that stayed, and so does this word.
+    accounts = {player_id, known.merged_into or player_id}
     async with (
         engine.database.transaction() as connection,
-        engine.intake.locked(connection, key.brand, [player_id], now) as players,
+        engine.intake.locked(connection, key.brand, accounts, now) as players,
     ):
         if (state := players.states.get(player_id)) is None:
             raise Problem("not-found", "There is no such player: nothing was ever told of them.")
-        players.record(player_id, state.take_part(now, out=body.opted_out))
+        if (state.merged_into or player_id) not in accounts:
+            detail = "The account was merged in this moment; send the same again."
+            raise Problem("busy", detail, headers={"Retry-After": "1"})
+        for account, one in players.states.items():
+            players.record(account, one.take_part(now, out=body.opted_out))
     return body
 
 

@@ -11,7 +11,7 @@ import pytest
 from activities.player_tokens import LASTS
 from activities.wheel_spins import proof_of
 from tests.support.api_client import Api, serving
-from workflows import ExclusionSet, PlayerRegistered, RoundCompleted
+from workflows import ExclusionSet, PlayerMerged, PlayerRegistered, RoundCompleted
 from workflows.events import Event
 from workflows.loyalty.spin_proofs import fault_of_spin
 
@@ -207,6 +207,19 @@ class TestTokens:
         (points,) = (await browser.get("loyalty")).json()["points"]
         assert points["available"] == 10
         assert (await browser.get("missions")).json() != []
+
+    async def test_case_45_a_word_at_an_account_that_was_merged_away_holds_for_the_one_that_stayed(
+        self, api: Api, backend: httpx.AsyncClient, browser: Browser
+    ) -> None:
+        stays = await browser_of(api, backend, "p-2")
+        await browser.happens(PlayerMerged, survivor_id="p-2", absorbed_id="p-1")
+        for out in (True, False):
+            said = await browser.client.put("/v1/me/opt-out", headers=browser.headers, json={"opted_out": out})
+            assert (said.status_code, said.json()) == (200, {"opted_out": out})
+            await browser.happens(RoundCompleted, round_id=f"r-{out}", stake_minor=10_000)
+            assert (await stays.get("loyalty")).json()["opted_out"] is out
+        (points,) = (await stays.get("loyalty")).json()["points"]
+        assert points["available"] == 10, "What was played while they were out earned nothing."
 
     async def test_who_presses_as_a_machine_does_is_told_when_to_come_back(self, browser: Browser) -> None:
         answers = [await browser.press("/v1/me/missions/nobody/opt-in", f"fast-{number}") for number in range(40)]

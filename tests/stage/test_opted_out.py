@@ -6,12 +6,15 @@ import pytest
 
 from stage.testing.rehearsal import Rehearse
 from tests.stage.test_programs import MORNING, Place
-from workflows import DepositApproved, RoundCompleted, RoundVoided, days
+from workflows import DepositApproved, PlayerMerged, RoundCompleted, RoundVoided, days
 from workflows.journeys.feedback import feedback
 from workflows.loyalty.loyalty_state import LoyaltyState
 from workflows.loyalty.merging_points import merge_loyalty
 from workflows.loyalty.program import NO_PROGRAM
+from workflows.loyalty.tournament_scores import StandingsLost
+from workflows.player_state.merging import merge
 from workflows.player_state.state import PlayerState
+from workflows.rules.index import RuleIndex
 
 PROGRAMS = ("workflows.programs.casino", "workflows.programs.weekly_race")
 
@@ -101,3 +104,13 @@ def test_a_person_is_out_if_either_account_was(who: str) -> None:
     stays, goes = LoyaltyState(opted_out=who == "stays"), LoyaltyState(opted_out=who == "goes")
     merge_loyalty(stays, goes, NO_PROGRAM, MORNING, "m-1")
     assert stays.opted_out
+
+
+@pytest.mark.parametrize("out", [True, False])
+def test_who_is_out_by_a_merge_loses_their_places_on_boards(*, out: bool) -> None:
+    accounts = {name: PlayerState("acme", name) for name in ("stays", "goes")}
+    accounts["stays"].loyalty = LoyaltyState(ranked=True)
+    accounts["goes"].loyalty = LoyaltyState(opted_out=out)
+    merged = PlayerMerged.example().model_copy(update={"survivor_id": "stays", "absorbed_id": "goes"})
+    decided = merge(merged, accounts, RuleIndex({}), MORNING, [], mode="live")
+    assert (("stays", StandingsLost()) in decided) is out

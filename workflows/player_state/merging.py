@@ -173,4 +173,8 @@ def _merge_points(
         return []
     into.loyalty = into.loyalty or LoyaltyState()
     moved = merge_loyalty(into.loyalty, gone.loyalty, rules.loyalty, now, f"{merge.event_source} {merge.event_id}")
-    return [*((into.player_id, one) for one in moved.survivor), *((gone.player_id, one) for one in moved.absorbed)]
+    taken: list[Decision] = [*moved.survivor]
+    if into.opted_out:
+        # A word of the other account that they want no part of it holds for this one's places too.
+        taken += into.leave_boards(now)
+    return [*((into.player_id, one) for one in taken), *((gone.player_id, one) for one in moved.absorbed)]
