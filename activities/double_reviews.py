@@ -93,8 +93,8 @@ async def join_answered(database: Database, intake: Intake, brand: str, now: dat
 async def _join(intake: Intake, task: TaskRow, now: datetime, key_id: str | None = None) -> None:
     """Tell what a completed task says. Told again it is a duplicate: everything of the event follows from the task."""
     answer, other = task.answer or {}, task.snapshot.get("other_id")
-    if answer.get("outcome") != "one_person" or not isinstance(other, str):
-        return  # of an erased player a task keeps nothing
+    if answer.get("outcome") != "one_person" or not isinstance(other, str) or "by" not in task.snapshot:
+        return  # of an erased player a task keeps no more than an id
     merged = PlayerMerged(
         event_id=task.id,
         event_source=SOURCE,
@@ -163,7 +163,8 @@ _ANSWERED: Final = text(
     JOIN players p ON p.brand = t.brand AND p.id = t.player_id
     JOIN players o ON o.brand = t.brand AND o.id = t.snapshot ->> 'other_id'
     WHERE t.brand = :brand AND t.form = '{DoubleAccount.__name__}' AND t.answer ->> 'outcome' = 'one_person'
-      AND t.closed_at > now() - interval '7 days' AND NOT coalesce(p.state -> 'accounts' ? o.id, false)
+      AND t.snapshot ? 'by' AND t.closed_at > now() - interval '7 days'
+      AND NOT coalesce(p.state -> 'accounts' ? o.id, false)
     ORDER BY t.id LIMIT 1000
     """  # noqa: S608 - our own words
 )

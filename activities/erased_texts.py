@@ -11,6 +11,8 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.standalone_tasks import ENGINE_FORMS
+from activities.task_rows import TaskRow
+from workflows.double_forms import DoubleAccount
 from workflows.json_object import JsonObject
 from workflows.task_kinds import HOUSE_FORMS
 
@@ -23,6 +25,14 @@ async def was_erased_since(connection: AsyncConnection, brand: str, player_id: s
     """
     asked = {"brand": brand, "player": player_id, "moment": moment}
     return bool((await connection.execute(_ERASED_SINCE, asked)).scalar_one_or_none())
+
+
+async def about_somebody_erased(connection: AsyncConnection, task: TaskRow) -> bool:
+    """Whether the player of a task, or the other whom it is about, was erased since it was opened."""
+    about = [task.player_id]
+    if task.form == DoubleAccount.__name__ and "other_id" in task.snapshot:
+        about.append(str(task.snapshot["other_id"]))
+    return any([await was_erased_since(connection, task.brand, one, task.created_at) for one in about])
 
 
 def without_words(form: str, answer: JsonObject | None) -> JsonObject | None:

@@ -150,7 +150,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         "follow_up_at reminded_at escalated_at escalate_to answered_by closed_at version created_at "
         "approvals round not_by told tell_at",
         none="brand",
-        erase=(tasks.ERASE,),
+        erase=(tasks.ERASE, tasks.ERASE_OF_OTHER),
     ),
     # After the tasks: whoever was answering one has committed then, with the line of its history.
     "task_history": TableData(
@@ -158,7 +158,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         personal="text detail",
         pseudonymous="id task_id at actor actor_id key_id action",
         none="brand",
-        erase=(tasks.ERASE_HISTORY,),
+        erase=(tasks.ERASE_HISTORY, tasks.ERASE_HISTORY_OF_OTHER),
         player="",
     ),
     "task_drafts": TableData(
@@ -166,7 +166,7 @@ PERSONAL_DATA: Final[Mapping[str, TableData]] = {
         personal="fields",
         pseudonymous="task_id person player_id task_version saved_at",
         none="brand",
-        erase=(task_drafts.ERASE,),
+        erase=(task_drafts.ERASE, task_drafts.ERASE_OF_OTHER),
     ),
     "notices": TableData(
         "gone after 30 days; they name a task by its id",

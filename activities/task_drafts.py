@@ -69,3 +69,10 @@ ERASE: Final = text(
     "SELECT brand, task_id, person FROM task_drafts "
     "WHERE brand = :brand AND player_id = :player AND saved_at <= :before LIMIT :limit)"
 )
+#: The same of tasks about two accounts, for the one whose task it is not.
+ERASE_OF_OTHER: Final = text(
+    "DELETE FROM task_drafts WHERE (brand, task_id, person) IN ("
+    "SELECT d.brand, d.task_id, d.person FROM task_drafts d JOIN tasks t ON t.id = d.task_id "
+    "WHERE t.brand = :brand AND t.form = 'DoubleAccount' AND t.snapshot ->> 'other_id' = :player "
+    "AND d.saved_at <= :before LIMIT :limit)"
+)

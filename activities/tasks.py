@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from activities.actors import Actor, engine_in
-from activities.erased_texts import was_erased_since, without_words
+from activities.erased_texts import about_somebody_erased, without_words
 from activities.outgoing.outbox import announce
 from activities.overdue_records import overdue
 from activities.people import actor_of
@@ -357,7 +357,7 @@ async def write_change(
 
     Of a task that was opened before its player was erased no words are written.
     """
-    if await was_erased_since(connection, task.brand, task.player_id, task.created_at):
+    if await about_somebody_erased(connection, task):
         said = {name: without_words(task.form, values[name]) for name in ("answer", "proposal") if name in values}
         text, detail, values = None, None, values | said
     # Whoever is to be told of it is found out beside (`activities/loops/telling_people.py`).
@@ -458,6 +458,26 @@ ERASE: Final = text(
     UPDATE tasks SET question = '', reason = '', snapshot = '{}', answer = NULL, proposal = NULL WHERE id = ANY(ARRAY(
         SELECT id FROM tasks WHERE brand = :brand AND player_id = :player AND created_at <= :before
           AND (question <> '' OR reason <> '' OR snapshot <> '{}' OR answer IS NOT NULL OR proposal IS NOT NULL)
+        LIMIT :limit))
+    """
+)
+#: The same of tasks about two accounts, for the one whose task it is not. Its id stays, by which the rest is found.
+ERASE_HISTORY_OF_OTHER: Final = text(
+    """
+    UPDATE task_history SET text = NULL, detail = '{}' WHERE id = ANY(ARRAY(
+        SELECT h.id FROM task_history h JOIN tasks t ON t.id = h.task_id
+        WHERE t.brand = :brand AND t.form = 'DoubleAccount' AND t.snapshot ->> 'other_id' = :player
+          AND t.created_at <= :before AND (h.text IS NOT NULL OR h.detail <> '{}') LIMIT :limit))
+    """
+)
+ERASE_OF_OTHER: Final = text(
+    """
+    UPDATE tasks SET question = '', reason = '', answer = NULL, proposal = NULL,
+                     snapshot = jsonb_build_object('other_id', snapshot -> 'other_id')
+    WHERE id = ANY(ARRAY(
+        SELECT id FROM tasks WHERE brand = :brand AND form = 'DoubleAccount' AND snapshot ->> 'other_id' = :player
+          AND created_at <= :before
+          AND (question <> '' OR reason <> '' OR snapshot ? 'by' OR answer IS NOT NULL OR proposal IS NOT NULL)
         LIMIT :limit))
     """
 )

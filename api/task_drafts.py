@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from activities import task_drafts, tasks
 from activities.actors import Actor
 from activities.audit.trail import unrecorded
-from activities.erased_texts import was_erased_since
+from activities.erased_texts import about_somebody_erased
 from activities.task_drafts import Draft
 from api.dependencies import EngineOf
 from api.json_types import NO_NUL
@@ -73,7 +73,7 @@ async def save_draft(task_id: str, body: DraftBody, engine: EngineOf, actor: Wri
             task = await tasks.find(connection, actor.brand, task_id)
             if task is None:
                 raise missing("task")
-            if await was_erased_since(connection, actor.brand, task.player_id, task.created_at):
+            if await about_somebody_erased(connection, task):
                 raise Problem("task-closed", "The player was erased since: nothing that is typed about them is kept.")
             if task.answered_by == actor.name:
                 raise Problem("task-closed", "You have answered this task; there is nothing left to keep.")

@@ -13,13 +13,17 @@ from temporalio.testing import ActivityEnvironment
 from activities import double_reviews, tables
 from activities.actors import Actor
 from activities.double_reviews import task_id_of
+from activities.erasures import erase_due
 from activities.loops.double_search import DoubleSearch
 from activities.task_rows import TaskRequest, TaskRow
 from activities.tasks import complete_alone
 from tests.support.api_client import Api, serving
-from tests.support.engine import rows
+from tests.support.engine import connected, rows
+from tests.support.servers import owners
 from workflows.background.reconcile_and_rearm import PlayerShare
 from workflows.events import PlayerRegistered
+
+CANARY = "Kanarienvogel shares a flat with his brother"
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +123,54 @@ async def test_a_task_about_an_erased_player_is_closed_and_joins_nobody(api: Api
     await search(api).search_brand(api.brand)
     answered = await desk.post(f"/v1/tasks/{task_id}/complete", json={"answer": {"outcome": "one_person"}})
     assert answered.json()["type"].endswith("task-closed")
+
+
+async def erased(api: Api, desk: httpx.AsyncClient, player: str) -> None:
+    assert (await desk.delete(f"/v1/players/{player}?ground=objection&reference=T-1")).status_code == 202
+    async with connected(owners(api.engine.database.url)) as owner:
+        async for _ in erase_due(owner):
+            pass
+
+
+async def said(api: Api) -> str:
+    """Everything that is kept of tasks."""
+    kept = (tables.tasks, tables.task_history, tables.task_drafts)
+    return str([await rows(api.engine.database, table, brand=api.brand) for table in kept])
+
+
+@pytest.mark.parametrize("player", ["anna", "zoe"])
+async def test_of_either_who_is_erased_no_word_is_kept(api: Api, desk: httpx.AsyncClient, player: str) -> None:
+    task_id = await two_alike(api)
+    assert (await desk.post(f"/v1/tasks/{task_id}/comment", json={"text": CANARY})).status_code == 200
+    draft = {"fields": {"answer.note": CANARY}, "task_version": 1}
+    assert (await desk.put(f"/v1/tasks/{task_id}/draft", json=draft)).status_code == 200
+    answer = {"answer": {"outcome": "two_people", "note": CANARY}}
+    other = await api.client("tasks:work", name="other")
+    assert (await other.post(f"/v1/tasks/{task_id}/complete", json=answer)).status_code == 200
+    assert said_of(await said(api)) == (True, True)
+    await erased(api, desk, player)
+    assert said_of(await said(api)) == (False, False)
+
+
+@pytest.mark.parametrize("player", ["anna", "zoe"])
+async def test_no_word_comes_after_either_was_erased_and_nobody_is_joined(
+    api: Api, desk: httpx.AsyncClient, player: str
+) -> None:
+    task_id = await two_alike(api)
+    await erased(api, desk, player)
+    assert (await desk.post(f"/v1/tasks/{task_id}/comment", json={"text": CANARY})).status_code == 200
+    draft = {"fields": {"answer.note": CANARY}, "task_version": 1}
+    assert (await desk.put(f"/v1/tasks/{task_id}/draft", json=draft)).status_code == 409
+    answer = {"answer": {"outcome": "one_person", "note": CANARY}}
+    assert (await desk.post(f"/v1/tasks/{task_id}/complete", json=answer)).status_code == 200
+    await search(api).search_brand(api.brand)
+    assert said_of(await said(api)) == (False, False)
+    assert await accounts(api) == {"anna": [], "zoe": []}
+
+
+def said_of(kept: str) -> tuple[bool, bool]:
+    """Whether people's words are kept, and by what the two are alike."""
+    return CANARY in kept, "mail address" in kept
 
 
 async def test_names_and_days_of_birth_are_asked_about_only_where_the_house_wants_it(api: Api) -> None:
