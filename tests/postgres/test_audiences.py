@@ -13,8 +13,10 @@ import pytest
 from activities.audience_links import LASTS, AudienceLinks
 from activities.audiences import Audience
 from activities.erasures import ErasureRequest, request_erasure
+from activities.tables import audit_entries
 from tests.support.api_client import LINK_SECRET, Api, serving
 from tests.support.api_seed import SEGMENT
+from tests.support.engine import rows
 from workflows import ConsentChanged, DepositApproved, ExclusionSet, PlayerRegistered
 from workflows.events import Event, parse_event
 
@@ -107,6 +109,18 @@ async def test_a_link_needs_no_key_and_is_over_in_an_hour(api: Api, network: htt
     old = AudienceLinks([LINK_SECRET]).token(asked, datetime.now(UTC) - LASTS - timedelta(seconds=1))
     assert (await api.anonymous.get(f"/v1/audience-files/{old}")).status_code == 404
     assert (await api.anonymous.get("/v1/audience-files/made-up")).status_code == 404
+
+
+async def test_the_trail_has_who_read_a_list_and_who_made_a_link_to_one(api: Api, network: httpx.AsyncClient) -> None:
+    await joins(api, "agreed")
+    made = await network.post(f"{SEED}/links", json={"network": "google"})
+    assert made.status_code == 201
+    assert (await network.get(LIST)).status_code == 200
+    trail = await rows(api.engine.database, audit_entries, brand=api.brand)
+    assert {
+        ("change", "link_audience", f"seed/{SEGMENT}"),
+        ("read", "get_audience", f"suppression/{SEGMENT}"),
+    } <= {(one["kind"], one["action"], one["object"]) for one in trail}
 
 
 async def test_a_key_without_the_scope_and_a_segment_that_is_none_are_refused(api: Api) -> None:
