@@ -45,6 +45,8 @@ from workflows.record_keeping import EVENTS_OF, RECORD_CLASSES, RecordClass
 AT_ONCE: Final = 2_000
 #: Events that are records: what protects a player, who the player is, and money.
 RECORDS: Final = ("compliance.%", "consent.%", "player.%", "payment.%")
+#: And what is none of it: tokens of devices, which change every few weeks and prove nothing.
+NO_RECORDS: Final = ("player.device_%",)
 #: How long dropping a month may wait for who reads it; it is tried again the next night.
 LOCK_TIMEOUT: Final = "2s"
 
@@ -265,7 +267,7 @@ async def _drop_months(database: Database, table: str, before: datetime) -> Asyn
             await connection.execute(_BE_BRIEF)
             rows = 0
             if table == "events":
-                which = {"before": partition.until, "kinds": [*RECORDS]}
+                which = {"before": partition.until, "kinds": [*RECORDS], "but": [*NO_RECORDS]}
                 rows = (await connection.execute(event_store.KEEP_RECORDS, which)).rowcount
             await month_partitions.drop(connection, partition)
         yield Forgotten(table, rows, partition.name)

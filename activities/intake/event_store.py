@@ -242,15 +242,15 @@ FORGET_IDENTITIES: Final = text(
     WHERE identity = ANY(ARRAY(SELECT identity FROM event_ids WHERE received_at < :before LIMIT :limit))
     """
 )
-#: Keeps what must outlive the events of a month, of the types `:kinds`, patterns as LIKE reads them.
+#: Keeps what must outlive the events of a month, of the types `:kinds` and none of `:but`, patterns as LIKE reads them.
 KEEP_RECORDS: Final = text(
     """
     INSERT INTO kept_events (brand, source, id, seq, type, player_id, occurred_at, received_at, history, data, key_id)
     SELECT brand, source, id, seq, type, player_id, occurred_at, received_at, history, data, key_id FROM events
-    WHERE received_at < :before AND type LIKE ANY(:kinds)
+    WHERE received_at < :before AND type LIKE ANY(:kinds) AND NOT type LIKE ANY(:but)
     ON CONFLICT DO NOTHING
     """
-).bindparams(bindparam("kinds", type_=ARRAY(Text)))
+).bindparams(bindparam("kinds", type_=ARRAY(Text)), bindparam("but", type_=ARRAY(Text)))
 #: Forgets up to `:limit` records of the types `:kinds` that are over at `:due`.
 FORGET_RECORDS: Final = text(
     f"""

@@ -18,7 +18,7 @@ from activities.retention import AT_ONCE, RECORDS, RETENTION, Forgotten, period_
 from activities.settings import Settings
 from tests.support.engine import BRAND, Casino, Row, connected, execute, rows
 from workflows import DepositApproved, ExclusionSet, PlayerRegistered, SessionLogin
-from workflows.events import CATALOGUE
+from workflows.events import CATALOGUE, DeviceRegistered, DeviceRemoved
 from workflows.rules.index import RuleIndex
 
 NOW = datetime.now(UTC)
@@ -170,6 +170,14 @@ class TestEvents:
         assert await rows(database, tables.events) == []
         kept = {row["type"] for row in await rows(database, tables.kept_events)}
         assert kept == {DepositApproved.type, ExclusionSet.type}
+
+    async def test_tokens_of_devices_go_with_their_month(self, database: Database) -> None:
+        casino = Casino.of(database, {})
+        await casino.happens(casino.player(), DeviceRegistered, DeviceRemoved, PlayerRegistered)
+        async with database.reading() as connection:
+            first = (await partitions(connection))[0]
+        await forget(database, first.until + timedelta(days=400))
+        assert {row["type"] for row in await rows(database, tables.kept_events)} == {PlayerRegistered.type}
 
     async def test_within_the_window_an_identity_is_known_although_the_event_is_gone(self, database: Database) -> None:
         casino = Casino.of(database, {})
