@@ -38,15 +38,16 @@ class LegalDuty:
     source: str
 
 
-#: Directive (EU) 2015/849 had to be law in every member state by 26 June 2017 (art. 67). Great Britain has the same
-#: period in regulations of its own.
+#: Directive (EU) 2015/849 had to be law in every member state by 26 June 2017 (art. 67). It keeps transactions,
+#: and what due diligence found of who the customer is: that is among `protection`, so all of this class stays as long.
+#: Great Britain has the same period in regulations of its own.
 DUTIES: Final = (
     *(
         LegalDuty(
             f"AML-{country}",
             date(2017, 6, 26),
             country,
-            MappingProxyType({"money": FIVE_YEARS}),
+            MappingProxyType({"money": FIVE_YEARS, "protection": FIVE_YEARS}),
             "Directive (EU) 2015/849, art. 40" if country != "GB" else "Money Laundering Regulations 2017, reg. 40",
         )
         for country in COUNTRIES

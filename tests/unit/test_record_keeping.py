@@ -4,7 +4,7 @@ from datetime import date, timedelta
 
 import pytest
 
-from workflows.record_keeping import FIVE_YEARS, LegalDuty, period_of_records
+from workflows.record_keeping import FIVE_YEARS, RECORD_CLASSES, LegalDuty, RecordClass, period_of_records
 
 TODAY = date(2026, 3, 1)
 YEAR = timedelta(days=365)
@@ -14,10 +14,12 @@ YEAR = timedelta(days=365)
     ("where", "duty"),
     [("MT", FIVE_YEARS), ("GB", FIVE_YEARS), ("SE-AB", FIVE_YEARS), ("UA", 0 * YEAR), (None, FIVE_YEARS)],
 )
-def test_money_is_kept_five_years_where_a_law_says_so_and_where_it_may(where: str | None, duty: timedelta) -> None:
-    found = period_of_records("money", where, [YEAR], TODAY)
+@pytest.mark.parametrize("record_class", RECORD_CLASSES)
+def test_money_and_who_the_player_is_are_kept_five_years_where_a_law_says_so_and_where_it_may(
+    record_class: RecordClass, where: str | None, duty: timedelta
+) -> None:
+    found = period_of_records(record_class, where, [YEAR], TODAY)
     assert (found.wish, found.duty, bool(found.sources)) == (YEAR, duty, duty > 0 * YEAR)
-    assert period_of_records("protection", where, [YEAR], TODAY).duty == 0 * YEAR
 
 
 def test_of_wishes_the_shortest_counts_and_none_is_for_ever() -> None:
